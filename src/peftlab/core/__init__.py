@@ -1,0 +1,1 @@
+"""Types, errors, identity and registries: what every other floor stands on."""

@@ -1,0 +1,46 @@
+"""The errors of this project; a `UserError` is the user's mistake and reads as one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PeftlabError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class UserError(PeftlabError):
+    """A mistake that the user can mend: what is wrong, where it is, and what is allowed.
+
+    The command line prints it as one line on stderr and ends with exit status 2.
+
+    >>> str(UserError("unknown task 'sst'", where="study.yaml: tasks[0]", allowed="cola, sst2"))
+    "study.yaml: tasks[0]: unknown task 'sst' (allowed: cola, sst2)"
+    """
+
+    def __init__(self, what: str, *, where: str = "", allowed: str = "") -> None:
+        self.what = " ".join(what.split())
+        self.where = " ".join(where.split())
+        self.allowed = " ".join(allowed.split())
+        prefix = f"{self.where}: " if self.where else ""
+        suffix = f" (allowed: {self.allowed})" if self.allowed else ""
+        super().__init__(f"{prefix}{self.what}{suffix}")
+
+
+class UnknownNameError(UserError):
+    """A name that is not among those known; the message offers the nearest one.
+
+    >>> str(UnknownNameError("method", "lra", ["lora", "full"]))
+    "unknown method 'lra', did you mean 'lora'? (allowed: full, lora)"
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f", did you mean '{near[0]}'?" if near else ""
+        super().__init__(f"unknown {kind} '{name}'{hint}", where=where, allowed=", ".join(names))
+
+
+class TrialError(PeftlabError):
+    """A training that cannot go on; the trial is stored as failed with this cause."""

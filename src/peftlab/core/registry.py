@@ -1,0 +1,55 @@
+"""A named collection that an extension joins by one call in its own file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from peftlab.core.errors import UnknownNameError
+
+Entry = TypeVar("Entry")
+
+
+class Registry(Generic[Entry]):
+    """Entries by name, in the order in which they joined.
+
+    >>> metrics = Registry[int]("metric")
+    >>> metrics.add("accuracy", 1)
+    1
+    >>> metrics.get("acuracy")
+    Traceback (most recent call last):
+    ...
+    peftlab.core.errors.UnknownNameError: unknown metric 'acuracy', did you mean 'accuracy'? \
+(allowed: accuracy)
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Entry] = {}
+
+    def add(self, name: str, entry: Entry) -> Entry:
+        """Join `entry` under `name`; a name serves once (ValueError)."""
+        if name in self._entries:
+            raise ValueError(f"{self.kind} '{name}' is registered twice")
+        self._entries[name] = entry
+        return entry
+
+    def get(self, name: str, *, where: str = "") -> Entry:
+        """The entry of that name; UnknownNameError (with the nearest name) where there is none."""
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise UnknownNameError(self.kind, name, self._entries, where=where) from None
+
+    def names(self) -> list[str]:
+        """All names, in the order in which they joined."""
+        return list(self._entries)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def __len__(self) -> int:
+        return len(self._entries)

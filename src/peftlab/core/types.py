@@ -1,0 +1,221 @@
+"""The values that travel between the floors: examples, trials, epoch records and costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from peftlab.core.identity import content_id, derived_seed
+
+Count = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Frozen(BaseModel):
+    """Base of the validated values: immutable, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One row of a split: where it stands (0-based), its one or two texts, and its label.
+
+    The label is a class index, a score for regression, or None where the file has no label.
+    """
+
+    row_id: int
+    texts: tuple[str, ...]
+    label: int | float | None
+
+
+class TrainingSettings(Frozen):
+    """Hyperparameters under the names, and with the defaults, of transformers.TrainingArguments.
+
+    Only those that the engines honour are here: another name is an error, never ignored.
+    `warmup_steps` below 1 is a share of all steps, as in transformers 5.
+    """
+
+    num_train_epochs: Count = 3
+    max_steps: int = -1
+    per_device_train_batch_size: Count = 8
+    per_device_eval_batch_size: Count = 8
+    gradient_accumulation_steps: Count = 1
+    learning_rate: NonNegative = 5e-5
+    weight_decay: NonNegative = 0.0
+    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    adam_epsilon: NonNegative = 1e-8
+    max_grad_norm: NonNegative = 1.0
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    warmup_steps: NonNegative = 0.0
+
+    @property
+    def examples_per_step(self) -> int:
+        """How many examples one optimizer step sees."""
+        return self.per_device_train_batch_size * self.gradient_accumulation_steps
+
+    def steps_per_epoch(self, num_examples: int) -> int:
+        """Optimizer steps of one pass over `num_examples`; the last step may be a short one."""
+        return -(-num_examples // self.examples_per_step)
+
+    def total_steps(self, num_examples: int) -> int:
+        """Optimizer steps of the whole training; `max_steps` > 0 overrides the epochs."""
+        if self.max_steps > 0:
+            return self.max_steps
+        return self.num_train_epochs * self.steps_per_epoch(num_examples)
+
+    def total_epochs(self, num_examples: int) -> int:
+        """Passes begun over the data; the last one is cut short where `max_steps` ends in it."""
+        return -(-self.total_steps(num_examples) // self.steps_per_epoch(num_examples))
+
+    def num_warmup_steps(self, total_steps: int) -> int:
+        """Steps over which the learning rate rises; a share below 1 is rounded up."""
+        if self.warmup_steps >= 1:
+            return int(self.warmup_steps)
+        return math.ceil(self.warmup_steps * total_steps)
+
+
+class Seeds(Frozen):
+    """The three independent sources of chance in a trial (Dodge et al. 2020, arXiv 2002.06305).
+
+    `init` draws the head's and the adapter's first weights, `order` the order of the examples,
+    `dropout` the dropout masks.
+    """
+
+    init: int
+    order: int
+    dropout: int
+
+    @classmethod
+    def of(cls, seed: int) -> Seeds:
+        """The three seeds that follow from a trial's one seed."""
+        return cls(
+            init=derived_seed(seed, "init"),
+            order=derived_seed(seed, "order"),
+            dropout=derived_seed(seed, "dropout"),
+        )
+
+
+class DataRef(Frozen):
+    """Where a task's rows come from; only the digest of their content is part of an identity.
+
+    `source` is hub, demo or folder; `location` the folder or the repository, for people.
+    """
+
+    source: str
+    location: str
+    digest: str
+
+
+class ModelRef(Frozen):
+    """A checkpoint by the name that the user gave and a fingerprint of its content."""
+
+    name: str
+    fingerprint: str
+
+
+class Trial(Frozen):
+    """One training, fully resolved: arm x task x seed with nothing left to decide.
+
+    `method_config` holds every setting of the method, defaults filled in. Two trials with the
+    same `id` would give the same numbers on one machine, so the second is never run.
+    """
+
+    task: str
+    data: DataRef
+    model: ModelRef
+    method: str
+    method_config: dict[str, JsonValue]
+    training: TrainingSettings
+    seed: int
+    seeds: Seeds
+    max_train_samples: Count | None = None
+    max_eval_samples: Count | None = None
+    max_length: Count = 128
+    engine: str = "packed"
+
+    @cached_property
+    def id(self) -> str:
+        """12 hexadecimal digits: the hash of everything that can change the numbers."""
+        content = self.model_dump(mode="json")
+        content["data"] = self.data.digest
+        content["model"] = self.model.fingerprint
+        return content_id(content)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """What was measured at the end of an epoch; epoch 0 is the state before any training.
+
+    Losses are means over examples. `train_loss` is that of the epoch's steps as they were taken
+    (None at epoch 0), `step_losses` each of them in order. `scores` are in points (accuracy 91.3,
+    not 0.913), the task's main metric first. `seconds` is training time since the trial began,
+    evaluation left out.
+    """
+
+    epoch: int
+    step: int
+    train_loss: float | None
+    eval_loss: float
+    scores: Mapping[str, float]
+    seconds: float
+    step_losses: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterCount:
+    """Parameters of a model under a method, every stored tensor counted once.
+
+    `trainable` is the sum of the trainable ones in `backbone` (the checkpoint's own tensors),
+    `adapter` (added by the method) and `head` (the classifier). `total_peft_counting` is
+    peft's print_trainable_parameters figure, which counts the frozen original of a module that
+    it trains as a copy (the head) as well as the copy.
+    """
+
+    trainable: int
+    total: int
+    total_peft_counting: int
+    backbone: int
+    adapter: int
+    head: int
+
+    @property
+    def percent(self) -> float:
+        """Trainable share in percent, in peft's counting, as peft prints it."""
+        return 100 * self.trainable / self.total_peft_counting
+
+    @property
+    def percent_of_total(self) -> float:
+        """Trainable share in percent, every tensor counted once."""
+        return 100 * self.trainable / self.total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What a trial cost. Figures that this machine cannot measure are None, never guessed.
+
+    `padding_avoided` is the share of padded tokens in the training batches (padded to the longest
+    of each) that was not computed: 0 for an engine that pads. `peak_memory_bytes` is resident
+    memory on a CPU and allocated memory on a GPU. Tokens are real ones, never padding.
+    `path` says how the batches were computed and, where it is not what was asked for, why.
+    """
+
+    parameters: ParameterCount
+    device: str
+    threads: int
+    train_seconds: float
+    eval_seconds: float
+    total_seconds: float
+    train_examples_per_second: float
+    train_tokens_per_second: float
+    padding_avoided: float
+    path: str = ""
+    peak_memory_bytes: int | None = None
+    artifact_bytes: int | None = None

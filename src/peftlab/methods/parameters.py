@@ -1,0 +1,71 @@
+"""Parameter accounting: how many train, where they are, in our counting and in peft's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from peftlab.core.types import ParameterCount
+from peftlab.methods.registry import METHODS
+from peftlab.models.checkpoints import build_on_meta
+
+if TYPE_CHECKING:
+    from torch import nn
+
+HEAD_COPY = ".modules_to_save."
+FROZEN_ORIGINAL = ".original_module."
+
+
+def count_parameters(
+    model: str, method: str, config: Mapping[str, JsonValue], *, num_labels: int = 2
+) -> ParameterCount:
+    """The counts of a method on a checkpoint, from its config alone (no weights are read)."""
+    plain = build_on_meta(model, num_labels=num_labels)
+    prefix = f"{plain.base_model_prefix}."
+    names = [name for name, _ in plain.named_parameters()]
+    head = frozenset(name for name in names if not name.startswith(prefix))
+    module = METHODS.get(method).apply(plain, config, seed=0)
+    return count_module(module, own=frozenset(names), head=head)
+
+
+def count_module(
+    module: nn.Module, *, own: frozenset[str], head: frozenset[str]
+) -> ParameterCount:
+    """The counts of a model with a method on it.
+
+    `own` are the names of all parameters before the method was applied, `head` those of the
+    head. peft wraps and copies modules; a copy counts where its original does.
+    """
+    trainable = {"backbone": 0, "adapter": 0, "head": 0}
+    total = duplicated = 0
+    for name, parameter in module.named_parameters():
+        size = parameter.numel()
+        if FROZEN_ORIGINAL in name:
+            duplicated += size
+            continue
+        total += size
+        if parameter.requires_grad:
+            original = _original_name(name)
+            kind = "head" if original in head else "backbone" if original in own else "adapter"
+            trainable[kind] += size
+    return ParameterCount(
+        trainable=sum(trainable.values()),
+        total=total,
+        total_peft_counting=total + duplicated,
+        **trainable,
+    )
+
+
+def _original_name(name: str) -> str:
+    """A parameter's name before peft wrapped the model.
+
+    >>> _original_name("base_model.model.classifier.modules_to_save.default.weight")
+    'classifier.weight'
+    """
+    name = name.removeprefix("base_model.model.")
+    if HEAD_COPY in name:
+        module, _, rest = name.partition(HEAD_COPY)
+        name = f"{module}.{rest.partition('.')[2]}"
+    return name.replace(".base_layer.", ".")

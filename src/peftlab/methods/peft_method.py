@@ -1,0 +1,182 @@
+"""Methods of the peft library: their config's fields as settings, their own adapter folders."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
+
+from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.methods.base import Method
+from peftlab.methods.head import head_module_names
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+# Fields of a peft config that describe the file or are ours to set, not the method.
+NOT_SETTINGS = frozenset(
+    {
+        "task_type",
+        "peft_type",
+        "auto_mapping",
+        "peft_version",
+        "base_model_name_or_path",
+        "revision",
+        "inference_mode",
+        "runtime_config",
+        "megatron_config",
+        "megatron_core",
+    }
+)
+
+# peft knows no default target modules for these architectures; as for BERT, the query and value
+# projections (ModernBERT has them, with the key's, in one).
+TARGET_MODULES = {
+    "albert": ["query", "value"],
+    "camembert": ["query", "value"],
+    "distilbert": ["q_lin", "v_lin"],
+    "modernbert": ["Wqkv"],
+}
+
+
+class PeftMethod(Method):
+    """A method of peft, by the name of its type; every field of its config is a setting.
+
+    The head is trained and saved whole: where `modules_to_save` is not given, it becomes every
+    module that the checkpoint lacks. (peft's own default misses DistilBERT's pre_classifier.)
+    Where `target_modules` is not given, peft's default for the architecture holds, or ours.
+    """
+
+    def __init__(self, name: str, peft_type: str, title: str, paper: str) -> None:
+        self.name = name
+        self.peft_type = peft_type
+        self.title = title
+        self.paper = paper
+
+    @cached_property
+    def config_class(self) -> type[Any]:
+        """peft's dataclass for this method's config."""
+        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+        from peft.utils import PeftType
+
+        found: type[Any] = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType[self.peft_type]]
+        return found
+
+    def settings(self) -> dict[str, JsonValue]:
+        """The fields of peft's config with their defaults."""
+        return _as_settings(self.config_class())
+
+    def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
+        """All fields of peft's config; types are checked by us, the rest by peft itself."""
+        known = self.settings()
+        types = get_type_hints(self.config_class)
+        checked: dict[str, Any] = {}
+        for key, value in given.items():
+            if key not in known:
+                raise UnknownNameError(
+                    f"setting of the method {self.name}", key, known, where=where
+                )
+            try:
+                checked[key] = _adapter(types[key]).validate_python(value)
+            except ValidationError as error:
+                message = error.errors()[0]["msg"]
+                raise UserError(
+                    f"{key} = {value!r} is not valid: {message}",
+                    where=where,
+                    allowed=_type_name(types[key]),
+                ) from error
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                return _as_settings(self.config_class(task_type="SEQ_CLS", **checked))
+        except (ValueError, TypeError, NotImplementedError, ImportError, Warning) as error:
+            raise UserError(
+                f"peft does not accept these settings of {self.name}: {error}", where=where
+            ) from error
+
+    def apply(
+        self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
+    ) -> nn.Module:
+        """A PeftModel around the model; the adapter's first weights are drawn from `seed`."""
+        import torch
+        from peft import get_peft_model
+
+        settings = dict(config)
+        if settings.get("modules_to_save") is None:
+            settings["modules_to_save"] = list(head_module_names(model))
+        if "target_modules" in settings and settings["target_modules"] is None:
+            settings["target_modules"] = TARGET_MODULES.get(model.config.model_type)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            try:
+                peft_config = self.config_class(task_type="SEQ_CLS", **settings)
+                module: nn.Module = get_peft_model(model, peft_config)
+            except (ValueError, TypeError, KeyError) as error:
+                raise UserError(f"{self.name} does not fit this model: {error}") from error
+        return module
+
+    def save(self, module: nn.Module, folder: Path) -> None:
+        """A PEFT adapter folder: adapter_config.json and adapter_model.safetensors."""
+        module.save_pretrained(str(folder), safe_serialization=True)  # type: ignore[operator]
+        # peft writes an empty model card; the trial's record says more.
+        (folder / "README.md").unlink(missing_ok=True)
+
+    def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
+        """The PeftModel that peft itself loads from the folder."""
+        from peft import PeftModel
+        from safetensors import SafetensorError
+
+        if not (folder / "adapter_config.json").is_file():
+            raise UserError("no PEFT adapter here: adapter_config.json is missing", where=str(folder))
+        try:
+            module: nn.Module = PeftModel.from_pretrained(model, str(folder))
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            first_line = str(error).splitlines()[0]
+            raise UserError(f"cannot load the adapter: {first_line}", where=str(folder)) from error
+        return module.eval()
+
+
+def _as_settings(config: Any) -> dict[str, JsonValue]:
+    """The config's fields that are settings, as JSON values (sets become sorted lists)."""
+    return {
+        field.name: _as_json(getattr(config, field.name))
+        for field in dataclasses.fields(config)
+        if field.name not in NOT_SETTINGS
+    }
+
+
+def _as_json(value: Any) -> JsonValue:
+    if isinstance(value, set | frozenset):
+        return sorted(_as_json(item) for item in value)  # type: ignore[type-var]
+    if isinstance(value, list | tuple):
+        return [_as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _as_json(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _as_json(dataclasses.asdict(value))
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(getattr(value, "value", value))
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+
+
+def _type_name(hint: Any) -> str:
+    name = hint.__name__ if isinstance(hint, type) else str(hint)
+    return name.replace("typing.", "").replace("NoneType", "null")
+
+
+LORA = PeftMethod(
+    "lora",
+    "LORA",
+    "LoRA: low-rank updates of chosen linear layers",
+    "Hu et al. 2022, arXiv 2106.09685",
+)

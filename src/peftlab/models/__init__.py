@@ -1,0 +1,1 @@
+"""Checkpoints, packing of stock transformers models, and what they are made of."""

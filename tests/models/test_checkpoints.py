@@ -1,0 +1,115 @@
+"""Checkpoints are found by name, identified by content, and refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from peftlab.core.errors import UserError
+from peftlab.models.checkpoints import (
+    BUILTIN,
+    MINILM,
+    MINILM_SHA256,
+    build_on_meta,
+    builtin_models,
+    load_config,
+    load_model,
+    load_tokenizer,
+    locate,
+)
+
+# Published sizes with a two-class head (the checkpoints' model cards and papers round these).
+SIZES = {
+    MINILM: 22_713_986,
+    "google-bert/bert-base-uncased": 109_483_778,
+    "google-bert/bert-large-uncased": 335_143_938,
+    "FacebookAI/roberta-base": 124_647_170,
+    "FacebookAI/roberta-large": 355_361_794,
+    "distilbert/distilbert-base-uncased": 66_955_010,
+    "google/electra-small-discriminator": 13_549_314,
+    "google/electra-base-discriminator": 109_483_778,
+    "albert/albert-base-v2": 11_685_122,
+    "microsoft/deberta-v3-base": 184_423_682,
+    "answerdotai/ModernBERT-base": 149_606_402,
+}
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_a_builtin_architecture_has_its_published_size(name: str) -> None:
+    model = build_on_meta(name, num_labels=2)
+    assert sum(parameter.numel() for parameter in model.parameters()) == SIZES[name]
+    assert all(parameter.device.type == "meta" for parameter in model.parameters())
+
+
+def test_every_builtin_model_is_listed_with_its_architecture() -> None:
+    listed = {model.name: model for model in builtin_models()}
+    assert listed.keys() == BUILTIN.keys()
+    assert listed[MINILM].available
+    assert listed["microsoft/deberta-v3-base"].architecture == "deberta-v2"
+
+
+def test_minilm_is_identified_by_its_checksum() -> None:
+    assert locate(MINILM).fingerprint == f"sha256:{MINILM_SHA256}"
+
+
+def test_a_shipped_config_agrees_with_the_weights_that_are_at_hand() -> None:
+    shipped = load_config(MINILM).to_dict()
+    loaded = load_model(MINILM, num_labels=2, seed=0).config.to_dict()
+    sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    for key in (*sizes, "vocab_size", "hidden_dropout_prob", "layer_norm_eps", "model_type"):
+        assert shipped[key] == loaded[key]
+
+
+def test_a_folder_is_identified_by_its_content_and_not_its_path(tmp_path: Path) -> None:
+    for place in ("here", "there"):
+        folder = tmp_path / place
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(b"weights")
+    here, there = locate(str(tmp_path / "here")), locate(str(tmp_path / "there"))
+    assert here.fingerprint == there.fingerprint
+    locate.cache_clear()
+    (tmp_path / "there" / "model.safetensors").write_bytes(b"other weights")
+    assert locate(str(tmp_path / "there")).fingerprint != here.fingerprint
+
+
+@pytest.mark.parametrize(
+    "name", ["/no/such/folder", "./nowhere", "a/b/c", "two words", "", "../up", "-x"]
+)
+def test_a_name_that_leads_nowhere_is_one_line(name: str) -> None:
+    with pytest.raises(UserError) as caught:
+        locate(name, where="study.yaml: model")
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("study.yaml: model: no checkpoint")
+
+
+def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"safetensors is missing"):
+        locate(str(tmp_path))
+
+
+def test_a_hub_id_that_cannot_be_reached_is_one_line() -> None:
+    with pytest.raises(UserError) as caught:
+        load_tokenizer("nobody/no-such-model")
+    assert "\n" not in str(caught.value)
+    assert "nobody/no-such-model" in str(caught.value)
+
+
+def test_the_head_follows_from_the_seed_and_the_global_generator_is_left_alone() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    first = load_model(MINILM, num_labels=3, seed=1).classifier.weight
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(first, load_model(MINILM, num_labels=3, seed=1).classifier.weight)
+    assert not torch.equal(first, load_model(MINILM, num_labels=3, seed=2).classifier.weight)
+
+
+def test_a_pair_is_cut_from_its_longer_text() -> None:
+    tokenizer = load_tokenizer(MINILM)
+    lists = tokenizer([("one", "two three four five six seven eight")], 6)
+    assert len(lists.ids[0]) == 6
+    assert lists.type_ids is not None
+    assert lists.type_ids[0] == [0, 0, 0, 1, 1, 1]
