@@ -1,0 +1,1 @@
+"""What trains one trial, measures it, and reads a trained one back."""

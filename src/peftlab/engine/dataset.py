@@ -1,0 +1,64 @@
+"""A trial's data: its rows read, cut to size, encoded by its checkpoint's tokenizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from peftlab.core.errors import UserError
+from peftlab.core.types import Trial
+from peftlab.data.encode import Encoded, Tokenizer, encode
+from peftlab.data.source import Source, open_ref
+from peftlab.tasks.spec import Task, get_task
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialData:
+    """The task with its encoded training rows and dev rows."""
+
+    task: Task
+    train: Encoded
+    dev: Encoded
+
+
+def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
+    """The trial's rows, from the encoded cache where they have been encoded before.
+
+    `max_train_samples` and `max_eval_samples` keep the first rows, as run_glue.py does.
+    Raises UserError where the data are gone or are not those that the trial was planned with.
+    """
+    task = get_task(trial.task)
+    source = open_ref(trial.data)
+    if source.ref(task).digest != trial.data.digest:
+        raise UserError(
+            f"the rows of task '{task.name}' have changed since the trial {trial.id} was planned",
+            where=trial.data.location,
+            allowed="the same files, or a new run of the study",
+        )
+
+    def split(name: str, limit: int | None) -> Encoded:
+        return encode_split(
+            source, task, name, limit, tokenizer, max_length=trial.max_length, cache=cache
+        )
+
+    return TrialData(
+        task=task,
+        train=split("train", trial.max_train_samples),
+        dev=split("dev", trial.max_eval_samples),
+    )
+
+
+def encode_split(
+    source: Source,
+    task: Task,
+    split: str,
+    limit: int | None,
+    tokenizer: Tokenizer,
+    *,
+    max_length: int,
+    cache: Path,
+) -> Encoded:
+    """The first `limit` rows of a split (None: all), encoded."""
+    examples = source.examples(task, split)[:limit]
+    key = f"{source.ref(task).digest}:{task.name}:{split}:{len(examples)}"
+    return encode(examples, tokenizer, max_length=max_length, cache=cache, key=key)

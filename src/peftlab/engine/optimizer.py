@@ -1,0 +1,80 @@
+"""The optimizer and its learning rate, as transformers.Trainer sets them up."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import torch
+from torch import nn
+
+from peftlab.core.types import TrainingSettings
+
+# The names that transformers.Trainer keeps from weight decay, beside every nn.LayerNorm.
+NOT_DECAYED = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")
+
+
+def decayed_names(module: nn.Module) -> set[str]:
+    """The parameters that weight decay applies to: no bias, no normalisation layer.
+
+    The rule of transformers.Trainer.get_decay_parameter_names; a test holds the two equal.
+    """
+    names: set[str] = set()
+    for path, child in module.named_modules():
+        if isinstance(child, nn.LayerNorm):
+            continue
+        for name, _ in child.named_parameters(recurse=False):
+            full = f"{path}.{name}" if path else name
+            if not NOT_DECAYED.search(full.lower()):
+                names.add(full)
+    return names
+
+
+def build_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
+    """torch's fused AdamW (decoupled weight decay) over the trainable parameters.
+
+    Loshchilov and Hutter 2019, arXiv 1711.05101. Raises ValueError if nothing is trainable.
+    """
+    decayed = decayed_names(module)
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            groups[name in decayed].append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": parameters, "weight_decay": settings.weight_decay if decay else 0.0}
+            for decay, parameters in groups.items()
+            if parameters
+        ],
+        lr=settings.learning_rate,
+        betas=(settings.adam_beta1, settings.adam_beta2),
+        eps=settings.adam_epsilon,
+        fused=True,
+    )
+
+
+def learning_rate_at(step: int, settings: TrainingSettings, *, total_steps: int) -> float:
+    """The learning rate of optimizer step `step` (0-based), a function of nothing else.
+
+    It rises from 0 over the warm-up, then falls to 0 at `total_steps` (linear, cosine) or stays.
+    The schedules are those of transformers.get_scheduler; "constant" has no warm-up.
+    """
+    kind = settings.lr_scheduler_type
+    warmup = settings.num_warmup_steps(total_steps)
+    if kind == "constant":
+        factor = 1.0
+    elif step < warmup:
+        factor = step / max(1, warmup)
+    elif kind == "constant_with_warmup":
+        factor = 1.0
+    else:
+        progress = (step - warmup) / max(1, total_steps - warmup)
+        fallen = 1 - progress if kind == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
+        factor = max(0.0, fallen)
+    return settings.learning_rate * factor
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    """Give every group of the optimizer this learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate

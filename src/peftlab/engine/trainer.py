@@ -1,0 +1,189 @@
+"""The peer: transformers.Trainer on the same trial, giving the same record.
+
+The Trainer keeps its own loop, collator, optimizer, schedule and evaluation. Two things are ours:
+it is given the trial's order of examples, so that the engines see the same batches, and its
+losses and predictions are handed to the observer.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset, Sampler
+from transformers import (
+    DataCollatorWithPadding,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from peftlab.core.identity import derived_seed
+from peftlab.core.types import Trial
+from peftlab.data.encode import Encoded
+from peftlab.data.predictions import Predictions
+from peftlab.engine.dataset import TrialData
+from peftlab.engine.loop import Tally, epoch_orders, record_epoch
+from peftlab.engine.observer import Observer
+from peftlab.models.checkpoints import HubTokenizer
+
+
+def train_with_trainer(
+    module: nn.Module, tokenizer: HubTokenizer, trial: Trial, data: TrialData, observer: Observer
+) -> Tally:
+    """Train the module in place with transformers.Trainer; what was measured on the way."""
+    total_steps = trial.training.total_steps(len(data.train))
+    orders = dict(epoch_orders(trial, len(data.train), total_steps))
+    tally = Tally()
+    observer.began(total_steps, len(orders))
+    cuda = [torch.device("cuda")] if torch.cuda.is_available() else []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        torch.random.fork_rng(devices=cuda),
+    ):
+        trainer = _OrderedTrainer(
+            model=module,
+            args=_arguments(trial, module, folder),
+            train_dataset=_Rows(data.train),
+            eval_dataset=_Rows(data.dev),
+            data_collator=DataCollatorWithPadding(tokenizer.tokenizer),
+        )
+        trainer.orders = orders
+        trainer.step_losses = []
+        trainer.add_callback(_Recorder(trainer, trial, data, tally, observer))
+        torch.manual_seed(derived_seed(trial.seeds.dropout, 0))
+        trainer.train()
+    return tally
+
+
+class _Rows(Dataset[dict[str, Any]]):
+    """Encoded rows as the features that a data collator takes."""
+
+    def __init__(self, data: Encoded) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        span = slice(self.data.offsets[row], self.data.offsets[row + 1])
+        feature = {
+            "input_ids": self.data.ids[span].tolist(),
+            "labels": int(self.data.labels[row]),
+        }
+        if self.data.type_ids is not None:
+            feature["token_type_ids"] = self.data.type_ids[span].tolist()
+        return feature
+
+
+class _OrderSampler(Sampler[int]):
+    """The trial's own order, one epoch each time that it is iterated."""
+
+    def __init__(self, orders: dict[int, Any], num_examples: int) -> None:
+        self.orders = orders
+        self.num_examples = num_examples
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[int]:
+        self.epoch += 1
+        return iter(self.orders[self.epoch].tolist())
+
+    def __len__(self) -> int:
+        return self.num_examples
+
+
+class _OrderedTrainer(Trainer):
+    """A Trainer that takes the examples in the trial's order and keeps each step's loss."""
+
+    orders: dict[int, Any]
+    step_losses: list[float]
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        return _OrderSampler(self.orders, len(self.train_dataset))
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        self.step_losses.append(float(loss))
+        return loss
+
+
+class _Recorder(TrainerCallback):
+    """Tells the observer what happens; evaluates with Trainer.predict at step 0 and each epoch."""
+
+    def __init__(
+        self,
+        trainer: _OrderedTrainer,
+        trial: Trial,
+        data: TrialData,
+        tally: Tally,
+        observer: Observer,
+    ) -> None:
+        self.trainer, self.trial, self.data = trainer, trial, data
+        self.tally, self.observer = tally, observer
+        self.epoch = 0
+        self.began = 0.0
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        record_epoch(self.tally, self.trial, self.data, self.observer, self._predict)
+
+    def on_epoch_begin(self, *_: Any, **__: Any) -> None:
+        self.epoch += 1
+        self.trainer.step_losses.clear()
+        self.began = perf_counter()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        micro_losses = self.trainer.step_losses
+        self.observer.stepped(state.global_step, micro_losses[-1])
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self.tally.train_seconds += perf_counter() - self.began
+        self.tally.count_batches(
+            self.data.train.lengths,
+            self.trainer.orders[self.epoch],
+            self.trial.training.per_device_train_batch_size,
+        )
+        losses = list(self.trainer.step_losses)
+        record_epoch(
+            self.tally,
+            self.trial,
+            self.data,
+            self.observer,
+            self._predict,
+            self.epoch,
+            state.global_step,
+            losses,
+        )
+
+    def _predict(self) -> Predictions:
+        output = self.trainer.predict(self.trainer.eval_dataset)
+        dev = self.data.dev
+        logits = np.asarray(output.predictions, dtype=np.float32)
+        return Predictions(row_ids=dev.row_ids, labels=dev.labels, logits=logits)
+
+
+def _arguments(trial: Trial, module: nn.Module, folder: str) -> TrainingArguments:
+    """The trial's settings under their own names; nothing saved, logged or reported."""
+    on_cpu = next(module.parameters()).device.type == "cpu"
+    return TrainingArguments(
+        output_dir=folder,
+        **trial.training.model_dump(),
+        seed=trial.seed,
+        use_cpu=on_cpu,
+        eval_strategy="no",
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=not on_cpu,
+    )

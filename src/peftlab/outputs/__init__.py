@@ -1,0 +1,1 @@
+"""What comes out of a trained trial: predictions on new text."""
