@@ -1,0 +1,1 @@
+"""Rows on their way in: read from where they are, encoded, cut into batches; and predictions."""

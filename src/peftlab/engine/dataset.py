@@ -7,9 +7,10 @@ from pathlib import Path
 
 from peftlab.core.errors import UserError
 from peftlab.core.types import Trial
-from peftlab.data.encode import Encoded, Tokenizer, encode
+from peftlab.data.encode import Encoded, Tokenizer, encode_cached
 from peftlab.data.source import Source, open_ref
-from peftlab.tasks.spec import Task, get_task
+from peftlab.tasks.registry import TASKS
+from peftlab.tasks.spec import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
     `max_train_samples` and `max_eval_samples` keep the first rows, as run_glue.py does.
     Raises UserError where the data are gone or are not those that the trial was planned with.
     """
-    task = get_task(trial.task)
+    task = TASKS.get(trial.task)
     source = open_ref(trial.data)
     if source.ref(task).digest != trial.data.digest:
         raise UserError(
@@ -59,6 +60,11 @@ def encode_split(
     cache: Path,
 ) -> Encoded:
     """The first `limit` rows of a split (None: all), encoded."""
-    examples = source.examples(task, split)[:limit]
-    key = f"{source.ref(task).digest}:{task.name}:{split}:{len(examples)}"
-    return encode(examples, tokenizer, max_length=max_length, cache=cache, key=key)
+    key = f"{source.ref(task).digest}:{task.name}:{split}:{limit}"
+    return encode_cached(
+        lambda: source.examples(task, split)[:limit],
+        tokenizer,
+        max_length=max_length,
+        cache=cache,
+        key=key,
+    )

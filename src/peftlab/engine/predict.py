@@ -15,7 +15,7 @@ from peftlab.engine.run import choose_device
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.store.records import TrialRecord
-from peftlab.tasks.spec import get_task
+from peftlab.tasks.registry import TASKS
 
 
 def predict_rows(
@@ -31,10 +31,10 @@ def predict_rows(
     trial has no saved model or a row has the wrong number of texts.
     """
     trial = record.trial
-    task = get_task(trial.task)
+    task = TASKS.get(trial.task)
     if record.model_path is None:
         raise UserError(f"the trial {trial.id} has no saved model: it is {record.status}")
-    wanted = len(task.text_columns)
+    wanted = len(task.texts)
     for number, row in enumerate(rows):
         if len(row) != wanted:
             raise UserError(
@@ -46,7 +46,7 @@ def predict_rows(
     place = choose_device(device)
     module = METHODS.get(trial.method).load(base, record.model_path).to(place)
     examples = [Example(row_id=i, texts=tuple(row), label=None) for i, row in enumerate(rows)]
-    data = encode(examples, tokenizer, max_length=trial.max_length, cache=None, key="")
+    data = encode(examples, tokenizer, max_length=trial.max_length)
     engine = "packed" if trial.engine == "packed" else "padded"
     classifier = build_classifier(engine, module, base, place)
     with classifier.active():

@@ -9,7 +9,7 @@ import numpy as np
 
 from peftlab.engine.predict import predict_rows
 from peftlab.store.records import TrialRecord
-from peftlab.tasks.spec import get_task
+from peftlab.tasks.registry import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ def predict_texts(
     """
     if not rows:
         return []
-    labels = get_task(record.trial.task).labels
+    labels = TASKS.get(record.trial.task).labels
     probabilities = softmax(predict_rows(record, rows, device=device))
     return [
         Prediction(

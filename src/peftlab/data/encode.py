@@ -1,0 +1,135 @@
+"""Texts turned into token ids, one row after another, and kept on disk by their content."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from peftlab.core.identity import content_id
+from peftlab.core.types import Example
+
+NO_LABEL = -1
+FORMAT = 1
+ROWS_PER_CALL = 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenLists:
+    """What a tokenizer makes of rows: ids of each, and token types where the model has them."""
+
+    ids: list[list[int]]
+    type_ids: list[list[int]] | None
+
+
+class Tokenizer(Protocol):
+    """Rows of one or two texts to token ids; the fingerprint changes when the outcome may."""
+
+    fingerprint: str
+
+    def __call__(self, rows: Sequence[tuple[str, ...]], max_length: int) -> TokenLists:
+        """Token ids with special tokens, each row cut to `max_length`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """N rows as token ids without padding: row i is ids[offsets[i]:offsets[i + 1]].
+
+    ids int32 [T], type_ids uint8 [T] or None, offsets int64 [N + 1], labels int64 [N]
+    (NO_LABEL where there is none), row_ids int64 [N]. The arrays may be read-only file maps.
+    """
+
+    ids: npt.NDArray[np.int32]
+    type_ids: npt.NDArray[np.uint8] | None
+    offsets: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    row_ids: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row, int64 [N]."""
+        return np.diff(self.offsets)
+
+
+def encode(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int) -> Encoded:
+    """The examples' token ids, in their order."""
+    ids, type_ids, lengths = [], [], []
+    for start in range(0, len(examples), ROWS_PER_CALL):
+        rows = [example.texts for example in examples[start : start + ROWS_PER_CALL]]
+        lists = tokenizer(rows, max_length)
+        lengths.extend(len(row) for row in lists.ids)
+        ids.append(np.fromiter((token for row in lists.ids for token in row), np.int32))
+        if lists.type_ids is not None:
+            type_ids.append(np.fromiter((kind for row in lists.type_ids for kind in row), np.uint8))
+    labels = [NO_LABEL if example.label is None else int(example.label) for example in examples]
+    return Encoded(
+        ids=np.concatenate(ids),
+        type_ids=np.concatenate(type_ids) if type_ids else None,
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        labels=np.array(labels, dtype=np.int64),
+        row_ids=np.array([example.row_id for example in examples], dtype=np.int64),
+    )
+
+
+def encode_cached(
+    read: Callable[[], Sequence[Example]],
+    tokenizer: Tokenizer,
+    *,
+    max_length: int,
+    cache: Path,
+    key: str,
+) -> Encoded:
+    """What `encode` makes of `read()`, kept in `cache` and mapped from there the next time.
+
+    `key` identifies the examples; neither they nor the tokenizer are touched when the cache has
+    them. Several processes may write at once: the first one to finish wins, the others' equal
+    copies are dropped.
+    """
+    name = content_id([FORMAT, key, tokenizer.fingerprint, max_length], length=32)
+    folder = cache / "encoded" / name
+    if not folder.is_dir():
+        _write(encode(read(), tokenizer, max_length=max_length), folder)
+    return _map(folder)
+
+
+ARRAYS = ("ids", "type_ids", "offsets", "labels", "row_ids")
+
+
+def _write(data: Encoded, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
+    try:
+        for name in ARRAYS:
+            array = getattr(data, name)
+            if array is not None:
+                with (aside / f"{name}.npy").open("wb") as stream:
+                    np.save(stream, array, allow_pickle=False)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+        try:
+            aside.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _map(folder: Path) -> Encoded:
+    arrays = {
+        name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        for name in ARRAYS
+        if (folder / f"{name}.npy").is_file()
+    }
+    return Encoded(**{"type_ids": None, **arrays})

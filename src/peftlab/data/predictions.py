@@ -1,0 +1,73 @@
+"""What a classifier said of every example of a split, and its Parquet file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from peftlab.core.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """row_ids int64 [N], labels int64 [N] and logits float32 [N, C], in the split's order."""
+
+    row_ids: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    logits: npt.NDArray[np.float32]
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """The class of the largest logit, int64 [N]."""
+        return self.logits.argmax(axis=1)
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """A Parquet file with the columns row_id, label, prediction, logits (list of float32).
+
+    Written under another name, synced and renamed: the file is whole or the old one.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    num_rows, num_classes = predictions.logits.shape
+    offsets = np.arange(0, num_rows * num_classes + 1, num_classes, dtype=np.int32)
+    table = pa.table(
+        {
+            "row_id": np.asarray(predictions.row_ids),
+            "label": np.asarray(predictions.labels),
+            "prediction": predictions.predicted,
+            "logits": pa.ListArray.from_arrays(
+                pa.array(offsets), pa.array(predictions.logits.reshape(-1))
+            ),
+        }
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with aside.open("wb") as stream:
+        pq.write_table(table, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(path)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """What `write_predictions` wrote; UserError where the file is not such a one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=["row_id", "label", "logits"])
+        logits = np.array(table["logits"].to_pylist(), dtype=np.float32)
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        first_line = str(error).splitlines()[0]
+        raise UserError(f"not a file of predictions: {first_line}", where=str(path)) from error
+    return Predictions(
+        row_ids=table["row_id"].to_numpy().astype(np.int64),
+        labels=table["label"].to_numpy().astype(np.int64),
+        logits=logits.reshape(table.num_rows, -1),
+    )

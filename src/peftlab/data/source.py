@@ -1,0 +1,64 @@
+"""Where rows come from, behind one interface: the demo, the Hub, or a GLUE folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from peftlab.core.errors import UserError
+from peftlab.core.types import DataRef, Example
+from peftlab.data.demo.source import DemoSource
+from peftlab.data.glue_folder import GlueFolder
+from peftlab.data.hub import HubSource
+from peftlab.tasks.registry import TASKS
+from peftlab.tasks.spec import Task
+
+HUB_PREFIX = "hub:"
+FORMS = "demo, hub, hub:REPOSITORY, hub:FOLDER, or a GLUE folder"
+
+
+class Source(Protocol):
+    """A place that holds the rows of tasks."""
+
+    def has(self, task: Task) -> bool:
+        """Whether this kind of source knows the task; its files may still be missing."""
+
+    def ref(self, task: Task) -> DataRef:
+        """Where the task's rows are, with a digest of their content (train and dev)."""
+
+    def examples(self, task: Task, split: str) -> list[Example]:
+        """The rows of a split ("train", "dev" or "test") in their order.
+
+        Raises UserError, with file and line, where they cannot be read.
+        """
+
+
+def open_source(data: str, *, where: str = "") -> Source:
+    """The source that a study's `data` names; UserError where there is no such place."""
+    if data == "demo":
+        return DemoSource()
+    if data == "hub":
+        return HubSource()
+    if data.startswith(HUB_PREFIX):
+        return HubSource(data.removeprefix(HUB_PREFIX))
+    folder = Path(data).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"no data '{data}': not a folder", where=where, allowed=FORMS)
+    return GlueFolder(folder.resolve())
+
+
+def open_ref(ref: DataRef) -> Source:
+    """The source that a trial's rows came from."""
+    if ref.source == "demo":
+        return DemoSource()
+    if ref.source == "hub":
+        return HubSource(ref.location)
+    return GlueFolder(Path(ref.location))
+
+
+def require(source: Source, task: Task, data: str, *, where: str = "") -> None:
+    """UserError unless the source knows the task."""
+    if source.has(task):
+        return
+    known = ", ".join(other.name for other in TASKS if source.has(other))
+    raise UserError(f"the data '{data}' has no task '{task.name}'", where=where, allowed=known)

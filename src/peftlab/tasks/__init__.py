@@ -1,0 +1,1 @@
+"""Labelled text problems: what their rows look like, where they are, how they are scored."""
