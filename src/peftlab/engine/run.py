@@ -22,9 +22,10 @@ from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import count_module
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.store.workspace import MODEL_FOLDER, PREDICTIONS_FILE
 
-MODEL_FOLDER = "model"
-PREDICTIONS_FILE = "predictions.parquet"
+
+
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""A study carried out: the plan, the executors, and what a person sees of it."""

@@ -1,0 +1,115 @@
+"""A study's open trials carried out, and all that they tell stored as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from peftlab.core.types import EpochRecord, Trial
+from peftlab.engine.run import Outcome, choose_device
+from peftlab.runner.executors.base import Job, Listener
+from peftlab.runner.executors.registry import EXECUTORS
+from peftlab.store.provenance import provenance
+from peftlab.store.records import TrialRecord
+from peftlab.store.workspace import Workspace
+from peftlab.study.expand import Expanded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """How the study stands after a run: all its trials' records in plan order."""
+
+    records: tuple[TrialRecord, ...]
+
+    @property
+    def num_failed(self) -> int:
+        """Trials that have failed, now or in an earlier run."""
+        return sum(record.status == "failed" for record in self.records)
+
+
+def store_study(expanded: Expanded, workspace: Workspace) -> None:
+    """Write the study and its trials into the workspace; those that are known keep their results."""
+    workspace.save_study(
+        expanded.spec.name,
+        expanded.spec.model_dump(mode="json"),
+        expanded.trials,
+        expanded.arms_of,
+    )
+
+
+def execute(
+    expanded: Expanded,
+    workspace: Workspace,
+    *,
+    display: Listener,
+    executor: str = "inline",
+    device: str = "auto",
+    retry_failed: bool = False,
+) -> Summary:
+    """Run what is not done yet; the study's records afterwards.
+
+    Failed trials are left alone unless `retry_failed`. Raises UserError and KeyboardInterrupt
+    with everything that was measured stored.
+    """
+    engine = EXECUTORS.get(executor, where="--executor")()
+    choose_device(device)
+    store_study(expanded, workspace)
+    workspace.reset_running()
+    statuses = workspace.statuses(trial.id for trial in expanded.trials)
+    wanted = {"pending", "failed"} if retry_failed else {"pending"}
+    jobs = [
+        Job(
+            trial=trial,
+            artifacts=workspace.artifacts(trial.id),
+            cache=workspace.cache,
+            device=device,
+        )
+        for trial in expanded.trials
+        if statuses[trial.id] in wanted
+    ]
+    engine.run(jobs, _Recorder(workspace, display))
+    return Summary(records=tuple(_records(expanded.trials, workspace)))
+
+
+def _records(trials: Sequence[Trial], workspace: Workspace) -> list[TrialRecord]:
+    known = {record.trial.id: record for record in workspace.trials()}
+    return [known[trial.id] for trial in trials]
+
+
+class _Recorder:
+    """Stores what trials tell, and then passes it on to the display."""
+
+    def __init__(self, workspace: Workspace, display: Listener) -> None:
+        self.workspace = workspace
+        self.display = display
+
+    def started(self, trial: Trial) -> None:
+        self.workspace.start(trial.id, provenance())
+        self.display.started(trial)
+
+    def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
+        self.display.began(trial, total_steps, total_epochs)
+
+    def stepped(self, trial: Trial, step: int, loss: float) -> None:
+        self.display.stepped(trial, step, loss)
+
+    def ended_epoch(self, trial: Trial, record: EpochRecord) -> None:
+        self.workspace.add_epoch(trial.id, record)
+        self.display.ended_epoch(trial, record)
+
+    def finished(self, trial: Trial, outcome: Outcome) -> None:
+        self.workspace.finish(
+            trial.id,
+            outcome.costs,
+            num_train_examples=outcome.num_train_examples,
+            num_eval_examples=outcome.num_eval_examples,
+        )
+        self.display.finished(trial, outcome)
+
+    def failed(self, trial: Trial, error: str) -> None:
+        self.workspace.fail(trial.id, error)
+        self.display.failed(trial, error)
+
+    def interrupted(self, trial: Trial) -> None:
+        self.workspace.interrupt(trial.id)
+        self.display.interrupted(trial)

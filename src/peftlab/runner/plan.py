@@ -1,0 +1,239 @@
+"""What a study will do and cost, trial by trial, before it is run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from time import perf_counter
+
+import numpy as np
+from pydantic import JsonValue
+
+from peftlab.core.errors import UserError
+from peftlab.core.identity import canonical_json
+from peftlab.core.types import ParameterCount, Trial
+from peftlab.data.batches import epoch_order, padded_tokens
+from peftlab.data.encode import Encoded, Tokenizer
+from peftlab.data.source import open_ref
+from peftlab.engine.dataset import encode_split
+from peftlab.methods.parameters import count_parameters
+from peftlab.models.checkpoints import load_config, load_tokenizer
+from peftlab.store.records import Status, TrialRecord
+from peftlab.store.workspace import Workspace
+from peftlab.study.expand import Expanded
+from peftlab.tasks.registry import TASKS
+
+SHARE_OF_PEAK = 0.3
+"""What part of the machine's matrix multiplication a training reaches, for a first estimate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPlan:
+    """One trial's cost in advance.
+
+    `tokens` are the real tokens of all training batches, `padding` the share that padding each
+    batch to its longest example would add to them (of the padded total), None where the data or
+    the tokenizer are not at hand. `seconds` estimates training and evaluation together.
+    """
+
+    trial: Trial
+    arms: tuple[str, ...]
+    status: Status
+    parameters: ParameterCount
+    steps: int
+    epochs: int
+    num_train_examples: int
+    num_eval_examples: int
+    tokens: int | None
+    padding: float | None
+    seconds: float | None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The object of `run STUDY --dry-run --json`."""
+        parameters = self.parameters
+        return {
+            "id": self.trial.id,
+            "arm": list(self.arms),
+            "task": self.trial.task,
+            "model": self.trial.model.name,
+            "method": self.trial.method,
+            "method_config": self.trial.method_config,
+            "training": self.trial.training.model_dump(mode="json"),
+            "seed": self.trial.seed,
+            "engine": self.trial.engine,
+            "status": self.status,
+            "trainable": parameters.trainable,
+            "total": parameters.total,
+            "total_peft_counting": parameters.total_peft_counting,
+            "steps": self.steps,
+            "epochs": self.epochs,
+            "num_train_examples": self.num_train_examples,
+            "num_eval_examples": self.num_eval_examples,
+            "tokens": self.tokens,
+            "padding_avoided": self.padding if self.trial.engine == "packed" else 0.0,
+            "estimated_seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The plans of a study's distinct trials, in their order, and remarks on what is not known."""
+
+    study: str
+    trials: tuple[TrialPlan, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def open_trials(self) -> tuple[TrialPlan, ...]:
+        """Those that are not done."""
+        return tuple(plan for plan in self.trials if plan.status != "done")
+
+    @property
+    def open_seconds(self) -> float | None:
+        """The estimate for those that are not done; None if one of them has none."""
+        seconds = [plan.seconds for plan in self.open_trials]
+        return None if None in seconds else sum(second or 0.0 for second in seconds)
+
+
+def make_plan(expanded: Expanded, workspace: Workspace) -> Plan:
+    """The plan of a study on this machine.
+
+    Encodes the data where it has not been (into the workspace's cache). Raises UserError where a
+    method does not fit the model.
+    """
+    records = workspace.trials()
+    statuses = workspace.statuses(trial.id for trial in expanded.trials)
+    remarks = list(expanded.unread.values())
+    tokenizer: Tokenizer | None = None
+    try:
+        tokenizer = load_tokenizer(expanded.spec.model)
+    except UserError as error:
+        if not expanded.unread:
+            raise
+        remarks.append(str(error))
+    rates = _Rates(records)
+    plans = []
+    for trial in expanded.trials:
+        num_train, num_dev = expanded.num_examples[trial.task]
+        parameters = _parameters(
+            trial.model.name,
+            trial.method,
+            canonical_json(trial.method_config),
+            TASKS.get(trial.task).num_labels,
+        )
+        tokens = None
+        if tokenizer is not None and trial.task not in expanded.unread:
+            tokens = _tokens(trial, tokenizer, workspace)
+        steps = trial.training.total_steps(num_train)
+        passes = steps / trial.training.steps_per_epoch(num_train)
+        plans.append(
+            TrialPlan(
+                trial=trial,
+                arms=expanded.arms_of[trial.id],
+                status=statuses[trial.id],
+                parameters=parameters,
+                steps=steps,
+                epochs=trial.training.total_epochs(num_train),
+                num_train_examples=num_train,
+                num_eval_examples=num_dev,
+                tokens=None if tokens is None else round(tokens.train * passes),
+                padding=None if tokens is None else tokens.padding,
+                seconds=None if tokens is None else rates.seconds(trial, tokens, passes, parameters),
+            )
+        )
+    return Plan(study=expanded.spec.name, trials=tuple(plans), remarks=tuple(dict.fromkeys(remarks)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tokens:
+    train: int
+    dev: int
+    padding: float
+
+
+def _tokens(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Tokens:
+    source, task = open_ref(trial.data), TASKS.get(trial.task)
+
+    def split(name: str, limit: int | None) -> Encoded:
+        return encode_split(
+            source,
+            task,
+            name,
+            limit,
+            tokenizer,
+            max_length=trial.max_length,
+            cache=workspace.cache,
+        )
+
+    train, dev = split("train", trial.max_train_samples), split("dev", trial.max_eval_samples)
+    order = epoch_order(len(train), seed=trial.seeds.order, epoch=1)
+    padded = padded_tokens(train.lengths, order, trial.training.per_device_train_batch_size)
+    real = int(train.lengths.sum())
+    return _Tokens(train=real, dev=int(dev.lengths.sum()), padding=1 - real / padded)
+
+
+@lru_cache(maxsize=256)
+def _parameters(model: str, method: str, config: str, num_labels: int) -> ParameterCount:
+    import json
+
+    return count_parameters(model, method, json.loads(config), num_labels=num_labels)
+
+
+class _Rates:
+    """How fast trials run here: measured on finished ones, else guessed from the processor."""
+
+    def __init__(self, records: Sequence[TrialRecord]) -> None:
+        self._measured: dict[tuple[str, str, str], list[float]] = {}
+        for record in records:
+            if record.status == "done" and record.costs is not None:
+                key = (record.trial.model.fingerprint, record.trial.method, record.trial.engine)
+                self._measured.setdefault(key, []).append(record.costs.train_tokens_per_second)
+        self._peak: float | None = None
+
+    def seconds(
+        self, trial: Trial, tokens: _Tokens, passes: float, parameters: ParameterCount
+    ) -> float:
+        """Seconds of training and evaluation."""
+        evaluations = 1 + trial.training.total_epochs(1)
+        measured = self._measured.get(
+            (trial.model.fingerprint, trial.method, trial.engine)
+        )
+        if measured:
+            rate = float(np.median(measured))
+        else:
+            backward = 2.0 if parameters.backbone > parameters.total / 2 else 1.0
+            padding = 0.0 if trial.engine == "packed" else tokens.padding
+            flops = _flops_per_token(trial.model.name) * (1 + backward)
+            rate = SHARE_OF_PEAK * self._peak_flops() / flops * (1 - padding)
+        return tokens.train * passes / rate + evaluations * tokens.dev / (2 * rate)
+
+    def _peak_flops(self) -> float:
+        if self._peak is None:
+            self._peak = _measured_peak_flops()
+        return self._peak
+
+
+@lru_cache
+def _flops_per_token(model: str) -> float:
+    """Of a forward pass, two for each weight of the encoder (its embeddings are only looked up)."""
+    config = load_config(model)
+    hidden = int(config.hidden_size)
+    inner = int(getattr(config, "intermediate_size", None) or getattr(config, "hidden_dim", 4 * hidden))
+    return 2.0 * int(config.num_hidden_layers) * (4 * hidden * hidden + 2 * hidden * inner)
+
+
+def _measured_peak_flops(seconds: float = 0.1) -> float:
+    """Floating-point operations per second of fp32 matrix multiplication, measured now."""
+    import torch
+
+    if torch.cuda.is_available():
+        return 2e13
+    left, right = torch.rand(512, 1024), torch.rand(1024, 1024)
+    left @ right
+    began, count = perf_counter(), 0
+    while perf_counter() - began < seconds:
+        left @ right
+        count += 1
+    return count * 2 * 512 * 1024 * 1024 / (perf_counter() - began)

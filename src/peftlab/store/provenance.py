@@ -1,0 +1,70 @@
+"""What a result was made with: versions, the state of the working folder, the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import JsonValue
+
+PACKAGES = ("peftlab", "torch", "transformers", "peft", "tokenizers", "numpy", "scikit-learn")
+
+
+@lru_cache
+def provenance() -> dict[str, JsonValue]:
+    """JSON values, the same for all trials of a process; what cannot be found out is null."""
+    return {
+        "versions": {"python": platform.python_version(), **_versions()},
+        "git": _git_state(),
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "memory_bytes": _memory_bytes(),
+        },
+    }
+
+
+def _versions() -> dict[str, JsonValue]:
+    found: dict[str, JsonValue] = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _git_state() -> JsonValue:
+    """The commit of the folder that the command runs in, and whether files differ from it."""
+    try:
+        commit = _run("git", "rev-parse", "HEAD")
+        changed = bool(_run("git", "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "changed": changed}
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
+
+
+def _processor() -> str | None:
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found.group(1).strip() if found else platform.processor() or None
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None

@@ -1,0 +1,323 @@
+"""The folder where results live: one SQLite file, the artifacts of trials, a cache."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import JsonValue
+
+from peftlab.core.errors import UserError
+from peftlab.core.identity import canonical_json
+from peftlab.core.types import Costs, EpochRecord, ParameterCount, Trial
+from peftlab.store.records import Status, TrialRecord
+from peftlab.store.schema import migrate
+
+DATABASE = "results.sqlite"
+MODEL_FOLDER = "model"
+PREDICTIONS_FILE = "predictions.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRow:
+    """A study as it was last planned: its spec as JSON, and its trials in plan order."""
+
+    name: str
+    spec: dict[str, JsonValue]
+    trial_ids: tuple[str, ...]
+
+
+class Workspace:
+    """Studies and trials on disk. One process writes; any number may read beside it."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = True) -> Workspace:
+        """The workspace in that folder, made if it is not there and `create` is set.
+
+        Raises UserError where there is none, or none that this version can read.
+        """
+        path = path.expanduser().absolute()
+        database = path / DATABASE
+        if not create and not database.is_file():
+            raise UserError(
+                "no results here yet",
+                where=str(path),
+                allowed="a folder that 'peftlab run' has written, by --workspace",
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(database, isolation_level=None, timeout=30)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            migrate(connection, where=str(path))
+        except (OSError, sqlite3.Error) as error:
+            raise UserError(
+                f"cannot use the workspace: {error}", where=str(path), allowed="another --workspace"
+            ) from error
+        return cls(path, connection)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def cache(self) -> Path:
+        """The folder of what can be computed again: encoded data."""
+        return self.path / "cache"
+
+    def artifacts(self, trial_id: str) -> Path:
+        """The folder of a trial's model and predictions; it may not be there yet."""
+        return self.path / "artifacts" / trial_id
+
+    # Studies
+
+    def save_study(
+        self,
+        name: str,
+        spec: Mapping[str, JsonValue],
+        trials: Sequence[Trial],
+        placements: Mapping[str, tuple[str, ...]],
+    ) -> None:
+        """Store the study's spec and its trials in plan order, with each one's arm names.
+
+        A trial that is known keeps all it has. Trials that the study no longer holds stay.
+        """
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO studies VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
+                "SET spec = excluded.spec, saved_at = excluded.saved_at",
+                (name, canonical_json(spec), _now()),
+            )
+            database.executemany(
+                "INSERT INTO trials (id, trial, status) VALUES (?, ?, 'pending') "
+                "ON CONFLICT (id) DO UPDATE SET trial = excluded.trial",
+                [(trial.id, trial.model_dump_json()) for trial in trials],
+            )
+            database.execute("DELETE FROM placements WHERE study = ?", (name,))
+            database.executemany(
+                "INSERT INTO placements VALUES (?, ?, ?, ?)",
+                [
+                    (name, trial.id, position, json.dumps(placements[trial.id]))
+                    for position, trial in enumerate(trials)
+                ],
+            )
+
+    def studies(self) -> list[str]:
+        """Names of the studies that have been run here."""
+        return [name for (name,) in self._query("SELECT name FROM studies ORDER BY name")]
+
+    def study(self, name: str) -> StudyRow:
+        """The study as it was last run; UserError where it has not been."""
+        found = self._query("SELECT spec FROM studies WHERE name = ?", name)
+        if not found:
+            raise UserError(
+                f"the study '{name}' has not been run here",
+                where=str(self.path),
+                allowed=", ".join(self.studies()) or "peftlab run STUDY first",
+            )
+        ids = self._query(
+            "SELECT trial_id FROM placements WHERE study = ? ORDER BY position", name
+        )
+        return StudyRow(
+            name=name, spec=json.loads(found[0][0]), trial_ids=tuple(row[0] for row in ids)
+        )
+
+    # Trials, read
+
+    def trials(self, study: str | None = None) -> list[TrialRecord]:
+        """The study's trials in plan order, or all trials; UserError for an unknown study."""
+        if study is None:
+            return self._records("SELECT * FROM trials ORDER BY rowid")
+        self.study(study)
+        return self._records(
+            "SELECT trials.* FROM trials JOIN placements ON trial_id = id "
+            "WHERE study = ? ORDER BY position",
+            study,
+        )
+
+    def trial(self, prefix: str) -> TrialRecord:
+        """The trial whose id begins so; UserError unless there is exactly one."""
+        found = self._query(
+            "SELECT id FROM trials WHERE substr(id, 1, ?) = ? LIMIT 3", len(prefix), prefix
+        )
+        if len(found) != 1 or not prefix:
+            what = "no trial has" if not found else "several trials have"
+            raise UserError(
+                f"{what} an id that begins with '{prefix}'",
+                where=str(self.path),
+                allowed="an id of 'peftlab list trials', or its first digits",
+            )
+        return self._records("SELECT * FROM trials WHERE id = ?", found[0][0])[0]
+
+    def statuses(self, trial_ids: Iterable[str]) -> dict[str, Status]:
+        """The status of each of these trials; one that is not stored yet is pending."""
+        known: dict[str, Status] = dict(self._query("SELECT id, status FROM trials"))
+        return {trial_id: known.get(trial_id, "pending") for trial_id in trial_ids}
+
+    # Trials, written
+
+    def reset_running(self) -> None:
+        """Make those pending again that a process which is gone left as running."""
+        with self._transaction() as database:
+            database.execute("UPDATE trials SET status = 'pending' WHERE status = 'running'")
+
+    def start(self, trial_id: str, provenance: Mapping[str, JsonValue]) -> None:
+        """The trial begins from the start: what an earlier attempt left of it goes."""
+        shutil.rmtree(self.artifacts(trial_id), ignore_errors=True)
+        with self._transaction() as database:
+            database.execute("DELETE FROM epochs WHERE trial_id = ?", (trial_id,))
+            database.execute(
+                "UPDATE trials SET status = 'running', error = NULL, costs = NULL, "
+                "provenance = ?, started_at = ?, ended_at = NULL WHERE id = ?",
+                (canonical_json(provenance), _now(), trial_id),
+            )
+
+    def add_epoch(self, trial_id: str, record: EpochRecord) -> None:
+        """Store what was measured at the end of an epoch."""
+        with self._transaction() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    trial_id,
+                    record.epoch,
+                    record.step,
+                    record.train_loss,
+                    record.eval_loss,
+                    json.dumps(dict(record.scores)),
+                    record.seconds,
+                    np.asarray(record.step_losses, dtype="<f8").tobytes(),
+                ),
+            )
+
+    def finish(
+        self, trial_id: str, costs: Costs, *, num_train_examples: int, num_eval_examples: int
+    ) -> None:
+        """The trial is done."""
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE trials SET status = 'done', costs = ?, num_train_examples = ?, "
+                "num_eval_examples = ?, ended_at = ? WHERE id = ?",
+                (
+                    json.dumps(asdict(costs)),
+                    num_train_examples,
+                    num_eval_examples,
+                    _now(),
+                    trial_id,
+                ),
+            )
+
+    def fail(self, trial_id: str, error: str) -> None:
+        """The trial has failed, with its cause in words; its epochs so far are kept."""
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE trials SET status = 'failed', error = ?, ended_at = ? WHERE id = ?",
+                (error, _now(), trial_id),
+            )
+
+    def interrupt(self, trial_id: str) -> None:
+        """The trial was stopped from outside and will begin again."""
+        with self._transaction() as database:
+            database.execute("UPDATE trials SET status = 'pending' WHERE id = ?", (trial_id,))
+
+    # Helpers
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def _query(self, sql: str, *values: object) -> list[Any]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def _records(self, sql: str, *values: object) -> list[TrialRecord]:
+        cursor = self._connection.execute(sql, values)
+        columns = [column[0] for column in cursor.description]
+        rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+        ids = [row["id"] for row in rows]
+        epochs = self._epochs(ids)
+        arms = self._arms(ids)
+        return [self._record(row, epochs.get(row["id"], ()), arms[row["id"]]) for row in rows]
+
+    def _record(
+        self,
+        row: Mapping[str, Any],
+        epochs: tuple[EpochRecord, ...],
+        arms: Mapping[str, tuple[str, ...]],
+    ) -> TrialRecord:
+        folder = self.artifacts(row["id"])
+        model, predictions = folder / MODEL_FOLDER, folder / PREDICTIONS_FILE
+        return TrialRecord(
+            trial=Trial.model_validate_json(row["trial"]),
+            status=row["status"],
+            arms=arms,
+            epochs=epochs,
+            costs=_costs(row["costs"]),
+            num_train_examples=row["num_train_examples"],
+            num_eval_examples=row["num_eval_examples"],
+            error=row["error"],
+            model_path=model if row["status"] == "done" and model.is_dir() else None,
+            predictions_path=predictions if epochs and predictions.is_file() else None,
+            provenance=json.loads(row["provenance"] or "{}"),
+        )
+
+    def _epochs(self, trial_ids: Sequence[str]) -> dict[str, tuple[EpochRecord, ...]]:
+        sql = "SELECT * FROM epochs ORDER BY trial_id, epoch"
+        if len(trial_ids) == 1:
+            rows = self._query("SELECT * FROM epochs WHERE trial_id = ? ORDER BY epoch", *trial_ids)
+        else:
+            rows = self._query(sql)
+        found: dict[str, list[EpochRecord]] = {}
+        for trial_id, epoch, step, train_loss, eval_loss, scores, seconds, step_losses in rows:
+            record = EpochRecord(
+                epoch=epoch,
+                step=step,
+                train_loss=train_loss,
+                eval_loss=float("nan") if eval_loss is None else eval_loss,
+                scores=json.loads(scores),
+                seconds=seconds,
+                step_losses=tuple(np.frombuffer(step_losses, dtype="<f8").tolist()),
+            )
+            found.setdefault(trial_id, []).append(record)
+        return {trial_id: tuple(records) for trial_id, records in found.items()}
+
+    def _arms(self, trial_ids: Sequence[str]) -> dict[str, dict[str, tuple[str, ...]]]:
+        found: dict[str, dict[str, tuple[str, ...]]] = {trial_id: {} for trial_id in trial_ids}
+        for trial_id, study, arms in self._query("SELECT trial_id, study, arms FROM placements"):
+            if trial_id in found:
+                found[trial_id][study] = tuple(json.loads(arms))
+        return found
+
+
+def _costs(text: str | None) -> Costs | None:
+    if text is None:
+        return None
+    values = json.loads(text)
+    return Costs(**{**values, "parameters": ParameterCount(**values["parameters"])})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

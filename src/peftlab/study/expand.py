@@ -1,0 +1,236 @@
+"""A study's arms and trials: every combination resolved, each distinct trial once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import JsonValue, ValidationError
+
+from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.core.types import DataRef, Seeds, TrainingSettings, Trial
+from peftlab.data.source import Source, open_source, require
+from peftlab.methods.registry import METHODS
+from peftlab.models.checkpoints import locate
+from peftlab.study.spec import TRAINING_NAMES, ArmSpec, StudySpec
+from peftlab.tasks.registry import TASKS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One line of the comparison, resolved but for the task.
+
+    `base` is its name in the study file, `swept` what a sweep set in it. `training` holds its
+    settings by task.
+    """
+
+    name: str
+    base: str
+    method: str
+    method_config: Mapping[str, JsonValue]
+    given_config: Mapping[str, JsonValue]
+    swept: Mapping[str, JsonValue]
+    training: Mapping[str, TrainingSettings]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expanded:
+    """A study with its arms and its distinct trials, in the order in which they are run.
+
+    `arms_of` says under which arms each trial id stands. `num_examples` are a task's rows in
+    (train, dev), after max_train_samples and max_eval_samples, or their published number where
+    the data could not be read: `unread` then says why, by task, and the trials' ids are
+    provisional.
+    """
+
+    spec: StudySpec
+    arms: tuple[Arm, ...]
+    trials: tuple[Trial, ...]
+    arms_of: Mapping[str, tuple[str, ...]]
+    num_examples: Mapping[str, tuple[int, int]]
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    ref: DataRef
+    num_train: int
+    num_dev: int
+    unread: str = ""
+
+
+def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
+    """The study's arms and trials: for each seed and task, all arms.
+
+    Raises UserError for an unknown task, method, setting or arm, and for data that cannot be
+    read; with `data_needed` False the last is noted in `unread` instead.
+    """
+    where = spec.name
+    arms = expand_arms(spec)
+    model = locate(spec.model, where=f"{where}: model")
+    rows = {task: _rows(spec, task, data_needed=data_needed) for task in spec.tasks}
+    trials: dict[str, Trial] = {}
+    arms_of: dict[str, tuple[str, ...]] = {}
+    for seed, task, arm in itertools.product(spec.seeds, spec.tasks, arms):
+        trial = Trial(
+            task=task,
+            data=rows[task].ref,
+            model=model,
+            method=arm.method,
+            method_config=dict(arm.method_config),
+            training=arm.training[task],
+            seed=seed,
+            seeds=Seeds.of(seed).model_copy(update=spec.fixed_seeds.model_dump(exclude_none=True)),
+            max_train_samples=spec.max_train_samples,
+            max_eval_samples=spec.max_eval_samples,
+            max_length=spec.max_length,
+            engine=spec.engine,
+        )
+        trials.setdefault(trial.id, trial)
+        arms_of[trial.id] = (*arms_of.get(trial.id, ()), arm.name)
+    return Expanded(
+        spec=spec,
+        arms=arms,
+        trials=tuple(trials.values()),
+        arms_of=arms_of,
+        num_examples={task: (row.num_train, row.num_dev) for task, row in rows.items()},
+        unread={task: row.unread for task, row in rows.items() if row.unread},
+    )
+
+
+def expand_arms(spec: StudySpec) -> tuple[Arm, ...]:
+    """The arms, sweeps spread out, in the study's order; those of `only_arms` where it is set.
+
+    Raises UserError for what is wrong with any of them, also with one that is not chosen, and for
+    claims or report parts that name an arm that does not exist.
+    """
+    for number, task in enumerate(spec.tasks):
+        TASKS.get(task, where=f"{spec.name}: tasks[{number}]")
+    arms: list[Arm] = []
+    for name, arm in spec.arms.items():
+        arms += _spread(spec, name, arm)
+    names = [arm.name for arm in arms]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two arms are named '{name}'", where=f"{spec.name}: arms")
+    for number, claim in enumerate(spec.claims):
+        for name in claim.arms:
+            select_arms(arms, [name], where=f"{spec.name}: claims[{number}]")
+    for number, part in enumerate(spec.report):
+        wanted = getattr(part.options, "arms", None) or ()
+        chosen = [wanted] if isinstance(wanted, str) else list(wanted)
+        select_arms(arms, chosen, where=f"{spec.name}: report[{number}].{part.kind}.arms")
+    if spec.only_arms is not None:
+        return select_arms(arms, spec.only_arms, where=f"{spec.name}: only_arms")
+    return tuple(arms)
+
+
+def select_arms(
+    arms: tuple[Arm, ...] | list[Arm], names: tuple[str, ...] | list[str], *, where: str
+) -> tuple[Arm, ...]:
+    """The arms of those names, in their own order; a name before the sweep means all of it."""
+    known = {arm.name for arm in arms} | {arm.base for arm in arms}
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("arm", name, known, where=where)
+    return tuple(arm for arm in arms if arm.name in names or arm.base in names)
+
+
+def _spread(spec: StudySpec, name: str, arm: ArmSpec) -> list[Arm]:
+    where = f"{spec.name}: arms.{name}"
+    method = METHODS.get(arm.method, where=f"{where}.method")
+    for key in arm.sweep:
+        if key in arm.settings or key in arm.training:
+            raise UserError(f"'{key}' is both set and swept", where=where)
+    spread = []
+    for values in itertools.product(*arm.sweep.values()):
+        swept = dict(zip(arm.sweep, values, strict=True))
+        settings = arm.settings | {k: v for k, v in swept.items() if k not in TRAINING_NAMES}
+        training = arm.training | {k: v for k, v in swept.items() if k in TRAINING_NAMES}
+        full_name = "-".join([name, *(f"{key}{_short(value)}" for key, value in swept.items())])
+        spread.append(
+            Arm(
+                name=full_name,
+                base=name,
+                method=arm.method,
+                method_config=method.resolve(settings, where=where),
+                given_config=settings,
+                swept=swept,
+                training={
+                    task: _training(spec, training, task, f"{where}.training")
+                    for task in spec.tasks
+                },
+                note=arm.note,
+            )
+        )
+    return spread
+
+
+def _training(
+    spec: StudySpec, own: Mapping[str, JsonValue], task: str, where: str
+) -> TrainingSettings:
+    """The training settings of an arm on a task: its own over the study's."""
+    values: dict[str, Any] = {}
+    for place, given in ((f"{spec.name}: training", spec.training), (where, own)):
+        for key, value in given.items():
+            if key not in TRAINING_NAMES:
+                raise UnknownNameError("training setting", key, TRAINING_NAMES, where=place)
+            values[key] = _for_task(value, task, f"{place}.{key}", overridden=place != where and key in own)
+    try:
+        return TrainingSettings.model_validate({k: v for k, v in values.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        place = where if key in own else f"{spec.name}: training"
+        message = first["msg"][0].lower() + first["msg"][1:]
+        raise UserError(f"{message} (it is {first['input']!r})", where=f"{place}.{key}") from error
+
+
+def _for_task(value: JsonValue, task: str, where: str, *, overridden: bool) -> JsonValue:
+    """The value for the task, where it differs by task; None if an arm's own value stands for it."""
+    if not isinstance(value, dict):
+        return value
+    for name in value:
+        TASKS.get(name, where=where)
+    if task not in value:
+        if overridden:
+            return None
+        raise UserError(f"no value for the task '{task}'", where=where, allowed=", ".join(value))
+    return value[task]
+
+
+def _rows(spec: StudySpec, name: str, *, data_needed: bool) -> _Rows:
+    task = TASKS.get(name)
+    where = f"{spec.name}: data"
+    limits = (spec.max_train_samples, spec.max_eval_samples)
+    try:
+        source: Source = open_source(spec.data, where=where)
+        require(source, task, spec.data, where=where)
+        counts = [len(source.examples(task, split)) for split in ("train", "dev")]
+        ref, unread = source.ref(task), ""
+    except UserError as error:
+        if data_needed:
+            raise
+        counts = [task.num_train, task.num_dev]
+        ref, unread = DataRef(source="unread", location=spec.data, digest="unread"), str(error)
+    num_train, num_dev = (
+        count if limit is None else min(count, limit)
+        for count, limit in zip(counts, limits, strict=True)
+    )
+    return _Rows(ref=ref, num_train=num_train, num_dev=num_dev, unread=unread)
+
+
+def _short(value: JsonValue) -> str:
+    """A swept value as it stands in an arm's name.
+
+    >>> _short(5e-4), _short(8), _short(["query", "key"])
+    ('0.0005', '8', 'query+key')
+    """
+    if isinstance(value, list):
+        return "+".join(_short(item) for item in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "".join(c if c.isalnum() or c in "._-+" else "_" for c in str(value))

@@ -1,0 +1,167 @@
+"""What an expert would say of a study before any compute is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from peftlab.methods.registry import METHODS
+from peftlab.study.expand import Arm, Expanded
+
+LONG_WARMUP = 0.2
+"""A warm-up beyond this share of the training is remarked on; papers use 0.06 to 0.1."""
+
+BITFIT_LEAST = 1e-4
+"""Ben Zaken et al. 2022 searched 1e-4 to 1e-3 for BitFit."""
+
+LORA_LEAST = 5e-5
+"""Hu et al. 2022 used 5e-4 for BERT-like encoders; full fine-tuning wants about a tenth."""
+
+FULL_MOST = 1e-4
+"""Devlin et al. 2019 recommend 2e-5 to 5e-5; far above, training diverges or collapses."""
+
+Level = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One remark: how grave it is, which rule made it, where, and what to do."""
+
+    level: Level
+    rule: str
+    where: str
+    message: str
+
+
+def lint(expanded: Expanded) -> list[Finding]:
+    """All remarks on a study, the gravest first."""
+    findings = [
+        *_learning_rates(expanded),
+        *_random_heads(expanded),
+        *_warmups(expanded),
+        *_seeds(expanded),
+        *_selection(expanded),
+        *_claims(expanded),
+    ]
+    grave = {"error": 0, "warning": 1, "note": 2}
+    return sorted(findings, key=lambda finding: grave[finding.level])
+
+
+def _learning_rates(expanded: Expanded) -> Iterator[Finding]:
+    for arm in expanded.arms:
+        for rate, tasks in _tasks_by_rate(arm).items():
+            advice = _advice(arm.method, rate)
+            if advice:
+                yield Finding(
+                    level="warning",
+                    rule="learning-rate",
+                    where=f"arms.{arm.name} on {', '.join(tasks)}",
+                    message=f"{arm.method} at a learning rate of {rate:g} {advice}",
+                )
+
+
+def _tasks_by_rate(arm: Arm) -> dict[float, list[str]]:
+    found: dict[float, list[str]] = {}
+    for task, training in arm.training.items():
+        found.setdefault(training.learning_rate, []).append(task)
+    return found
+
+
+def _advice(method: str, rate: float) -> str:
+    if method.startswith("bitfit") and rate < BITFIT_LEAST:
+        return (
+            "hardly learns: few numbers move, so they must move far; "
+            "its authors searched 1e-4 to 1e-3"
+        )
+    if method == "lora" and rate < LORA_LEAST:
+        return "is low: LoRA's best rate is about ten times that of full fine-tuning (try 2e-4)"
+    if method == "full" and rate > FULL_MOST:
+        return "is high: full fine-tuning wants 1e-5 to 5e-5 and tends to collapse above 1e-4"
+    return ""
+
+
+def _random_heads(expanded: Expanded) -> Iterator[Finding]:
+    for arm in expanded.arms:
+        if not METHODS.get(arm.method).trains_head:
+            yield Finding(
+                level="warning",
+                rule="random-head",
+                where=f"arms.{arm.name}",
+                message=f"{arm.method} never trains the classifier's weights: they stay at random "
+                "values; 'bitfit' trains the head, as the authors of BitFit do",
+            )
+
+
+def _warmups(expanded: Expanded) -> Iterator[Finding]:
+    shares: dict[tuple[str, int, int], list[str]] = {}
+    for arm in expanded.arms:
+        for task, training in arm.training.items():
+            steps = training.total_steps(expanded.num_examples[task][0])
+            warmup = training.num_warmup_steps(steps)
+            if training.lr_scheduler_type != "constant" and warmup > LONG_WARMUP * steps:
+                shares.setdefault((task, warmup, steps), []).append(arm.name)
+    for (task, warmup, steps), arms in shares.items():
+        where = f"training.warmup_steps on {task} ({', '.join(arms)})"
+        if warmup >= steps:
+            yield Finding(
+                level="error",
+                rule="warm-up-too-long",
+                where=where,
+                message=f"the warm-up of {warmup} steps is not over when the training is "
+                f"({steps} steps): the learning rate never gets to its value; "
+                "give a share, such as warmup_steps: 0.06",
+            )
+        else:
+            yield Finding(
+                level="warning",
+                rule="long-warm-up",
+                where=where,
+                message=f"the warm-up covers {warmup / steps:.0%} of the training ({warmup} of "
+                f"{steps} steps); a share, such as warmup_steps: 0.06, fits tasks of any size",
+            )
+
+
+def _seeds(expanded: Expanded) -> Iterator[Finding]:
+    if len(expanded.spec.seeds) == 1:
+        yield Finding(
+            level="warning",
+            rule="single-seed",
+            where="seeds",
+            message="one seed tells nothing of the spread between runs, which on small tasks is "
+            "larger than most differences between methods; use at least three, better five",
+        )
+
+
+def _selection(expanded: Expanded) -> Iterator[Finding]:
+    if any(training.num_train_epochs > 1 for arm in expanded.arms for training in arm.training.values()):
+        yield Finding(
+            level="note",
+            rule="selection-on-dev",
+            where="report",
+            message="dev is both what an epoch would be picked by and what is reported: scores "
+            "are of the last epoch; a best-epoch score flatters and must be named as that",
+        )
+    by_method: dict[str, list[str]] = {}
+    for arm in expanded.arms:
+        by_method.setdefault(arm.method, []).append(arm.name)
+    for method, names in by_method.items():
+        if len(names) > 1:
+            yield Finding(
+                level="note",
+                rule="selection-on-dev",
+                where=f"arms {', '.join(names)}",
+                message=f"{len(names)} variants of {method} are compared on dev: to report the "
+                "best of them is selection on the reported split, an advantage over a method "
+                "that is tried once",
+            )
+
+
+def _claims(expanded: Expanded) -> Iterator[Finding]:
+    if expanded.spec.claims:
+        yield Finding(
+            level="note",
+            rule="claims-not-tested",
+            where="claims",
+            message="claims are checked and listed; this version does not test them yet",
+        )

@@ -1,0 +1,167 @@
+"""Studies found: by a built-in name or a YAML file, with what the command line changes in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.study.spec import StudySpec, validate
+
+SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What the command line changes in a study; None leaves the study's own value.
+
+    `settings` are KEY=VALUE with a dotted key and a value in YAML. A `training.NAME` among them
+    holds for every arm, also for those that have their own.
+    """
+
+    settings: Sequence[str] = ()
+    data: str | None = None
+    model: str | None = None
+    engine: str | None = None
+    seeds: Sequence[int] | None = None
+    tasks: Sequence[str] | None = None
+    arms: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltinStudy:
+    """A study that comes with the package."""
+
+    name: str
+    description: str
+    text: str = field(repr=False)
+
+
+def builtin_studies() -> dict[str, BuiltinStudy]:
+    """The built-in studies by name."""
+    found = {}
+    for file in sorted(resources.files(f"{__package__}.builtin").iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".yaml"):
+            text = file.read_text(encoding="utf-8")
+            raw = yaml.safe_load(text)
+            found[raw["name"]] = BuiltinStudy(
+                name=raw["name"], description=raw["description"], text=text
+            )
+    return found
+
+
+def load_study(name: str, overrides: Overrides = Overrides()) -> StudySpec:
+    """The study of that built-in name, or in that YAML file, changed by the overrides.
+
+    Raises UserError for whatever is wrong with either, UnknownNameError for an unknown name.
+    """
+    raw, where = _read(name)
+    changed = _apply(raw, overrides, where)
+    return validate(changed, where=where)
+
+
+def study_name(name: str) -> str:
+    """The name under which a workspace holds the study that the user names."""
+    if not name.endswith(SUFFIXES):
+        return name
+    raw, where = _read(name)
+    return validate(raw, where=where).name
+
+
+def _read(name: str) -> tuple[dict[str, Any], str]:
+    if name.endswith(SUFFIXES):
+        path = Path(name).expanduser()
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UserError(f"cannot read the study file: {reason}", where=name) from error
+        return _parse(text, name), name
+    studies = builtin_studies()
+    if name not in studies:
+        raise UnknownNameError(
+            "study", name, [*studies, "a file that ends in .yaml"], where="STUDY"
+        )
+    return _parse(studies[name].text, name), name
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        raw = yaml.load(text, Loader=_StudyLoader)  # a SafeLoader that also refuses a key twice
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise UserError(f"not valid YAML: {problem}", where=f"{where}{line}") from error
+    except (RecursionError, ValueError) as error:
+        raise UserError(f"not valid YAML: {error}", where=where) from error
+    if not isinstance(raw, dict):
+        raise UserError("a study is a mapping of keys", where=where, allowed="name, model, ...")
+    return raw
+
+
+class _StudyLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, to which a key that stands twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key '{key.value}' is there twice", key.start_mark
+                    )
+                seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str, Any]:
+    study = {**raw}
+    for key, value in (
+        ("data", overrides.data),
+        ("model", overrides.model),
+        ("engine", overrides.engine),
+        ("seeds", overrides.seeds),
+        ("tasks", overrides.tasks),
+        ("only_arms", overrides.arms),
+    ):
+        if value is not None:
+            study[key] = value if isinstance(value, str) else list(value)
+    for setting in overrides.settings:
+        key, separator, text = setting.partition("=")
+        if not separator or not key:
+            raise UserError(
+                f"'{setting}' is not a setting", where="--set", allowed="KEY=VALUE, KEY dotted"
+            )
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"'{text}' is not a YAML value", where=f"--set {key}") from error
+        _set(study, key.split("."), value)
+    return study
+
+
+def _set(study: dict[str, Any], path: list[str], value: Any) -> None:
+    """Put the value at the path, on copies of the mappings that lead there."""
+    *parents, last = path
+    place = study
+    for key in parents:
+        inner = place.get(key)
+        place[key] = dict(inner) if isinstance(inner, Mapping) else {}
+        place = place[key]
+    place[last] = value
+    if path[0] == "training" and len(path) == 2 and isinstance(study.get("arms"), Mapping):
+        study["arms"] = {name: _without(arm, last) for name, arm in study["arms"].items()}
+
+
+def _without(arm: Any, name: str) -> Any:
+    """The arm without a training setting of its own of that name."""
+    if not isinstance(arm, Mapping) or not isinstance(arm.get("training"), Mapping):
+        return arm
+    kept = {key: value for key, value in arm["training"].items() if key != name}
+    return {**arm, "training": kept}

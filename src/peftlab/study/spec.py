@@ -1,0 +1,213 @@
+"""The study file: its keys, checked, with one clear line for whatever is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+
+from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.core.types import Count, Frozen, TrainingSettings
+from peftlab.engine.registry import ENGINES
+from peftlab.study.parts import PARTS
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+TRAINING_NAMES = tuple(TrainingSettings.model_fields)
+
+
+class ArmSpec(Frozen):
+    """One arm: a method, its settings (every further key), and training settings of its own.
+
+    `sweep` maps settings (of the method or of the training) to lists of values; the arm becomes
+    one arm for each combination, named arm-key1value1-key2value2.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    method: str
+    training: dict[str, JsonValue] = Field(default_factory=dict)
+    sweep: dict[str, Annotated[tuple[JsonValue, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    note: str = ""
+
+    @property
+    def settings(self) -> dict[str, JsonValue]:
+        """The method's own settings, as given."""
+        return dict(self.model_extra or {})
+
+
+class Claim(Frozen):
+    """A sentence with what it says of the arms: either `better` and `than`, or `equivalent`.
+
+    `margin` is in points of the task's main metric.
+    """
+
+    say: str
+    better: str | None = None
+    than: str | None = None
+    equivalent: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    margin: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _has_one_form(self) -> Claim:
+        is_better = self.better is not None and self.than is not None
+        is_equivalent = self.equivalent is not None and self.margin is not None
+        if is_better == is_equivalent:
+            raise ValueError("a claim has either better and than, or equivalent and margin")
+        return self
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that it speaks of."""
+        return self.equivalent or (self.better or "", self.than or "")
+
+
+class ReportPart(Frozen):
+    """One part of the report: its kind, a key of PARTS, and its options."""
+
+    kind: str
+    options: Frozen
+
+    @field_serializer("options")
+    def _dump(self, options: Frozen) -> dict[str, Any]:
+        return options.model_dump(mode="json")
+
+
+class FixedSeeds(Frozen):
+    """Sources of chance that are the same in all trials, whatever their seed."""
+
+    init: int | None = None
+    order: int | None = None
+    dropout: int | None = None
+
+
+class StudySpec(Frozen):
+    """A study: every combination of its arms, tasks and seeds is a trial.
+
+    Any value of `training`, here or in an arm, may be a mapping from task to value.
+    """
+
+    name: Name
+    description: str = ""
+    model: str
+    data: str
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (42,)
+    fixed_seeds: FixedSeeds = FixedSeeds()
+    engine: str = "packed"
+    max_length: Count = 128
+    max_train_samples: Count | None = None
+    max_eval_samples: Count | None = None
+    training: dict[str, JsonValue] = Field(default_factory=dict)
+    arms: Annotated[dict[Name, ArmSpec], Field(min_length=1)]
+    only_arms: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    claims: tuple[Claim, ...] = ()
+    report: tuple[ReportPart, ...] = ()
+
+    @field_validator("engine")
+    @classmethod
+    def _engine_is_known(cls, engine: str) -> str:
+        if engine not in ENGINES:
+            raise UnknownNameError("engine", engine, ENGINES)
+        return engine
+
+    @field_validator("tasks", "seeds")
+    @classmethod
+    def _all_different(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        for value in values:
+            if values.count(value) > 1:
+                raise ValueError(f"{value!r} is there twice")
+        return values
+
+    @field_validator("report", mode="before")
+    @classmethod
+    def _parts(cls, parts: Any) -> Any:
+        if not isinstance(parts, list | tuple):
+            raise ValueError("a list of parts")
+        return [_part(part, number) for number, part in enumerate(parts)]
+
+
+def validate(raw: object, *, where: str) -> StudySpec:
+    """The study that a parsed file holds.
+
+    Raises UserError that names the key, and UnknownNameError with the nearest name for a key
+    that does not exist.
+    """
+    if not isinstance(raw, Mapping):
+        raise UserError("a study is a mapping of keys", where=where, allowed=_keys(StudySpec))
+    try:
+        return StudySpec.model_validate(raw)
+    except ValidationError as error:
+        raise _as_user_error(error, where) from error
+    except UserError as error:
+        raise _moved(error, where) from error
+
+
+def _part(part: Any, number: int) -> Any:
+    """A part as the file has it, {kind: options}, or as model_dump gives it."""
+    where = f"report[{number}]"
+    if isinstance(part, Mapping) and set(part) == {"kind", "options"}:
+        part = {part["kind"]: part["options"]}
+    if isinstance(part, str):
+        part = {part: {}}
+    if not isinstance(part, Mapping) or len(part) != 1:
+        raise UserError("a part is one key with its options", where=where, allowed=", ".join(PARTS))
+    ((kind, options),) = part.items()
+    if kind not in PARTS:
+        raise UnknownNameError("report part", str(kind), PARTS, where=where)
+    try:
+        return ReportPart(kind=kind, options=PARTS[kind].model_validate(options or {}))
+    except ValidationError as error:
+        raise _as_user_error(error, f"{where}.{kind}", PARTS[kind]) from error
+
+
+def _as_user_error(
+    error: ValidationError, where: str, model: type[Frozen] = StudySpec
+) -> UserError:
+    """The first of pydantic's complaints as one line."""
+    first = error.errors()[0]
+    path = [part for part in first["loc"] if part not in ("[key]",)]
+    place = f"{where}: {'.'.join(str(part) for part in path)}" if path else where
+    if first["type"] == "extra_forbidden":
+        owner = _owner(model, path)
+        parent = f"{where}: {'.'.join(str(part) for part in path[:-1])}" if path[:-1] else where
+        return UnknownNameError("key", str(path[-1]), owner.model_fields, where=parent)
+    if first["type"] == "missing":
+        return UserError("this key is missing", where=place)
+    if first["type"] == "string_pattern_mismatch":
+        return UserError(
+            f"{str(first['input'])[:40]!r} is not a name",
+            where=place,
+            allowed="letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
+        )
+    message = first["msg"].removeprefix("Value error, ")
+    shown = str(first["input"])
+    given = f" (it is {shown[:60]!r})" if first["type"] != "value_error" else ""
+    return UserError(f"{message[0].lower()}{message[1:]}{given}", where=place)
+
+
+def _owner(model: type[Frozen], path: list[Any]) -> type[Frozen]:
+    """The model in which the last key of the path stands."""
+    owners: dict[str, type[Frozen]] = {"claims": Claim, "fixed_seeds": FixedSeeds, "arms": ArmSpec}
+    return owners.get(str(path[0]), model) if len(path) > 1 else model
+
+
+def _moved(error: UserError, where: str) -> UserError:
+    """The same error, said of a place in the file."""
+    place = f"{where}: {error.where}" if error.where else where
+    return UserError(error.what, where=place, allowed=error.allowed)
+
+
+def _keys(model: type[Frozen]) -> str:
+    return ", ".join(model.model_fields)
