@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -160,7 +161,7 @@ def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
     from transformers import AutoModelForSequenceClassification
 
     source = _source(name)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _without_load_report(is_local=Path(source).is_dir()):
         torch.manual_seed(seed)
         model: PreTrainedModel = _from_hub_or_folder(
             AutoModelForSequenceClassification.from_pretrained,
@@ -170,6 +171,26 @@ def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
             use_safetensors=True,
         )
     return model.eval()
+
+
+@contextmanager
+def _without_load_report(*, is_local: bool) -> Iterator[None]:
+    """Spare the user transformers' report that the head is new, which it always is.
+
+    The progress bar goes with it where nothing is downloaded.
+    """
+    from transformers.utils import logging
+
+    verbosity, shows_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    if is_local:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shows_bars:
+            logging.enable_progress_bar()
 
 
 def build_on_meta(name: str, *, num_labels: int) -> PreTrainedModel:

@@ -25,7 +25,7 @@ from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
 from peftlab.tasks.registry import TASKS
 
-SHARE_OF_PEAK = 0.3
+SHARE_OF_PEAK = 0.5
 """What part of the machine's matrix multiplication a training reaches, for a first estimate."""
 
 

@@ -7,6 +7,7 @@ from time import perf_counter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from peftlab.core.durations import duration
 from peftlab.core.types import EpochRecord, Trial
 from peftlab.engine.run import Outcome
 from peftlab.runner.plan import Plan, TrialPlan
@@ -97,7 +98,7 @@ class ProgressDisplay:
 
     def finished(self, trial: Trial, outcome: Outcome) -> None:
         seconds = perf_counter() - self.began_at
-        self._ended(trial, seconds, f"done in {_time(seconds)}")
+        self._ended(trial, seconds, f"done in {duration(seconds)}")
 
     def failed(self, trial: Trial, error: str) -> None:
         self._ended(trial, perf_counter() - self.began_at, f"failed: {error.splitlines()[0]}")
@@ -110,7 +111,7 @@ class ProgressDisplay:
         self.num_ended += 1
         self.clock.ended(trial.id, seconds)
         left = self.clock.seconds_left(None, 0.0, 0.0)
-        rest = f", {_time(left)} left" if left else ""
+        rest = f", {duration(left)} left" if left else ""
         self.bars.update(self.study_bar, completed=self.num_ended, note=rest.removeprefix(", "))
         self.console.print(
             f"[{self.num_ended}/{self.num_open}] {self._name(trial)}: {words}{rest}",
@@ -122,7 +123,7 @@ class ProgressDisplay:
     def _show_time_left(self, trial: Trial, share: float) -> None:
         left = self.clock.seconds_left(trial.id, share, perf_counter() - self.began_at)
         if left is not None:
-            self.bars.update(self.study_bar, note=f"{_time(left)} left")
+            self.bars.update(self.study_bar, note=f"{duration(left)} left")
 
     def _update(self, **fields: object) -> None:
         if self.trial_bar is not None:
@@ -133,16 +134,3 @@ class ProgressDisplay:
         arms = "/".join(plan.arms) if plan else trial.method
         return f"{arms} on {trial.task}, seed {trial.seed}"
 
-
-def _time(seconds: float) -> str:
-    """A duration for people.
-
-    >>> _time(7.2), _time(125), _time(7300)
-    ('7 s', '2 min 5 s', '2 h 1 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

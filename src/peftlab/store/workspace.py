@@ -105,7 +105,7 @@ class Workspace:
             database.execute(
                 "INSERT INTO studies VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
                 "SET spec = excluded.spec, saved_at = excluded.saved_at",
-                (name, canonical_json(spec), _now()),
+                (name, json.dumps(spec, allow_nan=False), _now()),
             )
             database.executemany(
                 "INSERT INTO trials (id, trial, status) VALUES (?, ?, 'pending') "

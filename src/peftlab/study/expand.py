@@ -30,7 +30,6 @@ class Arm:
     base: str
     method: str
     method_config: Mapping[str, JsonValue]
-    given_config: Mapping[str, JsonValue]
     swept: Mapping[str, JsonValue]
     training: Mapping[str, TrainingSettings]
     note: str = ""
@@ -101,17 +100,18 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     )
 
 
-def expand_arms(spec: StudySpec) -> tuple[Arm, ...]:
+def expand_arms(spec: StudySpec, *, resolve: bool = True) -> tuple[Arm, ...]:
     """The arms, sweeps spread out, in the study's order; those of `only_arms` where it is set.
 
-    Raises UserError for what is wrong with any of them, also with one that is not chosen, and for
+    With `resolve` False an arm's method_config holds the given settings alone, unchecked, which
+    spares the import of peft. Raises UserError for what is wrong with any of them, also with one that is not chosen, and for
     claims or report parts that name an arm that does not exist.
     """
     for number, task in enumerate(spec.tasks):
         TASKS.get(task, where=f"{spec.name}: tasks[{number}]")
     arms: list[Arm] = []
     for name, arm in spec.arms.items():
-        arms += _spread(spec, name, arm)
+        arms += _spread(spec, name, arm, resolve=resolve)
     names = [arm.name for arm in arms]
     for name in names:
         if names.count(name) > 1:
@@ -139,7 +139,7 @@ def select_arms(
     return tuple(arm for arm in arms if arm.name in names or arm.base in names)
 
 
-def _spread(spec: StudySpec, name: str, arm: ArmSpec) -> list[Arm]:
+def _spread(spec: StudySpec, name: str, arm: ArmSpec, *, resolve: bool) -> list[Arm]:
     where = f"{spec.name}: arms.{name}"
     method = METHODS.get(arm.method, where=f"{where}.method")
     for key in arm.sweep:
@@ -156,8 +156,7 @@ def _spread(spec: StudySpec, name: str, arm: ArmSpec) -> list[Arm]:
                 name=full_name,
                 base=name,
                 method=arm.method,
-                method_config=method.resolve(settings, where=where),
-                given_config=settings,
+                method_config=method.resolve(settings, where=where) if resolve else settings,
                 swept=swept,
                 training={
                     task: _training(spec, training, task, f"{where}.training")

@@ -1,0 +1,85 @@
+"""The program `peftlab`: its commands, and what becomes of errors.
+
+Nothing here imports torch, transformers or pandas: a command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from peftlab import __version__
+from peftlab.cli import listing, lint, params, predict, report, run, status
+from peftlab.core.errors import PeftlabError, UserError
+
+EXIT_USER_ERROR = 2
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="peftlab",
+    help="Which way of fine-tuning should I use for my model and my data, and what does it cost?",
+    epilog="Example: peftlab run quickstart",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for _module in (run, report, status, lint, params, predict):
+    app.command(name=_module.NAME, epilog=_module.EXAMPLE)(_module.command)
+app.add_typer(listing.app, name=listing.NAME)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"peftlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
+    ),
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status.
+
+    0 done, 1 some trials failed, 2 the user's mistake (one line on stderr), 130 interrupted.
+    """
+    try:
+        result = app(
+            args=list(sys.argv[1:] if arguments is None else arguments),
+            prog_name="peftlab",
+            standalone_mode=False,
+        )
+    except UserError as error:
+        return _say(str(error), EXIT_USER_ERROR)
+    except PeftlabError as error:
+        return _say(str(error), EXIT_FAILED)
+    except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help itself
+            print(error.format_message())
+            return EXIT_USER_ERROR
+        return _say(" ".join(error.format_message().split()), EXIT_USER_ERROR)
+    except (KeyboardInterrupt, typer.Abort):
+        return _say("stopped; what was measured is kept", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return EXIT_FAILED
+    return result if isinstance(result, int) else 0
+
+
+def _say(message: str, status: int) -> int:
+    print(f"peftlab: {message}", file=sys.stderr)
+    return status
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())

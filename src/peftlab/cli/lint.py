@@ -1,0 +1,40 @@
+"""`peftlab lint`: what is wrong or doubtful in a study, before compute is spent."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from peftlab.cli import options
+
+NAME = "lint"
+EXAMPLE = "Example: peftlab lint my-study.yaml"
+
+
+def command(
+    study: Annotated[str, typer.Argument(help="A built-in study or a YAML file.")],
+    data: Annotated[str | None, typer.Option(help="As in 'run'.")] = None,
+    model: Annotated[str | None, typer.Option(help="As in 'run'.")] = None,
+    settings: options.Settings = None,
+    as_json: options.Json = False,
+) -> int:
+    """Say what is wrong or doubtful in a study. Data that cannot be read are taken as published."""
+    from peftlab.study.load import Overrides, load_study
+
+    spec = load_study(study, Overrides(settings=settings or (), data=data, model=model))
+    options.quiet_libraries()
+    options.settle_hub(spec)
+    from peftlab.study.expand import expand
+    from peftlab.study.lint import lint
+
+    findings = lint(expand(spec, data_needed=False))
+    if as_json:
+        options.print_json([asdict(finding) for finding in findings])
+        return 0
+    for finding in findings:
+        print(f"{finding.level}: {finding.where}: {finding.message} [{finding.rule}]")
+    if not findings:
+        print(f"{spec.name}: nothing to remark")
+    return 0

@@ -1,0 +1,171 @@
+"""`peftlab list`: the tasks, methods, models, studies and trials that there are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from peftlab.cli import options
+
+NAME = "list"
+app = typer.Typer(
+    help="List tasks, methods, models, studies or trials.",
+    epilog="Example: peftlab list trials --study quickstart",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command(epilog="Example: peftlab list tasks --json")
+def tasks(as_json: options.Json = False) -> int:
+    """The tasks with their metrics and sizes."""
+    from peftlab.tasks.registry import TASKS
+
+    if as_json:
+        options.print_json(
+            [
+                {
+                    "name": task.name,
+                    "title": task.title,
+                    "labels": task.labels,
+                    "metrics": task.metrics,
+                    "num_train": task.num_train,
+                    "num_dev": task.num_dev,
+                }
+                for task in TASKS
+            ]
+        )
+        return 0
+    options.print_table(
+        ("task", "title", "metrics", "#train", "#dev"),
+        [
+            (t.name, t.title, ", ".join(t.metrics), f"{t.num_train:,}", f"{t.num_dev:,}")
+            for t in TASKS
+        ],
+    )
+    return 0
+
+
+@app.command(epilog="Example: peftlab list methods")
+def methods(as_json: options.Json = False) -> int:
+    """The methods with their papers and settings."""
+    options.quiet_libraries()
+    from peftlab.methods.registry import METHODS
+
+    if as_json:
+        options.print_json(
+            [
+                {
+                    "name": method.name,
+                    "title": method.title,
+                    "paper": method.paper,
+                    "trains_head": method.trains_head,
+                    "settings": method.settings(),
+                }
+                for method in METHODS
+            ]
+        )
+        return 0
+    options.print_table(
+        ("method", "title", "source"), [(m.name, m.title, m.paper) for m in METHODS]
+    )
+    return 0
+
+
+@app.command(epilog="Example: peftlab list models")
+def models(as_json: options.Json = False) -> int:
+    """The checkpoints that are known by name; any other Hub id or folder works too."""
+    from peftlab.models.checkpoints import builtin_models
+
+    found = builtin_models()
+    if as_json:
+        options.print_json([asdict(model) for model in found])
+        return 0
+    options.print_table(
+        ("model", "what it is", "architecture", "weights"),
+        [
+            (m.name, m.title, m.architecture, "on this machine" if m.available else "from the Hub")
+            for m in found
+        ],
+    )
+    return 0
+
+
+@app.command(epilog="Example: peftlab list studies")
+def studies(
+    workspace: options.Workspace = options.DEFAULT_WORKSPACE, as_json: options.Json = False
+) -> int:
+    """The built-in studies, and those that the workspace holds."""
+    from peftlab.store.workspace import DATABASE, Workspace
+    from peftlab.study.load import builtin_studies
+
+    stored: list[str] = []
+    if (workspace / DATABASE).is_file():
+        with Workspace.open(workspace, create=False) as opened:
+            stored = opened.studies()
+    builtin = builtin_studies()
+    found = [
+        {
+            "name": name,
+            "description": builtin[name].description if name in builtin else "",
+            "builtin": name in builtin,
+            "in_workspace": name in stored,
+        }
+        for name in dict.fromkeys([*builtin, *stored])
+    ]
+    if as_json:
+        options.print_json(found)
+        return 0
+    options.print_table(
+        ("study", "what it asks", "where"),
+        [
+            (
+                str(row["name"]),
+                str(row["description"]),
+                " and ".join(
+                    word
+                    for word, holds in (
+                        ("built in", row["builtin"]),
+                        ("workspace", row["in_workspace"]),
+                    )
+                    if holds
+                ),
+            )
+            for row in found
+        ],
+    )
+    return 0
+
+
+@app.command(epilog="Example: peftlab list trials --study quickstart --json")
+def trials(
+    study: Annotated[str | None, typer.Option(help="Only this study's.")] = None,
+    workspace: options.Workspace = options.DEFAULT_WORKSPACE,
+    as_json: options.Json = False,
+) -> int:
+    """The trials of the workspace with their scores in points."""
+    from peftlab.store.workspace import Workspace
+    from peftlab.study.load import study_name
+
+    with Workspace.open(workspace, create=False) as opened:
+        records = opened.trials(None if study is None else study_name(study))
+    if as_json:
+        options.print_json([record.to_json() for record in records])
+        return 0
+    options.print_table(
+        ("trial", "arm", "task", "#seed", "status", "scores after the last epoch"),
+        [
+            (
+                record.trial.id,
+                ", ".join(sorted({arm for arms in record.arms.values() for arm in arms})),
+                record.trial.task,
+                str(record.trial.seed),
+                record.status,
+                ", ".join(f"{name} {value:.1f}" for name, value in record.scores.items()),
+            )
+            for record in records
+        ],
+    )
+    return 0

@@ -1,0 +1,142 @@
+"""Options that several commands share, and how their results are printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from peftlab.core.errors import UserError
+from peftlab.core.hub import go_offline_if_unreachable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from peftlab.study.spec import StudySpec
+
+DEFAULT_WORKSPACE = Path("peftlab-runs")
+WIDE = 1000
+
+Workspace = Annotated[
+    Path, typer.Option("--workspace", metavar="DIR", help="The folder where results live.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change any key (dotted); may be repeated."),
+]
+
+
+def comma_list(text: str | None) -> list[str] | None:
+    """The items of a comma-separated option; None where it was not given."""
+    if text is None:
+        return None
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def seed_list(text: str | None) -> list[int] | None:
+    """Seeds from "42,43" or "0-4"; UserError for anything else.
+
+    >>> seed_list("42,50-52")
+    [42, 50, 51, 52]
+    """
+    items = comma_list(text)
+    if items is None:
+        return None
+    seeds: list[int] = []
+    for item in items:
+        first, separator, last = item.partition("-")
+        if not first.isdecimal() or (separator and not last.isdecimal()):
+            raise UserError(f"'{item}' is not a seed", where="--seeds", allowed="42 or 42,43 or 0-4")
+        seeds += range(int(first), int(last if separator else first) + 1)
+    return seeds
+
+
+def settings_mapping(settings: Sequence[str] | None) -> dict[str, Any]:
+    """KEY=VALUE settings as a mapping, the values read as YAML."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for setting in settings or ():
+        key, separator, text = setting.partition("=")
+        if not key or not separator:
+            raise UserError(f"'{setting}' is not a setting", where="--set", allowed="KEY=VALUE")
+        try:
+            found[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"'{text}' is not a YAML value", where=f"--set {key}") from error
+    return found
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def stderr_console() -> Console:
+    """Where progress and remarks go."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def remark(message: str) -> None:
+    """One line on stderr."""
+    print(message, file=sys.stderr)
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
+    """A table on stdout; as wide as it must be where stdout is not a terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.text import Text
+
+    table = _table(columns, title, box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console()
+    if not console.is_terminal:
+        width = Console(width=WIDE).measure(table).maximum
+        console = Console(width=max(80, width), color_system=None)
+    console.print(table)
+
+
+def _table(columns: Iterable[str], title: str, style: Any) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=style, pad_edge=False)
+    for column in columns:
+        is_number = column.startswith("#")
+        table.add_column(column.removeprefix("#"), justify="right" if is_number else "left")
+    return table
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' own remarks from the user, for whom they say nothing.
+
+    To be called before transformers is imported. peft 0.21 asks transformers 5.23 for an
+    attribute that the latter has deprecated; the filter may go when peft no longer does.
+    """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(peft|transformers)\b")
+
+
+def settle_hub(spec: StudySpec) -> None:
+    """Say so, once, where the study asks for the Hub and the Hub does not answer."""
+    from peftlab.models.checkpoints import MINILM
+
+    own_model = spec.model == MINILM or Path(spec.model).expanduser().is_dir()
+    if own_model and not spec.data.startswith("hub"):
+        return
+    if go_offline_if_unreachable():
+        remark("the Hub is not reachable: only what is cached on this machine can be used")

@@ -1,0 +1,164 @@
+"""`peftlab run`: carry out or resume a study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from peftlab.cli import options
+from peftlab.core.durations import duration
+
+if TYPE_CHECKING:
+    from peftlab.runner.plan import Plan
+    from peftlab.store.workspace import Workspace
+    from peftlab.study.expand import Expanded
+
+NAME = "run"
+EXAMPLE = (
+    "Example: peftlab run glue-peft --model minilm --data path/to/glue "
+    "--set max_train_samples=2000 --set training.num_train_epochs=2"
+)
+
+
+def command(
+    study: Annotated[str, typer.Argument(help="A built-in study or a YAML file.")],
+    data: Annotated[
+        str | None, typer.Option(help="hub, demo, hub:FOLDER or a GLUE folder.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="For example 42,43 or 0-4.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
+    arms: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
+    engine: Annotated[str | None, typer.Option(help="packed, padded or trainer.")] = None,
+    executor: Annotated[str, typer.Option(help="Where trials run: inline.")] = "inline",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")] = "auto",
+    settings: options.Settings = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and its cost; train nothing.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try failed trials again.")
+    ] = False,
+    workspace: options.Workspace = options.DEFAULT_WORKSPACE,
+    as_json: options.Json = False,
+) -> int:
+    """Run or resume a study, then write its report.
+
+    What is done already is not done again: a trial is known by its content. Stop it whenever you
+    like and run the same command again.
+    """
+    from peftlab.study.load import Overrides, load_study
+
+    spec = load_study(
+        study,
+        Overrides(
+            settings=settings or (),
+            data=data,
+            model=model,
+            engine=engine,
+            seeds=options.seed_list(seeds),
+            tasks=options.comma_list(tasks),
+            arms=options.comma_list(arms),
+        ),
+    )
+    options.quiet_libraries()
+    options.settle_hub(spec)
+    from peftlab.study.expand import expand
+
+    expanded = expand(spec, data_needed=not dry_run)
+    from peftlab.runner.plan import make_plan
+    from peftlab.store.workspace import Workspace
+
+    with Workspace.open(workspace) as opened:
+        plan = make_plan(expanded, opened)
+        for text in plan.remarks:
+            options.remark(f"remark: {text}")
+        if dry_run:
+            _print_plan(plan, as_json=as_json)
+            return 0
+        return _execute(
+            expanded,
+            plan,
+            opened,
+            executor=executor,
+            device=device,
+            retry_failed=retry_failed,
+            as_json=as_json,
+        )
+
+
+def _execute(
+    expanded: Expanded,
+    plan: Plan,
+    workspace: Workspace,
+    *,
+    executor: str,
+    device: str,
+    retry_failed: bool,
+    as_json: bool,
+) -> int:
+    from peftlab.cli.tables import print_scores
+    from peftlab.report.write import write_report
+    from peftlab.runner.execute import execute
+    from peftlab.runner.progress import ProgressDisplay
+
+    waiting = [t for t in plan.open_trials if retry_failed or t.status != "failed"]
+    seconds = plan.open_seconds
+    estimate = f", about {duration(seconds)}" if seconds else ""
+    options.remark(
+        f"study {plan.study}: {len(plan.trials)} trials, {len(waiting)} to run{estimate}"
+    )
+    with ProgressDisplay(plan, len(waiting), options.stderr_console()) as display:
+        summary = execute(
+            expanded,
+            workspace,
+            display=display,
+            executor=executor,
+            device=device,
+            retry_failed=retry_failed,
+        )
+    for record in summary.records:
+        if record.status == "failed":
+            cause = (record.error or "").splitlines()[0]
+            options.remark(f"failed: {record.trial.id} ({record.trial.task}): {cause}")
+    files = write_report(workspace, expanded.spec.name)
+    if as_json:
+        options.print_json([record.to_json() for record in summary.records])
+    else:
+        print_scores(expanded.spec.name, summary.records)
+        print(f"report: {files.html}")
+    return 1 if summary.num_failed else 0
+
+
+def _print_plan(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        options.print_json(
+            {"study": plan.study, "trials": [trial.to_json() for trial in plan.trials]}
+        )
+        return
+    rows = [
+        (
+            trial.trial.id,
+            ", ".join(trial.arms),
+            trial.trial.task,
+            str(trial.trial.seed),
+            trial.status,
+            f"{trial.parameters.trainable:,}",
+            f"{trial.steps:,}",
+            "?" if trial.tokens is None else f"{trial.tokens:,}",
+            "?" if trial.padding is None else f"{trial.padding:.0%}",
+            "?" if trial.seconds is None else duration(trial.seconds),
+        )
+        for trial in plan.trials
+    ]
+    columns = (
+        "trial", "arm", "task", "#seed", "status", "#trainable", "#steps", "#tokens",
+        "#padding", "#time",
+    )  # fmt: skip
+    options.print_table(columns, rows, title=f"study {plan.study}")
+    left = plan.open_seconds
+    print(
+        f"{len(plan.trials)} distinct trials, {len(plan.trials) - len(plan.open_trials)} done; "
+        f"time for the rest: {'unknown' if left is None else 'about ' + duration(left)}"
+    )

@@ -1,0 +1,1 @@
+"""The figures, a file each: first plain data, then the drawing."""

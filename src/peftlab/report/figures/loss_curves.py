@@ -1,0 +1,108 @@
+"""Training and validation loss against epochs, a panel a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from peftlab.report.blocks import Figure
+from peftlab.report.view import StudyView
+from peftlab.stats.aggregate import aggregate
+from peftlab.store.records import TrialRecord
+from peftlab.study.expand import Arm
+
+TRAINING, VALIDATION = "training", "validation"
+
+
+def loss_curves_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """Rows of task, arm, split, epoch and the loss: mean, least and greatest over the seeds.
+
+    Also of trials that are not done: their epochs so far are measured. A training loss is the
+    mean over the epoch's steps while it learns, a validation loss is taken at the epoch's end.
+    """
+    rows = []
+    for task in view.tasks:
+        for arm in arms:
+            losses = _losses(view.of(arm, task))
+            for (split, epoch), values in sorted(losses.items()):
+                summary = aggregate(values)
+                rows.append(
+                    {
+                        "task": task.name,
+                        "arm": arm.name,
+                        "split": split,
+                        "epoch": epoch,
+                        "loss": summary.mean,
+                        "least": summary.least,
+                        "greatest": summary.greatest,
+                        "seeds": summary.num_values,
+                    }
+                )
+    return rows
+
+
+def draw_loss_curves(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
+    """The curves; with several seeds a band from the least to the greatest."""
+    import altair as alt
+
+    from peftlab.report.figures.style import colours, finish
+
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    by_arm = len(arms) > 1
+    colour = colours("arm", arms) if by_arm else colours("split", [TRAINING, VALIDATION])
+    base = alt.Chart(alt.Data(values=list(rows))).encode(
+        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d")),
+        color=colour,
+    )
+    dashes = alt.StrokeDash(
+        "split:N",
+        scale=alt.Scale(domain=[TRAINING, VALIDATION], range=[[5, 4], [1, 0]]),
+        title=None,
+    )
+    lines = base.mark_line(point={"size": 28}).encode(
+        y=alt.Y("loss:Q", title="loss (cross-entropy)", scale=alt.Scale(zero=False)),
+        strokeDash=dashes,
+        tooltip=["task:N", "arm:N", "split:N", "epoch:Q", alt.Tooltip("loss:Q", format=".4f")],
+    )
+    layers = [lines]
+    if any(row["seeds"] > 1 for row in rows):
+        layers.insert(
+            0,
+            base.mark_area(opacity=0.14).encode(
+                y=alt.Y("least:Q", title="loss (cross-entropy)"), y2="greatest:Q", detail="split:N"
+            ),
+        )
+    chart = (
+        alt.layer(*layers)
+        .properties(width=250, height=200)
+        .facet(column=alt.Column("task:N", sort=tasks, title=None))
+        .resolve_scale(y="independent")
+    )
+    title = "Loss by epoch" + ("" if by_arm else f": {arms[0]}" if arms else "")
+    return Figure(
+        name=name,
+        title=title,
+        description=f"Training and validation loss by epoch on {', '.join(tasks)}. {_words(rows)}",
+        specification=finish(chart),
+    )
+
+
+def _losses(records: Sequence[TrialRecord]) -> dict[tuple[str, int], list[float]]:
+    losses: dict[tuple[str, int], list[float]] = {}
+    for record in records:
+        for epoch in record.epochs:
+            if epoch.train_loss is not None:
+                losses.setdefault((TRAINING, epoch.epoch), []).append(epoch.train_loss)
+            losses.setdefault((VALIDATION, epoch.epoch), []).append(epoch.eval_loss)
+    return losses
+
+
+def _words(rows: Sequence[dict[str, Any]]) -> str:
+    """The last validation loss of each curve."""
+    last = {
+        (row["task"], row["arm"]): row["loss"] for row in rows if row["split"] == VALIDATION
+    }
+    return "Last validation losses: " + "; ".join(
+        f"{arm} on {task} {loss:.3f}" for (task, arm), loss in last.items()
+    )

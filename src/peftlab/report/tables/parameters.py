@@ -1,0 +1,73 @@
+"""The table of parameter counts: peft's figure, and every tensor counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue
+
+from peftlab.core.types import ParameterCount
+from peftlab.report.blocks import Table
+from peftlab.report.view import StudyView
+from peftlab.study.expand import Arm
+
+REPORTED = {
+    "trainable": "report: trainable",
+    "total_peft_counting": "report: all",
+    "percent": "report: %",
+}
+
+
+def parameters_table(
+    view: StudyView, arms: Sequence[Arm], reported: Mapping[str, Mapping[str, JsonValue]]
+) -> Table:
+    """A row an arm, from its measured trials, with the reported figures beside it."""
+    columns = [
+        "arm", "trainable", "all (peft's counting)", "trainable %",
+        "all (each tensor once)", "trainable % (once)", "backbone", "adapter", "head",
+    ]  # fmt: skip
+    shown = [key for key in REPORTED if any(key in row for row in reported.values())]
+    columns += [REPORTED[key] for key in shown]
+    rows = []
+    for arm in arms:
+        count = _count(view, arm)
+        own = ["-"] * 8 if count is None else _cells(count)
+        rows.append([arm.name, *own, *(_plain(reported.get(arm.name, {}).get(k)) for k in shown)])
+    note = (
+        f"Counted on {view.spec.model}. peft's print_trainable_parameters counts the head twice "
+        "in 'all' where it trains a copy of it."
+    )
+    if shown:
+        note += " The reported figures are those of google-bert/bert-base-uncased."
+    return Table(
+        title="Parameters", columns=columns, rows=rows, numbers=frozenset(columns[1:]), note=note
+    )
+
+
+def _count(view: StudyView, arm: Arm) -> ParameterCount | None:
+    for task in view.tasks:
+        for record in view.done(arm, task):
+            if record.costs is not None:
+                return record.costs.parameters
+    return None
+
+
+def _cells(count: ParameterCount) -> list[str]:
+    return [
+        f"{count.trainable:,}",
+        f"{count.total_peft_counting:,}",
+        f"{count.percent:.6f}",
+        f"{count.total:,}",
+        f"{count.percent_of_total:.6f}",
+        f"{count.backbone:,}",
+        f"{count.adapter:,}",
+        f"{count.head:,}",
+    ]
+
+
+def _plain(value: JsonValue) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.6f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,93 @@
+"""The hyperparameter table and the table of the methods' own settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+
+from peftlab.core.types import TrainingSettings
+from peftlab.report.blocks import Table
+from peftlab.report.view import StudyView
+from peftlab.study.expand import Arm
+
+
+def hyperparameters_table(view: StudyView, arms: Sequence[Arm]) -> Table:
+    """A row a setting, a column an arm; a value that differs by task is given for each.
+
+    Settings that keep the default of transformers.TrainingArguments in all arms are left out.
+    """
+    defaults = TrainingSettings().model_dump()
+    rows = []
+    for name, default in defaults.items():
+        cells = [_by_task(arm, name) for arm in arms]
+        if name == "num_train_epochs" or any(cell != _text(default) for cell in cells):
+            rows.append([name, *cells])
+    rows.append(["seed", *[", ".join(str(seed) for seed in view.spec.seeds)] * len(arms)])
+    return Table(
+        title="Hyperparameters",
+        columns=["setting", *(arm.name for arm in arms)],
+        rows=rows,
+        note="Names of transformers.TrainingArguments; what is not listed has its default.",
+    )
+
+
+def method_config_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
+    """A row a setting that any of the arms was given; None where none was given any.
+
+    Values are those that were trained with, also where a default filled them in.
+    """
+    names = list(dict.fromkeys(key for arm in arms for key in arm.method_config))
+    if not names:
+        return None
+    trained = {arm.name: _trained_config(view, arm) for arm in arms}
+    if any("target_modules" in config for config in trained.values()):
+        names.append("target_modules")
+    rows = [
+        [name, *(_text(trained[arm.name].get(name, "-")) for arm in arms)]
+        for name in dict.fromkeys(names)
+    ]
+    return Table(
+        title="Method settings (peft.LoraConfig)"
+        if all(arm.method == "lora" for arm in arms)
+        else "Method settings",
+        columns=["setting", *(arm.name for arm in arms)],
+        rows=rows,
+        note="target_modules null: peft's default for the architecture "
+        "(query and value projections for BERT).",
+    )
+
+
+def _trained_config(view: StudyView, arm: Arm) -> dict[str, JsonValue]:
+    for task in view.tasks:
+        for record in view.of(arm, task):
+            return dict(record.trial.method_config)
+    return dict(arm.method_config)
+
+
+def _by_task(arm: Arm, name: str) -> str:
+    values = {task: _text(getattr(training, name)) for task, training in arm.training.items()}
+    different = list(dict.fromkeys(values.values()))
+    if len(different) == 1:
+        return different[0]
+    return ", ".join(f"{task} {value}" for task, value in values.items())
+
+
+def _text(value: object) -> str:
+    """A setting for reading: short floats, null for None.
+
+    >>> _text(5e-4), _text(0.01), _text(None), _text(["query", "value"])
+    ('5e-4', '0.01', 'null', 'query, value')
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        if value != 0 and abs(value) < 0.01:
+            mantissa, exponent = f"{value:e}".split("e")
+            return f"{float(mantissa):g}e{int(exponent)}"
+        return f"{value:g}"
+    return str(value)

@@ -1,0 +1,95 @@
+"""A study as its report sees it: arms, tasks, and the records of each pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from peftlab.stats.aggregate import Aggregate, aggregate
+from peftlab.store.records import TrialRecord
+from peftlab.store.workspace import Workspace
+from peftlab.study.expand import Arm, expand_arms, select_arms
+from peftlab.study.spec import StudySpec
+from peftlab.tasks.registry import TASKS
+from peftlab.tasks.spec import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyView:
+    """The spec, its arms in order, and all records with those of each (arm, task)."""
+
+    spec: StudySpec
+    arms: tuple[Arm, ...]
+    tasks: tuple[Task, ...]
+    records: tuple[TrialRecord, ...]
+    by_place: Mapping[tuple[str, str], tuple[TrialRecord, ...]]
+
+    def choose(self, names: Sequence[str] | None) -> tuple[Arm, ...]:
+        """The arms of those names that this run of the study has; all for None."""
+        if names is None:
+            return self.arms
+        wanted = {arm.name for arm in self.arms}
+        every = expand_arms(self.spec.model_copy(update={"only_arms": None}), resolve=False)
+        chosen = select_arms(every, tuple(names), where="report")
+        by_name = {arm.name: arm for arm in self.arms}
+        ordered = sorted(chosen, key=lambda arm: _place(arm, names))
+        return tuple(by_name[arm.name] for arm in ordered if arm.name in wanted)
+
+    def of(self, arm: Arm, task: Task) -> tuple[TrialRecord, ...]:
+        """The records of an arm on a task, a seed each."""
+        return self.by_place.get((arm.name, task.name), ())
+
+    def done(self, arm: Arm, task: Task) -> tuple[TrialRecord, ...]:
+        """Those of them that are done."""
+        return tuple(record for record in self.of(arm, task) if record.status == "done")
+
+    def score(
+        self, arm: Arm, task: Task, metric: str | None = None, *, best: bool = False
+    ) -> Aggregate | None:
+        """A metric (the main one) of the done records, summed up; None where there is none.
+
+        Of the last epoch, or with `best` of the epoch whose main metric is the highest.
+        """
+        name = metric or task.main_metric
+        values = [
+            (record.best_scores if best else record.scores)[name]
+            for record in self.done(arm, task)
+        ]
+        return aggregate(values) if values else None
+
+    def missing(self, arms: Sequence[Arm]) -> list[str]:
+        """What of these arms is not measured, a line a trial."""
+        lines = []
+        for task in self.tasks:
+            for arm in arms:
+                for record in self.of(arm, task):
+                    if record.status != "done":
+                        cause = f": {record.error.splitlines()[0]}" if record.error else ""
+                        lines.append(
+                            f"{arm.name} on {task.name}, seed {record.trial.seed} "
+                            f"({record.status}{cause})"
+                        )
+        return lines
+
+
+def make_view(workspace: Workspace, study: str) -> StudyView:
+    """The view of a study in a workspace; UserError where it has not been run there."""
+    spec = StudySpec.model_validate(workspace.study(study).spec)
+    records = tuple(workspace.trials(study))
+    by_place: dict[tuple[str, str], tuple[TrialRecord, ...]] = {}
+    for record in records:
+        for arm in record.arms[study]:
+            place = (arm, record.trial.task)
+            by_place[place] = (*by_place.get(place, ()), record)
+    return StudyView(
+        spec=spec,
+        arms=expand_arms(spec, resolve=False),
+        tasks=tuple(TASKS.get(task) for task in spec.tasks),
+        records=records,
+        by_place=by_place,
+    )
+
+
+def _place(arm: Arm, names: Sequence[str]) -> int:
+    """Where the arm's name, or the name before its sweep, stands among the names."""
+    return list(names).index(arm.name if arm.name in names else arm.base)
