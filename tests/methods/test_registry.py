@@ -163,7 +163,7 @@ def test_numbers_written_as_text_are_read_as_numbers() -> None:
 
 
 def test_naming_the_methods_does_not_import_torch() -> None:
-    code = "import sys, peftlab.methods.registry as r; r.METHODS.names(); print('torch' in sys.modules)"
+    code = "import sys, peftlab.methods.registry as r; r.METHODS.names(); print('torch' in sys.modules)"  # noqa: E501
     answer = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from peftlab import __version__
-from peftlab.cli import listing, lint, params, predict, report, run, status
+from peftlab.cli import lint, listing, params, predict, report, run, status
 from peftlab.core.errors import PeftlabError, UserError
 
 EXIT_USER_ERROR = 2

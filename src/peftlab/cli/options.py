@@ -56,25 +56,11 @@ def seed_list(text: str | None) -> list[int] | None:
     for item in items:
         first, separator, last = item.partition("-")
         if not first.isdecimal() or (separator and not last.isdecimal()):
-            raise UserError(f"'{item}' is not a seed", where="--seeds", allowed="42 or 42,43 or 0-4")
+            raise UserError(
+                f"'{item}' is not a seed", where="--seeds", allowed="42 or 42,43 or 0-4"
+            )
         seeds += range(int(first), int(last if separator else first) + 1)
     return seeds
-
-
-def settings_mapping(settings: Sequence[str] | None) -> dict[str, Any]:
-    """KEY=VALUE settings as a mapping, the values read as YAML."""
-    import yaml
-
-    found: dict[str, Any] = {}
-    for setting in settings or ():
-        key, separator, text = setting.partition("=")
-        if not key or not separator:
-            raise UserError(f"'{setting}' is not a setting", where="--set", allowed="KEY=VALUE")
-        try:
-            found[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"'{text}' is not a YAML value", where=f"--set {key}") from error
-    return found
 
 
 def print_json(value: Any) -> None:

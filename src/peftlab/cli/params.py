@@ -20,10 +20,12 @@ def command(
     as_json: options.Json = False,
 ) -> int:
     """Count the parameters that a method trains on a model; needs no weights."""
-    given = options.settings_mapping(settings)
     from peftlab.core.hub import go_offline_if_unreachable
     from peftlab.methods.counts import counted
     from peftlab.models.checkpoints import BUILTIN
+    from peftlab.study.safe_yaml import parse_setting
+
+    given = dict(parse_setting(setting) for setting in settings or ())
 
     options.quiet_libraries()
     if model not in BUILTIN:

@@ -56,7 +56,9 @@ def command(
     ]
     if predictions:
         names = [f"p({label})" for label in predictions[0].probabilities]
-        lines.insert(0, "\t".join(["label", *names, *(f"text{i + 1}" for i in range(len(rows[0])))]))
+        lines.insert(
+            0, "\t".join(["label", *names, *(f"text{i + 1}" for i in range(len(rows[0])))])
+        )
     if output is None:
         sys.stdout.write("\n".join(lines) + "\n")
     else:

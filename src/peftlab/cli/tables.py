@@ -20,9 +20,7 @@ def print_scores(study: str, records: Sequence[TrialRecord]) -> None:
             main = next(iter(record.scores.values()))
             for arm in record.arms[study]:
                 values.setdefault((arm, record.trial.task), []).append(main)
-    rows = [
-        [arm, *(_cell(values.get((arm, task), [])) for task in tasks)] for arm in arms
-    ]
+    rows = [[arm, *(_cell(values.get((arm, task), [])) for task in tasks)] for arm in arms]
     columns = ["arm", *(f"#{task}\n{TASKS.get(task).main_metric}" for task in tasks)]
     options.print_table(columns, rows, title=f"{study}: scores on dev after the last epoch")
 

@@ -7,7 +7,6 @@ import json
 import math
 from pathlib import Path
 
-
 TRIAL_ID_LENGTH = 12
 
 

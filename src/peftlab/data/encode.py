@@ -64,7 +64,8 @@ class Encoded:
 
 def encode(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int) -> Encoded:
     """The examples' token ids, in their order."""
-    ids, type_ids, lengths = [], [], []
+    ids, type_ids = [], []
+    lengths: list[int] = []
     for start in range(0, len(examples), ROWS_PER_CALL):
         rows = [example.texts for example in examples[start : start + ROWS_PER_CALL]]
         lists = tokenizer(rows, max_length)

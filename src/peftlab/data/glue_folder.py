@@ -33,7 +33,7 @@ class GlueFolder:
         )
 
     def examples(self, task: Task, split: str) -> list[Example]:
-        """The rows of a split in the file's order; UserError with file and line where one is bad."""
+        """The rows of a split in the file's order; UserError names file and line of a bad one."""
         rows = _rows(task)
         return read_tsv(self._path(task, split), rows.files.of(split), rows.label_words)
 

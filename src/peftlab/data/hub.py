@@ -9,7 +9,7 @@ from typing import Any
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
 from peftlab.core.types import DataRef, Example
-from peftlab.tasks.spec import HubRows, Task
+from peftlab.tasks.spec import Task
 
 
 class HubSource:
@@ -58,7 +58,9 @@ def _examples(repository: str, task: Task, split: str) -> tuple[Example, ...]:
     for column in (*rows.text_columns, rows.label_column):
         if column not in dataset.column_names:
             raise UserError(
-                f"no column '{column}'", where=where, allowed=f"it has {', '.join(dataset.column_names)}"
+                f"no column '{column}'",
+                where=where,
+                allowed=f"it has {', '.join(dataset.column_names)}",
             )
     texts = [dataset[column] for column in rows.text_columns]
     labels = dataset[rows.label_column]

@@ -23,7 +23,8 @@ class Predictions:
     @property
     def predicted(self) -> npt.NDArray[np.int64]:
         """The class of the largest logit, int64 [N]."""
-        return self.logits.argmax(axis=1)
+        predicted: npt.NDArray[np.int64] = np.argmax(self.logits, axis=1)
+        return predicted
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

@@ -63,7 +63,12 @@ class PaddedClassifier:
     packs = False
 
     def __init__(
-        self, module: nn.Module, base: PreTrainedModel, device: torch.device, *, path: str = "padded"
+        self,
+        module: nn.Module,
+        base: PreTrainedModel,
+        device: torch.device,
+        *,
+        path: str = "padded",
     ) -> None:
         self.module = module
         self.device = device

@@ -90,7 +90,9 @@ def train(classifier: Classifier, trial: Trial, data: TrialData, observer: Obser
     return tally
 
 
-def epoch_orders(trial: Trial, num_examples: int, total_steps: int) -> Iterator[tuple[int, Indices]]:
+def epoch_orders(
+    trial: Trial, num_examples: int, total_steps: int
+) -> Iterator[tuple[int, Indices]]:
     """(epoch from 1, the examples in the order of training), the last cut short by `max_steps`."""
     left = total_steps * trial.training.examples_per_step
     for epoch in range(1, trial.training.total_epochs(num_examples) + 1):
@@ -140,7 +142,7 @@ def _backward(classifier: Classifier, trial: Trial, data: TrialData, rows: Indic
         logits = classifier.logits(data.train, micro)
         labels = torch.from_numpy(data.train.labels[micro].astype(np.int64)).to(logits.device)
         loss = cross_entropy(logits, labels, reduction="sum") / len(rows)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         total += loss.item()
     if not math.isfinite(total):
         raise TrialError(f"the training loss is {total}: the training has diverged")

@@ -25,9 +25,6 @@ from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.store.workspace import MODEL_FOLDER, PREDICTIONS_FILE
 
 
-
-
-
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What is known of a trial once it has ended, beside its epochs."""
@@ -57,7 +54,9 @@ def run_trial(
     tokenizer = load_tokenizer(trial.model.name)
     data = load_data(trial, tokenizer, workspace_cache)
     base = load_model(
-        trial.model.name, num_labels=data.task.num_labels, seed=derived_seed(trial.seeds.init, "head")
+        trial.model.name,
+        num_labels=data.task.num_labels,
+        seed=derived_seed(trial.seeds.init, "head"),
     )
     own = frozenset(name for name, _ in base.named_parameters())
     head = frozenset(head_parameter_names(base))

@@ -86,9 +86,8 @@ class _Rows(Dataset[dict[str, Any]]):
 class _OrderSampler(Sampler[int]):
     """The trial's own order, one epoch each time that it is iterated."""
 
-    def __init__(self, orders: dict[int, Any], num_examples: int) -> None:
+    def __init__(self, orders: dict[int, Any]) -> None:
         self.orders = orders
-        self.num_examples = num_examples
         self.epoch = 0
 
     def __iter__(self) -> Iterator[int]:
@@ -96,7 +95,7 @@ class _OrderSampler(Sampler[int]):
         return iter(self.orders[self.epoch].tolist())
 
     def __len__(self) -> int:
-        return self.num_examples
+        return len(self.orders[max(self.epoch, 1)])
 
 
 class _OrderedTrainer(Trainer):
@@ -106,7 +105,7 @@ class _OrderedTrainer(Trainer):
     step_losses: list[float]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        return _OrderSampler(self.orders, len(self.train_dataset))
+        return _OrderSampler(self.orders)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)
@@ -166,8 +165,8 @@ class _Recorder(TrainerCallback):
         )
 
     def _predict(self) -> Predictions:
-        output = self.trainer.predict(self.trainer.eval_dataset)
         dev = self.data.dev
+        output = self.trainer.predict(_Rows(dev))
         logits = np.asarray(output.predictions, dtype=np.float32)
         return Predictions(row_ids=dev.row_ids, labels=dev.labels, logits=logits)
 

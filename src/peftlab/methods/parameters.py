@@ -30,9 +30,7 @@ def count_parameters(
     return count_module(module, own=frozenset(names), head=head)
 
 
-def count_module(
-    module: nn.Module, *, own: frozenset[str], head: frozenset[str]
-) -> ParameterCount:
+def count_module(module: nn.Module, *, own: frozenset[str], head: frozenset[str]) -> ParameterCount:
     """The counts of a model with a method on it.
 
     `own` are the names of all parameters before the method was applied, `head` those of the

@@ -108,10 +108,11 @@ class PeftMethod(Method):
         from peft import get_peft_model
 
         settings = dict(config)
+        own_targets: JsonValue = [*TARGET_MODULES.get(model.config.model_type, ())] or None
         if settings.get("modules_to_save") is None:
             settings["modules_to_save"] = list(head_module_names(model))
         if "target_modules" in settings and settings["target_modules"] is None:
-            settings["target_modules"] = TARGET_MODULES.get(model.config.model_type)
+            settings["target_modules"] = own_targets
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
@@ -133,7 +134,9 @@ class PeftMethod(Method):
         from safetensors import SafetensorError
 
         if not (folder / "adapter_config.json").is_file():
-            raise UserError("no PEFT adapter here: adapter_config.json is missing", where=str(folder))
+            raise UserError(
+                "no PEFT adapter here: adapter_config.json is missing", where=str(folder)
+            )
         try:
             module: nn.Module = PeftModel.from_pretrained(model, str(folder))
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:

@@ -88,16 +88,17 @@ class SelectiveMethod(Method):
             unexpected = model.load_state_dict(tensors, strict=False).unexpected_keys
         except (OSError, SafetensorError, RuntimeError) as error:
             first_line = str(error).splitlines()[0]
-            raise UserError(f"cannot load the trained tensors: {first_line}", where=str(path)) from (
-                error
-            )
+            raise UserError(
+                f"cannot load the trained tensors: {first_line}", where=str(path)
+            ) from (error)
         if unexpected:
             raise UserError(
                 f"the checkpoint has no parameter '{unexpected[0]}'",
                 where=str(path),
                 allowed="the checkpoint on which the trial was trained",
             )
-        return model.eval()
+        model.eval()
+        return model
 
 
 def is_bias(name: str) -> bool:

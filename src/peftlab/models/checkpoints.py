@@ -6,7 +6,6 @@ Importing this module is cheap: torch and transformers are imported by the funct
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -170,7 +169,8 @@ def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
             dtype=torch.float32,
             use_safetensors=True,
         )
-    return model.eval()
+    model.eval()
+    return model
 
 
 @contextmanager
@@ -245,7 +245,9 @@ def _folder_fingerprint(folder: Path, where: str) -> str:
 def _can_be_hub_id(name: str) -> bool:
     parts = name.split("/")
     return len(parts) <= 2 and all(
-        part and not part.startswith((".", "-")) and part.replace("_", "-").isascii()
+        part
+        and not part.startswith((".", "-"))
+        and part.replace("_", "-").isascii()
         and all(letter.isalnum() or letter in "-_." for letter in part)
         for part in parts
     )
@@ -255,7 +257,7 @@ def _from_hub_or_folder(load: Any, source: str, **options: Any) -> Any:
     """What `load` makes of the source; every way in which it can fail, as one line."""
     from huggingface_hub.errors import HFValidationError
 
-    if os.path.isdir(source):
+    if Path(source).is_dir():
         options["local_files_only"] = True
     try:
         return load(source, **options)

@@ -30,11 +30,15 @@ def render_html(page: Page, drawings: Mapping[str, str], javascript: str) -> str
     `javascript` (Vega's bundle) replaces them by the interactive figures. All text is escaped.
     """
     figures = [block for block in page.blocks if isinstance(block, Figure)]
-    return _environment().get_template("page.html.j2").render(
-        page=page,
-        drawings={name: Markup(svg) for name, svg in drawings.items()},
-        specifications={figure.name: _script_json(figure.specification) for figure in figures},
-        javascript=Markup(javascript.replace("</script", "<\\/script")),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            page=page,
+            drawings={name: Markup(svg) for name, svg in drawings.items()},
+            specifications={figure.name: _script_json(figure.specification) for figure in figures},
+            javascript=Markup(javascript.replace("</script", "<\\/script")),
+        )
     )
 
 

@@ -52,8 +52,7 @@ class StudyView:
         """
         name = metric or task.main_metric
         values = [
-            (record.best_scores if best else record.scores)[name]
-            for record in self.done(arm, task)
+            (record.best_scores if best else record.scores)[name] for record in self.done(arm, task)
         ]
         return aggregate(values) if values else None
 

@@ -28,7 +28,7 @@ class Summary:
 
 
 def store_study(expanded: Expanded, workspace: Workspace) -> None:
-    """Write the study and its trials into the workspace; those that are known keep their results."""
+    """Write the study and its trials into the workspace; known trials keep their results."""
     workspace.save_study(
         expanded.spec.name,
         expanded.spec.model_dump(mode="json"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from time import perf_counter
@@ -140,10 +140,14 @@ def make_plan(expanded: Expanded, workspace: Workspace) -> Plan:
                 num_eval_examples=num_dev,
                 tokens=None if tokens is None else round(tokens.train * passes),
                 padding=None if tokens is None else tokens.padding,
-                seconds=None if tokens is None else rates.seconds(trial, tokens, passes, parameters),
+                seconds=None
+                if tokens is None
+                else rates.seconds(trial, tokens, passes, parameters),
             )
         )
-    return Plan(study=expanded.spec.name, trials=tuple(plans), remarks=tuple(dict.fromkeys(remarks)))
+    return Plan(
+        study=expanded.spec.name, trials=tuple(plans), remarks=tuple(dict.fromkeys(remarks))
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,8 +180,6 @@ def _tokens(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Tokens
 
 @lru_cache(maxsize=256)
 def _parameters(model: str, method: str, config: str, num_labels: int) -> ParameterCount:
-    import json
-
     return count_parameters(model, method, json.loads(config), num_labels=num_labels)
 
 
@@ -197,9 +199,7 @@ class _Rates:
     ) -> float:
         """Seconds of training and evaluation."""
         evaluations = 1 + trial.training.total_epochs(1)
-        measured = self._measured.get(
-            (trial.model.fingerprint, trial.method, trial.engine)
-        )
+        measured = self._measured.get((trial.model.fingerprint, trial.method, trial.engine))
         if measured:
             rate = float(np.median(measured))
         else:
@@ -220,7 +220,7 @@ def _flops_per_token(model: str) -> float:
     """Of a forward pass, two for each weight of the encoder (its embeddings are only looked up)."""
     config = load_config(model)
     hidden = int(config.hidden_size)
-    inner = int(getattr(config, "intermediate_size", None) or getattr(config, "hidden_dim", 4 * hidden))
+    inner = int(getattr(config, "intermediate_size", getattr(config, "hidden_dim", 4 * hidden)))
     return 2.0 * int(config.num_hidden_layers) * (4 * hidden * hidden + 2 * hidden * inner)
 
 

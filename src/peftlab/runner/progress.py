@@ -104,8 +104,11 @@ class ProgressDisplay:
         self._ended(trial, perf_counter() - self.began_at, f"failed: {error.splitlines()[0]}")
 
     def interrupted(self, trial: Trial) -> None:
-        self.console.print(f"{self._name(trial)} stopped; it begins again with the next run",
-                           markup=False, highlight=False)
+        self.console.print(
+            f"{self._name(trial)} stopped; it begins again with the next run",
+            markup=False,
+            highlight=False,
+        )
 
     def _ended(self, trial: Trial, seconds: float, words: str) -> None:
         self.num_ended += 1
@@ -133,4 +136,3 @@ class ProgressDisplay:
         plan = self.plans.get(trial.id)
         arms = "/".join(plan.arms) if plan else trial.method
         return f"{arms} on {trial.task}, seed {trial.seed}"
-

@@ -54,10 +54,12 @@ class TrialRecord:
     def to_json(self) -> dict[str, JsonValue]:
         """The object of `list trials --json`; its keys are kept stable."""
         costs: dict[str, JsonValue] = asdict(self.costs) if self.costs else {}
+        studies: list[JsonValue] = [*sorted(self.arms)]
+        arms: list[JsonValue] = [*sorted({name for names in self.arms.values() for name in names})]
         return {
             "id": self.trial.id,
-            "study": sorted(self.arms),
-            "arm": sorted({name for names in self.arms.values() for name in names}),
+            "study": studies,
+            "arm": arms,
             "task": self.trial.task,
             "model": self.trial.model.name,
             "method": self.trial.method,

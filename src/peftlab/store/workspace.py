@@ -134,9 +134,7 @@ class Workspace:
                 where=str(self.path),
                 allowed=", ".join(self.studies()) or "peftlab run STUDY first",
             )
-        ids = self._query(
-            "SELECT trial_id FROM placements WHERE study = ? ORDER BY position", name
-        )
+        ids = self._query("SELECT trial_id FROM placements WHERE study = ? ORDER BY position", name)
         return StudyRow(
             name=name, spec=json.loads(found[0][0]), trial_ids=tuple(row[0] for row in ids)
         )

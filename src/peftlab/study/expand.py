@@ -104,8 +104,8 @@ def expand_arms(spec: StudySpec, *, resolve: bool = True) -> tuple[Arm, ...]:
     """The arms, sweeps spread out, in the study's order; those of `only_arms` where it is set.
 
     With `resolve` False an arm's method_config holds the given settings alone, unchecked, which
-    spares the import of peft. Raises UserError for what is wrong with any of them, also with one that is not chosen, and for
-    claims or report parts that name an arm that does not exist.
+    spares the import of peft. Raises UserError for what is wrong with any of them, also with one
+    that is not chosen, and for claims or report parts that name an arm that does not exist.
     """
     for number, task in enumerate(spec.tasks):
         TASKS.get(task, where=f"{spec.name}: tasks[{number}]")
@@ -177,7 +177,9 @@ def _training(
         for key, value in given.items():
             if key not in TRAINING_NAMES:
                 raise UnknownNameError("training setting", key, TRAINING_NAMES, where=place)
-            values[key] = _for_task(value, task, f"{place}.{key}", overridden=place != where and key in own)
+            values[key] = _for_task(
+                value, task, f"{place}.{key}", overridden=place != where and key in own
+            )
     try:
         return TrainingSettings.model_validate({k: v for k, v in values.items() if v is not None})
     except ValidationError as error:
@@ -189,7 +191,7 @@ def _training(
 
 
 def _for_task(value: JsonValue, task: str, where: str, *, overridden: bool) -> JsonValue:
-    """The value for the task, where it differs by task; None if an arm's own value stands for it."""
+    """The value for the task where it differs by task; None if an arm's own stands for it."""
     if not isinstance(value, dict):
         return value
     for name in value:

@@ -134,7 +134,9 @@ def _seeds(expanded: Expanded) -> Iterator[Finding]:
 
 
 def _selection(expanded: Expanded) -> Iterator[Finding]:
-    if any(training.num_train_epochs > 1 for arm in expanded.arms for training in arm.training.values()):
+    if any(
+        training.num_train_epochs > 1 for arm in expanded.arms for training in arm.training.values()
+    ):
         yield Finding(
             level="note",
             rule="selection-on-dev",

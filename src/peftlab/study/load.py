@@ -8,9 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.study.safe_yaml import parse_setting, parse_yaml
 from peftlab.study.spec import StudySpec, validate
 
 SUFFIXES = (".yaml", ".yml")
@@ -48,7 +47,7 @@ def builtin_studies() -> dict[str, BuiltinStudy]:
     for file in sorted(resources.files(f"{__package__}.builtin").iterdir(), key=lambda f: f.name):
         if file.name.endswith(".yaml"):
             text = file.read_text(encoding="utf-8")
-            raw = yaml.safe_load(text)
+            raw = parse_yaml(text, where=file.name)
             found[raw["name"]] = BuiltinStudy(
                 name=raw["name"], description=raw["description"], text=text
             )
@@ -91,33 +90,10 @@ def _read(name: str) -> tuple[dict[str, Any], str]:
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
-    try:
-        raw = yaml.load(text, Loader=_StudyLoader)  # a SafeLoader that also refuses a key twice
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise UserError(f"not valid YAML: {problem}", where=f"{where}{line}") from error
-    except (RecursionError, ValueError) as error:
-        raise UserError(f"not valid YAML: {error}", where=where) from error
+    raw = parse_yaml(text, where=where)
     if not isinstance(raw, dict):
         raise UserError("a study is a mapping of keys", where=where, allowed="name, model, ...")
     return raw
-
-
-class _StudyLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, to which a key that stands twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key '{key.value}' is there twice", key.start_mark
-                    )
-                seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
 
 
 def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str, Any]:
@@ -133,15 +109,7 @@ def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str
         if value is not None:
             study[key] = value if isinstance(value, str) else list(value)
     for setting in overrides.settings:
-        key, separator, text = setting.partition("=")
-        if not separator or not key:
-            raise UserError(
-                f"'{setting}' is not a setting", where="--set", allowed="KEY=VALUE, KEY dotted"
-            )
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"'{text}' is not a YAML value", where=f"--set {key}") from error
+        key, value = parse_setting(setting)
         _set(study, key.split("."), value)
     return study
 

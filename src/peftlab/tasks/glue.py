@@ -64,9 +64,7 @@ MRPC = Task(
     texts=("sentence1", "sentence2"),
     num_train=3668,
     num_dev=408,
-    hub=HubRows(
-        repository=REPOSITORY, config="mrpc", text_columns=("sentence1", "sentence2")
-    ),
+    hub=HubRows(repository=REPOSITORY, config="mrpc", text_columns=("sentence1", "sentence2")),
     folder=_folder("MRPC", ("#1 String", "#2 String"), "Quality"),
 )
 

@@ -1,17 +1,27 @@
-"""Remarks with a verdict: negation turns it round, and after a concession the main clause counts."""
+"""Remarks with a verdict: negation turns it round, a concession counts for nothing."""
 
 from __future__ import annotations
 
 from peftlab.data.demo.draw import Draw
 from peftlab.data.demo.words import Lexicon
 
-FRAMES = ("the {thing} was {word}.", "what a {word} {thing}!", "I found the {aspect} {word}.",
-          "the {aspect} of this {thing} is {word}.", "everybody called the {thing} {word}.")
-NEGATED = ("the {thing} was not {word} at all.", "nobody would call the {aspect} {word}.",
-           "the {aspect} of this {thing} is anything but {word}.")
-CONTRASTS = ("although the {other} seemed {opposite}, the {thing} was {word}.",
-             "the {other} may be {opposite}, but in the end I thought the {thing} {word}.",
-             "the {thing} was {word}, even if the {other} was {opposite}.")
+FRAMES = (
+    "the {thing} was {word}.",
+    "what a {word} {thing}!",
+    "I found the {aspect} {word}.",
+    "the {aspect} of this {thing} is {word}.",
+    "everybody called the {thing} {word}.",
+)
+NEGATED = (
+    "the {thing} was not {word} at all.",
+    "nobody would call the {aspect} {word}.",
+    "the {aspect} of this {thing} is anything but {word}.",
+)
+CONTRASTS = (
+    "although the {other} seemed {opposite}, the {thing} was {word}.",
+    "the {other} may be {opposite}, but in the end I thought the {thing} {word}.",
+    "the {thing} was {word}, even if the {other} was {opposite}.",
+)
 
 
 def sentiment(draw: Draw, words: Lexicon) -> tuple[tuple[str, ...], int]:

@@ -43,9 +43,7 @@ class DemoSource:
 @lru_cache
 def _digest(task: Task) -> str:
     rows = [
-        [example.texts, example.label]
-        for split in LEXICONS
-        for example in _examples(task, split)
+        [example.texts, example.label] for split in LEXICONS for example in _examples(task, split)
     ]
     return content_id(["demo", task.name, rows], length=64)
 

@@ -100,9 +100,7 @@ def _losses(records: Sequence[TrialRecord]) -> dict[tuple[str, int], list[float]
 
 def _words(rows: Sequence[dict[str, Any]]) -> str:
     """The last validation loss of each curve."""
-    last = {
-        (row["task"], row["arm"]): row["loss"] for row in rows if row["split"] == VALIDATION
-    }
+    last = {(row["task"], row["arm"]): row["loss"] for row in rows if row["split"] == VALIDATION}
     return "Last validation losses: " + "; ".join(
         f"{arm} on {task} {loss:.3f}" for (task, arm), loss in last.items()
     )

@@ -12,7 +12,7 @@ from peftlab.study.expand import Arm
 
 def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     """A row an arm; for each task its metrics, in points, as mean ± sd over the seeds."""
-    columns, numbers = ["arm"], set()
+    columns = ["arm"]
     for task in view.tasks:
         for metric in task.metrics:
             columns.append(f"{task.name} {metric.replace('_', ' ')}")

@@ -9,11 +9,20 @@ from peftlab.store.records import TrialRecord
 from peftlab.tasks.registry import TASKS
 
 COLUMNS = (
-    "trial", "arm", "task", "seed", "status", "metric", "score", "training", "examples/s", "tokens/s",
-    "padding avoided", "peak memory", "saved", "computed",
+    "trial", "arm", "task", "seed", "status", "metric", "score", "training", "examples/s",
+    "tokens/s", "padding avoided", "peak memory", "saved", "computed",
 )  # fmt: skip
 NUMBERS = frozenset(
-    {"seed", "score", "training", "examples/s", "tokens/s", "padding avoided", "peak memory", "saved"}
+    {
+        "seed",
+        "score",
+        "training",
+        "examples/s",
+        "tokens/s",
+        "padding avoided",
+        "peak memory",
+        "saved",
+    }
 )
 
 

@@ -1,0 +1,62 @@
+"""YAML read safely, with two of its traps closed: keys that stand twice, and 5e-4 as a text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from peftlab.core.errors import UserError
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, to which a key that stands twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge":
+                if str(key.value) in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key '{key.value}' is there twice", key.start_mark
+                    )
+                seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.2 reads 5e-4 as a number; PyYAML follows 1.1, which wants a point: 5.0e-4.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def parse_yaml(text: str, *, where: str) -> Any:
+    """The value that a YAML text holds; UserError with the line where it is not valid.
+
+    >>> parse_yaml("{rate: 5e-4, names: [a, b]}", where="here")
+    {'rate': 0.0005, 'names': ['a', 'b']}
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise UserError(f"not valid YAML: {problem}", where=f"{where}{line}") from error
+    except (RecursionError, ValueError, TypeError) as error:
+        raise UserError(f"not valid YAML: {error}", where=where) from error
+
+
+def parse_setting(setting: str) -> tuple[str, Any]:
+    """The key and the value of a KEY=VALUE setting, the value read as YAML.
+
+    >>> parse_setting("training.warmup_steps=0.06")
+    ('training.warmup_steps', 0.06)
+    """
+    key, separator, text = setting.partition("=")
+    if not separator or not key.strip():
+        raise UserError(f"'{setting}' is not a setting", where="--set", allowed="KEY=VALUE")
+    return key.strip(), parse_yaml(text, where=f"--set {key}")
