@@ -19,3 +19,88 @@ def glue_folder() -> Path:
     if not GLUE.is_dir():
         pytest.skip("the real GLUE files are not beside this checkout")
     return GLUE
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a BERT of 2 layers, 16 wide, and a tokenizer that spells words by letters."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-bert"
+    letters = "abcdefghijklmnopqrstuvwxyz.,!?'-0123456789"
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
+    vocabulary += [*(f"##{letter}" for letter in letters), "the", "was", "not", "a", "to"]
+    vocabulary = list(dict.fromkeys(vocabulary))
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=128,
+        initializer_range=0.3,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        BertModel(config).save_pretrained(folder)
+    return folder
+
+
+STUDY = """
+name: small-study
+description: Three methods on two demo tasks
+model: {model}
+data: demo
+tasks: [demo-sentiment, demo-paraphrase]
+seeds: [1, 2]
+max_train_samples: 32
+max_eval_samples: 24
+training:
+  num_train_epochs: 2
+  per_device_train_batch_size: 8
+  learning_rate: {{demo-sentiment: 1e-2, demo-paraphrase: 2e-2}}
+  warmup_steps: 0.06
+arms:
+  full: {{method: full, training: {{learning_rate: 5e-3}}}}
+  bitfit: {{method: bitfit}}
+  lora: {{method: lora, lora_alpha: 4, lora_dropout: 0.01, sweep: {{r: [2, 4]}}}}
+claims:
+  - say: LoRA beats full fine-tuning
+    better: lora-r2
+    than: full
+  - say: The rank hardly matters
+    equivalent: [lora-r2, lora-r4]
+    margin: 1.0
+report:
+  - section: {{title: Which method, text: Three of them side by side.}}
+  - scores: {{}}
+  - loss-curves: {{arms: [full, bitfit, lora-r2]}}
+  - hyperparameters: {{}}
+  - method-config: {{arms: [lora]}}
+  - parameters:
+      reported:
+        lora-r2: {{trainable: 296450, total_peft_counting: 109780228, percent: 0.2700395193203643}}
+  - sweep: {{of: r, arms: lora}}
+"""
+
+
+@pytest.fixture(scope="session")
+def study_file(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of every kind of report part on the tiny checkpoint; it is named small-study."""
+    path = tmp_path_factory.mktemp("studies") / "small-study.yaml"
+    path.write_text(STUDY.format(model=tiny_checkpoint))
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished_workspace(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which small-study is done: for reading; to change it, copy it first."""
+    from peftlab.cli.app import main
+
+    folder = tmp_path_factory.mktemp("workspaces") / "finished"
+    assert main(["run", str(study_file), "--workspace", str(folder), "--device", "cpu"]) == 0
+    return folder

@@ -17,6 +17,7 @@ from peftlab.core.errors import PeftlabError, UserError
 EXIT_USER_ERROR = 2
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
+INTERRUPTED = "stopped; what was measured is kept"
 
 app = typer.Typer(
     name="peftlab",
@@ -68,10 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return EXIT_USER_ERROR
         return _say(" ".join(error.format_message().split()), EXIT_USER_ERROR)
     except (KeyboardInterrupt, typer.Abort):
-        return _say("stopped; what was measured is kept", EXIT_INTERRUPTED)
+        return _say(INTERRUPTED, EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_FAILED
+    if result == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C in a command
+        return _say(INTERRUPTED, EXIT_INTERRUPTED)
     return result if isinstance(result, int) else 0
 
 

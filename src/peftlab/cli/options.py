@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_WORKSPACE = Path("peftlab-runs")
 WIDE = 1000
+SEED_FORMS = "42 or 42,43 or 0-4"
 
 Workspace = Annotated[
     Path, typer.Option("--workspace", metavar="DIR", help="The folder where results live.")
@@ -55,11 +56,12 @@ def seed_list(text: str | None) -> list[int] | None:
     seeds: list[int] = []
     for item in items:
         first, separator, last = item.partition("-")
-        if not first.isdecimal() or (separator and not last.isdecimal()):
-            raise UserError(
-                f"'{item}' is not a seed", where="--seeds", allowed="42 or 42,43 or 0-4"
-            )
-        seeds += range(int(first), int(last if separator else first) + 1)
+        last = last if separator else first
+        if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+            raise UserError(f"'{item}' is not a seed", where="--seeds", allowed=SEED_FORMS)
+        seeds += range(int(first), int(last) + 1)
+    if not seeds:
+        raise UserError("no seed is given", where="--seeds", allowed=SEED_FORMS)
     return seeds
 
 
@@ -119,10 +121,10 @@ def quiet_libraries() -> None:
 
 def settle_hub(spec: StudySpec) -> None:
     """Say so, once, where the study asks for the Hub and the Hub does not answer."""
-    from peftlab.models.checkpoints import MINILM
+    from peftlab.models.checkpoints import locate
 
-    own_model = spec.model == MINILM or Path(spec.model).expanduser().is_dir()
-    if own_model and not spec.data.startswith("hub"):
+    model = locate(spec.model, where=f"{spec.name}: model")
+    if not model.fingerprint.startswith("hub:") and not spec.data.startswith("hub"):
         return
     if go_offline_if_unreachable():
         remark("the Hub is not reachable: only what is cached on this machine can be used")

@@ -62,8 +62,15 @@ def command(
     if output is None:
         sys.stdout.write("\n".join(lines) + "\n")
     else:
-        output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        _write(output, "\n".join(lines) + "\n")
     return 0
+
+
+def _write(output: Path, text: str) -> None:
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write the file: {error.strerror}", where=str(output)) from error
 
 
 def _rows(text: list[str] | None, file: Path | None) -> list[tuple[str, ...]]:
@@ -79,4 +86,6 @@ def _rows(text: list[str] | None, file: Path | None) -> list[tuple[str, ...]]:
         raise UserError(f"cannot read the file: {reason}", where=str(file)) from error
     if lines and not lines[-1]:
         lines.pop()
+    if not lines:
+        raise UserError("the file has no rows", where=str(file))
     return [tuple(line.split("\t")) for line in lines]

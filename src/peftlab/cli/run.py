@@ -99,10 +99,14 @@ def _execute(
     as_json: bool,
 ) -> int:
     from peftlab.cli.tables import print_scores
+    from peftlab.engine.run import choose_device
     from peftlab.report.write import write_report
     from peftlab.runner.execute import execute
+    from peftlab.runner.executors.registry import EXECUTORS
     from peftlab.runner.progress import ProgressDisplay
 
+    EXECUTORS.get(executor, where="--executor")
+    choose_device(device)
     waiting = [t for t in plan.open_trials if retry_failed or t.status != "failed"]
     seconds = plan.open_seconds
     estimate = f", about {duration(seconds)}" if seconds else ""

@@ -11,6 +11,9 @@ from peftlab.core.identity import content_id
 from peftlab.core.types import DataRef, Example
 from peftlab.tasks.spec import Task
 
+# All that datasets says at first of a file that it cannot read.
+VAGUE = "An error occurred while generating the dataset"
+
 
 class HubSource:
     """The tasks of a repository: each task's own, or the one that is given (an id or a folder)."""
@@ -107,10 +110,15 @@ def _load(repository: str, config: str, split: str) -> Any:
     try:
         return datasets.load_dataset(repository, config, split=split)
     except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
-        message = str(error).strip().splitlines()
         raise UserError(
-            f"cannot load '{config}' from {repository}: {(message or [repr(error)])[0][:200]}",
+            f"cannot load '{config}' from {repository}: {_reason(error)[:300]}",
             where="data",
             allowed="a repository that this machine can reach or has cached, a local folder in "
             "its layout (hub:FOLDER), a GLUE folder, demo",
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What the error says, or its cause where datasets says only that there was an error."""
+    cause = error.__cause__ if str(error).startswith(VAGUE) else None
+    return str(cause or error) or repr(error)

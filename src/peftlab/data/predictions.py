@@ -61,10 +61,19 @@ def read_predictions(path: Path) -> Predictions:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not path.is_file():
+        raise UserError("this file of predictions is missing", where=str(path))
+    columns = pa.schema(
+        [
+            pa.field("row_id", pa.int64(), nullable=False),
+            pa.field("label", pa.int64(), nullable=False),
+            pa.field("logits", pa.list_(pa.float32()), nullable=False),
+        ]
+    )
     try:
-        table = pq.read_table(path, columns=["row_id", "label", "logits"])
+        table = pq.read_table(path, columns=columns.names).cast(columns)
         logits = np.array(table["logits"].to_pylist(), dtype=np.float32)
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+    except (OSError, pa.ArrowException, ValueError) as error:
         first_line = str(error).splitlines()[0]
         raise UserError(f"not a file of predictions: {first_line}", where=str(path)) from error
     return Predictions(

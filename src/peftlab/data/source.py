@@ -35,6 +35,8 @@ class Source(Protocol):
 
 def open_source(data: str, *, where: str = "") -> Source:
     """The source that a study's `data` names; UserError where there is no such place."""
+    if data in {"", HUB_PREFIX}:
+        raise UserError(f"no data '{data}': it names no place", where=where, allowed=FORMS)
     if data == "demo":
         return DemoSource()
     if data == "hub":

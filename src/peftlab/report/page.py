@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,9 +70,10 @@ def _script_json(value: object) -> Markup:
 def _escape_markdown(text: object) -> str:
     """Text that Markdown shows as it is, on one line."""
     shown = " ".join(str(text).split())
-    for sign in "\\`*_[]<>|#":
+    for sign in "\\`*_[]<>|#&~":
         shown = shown.replace(sign, "\\" + sign)
-    return shown
+    # A line that begins as a list does.
+    return re.sub(r"^(\d*)([-+.)])(?=\s)", r"\1\\\2", shown)
 
 
 def _rule(table: Table) -> str:

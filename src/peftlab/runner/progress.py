@@ -108,6 +108,7 @@ class ProgressDisplay:
             f"{self._name(trial)} stopped; it begins again with the next run",
             markup=False,
             highlight=False,
+            soft_wrap=True,
         )
 
     def _ended(self, trial: Trial, seconds: float, words: str) -> None:

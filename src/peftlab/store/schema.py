@@ -7,7 +7,7 @@ import sqlite3
 from peftlab.core.errors import UserError
 
 # MIGRATIONS[n] turns version n into version n + 1; an empty database is version 0.
-# A released entry is never edited: a change is a new entry.
+# A released entry is never edited: a change is a new entry. A ";" ends a statement, nothing else.
 MIGRATIONS = (
     """
     CREATE TABLE studies (
@@ -52,18 +52,32 @@ VERSION = len(MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection, *, where: str) -> None:
-    """Bring the database to VERSION, each step in one transaction.
+    """Bring the database to VERSION, in one transaction; connections are in autocommit mode.
 
+    Several processes may do so at once: one does it, the others wait and find it done.
     Raises UserError for a database that a newer peftlab wrote.
     """
-    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    found = _version(connection)
     if found > VERSION:
         raise UserError(
             f"the workspace has schema version {found}, this peftlab knows {VERSION}",
             where=where,
             allowed="a newer peftlab, or another --workspace",
         )
-    for version in range(found, VERSION):
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {MIGRATIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;"
-        )
+    if found == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for migration in MIGRATIONS[_version(connection) :]:
+            for statement in migration.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)

@@ -58,11 +58,7 @@ class Workspace:
             )
         try:
             path.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(database, isolation_level=None, timeout=30)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            migrate(connection, where=str(path))
+            connection = _connect(database)
         except (OSError, sqlite3.Error) as error:
             raise UserError(
                 f"cannot use the workspace: {error}", where=str(path), allowed="another --workspace"
@@ -290,10 +286,11 @@ class Workspace:
             rows = self._query(sql)
         found: dict[str, list[EpochRecord]] = {}
         for trial_id, epoch, step, train_loss, eval_loss, scores, seconds, step_losses in rows:
+            # SQLite has no NaN and keeps it as NULL; epoch 0 has no training loss.
             record = EpochRecord(
                 epoch=epoch,
                 step=step,
-                train_loss=train_loss,
+                train_loss=float("nan") if train_loss is None and epoch else train_loss,
                 eval_loss=float("nan") if eval_loss is None else eval_loss,
                 scores=json.loads(scores),
                 seconds=seconds,
@@ -308,6 +305,19 @@ class Workspace:
             if trial_id in found:
                 found[trial_id][study] = tuple(json.loads(arms))
         return found
+
+
+def _connect(database: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(database, isolation_level=None, timeout=30)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        migrate(connection, where=str(database.parent))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _costs(text: str | None) -> Costs | None:

@@ -145,6 +145,13 @@ def _spread(spec: StudySpec, name: str, arm: ArmSpec, *, resolve: bool) -> list[
     for key in arm.sweep:
         if key in arm.settings or key in arm.training:
             raise UserError(f"'{key}' is both set and swept", where=where)
+    if resolve:
+        known = [*ArmSpec.model_fields, *method.settings()]
+        for key in arm.settings:
+            if key not in known:
+                raise UnknownNameError(
+                    f"setting of the method {arm.method}", key, known, where=where
+                )
     spread = []
     for values in itertools.product(*arm.sweep.values()):
         swept = dict(zip(arm.sweep, values, strict=True))

@@ -135,7 +135,9 @@ def _seeds(expanded: Expanded) -> Iterator[Finding]:
 
 def _selection(expanded: Expanded) -> Iterator[Finding]:
     if any(
-        training.num_train_epochs > 1 for arm in expanded.arms for training in arm.training.values()
+        training.total_epochs(expanded.num_examples[task][0]) > 1
+        for arm in expanded.arms
+        for task, training in arm.training.items()
     ):
         yield Finding(
             level="note",

@@ -1,7 +1,8 @@
-"""YAML read safely, with two of its traps closed: keys that stand twice, and 5e-4 as a text."""
+"""YAML read safely, its traps closed: keys that stand twice, 5e-4 as a text, infinite numbers."""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -31,6 +32,19 @@ _Loader.add_implicit_resolver(
     re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+$"),
     list("-+.0123456789"),
 )
+
+
+def _finite_float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    """No setting of a study can be NaN or infinite, and canonical JSON has neither."""
+    value: float = loader.construct_yaml_float(node)
+    if not math.isfinite(value):
+        raise yaml.constructor.ConstructorError(
+            None, None, f"'{node.value}' is not a finite number", node.start_mark
+        )
+    return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _finite_float)
 
 
 def parse_yaml(text: str, *, where: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -23,6 +24,14 @@ from peftlab.study.parts import PARTS
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 TRAINING_NAMES = tuple(TrainingSettings.model_fields)
+
+# pydantic's words for what a YAML file calls a list and a mapping.
+MESSAGES = {
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping of keys",
+    "model_type": "must be a mapping of keys",
+    "too_short": "must have at least {min_length}",
+}
 
 
 class ArmSpec(Frozen):
@@ -61,9 +70,8 @@ class Claim(Frozen):
 
     @model_validator(mode="after")
     def _has_one_form(self) -> Claim:
-        is_better = self.better is not None and self.than is not None
-        is_equivalent = self.equivalent is not None and self.margin is not None
-        if is_better == is_equivalent:
+        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        if given not in ({"say", "better", "than"}, {"say", "equivalent", "margin"}):
             raise ValueError("a claim has either better and than, or equivalent and margin")
         return self
 
@@ -158,7 +166,7 @@ def _part(part: Any, number: int) -> Any:
     """A part as the file has it, {kind: options}, or as model_dump gives it."""
     where = f"report[{number}]"
     if isinstance(part, Mapping) and set(part) == {"kind", "options"}:
-        part = {part["kind"]: part["options"]}
+        part = {str(part["kind"]): part["options"]}
     if isinstance(part, str):
         part = {part: {}}
     if not isinstance(part, Mapping) or len(part) != 1:
@@ -175,8 +183,8 @@ def _part(part: Any, number: int) -> Any:
 def _as_user_error(
     error: ValidationError, where: str, model: type[Frozen] = StudySpec
 ) -> UserError:
-    """The first of pydantic's complaints as one line."""
-    first = error.errors()[0]
+    """The first of pydantic's complaints as one line; a misspelt key before the one it misses."""
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     path = [part for part in first["loc"] if part not in ("[key]",)]
     place = f"{where}: {'.'.join(str(part) for part in path)}" if path else where
     if first["type"] == "extra_forbidden":
@@ -184,14 +192,20 @@ def _as_user_error(
         parent = f"{where}: {'.'.join(str(part) for part in path[:-1])}" if path[:-1] else where
         return UnknownNameError("key", str(path[-1]), owner.model_fields, where=parent)
     if first["type"] == "missing":
-        return UserError("this key is missing", where=place)
+        others = [str(key) for key in first["input"] if key not in _owner(model, path).model_fields]
+        near = difflib.get_close_matches(str(path[-1]), others, n=1)
+        hint = f"; is '{near[0]}' a misspelling of it?" if near else ""
+        return UserError(f"this key is missing{hint}", where=place)
     if first["type"] == "string_pattern_mismatch":
         return UserError(
             f"{str(first['input'])[:40]!r} is not a name",
             where=place,
             allowed="letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
         )
+    template = MESSAGES.get(first["type"])
     message = first["msg"].removeprefix("Value error, ")
+    if template is not None:
+        message = template.format(**first.get("ctx", {}))
     shown = str(first["input"])
     given = f" (it is {shown[:60]!r})" if first["type"] != "value_error" else ""
     return UserError(f"{message[0].lower()}{message[1:]}{given}", where=place)

@@ -47,6 +47,8 @@ def matthews_correlation(predicted: Values, labels: Values) -> float:
     """Matthews' correlation; 0 where predictions or labels are all of one class."""
     from sklearn.metrics import matthews_corrcoef
 
+    if np.ptp(predicted) == 0 or np.ptp(labels) == 0:
+        return 0.0
     return float(matthews_corrcoef(labels, predicted))
 
 

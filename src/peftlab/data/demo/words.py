@@ -120,11 +120,11 @@ DEV = Lexicon(
         "grow grows grew grown, dance dances danced danced, speak speaks spoke spoken"
     ),
     places=_list("in the cellar, beside the lake, at the market, under the tree, by the gate"),
-    times=_list("this afternoon, last night, in spring, on Friday, after dinner"),
+    times=_list("this afternoon, at night, in spring, on Friday, after dinner"),
     synonyms=_pairs(
         "finish/complete, locate/find, demand/request, examine/inspect, sell/vend, "
-        "explain/clarify, choose/select, permit/allow, teach/instruct"
+        "explain/clarify, pick/select, permit/allow, teach/instruct"
     ),
-    colours=_list("green, broken, new, tall, golden"),
+    colours=_list("green, dusty, new, tall, golden"),
 )
 LEXICONS = {"train": TRAIN, "dev": DEV}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ def loss_curves_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any
 
     Also of trials that are not done: their epochs so far are measured. A training loss is the
     mean over the epoch's steps while it learns, a validation loss is taken at the epoch's end.
+    A loss that is not finite cannot be drawn and is left out.
     """
     rows = []
     for task in view.tasks:
@@ -52,13 +54,17 @@ def draw_loss_curves(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
     by_arm = len(arms) > 1
     colour = colours("arm", arms) if by_arm else colours("split", [TRAINING, VALIDATION])
     base = alt.Chart(alt.Data(values=list(rows))).encode(
-        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d")),
+        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(values=_ticks(rows), format="d")),
         color=colour,
     )
     dashes = alt.StrokeDash(
         "split:N",
         scale=alt.Scale(domain=[TRAINING, VALIDATION], range=[[5, 4], [1, 0]]),
         title=None,
+        # Without a fill of their own the legend's dashes are drawn as filled, borderless points.
+        legend=alt.Legend(
+            symbolType="stroke", symbolSize=400, symbolStrokeColor="#333", symbolFillColor="#333"
+        ),
     )
     lines = base.mark_line(point={"size": 28}).encode(
         y=alt.Y("loss:Q", title="loss (cross-entropy)", scale=alt.Scale(zero=False)),
@@ -92,10 +98,16 @@ def _losses(records: Sequence[TrialRecord]) -> dict[tuple[str, int], list[float]
     losses: dict[tuple[str, int], list[float]] = {}
     for record in records:
         for epoch in record.epochs:
-            if epoch.train_loss is not None:
-                losses.setdefault((TRAINING, epoch.epoch), []).append(epoch.train_loss)
-            losses.setdefault((VALIDATION, epoch.epoch), []).append(epoch.eval_loss)
+            for split, loss in ((TRAINING, epoch.train_loss), (VALIDATION, epoch.eval_loss)):
+                if loss is not None and math.isfinite(loss):
+                    losses.setdefault((split, epoch.epoch), []).append(loss)
     return losses
+
+
+def _ticks(rows: Sequence[dict[str, Any]]) -> list[int]:
+    """Whole epochs, at most eleven of them. (Vega's own would be halves where there are few.)"""
+    last = max(row["epoch"] for row in rows)
+    return list(range(0, last + 1, 1 + max(last - 1, 0) // 10))
 
 
 def _words(rows: Sequence[dict[str, Any]]) -> str:

@@ -32,5 +32,9 @@ def colours(title: str, names: list[str]) -> alt.Color:
     """A colour for each of the names, in their order."""
     palette = [PALETTE[index % len(PALETTE)] for index in range(len(names))]
     return alt.Color(
-        f"{title}:N", sort=names, scale=alt.Scale(domain=names, range=palette), title=None
+        f"{title}:N",
+        sort=names,
+        scale=alt.Scale(domain=names, range=palette),
+        title=None,
+        legend=alt.Legend(symbolOpacity=1),  # also where the first layer is a pale band
     )

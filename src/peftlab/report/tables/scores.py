@@ -12,6 +12,8 @@ from peftlab.study.expand import Arm
 
 def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     """A row an arm; for each task its metrics, in points, as mean ± sd over the seeds."""
+    num_seeds = len(view.spec.seeds)
+    spread = f"; mean ± standard deviation over {num_seeds} seeds" if num_seeds > 1 else ""
     columns = ["arm"]
     for task in view.tasks:
         for metric in task.metrics:
@@ -22,24 +24,24 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     for arm in arms:
         row = [arm.name]
         for task in view.tasks:
-            row += [_cell(view.score(arm, task, metric)) for metric in task.metrics]
-            row.append(_cell(view.score(arm, task, best=True)))
+            shown = [view.score(arm, task, metric) for metric in task.metrics]
+            shown.append(view.score(arm, task, best=True))
+            row += [_cell(summary, num_seeds) for summary in shown]
         rows.append(row)
-    several = len(view.spec.seeds) > 1
     return Table(
         title="Scores on dev",
         columns=columns,
         rows=rows,
         numbers=numbers,
-        note="Points, after the last epoch"
-        + (f"; mean ± standard deviation over {len(view.spec.seeds)} seeds. " if several else ". ")
-        + "'best epoch' is the main metric at the epoch where it was highest on this same split: "
+        note=f"Points, after the last epoch{spread}. "
+        "'best epoch' is the main metric at the epoch where it was highest on this same split: "
         "it flatters.",
     )
 
 
-def _cell(summary: Aggregate | None) -> str:
+def _cell(summary: Aggregate | None, num_seeds: int) -> str:
     if summary is None:
         return "-"
     spread = "" if summary.sd is None else f" ± {summary.sd:.2f}"
-    return f"{summary.mean:.2f}{spread}"
+    part = f" ({summary.num_values} of {num_seeds})" if summary.num_values < num_seeds else ""
+    return f"{summary.mean:.2f}{spread}{part}"

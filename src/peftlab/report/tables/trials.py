@@ -29,7 +29,7 @@ NUMBERS = frozenset(
 def trials_table(view: StudyView) -> Table:
     """A row a trial, in the order in which they are run."""
     return Table(
-        title="All trials",
+        title="What each trial scored and cost",
         columns=COLUMNS,
         rows=[_row(view, record) for record in view.records],
         numbers=NUMBERS,

@@ -18,8 +18,8 @@ class InlineExecutor:
     def run(self, jobs: Sequence[Job], listener: Listener) -> None:
         """Run the jobs in their order."""
         for job in jobs:
-            listener.started(job.trial)
             try:
+                listener.started(job.trial)
                 outcome = run_trial(
                     job.trial,
                     workspace_cache=job.cache,

@@ -1,0 +1,50 @@
+"""Every error is one line: where it is, what is wrong, what is allowed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peftlab.core.errors import PeftlabError, TrialError, UnknownNameError, UserError
+
+
+@pytest.mark.parametrize(
+    ("where", "allowed", "expected"),
+    [
+        ("", "", "no rows"),
+        ("a.tsv:3", "", "a.tsv:3: no rows"),
+        ("", "some", "no rows (allowed: some)"),
+        ("a.tsv:3", "some", "a.tsv:3: no rows (allowed: some)"),
+    ],
+)
+def test_an_error_says_where_what_and_what_is_allowed(
+    where: str, allowed: str, expected: str
+) -> None:
+    error = UserError("no rows", where=where, allowed=allowed)
+    assert str(error) == expected
+    assert (error.what, error.where, error.allowed) == ("no rows", where, allowed)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(), st.text(), st.text())
+def test_an_error_is_one_line_whatever_it_is_made_of(what: str, where: str, allowed: str) -> None:
+    assert len(str(UserError(what, where=where, allowed=allowed)).splitlines()) <= 1
+
+
+def test_an_unknown_name_comes_with_the_nearest_and_all_known_ones_sorted() -> None:
+    error = UnknownNameError("task", "colla", ["sst2", "mrpc", "cola"], where="tasks[0]")
+    assert str(error) == (
+        "tasks[0]: unknown task 'colla', did you mean 'cola'? (allowed: cola, mrpc, sst2)"
+    )
+
+
+def test_a_name_that_is_near_to_none_gets_no_hint() -> None:
+    assert str(UnknownNameError("task", "xyz", ["sst2"])) == "unknown task 'xyz' (allowed: sst2)"
+
+
+def test_a_users_mistake_and_a_failed_trial_are_told_apart() -> None:
+    assert issubclass(UnknownNameError, UserError)
+    assert issubclass(UserError, PeftlabError)
+    assert issubclass(TrialError, PeftlabError)
+    assert not issubclass(TrialError, UserError)

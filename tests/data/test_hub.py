@@ -1,0 +1,159 @@
+"""A folder laid out like the Hub's repository is read by load_dataset, as the Hub would be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from peftlab.core.errors import UserError
+from peftlab.data.hub import HubSource
+from peftlab.data.source import open_source
+from peftlab.tasks.glue import COLA, GLUE, MRPC, SST2
+from peftlab.tasks.spec import Task
+
+pytest.importorskip("datasets")
+
+
+def write_rows(path: Path, columns: dict[str, list[object]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(columns), path)
+
+
+def train_file(folder: Path) -> Path:
+    return folder / "sst2" / "train-00000-of-00001.parquet"
+
+
+def without_features(folder: Path) -> None:
+    """The header keeps its configs and loses the features, as a hand-made repository may."""
+    readme = folder / "README.md"
+    readme.write_text(readme.read_text().partition("dataset_info:")[0] + "---\n")
+
+
+def of_train_alone(folder: Path, columns: dict[str, list[object]]) -> HubSource:
+    """A repository whose sst2 has the train split alone, with these columns, types by content."""
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n- config_name: sst2\n  data_files:\n"
+        "  - split: train\n    path: sst2/train-*\n---\n"
+    )
+    write_rows(train_file(folder), columns)
+    return HubSource(str(folder))
+
+
+def refusal(source: HubSource, task: Task, split: str) -> str:
+    with pytest.raises(UserError) as caught:
+        source.examples(task, split)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+@pytest.mark.parametrize("task", GLUE, ids=lambda task: task.name)
+def test_a_folder_in_the_hubs_layout_gives_its_rows(
+    task: Task, split: str, small_hub: Path, rows: dict[str, dict[str, list[object]]]
+) -> None:
+    examples = open_source(f"hub:{small_hub}").examples(task, split)
+    assert [(example.texts, example.label) for example in examples] == rows[task.name][split]
+    assert [example.row_id for example in examples] == list(range(len(examples)))
+
+
+def test_labels_are_read_without_their_names_too(small_hub: Path) -> None:
+    without_features(small_hub)
+    examples = open_source(f"hub:{small_hub}").examples(SST2, "train")
+    assert [example.label for example in examples] == [1, 0, 1]
+
+
+def test_the_digest_covers_texts_and_labels_of_train_and_dev(small_hub: Path) -> None:
+    digest = HubSource(str(small_hub)).ref(SST2).digest
+    changed = small_hub.rename(small_hub.with_name("changed"))
+    assert HubSource(str(changed)).ref(SST2).digest == digest
+    texts, idx = ["so-so ", "lovely"], [0, 1]
+    digests = {digest}
+    for place, columns in enumerate(
+        [
+            {"sentence": texts, "label": [1, 1], "idx": idx},
+            {"sentence": ["so so ", "lovely"], "label": [0, 1], "idx": idx},
+        ]
+    ):
+        changed = changed.rename(small_hub.with_name(f"changed-{place}"))
+        write_rows(changed / "sst2" / "validation-00000-of-00001.parquet", columns)  # type: ignore[arg-type]
+        digests.add(HubSource(str(changed)).ref(SST2).digest)
+    assert len(digests) == 3
+
+
+def test_without_a_repository_the_tasks_own_is_asked_for_dev_by_its_name_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answer(*asked: object, **by_name: object) -> None:
+        raise OSError(f"{asked} {by_name}")
+
+    monkeypatch.setattr("datasets.load_dataset", answer)
+    message = refusal(HubSource(), MRPC, "dev")
+    assert "('nyu-mll/glue', 'mrpc') {'split': 'validation'}" in message
+
+
+def test_a_wrong_column_is_shown_with_those_that_are_there(small_hub: Path) -> None:
+    source = of_train_alone(small_hub, {"text": ["a"], "label": [0]})
+    assert refusal(source, SST2, "train") == (
+        f"{small_hub}/sst2 train: no column 'sentence' (allowed: it has text, label)"
+    )
+
+
+def test_columns_other_than_the_header_says_are_one_line(small_hub: Path) -> None:
+    write_rows(train_file(small_hub), {"text": ["a"], "label": [0], "idx": [0]})
+    message = refusal(HubSource(str(small_hub)), SST2, "train")
+    assert message.startswith(f"data: cannot load 'sst2' from {small_hub}: ")
+    assert "Couldn't cast text: string" in message
+    assert "because column names don't match" in message
+
+
+def test_a_null_text_is_named_by_its_row(small_hub: Path) -> None:
+    write_rows(train_file(small_hub), {"sentence": ["a", None], "label": [0, 1], "idx": [0, 1]})
+    assert refusal(HubSource(str(small_hub)), SST2, "train") == (
+        f"{small_hub}/sst2 train row 1: None is not a text"
+    )
+
+
+def test_a_number_where_a_text_must_be_is_named_by_its_row(small_hub: Path) -> None:
+    source = of_train_alone(small_hub, {"sentence": [7], "label": [0]})
+    assert refusal(source, SST2, "train") == (f"{small_hub}/sst2 train row 0: 7 is not a text")
+
+
+@pytest.mark.parametrize(("label", "shown"), [(2, "2"), (-2, "-2"), (0.5, "0.5"), ("1", "'1'")])
+def test_a_label_out_of_range_is_named_by_its_row(
+    label: object, shown: str, small_hub: Path
+) -> None:
+    source = of_train_alone(small_hub, {"sentence": ["a"], "label": [label]})
+    assert refusal(source, SST2, "train") == (
+        f"{small_hub}/sst2 train row 0: unknown label {shown} (allowed: 0 to 1)"
+    )
+
+
+def test_a_file_that_is_broken_says_why(small_hub: Path) -> None:
+    train_file(small_hub).write_bytes(b"no parquet")
+    message = refusal(HubSource(str(small_hub)), SST2, "train")
+    assert message.startswith(f"data: cannot load 'sst2' from {small_hub}: ")
+    assert "Parquet" in message
+
+
+def test_a_config_that_the_repository_lacks_is_one_line(small_hub: Path) -> None:
+    readme = small_hub / "README.md"
+    readme.write_text(readme.read_text().replace("config_name: cola", "config_name: other"))
+    message = refusal(HubSource(str(small_hub)), COLA, "train")
+    assert message.startswith(f"data: cannot load 'cola' from {small_hub}: ")
+    assert "'sst2'" in message
+
+
+def test_a_split_that_the_repository_lacks_is_one_line(small_hub: Path) -> None:
+    (small_hub / "sst2" / "validation-00000-of-00001.parquet").unlink()
+    assert "cannot load 'sst2'" in refusal(HubSource(str(small_hub)), SST2, "dev")
+
+
+@pytest.mark.parametrize("repository", ["nobody/no-such-rows", "a/b/c", "two words", "./nowhere"])
+def test_a_repository_that_cannot_be_reached_is_one_line(repository: str) -> None:
+    message = refusal(HubSource(repository), SST2, "train")
+    assert message.startswith(f"data: cannot load 'sst2' from {repository}: ")
+    assert "hub:FOLDER" in message

@@ -1,0 +1,68 @@
+"""Evaluation: sorted by length for speed, and in the data's order again."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from peftlab.core.types import Trial
+from peftlab.data.predictions import Predictions
+from peftlab.engine.classifier import build_classifier
+from peftlab.engine.dataset import TrialData
+from peftlab.engine.evaluate import mean_loss, predict_logits, predict_split
+from peftlab.engine.memory import PeakMemory
+from peftlab.models.checkpoints import load_model
+
+
+@pytest.mark.parametrize("engine", ["packed", "padded"])
+def test_predictions_are_in_the_order_of_the_data(
+    engine: str, make_trial: Callable[..., Trial], data_of: Callable[[Trial], TrialData]
+) -> None:
+    data = data_of(make_trial()).dev
+    model = load_model(make_trial().model.name, num_labels=2, seed=0)
+    classifier = build_classifier(engine, model, model, torch.device("cpu"))
+    with classifier.active():
+        together = predict_split(classifier, data, batch_size=7)
+        model.eval()
+        with torch.no_grad():
+            alone = [classifier.logits(data, np.array([row])).numpy() for row in range(len(data))]
+    np.testing.assert_allclose(together.logits, np.concatenate(alone), rtol=1e-4, atol=1e-5)
+    assert together.row_ids.tolist() == list(range(len(data)))
+
+
+def test_evaluation_drops_nothing_and_leaves_the_mode_as_it_was(
+    make_trial: Callable[..., Trial], data_of: Callable[[Trial], TrialData]
+) -> None:
+    data = data_of(make_trial()).dev
+    model: nn.Module = load_model(make_trial().model.name, num_labels=2, seed=0).train()
+    classifier = build_classifier("packed", model, model, torch.device("cpu"))
+    with classifier.active():
+        first = predict_logits(classifier, data, batch_size=8)
+        assert model.training
+        assert np.array_equal(first, predict_logits(classifier, data, batch_size=8))
+
+
+def test_the_mean_loss_of_a_coin_is_the_logarithm_of_two() -> None:
+    coin = Predictions(
+        row_ids=np.arange(3),
+        labels=np.array([0, 1, 1]),
+        logits=np.zeros((3, 2), dtype=np.float32),
+    )
+    assert mean_loss(coin) == pytest.approx(np.log(2))
+
+
+def test_peak_memory_sees_a_block_that_is_gone_again() -> None:
+    memory = PeakMemory(torch.device("cpu"))
+    before = memory.read()
+    if before is None:
+        pytest.skip("this system does not tell a process's peak memory")
+    with mmap.mmap(-1, 64_000_000) as block:  # new pages, whatever the allocator keeps
+        block.write(b"1" * 64_000_000)
+    after = memory.read()
+    assert after is not None
+    assert after - before > 50_000_000

@@ -1,0 +1,231 @@
+"""The loop: engines agree step by step, the same seed gives the same bits, records are whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from peftlab.core.errors import TrialError
+from peftlab.core.types import EpochRecord, Trial
+from peftlab.data.batches import padded_tokens
+from peftlab.data.glue_folder import GlueFolder
+from peftlab.data.predictions import Predictions
+from peftlab.engine.classifier import build_classifier
+from peftlab.engine.dataset import TrialData
+from peftlab.engine.loop import Tally, epoch_orders, train
+from peftlab.engine.observer import SilentObserver
+from peftlab.engine.trainer import train_with_trainer
+from peftlab.methods.registry import METHODS
+from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.tasks.registry import TASKS
+
+CPU = torch.device("cpu")
+MakeTrial = Callable[..., Trial]
+DataOf = Callable[[Trial], TrialData]
+
+
+@dataclass
+class Listener:
+    """An observer that keeps all it is told."""
+
+    steps: list[tuple[int, float]] = field(default_factory=list)
+    epochs: list[EpochRecord] = field(default_factory=list)
+    predictions: list[Predictions] = field(default_factory=list)
+    totals: tuple[int, int] = (0, 0)
+
+    def began(self, total_steps: int, total_epochs: int) -> None:
+        self.totals = (total_steps, total_epochs)
+
+    def stepped(self, step: int, loss: float) -> None:
+        self.steps.append((step, loss))
+
+    def ended_epoch(self, record: EpochRecord, predictions: Predictions) -> None:
+        self.epochs.append(record)
+        self.predictions.append(predictions)
+
+
+def run(
+    trial: Trial, data: TrialData, *, dropout: bool = True
+) -> tuple[Tally, Listener, dict[str, torch.Tensor]]:
+    base = load_model(trial.model.name, num_labels=2, seed=trial.seed)
+    method = METHODS.get(trial.method)
+    module = method.apply(base, trial.method_config, seed=trial.seed)
+    if not dropout:
+        for child in module.modules():
+            if isinstance(child, nn.Dropout):
+                child.p = 0.0
+        base.config.attention_probs_dropout_prob = 0.0
+        for child in base.modules():
+            if hasattr(child, "attention_dropout"):
+                child.attention_dropout = 0.0
+    listener = Listener()
+    if trial.engine == "trainer":
+        tally = train_with_trainer(module, load_tokenizer(trial.model.name), trial, data, listener)
+    else:
+        classifier = build_classifier(trial.engine, module, base, CPU)
+        tally = train(classifier, trial, data, listener)
+    trained = {n: p.detach().clone() for n, p in module.named_parameters() if p.requires_grad}
+    return tally, listener, trained
+
+
+def step_losses(tally: Tally) -> list[float]:
+    return [loss for record in tally.epochs for loss in record.step_losses]
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "bitfit"])
+def test_without_dropout_the_three_engines_take_the_same_steps(
+    method: str, make_trial: MakeTrial, data_of: DataOf
+) -> None:
+    losses, scores = {}, {}
+    for engine in ("packed", "padded", "trainer"):
+        trial = make_trial(method=method, engine=engine, rows=100, task="demo-paraphrase")
+        tally, _, _ = run(trial, data_of(trial), dropout=False)
+        losses[engine] = step_losses(tally)
+        scores[engine] = [dict(record.scores) for record in tally.epochs]
+    assert len(losses["packed"]) == 26
+    assert losses["packed"] == pytest.approx(losses["padded"], rel=1e-5)
+    assert losses["packed"] == pytest.approx(losses["trainer"], rel=1e-5)
+    assert scores["packed"] == scores["padded"] == scores["trainer"]
+
+
+def test_without_dropout_packed_and_padded_agree_on_minilm_and_real_text(
+    glue_folder: Path, make_trial: MakeTrial, data_of: DataOf
+) -> None:
+    losses = {}
+    for engine in ("packed", "padded"):
+        trial = make_trial(
+            method="lora",
+            task="cola",
+            data=GlueFolder(glue_folder).ref(TASKS.get("cola")),
+            model="minilm",
+            engine=engine,
+            rows=64,
+            learning_rate=1e-3,
+        )
+        tally, _, _ = run(trial, data_of(trial), dropout=False)
+        losses[engine] = step_losses(tally)
+    assert len(losses["packed"]) == 16
+    assert losses["packed"] == pytest.approx(losses["padded"], rel=1e-5)
+
+
+@pytest.mark.parametrize("engine", ["packed", "padded", "trainer"])
+def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(
+    engine: str, make_trial: MakeTrial, data_of: DataOf
+) -> None:
+    trial = make_trial(method="lora", engine=engine)
+    first, again = run(trial, data_of(trial)), run(trial, data_of(trial))
+    other = run(make_trial(method="lora", engine=engine, seed=2), data_of(trial))
+    assert step_losses(first[0]) == step_losses(again[0])
+    assert first[2].keys() == again[2].keys()
+    for name, value in first[2].items():
+        assert torch.equal(value, again[2][name]), name
+    last, last_again = first[1].predictions[-1], again[1].predictions[-1]
+    assert np.array_equal(last.logits, last_again.logits)
+    assert step_losses(first[0]) != step_losses(other[0])
+
+
+@pytest.mark.parametrize("engine", ["packed", "padded", "trainer"])
+def test_every_engine_gives_the_same_kind_of_record(
+    engine: str, make_trial: MakeTrial, data_of: DataOf
+) -> None:
+    trial = make_trial(engine=engine, rows=20, per_device_train_batch_size=8)
+    data = data_of(trial)
+    tally, listener, _ = run(trial, data)
+    assert [record.epoch for record in tally.epochs] == [0, 1, 2]
+    assert [record.step for record in tally.epochs] == [0, 3, 6]
+    assert [len(record.step_losses) for record in tally.epochs] == [0, 3, 3]
+    assert listener.epochs == tally.epochs
+    assert listener.totals == (6, 2)
+    assert [step for step, _ in listener.steps] == [1, 2, 3, 4, 5, 6]
+    assert [loss for _, loss in listener.steps] == step_losses(tally)
+    assert tally.epochs[0].train_loss is None
+    for record in tally.epochs[1:]:
+        assert record.train_loss == pytest.approx(float(np.mean(record.step_losses)))
+    assert list(tally.epochs[0].scores) == ["accuracy"]
+    for predictions in listener.predictions:
+        assert predictions.row_ids.tolist() == list(range(24))
+        assert predictions.labels.tolist() == data.dev.labels.tolist()
+    assert tally.examples == 40
+    assert tally.tokens == 2 * int(data.train.lengths.sum())
+    expected = sum(
+        padded_tokens(data.train.lengths, order, 8) for _, order in epoch_orders(trial, 20, 6)
+    )
+    assert tally.padded_tokens == expected
+
+
+def test_the_recorded_loss_is_the_mean_cross_entropy_of_the_predictions(
+    make_trial: MakeTrial, data_of: DataOf
+) -> None:
+    trial = make_trial()
+    tally, listener, _ = run(trial, data_of(trial))
+    for record, predictions in zip(tally.epochs, listener.predictions, strict=True):
+        logits = predictions.logits.astype(np.float64)
+        chosen = logits[np.arange(len(logits)), predictions.labels]
+        expected = float((np.log(np.exp(logits).sum(axis=1)) - chosen).mean())
+        assert record.eval_loss == pytest.approx(expected, rel=1e-9)
+        right = predictions.logits.argmax(axis=1) == predictions.labels
+        assert record.scores["accuracy"] == pytest.approx(100 * right.mean())
+
+
+def test_accumulated_micro_batches_give_the_steps_of_the_whole_batch(
+    make_trial: MakeTrial, data_of: DataOf
+) -> None:
+    whole = make_trial(rows=30, per_device_train_batch_size=8)
+    parts = make_trial(rows=30, per_device_train_batch_size=2, gradient_accumulation_steps=4)
+    first = step_losses(run(whole, data_of(whole), dropout=False)[0])
+    second = step_losses(run(parts, data_of(parts), dropout=False)[0])
+    assert len(first) == 8
+    assert second == pytest.approx(first, rel=1e-5)
+
+
+def test_max_steps_ends_the_training_within_an_epoch(
+    make_trial: MakeTrial, data_of: DataOf
+) -> None:
+    trial = make_trial(rows=40, max_steps=7)
+    tally, listener, _ = run(trial, data_of(trial))
+    assert [record.step for record in tally.epochs] == [0, 5, 7]
+    assert listener.totals == (7, 2)
+
+
+def test_every_epoch_sees_every_example_once(make_trial: MakeTrial) -> None:
+    trial = make_trial()
+    orders = dict(epoch_orders(trial, 40, trial.training.total_steps(40)))
+    assert sorted(orders) == [1, 2]
+    assert all(sorted(order.tolist()) == list(range(40)) for order in orders.values())
+    assert orders[1].tolist() != orders[2].tolist()
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial_by_name(
+    make_trial: MakeTrial, data_of: DataOf
+) -> None:
+    trial = make_trial(learning_rate=1e30, warmup_steps=0, max_grad_norm=0.0)
+    with pytest.raises(TrialError, match="diverged"):
+        run(trial, data_of(trial))
+
+
+def test_training_leaves_the_global_generator_alone(make_trial: MakeTrial, data_of: DataOf) -> None:
+    trial = make_trial(rows=16, num_train_epochs=1)
+    data = data_of(trial)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    base = load_model(trial.model.name, num_labels=2, seed=1)
+    torch.manual_seed(5)
+    train(build_classifier("packed", base, base, CPU), trial, data, SilentObserver())
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_run_of_full_fine_tuning_learns(make_trial: MakeTrial, data_of: DataOf) -> None:
+    trial = make_trial(rows=40, num_train_epochs=25, weight_decay=0.0)
+    tally, _, _ = run(trial, data_of(trial))
+    first, last = tally.epochs[1].train_loss, tally.epochs[-1].train_loss
+    assert first is not None
+    assert last is not None
+    assert math.isfinite(last)
+    assert last < 0.8 * first

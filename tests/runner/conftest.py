@@ -1,0 +1,138 @@
+"""What the tests of the runner share: tiny studies, an engine that only pretends, a listener."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peftlab.core.types import Costs, EpochRecord, ParameterCount, Trial
+from peftlab.engine.run import Outcome
+from peftlab.study.expand import Expanded, expand
+from peftlab.study.spec import validate
+
+
+@pytest.fixture
+def tiny_study(tiny_checkpoint: Path) -> Callable[..., Expanded]:
+    """A call that gives a study of one task and one seed on the tiny model, any key replaced."""
+
+    def make(**keys: Any) -> Expanded:
+        study = {
+            "name": "tiny",
+            "model": str(tiny_checkpoint),
+            "data": "demo",
+            "tasks": ["demo-paraphrase"],
+            "seeds": [1],
+            "max_train_samples": 20,
+            "max_eval_samples": 12,
+            "training": {"num_train_epochs": 2, "learning_rate": 1e-3},
+            "arms": {
+                "full": {"method": "full"},
+                "bitfit": {"method": "bitfit"},
+                "lora": {"method": "lora", "r": 2, "lora_dropout": 0.1},
+            },
+        }
+        return expand(validate(study | keys, where="tiny.yaml"))
+
+    return make
+
+
+@dataclass
+class Listener:
+    """Notes what it is told as (event, method, number), and raises where it is asked to."""
+
+    events: list[tuple[str, str, int]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    on_event: Callable[[str, Trial, int], None] = lambda event, trial, number: None
+
+    def _note(self, event: str, trial: Trial, number: int = 0) -> None:
+        self.events.append((event, trial.method, number))
+        self.on_event(event, trial, number)
+
+    def started(self, trial: Trial) -> None:
+        self._note("started", trial)
+
+    def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
+        self._note("began", trial, total_steps)
+
+    def stepped(self, trial: Trial, step: int, loss: float) -> None:
+        self._note("stepped", trial, step)
+
+    def ended_epoch(self, trial: Trial, record: EpochRecord) -> None:
+        self._note("ended_epoch", trial, record.epoch)
+
+    def finished(self, trial: Trial, outcome: Outcome) -> None:
+        self._note("finished", trial)
+
+    def failed(self, trial: Trial, error: str) -> None:
+        self.errors.append(error)
+        self._note("failed", trial)
+
+    def interrupted(self, trial: Trial) -> None:
+        self._note("interrupted", trial)
+
+
+@pytest.fixture
+def make_listener() -> type[Listener]:
+    """The listener's class."""
+    return Listener
+
+
+OUTCOME = Outcome(
+    costs=Costs(
+        parameters=ParameterCount(
+            trainable=3, total=9, total_peft_counting=9, backbone=3, adapter=0, head=0
+        ),
+        device="cpu",
+        threads=1,
+        train_seconds=1.0,
+        eval_seconds=1.0,
+        total_seconds=2.0,
+        train_examples_per_second=8.0,
+        train_tokens_per_second=100.0,
+        padding_avoided=0.5,
+    ),
+    num_train_examples=20,
+    num_eval_examples=12,
+)
+
+
+@dataclass
+class FakeEngine:
+    """Stands for run_trial: one step, epochs 0 and 1; a method may be made to fail."""
+
+    failures: dict[str, BaseException] = field(default_factory=dict)
+    ran: list[str] = field(default_factory=list)
+    outcome: Outcome = OUTCOME
+
+    def __call__(
+        self, trial: Trial, *, workspace_cache: Path, artifacts: Path, observer: Any, device: str
+    ) -> Outcome:
+        self.ran.append(trial.method)
+        observer.began(1, 1)
+        for epoch in (0, 1):
+            record = EpochRecord(
+                epoch=epoch,
+                step=epoch,
+                train_loss=0.5 if epoch else None,
+                eval_loss=0.5,
+                scores={"f1": 50.0 + epoch, "accuracy": 40.0},
+                seconds=0.0,
+            )
+            observer.ended_epoch(record, None)
+            if epoch == 0:
+                if trial.method in self.failures:
+                    raise self.failures[trial.method]
+                observer.stepped(1, 0.5)
+        return self.outcome
+
+
+@pytest.fixture
+def fake_engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    """The engine that only pretends, in the place of the real one under the inline executor."""
+    engine = FakeEngine()
+    monkeypatch.setattr("peftlab.runner.executors.inline.run_trial", engine)
+    return engine

@@ -1,0 +1,215 @@
+"""A person sees study, trial, epoch and time left on a terminal, and a line a trial elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from peftlab.core.types import EpochRecord, Trial
+from peftlab.runner import progress
+from peftlab.runner.plan import Plan, TrialPlan, make_plan
+from peftlab.runner.progress import Clock, ProgressDisplay
+from peftlab.store.workspace import Workspace
+from peftlab.study.expand import Expanded
+
+
+class Watch:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """The time that the display reads."""
+    stopped = Watch()
+    monkeypatch.setattr(progress, "perf_counter", stopped)
+    return stopped
+
+
+def timed(plan: TrialPlan, seconds: float | None) -> TrialPlan:
+    return TrialPlan(**{**vars(plan), "seconds": seconds})
+
+
+@pytest.fixture
+def plan(tmp_path: Path, tiny_study: Callable[..., Expanded]) -> Plan:
+    """Three trials, estimated at 10, 30 and 60 seconds."""
+    with Workspace.open(tmp_path) as workspace:
+        made = make_plan(tiny_study(), workspace)
+    trials = zip(made.trials, (10.0, 30.0, 60.0), strict=True)
+    return Plan(study="tiny", trials=tuple(timed(*pair) for pair in trials), remarks=())
+
+
+def epoch(number: int) -> EpochRecord:
+    return EpochRecord(
+        epoch=number, step=number, train_loss=0.5, eval_loss=0.5, scores={}, seconds=0.0
+    )
+
+
+# The clock
+
+
+def clock(plan: Plan, **seconds: float | None) -> Clock:
+    model = plan.trials[0]
+    return Clock({name: timed(model, value) for name, value in seconds.items()})
+
+
+def test_before_anything_has_run_the_estimate_is_the_plans(plan: Plan) -> None:
+    assert clock(plan, a=10.0, b=30.0).seconds_left(None, 0.0, 0.0) == 40.0
+
+
+def test_an_ended_trial_corrects_the_estimate_of_the_others(plan: Plan) -> None:
+    ticking = clock(plan, a=10.0, b=30.0)
+    ticking.ended("a", 20.0)
+    assert ticking.seconds_left(None, 0.0, 0.0) == 60.0
+
+
+def test_a_running_trial_corrects_the_estimate_and_counts_for_what_it_has_done(plan: Plan) -> None:
+    ticking = clock(plan, a=10.0, b=30.0)
+    # Half of b should have taken 15 s and took 30: all takes twice as long, and 10 + 15 are left.
+    assert ticking.seconds_left("b", 0.5, 30.0) == 50.0
+    ticking.ended("a", 20.0)
+    # 10 + 15 were expected and 20 + 30 were spent: still twice as long, and 15 are left.
+    assert ticking.seconds_left("b", 0.5, 30.0) == 30.0
+
+
+def test_a_trial_that_has_just_begun_corrects_nothing(plan: Plan) -> None:
+    assert clock(plan, a=10.0).seconds_left("a", 0.0, 5.0) == 10.0
+
+
+def test_when_all_is_done_or_nothing_is_known_there_is_no_estimate(plan: Plan) -> None:
+    ticking = clock(plan, a=10.0)
+    ticking.ended("a", 7.0)
+    assert ticking.seconds_left(None, 0.0, 0.0) is None
+    assert clock(plan, a=None, b=None).seconds_left("a", 0.5, 3.0) is None
+
+
+def test_a_trial_that_was_not_planned_is_no_error(plan: Plan) -> None:
+    ticking = clock(plan, a=10.0)
+    ticking.ended("other", 3.0)
+    assert ticking.seconds_left("other", 0.5, 3.0) == 10.0
+
+
+# The display
+
+
+def lines_of(plan: Plan, act: Callable[[ProgressDisplay, list[Trial]], None]) -> list[str]:
+    """What the display writes where there is no terminal."""
+    written = StringIO()
+    console = Console(file=written, force_terminal=False, width=80)
+    with ProgressDisplay(plan, len(plan.open_trials), console) as display:
+        act(display, [one.trial for one in plan.trials])
+    return written.getvalue().splitlines()
+
+
+def run(display: ProgressDisplay, trial: Trial, watch: Watch, seconds: float) -> None:
+    display.started(trial)
+    display.began(trial, 4, 2)
+    for step in (1, 2, 3, 4):
+        display.stepped(trial, step, 0.5)
+    display.ended_epoch(trial, epoch(1))
+    watch.seconds += seconds
+
+
+def test_without_a_terminal_there_is_one_line_a_trial(plan: Plan, watch: Watch) -> None:
+    outcome: Any = None
+
+    def act(display: ProgressDisplay, trials: list[Trial]) -> None:
+        run(display, trials[0], watch, 20.0)
+        display.finished(trials[0], outcome)
+        run(display, trials[1], watch, 60.0)
+        display.failed(trials[1], "the loss is nan\nand a traceback")
+        run(display, trials[2], watch, 5.0)
+        display.finished(trials[2], outcome)
+
+    assert lines_of(plan, act) == [
+        "[1/3] full on demo-paraphrase, seed 1: done in 20 s, 3 min 0 s left",
+        "[2/3] bitfit on demo-paraphrase, seed 1: failed: the loss is nan, 2 min 0 s left",
+        "[3/3] lora on demo-paraphrase, seed 1: done in 5 s",
+    ]
+
+
+def test_a_trial_that_is_stopped_has_its_line_too(plan: Plan, watch: Watch) -> None:
+    def act(display: ProgressDisplay, trials: list[Trial]) -> None:
+        run(display, trials[1], watch, 3.0)
+        display.interrupted(trials[1])
+
+    assert lines_of(plan, act) == [
+        "bitfit on demo-paraphrase, seed 1 stopped; it begins again with the next run"
+    ]
+
+
+def test_a_line_is_never_broken_nor_read_as_markup(plan: Plan, watch: Watch) -> None:
+    error = "[red]" + "a long word of complaint " * 20
+
+    def act(display: ProgressDisplay, trials: list[Trial]) -> None:
+        many = TrialPlan(**{**vars(plan.trials[0]), "arms": ("[bold]arm", "another-arm-" * 9)})
+        display.plans[trials[0].id] = many
+        run(display, trials[0], watch, 1.0)
+        display.failed(trials[0], error)
+        display.interrupted(trials[0])
+
+    failed, stopped = lines_of(plan, act)
+    assert failed.startswith("[1/3] [bold]arm/another-arm-another-arm-")
+    assert error.strip() in failed
+    assert stopped.endswith("it begins again with the next run")
+
+
+def test_a_trial_that_nobody_planned_is_named_by_its_method(plan: Plan, watch: Watch) -> None:
+    def act(display: ProgressDisplay, trials: list[Trial]) -> None:
+        stranger = Trial.model_validate(trials[0].model_dump() | {"seed": 99, "method": "head"})
+        display.started(stranger)
+        display.failed(stranger, "x")
+
+    assert lines_of(plan, act)[0].startswith("[1/3] head on demo-paraphrase, seed 99: failed: x")
+
+
+def test_a_terminal_shows_study_trial_epoch_and_time_left(
+    plan: Plan, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    written = StringIO()
+    console = Console(file=written, force_terminal=True, width=140)
+    trial = plan.trials[0].trial
+
+    def shown() -> str:
+        """What is on the screen after one more refresh, colours taken away."""
+        written.seek(0)
+        written.truncate()
+        display.bars.refresh()
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue())
+
+    with ProgressDisplay(plan, 3, console) as display:
+        display.started(trial)
+        assert "full on demo-paraphrase, seed 1" in shown()
+        display.began(trial, 4, 2)
+        assert "epoch 0 of 2" in shown()
+        watch.seconds += 5.0
+        display.stepped(trial, 1, 0.6931)
+        screen = shown()
+        assert re.search(r"study tiny .* 0/3 +trials +3 min 15 s left", screen)
+        assert re.search(r"full on demo-paraphrase, seed 1 .* 1/4 +steps", screen)
+        assert "epoch 1 of 2, loss 0.693" in screen
+        display.stepped(trial, 2, 0.5)
+        display.ended_epoch(trial, epoch(1))
+        display.stepped(trial, 3, 0.5)
+        assert "epoch 2 of 2" in shown()
+        display.stepped(trial, 4, 0.5)
+        display.ended_epoch(trial, epoch(2))
+        display.finished(trial, Any)
+        screen = shown()
+        assert re.search(r"study tiny .* 1/3 +trials +45 s left", screen)
+        display.started(plan.trials[1].trial)
+        screen = shown()
+        assert "bitfit on demo-paraphrase" in screen
+        assert "full on" not in screen, "an ended trial leaves the screen"

@@ -1,0 +1,90 @@
+"""All results come as one pandas frame, a row a trial, a column a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from peftlab.core.errors import UserError
+from peftlab.core.types import Costs, EpochRecord, TrainingSettings, Trial
+from peftlab.store.frame import load_results
+from peftlab.store.workspace import Workspace
+
+
+@pytest.fixture
+def filled(
+    tmp_path: Path,
+    make_trial: Callable[..., Trial],
+    make_epoch: Callable[..., EpochRecord],
+    costs: Costs,
+) -> Path:
+    """A workspace with a done, a failed and a pending trial of two studies."""
+    done = make_trial(seed=3)
+    failed = make_trial(seed=1, method="full", method_config={})
+    pending = make_trial(seed=2)
+    with Workspace.open(tmp_path / "runs") as workspace:
+        arms = {done.id: ("b", "a"), failed.id: ("full",), pending.id: ("a",)}
+        workspace.save_study("one", {}, [done, failed], arms)
+        workspace.save_study("two", {}, [pending, done], arms | {done.id: ("c",)})
+        for trial in (done, failed):
+            workspace.start(trial.id, {})
+            workspace.add_epoch(trial.id, make_epoch(0))
+        workspace.add_epoch(done.id, make_epoch(1, scores={"f1": 90.0, "accuracy": 80.0}))
+        workspace.add_epoch(done.id, make_epoch(2, scores={"f1": 85.0, "accuracy": 82.0}))
+        workspace.finish(done.id, costs, num_train_examples=8, num_eval_examples=4)
+        workspace.fail(failed.id, "diverged")
+    return tmp_path / "runs"
+
+
+def test_a_row_is_a_trial_in_plan_order(filled: Path) -> None:
+    frame = load_results(filled, "two")
+    assert frame["seed"].tolist() == [2, 3]
+    assert frame["arm"].tolist() == ["a", "c"]
+    assert frame["status"].tolist() == ["pending", "done"]
+    assert load_results(filled)["seed"].tolist() == [3, 1, 2]
+    assert load_results(filled)["arm"].tolist() == ["a, b, c", "full", "a"]
+
+
+def test_the_columns_are_the_documented_ones(filled: Path, costs: Costs) -> None:
+    frame = load_results(str(filled), "one")
+    own = ["id", "arm", "task", "model", "method", "seed", "engine", "status", "epochs", "error"]
+    counts = asdict(costs)
+    parameters = counts.pop("parameters")
+    assert set(frame.columns) == {
+        *own,
+        *(f"{kind}.{metric}" for kind in ("score", "best") for metric in ("f1", "accuracy")),
+        *(f"cost.{name}" for name in (*counts, *parameters)),
+        *(f"training.{name}" for name in TrainingSettings.model_fields),
+        "method.r",
+        "method.target_modules",
+    }
+
+
+def test_the_numbers_stand_in_their_columns(filled: Path, costs: Costs) -> None:
+    done, failed = (row for _, row in load_results(filled, "one").iterrows())
+    assert (done["score.f1"], done["score.accuracy"]) == (85.0, 82.0)
+    assert (done["best.f1"], done["best.accuracy"]) == (90.0, 80.0)
+    assert done["epochs"] == 2
+    assert done["cost.train_seconds"] == costs.train_seconds
+    assert done["cost.trainable"] == costs.parameters.trainable
+    assert done["training.learning_rate"] == 5e-4
+    assert done["method.r"] == 8
+    assert (failed["epochs"], failed["error"]) == (0, "diverged")
+    assert failed["score.f1"] == 70.0
+    assert pd.isna(failed["best.f1"])
+    assert pd.isna(failed["cost.train_seconds"])
+
+
+def test_a_folder_without_results_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no results here yet"):
+        load_results(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_unknown_study_names_the_known_ones(filled: Path) -> None:
+    with pytest.raises(UserError, match=r"'three' has not been run here \(allowed: one, two\)"):
+        load_results(filled, "three")

@@ -1,0 +1,110 @@
+"""A trial's record tells its last scores and its best ones apart, and its JSON keeps its keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from peftlab.core.types import Costs, EpochRecord, Trial
+from peftlab.store.records import TrialRecord
+
+# DESIGN: "Machine-readable output, kept stable".
+KEYS = [
+    "id",
+    "study",
+    "arm",
+    "task",
+    "model",
+    "method",
+    "seed",
+    "status",
+    "scores",
+    "best_scores",
+    "num_train_examples",
+    "num_eval_examples",
+    "epochs",
+    "costs",
+    "engine",
+    "error",
+    "artifacts",
+]
+COSTS = {
+    "train_seconds",
+    "train_examples_per_second",
+    "train_tokens_per_second",
+    "padding_avoided",
+    "peak_memory_bytes",
+    "artifact_bytes",
+}
+
+
+def test_before_any_epoch_there_are_no_scores(make_trial: Callable[..., Trial]) -> None:
+    record = TrialRecord(trial=make_trial(), status="pending", arms={})
+    assert (record.scores, record.best_scores) == ({}, {})
+    assert record.to_json()["epochs"] == 0
+
+
+def test_epoch_0_is_a_score_but_never_the_best(
+    make_trial: Callable[..., Trial], make_epoch: Callable[..., EpochRecord]
+) -> None:
+    high = make_epoch(0, scores={"f1": 99.0, "accuracy": 1.0})
+    record = TrialRecord(trial=make_trial(), status="running", arms={}, epochs=(high,))
+    assert record.scores == {"f1": 99.0, "accuracy": 1.0}
+    assert record.best_scores == {}
+    assert record.to_json()["epochs"] == 0
+
+
+def test_scores_are_the_last_epochs_and_the_best_are_chosen_by_the_main_metric(
+    make_trial: Callable[..., Trial], make_epoch: Callable[..., EpochRecord]
+) -> None:
+    scores = [(90.0, 0.0), (71.0, 60.0), (80.0, 50.0), (75.0, 99.0)]
+    epochs = tuple(
+        make_epoch(number, scores={"f1": f1, "accuracy": accuracy})
+        for number, (f1, accuracy) in enumerate(scores)
+    )
+    record = TrialRecord(trial=make_trial(), status="done", arms={}, epochs=epochs)
+    assert record.scores == {"f1": 75.0, "accuracy": 99.0}
+    assert record.best_scores == {"f1": 80.0, "accuracy": 50.0}
+    assert record.to_json()["epochs"] == 3
+
+
+def test_the_json_object_has_its_stable_keys(
+    make_trial: Callable[..., Trial], make_epoch: Callable[..., EpochRecord], costs: Costs
+) -> None:
+    trial = make_trial()
+    record = TrialRecord(
+        trial=trial,
+        status="done",
+        arms={"two": ("b", "c"), "one": ("a", "b")},
+        epochs=(make_epoch(0), make_epoch(1)),
+        costs=costs,
+        num_train_examples=64,
+        num_eval_examples=16,
+        model_path=Path("runs/model"),
+        predictions_path=Path("runs/predictions.parquet"),
+    )
+    found = json.loads(json.dumps(record.to_json()))
+    assert list(found) == KEYS
+    assert found["study"] == ["one", "two"]
+    assert found["arm"] == ["a", "b", "c"]
+    assert found["id"] == trial.id
+    assert found["model"] == "minilm"
+    assert list(found["scores"]) == ["f1", "accuracy"]
+    assert found["scores"]["f1"] == 71.0
+    assert found["costs"].keys() >= COSTS
+    assert found["costs"]["parameters"]["trainable"] == 30
+    assert found["artifacts"] == {
+        "model": str(Path("runs/model")),
+        "predictions": str(Path("runs/predictions.parquet")),
+    }
+
+
+def test_the_json_object_of_a_failed_trial_has_the_same_keys(
+    make_trial: Callable[..., Trial],
+) -> None:
+    record = TrialRecord(trial=make_trial(), status="failed", arms={}, error="diverged")
+    found = record.to_json()
+    assert list(found) == KEYS
+    assert (found["status"], found["error"], found["costs"]) == ("failed", "diverged", {})
+    assert found["artifacts"] == {"model": None, "predictions": None}

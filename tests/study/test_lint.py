@@ -1,0 +1,197 @@
+"""The lint says of a study what an expert would, and nothing of a sound one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from peftlab.study.expand import expand
+from peftlab.study.lint import Finding, lint
+from peftlab.study.load import Overrides, load_study
+from peftlab.study.spec import validate
+
+SOUND: dict[str, Any] = {
+    "name": "sound",
+    "model": "minilm",
+    "data": "no-such-folder",
+    "tasks": ["cola", "mrpc"],
+    "seeds": [1, 2, 3],
+    "training": {"num_train_epochs": 1, "learning_rate": 5e-4, "warmup_steps": 0.06},
+    "arms": {
+        "full": {"method": "full", "training": {"learning_rate": 2e-5}},
+        "bitfit": {"method": "bitfit"},
+        "lora": {"method": "lora"},
+    },
+}
+
+
+def findings(**keys: Any) -> list[Finding]:
+    spec = validate({**SOUND, **keys}, where="sound.yaml")
+    return lint(expand(spec, data_needed=False))
+
+
+def of_training(**settings: Any) -> list[Finding]:
+    return findings(training={**SOUND["training"], **settings})
+
+
+def of_glue_peft(*settings: str) -> list[Finding]:
+    spec = load_study("glue-peft", Overrides(settings=settings, data="no-such-folder"))
+    return lint(expand(spec, data_needed=False))
+
+
+def rules(found: list[Finding]) -> list[str]:
+    return [finding.rule for finding in found]
+
+
+def test_a_sound_study_has_no_findings() -> None:
+    assert findings() == []
+
+
+def test_a_sound_study_of_several_epochs_has_a_note_and_no_warning() -> None:
+    found = of_training(num_train_epochs=5)
+    assert [(finding.level, finding.rule) for finding in found] == [("note", "selection-on-dev")]
+
+
+def test_glue_peft_has_every_finding_that_its_report_earns() -> None:
+    found = of_glue_peft()
+    assert rules(found) == [
+        "learning-rate",
+        "random-head",
+        "random-head",
+        "long-warm-up",
+        "long-warm-up",
+        "single-seed",
+        "selection-on-dev",
+        "selection-on-dev",
+        "selection-on-dev",
+        "claims-not-tested",
+    ]
+    assert [finding.level for finding in found] == ["warning"] * 6 + ["note"] * 4
+
+
+def test_glue_peft_has_bitfit_at_a_learning_rate_that_is_too_low() -> None:
+    (finding,) = [finding for finding in of_glue_peft() if finding.rule == "learning-rate"]
+    assert finding.where == "arms.bitfit-frozen-head-1e-5 on sst2, cola, mrpc"
+    assert "at a learning rate of 1e-05" in finding.message
+
+
+def test_glue_peft_has_two_arms_whose_head_stays_random() -> None:
+    heads = [finding for finding in of_glue_peft() if finding.rule == "random-head"]
+    assert [finding.where for finding in heads] == [
+        "arms.bitfit-frozen-head",
+        "arms.bitfit-frozen-head-1e-5",
+    ]
+    assert all("random" in finding.message for finding in heads)
+
+
+def test_glue_peft_warms_up_for_43_percent_of_mrpc() -> None:
+    first, second = [finding for finding in of_glue_peft() if finding.rule == "long-warm-up"]
+    assert first.where.startswith("training.warmup_steps on mrpc (full, ")
+    # 3668 rows in batches of 16 are 230 steps an epoch, the last one short.
+    assert "covers 43% of the training (500 of 1150 steps)" in first.message
+    assert second.where == "training.warmup_steps on mrpc (lora-10-epochs)"
+    assert "covers 22% of the training (500 of 2300 steps)" in second.message
+
+
+def test_glue_peft_selects_on_the_split_that_it_reports() -> None:
+    places = [finding.where for finding in of_glue_peft() if finding.rule == "selection-on-dev"]
+    assert places == [
+        "report",
+        "arms bitfit-frozen-head, bitfit-frozen-head-1e-5",
+        "arms lora-r8, lora-r16, lora-r32, lora-10-epochs",
+    ]
+
+
+def test_a_warm_up_longer_than_the_training_is_an_error() -> None:
+    found = of_glue_peft("max_train_samples=200")
+    errors = [finding for finding in found if finding.level == "error"]
+    assert found[: len(errors)] == errors, "the gravest come first"
+    assert set(rules(errors)) == {"warm-up-too-long"}
+    for task in ("sst2", "cola", "mrpc"):
+        assert any(f"on {task} (full, " in finding.where for finding in errors)
+    # 200 rows are 13 steps an epoch.
+    assert "500 steps is not over when the training is (65 steps)" in errors[0].message
+    assert "long-warm-up" not in rules(found)
+
+
+@pytest.mark.parametrize(
+    ("warmup", "expected"),
+    [(0, []), (12, []), (13, ["long-warm-up"]), (61, ["long-warm-up"]), (62, ["warm-up-too-long"])],
+)
+def test_a_warm_up_is_judged_by_its_share(warmup: int, expected: list[str]) -> None:
+    # 62 steps: 62 * 16 = 992 rows
+    found = findings(
+        tasks=["cola"],
+        max_train_samples=992,
+        training={
+            "num_train_epochs": 1,
+            "per_device_train_batch_size": 16,
+            "learning_rate": 5e-4,
+            "warmup_steps": warmup,
+        },
+    )
+    assert rules(found) == expected
+
+
+def test_a_constant_learning_rate_has_no_warm_up_to_judge() -> None:
+    assert of_training(lr_scheduler_type="constant", warmup_steps=10_000) == []
+    assert "warm-up-too-long" in rules(
+        of_training(lr_scheduler_type="constant_with_warmup", warmup_steps=10_000)
+    )
+
+
+def test_steps_that_are_set_count_as_the_training() -> None:
+    assert rules(of_training(max_steps=100, warmup_steps=30)) == ["long-warm-up"] * 2
+    assert of_training(max_steps=100, num_train_epochs=9) == []
+    # 8551 rows in batches of 8 are 1069 steps: the second epoch is begun.
+    assert rules(of_training(max_steps=1100)) == ["selection-on-dev"]
+
+
+@pytest.mark.parametrize(
+    ("method", "rate", "is_doubtful"),
+    [
+        ("bitfit", 1e-5, True),
+        ("bitfit", 9.9e-5, True),
+        ("bitfit", 1e-4, False),
+        ("lora", 4e-5, True),
+        ("lora", 5e-5, False),
+        ("full", 1e-4, False),
+        ("full", 5e-4, True),
+        ("head", 1e-5, False),
+    ],
+)
+def test_a_learning_rate_is_judged_by_its_method(
+    method: str, rate: float, is_doubtful: bool
+) -> None:
+    found = findings(arms={"a": {"method": method, "training": {"learning_rate": rate}}})
+    assert rules(found) == (["learning-rate"] if is_doubtful else [])
+
+
+def test_a_rate_that_is_wrong_on_one_task_is_said_of_that_task() -> None:
+    rate = {"cola": 1e-5, "mrpc": 5e-4}
+    (finding,) = findings(arms={"a": {"method": "bitfit", "training": {"learning_rate": rate}}})
+    assert finding.where == "arms.a on cola"
+
+
+def test_one_seed_is_a_warning() -> None:
+    (finding,) = findings(seeds=[42])
+    assert (finding.level, finding.rule, finding.where) == ("warning", "single-seed", "seeds")
+
+
+def test_variants_of_a_method_are_a_note() -> None:
+    found = findings(arms={"lora": {"method": "lora", "sweep": {"r": [4, 8]}}})
+    assert [(finding.rule, finding.where) for finding in found] == [
+        ("selection-on-dev", "arms lora-r4, lora-r8")
+    ]
+
+
+def test_only_the_chosen_arms_are_judged() -> None:
+    arms = {**SOUND["arms"], "frozen": {"method": "bitfit-frozen-head"}}
+    assert rules(findings(arms=arms)) == ["random-head"]
+    assert findings(arms=arms, only_arms=["full", "lora"]) == []
+
+
+def test_claims_are_said_not_to_be_tested_yet() -> None:
+    claim = {"say": "x", "better": "lora", "than": "full"}
+    assert rules(findings(claims=[claim])) == ["claims-not-tested"]

@@ -1,0 +1,121 @@
+"""A study's YAML is read as people mean it, runs no code, and a fault is one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peftlab.core.errors import UserError
+from peftlab.study.safe_yaml import parse_setting, parse_yaml
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5e-4", 5e-4),
+        ("5E-4", 5e-4),
+        ("5.0e-4", 5e-4),
+        ("-1e+3", -1000.0),
+        (".5e1", 5.0),
+        ("1e3", 1000.0),
+        ("0.06", 0.06),
+        ("16", 16),
+        ("'5e-4'", "5e-4"),
+        ("e-4", "e-4"),
+        ("bert-1e5", "bert-1e5"),
+        ("[sst2, cola]", ["sst2", "cola"]),
+        ("", None),
+    ],
+)
+def test_a_number_is_read_as_a_number_and_a_word_as_a_word(text: str, value: Any) -> None:
+    found = parse_yaml(text, where="here")
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("a: 1\nb: 2\na: 3", 3, "the key 'a' is there twice"),
+        ("arms:\n  full: {method: full}\n  full: {method: lora}", 3, "'full' is there twice"),
+        ("{a: 1, 'a': 2}", 1, "the key 'a' is there twice"),
+        ("a:\n\tb: 1", 2, "'\\t'"),
+        ("a: [1\nb: 2", 2, "expected ',' or ']'"),
+        ("a: 1\n--- \nb: 2", 2, "another document"),
+        ("? [1, 2]\n: 3", 1, "unhashable key"),
+        ("a: 1\nb: .nan", 2, "'.nan' is not a finite number"),
+        ("a: -.inf", 1, "'-.inf' is not a finite number"),
+        ("a: 1e999", 1, "'1e999' is not a finite number"),
+    ],
+)
+def test_a_fault_is_one_line_with_its_place(text: str, line: int, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_yaml(text, where="study.yaml")
+    message = str(caught.value)
+    assert message.startswith(f"study.yaml:{line}: not valid YAML: ")
+    assert words in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("text", ["a: 2024-13-45", "a: \x00", "a: !!int many"])
+def test_a_fault_without_a_line_is_one_line_too(text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_yaml(text, where="study.yaml")
+    assert str(caught.value).startswith("study.yaml: not valid YAML: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_of_a_merge_may_be_given_again() -> None:
+    text = "base: &base {r: 8, bias: none}\nwide: {<<: *base, r: 16}"
+    assert parse_yaml(text, where="here")["wide"] == {"r": 16, "bias": "none"}
+
+
+@pytest.mark.parametrize(
+    "tag", ["!!python/object/apply:pathlib.Path.touch", "!!python/object/apply:os.system"]
+)
+def test_a_tag_that_would_run_code_is_refused_in_one_line(tag: str, tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    argument = witness if "Path" in tag else f"touch {witness}"
+    with pytest.raises(UserError) as caught:
+        parse_yaml(f"name: x\nmodel: {tag} ['{argument}']", where="study.yaml")
+    message = str(caught.value)
+    assert message.startswith("study.yaml:2: not valid YAML: ")
+    assert "python/object/apply" in message
+    assert "\n" not in message
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
+def test_deep_nesting_is_refused_in_one_line(opening: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_yaml(opening * 5000, where="study.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "key", "value"),
+    [
+        ("max_train_samples=2000", "max_train_samples", 2000),
+        ("training.learning_rate=5e-4", "training.learning_rate", 5e-4),
+        (" seeds = [1, 2]", "seeds", [1, 2]),
+        ("description=a=b", "description", "a=b"),
+        ("max_eval_samples=", "max_eval_samples", None),
+        ("report=[{scores: {}}]", "report", [{"scores": {}}]),
+    ],
+)
+def test_a_setting_is_a_key_and_a_yaml_value(setting: str, key: str, value: Any) -> None:
+    assert parse_setting(setting) == (key, value)
+
+
+@pytest.mark.parametrize("setting", ["seeds", "", "=3", " =3"])
+def test_what_is_not_a_setting_is_refused(setting: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_setting(setting)
+    assert str(caught.value) == f"--set: '{setting}' is not a setting (allowed: KEY=VALUE)"
+
+
+def test_a_setting_that_is_not_yaml_names_its_key() -> None:
+    with pytest.raises(UserError, match=r"^--set seeds:1: not valid YAML: "):
+        parse_setting("seeds=[1")
