@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -71,7 +72,7 @@ def write_report(workspace: Workspace, study: str, output: Path | None = None) -
                 figures += [folder / FIGURES / f"{block.name}.{kind}" for kind in ("svg", "png")]
                 figures[-2].write_text(svg, encoding="utf-8")
                 figures[-1].write_bytes(png)
-        html = render_html(page, drawings, vl_convert.javascript_bundle(EMBED) if drawings else "")
+        html = render_html(page, drawings, _javascript() if drawings else "")
         paths = folder / "report.html", folder / "report.md"
         paths[0].write_text(html, encoding="utf-8")
         paths[1].write_text(render_markdown(page, FIGURES), encoding="utf-8")
@@ -95,6 +96,15 @@ def make_page(view: StudyView) -> Page:
         claims=[claim.say for claim in view.spec.claims],
         blocks=blocks,
     )
+
+
+@lru_cache
+def _javascript() -> str:
+    """Vega with what embeds the figures; bundling takes over a second, so once a process."""
+    import vl_convert
+
+    bundle: str = vl_convert.javascript_bundle(EMBED)
+    return bundle
 
 
 def _facts(view: StudyView) -> dict[str, str]:

@@ -1,0 +1,115 @@
+"""`peftlab run` trains what is open, keeps what is done, and ends with the status that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Peftlab = Callable[..., Any]
+ONE = ("--tasks", "demo-sentiment", "--arms", "full", "--seeds", "3")
+QUICK = ("--set", "max_train_samples=32", "--set", "training.num_train_epochs=1")
+
+
+def test_progress_goes_to_stderr_and_the_table_to_stdout(
+    peftlab: Peftlab, study_file: Path, tmp_path: Path
+) -> None:
+    place = ("--workspace", tmp_path / "new")
+    answer = peftlab("run", study_file, *ONE, *QUICK, *place)
+    assert answer.status == 0
+    assert "study small-study: 1 trials, 1 to run" in answer.err
+    assert "[1/1] full on demo-sentiment, seed 3: done in" in answer.err
+    (trial,) = peftlab("list", "trials", *place, "--json").json
+    row = next(line for line in answer.out.splitlines() if line.split()[:1] == ["full"])
+    assert row.split()[1] == f"{trial['scores']['accuracy']:.1f}"
+    report = tmp_path / "new" / "reports" / "small-study" / "report.html"
+    assert answer.out.endswith(f"report: {report}\n")
+    assert report.is_file()
+
+
+def test_a_finished_study_is_not_run_again(
+    peftlab: Peftlab, workspace: Path, study_file: Path
+) -> None:
+    before = peftlab("list", "trials", "--workspace", workspace, "--json").json
+    answer = peftlab("run", study_file, "--workspace", workspace, "--json")
+    assert answer.status == 0
+    assert answer.json == before
+    assert answer.err == "study small-study: 16 trials, 0 to run\n"
+
+
+def test_a_failed_trial_is_status_1_and_is_tried_again_only_when_asked(
+    peftlab: Peftlab, study_file: Path, tmp_path: Path
+) -> None:
+    arguments = ("run", study_file, *ONE, *QUICK, "--workspace", tmp_path / "new", "--json")
+    diverging = (*arguments, "--set", "training.learning_rate=1e38")
+    answer = peftlab(*diverging)
+    assert answer.status == 1
+    (trial,) = answer.json
+    assert trial["status"] == "failed"
+    assert trial["artifacts"]["model"] is None
+    cause = trial["error"].splitlines()[0]
+    assert f"failed: {trial['id']} (demo-sentiment): {cause}" in answer.err.splitlines()
+    assert "Traceback" not in answer.err
+    again = peftlab(*diverging)
+    assert (again.status, again.json) == (1, answer.json)
+    assert "0 to run" in again.err
+    retried = peftlab(*diverging, "--retry-failed")
+    assert retried.status == 1
+    assert "1 to run" in retried.err
+    # Another learning rate is another trial: the study is mended.
+    assert peftlab(*arguments).status == 0
+
+
+def test_a_dry_run_plans_every_trial_and_trains_none(
+    peftlab: Peftlab, study_file: Path, finished_workspace: Path, tmp_path: Path
+) -> None:
+    arguments = ("run", study_file, "--workspace", tmp_path / "new", "--dry-run")
+    answer = peftlab(*arguments, "--json")
+    assert (answer.status, answer.err) == (0, "")
+    assert list(answer.json) == ["study", "trials"]
+    assert answer.json["study"] == "small-study"
+    done = peftlab("list", "trials", "--workspace", finished_workspace, "--json").json
+    assert [trial["id"] for trial in answer.json["trials"]] == [trial["id"] for trial in done]
+    for planned, trained in zip(answer.json["trials"], done, strict=True):
+        assert planned["status"] == "pending"
+        assert planned["arm"] == trained["arm"]
+        assert planned["trainable"] == trained["costs"]["parameters"]["trainable"]
+        assert planned["steps"] == 2 * 4
+        assert (planned["num_train_examples"], planned["num_eval_examples"]) == (32, 24)
+        assert planned["tokens"] > 0
+        assert planned["estimated_seconds"] > 0
+    assert peftlab("list", "trials", "--workspace", tmp_path / "new", "--json").json == []
+    table = peftlab(*arguments).out
+    assert all(trial["id"] in table for trial in done)
+    assert "16 distinct trials, 0 done" in table
+
+
+def test_a_dry_run_says_what_is_done_already(
+    peftlab: Peftlab, study_file: Path, finished_workspace: Path
+) -> None:
+    arguments = ("run", study_file, "--workspace", finished_workspace, "--dry-run")
+    answer = peftlab(*arguments, "--seeds", "2,3", "--json")
+    seeds = {(trial["seed"], trial["status"]) for trial in answer.json["trials"]}
+    assert seeds == {(2, "done"), (3, "pending")}
+
+
+@pytest.mark.parametrize(("task", "num_train", "num_dev"), [("cola", 8551, 1043)])
+def test_a_dry_run_on_the_real_files_knows_their_sizes(
+    task: str,
+    num_train: int,
+    num_dev: int,
+    peftlab: Peftlab,
+    glue_folder: Path,
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+) -> None:
+    options = ("--data", glue_folder, "--model", tiny_checkpoint, "--arms", "lora-r8")
+    place = ("--workspace", tmp_path / "new")
+    answer = peftlab("run", "glue-peft", *options, *place, "--tasks", task, "--dry-run", "--json")
+    (trial,) = answer.json["trials"]
+    assert (trial["num_train_examples"], trial["num_eval_examples"]) == (num_train, num_dev)
+    assert trial["steps"] == 5 * -(-num_train // 16)
+    assert trial["training"]["learning_rate"] == 1e-3
+    assert trial["method_config"]["r"] == 8

@@ -1,0 +1,133 @@
+"""New text is classified as the trained trial would, one row or many, packed or padded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from peftlab.core.errors import UserError
+from peftlab.data.demo.source import DemoSource
+from peftlab.data.predictions import read_predictions
+from peftlab.engine.predict import predict_rows
+from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.outputs.predict import predict_texts, softmax
+from peftlab.store.records import TrialRecord
+from peftlab.store.workspace import Workspace
+from peftlab.tasks.registry import TASKS
+
+CHOSEN = [
+    (arm, task)
+    for arm in ("full", "bitfit", "lora-r4")
+    for task in ("demo-sentiment", "demo-paraphrase")
+]
+
+
+def find(workspace: Path, arm: str, task: str) -> TrialRecord:
+    with Workspace.open(workspace, create=False) as opened:
+        return next(
+            record
+            for record in opened.trials()
+            if record.trial.task == task and arm in record.arms["small-study"]
+        )
+
+
+def dev_rows(task: str, number: int = 24) -> list[tuple[str, ...]]:
+    return [example.texts for example in DemoSource().examples(TASKS.get(task), "dev")[:number]]
+
+
+@pytest.mark.parametrize(("arm", "task"), CHOSEN)
+def test_the_logits_of_dev_rows_are_those_that_were_stored(
+    arm: str, task: str, finished_workspace: Path
+) -> None:
+    record = find(finished_workspace, arm, task)
+    assert record.predictions_path is not None
+    stored = read_predictions(record.predictions_path).logits
+    np.testing.assert_allclose(predict_rows(record, dev_rows(task)), stored, atol=1e-5)
+    assert np.ptp(stored, axis=0).min() > 1e-2, "rows too alike to tell them apart"
+
+
+@pytest.mark.parametrize(("arm", "task"), CHOSEN)
+def test_packed_predictions_equal_padded_ones(
+    arm: str, task: str, finished_workspace: Path
+) -> None:
+    record = find(finished_workspace, arm, task)
+    padded = replace(record, trial=record.trial.model_copy(update={"engine": "padded"}))
+    rows = dev_rows(task)
+    packed_logits = predict_rows(record, rows)
+    padded_logits = predict_rows(padded, rows)
+    assert record.trial.engine == "packed"
+    np.testing.assert_allclose(packed_logits, padded_logits, atol=1e-5)
+
+
+def test_a_row_is_judged_alike_whatever_stands_beside_it(finished_workspace: Path) -> None:
+    record = find(finished_workspace, "lora-r2", "demo-paraphrase")
+    rows = dev_rows("demo-paraphrase", 6)
+    together = predict_rows(record, rows)
+    alone = np.concatenate([predict_rows(record, [row], batch_size=1) for row in rows])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    turned = predict_rows(record, rows[::-1], batch_size=2)[::-1]
+    np.testing.assert_allclose(together, turned, atol=1e-5)
+
+
+def test_the_trained_tensors_are_used_and_not_the_checkpoint_alone(
+    finished_workspace: Path,
+) -> None:
+    record = find(finished_workspace, "full", "demo-sentiment")
+    rows = dev_rows("demo-sentiment", 4)
+    model = load_model(record.trial.model.name, num_labels=2, seed=0)
+    batch = load_tokenizer(record.trial.model.name).tokenizer(
+        [text for (text,) in rows], padding=True, return_tensors="pt"
+    )
+    untrained = model(**batch).logits.detach().numpy()
+    assert np.abs(predict_rows(record, rows) - untrained).max() > 1e-2
+
+
+def test_labels_and_probabilities_follow_from_the_logits(finished_workspace: Path) -> None:
+    record = find(finished_workspace, "bitfit", "demo-paraphrase")
+    rows = dev_rows("demo-paraphrase", 8)
+    logits = predict_rows(record, rows).astype(np.float64)
+    for row, found in zip(logits, predict_texts(record, rows), strict=True):
+        by_hand = np.exp(row) / np.exp(row).sum()
+        assert list(found.probabilities) == ["not_equivalent", "equivalent"]
+        np.testing.assert_allclose(list(found.probabilities.values()), by_hand, atol=1e-6)
+        assert sum(found.probabilities.values()) == pytest.approx(1, abs=1e-12)
+        assert found.label == ("equivalent" if row[1] > row[0] else "not_equivalent")
+
+
+def test_no_rows_have_no_predictions(finished_workspace: Path) -> None:
+    assert predict_texts(find(finished_workspace, "full", "demo-sentiment"), []) == []
+
+
+def test_softmax_does_not_overflow() -> None:
+    assert softmax(np.array([[1e5, 0], [-1e5, -1e5]], dtype=np.float32)).tolist() == [
+        [1.0, 0.0],
+        [0.5, 0.5],
+    ]
+
+
+@pytest.mark.parametrize("status", ["pending", "running", "failed"])
+def test_a_trial_without_a_model_is_refused(status: str, finished_workspace: Path) -> None:
+    record = find(finished_workspace, "full", "demo-sentiment")
+    without = replace(record, status=status, model_path=None)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=f"{record.trial.id} has no saved model: it is {status}"):
+        predict_texts(without, [("a",)])
+
+
+def test_a_row_with_the_wrong_number_of_texts_is_named(finished_workspace: Path) -> None:
+    record = find(finished_workspace, "full", "demo-paraphrase")
+    with pytest.raises(UserError, match=r"^row 2: .* has 2 text\(s\), this one has 1"):
+        predict_texts(record, [("a", "b"), ("a",)])
+
+
+def test_a_model_folder_that_was_damaged_is_refused_in_one_line(
+    finished_workspace: Path, tmp_path: Path
+) -> None:
+    for arm in ("full", "lora-r2"):
+        record = replace(find(finished_workspace, arm, "demo-sentiment"), model_path=tmp_path)
+        with pytest.raises(UserError) as caught:
+            predict_texts(record, [("a",)])
+        assert str(tmp_path) in str(caught.value)
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,34 @@
+"""The table of all trials has a row for each, with the record's own figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from peftlab.report.tables.trials import trials_table
+from peftlab.report.view import make_view
+from peftlab.store.workspace import Workspace
+
+
+def test_a_row_holds_what_the_record_holds(half_done: Path) -> None:
+    with Workspace.open(half_done, create=False) as opened:
+        view = make_view(opened, "small-study")
+        records = opened.trials("small-study")
+    table = trials_table(view)
+    assert len(table.rows) == len(records) == 16
+    for cells, record in zip(table.rows, records, strict=True):
+        row = dict(zip(table.columns, cells, strict=True))
+        assert row["trial"] == record.trial.id
+        assert row["arm"] == record.arms["small-study"][0]
+        assert (row["task"], row["seed"]) == (record.trial.task, str(record.trial.seed))
+        assert row["status"] == record.status
+        if record.costs is None:
+            assert {row[column] for column in table.columns[6:]} == {"-"}
+        else:
+            assert row["score"] == f"{record.epochs[-1].scores[row['metric']]:.2f}"
+            assert row["tokens/s"] == f"{record.costs.train_tokens_per_second:,.0f}"
+            assert row["padding avoided"] == f"{100 * record.costs.padding_avoided:.0f}%"
+            memory = record.costs.peak_memory_bytes
+            assert memory is not None
+            assert row["peak memory"] == f"{memory / 1e6:,.1f} MB"
+            assert row["computed"] == "packed"
+    assert [row[4] for row in table.rows].count("done") == 14

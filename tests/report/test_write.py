@@ -1,0 +1,257 @@
+"""A report is made of measured trials only, holds all it needs, and says what is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from markdown_it import MarkdownIt
+
+from peftlab.core.errors import UserError
+from peftlab.report.blocks import Figure, Missing, Table
+from peftlab.report.view import make_view
+from peftlab.report.write import ReportFiles, make_page, write_report
+from peftlab.store.workspace import DATABASE, Workspace
+
+Rows = list[list[str]]
+# Attributes by which a browser fetches or goes somewhere.
+FETCHING = {"src", "href", "srcset", "data", "poster", "action", "formaction", "xlink:href"}
+FETCHING |= {"background", "ping", "manifest", "cite"}
+
+
+class Reader(HTMLParser):
+    """A document's tags, its tables as cells, its inline styles and JSON scripts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: list[Rows] = []
+        self.styles: list[str] = []
+        self.json: list[str] = []
+        self.texts: list[str] = []
+        self.inside = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        self.inside = "json" if attributes.get("type") == "application/json" else tag
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in {"td", "th"}:
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.inside in {"td", "th"}:
+            self.tables[-1][-1][-1] += data
+        elif self.inside == "style":
+            self.styles.append(data)
+        elif self.inside == "json":
+            self.json.append(data)
+        elif self.inside != "script":
+            self.texts.append(data)
+
+
+def markdown_tables(text: str) -> list[Rows]:
+    tables: list[Rows] = []
+    is_cell = False
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        if token.type == "table_open":
+            tables.append([])
+        elif token.type == "tr_open":
+            tables[-1].append([])
+        elif token.type == "inline" and is_cell:
+            tables[-1][-1].append("".join(child.content for child in token.children or []))
+        is_cell = token.type in {"td_open", "th_open"}
+    return tables
+
+
+def write(workspace: Path, output: Path) -> ReportFiles:
+    with Workspace.open(workspace) as opened:
+        return write_report(opened, "small-study", output)
+
+
+@pytest.fixture(scope="module")
+def report(finished_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
+    return write(finished_workspace, tmp_path_factory.mktemp("report"))
+
+
+def test_every_figure_is_there_as_svg_and_png(report: ReportFiles) -> None:
+    stems = ["figure-02-scores", "figure-03-loss-curves", "figure-07-sweep"]
+    names = [f"{stem}.{kind}" for stem in stems for kind in ("svg", "png")]
+    assert [path.name for path in report.figures] == names
+    folder = report.html.parent / "figures"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    for path in report.figures:
+        content = path.read_bytes()
+        if path.suffix == ".png":
+            assert content.startswith(b"\x89PNG\r\n\x1a\n")
+            assert content.endswith(b"IEND\xaeB`\x82")
+        else:
+            root = ElementTree.fromstring(content)
+            assert root.tag == "{http://www.w3.org/2000/svg}svg"
+            assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 10
+
+
+def test_figures_of_an_earlier_report_do_not_stay(finished_workspace: Path, tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "figure-99-scores.png").write_bytes(b"old")
+    (tmp_path / "figures" / "my-own.png").write_bytes(b"mine")
+    files = write(finished_workspace, tmp_path)
+    there = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert there == {"my-own.png", *(path.name for path in files.figures)}
+
+
+def test_the_page_fetches_nothing(report: ReportFiles) -> None:
+    html = report.html.read_text()
+    read = Reader(html)
+    for tag, attributes in read.tags:
+        assert tag not in {"link", "iframe", "object", "embed", "base", "img", "image"}, tag
+        for name in FETCHING & attributes.keys():
+            assert (attributes[name] or "").startswith("#"), (tag, attributes)
+        assert tag != "script" or attributes.get("type") in {None, "application/json"}
+        assert not any(name.startswith("on") for name in attributes)
+        assert "url(" not in (attributes.get("style") or "").replace("url(#", "")
+    for style in read.styles:
+        assert "url(" not in style
+        assert "@import" not in style
+    for specification in read.json:
+        assert '"url"' not in specification
+    assert read.tags[0] == ("html", {"lang": "en"})
+    assert [tag for tag, _ in read.tags].count("h1") == 1
+    assert [tag for tag, _ in read.tags].count("main") == 1
+
+
+def test_html_and_markdown_hold_the_tables_of_the_page(
+    report: ReportFiles, finished_workspace: Path
+) -> None:
+    with Workspace.open(finished_workspace, create=False) as opened:
+        page = make_page(make_view(opened, "small-study"))
+    tables = [
+        [list(block.columns), *(list(row) for row in block.rows)]
+        for block in page.blocks
+        if isinstance(block, Table)
+    ]
+    assert len(tables) == 5
+    assert Reader(report.html.read_text()).tables == tables
+    assert markdown_tables(report.markdown.read_text()) == tables
+
+
+def test_the_markdown_shows_the_figures_that_were_written(report: ReportFiles) -> None:
+    links = re.findall(r"^!\[.+\]\((.+)\)$", report.markdown.read_text(), re.MULTILINE)
+    assert links == [f"figures/{path.name}" for path in report.figures if path.suffix == ".png"]
+    assert all((report.markdown.parent / link).is_file() for link in links)
+
+
+def test_the_figures_in_the_page_carry_the_data_of_the_figures(
+    report: ReportFiles, finished_workspace: Path
+) -> None:
+    with Workspace.open(finished_workspace, create=False) as opened:
+        page = make_page(make_view(opened, "small-study"))
+    specifications = [json.loads(text) for text in Reader(report.html.read_text()).json]
+    assert specifications == [
+        json.loads(json.dumps(block.specification))
+        for block in page.blocks
+        if isinstance(block, Figure)
+    ]
+
+
+def test_claims_are_listed_and_none_is_called_tested(report: ReportFiles) -> None:
+    for text in (report.html.read_text(), report.markdown.read_text()):
+        assert "LoRA beats full fine-tuning" in text
+        assert "The rank hardly matters" in text
+        assert "These claims have not been tested yet" in text
+    assert [(verdict["claim"], verdict["verdict"]) for verdict in report.verdicts] == [
+        ("LoRA beats full fine-tuning", "not tested"),
+        ("The rank hardly matters", "not tested"),
+    ]
+    assert all(
+        verdict[key] is None
+        for verdict in report.verdicts
+        for key in ("estimate", "low", "high", "p_value")
+    )
+
+
+def test_a_half_done_study_shows_what_is_measured_and_names_the_rest(
+    half_done: Path, tmp_path: Path
+) -> None:
+    files = write(half_done, tmp_path / "report")
+    read, markdown = Reader(files.html.read_text()), files.markdown.read_text()
+    lines = [
+        "lora-r2 on demo-sentiment, seed 1 (failed: the loss is <b>nan</b>)",
+        "lora-r2 on demo-sentiment, seed 2 (pending)",
+    ]
+    # Once below the scores, the curves and the sweep.
+    assert [read.texts.count(line) for line in lines] == [3, 3]
+    assert "14 of 16 done" in read.texts
+    assert ["Not measured yet" in text for text in read.texts].count(True) == 3
+    assert markdown.count("**Not measured yet**") == 3
+    assert "seed 1 (failed: the loss is \\<b\\>nan\\</b\\>)" in markdown
+    assert "- **failed**: 1" in markdown
+    scores = next(table for table in read.tables if table[0][1] == "demo-sentiment accuracy")
+    assert [row[1] == "-" for row in scores[1:]] == [False, False, True, False]
+    bars, curves, sweep = (json.loads(text)["data"]["values"] for text in read.json)
+    for rows in (bars, curves, sweep):
+        assert not any(
+            row["arm"] == "lora-r2" and row["task"].startswith("demo-sentiment") for row in rows
+        )
+        assert any(row["arm"] == "lora-r2" for row in rows)
+
+
+def test_a_study_of_which_nothing_is_measured_has_a_page_without_figures(
+    half_done: Path, tmp_path: Path
+) -> None:
+    with Workspace.open(half_done) as opened:
+        for record in opened.trials("small-study"):
+            opened.start(record.trial.id, {})
+            opened.interrupt(record.trial.id)
+        page = make_page(make_view(opened, "small-study"))
+        files = write_report(opened, "small-study", tmp_path / "report")
+    assert page.facts["trials"] == "0 of 16 done"
+    assert not any(isinstance(block, Figure) for block in page.blocks)
+    missing = [block for block in page.blocks if isinstance(block, Missing)]
+    assert [len(block.lines) for block in missing] == [16, 12, 8]
+    assert files.figures == ()
+    assert Reader(files.html.read_text()).json == []
+
+
+def test_texts_of_the_study_are_shown_as_they_are(half_done: Path, tmp_path: Path) -> None:
+    nasty = "<script>alert(1)</script> **bold** [x](http://example.org) | & </main>"
+    with sqlite3.connect(half_done / DATABASE) as database:
+        (text,) = database.execute("SELECT spec FROM studies").fetchone()
+        spec = json.loads(text)
+        spec["description"] = f"description {nasty}"
+        spec["claims"][0]["say"] = f"claim {nasty}"
+        spec["report"][0]["options"] = {"title": f"title {nasty}", "text": f"text {nasty}"}
+        database.execute("UPDATE studies SET spec = ?", (json.dumps(spec),))
+    database.close()
+    files = write(half_done, tmp_path / "report")
+    read = Reader(files.html.read_text())
+    inline = [
+        "".join(child.content for child in token.children or [])
+        for token in MarkdownIt("commonmark").parse(files.markdown.read_text())
+        if token.type == "inline"
+    ]
+    for place in ("description", "claim", "title", "text"):
+        assert read.texts.count(f"{place} {nasty}") == 1
+        assert inline.count(f"{place} {nasty}") == 1
+    assert [tag for tag, _ in read.tags].count("script") == 1 + len(read.json)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(
+    finished_workspace: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"/file/deep: cannot write the report: Not a directory"):
+        write(finished_workspace, tmp_path / "file" / "deep")
