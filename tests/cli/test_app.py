@@ -127,7 +127,7 @@ MISTAKES = {
         "cannot write the report",
     ),
     "unknown trial": ("predict zz --text a --workspace {w}", "no trial has an id that begins"),
-    "empty trial": ("predict {empty} --text a --workspace {w}", "several trials have an id"),
+    "empty trial": ("predict {empty} --text a --workspace {w}", "a trial's id is needed"),
     "neither text nor file": (PREDICT, "either --text TEXT or --file IN"),
     "both text and file": (PREDICT + " --text a --file {study}", "either --text TEXT or --file"),
     "too many texts": (PREDICT + " --text a --text b", "row 1: a row of the task 'demo-sentiment'"),

@@ -71,3 +71,11 @@ def test_watching_ends_once_all_is_done(
     monkeypatch.setattr("peftlab.cli.status.time.sleep", finish)
     assert peftlab("status", "--watch", "--workspace", workspace).status == 0
     assert len(naps) == 1
+
+
+def test_a_failure_without_words_is_listed_too(peftlab: Peftlab, workspace: Path) -> None:
+    with Workspace.open(workspace) as opened:
+        trial_id = opened.trials("small-study")[0].trial.id
+        opened.fail(trial_id, "")
+    (row,) = peftlab("status", "--workspace", workspace, "--json").json
+    assert row["failures"] == [{"id": trial_id, "error": "no cause is known"}]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peftlab.core.errors import PeftlabError, TrialError, UnknownNameError, UserError
+from peftlab.core.errors import (
+    PeftlabError,
+    TrialError,
+    UnknownNameError,
+    UserError,
+    first_line,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +56,27 @@ def test_a_users_mistake_and_a_failed_trial_are_told_apart() -> None:
     assert issubclass(UserError, PeftlabError)
     assert issubclass(TrialError, PeftlabError)
     assert not issubclass(TrialError, UserError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnknownNameError("task", "colla", ["sst2", "cola"], where="tasks[0]"),
+        UserError("no rows", where="a.tsv:3", allowed="some"),
+        TrialError("the training has diverged"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_is_the_same_in_another_process(error: PeftlabError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
+
+
+@pytest.mark.parametrize(
+    ("cause", "line"),
+    [("nan\nat step 3", "nan"), ("", "no cause is known"), (None, "no cause is known")],
+)
+def test_a_cause_is_told_by_its_first_line_or_as_unknown(cause: str | None, line: str) -> None:
+    assert first_line(cause) == line

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from peftlab.core import hub
+from peftlab.core.errors import UserError
 from peftlab.core.hub import OFFLINE, go_offline_if_unreachable
 
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
@@ -84,6 +85,34 @@ def test_the_host_that_is_asked_is_the_endpoints(
     monkeypatch.setattr(socket, "create_connection", connect)
     assert not go_offline_if_unreachable()
     assert asked == [(address, hub.TIMEOUT_SECONDS)]
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "mirror.example",
+        "mirror",
+        "https://",
+        "https:///hf",
+        "ftp://mirror.example",
+        "https://mirror.example:port",
+        "https://mirror.example:99999",
+        "https://[::1",
+    ],
+)
+@pytest.mark.parametrize("proxy", ["", "http://proxy.example:3128"])
+def test_an_endpoint_that_is_no_url_is_one_line(
+    endpoint: str, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    with pytest.raises(UserError) as caught:
+        go_offline_if_unreachable()
+    assert str(caught.value) == (
+        f"HF_ENDPOINT: '{endpoint}' is no URL (allowed: https://HOST or http://HOST)"
+    )
+    assert OFFLINE not in os.environ
 
 
 @pytest.mark.parametrize("name", PROXIES)

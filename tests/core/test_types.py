@@ -163,6 +163,12 @@ def test_a_default_is_that_of_the_trainer(name: str) -> None:
     [
         {"num_train_epochs": 0},
         {"num_train_epochs": 1.5},
+        {"num_train_epochs": True},
+        {"num_train_epochs": "3"},
+        {"max_steps": 0},
+        {"max_steps": -2},
+        {"max_steps": True},
+        {"max_steps": "10"},
         {"per_device_train_batch_size": -1},
         {"learning_rate": -1e-5},
         {"learning_rate": float("nan")},
@@ -177,6 +183,25 @@ def test_a_default_is_that_of_the_trainer(name: str) -> None:
 def test_a_setting_that_cannot_be_honoured_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TrainingSettings(**wrong)
+
+
+@pytest.mark.parametrize("max_steps", [-1, 1, 10])
+def test_steps_are_at_least_one_or_left_to_the_epochs(max_steps: int) -> None:
+    assert TrainingSettings(max_steps=max_steps).max_steps == max_steps
+
+
+def test_a_whole_number_will_do_where_any_number_does() -> None:
+    training = TrainingSettings(learning_rate=1, warmup_steps=500, weight_decay=0)
+    assert (training.learning_rate, training.warmup_steps, training.weight_decay) == (1, 500, 0)
+
+
+@pytest.mark.parametrize("wrong", [True, "3", 1.0])
+@pytest.mark.parametrize("field", ["seed", "max_train_samples", "max_eval_samples", "max_length"])
+def test_seeds_and_counts_are_integers_and_nothing_like_them(field: str, wrong: object) -> None:
+    with pytest.raises(ValidationError):
+        rebuilt(**{field: wrong})
+    with pytest.raises(ValidationError):
+        Seeds(init=wrong, order=1, dropout=1)  # type: ignore[arg-type]
 
 
 def test_values_cannot_be_changed_afterwards() -> None:

@@ -22,7 +22,7 @@ EXAMPLES = [
     Example(row_id=1, texts=("", "dd"), label=None),
     Example(row_id=2, texts=("a", "a"), label=0),
 ]
-ARRAYS = ("ids", "type_ids", "offsets", "labels", "row_ids")
+ARRAYS = tuple(encode_module.DTYPES)
 
 
 class WordLengths:
@@ -204,3 +204,47 @@ def test_a_failure_leaves_nothing_behind_and_the_next_call_works(
     assert not list(tmp_path.rglob("*.npy"))
     assert same(call(lambda: EXAMPLES), encode(EXAMPLES, WordLengths(), max_length=8))
     assert len(entries(tmp_path)) == 1
+
+
+def test_an_entry_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / "file").touch()
+    encode_cached(lambda: EXAMPLES, WordLengths(), max_length=8, cache=tmp_path, key="rows")
+    (entry,) = (tmp_path / "encoded").iterdir()
+    assert entry.stat().st_mode == plain.stat().st_mode
+    for array in entry.iterdir():
+        assert array.stat().st_mode == (plain / "file").stat().st_mode
+
+
+def cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def of_another_type(file: Path) -> None:
+    np.save(file, np.load(file).astype(np.int16))
+
+
+def one_value_less(file: Path) -> None:
+    np.save(file, np.load(file)[:-1])
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut_short, empty, of_another_type, one_value_less])
+@pytest.mark.parametrize("array", ARRAYS)
+def test_a_damaged_entry_is_made_again(
+    array: str, damage: Callable[[Path], None], tmp_path: Path
+) -> None:
+    def call(read: Callable[[], Sequence[Example]]) -> Encoded:
+        return encode_cached(read, WordLengths(), max_length=8, cache=tmp_path, key="rows")
+
+    whole = encode(EXAMPLES, WordLengths(), max_length=8)
+    assert same(call(lambda: EXAMPLES), whole)
+    (entry,) = (tmp_path / "encoded").iterdir()
+    damage(entry / f"{array}.npy")
+    assert same(call(lambda: EXAMPLES), whole)
+    assert same(call(never), whole), "the entry is whole again"
+    assert entries(tmp_path) == [entry.name]

@@ -258,6 +258,32 @@ def test_a_missing_file_is_one_line_that_says_which(split: str, tmp_path: Path) 
     )
 
 
+def test_a_folder_in_the_place_of_a_file_is_one_line(small_glue: Path) -> None:
+    path = small_glue / "SST-2" / "train.tsv"
+    path.unlink()
+    path.mkdir()
+    source = GlueFolder(small_glue)
+    for read in (lambda: source.ref(SST2), lambda: source.examples(SST2, "train")):
+        with pytest.raises(UserError) as caught:
+            read()
+        assert str(caught.value) == f"{path}: cannot read the file: Is a directory"
+
+
+@pytest.mark.parametrize("method", ["exists", "read_bytes", "stat"])
+def test_a_file_that_may_not_be_read_is_one_line(
+    method: str, small_glue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not by chmod: who tests as root may read everything.
+    def refuse(path: Path, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    source, path = GlueFolder(small_glue), small_glue / "SST-2" / "train.tsv"
+    monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(UserError) as caught:
+        source.ref(SST2) if method == "stat" else source.examples(SST2, "train")
+    assert str(caught.value) == f"{path}: cannot read the file: Permission denied"
+
+
 # The digest
 
 

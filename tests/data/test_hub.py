@@ -152,6 +152,61 @@ def test_a_split_that_the_repository_lacks_is_one_line(small_hub: Path) -> None:
     assert "cannot load 'sst2'" in refusal(HubSource(str(small_hub)), SST2, "dev")
 
 
+def test_an_empty_split_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    # Of most kinds of file datasets itself says that they are empty.
+    empty = datasets.Dataset.from_dict({"sentence": [], "label": []})
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: empty)
+    source = HubSource("someone/empty")
+    assert refusal(source, SST2, "train") == "someone/empty/sst2 train: the split has no rows"
+
+
+def test_a_file_that_holds_a_header_alone_is_one_line(small_hub: Path) -> None:
+    source = of_train_alone(small_hub, {"sentence": ["a"], "label": [0]})
+    train_file(small_hub).unlink()
+    (small_hub / "sst2" / "train-0.csv").write_text("sentence,label\n")
+    assert "corresponds to no data" in refusal(source, SST2, "train")
+
+
+def named(folder: Path, first: str, second: str) -> HubSource:
+    """The repository, its classes 0 and 1 of sst2 called so."""
+    readme = folder / "README.md"
+    text = readme.read_text().replace("'0': negative", f"'0': {first}")
+    readme.write_text(text.replace("'1': positive", f"'1': {second}"))
+    return HubSource(str(folder))
+
+
+def test_classes_in_another_order_than_the_tasks_are_one_line(small_hub: Path) -> None:
+    assert refusal(named(small_hub, "Positive", "Negative"), SST2, "train") == (
+        f"{small_hub}/sst2 train: the classes stand in another order than the task's: "
+        "Positive, Negative (allowed: negative, positive)"
+    )
+
+
+@pytest.mark.parametrize("names", [("Negative", "POSITIVE"), ("bad", "good"), ("positive", "good")])
+def test_classes_under_other_names_are_taken_in_their_order(
+    names: tuple[str, str], small_hub: Path
+) -> None:
+    examples = named(small_hub, *names).examples(SST2, "train")
+    assert [example.label for example in examples] == [1, 0, 1]
+
+
+def test_what_datasets_logs_does_not_stand_beside_our_line(
+    small_hub: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    # Its loggers do not propagate: hear them at their own root.
+    library = datasets.logging.get_logger()
+    monkeypatch.setattr(library, "handlers", [caplog.handler])
+    before = datasets.logging.get_verbosity()
+    train_file(small_hub).write_bytes(b"no parquet")
+    refusal(HubSource(str(small_hub)), SST2, "train")
+    assert caplog.records == []
+    assert datasets.logging.get_verbosity() == before
+
+
 @pytest.mark.parametrize("repository", ["nobody/no-such-rows", "a/b/c", "two words", "./nowhere"])
 def test_a_repository_that_cannot_be_reached_is_one_line(repository: str) -> None:
     message = refusal(HubSource(repository), SST2, "train")

@@ -90,6 +90,16 @@ def test_rows_are_numbered_have_the_tasks_texts_and_labels_in_range(place: Place
                     assert 0 <= example.label < task.num_labels
 
 
+@pytest.mark.parametrize("split", ["validation", "Train", ""])
+def test_an_unknown_split_is_refused_with_those_that_there_are(place: Place, split: str) -> None:
+    source = open_source(place.data)
+    with pytest.raises(UserError) as caught:
+        source.examples(place.tasks[0], split)
+    message = str(caught.value)
+    assert f"no split '{split}'" in message
+    assert message.endswith(f"(allowed: {', '.join(place.splits)})")
+
+
 def test_rows_and_digests_are_the_same_at_every_call(place: Place) -> None:
     first, second = open_source(place.data), open_source(place.data)
     refs = [first.ref(task) for task in place.tasks]

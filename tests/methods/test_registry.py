@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from peftlab.core.errors import UserError
 from peftlab.methods.head import head_module_names, head_parameter_names
+from peftlab.methods.peft_method import PeftMethod
 from peftlab.methods.registry import METHODS
 
 IDS = torch.tensor([[2, 5, 7, 9], [2, 8, 8, 3]])
@@ -149,6 +150,8 @@ def test_every_module_of_a_two_layer_head_is_trained_and_saved_by_peft() -> None
         ({"bias": "some"}, "'none', 'all' or 'lora_only'"),
         ({"lora_dropout": None}, "lora_dropout"),
         ({"rr": 8}, "did you mean 'r'?"),
+        ({"r": 0}, "r = 0 is not valid: it is the rank (allowed: 1 or more)"),
+        ({"r": -4}, "r = -4 is not valid: it is the rank (allowed: 1 or more)"),
         ({"layers_pattern": "layer"}, "layers_to_transform"),
     ],
 )
@@ -156,6 +159,21 @@ def test_a_wrong_lora_setting_is_named(given: dict[str, object], words: str) -> 
     with pytest.raises(UserError) as caught:
         METHODS.get("lora").resolve(given)  # type: ignore[arg-type]
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("peft_type", ["LOHA", "LOKR", "VERA"])
+def test_a_rank_below_one_is_refused_of_any_method_that_has_one(peft_type: str) -> None:
+    method = PeftMethod("other", peft_type, "", "")
+    with pytest.raises(UserError, match=r"^arms\.a: r = 0 is not valid: it is the rank"):
+        method.resolve({"r": 0}, where="arms.a")
+
+
+def test_a_rank_of_zero_is_taken_where_it_is_the_default() -> None:
+    # OFT's r of 0 means that oft_block_size decides.
+    method = PeftMethod("oft", "OFT", "", "")
+    assert method.resolve({"r": 0}) == method.settings()
+    with pytest.raises(UserError, match="r = -1 is not valid"):
+        method.resolve({"r": -1})
 
 
 def test_numbers_written_as_text_are_read_as_numbers() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,8 +13,9 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from peftlab.methods.registry import METHODS
 from peftlab.models.packing import Layout, PackedModel, why_not_packed
+from peftlab.models.padding import PaddedModel
 
-LENGTHS = torch.tensor([5, 11, 2, 11, 7, 1])
+LENGTHS = np.array([5, 11, 2, 11, 7, 1])
 NARROW = {
     "vocab_size": 50,
     "hidden_size": 24,
@@ -54,52 +58,124 @@ def tiny_model(model_type: str, *, dropout: float = 0.0) -> PreTrainedModel:
     return model.eval()
 
 
-def padded_logits(module: nn.Module, ids_T: Tensor, lengths_B: Tensor) -> Tensor:
-    examples = ids_T.split(lengths_B.tolist())
+def padded_inputs(ids_T: Tensor) -> dict[str, Tensor]:
+    examples = ids_T.split(LENGTHS.tolist())
     ids_BL = nn.utils.rnn.pad_sequence(list(examples), batch_first=True, padding_value=1)
-    mask_BL = (torch.arange(ids_BL.shape[1]) < lengths_B[:, None]).long()
-    logits: Tensor = module(input_ids=ids_BL, attention_mask=mask_BL).logits
+    mask_BL = (torch.arange(ids_BL.shape[1]) < torch.from_numpy(LENGTHS)[:, None]).long()
+    return {"input_ids": ids_BL, "attention_mask": mask_BL}
+
+
+def padded_logits(module: nn.Module, ids_T: Tensor) -> Tensor:
+    logits: Tensor = module(**padded_inputs(ids_T)).logits
     return logits
+
+
+def gradients(module: nn.Module, logits_BC: Tensor) -> dict[str, Tensor]:
+    module.zero_grad()
+    cross_entropy(logits_BC, torch.tensor([0, 1, 2, 0, 1, 2])).backward()
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in module.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def with_method(base: PreTrainedModel, method: str, **given: Any) -> nn.Module:
+    """The method on the model, LoRA's B drawn at random, so that A has a gradient."""
+    chosen = METHODS.get(method)
+    module = chosen.apply(base, chosen.resolve(given), seed=3)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(generator=torch.Generator().manual_seed(4))
+    return module
 
 
 def random_ids(total: int) -> Tensor:
     return torch.randint(2, 50, (total,), generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("is_fused", [True, False])
+@pytest.mark.parametrize("method", ["full", "lora", "bitfit"])
 @pytest.mark.parametrize("model_type", ARCHITECTURES)
-def test_packed_logits_and_gradients_equal_padded_ones(model_type: str, method: str) -> None:
+def test_packed_logits_and_gradients_equal_padded_ones(
+    model_type: str, method: str, is_fused: bool
+) -> None:
+    """In double precision, where the plain twins of the kernels compute."""
     base = tiny_model(model_type).double()
-    chosen = METHODS.get(method)
-    module = chosen.apply(base, chosen.resolve({}), seed=3).double()
-    if method == "lora":
-        with torch.no_grad():
-            for name, parameter in module.named_parameters():
-                if "lora_B" in name:
-                    parameter.normal_(generator=torch.Generator().manual_seed(4))
+    module = with_method(base, method).double()
     ids_T = random_ids(int(LENGTHS.sum()))
-    labels_B = torch.tensor([0, 1, 2, 0, 1, 2])
-
-    def gradients(logits_BC: Tensor) -> dict[str, Tensor]:
-        module.zero_grad()
-        cross_entropy(logits_BC, labels_B).backward()
-        return {
-            name: parameter.grad.clone()
-            for name, parameter in module.named_parameters()
-            if parameter.grad is not None
-        }
-
-    expected = padded_logits(module, ids_T, LENGTHS)
-    expected_gradients = gradients(expected)
-    with PackedModel(module, base).active() as packed:
+    expected = padded_logits(module, ids_T)
+    expected_gradients = gradients(module, expected)
+    with PackedModel(module, base, fused=is_fused).active() as packed:
         logits = packed(ids_T, None, LENGTHS)
-        found_gradients = gradients(logits)
+        found_gradients = gradients(module, logits)
     torch.testing.assert_close(logits, expected, rtol=1e-10, atol=1e-11)
     assert found_gradients.keys() == expected_gradients.keys()
     for name, expected_gradient in expected_gradients.items():
         torch.testing.assert_close(
             found_gradients[name], expected_gradient, rtol=1e-8, atol=1e-11, msg=name
         )
+
+
+# Settings of peft methods that wrap a block's parts in their own ways.
+WRAPPED: list[tuple[str, dict[str, Any]]] = [
+    ("full", {}),
+    ("bitfit", {}),
+    ("lora", {"r": 4, "lora_dropout": 0.3}),
+    ("lora", {"r": 4, "lora_dropout": 0.3, "target_modules": "all-linear"}),
+    ("lora", {"r": 4, "use_dora": True}),
+    ("lora", {"r": 4, "bias": "all"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [(torch.float64, 1e-9), (torch.float32, 1e-3)],
+    ids=["plain", "compiled"],
+)
+@pytest.mark.parametrize("is_fused", [True, False])
+@pytest.mark.parametrize(("method", "given"), WRAPPED)
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_with_dropout_packed_and_padded_drop_the_same(
+    model_type: str,
+    method: str,
+    given: dict[str, Any],
+    is_fused: bool,
+    dtype: torch.dtype,
+    tolerance: float,
+) -> None:
+    """In double precision by the plain twins, in single precision by the kernels."""
+    base = tiny_model(model_type, dropout=0.2).to(dtype)
+    module = with_method(base, method, **given).to(dtype).train()
+    ids_T = random_ids(int(LENGTHS.sum()))
+    with PaddedModel(module, base, dropout_seed=7).active() as padded:
+        expected = padded(padded_inputs(ids_T), step=3)
+        expected_gradients = gradients(module, expected)
+        other = padded(padded_inputs(ids_T), step=4)
+    with PackedModel(module, base, dropout_seed=7, fused=is_fused).active() as packed:
+        logits = packed(ids_T, None, LENGTHS, step=3)
+        found_gradients = gradients(module, logits)
+    torch.testing.assert_close(logits, expected, rtol=0.1 * tolerance, atol=0.1 * tolerance)
+    assert not torch.allclose(other, expected, rtol=1e-2)
+    assert found_gradients.keys() == expected_gradients.keys()
+    largest = max(float(gradient.abs().max()) for gradient in expected_gradients.values())
+    for name, expected_gradient in expected_gradients.items():
+        error = float((found_gradients[name] - expected_gradient).abs().max())
+        assert error < tolerance * max(float(expected_gradient.abs().max()), 1e-2 * largest), name
+
+
+@pytest.mark.parametrize("model_type", ["bert", "distilbert"])
+def test_a_batch_in_parts_drops_what_the_whole_drops(model_type: str) -> None:
+    base = tiny_model(model_type, dropout=0.2).train()
+    ids_T = random_ids(int(LENGTHS.sum()))
+    with PackedModel(base, base).active() as packed:
+        whole = packed(ids_T, None, LENGTHS, step=1)
+        first = packed(ids_T[:18], None, LENGTHS[:3], step=1)
+        rest = packed(ids_T[18:], None, LENGTHS[3:], step=1, first_example=3)
+        wrong = packed(ids_T[18:], None, LENGTHS[3:], step=1)
+    torch.testing.assert_close(torch.cat([first, rest]), whole, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(wrong, whole[3:], rtol=1e-2)
 
 
 @pytest.mark.parametrize("model_type", ARCHITECTURES)
@@ -119,7 +195,7 @@ def test_token_types_reach_the_packed_model() -> None:
     base = tiny_model("bert")
     ids_T = random_ids(6)
     with PackedModel(base, base).active() as packed, torch.no_grad():
-        lengths = torch.tensor([6])
+        lengths = np.array([6])
         first = packed(ids_T, torch.tensor([0, 0, 0, 1, 1, 1]), lengths)
         second = packed(ids_T, torch.tensor([0, 0, 0, 0, 0, 0]), lengths)
     assert not torch.allclose(first, second)
@@ -128,22 +204,24 @@ def test_token_types_reach_the_packed_model() -> None:
 def test_the_model_is_the_stock_one_again_afterwards() -> None:
     base = tiny_model("bert")
     ids_T = random_ids(int(LENGTHS.sum()))
-    expected = padded_logits(base, ids_T, LENGTHS)
+    expected = padded_logits(base, ids_T)
     before = base.config._attn_implementation
     with PackedModel(base, base).active() as packed:
         packed(ids_T, None, LENGTHS)
     assert base.config._attn_implementation == before
-    assert torch.equal(padded_logits(base, ids_T, LENGTHS), expected)
+    assert torch.equal(padded_logits(base, ids_T), expected)
 
 
 def test_a_layout_places_every_token() -> None:
-    layout = Layout.of(torch.tensor([2, 3]))
-    assert layout.starts_B.tolist() == [0, 2]
-    assert layout.position_T.tolist() == [0, 1, 0, 1, 2]
-    assert layout.padded_T.tolist() == [0, 1, 3, 4, 5]
-    assert layout.mask_B11L is not None
-    assert layout.mask_B11L[:, 0, 0].tolist() == [[True, True, False], [True, True, True]]
-    assert Layout.of(torch.tensor([3, 3])).mask_B11L is None
+    layout = Layout.of(np.array([2, 3]), first_example=10)
+    places = layout.places
+    assert places.pooled_B.tolist() == [0, 2]
+    assert places.token_rows.example_R.tolist() == [10, 10, 11, 11, 11]
+    assert places.token_rows.position_R.tolist() == [0, 1, 0, 1, 2]
+    assert places.token_spans.key_offsets.tolist() == [0, 2, 5]
+    assert places.token_spans.longest == 3
+    assert places.pooled_spans.query_offsets.tolist() == [0, 1, 2]
+    assert set(layout.rows) == {2, 5}
 
 
 def test_a_model_that_cannot_be_packed_says_why() -> None:

@@ -107,7 +107,7 @@ def test_glue_peft_without_data_has_the_published_steps_and_parameters(
     assert len(set(plan.remarks)) == len(plan.remarks), "the same remark is made once"
 
 
-def test_a_trial_is_shown_with_its_status_and_only_done_ones_are_closed(
+def test_a_trial_is_shown_with_its_status_and_failed_ones_are_open_only_if_retried(
     workspace: Workspace, tiny_study: MakeStudy, fake_engine: Any
 ) -> None:
     expanded = tiny_study()
@@ -122,10 +122,13 @@ def test_a_trial_is_shown_with_its_status_and_only_done_ones_are_closed(
     workspace.fail(failed, "no luck")
     plan = make_plan(expanded, workspace)
     assert [trial.status for trial in plan.trials] == ["done", "failed", "running"]
-    assert [trial.trial.id for trial in plan.open_trials] == [failed, running]
-    seconds = [trial.seconds for trial in plan.open_trials]
+    assert [trial.trial.id for trial in plan.open_trials] == [running]
+    assert plan.open_seconds == plan.trials[2].seconds
+    retried = make_plan(expanded, workspace, retry_failed=True)
+    assert [trial.trial.id for trial in retried.open_trials] == [failed, running]
+    seconds = [trial.seconds for trial in retried.open_trials]
     assert None not in seconds
-    assert plan.open_seconds == sum(second or 0.0 for second in seconds)
+    assert retried.open_seconds == sum(second or 0.0 for second in seconds)
 
 
 def test_a_measured_rate_replaces_the_guess(

@@ -107,7 +107,7 @@ def lines_of(plan: Plan, act: Callable[[ProgressDisplay, list[Trial]], None]) ->
     """What the display writes where there is no terminal."""
     written = StringIO()
     console = Console(file=written, force_terminal=False, width=80)
-    with ProgressDisplay(plan, len(plan.open_trials), console) as display:
+    with ProgressDisplay(plan, console) as display:
         act(display, [one.trial for one in plan.trials])
     return written.getvalue().splitlines()
 
@@ -147,6 +147,35 @@ def test_a_trial_that_is_stopped_has_its_line_too(plan: Plan, watch: Watch) -> N
     assert lines_of(plan, act) == [
         "bitfit on demo-paraphrase, seed 1 stopped; it begins again with the next run"
     ]
+
+
+def test_a_failed_trial_that_is_not_run_counts_neither_as_a_trial_nor_in_the_time_left(
+    plan: Plan, watch: Watch
+) -> None:
+    failed = TrialPlan(**{**vars(plan.trials[2]), "status": "failed"})
+    trials = (*plan.trials[:2], failed)
+
+    def act(display: ProgressDisplay, trials: list[Trial]) -> None:
+        run(display, trials[0], watch, 20.0)
+        display.finished(trials[0], Any)
+
+    kept = Plan(study="tiny", trials=trials, remarks=())
+    assert lines_of(kept, act) == [
+        "[1/2] full on demo-paraphrase, seed 1: done in 20 s, 1 min 0 s left"
+    ]
+    retried = Plan(study="tiny", trials=trials, remarks=(), retry_failed=True)
+    assert lines_of(retried, act) == [
+        "[1/3] full on demo-paraphrase, seed 1: done in 20 s, 3 min 0 s left"
+    ]
+
+
+def test_a_failure_without_words_has_its_line(plan: Plan, watch: Watch) -> None:
+    def act(display: ProgressDisplay, trials: list[Trial]) -> None:
+        run(display, trials[0], watch, 1.0)
+        display.failed(trials[0], "")
+
+    (line,) = lines_of(plan, act)
+    assert "seed 1: failed: no cause is known, " in line
 
 
 def test_a_line_is_never_broken_nor_read_as_markup(plan: Plan, watch: Watch) -> None:
@@ -189,7 +218,7 @@ def test_a_terminal_shows_study_trial_epoch_and_time_left(
         display.bars.refresh()
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue())
 
-    with ProgressDisplay(plan, 3, console) as display:
+    with ProgressDisplay(plan, console) as display:
         display.started(trial)
         assert "full on demo-paraphrase, seed 1" in shown()
         display.began(trial, 4, 2)

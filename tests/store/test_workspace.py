@@ -408,7 +408,7 @@ def test_a_beginning_that_no_id_has_is_one_line(
 
 def test_the_empty_beginning_names_no_trial(workspace: Workspace, make_trial: MakeTrial) -> None:
     plan(workspace, make_trial())
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="a trial's id is needed"):
         workspace.trial("")
 
 

@@ -349,6 +349,26 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
             {"training": {"learning_rate": {"demo-sentimen": 1}}},
             "s: training.learning_rate: unknown task 'demo-sentimen', did you mean 'demo-s",
         ),
+        (
+            {"training": {"learning_rate": None}},
+            "s: training.learning_rate: null is no value",
+        ),
+        (
+            {"training": {"learning_rate": {"demo-sentiment": 1, "demo-paraphrase": None}}},
+            "s: training.learning_rate.demo-paraphrase: null is no value",
+        ),
+        (
+            {"arms": arm(training={"warmup_steps": None})},
+            "s: arms.a.training.warmup_steps: null is no value",
+        ),
+        (
+            {"training": {"max_steps": 0}},
+            "s: training.max_steps: must be at least 1, or -1 for what the epochs make (it is 0)",
+        ),
+        (
+            {"training": {"num_train_epochs": True}},
+            "s: training.num_train_epochs: input should be a valid integer (it is True)",
+        ),
         ({"claims": [CLAIM]}, "s: claims[0]: unknown arm 'lora' (allowed: bitfit, full)"),
         (
             {"report": ["scores", {"scores": {"arms": ["ful"]}}]},
@@ -357,6 +377,32 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
         (
             {"report": [{"sweep": {"of": "r", "arms": "ful"}}]},
             "s: report[0].sweep.arms: unknown arm 'ful', did you mean 'full'?",
+        ),
+        (
+            {"report": [{"sweep": {"of": "r", "arms": "full"}}]},
+            "s: report[0].sweep.of: the arm 'full' does not sweep 'r'",
+        ),
+        (
+            {
+                "arms": arm(method="lora", sweep={"r": [2, 4]}),
+                "report": ["scores", {"sweep": {"of": "lora_alpha", "arms": "a"}}],
+            },
+            "s: report[1].sweep.of: the arm 'a' does not sweep 'lora_alpha' (allowed: r)",
+        ),
+        (
+            {"report": [{"parameters": {"reported": {"ful": {"trainable": 1}}}}]},
+            "s: report[0].parameters.reported: unknown arm 'ful', did you mean 'full'?",
+        ),
+        (
+            {
+                "arms": arm(method="lora", sweep={"r": [2, 4]}),
+                "report": [{"parameters": {"reported": {"a": {"trainable": 1}}}}],
+            },
+            "s: report[0].parameters.reported: unknown arm 'a' (allowed: a-r2, a-r4)",
+        ),
+        (
+            {"max_length": 513},
+            "s: max_length: 513 tokens are more than 'minilm' has positions for (allowed: 1 to",
         ),
         ({"only_arms": ["ful"]}, "s: only_arms: unknown arm 'ful', did you mean 'full'?"),
         ({"model": "./nowhere"}, "s: model: no checkpoint './nowhere'"),

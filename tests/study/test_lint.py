@@ -135,17 +135,42 @@ def test_a_warm_up_is_judged_by_its_share(warmup: int, expected: list[str]) -> N
 
 
 def test_a_constant_learning_rate_has_no_warm_up_to_judge() -> None:
-    assert of_training(lr_scheduler_type="constant", warmup_steps=10_000) == []
+    assert rules(of_training(lr_scheduler_type="constant", warmup_steps=10_000)) == ["no-effect"]
     assert "warm-up-too-long" in rules(
         of_training(lr_scheduler_type="constant_with_warmup", warmup_steps=10_000)
     )
 
 
 def test_steps_that_are_set_count_as_the_training() -> None:
-    assert rules(of_training(max_steps=100, warmup_steps=30)) == ["long-warm-up"] * 2
-    assert of_training(max_steps=100, num_train_epochs=9) == []
+    def of_steps(**settings: Any) -> list[Finding]:
+        rate = {"learning_rate": 5e-4, "warmup_steps": 0.06}
+        return findings(training={**rate, **settings})
+
+    assert rules(of_steps(max_steps=100, warmup_steps=30)) == ["long-warm-up"] * 2
+    assert of_steps(max_steps=100) == []
     # 8551 rows in batches of 8 are 1069 steps: the second epoch is begun.
-    assert rules(of_training(max_steps=1100)) == ["selection-on-dev"]
+    assert rules(of_steps(max_steps=1100)) == ["selection-on-dev"]
+
+
+def test_a_warm_up_of_a_constant_learning_rate_has_no_effect() -> None:
+    (finding,) = of_training(lr_scheduler_type="constant")
+    assert (finding.level, finding.rule) == ("warning", "no-effect")
+    assert finding.where == "training.warmup_steps on cola, mrpc (full, bitfit, lora)"
+    assert "constant_with_warmup has one" in finding.message
+    assert of_training(lr_scheduler_type="constant", warmup_steps=0) == []
+
+
+def test_epochs_beside_steps_have_no_effect_where_both_are_given() -> None:
+    own = {"full": {"method": "full", "training": {"learning_rate": 2e-5, "max_steps": 50}}}
+    (finding,) = findings(arms={**SOUND["arms"], **own})
+    assert (finding.level, finding.rule) == ("warning", "no-effect")
+    assert finding.where == "training.num_train_epochs on cola, mrpc (full)"
+    assert "max_steps" in finding.message
+    training = {"learning_rate": 5e-4, "max_steps": 50}
+    assert findings(training=training) == []
+    by_task = {"cola": 50, "mrpc": -1}
+    (finding,) = of_training(max_steps=by_task)
+    assert finding.where == "training.num_train_epochs on cola (full, bitfit, lora)"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.study.expand import expand_arms
 from peftlab.study.load import Overrides, builtin_studies, load_study, study_name
 from peftlab.study.spec import StudySpec
 
@@ -135,6 +136,37 @@ def test_a_training_setting_wins_over_the_arms_own(file: Path) -> None:
     spec = load(file, "training.learning_rate=2e-4")
     assert spec.training["learning_rate"] == 2e-4
     assert spec.arms["full"].training == {"weight_decay": 0.1}
+
+
+def test_a_training_setting_for_one_task_wins_over_the_arms_own_for_that_task(file: Path) -> None:
+    spec = load(file, "training.learning_rate.demo-sentiment=2e-4")
+    assert spec.training["learning_rate"] == {"demo-sentiment": 2e-4, "demo-paraphrase": 5e-4}
+    assert spec.arms["full"].training == {
+        "learning_rate": {"demo-sentiment": 2e-4, "demo-paraphrase": 1e-5},
+        "weight_decay": 0.1,
+    }
+    assert spec.arms["bitfit"].training == {}
+    rates = {
+        (arm.name, task): training.learning_rate
+        for arm in expand_arms(spec, resolve=False)
+        for task, training in arm.training.items()
+    }
+    assert rates == {
+        ("full", "demo-sentiment"): 2e-4,
+        ("full", "demo-paraphrase"): 1e-5,
+        ("bitfit", "demo-sentiment"): 2e-4,
+        ("bitfit", "demo-paraphrase"): 5e-4,
+    }
+
+
+def test_a_training_setting_for_one_task_leaves_an_arms_values_for_the_others(file: Path) -> None:
+    by_task = "{demo-sentiment: 1e-5, demo-paraphrase: 3e-5}"
+    file.write_text(TEXT.replace("learning_rate: 1e-5", f"learning_rate: {by_task}"))
+    spec = load(file, "training.learning_rate.demo-paraphrase=2e-4")
+    assert spec.arms["full"].training["learning_rate"] == {
+        "demo-sentiment": 1e-5,
+        "demo-paraphrase": 2e-4,
+    }
 
 
 def test_a_training_setting_that_no_arm_has_leaves_the_arms_alone(file: Path) -> None:

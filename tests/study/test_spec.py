@@ -56,7 +56,7 @@ def test_a_sound_study_is_taken_with_its_defaults() -> None:
         (changed(fixed_seeds={"ordr": 1}), "s.yaml: fixed_seeds", "ordr", "order"),
         (
             changed(claims=[{"say": "x", "better": "a", "thn": "b"}]),
-            "s.yaml: claims.0",
+            "s.yaml: claims[0]",
             "thn",
             "than",
         ),
@@ -121,10 +121,14 @@ def test_an_unknown_engine_names_the_nearest_known_one() -> None:
         ({"name": "x" * 65}, "is not a name"),
         ({"tasks": "sst2"}, "tasks: must be a list (it is 'sst2')"),
         ({"tasks": []}, "tasks: must have at least 1"),
-        ({"tasks": [1]}, "tasks.0: input should be a valid string"),
+        ({"tasks": [1]}, "tasks[0]: input should be a valid string"),
         ({"seeds": 42}, "seeds: must be a list"),
-        ({"seeds": [-1]}, "seeds.0: input should be greater than or equal to 0"),
-        ({"seeds": [1.5]}, "seeds.0: input should be a valid integer"),
+        ({"seeds": [-1]}, "seeds[0]: input should be greater than or equal to 0"),
+        ({"seeds": [1.5]}, "seeds[0]: input should be a valid integer"),
+        ({"seeds": [1, True]}, "seeds[1]: input should be a valid integer (it is 'True')"),
+        ({"seeds": ["3"]}, "seeds[0]: input should be a valid integer (it is '3')"),
+        ({"fixed_seeds": {"init": "3"}}, "fixed_seeds.init: input should be a valid integer"),
+        ({"max_length": True}, "max_length: input should be a valid integer"),
         ({"max_length": 0}, "max_length: input should be greater than 0"),
         ({"max_train_samples": -1}, "max_train_samples: input should be greater than 0"),
         ({"max_eval_samples": "all"}, "max_eval_samples: input should be a valid integer"),
@@ -138,9 +142,13 @@ def test_an_unknown_engine_names_the_nearest_known_one() -> None:
         ({"arms": {"a": {"method": ["full"]}}}, "arms.a.method: input should be a valid string"),
         ({"arms": {"a": {"method": "lora", "sweep": {"r": 8}}}}, "arms.a.sweep.r: must be a list"),
         ({"arms": {"a": {"method": "lora", "sweep": {"r": []}}}}, "arms.a.sweep.r: must have at"),
+        (
+            {"arms": {"a": {"method": "full"}}, "only_arms": ["a", 3]},
+            "only_arms[1]: input should be a valid string (it is '3')",
+        ),
         ({"only_arms": []}, "only_arms: must have at least 1"),
         ({"claims": {}}, "claims: must be a list"),
-        ({"claims": ["x"]}, "claims.0: must be a mapping of keys"),
+        ({"claims": ["x"]}, "claims[0]: must be a mapping of keys"),
         ({"report": {}}, "report: a list of parts"),
         ({"report": None}, "report: a list of parts"),
         ({"report": [1]}, "report[0]: a part is one key with its options"),
@@ -193,24 +201,38 @@ def test_a_claim_knows_its_arms_in_both_forms() -> None:
 def test_a_claim_has_exactly_one_of_its_two_forms(claim: dict[str, Any]) -> None:
     message = complaint(changed(claims=[{"say": "x", **claim}]))
     assert message == (
-        "s.yaml: claims.0: a claim has either better and than, or equivalent and margin"
+        "s.yaml: claims[0]: a claim has either better and than, or equivalent and margin"
     )
 
 
 @pytest.mark.parametrize(
     ("claim", "words"),
     [
-        ({"equivalent": ["a"], "margin": 1}, "claims.0.equivalent: must have at least 2"),
-        ({"equivalent": ["a", "b"], "margin": 0}, "claims.0.margin: input should be greater than"),
+        ({"equivalent": ["a"], "margin": 1}, "claims[0].equivalent: must have at least 2"),
+        ({"equivalent": ["a", "b"], "margin": 0}, "claims[0].margin: input should be greater than"),
     ],
 )
 def test_an_equivalence_needs_two_arms_and_a_margin(claim: dict[str, Any], words: str) -> None:
     assert words in complaint(changed(claims=[{"say": "x", **claim}]))
 
 
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"better": "a", "than": "a"},
+        {"equivalent": ["a", "b", "a"], "margin": 1.0},
+    ],
+)
+def test_a_claim_compares_different_arms(claim: dict[str, Any]) -> None:
+    sound = {"say": "x", "better": "a", "than": "b"}
+    assert complaint(changed(claims=[sound, {"say": "x", **claim}])) == (
+        "s.yaml: claims[1]: the arm 'a' is compared with itself"
+    )
+
+
 def test_a_claim_says_something() -> None:
     claim = {"better": "a", "than": "b"}
-    assert complaint(changed(claims=[claim])) == "s.yaml: claims.0.say: this key is missing"
+    assert complaint(changed(claims=[claim])) == "s.yaml: claims[0].say: this key is missing"
 
 
 @pytest.mark.parametrize("name", [*builtin_studies(), None])

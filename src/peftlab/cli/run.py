@@ -8,6 +8,7 @@ import typer
 
 from peftlab.cli import options
 from peftlab.core.durations import duration
+from peftlab.core.errors import first_line
 
 if TYPE_CHECKING:
     from peftlab.runner.plan import Plan
@@ -71,7 +72,7 @@ def command(
     from peftlab.store.workspace import Workspace
 
     with Workspace.open(workspace) as opened:
-        plan = make_plan(expanded, opened)
+        plan = make_plan(expanded, opened, retry_failed=retry_failed)
         for text in plan.remarks:
             options.remark(f"remark: {text}")
         if dry_run:
@@ -107,13 +108,12 @@ def _execute(
 
     EXECUTORS.get(executor, where="--executor")
     choose_device(device)
-    waiting = [t for t in plan.open_trials if retry_failed or t.status != "failed"]
     seconds = plan.open_seconds
     estimate = f", about {duration(seconds)}" if seconds else ""
     options.remark(
-        f"study {plan.study}: {len(plan.trials)} trials, {len(waiting)} to run{estimate}"
+        f"study {plan.study}: {len(plan.trials)} trials, {len(plan.open_trials)} to run{estimate}"
     )
-    with ProgressDisplay(plan, len(waiting), options.stderr_console()) as display:
+    with ProgressDisplay(plan, options.stderr_console()) as display:
         summary = execute(
             expanded,
             workspace,
@@ -124,7 +124,7 @@ def _execute(
         )
     for record in summary.records:
         if record.status == "failed":
-            cause = (record.error or "").splitlines()[0]
+            cause = first_line(record.error)
             options.remark(f"failed: {record.trial.id} ({record.trial.task}): {cause}")
     files = write_report(workspace, expanded.spec.name)
     if as_json:
@@ -162,7 +162,10 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
     )  # fmt: skip
     options.print_table(columns, rows, title=f"study {plan.study}")
     left = plan.open_seconds
+    statuses = [trial.status for trial in plan.trials]
+    failed = f", {statuses.count('failed')} failed" if "failed" in statuses else ""
     print(
-        f"{len(plan.trials)} distinct trials, {len(plan.trials) - len(plan.open_trials)} done; "
-        f"time for the rest: {'unknown' if left is None else 'about ' + duration(left)}"
+        f"{len(plan.trials)} distinct trials, {statuses.count('done')} done{failed}, "
+        f"{len(plan.open_trials)} to run; "
+        f"time for them: {'unknown' if left is None else 'about ' + duration(left)}"
     )

@@ -10,6 +10,7 @@ import typer
 
 from peftlab.cli import options
 from peftlab.core.durations import duration
+from peftlab.core.errors import first_line
 
 if TYPE_CHECKING:
     from peftlab.store.records import TrialRecord
@@ -48,7 +49,7 @@ def _status(study: str, records: list[TrialRecord]) -> dict[str, Any]:
         **{name: counts[name] for name in ("done", "running", "pending", "failed")},
         "seconds_left": _seconds_left(records),
         "failures": [
-            {"id": record.trial.id, "error": (record.error or "").splitlines()[0]}
+            {"id": record.trial.id, "error": first_line(record.error)}
             for record in records
             if record.status == "failed"
         ],

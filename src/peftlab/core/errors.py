@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class PeftlabError(Exception):
@@ -27,6 +29,11 @@ class UserError(PeftlabError):
         suffix = f" (allowed: {self.allowed})" if self.allowed else ""
         super().__init__(f"{prefix}{self.what}{suffix}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is unpickled by calling its class with its text, which is not what ours
+        # take; worker processes hand them on pickled.
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
+
 
 class UnknownNameError(UserError):
     """A name that is not among those known; the message offers the nearest one.
@@ -44,3 +51,12 @@ class UnknownNameError(UserError):
 
 class TrialError(PeftlabError):
     """A training that cannot go on; the trial is stored as failed with this cause."""
+
+
+def first_line(cause: str | None) -> str:
+    """The first line of a stored cause of failure; words for there being none.
+
+    >>> first_line("ValueError: no\\n  File ..."), first_line("")
+    ('ValueError: no', 'no cause is known')
+    """
+    return next(iter((cause or "").splitlines()), "no cause is known")

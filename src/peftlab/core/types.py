@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from peftlab.core.identity import content_id, derived_seed
 
-Count = Annotated[int, Field(gt=0)]
+# Strict: true and "3" are integers to pydantic, and to nobody else.
+Integer = Annotated[int, Field(strict=True)]
+Count = Annotated[Integer, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -43,7 +45,7 @@ class TrainingSettings(Frozen):
     """
 
     num_train_epochs: Count = 3
-    max_steps: int = -1
+    max_steps: Integer = -1
     per_device_train_batch_size: Count = 8
     per_device_eval_batch_size: Count = 8
     gradient_accumulation_steps: Count = 1
@@ -55,6 +57,13 @@ class TrainingSettings(Frozen):
     max_grad_norm: NonNegative = 1.0
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     warmup_steps: NonNegative = 0.0
+
+    @field_validator("max_steps")
+    @classmethod
+    def _are_steps_or_none(cls, steps: int) -> int:
+        if steps < 1 and steps != -1:
+            raise ValueError("must be at least 1, or -1 for what the epochs make")
+        return steps
 
     @property
     def examples_per_step(self) -> int:
@@ -89,9 +98,9 @@ class Seeds(Frozen):
     `dropout` the dropout masks.
     """
 
-    init: int
-    order: int
-    dropout: int
+    init: Integer
+    order: Integer
+    dropout: Integer
 
     @classmethod
     def of(cls, seed: int) -> Seeds:
@@ -134,7 +143,7 @@ class Trial(Frozen):
     method: str
     method_config: dict[str, JsonValue]
     training: TrainingSettings
-    seed: int
+    seed: Integer
     seeds: Seeds
     max_train_samples: Count | None = None
     max_eval_samples: Count | None = None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,17 @@ from peftlab.core.types import Example
 NO_LABEL = -1
 FORMAT = 1
 ROWS_PER_CALL = 8192
+
+# The arrays of an entry of the cache. All of them are there: one that is missing was lost. A
+# model without token types has an empty array of them.
+DTYPES = {
+    "ids": np.int32,
+    "type_ids": np.uint8,
+    "offsets": np.int64,
+    "labels": np.int64,
+    "row_ids": np.int64,
+}
+NO_TYPES = np.empty(0, np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,29 +106,33 @@ def encode_cached(
 
     `key` identifies the examples; neither they nor the tokenizer are touched when the cache has
     them. Several processes may write at once: the first one to finish wins, the others' equal
-    copies are dropped.
+    copies are dropped. An entry that is damaged is made again.
     """
     name = content_id([FORMAT, key, tokenizer.fingerprint, max_length], length=32)
     folder = cache / "encoded" / name
-    if not folder.is_dir():
-        _write(encode(read(), tokenizer, max_length=max_length), folder)
-    return _map(folder)
-
-
-ARRAYS = ("ids", "type_ids", "offsets", "labels", "row_ids")
+    found = _map(folder)
+    if found is None:
+        data = encode(read(), tokenizer, max_length=max_length)
+        _write(data, folder)
+        found = _map(folder)
+        if found is None:  # another process is just replacing a damaged entry
+            return data
+    return found
 
 
 def _write(data: Encoded, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
+    aside = folder.with_name(f".writing-{uuid4().hex}")
+    aside.mkdir()
     try:
-        for name in ARRAYS:
+        for name in DTYPES:
             array = getattr(data, name)
-            if array is not None:
-                with (aside / f"{name}.npy").open("wb") as stream:
-                    np.save(stream, array, allow_pickle=False)
-                    stream.flush()
-                    os.fsync(stream.fileno())
+            with (aside / f"{name}.npy").open("wb") as stream:
+                np.save(stream, NO_TYPES if array is None else array, allow_pickle=False)
+                stream.flush()
+                os.fsync(stream.fileno())
+        if _map(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)
         try:
             aside.rename(folder)
         except OSError:
@@ -127,10 +142,25 @@ def _write(data: Encoded, folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _map(folder: Path) -> Encoded:
-    arrays = {
-        name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        for name in ARRAYS
-        if (folder / f"{name}.npy").is_file()
-    }
-    return Encoded(**{"type_ids": None, **arrays})
+def _map(folder: Path) -> Encoded | None:
+    """The entry in that folder; None where there is none, or one that is damaged."""
+    try:
+        arrays: dict[str, Any] = {
+            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            for name in DTYPES
+        }
+    except (OSError, ValueError, EOFError):
+        return None
+    num_tokens, num_rows = arrays["ids"].size, arrays["labels"].size
+    sizes = {"ids": num_tokens, "offsets": num_rows + 1, "labels": num_rows, "row_ids": num_rows}
+    sizes["type_ids"] = num_tokens if arrays["type_ids"].size else 0
+    if any(
+        array.shape != (sizes[name],) or array.dtype != DTYPES[name]
+        for name, array in arrays.items()
+    ):
+        return None
+    if arrays["offsets"][-1] != num_tokens:
+        return None
+    if num_tokens and not arrays["type_ids"].size:
+        arrays["type_ids"] = None
+    return Encoded(**arrays)

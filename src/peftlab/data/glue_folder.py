@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,7 +42,9 @@ class GlueFolder:
     def _path(self, task: Task, split: str) -> Path:
         rows = _rows(task)
         path = self.folder / rows.directory / rows.files.of(split).name
-        if not path.is_file():
+        with _reading(path):
+            is_there = path.exists()
+        if not is_there:
             raise UserError(
                 f"the task '{task.name}' has no {split} file: {path} is missing",
                 where=str(self.folder),
@@ -53,9 +57,11 @@ class GlueFolder:
 def read_tsv(path: Path, file: TsvFile, label_words: tuple[str, ...]) -> list[Example]:
     """The rows of one file; a field ends at a tab, a row at a line feed, nothing is quoted.
 
-    Raises UserError that names the file, the line (from 1) and the column.
+    Raises UserError that names the file, the line (from 1) and the column, and for a file that
+    cannot be read.
     """
-    data = path.read_bytes().removeprefix(BYTE_ORDER_MARK)
+    with _reading(path):
+        data = path.read_bytes().removeprefix(BYTE_ORDER_MARK)
     lines = data.split(b"\n")
     if lines and lines[-1] == b"":
         lines.pop()
@@ -96,13 +102,25 @@ def _rows(task: Task) -> FolderRows:
 
 
 def _digest(path: Path) -> str:
-    status = path.stat()
-    return _digest_of(path, status.st_mtime_ns, status.st_size)
+    with _reading(path):
+        status = path.stat()
+        return _digest_of(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache
 def _digest_of(path: Path, mtime_ns: int, size: int) -> str:
     return file_sha256(path)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """What keeps the file from being read, as one line."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot read the file: {error.strerror or error}", where=str(path)
+        ) from error
 
 
 def _decode(line: bytes, path: Path, number: int) -> str:

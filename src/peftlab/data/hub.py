@@ -65,6 +65,9 @@ def _examples(repository: str, task: Task, split: str) -> tuple[Example, ...]:
                 where=where,
                 allowed=f"it has {', '.join(dataset.column_names)}",
             )
+    if not len(dataset):
+        raise UserError("the split has no rows", where=where)
+    _check_class_names(dataset.features[rows.label_column], task, where)
     texts = [dataset[column] for column in rows.text_columns]
     labels = dataset[rows.label_column]
     return tuple(
@@ -75,6 +78,21 @@ def _examples(repository: str, task: Task, split: str) -> tuple[Example, ...]:
         )
         for row_id, (*row_texts, label) in enumerate(zip(*texts, labels, strict=True))
     )
+
+
+def _check_class_names(feature: Any, task: Task, where: str) -> None:
+    """UserError where the classes have the task's names in another order.
+
+    Classes without names, or with other names, are taken to stand in the task's order.
+    """
+    names = [str(name).casefold() for name in getattr(feature, "names", None) or ()]
+    expected = [label.casefold() for label in task.labels]
+    if names != expected and sorted(names) == sorted(expected):
+        raise UserError(
+            f"the classes stand in another order than the task's: {', '.join(feature.names)}",
+            where=where,
+            allowed=", ".join(task.labels),
+        )
 
 
 def _texts(texts: list[Any], where: str, row_id: int) -> tuple[str, ...]:
@@ -107,6 +125,8 @@ def _load(repository: str, config: str, split: str) -> Any:
             allowed="pip install 'peftlab[hub]', --data demo, or a GLUE folder",
         ) from error
     datasets.disable_progress_bars()
+    verbosity = datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     try:
         return datasets.load_dataset(repository, config, split=split)
     except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
@@ -116,6 +136,8 @@ def _load(repository: str, config: str, split: str) -> Any:
             allowed="a repository that this machine can reach or has cached, a local folder in "
             "its layout (hub:FOLDER), a GLUE folder, demo",
         ) from error
+    finally:
+        datasets.logging.set_verbosity(verbosity)
 
 
 def _reason(error: Exception) -> str:

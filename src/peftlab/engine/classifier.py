@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +12,9 @@ from transformers import PreTrainedModel
 
 from peftlab.data.batches import Indices, gather
 from peftlab.data.encode import Encoded
+from peftlab.models.fused.jit import runs_kernels
 from peftlab.models.packing import PackedModel, why_not_packed
+from peftlab.models.padding import PaddedModel
 
 
 class Classifier(Protocol):
@@ -25,27 +27,44 @@ class Classifier(Protocol):
     def active(self) -> AbstractContextManager[Any]:
         """Around all calls of `logits`: what the way of computing needs switched on."""
 
-    def logits(self, data: Encoded, rows: Indices) -> Tensor:
-        """Logits [B, C] of those rows, in their order; with gradients where they are enabled."""
+    def logits(
+        self, data: Encoded, rows: Indices, *, step: int = 0, first_example: int = 0
+    ) -> Tensor:
+        """Logits [B, C] of those rows, in their order; with gradients where they are enabled.
+
+        In training, dropout masks are those of `step`; `first_example` is the number of the first
+        row within the step's batch, where that is computed in parts.
+        """
 
 
 class PackedClassifier:
     """Rows one after another without padding (models/packing.py)."""
 
-    path = "packed"
     packs = True
 
-    def __init__(self, module: nn.Module, base: PreTrainedModel, device: torch.device) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        base: PreTrainedModel,
+        device: torch.device,
+        *,
+        dropout_seed: int = 0,
+    ) -> None:
         self.module = module
-        self.packed = PackedModel(module, base)
+        self.packed = PackedModel(module, base, dropout_seed=dropout_seed)
         self.device = device
+        blocks = "stock blocks" if self.packed.blocks is None else "fused blocks"
+        kernels = "compiled" if runs_kernels(*module.parameters()) else "plain"
+        self.path = f"packed, {blocks}, {kernels} kernels"
 
     def active(self) -> AbstractContextManager[Any]:
         """Packed attention and pooling switched on."""
         return self.packed.active()
 
-    def logits(self, data: Encoded, rows: Indices) -> Tensor:
-        """Logits [B, C]; the only padding is inside attention."""
+    def logits(
+        self, data: Encoded, rows: Indices, *, step: int = 0, first_example: int = 0
+    ) -> Tensor:
+        """Logits [B, C], no padding token computed."""
         ragged = gather(data, rows)
         type_ids = None
         if ragged.type_ids is not None:
@@ -53,12 +72,14 @@ class PackedClassifier:
         return self.packed(
             torch.from_numpy(ragged.ids.astype(np.int64)).to(self.device),
             type_ids,
-            torch.from_numpy(ragged.lengths).to(self.device),
+            ragged.lengths,
+            step=step,
+            first_example=first_example,
         )
 
 
 class PaddedClassifier:
-    """Rows padded to the longest of the batch, as DataCollatorWithPadding does; stock forward."""
+    """Rows padded to the longest of the batch, as DataCollatorWithPadding does (models/padding)."""
 
     packs = False
 
@@ -68,18 +89,22 @@ class PaddedClassifier:
         base: PreTrainedModel,
         device: torch.device,
         *,
+        dropout_seed: int = 0,
         path: str = "padded",
     ) -> None:
         self.module = module
+        self.padded = PaddedModel(module, base, dropout_seed=dropout_seed)
         self.device = device
         self.path = path
         self.pad_id = int(base.config.pad_token_id or 0)
 
     def active(self) -> AbstractContextManager[Any]:
-        """Nothing to switch."""
-        return nullcontext()
+        """Dropout drawn by the counter."""
+        return self.padded.active()
 
-    def logits(self, data: Encoded, rows: Indices) -> Tensor:
+    def logits(
+        self, data: Encoded, rows: Indices, *, step: int = 0, first_example: int = 0
+    ) -> Tensor:
         """Logits [B, C]."""
         ragged = gather(data, rows)
         keep = np.arange(ragged.lengths.max()) < ragged.lengths[:, None]
@@ -87,8 +112,7 @@ class PaddedClassifier:
         inputs["attention_mask"] = torch.from_numpy(keep.astype(np.int64)).to(self.device)
         if ragged.type_ids is not None:
             inputs["token_type_ids"] = self._pad(ragged.type_ids, keep, 0)
-        logits_BC: Tensor = self.module(**inputs).logits
-        return logits_BC
+        return self.padded(inputs, step=step, first_example=first_example)
 
     def _pad(self, flat: Any, keep: Any, value: int) -> Tensor:
         padded = np.full(keep.shape, value, dtype=np.int64)
@@ -97,15 +121,21 @@ class PaddedClassifier:
 
 
 def build_classifier(
-    engine: str, module: nn.Module, base: PreTrainedModel, device: torch.device
+    engine: str,
+    module: nn.Module,
+    base: PreTrainedModel,
+    device: torch.device,
+    *,
+    dropout_seed: int = 0,
 ) -> Classifier:
     """The classifier for the engine `packed` or `padded`; a model that cannot pack is padded.
 
     The classifier's `path` then says why.
     """
+    path = "padded"
     if engine == "packed":
         reason = why_not_packed(base)
         if reason is None:
-            return PackedClassifier(module, base, device)
-        return PaddedClassifier(module, base, device, path=f"padded: {reason}")
-    return PaddedClassifier(module, base, device)
+            return PackedClassifier(module, base, device, dropout_seed=dropout_seed)
+        path = f"padded: {reason}"
+    return PaddedClassifier(module, base, device, dropout_seed=dropout_seed, path=path)

@@ -51,9 +51,10 @@ class Tally:
 def train(classifier: Classifier, trial: Trial, data: TrialData, observer: Observer) -> Tally:
     """Train the classifier's module in place; what was measured on the way.
 
-    The order of the examples is a function of (order seed, epoch), the dropout masks of (dropout
-    seed, step): no generator is carried along. The global generator of torch is put back at the
-    end. Raises TrialError if a loss is not finite.
+    The order of the examples is a function of (order seed, epoch), the dropout masks of the place
+    of what is dropped (models/dropout.py): no generator is carried along. torch's own generator,
+    from which a method may draw something else, is seeded anew each step and put back at the end.
+    Raises TrialError if a loss is not finite.
     """
     settings = trial.training
     total_steps = settings.total_steps(len(data.train))
@@ -75,7 +76,7 @@ def train(classifier: Classifier, trial: Trial, data: TrialData, observer: Obser
                 set_learning_rate(
                     optimizer, learning_rate_at(step, settings, total_steps=total_steps)
                 )
-                loss = _backward(classifier, trial, data, rows)
+                loss = _backward(classifier, trial, data, rows, step)
                 if settings.max_grad_norm > 0:
                     nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
                 optimizer.step()
@@ -121,11 +122,14 @@ def record_epoch(
     """Evaluate, add the epoch's record to the tally, and tell the observer."""
     began = perf_counter()
     predictions = predict()
+    eval_loss = mean_loss(predictions)
+    if not math.isfinite(eval_loss):
+        raise TrialError(f"the validation loss is {eval_loss}: the training has diverged")
     record = EpochRecord(
         epoch=epoch,
         step=step,
         train_loss=float(np.mean(losses)) if losses else None,
-        eval_loss=mean_loss(predictions),
+        eval_loss=eval_loss,
         scores=score(data.task, predictions.logits, predictions.labels),
         seconds=tally.train_seconds,
         step_losses=tuple(losses or ()),
@@ -135,11 +139,14 @@ def record_epoch(
     observer.ended_epoch(record, predictions)
 
 
-def _backward(classifier: Classifier, trial: Trial, data: TrialData, rows: Indices) -> float:
+def _backward(
+    classifier: Classifier, trial: Trial, data: TrialData, rows: Indices, step: int
+) -> float:
     """Add the gradients of the mean loss over `rows`, a micro-batch at a time; that loss."""
     total = 0.0
-    for micro in batches(rows, trial.training.per_device_train_batch_size):
-        logits = classifier.logits(data.train, micro)
+    size = trial.training.per_device_train_batch_size
+    for number, micro in enumerate(batches(rows, size)):
+        logits = classifier.logits(data.train, micro, step=step, first_example=number * size)
         labels = torch.from_numpy(data.train.labels[micro].astype(np.int64)).to(logits.device)
         loss = cross_entropy(logits, labels, reduction="sum") / len(rows)
         loss.backward()

@@ -71,7 +71,9 @@ def run_trial(
         tally = train_with_trainer(module, tokenizer, trial, data, recorder)
         path, packs = "transformers.Trainer", False
     else:
-        classifier = build_classifier(trial.engine, module, base, place)
+        classifier = build_classifier(
+            trial.engine, module, base, place, dropout_seed=trial.seeds.dropout
+        )
         tally = train(classifier, trial, data, recorder)
         path, packs = classifier.path, classifier.packs
     method.save(module, artifacts / MODEL_FOLDER)

@@ -7,6 +7,7 @@ losses and predictions are handed to the observer.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from time import perf_counter
@@ -25,6 +26,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from peftlab.core.errors import TrialError
 from peftlab.core.identity import derived_seed
 from peftlab.core.types import Trial
 from peftlab.data.encode import Encoded
@@ -38,7 +40,10 @@ from peftlab.models.checkpoints import HubTokenizer
 def train_with_trainer(
     module: nn.Module, tokenizer: HubTokenizer, trial: Trial, data: TrialData, observer: Observer
 ) -> Tally:
-    """Train the module in place with transformers.Trainer; what was measured on the way."""
+    """Train the module in place with transformers.Trainer; what was measured on the way.
+
+    Raises TrialError if a loss is not finite.
+    """
     total_steps = trial.training.total_steps(len(data.train))
     orders = dict(epoch_orders(trial, len(data.train), total_steps))
     tally = Tally()
@@ -109,6 +114,8 @@ class _OrderedTrainer(Trainer):
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)
+        if not math.isfinite(loss):
+            raise TrialError(f"the training loss is {float(loss)}: the training has diverged")
         self.step_losses.append(float(loss))
         return loss
 

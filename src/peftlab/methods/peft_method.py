@@ -91,6 +91,12 @@ class PeftMethod(Method):
                     where=where,
                     allowed=_type_name(types[key]),
                 ) from error
+            if key == "r" and types[key] is int and checked[key] < 1 and checked[key] != known[key]:
+                # A default of 0 is a rank that follows from another setting, as OFT's does. peft
+                # itself refuses the others only when the adapter is made.
+                raise UserError(
+                    f"r = {value!r} is not valid: it is the rank", where=where, allowed="1 or more"
+                )
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")

@@ -1,30 +1,38 @@
-"""Packing for stock transformers encoders: one row of tokens with no padding between examples.
+"""Packed batches: one row of tokens with no padding between the examples.
 
-A packed batch is one row of T tokens, the examples one after another. Positions restart at each
+The examples of a batch lie one after another in a row of T tokens. Positions restart at each
 example, attention stays within it, and the classifier sees each example's first token only. The
-model's own modules are used unchanged; three things are hooked in:
+model's own modules and weights are used. What is put in their place while a packed model is
+active:
 
-- an attention function of our own, registered with transformers under ATTENTION. It lays the
-  tokens out as [B, L] for torch's scaled_dot_product_attention and takes them back, so that only
-  attention itself (a few per cent of the work for short texts) still meets padding;
-- position ids passed in by the caller;
-- pooling: what the head reads is gathered from [1, T, D] to [B, 1, D] at the first tokens.
+- for the architectures of fused/blocks.py, the forward of the encoder;
+- for others, an attention function registered with transformers under ATTENTION, and a hook that
+  gathers the first tokens for the head;
+- dropout, drawn by a counter (dropout.py).
 
-Legend: B examples, T tokens of all of them, L tokens of the longest, H heads, D width of a head
-or of the model.
+Legend: B examples, T tokens of all of them, L tokens of the longest, H heads, D width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+from peftlab.models.dropout import CounterDropout
+from peftlab.models.fused.attention import Heads, Spans, attention
+from peftlab.models.fused.blocks import Block, Places, blocks_of, encoder_of, run_blocks
+from peftlab.models.fused.jit import share_threads
+from peftlab.models.fused.linear import share_storage
+from peftlab.models.fused.rows import Rows
 
 ATTENTION = "peftlab_packed"
 
@@ -33,42 +41,63 @@ POOLED_BY_POOLER = frozenset({"bert"})
 POOLED_BY_HEAD = frozenset({"roberta", "xlm-roberta", "camembert", "electra", "distilbert"})
 POSITIONS_AFTER_PAD = frozenset({"roberta", "xlm-roberta", "camembert"})
 
+Lengths = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Where the examples of a packed batch lie, computed once a batch and used by every layer.
-
-    `starts_B` is the index of each example's first token. `padded_T` maps token t to its place
-    in the flattened [B, L]; `mask_B11L` is True where there is a token (None if all are full).
-    """
+    """Where the examples of a packed batch lie, computed once a batch and used by every layer."""
 
     num_examples: int
-    longest: int
-    starts_B: Tensor
-    padded_T: Tensor
-    position_T: Tensor
-    mask_B11L: Tensor | None
+    num_tokens: int
+    places: Places
 
     @classmethod
-    def of(cls, lengths_B: Tensor) -> Layout:
-        """The layout of examples of these lengths (int64 [B], each at least 1)."""
-        num_examples, longest = len(lengths_B), int(lengths_B.max())
-        ends_B = lengths_B.cumsum(0)
-        starts_B = ends_B - lengths_B
-        example_T = torch.repeat_interleave(
-            torch.arange(num_examples, device=lengths_B.device), lengths_B
-        )
-        position_T = torch.arange(len(example_T), device=lengths_B.device) - starts_B[example_T]
-        steps_L = torch.arange(longest, device=lengths_B.device)
-        full = bool((lengths_B == longest).all())
+    def of(cls, lengths_B: Lengths, *, first_example: int = 0, device: str = "cpu") -> Layout:
+        """The layout of examples of these lengths, each at least 1.
+
+        `first_example` is the number of the first one within its step, which is more than 0 where
+        a step's batch is computed in parts.
+        """
+        num_examples = len(lengths_B)
+        offsets = np.zeros(num_examples + 1, dtype=np.int64)
+        np.cumsum(lengths_B, out=offsets[1:])
+        example_B = np.arange(num_examples, dtype=np.int64)
+        example_T = np.repeat(example_B, lengths_B)
+        position_T = np.arange(offsets[-1], dtype=np.int64) - offsets[example_T]
+        longest = int(lengths_B.max())
+
+        def rows(example: Lengths, position: Lengths) -> Rows:
+            return Rows(
+                example_R=torch.from_numpy(example + first_example).to(device),
+                position_R=torch.from_numpy(position).to(device),
+            )
+
+        def spans(query_offsets: Lengths) -> Spans:
+            return Spans(
+                query_offsets=query_offsets,
+                key_offsets=offsets,
+                longest=longest,
+                first_example=first_example,
+            )
+
         return cls(
             num_examples=num_examples,
-            longest=longest,
-            starts_B=starts_B,
-            padded_T=example_T * longest + position_T,
-            position_T=position_T,
-            mask_B11L=None if full else (steps_L < lengths_B[:, None])[:, None, None, :],
+            num_tokens=int(offsets[-1]),
+            places=Places(
+                token_rows=rows(example_T, position_T),
+                pooled_rows=rows(example_B, np.zeros_like(example_B)),
+                token_spans=spans(offsets),
+                pooled_spans=spans(np.arange(num_examples + 1, dtype=np.int64)),
+                pooled_B=torch.from_numpy(offsets[:-1].copy()).to(device),
+            ),
         )
+
+    @property
+    def rows(self) -> dict[int, Rows]:
+        """The batch's rows by their number: of the pooled tokens, and of all."""
+        places = self.places
+        return {self.num_examples: places.pooled_rows, self.num_tokens: places.token_rows}
 
 
 def why_not_packed(model: PreTrainedModel) -> str | None:
@@ -92,42 +121,83 @@ class PackedModel:
     """A classifier (with any method on it) that takes packed batches.
 
     `base` is the transformers model under the method. Use `active` around the calls: outside of
-    it the model is the stock one again.
+    it the model is the stock one again. With `fused` False the stock blocks are used also where
+    fused ones are there, as their plain twin.
     """
 
-    def __init__(self, module: nn.Module, base: PreTrainedModel) -> None:
+    def __init__(
+        self, module: nn.Module, base: PreTrainedModel, *, dropout_seed: int = 0, fused: bool = True
+    ) -> None:
         reason = why_not_packed(base)
         if reason is not None:
             raise ValueError(reason)
         self.module = module
         self.base = base
+        self.dropout = CounterDropout(module, dropout_seed)
+        self.blocks: list[Block] | None = None
+        if fused:
+            self.blocks = blocks_of(base, self.dropout.site_of)
         after_pad = base.config.model_type in POSITIONS_AFTER_PAD
         self._first_position = int(base.config.pad_token_id) + 1 if after_pad else 0
         self._layout: Layout | None = None
 
-    def __call__(self, ids_T: Tensor, type_ids_T: Tensor | None, lengths_B: Tensor) -> Tensor:
-        """Logits [B, C] of the examples that lie one after another in `ids_T`."""
-        layout = Layout.of(lengths_B)
+    def __call__(
+        self,
+        ids_T: Tensor,
+        type_ids_T: Tensor | None,
+        lengths_B: Lengths,
+        *,
+        step: int = 0,
+        first_example: int = 0,
+    ) -> Tensor:
+        """Logits [B, C] of the examples that lie one after another in `ids_T`.
+
+        `step` and `first_example` say which dropout masks are drawn in training.
+        """
+        layout = Layout.of(lengths_B, first_example=first_example, device=str(ids_T.device))
         self._layout = layout
+        self.dropout.begin(step, layout.rows)
         arguments: dict[str, Any] = {"input_ids": ids_T[None]}
         if type_ids_T is not None:
             arguments["token_type_ids"] = type_ids_T[None]
-        position_ids = (layout.position_T + self._first_position)[None]
-        output = self.module(**arguments, position_ids=position_ids, packed_layout=layout)
+        position_ids = (layout.places.token_rows.position_R + self._first_position)[None]
+        output = self.module(**arguments, position_ids=position_ids, packed_model=self)
         logits_BC: Tensor = output.logits
         return logits_BC.reshape(layout.num_examples, -1)
 
+    @property
+    def layout(self) -> Layout:
+        """The present batch's."""
+        assert self._layout is not None, "a packed model is called with a batch first"
+        return self._layout
+
     @contextmanager
     def active(self) -> Iterator[PackedModel]:
-        """The model switched to packed attention and pooling, and back at the end."""
+        """The model switched to packed batches, and back at the end."""
+        share_threads()
         before = self.base.config._attn_implementation
-        self.base.set_attn_implementation(ATTENTION)
-        handle = self._hook_pooling()
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(self.dropout.installed())
+            self.base.set_attn_implementation(ATTENTION)
+            stack.callback(self.base.set_attn_implementation, before)
+            if self.blocks is None:
+                stack.callback(self._hook_pooling().remove)
+            else:
+                groups = [group for block in self.blocks for group in block.joined]
+                stack.enter_context(share_storage(groups))
+                encoder = encoder_of(self.base)
+                encoder.forward = self._run_blocks
+                stack.callback(delattr, encoder, "forward")
             yield self
-        finally:
-            handle.remove()
-            self.base.set_attn_implementation(before)
+
+    def _run_blocks(
+        self, hidden_states: Tensor, *_: Any, **__: Any
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
+        """The encoder's forward: [1, T, D] in, the pooled tokens [B, 1, D] out."""
+        assert self.blocks is not None
+        places = self.layout.places
+        x_BD = run_blocks(self.blocks, hidden_states[0], places, self.dropout.key)
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=x_BD[:, None])
 
     def _hook_pooling(self) -> Any:
         encoder = getattr(self.base, self.base.base_model_prefix)
@@ -144,45 +214,38 @@ class PackedModel:
         return output
 
     def _first_tokens(self, hidden_1TD: Tensor) -> Tensor:
-        assert self._layout is not None
-        return hidden_1TD[0, self._layout.starts_B][:, None]
+        return hidden_1TD[0, self.layout.places.pooled_B][:, None]
 
 
 def packed_attention(
     module: nn.Module,
-    query_1HTD: Tensor,
-    key_1HTD: Tensor,
-    value_1HTD: Tensor,
+    query_1HTd: Tensor,
+    key_1HTd: Tensor,
+    value_1HTd: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
-    packed_layout: Layout,
+    packed_model: PackedModel,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Attention within each example; [1, T, H, D] as transformers' attention functions return.
+    """Attention within each example; [1, T, H, d] as transformers' attention functions return.
 
     `attention_mask` is not used: transformers makes none for a name that has no mask function.
     """
-    context_BHLD = scaled_dot_product_attention(
-        _spread(query_1HTD, packed_layout),
-        _spread(key_1HTD, packed_layout),
-        _spread(value_1HTD, packed_layout),
-        attn_mask=packed_layout.mask_B11L,
-        dropout_p=dropout,
-        scale=scaling,
+    num_heads, width = query_1HTd.shape[1], query_1HTd.shape[3]
+    projections = tuple(
+        x_1HTd[0].transpose(0, 1).flatten(1) for x_1HTd in (query_1HTd, key_1HTd, value_1HTd)
     )
-    context_NHD = context_BHLD.transpose(1, 2).flatten(0, 1)
-    return context_NHD[packed_layout.padded_T][None], None
-
-
-def _spread(x_1HTD: Tensor, layout: Layout) -> Tensor:
-    """[1, H, T, D] laid out as [B, H, L, D], zeros where an example is short."""
-    _, heads, _, width = x_1HTD.shape
-    x_THD = x_1HTD[0].transpose(0, 1)
-    spread = x_THD.new_zeros(layout.num_examples * layout.longest, heads, width)
-    spread = spread.index_copy(0, layout.padded_T, x_THD)
-    return spread.view(layout.num_examples, layout.longest, heads, width).transpose(1, 2)
+    source = packed_model.dropout
+    context_TD = attention(
+        projections,
+        Heads(count=num_heads, scale=width**-0.5 if scaling is None else scaling),
+        packed_model.layout.places.token_spans,
+        source.key(source.site_of(module)) if dropout > 0 else 0,
+        dropout,
+    )
+    return context_TD.unflatten(1, (num_heads, width))[None], None
 
 
 AttentionInterface.register(ATTENTION, packed_attention)

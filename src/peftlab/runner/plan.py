@@ -84,21 +84,23 @@ class Plan:
     study: str
     trials: tuple[TrialPlan, ...]
     remarks: tuple[str, ...]
+    retry_failed: bool = False
 
     @property
     def open_trials(self) -> tuple[TrialPlan, ...]:
-        """Those that are not done."""
-        return tuple(plan for plan in self.trials if plan.status != "done")
+        """Those that a run carries out: not the done ones, and failed ones if they are retried."""
+        closed = {"done"} if self.retry_failed else {"done", "failed"}
+        return tuple(plan for plan in self.trials if plan.status not in closed)
 
     @property
     def open_seconds(self) -> float | None:
-        """The estimate for those that are not done; None if one of them has none."""
+        """The estimate for the open ones; None if one of them has none."""
         seconds = [plan.seconds for plan in self.open_trials]
         return None if None in seconds else sum(second or 0.0 for second in seconds)
 
 
-def make_plan(expanded: Expanded, workspace: Workspace) -> Plan:
-    """The plan of a study on this machine.
+def make_plan(expanded: Expanded, workspace: Workspace, *, retry_failed: bool = False) -> Plan:
+    """The plan of a study on this machine; failed trials are open in it if `retry_failed`.
 
     Encodes the data where it has not been (into the workspace's cache). Raises UserError where a
     method does not fit the model.
@@ -146,7 +148,10 @@ def make_plan(expanded: Expanded, workspace: Workspace) -> Plan:
             )
         )
     return Plan(
-        study=expanded.spec.name, trials=tuple(plans), remarks=tuple(dict.fromkeys(remarks))
+        study=expanded.spec.name,
+        trials=tuple(plans),
+        remarks=tuple(dict.fromkeys(remarks)),
+        retry_failed=retry_failed,
     )
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from peftlab.core.durations import duration
+from peftlab.core.errors import first_line
 from peftlab.core.types import EpochRecord, Trial
 from peftlab.engine.run import Outcome
 from peftlab.runner.plan import Plan, TrialPlan
@@ -44,11 +45,11 @@ class Clock:
 class ProgressDisplay:
     """A live display on a terminal; elsewhere a line for each trial that ends."""
 
-    def __init__(self, plan: Plan, num_open: int, console: Console) -> None:
+    def __init__(self, plan: Plan, console: Console) -> None:
         self.console = console
         self.plans = {trial.trial.id: trial for trial in plan.open_trials}
         self.clock = Clock(self.plans)
-        self.num_open = num_open
+        self.num_open = len(self.plans)
         self.num_ended = 0
         self.began_at = perf_counter()
         self.steps = 1
@@ -66,7 +67,7 @@ class ProgressDisplay:
             disable=not console.is_terminal,
         )
         self.study_bar = self.bars.add_task(
-            f"study {plan.study}", total=num_open, unit="trials", note=""
+            f"study {plan.study}", total=self.num_open, unit="trials", note=""
         )
         self.trial_bar: TaskID | None = None
 
@@ -101,7 +102,7 @@ class ProgressDisplay:
         self._ended(trial, seconds, f"done in {duration(seconds)}")
 
     def failed(self, trial: Trial, error: str) -> None:
-        self._ended(trial, perf_counter() - self.began_at, f"failed: {error.splitlines()[0]}")
+        self._ended(trial, perf_counter() - self.began_at, f"failed: {first_line(error)}")
 
     def interrupted(self, trial: Trial) -> None:
         self.console.print(

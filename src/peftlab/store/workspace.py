@@ -154,9 +154,10 @@ class Workspace:
             "SELECT id FROM trials WHERE substr(id, 1, ?) = ? LIMIT 3", len(prefix), prefix
         )
         if len(found) != 1 or not prefix:
-            what = "no trial has" if not found else "several trials have"
+            num_trials = "several trials have" if found else "no trial has"
+            what = f"{num_trials} an id that begins with '{prefix}'"
             raise UserError(
-                f"{what} an id that begins with '{prefix}'",
+                what if prefix else "a trial's id is needed",
                 where=str(self.path),
                 allowed="an id of 'peftlab list trials', or its first digits",
             )

@@ -14,7 +14,9 @@ from peftlab.core.types import DataRef, Seeds, TrainingSettings, Trial
 from peftlab.data.source import Source, open_source, require
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import locate
-from peftlab.study.spec import TRAINING_NAMES, ArmSpec, StudySpec
+from peftlab.study.parts import Parameters, Sweep
+from peftlab.study.positions import check_max_length
+from peftlab.study.spec import TRAINING_NAMES, ArmSpec, ReportPart, StudySpec
 from peftlab.tasks.registry import TASKS
 
 
@@ -64,12 +66,14 @@ class _Rows:
 def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     """The study's arms and trials: for each seed and task, all arms.
 
-    Raises UserError for an unknown task, method, setting or arm, and for data that cannot be
-    read; with `data_needed` False the last is noted in `unread` instead.
+    Raises UserError for an unknown task, method, setting or arm, for a max_length beyond the
+    checkpoint's positions, and for data that cannot be read; with `data_needed` False the last
+    is noted in `unread` instead.
     """
     where = spec.name
     arms = expand_arms(spec)
     model = locate(spec.model, where=f"{where}: model")
+    check_max_length(spec.model, spec.max_length, where=f"{where}: max_length")
     rows = {task: _rows(spec, task, data_needed=data_needed) for task in spec.tasks}
     trials: dict[str, Trial] = {}
     arms_of: dict[str, tuple[str, ...]] = {}
@@ -105,7 +109,8 @@ def expand_arms(spec: StudySpec, *, resolve: bool = True) -> tuple[Arm, ...]:
 
     With `resolve` False an arm's method_config holds the given settings alone, unchecked, which
     spares the import of peft. Raises UserError for what is wrong with any of them, also with one
-    that is not chosen, and for claims or report parts that name an arm that does not exist.
+    that is not chosen, and for claims or report parts that name an arm or a sweep that does not
+    exist.
     """
     for number, task in enumerate(spec.tasks):
         TASKS.get(task, where=f"{spec.name}: tasks[{number}]")
@@ -120,9 +125,7 @@ def expand_arms(spec: StudySpec, *, resolve: bool = True) -> tuple[Arm, ...]:
         for name in claim.arms:
             select_arms(arms, [name], where=f"{spec.name}: claims[{number}]")
     for number, part in enumerate(spec.report):
-        wanted = getattr(part.options, "arms", None) or ()
-        chosen = [wanted] if isinstance(wanted, str) else list(wanted)
-        select_arms(arms, chosen, where=f"{spec.name}: report[{number}].{part.kind}.arms")
+        _check_part(part, arms, where=f"{spec.name}: report[{number}].{part.kind}")
     if spec.only_arms is not None:
         return select_arms(arms, spec.only_arms, where=f"{spec.name}: only_arms")
     return tuple(arms)
@@ -137,6 +140,27 @@ def select_arms(
         if name not in known:
             raise UnknownNameError("arm", name, known, where=where)
     return tuple(arm for arm in arms if arm.name in names or arm.base in names)
+
+
+def _check_part(part: ReportPart, arms: list[Arm], *, where: str) -> None:
+    """UserError where a report part names an arm or a sweep that does not exist."""
+    wanted = getattr(part.options, "arms", None) or ()
+    chosen = select_arms(
+        arms, [wanted] if isinstance(wanted, str) else list(wanted), where=f"{where}.arms"
+    )
+    if isinstance(part.options, Sweep):
+        swept = {key for arm in chosen for key in arm.swept}
+        if part.options.of not in swept:
+            raise UserError(
+                f"the arm '{wanted}' does not sweep '{part.options.of}'",
+                where=f"{where}.of",
+                allowed=", ".join(sorted(swept)) or "a setting that the arm sweeps",
+            )
+    if isinstance(part.options, Parameters):
+        names = [arm.name for arm in arms]
+        for name in part.options.reported:
+            if name not in names:
+                raise UnknownNameError("arm", name, names, where=f"{where}.reported")
 
 
 def _spread(spec: StudySpec, name: str, arm: ArmSpec, *, resolve: bool) -> list[Arm]:
@@ -184,30 +208,30 @@ def _training(
         for key, value in given.items():
             if key not in TRAINING_NAMES:
                 raise UnknownNameError("training setting", key, TRAINING_NAMES, where=place)
-            values[key] = _for_task(
-                value, task, f"{place}.{key}", overridden=place != where and key in own
-            )
+            if _holds(value, task, f"{place}.{key}", overridden=place != where and key in own):
+                values[key] = value[task] if isinstance(value, dict) else value
     try:
-        return TrainingSettings.model_validate({k: v for k, v in values.items() if v is not None})
+        return TrainingSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
         place = where if key in own else f"{spec.name}: training"
-        message = first["msg"][0].lower() + first["msg"][1:]
+        message = first["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
         raise UserError(f"{message} (it is {first['input']!r})", where=f"{place}.{key}") from error
 
 
-def _for_task(value: JsonValue, task: str, where: str, *, overridden: bool) -> JsonValue:
-    """The value for the task where it differs by task; None if an arm's own stands for it."""
-    if not isinstance(value, dict):
-        return value
-    for name in value:
+def _holds(value: JsonValue, task: str, where: str, *, overridden: bool) -> bool:
+    """Whether a training value holds for the task; it need not where an arm has its own."""
+    by_task = value if isinstance(value, dict) else {task: value}
+    for name, one in by_task.items():
         TASKS.get(name, where=where)
-    if task not in value:
-        if overridden:
-            return None
-        raise UserError(f"no value for the task '{task}'", where=where, allowed=", ".join(value))
-    return value[task]
+        if one is None:
+            place = f"{where}.{name}" if isinstance(value, dict) else where
+            raise UserError("null is no value", where=place, allowed="a value, or no such key")
+    if task not in by_task and not overridden:
+        raise UserError(f"no value for the task '{task}'", where=where, allowed=", ".join(by_task))
+    return task in by_task
 
 
 def _rows(spec: StudySpec, name: str, *, data_needed: bool) -> _Rows:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from peftlab.core.types import TrainingSettings
 from peftlab.methods.registry import METHODS
 from peftlab.study.expand import Arm, Expanded
 
@@ -20,6 +21,20 @@ LORA_LEAST = 5e-5
 
 FULL_MOST = 1e-4
 """Devlin et al. 2019 recommend 2e-5 to 5e-5; far above, training diverges or collapses."""
+
+IGNORED: tuple[tuple[str, str, Callable[[TrainingSettings], bool]], ...] = (
+    (
+        "warmup_steps",
+        "has no effect: lr_scheduler_type constant has no warm-up, constant_with_warmup has one",
+        lambda training: training.lr_scheduler_type == "constant" and training.warmup_steps > 0,
+    ),
+    (
+        "num_train_epochs",
+        "has no effect beside max_steps, which says how long the training is: leave one out",
+        lambda training: training.max_steps > 0 and "num_train_epochs" in training.model_fields_set,
+    ),
+)
+"""Training settings that nothing looks at beside another one: name, advice, and when."""
 
 Level = Literal["error", "warning", "note"]
 
@@ -40,6 +55,7 @@ def lint(expanded: Expanded) -> list[Finding]:
         *_learning_rates(expanded),
         *_random_heads(expanded),
         *_warmups(expanded),
+        *_without_effect(expanded),
         *_seeds(expanded),
         *_selection(expanded),
         *_claims(expanded),
@@ -119,6 +135,22 @@ def _warmups(expanded: Expanded) -> Iterator[Finding]:
                 where=where,
                 message=f"the warm-up covers {warmup / steps:.0%} of the training ({warmup} of "
                 f"{steps} steps); a share, such as warmup_steps: 0.06, fits tasks of any size",
+            )
+
+
+def _without_effect(expanded: Expanded) -> Iterator[Finding]:
+    for name, message, has_none in IGNORED:
+        arms_by_tasks: dict[str, list[str]] = {}
+        for arm in expanded.arms:
+            tasks = ", ".join(task for task, training in arm.training.items() if has_none(training))
+            if tasks:
+                arms_by_tasks.setdefault(tasks, []).append(arm.name)
+        for tasks, arms in arms_by_tasks.items():
+            yield Finding(
+                level="warning",
+                rule="no-effect",
+                where=f"training.{name} on {tasks} ({', '.join(arms)})",
+                message=message,
             )
 
 

@@ -20,7 +20,8 @@ class Overrides:
     """What the command line changes in a study; None leaves the study's own value.
 
     `settings` are KEY=VALUE with a dotted key and a value in YAML. A `training.NAME` among them
-    holds for every arm, also for those that have their own.
+    holds for every arm, also for those that have their own; a `training.NAME.TASK` does so for
+    that task, and leaves the values for the study's other tasks.
     """
 
     settings: Sequence[str] = ()
@@ -110,7 +111,11 @@ def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str
             study[key] = value if isinstance(value, str) else list(value)
     for setting in overrides.settings:
         key, value = parse_setting(setting)
-        _set(study, key.split("."), value)
+        match key.split("."):
+            case ["training", name, task]:
+                _set_for_task(study, name, task, value)
+            case path:
+                _set(study, path, value)
     return study
 
 
@@ -129,7 +134,35 @@ def _set(study: dict[str, Any], path: list[str], value: Any) -> None:
 
 def _without(arm: Any, name: str) -> Any:
     """The arm without a training setting of its own of that name."""
-    if not isinstance(arm, Mapping) or not isinstance(arm.get("training"), Mapping):
+    if not _has_own(arm, name):
         return arm
     kept = {key: value for key, value in arm["training"].items() if key != name}
     return {**arm, "training": kept}
+
+
+def _set_for_task(study: dict[str, Any], name: str, task: str, value: Any) -> None:
+    """Put a training setting's value for one task, in the study and in every arm with its own."""
+    tasks = study.get("tasks")
+    names = [item for item in tasks if isinstance(item, str)] if isinstance(tasks, list) else []
+    study["training"] = _with_task(study.get("training"), names, name, task, value)
+    if isinstance(study.get("arms"), Mapping):
+        study["arms"] = {
+            key: {**arm, "training": _with_task(arm["training"], names, name, task, value)}
+            if _has_own(arm, name)
+            else arm
+            for key, arm in study["arms"].items()
+        }
+
+
+def _with_task(training: Any, tasks: list[str], name: str, task: str, value: Any) -> dict[str, Any]:
+    """The training settings with the value put; one that held for all tasks is spread over them."""
+    settings = dict(training) if isinstance(training, Mapping) else {}
+    own = settings.get(name, {})
+    by_task = own if isinstance(own, Mapping) else dict.fromkeys(tasks, own)
+    return {**settings, name: {**by_task, task: value}}
+
+
+def _has_own(arm: Any, name: str) -> bool:
+    """Whether the arm has a training setting of its own of that name."""
+    training = arm.get("training") if isinstance(arm, Mapping) else None
+    return isinstance(training, Mapping) and name in training

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import Count, Frozen, TrainingSettings
+from peftlab.core.types import Count, Frozen, Integer, TrainingSettings
 from peftlab.engine.registry import ENGINES
 from peftlab.study.parts import PARTS
 
@@ -73,6 +73,9 @@ class Claim(Frozen):
         given = {name for name in type(self).model_fields if getattr(self, name) is not None}
         if given not in ({"say", "better", "than"}, {"say", "equivalent", "margin"}):
             raise ValueError("a claim has either better and than, or equivalent and margin")
+        for name in self.arms:
+            if self.arms.count(name) > 1:
+                raise ValueError(f"the arm '{name}' is compared with itself")
         return self
 
     @property
@@ -95,9 +98,9 @@ class ReportPart(Frozen):
 class FixedSeeds(Frozen):
     """Sources of chance that are the same in all trials, whatever their seed."""
 
-    init: int | None = None
-    order: int | None = None
-    dropout: int | None = None
+    init: Integer | None = None
+    order: Integer | None = None
+    dropout: Integer | None = None
 
 
 class StudySpec(Frozen):
@@ -111,7 +114,7 @@ class StudySpec(Frozen):
     model: str
     data: str
     tasks: Annotated[tuple[str, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (42,)
+    seeds: Annotated[tuple[Annotated[Integer, Field(ge=0)], ...], Field(min_length=1)] = (42,)
     fixed_seeds: FixedSeeds = FixedSeeds()
     engine: str = "packed"
     max_length: Count = 128
@@ -186,10 +189,10 @@ def _as_user_error(
     """The first of pydantic's complaints as one line; a misspelt key before the one it misses."""
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     path = [part for part in first["loc"] if part not in ("[key]",)]
-    place = f"{where}: {'.'.join(str(part) for part in path)}" if path else where
+    place = f"{where}: {_dotted(path)}" if path else where
     if first["type"] == "extra_forbidden":
         owner = _owner(model, path)
-        parent = f"{where}: {'.'.join(str(part) for part in path[:-1])}" if path[:-1] else where
+        parent = f"{where}: {_dotted(path[:-1])}" if path[:-1] else where
         return UnknownNameError("key", str(path[-1]), owner.model_fields, where=parent)
     if first["type"] == "missing":
         others = [str(key) for key in first["input"] if key not in _owner(model, path).model_fields]
@@ -209,6 +212,16 @@ def _as_user_error(
     shown = str(first["input"])
     given = f" (it is {shown[:60]!r})" if first["type"] != "value_error" else ""
     return UserError(f"{message[0].lower()}{message[1:]}{given}", where=place)
+
+
+def _dotted(path: list[Any]) -> str:
+    """A place in the file as people write it.
+
+    >>> _dotted(["claims", 0, "margin"])
+    'claims[0].margin'
+    """
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "".join(parts).removeprefix(".")
 
 
 def _owner(model: type[Frozen], path: list[Any]) -> type[Frozen]:

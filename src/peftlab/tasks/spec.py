@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from peftlab.core.errors import UserError
+
 Of = TypeVar("Of")
 
 
@@ -17,8 +19,11 @@ class Splits(Generic[Of]):
     test: Of
 
     def of(self, split: str) -> Of:
-        """That of the split "train", "dev" or "test"."""
-        return {"train": self.train, "dev": self.dev, "test": self.test}[split]
+        """That of the split "train", "dev" or "test"; UserError for another name."""
+        known = {"train": self.train, "dev": self.dev, "test": self.test}
+        if split not in known:
+            raise UserError(f"no split '{split}'", allowed=", ".join(known))
+        return known[split]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,3 +56,9 @@ def test_the_forms_that_a_mistake_confuses_are_different(split: str) -> None:
         assert participle not in {base, third}
     for singular, plural in (*lexicon.people, *lexicon.objects):
         assert singular != plural
+
+
+@pytest.mark.parametrize("split", LEXICONS)
+def test_no_verb_that_takes_an_object_is_among_those_that_take_none(split: str) -> None:
+    # "The nurse sang the song" is good grammar, and a row would call it a mistake.
+    assert not {"sing", "grow"} & {base for base, *_ in LEXICONS[split].moves}

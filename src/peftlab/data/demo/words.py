@@ -78,7 +78,7 @@ TRAIN = Lexicon(
     ),
     moves=_verbs(
         "arrive arrives arrived arrived, sleep sleeps slept slept, laugh laughs laughed laughed, "
-        "fall falls fell fallen, sing sings sang sung, wait waits waited waited"
+        "fall falls fell fallen, cough coughs coughed coughed, wait waits waited waited"
     ),
     places=_list("in the kitchen, near the river, at the station, behind the school, on the roof"),
     times=_list("yesterday, in the morning, last week, on Monday, before lunch"),
@@ -116,8 +116,9 @@ DEV = Lexicon(
         "move moves moved moved, admire admires admired admired"
     ),
     moves=_verbs(
-        "swim swims swam swum, work works worked worked, smile smiles smiled smiled, "
-        "grow grows grew grown, dance dances danced danced, speak speaks spoke spoken"
+        "yawn yawns yawned yawned, kneel kneels knelt knelt, smile smiles smiled smiled, "
+        "sneeze sneezes sneezed sneezed, shiver shivers shivered shivered, "
+        "blush blushes blushed blushed"
     ),
     places=_list("in the cellar, beside the lake, at the market, under the tree, by the gate"),
     times=_list("this afternoon, at night, in spring, on Friday, after dinner"),

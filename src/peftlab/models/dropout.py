@@ -1,0 +1,102 @@
+"""Dropout modules of a model made to draw from the counter-based generator.
+
+A site is a dropout module by its name in the model, the same whether peft wraps the model or not.
+Its key in a step follows from (seed, site, step); fused/generator.py says how masks follow from
+the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from peftlab.core.identity import derived_seed
+from peftlab.models.fused.dropout import dropout
+from peftlab.models.fused.generator import GOLDEN_64, MIX_64_A, MIX_64_B
+from peftlab.models.fused.rows import Rows
+
+PEFT_PREFIX = "base_model.model."
+MASK_64 = 2**64 - 1
+
+
+class CounterDropout:
+    """Draws the masks of one trial for all dropout modules below `module`.
+
+    Before each batch, `begin` says which step it belongs to and where the rows of its tensors
+    come from: a tensor [..., C] has as many rows as the product of its leading sizes.
+    """
+
+    def __init__(self, module: nn.Module, seed: int) -> None:
+        self._sites: dict[nn.Module, str] = {
+            child: name.removeprefix(PEFT_PREFIX) for name, child in module.named_modules()
+        }
+        self._seed = seed
+        self._site_keys: dict[str, int] = {}
+        self._step = 0
+        self._rows: Mapping[int, Rows] = {}
+
+    def begin(self, step: int, rows: Mapping[int, Rows]) -> None:
+        """The next batch is of this step; `rows` are known by their number."""
+        self._step = step
+        self._rows = rows
+
+    def site_of(self, module: nn.Module) -> str:
+        """The module's name."""
+        return self._sites[module]
+
+    def key(self, site: str) -> int:
+        """The generator's key of a site in the present step, 64 bits."""
+        if site not in self._site_keys:
+            self._site_keys[site] = derived_seed(self._seed, "site", site)
+        return _mixed(self._site_keys[site] + GOLDEN_64 * (self._step + 1))
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Every nn.Dropout draws from here, and from torch's generator again afterwards."""
+        modules = [child for child in self._sites if type(child) is nn.Dropout]
+        for module in modules:
+            module.forward = self._forward_of(module)  # type: ignore[method-assign, assignment]
+        try:
+            yield
+        finally:
+            for module in modules:
+                del module.forward
+
+    def _forward_of(self, module: nn.Dropout) -> Callable[[Tensor], Tensor]:
+        site = self._sites[module]
+
+        def forward(input: Tensor) -> Tensor:
+            if not module.training or module.p == 0:
+                return input
+            if module.p == 1:
+                return torch.zeros_like(input)
+            flat_RC = input.reshape(-1, input.shape[-1])
+            rows = self._rows.get(len(flat_RC)) or _unnamed_rows(input)
+            return dropout(flat_RC, rows, self.key(site), module.p).view(input.shape)
+
+        return forward
+
+
+def _unnamed_rows(x: Tensor) -> Rows:
+    """Rows of a tensor of some other shape: the first index, and the place in the rest."""
+    num_rows = x.numel() // x.shape[-1]
+    row_R = torch.arange(num_rows, device=x.device)
+    per_example = max(1, num_rows // x.shape[0])
+    return Rows(example_R=row_R // per_example, position_R=row_R % per_example)
+
+
+def _mixed(z: int) -> int:
+    """SplitMix64's finalizer on a Python integer."""
+    z &= MASK_64
+    z = ((z ^ (z >> 30)) * MIX_64_A) & MASK_64
+    z = ((z ^ (z >> 27)) * MIX_64_B) & MASK_64
+    return z ^ (z >> 31)
+
+
+def active_probability(module: Any) -> float:
+    """How likely a dropout module drops an element now: 0 in eval mode and for no module."""
+    return float(module.p) if isinstance(module, nn.Dropout) and module.training else 0.0

@@ -1,0 +1,90 @@
+"""How kernels are compiled: by numba where it is installed, on as many threads as torch uses.
+
+Kernels take C-contiguous float32 arrays. Floating-point sums may be reassociated, so that they
+vectorise; NaN and infinities behave as usual.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+OFF = "PEFTLAB_KERNELS"
+"""Set to "off", this environment variable leaves all work to the plain torch twins."""
+
+
+def _cache_folder() -> str:
+    """A folder for compiled kernels that can be written to."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    folder = base / "peftlab" / "kernels"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            return str(folder)
+    except OSError:
+        return tempfile.mkdtemp(prefix="peftlab-kernels-")
+
+
+os.environ.setdefault("NUMBA_CACHE_DIR", _cache_folder())
+try:
+    import numba
+except ImportError:  # a platform for which numba has no wheel: the twins do all the work
+    numba = None
+else:
+    # The OpenMP layer shares its threads with torch (core/openmp.py). The one that numba falls
+    # back on where there is no OpenMP is slower, and aborts when two threads enter.
+    with suppress(ImportError):
+        import numba.np.ufunc.omppool
+
+        numba.config.THREADING_LAYER = "omp"
+
+HAS_NUMBA: bool = numba is not None
+prange = numba.prange if HAS_NUMBA else range
+_OPTIONS: dict[str, Any] = {
+    "fastmath": {"reassoc", "nsz", "contract", "arcp"},
+    "error_model": "numpy",
+    "boundscheck": False,
+}
+
+
+def kernel(function: Callable[..., None]) -> Callable[..., None]:
+    """The function compiled when first called, its `prange` loops spread over threads."""
+    if not HAS_NUMBA:
+        return function
+    compiled: Callable[..., None] = numba.njit(parallel=True, nogil=True, cache=True, **_OPTIONS)(
+        function
+    )
+    return compiled
+
+
+def inline(function: Function) -> Function:
+    """A function that is compiled into the kernels that call it."""
+    if not HAS_NUMBA:
+        return function
+    compiled: Function = numba.njit(inline="always", **_OPTIONS)(function)
+    return compiled
+
+
+def runs_kernels(*tensors: Tensor) -> bool:
+    """Whether kernels can compute these tensors: float32 on the CPU, numba there, not put off."""
+    return (
+        HAS_NUMBA
+        and os.environ.get(OFF) != "off"
+        and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
+    )
+
+
+def share_threads() -> None:
+    """Let the kernels use as many threads as torch does."""
+    if HAS_NUMBA:
+        wanted = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+        numba.set_num_threads(wanted)

@@ -1,0 +1,66 @@
+"""How many tokens a checkpoint has positions for, from its config alone."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from peftlab.core.errors import UserError
+from peftlab.models.checkpoints import BUILTIN, builtin_config, load_config
+
+# RoBERTa and its kin number their positions from pad_token_id + 1 on, as fairseq did.
+POSITIONS_AFTER_PADDING = frozenset(
+    {
+        "camembert",
+        "data2vec-text",
+        "ibert",
+        "lilt",
+        "longformer",
+        "mpnet",
+        "roberta",
+        "roberta-prelayernorm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xmod",
+    }
+)
+
+
+def check_max_length(model: str, max_length: int, *, where: str) -> None:
+    """UserError if the checkpoint has fewer positions than `max_length`.
+
+    Nothing is checked where its config cannot be read: a dry run goes on without the Hub.
+    """
+    try:
+        allowed = num_positions(model)
+    except UserError:
+        return
+    if allowed is not None and max_length > allowed:
+        raise UserError(
+            f"{max_length} tokens are more than '{model}' has positions for",
+            where=where,
+            allowed=f"1 to {allowed}",
+        )
+
+
+def num_positions(model: str) -> int | None:
+    """The longest row that the checkpoint takes, special tokens included; None: any length.
+
+    Raises UserError where the name leads to no config.
+
+    >>> num_positions("minilm"), num_positions("FacebookAI/roberta-base")
+    (512, 512)
+    >>> num_positions("microsoft/deberta-v3-base") is None
+    True
+    """
+    config: Any = (
+        SimpleNamespace(**builtin_config(model)) if model in BUILTIN else load_config(model)
+    )
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None or positions < 1:
+        return None
+    if not getattr(config, "position_biased_input", True):
+        return None  # DeBERTa's way: the distance of two tokens alone counts, and has no end
+    if config.model_type in POSITIONS_AFTER_PADDING:
+        return int(positions) - int(config.pad_token_id) - 1
+    return int(positions)

@@ -1,0 +1,29 @@
+"""The peer ends as the other engines do; what it has in common with them is in test_loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from peftlab.core.errors import TrialError
+from peftlab.core.types import Trial
+from peftlab.engine.observer import SilentObserver
+from peftlab.engine.run import run_trial
+
+
+@pytest.mark.parametrize("engine", ["padded", "trainer"])
+def test_a_loss_that_is_not_finite_ends_every_engine_with_the_same_words(
+    engine: str, make_trial: Callable[..., Trial], tmp_path: Path
+) -> None:
+    trial = make_trial(engine=engine, learning_rate=1e30, warmup_steps=0, max_grad_norm=0.0)
+    with pytest.raises(TrialError) as caught:
+        run_trial(
+            trial,
+            workspace_cache=tmp_path / "cache",
+            artifacts=tmp_path / "artifacts",
+            observer=SilentObserver(),
+            device="cpu",
+        )
+    assert str(caught.value) == "the training loss is nan: the training has diverged"

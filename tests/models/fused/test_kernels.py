@@ -1,0 +1,192 @@
+"""Every kernel gives what its plain twin gives, forward and backward, for any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from peftlab.models.fused import jit
+from peftlab.models.fused.attention import Heads, Spans, attention, plain_attention
+from peftlab.models.fused.dropout import dropout, plain_dropout
+from peftlab.models.fused.linear import (
+    Adapter,
+    Joined,
+    joined_linear,
+    plain_joined_linear,
+    share_storage,
+)
+from peftlab.models.fused.math32 import exponential
+from peftlab.models.fused.norm import dropout_add_norm, plain_dropout_add_norm
+from peftlab.models.fused.rows import Rows
+
+LENGTHS = (5, 1, 17, 8, 3)
+
+
+def rows_of(lengths: tuple[int, ...]) -> Rows:
+    return Rows(
+        example_R=torch.tensor([b for b, n in enumerate(lengths) for _ in range(n)]),
+        position_R=torch.tensor([i for n in lengths for i in range(n)]),
+    )
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator).requires_grad_()
+
+
+def with_gradients(compute: Callable[[], Tensor], inputs: list[Tensor]) -> list[Tensor]:
+    """The output and the gradients of a weighted sum of it."""
+    out = compute()
+    weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(9))
+    gradients = torch.autograd.grad((out * weights).sum(), inputs)
+    return [out.detach(), *gradients]
+
+
+def assert_same(fast: list[Tensor], plain: list[Tensor]) -> None:
+    assert len(fast) == len(plain)
+    for left, right in zip(fast, plain, strict=True):
+        torch.testing.assert_close(left, right, rtol=2e-5, atol=2e-5)
+
+
+def test_kernels_run_here() -> None:
+    """Else the tests of this file would compare the twins with themselves."""
+    assert jit.runs_kernels(torch.zeros(1))
+    assert not jit.runs_kernels(torch.zeros(1, dtype=torch.float64))
+
+
+def test_kernels_can_be_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(jit.OFF, "off")
+    assert not jit.runs_kernels(torch.zeros(1))
+
+
+@jit.kernel
+def exponentials(x: np.ndarray, out: np.ndarray) -> None:  # type: ignore[type-arg]
+    for i in jit.prange(len(x)):
+        out[i] = exponential(x[i])
+
+
+def test_the_exponential_is_right_to_two_units_in_the_last_place() -> None:
+    x = np.linspace(-86.9, 88.0, 200_001).astype(np.float32)
+    out = np.empty_like(x)
+    exponentials(x, out)
+    exact = np.exp(x.astype(np.float64))
+    assert float(np.max(np.abs(out - exact) / np.spacing(exact.astype(np.float32)))) < 2
+    exponentials(np.array([-1e30, 0.0], dtype=np.float32), out[:2])
+    assert 0 <= out[0] < 1e-37
+    assert out[1] == 1
+
+
+@pytest.mark.parametrize("width", [1, 7, 64, 100])
+@pytest.mark.parametrize("probability", [0.1, 0.7])
+def test_dropout(width: int, probability: float) -> None:
+    rows, x = rows_of(LENGTHS), random(34, width)
+    fast = with_gradients(lambda: dropout(x, rows, 12345, probability), [x])
+    plain = with_gradients(lambda: plain_dropout(x, rows, 12345, probability), [x])
+    assert torch.equal(fast[0] == 0, plain[0] == 0)
+    assert_same(fast, plain)
+
+
+@pytest.mark.parametrize("width", [8, 24, 33])
+@pytest.mark.parametrize("probability", [0.0, 0.3])
+def test_dropout_add_norm(width: int, probability: float) -> None:
+    rows, x, residual = rows_of(LENGTHS), random(34, width), random(34, width, seed=1)
+    norm = nn.LayerNorm(width, eps=1e-6)
+    with torch.no_grad():
+        norm.weight.normal_()
+        norm.bias.normal_()
+    inputs = [x, residual, norm.weight, norm.bias]
+    assert_same(
+        with_gradients(lambda: dropout_add_norm(x, residual, norm, rows, 77, probability), inputs),
+        with_gradients(
+            lambda: plain_dropout_add_norm(x, residual, norm, rows, 77, probability), inputs
+        ),
+    )
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.2])
+@pytest.mark.parametrize(
+    ("num_heads", "width", "lengths"),
+    [
+        (3, 8, LENGTHS),
+        (1, 5, (1, 1)),
+        (2, 32, (9, 70)),
+        (2, 19, (40,)),
+        (1, 64, (512, 3)),
+    ],
+)
+@pytest.mark.parametrize("form", ["joined", "pooled", "apart"])
+def test_attention(
+    form: str, num_heads: int, width: int, lengths: tuple[int, ...], probability: float
+) -> None:
+    total, size = sum(lengths), num_heads * width
+    keys = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    queries = np.arange(len(lengths) + 1, dtype=np.int64) if form == "pooled" else keys
+    spans = Spans(query_offsets=queries, key_offsets=keys, longest=max(lengths), first_example=3)
+    heads = Heads(count=num_heads, scale=width**-0.5)
+    projections = {
+        "joined": (random(total, 3 * size),),
+        "pooled": (random(len(lengths), size), random(total, 2 * size, seed=1)),
+        "apart": tuple(random(total, size, seed=seed) for seed in range(3)),
+    }[form]
+    inputs = list(projections)
+    assert_same(
+        with_gradients(lambda: attention(projections, heads, spans, 5, probability), inputs),
+        with_gradients(lambda: plain_attention(projections, heads, spans, 5, probability), inputs),
+    )
+
+
+def joined_layers(*, bias: bool = True, p: float = 0.2) -> Joined:
+    torch.manual_seed(0)
+    layers = tuple(nn.Linear(12, size, bias=bias) for size in (12, 8, 12))
+    adapters = tuple(
+        Adapter(
+            index=index,
+            a=nn.Parameter(torch.randn(rank, 12)),
+            b=nn.Parameter(torch.randn(layers[index].out_features, rank)),
+            scaling=1.5,
+            dropout=nn.Dropout(p),
+            site=f"{index}",
+        )
+        for index, rank in ((0, 3), (2, 1))
+    )
+    return Joined(layers=layers, adapters=adapters)
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("probability", [0.0, 0.2])
+def test_joined_linear(bias: bool, probability: float, is_shared: bool) -> None:
+    joined = joined_layers(bias=bias, p=probability)
+    rows, x = rows_of(LENGTHS), random(34, 12)
+    keys = {"0": 8, "2": 9}
+    dropouts = [(keys[a.site] if probability else 0, probability) for a in joined.adapters]
+    inputs = [x, *(layer.weight for layer in joined.layers)]
+    inputs += [layer.bias for layer in joined.layers if bias]
+    inputs += [matrix for adapter in joined.adapters for matrix in (adapter.a, adapter.b)]
+    plain = with_gradients(lambda: plain_joined_linear(x, joined, rows, dropouts), inputs)
+    before = [layer.weight.detach().clone() for layer in joined.layers]
+    if is_shared:
+        with share_storage([joined]):
+            fast = with_gradients(lambda: joined_linear(x, joined, rows, keys.__getitem__), inputs)
+    else:
+        fast = with_gradients(lambda: joined_linear(x, joined, rows, keys.__getitem__), inputs)
+    assert_same(fast, plain)
+    for layer, weight in zip(joined.layers, before, strict=True):
+        assert torch.equal(layer.weight, weight)
+        assert layer.weight.untyped_storage().nbytes() == 4 * layer.weight.numel()
+
+
+def test_frozen_layers_get_no_gradient() -> None:
+    joined = joined_layers()
+    for layer in joined.layers:
+        layer.requires_grad_(False)
+    x = random(34, 12).detach()
+    out = joined_linear(x, joined, rows_of(LENGTHS), {"0": 8, "2": 9}.__getitem__)
+    out.sum().backward()
+    assert all(layer.weight.grad is None for layer in joined.layers)
+    assert all(adapter.a.grad is not None for adapter in joined.adapters)
+    assert x.grad is None
