@@ -219,7 +219,6 @@ def test_a_layout_places_every_token() -> None:
     assert places.token_rows.example_R.tolist() == [10, 10, 11, 11, 11]
     assert places.token_rows.position_R.tolist() == [0, 1, 0, 1, 2]
     assert places.token_spans.key_offsets.tolist() == [0, 2, 5]
-    assert places.token_spans.longest == 3
     assert places.pooled_spans.query_offsets.tolist() == [0, 1, 2]
     assert set(layout.rows) == {2, 5}
 

@@ -65,7 +65,6 @@ class Layout:
         example_B = np.arange(num_examples, dtype=np.int64)
         example_T = np.repeat(example_B, lengths_B)
         position_T = np.arange(offsets[-1], dtype=np.int64) - offsets[example_T]
-        longest = int(lengths_B.max())
 
         def rows(example: Lengths, position: Lengths) -> Rows:
             return Rows(
@@ -77,7 +76,6 @@ class Layout:
             return Spans(
                 query_offsets=query_offsets,
                 key_offsets=offsets,
-                longest=longest,
                 first_example=first_example,
             )
 

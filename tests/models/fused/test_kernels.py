@@ -125,7 +125,7 @@ def test_attention(
     total, size = sum(lengths), num_heads * width
     keys = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     queries = np.arange(len(lengths) + 1, dtype=np.int64) if form == "pooled" else keys
-    spans = Spans(query_offsets=queries, key_offsets=keys, longest=max(lengths), first_example=3)
+    spans = Spans(query_offsets=queries, key_offsets=keys, first_example=3)
     heads = Heads(count=num_heads, scale=width**-0.5)
     projections = {
         "joined": (random(total, 3 * size),),

@@ -30,5 +30,5 @@ def test_a_row_holds_what_the_record_holds(half_done: Path) -> None:
             memory = record.costs.peak_memory_bytes
             assert memory is not None
             assert row["peak memory"] == f"{memory / 1e6:,.1f} MB"
-            assert row["computed"] == "packed"
+            assert row["computed"] == record.costs.path
     assert [row[4] for row in table.rows].count("done") == 14

@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from peftlab.models.fused.dropout import ZERO, Floats
 from peftlab.models.fused.generator import (
     HEAD_STRIDE,
     LOW_32,
@@ -34,8 +33,9 @@ from peftlab.models.fused.generator import (
     u32,
     u64,
 )
-from peftlab.models.fused.jit import inline, kernel, prange, runs_kernels
+from peftlab.models.fused.jit import inline, kernel, part, prange, runs_kernels
 from peftlab.models.fused.math32 import exponential
+from peftlab.models.fused.products import ZERO, Floats, copy_scaled, product, transposed_product
 
 f32 = np.float32
 Offsets = npt.NDArray[np.int64]
@@ -54,71 +54,79 @@ class Heads:
 @dataclass(frozen=True, kw_only=True)
 class Spans:
     """Where the examples lie: example b has keys key_offsets[b] to key_offsets[b + 1], its queries
-    likewise. int64 [B + 1] on the CPU. `first_example` is its number in the step's batch."""
+    likewise. int64 [B + 1] on the CPU. `first_example` is the first one's number in the step."""
 
     query_offsets: Offsets
     key_offsets: Offsets
-    longest: int
     first_example: int = 0
 
 
 @inline
-def products(out_L: Floats, x_d: Floats, columns_dL: Floats, scale: np.float32) -> None:
-    """out[j] = scale * sum over c of x[c] * columns[c, j]."""
-    width, length = len(x_d), len(out_L)
-    for j in range(length):
-        out_L[j] = ZERO
-    for group in range(width // 8):
-        c = 8 * group
-        x0, x1, x2, x3 = x_d[c] * scale, x_d[c + 1] * scale, x_d[c + 2] * scale, x_d[c + 3] * scale
-        x4, x5, x6 = x_d[c + 4] * scale, x_d[c + 5] * scale, x_d[c + 6] * scale
-        x7 = x_d[c + 7] * scale
-        k0, k1, k2, k3 = columns_dL[c], columns_dL[c + 1], columns_dL[c + 2], columns_dL[c + 3]
-        k4, k5, k6 = columns_dL[c + 4], columns_dL[c + 5], columns_dL[c + 6]
-        k7 = columns_dL[c + 7]
-        for j in range(length):
-            out_L[j] += (x0 * k0[j] + x1 * k1[j] + x2 * k2[j] + x3 * k3[j]) + (
-                x4 * k4[j] + x5 * k5[j] + x6 * k6[j] + x7 * k7[j]
-            )
-    for c in range(width // 8 * 8, width):
-        x0, k0 = x_d[c] * scale, columns_dL[c]
-        for j in range(length):
-            out_L[j] += x0 * k0[j]
+def _read(out_Ld: Floats, x_TW: Floats, first: int, column: int, factor: np.float32) -> None:
+    """One head's columns of one example's rows, times `factor`."""
+    width = out_Ld.shape[1]
+    for j in range(out_Ld.shape[0]):
+        copy_scaled(out_Ld[j], x_TW[first + j, column : column + width], factor)
 
 
 @inline
-def combination(out_d: Floats, weights_L: Floats, rows_Ld: Floats) -> None:
-    """out[c] = sum over j of weights[j] * rows[j, c]."""
-    width, length = len(out_d), len(weights_L)
+def _read_transposed(
+    out_dL: Floats, x_TW: Floats, first: int, length: int, column: int, width: int
+) -> None:
+    """The same with a column a row, 0 beyond the example's length."""
     for c in range(width):
-        out_d[c] = ZERO
-    for group in range(length // 8):
-        j = 8 * group
-        w0, w1, w2, w3 = weights_L[j], weights_L[j + 1], weights_L[j + 2], weights_L[j + 3]
-        w4, w5, w6, w7 = weights_L[j + 4], weights_L[j + 5], weights_L[j + 6], weights_L[j + 7]
-        r0, r1, r2, r3 = rows_Ld[j], rows_Ld[j + 1], rows_Ld[j + 2], rows_Ld[j + 3]
-        r4, r5, r6, r7 = rows_Ld[j + 4], rows_Ld[j + 5], rows_Ld[j + 6], rows_Ld[j + 7]
-        for c in range(width):
-            out_d[c] += (w0 * r0[c] + w1 * r1[c] + w2 * r2[c] + w3 * r3[c]) + (
-                w4 * r4[c] + w5 * r5[c] + w6 * r6[c] + w7 * r7[c]
-            )
-    for j in range(length // 8 * 8, length):
-        w0, r0 = weights_L[j], rows_Ld[j]
-        for c in range(width):
-            out_d[c] += w0 * r0[c]
+        out = out_dL[c]
+        for j in range(length):
+            out[j] = x_TW[first + j, column + c]
+        for j in range(length, len(out)):
+            out[j] = ZERO
 
 
 @inline
-def transposed(out_dL: Floats, rows_Ld: Floats, padded: int) -> None:
-    """out[c, j] = rows[j, c], and 0 for j from their number to `padded`."""
-    length, width = rows_Ld.shape
-    for c in range(width):
-        for j in range(length, padded):
-            out_dL[c, j] = ZERO
-    for j in range(length):
-        row = rows_Ld[j]
-        for c in range(width):
-            out_dL[c, j] = row[c]
+def _write(x_TW: Floats, first: int, column: int, rows_Ld: Floats, factor: np.float32) -> None:
+    """Put one head's columns back in their place, times `factor`."""
+    width = rows_Ld.shape[1]
+    for j in range(rows_Ld.shape[0]):
+        copy_scaled(x_TW[first + j, column : column + width], rows_Ld[j], factor)
+
+
+@part
+def _exponentials(s_L: Floats, shift: np.float32) -> None:
+    for j in range(len(s_L)):
+        s_L[j] = exponential(s_L[j] - shift)
+
+
+@part
+def _drop(
+    s_L: Floats, factor: np.float32, bits: np.uint64, head: int, threshold: np.uint32
+) -> None:
+    """s times `factor` where kept, else 0."""
+    low, high, channel = u32(bits & u64(LOW_32)), u32(bits >> u64(32)), u32(head * HEAD_STRIDE)
+    for j in range(len(s_L)):
+        kept = channel_bits(low, high, u32(channel + u32(j))) >= threshold
+        s_L[j] = s_L[j] * factor if kept else ZERO
+
+
+@part
+def _differentiate(
+    s_L: Floats,
+    g_L: Floats,
+    log_sum: np.float32,
+    inner: np.float32,
+    keep_scale: np.float32,
+    bits: np.uint64,
+    head: int,
+    threshold: np.uint32,
+) -> None:
+    """From scores and gradients of the dropped probabilities: those probabilities, in s, and the
+    gradients of the scores, in g."""
+    low, high, channel = u32(bits & u64(LOW_32)), u32(bits >> u64(32)), u32(head * HEAD_STRIDE)
+    for j in range(len(s_L)):
+        p = exponential(s_L[j] - log_sum)
+        kept = channel_bits(low, high, u32(channel + u32(j))) >= threshold
+        factor = keep_scale if kept else ZERO
+        g_L[j] = p * (g_L[j] * factor - inner)
+        s_L[j] = p * factor
 
 
 @kernel
@@ -131,7 +139,6 @@ def forward_kernel(
     v_column: int,
     query_offsets: Offsets,
     key_offsets: Offsets,
-    longest: int,
     first_example: int,
     heads: int,
     width: int,
@@ -144,47 +151,38 @@ def forward_kernel(
 ) -> None:
     """Fill the context of each query and the logarithm of its row's sum of exponentials."""
     num_examples = len(key_offsets) - 1
-    room = (longest + LANES - 1) // LANES * LANES
     for index in prange(heads * num_examples):
         h = index // num_examples
         b = index - h * num_examples
+        at = h * width
         first, length = key_offsets[b], key_offsets[b + 1] - key_offsets[b]
+        start, num_queries = query_offsets[b], query_offsets[b + 1] - query_offsets[b]
         padded = (length + LANES - 1) // LANES * LANES
-        q_at, k_at, v_at, o_at = (
-            q_column + h * width,
-            k_column + h * width,
-            v_column + h * width,
-            h * width,
-        )
-        values = v_TW[first : first + length, v_at : v_at + width]
-        keys_dL = np.empty((width, room), f32)
-        transposed(keys_dL, k_TW[first : first + length, k_at : k_at + width], padded)
-        s_L = np.empty(padded, f32)
-        for i in range(query_offsets[b + 1] - query_offsets[b]):
-            row = query_offsets[b] + i
-            products(s_L, q_QW[row, q_at : q_at + width], keys_dL, scale)
-            highest = s_L[0]
+        queries, context = np.empty((num_queries, width), f32), np.empty((num_queries, width), f32)
+        keys_dL, values = np.empty((width, padded), f32), np.empty((length, width), f32)
+        scores = np.empty((num_queries, padded), f32)
+        _read(queries, q_QW, start, q_column + at, scale)
+        _read_transposed(keys_dL, k_TW, first, length, k_column + at, width)
+        _read(values, v_TW, first, v_column + at, f32(1.0))
+        product(scores, queries, keys_dL)
+        for i in range(num_queries):
+            s_L = scores[i]
+            highest, total = s_L[0], ZERO
             for j in range(length):
                 highest = max(highest, s_L[j])
-            total = ZERO
-            for j in range(padded):
-                e = exponential(s_L[j] - highest)
-                s_L[j] = e
+            _exponentials(s_L, highest)
             for j in range(length):
                 total += s_L[j]
-            log_sum_HQ[h, row] = highest + f32(math.log(total))
-            inverse = keep_scale / total
+            log_sum_HQ[h, start + i] = highest + f32(math.log(total))
             if threshold == u32(0):
-                for j in range(padded):
+                inverse = f32(1.0) / total
+                for j in range(length):
                     s_L[j] *= inverse
             else:
                 bits = row_bits(key, first_example + b, i)
-                low, high = u32(bits & u64(LOW_32)), u32(bits >> u64(32))
-                channel = u32(h * HEAD_STRIDE)
-                for j in range(padded):
-                    kept = channel_bits(low, high, u32(channel + u32(j))) >= threshold
-                    s_L[j] = s_L[j] * inverse if kept else ZERO
-            combination(out_QD[row, o_at : o_at + width], s_L[:length], values)
+                _drop(s_L, keep_scale / total, bits, h, threshold)
+        product(context, scores, values)
+        _write(out_QD, start, at, context, f32(1.0))
 
 
 @kernel
@@ -200,7 +198,6 @@ def backward_kernel(
     v_column: int,
     query_offsets: Offsets,
     key_offsets: Offsets,
-    longest: int,
     first_example: int,
     heads: int,
     width: int,
@@ -214,55 +211,38 @@ def backward_kernel(
 ) -> None:
     """Fill the gradients of queries, keys and values, in the same columns."""
     num_examples = len(key_offsets) - 1
-    room = (longest + LANES - 1) // LANES * LANES
     for index in prange(heads * num_examples):
         h = index // num_examples
         b = index - h * num_examples
+        at = h * width
         first, length = key_offsets[b], key_offsets[b + 1] - key_offsets[b]
         start, num_queries = query_offsets[b], query_offsets[b + 1] - query_offsets[b]
         padded = (length + LANES - 1) // LANES * LANES
-        q_at, k_at, v_at, o_at = (
-            q_column + h * width,
-            k_column + h * width,
-            v_column + h * width,
-            h * width,
-        )
-        keys = k_TW[first : first + length, k_at : k_at + width]
-        queries = q_QW[start : start + num_queries, q_at : q_at + width]
-        douts = dout_QD[start : start + num_queries, o_at : o_at + width]
-        keys_dL, values_dL = np.empty((width, room), f32), np.empty((width, room), f32)
-        transposed(keys_dL, keys, padded)
-        transposed(values_dL, v_TW[first : first + length, v_at : v_at + width], padded)
-        weights_LQ = np.empty((length, num_queries), f32)
-        dscores_LQ = np.empty((length, num_queries), f32)
-        s_L, g_L = np.empty(padded, f32), np.empty(padded, f32)
+        queries, douts = np.empty((num_queries, width), f32), np.empty((num_queries, width), f32)
+        keys, keys_dL = np.empty((length, width), f32), np.empty((width, padded), f32)
+        dqueries, dkeys = np.empty((num_queries, width), f32), np.empty((length, width), f32)
+        scores, grads = np.empty((num_queries, padded), f32), np.empty((num_queries, padded), f32)
+        _read(queries, q_QW, start, q_column + at, scale)
+        _read(douts, dout_QD, start, at, f32(1.0))
+        _read(keys, k_TW, first, k_column + at, f32(1.0))
+        _read_transposed(keys_dL, k_TW, first, length, k_column + at, width)
+        product(scores, queries, keys_dL)
+        _read_transposed(keys_dL, v_TW, first, length, v_column + at, width)
+        product(grads, douts, keys_dL)  # keys_dL holds the values now
         for i in range(num_queries):
-            row = start + i
-            dout, out = douts[i], out_QD[row, o_at : o_at + width]
-            products(s_L, queries[i], keys_dL, scale)
-            products(g_L, dout, values_dL, f32(1.0))
             # sum over j of p[j] * dp[j], which is the same with and without dropout
-            inner = ZERO
+            inner, dout, out = ZERO, douts[i], out_QD[start + i, at : at + width]
             for c in range(width):
                 inner += dout[c] * out[c]
-            log_sum = log_sum_HQ[h, row]
             bits = row_bits(key, first_example + b, i)
-            low, high = u32(bits & u64(LOW_32)), u32(bits >> u64(32))
-            channel = u32(h * HEAD_STRIDE)
-            for j in range(padded):
-                p = exponential(s_L[j] - log_sum)
-                kept = channel_bits(low, high, u32(channel + u32(j))) >= threshold
-                factor = keep_scale if kept else ZERO
-                g_L[j] = p * (g_L[j] * factor - inner) * scale
-                s_L[j] = p * factor
-            for j in range(length):
-                weights_LQ[j, i] = s_L[j]
-                dscores_LQ[j, i] = g_L[j]
-            combination(dq_QW[row, q_at : q_at + width], g_L[:length], keys)
-        for j in range(length):
-            row = first + j
-            combination(dv_TW[row, v_at : v_at + width], weights_LQ[j], douts)
-            combination(dk_TW[row, k_at : k_at + width], dscores_LQ[j], queries)
+            log_sum = log_sum_HQ[h, start + i]
+            _differentiate(scores[i], grads[i], log_sum, inner, keep_scale, bits, h, threshold)
+        product(dqueries, grads, keys)
+        _write(dq_QW, start, q_column + at, dqueries, scale)
+        transposed_product(dkeys, grads, queries)
+        _write(dk_TW, first, k_column + at, dkeys, f32(1.0))
+        transposed_product(dkeys, scores, douts)  # of the values now
+        _write(dv_TW, first, v_column + at, dkeys, f32(1.0))
 
 
 def attention(
@@ -344,7 +324,6 @@ class _Attention(Function):
         ctx.settings = (
             spans.query_offsets,
             spans.key_offsets,
-            spans.longest,
             spans.first_example,
             heads.count,
             width // heads.count,

@@ -21,11 +21,10 @@ from peftlab.models.fused.generator import (
     u64,
 )
 from peftlab.models.fused.jit import kernel, prange, runs_kernels
+from peftlab.models.fused.products import ZERO, Floats
 from peftlab.models.fused.rows import Rows
 
-Floats = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
-ZERO = np.float32(0.0)
 
 
 @kernel

@@ -74,6 +74,39 @@ def inline(function: Function) -> Function:
     return compiled
 
 
+def part(function: Callable[..., None]) -> Callable[..., None]:
+    """A compiled function for kernels to call, none of whose arrays overlap: it vectorises well.
+
+    Without that promise every loop first compares all addresses, which for the short loops over
+    one sentence takes longer than the loop: small matrix products ran at a fifth of the speed.
+    """
+    if not HAS_NUMBA:
+        return function
+    compiled: Callable[..., None] = numba.njit(**_NO_OVERLAP, **_OPTIONS)(function)
+    return compiled
+
+
+def _no_overlap() -> dict[str, Any]:
+    """The option that promises it; {} for a numba that no longer has the flag behind it.
+
+    numba has the flag ("noalias", LLVM's attribute of that name) but gives njit no name for it.
+    """
+    try:
+        from numba.core.compiler import Flags
+        from numba.core.cpu import CPUTargetOptions
+        from numba.core.options import TargetOptions
+
+        if not hasattr(Flags, "noalias"):
+            return {}
+        CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")
+    except (ImportError, AttributeError):
+        return {}
+    return {"noalias": True}
+
+
+_NO_OVERLAP = _no_overlap() if HAS_NUMBA else {}
+
+
 def runs_kernels(*tensors: Tensor) -> bool:
     """Whether kernels can compute these tensors: float32 on the CPU, numba there, not put off."""
     return (
