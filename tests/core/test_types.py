@@ -44,6 +44,7 @@ OTHER_TRIAL: dict[str, Any] = {
     "max_eval_samples": 100,
     "max_length": 64,
     "engine": "padded",
+    "cache_frozen": True,
 }
 OTHER_TRAINING: dict[str, Any] = {
     "num_train_epochs": 4,
@@ -218,7 +219,22 @@ def test_a_trials_id_is_pinned_for_good() -> None:
 
 def test_a_trials_id_is_the_hash_of_its_content_with_data_and_model_by_fingerprint() -> None:
     content = TRIAL.model_dump(mode="json") | {"data": "d0", "model": "f0"}
+    cached = rebuilt(cache_frozen=True)
+    assert cached.id == content_id(content | {"cache_frozen": True})
+    del content["cache_frozen"]  # it came when there were stored trials
     assert TRIAL.id == content_id(content)
+
+
+def test_a_trial_that_was_stored_before_there_was_cache_frozen_has_its_id() -> None:
+    content = TRIAL.model_dump(mode="json")
+    del content["cache_frozen"]
+    assert Trial.model_validate(content).id == TRIAL.id
+
+
+@pytest.mark.parametrize("wrong", [1, "true", None])
+def test_yes_and_no_are_nothing_but_true_and_false(wrong: object) -> None:
+    with pytest.raises(ValidationError):
+        rebuilt(cache_frozen=wrong)
 
 
 def test_every_field_has_another_value_here() -> None:

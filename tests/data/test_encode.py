@@ -12,6 +12,7 @@ import pytest
 
 from peftlab.core.types import Example
 from peftlab.data import encode as encode_module
+from peftlab.data import entries as entries_module
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.encode import NO_LABEL, Encoded, TokenLists, encode, encode_cached
 from peftlab.models.checkpoints import load_tokenizer
@@ -198,7 +199,7 @@ def test_a_failure_leaves_nothing_behind_and_the_next_call_works(
 
     with monkeypatch.context() as broken:
         if stage == "writing":
-            broken.setattr(encode_module.os, "fsync", fail)
+            broken.setattr(entries_module.os, "fsync", fail)
         with pytest.raises(OSError, match="no space left"):
             call(fail if stage == "reading" else lambda: EXAMPLES)
     assert not list(tmp_path.rglob("*.npy"))

@@ -33,6 +33,7 @@ def make_trial(tiny_checkpoint: Path) -> MakeTrial:
         engine: str = "packed",
         rows: int = 40,
         max_length: int = 128,
+        cache_frozen: bool = False,
         **training: Any,
     ) -> Trial:
         settings_of_training = {
@@ -55,6 +56,7 @@ def make_trial(tiny_checkpoint: Path) -> MakeTrial:
             max_eval_samples=24,
             max_length=max_length,
             engine=engine,
+            cache_frozen=cache_frozen,
         )
 
     return make

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor
 from transformers import Trainer, get_scheduler
 
 from peftlab.core.types import TrainingSettings
-from peftlab.engine.optimizer import build_optimizer, decayed_names, learning_rate_at
+from peftlab.engine.optimizer import (
+    build_optimizer,
+    clip_gradients,
+    decayed_names,
+    learning_rate_at,
+)
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import build_on_meta
 
@@ -51,3 +59,26 @@ def test_only_trainable_parameters_are_optimized() -> None:
     held = sum(len(group["params"]) for group in optimizer.param_groups)
     assert held == 3
     assert all(group["weight_decay"] == 0 for group in optimizer.param_groups)
+
+
+@pytest.mark.parametrize("max_norm", [0.0, 0.01, 1.0, 1e6])
+def test_clipping_steps_as_torch_clips(max_norm: float) -> None:
+    def step(clip: Callable[[torch.optim.AdamW, list[torch.nn.Parameter]], None]) -> list[Tensor]:
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 2))
+        optimizer = build_optimizer(module, TrainingSettings(learning_rate=0.1))
+        parameters = list(module.parameters())
+        for factor in (100.0, 0.001, 3.0):
+            (module(torch.ones(2, 4)).pow(2).sum() * factor).backward()
+            clip(optimizer, parameters)
+            optimizer.step()
+            optimizer.zero_grad()
+        return parameters
+
+    def theirs(optimizer: torch.optim.AdamW, parameters: list[torch.nn.Parameter]) -> None:
+        if max_norm > 0:
+            torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+
+    fast = step(lambda optimizer, parameters: clip_gradients(optimizer, parameters, max_norm))
+    for ours, expected in zip(fast, step(theirs), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)

@@ -92,6 +92,44 @@ def test_a_lora_trial_is_a_peft_adapter_that_peft_loads_to_the_same_logits(
         assert torch.equal(theirs(input_ids=ids).logits, ours(input_ids=ids).logits)
 
 
+def test_a_trial_of_cached_layers_says_so_and_predicts_what_it_recorded(
+    make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    from peftlab.data.demo.source import DemoSource
+    from peftlab.engine.predict import predict_rows
+    from peftlab.store.records import TrialRecord
+    from peftlab.tasks.registry import TASKS
+
+    trial = make_trial(method="head", cache_frozen=True, rows=16, num_train_epochs=1)
+    costs = run(trial, tmp_path).costs
+    assert costs.path == f"{PATHS['packed']}, eval-mode prefix of 2 layers"
+    assert costs.cached_layers == 2
+    assert 0 < costs.caching_seconds < costs.total_seconds
+    assert len(list((tmp_path / "cache" / "frozen").iterdir())) == 2, "train and dev"
+    recorded = read_predictions(tmp_path / "artifacts" / "predictions.parquet")
+    record = TrialRecord(
+        trial=trial, status="done", arms={}, model_path=tmp_path / "artifacts" / "model"
+    )
+    rows = [row.texts for row in DemoSource().examples(TASKS.get(trial.task), "dev")[:24]]
+    logits = predict_rows(record, rows, device="cpu")
+    np.testing.assert_allclose(logits, recorded.logits, rtol=1e-4, atol=1e-5)
+
+
+def test_a_trial_with_nothing_to_cache_runs_as_usual_and_says_so(
+    make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    keys = {"method": "bitfit", "rows": 16, "num_train_epochs": 1}
+    usual = run(make_trial(**keys), tmp_path / "usual")
+    asked = run(make_trial(**keys, cache_frozen=True), tmp_path / "asked")
+    assert usual.costs.path == PATHS["packed"]
+    assert asked.costs.path == f"{PATHS['packed']}, nothing frozen to cache"
+    assert (asked.costs.cached_layers, asked.costs.caching_seconds) == (0, 0)
+    assert not (tmp_path / "asked" / "cache" / "frozen").exists()
+    files = [tmp_path / name / "artifacts" / "predictions.parquet" for name in ("usual", "asked")]
+    first, second = (read_predictions(file) for file in files)
+    assert np.array_equal(first.logits, second.logits)
+
+
 def test_rows_that_changed_since_the_plan_are_refused(
     make_trial: MakeTrial, tmp_path: Path
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from peftlab.methods.parameters import count_parameters
+from peftlab.methods.parameters import count_parameters, num_frozen_layers
 from peftlab.methods.registry import METHODS
 
 BERT = "google-bert/bert-base-uncased"
@@ -57,3 +59,26 @@ def test_peft_itself_counts_the_same() -> None:
     assert isinstance(module, PeftModel)
     count = count_parameters("minilm", "lora", method.resolve({}))
     assert module.get_nb_trainable_parameters() == (count.trainable, count.total_peft_counting)
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "expected"),
+    [
+        ("head", {}, 12),
+        ("lora", {"layers_to_transform": [10, 11]}, 10),
+        ("lora", {"layers_to_transform": [3, 11]}, 3),
+        ("lora", {"layers_to_transform": 0}, 0),
+        ("lora", {}, 0),
+        ("lora", {"layers_to_transform": [11], "bias": "all"}, 0),
+        ("bitfit", {}, 0),
+        ("full", {}, 0),
+    ],
+)
+def test_the_frozen_layers_are_those_below_all_that_trains(
+    method: str, given: dict[str, Any], expected: int
+) -> None:
+    assert num_frozen_layers(BERT, method, METHODS.get(method).resolve(given)) == expected
+
+
+def test_an_architecture_whose_layers_cannot_be_run_in_part_has_no_number() -> None:
+    assert num_frozen_layers("albert/albert-base-v2", "head", {}) is None

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from peftlab.methods.registry import METHODS
+from peftlab.models.fused.blocks import embeddings_of, layers_of
 from peftlab.models.packing import Layout, PackedModel, why_not_packed
 from peftlab.models.padding import PaddedModel
 
@@ -191,6 +192,75 @@ def test_an_example_does_not_see_its_neighbours(model_type: str) -> None:
     assert not torch.allclose(before[1], after[1])
 
 
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [(torch.float64, 1e-10), (torch.float32, 1e-4)],
+    ids=["plain", "compiled"],
+)
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_from_the_states_of_the_lower_blocks_come_the_logits_of_the_whole(
+    model_type: str, depth: int, dtype: torch.dtype, tolerance: float
+) -> None:
+    base = tiny_model(model_type).to(dtype)
+    for parameter in [*embeddings_of(base), *layers_of(base)[:depth]]:
+        parameter.requires_grad_(False)
+    ids_T = random_ids(int(LENGTHS.sum()))
+    with PackedModel(base, base).active() as packed:
+        expected = packed(ids_T, None, LENGTHS)
+        expected_gradients = gradients(base, expected)
+        states = packed.states(ids_T, None, LENGTHS, depth=depth).clone()
+        logits = packed.from_states(states, LENGTHS, depth=depth)
+        found_gradients = gradients(base, logits)
+        again = packed(ids_T, None, LENGTHS)
+    assert states.shape == ((len(ids_T), 24) if depth == 1 else (len(LENGTHS), 24))
+    torch.testing.assert_close(logits, expected, rtol=tolerance, atol=tolerance)
+    assert torch.equal(again, expected), "the next batch begins with the embeddings again"
+    assert found_gradients.keys() == expected_gradients.keys()
+    for name, expected_gradient in expected_gradients.items():
+        torch.testing.assert_close(
+            found_gradients[name], expected_gradient, rtol=tolerance, atol=10 * tolerance
+        )
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("model_type", ["bert", "electra", "distilbert"])
+def test_with_dropout_states_are_of_eval_mode_and_what_is_above_drops_as_ever(
+    model_type: str, depth: int
+) -> None:
+    base = tiny_model(model_type, dropout=0.2).train()
+    ids_T = random_ids(int(LENGTHS.sum()))
+    with PackedModel(base, base, dropout_seed=7).active() as packed, torch.no_grad():
+        states = packed.states(ids_T, None, LENGTHS, depth=depth)
+        assert base.training
+        assert all(module.training for module in base.modules())
+        found = packed.from_states(states, LENGTHS, depth=depth, step=3)
+        part = packed.from_states(
+            states[18:] if depth == 1 else states[3:],
+            LENGTHS[3:],
+            depth=depth,
+            step=3,
+            first_example=3,
+        )
+        for module in (*embeddings_of(base), *layers_of(base)[:depth]):
+            module.eval()
+        expected = packed(ids_T, None, LENGTHS, step=3)
+        other = packed(ids_T, None, LENGTHS, step=4)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(part, expected[3:], rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(found, other, rtol=1e-2), "dropout is there"
+
+
+def test_only_fused_blocks_can_be_run_in_part() -> None:
+    base = tiny_model("bert")
+    ids_T = random_ids(int(LENGTHS.sum()))
+    with (
+        PackedModel(base, base, fused=False).active() as packed,
+        pytest.raises(AssertionError, match="only fused blocks"),
+    ):
+        packed.states(ids_T, None, LENGTHS, depth=1)
+
+
 def test_token_types_reach_the_packed_model() -> None:
     base = tiny_model("bert")
     ids_T = random_ids(6)
@@ -209,6 +279,7 @@ def test_the_model_is_the_stock_one_again_afterwards() -> None:
     with PackedModel(base, base).active() as packed:
         packed(ids_T, None, LENGTHS)
     assert base.config._attn_implementation == before
+    assert not any("forward" in vars(module) for module in base.modules())
     assert torch.equal(padded_logits(base, ids_T), expected)
 
 

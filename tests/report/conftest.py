@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from peftlab.core.types import DataRef, EpochRecord, ModelRef, Seeds, Trial
+from peftlab.core.types import (
+    Costs,
+    DataRef,
+    EpochRecord,
+    ModelRef,
+    ParameterCount,
+    Seeds,
+    Trial,
+)
 from peftlab.report.view import StudyView
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
@@ -92,6 +101,37 @@ def _record(study: str, arm: Any, task: str, seed: int, epochs: Epochs) -> Trial
             for number, (train_loss, eval_loss, score) in enumerate(epochs)
         ),
     )
+
+
+@pytest.fixture
+def with_cached_layers() -> Callable[[StudyView, str], StudyView]:
+    """The view with the records of one arm as if their lowest layer had run in eval mode."""
+    costs = Costs(
+        parameters=ParameterCount(
+            trainable=1, total=2, total_peft_counting=2, backbone=0, adapter=1, head=0
+        ),
+        device="cpu",
+        threads=1,
+        train_seconds=1.0,
+        eval_seconds=1.0,
+        total_seconds=2.0,
+        train_examples_per_second=1.0,
+        train_tokens_per_second=1.0,
+        padding_avoided=0.0,
+    )
+
+    def change(view: StudyView, name: str) -> StudyView:
+        by_place = {
+            (arm, task): tuple(
+                replace(record, costs=replace(costs, cached_layers=int(arm == name)))
+                for record in records
+            )
+            for (arm, task), records in view.by_place.items()
+        }
+        every = tuple(record for records in by_place.values() for record in records)
+        return replace(view, by_place=by_place, records=every)
+
+    return change
 
 
 @pytest.fixture

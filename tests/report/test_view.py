@@ -56,6 +56,18 @@ def test_an_arm_that_this_run_left_out_is_not_shown(hand_made: View) -> None:
     assert [arm.name for arm in view.choose(["full", "lora"])] == ["lora-r8"]
 
 
+def test_a_label_is_the_name_and_a_mark_where_the_records_need_a_note(
+    hand_made: View, with_cached_layers: Callable[[StudyView, str], StudyView]
+) -> None:
+    view = hand_made({("full", "demo-sentiment"): [[(None, 1, 50)]]})
+    assert [view.label(arm) for arm in view.arms] == ["full", "lora-r2", "lora-r8"]
+    assert view.note(view.arms) == ""
+    view = with_cached_layers(view, "full")
+    assert [view.label(arm) for arm in view.arms] == ["full †", "lora-r2", "lora-r8"]
+    assert view.note(view.arms) != ""
+    assert view.note(view.arms[1:]) == ""
+
+
 def test_the_best_score_is_that_of_the_epoch_with_the_best_main_metric(hand_made: View) -> None:
     view = hand_made({("full", "demo-sentiment"): [[(None, 1, 99), (1, 1, 70), (1, 1, 60)]]})
     full, task = view.arms[0], view.tasks[0]

@@ -166,6 +166,20 @@ def test_the_rate_of_one_method_says_nothing_of_another(
     assert lora < 1e3
 
 
+def test_the_rate_on_cached_layers_says_nothing_of_the_method_without(
+    workspace: Workspace, tiny_study: MakeStudy, fake_engine: Any
+) -> None:
+    arms = {"cached": {"method": "head", "cache_frozen": True}, "usual": {"method": "head"}}
+    expanded = tiny_study(arms=arms)
+    store_study(expanded, workspace)
+    fast = replace(fake_engine.outcome.costs, train_tokens_per_second=1e12)
+    workspace.finish(expanded.trials[0].id, fast, num_train_examples=1, num_eval_examples=1)
+    cached, usual = (plan.seconds for plan in make_plan(expanded, workspace).trials)
+    assert cached is not None
+    assert usual is not None
+    assert usual > 1000 * cached
+
+
 def test_a_plan_that_is_made_twice_encodes_once(
     workspace: Workspace, tiny_study: MakeStudy
 ) -> None:

@@ -260,6 +260,32 @@ def test_the_three_seeds_follow_from_the_trials_unless_one_is_fixed() -> None:
     assert fixed.seed == 7
 
 
+@pytest.mark.parametrize(
+    ("of_study", "of_arm", "expected"),
+    [
+        (False, None, False),
+        (False, True, True),
+        (True, None, True),
+        (True, False, False),
+    ],
+)
+def test_an_arms_cache_frozen_goes_before_the_studys(
+    of_study: bool, of_arm: bool | None, expected: bool
+) -> None:
+    own = {} if of_arm is None else {"cache_frozen": of_arm}
+    arms = {"a": {"method": "head"} | own, "b": {"method": "full"}}
+    expanded = expand(study(cache_frozen=of_study, arms=arms))
+    by_method = {trial.method: trial for trial in expanded.trials}
+    assert by_method["head"].cache_frozen == expected
+    assert by_method["full"].cache_frozen == of_study
+    assert by_method["head"].method_config == {}, "it is no setting of the method"
+
+
+def test_an_engine_that_cannot_cache_may_be_told_not_to() -> None:
+    arms = {"a": {"method": "head", "cache_frozen": False}}
+    assert expand(study(engine="padded", cache_frozen=True, arms=arms)).trials
+
+
 def test_only_arms_chooses_in_the_studys_order_and_a_base_name_means_the_whole_sweep() -> None:
     arms = {
         "lora": {"method": "lora", "sweep": {"r": [2, 4]}},
@@ -302,7 +328,7 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
         (
             {"arms": arm(trainin={})},
             "s: arms.a: unknown setting of the method full 'trainin', did you mean 'training'? "
-            "(allowed: method, note, sweep, training)",
+            "(allowed: cache_frozen, method, note, sweep, training)",
         ),
         (
             {"arms": arm(method="lora", r="many")},
@@ -403,6 +429,19 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
         (
             {"max_length": 513},
             "s: max_length: 513 tokens are more than 'minilm' has positions for (allowed: 1 to",
+        ),
+        (
+            {"engine": "padded", "cache_frozen": True},
+            "s: cache_frozen: the engine padded cannot cache the outputs of frozen layers "
+            "(allowed: true with engine: packed; false with any)",
+        ),
+        (
+            {"engine": "trainer", "arms": arm(method="head", cache_frozen=True)},
+            "s: arms.a.cache_frozen: the engine trainer cannot cache the outputs of frozen layers",
+        ),
+        (
+            {"arms": arm(method="head", sweep={"cache_frozen": [True, False]})},
+            "s: arms.a: unknown setting of the method head 'cache_frozen'",
         ),
         ({"only_arms": ["ful"]}, "s: only_arms: unknown arm 'ful', did you mean 'full'?"),
         ({"model": "./nowhere"}, "s: model: no checkpoint './nowhere'"),

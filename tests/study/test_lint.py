@@ -173,6 +173,30 @@ def test_epochs_beside_steps_have_no_effect_where_both_are_given() -> None:
     assert finding.where == "training.num_train_epochs on cola (full, bitfit, lora)"
 
 
+def test_caching_has_no_effect_where_the_lowest_layer_trains() -> None:
+    top = {"method": "lora", "layers_to_transform": [4, 5]}
+    arms = {**SOUND["arms"], "head": {"method": "head"}, "top": top}
+    found = findings(arms=arms, cache_frozen=True)
+    (finding,) = [finding for finding in found if finding.rule == "no-effect"]
+    assert finding.level == "warning"
+    assert finding.where == "cache_frozen (full, bitfit, lora)"
+    assert "the embeddings or the first layer train" in finding.message
+    own = {name: {**arm, "cache_frozen": name in ("head", "top")} for name, arm in arms.items()}
+    assert "no-effect" not in rules(findings(arms=own))
+
+
+def test_caching_has_no_effect_on_an_architecture_that_does_not_pack() -> None:
+    keys = {"model": "albert/albert-base-v2", "cache_frozen": True}
+    (finding,) = findings(arms={"head": {"method": "head"}}, **keys)
+    assert (finding.rule, finding.where) == ("no-effect", "cache_frozen (head)")
+    assert "cannot be run in part" in finding.message
+
+
+def test_caching_on_a_checkpoint_that_is_not_at_hand_is_left_to_the_run() -> None:
+    keys = {"model": "nobody/no-such-model", "cache_frozen": True}
+    assert findings(arms={"head": {"method": "head"}}, **keys) == []
+
+
 @pytest.mark.parametrize(
     ("method", "rate", "is_doubtful"),
     [

@@ -128,6 +128,11 @@ def test_an_unknown_engine_names_the_nearest_known_one() -> None:
         ({"seeds": [1, True]}, "seeds[1]: input should be a valid integer (it is 'True')"),
         ({"seeds": ["3"]}, "seeds[0]: input should be a valid integer (it is '3')"),
         ({"fixed_seeds": {"init": "3"}}, "fixed_seeds.init: input should be a valid integer"),
+        ({"cache_frozen": 1}, "cache_frozen: input should be a valid boolean (it is '1')"),
+        (
+            {"arms": {"a": {"method": "head", "cache_frozen": "on"}}},
+            "arms.a.cache_frozen: input should be a valid boolean (it is 'on')",
+        ),
         ({"max_length": True}, "max_length: input should be a valid integer"),
         ({"max_length": 0}, "max_length: input should be greater than 0"),
         ({"max_train_samples": -1}, "max_train_samples: input should be greater than 0"),

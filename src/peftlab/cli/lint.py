@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import options
+from peftlab.core.quiet import quiet_libraries
 
 NAME = "lint"
 EXAMPLE = "Example: peftlab lint my-study.yaml"
@@ -24,7 +25,7 @@ def command(
     from peftlab.study.load import Overrides, load_study
 
     spec = load_study(study, Overrides(settings=settings or (), data=data, model=model))
-    options.quiet_libraries()
+    quiet_libraries()
     options.settle_hub(spec)
     from peftlab.study.expand import expand
     from peftlab.study.lint import lint

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import options
+from peftlab.core.quiet import quiet_libraries
 
 NAME = "list"
 app = typer.Typer(
@@ -51,7 +52,7 @@ def tasks(as_json: options.Json = False) -> int:
 @app.command(epilog="Example: peftlab list methods")
 def methods(as_json: options.Json = False) -> int:
     """The methods with their papers and settings."""
-    options.quiet_libraries()
+    quiet_libraries()
     from peftlab.methods.registry import METHODS
 
     if as_json:
@@ -146,6 +147,8 @@ def trials(
     as_json: options.Json = False,
 ) -> int:
     """The trials of the workspace with their scores in points."""
+    from peftlab.cli.tables import print_mark_note
+    from peftlab.report.marks import marked
     from peftlab.store.workspace import Workspace
     from peftlab.study.load import study_name
 
@@ -159,7 +162,10 @@ def trials(
         [
             (
                 record.trial.id,
-                ", ".join(sorted({arm for arms in record.arms.values() for arm in arms})),
+                ", ".join(
+                    marked(arm, [record])
+                    for arm in sorted({arm for arms in record.arms.values() for arm in arms})
+                ),
                 record.trial.task,
                 str(record.trial.seed),
                 record.status,
@@ -168,4 +174,5 @@ def trials(
             for record in records
         ],
     )
+    print_mark_note(records)
     return 0

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -106,17 +104,6 @@ def _table(columns: Iterable[str], title: str, style: Any) -> Table:
         is_number = column.startswith("#")
         table.add_column(column.removeprefix("#"), justify="right" if is_number else "left")
     return table
-
-
-def quiet_libraries() -> None:
-    """Keep the libraries' own remarks from the user, for whom they say nothing.
-
-    To be called before transformers is imported. peft 0.21 asks transformers 5.23 for an
-    attribute that the latter has deprecated; the filter may go when peft no longer does.
-    """
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(peft|transformers)\b")
 
 
 def settle_hub(spec: StudySpec) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import options
+from peftlab.core.quiet import quiet_libraries
 
 NAME = "params"
 EXAMPLE = "Example: peftlab params --model google-bert/bert-base-uncased --method lora --set r=8"
@@ -27,7 +28,7 @@ def command(
 
     given = dict(parse_setting(setting) for setting in settings or ())
 
-    options.quiet_libraries()
+    quiet_libraries()
     if model not in BUILTIN:
         go_offline_if_unreachable()
     count = counted(model, method, given, num_labels=labels)

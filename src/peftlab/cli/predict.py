@@ -10,6 +10,7 @@ import typer
 
 from peftlab.cli import options
 from peftlab.core.errors import UserError
+from peftlab.core.quiet import quiet_libraries
 
 NAME = "predict"
 EXAMPLE = 'Example: peftlab predict 3f2a --text "a warm and funny film"'
@@ -38,7 +39,7 @@ def command(
     rows = _rows(text, file)
     with Workspace.open(workspace, create=False) as opened:
         record = opened.trial(trial)
-    options.quiet_libraries()
+    quiet_libraries()
     from peftlab.outputs.predict import predict_texts
 
     predictions = predict_texts(record, rows, device=device)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import options
+from peftlab.core.quiet import quiet_libraries
 
 NAME = "report"
 EXAMPLE = "Example: peftlab report quickstart --output my-report"
@@ -29,7 +30,7 @@ def command(
     with Workspace.open(workspace, create=False) as opened:
         name = study_name(study)
         opened.study(name)
-        options.quiet_libraries()
+        quiet_libraries()
         from peftlab.report.write import write_report
 
         files = write_report(opened, name, output)

@@ -9,6 +9,7 @@ import typer
 from peftlab.cli import options
 from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
+from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from peftlab.runner.plan import Plan
@@ -63,7 +64,7 @@ def command(
             arms=options.comma_list(arms),
         ),
     )
-    options.quiet_libraries()
+    quiet_libraries()
     options.settle_hub(spec)
     from peftlab.study.expand import expand
 

@@ -15,6 +15,7 @@ from peftlab.core.identity import content_id, derived_seed
 # Strict: true and "3" are integers to pydantic, and to nobody else.
 Integer = Annotated[int, Field(strict=True)]
 Count = Annotated[Integer, Field(gt=0)]
+YesNo = Annotated[bool, Field(strict=True)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -133,8 +134,10 @@ class ModelRef(Frozen):
 class Trial(Frozen):
     """One training, fully resolved: arm x task x seed with nothing left to decide.
 
-    `method_config` holds every setting of the method, defaults filled in. Two trials with the
-    same `id` would give the same numbers on one machine, so the second is never run.
+    `method_config` holds every setting of the method, defaults filled in. With `cache_frozen` the
+    layers below the lowest trainable parameter run once, in eval mode, and their outputs are kept.
+    Two trials with the same `id` would give the same numbers on one machine, so the second is
+    never run.
     """
 
     task: str
@@ -149,6 +152,7 @@ class Trial(Frozen):
     max_eval_samples: Count | None = None
     max_length: Count = 128
     engine: str = "packed"
+    cache_frozen: YesNo = False
 
     @cached_property
     def id(self) -> str:
@@ -156,6 +160,9 @@ class Trial(Frozen):
         content = self.model_dump(mode="json")
         content["data"] = self.data.digest
         content["model"] = self.model.fingerprint
+        if not self.cache_frozen:
+            # This key is younger than stored trials: without it their ids stay what they are.
+            del content["cache_frozen"]
         return content_id(content)
 
 
@@ -214,6 +221,9 @@ class Costs:
     of each) that was not computed: 0 for an engine that pads. `peak_memory_bytes` is resident
     memory on a CPU and allocated memory on a GPU. Tokens are real ones, never padding.
     `path` says how the batches were computed and, where it is not what was asked for, why.
+    `cached_layers` are the lowest layers that ran once, without dropout, for all epochs;
+    `caching_seconds`, in neither of the other two parts of the total, are what that took here: next
+    to nothing where an earlier trial has done it.
     """
 
     parameters: ParameterCount
@@ -226,5 +236,7 @@ class Costs:
     train_tokens_per_second: float
     padding_avoided: float
     path: str = ""
+    cached_layers: int = 0
+    caching_seconds: float = 0.0
     peak_memory_bytes: int | None = None
     artifact_bytes: int | None = None

@@ -33,6 +33,25 @@ def batches(order: Indices, size: int) -> Iterator[Indices]:
         yield order[start : start + size]
 
 
+def batches_of_tokens(
+    order: Indices, lengths: npt.NDArray[np.int64], most: int
+) -> Iterator[Indices]:
+    """The order cut into runs of at most `most` tokens; a longer example stands alone.
+
+    >>> lengths = np.array([4, 3, 2, 2, 1])
+    >>> [batch.tolist() for batch in batches_of_tokens(np.arange(5), lengths, 5)]
+    [[0], [1, 2], [3, 4]]
+    """
+    start, tokens = 0, 0
+    for place, row in enumerate(order):
+        if place > start and tokens + lengths[row] > most:
+            yield order[start:place]
+            start, tokens = place, 0
+        tokens += lengths[row]
+    if start < len(order):
+        yield order[start:]
+
+
 def by_length(lengths: npt.NDArray[np.int64]) -> Indices:
     """All examples, the longest first; equal lengths keep their order."""
     return np.argsort(-lengths, kind="stable").astype(np.int64)

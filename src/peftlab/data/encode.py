@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 
 from peftlab.core.identity import content_id
 from peftlab.core.types import Example
+from peftlab.data.entries import write_entry
 
 NO_LABEL = -1
 FORMAT = 1
@@ -56,6 +54,7 @@ class Encoded:
 
     ids int32 [T], type_ids uint8 [T] or None, offsets int64 [N + 1], labels int64 [N]
     (NO_LABEL where there is none), row_ids int64 [N]. The arrays may be read-only file maps.
+    `name` is that of their entry in the cache, by content; "" for rows that have none.
     """
 
     ids: npt.NDArray[np.int32]
@@ -63,6 +62,7 @@ class Encoded:
     offsets: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     row_ids: npt.NDArray[np.int64]
+    name: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -113,33 +113,21 @@ def encode_cached(
     found = _map(folder)
     if found is None:
         data = encode(read(), tokenizer, max_length=max_length)
-        _write(data, folder)
+        write_entry(
+            folder,
+            lambda aside: _write(data, aside),
+            is_whole=lambda folder: _map(folder) is not None,
+        )
         found = _map(folder)
         if found is None:  # another process is just replacing a damaged entry
-            return data
+            return replace(data, name=name)
     return found
 
 
 def _write(data: Encoded, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(f".writing-{uuid4().hex}")
-    aside.mkdir()
-    try:
-        for name in DTYPES:
-            array = getattr(data, name)
-            with (aside / f"{name}.npy").open("wb") as stream:
-                np.save(stream, NO_TYPES if array is None else array, allow_pickle=False)
-                stream.flush()
-                os.fsync(stream.fileno())
-        if _map(folder) is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        try:
-            aside.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    for name in DTYPES:
+        array = getattr(data, name)
+        np.save(folder / f"{name}.npy", NO_TYPES if array is None else array, allow_pickle=False)
 
 
 def _map(folder: Path) -> Encoded | None:
@@ -163,4 +151,4 @@ def _map(folder: Path) -> Encoded | None:
         return None
     if num_tokens and not arrays["type_ids"].size:
         arrays["type_ids"] = None
-    return Encoded(**arrays)
+    return Encoded(**arrays, name=folder.name)

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from peftlab.data.batches import Indices, gather
 from peftlab.data.encode import Encoded
+from peftlab.data.states import EncodedWithStates, States, gather_states
 from peftlab.models.fused.jit import runs_kernels
 from peftlab.models.packing import PackedModel, why_not_packed
 from peftlab.models.padding import PaddedModel
@@ -21,6 +22,7 @@ class Classifier(Protocol):
     """A model under a method that turns rows of encoded data into logits."""
 
     module: nn.Module
+    word_embedding: nn.Module
     path: str
     packs: bool
 
@@ -33,7 +35,8 @@ class Classifier(Protocol):
         """Logits [B, C] of those rows, in their order; with gradients where they are enabled.
 
         In training, dropout masks are those of `step`; `first_example` is the number of the first
-        row within the step's batch, where that is computed in parts.
+        row within the step's batch, where that is computed in parts. Of rows that come with the
+        states of the lowest layers, a packed classifier computes the layers above alone.
         """
 
 
@@ -51,6 +54,7 @@ class PackedClassifier:
         dropout_seed: int = 0,
     ) -> None:
         self.module = module
+        self.word_embedding = base.get_input_embeddings()
         self.packed = PackedModel(module, base, dropout_seed=dropout_seed)
         self.device = device
         blocks = "stock blocks" if self.packed.blocks is None else "fused blocks"
@@ -65,17 +69,28 @@ class PackedClassifier:
         self, data: Encoded, rows: Indices, *, step: int = 0, first_example: int = 0
     ) -> Tensor:
         """Logits [B, C], no padding token computed."""
+        if isinstance(data, EncodedWithStates):
+            return self.packed.from_states(
+                torch.from_numpy(gather_states(data, rows)).to(self.device),
+                data.lengths[rows],
+                depth=data.frozen.depth,
+                step=step,
+                first_example=first_example,
+            )
+        return self.packed(*self._batch(data, rows), step=step, first_example=first_example)
+
+    def states(self, data: Encoded, rows: Indices, *, depth: int) -> States:
+        """What the lowest `depth` layers make of those rows, in eval mode (PackedModel.states)."""
+        return self.packed.states(*self._batch(data, rows), depth=depth).cpu().numpy()
+
+    def _batch(self, data: Encoded, rows: Indices) -> tuple[Tensor, Tensor | None, Indices]:
+        """Ids, token types where the model has them, and lengths of the rows."""
         ragged = gather(data, rows)
         type_ids = None
         if ragged.type_ids is not None:
             type_ids = torch.from_numpy(ragged.type_ids.astype(np.int64)).to(self.device)
-        return self.packed(
-            torch.from_numpy(ragged.ids.astype(np.int64)).to(self.device),
-            type_ids,
-            ragged.lengths,
-            step=step,
-            first_example=first_example,
-        )
+        ids = torch.from_numpy(ragged.ids.astype(np.int64)).to(self.device)
+        return ids, type_ids, ragged.lengths
 
 
 class PaddedClassifier:
@@ -93,6 +108,7 @@ class PaddedClassifier:
         path: str = "padded",
     ) -> None:
         self.module = module
+        self.word_embedding = base.get_input_embeddings()
         self.padded = PaddedModel(module, base, dropout_seed=dropout_seed)
         self.device = device
         self.path = path

@@ -6,10 +6,13 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from peftlab.data.batches import batches, by_length
+from peftlab.data.batches import batches, batches_of_tokens, by_length
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.classifier import Classifier
+
+TOKENS_PER_BATCH = 1024
+"""Of a packed batch in evaluation: enough for fast matrix products, few enough for the caches."""
 
 
 def predict_logits(
@@ -17,16 +20,19 @@ def predict_logits(
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """Logits float32 [N, C] in the data's order, computed in eval mode, longest rows first.
 
-    Sorting by length changes which rows meet in a batch, and so the result by rounding only.
+    Padded batches have `batch_size` rows, packed ones as many as TOKENS_PER_BATCH holds. Which
+    rows meet in a batch changes the result by rounding only.
     """
     was_training = classifier.module.training
     classifier.module.eval()
     order = by_length(data.lengths)
+    groups = (
+        batches_of_tokens(order, data.lengths, TOKENS_PER_BATCH)
+        if classifier.packs
+        else batches(order, batch_size)
+    )
     with torch.inference_mode():
-        parts = [
-            classifier.logits(data, rows).float().cpu().numpy()
-            for rows in batches(order, batch_size)
-        ]
+        parts = [classifier.logits(data, rows).float().cpu().numpy() for rows in groups]
     classifier.module.train(was_training)
     sorted_logits = np.concatenate(parts)
     logits = np.empty_like(sorted_logits)

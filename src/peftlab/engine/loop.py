@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.functional import cross_entropy
 
 from peftlab.core.errors import TrialError
@@ -19,9 +19,15 @@ from peftlab.data.batches import Indices, batches, epoch_order, padded_tokens
 from peftlab.data.predictions import Predictions
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.embedding_rows import EmbeddingRows, rows_in_use
 from peftlab.engine.evaluate import mean_loss, predict_split
 from peftlab.engine.observer import Observer
-from peftlab.engine.optimizer import build_optimizer, learning_rate_at, set_learning_rate
+from peftlab.engine.optimizer import (
+    build_optimizer,
+    clip_gradients,
+    learning_rate_at,
+    set_learning_rate,
+)
 from peftlab.tasks.metrics import score
 
 
@@ -48,6 +54,64 @@ class Tally:
         return 1 - self.tokens / self.padded_tokens if self.padded_tokens else 0.0
 
 
+class Steps:
+    """The optimizer steps of one trial: made once, then taken in order."""
+
+    def __init__(self, classifier: Classifier, trial: Trial, data: TrialData) -> None:
+        self.classifier = classifier
+        self.trial = trial
+        self.data = data
+        self.total = trial.training.total_steps(len(data.train))
+        self.taken = 0
+        self.embedding: EmbeddingRows | None = None
+
+    @contextmanager
+    def active(self) -> Iterator[Steps]:
+        """Everything in place for training; the classifier is ready for use too."""
+        module, settings = self.classifier.module, self.trial.training
+        with ExitStack() as stack:
+            stack.enter_context(self.classifier.active())
+            if self.classifier.packs:
+                self.embedding = rows_in_use(self.classifier.word_embedding, self.data.train)
+            if self.embedding is not None:
+                stack.enter_context(self.embedding.compact())
+            self.parameters = [p for p in module.parameters() if p.requires_grad]
+            self.optimizer = build_optimizer(module, settings)
+            self._embedding_decay = self._decay_of(self.embedding)
+            yield self
+
+    @contextmanager
+    def complete(self) -> Iterator[None]:
+        """Between steps: the module with all its numbers in place, for evaluation and saving."""
+        if self.embedding is None:
+            yield
+            return
+        with self.embedding.complete():
+            yield
+
+    def take(self, rows: Indices) -> float:
+        """One step on these rows; the mean loss of the batch before it."""
+        step, settings = self.taken, self.trial.training
+        torch.manual_seed(derived_seed(self.trial.seeds.dropout, step))
+        rate = learning_rate_at(step, settings, total_steps=self.total)
+        set_learning_rate(self.optimizer, rate)
+        loss = _backward(self.classifier, self.trial, self.data, rows, step)
+        clip_gradients(self.optimizer, self.parameters, settings.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.embedding is not None:
+            self.embedding.decayed(rate, self._embedding_decay)
+        self.taken += 1
+        return loss
+
+    def _decay_of(self, embedding: EmbeddingRows | None) -> float:
+        if embedding is not None:
+            for group in self.optimizer.param_groups:
+                if any(parameter is embedding.rows for parameter in group["params"]):
+                    return float(group["weight_decay"])
+        return 0.0
+
+
 def train(classifier: Classifier, trial: Trial, data: TrialData, observer: Observer) -> Tally:
     """Train the classifier's module in place; what was measured on the way.
 
@@ -56,38 +120,27 @@ def train(classifier: Classifier, trial: Trial, data: TrialData, observer: Obser
     from which a method may draw something else, is seeded anew each step and put back at the end.
     Raises TrialError if a loss is not finite.
     """
-    settings = trial.training
-    total_steps = settings.total_steps(len(data.train))
-    module = classifier.module
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    optimizer = build_optimizer(module, settings)
-    devices = [] if parameters[0].device.type == "cpu" else [parameters[0].device]
+    module, settings = classifier.module, trial.training
+    device = next(module.parameters()).device
     tally = Tally()
-    observer.began(total_steps, settings.total_epochs(len(data.train)))
-    step = 0
-    with torch.random.fork_rng(devices=devices), classifier.active():
-        record_epoch(tally, trial, data, observer, predictor(classifier, trial, data))
-        for epoch, order in epoch_orders(trial, len(data.train), total_steps):
+    steps = Steps(classifier, trial, data)
+    observer.began(steps.total, settings.total_epochs(len(data.train)))
+    predict = predictor(classifier, trial, data)
+    devices = [] if device.type == "cpu" else [device]
+    with torch.random.fork_rng(devices=devices), steps.active():
+        with steps.complete():
+            record_epoch(tally, trial, data, observer, predict)
+        for epoch, order in epoch_orders(trial, len(data.train), steps.total):
             began = perf_counter()
             losses = []
             module.train()
             for rows in batches(order, settings.examples_per_step):
-                torch.manual_seed(derived_seed(trial.seeds.dropout, step))
-                set_learning_rate(
-                    optimizer, learning_rate_at(step, settings, total_steps=total_steps)
-                )
-                loss = _backward(classifier, trial, data, rows, step)
-                if settings.max_grad_norm > 0:
-                    nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-                step += 1
-                losses.append(loss)
-                observer.stepped(step, loss)
+                losses.append(steps.take(rows))
+                observer.stepped(steps.taken, losses[-1])
             tally.train_seconds += perf_counter() - began
             tally.count_batches(data.train.lengths, order, settings.per_device_train_batch_size)
-            predict = predictor(classifier, trial, data)
-            record_epoch(tally, trial, data, observer, predict, epoch, step, losses)
+            with steps.complete():
+                record_epoch(tally, trial, data, observer, predict, epoch, steps.taken, losses)
     return tally
 
 

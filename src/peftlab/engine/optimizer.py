@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -51,6 +52,24 @@ def build_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.opti
         eps=settings.adam_epsilon,
         fused=True,
     )
+
+
+def clip_gradients(
+    optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], max_norm: float
+) -> None:
+    """Have the next step scale all gradients so that their norm is at most `max_norm`.
+
+    As torch.nn.utils.clip_grad_norm_, whose pass over all gradients is left to the fused
+    optimizer: it divides by its `grad_scale` as it reads them. 0 clips nothing.
+    """
+    optimizer.grad_scale = None  # type: ignore[attr-defined]
+    if max_norm <= 0:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norms = torch._foreach_norm(gradients)
+    norm = torch.linalg.vector_norm(torch.stack(norms))
+    if float(norm) > max_norm:
+        optimizer.grad_scale = (norm + 1e-6) / max_norm  # type: ignore[attr-defined]
 
 
 def learning_rate_at(step: int, settings: TrainingSettings, *, total_steps: int) -> float:

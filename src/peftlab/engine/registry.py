@@ -7,3 +7,6 @@ ENGINES = {
     "padded": "the plain twin of packed: batches padded to their longest example",
     "trainer": "transformers.Trainer with peft: the peer that the others are measured against",
 }
+
+CACHING_ENGINES = ("packed",)
+"""Those that can begin from the kept outputs of frozen layers (`cache_frozen`)."""

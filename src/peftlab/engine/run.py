@@ -14,8 +14,9 @@ from peftlab.core.types import Costs, EpochRecord, Trial
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import load_data
+from peftlab.engine.frozen import CachedLayers, cache_frozen_layers
 from peftlab.engine.loop import train
-from peftlab.engine.memory import PeakMemory
+from peftlab.engine.memory import PeakMemory, keep_freed_memory
 from peftlab.engine.observer import Observer
 from peftlab.engine.trainer import train_with_trainer
 from peftlab.methods.head import head_parameter_names
@@ -67,15 +68,20 @@ def run_trial(
     parameters = count_module(module, own=own, head=head)
     artifacts.mkdir(parents=True, exist_ok=True)
     recorder = _PredictionsWriter(observer, artifacts / PREDICTIONS_FILE)
+    cached = CachedLayers(data=data, num_layers=0, words="")
     if trial.engine == "trainer":
         tally = train_with_trainer(module, tokenizer, trial, data, recorder)
         path, packs = "transformers.Trainer", False
     else:
+        keep_freed_memory()
         classifier = build_classifier(
             trial.engine, module, base, place, dropout_seed=trial.seeds.dropout
         )
-        tally = train(classifier, trial, data, recorder)
-        path, packs = classifier.path, classifier.packs
+        if trial.cache_frozen:
+            cached = cache_frozen_layers(classifier, trial, data, workspace_cache)
+        tally = train(classifier, trial, cached.data, recorder)
+        path = ", ".join(filter(None, (classifier.path, cached.words)))
+        packs = classifier.packs
     method.save(module, artifacts / MODEL_FOLDER)
     return Outcome(
         costs=Costs(
@@ -89,6 +95,8 @@ def run_trial(
             train_tokens_per_second=tally.tokens / max(tally.train_seconds, 1e-9),
             padding_avoided=tally.padding_share if packs else 0.0,
             path=path,
+            cached_layers=cached.num_layers,
+            caching_seconds=cached.seconds,
             peak_memory_bytes=memory.read(),
             artifact_bytes=_folder_bytes(artifacts / MODEL_FOLDER),
         ),

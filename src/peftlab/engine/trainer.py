@@ -29,6 +29,7 @@ from transformers import (
 from peftlab.core.errors import TrialError
 from peftlab.core.identity import derived_seed
 from peftlab.core.types import Trial
+from peftlab.data.batches import Indices
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.dataset import TrialData
@@ -56,8 +57,8 @@ def train_with_trainer(
         trainer = _OrderedTrainer(
             model=module,
             args=_arguments(trial, module, folder),
-            train_dataset=_Rows(data.train),
-            eval_dataset=_Rows(data.dev),
+            train_dataset=EncodedDataset(data.train),
+            eval_dataset=EncodedDataset(data.dev),
             data_collator=DataCollatorWithPadding(tokenizer.tokenizer),
         )
         trainer.orders = orders
@@ -68,16 +69,18 @@ def train_with_trainer(
     return tally
 
 
-class _Rows(Dataset[dict[str, Any]]):
-    """Encoded rows as the features that a data collator takes."""
+class EncodedDataset(Dataset[dict[str, Any]]):
+    """Encoded rows (all, or the chosen ones) as the features that a data collator takes."""
 
-    def __init__(self, data: Encoded) -> None:
+    def __init__(self, data: Encoded, rows: Indices | None = None) -> None:
         self.data = data
+        self.rows = np.arange(len(data)) if rows is None else rows
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self.rows)
 
-    def __getitem__(self, row: int) -> dict[str, Any]:
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        row = self.rows[place]
         span = slice(self.data.offsets[row], self.data.offsets[row + 1])
         feature = {
             "input_ids": self.data.ids[span].tolist(),
@@ -173,7 +176,7 @@ class _Recorder(TrainerCallback):
 
     def _predict(self) -> Predictions:
         dev = self.data.dev
-        output = self.trainer.predict(_Rows(dev))
+        output = self.trainer.predict(EncodedDataset(dev))
         logits = np.asarray(output.predictions, dtype=np.float32)
         return Predictions(row_ids=dev.row_ids, labels=dev.labels, logits=logits)
 

@@ -30,6 +30,22 @@ def count_parameters(
     return count_module(module, own=frozenset(names), head=head)
 
 
+def num_frozen_layers(model: str, method: str, config: Mapping[str, JsonValue]) -> int | None:
+    """How many of the lowest layers stay the checkpoint's own under a method, from its config.
+
+    0 where the embeddings or the first layer train; None where the architecture's layers cannot
+    be run in part. Raises UserError where the config cannot be had or the method does not fit.
+    """
+    from peftlab.models.fused.blocks import READERS, num_frozen_blocks
+    from peftlab.models.packing import why_not_packed
+
+    plain = build_on_meta(model, num_labels=2)
+    if plain.config.model_type not in READERS or why_not_packed(plain) is not None:
+        return None
+    METHODS.get(method).apply(plain, config, seed=0)
+    return num_frozen_blocks(plain)
+
+
 def count_module(module: nn.Module, *, own: frozenset[str], head: frozenset[str]) -> ParameterCount:
     """The counts of a model with a method on it.
 

@@ -5,7 +5,8 @@ example, attention stays within it, and the classifier sees each example's first
 model's own modules and weights are used. What is put in their place while a packed model is
 active:
 
-- for the architectures of fused/blocks.py, the forward of the encoder;
+- for the architectures of fused/blocks.py, the forward of the encoder, and that of the embeddings
+  where a batch begins with hidden states;
 - for others, an attention function registered with transformers under ATTENTION, and a hook that
   gathers the first tokens for the head;
 - dropout, drawn by a counter (dropout.py).
@@ -15,7 +16,7 @@ Legend: B examples, T tokens of all of them, L tokens of the longest, H heads, D
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,14 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 from peftlab.models.dropout import CounterDropout
 from peftlab.models.fused.attention import Heads, Spans, attention
-from peftlab.models.fused.blocks import Block, Places, blocks_of, encoder_of, run_blocks
+from peftlab.models.fused.blocks import (
+    Block,
+    Places,
+    blocks_of,
+    embeddings_of,
+    encoder_of,
+    run_blocks,
+)
 from peftlab.models.fused.jit import share_threads
 from peftlab.models.fused.linear import share_storage
 from peftlab.models.fused.rows import Rows
@@ -98,6 +106,21 @@ class Layout:
         return {self.num_examples: places.pooled_rows, self.num_tokens: places.token_rows}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Which of a model's blocks are run: from `first` on, to before `end` (None: to the last).
+
+    `states` are what the blocks before `first` have made of the batch, None for its embeddings.
+    """
+
+    first: int = 0
+    end: int | None = None
+    states: Tensor | None = None
+
+
+WHOLE = Stretch()
+
+
 def why_not_packed(model: PreTrainedModel) -> str | None:
     """None if the model can be packed, else the reason in a few words.
 
@@ -138,6 +161,7 @@ class PackedModel:
         after_pad = base.config.model_type in POSITIONS_AFTER_PAD
         self._first_position = int(base.config.pad_token_id) + 1 if after_pad else 0
         self._layout: Layout | None = None
+        self._stretch = WHOLE
 
     def __call__(
         self,
@@ -152,16 +176,44 @@ class PackedModel:
 
         `step` and `first_example` say which dropout masks are drawn in training.
         """
-        layout = Layout.of(lengths_B, first_example=first_example, device=str(ids_T.device))
-        self._layout = layout
-        self.dropout.begin(step, layout.rows)
-        arguments: dict[str, Any] = {"input_ids": ids_T[None]}
-        if type_ids_T is not None:
-            arguments["token_type_ids"] = type_ids_T[None]
-        position_ids = (layout.places.token_rows.position_R + self._first_position)[None]
-        output = self.module(**arguments, position_ids=position_ids, packed_model=self)
-        logits_BC: Tensor = output.logits
-        return logits_BC.reshape(layout.num_examples, -1)
+        self._begin(lengths_B, ids_T, step, first_example)
+        output = self.module(**self._inputs(ids_T, type_ids_T))
+        return self._logits(output)
+
+    def states(
+        self, ids_T: Tensor, type_ids_T: Tensor | None, lengths_B: Lengths, *, depth: int
+    ) -> Tensor:
+        """What the first `depth` blocks make of the examples, in eval mode, without gradients.
+
+        [T, D], a row a token; where these are all blocks [B, D], a row an example: that of its
+        pooled token, which is all that the classifier reads. Only for fused blocks.
+        """
+        self._begin(lengths_B, ids_T)
+        was_training = self.module.training
+        self.module.eval()
+        with torch.inference_mode(), self._over(Stretch(end=depth)):
+            output = self.base.base_model(**self._inputs(ids_T, type_ids_T))
+        self.module.train(was_training)
+        states: Tensor = output.last_hidden_state
+        return states.flatten(0, 1)
+
+    def from_states(
+        self,
+        states_RD: Tensor,
+        lengths_B: Lengths,
+        *,
+        depth: int,
+        step: int = 0,
+        first_example: int = 0,
+    ) -> Tensor:
+        """Logits [B, C] from what `states` with the same depth gave of the examples.
+
+        The embeddings and the first `depth` blocks are passed by; dropout in the others is as ever.
+        """
+        self._begin(lengths_B, states_RD, step, first_example)
+        with self._over(Stretch(first=depth, states=states_RD)):
+            output = self.module(inputs_embeds=states_RD[None], packed_model=self)
+        return self._logits(output)
 
     @property
     def layout(self) -> Layout:
@@ -186,16 +238,63 @@ class PackedModel:
                 encoder = encoder_of(self.base)
                 encoder.forward = self._run_blocks
                 stack.callback(delattr, encoder, "forward")
+                for module in embeddings_of(self.base):
+                    module.forward = self._unless_given(module.forward)
+                    stack.callback(delattr, module, "forward")
             yield self
+
+    def _begin(
+        self, lengths_B: Lengths, inputs: Tensor, step: int = 0, first_example: int = 0
+    ) -> None:
+        """A batch of examples of these lengths comes next, on the device of `inputs`."""
+        device = str(inputs.device)
+        self._layout = Layout.of(lengths_B, first_example=first_example, device=device)
+        self.dropout.begin(step, self._layout.rows)
+
+    def _inputs(self, ids_T: Tensor, type_ids_T: Tensor | None) -> dict[str, Any]:
+        position_T = self.layout.places.token_rows.position_R + self._first_position
+        inputs = {"input_ids": ids_T[None], "position_ids": position_T[None]}
+        if type_ids_T is not None:
+            inputs["token_type_ids"] = type_ids_T[None]
+        return {**inputs, "packed_model": self}
+
+    def _logits(self, output: Any) -> Tensor:
+        logits_BC: Tensor = output.logits
+        return logits_BC.reshape(self.layout.num_examples, -1)
+
+    @contextmanager
+    def _over(self, stretch: Stretch) -> Iterator[None]:
+        """Around a call that runs these blocks only."""
+        assert self.blocks is not None, "only fused blocks can be run in part"
+        self._stretch = stretch
+        try:
+            yield
+        finally:
+            self._stretch = WHOLE
+
+    def _unless_given(self, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """The forward of a module of the embeddings, passed by where states are given."""
+
+        def embedded(*arguments: Any, **named: Any) -> Tensor:
+            states_RD = self._stretch.states
+            return forward(*arguments, **named) if states_RD is None else states_RD[None]
+
+        return embedded
 
     def _run_blocks(
         self, hidden_states: Tensor, *_: Any, **__: Any
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """The encoder's forward: [1, T, D] in, the pooled tokens [B, 1, D] out."""
         assert self.blocks is not None
-        places = self.layout.places
-        x_BD = run_blocks(self.blocks, hidden_states[0], places, self.dropout.key)
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=x_BD[:, None])
+        x_RD = run_blocks(
+            self.blocks,
+            hidden_states[0],
+            self.layout.places,
+            self.dropout.key,
+            first=self._stretch.first,
+            end=self._stretch.end,
+        )
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=x_RD[:, None])
 
     def _hook_pooling(self) -> Any:
         encoder = getattr(self.base, self.base.base_model_prefix)

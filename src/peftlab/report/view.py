@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from peftlab.report.marks import mark_note, marked
 from peftlab.stats.aggregate import Aggregate, aggregate
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
@@ -43,6 +44,14 @@ class StudyView:
         """Those of them that are done."""
         return tuple(record for record in self.of(arm, task) if record.status == "done")
 
+    def label(self, arm: Arm) -> str:
+        """The arm's name beside its scores, with a mark where they need the `note`."""
+        return marked(arm.name, self._of_all_tasks(arm))
+
+    def note(self, arms: Sequence[Arm]) -> str:
+        """What the mark at any of these arms says; "" where there is none."""
+        return mark_note(record for arm in arms for record in self._of_all_tasks(arm))
+
     def score(
         self, arm: Arm, task: Task, metric: str | None = None, *, best: bool = False
     ) -> Aggregate | None:
@@ -55,6 +64,9 @@ class StudyView:
             (record.best_scores if best else record.scores)[name] for record in self.done(arm, task)
         ]
         return aggregate(values) if values else None
+
+    def _of_all_tasks(self, arm: Arm) -> list[TrialRecord]:
+        return [record for task in self.tasks for record in self.of(arm, task)]
 
     def missing(self, arms: Sequence[Arm]) -> list[str]:
         """What of these arms is not measured, a line a trial."""

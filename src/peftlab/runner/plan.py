@@ -192,11 +192,11 @@ class _Rates:
     """How fast trials run here: measured on finished ones, else guessed from the processor."""
 
     def __init__(self, records: Sequence[TrialRecord]) -> None:
-        self._measured: dict[tuple[str, str, str], list[float]] = {}
+        self._measured: dict[tuple[str, str, str, bool], list[float]] = {}
         for record in records:
             if record.status == "done" and record.costs is not None:
-                key = (record.trial.model.fingerprint, record.trial.method, record.trial.engine)
-                self._measured.setdefault(key, []).append(record.costs.train_tokens_per_second)
+                rate = record.costs.train_tokens_per_second
+                self._measured.setdefault(_kind(record.trial), []).append(rate)
         self._peak: float | None = None
 
     def seconds(
@@ -204,7 +204,7 @@ class _Rates:
     ) -> float:
         """Seconds of training and evaluation."""
         evaluations = 1 + trial.training.total_epochs(1)
-        measured = self._measured.get((trial.model.fingerprint, trial.method, trial.engine))
+        measured = self._measured.get(_kind(trial))
         if measured:
             rate = float(np.median(measured))
         else:
@@ -218,6 +218,11 @@ class _Rates:
         if self._peak is None:
             self._peak = _measured_peak_flops()
         return self._peak
+
+
+def _kind(trial: Trial) -> tuple[str, str, str, bool]:
+    """What trials of about one speed have in common."""
+    return trial.model.fingerprint, trial.method, trial.engine, trial.cache_frozen
 
 
 @lru_cache

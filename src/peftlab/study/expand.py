@@ -12,6 +12,7 @@ from pydantic import JsonValue, ValidationError
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.types import DataRef, Seeds, TrainingSettings, Trial
 from peftlab.data.source import Source, open_source, require
+from peftlab.engine.registry import CACHING_ENGINES
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import locate
 from peftlab.study.parts import Parameters, Sweep
@@ -34,6 +35,7 @@ class Arm:
     method_config: Mapping[str, JsonValue]
     swept: Mapping[str, JsonValue]
     training: Mapping[str, TrainingSettings]
+    cache_frozen: bool = False
     note: str = ""
 
 
@@ -91,6 +93,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
             max_eval_samples=spec.max_eval_samples,
             max_length=spec.max_length,
             engine=spec.engine,
+            cache_frozen=arm.cache_frozen,
         )
         trials.setdefault(trial.id, trial)
         arms_of[trial.id] = (*arms_of.get(trial.id, ()), arm.name)
@@ -193,10 +196,24 @@ def _spread(spec: StudySpec, name: str, arm: ArmSpec, *, resolve: bool) -> list[
                     task: _training(spec, training, task, f"{where}.training")
                     for task in spec.tasks
                 },
+                cache_frozen=_caches_frozen(spec, name, arm),
                 note=arm.note,
             )
         )
     return spread
+
+
+def _caches_frozen(spec: StudySpec, name: str, arm: ArmSpec) -> bool:
+    """The arm's own `cache_frozen` or else the study's; UserError where the engine cannot."""
+    is_own = arm.cache_frozen is not None
+    caches = arm.cache_frozen if arm.cache_frozen is not None else spec.cache_frozen
+    if caches and spec.engine not in CACHING_ENGINES:
+        raise UserError(
+            f"the engine {spec.engine} cannot cache the outputs of frozen layers",
+            where=f"{spec.name}: {f'arms.{name}.' if is_own else ''}cache_frozen",
+            allowed=f"true with engine: {', '.join(CACHING_ENGINES)}; false with any",
+        )
+    return caches
 
 
 def _training(

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from peftlab.core.errors import UserError
 from peftlab.core.types import TrainingSettings
 from peftlab.methods.registry import METHODS
+from peftlab.models.checkpoints import load_config
 from peftlab.study.expand import Arm, Expanded
 
 LONG_WARMUP = 0.2
@@ -56,6 +58,7 @@ def lint(expanded: Expanded) -> list[Finding]:
         *_random_heads(expanded),
         *_warmups(expanded),
         *_without_effect(expanded),
+        *_nothing_cached(expanded),
         *_seeds(expanded),
         *_selection(expanded),
         *_claims(expanded),
@@ -152,6 +155,35 @@ def _without_effect(expanded: Expanded) -> Iterator[Finding]:
                 where=f"training.{name} on {tasks} ({', '.join(arms)})",
                 message=message,
             )
+
+
+def _nothing_cached(expanded: Expanded) -> Iterator[Finding]:
+    arms_by_cause: dict[str, list[str]] = {}
+    for arm in expanded.arms:
+        cause = _why_nothing_cached(expanded.spec.model, arm) if arm.cache_frozen else ""
+        if cause:
+            arms_by_cause.setdefault(cause, []).append(arm.name)
+    for cause, arms in arms_by_cause.items():
+        yield Finding(
+            level="warning",
+            rule="no-effect",
+            where=f"cache_frozen ({', '.join(arms)})",
+            message=f"has no effect: {cause}",
+        )
+
+
+def _why_nothing_cached(model: str, arm: Arm) -> str:
+    """Why an arm has no frozen layers whose outputs could be kept; "" where it has some."""
+    from peftlab.methods.parameters import num_frozen_layers
+
+    try:
+        load_config(model)
+    except UserError:  # not on this machine: a run tells it with the trial's costs
+        return ""
+    depth = num_frozen_layers(model, arm.method, arm.method_config)
+    if depth is None:
+        return "the layers of this architecture cannot be run in part"
+    return "" if depth else "the embeddings or the first layer train, and nothing is below them"
 
 
 def _seeds(expanded: Expanded) -> Iterator[Finding]:

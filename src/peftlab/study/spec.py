@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import Count, Frozen, Integer, TrainingSettings
+from peftlab.core.types import Count, Frozen, Integer, TrainingSettings, YesNo
 from peftlab.engine.registry import ENGINES
 from peftlab.study.parts import PARTS
 
@@ -37,6 +37,8 @@ MESSAGES = {
 class ArmSpec(Frozen):
     """One arm: a method, its settings (every further key), and training settings of its own.
 
+    `cache_frozen` None leaves it to the study.
+
     `sweep` maps settings (of the method or of the training) to lists of values; the arm becomes
     one arm for each combination, named arm-key1value1-key2value2.
     """
@@ -49,6 +51,7 @@ class ArmSpec(Frozen):
         default_factory=dict
     )
     note: str = ""
+    cache_frozen: YesNo | None = None
 
     @property
     def settings(self) -> dict[str, JsonValue]:
@@ -106,7 +109,9 @@ class FixedSeeds(Frozen):
 class StudySpec(Frozen):
     """A study: every combination of its arms, tasks and seeds is a trial.
 
-    Any value of `training`, here or in an arm, may be a mapping from task to value.
+    Any value of `training`, here or in an arm, may be a mapping from task to value. With
+    `cache_frozen` the layers below the lowest one that an arm trains run once, without dropout,
+    and their outputs are shared by all trials; an arm may say otherwise for itself.
     """
 
     name: Name
@@ -120,6 +125,7 @@ class StudySpec(Frozen):
     max_length: Count = 128
     max_train_samples: Count | None = None
     max_eval_samples: Count | None = None
+    cache_frozen: YesNo = False
     training: dict[str, JsonValue] = Field(default_factory=dict)
     arms: Annotated[dict[Name, ArmSpec], Field(min_length=1)]
     only_arms: Annotated[tuple[str, ...], Field(min_length=1)] | None = None

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers.activations import ACT2FN
 
 from peftlab.models.fused import jit
 from peftlab.models.fused.attention import Heads, Spans, attention, plain_attention
 from peftlab.models.fused.dropout import dropout, plain_dropout
+from peftlab.models.fused.gelu import activated
 from peftlab.models.fused.linear import (
     Adapter,
     Joined,
@@ -21,6 +23,7 @@ from peftlab.models.fused.linear import (
 )
 from peftlab.models.fused.math32 import exponential
 from peftlab.models.fused.norm import dropout_add_norm, plain_dropout_add_norm
+from peftlab.models.fused.products import product, transposed_product
 from peftlab.models.fused.rows import Rows
 
 LENGTHS = (5, 1, 17, 8, 3)
@@ -90,6 +93,23 @@ def test_dropout(width: int, probability: float) -> None:
     assert_same(fast, plain)
 
 
+@pytest.mark.parametrize("width", [1, 13, 64])
+def test_gelu(width: int) -> None:
+    x = (random(34, width) * 4).detach().requires_grad_()
+    activation = ACT2FN["gelu"]
+    fast = with_gradients(lambda: activated(activation, x), [x])
+    plain = with_gradients(lambda: nn.functional.gelu(x), [x])
+    assert not torch.equal(fast[0], plain[0])  # else the kernel was not used
+    for left, right in zip(fast, plain, strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-6, atol=1e-6)
+
+
+def test_another_activation_is_called_as_it_is() -> None:
+    x = random(34, 8)
+    for name in ("relu", "gelu_new", "silu"):
+        assert torch.equal(activated(ACT2FN[name], x), ACT2FN[name](x))
+
+
 @pytest.mark.parametrize("width", [8, 24, 33])
 @pytest.mark.parametrize("probability", [0.0, 0.3])
 def test_dropout_add_norm(width: int, probability: float) -> None:
@@ -137,6 +157,22 @@ def test_attention(
         with_gradients(lambda: attention(projections, heads, spans, 5, probability), inputs),
         with_gradients(lambda: plain_attention(projections, heads, spans, 5, probability), inputs),
     )
+
+
+@pytest.mark.parametrize(
+    ("rows", "depth", "columns"), [(1, 1, 1), (4, 4, 8), (13, 32, 16), (7, 5, 3), (17, 9, 40)]
+)
+def test_small_products(rows: int, depth: int, columns: int) -> None:
+    draw = np.random.default_rng(0)
+    a = draw.standard_normal((rows, depth + 2)).astype(np.float32)
+    b = draw.standard_normal((depth, columns)).astype(np.float32)
+    out = np.full((rows, columns), np.nan, dtype=np.float32)
+    product(out, a, b)
+    np.testing.assert_allclose(out, a[:, :depth] @ b, rtol=1e-4, atol=1e-5)
+    a = draw.standard_normal((depth, rows + 3)).astype(np.float32)
+    out[:] = np.nan
+    transposed_product(out, a, b)
+    np.testing.assert_allclose(out, a[:, :rows].T @ b, rtol=1e-4, atol=1e-5)
 
 
 def joined_layers(*, bias: bool = True, p: float = 0.2) -> Joined:

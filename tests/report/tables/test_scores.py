@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, stdev
 
+from peftlab.report.marks import NOTE
 from peftlab.report.tables.scores import scores_table
 from peftlab.report.view import StudyView, make_view
 from peftlab.store.workspace import Workspace
@@ -52,6 +53,22 @@ def test_a_cell_of_fewer_seeds_says_so_and_one_of_none_is_empty(hand_made: View)
     rows = {row[0]: row[1:] for row in scores_table(view, view.arms).rows}
     assert rows["full"] == ["60.00 (1 of 2)", "60.00 (1 of 2)", "-", "-", "-"]
     assert rows["lora-r2"] == ["-"] * 5
+
+
+def test_an_arm_whose_frozen_layers_ran_without_dropout_is_marked_and_the_note_says_so(
+    hand_made: View, with_cached_layers: Callable[[StudyView, str], StudyView]
+) -> None:
+    epochs = [[(None, 1, 50), (1, 1, 60)]]
+    view = hand_made({(arm, "demo-sentiment"): epochs for arm in ("full", "lora-r2")})
+    table = scores_table(view, view.arms)
+    assert [row[0] for row in table.rows] == ["full", "lora-r2", "lora-r8"]
+    assert "†" not in table.note
+    marked = with_cached_layers(view, "lora-r2")
+    table = scores_table(marked, marked.arms)
+    assert [row[0] for row in table.rows] == ["full", "lora-r2 †", "lora-r8"]
+    assert table.note.endswith(NOTE)
+    assert "without dropout" in NOTE
+    assert "†" not in scores_table(marked, marked.choose(["full"])).note
 
 
 def test_one_seed_has_no_spread(hand_made: View) -> None:

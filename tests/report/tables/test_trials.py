@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from peftlab.report.marks import NOTE
 from peftlab.report.tables.trials import trials_table
-from peftlab.report.view import make_view
+from peftlab.report.view import StudyView, make_view
 from peftlab.store.workspace import Workspace
 
 
@@ -32,3 +34,14 @@ def test_a_row_holds_what_the_record_holds(half_done: Path) -> None:
             assert row["peak memory"] == f"{memory / 1e6:,.1f} MB"
             assert row["computed"] == record.costs.path
     assert [row[4] for row in table.rows].count("done") == 14
+
+
+def test_a_trial_whose_frozen_layers_ran_without_dropout_is_marked(
+    hand_made: Callable[..., StudyView], with_cached_layers: Callable[[StudyView, str], StudyView]
+) -> None:
+    epochs = [[(None, 1, 50), (1, 1, 60)]]
+    view = hand_made({(arm, "demo-sentiment"): epochs for arm in ("full", "lora-r2")})
+    assert "†" not in trials_table(view).note
+    table = trials_table(with_cached_layers(view, "lora-r2"))
+    assert [row[1] for row in table.rows] == ["full", "lora-r2 †"]
+    assert table.note.endswith(NOTE)

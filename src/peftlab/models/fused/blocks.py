@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from peftlab.models.fused.attention import Heads, Spans, attention
+from peftlab.models.fused.gelu import activated
 from peftlab.models.fused.linear import Joined, Keys, join, joined_linear
 from peftlab.models.fused.norm import dropout_add_norm
 from peftlab.models.fused.rows import Rows
@@ -100,11 +102,26 @@ class Places:
     pooled_B: Tensor
 
 
-def run_blocks(blocks: list[Block], x_TD: Tensor, places: Places, keys: Keys) -> Tensor:
-    """The last block's output at the pooled tokens, [B, D]."""
-    for block in blocks[:-1]:
+def run_blocks(
+    blocks: list[Block],
+    x_TD: Tensor,
+    places: Places,
+    keys: Keys,
+    *,
+    first: int = 0,
+    end: int | None = None,
+) -> Tensor:
+    """The last block's output at the pooled tokens, [B, D].
+
+    With `first`, x is what the blocks before that one have made of the tokens: [T, D], and after
+    all blocks [B, D]. With `end`, the same after the blocks before that one only.
+    """
+    end = len(blocks) if end is None else end
+    for block in blocks[first : min(end, len(blocks) - 1)]:
         projections = block.query_key_value(x_TD, places.token_rows, keys)
         x_TD = _finish(block, projections, x_TD, places.token_rows, places.token_spans, keys)
+    if end < len(blocks) or first == end:
+        return x_TD
     block = blocks[-1]
     x_BD = x_TD[places.pooled_B]
     projections = (
@@ -130,7 +147,7 @@ def _finish(
     (attended_RD,) = block.attention_output(context_RD, rows, keys)
     x_RD = block.attention_residual(attended_RD, x_RD, rows, keys)
     (inner_RF,) = block.up(x_RD, rows, keys)
-    (output_RD,) = block.down(block.activation(inner_RF), rows, keys)
+    (output_RD,) = block.down(activated(block.activation, inner_RF), rows, keys)
     return block.output_residual(output_RD, x_RD, rows, keys)
 
 
@@ -152,6 +169,29 @@ def encoder_of(base: PreTrainedModel) -> nn.Module:
 def layers_of(base: PreTrainedModel) -> list[nn.Module]:
     """The encoder's layers, in order."""
     return list(encoder_of(base).layer)  # type: ignore[arg-type]
+
+
+def embeddings_of(base: PreTrainedModel) -> list[nn.Module]:
+    """The modules that make the first block's input, in order; ELECTRA's widen it in a second."""
+    inner: Any = base.base_model
+    widened = [inner.embeddings_project] if hasattr(inner, "embeddings_project") else []
+    return [inner.embeddings, *widened]
+
+
+def num_frozen_blocks(base: PreTrainedModel) -> int:
+    """How many leading blocks are the checkpoint's own: no parameter trains there or below.
+
+    A block that peft has put something into is not counted even where nothing in it trains.
+    """
+    if not all(_is_frozen(module) for module in embeddings_of(base)):
+        return 0
+    return len(list(takewhile(_is_frozen, layers_of(base))))
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    return not any(parameter.requires_grad for parameter in module.parameters()) and not any(
+        type(child).__module__.startswith("peft.") for child in module.modules()
+    )
 
 
 def _read_bert(layer: Any, site_of: SiteOf) -> Block:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.functional import layer_norm
 
-from peftlab.models.fused.dropout import ZERO, Floats, Places, plain_dropout
+from peftlab.models.fused.dropout import Places, plain_dropout
 from peftlab.models.fused.generator import (
     LOW_32,
     channel_bits,
@@ -25,6 +25,7 @@ from peftlab.models.fused.generator import (
     u64,
 )
 from peftlab.models.fused.jit import kernel, prange, runs_kernels
+from peftlab.models.fused.products import ZERO, Floats
 from peftlab.models.fused.rows import Rows
 
 f32 = np.float32

@@ -31,7 +31,7 @@ def loss_curves_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any
                 rows.append(
                     {
                         "task": task.name,
-                        "arm": arm.name,
+                        "arm": view.label(arm),
                         "split": split,
                         "epoch": epoch,
                         "loss": summary.mean,

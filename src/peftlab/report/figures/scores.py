@@ -21,7 +21,7 @@ def scores_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
                     {
                         "task": task.name,
                         "metric": task.main_metric.replace("_", " "),
-                        "arm": arm.name,
+                        "arm": view.label(arm),
                         "score": summary.mean,
                         "least": summary.least,
                         "greatest": summary.greatest,

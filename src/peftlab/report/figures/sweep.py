@@ -20,7 +20,7 @@ def sweep_data(view: StudyView, arms: Sequence[Arm], key: str) -> list[dict[str,
                 rows.append(
                     {
                         "task": f"{task.name} ({task.main_metric.replace('_', ' ')})",
-                        "arm": arm.name,
+                        "arm": view.label(arm),
                         "value": arm.swept[key],
                         "score": summary.mean,
                         "least": summary.least,

@@ -22,20 +22,23 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     numbers = frozenset(columns[1:])
     rows = []
     for arm in arms:
-        row = [arm.name]
+        row = [view.label(arm)]
         for task in view.tasks:
             shown = [view.score(arm, task, metric) for metric in task.metrics]
             shown.append(view.score(arm, task, best=True))
             row += [_cell(summary, num_seeds) for summary in shown]
         rows.append(row)
+    note = (
+        f"Points, after the last epoch{spread}. "
+        "'best epoch' is the main metric at the epoch where it was highest on this same split: "
+        "it flatters."
+    )
     return Table(
         title="Scores on dev",
         columns=columns,
         rows=rows,
         numbers=numbers,
-        note=f"Points, after the last epoch{spread}. "
-        "'best epoch' is the main metric at the epoch where it was highest on this same split: "
-        "it flatters.",
+        note=" ".join(filter(None, (note, view.note(arms)))),
     )
 
 

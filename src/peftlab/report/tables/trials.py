@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from peftlab.core.durations import duration
 from peftlab.report.blocks import Table
+from peftlab.report.marks import mark_note, marked
 from peftlab.report.view import StudyView
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.registry import TASKS
@@ -28,14 +29,17 @@ NUMBERS = frozenset(
 
 def trials_table(view: StudyView) -> Table:
     """A row a trial, in the order in which they are run."""
+    note = (
+        "training: wall time without evaluation. padding avoided: the share of padding in the "
+        "batches that was not computed. saved: what the trained adapter or the changed tensors "
+        "take on disk."
+    )
     return Table(
         title="What each trial scored and cost",
         columns=COLUMNS,
         rows=[_row(view, record) for record in view.records],
         numbers=NUMBERS,
-        note="training: wall time without evaluation. padding avoided: the share of padding in "
-        "the batches that was not computed. saved: what the trained adapter or the changed "
-        "tensors take on disk.",
+        note=" ".join(filter(None, (note, mark_note(view.records)))),
     )
 
 
@@ -54,7 +58,7 @@ def _row(view: StudyView, record: TrialRecord) -> list[str]:
         ]
     return [
         record.trial.id,
-        ", ".join(record.arms[view.spec.name]),
+        ", ".join(marked(arm, [record]) for arm in record.arms[view.spec.name]),
         record.trial.task,
         str(record.trial.seed),
         record.status,

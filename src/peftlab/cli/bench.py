@@ -1,0 +1,117 @@
+"""`peftlab bench`: this engine against transformers.Trainer, here, now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from peftlab.cli import options
+from peftlab.core.quiet import quiet_libraries
+
+if TYPE_CHECKING:
+    from peftlab.runner.bench import BenchResult, SideResult
+
+NAME = "bench"
+EXAMPLE = "Example: peftlab bench --model minilm --data demo --task demo-sentiment --method lora"
+
+
+def command(
+    model: Annotated[str, typer.Option(help="A Hub id, a folder, or minilm.")] = "minilm",
+    data: Annotated[str, typer.Option(help="hub, demo, hub:FOLDER or a GLUE folder.")] = "demo",
+    task: Annotated[str, typer.Option(help="A task of 'peftlab list tasks'.")] = "demo-sentiment",
+    method: Annotated[str, typer.Option(help="A method of 'peftlab list methods'.")] = "lora",
+    settings: options.Settings = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Examples of a step.")] = 16,
+    learning_rate: Annotated[float, typer.Option(help="Of both sides.")] = 5e-4,
+    rounds: Annotated[int, typer.Option(min=1, help="How often every side has its turn.")] = 5,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of a turn.")] = 40,
+    grouped: Annotated[
+        bool, typer.Option(help="Also against the Trainer with batches of similar lengths.")
+    ] = True,
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="The model's shape only; with a --tokenizer.")
+    ] = False,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Another checkpoint's tokenizer; default: the model's.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: as torch has.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    workspace: options.Workspace = options.DEFAULT_WORKSPACE,
+    as_json: options.Json = False,
+) -> int:
+    """Train the same by this engine and by transformers.Trainer + peft, in turn, and compare."""
+    quiet_libraries()
+    from peftlab.engine.bench import Setup, SideName
+    from peftlab.runner.bench import run_bench
+    from peftlab.study.safe_yaml import parse_setting
+
+    sides: list[SideName] = ["packed", "trainer"]
+    if grouped:
+        sides.append("trainer-grouped")
+    result = run_bench(
+        Setup(
+            model=model,
+            tokenizer=tokenizer or model,
+            random_weights=random_weights,
+            data=data,
+            task=task,
+            method=method,
+            settings=dict(parse_setting(setting) for setting in settings or ()),
+            training={
+                "per_device_train_batch_size": batch_size,
+                "learning_rate": learning_rate,
+                "max_steps": 10**6,
+            },
+            device=device,
+            cache=workspace.expanduser().absolute() / "cache",
+        ),
+        rounds=rounds,
+        steps=steps,
+        sides=sides,
+        threads=threads,
+        say=options.remark,
+    )
+    if as_json:
+        options.print_json(result.to_json())
+    else:
+        _print(result)
+    return 0
+
+
+def _print(result: BenchResult) -> None:
+    rows = [_row(name, side) for name, side in result.sides.items()]
+    columns = (
+        "side", "#train examples/s", "#tokens/s", "#packed is", "#eval s", "#packed is ",
+        "#share of peak", "#peak memory", "computed",
+    )  # fmt: skip
+    setup = result.setup
+    options.print_table(
+        columns, rows, title=f"{setup['method']} on {setup['model']}, {setup['task']}"
+    )
+    parts = ", ".join(f"{name} {share:.0%}" for name, share in result.step_split.items())
+    print(f"a step of packed: {parts}")
+    print(f"padding in the Trainer's random batches: {result.padding_avoided:.0%}")
+    print(
+        f"peak of this machine: {result.peak_gflops:.0f} GFLOP/s in fp32 matrix products "
+        f"({result.threads} threads); shares count useful operations only"
+    )
+    print(
+        f"medians of {result.rounds} rounds of {result.steps} steps, the sides in turn; "
+        "in brackets the least and the greatest ratio"
+    )
+
+
+def _row(name: str, side: SideResult) -> list[str]:
+    train, evaluation = side.train_ratio, side.eval_ratio
+    return [
+        name,
+        f"{side.train_examples_per_second:,.0f}",
+        f"{side.train_tokens_per_second:,.0f}",
+        "" if train is None else f"{train.median:.2f}x [{train.least:.2f}, {train.greatest:.2f}]",
+        f"{side.eval_seconds:.2f}",
+        "" if evaluation is None else f"{evaluation.median:.2f}x",
+        f"{side.share_of_peak:.2f}",
+        f"{side.peak_memory_bytes / 1e6:,.0f} MB",
+        side.path,
+    ]

@@ -1,0 +1,89 @@
+"""Training the rows of the word embedding that the task uses, and only those; exact.
+
+A row whose token occurs in no training text never gets a gradient, so Adam's averages for it stay
+0 and the only thing that a step does to it is weight decay: it is multiplied by 1 - rate * decay.
+The rows in use are trained as a small table of their own; the others get the product of these
+factors when the whole table is needed. For full fine-tuning that spares the optimizer about half
+of all parameters of a small model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+
+from peftlab.data.encode import Encoded
+
+
+class EmbeddingRows:
+    """The rows of `table` that `ids` name, trained in its place while `compact` is active."""
+
+    def __init__(self, table: nn.Embedding, ids: Tensor) -> None:
+        self.table = table
+        self.whole = table.weight
+        used = torch.zeros(table.num_embeddings, dtype=torch.bool)
+        used[ids] = True
+        used = used.to(self.whole.device)
+        self._used, self._unused = used.nonzero()[:, 0], (~used).nonzero()[:, 0]
+        self._place = used.cumsum(0) - 1
+        self._padding: int | None = None
+        if table.padding_idx is not None and bool(used[table.padding_idx]):
+            self._padding = int(self._place[table.padding_idx])
+        self.rows = nn.Parameter(self.whole.detach()[self._used].clone())
+        self._factor = 1.0
+
+    @contextmanager
+    def compact(self) -> Iterator[None]:
+        """The rows stand for the table: its `weight` is theirs, its forward looks up in them."""
+        self._swap_in()
+        try:
+            yield
+        finally:
+            self._swap_out()
+
+    @contextmanager
+    def complete(self) -> Iterator[None]:
+        """Within `compact`: the whole table, as trained so far, stands in its place again."""
+        self._swap_out()
+        try:
+            yield
+        finally:
+            self._swap_in()
+
+    def decayed(self, rate: float, weight_decay: float) -> None:
+        """A step of this learning rate has been taken; `weight_decay` is that of the table."""
+        self._factor *= 1 - rate * weight_decay
+
+    def _swap_in(self) -> None:
+        self.table.weight = self.rows
+        self.table.forward = self._look_up  # type: ignore[method-assign]
+
+    def _swap_out(self) -> None:
+        with torch.no_grad():
+            self.whole[self._used] = self.rows.detach()
+            if self._factor != 1:
+                self.whole[self._unused] *= self._factor
+                self._factor = 1.0
+        self.table.weight = self.whole
+        del self.table.forward
+
+    def _look_up(self, input: Tensor) -> Tensor:
+        return embedding(self._place[input], self.rows, self._padding)
+
+
+def rows_in_use(table: nn.Module, data: Encoded) -> EmbeddingRows | None:
+    """The rows of a word embedding that `data` uses; None where there is nothing to gain.
+
+    That is where the table is frozen, is not a plain one, or nearly all of it is in use.
+    """
+    if type(table) is not nn.Embedding or not table.weight.requires_grad:
+        return None
+    ids = torch.from_numpy(np.unique(data.ids).astype(np.int64))
+    if 10 * len(ids) > 9 * table.num_embeddings:
+        return None
+    return EmbeddingRows(table, ids)

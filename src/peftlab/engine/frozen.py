@@ -1,0 +1,68 @@
+"""The outputs of the layers below all that trains, computed once and shared by trials.
+
+It is another mathematics than usual: those layers run in eval mode, without the dropout that they
+have in training, so that what they make of an example is the same in every epoch. What is above
+them trains as always, with the same dropout masks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+from peftlab.core.types import Trial
+from peftlab.data.states import FrozenLayers, with_states
+from peftlab.engine.classifier import Classifier, PackedClassifier
+from peftlab.engine.dataset import TrialData
+from peftlab.models.fused.blocks import num_frozen_blocks
+from peftlab.models.fused.jit import runs_kernels
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedLayers:
+    """A trial's data with the states to begin from, and what its costs say of that.
+
+    Where nothing can be cached `num_layers` is 0, the data are as they were and `words` say why.
+    """
+
+    data: TrialData
+    num_layers: int
+    words: str
+    seconds: float = 0.0
+
+
+def cache_frozen_layers(
+    classifier: Classifier, trial: Trial, data: TrialData, cache: Path
+) -> CachedLayers:
+    """The data with the outputs of the classifier's frozen lower layers, train and dev each.
+
+    From `cache` where another trial on the same checkpoint, rows and depth has left them.
+    """
+    if not isinstance(classifier, PackedClassifier) or classifier.packed.blocks is None:
+        return CachedLayers(data=data, num_layers=0, words="no fused blocks whose outputs to cache")
+    base, blocks = classifier.packed.base, classifier.packed.blocks
+    depth = num_frozen_blocks(base)
+    if depth == 0:
+        return CachedLayers(data=data, num_layers=0, words="nothing frozen to cache")
+    began = perf_counter()
+    kernels = "compiled" if runs_kernels(*base.parameters()) else "plain"
+    frozen = FrozenLayers(
+        model=trial.model.fingerprint,
+        depth=depth,
+        width=int(base.config.hidden_size),
+        is_pooled=depth == len(blocks),
+        computed=f"{classifier.device.type}, {kernels} kernels",
+    )
+    with classifier.active():
+        train, dev = (
+            with_states(split, frozen, partial(classifier.states, split, depth=depth), cache=cache)
+            for split in (data.train, data.dev)
+        )
+    return CachedLayers(
+        data=TrialData(task=data.task, train=train, dev=dev),
+        num_layers=depth,
+        words=f"eval-mode prefix of {depth} layer{'s' if depth > 1 else ''}",
+        seconds=perf_counter() - began,
+    )
