@@ -20,6 +20,7 @@ from peftlab.engine.loop import Tally, train
 from peftlab.engine.observer import SilentObserver
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
+from peftlab.models.fused import jit
 from peftlab.models.fused.blocks import embeddings_of, layers_of
 
 CPU = torch.device("cpu")
@@ -186,7 +187,7 @@ def test_states_of_plain_kernels_are_kept_apart(
 ) -> None:
     trial = make_trial(method="head")
     first = cache_frozen_layers(classifier_of(trial), trial, data_of(trial), tmp_path).data
-    monkeypatch.setenv("PEFTLAB_KERNELS", "off")
+    monkeypatch.setattr(jit, "ENABLED", False)
     second = cache_frozen_layers(classifier_of(trial), trial, data_of(trial), tmp_path).data
     assert len(list((tmp_path / "frozen").iterdir())) == 4
     np.testing.assert_allclose(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -61,9 +64,26 @@ def test_kernels_run_here() -> None:
     assert not jit.runs_kernels(torch.zeros(1, dtype=torch.float64))
 
 
-def test_kernels_can_be_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(jit.OFF, "off")
-    assert not jit.runs_kernels(torch.zeros(1))
+def test_kernels_can_be_put_off_by_the_environment() -> None:
+    code = "from peftlab.models.fused import jit; print(jit.ENABLED)"
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, jit.OFF: "off"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.strip() == "False"
+
+
+def test_without_kernels_the_twins_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, rows = random(34, 8), rows_of(LENGTHS)
+    fast = dropout(x, rows, 1, 0.5)
+    monkeypatch.setattr(jit, "ENABLED", False)
+    plain = dropout(x, rows, 1, 0.5)
+    assert "Dropout" in str(fast.grad_fn)
+    assert "Mul" in str(plain.grad_fn)
+    assert torch.equal(fast, plain)
 
 
 @jit.kernel

@@ -48,6 +48,7 @@ else:
         numba.config.THREADING_LAYER = "omp"
 
 HAS_NUMBA: bool = numba is not None
+ENABLED: bool = HAS_NUMBA and os.environ.get(OFF) != "off"
 prange = numba.prange if HAS_NUMBA else range
 _OPTIONS: dict[str, Any] = {
     "fastmath": {"reassoc", "nsz", "contract", "arcp"},
@@ -109,11 +110,12 @@ _NO_OVERLAP = _no_overlap() if HAS_NUMBA else {}
 
 def runs_kernels(*tensors: Tensor) -> bool:
     """Whether kernels can compute these tensors: float32 on the CPU, numba there, not put off."""
-    return (
-        HAS_NUMBA
-        and os.environ.get(OFF) != "off"
-        and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
-    )
+    if not ENABLED:
+        return False
+    for tensor in tensors:
+        if tensor.dtype is not torch.float32 or tensor.device.type != "cpu":
+            return False
+    return True
 
 
 def share_threads() -> None:

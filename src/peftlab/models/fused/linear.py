@@ -19,6 +19,7 @@ from torch.autograd import Function
 
 from peftlab.models.fused.dropout import add_dropped, dropped, plain_dropout
 from peftlab.models.fused.jit import runs_kernels
+from peftlab.models.fused.matmul import input_gradient, linear
 from peftlab.models.fused.rows import Rows
 
 
@@ -192,7 +193,7 @@ class _JoinedLinear(Function):
         x_RD = x_RD.detach().contiguous()
         weight_WD = _stacked([layer.weight for layer in layers])
         biases = [layer.bias for layer in layers if layer.bias is not None]
-        y_RW = torch.addmm(_stacked(biases), x_RD, weight_WD.T) if biases else x_RD @ weight_WD.T
+        y_RW = linear(x_RD, weight_WD, _stacked(biases) if biases else None)
         columns = _column_ranges(layers)
         kept = []
         for adapter, (key, probability) in zip(adapters, dropouts, strict=True):
@@ -217,7 +218,7 @@ class _JoinedLinear(Function):
         needs_biases = needs[num_layers : num_layers + num_biases]
         needs_adapters = needs[num_layers + num_biases :]
         weight_WD = _stacked([layer.weight for layer in joined.layers])
-        dx_RD = dy_RW @ weight_WD if needs_x else None
+        dx_RD = input_gradient(dy_RW, weight_WD) if needs_x else None
         gradients: list[Tensor | None] = _parts_of(
             lambda: dy_RW.T @ x_RD, columns, needs_weights
         ) + _parts_of(lambda: dy_RW.sum(0), columns, needs_biases)
