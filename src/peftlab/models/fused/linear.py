@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
@@ -50,6 +52,17 @@ class Joined:
 
     layers: tuple[nn.Linear, ...]
     adapters: tuple[Adapter, ...]
+
+    @cached_property
+    def columns(self) -> tuple[slice, ...]:
+        """Where each layer's outputs stand among all."""
+        ends = np.cumsum([layer.out_features for layer in self.layers]).tolist()
+        return tuple(slice(start, end) for start, end in zip([0, *ends], ends, strict=False))
+
+    @cached_property
+    def biases(self) -> tuple[nn.Parameter, ...]:
+        """The layers' biases; () where they have none."""
+        return tuple(layer.bias for layer in self.layers if layer.bias is not None)
 
 
 Keys = Callable[[str], int]
@@ -161,8 +174,7 @@ def joined_linear(x_RD: Tensor, joined: Joined, rows: Rows, keys: Keys) -> Tenso
     )
     if not runs_kernels(x_RD):
         return plain_joined_linear(x_RD, joined, rows, dropouts)
-    parameters = [layer.weight for layer in joined.layers]
-    parameters += [layer.bias for layer in joined.layers if layer.bias is not None]
+    parameters = [*(layer.weight for layer in joined.layers), *joined.biases]
     parameters += [matrix for adapter in joined.adapters for matrix in (adapter.a, adapter.b)]
     return _JoinedLinear.apply(x_RD, joined, rows, dropouts, *parameters)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -192,24 +204,25 @@ class _JoinedLinear(Function):
         layers, adapters = joined.layers, joined.adapters
         x_RD = x_RD.detach().contiguous()
         weight_WD = _stacked([layer.weight for layer in layers])
-        biases = [layer.bias for layer in layers if layer.bias is not None]
-        y_RW = linear(x_RD, weight_WD, _stacked(biases) if biases else None)
-        columns = _column_ranges(layers)
+        y_RW = linear(x_RD, weight_WD, _stacked(joined.biases) if joined.biases else None)
         kept = []
         for adapter, (key, probability) in zip(adapters, dropouts, strict=True):
             x = dropped(x_RD, rows, key, probability) if probability > 0 else x_RD
             low_Rr = x @ adapter.a.detach().T
-            y_RW[:, columns[adapter.index]].addmm_(
+            y_RW[:, joined.columns[adapter.index]].addmm_(
                 low_Rr, adapter.b.detach().T, alpha=adapter.scaling
             )
             kept += [x, low_Rr]
-        ctx.context = (joined, rows, dropouts, columns, len(biases))
-        ctx.save_for_backward(x_RD, *kept)
+        ctx.context = (joined, rows, dropouts)
+        # The gradients of frozen weights are not needed, and so neither is x.
+        trains_weights = any(layer.weight.requires_grad for layer in layers)
+        ctx.save_for_backward(x_RD if trains_weights else None, *kept)
         return y_RW
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        joined, rows, dropouts, columns, num_biases = ctx.context
+        joined, rows, dropouts = ctx.context
+        columns, num_biases = joined.columns, len(joined.biases)
         x_RD, *kept = ctx.saved_tensors
         dy_RW = grads[0].contiguous()
         needs_x, _, _, _, *needs = ctx.needs_input_grad
@@ -237,14 +250,6 @@ class _JoinedLinear(Function):
                 else:
                     dx_RD.addmm_(dlow_Rr, adapter.a.detach())
         return dx_RD, None, None, None, *gradients
-
-
-def _column_ranges(layers: Sequence[nn.Linear]) -> list[slice]:
-    ranges, start = [], 0
-    for layer in layers:
-        ranges.append(slice(start, start + layer.out_features))
-        start += layer.out_features
-    return ranges
 
 
 def _parts_of(
