@@ -7,9 +7,9 @@ the next product a fifth longer. Whoever loads a library called libgomp.so.1 fir
 both. torch needs no symbol newer than GOMP_4.0 (GCC 4.9).
 
 A thread that waits for the others also spins, by default for some 300,000 rounds, or 10 ms. Where
-another program wants a core too, the one that it waits for is then kept from running: a step took
-ten times as long beside one busy process. With SPIN_ROUNDS it takes twice as long, as it should,
-and on an idle machine a few per cent more than with the default.
+another program wants a core too, the thread that is waited for is then kept from running: beside
+one busy process on two cores a training step of 70 ms took more than 900 ms with the default, 350
+with 5,000 rounds and 200 with 1,000. On an idle machine 2,000 rounds cost about 7%.
 """
 
 from __future__ import annotations

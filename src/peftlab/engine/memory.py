@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import re
 import sys
 from contextlib import suppress
@@ -44,7 +45,8 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(device)
             return
         try:
-            # What the allocator keeps of earlier trials goes back first. (glibc; others lack it.)
+            # What is left of earlier trials goes back first. (malloc_trim is glibc's.)
+            gc.collect()
             ctypes.CDLL(None).malloc_trim(0)
             CLEAR_REFS.write_text("5")
         except (OSError, AttributeError):

@@ -123,3 +123,6 @@ def share_threads() -> None:
     if HAS_NUMBA:
         wanted = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
         numba.set_num_threads(wanted)
+
+
+share_threads()
