@@ -52,6 +52,7 @@ def main() -> None:
             ]  # fmt: skip
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             cells[key] = json.loads(done.stdout)
+            cells[key]["setup"]["data"] = "a GLUE folder"
             with given.output.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps({"cell": key, **cells[key]}) + "\n")
     print(table(cells))

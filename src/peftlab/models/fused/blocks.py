@@ -37,7 +37,8 @@ class Projection:
     @classmethod
     def of(cls, *modules: nn.Module, site_of: SiteOf) -> Projection:
         """The projection by these modules."""
-        return cls(modules=modules, joined=join(modules, site_of))
+        is_stock = len(modules) == 1 and type(modules[0]) is nn.Linear
+        return cls(modules=modules, joined=None if is_stock else join(modules, site_of))
 
     def __call__(self, x_RD: Tensor, rows: Rows, keys: Keys) -> tuple[Tensor, ...]:
         """One tensor with all outputs side by side, or one of each module."""

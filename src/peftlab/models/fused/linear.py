@@ -21,7 +21,6 @@ from torch.autograd import Function
 
 from peftlab.models.fused.dropout import add_dropped, dropped, plain_dropout
 from peftlab.models.fused.jit import runs_kernels
-from peftlab.models.fused.matmul import input_gradient, linear
 from peftlab.models.fused.rows import Rows
 
 
@@ -204,7 +203,10 @@ class _JoinedLinear(Function):
         layers, adapters = joined.layers, joined.adapters
         x_RD = x_RD.detach().contiguous()
         weight_WD = _stacked([layer.weight for layer in layers])
-        y_RW = linear(x_RD, weight_WD, _stacked(joined.biases) if joined.biases else None)
+        if joined.biases:
+            y_RW = torch.addmm(_stacked(joined.biases), x_RD, weight_WD.T)
+        else:
+            y_RW = x_RD @ weight_WD.T
         kept = []
         for adapter, (key, probability) in zip(adapters, dropouts, strict=True):
             x = dropped(x_RD, rows, key, probability) if probability > 0 else x_RD
@@ -231,7 +233,7 @@ class _JoinedLinear(Function):
         needs_biases = needs[num_layers : num_layers + num_biases]
         needs_adapters = needs[num_layers + num_biases :]
         weight_WD = _stacked([layer.weight for layer in joined.layers])
-        dx_RD = input_gradient(dy_RW, weight_WD) if needs_x else None
+        dx_RD = dy_RW @ weight_WD if needs_x else None
         gradients: list[Tensor | None] = _parts_of(
             lambda: dy_RW.T @ x_RD, columns, needs_weights
         ) + _parts_of(lambda: dy_RW.sum(0), columns, needs_biases)
