@@ -16,7 +16,6 @@ from peftlab.core.identity import content_id, derived_seed
 Integer = Annotated[int, Field(strict=True)]
 Count = Annotated[Integer, Field(gt=0)]
 YesNo = Annotated[bool, Field(strict=True)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 

@@ -176,8 +176,7 @@ def record_epoch(
     began = perf_counter()
     predictions = predict()
     eval_loss = mean_loss(predictions)
-    if not math.isfinite(eval_loss):
-        raise TrialError(f"the validation loss is {eval_loss}: the training has diverged")
+    require_finite("validation", eval_loss)
     record = EpochRecord(
         epoch=epoch,
         step=step,
@@ -192,6 +191,12 @@ def record_epoch(
     observer.ended_epoch(record, predictions)
 
 
+def require_finite(kind: str, loss: float) -> None:
+    """TrialError for a training or validation loss that is NaN or infinite."""
+    if not math.isfinite(loss):
+        raise TrialError(f"the {kind} loss is {loss}: the training has diverged")
+
+
 def _backward(
     classifier: Classifier, trial: Trial, data: TrialData, rows: Indices, step: int
 ) -> float:
@@ -204,6 +209,5 @@ def _backward(
         loss = cross_entropy(logits, labels, reduction="sum") / len(rows)
         loss.backward()
         total += loss.item()
-    if not math.isfinite(total):
-        raise TrialError(f"the training loss is {total}: the training has diverged")
+    require_finite("training", total)
     return total

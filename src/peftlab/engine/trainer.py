@@ -7,7 +7,6 @@ losses and predictions are handed to the observer.
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Iterator
 from time import perf_counter
@@ -26,14 +25,13 @@ from transformers import (
     TrainingArguments,
 )
 
-from peftlab.core.errors import TrialError
 from peftlab.core.identity import derived_seed
 from peftlab.core.types import Trial
 from peftlab.data.batches import Indices
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.dataset import TrialData
-from peftlab.engine.loop import Tally, epoch_orders, record_epoch
+from peftlab.engine.loop import Tally, epoch_orders, record_epoch, require_finite
 from peftlab.engine.observer import Observer
 from peftlab.models.checkpoints import HubTokenizer
 
@@ -117,8 +115,7 @@ class _OrderedTrainer(Trainer):
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)
-        if not math.isfinite(loss):
-            raise TrialError(f"the training loss is {float(loss)}: the training has diverged")
+        require_finite("training", float(loss))
         self.step_losses.append(float(loss))
         return loss
 

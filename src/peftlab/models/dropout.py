@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -95,8 +94,3 @@ def _mixed(z: int) -> int:
     z = ((z ^ (z >> 30)) * MIX_64_A) & MASK_64
     z = ((z ^ (z >> 27)) * MIX_64_B) & MASK_64
     return z ^ (z >> 31)
-
-
-def active_probability(module: Any) -> float:
-    """How likely a dropout module drops an element now: 0 in eval mode and for no module."""
-    return float(module.p) if isinstance(module, nn.Dropout) and module.training else 0.0

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from peftlab.models.fused.attention import Heads, Spans, attention
+from peftlab.models.fused.dropout import active_probability
 from peftlab.models.fused.gelu import activated
 from peftlab.models.fused.linear import Joined, Keys, join, joined_linear
 from peftlab.models.fused.norm import dropout_add_norm
@@ -57,12 +58,11 @@ class Residual:
 
     def __call__(self, x_RD: Tensor, residual_RD: Tensor, rows: Rows, keys: Keys) -> Tensor:
         """The sum, normalised."""
-        dropout = self.dropout
-        probability = dropout.p if dropout is not None and dropout.training else 0.0
+        probability = active_probability(self.dropout)
         if type(self.norm) is nn.LayerNorm:
             key = keys(self.site) if probability > 0 else 0
             return dropout_add_norm(x_RD, residual_RD, self.norm, rows, key, probability)
-        x_RD = x_RD if dropout is None else dropout(x_RD)
+        x_RD = x_RD if self.dropout is None else self.dropout(x_RD)
         normed: Tensor = self.norm(residual_RD + x_RD)
         return normed
 
@@ -140,8 +140,7 @@ def _finish(
     keys: Keys,
 ) -> Tensor:
     """All of a block after its projections."""
-    dropout = block.attention_dropout
-    probability = dropout.p if dropout.training else 0.0
+    probability = active_probability(block.attention_dropout)
     key = keys(block.attention_site) if probability > 0 else 0
     context_RD = attention(projections, block.heads, spans, key, probability)
     (attended_RD,) = block.attention_output(context_RD, rows, keys)

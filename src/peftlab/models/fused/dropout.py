@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
 
@@ -65,6 +65,11 @@ def add_dropped_kernel(
         for c in range(num_channels):
             kept = channel_bits(low, high, u32(c)) >= threshold
             out_RC[r, c] += x_RC[r, c] * scale if kept else ZERO
+
+
+def active_probability(module: nn.Module | None) -> float:
+    """How likely a dropout module drops an element now: 0 in eval mode and for any other."""
+    return module.p if isinstance(module, nn.Dropout) and module.training else 0.0
 
 
 def dropped(x_RC: Tensor, rows: Rows, key: int, probability: float) -> Tensor:

@@ -19,7 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from peftlab.models.fused.dropout import add_dropped, dropped, plain_dropout
+from peftlab.models.fused.dropout import (
+    active_probability,
+    add_dropped,
+    dropped,
+    plain_dropout,
+)
 from peftlab.models.fused.jit import runs_kernels
 from peftlab.models.fused.rows import Rows
 
@@ -41,8 +46,7 @@ class Adapter:
     @property
     def probability(self) -> float:
         """How likely an element of x is dropped now."""
-        is_active = isinstance(self.dropout, nn.Dropout) and self.dropout.training
-        return float(self.dropout.p) if is_active else 0.0  # type: ignore[arg-type]
+        return active_probability(self.dropout)
 
 
 @dataclass(frozen=True, kw_only=True)
