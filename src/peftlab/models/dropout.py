@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from peftlab.core.identity import derived_seed
-from peftlab.models.fused.dropout import dropout
+from peftlab.models.fused.dropout import Dropout, DropoutSettings
 from peftlab.models.fused.generator import GOLDEN_64, MIX_64_A, MIX_64_B
 from peftlab.models.fused.rows import Rows
+from peftlab.models.fused.tape import apply
 
 PEFT_PREFIX = "base_model.model."
 MASK_64 = 2**64 - 1
@@ -75,7 +76,8 @@ class CounterDropout:
                 return torch.zeros_like(input)
             flat_RC = input.reshape(-1, input.shape[-1])
             rows = self._rows.get(len(flat_RC)) or _unnamed_rows(input)
-            return dropout(flat_RC, rows, self.key(site), module.p).view(input.shape)
+            settings = DropoutSettings(rows=rows, key=self.key(site), probability=module.p)
+            return apply(Dropout, settings, flat_RC).view(input.shape)
 
         return forward
 

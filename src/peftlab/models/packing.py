@@ -29,7 +29,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from peftlab.models.dropout import CounterDropout
-from peftlab.models.fused.attention import Heads, Spans, attention
+from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
 from peftlab.models.fused.blocks import (
     Block,
     Places,
@@ -41,6 +41,7 @@ from peftlab.models.fused.blocks import (
 from peftlab.models.fused.jit import share_threads
 from peftlab.models.fused.linear import share_storage
 from peftlab.models.fused.rows import Rows
+from peftlab.models.fused.tape import apply
 
 ATTENTION = "peftlab_packed"
 
@@ -82,8 +83,8 @@ class Layout:
 
         def spans(query_offsets: Lengths) -> Spans:
             return Spans(
-                query_offsets=query_offsets,
-                key_offsets=offsets,
+                query_offsets=torch.from_numpy(query_offsets),
+                key_offsets=torch.from_numpy(offsets),
                 first_example=first_example,
             )
 
@@ -335,13 +336,13 @@ def packed_attention(
         x_1HTd[0].transpose(0, 1).flatten(1) for x_1HTd in (query_1HTd, key_1HTd, value_1HTd)
     )
     source = packed_model.dropout
-    context_TD = attention(
-        projections,
-        Heads(count=num_heads, scale=width**-0.5 if scaling is None else scaling),
-        packed_model.layout.places.token_spans,
-        source.key(source.site_of(module)) if dropout > 0 else 0,
-        dropout,
+    settings = AttentionSettings(
+        heads=Heads(count=num_heads, scale=width**-0.5 if scaling is None else scaling),
+        spans=packed_model.layout.places.token_spans,
+        key=source.key(source.site_of(module)) if dropout > 0 else 0,
+        probability=dropout,
     )
+    context_TD = apply(Attention, settings, *projections)
     return context_TD.unflatten(1, (num_heads, width))[None], None
 
 

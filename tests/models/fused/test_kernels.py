@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -14,20 +15,21 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from peftlab.models.fused import jit
-from peftlab.models.fused.attention import Heads, Spans, attention, plain_attention
-from peftlab.models.fused.dropout import dropout, plain_dropout
-from peftlab.models.fused.gelu import activated
+from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
+from peftlab.models.fused.dropout import Dropout, DropoutSettings
+from peftlab.models.fused.gelu import Gelu, is_exact_gelu
 from peftlab.models.fused.linear import (
     Adapter,
     Joined,
-    joined_linear,
-    plain_joined_linear,
+    JoinedLinear,
+    LinearSettings,
     share_storage,
 )
 from peftlab.models.fused.math32 import exponential
-from peftlab.models.fused.norm import dropout_add_norm, plain_dropout_add_norm
+from peftlab.models.fused.norm import DropoutAddNorm, NormSettings
 from peftlab.models.fused.products import product, transposed_product
 from peftlab.models.fused.rows import Rows
+from peftlab.models.fused.tape import Operation, apply
 
 LENGTHS = (5, 1, 17, 8, 3)
 
@@ -58,6 +60,17 @@ def assert_same(fast: list[Tensor], plain: list[Tensor]) -> None:
         torch.testing.assert_close(left, right, rtol=2e-5, atol=2e-5)
 
 
+def assert_twins_agree(
+    operation: type[Operation], settings: object, inputs: list[Tensor], parameters: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Output and gradients by the kernels, and by the plain twin; equal to rounding."""
+    sources = [*inputs, *parameters]
+    fast = with_gradients(lambda: apply(operation, settings, *inputs), sources)
+    plain = with_gradients(lambda: operation.plain(settings, *inputs), sources)
+    assert_same(fast, plain)
+    return fast, plain
+
+
 def test_kernels_run_here() -> None:
     """Else the tests of this file would compare the twins with themselves."""
     assert jit.runs_kernels(torch.zeros(1))
@@ -77,11 +90,11 @@ def test_kernels_can_be_put_off_by_the_environment() -> None:
 
 
 def test_without_kernels_the_twins_compute(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, rows = random(34, 8), rows_of(LENGTHS)
-    fast = dropout(x, rows, 1, 0.5)
+    x, settings = random(34, 8), DropoutSettings(rows=rows_of(LENGTHS), key=1, probability=0.5)
+    fast = apply(Dropout, settings, x)
     monkeypatch.setattr(jit, "ENABLED", False)
-    plain = dropout(x, rows, 1, 0.5)
-    assert "Dropout" in str(fast.grad_fn)
+    plain = apply(Dropout, settings, x)
+    assert "Taped" in str(fast.grad_fn)
     assert "Mul" in str(plain.grad_fn)
     assert torch.equal(fast, plain)
 
@@ -106,45 +119,36 @@ def test_the_exponential_is_right_to_two_units_in_the_last_place() -> None:
 @pytest.mark.parametrize("width", [1, 7, 64, 100])
 @pytest.mark.parametrize("probability", [0.1, 0.7])
 def test_dropout(width: int, probability: float) -> None:
-    rows, x = rows_of(LENGTHS), random(34, width)
-    fast = with_gradients(lambda: dropout(x, rows, 12345, probability), [x])
-    plain = with_gradients(lambda: plain_dropout(x, rows, 12345, probability), [x])
+    settings = DropoutSettings(rows=rows_of(LENGTHS), key=12345, probability=probability)
+    fast, plain = assert_twins_agree(Dropout, settings, [random(34, width)], [])
     assert torch.equal(fast[0] == 0, plain[0] == 0)
-    assert_same(fast, plain)
 
 
 @pytest.mark.parametrize("width", [1, 13, 64])
 def test_gelu(width: int) -> None:
     x = (random(34, width) * 4).detach().requires_grad_()
-    activation = ACT2FN["gelu"]
-    fast = with_gradients(lambda: activated(activation, x), [x])
-    plain = with_gradients(lambda: nn.functional.gelu(x), [x])
+    fast, plain = assert_twins_agree(Gelu, None, [x], [])
     assert not torch.equal(fast[0], plain[0])  # else the kernel was not used
     for left, right in zip(fast, plain, strict=True):
         torch.testing.assert_close(left, right, rtol=1e-6, atol=1e-6)
 
 
-def test_another_activation_is_called_as_it_is() -> None:
-    x = random(34, 8)
+def test_other_activations_are_told_apart() -> None:
+    assert is_exact_gelu(ACT2FN["gelu"])
     for name in ("relu", "gelu_new", "silu"):
-        assert torch.equal(activated(ACT2FN[name], x), ACT2FN[name](x))
+        assert not is_exact_gelu(ACT2FN[name])
 
 
 @pytest.mark.parametrize("width", [8, 24, 33])
 @pytest.mark.parametrize("probability", [0.0, 0.3])
 def test_dropout_add_norm(width: int, probability: float) -> None:
-    rows, x, residual = rows_of(LENGTHS), random(34, width), random(34, width, seed=1)
     norm = nn.LayerNorm(width, eps=1e-6)
     with torch.no_grad():
         norm.weight.normal_()
         norm.bias.normal_()
-    inputs = [x, residual, norm.weight, norm.bias]
-    assert_same(
-        with_gradients(lambda: dropout_add_norm(x, residual, norm, rows, 77, probability), inputs),
-        with_gradients(
-            lambda: plain_dropout_add_norm(x, residual, norm, rows, 77, probability), inputs
-        ),
-    )
+    settings = NormSettings(norm=norm, rows=rows_of(LENGTHS), key=77, probability=probability)
+    inputs = [random(34, width), random(34, width, seed=1)]
+    assert_twins_agree(DropoutAddNorm, settings, inputs, [norm.weight, norm.bias])
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.2])
@@ -165,18 +169,23 @@ def test_attention(
     total, size = sum(lengths), num_heads * width
     keys = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     queries = np.arange(len(lengths) + 1, dtype=np.int64) if form == "pooled" else keys
-    spans = Spans(query_offsets=queries, key_offsets=keys, first_example=3)
-    heads = Heads(count=num_heads, scale=width**-0.5)
+    spans = Spans(
+        query_offsets=torch.from_numpy(queries),
+        key_offsets=torch.from_numpy(keys),
+        first_example=3,
+    )
+    settings = AttentionSettings(
+        heads=Heads(count=num_heads, scale=width**-0.5),
+        spans=spans,
+        key=5,
+        probability=probability,
+    )
     projections = {
         "joined": (random(total, 3 * size),),
         "pooled": (random(len(lengths), size), random(total, 2 * size, seed=1)),
         "apart": tuple(random(total, size, seed=seed) for seed in range(3)),
     }[form]
-    inputs = list(projections)
-    assert_same(
-        with_gradients(lambda: attention(projections, heads, spans, 5, probability), inputs),
-        with_gradients(lambda: plain_attention(projections, heads, spans, 5, probability), inputs),
-    )
+    assert_twins_agree(Attention, settings, list(projections), [])
 
 
 @pytest.mark.parametrize(
@@ -217,20 +226,11 @@ def joined_layers(*, bias: bool = True, p: float = 0.2) -> Joined:
 @pytest.mark.parametrize("probability", [0.0, 0.2])
 def test_joined_linear(bias: bool, probability: float, is_shared: bool) -> None:
     joined = joined_layers(bias=bias, p=probability)
-    rows, x = rows_of(LENGTHS), random(34, 12)
     keys = {"0": 8, "2": 9}
-    dropouts = [(keys[a.site] if probability else 0, probability) for a in joined.adapters]
-    inputs = [x, *(layer.weight for layer in joined.layers)]
-    inputs += [layer.bias for layer in joined.layers if bias]
-    inputs += [matrix for adapter in joined.adapters for matrix in (adapter.a, adapter.b)]
-    plain = with_gradients(lambda: plain_joined_linear(x, joined, rows, dropouts), inputs)
+    settings = LinearSettings.of(joined, rows_of(LENGTHS), keys.__getitem__)
     before = [layer.weight.detach().clone() for layer in joined.layers]
-    if is_shared:
-        with share_storage([joined]):
-            fast = with_gradients(lambda: joined_linear(x, joined, rows, keys.__getitem__), inputs)
-    else:
-        fast = with_gradients(lambda: joined_linear(x, joined, rows, keys.__getitem__), inputs)
-    assert_same(fast, plain)
+    with share_storage([joined]) if is_shared else nullcontext():
+        assert_twins_agree(JoinedLinear, settings, [random(34, 12)], list(joined.parameters))
     for layer, weight in zip(joined.layers, before, strict=True):
         assert torch.equal(layer.weight, weight)
         assert layer.weight.untyped_storage().nbytes() == 4 * layer.weight.numel()
@@ -241,8 +241,9 @@ def test_frozen_layers_get_no_gradient() -> None:
     for layer in joined.layers:
         layer.requires_grad_(False)
     x = random(34, 12).detach()
-    out = joined_linear(x, joined, rows_of(LENGTHS), {"0": 8, "2": 9}.__getitem__)
-    out.sum().backward()
+    keys = {"0": 8, "2": 9}
+    settings = LinearSettings.of(joined, rows_of(LENGTHS), keys.__getitem__)
+    apply(JoinedLinear, settings, x).sum().backward()
     assert all(layer.weight.grad is None for layer in joined.layers)
     assert all(adapter.a.grad is not None for adapter in joined.adapters)
     assert x.grad is None

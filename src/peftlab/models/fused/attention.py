@@ -13,14 +13,13 @@ Legend: T tokens, Q queries, H heads, d width of a head, D = H * d, L tokens of 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.autograd import Function
+from torch import Tensor, nn
 
 from peftlab.models.fused.generator import (
     HEAD_STRIDE,
@@ -33,12 +32,22 @@ from peftlab.models.fused.generator import (
     u32,
     u64,
 )
-from peftlab.models.fused.jit import inline, kernel, part, prange, runs_kernels
+from peftlab.models.fused.jit import inline, kernel, part, prange
+from peftlab.models.fused.launch import (
+    Entry,
+    Floats,
+    Integers,
+    Reals,
+    integers,
+    launch,
+    matrix,
+    signed,
+)
 from peftlab.models.fused.math32 import exponential
-from peftlab.models.fused.products import ZERO, Floats, copy_scaled, product, transposed_product
+from peftlab.models.fused.products import ZERO, copy_scaled, product, transposed_product
+from peftlab.models.fused.tape import Gradients, Node, Operation
 
 f32 = np.float32
-Offsets = npt.NDArray[np.int64]
 LANES = 8
 """Scratch rows are padded to a multiple of this, so that loops over keys run in whole vectors."""
 
@@ -56,8 +65,8 @@ class Spans:
     """Where the examples lie: example b has keys key_offsets[b] to key_offsets[b + 1], its queries
     likewise. int64 [B + 1] on the CPU. `first_example` is the first one's number in the step."""
 
-    query_offsets: Offsets
-    key_offsets: Offsets
+    query_offsets: Tensor
+    key_offsets: Tensor
     first_example: int = 0
 
 
@@ -132,13 +141,10 @@ def _differentiate(
 @kernel
 def forward_kernel(
     q_QW: Floats,
-    q_column: int,
     k_TW: Floats,
-    k_column: int,
     v_TW: Floats,
-    v_column: int,
-    query_offsets: Offsets,
-    key_offsets: Offsets,
+    query_offsets: Integers,
+    key_offsets: Integers,
     first_example: int,
     heads: int,
     width: int,
@@ -161,9 +167,9 @@ def forward_kernel(
         queries, context = np.empty((num_queries, width), f32), np.empty((num_queries, width), f32)
         keys_dL, values = np.empty((width, padded), f32), np.empty((length, width), f32)
         scores = np.empty((num_queries, padded), f32)
-        _read(queries, q_QW, start, q_column + at, scale)
-        _read_transposed(keys_dL, k_TW, first, length, k_column + at, width)
-        _read(values, v_TW, first, v_column + at, f32(1.0))
+        _read(queries, q_QW, start, at, scale)
+        _read_transposed(keys_dL, k_TW, first, length, at, width)
+        _read(values, v_TW, first, at, f32(1.0))
         product(scores, queries, keys_dL)
         for i in range(num_queries):
             s_L = scores[i]
@@ -191,13 +197,10 @@ def backward_kernel(
     out_QD: Floats,
     log_sum_HQ: Floats,
     q_QW: Floats,
-    q_column: int,
     k_TW: Floats,
-    k_column: int,
     v_TW: Floats,
-    v_column: int,
-    query_offsets: Offsets,
-    key_offsets: Offsets,
+    query_offsets: Integers,
+    key_offsets: Integers,
     first_example: int,
     heads: int,
     width: int,
@@ -222,12 +225,12 @@ def backward_kernel(
         keys, keys_dL = np.empty((length, width), f32), np.empty((width, padded), f32)
         dqueries, dkeys = np.empty((num_queries, width), f32), np.empty((length, width), f32)
         scores, grads = np.empty((num_queries, padded), f32), np.empty((num_queries, padded), f32)
-        _read(queries, q_QW, start, q_column + at, scale)
+        _read(queries, q_QW, start, at, scale)
         _read(douts, dout_QD, start, at, f32(1.0))
-        _read(keys, k_TW, first, k_column + at, f32(1.0))
-        _read_transposed(keys_dL, k_TW, first, length, k_column + at, width)
+        _read(keys, k_TW, first, at, f32(1.0))
+        _read_transposed(keys_dL, k_TW, first, length, at, width)
         product(scores, queries, keys_dL)
-        _read_transposed(keys_dL, v_TW, first, length, v_column + at, width)
+        _read_transposed(keys_dL, v_TW, first, length, at, width)
         product(grads, douts, keys_dL)  # keys_dL holds the values now
         for i in range(num_queries):
             # sum over j of p[j] * dp[j], which is the same with and without dropout
@@ -238,45 +241,147 @@ def backward_kernel(
             log_sum = log_sum_HQ[h, start + i]
             _differentiate(scores[i], grads[i], log_sum, inner, keep_scale, bits, h, threshold)
         product(dqueries, grads, keys)
-        _write(dq_QW, start, q_column + at, dqueries, scale)
+        _write(dq_QW, start, at, dqueries, scale)
         transposed_product(dkeys, grads, queries)
-        _write(dk_TW, first, k_column + at, dkeys, f32(1.0))
+        _write(dk_TW, first, at, dkeys, f32(1.0))
         transposed_product(dkeys, scores, douts)  # of the values now
-        _write(dv_TW, first, v_column + at, dkeys, f32(1.0))
+        _write(dv_TW, first, at, dkeys, f32(1.0))
 
 
-def attention(
-    projections: tuple[Tensor, ...], heads: Heads, spans: Spans, key: int, probability: float
-) -> Tensor:
-    """The context [Q, D] of each query, differentiable.
+@Entry
+def _forward_entry(n: Integers, f: Reals) -> None:
+    queries, tokens, size, examples, heads = n[7], n[8], n[12], n[13], n[15]
+    forward_kernel(
+        matrix(n[0], queries, n[9]),
+        matrix(n[1], tokens, n[10]),
+        matrix(n[2], tokens, n[11]),
+        integers(n[3], examples + 1),
+        integers(n[4], examples + 1),
+        n[14],
+        heads,
+        size // heads,
+        f32(f[0]),
+        u64(n[16]),
+        u32(n[17]),
+        f32(f[1]),
+        matrix(n[5], queries, size),
+        matrix(n[6], heads, queries),
+    )
 
-    `projections` are (qkv [T, 3 D],), or (q [Q, D], kv [T, 2 D]), or (q [Q, D], k [T, D],
-    v [T, D]). Attention probabilities are dropped with `probability`.
+
+@Entry
+def _backward_entry(n: Integers, f: Reals) -> None:
+    queries, tokens, size, examples, heads = n[11], n[12], n[16], n[17], n[19]
+    backward_kernel(
+        matrix(n[5], queries, size),
+        matrix(n[6], queries, size),
+        matrix(n[7], heads, queries),
+        matrix(n[0], queries, n[13]),
+        matrix(n[1], tokens, n[14]),
+        matrix(n[2], tokens, n[15]),
+        integers(n[3], examples + 1),
+        integers(n[4], examples + 1),
+        n[18],
+        heads,
+        size // heads,
+        f32(f[0]),
+        u64(n[20]),
+        u32(n[21]),
+        f32(f[1]),
+        matrix(n[8], queries, n[13]),
+        matrix(n[9], tokens, n[14]),
+        matrix(n[10], tokens, n[15]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionSettings:
+    """Heads, where the examples lie, and the key and probability of the dropout of attention."""
+
+    heads: Heads
+    spans: Spans
+    key: int
+    probability: float
+
+
+class Attention(Operation):
+    """The context [Q, D] of each query.
+
+    Inputs are (qkv [T, 3 D],), or (q [Q, D], kv [T, 2 D]), or (q [Q, D], k [T, D], v [T, D]).
     """
-    if runs_kernels(*projections):
-        return _Attention.apply(heads, spans, key, probability, *projections)  # type: ignore[no-any-return, no-untyped-call]
-    return plain_attention(projections, heads, spans, key, probability)
 
+    @staticmethod
+    def parameters(settings: AttentionSettings) -> tuple[nn.Parameter, ...]:
+        """None."""
+        return ()
 
-def plain_attention(
-    projections: tuple[Tensor, ...], heads: Heads, spans: Spans, key: int, probability: float
-) -> Tensor:
-    """The plain twin of `attention`: a loop over the examples."""
-    width = projections[-1].shape[1] // (4 - len(projections))
-    q, k, v = _split(projections, width)
-    contexts = []
-    for b in range(len(spans.key_offsets) - 1):
-        queries = slice(spans.query_offsets[b], spans.query_offsets[b + 1])
-        keys = slice(spans.key_offsets[b], spans.key_offsets[b + 1])
-        q_HQd, k_HLd, v_HLd = (
-            x.unflatten(1, (heads.count, -1)).transpose(0, 1)
-            for x in (q[queries], k[keys], v[keys])
+    @staticmethod
+    def forward(settings: AttentionSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
+        """The context is kept, and the logarithm of each row's sum of exponentials."""
+        size = _width(inputs)
+        query, key, value = _split(inputs, size)
+        heads, spans = settings.heads, settings.spans
+        num_queries = len(query)
+        out_QD = query.new_empty(num_queries, size)
+        log_sum_HQ = query.new_empty(heads.count, num_queries)
+        numbers = (
+            num_queries,
+            len(key),
+            query.stride(0),
+            key.stride(0),
+            value.stride(0),
+            size,
+            len(spans.key_offsets) - 1,
+            spans.first_example,
+            heads.count,
+            signed(settings.key),
+            int(threshold_of(settings.probability)),
         )
-        p_HQL = (q_HQd @ k_HLd.transpose(1, 2) * heads.scale).softmax(dim=-1)
-        if probability > 0:
-            p_HQL = p_HQL * _kept(p_HQL, spans.first_example + b, key, probability)
-        contexts.append((p_HQL @ v_HLd).transpose(0, 1).flatten(1))
-    return torch.cat(contexts)
+        floats = (heads.scale, 1 / (1 - settings.probability))
+        read = (query, key, value, spans.query_offsets, spans.key_offsets)
+        launch(_forward_entry, (*read, out_QD, log_sum_HQ), numbers, floats)
+        return out_QD, (read, out_QD.detach(), log_sum_HQ, numbers, floats)
+
+    @staticmethod
+    def backward(
+        settings: AttentionSettings,
+        kept: Any,
+        gradient: Tensor,
+        inputs: tuple[Node, ...],
+        gradients: Gradients,
+    ) -> None:
+        """Gradients of queries, keys and values."""
+        read, out_QD, log_sum_HQ, numbers, floats = kept
+        found = [torch.empty_like(node.tensor) for node in inputs]
+        written = _split(found, gradient.shape[1])
+        launch(
+            _backward_entry,
+            (*read, gradient, out_QD, log_sum_HQ, *written),
+            numbers,
+            floats,
+        )
+        for node, gradient_of_node in zip(inputs, found, strict=True):
+            node.add(gradient_of_node)
+
+    @staticmethod
+    def plain(settings: AttentionSettings, *inputs: Tensor) -> Tensor:
+        """A loop over the examples."""
+        heads, spans = settings.heads, settings.spans
+        key, probability = settings.key, settings.probability
+        q, k, v = _split(inputs, _width(inputs))
+        contexts = []
+        for b in range(len(spans.key_offsets) - 1):
+            queries = slice(spans.query_offsets[b], spans.query_offsets[b + 1])
+            keys = slice(spans.key_offsets[b], spans.key_offsets[b + 1])
+            q_HQd, k_HLd, v_HLd = (
+                x.unflatten(1, (heads.count, -1)).transpose(0, 1)
+                for x in (q[queries], k[keys], v[keys])
+            )
+            p_HQL = (q_HQd @ k_HLd.transpose(1, 2) * heads.scale).softmax(dim=-1)
+            if probability > 0:
+                p_HQL = p_HQL * _kept(p_HQL, spans.first_example + b, key, probability)
+            contexts.append((p_HQL @ v_HLd).transpose(0, 1).flatten(1))
+        return torch.cat(contexts)
 
 
 def _kept(p_HQL: Tensor, example: int, key: int, probability: float) -> Tensor:
@@ -295,66 +400,13 @@ def _kept(p_HQL: Tensor, example: int, key: int, probability: float) -> Tensor:
     return scaled
 
 
-def _split(projections: tuple[Tensor, ...], width: int) -> list[Tensor]:
+def _width(projections: Sequence[Tensor]) -> int:
+    """D, the columns of all queries."""
+    return projections[-1].shape[1] // (4 - len(projections))
+
+
+def _split(projections: Sequence[Tensor], width: int) -> list[Tensor]:
     """Queries, keys and values, each [., D]; views."""
     parts = [part for joined in projections for part in joined.split(width, dim=1)]
     assert len(parts) == 3
     return parts
-
-
-def _columns(projections: tuple[Any, ...], width: int) -> list[Any]:
-    """(array, first column) of queries, keys and values, as the kernels take them."""
-    found: list[Any] = []
-    for joined in projections:
-        for column in range(0, joined.shape[1], width):
-            found += [joined, column]
-    return found
-
-
-class _Attention(Function):
-    @staticmethod
-    def forward(
-        ctx: Any, heads: Heads, spans: Spans, key: int, probability: float, *projections: Tensor
-    ) -> Tensor:
-        projections = tuple(joined.detach().contiguous() for joined in projections)
-        width = projections[-1].shape[1] // (4 - len(projections))
-        num_queries = int(spans.query_offsets[-1])
-        out_QD = projections[0].new_empty(num_queries, width)
-        log_sum_HQ = projections[0].new_empty(heads.count, num_queries)
-        ctx.settings = (
-            spans.query_offsets,
-            spans.key_offsets,
-            spans.first_example,
-            heads.count,
-            width // heads.count,
-            f32(heads.scale),
-            u64(key),
-            threshold_of(probability),
-            f32(1 / (1 - probability)),
-        )
-        ctx.width = width
-        forward_kernel(
-            *_columns(tuple(joined.numpy() for joined in projections), width),
-            *ctx.settings,
-            out_QD.numpy(),
-            log_sum_HQ.numpy(),
-        )
-        ctx.save_for_backward(out_QD, log_sum_HQ, *projections)
-        return out_QD
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        out_QD, log_sum_HQ, *projections = ctx.saved_tensors
-        gradients = [torch.empty_like(joined) for joined in projections]
-        dq, _, dk, _, dv, _ = _columns(tuple(g.numpy() for g in gradients), ctx.width)
-        backward_kernel(
-            grads[0].contiguous().numpy(),
-            out_QD.numpy(),
-            log_sum_HQ.numpy(),
-            *_columns(tuple(joined.numpy() for joined in projections), ctx.width),
-            *ctx.settings,
-            dq,
-            dk,
-            dv,
-        )
-        return None, None, None, None, *gradients

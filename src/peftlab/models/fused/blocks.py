@@ -12,18 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from peftlab.models.fused.attention import Heads, Spans, attention
+from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
 from peftlab.models.fused.dropout import active_probability
-from peftlab.models.fused.gelu import activated
-from peftlab.models.fused.linear import Joined, Keys, join, joined_linear
-from peftlab.models.fused.norm import dropout_add_norm
-from peftlab.models.fused.rows import Rows
+from peftlab.models.fused.gelu import Gelu, is_exact_gelu
+from peftlab.models.fused.jit import runs_kernels
+from peftlab.models.fused.linear import Joined, JoinedLinear, Keys, LinearSettings, join
+from peftlab.models.fused.norm import DropoutAddNorm, NormSettings
+from peftlab.models.fused.rows import Rows, TakeRows
+from peftlab.models.fused.tape import Run, apply, taped
 
 SiteOf = Callable[[nn.Module], str]
 
@@ -38,13 +41,12 @@ class Projection:
     @classmethod
     def of(cls, *modules: nn.Module, site_of: SiteOf) -> Projection:
         """The projection by these modules."""
-        is_stock = len(modules) == 1 and type(modules[0]) is nn.Linear
-        return cls(modules=modules, joined=None if is_stock else join(modules, site_of))
+        return cls(modules=modules, joined=join(modules, site_of))
 
-    def __call__(self, x_RD: Tensor, rows: Rows, keys: Keys) -> tuple[Tensor, ...]:
-        """One tensor with all outputs side by side, or one of each module."""
+    def __call__(self, run: Run, x_RD: Any, rows: Rows, keys: Keys) -> tuple[Any, ...]:
+        """One value with all outputs side by side, or one of each module."""
         if self.joined is not None:
-            return (joined_linear(x_RD, self.joined, rows, keys),)
+            return (run(JoinedLinear, LinearSettings.of(self.joined, rows, keys), x_RD),)
         return tuple(module(x_RD) for module in self.modules)
 
 
@@ -56,15 +58,24 @@ class Residual:
     norm: nn.Module
     site: str
 
-    def __call__(self, x_RD: Tensor, residual_RD: Tensor, rows: Rows, keys: Keys) -> Tensor:
+    @property
+    def is_plain(self) -> bool:
+        """Whether the norm is LayerNorm itself, with weight and bias."""
+        return type(self.norm) is nn.LayerNorm and self.norm.bias is not None
+
+    def __call__(self, run: Run, x_RD: Any, residual_RD: Any, rows: Rows, keys: Keys) -> Any:
         """The sum, normalised."""
-        probability = active_probability(self.dropout)
-        if type(self.norm) is nn.LayerNorm:
-            key = keys(self.site) if probability > 0 else 0
-            return dropout_add_norm(x_RD, residual_RD, self.norm, rows, key, probability)
+        if self.is_plain:
+            probability = active_probability(self.dropout)
+            settings = NormSettings(
+                norm=cast(nn.LayerNorm, self.norm),
+                rows=rows,
+                key=keys(self.site) if probability > 0 else 0,
+                probability=probability,
+            )
+            return run(DropoutAddNorm, settings, x_RD, residual_RD)
         x_RD = x_RD if self.dropout is None else self.dropout(x_RD)
-        normed: Tensor = self.norm(residual_RD + x_RD)
-        return normed
+        return self.norm(residual_RD + x_RD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +100,20 @@ class Block:
         """The groups of layers whose weights should lie side by side."""
         found = self.query_key_value.joined
         return [] if found is None else [found]
+
+    @cached_property
+    def parameters(self) -> tuple[nn.Parameter, ...] | None:
+        """All that its operations read; None if a module of it has to be called as it is."""
+        found: list[nn.Parameter] = []
+        for projection in (self.query_key_value, self.attention_output, self.up, self.down):
+            if projection.joined is None:
+                return None
+            found += projection.joined.parameters
+        for residual in (self.attention_residual, self.output_residual):
+            if not residual.is_plain:
+                return None
+            found += residual.norm.parameters()
+        return tuple(found) if is_exact_gelu(self.activation) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,37 +142,55 @@ def run_blocks(
     all blocks [B, D]. With `end`, the same after the blocks before that one only.
     """
     end = len(blocks) if end is None else end
-    for block in blocks[first : min(end, len(blocks) - 1)]:
-        projections = block.query_key_value(x_TD, places.token_rows, keys)
-        x_TD = _finish(block, projections, x_TD, places.token_rows, places.token_spans, keys)
-    if end < len(blocks) or first == end:
+    if first == end:
         return x_TD
-    block = blocks[-1]
-    x_BD = x_TD[places.pooled_B]
-    projections = (
-        *block.query(x_BD, places.pooled_rows, keys),
-        *block.key_value(x_TD, places.token_rows, keys),
-    )
-    return _finish(block, projections, x_BD, places.pooled_rows, places.pooled_spans, keys)
+
+    def program(run: Run, x_TD: Any) -> Any:
+        for block in blocks[first : min(end, len(blocks) - 1)]:
+            projections = block.query_key_value(run, x_TD, places.token_rows, keys)
+            rows, spans = places.token_rows, places.token_spans
+            x_TD = _finish(run, block, projections, x_TD, rows, spans, keys)
+        if end < len(blocks):
+            return x_TD
+        block, rows = blocks[-1], places.pooled_rows
+        x_BD = run(TakeRows, places.pooled_B, x_TD)
+        query = block.query(run, x_BD, rows, keys)
+        key_value = block.key_value(run, x_TD, places.token_rows, keys)
+        return _finish(run, block, (*query, *key_value), x_BD, rows, places.pooled_spans, keys)
+
+    parameters: list[nn.Parameter] = []
+    for block in blocks[first:end]:
+        if block.parameters is None or not runs_kernels(x_TD):
+            return cast(Tensor, program(apply, x_TD))
+        parameters += block.parameters
+    return taped(program, parameters, x_TD)
 
 
 def _finish(
+    run: Run,
     block: Block,
-    projections: tuple[Tensor, ...],
-    x_RD: Tensor,
+    projections: tuple[Any, ...],
+    x_RD: Any,
     rows: Rows,
     spans: Spans,
     keys: Keys,
-) -> Tensor:
+) -> Any:
     """All of a block after its projections."""
     probability = active_probability(block.attention_dropout)
-    key = keys(block.attention_site) if probability > 0 else 0
-    context_RD = attention(projections, block.heads, spans, key, probability)
-    (attended_RD,) = block.attention_output(context_RD, rows, keys)
-    x_RD = block.attention_residual(attended_RD, x_RD, rows, keys)
-    (inner_RF,) = block.up(x_RD, rows, keys)
-    (output_RD,) = block.down(activated(block.activation, inner_RF), rows, keys)
-    return block.output_residual(output_RD, x_RD, rows, keys)
+    settings = AttentionSettings(
+        heads=block.heads,
+        spans=spans,
+        key=keys(block.attention_site) if probability > 0 else 0,
+        probability=probability,
+    )
+    context_RD = run(Attention, settings, *projections)
+    (attended_RD,) = block.attention_output(run, context_RD, rows, keys)
+    x_RD = block.attention_residual(run, attended_RD, x_RD, rows, keys)
+    (inner_RF,) = block.up(run, x_RD, rows, keys)
+    is_gelu = is_exact_gelu(block.activation)
+    inner_RF = run(Gelu, None, inner_RF) if is_gelu else block.activation(inner_RF)
+    (output_RD,) = block.down(run, inner_RF, rows, keys)
+    return block.output_residual(run, output_RD, x_RD, rows, keys)
 
 
 def blocks_of(base: PreTrainedModel, site_of: SiteOf) -> list[Block] | None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function
-from torch.autograd.function import FunctionCtx
 
 from peftlab.models.fused.generator import (
     LOW_32,
@@ -20,18 +18,29 @@ from peftlab.models.fused.generator import (
     u32,
     u64,
 )
-from peftlab.models.fused.jit import kernel, prange, runs_kernels
-from peftlab.models.fused.products import ZERO, Floats
+from peftlab.models.fused.jit import kernel, prange
+from peftlab.models.fused.launch import (
+    Entry,
+    Floats,
+    Integers,
+    Reals,
+    integers,
+    launch,
+    matrix,
+    signed,
+)
+from peftlab.models.fused.products import ZERO
 from peftlab.models.fused.rows import Rows
+from peftlab.models.fused.tape import Gradients, Node, Operation
 
-Places = npt.NDArray[np.int64]
+f32 = np.float32
 
 
 @kernel
 def dropout_kernel(
     x_RC: Floats,
-    example_R: Places,
-    position_R: Places,
+    example_R: Integers,
+    position_R: Integers,
     key: np.uint64,
     threshold: np.uint32,
     scale: np.float32,
@@ -50,8 +59,8 @@ def dropout_kernel(
 @kernel
 def add_dropped_kernel(
     x_RC: Floats,
-    example_R: Places,
-    position_R: Places,
+    example_R: Integers,
+    position_R: Integers,
     key: np.uint64,
     threshold: np.uint32,
     scale: np.float32,
@@ -67,6 +76,32 @@ def add_dropped_kernel(
             out_RC[r, c] += x_RC[r, c] * scale if kept else ZERO
 
 
+@Entry
+def _dropout_entry(n: Integers, f: Reals) -> None:
+    dropout_kernel(
+        matrix(n[0], n[4], n[5]),
+        integers(n[1], n[4]),
+        integers(n[2], n[4]),
+        u64(n[6]),
+        u32(n[7]),
+        f32(f[0]),
+        matrix(n[3], n[4], n[5]),
+    )
+
+
+@Entry
+def _add_dropped_entry(n: Integers, f: Reals) -> None:
+    add_dropped_kernel(
+        matrix(n[0], n[4], n[5]),
+        integers(n[1], n[4]),
+        integers(n[2], n[4]),
+        u64(n[6]),
+        u32(n[7]),
+        f32(f[0]),
+        matrix(n[3], n[4], n[5]),
+    )
+
+
 def active_probability(module: nn.Module | None) -> float:
     """How likely a dropout module drops an element now: 0 in eval mode and for any other."""
     return module.p if isinstance(module, nn.Dropout) and module.training else 0.0
@@ -75,47 +110,67 @@ def active_probability(module: nn.Module | None) -> float:
 def dropped(x_RC: Tensor, rows: Rows, key: int, probability: float) -> Tensor:
     """`x` after dropout, by the kernel; not differentiated."""
     out_RC = torch.empty_like(x_RC)
-    dropout_kernel(*_arguments(x_RC, rows, key, probability), out_RC.numpy())
+    _launch(_dropout_entry, x_RC, rows, key, probability, out_RC)
     return out_RC
 
 
 def add_dropped(x_RC: Tensor, rows: Rows, key: int, probability: float, out_RC: Tensor) -> None:
     """Add `x` after dropout to `out`, by the kernel; not differentiated."""
-    add_dropped_kernel(*_arguments(x_RC, rows, key, probability), out_RC.detach().numpy())
+    _launch(_add_dropped_entry, x_RC, rows, key, probability, out_RC)
 
 
-def dropout(x_RC: Tensor, rows: Rows, key: int, probability: float) -> Tensor:
-    """`x` [R, C] after dropout, differentiable."""
-    if runs_kernels(x_RC):
-        return _Dropout.apply(x_RC, rows, key, probability)  # type: ignore[no-any-return, no-untyped-call]
-    return plain_dropout(x_RC, rows, key, probability)
+def _launch(
+    entry: Entry, x_RC: Tensor, rows: Rows, key: int, probability: float, out_RC: Tensor
+) -> None:
+    launch(
+        entry,
+        (x_RC, rows.example_R, rows.position_R, out_RC),
+        (*x_RC.shape, signed(key), int(threshold_of(probability))),
+        (1 / (1 - probability),),
+    )
 
 
 def plain_dropout(x_RC: Tensor, rows: Rows, key: int, probability: float) -> Tensor:
-    """The plain twin of `dropout`."""
+    """`x` [R, C] after dropout by torch, differentiable."""
     channel_C = torch.arange(x_RC.shape[1], device=x_RC.device)
     keep = keep_RC(key, rows.example_R, rows.position_R, channel_C, probability)
     return x_RC * (keep.to(x_RC.dtype) / (1 - probability))
 
 
-class _Dropout(Function):
-    @staticmethod
-    def forward(ctx: Any, x_RC: Tensor, rows: Rows, key: int, probability: float) -> Tensor:
-        ctx.drawn = (rows, key, probability)
-        return dropped(x_RC.detach().contiguous(), rows, key, probability)
+@dataclass(frozen=True, kw_only=True)
+class DropoutSettings:
+    """Where the rows come from, the key of the site, and how likely an element is dropped."""
+
+    rows: Rows
+    key: int
+    probability: float
+
+
+class Dropout(Operation):
+    """x [R, C] after dropout."""
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        rows, key, probability = ctx.drawn  # type: ignore[attr-defined]
-        return dropped(grads[0].contiguous(), rows, key, probability), None, None, None
+    def parameters(settings: DropoutSettings) -> tuple[nn.Parameter, ...]:
+        """None."""
+        return ()
 
+    @staticmethod
+    def forward(settings: DropoutSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
+        """Nothing is kept: the backward pass draws the same mask."""
+        return dropped(inputs[0], settings.rows, settings.key, settings.probability), None
 
-def _arguments(x_RC: Tensor, rows: Rows, key: int, probability: float) -> tuple[Any, ...]:
-    return (
-        x_RC.detach().numpy(),
-        rows.example_R.numpy(),
-        rows.position_R.numpy(),
-        u64(key),
-        threshold_of(probability),
-        np.float32(1 / (1 - probability)),
-    )
+    @staticmethod
+    def backward(
+        settings: DropoutSettings,
+        kept: Any,
+        gradient: Tensor,
+        inputs: tuple[Node, ...],
+        gradients: Gradients,
+    ) -> None:
+        """The gradient of x."""
+        inputs[0].add(dropped(gradient, settings.rows, settings.key, settings.probability))
+
+    @staticmethod
+    def plain(settings: DropoutSettings, *inputs: Tensor) -> Tensor:
+        """torch's product with the mask."""
+        return plain_dropout(inputs[0], settings.rows, settings.key, settings.probability)

@@ -6,19 +6,18 @@ formula 7.1.26 of Abramowitz and Stegun (error below 1.5e-7), and its derivative
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.autograd import Function
+from torch import Tensor, nn
 from torch.nn.functional import gelu as plain_gelu
 from transformers.activations import GELUActivation
 
-from peftlab.models.fused.jit import inline, kernel, part, prange, runs_kernels
+from peftlab.models.fused.jit import inline, kernel, part, prange
+from peftlab.models.fused.launch import Entry, Floats, Integers, Reals, launch, matrix
 from peftlab.models.fused.math32 import exponential
-from peftlab.models.fused.products import Floats
+from peftlab.models.fused.tape import Gradients, Node, Operation
 
 f32 = np.float32
 ONE, HALF = f32(1.0), f32(0.5)
@@ -68,29 +67,47 @@ def backward_kernel(dy_RF: Floats, x_RF: Floats, dx_RF: Floats) -> None:
         _backward_row(dy_RF[r], x_RF[r], dx_RF[r])
 
 
-def activated(activation: Callable[[Tensor], Tensor], x_RF: Tensor) -> Tensor:
-    """The activation of `x` [R, F]: by the kernel if it is the exact GELU, else as it is."""
-    if _is_exact_gelu(activation) and runs_kernels(x_RF):
-        return _Gelu.apply(x_RF)  # type: ignore[no-any-return, no-untyped-call]
-    return activation(x_RF)
+@Entry
+def _forward_entry(n: Integers, f: Reals) -> None:
+    forward_kernel(matrix(n[0], n[2], n[3]), matrix(n[1], n[2], n[3]))
 
 
-def _is_exact_gelu(activation: Any) -> bool:
-    return type(activation) is GELUActivation and activation.act is plain_gelu
+@Entry
+def _backward_entry(n: Integers, f: Reals) -> None:
+    backward_kernel(matrix(n[0], n[3], n[4]), matrix(n[1], n[3], n[4]), matrix(n[2], n[3], n[4]))
 
 
-class _Gelu(Function):
+class Gelu(Operation):
+    """gelu(x) [R, F]; without settings."""
+
     @staticmethod
-    def forward(ctx: Any, x_RF: Tensor) -> Tensor:
-        x_RF = x_RF.detach().contiguous()
+    def parameters(settings: None) -> tuple[nn.Parameter, ...]:
+        """None."""
+        return ()
+
+    @staticmethod
+    def forward(settings: None, *inputs: Tensor) -> tuple[Tensor, Any]:
+        """x is kept."""
+        (x_RF,) = inputs
         out_RF = torch.empty_like(x_RF)
-        forward_kernel(x_RF.numpy(), out_RF.numpy())
-        ctx.save_for_backward(x_RF)
-        return out_RF
+        launch(_forward_entry, (x_RF, out_RF), x_RF.shape)
+        return out_RF, x_RF
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (x_RF,) = ctx.saved_tensors
-        dx_RF = torch.empty_like(x_RF)
-        backward_kernel(grads[0].contiguous().numpy(), x_RF.numpy(), dx_RF.numpy())
-        return dx_RF
+    def backward(
+        settings: None, kept: Any, gradient: Tensor, inputs: tuple[Node, ...], gradients: Gradients
+    ) -> None:
+        """The gradient of x."""
+        dx_RF = torch.empty_like(kept)
+        launch(_backward_entry, (gradient, kept, dx_RF), kept.shape)
+        inputs[0].add(dx_RF)
+
+    @staticmethod
+    def plain(settings: None, *inputs: Tensor) -> Tensor:
+        """torch's."""
+        return plain_gelu(*inputs)
+
+
+def is_exact_gelu(activation: Any) -> bool:
+    """Whether an activation of transformers is the GELU computed here."""
+    return type(activation) is GELUActivation and activation.act is plain_gelu

@@ -67,6 +67,14 @@ def kernel(function: Callable[..., None]) -> Callable[..., None]:
     return compiled
 
 
+def serial(function: Callable[..., None]) -> Callable[..., None]:
+    """The function compiled when first called, on one thread."""
+    if not HAS_NUMBA:
+        return function
+    compiled: Callable[..., None] = numba.njit(nogil=True, cache=True, **_OPTIONS)(function)
+    return compiled
+
+
 def inline(function: Function) -> Function:
     """A function that is compiled into the kernels that call it."""
     if not HAS_NUMBA:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function
 
 from peftlab.models.fused.dropout import (
     active_probability,
@@ -25,8 +24,10 @@ from peftlab.models.fused.dropout import (
     dropped,
     plain_dropout,
 )
-from peftlab.models.fused.jit import runs_kernels
+from peftlab.models.fused.matmul import add_matmul, linear, matmul
 from peftlab.models.fused.rows import Rows
+from peftlab.models.fused.sums import column_sums
+from peftlab.models.fused.tape import Gradients, Node, Operation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +64,20 @@ class Joined:
         return tuple(slice(start, end) for start, end in zip([0, *ends], ends, strict=False))
 
     @cached_property
+    def weights(self) -> tuple[nn.Parameter, ...]:
+        """The layers' weights."""
+        return tuple(layer.weight for layer in self.layers)
+
+    @cached_property
     def biases(self) -> tuple[nn.Parameter, ...]:
         """The layers' biases; () where they have none."""
         return tuple(layer.bias for layer in self.layers if layer.bias is not None)
+
+    @cached_property
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        """All of them, the adapters' last."""
+        matrices = [matrix for adapter in self.adapters for matrix in (adapter.a, adapter.b)]
+        return (*self.weights, *self.biases, *matrices)
 
 
 Keys = Callable[[str], int]
@@ -169,100 +181,108 @@ def _stacked(parameters: Sequence[Tensor]) -> Tensor:
     return first.as_strided((rows, *first.shape[1:]), first.stride(), start)
 
 
-def joined_linear(x_RD: Tensor, joined: Joined, rows: Rows, keys: Keys) -> Tensor:
-    """The outputs [R, sum of widths] of all layers on `x`, side by side; differentiable."""
-    dropouts = tuple(
-        (keys(adapter.site) if adapter.probability > 0 else 0, adapter.probability)
-        for adapter in joined.adapters
-    )
-    if not runs_kernels(x_RD):
-        return plain_joined_linear(x_RD, joined, rows, dropouts)
-    parameters = [*(layer.weight for layer in joined.layers), *joined.biases]
-    parameters += [matrix for adapter in joined.adapters for matrix in (adapter.a, adapter.b)]
-    return _JoinedLinear.apply(x_RD, joined, rows, dropouts, *parameters)  # type: ignore[no-any-return, no-untyped-call]
+@dataclass(frozen=True, kw_only=True)
+class LinearSettings:
+    """The layers, where the rows of x come from, and each adapter's dropout (key, probability)."""
+
+    joined: Joined
+    rows: Rows
+    dropouts: tuple[tuple[int, float], ...]
+
+    @classmethod
+    def of(cls, joined: Joined, rows: Rows, keys: Keys) -> LinearSettings:
+        """With the dropout masks of the present step."""
+        dropouts = tuple(
+            (keys(adapter.site) if adapter.probability > 0 else 0, adapter.probability)
+            for adapter in joined.adapters
+        )
+        return cls(joined=joined, rows=rows, dropouts=dropouts)
 
 
-def plain_joined_linear(
-    x_RD: Tensor, joined: Joined, rows: Rows, dropouts: Sequence[tuple[int, float]]
-) -> Tensor:
-    """The plain twin of `joined_linear`; `dropouts` are (key, probability) of each adapter."""
-    outputs = [layer(x_RD) for layer in joined.layers]
-    for adapter, (key, probability) in zip(joined.adapters, dropouts, strict=True):
-        x = plain_dropout(x_RD, rows, key, probability) if probability > 0 else x_RD
-        update = x @ adapter.a.T @ adapter.b.T * adapter.scaling
-        outputs[adapter.index] = outputs[adapter.index] + update
-    return torch.cat(outputs, dim=1)
+class JoinedLinear(Operation):
+    """x [R, D] to the outputs [R, sum of widths] of all layers, side by side."""
 
-
-class _JoinedLinear(Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        x_RD: Tensor,
-        joined: Joined,
-        rows: Rows,
-        dropouts: tuple[tuple[int, float], ...],
-        *parameters: Tensor,
-    ) -> Tensor:
-        layers, adapters = joined.layers, joined.adapters
-        x_RD = x_RD.detach().contiguous()
-        weight_WD = _stacked([layer.weight for layer in layers])
-        if joined.biases:
-            y_RW = torch.addmm(_stacked(joined.biases), x_RD, weight_WD.T)
-        else:
-            y_RW = x_RD @ weight_WD.T
+    def parameters(settings: LinearSettings) -> tuple[nn.Parameter, ...]:
+        """Weights, biases, and A and B of each adapter."""
+        return settings.joined.parameters
+
+    @staticmethod
+    def forward(settings: LinearSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
+        """The products; x is kept where weights are trained, and what adapters read."""
+        (x_RD,) = inputs
+        joined = settings.joined
+        bias_W = _stacked(joined.biases) if joined.biases else None
+        y_RW = linear(x_RD, _stacked(joined.weights), bias_W)
         kept = []
-        for adapter, (key, probability) in zip(adapters, dropouts, strict=True):
-            x = dropped(x_RD, rows, key, probability) if probability > 0 else x_RD
-            low_Rr = x @ adapter.a.detach().T
-            y_RW[:, joined.columns[adapter.index]].addmm_(
-                low_Rr, adapter.b.detach().T, alpha=adapter.scaling
-            )
-            kept += [x, low_Rr]
-        ctx.context = (joined, rows, dropouts)
-        # The gradients of frozen weights are not needed, and so neither is x.
-        trains_weights = any(layer.weight.requires_grad for layer in layers)
-        ctx.save_for_backward(x_RD if trains_weights else None, *kept)
-        return y_RW
+        for adapter, (key, probability) in zip(joined.adapters, settings.dropouts, strict=True):
+            x = dropped(x_RD, settings.rows, key, probability) if probability > 0 else x_RD
+            low_Rr = linear(x, adapter.a.detach(), scale=adapter.scaling)
+            add_matmul(y_RW[:, joined.columns[adapter.index]], low_Rr, adapter.b.detach().T)
+            kept.append((x, low_Rr))
+        trains_weights = any(weight.requires_grad for weight in joined.weights)
+        return y_RW, (x_RD if trains_weights else None, kept)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        joined, rows, dropouts = ctx.context
-        columns, num_biases = joined.columns, len(joined.biases)
-        x_RD, *kept = ctx.saved_tensors
-        dy_RW = grads[0].contiguous()
-        needs_x, _, _, _, *needs = ctx.needs_input_grad
-        num_layers = len(joined.layers)
-        needs_weights = needs[:num_layers]
-        needs_biases = needs[num_layers : num_layers + num_biases]
-        needs_adapters = needs[num_layers + num_biases :]
-        weight_WD = _stacked([layer.weight for layer in joined.layers])
-        dx_RD = dy_RW @ weight_WD if needs_x else None
-        gradients: list[Tensor | None] = _parts_of(
-            lambda: dy_RW.T @ x_RD, columns, needs_weights
-        ) + _parts_of(lambda: dy_RW.sum(0), columns, needs_biases)
-        for place, (adapter, (key, probability)) in enumerate(
-            zip(joined.adapters, dropouts, strict=True)
+    def backward(
+        settings: LinearSettings,
+        kept: Any,
+        gradient: Tensor,
+        inputs: tuple[Node, ...],
+        gradients: Gradients,
+    ) -> None:
+        """Gradients of x and of all parameters that are trained."""
+        joined, (x,), dy_RW = settings.joined, inputs, gradient
+        x_RD, kept_of_adapters = kept
+        if x.is_needed:
+            x.add_product(dy_RW, _stacked(joined.weights))
+        _add_parts(gradients, joined.weights, joined.columns, lambda: matmul(dy_RW.T, x_RD))
+        _add_parts(gradients, joined.biases, joined.columns, lambda: column_sums(dy_RW))
+        for adapter, (key, probability), (x_dropped, low_Rr) in zip(
+            joined.adapters, settings.dropouts, kept_of_adapters, strict=True
         ):
-            dy_RO = dy_RW[:, columns[adapter.index]]
-            x, low_Rr = kept[2 * place], kept[2 * place + 1]
-            dlow_Rr = (dy_RO @ adapter.b.detach()).mul_(adapter.scaling)
-            needs_a, needs_b = needs_adapters[2 * place : 2 * place + 2]
-            gradients.append(dlow_Rr.T @ x if needs_a else None)
-            gradients.append((dy_RO.T @ low_Rr).mul_(adapter.scaling) if needs_b else None)
-            if dx_RD is not None:
-                if probability > 0:
-                    add_dropped(dlow_Rr @ adapter.a.detach(), rows, key, probability, dx_RD)
-                else:
-                    dx_RD.addmm_(dlow_Rr, adapter.a.detach())
-        return dx_RD, None, None, None, *gradients
+            dy_RO = dy_RW[:, joined.columns[adapter.index]]
+            a, b = adapter.a, adapter.b
+            dlow_Rr = matmul(dy_RO, b.detach(), scale=adapter.scaling)
+            if a.requires_grad:
+                gradients[a] = matmul(dlow_Rr.T, x_dropped)
+            if b.requires_grad:
+                gradients[b] = matmul(dy_RO.T, low_Rr)
+            if not x.is_needed:
+                continue
+            if probability > 0:
+                assert x.gradient is not None
+                dx_RD = matmul(dlow_Rr, a.detach())
+                add_dropped(dx_RD, settings.rows, key, probability, x.gradient)
+            else:
+                x.add_product(dlow_Rr, a.detach())
+
+    @staticmethod
+    def plain(settings: LinearSettings, *inputs: Tensor) -> Tensor:
+        """torch's products, one of each layer."""
+        (x_RD,) = inputs
+        outputs = [layer(x_RD) for layer in settings.joined.layers]
+        for adapter, (key, probability) in zip(
+            settings.joined.adapters, settings.dropouts, strict=True
+        ):
+            x = x_RD
+            if probability > 0:
+                x = plain_dropout(x_RD, settings.rows, key, probability)
+            update = x @ adapter.a.T @ adapter.b.T * adapter.scaling
+            outputs[adapter.index] = outputs[adapter.index] + update
+        return torch.cat(outputs, dim=1)
 
 
-def _parts_of(
-    compute: Callable[[], Tensor], ranges: Sequence[slice], needs: Sequence[bool]
-) -> list[Tensor | None]:
-    """The gradient of all layers cut into each layer's, computed only if one is needed."""
-    if not any(needs):
-        return [None] * len(needs)
+def _add_parts(
+    gradients: Gradients,
+    parameters: Sequence[nn.Parameter],
+    ranges: Sequence[slice],
+    compute: Callable[[], Tensor],
+) -> None:
+    """The gradient of all layers cut into each layer's, computed only if one is trained."""
+    if not any(parameter.requires_grad for parameter in parameters):
+        return
     whole = compute()
-    return [whole[part] if need else None for part, need in zip(ranges, needs, strict=False)]
+    for parameter, part in zip(parameters, ranges, strict=True):
+        if parameter.requires_grad:
+            gradients[parameter] = whole[part]

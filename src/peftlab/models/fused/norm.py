@@ -7,15 +7,15 @@ y = LayerNorm(residual + dropout(x)). Kept for the backward pass are the normali
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function
 from torch.nn.functional import layer_norm
 
-from peftlab.models.fused.dropout import Places, plain_dropout
+from peftlab.models.fused.dropout import plain_dropout
 from peftlab.models.fused.generator import (
     LOW_32,
     channel_bits,
@@ -24,9 +24,22 @@ from peftlab.models.fused.generator import (
     u32,
     u64,
 )
-from peftlab.models.fused.jit import kernel, prange, runs_kernels
-from peftlab.models.fused.products import ZERO, Floats
+from peftlab.models.fused.jit import kernel, prange
+from peftlab.models.fused.launch import (
+    Entry,
+    Floats,
+    Integers,
+    Reals,
+    integers,
+    launch,
+    matrix,
+    signed,
+    vector,
+)
+from peftlab.models.fused.products import ZERO
 from peftlab.models.fused.rows import Rows
+from peftlab.models.fused.sums import column_sums
+from peftlab.models.fused.tape import Gradients, Node, Operation
 
 f32 = np.float32
 
@@ -38,8 +51,8 @@ def forward_kernel(
     weight_D: Floats,
     bias_D: Floats,
     epsilon: np.float32,
-    example_R: Places,
-    position_R: Places,
+    example_R: Integers,
+    position_R: Integers,
     key: np.uint64,
     threshold: np.uint32,
     scale: np.float32,
@@ -83,8 +96,8 @@ def backward_kernel(
     normal_RD: Floats,
     inverse_R: Floats,
     weight_D: Floats,
-    example_R: Places,
-    position_R: Places,
+    example_R: Integers,
+    position_R: Integers,
     key: np.uint64,
     threshold: np.uint32,
     scale: np.float32,
@@ -119,80 +132,130 @@ def backward_kernel(
                 dx_RD[r, c] = z * scale if kept else ZERO
 
 
-def dropout_add_norm(
-    x_RD: Tensor, residual_RD: Tensor, norm: nn.LayerNorm, rows: Rows, key: int, probability: float
-) -> Tensor:
-    """norm(residual + dropout(x)) [R, D], differentiable; probability 0 drops nothing."""
-    if runs_kernels(x_RD, residual_RD, norm.weight):
-        return _DropoutAddNorm.apply(  # type: ignore[no-any-return, no-untyped-call]
-            x_RD, residual_RD, norm.weight, norm.bias, norm.eps, rows, key, probability
-        )
-    return plain_dropout_add_norm(x_RD, residual_RD, norm, rows, key, probability)
+@Entry
+def _forward_entry(n: Integers, f: Reals) -> None:
+    rows, width = n[9], n[10]
+    forward_kernel(
+        matrix(n[0], rows, width),
+        matrix(n[1], rows, width),
+        vector(n[2], width),
+        vector(n[3], width),
+        f32(f[0]),
+        integers(n[4], rows),
+        integers(n[5], rows),
+        u64(n[11]),
+        u32(n[12]),
+        f32(f[1]),
+        matrix(n[6], rows, width),
+        matrix(n[7], rows, width),
+        vector(n[8], rows),
+    )
 
 
-def plain_dropout_add_norm(
-    x_RD: Tensor, residual_RD: Tensor, norm: nn.LayerNorm, rows: Rows, key: int, probability: float
-) -> Tensor:
-    """The plain twin of `dropout_add_norm`."""
-    if probability > 0:
-        x_RD = plain_dropout(x_RD, rows, key, probability)
-    return layer_norm(residual_RD + x_RD, x_RD.shape[-1:], norm.weight, norm.bias, norm.eps)
+@Entry
+def _backward_entry(n: Integers, f: Reals) -> None:
+    rows, width = n[8], n[9]
+    backward_kernel(
+        matrix(n[0], rows, width),
+        matrix(n[1], rows, width),
+        vector(n[2], rows),
+        vector(n[3], width),
+        integers(n[4], rows),
+        integers(n[5], rows),
+        u64(n[10]),
+        u32(n[11]),
+        f32(f[0]),
+        matrix(n[6], rows, width),
+        matrix(n[7], rows, width),
+    )
 
 
-class _DropoutAddNorm(Function):
+@dataclass(frozen=True, kw_only=True)
+class NormSettings:
+    """The LayerNorm, where the rows come from, and the dropout's key and probability."""
+
+    norm: nn.LayerNorm
+    rows: Rows
+    key: int
+    probability: float
+
+
+class DropoutAddNorm(Operation):
+    """norm(residual + dropout(x)), inputs x and residual [R, D]; probability 0 drops nothing."""
+
     @staticmethod
-    def forward(
-        ctx: Any,
-        x_RD: Tensor,
-        residual_RD: Tensor,
-        weight_D: Tensor,
-        bias_D: Tensor,
-        epsilon: float,
-        rows: Rows,
-        key: int,
-        probability: float,
-    ) -> Tensor:
-        x_RD, residual_RD = x_RD.detach().contiguous(), residual_RD.detach().contiguous()
+    def parameters(settings: NormSettings) -> tuple[nn.Parameter, ...]:
+        """Weight and bias of the norm."""
+        return (settings.norm.weight, settings.norm.bias)
+
+    @staticmethod
+    def forward(settings: NormSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
+        """Normalised rows and 1 / standard deviation are kept."""
+        x_RD, residual_RD = inputs
+        norm, rows, probability = settings.norm, settings.rows, settings.probability
         y_RD, normal_RD = torch.empty_like(x_RD), torch.empty_like(x_RD)
         inverse_R = x_RD.new_empty(len(x_RD))
-        ctx.drawn = (
-            rows.example_R.numpy(),
-            rows.position_R.numpy(),
-            u64(key),
-            threshold_of(probability),
-            f32(1 / (1 - probability)),
+        drawn = (*x_RD.shape, signed(settings.key), int(threshold_of(probability)))
+        launch(
+            _forward_entry,
+            (
+                x_RD,
+                residual_RD,
+                norm.weight,
+                norm.bias,
+                rows.example_R,
+                rows.position_R,
+                y_RD,
+                normal_RD,
+                inverse_R,
+            ),
+            drawn,
+            (norm.eps, 1 / (1 - probability)),
         )
-        forward_kernel(
-            x_RD.numpy(),
-            residual_RD.numpy(),
-            weight_D.detach().numpy(),
-            bias_D.detach().numpy(),
-            f32(epsilon),
-            *ctx.drawn,
-            y_RD.numpy(),
-            normal_RD.numpy(),
-            inverse_R.numpy(),
-        )
-        ctx.save_for_backward(normal_RD, inverse_R, weight_D)
-        return y_RD
+        return y_RD, (normal_RD, inverse_R, drawn)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        normal_RD, inverse_R, weight_D = ctx.saved_tensors
-        dy_RD = grads[0].contiguous()
-        needs_x, needs_residual, needs_weight, needs_bias, *_ = ctx.needs_input_grad
-        dx_RD = dresidual_RD = None
-        if needs_x or needs_residual:
-            dresidual_RD, dx_RD = torch.empty_like(dy_RD), torch.empty_like(dy_RD)
-            backward_kernel(
-                dy_RD.numpy(),
-                normal_RD.numpy(),
-                inverse_R.numpy(),
-                weight_D.detach().numpy(),
-                *ctx.drawn,
-                dresidual_RD.numpy(),
-                dx_RD.numpy(),
+    def backward(
+        settings: NormSettings,
+        kept: Any,
+        gradient: Tensor,
+        inputs: tuple[Node, ...],
+        gradients: Gradients,
+    ) -> None:
+        """Gradients of both inputs, and of weight and bias."""
+        x, residual = inputs
+        weight, bias = settings.norm.weight, settings.norm.bias
+        normal_RD, inverse_R, drawn = kept
+        if x.is_needed or residual.is_needed:
+            dx_RD, dresidual_RD = torch.empty_like(gradient), torch.empty_like(gradient)
+            rows = settings.rows
+            launch(
+                _backward_entry,
+                (
+                    gradient,
+                    normal_RD,
+                    inverse_R,
+                    weight,
+                    rows.example_R,
+                    rows.position_R,
+                    dresidual_RD,
+                    dx_RD,
+                ),
+                drawn,
+                (1 / (1 - settings.probability),),
             )
-        dweight_D = (dy_RD * normal_RD).sum(0) if needs_weight else None
-        dbias_D = dy_RD.sum(0) if needs_bias else None
-        return dx_RD, dresidual_RD, dweight_D, dbias_D, None, None, None, None
+            x.add(dx_RD)
+            residual.add(dresidual_RD)
+        if weight.requires_grad:
+            gradients[weight] = column_sums(gradient, normal_RD)
+        if bias.requires_grad:
+            gradients[bias] = column_sums(gradient)
+
+    @staticmethod
+    def plain(settings: NormSettings, *inputs: Tensor) -> Tensor:
+        """torch's LayerNorm of the sum."""
+        x_RD, residual_RD = inputs
+        if settings.probability > 0:
+            x_RD = plain_dropout(x_RD, settings.rows, settings.key, settings.probability)
+        norm = settings.norm
+        return layer_norm(residual_RD + x_RD, x_RD.shape[-1:], norm.weight, norm.bias, norm.eps)

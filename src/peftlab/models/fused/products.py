@@ -7,11 +7,10 @@ take four rows of the right factor at a time, so that what is loaded is used fou
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from peftlab.models.fused.jit import part
+from peftlab.models.fused.launch import Floats
 
-Floats = npt.NDArray[np.float32]
 ZERO = np.float32(0.0)
 
 

@@ -1,10 +1,16 @@
-"""Where rows of a batch come from: which example of the batch, and which position in it."""
+"""Rows of a batch: which example and position they are, and taking some of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+from peftlab.models.fused.jit import kernel, prange
+from peftlab.models.fused.launch import Entry, Floats, Integers, Reals, integers, launch, matrix
+from peftlab.models.fused.tape import Gradients, Node, Operation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,3 +22,63 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.example_R)
+
+
+@kernel
+def take_kernel(x_TD: Floats, places_B: Integers, out_BD: Floats) -> None:
+    """out = the rows of x at these places."""
+    for b in prange(len(places_B)):
+        out_BD[b] = x_TD[places_B[b]]
+
+
+@kernel
+def add_kernel(x_BD: Floats, places_B: Integers, out_TD: Floats) -> None:
+    """The rows of out at these places, each at most once, += x."""
+    for b in prange(len(places_B)):
+        out_TD[places_B[b]] += x_BD[b]
+
+
+@Entry
+def _take_entry(n: Integers, f: Reals) -> None:
+    take_kernel(matrix(n[0], n[3], n[5]), integers(n[1], n[4]), matrix(n[2], n[4], n[5]))
+
+
+@Entry
+def _add_entry(n: Integers, f: Reals) -> None:
+    add_kernel(matrix(n[0], n[4], n[5]), integers(n[1], n[4]), matrix(n[2], n[3], n[5]))
+
+
+class TakeRows(Operation):
+    """The rows of x [T, D] at some places, each at most once: int64 [B]."""
+
+    @staticmethod
+    def parameters(settings: Tensor) -> tuple[nn.Parameter, ...]:
+        """None."""
+        return ()
+
+    @staticmethod
+    def forward(settings: Tensor, *inputs: Tensor) -> tuple[Tensor, Any]:
+        """A copy of them."""
+        (x_TD,) = inputs
+        out_BD = x_TD.new_empty(len(settings), x_TD.shape[1])
+        launch(_take_entry, (x_TD, settings, out_BD), (len(x_TD), *out_BD.shape))
+        return out_BD, None
+
+    @staticmethod
+    def backward(
+        settings: Tensor,
+        kept: Any,
+        gradient: Tensor,
+        inputs: tuple[Node, ...],
+        gradients: Gradients,
+    ) -> None:
+        """Added to the rows that were taken."""
+        (x,) = inputs
+        if x.gradient is None:
+            x.gradient = torch.zeros_like(x.tensor)
+        launch(_add_entry, (gradient, settings, x.gradient), (len(x.gradient), *gradient.shape))
+
+    @staticmethod
+    def plain(settings: Tensor, *inputs: Tensor) -> Tensor:
+        """By indexing."""
+        return inputs[0][settings]
