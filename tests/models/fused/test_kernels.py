@@ -27,7 +27,6 @@ from peftlab.models.fused.linear import (
 )
 from peftlab.models.fused.math32 import exponential
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings
-from peftlab.models.fused.products import product, transposed_product
 from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.tape import Operation, apply
 
@@ -186,22 +185,6 @@ def test_attention(
         "apart": tuple(random(total, size, seed=seed) for seed in range(3)),
     }[form]
     assert_twins_agree(Attention, settings, list(projections), [])
-
-
-@pytest.mark.parametrize(
-    ("rows", "depth", "columns"), [(1, 1, 1), (4, 4, 8), (13, 32, 16), (7, 5, 3), (17, 9, 40)]
-)
-def test_small_products(rows: int, depth: int, columns: int) -> None:
-    draw = np.random.default_rng(0)
-    a = draw.standard_normal((rows, depth + 2)).astype(np.float32)
-    b = draw.standard_normal((depth, columns)).astype(np.float32)
-    out = np.full((rows, columns), np.nan, dtype=np.float32)
-    product(out, a, b)
-    np.testing.assert_allclose(out, a[:, :depth] @ b, rtol=1e-4, atol=1e-5)
-    a = draw.standard_normal((depth, rows + 3)).astype(np.float32)
-    out[:] = np.nan
-    transposed_product(out, a, b)
-    np.testing.assert_allclose(out, a[:, :rows].T @ b, rtol=1e-4, atol=1e-5)
 
 
 def joined_layers(*, bias: bool = True, p: float = 0.2) -> Joined:

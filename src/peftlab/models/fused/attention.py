@@ -42,14 +42,14 @@ from peftlab.models.fused.launch import (
     launch,
     matrix,
     signed,
+    vector,
 )
 from peftlab.models.fused.math32 import exponential
-from peftlab.models.fused.products import ZERO, copy_scaled, product, transposed_product
+from peftlab.models.fused.matmul import LINE, SCRATCH, SIZE, ZERO, aligned, multiply
 from peftlab.models.fused.tape import Gradients, Node, Operation
+from peftlab.models.fused.tiles import LANES, WIDTH, address_of
 
 f32 = np.float32
-LANES = 8
-"""Scratch rows are padded to a multiple of this, so that loops over keys run in whole vectors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,79 +70,104 @@ class Spans:
     first_example: int = 0
 
 
-@inline
-def _read(out_Ld: Floats, x_TW: Floats, first: int, column: int, factor: np.float32) -> None:
-    """One head's columns of one example's rows, times `factor`."""
-    width = out_Ld.shape[1]
-    for j in range(out_Ld.shape[0]):
-        copy_scaled(out_Ld[j], x_TW[first + j, column : column + width], factor)
-
-
-@inline
-def _read_transposed(
-    out_dL: Floats, x_TW: Floats, first: int, length: int, column: int, width: int
+@part
+def _soften(
+    s_QL: Floats,
+    length: int,
+    padded: int,
+    scale: np.float32,
+    key: np.uint64,
+    example: int,
+    head: int,
+    threshold: np.uint32,
+    keep_scale: np.float32,
+    log_sum_Q: Floats,
 ) -> None:
-    """The same with a column a row, 0 beyond the example's length."""
-    for c in range(width):
-        out = out_dL[c]
+    """Scores to dropped probabilities, in place, and the logarithm of each row's sum.
+
+    From `length` to `padded` a row is computed too, in whole vectors, and means nothing.
+    """
+    for i in range(len(s_QL)):
+        highest = s_QL[i, 0] * scale
         for j in range(length):
-            out[j] = x_TW[first + j, column + c]
-        for j in range(length, len(out)):
-            out[j] = ZERO
-
-
-@inline
-def _write(x_TW: Floats, first: int, column: int, rows_Ld: Floats, factor: np.float32) -> None:
-    """Put one head's columns back in their place, times `factor`."""
-    width = rows_Ld.shape[1]
-    for j in range(rows_Ld.shape[0]):
-        copy_scaled(x_TW[first + j, column : column + width], rows_Ld[j], factor)
-
-
-@part
-def _exponentials(s_L: Floats, shift: np.float32) -> None:
-    for j in range(len(s_L)):
-        s_L[j] = exponential(s_L[j] - shift)
-
-
-@part
-def _drop(
-    s_L: Floats, factor: np.float32, bits: np.uint64, head: int, threshold: np.uint32
-) -> None:
-    """s times `factor` where kept, else 0."""
-    low, high, channel = u32(bits & u64(LOW_32)), u32(bits >> u64(32)), u32(head * HEAD_STRIDE)
-    for j in range(len(s_L)):
-        kept = channel_bits(low, high, u32(channel + u32(j))) >= threshold
-        s_L[j] = s_L[j] * factor if kept else ZERO
+            highest = max(highest, s_QL[i, j] * scale)
+        for j in range(padded):
+            s_QL[i, j] = exponential(s_QL[i, j] * scale - highest)
+        total = ZERO
+        for j in range(length):
+            total += s_QL[i, j]
+        log_sum_Q[i] = highest + f32(math.log(total))
+        factor = keep_scale / total
+        if threshold == u32(0):
+            for j in range(padded):
+                s_QL[i, j] *= factor
+        else:
+            bits = row_bits(key, example, i)
+            low, high = u32(bits & u64(LOW_32)), u32(bits >> u64(32))
+            channel = u32(head * HEAD_STRIDE)
+            for j in range(padded):
+                kept = channel_bits(low, high, u32(channel + u32(j))) >= threshold
+                s_QL[i, j] = s_QL[i, j] * factor if kept else ZERO
 
 
 @part
 def _differentiate(
-    s_L: Floats,
-    g_L: Floats,
-    log_sum: np.float32,
-    inner: np.float32,
-    keep_scale: np.float32,
-    bits: np.uint64,
+    s_QL: Floats,
+    g_QL: Floats,
+    padded: int,
+    scale: np.float32,
+    key: np.uint64,
+    example: int,
     head: int,
     threshold: np.uint32,
+    keep_scale: np.float32,
+    log_sum_Q: Floats,
+    inner_Q: Floats,
 ) -> None:
     """From scores and gradients of the dropped probabilities: those probabilities, in s, and the
-    gradients of the scores, in g."""
-    low, high, channel = u32(bits & u64(LOW_32)), u32(bits >> u64(32)), u32(head * HEAD_STRIDE)
-    for j in range(len(s_L)):
-        p = exponential(s_L[j] - log_sum)
-        kept = channel_bits(low, high, u32(channel + u32(j))) >= threshold
-        factor = keep_scale if kept else ZERO
-        g_L[j] = p * (g_L[j] * factor - inner)
-        s_L[j] = p * factor
+    gradients of the unscaled scores, in g."""
+    for i in range(len(s_QL)):
+        log_sum, inner = log_sum_Q[i], inner_Q[i]
+        bits = row_bits(key, example, i)
+        low, high = u32(bits & u64(LOW_32)), u32(bits >> u64(32))
+        channel = u32(head * HEAD_STRIDE)
+        for j in range(padded):
+            p = exponential(s_QL[i, j] * scale - log_sum)
+            kept = channel_bits(low, high, u32(channel + u32(j))) >= threshold
+            factor = keep_scale if kept else ZERO
+            g_QL[i, j] = p * (g_QL[i, j] * factor - inner) * scale
+            s_QL[i, j] = p * factor
+
+
+@part
+def _inner_products(x_QD: Floats, y_QD: Floats, width: int, out_Q: Floats) -> None:
+    """Of the first `width` columns, row by row."""
+    for i in range(len(out_Q)):
+        total = ZERO
+        for c in range(width):
+            total += x_QD[i, c] * y_QD[i, c]
+        out_Q[i] = total
+
+
+@inline
+def _shares(heads: int, threads: int) -> tuple[int, int]:
+    """Into how many groups the heads are cut, and into how many shares the work of each.
+
+    A thread has some heads of all examples and takes an example after another, so that its rows
+    stay in the caches and no thread has all the long ones.
+    """
+    groups = min(heads, threads)
+    return groups, (threads + groups - 1) // groups
 
 
 @kernel
 def forward_kernel(
-    q_QW: Floats,
-    k_TW: Floats,
-    v_TW: Floats,
+    q: int,
+    q_row: int,
+    k: int,
+    k_row: int,
+    v: int,
+    v_row: int,
     query_offsets: Integers,
     key_offsets: Integers,
     first_example: int,
@@ -152,53 +177,80 @@ def forward_kernel(
     key: np.uint64,
     threshold: np.uint32,
     keep_scale: np.float32,
-    out_QD: Floats,
+    out: int,
+    out_row: int,
     log_sum_HQ: Floats,
+    threads: int,
 ) -> None:
-    """Fill the context of each query and the logarithm of its row's sum of exponentials."""
+    """Fill the context of each query and the logarithm of its row's sum of exponentials.
+
+    Matrices of tokens are given by address and distance of rows.
+    """
     num_examples = len(key_offsets) - 1
-    for index in prange(heads * num_examples):
-        h = index // num_examples
-        b = index - h * num_examples
-        at = h * width
-        first, length = key_offsets[b], key_offsets[b + 1] - key_offsets[b]
-        start, num_queries = query_offsets[b], query_offsets[b + 1] - query_offsets[b]
-        padded = (length + LANES - 1) // LANES * LANES
-        queries, context = np.empty((num_queries, width), f32), np.empty((num_queries, width), f32)
-        keys_dL, values = np.empty((width, padded), f32), np.empty((length, width), f32)
-        scores = np.empty((num_queries, padded), f32)
-        _read(queries, q_QW, start, at, scale)
-        _read_transposed(keys_dL, k_TW, first, length, at, width)
-        _read(values, v_TW, first, at, f32(1.0))
-        product(scores, queries, keys_dL)
-        for i in range(num_queries):
-            s_L = scores[i]
-            highest, total = s_L[0], ZERO
-            for j in range(length):
-                highest = max(highest, s_L[j])
-            _exponentials(s_L, highest)
-            for j in range(length):
-                total += s_L[j]
-            log_sum_HQ[h, start + i] = highest + f32(math.log(total))
-            if threshold == u32(0):
-                inverse = f32(1.0) / total
-                for j in range(length):
-                    s_L[j] *= inverse
-            else:
-                bits = row_bits(key, first_example + b, i)
-                _drop(s_L, keep_scale / total, bits, h, threshold)
-        product(context, scores, values)
-        _write(out_QD, start, at, context, f32(1.0))
+    longest, most = np.max(np.diff(key_offsets)), np.max(np.diff(query_offsets))
+    groups, shares = _shares(heads, threads)
+    for index in prange(groups * shares):
+        group, share = index // shares, index % shares
+        first_head = heads * group // groups
+        num_heads = heads * (group + 1) // groups - first_head
+        tasks = num_heads * num_examples
+        memory = np.empty(SCRATCH + LINE + most * (longest + WIDTH), f32)
+        scratch = aligned(address_of(memory))
+        scores = scratch + SIZE * SCRATCH
+        for task in range(tasks * share // shares, tasks * (share + 1) // shares):
+            b, h = task // num_heads, first_head + task % num_heads
+            at = SIZE * h * width
+            first, length = key_offsets[b], key_offsets[b + 1] - key_offsets[b]
+            start, rows = query_offsets[b], query_offsets[b + 1] - query_offsets[b]
+            padded = (length + LANES - 1) // LANES * LANES
+            spaced = (length + WIDTH - 1) // WIDTH * WIDTH
+            queries, context = q + at + SIZE * start * q_row, out + at + SIZE * start * out_row
+            keys, values = k + at + SIZE * first * k_row, v + at + SIZE * first * v_row
+            multiply(
+                queries,
+                q_row,
+                1,
+                keys,
+                k_row,
+                True,
+                scores,
+                spaced,
+                True,
+                rows,
+                length,
+                width,
+                scratch,
+            )
+            _soften(
+                matrix(scores, rows, spaced),
+                length,
+                padded,
+                scale,
+                key,
+                first_example + b,
+                h,
+                threshold,
+                keep_scale,
+                log_sum_HQ[h, start : start + rows],
+            )
+            multiply(
+                scores, spaced, 1, values, v_row, False, context, out_row, False, rows, width, length,
+                scratch,
+            )  # fmt: skip
+        memory[0] = ZERO  # used last: until here its address is good
 
 
 @kernel
 def backward_kernel(
-    dout_QD: Floats,
-    out_QD: Floats,
-    log_sum_HQ: Floats,
-    q_QW: Floats,
-    k_TW: Floats,
-    v_TW: Floats,
+    dout: int,
+    out: int,
+    out_row: int,
+    q: int,
+    q_row: int,
+    k: int,
+    k_row: int,
+    v: int,
+    v_row: int,
     query_offsets: Integers,
     key_offsets: Integers,
     first_example: int,
@@ -208,90 +260,108 @@ def backward_kernel(
     key: np.uint64,
     threshold: np.uint32,
     keep_scale: np.float32,
-    dq_QW: Floats,
-    dk_TW: Floats,
-    dv_TW: Floats,
+    log_sum_HQ: Floats,
+    dq: int,
+    dk: int,
+    dv: int,
+    threads: int,
 ) -> None:
-    """Fill the gradients of queries, keys and values, in the same columns."""
+    """Fill the gradients of queries, keys and values, in rows as far apart as theirs."""
     num_examples = len(key_offsets) - 1
-    for index in prange(heads * num_examples):
-        h = index // num_examples
-        b = index - h * num_examples
-        at = h * width
-        first, length = key_offsets[b], key_offsets[b + 1] - key_offsets[b]
-        start, num_queries = query_offsets[b], query_offsets[b + 1] - query_offsets[b]
-        padded = (length + LANES - 1) // LANES * LANES
-        queries, douts = np.empty((num_queries, width), f32), np.empty((num_queries, width), f32)
-        keys, keys_dL = np.empty((length, width), f32), np.empty((width, padded), f32)
-        dqueries, dkeys = np.empty((num_queries, width), f32), np.empty((length, width), f32)
-        scores, grads = np.empty((num_queries, padded), f32), np.empty((num_queries, padded), f32)
-        _read(queries, q_QW, start, at, scale)
-        _read(douts, dout_QD, start, at, f32(1.0))
-        _read(keys, k_TW, first, at, f32(1.0))
-        _read_transposed(keys_dL, k_TW, first, length, at, width)
-        product(scores, queries, keys_dL)
-        _read_transposed(keys_dL, v_TW, first, length, at, width)
-        product(grads, douts, keys_dL)  # keys_dL holds the values now
-        for i in range(num_queries):
+    longest, most = np.max(np.diff(key_offsets)), np.max(np.diff(query_offsets))
+    groups, shares = _shares(heads, threads)
+    for index in prange(groups * shares):
+        group, share = index // shares, index % shares
+        first_head = heads * group // groups
+        num_heads = heads * (group + 1) // groups - first_head
+        tasks = num_heads * num_examples
+        memory = np.empty(SCRATCH + LINE + most * (2 * longest + 2 * WIDTH + 1), f32)
+        scratch = aligned(address_of(memory))
+        scores = scratch + SIZE * SCRATCH
+        for task in range(tasks * share // shares, tasks * (share + 1) // shares):
+            b, h = task // num_heads, first_head + task % num_heads
+            at = SIZE * h * width
+            first, length = key_offsets[b], key_offsets[b + 1] - key_offsets[b]
+            start, rows = query_offsets[b], query_offsets[b + 1] - query_offsets[b]
+            padded = (length + LANES - 1) // LANES * LANES
+            spaced = (length + WIDTH - 1) // WIDTH * WIDTH
+            grads = scores + SIZE * rows * spaced
+            inner = grads + SIZE * rows * spaced
+            q_at, out_at = at + SIZE * start * q_row, at + SIZE * start * out_row
+            k_at, v_at = at + SIZE * first * k_row, at + SIZE * first * v_row
+            multiply(
+                q + q_at, q_row, 1, k + k_at, k_row, True, scores, spaced, True, rows, length, width,
+                scratch,
+            )  # fmt: skip
+            multiply(
+                dout + out_at, out_row, 1, v + v_at, v_row, True, grads, spaced, True, rows, length,
+                width, scratch,
+            )  # fmt: skip
             # sum over j of p[j] * dp[j], which is the same with and without dropout
-            inner, dout, out = ZERO, douts[i], out_QD[start + i, at : at + width]
-            for c in range(width):
-                inner += dout[c] * out[c]
-            bits = row_bits(key, first_example + b, i)
-            log_sum = log_sum_HQ[h, start + i]
-            _differentiate(scores[i], grads[i], log_sum, inner, keep_scale, bits, h, threshold)
-        product(dqueries, grads, keys)
-        _write(dq_QW, start, at, dqueries, scale)
-        transposed_product(dkeys, grads, queries)
-        _write(dk_TW, first, at, dkeys, f32(1.0))
-        transposed_product(dkeys, scores, douts)  # of the values now
-        _write(dv_TW, first, at, dkeys, f32(1.0))
+            _inner_products(
+                matrix(dout + out_at, rows, out_row),
+                matrix(out + out_at, rows, out_row),
+                width,
+                vector(inner, rows),
+            )
+            _differentiate(
+                matrix(scores, rows, spaced),
+                matrix(grads, rows, spaced),
+                padded,
+                scale,
+                key,
+                first_example + b,
+                h,
+                threshold,
+                keep_scale,
+                log_sum_HQ[h, start : start + rows],
+                vector(inner, rows),
+            )
+            multiply(
+                grads, spaced, 1, k + k_at, k_row, False, dq + q_at, q_row, False, rows, width, length,
+                scratch,
+            )  # fmt: skip
+            multiply(
+                grads, 1, spaced, q + q_at, q_row, False, dk + k_at, k_row, False, length, width, rows,
+                scratch,
+            )  # fmt: skip
+            multiply(
+                scores, 1, spaced, dout + out_at, out_row, False, dv + v_at, v_row, False, length, width,
+                rows, scratch,
+            )  # fmt: skip
+        memory[0] = ZERO  # used last: until here its address is good
 
 
 @Entry
 def _forward_entry(n: Integers, f: Reals) -> None:
-    queries, tokens, size, examples, heads = n[7], n[8], n[12], n[13], n[15]
+    q, k, v, query_offsets, key_offsets, out, log_sum = n[0], n[1], n[2], n[3], n[4], n[5], n[6]
+    queries, q_row, k_row, v_row, size, examples = n[7], n[8], n[9], n[10], n[11], n[12]
+    first_example, heads, key, threshold, threads = n[13], n[14], n[15], n[16], n[17]
     forward_kernel(
-        matrix(n[0], queries, n[9]),
-        matrix(n[1], tokens, n[10]),
-        matrix(n[2], tokens, n[11]),
-        integers(n[3], examples + 1),
-        integers(n[4], examples + 1),
-        n[14],
-        heads,
-        size // heads,
-        f32(f[0]),
-        u64(n[16]),
-        u32(n[17]),
-        f32(f[1]),
-        matrix(n[5], queries, size),
-        matrix(n[6], heads, queries),
-    )
+        q, q_row, k, k_row, v, v_row,
+        integers(query_offsets, examples + 1), integers(key_offsets, examples + 1), first_example,
+        heads, size // heads, f32(f[0]), u64(key), u32(threshold), f32(f[1]),
+        out, size, matrix(log_sum, heads, queries), threads,
+    )  # fmt: skip
 
 
 @Entry
 def _backward_entry(n: Integers, f: Reals) -> None:
-    queries, tokens, size, examples, heads = n[11], n[12], n[16], n[17], n[19]
+    q, k, v, query_offsets, key_offsets, dout, out, log_sum = (
+        n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7],
+    )  # fmt: skip
+    dq, dk, dv, queries, q_row, k_row, v_row, size = (
+        n[8], n[9], n[10], n[11], n[12], n[13], n[14], n[15],
+    )  # fmt: skip
+    examples, first_example, heads, key, threshold, threads = (
+        n[16], n[17], n[18], n[19], n[20], n[21],
+    )  # fmt: skip
     backward_kernel(
-        matrix(n[5], queries, size),
-        matrix(n[6], queries, size),
-        matrix(n[7], heads, queries),
-        matrix(n[0], queries, n[13]),
-        matrix(n[1], tokens, n[14]),
-        matrix(n[2], tokens, n[15]),
-        integers(n[3], examples + 1),
-        integers(n[4], examples + 1),
-        n[18],
-        heads,
-        size // heads,
-        f32(f[0]),
-        u64(n[20]),
-        u32(n[21]),
-        f32(f[1]),
-        matrix(n[8], queries, n[13]),
-        matrix(n[9], tokens, n[14]),
-        matrix(n[10], tokens, n[15]),
-    )
+        dout, out, size, q, q_row, k, k_row, v, v_row,
+        integers(query_offsets, examples + 1), integers(key_offsets, examples + 1), first_example,
+        heads, size // heads, f32(f[0]), u64(key), u32(threshold), f32(f[1]),
+        matrix(log_sum, heads, queries), dq, dk, dv, threads,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,7 +396,6 @@ class Attention(Operation):
         log_sum_HQ = query.new_empty(heads.count, num_queries)
         numbers = (
             num_queries,
-            len(key),
             query.stride(0),
             key.stride(0),
             value.stride(0),
@@ -336,6 +405,7 @@ class Attention(Operation):
             heads.count,
             signed(settings.key),
             int(threshold_of(settings.probability)),
+            torch.get_num_threads(),
         )
         floats = (heads.scale, 1 / (1 - settings.probability))
         read = (query, key, value, spans.query_offsets, spans.key_offsets)

@@ -29,11 +29,11 @@ from peftlab.models.fused.launch import (
     matrix,
     signed,
 )
-from peftlab.models.fused.products import ZERO
 from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.tape import Gradients, Node, Operation
 
 f32 = np.float32
+ZERO = f32(0.0)
 
 
 @kernel

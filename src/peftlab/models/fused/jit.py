@@ -83,6 +83,14 @@ def inline(function: Function) -> Function:
     return compiled
 
 
+def routine(function: Callable[..., None]) -> Callable[..., None]:
+    """A compiled function of numbers for kernels to call, compiled once for all of them."""
+    if not HAS_NUMBA:
+        return function
+    compiled: Callable[..., None] = numba.njit(**_OPTIONS)(function)
+    return compiled
+
+
 def part(function: Callable[..., None]) -> Callable[..., None]:
     """A compiled function for kernels to call, none of whose arrays overlap: it vectorises well.
 

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from peftlab.models.fused.jit import inline, kernel, prange
+from peftlab.models.fused.jit import inline, kernel, prange, routine
 from peftlab.models.fused.launch import Entry, Integers, Reals, launch
-from peftlab.models.fused.products import ZERO
 from peftlab.models.fused.tiles import (
     HEIGHT,
     LANES,
@@ -30,45 +29,52 @@ from peftlab.models.fused.tiles import (
 )
 
 f32 = np.float32
+ZERO = f32(0.0)
 DEPTH = 512
 """Rows of a panel: with WIDTH columns it takes up to 64 KiB."""
 SIZE = 4
 """Bytes of an element."""
 LINE = 16
 """Elements of a cache line."""
+SCRATCH = (DEPTH + HEIGHT + 1) * WIDTH
+"""Elements that multiply_panel needs for a panel, a tile and a row."""
 PAGE = 1024
 """Elements of 4 KiB: rows a multiple of it apart fall into the same few places of a cache."""
 
 
 @inline
+def aligned(address: int) -> int:
+    """The first beginning of a cache line from there on."""
+    return (address + SIZE * LINE - 1) // (SIZE * LINE) * (SIZE * LINE)
+
+
+@inline
 def _pack_rows(panel: int, b: int, b_row: int, columns: int, depth: int) -> None:
-    """panel[k, j] = b[j, k], 0 beyond `columns`."""
-    whole_columns, whole_depth = columns // LANES * LANES, depth // LANES * LANES
-    for j in range(0, whole_columns, LANES):
+    """panel[k, j] = b[j, k]; beyond `columns` it may be anything."""
+    whole_depth = depth // LANES * LANES
+    for j in range(0, columns, LANES):
         for k in range(0, whole_depth, LANES):
             transpose_square(
-                b + SIZE * (j * b_row + k), b_row, panel + SIZE * (k * WIDTH + j), WIDTH
+                b + SIZE * (j * b_row + k),
+                b_row,
+                columns - 1 - j,
+                panel + SIZE * (k * WIDTH + j),
+                WIDTH,
             )
         for k in range(whole_depth, depth):
-            for lane in range(j, j + LANES):
+            for lane in range(j, min(j + LANES, columns)):
                 write(panel + SIZE * (k * WIDTH + lane), read(b + SIZE * (lane * b_row + k)))
-    if whole_columns < WIDTH:
-        for k in range(depth):
-            for j in range(whole_columns, WIDTH):
-                x = read(b + SIZE * (j * b_row + k)) if j < columns else ZERO
-                write(panel + SIZE * (k * WIDTH + j), x)
 
 
 @inline
 def _pack_columns(panel: int, b: int, b_row: int, columns: int, depth: int) -> None:
-    """panel[k, j] = b[k, j], 0 beyond `columns`."""
+    """panel[k, j] = b[k, j]; beyond `columns` it may be anything."""
     for k in range(depth):
         if columns == WIDTH:
             copy_row(b + SIZE * k * b_row, panel + SIZE * k * WIDTH)
         else:
-            for j in range(WIDTH):
-                x = read(b + SIZE * (k * b_row + j)) if j < columns else ZERO
-                write(panel + SIZE * (k * WIDTH + j), x)
+            for j in range(columns):
+                write(panel + SIZE * (k * WIDTH + j), read(b + SIZE * (k * b_row + j)))
 
 
 @inline
@@ -76,6 +82,79 @@ def _copy(out: int, out_row: int, x: int, x_row: int, rows: int, columns: int) -
     for i in range(rows):
         for j in range(columns):
             write(out + SIZE * (i * out_row + j), read(x + SIZE * (i * x_row + j)))
+
+
+@routine
+def multiply_panel(
+    a: int,
+    a_row: int,
+    a_step: int,
+    b: int,
+    b_row: int,
+    b_transposed: bool,
+    start: int,
+    start_row: int,
+    out: int,
+    out_row: int,
+    rows: int,
+    width: int,
+    has_room: bool,
+    depth: int,
+    scale: np.float32,
+    ahead: int,
+    scratch: int,
+) -> None:
+    """Up to WIDTH columns of a product, as matmul_kernel says.
+
+    If `has_room`, WIDTH columns of `out` may be written, and read of `start`. `ahead` is where the
+    columns lie that are wanted after these, 0 if unknown; `scratch` has SCRATCH elements.
+    """
+    panel, edge = scratch, scratch + SIZE * DEPTH * WIDTH
+    if start == 0:
+        start, start_row = edge + SIZE * HEIGHT * WIDTH, 0
+        for j in range(WIDTH):
+            write(start + SIZE * j, ZERO)
+    num_tiles, num_parts = (rows + HEIGHT - 1) // HEIGHT, (depth + DEPTH - 1) // DEPTH
+    for part in range(num_parts):
+        k_first, k_end = depth * part // num_parts, depth * (part + 1) // num_parts
+        k_length = k_end - k_first
+        if b_transposed:
+            _pack_rows(panel, b + SIZE * k_first, b_row, width, k_length)
+        else:
+            _pack_columns(panel, b + SIZE * k_first * b_row, b_row, width, k_length)
+        if scale != f32(1.0):
+            for k in range(k_length * WIDTH):
+                write(panel + SIZE * k, read(panel + SIZE * k) * scale)
+        following = b + SIZE * k_end * b_row if part + 1 < num_parts else ahead
+        for tile in range(num_tiles):
+            i, end = rows * tile // num_tiles, rows * (tile + 1) // num_tiles
+            if following != 0 and not b_transposed:
+                # Lines of a column are far apart: no processor fetches them ahead by itself.
+                for k in range(k_length * tile // num_tiles, k_length * (tile + 1) // num_tiles):
+                    for line in range(0, WIDTH, LINE):
+                        prefetch(following + SIZE * (k * b_row + line))
+            is_edge = width < WIDTH and not has_room
+            target, target_row = out + SIZE * i * out_row, out_row
+            source, source_row = target, target_row
+            if part == 0:
+                source, source_row = start + SIZE * i * start_row, start_row
+            if is_edge:
+                _copy(edge, WIDTH, source, source_row, end - i, width)
+                source, source_row = edge, WIDTH
+            multiply_tile(
+                end - i,
+                a + SIZE * (i * a_row + k_first * a_step),
+                a_row,
+                a_step,
+                panel,
+                source,
+                source_row,
+                edge if is_edge else target,
+                WIDTH if is_edge else target_row,
+                k_length,
+            )
+            if is_edge:
+                _copy(target, target_row, edge, WIDTH, end - i, width)
 
 
 @kernel
@@ -98,13 +177,11 @@ def matmul_kernel(
 ) -> None:
     """out[i, j] = start[i, j] + scale * sum over k of a[i, k] * b[k, j], or b[j, k] if transposed.
 
-    Element a[i, k] is `a_row` * i + `a_step` * k behind `a`. `start_row` 0 takes one row for all;
-    `start` may be `out`. All sizes are at least 1.
+    Element a[i, k] is `a_row` * i + `a_step` * k behind `a`. `start_row` 0 takes one row for all,
+    `start` 0 starts from zeros and `start` may be `out`. All sizes are at least 1.
     """
     num_panels = (columns + WIDTH - 1) // WIDTH
-    num_tiles = (rows + HEIGHT - 1) // HEIGHT
-    num_parts = (depth + DEPTH - 1) // DEPTH
-    num_chunks = max(1, min(num_tiles, 2 * threads // num_panels))
+    num_chunks = max(1, min((rows + HEIGHT - 1) // HEIGHT, 2 * threads // num_panels))
     is_crowded = a_step == 1 and a_row % PAGE == 0 and num_panels > 1
     spaced_row = depth + LINE
     spaced = np.empty(rows * spaced_row if is_crowded else 0, f32)
@@ -113,66 +190,86 @@ def matmul_kernel(
             _copy(address_of(spaced) + SIZE * i * spaced_row, 0, a + SIZE * i * a_row, 0, 1, depth)
     left = address_of(spaced) if is_crowded else a
     left_row = spaced_row if is_crowded else a_row
+    column = SIZE * (b_row if b_transposed else 1)
     for index in prange(num_panels * num_chunks):
         first, chunk = index // num_chunks * WIDTH, index % num_chunks
-        width = min(WIDTH, columns - first)
-        panel, edge = np.empty(DEPTH * WIDTH, f32), np.empty(HEIGHT * WIDTH, f32)
-        first_tile = num_tiles * chunk // num_chunks
-        end_tile = num_tiles * (chunk + 1) // num_chunks
-        for part in range(num_parts):
-            k_first, k_end = depth * part // num_parts, depth * (part + 1) // num_parts
-            k_length = k_end - k_first
-            if b_transposed:
-                _pack_rows(
-                    address_of(panel), b + SIZE * (first * b_row + k_first), b_row, width, k_length
-                )
-            else:
-                _pack_columns(
-                    address_of(panel), b + SIZE * (k_first * b_row + first), b_row, width, k_length
-                )
-            if scale != f32(1.0):
-                for k in range(k_length * WIDTH):
-                    panel[k] *= scale
-            # Lines of a column are far apart: the processor does not fetch them ahead by itself.
-            ahead = b + SIZE * (k_end * b_row + first if part + 1 < num_parts else first + WIDTH)
-            for tile in range(first_tile, end_tile):
-                i, end = rows * tile // num_tiles, rows * (tile + 1) // num_tiles
-                if not b_transposed:
-                    share, done = end_tile - first_tile, tile - first_tile
-                    for k in range(k_length * done // share, k_length * (done + 1) // share):
-                        for line in range(0, WIDTH, LINE):
-                            prefetch(ahead + SIZE * (k * b_row + line))
-                target, target_row = out + SIZE * (i * out_row + first), out_row
-                source, source_row = target, target_row
-                if part == 0:
-                    source, source_row = start + SIZE * (i * start_row + first), start_row
-                if width < WIDTH:
-                    _copy(address_of(edge), WIDTH, source, source_row, end - i, width)
-                    source, source_row = address_of(edge), WIDTH
-                multiply_tile(
-                    end - i,
-                    left + SIZE * (i * left_row + k_first * a_step),
-                    left_row,
-                    a_step,
-                    address_of(panel),
-                    source,
-                    source_row,
-                    target if width == WIDTH else address_of(edge),
-                    target_row if width == WIDTH else WIDTH,
-                    k_length,
-                )
-                if width < WIDTH:
-                    _copy(target, target_row, address_of(edge), WIDTH, end - i, width)
-        panel[0], edge[0] = ZERO, ZERO  # used last: until here their addresses are good
+        i, end = rows * chunk // num_chunks, rows * (chunk + 1) // num_chunks
+        scratch = np.empty(SCRATCH + LINE, f32)
+        multiply_panel(
+            left + SIZE * i * left_row,
+            left_row,
+            a_step,
+            b + column * first,
+            b_row,
+            b_transposed,
+            start + SIZE * (i * start_row + first) if start != 0 else 0,
+            start_row,
+            out + SIZE * (i * out_row + first),
+            out_row,
+            end - i,
+            min(WIDTH, columns - first),
+            False,
+            depth,
+            scale,
+            b + column * (first + WIDTH),
+            aligned(address_of(scratch)),
+        )
+        scratch[0] = ZERO  # used last: until here its address is good
     if is_crowded:
         spaced[0] = ZERO
 
 
+@inline
+def multiply(
+    a: int,
+    a_row: int,
+    a_step: int,
+    b: int,
+    b_row: int,
+    b_transposed: bool,
+    out: int,
+    out_row: int,
+    has_room: bool,
+    rows: int,
+    columns: int,
+    depth: int,
+    scratch: int,
+) -> None:
+    """out = a @ b on one thread, for kernels that compute small products; as matmul_kernel.
+
+    If `has_room`, columns of `out` up to the next multiple of WIDTH may be written too.
+    """
+    column = SIZE * (b_row if b_transposed else 1)
+    for first in range(0, columns, WIDTH):
+        multiply_panel(
+            a,
+            a_row,
+            a_step,
+            b + column * first,
+            b_row,
+            b_transposed,
+            0,
+            0,
+            out + SIZE * first,
+            out_row,
+            rows,
+            min(WIDTH, columns - first),
+            has_room,
+            depth,
+            f32(1.0),
+            0,
+            scratch,
+        )
+
+
 @Entry
 def _matmul_entry(n: Integers, f: Reals) -> None:
+    a, b, out, a_row, a_step, b_row = n[0], n[1], n[2], n[4], n[5], n[6]
+    start, start_row = n[3] if n[8] != 0 else 0, n[9]
+    out_row, rows, columns, depth, threads = n[10], n[11], n[12], n[13], n[14]
     matmul_kernel(
-        n[0], n[4], n[5], n[1], n[6], n[7] != 0, n[2], n[8], n[3], n[9], n[10], n[11], n[12], n[13],
-        f32(f[0]),
+        a, a_row, a_step, b, b_row, n[7] != 0, start, start_row, out, out_row,
+        rows, columns, depth, threads, f32(f[0]),
     )  # fmt: skip
 
 
@@ -180,18 +277,15 @@ def linear(
     x_RK: Tensor, weight_NK: Tensor, bias_N: Tensor | None = None, *, scale: float = 1.0
 ) -> Tensor:
     """scale * x @ weight.T + bias, [R, N]."""
-    out_RN = x_RK.new_empty(len(x_RK), len(weight_NK))
-    if bias_N is None:
-        bias_N = x_RK.new_zeros(len(weight_NK))
+    out_RN = x_RK.new_empty(x_RK.shape[0], weight_NK.shape[0])
     _run(x_RK, weight_NK.T, bias_N, 0, out_RN, scale)
     return out_RN
 
 
 def matmul(a_RK: Tensor, b_KN: Tensor, *, scale: float = 1.0) -> Tensor:
     """scale * a @ b, [R, N]."""
-    columns = b_KN.shape[1]
-    out_RN = a_RK.new_empty(a_RK.shape[0], columns)
-    _run(a_RK, b_KN, a_RK.new_zeros(columns), 0, out_RN, scale)
+    out_RN = a_RK.new_empty(a_RK.shape[0], b_KN.shape[1])
+    _run(a_RK, b_KN, None, 0, out_RN, scale)
     return out_RN
 
 
@@ -201,7 +295,12 @@ def add_matmul(out_RN: Tensor, a_RK: Tensor, b_KN: Tensor) -> None:
 
 
 def _run(
-    a_RK: Tensor, b_KN: Tensor, start: Tensor, start_row: int, out_RN: Tensor, scale: float
+    a_RK: Tensor,
+    b_KN: Tensor,
+    start: Tensor | None,
+    start_row: int,
+    out_RN: Tensor,
+    scale: float,
 ) -> None:
     a_row, a_step = a_RK.stride()
     b_row, b_column = b_KN.stride()
@@ -209,12 +308,13 @@ def _run(
     rows, columns = out_RN.shape
     launch(
         _matmul_entry,
-        (a_RK, b_KN, start, out_RN),
+        (a_RK, b_KN, out_RN, out_RN if start is None else start),
         (
             a_row,
             a_step,
             b_column if is_transposed else b_row,
             is_transposed,
+            start is not None,
             start_row,
             out_RN.stride(0),
             rows,

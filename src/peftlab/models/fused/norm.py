@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-from peftlab.models.fused.dropout import plain_dropout
+from peftlab.models.fused.dropout import ZERO, plain_dropout
 from peftlab.models.fused.generator import (
     LOW_32,
     channel_bits,
@@ -36,7 +36,6 @@ from peftlab.models.fused.launch import (
     signed,
     vector,
 )
-from peftlab.models.fused.products import ZERO
 from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.sums import column_sums
 from peftlab.models.fused.tape import Gradients, Node, Operation

@@ -197,16 +197,22 @@ if HAS_NUMBA:
         return types.void(*[types.int64] * 10), generate
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def transpose_square(typing_context: Any, x: Any, x_row: Any, out: Any, out_row: Any) -> Any:
-        """out[j, i] = x[i, j] for LANES rows and columns: a butterfly of two-vector shuffles."""
+    def transpose_square(
+        typing_context: Any, x: Any, x_row: Any, last: Any, out: Any, out_row: Any
+    ) -> Any:
+        """out[j, i] = x[i, j] for LANES rows and columns: a butterfly of two-vector shuffles.
+
+        The rows of x after the `last` are taken to be like that one.
+        """
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            x, x_row, out, out_row = arguments
+            x, x_row, last, out, out_row = arguments
             x, out = _pointer(builder, x), _pointer(builder, out)
-            rows = [
-                _load(builder, _at(builder, x, builder.mul(x_row, _number(i))))
-                for i in range(LANES)
-            ]
+            rows = []
+            for i in range(LANES):
+                is_there = builder.icmp_signed("<=", _number(i), last)
+                row = builder.mul(x_row, builder.select(is_there, _number(i), last))
+                rows.append(_load(builder, _at(builder, x, row)))
             step = 1
             while step < LANES:
                 low = [j - step + LANES if j & step else j for j in range(LANES)]
@@ -221,7 +227,7 @@ if HAS_NUMBA:
                 _store(builder, rows[i], _at(builder, out, builder.mul(out_row, _number(i))))
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 4), generate
+        return types.void(*[types.int64] * 5), generate
 
     @intrinsic  # type: ignore[untyped-decorator]
     def copy_row(typing_context: Any, x: Any, out: Any) -> Any:
