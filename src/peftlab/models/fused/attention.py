@@ -207,20 +207,9 @@ def forward_kernel(
             queries, context = q + at + SIZE * start * q_row, out + at + SIZE * start * out_row
             keys, values = k + at + SIZE * first * k_row, v + at + SIZE * first * v_row
             multiply(
-                queries,
-                q_row,
-                1,
-                keys,
-                k_row,
-                True,
-                scores,
-                spaced,
-                True,
-                rows,
-                length,
-                width,
+                queries, q_row, 1, keys, k_row, True, scores, spaced, True, rows, length, width,
                 scratch,
-            )
+            )  # fmt: skip
             _soften(
                 matrix(scores, rows, spaced),
                 length,
@@ -234,8 +223,8 @@ def forward_kernel(
                 log_sum_HQ[h, start : start + rows],
             )
             multiply(
-                scores, spaced, 1, values, v_row, False, context, out_row, False, rows, width, length,
-                scratch,
+                scores, spaced, 1, values, v_row, False, context, out_row, False, rows, width,
+                length, scratch,
             )  # fmt: skip
         memory[0] = ZERO  # used last: until here its address is good
 
@@ -290,12 +279,12 @@ def backward_kernel(
             q_at, out_at = at + SIZE * start * q_row, at + SIZE * start * out_row
             k_at, v_at = at + SIZE * first * k_row, at + SIZE * first * v_row
             multiply(
-                q + q_at, q_row, 1, k + k_at, k_row, True, scores, spaced, True, rows, length, width,
-                scratch,
+                q + q_at, q_row, 1, k + k_at, k_row, True, scores, spaced, True, rows, length,
+                width, scratch,
             )  # fmt: skip
             multiply(
-                dout + out_at, out_row, 1, v + v_at, v_row, True, grads, spaced, True, rows, length,
-                width, scratch,
+                dout + out_at, out_row, 1, v + v_at, v_row, True, grads, spaced, True, rows,
+                length, width, scratch,
             )  # fmt: skip
             # sum over j of p[j] * dp[j], which is the same with and without dropout
             _inner_products(
@@ -318,16 +307,16 @@ def backward_kernel(
                 vector(inner, rows),
             )
             multiply(
-                grads, spaced, 1, k + k_at, k_row, False, dq + q_at, q_row, False, rows, width, length,
-                scratch,
+                grads, spaced, 1, k + k_at, k_row, False, dq + q_at, q_row, False, rows, width,
+                length, scratch,
             )  # fmt: skip
             multiply(
-                grads, 1, spaced, q + q_at, q_row, False, dk + k_at, k_row, False, length, width, rows,
-                scratch,
-            )  # fmt: skip
-            multiply(
-                scores, 1, spaced, dout + out_at, out_row, False, dv + v_at, v_row, False, length, width,
+                grads, 1, spaced, q + q_at, q_row, False, dk + k_at, k_row, False, length, width,
                 rows, scratch,
+            )  # fmt: skip
+            multiply(
+                scores, 1, spaced, dout + out_at, out_row, False, dv + v_at, v_row, False, length,
+                width, rows, scratch,
             )  # fmt: skip
         memory[0] = ZERO  # used last: until here its address is good
 
@@ -391,7 +380,7 @@ class Attention(Operation):
         size = _width(inputs)
         query, key, value = _split(inputs, size)
         heads, spans = settings.heads, settings.spans
-        num_queries = len(query)
+        num_queries = query.shape[0]
         out_QD = query.new_empty(num_queries, size)
         log_sum_HQ = query.new_empty(heads.count, num_queries)
         numbers = (
@@ -400,7 +389,7 @@ class Attention(Operation):
             key.stride(0),
             value.stride(0),
             size,
-            len(spans.key_offsets) - 1,
+            spans.key_offsets.shape[0] - 1,
             spans.first_example,
             heads.count,
             signed(settings.key),

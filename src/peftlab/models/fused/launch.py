@@ -82,19 +82,22 @@ if HAS_NUMBA:
 @inline
 def matrix(address: int, rows: int, columns: int) -> Floats:
     """The float32 array [rows, columns] there."""
-    return numba.carray(float_pointer(address), (rows, columns))
+    found: Floats = numba.carray(float_pointer(address), (rows, columns))
+    return found
 
 
 @inline
 def vector(address: int, size: int) -> Floats:
     """The float32 array [size] there."""
-    return numba.carray(float_pointer(address), (size,))
+    found: Floats = numba.carray(float_pointer(address), (size,))
+    return found
 
 
 @inline
 def integers(address: int, size: int) -> Integers:
     """The int64 array [size] there."""
-    return numba.carray(int_pointer(address), (size,))
+    found: Integers = numba.carray(int_pointer(address), (size,))
+    return found
 
 
 @serial

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -63,10 +63,23 @@ class Joined:
         ends = np.cumsum([layer.out_features for layer in self.layers]).tolist()
         return tuple(slice(start, end) for start, end in zip([0, *ends], ends, strict=False))
 
+    def branches(self, dropouts: Sequence[tuple[int, float]]) -> list[Branch]:
+        """The adapters by what they read; `dropouts` are (key, probability) of each."""
+        if not any(probability > 0 for _, probability in dropouts):
+            return [self._undropped] if self.adapters else []
+        return [
+            _branch([adapter], key, probability)
+            for adapter, (key, probability) in zip(self.adapters, dropouts, strict=True)
+        ]
+
+    @cached_property
+    def _undropped(self) -> Branch:
+        return _branch(self.adapters, 0, 0.0)
+
     @cached_property
     def weights(self) -> tuple[nn.Parameter, ...]:
         """The layers' weights."""
-        return tuple(layer.weight for layer in self.layers)
+        return tuple(cast(nn.Parameter, layer.weight) for layer in self.layers)
 
     @cached_property
     def biases(self) -> tuple[nn.Parameter, ...]:
@@ -80,8 +93,30 @@ class Joined:
         return (*self.weights, *self.biases, *matrices)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """Adapters that read the same dropped x: their A's are one product; `ranks` its columns."""
+
+    key: int
+    probability: float
+    adapters: tuple[tuple[Adapter, slice], ...]
+
+    @cached_property
+    def downs(self) -> tuple[nn.Parameter, ...]:
+        """Their A's."""
+        return tuple(adapter.a for adapter, _ in self.adapters)
+
+
 Keys = Callable[[str], int]
 """The generator's key of a dropout site in the present step."""
+
+
+def _branch(adapters: Sequence[Adapter], key: int, probability: float) -> Branch:
+    ends = np.cumsum([len(adapter.a) for adapter in adapters]).tolist()
+    ranges = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    return Branch(
+        key=key, probability=probability, adapters=tuple(zip(adapters, ranges, strict=True))
+    )
 
 
 def join(modules: Sequence[nn.Module], site_of: Callable[[nn.Module], str]) -> Joined | None:
@@ -160,6 +195,8 @@ def _stacks(group: Joined) -> list[list[Tensor]]:
     stacks: list[list[Tensor]] = [[layer.weight for layer in group.layers]]
     if group.layers[0].bias is not None:
         stacks.append([layer.bias for layer in group.layers])
+    if group.adapters:
+        stacks.append([adapter.a for adapter in group.adapters])
     return stacks
 
 
@@ -215,11 +252,16 @@ class JoinedLinear(Operation):
         bias_W = _stacked(joined.biases) if joined.biases else None
         y_RW = linear(x_RD, _stacked(joined.weights), bias_W)
         kept = []
-        for adapter, (key, probability) in zip(joined.adapters, settings.dropouts, strict=True):
-            x = dropped(x_RD, settings.rows, key, probability) if probability > 0 else x_RD
-            low_Rr = linear(x, adapter.a.detach(), scale=adapter.scaling)
-            add_matmul(y_RW[:, joined.columns[adapter.index]], low_Rr, adapter.b.detach().T)
-            kept.append((x, low_Rr))
+        for branch in joined.branches(settings.dropouts):
+            x = x_RD
+            if branch.probability > 0:
+                x = dropped(x_RD, settings.rows, branch.key, branch.probability)
+            low_Rr = linear(x, _stacked(branch.downs))
+            for adapter, ranks in branch.adapters:
+                y_RO = y_RW[:, joined.columns[adapter.index]]
+                b = adapter.b.detach()
+                add_matmul(y_RO, low_Rr[:, ranks], b.T, scale=adapter.scaling)
+            kept.append((branch, x, low_Rr))
         trains_weights = any(weight.requires_grad for weight in joined.weights)
         return y_RW, (x_RD if trains_weights else None, kept)
 
@@ -233,29 +275,30 @@ class JoinedLinear(Operation):
     ) -> None:
         """Gradients of x and of all parameters that are trained."""
         joined, (x,), dy_RW = settings.joined, inputs, gradient
-        x_RD, kept_of_adapters = kept
+        x_RD, kept_of_branches = kept
         if x.is_needed:
             x.add_product(dy_RW, _stacked(joined.weights))
         _add_parts(gradients, joined.weights, joined.columns, lambda: matmul(dy_RW.T, x_RD))
         _add_parts(gradients, joined.biases, joined.columns, lambda: column_sums(dy_RW))
-        for adapter, (key, probability), (x_dropped, low_Rr) in zip(
-            joined.adapters, settings.dropouts, kept_of_adapters, strict=True
-        ):
-            dy_RO = dy_RW[:, joined.columns[adapter.index]]
-            a, b = adapter.a, adapter.b
-            dlow_Rr = matmul(dy_RO, b.detach(), scale=adapter.scaling)
-            if a.requires_grad:
-                gradients[a] = matmul(dlow_Rr.T, x_dropped)
-            if b.requires_grad:
-                gradients[b] = matmul(dy_RO.T, low_Rr)
+        for branch, x_dropped, low_Rr in kept_of_branches:
+            dlow_Rr = torch.empty_like(low_Rr)
+            for adapter, ranks in branch.adapters:
+                dy_RO, b = dy_RW[:, joined.columns[adapter.index]], adapter.b
+                scale, dlow = adapter.scaling, dlow_Rr[:, ranks]
+                matmul(dy_RO, b.detach(), scale=scale, out_RN=dlow)
+                if b.requires_grad:
+                    gradients[b] = matmul(dy_RO.T, low_Rr[:, ranks], scale=scale)
+            ranges = [ranks for _, ranks in branch.adapters]
+            downs, down_rD = branch.downs, _stacked(branch.downs)
+            _add_parts(gradients, downs, ranges, partial(matmul, dlow_Rr.T, x_dropped))
             if not x.is_needed:
                 continue
-            if probability > 0:
+            if branch.probability > 0:
                 assert x.gradient is not None
-                dx_RD = matmul(dlow_Rr, a.detach())
-                add_dropped(dx_RD, settings.rows, key, probability, x.gradient)
+                dx_RD = matmul(dlow_Rr, down_rD)
+                add_dropped(dx_RD, settings.rows, branch.key, branch.probability, x.gradient)
             else:
-                x.add_product(dlow_Rr, a.detach())
+                x.add_product(dlow_Rr, down_rD)
 
     @staticmethod
     def plain(settings: LinearSettings, *inputs: Tensor) -> Tensor:

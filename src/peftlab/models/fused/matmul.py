@@ -273,25 +273,26 @@ def _matmul_entry(n: Integers, f: Reals) -> None:
     )  # fmt: skip
 
 
-def linear(
-    x_RK: Tensor, weight_NK: Tensor, bias_N: Tensor | None = None, *, scale: float = 1.0
-) -> Tensor:
-    """scale * x @ weight.T + bias, [R, N]."""
+def linear(x_RK: Tensor, weight_NK: Tensor, bias_N: Tensor | None = None) -> Tensor:
+    """x @ weight.T + bias, [R, N]."""
     out_RN = x_RK.new_empty(x_RK.shape[0], weight_NK.shape[0])
-    _run(x_RK, weight_NK.T, bias_N, 0, out_RN, scale)
+    _run(x_RK, weight_NK.T, bias_N, 0, out_RN, 1.0)
     return out_RN
 
 
-def matmul(a_RK: Tensor, b_KN: Tensor, *, scale: float = 1.0) -> Tensor:
-    """scale * a @ b, [R, N]."""
-    out_RN = a_RK.new_empty(a_RK.shape[0], b_KN.shape[1])
+def matmul(
+    a_RK: Tensor, b_KN: Tensor, *, scale: float = 1.0, out_RN: Tensor | None = None
+) -> Tensor:
+    """scale * a @ b, [R, N]; written to `out` if that is given."""
+    if out_RN is None:
+        out_RN = a_RK.new_empty(a_RK.shape[0], b_KN.shape[1])
     _run(a_RK, b_KN, None, 0, out_RN, scale)
     return out_RN
 
 
-def add_matmul(out_RN: Tensor, a_RK: Tensor, b_KN: Tensor) -> None:
-    """out += a @ b."""
-    _run(a_RK, b_KN, out_RN, out_RN.stride(0), out_RN, 1.0)
+def add_matmul(out_RN: Tensor, a_RK: Tensor, b_KN: Tensor, *, scale: float = 1.0) -> None:
+    """out += scale * a @ b."""
+    _run(a_RK, b_KN, out_RN, out_RN.stride(0), out_RN, scale)
 
 
 def _run(

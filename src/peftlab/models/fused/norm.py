@@ -193,7 +193,7 @@ class DropoutAddNorm(Operation):
         x_RD, residual_RD = inputs
         norm, rows, probability = settings.norm, settings.rows, settings.probability
         y_RD, normal_RD = torch.empty_like(x_RD), torch.empty_like(x_RD)
-        inverse_R = x_RD.new_empty(len(x_RD))
+        inverse_R = x_RD.new_empty(x_RD.shape[0])
         drawn = (*x_RD.shape, signed(settings.key), int(threshold_of(probability)))
         launch(
             _forward_entry,

@@ -60,8 +60,8 @@ class TakeRows(Operation):
     def forward(settings: Tensor, *inputs: Tensor) -> tuple[Tensor, Any]:
         """A copy of them."""
         (x_TD,) = inputs
-        out_BD = x_TD.new_empty(len(settings), x_TD.shape[1])
-        launch(_take_entry, (x_TD, settings, out_BD), (len(x_TD), *out_BD.shape))
+        out_BD = x_TD.new_empty(settings.shape[0], x_TD.shape[1])
+        launch(_take_entry, (x_TD, settings, out_BD), (x_TD.shape[0], *out_BD.shape))
         return out_BD, None
 
     @staticmethod
@@ -76,7 +76,7 @@ class TakeRows(Operation):
         (x,) = inputs
         if x.gradient is None:
             x.gradient = torch.zeros_like(x.tensor)
-        launch(_add_entry, (gradient, settings, x.gradient), (len(x.gradient), *gradient.shape))
+        launch(_add_entry, (gradient, settings, x.gradient), (x.gradient.shape[0], *gradient.shape))
 
     @staticmethod
     def plain(settings: Tensor, *inputs: Tensor) -> Tensor:
