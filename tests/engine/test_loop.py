@@ -95,24 +95,31 @@ def test_without_dropout_the_three_engines_take_the_same_steps(
     assert scores["packed"] == scores["padded"] == scores["trainer"]
 
 
-def test_without_dropout_packed_and_padded_agree_on_minilm_and_real_text(
-    glue_folder: Path, make_trial: MakeTrial, data_of: DataOf
+@pytest.mark.parametrize(("method", "learning_rate"), [("lora", 2e-4), ("full", 2e-5)])
+def test_without_dropout_fifty_steps_on_minilm_and_real_text_are_the_same(
+    method: str,
+    learning_rate: float,
+    glue_folder: Path,
+    make_trial: MakeTrial,
+    data_of: DataOf,
 ) -> None:
     losses = {}
-    for engine in ("packed", "padded"):
+    for engine in ("packed", "padded", "trainer"):
         trial = make_trial(
-            method="lora",
+            method=method,
             task="cola",
             data=GlueFolder(glue_folder).ref(TASKS.get("cola")),
             model="minilm",
             engine=engine,
-            rows=64,
-            learning_rate=1e-3,
+            rows=400,
+            learning_rate=learning_rate,
+            num_train_epochs=1,
         )
         tally, _, _ = run(trial, data_of(trial), dropout=False)
         losses[engine] = step_losses(tally)
-    assert len(losses["packed"]) == 16
+    assert len(losses["packed"]) == 50
     assert losses["packed"] == pytest.approx(losses["padded"], rel=1e-5)
+    assert losses["packed"] == pytest.approx(losses["trainer"], rel=1e-5)
 
 
 @pytest.mark.parametrize("engine", ["packed", "padded", "trainer"])

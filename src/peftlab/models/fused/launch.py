@@ -25,7 +25,7 @@ from peftlab.models.fused.jit import HAS_NUMBA, inline, serial
 INTEGERS, FLOATS = 32, 4
 """Places of a row."""
 PENDING = 24
-"""So many notes at most are kept; their tensors stay alive until they are worked off."""
+"""Notes are worked off when there are so many: the tensors in them stay alive until then."""
 
 Integers = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
@@ -141,10 +141,7 @@ def launch(
     numbers: Sequence[int],
     floats: Sequence[float] = (),
 ) -> None:
-    """Have a kernel called with contiguous tensors, integers and floats: now, or soon if deferred.
-
-    Integers are taken modulo 2**64.
-    """
+    """Have a kernel called with tensors, int64 numbers and floats: now, or soon if deferred."""
     notes = _notes
     row = [entry.address, *[tensor.data_ptr() for tensor in tensors], *numbers]
     notes.rows[notes.count, : len(row)] = row

@@ -1,0 +1,108 @@
+"""Are the scores of the engine `packed` those of transformers.Trainer? Several seeds, MiniLM.
+
+    python benchmarks/equivalence.py --data path/to/glue --output equivalence
+
+The same trials run with both engines (same examples in the same order, other dropout masks); a
+workspace in the output folder keeps them, so it can be stopped and run again. For each task: the
+mean difference with its 95% t interval, a paired t test over the seeds, and the smallest true
+difference that this test would find four times out of five, from the differences' own spread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+from scipy.optimize import brentq
+
+from peftlab.store.workspace import Workspace
+
+STUDY = """\
+name: {engine}
+model: minilm
+engine: {engine}
+tasks: [cola, mrpc]
+seeds: [1, 2, 3, 4, 5]
+max_train_samples: {rows}
+training:
+  num_train_epochs: {epochs}
+  per_device_train_batch_size: 16
+  learning_rate: 1.0e-3
+  warmup_ratio: 0.1
+arms:
+  lora: {{method: lora, r: 8, lora_alpha: 16, lora_dropout: 0.1}}
+"""
+ENGINES = ("packed", "trainer")
+LEVEL, POWER = 0.05, 0.8
+
+
+def main() -> None:
+    """Run what is missing of both studies, then print a line for each task."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, help="a GLUE folder")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--epochs", type=int, default=3)
+    given = parser.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
+    for engine in ENGINES:
+        study = given.output / f"{engine}.yaml"
+        study.write_text(STUDY.format(engine=engine, rows=given.rows, epochs=given.epochs))
+        subprocess.run(
+            [
+                sys.executable, "-m", "peftlab", "run", str(study), "--data", given.data,
+                "--workspace", str(given.output / "runs"),
+            ],
+            check=True,
+        )  # fmt: skip
+    with Workspace.open(given.output / "runs", create=False) as workspace:
+        scores = {
+            (record.trial.engine, record.trial.task, record.trial.seed): next(
+                iter(record.scores.items())
+            )
+            for engine in ENGINES
+            for record in workspace.trials(engine)
+        }
+    for task in ("cola", "mrpc"):
+        seeds = sorted({seed for _, name, seed in scores if name == task})
+        metric = scores["packed", task, seeds[0]][0]
+        packed, trainer = (
+            np.array([scores[engine, task, seed][1] for seed in seeds]) for engine in ENGINES
+        )
+        print(f"{task} {metric}: {compared(packed, trainer)}")
+
+
+def compared(first: Sequence[float], second: Sequence[float]) -> str:
+    """Both means, the difference with its interval, the test and what it could find; in points."""
+    differences = np.asarray(first) - np.asarray(second)
+    size, mean = len(differences), float(np.mean(differences))
+    error = float(np.std(differences, ddof=1)) / math.sqrt(size)
+    quantile = float(stats.t.ppf(1 - LEVEL / 2, size - 1))
+    p = float(stats.ttest_rel(first, second).pvalue)
+    return (
+        f"packed {np.mean(first):.2f} (sd {np.std(first, ddof=1):.2f}), "
+        f"trainer {np.mean(second):.2f} (sd {np.std(second, ddof=1):.2f}), "
+        f"difference {mean:+.2f} [{mean - quantile * error:+.2f}, {mean + quantile * error:+.2f}], "
+        f"paired t test over {size} seeds p = {p:.2f}; "
+        f"finds {detectable(error, size):.2f} points in {POWER:.0%} of cases"
+    )
+
+
+def detectable(error: float, size: int) -> float:
+    """The true difference at which the paired t test has the power POWER."""
+    quantile = stats.t.ppf(1 - LEVEL / 2, size - 1)
+
+    def excess(shift: float) -> float:
+        return float(stats.nct.sf(quantile, size - 1, shift)) - POWER
+
+    return float(brentq(excess, 0.1, 50)) * error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The kernel for matrix products gives what torch's give, for every shape and layout."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from peftlab.models.fused.matmul import DEPTH, PAGE, add_matmul, linear, matmul
+from peftlab.models.fused.tiles import HEIGHT, LANES, WIDTH
+
+SHAPES = [
+    (1, 1, 1),
+    (3, 5, 2),
+    (HEIGHT, LANES, WIDTH),
+    (HEIGHT + 1, LANES + 1, WIDTH + 1),
+    (40, 1, LANES),
+    (1, 40, 3 * WIDTH),
+    (3 * HEIGHT - 1, 2 * DEPTH + 7, 2 * WIDTH - LANES - 1),
+    (20, PAGE, 2 * WIDTH),  # rows that a cache would keep in the same few places
+    (213, 48, 150),
+]
+"""Rows, depth and columns."""
+
+
+def random(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def assert_is_product(found: Tensor, a: Tensor, b: Tensor, start: Tensor | None = None) -> None:
+    """To the rounding of a sum of as many terms."""
+    exact = a.double() @ b.double() + (0 if start is None else start.double())
+    bound = 1e-6 * (a.abs().double() @ b.abs().double() + 1)
+    assert bool(((found.double() - exact).abs() <= bound).all())
+
+
+@pytest.mark.parametrize(("rows", "depth", "columns"), SHAPES)
+def test_the_product_is_right_in_every_layout(rows: int, depth: int, columns: int) -> None:
+    a, b = random(rows, depth, seed=0), random(depth, columns, seed=1)
+    for left in (a, a.T.contiguous().T):
+        for right in (b, b.T.contiguous().T):
+            assert_is_product(matmul(left, right), a, b)
+            assert_is_product(matmul(left, right, scale=-0.5), a, -0.5 * b)
+
+
+@pytest.mark.parametrize(("rows", "depth", "columns"), SHAPES)
+def test_a_linear_layer(rows: int, depth: int, columns: int) -> None:
+    x, weight = random(rows, depth, seed=0), random(columns, depth, seed=1)
+    bias = random(columns, seed=2)
+    assert_is_product(linear(x, weight, bias), x, weight.T, bias)
+    assert_is_product(linear(x, weight), x, weight.T)
+
+
+@pytest.mark.parametrize(("rows", "depth", "columns"), SHAPES)
+def test_columns_of_something_wider_are_read_and_written(
+    rows: int, depth: int, columns: int
+) -> None:
+    wide, a, b = random(rows, columns + 9, seed=0), random(rows, depth, seed=1), None
+    b = random(depth, columns, seed=2)
+    part, before = wide[:, 4 : 4 + columns], wide.clone()
+    add_matmul(part, a, b, scale=2.0)
+    assert_is_product(part, a, 2 * b, before[:, 4 : 4 + columns])
+    matmul(a, b, out_RN=part)
+    assert_is_product(part, a, b)
+    assert torch.equal(wide[:, :4], before[:, :4])
+    assert torch.equal(wide[:, 4 + columns :], before[:, 4 + columns :])
+    assert_is_product(matmul(part, b.T), part, b.T)
+    assert_is_product(matmul(part.T, a), part.T, a)
+
+
+@pytest.mark.parametrize(("rows", "depth", "columns"), SHAPES)
+def test_a_row_does_not_depend_on_the_others_nor_on_the_threads(
+    rows: int, depth: int, columns: int
+) -> None:
+    a, b = random(rows, depth, seed=0), random(depth, columns, seed=1)
+    whole, threads = matmul(a, b), torch.get_num_threads()
+    try:
+        for count in (1, threads):
+            torch.set_num_threads(count)
+            assert torch.equal(matmul(a, b), whole)
+            assert torch.equal(matmul(a[rows // 2 :], b), whole[rows // 2 :])
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_not_a_number_stays_in_its_row_and_column() -> None:
+    a, b = random(30, 20, seed=0), random(20, 40, seed=1)
+    a[7, 3] = float("nan")
+    b[2, 33] = float("inf")
+    is_finite = matmul(a, b).isfinite()
+    assert not is_finite[7].any()
+    assert not is_finite[:, 33].any()
+    is_finite[7], is_finite[:, 33] = True, True
+    assert is_finite.all()
