@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ from torch import Tensor
 from peftlab.models.fused.jit import HAS_NUMBA, inline, serial
 
 INTEGERS, FLOATS = 32, 4
-"""Places of a row."""
+"""Places of a row, 8 bytes each."""
+FORMATS = [Struct(f"={count}q") for count in range(INTEGERS + 1)]
+FORMATS_OF_FLOATS = [Struct(f"={count}d") for count in range(FLOATS + 1)]
 PENDING = 24
 """Notes are worked off when there are so many: the tensors in them stay alive until then."""
 
@@ -125,8 +128,9 @@ class _Notes(threading.local):
     """What is noted and not yet worked off."""
 
     def __init__(self) -> None:
-        self.rows = np.zeros((PENDING, 1 + INTEGERS), dtype=np.int64)
+        self.rows = np.zeros((PENDING, INTEGERS), dtype=np.int64)
         self.floats = np.zeros((PENDING, FLOATS))
+        self.row_bytes, self.float_bytes = self.rows.data, self.floats.data
         self.count = 0
         self.tensors: list[Any] = []
         self.depth = 0
@@ -143,10 +147,10 @@ def launch(
 ) -> None:
     """Have a kernel called with tensors, int64 numbers and floats: now, or soon if deferred."""
     notes = _notes
-    row = [entry.address, *[tensor.data_ptr() for tensor in tensors], *numbers]
-    notes.rows[notes.count, : len(row)] = row
-    if floats:
-        notes.floats[notes.count, : len(floats)] = floats
+    row = (entry.address, *[tensor.data_ptr() for tensor in tensors], *numbers)
+    at = 8 * notes.count
+    FORMATS[len(row)].pack_into(notes.row_bytes, INTEGERS * at, *row)
+    FORMATS_OF_FLOATS[len(floats)].pack_into(notes.float_bytes, FLOATS * at, *floats)
     notes.tensors.append(tensors)
     notes.count += 1
     if notes.depth == 0 or notes.count == PENDING:

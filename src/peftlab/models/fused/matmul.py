@@ -134,6 +134,9 @@ def multiply_panel(
                     for line in range(0, WIDTH, LINE):
                         prefetch(following + SIZE * (k * b_row + line))
             is_edge = width < WIDTH and not has_room
+            for r in range(end, min(end + HEIGHT, rows)):
+                for line in range(0, WIDTH, LINE):
+                    prefetch(out + SIZE * (r * out_row + line))
             target, target_row = out + SIZE * i * out_row, out_row
             source, source_row = target, target_row
             if part == 0:
