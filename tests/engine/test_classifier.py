@@ -105,19 +105,18 @@ def test_packed_loss_and_gradients_equal_padded_ones_on_real_text(
 
 
 def test_a_model_that_cannot_pack_is_padded_and_says_why() -> None:
-    from transformers import AlbertConfig, AlbertForSequenceClassification
+    from transformers import MPNetConfig, MPNetForSequenceClassification
 
-    config = AlbertConfig(
+    config = MPNetConfig(
         vocab_size=20,
-        embedding_size=8,
         hidden_size=8,
         num_attention_heads=2,
         intermediate_size=8,
         num_hidden_layers=1,
     )
-    model = AlbertForSequenceClassification(config)
+    model = MPNetForSequenceClassification(config)
     classifier = build_classifier("packed", model, model, CPU)
-    assert classifier.path == "padded: the architecture albert is not among those that pack"
+    assert classifier.path == "padded: the architecture mpnet is not among those that pack"
     assert not classifier.packs
 
 

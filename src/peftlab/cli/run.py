@@ -102,13 +102,15 @@ def _execute(
 ) -> int:
     from peftlab.cli.tables import print_scores
     from peftlab.engine.run import choose_device
+    from peftlab.models.fused.compile import ensure_compiled
     from peftlab.report.write import write_report
     from peftlab.runner.execute import execute
     from peftlab.runner.executors.registry import EXECUTORS
     from peftlab.runner.progress import ProgressDisplay
 
     EXECUTORS.get(executor, where="--executor")
-    choose_device(device)
+    if choose_device(device).type == "cpu" and plan.open_trials:
+        ensure_compiled(options.remark)
     seconds = plan.open_seconds
     estimate = f", about {duration(seconds)}" if seconds else ""
     options.remark(

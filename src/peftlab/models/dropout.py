@@ -36,6 +36,7 @@ class CounterDropout:
         }
         self._seed = seed
         self._site_keys: dict[str, int] = {}
+        self._uses: dict[str, int] = {}
         self._step = 0
         self._rows: Mapping[int, Rows] = {}
 
@@ -43,16 +44,23 @@ class CounterDropout:
         """The next batch is of this step; `rows` are known by their number."""
         self._step = step
         self._rows = rows
+        self._uses.clear()
 
     def site_of(self, module: nn.Module) -> str:
         """The module's name."""
         return self._sites[module]
 
     def key(self, site: str) -> int:
-        """The generator's key of a site in the present step, 64 bits."""
+        """The generator's key of a site in the present step, 64 bits; to be asked for once a use.
+
+        A module that is used again in the same batch (ALBERT's layers are one) gets another key.
+        """
         if site not in self._site_keys:
             self._site_keys[site] = derived_seed(self._seed, "site", site)
-        return _mixed(self._site_keys[site] + GOLDEN_64 * (self._step + 1))
+        key = _mixed(self._site_keys[site] + GOLDEN_64 * (self._step + 1))
+        use = self._uses.get(site, 0)
+        self._uses[site] = use + 1
+        return _mixed(key + use) if use else key
 
     @contextmanager
     def installed(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ active:
 - for the architectures of fused/blocks.py, the forward of the encoder, and that of the embeddings
   where a batch begins with hidden states;
 - for others, an attention function registered with transformers under ATTENTION, and a hook that
-  gathers the first tokens for the head;
+  gathers the first tokens behind the encoder;
 - dropout, drawn by a counter (dropout.py).
 
 Legend: B examples, T tokens of all of them, L tokens of the longest, H heads, D width.
@@ -28,9 +28,11 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from peftlab.models.architectures import PACKED_BY_INTERFACE, POSITIONS_AFTER_PADDING
 from peftlab.models.dropout import CounterDropout
 from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
 from peftlab.models.fused.blocks import (
+    READERS,
     Block,
     Places,
     blocks_of,
@@ -44,11 +46,6 @@ from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.tape import apply
 
 ATTENTION = "peftlab_packed"
-
-# Who takes the first token of each example: the base model's pooler, or the head.
-POOLED_BY_POOLER = frozenset({"bert"})
-POOLED_BY_HEAD = frozenset({"roberta", "xlm-roberta", "camembert", "electra", "distilbert"})
-POSITIONS_AFTER_PAD = frozenset({"roberta", "xlm-roberta", "camembert"})
 
 Lengths = npt.NDArray[np.int64]
 
@@ -125,14 +122,13 @@ WHOLE = Stretch()
 def why_not_packed(model: PreTrainedModel) -> str | None:
     """None if the model can be packed, else the reason in a few words.
 
-    >>> from transformers import AlbertConfig, AlbertForSequenceClassification
-    >>> tiny = AlbertConfig(vocab_size=9, embedding_size=4, hidden_size=4,
-    ...                     num_attention_heads=1, intermediate_size=4)
-    >>> why_not_packed(AlbertForSequenceClassification(tiny))
-    'the architecture albert is not among those that pack'
+    >>> from transformers import MPNetConfig, MPNetForSequenceClassification
+    >>> tiny = MPNetConfig(vocab_size=9, hidden_size=4, num_attention_heads=1, intermediate_size=4)
+    >>> why_not_packed(MPNetForSequenceClassification(tiny))
+    'the architecture mpnet is not among those that pack'
     """
     config = model.config
-    if config.model_type not in POOLED_BY_POOLER | POOLED_BY_HEAD:
+    if config.model_type not in READERS.keys() | PACKED_BY_INTERFACE:
         return f"the architecture {config.model_type} is not among those that pack"
     if getattr(config, "is_decoder", False):
         return "the model is configured as a decoder"
@@ -159,7 +155,7 @@ class PackedModel:
         self.blocks: list[Block] | None = None
         if fused:
             self.blocks = blocks_of(base, self.dropout.site_of)
-        after_pad = base.config.model_type in POSITIONS_AFTER_PAD
+        after_pad = base.config.model_type in POSITIONS_AFTER_PADDING
         self._first_position = int(base.config.pad_token_id) + 1 if after_pad else 0
         self._layout: Layout | None = None
         self._stretch = WHOLE
@@ -298,12 +294,7 @@ class PackedModel:
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=x_RD[:, None])
 
     def _hook_pooling(self) -> Any:
-        encoder = getattr(self.base, self.base.base_model_prefix)
-        if self.base.config.model_type in POOLED_BY_POOLER:
-            return encoder.pooler.register_forward_pre_hook(
-                lambda module, inputs: (self._first_tokens(inputs[0]), *inputs[1:])
-            )
-        return encoder.register_forward_hook(self._pool_output)
+        return encoder_of(self.base).register_forward_hook(self._pool_output)
 
     def _pool_output(self, module: nn.Module, inputs: Any, output: Any) -> Any:
         if isinstance(output, tuple):

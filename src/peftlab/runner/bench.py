@@ -20,6 +20,8 @@ from pydantic import JsonValue
 
 from peftlab.core.errors import PeftlabError, UserError
 from peftlab.engine.bench import Setup, SideName, TrainTime, serve
+from peftlab.engine.run import choose_device
+from peftlab.models.fused.compile import ensure_compiled
 from peftlab.store.provenance import provenance
 
 
@@ -128,6 +130,8 @@ def run_bench(
     """
     num_threads = threads or torch.get_num_threads()
     size = int(str(setup.training["per_device_train_batch_size"]))
+    if choose_device(setup.device).type == "cpu":
+        ensure_compiled(say)
     say("loading the model on every side")
     with _started(sides, setup, num_threads) as processes:
         packed = processes["packed"]

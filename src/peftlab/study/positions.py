@@ -6,24 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from peftlab.core.errors import UserError
+from peftlab.models.architectures import POSITIONS_AFTER_PADDING
 from peftlab.models.checkpoints import BUILTIN, builtin_config, load_config
-
-# RoBERTa and its kin number their positions from pad_token_id + 1 on, as fairseq did.
-POSITIONS_AFTER_PADDING = frozenset(
-    {
-        "camembert",
-        "data2vec-text",
-        "ibert",
-        "lilt",
-        "longformer",
-        "mpnet",
-        "roberta",
-        "roberta-prelayernorm",
-        "xlm-roberta",
-        "xlm-roberta-xl",
-        "xmod",
-    }
-)
 
 
 def check_max_length(model: str, max_length: int, *, where: str) -> None:

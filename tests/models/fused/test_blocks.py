@@ -9,7 +9,6 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from peftlab.methods.registry import METHODS
 from peftlab.models.fused.blocks import READERS, embeddings_of, layers_of, num_frozen_blocks
-from peftlab.models.packing import POOLED_BY_HEAD, POOLED_BY_POOLER
 
 NARROW = {"vocab_size": 20, "num_hidden_layers": 3, "hidden_size": 8, "num_attention_heads": 2}
 
@@ -64,7 +63,3 @@ def test_an_adapter_that_does_not_train_is_not_the_checkpoints_own() -> None:
     assert num_frozen_blocks(base) == 1
     module.requires_grad_(False)
     assert num_frozen_blocks(base) == 1
-
-
-def test_every_architecture_that_packs_has_fused_blocks() -> None:
-    assert READERS.keys() == POOLED_BY_POOLER | POOLED_BY_HEAD

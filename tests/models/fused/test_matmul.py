@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -92,3 +97,35 @@ def test_not_a_number_stays_in_its_row_and_column() -> None:
     assert not is_finite[:, 33].any()
     is_finite[7], is_finite[:, 33] = True, True
     assert is_finite.all()
+
+
+NARROW = """
+import peftlab.models, torch
+from peftlab.models.fused import tiles
+from peftlab.models.fused.matmul import matmul
+torch.manual_seed(0)
+for rows, depth, columns in ((1, 1, 1), (29, 37, 50)):
+    a, b = torch.randn(rows, depth), torch.randn(columns, depth)
+    for left, right in ((a, b.T), (a, b.T.contiguous()), (a.T.contiguous().T, b.T)):
+        assert torch.allclose(matmul(left, right), a @ b.T, atol=1e-4)
+print(tiles.LANES)
+"""
+
+
+@pytest.mark.skipif(LANES < 8, reason="this processor has no wider vectors than the narrowest")
+@pytest.mark.parametrize(("features", "lanes"), [("+sse2", 4), ("+sse2,+avx,+avx2,+fma", 8)])
+def test_processors_with_narrower_vectors(features: str, lanes: int, tmp_path: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", NARROW],
+        env={
+            **os.environ,
+            "NUMBA_CPU_NAME": "generic",
+            "NUMBA_CPU_FEATURES": features,
+            "NUMBA_CACHE_DIR": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.strip() == str(lanes)

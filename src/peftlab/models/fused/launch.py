@@ -109,12 +109,21 @@ def _work_off(rows: Any, floats: Any, count: int) -> None:
         call_entry(rows[i, 0], rows[i, 1:], floats[i])
 
 
+ENTRIES: list[Entry] = []
+"""All there are, in the modules that are imported."""
+
+
+def compile_loop() -> None:
+    """Have the loop over the notes compiled."""
+    _work_off(_notes.rows, _notes.floats, 0)
+
+
 class Entry:
     """A function (integers, floats) that calls a kernel with what they hold."""
 
     def __init__(self, function: Callable[[Integers, Reals], None]) -> None:
         self._function = function
-        self.__doc__ = function.__doc__
+        ENTRIES.append(self)
 
     @cached_property
     def address(self) -> int:

@@ -21,13 +21,19 @@ ROWS_OF_REGISTERS = {16: 14, 8: 6, 4: 8}
 
 
 def _lanes() -> int:
-    """How many float32 a vector register of this processor holds."""
+    """How many float32 a vector register of the processor that numba compiles for holds."""
     from llvmlite import binding
+    from numba import config
 
-    features = binding.get_host_cpu_features()
-    if features.get("avx512f"):
+    found: set[str]
+    if config.CPU_FEATURES is None:
+        found = {name for name, is_there in binding.get_host_cpu_features().items() if is_there}
+    else:
+        stated = config.CPU_FEATURES.split(",")
+        found = {name.removeprefix("+") for name in stated if name.startswith("+")}
+    if "avx512f" in found:
         return 16
-    return 8 if features.get("avx") else 4
+    return 8 if "avx" in found else 4
 
 
 LANES = _lanes() if HAS_NUMBA else 4
