@@ -28,6 +28,7 @@ from peftlab.models.fused.generator import (
     channel_bits_RC,
     row_bits,
     row_bits_R,
+    signed,
     threshold_of,
     u32,
     u64,
@@ -41,11 +42,10 @@ from peftlab.models.fused.launch import (
     integers,
     launch,
     matrix,
-    signed,
     vector,
 )
-from peftlab.models.fused.math32 import exponential
-from peftlab.models.fused.matmul import LINE, SCRATCH, SIZE, ZERO, aligned, multiply
+from peftlab.models.fused.math32 import ZERO, exponential
+from peftlab.models.fused.matmul import LINE, SCRATCH, SIZE, aligned, multiply
 from peftlab.models.fused.tape import Gradients, Node, Operation
 from peftlab.models.fused.tiles import LANES, WIDTH, address_of
 

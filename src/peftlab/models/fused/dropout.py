@@ -14,6 +14,7 @@ from peftlab.models.fused.generator import (
     channel_bits,
     keep_RC,
     row_bits,
+    signed,
     threshold_of,
     u32,
     u64,
@@ -27,13 +28,12 @@ from peftlab.models.fused.launch import (
     integers,
     launch,
     matrix,
-    signed,
 )
+from peftlab.models.fused.math32 import ZERO
 from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.tape import Gradients, Node, Operation
 
 f32 = np.float32
-ZERO = f32(0.0)
 
 
 @kernel

@@ -69,8 +69,8 @@ def channel_bits(low: np.uint32, high: np.uint32, channel: np.uint32) -> np.uint
 
 def row_bits_R(key: int, example_R: Tensor, position_R: Tensor) -> Tensor:
     """The 64 bits of each row, as int64 [R]."""
-    first = _mix_64(_signed(key) + _signed(GOLDEN_64) * (example_R + 1))
-    return _mix_64(first + _signed(GOLDEN_64) * (position_R + 1))
+    first = _mix_64(signed(key) + signed(GOLDEN_64) * (example_R + 1))
+    return _mix_64(first + signed(GOLDEN_64) * (position_R + 1))
 
 
 def channel_bits_RC(bits_R: Tensor, channel_C: Tensor) -> Tensor:
@@ -86,8 +86,8 @@ def channel_bits_RC(bits_R: Tensor, channel_C: Tensor) -> Tensor:
 
 
 def _mix_64(z: Tensor) -> Tensor:
-    z = (z ^ _shifted(z, 30)) * _signed(MIX_64_A)
-    z = (z ^ _shifted(z, 27)) * _signed(MIX_64_B)
+    z = (z ^ _shifted(z, 30)) * signed(MIX_64_A)
+    z = (z ^ _shifted(z, 27)) * signed(MIX_64_B)
     return z ^ _shifted(z, 31)
 
 
@@ -96,7 +96,7 @@ def _shifted(z: Tensor, bits: int) -> Tensor:
     return (z >> bits) & ((1 << (64 - bits)) - 1)
 
 
-def _signed(value: int) -> int:
+def signed(value: int) -> int:
     """The int64 with the bits of a uint64."""
     return value - 2**64 if value >= 2**63 else value
 

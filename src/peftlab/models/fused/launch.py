@@ -1,8 +1,8 @@
 """Kernels called many at a time: noted down first, then run one after another without Python.
 
-Between two kernels the interpreter's own code and data have left the caches, and a call that takes
-10 microseconds when repeated takes five times that. So a tape (tape.py) only notes which kernel is
-to be called with what; the notes are then worked off by one compiled loop.
+Between two kernels the interpreter's own code and data have left the caches, and each call is much
+slower than calls in a row are. So a tape (tape.py) only notes which kernel is to be called with
+what; the notes are then worked off by one compiled loop.
 
 A kernel's entry gets what was noted as one row of integers, the addresses of the tensors first,
 and one of floats.
@@ -190,8 +190,3 @@ def deferred() -> Iterator[None]:
         if _notes.depth == 0:
             _notes.count = 0
             _notes.tensors.clear()
-
-
-def signed(value: int) -> int:
-    """The int64 with the bits of a uint64."""
-    return value - 2**64 if value >= 2**63 else value

@@ -172,7 +172,7 @@ def _is_hooked(module: nn.Module) -> bool:
 
 @contextmanager
 def share_storage(groups: Sequence[Joined]) -> Iterator[None]:
-    """The weights (and biases) of each group side by side in one block, and apart again after.
+    """The weights, biases and adapters' A of each group side by side, and apart again after.
 
     The parameters stay the objects that they are; only where their numbers lie changes.
     """
@@ -191,13 +191,9 @@ def share_storage(groups: Sequence[Joined]) -> Iterator[None]:
                     parameter.data = parameter.detach().clone()
 
 
-def _stacks(group: Joined) -> list[list[Tensor]]:
-    stacks: list[list[Tensor]] = [[layer.weight for layer in group.layers]]
-    if group.layers[0].bias is not None:
-        stacks.append([layer.bias for layer in group.layers])
-    if group.adapters:
-        stacks.append([adapter.a for adapter in group.adapters])
-    return stacks
+def _stacks(group: Joined) -> list[tuple[nn.Parameter, ...]]:
+    downs = tuple(adapter.a for adapter in group.adapters)
+    return [stack for stack in (group.weights, group.biases, downs) if stack]
 
 
 def _stacked(parameters: Sequence[Tensor]) -> Tensor:

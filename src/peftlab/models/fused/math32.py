@@ -10,6 +10,7 @@ import numpy as np
 from peftlab.models.fused.jit import HAS_NUMBA, inline
 
 f32, i32 = np.float32, np.int32
+ZERO = f32(0.0)
 
 if HAS_NUMBA:
     from llvmlite import ir

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from peftlab.models.fused.jit import inline, kernel, prange, routine
 from peftlab.models.fused.launch import Entry, Integers, Reals, launch
+from peftlab.models.fused.math32 import ZERO
 from peftlab.models.fused.tiles import (
     HEIGHT,
     LANES,
@@ -29,7 +30,6 @@ from peftlab.models.fused.tiles import (
 )
 
 f32 = np.float32
-ZERO = f32(0.0)
 DEPTH = 512
 """Rows of a panel: with WIDTH columns it takes up to 64 KiB."""
 SIZE = 4

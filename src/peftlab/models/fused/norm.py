@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-from peftlab.models.fused.dropout import ZERO, plain_dropout
+from peftlab.models.fused.dropout import plain_dropout
 from peftlab.models.fused.generator import (
     LOW_32,
     channel_bits,
     row_bits,
+    signed,
     threshold_of,
     u32,
     u64,
@@ -33,9 +34,9 @@ from peftlab.models.fused.launch import (
     integers,
     launch,
     matrix,
-    signed,
     vector,
 )
+from peftlab.models.fused.math32 import ZERO
 from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.sums import column_sums
 from peftlab.models.fused.tape import Gradients, Node, Operation
