@@ -57,7 +57,7 @@ class PackedClassifier:
         self.word_embedding = base.get_input_embeddings()
         self.packed = PackedModel(module, base, dropout_seed=dropout_seed)
         self.device = device
-        blocks = "stock blocks" if self.packed.blocks is None else "fused blocks"
+        blocks = "stock blocks" if self.packed.encoder is None else "fused blocks"
         kernels = "compiled" if runs_kernels(*module.parameters()) else "plain"
         self.path = f"packed, {blocks}, {kernels} kernels"
 

@@ -40,9 +40,9 @@ def cache_frozen_layers(
 
     From `cache` where another trial on the same checkpoint, rows and depth has left them.
     """
-    if not isinstance(classifier, PackedClassifier) or classifier.packed.blocks is None:
+    if not isinstance(classifier, PackedClassifier) or classifier.packed.encoder is None:
         return CachedLayers(data=data, num_layers=0, words="no fused blocks whose outputs to cache")
-    base, blocks = classifier.packed.base, classifier.packed.blocks
+    base, blocks = classifier.packed.base, classifier.packed.encoder.blocks
     depth = num_frozen_blocks(base)
     if depth == 0:
         return CachedLayers(data=data, num_layers=0, words="nothing frozen to cache")

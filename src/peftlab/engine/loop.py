@@ -64,6 +64,7 @@ class Steps:
         self.total = trial.training.total_steps(len(data.train))
         self.taken = 0
         self.embedding: EmbeddingRows | None = None
+        self.device = next(classifier.module.parameters()).device
 
     @contextmanager
     def active(self) -> Iterator[Steps]:
@@ -92,7 +93,7 @@ class Steps:
     def take(self, rows: Indices) -> float:
         """One step on these rows; the mean loss of the batch before it."""
         step, settings = self.taken, self.trial.training
-        torch.manual_seed(derived_seed(self.trial.seeds.dropout, step))
+        self._seed_generators(derived_seed(self.trial.seeds.dropout, step))
         rate = learning_rate_at(step, settings, total_steps=self.total)
         set_learning_rate(self.optimizer, rate)
         loss = _backward(self.classifier, self.trial, self.data, rows, step)
@@ -103,6 +104,12 @@ class Steps:
             self.embedding.decayed(rate, self._embedding_decay)
         self.taken += 1
         return loss
+
+    def _seed_generators(self, seed: int) -> None:
+        """As torch.manual_seed, which asks all kinds of devices, for those in use only."""
+        torch.default_generator.manual_seed(seed)
+        if self.device.type != "cpu":
+            torch.manual_seed(seed)
 
     def _decay_of(self, embedding: EmbeddingRows | None) -> float:
         if embedding is not None:
@@ -121,12 +128,11 @@ def train(classifier: Classifier, trial: Trial, data: TrialData, observer: Obser
     Raises TrialError if a loss is not finite.
     """
     module, settings = classifier.module, trial.training
-    device = next(module.parameters()).device
     tally = Tally()
     steps = Steps(classifier, trial, data)
     observer.began(steps.total, settings.total_epochs(len(data.train)))
     predict = predictor(classifier, trial, data)
-    devices = [] if device.type == "cpu" else [device]
+    devices = [] if steps.device.type == "cpu" else [steps.device]
     with torch.random.fork_rng(devices=devices), steps.active():
         with steps.complete():
             record_epoch(tally, trial, data, observer, predict)

@@ -31,15 +31,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 from peftlab.models.architectures import PACKED_BY_INTERFACE, POSITIONS_AFTER_PADDING
 from peftlab.models.dropout import CounterDropout
 from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
-from peftlab.models.fused.blocks import (
-    READERS,
-    Block,
-    Places,
-    blocks_of,
-    embeddings_of,
-    encoder_of,
-    run_blocks,
-)
+from peftlab.models.fused.blocks import READERS, blocks_of, embeddings_of, encoder_of
+from peftlab.models.fused.embedding import embedding_of
+from peftlab.models.fused.encoder import Encoder, Places
 from peftlab.models.fused.jit import share_threads
 from peftlab.models.fused.linear import share_storage
 from peftlab.models.fused.rows import Rows
@@ -59,11 +53,18 @@ class Layout:
     places: Places
 
     @classmethod
-    def of(cls, lengths_B: Lengths, *, first_example: int = 0, device: str = "cpu") -> Layout:
+    def of(
+        cls,
+        lengths_B: Lengths,
+        *,
+        type_ids_T: Tensor | None = None,
+        first_example: int = 0,
+        device: str = "cpu",
+    ) -> Layout:
         """The layout of examples of these lengths, each at least 1.
 
-        `first_example` is the number of the first one within its step, which is more than 0 where
-        a step's batch is computed in parts.
+        Token types are 0 if they are not given. `first_example` is the number of the first one
+        within its step, which is more than 0 where a step's batch is computed in parts.
         """
         num_examples = len(lengths_B)
         offsets = np.zeros(num_examples + 1, dtype=np.int64)
@@ -71,6 +72,9 @@ class Layout:
         example_B = np.arange(num_examples, dtype=np.int64)
         example_T = np.repeat(example_B, lengths_B)
         position_T = np.arange(offsets[-1], dtype=np.int64) - offsets[example_T]
+
+        if type_ids_T is None:
+            type_ids_T = torch.zeros(len(example_T), dtype=torch.int64, device=device)
 
         def rows(example: Lengths, position: Lengths) -> Rows:
             return Rows(
@@ -94,6 +98,7 @@ class Layout:
                 token_spans=spans(offsets),
                 pooled_spans=spans(np.arange(num_examples + 1, dtype=np.int64)),
                 pooled_B=torch.from_numpy(offsets[:-1].copy()).to(device),
+                type_T=type_ids_T,
             ),
         )
 
@@ -152,11 +157,9 @@ class PackedModel:
         self.module = module
         self.base = base
         self.dropout = CounterDropout(module, dropout_seed)
-        self.blocks: list[Block] | None = None
-        if fused:
-            self.blocks = blocks_of(base, self.dropout.site_of)
         after_pad = base.config.model_type in POSITIONS_AFTER_PADDING
         self._first_position = int(base.config.pad_token_id) + 1 if after_pad else 0
+        self.encoder = self._encoder() if fused else None
         self._layout: Layout | None = None
         self._stretch = WHOLE
 
@@ -173,7 +176,7 @@ class PackedModel:
 
         `step` and `first_example` say which dropout masks are drawn in training.
         """
-        self._begin(lengths_B, ids_T, step, first_example)
+        self._begin(lengths_B, ids_T, type_ids_T, step, first_example)
         output = self.module(**self._inputs(ids_T, type_ids_T))
         return self._logits(output)
 
@@ -185,7 +188,7 @@ class PackedModel:
         [T, D], a row a token; where these are all blocks [B, D], a row an example: that of its
         pooled token, which is all that the classifier reads. Only for fused blocks.
         """
-        self._begin(lengths_B, ids_T)
+        self._begin(lengths_B, ids_T, type_ids_T)
         was_training = self.module.training
         self.module.eval()
         with torch.inference_mode(), self._over(Stretch(end=depth)):
@@ -207,7 +210,7 @@ class PackedModel:
 
         The embeddings and the first `depth` blocks are passed by; dropout in the others is as ever.
         """
-        self._begin(lengths_B, states_RD, step, first_example)
+        self._begin(lengths_B, states_RD, None, step, first_example)
         with self._over(Stretch(first=depth, states=states_RD)):
             output = self.module(inputs_embeds=states_RD[None], packed_model=self)
         return self._logits(output)
@@ -218,6 +221,16 @@ class PackedModel:
         assert self._layout is not None, "a packed model is called with a batch first"
         return self._layout
 
+    def _encoder(self) -> Encoder | None:
+        """The blocks, and the embedding where nothing stands between it and them."""
+        site_of = self.dropout.site_of
+        blocks, embeddings = blocks_of(self.base, site_of), embeddings_of(self.base)
+        if blocks is None:
+            return None
+        if len(embeddings) > 1:
+            return Encoder(blocks, None)
+        return Encoder(blocks, embedding_of(embeddings[0], self._first_position, site_of))
+
     @contextmanager
     def active(self) -> Iterator[PackedModel]:
         """The model switched to packed batches, and back at the end."""
@@ -227,25 +240,36 @@ class PackedModel:
             stack.enter_context(self.dropout.installed())
             self.base.set_attn_implementation(ATTENTION)
             stack.callback(self.base.set_attn_implementation, before)
-            if self.blocks is None:
+            if self.encoder is None:
                 stack.callback(self._hook_pooling().remove)
             else:
-                groups = [group for block in self.blocks for group in block.joined]
+                groups = [group for block in self.encoder.blocks for group in block.joined]
                 stack.enter_context(share_storage(groups))
-                encoder = encoder_of(self.base)
-                encoder.forward = self._run_blocks
-                stack.callback(delattr, encoder, "forward")
+                stock = encoder_of(self.base)
+                stock.forward = self._run_encoder
+                stack.callback(delattr, stock, "forward")
                 for module in embeddings_of(self.base):
-                    module.forward = self._unless_given(module.forward)
+                    words = self.encoder.embedding is not None
+                    forward = _words_of(module) if words else module.forward
+                    module.forward = self._unless_given(forward)
                     stack.callback(delattr, module, "forward")
             yield self
 
     def _begin(
-        self, lengths_B: Lengths, inputs: Tensor, step: int = 0, first_example: int = 0
+        self,
+        lengths_B: Lengths,
+        inputs: Tensor,
+        type_ids_T: Tensor | None,
+        step: int = 0,
+        first_example: int = 0,
     ) -> None:
         """A batch of examples of these lengths comes next, on the device of `inputs`."""
-        device = str(inputs.device)
-        self._layout = Layout.of(lengths_B, first_example=first_example, device=device)
+        self._layout = Layout.of(
+            lengths_B,
+            type_ids_T=type_ids_T,
+            first_example=first_example,
+            device=str(inputs.device),
+        )
         self.dropout.begin(step, self._layout.rows)
 
     def _inputs(self, ids_T: Tensor, type_ids_T: Tensor | None) -> dict[str, Any]:
@@ -262,7 +286,7 @@ class PackedModel:
     @contextmanager
     def _over(self, stretch: Stretch) -> Iterator[None]:
         """Around a call that runs these blocks only."""
-        assert self.blocks is not None, "only fused blocks can be run in part"
+        assert self.encoder is not None, "only fused blocks can be run in part"
         self._stretch = stretch
         try:
             yield
@@ -278,13 +302,12 @@ class PackedModel:
 
         return embedded
 
-    def _run_blocks(
+    def _run_encoder(
         self, hidden_states: Tensor, *_: Any, **__: Any
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """The encoder's forward: [1, T, D] in, the pooled tokens [B, 1, D] out."""
-        assert self.blocks is not None
-        x_RD = run_blocks(
-            self.blocks,
+        assert self.encoder is not None
+        x_RD = self.encoder.run(
             hidden_states[0],
             self.layout.places,
             self.dropout.key,
@@ -304,6 +327,16 @@ class PackedModel:
 
     def _first_tokens(self, hidden_1TD: Tensor) -> Tensor:
         return hidden_1TD[0, self.layout.places.pooled_B][:, None]
+
+
+def _words_of(embeddings: Any) -> Callable[..., Tensor]:
+    """The forward of a module of embeddings that looks up the words and adds nothing to them."""
+
+    def words(input_ids: Tensor, *_: Any, **__: Any) -> Tensor:
+        found: Tensor = embeddings.word_embeddings(input_ids)
+        return found
+
+    return words
 
 
 def packed_attention(

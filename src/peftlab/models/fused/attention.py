@@ -325,11 +325,11 @@ def backward_kernel(
 def _forward_entry(n: Integers, f: Reals) -> None:
     q, k, v, query_offsets, key_offsets, out, log_sum = n[0], n[1], n[2], n[3], n[4], n[5], n[6]
     queries, q_row, k_row, v_row, size, examples = n[7], n[8], n[9], n[10], n[11], n[12]
-    first_example, heads, key, threshold, threads = n[13], n[14], n[15], n[16], n[17]
+    first_example, heads, key, threads = n[13], n[14], n[15], n[16]
     forward_kernel(
         q, q_row, k, k_row, v, v_row,
         integers(query_offsets, examples + 1), integers(key_offsets, examples + 1), first_example,
-        heads, size // heads, f32(f[0]), u64(key), u32(threshold), f32(f[1]),
+        heads, size // heads, f32(f[0]), u64(key), u32(f[2]), f32(f[1]),
         out, size, matrix(log_sum, heads, queries), threads,
     )  # fmt: skip
 
@@ -342,13 +342,11 @@ def _backward_entry(n: Integers, f: Reals) -> None:
     dq, dk, dv, queries, q_row, k_row, v_row, size = (
         n[8], n[9], n[10], n[11], n[12], n[13], n[14], n[15],
     )  # fmt: skip
-    examples, first_example, heads, key, threshold, threads = (
-        n[16], n[17], n[18], n[19], n[20], n[21],
-    )  # fmt: skip
+    examples, first_example, heads, key, threads = n[16], n[17], n[18], n[19], n[20]
     backward_kernel(
         dout, out, size, q, q_row, k, k_row, v, v_row,
         integers(query_offsets, examples + 1), integers(key_offsets, examples + 1), first_example,
-        heads, size // heads, f32(f[0]), u64(key), u32(threshold), f32(f[1]),
+        heads, size // heads, f32(f[0]), u64(key), u32(f[2]), f32(f[1]),
         matrix(log_sum, heads, queries), dq, dk, dv, threads,
     )  # fmt: skip
 
@@ -393,10 +391,10 @@ class Attention(Operation):
             spans.first_example,
             heads.count,
             signed(settings.key),
-            int(threshold_of(settings.probability)),
             torch.get_num_threads(),
         )
-        floats = (heads.scale, 1 / (1 - settings.probability))
+        probability = settings.probability
+        floats = (heads.scale, 1 / (1 - probability), threshold_of(probability))
         read = (query, key, value, spans.query_offsets, spans.key_offsets)
         launch(_forward_entry, (*read, out_QD, log_sum_HQ), numbers, floats)
         return out_QD, (read, out_QD.detach(), log_sum_HQ, numbers, floats)
@@ -454,7 +452,7 @@ def _kept(p_HQL: Tensor, example: int, key: int, probability: float) -> Tensor:
         + torch.arange(length, device=device)
     ).flatten()
     bits = channel_bits_RC(row_bits_R(key, example_Q, position_Q), channel_HL)
-    kept_QHL = (bits >= int(threshold_of(probability))).unflatten(1, (num_heads, length))
+    kept_QHL = (bits >= threshold_of(probability)).unflatten(1, (num_heads, length))
     scaled: Tensor = kept_QHL.transpose(0, 1).to(p_HQL.dtype) / (1 - probability)
     return scaled
 

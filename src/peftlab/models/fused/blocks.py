@@ -3,9 +3,6 @@
 Transformers' modules stay as they are and keep their weights; only the order in which a block
 calls them is written here, so that the kernels can stand between them. A projection that peft
 wraps in something other than plain LoRA is called as it is.
-
-The last block computes keys and values of every token but everything else at the pooled tokens
-only: what the classifier does not read has no effect on it.
 """
 
 from __future__ import annotations
@@ -22,13 +19,10 @@ from transformers import PreTrainedModel
 from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
 from peftlab.models.fused.dropout import active_probability
 from peftlab.models.fused.gelu import Gelu, is_exact_gelu
-from peftlab.models.fused.jit import runs_kernels
-from peftlab.models.fused.linear import Joined, JoinedLinear, Keys, LinearSettings, join
-from peftlab.models.fused.norm import DropoutAddNorm, NormSettings
-from peftlab.models.fused.rows import Rows, TakeRows
-from peftlab.models.fused.tape import Run, apply, taped
-
-SiteOf = Callable[[nn.Module], str]
+from peftlab.models.fused.linear import Joined, JoinedLinear, Keys, LinearSettings, SiteOf, join
+from peftlab.models.fused.norm import DropoutAddNorm, NormSettings, is_plain_norm
+from peftlab.models.fused.rows import Rows
+from peftlab.models.fused.tape import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +54,8 @@ class Residual:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the norm is LayerNorm itself, with weight and bias."""
-        return type(self.norm) is nn.LayerNorm and self.norm.bias is not None
+        """Whether the kernels can compute it."""
+        return is_plain_norm(self.norm)
 
     def __call__(self, run: Run, x_RD: Any, residual_RD: Any, rows: Rows, keys: Keys) -> Any:
         """The sum, normalised."""
@@ -101,6 +95,22 @@ class Block:
         found = self.query_key_value.joined
         return [] if found is None else [found]
 
+    @property
+    def probabilities(self) -> list[float]:
+        """How likely each of its dropouts drops an element now."""
+        projections = (self.query_key_value, self.attention_output, self.up, self.down)
+        residuals = (self.attention_residual, self.output_residual)
+        return [
+            active_probability(self.attention_dropout),
+            *(active_probability(residual.dropout) for residual in residuals),
+            *(
+                adapter.probability
+                for projection in projections
+                if projection.joined is not None
+                for adapter in projection.joined.adapters
+            ),
+        ]
+
     @cached_property
     def parameters(self) -> tuple[nn.Parameter, ...] | None:
         """All that its operations read; None if a module of it has to be called as it is."""
@@ -116,57 +126,7 @@ class Block:
         return tuple(found) if is_exact_gelu(self.activation) else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Places:
-    """Where the rows of a packed batch come from, and where its pooled tokens are."""
-
-    token_rows: Rows
-    pooled_rows: Rows
-    token_spans: Spans
-    pooled_spans: Spans
-    pooled_B: Tensor
-
-
-def run_blocks(
-    blocks: list[Block],
-    x_TD: Tensor,
-    places: Places,
-    keys: Keys,
-    *,
-    first: int = 0,
-    end: int | None = None,
-) -> Tensor:
-    """The last block's output at the pooled tokens, [B, D].
-
-    With `first`, x is what the blocks before that one have made of the tokens: [T, D], and after
-    all blocks [B, D]. With `end`, the same after the blocks before that one only.
-    """
-    end = len(blocks) if end is None else end
-    if first == end:
-        return x_TD
-
-    def program(run: Run, x_TD: Any) -> Any:
-        for block in blocks[first : min(end, len(blocks) - 1)]:
-            projections = block.query_key_value(run, x_TD, places.token_rows, keys)
-            rows, spans = places.token_rows, places.token_spans
-            x_TD = _finish(run, block, projections, x_TD, rows, spans, keys)
-        if end < len(blocks):
-            return x_TD
-        block, rows = blocks[-1], places.pooled_rows
-        x_BD = run(TakeRows, places.pooled_B, x_TD)
-        query = block.query(run, x_BD, rows, keys)
-        key_value = block.key_value(run, x_TD, places.token_rows, keys)
-        return _finish(run, block, (*query, *key_value), x_BD, rows, places.pooled_spans, keys)
-
-    parameters: list[nn.Parameter] = []
-    for block in blocks[first:end]:
-        if block.parameters is None or not runs_kernels(x_TD):
-            return cast(Tensor, program(apply, x_TD))
-        parameters += block.parameters
-    return taped(program, parameters, x_TD)
-
-
-def _finish(
+def finish_block(
     run: Run,
     block: Block,
     projections: tuple[Any, ...],

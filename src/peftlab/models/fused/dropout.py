@@ -83,7 +83,7 @@ def _dropout_entry(n: Integers, f: Reals) -> None:
         integers(n[1], n[4]),
         integers(n[2], n[4]),
         u64(n[6]),
-        u32(n[7]),
+        u32(f[1]),
         f32(f[0]),
         matrix(n[3], n[4], n[5]),
     )
@@ -96,7 +96,7 @@ def _add_dropped_entry(n: Integers, f: Reals) -> None:
         integers(n[1], n[4]),
         integers(n[2], n[4]),
         u64(n[6]),
-        u32(n[7]),
+        u32(f[1]),
         f32(f[0]),
         matrix(n[3], n[4], n[5]),
     )
@@ -125,8 +125,8 @@ def _launch(
     launch(
         entry,
         (x_RC, rows.example_R, rows.position_R, out_RC),
-        (*x_RC.shape, signed(key), int(threshold_of(probability))),
-        (1 / (1 - probability),),
+        (*x_RC.shape, signed(key)),
+        (1 / (1 - probability), threshold_of(probability)),
     )
 
 

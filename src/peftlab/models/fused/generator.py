@@ -36,9 +36,9 @@ _GOLDEN_64, _MIX_64_A, _MIX_64_B = u64(GOLDEN_64), u64(MIX_64_A), u64(MIX_64_B)
 _GOLDEN_32, _MIX_32_A, _MIX_32_B = u32(GOLDEN_32), u32(MIX_32_A), u32(MIX_32_B)
 
 
-def threshold_of(probability: float) -> np.uint32:
+def threshold_of(probability: float) -> int:
     """An element is dropped where its 32 bits are below this."""
-    return u32(min(round(probability * 2**32), LOW_32))
+    return min(round(probability * 2**32), LOW_32)
 
 
 @inline
@@ -106,4 +106,4 @@ def keep_RC(
 ) -> Tensor:
     """Which elements are kept, bool [R, C]: the plain twin of what the kernels draw."""
     bits_RC = channel_bits_RC(row_bits_R(key, example_R, position_R), channel_C.to(torch.int64))
-    return bits_RC >= int(threshold_of(probability))
+    return bits_RC >= threshold_of(probability)

@@ -1,8 +1,8 @@
-"""Kernels called many at a time: noted down first, then run one after another without Python.
+"""Kernels called at once, or noted down to be called later, one after another without Python.
 
 Between two kernels the interpreter's own code and data have left the caches, and each call is much
-slower than calls in a row are. So a tape (tape.py) only notes which kernel is to be called with
-what; the notes are then worked off by one compiled loop.
+slower than calls in a row are. So a recording (recording.py) has the kernels of a whole program
+noted, and works off the notes by one compiled loop.
 
 A kernel's entry gets what was noted as one row of integers, the addresses of the tensors first,
 and one of floats.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from struct import Struct
 from typing import Any
@@ -27,8 +28,6 @@ INTEGERS, FLOATS = 32, 4
 """Places of a row, 8 bytes each."""
 FORMATS = [Struct(f"={count}q") for count in range(INTEGERS + 1)]
 FORMATS_OF_FLOATS = [Struct(f"={count}d") for count in range(FLOATS + 1)]
-PENDING = 24
-"""Notes are worked off when there are so many: the tensors in them stay alive until then."""
 
 Integers = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
@@ -104,7 +103,8 @@ def integers(address: int, size: int) -> Integers:
 
 
 @serial
-def _work_off(rows: Any, floats: Any, count: int) -> None:
+def work_off(rows: Any, floats: Any, count: int) -> None:
+    """Call the entries of the first `count` rows, each with the rest of its row and its floats."""
     for i in range(count):
         call_entry(rows[i, 0], rows[i, 1:], floats[i])
 
@@ -115,7 +115,7 @@ ENTRIES: list[Entry] = []
 
 def compile_loop() -> None:
     """Have the loop over the notes compiled."""
-    _work_off(_notes.rows, _notes.floats, 0)
+    work_off(_present.rows, _present.floats, 0)
 
 
 class Entry:
@@ -133,19 +133,27 @@ class Entry:
         return address
 
 
-class _Notes(threading.local):
-    """What is noted and not yet worked off."""
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A kernel that is to be called, and with what."""
+
+    entry: Entry
+    tensors: Sequence[Tensor]
+    numbers: Sequence[int]
+    floats: Sequence[float]
+
+
+class _Present(threading.local):
+    """The notes that are being taken, if any; and the row of a call that is made at once."""
 
     def __init__(self) -> None:
-        self.rows = np.zeros((PENDING, INTEGERS), dtype=np.int64)
-        self.floats = np.zeros((PENDING, FLOATS))
+        self.notes: list[Note] | None = None
+        self.rows = np.zeros((1, INTEGERS), dtype=np.int64)
+        self.floats = np.zeros((1, FLOATS))
         self.row_bytes, self.float_bytes = self.rows.data, self.floats.data
-        self.count = 0
-        self.tensors: list[Any] = []
-        self.depth = 0
 
 
-_notes = _Notes()
+_present = _Present()
 
 
 def launch(
@@ -154,39 +162,22 @@ def launch(
     numbers: Sequence[int],
     floats: Sequence[float] = (),
 ) -> None:
-    """Have a kernel called with tensors, int64 numbers and floats: now, or soon if deferred."""
-    notes = _notes
+    """Have a kernel called with tensors, int64 numbers and floats: now, or noted for later."""
+    present = _present
+    if present.notes is not None:
+        present.notes.append(Note(entry, tensors, numbers, floats))
+        return
     row = (entry.address, *[tensor.data_ptr() for tensor in tensors], *numbers)
-    at = 8 * notes.count
-    FORMATS[len(row)].pack_into(notes.row_bytes, INTEGERS * at, *row)
-    FORMATS_OF_FLOATS[len(floats)].pack_into(notes.float_bytes, FLOATS * at, *floats)
-    notes.tensors.append(tensors)
-    notes.count += 1
-    if notes.depth == 0 or notes.count == PENDING:
-        flush()
-
-
-def flush() -> None:
-    """Work off what is noted: afterwards the tensors hold what they should."""
-    notes = _notes
-    count, notes.count = notes.count, 0
-    if count > 0:
-        _work_off(notes.rows, notes.floats, count)
-        notes.tensors.clear()
+    FORMATS[len(row)].pack_into(present.row_bytes, 0, *row)
+    FORMATS_OF_FLOATS[len(floats)].pack_into(present.float_bytes, 0, *floats)
+    work_off(present.rows, present.floats, 1)
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
-    """Kernels launched within may run later, at the end of it at the latest.
-
-    Whoever reads or changes their tensors by other means calls `flush` first.
-    """
-    _notes.depth += 1
+def noting() -> Iterator[list[Note]]:
+    """Kernels launched within are not called but noted in the list."""
+    before, _present.notes = _present.notes, []
     try:
-        yield
-        flush()
+        yield _present.notes
     finally:
-        _notes.depth -= 1
-        if _notes.depth == 0:
-            _notes.count = 0
-            _notes.tensors.clear()
+        _present.notes = before

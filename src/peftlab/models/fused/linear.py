@@ -109,6 +109,8 @@ class Branch:
 
 Keys = Callable[[str], int]
 """The generator's key of a dropout site in the present step."""
+SiteOf = Callable[[nn.Module], str]
+"""The site of a dropout module."""
 
 
 def _branch(adapters: Sequence[Adapter], key: int, probability: float) -> Branch:
@@ -119,7 +121,7 @@ def _branch(adapters: Sequence[Adapter], key: int, probability: float) -> Branch
     )
 
 
-def join(modules: Sequence[nn.Module], site_of: Callable[[nn.Module], str]) -> Joined | None:
+def join(modules: Sequence[nn.Module], site_of: SiteOf) -> Joined | None:
     """The modules as one, or None where one of them is neither nn.Linear nor peft's plain LoRA."""
     layers: list[nn.Linear] = []
     adapters: list[Adapter] = []
@@ -144,7 +146,7 @@ def join(modules: Sequence[nn.Module], site_of: Callable[[nn.Module], str]) -> J
             )
         )
     has_bias = {layer.bias is not None for layer in layers}
-    if len(has_bias) > 1 or any(_is_hooked(module) for module in (*modules, *layers)):
+    if len(has_bias) > 1 or any(is_hooked(module) for module in (*modules, *layers)):
         return None
     return Joined(layers=tuple(layers), adapters=tuple(adapters))
 
@@ -166,7 +168,8 @@ def _plain_lora(module: nn.Module) -> tuple[nn.Linear, str] | None:
     return module.base_layer, name
 
 
-def _is_hooked(module: nn.Module) -> bool:
+def is_hooked(module: nn.Module) -> bool:
+    """Whether something wants to be called when the module is."""
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 

@@ -144,7 +144,7 @@ def _forward_entry(n: Integers, f: Reals) -> None:
         integers(n[4], rows),
         integers(n[5], rows),
         u64(n[11]),
-        u32(n[12]),
+        u32(f[2]),
         f32(f[1]),
         matrix(n[6], rows, width),
         matrix(n[7], rows, width),
@@ -163,11 +163,16 @@ def _backward_entry(n: Integers, f: Reals) -> None:
         integers(n[4], rows),
         integers(n[5], rows),
         u64(n[10]),
-        u32(n[11]),
+        u32(f[1]),
         f32(f[0]),
         matrix(n[6], rows, width),
         matrix(n[7], rows, width),
     )
+
+
+def is_plain_norm(module: nn.Module) -> bool:
+    """Whether a module is LayerNorm itself, with weight and bias."""
+    return type(module) is nn.LayerNorm and module.bias is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +200,7 @@ class DropoutAddNorm(Operation):
         norm, rows, probability = settings.norm, settings.rows, settings.probability
         y_RD, normal_RD = torch.empty_like(x_RD), torch.empty_like(x_RD)
         inverse_R = x_RD.new_empty(x_RD.shape[0])
-        drawn = (*x_RD.shape, signed(settings.key), int(threshold_of(probability)))
+        drawn = (*x_RD.shape, signed(settings.key))
         launch(
             _forward_entry,
             (
@@ -210,7 +215,7 @@ class DropoutAddNorm(Operation):
                 inverse_R,
             ),
             drawn,
-            (norm.eps, 1 / (1 - probability)),
+            (norm.eps, 1 / (1 - probability), threshold_of(probability)),
         )
         return y_RD, (normal_RD, inverse_R, drawn)
 
@@ -242,7 +247,7 @@ class DropoutAddNorm(Operation):
                     dx_RD,
                 ),
                 drawn,
-                (1 / (1 - settings.probability),),
+                (1 / (1 - settings.probability), threshold_of(settings.probability)),
             )
             x.add(dx_RD)
             residual.add(dresidual_RD)

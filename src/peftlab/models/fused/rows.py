@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from peftlab.models.fused.jit import kernel, prange
 from peftlab.models.fused.launch import Entry, Floats, Integers, Reals, integers, launch, matrix
+from peftlab.models.fused.math32 import ZERO
 from peftlab.models.fused.tape import Gradients, Node, Operation
 
 
@@ -32,8 +33,11 @@ def take_kernel(x_TD: Floats, places_B: Integers, out_BD: Floats) -> None:
 
 
 @kernel
-def add_kernel(x_BD: Floats, places_B: Integers, out_TD: Floats) -> None:
-    """The rows of out at these places, each at most once, += x."""
+def add_kernel(x_BD: Floats, places_B: Integers, is_first: bool, out_TD: Floats) -> None:
+    """The rows of out at these places, each at most once, += x; if `is_first`, out was 0."""
+    if is_first:
+        for t in prange(len(out_TD)):
+            out_TD[t] = ZERO
     for b in prange(len(places_B)):
         out_TD[places_B[b]] += x_BD[b]
 
@@ -45,7 +49,7 @@ def _take_entry(n: Integers, f: Reals) -> None:
 
 @Entry
 def _add_entry(n: Integers, f: Reals) -> None:
-    add_kernel(matrix(n[0], n[4], n[5]), integers(n[1], n[4]), matrix(n[2], n[3], n[5]))
+    add_kernel(matrix(n[0], n[4], n[5]), integers(n[1], n[4]), n[6] != 0, matrix(n[2], n[3], n[5]))
 
 
 class TakeRows(Operation):
@@ -74,9 +78,11 @@ class TakeRows(Operation):
     ) -> None:
         """Added to the rows that were taken."""
         (x,) = inputs
+        is_first = x.gradient is None
         if x.gradient is None:
-            x.gradient = torch.zeros_like(x.tensor)
-        launch(_add_entry, (gradient, settings, x.gradient), (x.gradient.shape[0], *gradient.shape))
+            x.gradient = torch.empty_like(x.tensor)
+        numbers = (x.gradient.shape[0], *gradient.shape, is_first)
+        launch(_add_entry, (gradient, settings, x.gradient), numbers)
 
     @staticmethod
     def plain(settings: Tensor, *inputs: Tensor) -> Tensor:

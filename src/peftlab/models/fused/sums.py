@@ -1,4 +1,5 @@
-"""Sums over the rows of a batch: the gradients of biases and of a norm's weights."""
+"""Sums over the rows of a batch, which are the gradients of biases and of a norm's weights; and of
+two matrices."""
 
 from __future__ import annotations
 
@@ -39,9 +40,21 @@ def sums_kernel(x_RC: Floats, y_RC: Floats, is_product: bool, out_C: Floats) -> 
                 _add(out_S, x_RC[r, first:end])
 
 
+@kernel
+def add_kernel(x_RC: Floats, out_RC: Floats) -> None:
+    """out += x."""
+    for r in prange(len(x_RC)):
+        _add(out_RC[r], x_RC[r])
+
+
 @Entry
 def _sums_entry(n: Integers, f: Reals) -> None:
     sums_kernel(matrix(n[0], n[3], n[4]), matrix(n[1], n[3], n[4]), n[5] != 0, vector(n[2], n[4]))
+
+
+@Entry
+def _add_entry(n: Integers, f: Reals) -> None:
+    add_kernel(matrix(n[0], n[2], n[3]), matrix(n[1], n[2], n[3]))
 
 
 def column_sums(x_RC: Tensor, y_RC: Tensor | None = None) -> Tensor:
@@ -53,3 +66,8 @@ def column_sums(x_RC: Tensor, y_RC: Tensor | None = None) -> Tensor:
         (*x_RC.shape, y_RC is not None),
     )
     return out_C
+
+
+def add_to(out_RC: Tensor, x_RC: Tensor) -> None:
+    """out += x, both contiguous; not differentiated."""
+    launch(_add_entry, (x_RC, out_RC), x_RC.shape)

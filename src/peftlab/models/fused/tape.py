@@ -1,14 +1,14 @@
 """Operations that bring their own backward pass, and a tape that runs many as one.
 
 A function of Python takes autograd as long to call, forward and backward, as some of the kernels
-here run. A tape notes the operations as they run and goes back over them itself; autograd sees the
-whole as one function. Where a module that only autograd can differentiate stands between them, each
-operation is a function of its own.
+here run. A tape notes the operations as they run and goes back over them itself, so that autograd
+sees the whole as one function (recording.py). Where a module that only autograd can differentiate
+stands between them, each operation is a function of its own (`apply`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from peftlab.models.fused.jit import runs_kernels
-from peftlab.models.fused.launch import deferred, flush
 from peftlab.models.fused.matmul import add_matmul, matmul
+from peftlab.models.fused.sums import add_to
 
 Gradients = dict[nn.Parameter, Tensor]
 
@@ -37,8 +37,7 @@ class Node:
         if self.gradient is None:
             self.gradient = gradient
         else:
-            flush()
-            self.gradient += gradient
+            add_to(self.gradient, gradient)
 
     def add_product(self, a_RK: Tensor, b_KN: Tensor) -> None:
         """Add a @ b to the gradient."""
@@ -106,66 +105,48 @@ class Tape:
         self._records = False
         gradients: Gradients = {}
         output.gradient = gradient
-        with deferred():
-            while self._steps:
-                operation, settings, kept, inputs, node = self._steps.pop()
-                if node.gradient is not None:
-                    operation.backward(settings, kept, node.gradient, inputs, gradients)
-                    node.gradient = None
+        while self._steps:
+            operation, settings, kept, inputs, node = self._steps.pop()
+            if node.gradient is not None:
+                operation.backward(settings, kept, node.gradient, inputs, gradients)
+                node.gradient = None
         return gradients
-
-
-Program = Callable[..., Any]
-"""program(run, *inputs) -> output, calling nothing but `run`."""
 
 
 def apply(operation: type[Operation], settings: Any, *inputs: Tensor) -> Tensor:
     """One operation under autograd: by its kernels where they can run, else its plain twin."""
-    if not runs_kernels(*inputs):
+    parameters = operation.parameters(settings)
+    if not runs_kernels(*inputs, *parameters):
         return operation.plain(settings, *inputs)
-
-    def program(run: Run, *nodes: Any) -> Any:
-        return run(operation, settings, *nodes)
-
-    return taped(program, operation.parameters(settings), *inputs)
-
-
-def taped(program: Program, parameters: Sequence[nn.Parameter], *inputs: Tensor) -> Tensor:
-    """The program's output, all of it one function to autograd.
-
-    `parameters` are those that its operations read. Only for inputs that kernels can compute.
-    """
     inputs = tuple(x.contiguous() for x in inputs)
     if not torch.is_grad_enabled():
-        nodes = [Node(x.detach(), is_needed=False) for x in inputs]
-        with deferred():
-            plain: Tensor = program(Tape(records=False).run, *nodes).tensor
-        return plain
+        return operation.forward(settings, *[x.detach() for x in inputs])[0]
     trained = [parameter for parameter in parameters if parameter.requires_grad]
-    output: Tensor = _Taped.apply(program, len(inputs), *inputs, *trained)  # type: ignore[no-untyped-call]
+    output: Tensor = _Applied.apply(operation, settings, trained, *inputs, *trained)  # type: ignore[no-untyped-call]
     return output
 
 
-class _Taped(Function):
+class _Applied(Function):
     @staticmethod
-    def forward(ctx: Any, program: Program, num_inputs: int, *tensors: Any) -> Tensor:
-        tape = Tape()
-        inputs = [
-            Node(x.detach(), is_needed=needed)
-            for x, needed in zip(tensors[:num_inputs], ctx.needs_input_grad[2:], strict=False)
-        ]
-        with deferred():
-            output = program(tape.run, *inputs)
-        ctx.recorded = (tape, inputs, output, tensors[num_inputs:])
-        result: Tensor = output.tensor
-        output.tensor = None
-        return result
+    def forward(
+        ctx: Any, operation: type[Operation], settings: Any, trained: Any, *tensors: Any
+    ) -> Tensor:
+        given = zip(tensors, ctx.needs_input_grad[3:], strict=True)
+        nodes = [Node(x.detach(), is_needed=is_needed) for x, is_needed in given]
+        inputs = tuple(nodes[: len(nodes) - len(trained)])
+        output, kept = operation.forward(settings, *[node.tensor for node in inputs])
+        ctx.step = (operation, settings, kept, inputs, trained)
+        return output
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        tape, inputs, output, trained = ctx.recorded
-        gradients = tape.backward(output, grads[0].contiguous())
+        operation, settings, kept, inputs, trained = ctx.step
+        gradients: Gradients = {}
+        for node in inputs:
+            node.gradient = None
+        operation.backward(settings, kept, grads[0].contiguous(), inputs, gradients)
         return (
+            None,
             None,
             None,
             *(node.gradient for node in inputs),

@@ -1,0 +1,180 @@
+"""From the words' vectors to the first block's input: those of positions and token types are added,
+the sum is normalised and dropped out. The words themselves are looked up by their own module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from peftlab.models.fused.dropout import Dropout, DropoutSettings, active_probability
+from peftlab.models.fused.jit import kernel, prange
+from peftlab.models.fused.launch import Entry, Floats, Integers, Reals, integers, launch, matrix
+from peftlab.models.fused.linear import Keys, SiteOf, is_hooked
+from peftlab.models.fused.math32 import ZERO
+from peftlab.models.fused.norm import DropoutAddNorm, NormSettings, is_plain_norm
+from peftlab.models.fused.rows import Rows
+from peftlab.models.fused.sums import STRIPE
+from peftlab.models.fused.tape import Gradients, Node, Operation, Run
+
+
+@kernel
+def look_up_kernel(
+    table_VD: Floats, ids_R: Integers, first: int, adds: bool, out_RD: Floats
+) -> None:
+    """out = the rows of the table at ids + first; or out += them."""
+    for r in prange(len(ids_R)):
+        if adds:
+            out_RD[r] += table_VD[ids_R[r] + first]
+        else:
+            out_RD[r] = table_VD[ids_R[r] + first]
+
+
+@kernel
+def scatter_kernel(x_RD: Floats, ids_R: Integers, first: int, out_VD: Floats) -> None:
+    """out[v] = the sum of the rows of x whose id + first is v."""
+    num_rows, width = x_RD.shape
+    for stripe in prange((width + STRIPE - 1) // STRIPE):
+        start, end = stripe * STRIPE, min(width, (stripe + 1) * STRIPE)
+        for v in range(len(out_VD)):
+            out_VD[v, start:end] = ZERO
+        for r in range(num_rows):
+            out_VD[ids_R[r] + first, start:end] += x_RD[r, start:end]
+
+
+@Entry
+def _look_up_entry(n: Integers, f: Reals) -> None:
+    table, ids, out, num_ids, rows, width = n[0], n[1], n[2], n[3], n[4], n[5]
+    look_up_kernel(
+        matrix(table, num_ids, width), integers(ids, rows), n[6], n[7] != 0,
+        matrix(out, rows, width),
+    )  # fmt: skip
+
+
+@Entry
+def _scatter_entry(n: Integers, f: Reals) -> None:
+    x, ids, out, num_ids, rows, width = n[0], n[1], n[2], n[3], n[4], n[5]
+    scatter_kernel(matrix(x, rows, width), integers(ids, rows), n[6], matrix(out, num_ids, width))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table [V, D] in which row r is looked up at ids[r] + first; ids int64 [R]."""
+
+    weight: Tensor
+    ids_R: Tensor
+    first: int = 0
+
+
+class LookUp(Operation):
+    """The sum of what is looked up in some tables, [R, D]; without inputs."""
+
+    @staticmethod
+    def parameters(settings: tuple[Table, ...]) -> tuple[nn.Parameter, ...]:
+        """The tables."""
+        return tuple(cast(nn.Parameter, table.weight) for table in settings)
+
+    @staticmethod
+    def forward(settings: tuple[Table, ...], *inputs: Tensor) -> tuple[Tensor, Any]:
+        """Nothing is kept."""
+        num_rows, width = settings[0].ids_R.shape[0], settings[0].weight.shape[1]
+        out_RD = settings[0].ids_R.new_empty(num_rows, width, dtype=torch.float32)
+        for number, table in enumerate(settings):
+            numbers = (len(table.weight), num_rows, width, table.first, number > 0)
+            launch(_look_up_entry, (table.weight, table.ids_R, out_RD), numbers)
+        return out_RD, None
+
+    @staticmethod
+    def backward(
+        settings: tuple[Table, ...],
+        kept: Any,
+        gradient: Tensor,
+        inputs: tuple[Node, ...],
+        gradients: Gradients,
+    ) -> None:
+        """Each row's gradient is added to the row of the table that it came from."""
+        for table in settings:
+            if table.weight.requires_grad:
+                found_VD = gradient.new_empty(table.weight.shape)
+                numbers = (len(found_VD), *gradient.shape, table.first)
+                launch(_scatter_entry, (gradient, table.ids_R, found_VD), numbers)
+                gradients[cast(nn.Parameter, table.weight)] = found_VD
+
+    @staticmethod
+    def plain(settings: tuple[Table, ...], *inputs: Tensor) -> Tensor:
+        """By indexing."""
+        parts = [table.weight[table.ids_R + table.first] for table in settings]
+        return torch.stack(parts).sum(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """What a model adds to the words' vectors: norm(words + positions + types), dropped out.
+
+    The first token of an example has the position `first_position`.
+    """
+
+    positions: nn.Embedding
+    first_position: int
+    types: nn.Embedding | None
+    norm: nn.LayerNorm
+    dropout: nn.Dropout
+    site: str
+
+    def __call__(self, run: Run, words_RD: Any, rows: Rows, type_R: Tensor, keys: Keys) -> Any:
+        """The first block's input."""
+        tables = [
+            Table(weight=self.positions.weight, ids_R=rows.position_R, first=self.first_position)
+        ]
+        if self.types is not None:
+            tables.append(Table(weight=self.types.weight, ids_R=type_R))
+        added_RD = run(LookUp, tuple(tables))
+        settings = NormSettings(norm=self.norm, rows=rows, key=0, probability=0.0)
+        x_RD = run(DropoutAddNorm, settings, added_RD, words_RD)
+        if self.probability == 0:
+            return x_RD
+        key = keys(self.site)
+        return run(Dropout, DropoutSettings(rows=rows, key=key, probability=self.probability), x_RD)
+
+    @property
+    def probability(self) -> float:
+        """How likely an element is dropped now."""
+        return active_probability(self.dropout)
+
+    @cached_property
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        """All that its operations read."""
+        tables = [self.positions] if self.types is None else [self.positions, self.types]
+        weights = [cast(nn.Parameter, table.weight) for table in tables]
+        return (*weights, self.norm.weight, self.norm.bias)
+
+
+def embedding_of(module: nn.Module, first_position: int, site_of: SiteOf) -> Embedding | None:
+    """What transformers' module of embeddings adds, or None where it is of some other kind."""
+    inner: Any = module
+    types = getattr(inner, "token_type_embeddings", None)
+    tables = [inner.position_embeddings] + ([] if types is None else [types])
+    if not all(_is_plain(table) for table in tables) or not is_plain_norm(inner.LayerNorm):
+        return None
+    if any(is_hooked(child) for child in (inner, inner.LayerNorm, inner.dropout, *tables)):
+        return None
+    return Embedding(
+        positions=inner.position_embeddings,
+        first_position=first_position,
+        types=types,
+        norm=inner.LayerNorm,
+        dropout=inner.dropout,
+        site=site_of(inner.dropout),
+    )
+
+
+def _is_plain(table: nn.Module) -> bool:
+    return (
+        type(table) is nn.Embedding
+        and table.max_norm is None
+        and not table.sparse
+        and not table.scale_grad_by_freq
+    )

@@ -1,0 +1,195 @@
+"""An encoder run on a packed batch: its blocks and, where it is of a known form, the embedding.
+
+Where all that a model's blocks call can be computed by kernels, the whole is recorded and played
+(recording.py). Where a module has to be called as it is, each operation around it is a function of
+its own to autograd; without kernels, torch computes all of it.
+
+The last block computes keys and values of every token but everything else at the pooled tokens
+only: what the classifier does not read has no effect on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from peftlab.models.fused.attention import Spans
+from peftlab.models.fused.blocks import Block, finish_block
+from peftlab.models.fused.embedding import Embedding
+from peftlab.models.fused.generator import signed
+from peftlab.models.fused.jit import runs_kernels
+from peftlab.models.fused.linear import Keys
+from peftlab.models.fused.recording import EXAMPLES, TOKENS, Given, Recording, Sizes, play
+from peftlab.models.fused.rows import Rows, TakeRows
+from peftlab.models.fused.tape import Node, Run, apply
+
+MOST_RECORDINGS = 8
+"""So many recordings of an encoder are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where the rows of a packed batch come from, their token types, and where its pooled tokens
+    are. All int64."""
+
+    token_rows: Rows
+    pooled_rows: Rows
+    token_spans: Spans
+    pooled_spans: Spans
+    pooled_B: Tensor
+    type_T: Tensor
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All of them, in the order in which `given` asks for them."""
+        return [
+            self.token_rows.example_R,
+            self.token_rows.position_R,
+            self.pooled_rows.example_R,
+            self.pooled_rows.position_R,
+            self.token_spans.key_offsets,
+            self.pooled_spans.query_offsets,
+            self.pooled_B,
+            self.type_T,
+        ]
+
+    @classmethod
+    def given(cls, given: Given) -> Places:
+        """Those of whatever batch a recording is played for."""
+
+        def places(size: int) -> Tensor:
+            return given.tensor(size, dtype=torch.int64)
+
+        token_rows = Rows(example_R=places(TOKENS), position_R=places(TOKENS))
+        pooled_rows = Rows(example_R=places(EXAMPLES), position_R=places(EXAMPLES))
+        keys, queries, first = places(EXAMPLES + 1), places(EXAMPLES + 1), given.number()
+        return cls(
+            token_rows=token_rows,
+            pooled_rows=pooled_rows,
+            token_spans=Spans(query_offsets=keys, key_offsets=keys, first_example=first),
+            pooled_spans=Spans(query_offsets=queries, key_offsets=keys, first_example=first),
+            pooled_B=places(EXAMPLES),
+            type_T=places(TOKENS),
+        )
+
+
+class Encoder:
+    """A model's blocks, in order, and what stands before them.
+
+    The recordings of what they do are kept, one for each way in which they have been run.
+    """
+
+    def __init__(self, blocks: list[Block], embedding: Embedding | None) -> None:
+        self.blocks = blocks
+        self._embedding = embedding
+        self._recordings: dict[Any, tuple[Recording, list[str]]] = {}
+
+    @cached_property
+    def embedding(self) -> Embedding | None:
+        """What makes the first block's input of the vectors of the words.
+
+        None where that is done elsewhere, since it or a block has to be called as it is.
+        """
+        is_whole = all(block.parameters is not None for block in self.blocks)
+        return self._embedding if is_whole else None
+
+    def run(
+        self, x_TD: Tensor, places: Places, keys: Keys, *, first: int = 0, end: int | None = None
+    ) -> Tensor:
+        """The last block's output at the pooled tokens, [B, D].
+
+        x are the vectors of the words where `embedding` is there, else what was made of them. With
+        `first`, x is what the blocks before that one have made: [T, D], and after all blocks
+        [B, D]. With `end`, the output is that of the blocks before that one only.
+        """
+        end = len(self.blocks) if end is None else end
+        part = _Part(
+            embedding=self.embedding if first == 0 else None,
+            blocks=self.blocks[first:end],
+            pools=first < end == len(self.blocks),
+        )
+        parameters = part.parameters
+        if parameters is None or not runs_kernels(x_TD):
+            return cast(Tensor, part(apply, x_TD, places, keys))
+        if not parameters:
+            return x_TD
+        trained = [p for p in parameters if p.requires_grad] if torch.is_grad_enabled() else []
+        x_is_needed = x_TD.requires_grad and torch.is_grad_enabled()
+        known_by = (
+            (first, end, x_is_needed, torch.get_num_threads()),
+            tuple(parameter.data_ptr() for parameter in parameters),
+            tuple(map(id, trained)),
+            part.probabilities,
+        )
+        found = self._recordings.get(known_by)
+        if found is None:
+            found = _record(part, x_TD.shape[1], x_is_needed, trained)
+            if found[0].reads_only(parameters):
+                if len(self._recordings) == MOST_RECORDINGS:
+                    self._recordings.clear()
+                self._recordings[known_by] = found
+        recording, sites = found
+        numbers = [places.token_spans.first_example, *(signed(keys(site)) for site in sites)]
+        sizes = Sizes(tokens=x_TD.shape[0], examples=places.pooled_B.shape[0])
+        return play(recording, x_TD, places.tensors, numbers, sizes, trained)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """Blocks in a row, with the embedding before them if it is theirs; the last may pool."""
+
+    embedding: Embedding | None
+    blocks: list[Block]
+    pools: bool
+
+    @property
+    def parameters(self) -> list[nn.Parameter] | None:
+        """All that the operations read; None if a module has to be called as it is."""
+        found = [] if self.embedding is None else [*self.embedding.parameters]
+        for block in self.blocks:
+            if block.parameters is None:
+                return None
+            found += block.parameters
+        return found
+
+    @property
+    def probabilities(self) -> tuple[float, ...]:
+        """How likely each dropout drops an element now."""
+        of_blocks = (probability for block in self.blocks for probability in block.probabilities)
+        return (*([] if self.embedding is None else [self.embedding.probability]), *of_blocks)
+
+    def __call__(self, run: Run, x_TD: Any, places: Places, keys: Keys) -> Any:
+        """The output of the last block."""
+        rows, spans = places.token_rows, places.token_spans
+        if self.embedding is not None:
+            x_TD = self.embedding(run, x_TD, rows, places.type_T, keys)
+        for block in self.blocks[:-1] if self.pools else self.blocks:
+            projections = block.query_key_value(run, x_TD, rows, keys)
+            x_TD = finish_block(run, block, projections, x_TD, rows, spans, keys)
+        if not self.pools:
+            return x_TD
+        block, pooled_rows = self.blocks[-1], places.pooled_rows
+        x_BD = run(TakeRows, places.pooled_B, x_TD)
+        query = block.query(run, x_BD, pooled_rows, keys)
+        key_value = block.key_value(run, x_TD, rows, keys)
+        projections = (*query, *key_value)
+        return finish_block(run, block, projections, x_BD, pooled_rows, places.pooled_spans, keys)
+
+
+def _record(
+    part: _Part, width: int, x_is_needed: bool, trained: list[nn.Parameter]
+) -> tuple[Recording, list[str]]:
+    """The part's recording, and the dropout sites whose keys it is given."""
+    given, sites = Given(), list[str]()
+    x = Node(given.tensor(TOKENS, width), is_needed=x_is_needed)
+    places = Places.given(given)
+
+    def keys(site: str) -> int:
+        sites.append(site)
+        return given.number()
+
+    return Recording(lambda run, x: part(run, x, places, keys), given, x, trained), sites

@@ -1,0 +1,328 @@
+"""A program of operations recorded once, then played for batches of any size.
+
+While it is recorded, tensors have shapes but no memory (torch's device "meta"), and the kernels
+that the operations launch are noted instead of called. What a note holds is then known as a
+function of what a batch brings: how many tokens and examples it has, where the tensors lie that
+are given anew each time, and some numbers. Playing it takes one evaluation of all these functions
+at once and one compiled loop over the kernels; Python is not asked in between.
+
+Results that only kernels of the program read lie in one block of memory, where a place is taken
+again once the last kernel that reads it has run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+
+from peftlab.models.fused.launch import FLOATS, INTEGERS, Integers, Note, noting, work_off
+from peftlab.models.fused.tape import Node, Tape
+
+CONSTANT_BITS, TOKEN_BITS = 27, 17
+TOKENS, EXAMPLES = 1 << CONSTANT_BITS, 1 << (CONSTANT_BITS + TOKEN_BITS)
+"""A batch's sizes while a program is recorded. How often each is in a sum of products of them with
+constants can be told again, as the digits of a number can."""
+SIZE, LINE = 4, 16
+"""Bytes of an element, and elements of a cache line, at the beginning of which results lie."""
+
+Program = Callable[..., Any]
+"""program(run, *inputs) -> output, calling nothing but `run`."""
+Digits = tuple[int, int, int]
+"""(c, t, e), for c + t * tokens + e * examples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many tokens and examples a batch has."""
+
+    tokens: int
+    examples: int
+
+
+class Number(int):
+    """Stands for a number that is given anew at each playing: the how many-eth."""
+
+
+@dataclass
+class Given:
+    """The tensors and numbers that are given anew at each playing, in the order of the asking."""
+
+    tensors: list[Tensor] = field(default_factory=list)
+    num_numbers: int = 0
+
+    def tensor(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """One more tensor, its shape made of constants, TOKENS and EXAMPLES."""
+        self.tensors.append(torch.empty(shape, dtype=dtype, device="meta"))
+        return self.tensors[-1]
+
+    def number(self) -> int:
+        """One more number."""
+        self.num_numbers += 1
+        return Number(self.num_numbers - 1)
+
+
+class Recording:
+    """The kernels of a program, and of its backward pass if any gradient is wanted.
+
+    Each integer of a note is c + t * tokens + e * examples + a base. The bases are, in this order:
+    0, the addresses of the given tensors, the given numbers, and the addresses of results.
+    """
+
+    def __init__(
+        self, program: Program, given: Given, input: Node, trained: Sequence[nn.Parameter]
+    ) -> None:
+        """Record program(run, input).
+
+        `input` is the first of the given tensors; others may be among the settings of operations.
+        Gradients are wanted of `input`, if it says so, and of `trained`.
+        """
+        tape = Tape(records=input.is_needed or len(trained) > 0)
+        with noting() as forward:
+            output = program(tape.run, input)
+        self.has_backward: bool = output.is_needed
+        found: list[Tensor | None] = []
+        with noting() as backward:
+            if self.has_backward:
+                gradients = tape.backward(output, given.tensor(*output.tensor.shape))
+                found = [input.gradient, *(gradients.get(parameter) for parameter in trained)]
+        bases = {_storage(tensor): 1 + i for i, tensor in enumerate(given.tensors)}
+        self._first_number = 1 + len(bases)
+        self._output = _Block(self._first_number + given.num_numbers)
+        bases[_storage(output.tensor)] = self._output.add(output.tensor)
+        self._gradients = _Block(self._output.end)
+        for gradient in found:
+            if gradient is not None and _storage(gradient) not in bases:
+                bases[_storage(gradient)] = self._gradients.add(gradient)
+        self._between = _Block(self._gradients.end)
+        _lay_out([*forward, *backward], bases, self._between)
+        self._output_view = _View(output.tensor, bases)
+        self._gradient_views = [
+            None if gradient is None else _View(gradient, bases) for gradient in found
+        ]
+        self._forward = _Rows(forward, bases, self._first_number)
+        self._backward = _Rows(backward, bases, self._first_number)
+        self.num_places = self._between.end - self._between.first
+        self._constants = [
+            tensor
+            for note in (*forward, *backward)
+            for tensor in note.tensors
+            if not tensor.is_meta
+        ]
+
+    def reads_only(self, parameters: Sequence[nn.Parameter]) -> bool:
+        """Whether all that it reads, beside what is given, are these: it can be played again then.
+
+        Otherwise it reads something that was computed from them when it was recorded.
+        """
+        storages = {_storage(parameter) for parameter in parameters}
+        return all(_storage(tensor) in storages for tensor in self._constants)
+
+    def run_forward(
+        self, tensors: Sequence[Tensor], numbers: Sequence[int], sizes: Sizes
+    ) -> tuple[Tensor, Running]:
+        """The output, and what the backward pass needs."""
+        bases = np.zeros(self._between.end, dtype=np.int64)
+        bases[1 : 1 + len(tensors)] = [tensor.data_ptr() for tensor in tensors]
+        bases[self._first_number : self._output.first] = numbers
+        between = self._between.allocate(sizes, bases)
+        output = self._output_view.within(self._output.allocate(sizes, bases), sizes, bases)
+        self._forward.run(sizes, bases)
+        return output, Running(self, sizes, bases, (tensors, between, output.detach()))
+
+    def run_backward(self, running: Running, gradient: Tensor) -> list[Tensor | None]:
+        """The gradients of the input and of each trained parameter, where there are any."""
+        sizes, bases = running.sizes, running.bases
+        bases[self._first_number - 1] = gradient.data_ptr()
+        memory = self._gradients.allocate(sizes, bases)
+        self._backward.run(sizes, bases)
+        return [
+            None if view is None else view.within(memory, sizes, bases)
+            for view in self._gradient_views
+        ]
+
+
+@dataclass(slots=True)
+class Running:
+    """A recording between its forward pass and its backward pass; `memory` is what they share."""
+
+    recording: Recording
+    sizes: Sizes
+    bases: Integers
+    memory: Any
+
+
+def play(
+    recording: Recording,
+    input: Tensor,
+    others: Sequence[Tensor],
+    numbers: Sequence[int],
+    sizes: Sizes,
+    trained: Sequence[nn.Parameter],
+) -> Tensor:
+    """The output: one function, to autograd, of the input and of what is trained.
+
+    `others` are the given tensors after the input. Raises RuntimeError where it is gone back over
+    twice.
+    """
+    input = input.contiguous()
+    if not recording.has_backward:
+        return recording.run_forward([input.detach(), *others], numbers, sizes)[0]
+    output: Tensor = _Played.apply(recording, others, numbers, sizes, input, *trained)  # type: ignore[no-untyped-call]
+    return output
+
+
+class _Played(Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        recording: Recording,
+        others: Sequence[Tensor],
+        numbers: Sequence[int],
+        sizes: Sizes,
+        input: Tensor,
+        *trained: Tensor,
+    ) -> Tensor:
+        output, ctx.running = recording.run_forward([input.detach(), *others], numbers, sizes)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        running, ctx.running = ctx.running, None
+        if running is None:
+            raise RuntimeError("the operations of a recording can be gone back over once only")
+        found = running.recording.run_backward(running, grads[0].contiguous())
+        return (None, None, None, None, *found)
+
+
+class _Numbers:
+    """Whole numbers that depend on a batch's sizes."""
+
+    def __init__(self, digits: npt.ArrayLike) -> None:
+        """Of an array [..., 3] of (c, t, e)."""
+        self._parts = np.moveaxis(np.array(digits, dtype=np.int64), -1, 0).copy()
+
+    def of(self, sizes: Sizes) -> Integers:
+        """Their values [...]."""
+        constants, per_token, per_example = self._parts
+        values: Integers = per_token * sizes.tokens
+        values += constants
+        values += per_example * sizes.examples
+        return values
+
+
+class _Block:
+    """Results that are allocated together. Each has a base, the first one `first`."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self._digits: list[Digits] = []
+
+    @property
+    def end(self) -> int:
+        """The first base behind them."""
+        return self.first + len(self._digits)
+
+    def add(self, tensor: Tensor) -> int:
+        """The base of one more result, as large as what the tensor is a part of."""
+        self._digits.append(_elements(tensor))
+        return self.end - 1
+
+    @cached_property
+    def _lengths(self) -> _Numbers:
+        return _Numbers(np.reshape(self._digits, (-1, 3)))
+
+    def allocate(self, sizes: Sizes, bases: Integers) -> Tensor:
+        """Memory for all of them; their addresses are written to `bases`."""
+        lengths = (self._lengths.of(sizes) + (LINE - 1)) // LINE * LINE
+        starts = np.cumsum(lengths) - lengths
+        memory = torch.empty(int(lengths.sum()))
+        bases[self.first : self.end] = memory.data_ptr() + SIZE * starts
+        return memory
+
+
+class _View:
+    """How a tensor lies in the memory of its block: only its first size may depend on a batch."""
+
+    def __init__(self, tensor: Tensor, bases: dict[int, int]) -> None:
+        self._base = bases[_storage(tensor)]
+        self._offset, self._stride = tensor.storage_offset(), tensor.stride()
+        self._length, self._rest = _digits(tensor.shape[0]), tensor.shape[1:]
+        assert max(self._offset, *self._stride, *self._rest) < TOKENS
+
+    def within(self, memory: Tensor, sizes: Sizes, bases: Integers) -> Tensor:
+        """The tensor."""
+        start = (int(bases[self._base]) - memory.data_ptr()) // SIZE
+        constant, per_token, per_example = self._length
+        length = constant + per_token * sizes.tokens + per_example * sizes.examples
+        return memory.as_strided((length, *self._rest), self._stride, start + self._offset)
+
+
+class _Rows:
+    """The rows of notes: each of their integers as (c, t, e) and a base."""
+
+    def __init__(self, notes: Sequence[Note], bases: dict[int, int], first_number: int) -> None:
+        digits = np.zeros((len(notes), INTEGERS, 3), dtype=np.int64)
+        self._bases = np.zeros((len(notes), INTEGERS), dtype=np.int64)
+        self._floats = np.zeros((len(notes), FLOATS))
+        for i, note in enumerate(notes):
+            digits[i, 0, 0] = note.entry.address
+            self._floats[i, : len(note.floats)] = note.floats
+            for j, tensor in enumerate(note.tensors, start=1):
+                if tensor.is_meta:
+                    self._bases[i, j] = bases[_storage(tensor)]
+                    offset = int(tensor.storage_offset()) * tensor.element_size()
+                    digits[i, j] = _digits(offset)
+                else:
+                    digits[i, j, 0] = tensor.data_ptr()
+            for j, number in enumerate(note.numbers, start=1 + len(note.tensors)):
+                if isinstance(number, Number):
+                    self._bases[i, j] = first_number + number
+                else:
+                    digits[i, j] = _digits(number)
+        self._integers = _Numbers(digits)
+
+    def run(self, sizes: Sizes, bases: Integers) -> None:
+        """Call the kernels."""
+        rows = self._integers.of(sizes)
+        rows += bases[self._bases]
+        work_off(rows, self._floats, len(rows))
+
+
+def _lay_out(notes: Sequence[Note], bases: dict[int, int], block: _Block) -> None:
+    """Give each storage that has no base one of the block's, which it may take over from others."""
+    last_use = {_storage(t): i for i, note in enumerate(notes) for t in note.tensors if t.is_meta}
+    free: dict[Digits, list[int]] = {}
+    for i, note in enumerate(notes):
+        tensors = {_storage(t): t for t in note.tensors if t.is_meta}
+        for storage, tensor in tensors.items():
+            if storage not in bases:
+                vacant = free.get(_elements(tensor))
+                bases[storage] = vacant.pop() if vacant else block.add(tensor)
+        for storage, tensor in tensors.items():
+            if last_use[storage] == i and bases[storage] >= block.first:
+                free.setdefault(_elements(tensor), []).append(bases[storage])
+
+
+def _storage(tensor: Tensor) -> int:
+    """Which storage the tensor is a part of, while that is alive."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _elements(tensor: Tensor) -> Digits:
+    """How large that storage is."""
+    num_bytes = int(tensor.untyped_storage().nbytes())
+    return _digits(num_bytes // tensor.element_size())
+
+
+def _digits(value: int) -> Digits:
+    rest, constant = divmod(value, TOKENS)
+    examples, tokens = divmod(rest, EXAMPLES // TOKENS)
+    return constant, tokens, examples
