@@ -2,31 +2,29 @@
 
 The examples of a batch lie one after another in a row of T tokens. Positions restart at each
 example, attention stays within it, and the classifier sees each example's first token only. The
-model's own modules and weights are used. What is put in their place while a packed model is
-active:
+model's own modules and weights are used:
 
-- for the architectures of fused/blocks.py, the forward of the encoder, and that of the embeddings
-  where a batch begins with hidden states;
-- for others, an attention function registered with transformers under ATTENTION, and a hook that
-  gathers the first tokens behind the encoder;
-- dropout, drawn by a counter (dropout.py).
+- for the architectures of fused/blocks.py, their modules are called one by one in the order that
+  is written there, and those of the head behind them;
+- for others, the model is called with an attention function that is registered with transformers
+  under ATTENTION, and a hook that gathers the first tokens behind the encoder;
+- dropout, while a packed model is active, is drawn by a counter (dropout.py).
 
 Legend: B examples, T tokens of all of them, L tokens of the longest, H heads, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from peftlab.models.architectures import PACKED_BY_INTERFACE, POSITIONS_AFTER_PADDING
 from peftlab.models.dropout import CounterDropout
@@ -109,21 +107,6 @@ class Layout:
         return {self.num_examples: places.pooled_rows, self.num_tokens: places.token_rows}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """Which of a model's blocks are run: from `first` on, to before `end` (None: to the last).
-
-    `states` are what the blocks before `first` have made of the batch, None for its embeddings.
-    """
-
-    first: int = 0
-    end: int | None = None
-    states: Tensor | None = None
-
-
-WHOLE = Stretch()
-
-
 def why_not_packed(model: PreTrainedModel) -> str | None:
     """None if the model can be packed, else the reason in a few words.
 
@@ -161,7 +144,6 @@ class PackedModel:
         self._first_position = int(base.config.pad_token_id) + 1 if after_pad else 0
         self.encoder = self._encoder() if fused else None
         self._layout: Layout | None = None
-        self._stretch = WHOLE
 
     def __call__(
         self,
@@ -177,8 +159,11 @@ class PackedModel:
         `step` and `first_example` say which dropout masks are drawn in training.
         """
         self._begin(lengths_B, ids_T, type_ids_T, step, first_example)
-        output = self.module(**self._inputs(ids_T, type_ids_T))
-        return self._logits(output)
+        if self.encoder is None:
+            output = self.module(**self._inputs(ids_T, type_ids_T), packed_model=self)
+            logits_BC: Tensor = output.logits
+            return logits_BC.reshape(self.layout.num_examples, -1)
+        return self._head(self._encoded(self._embedded(ids_T, type_ids_T)))
 
     def states(
         self, ids_T: Tensor, type_ids_T: Tensor | None, lengths_B: Lengths, *, depth: int
@@ -191,11 +176,10 @@ class PackedModel:
         self._begin(lengths_B, ids_T, type_ids_T)
         was_training = self.module.training
         self.module.eval()
-        with torch.inference_mode(), self._over(Stretch(end=depth)):
-            output = self.base.base_model(**self._inputs(ids_T, type_ids_T))
+        with torch.inference_mode():
+            states = self._encoded(self._embedded(ids_T, type_ids_T), end=depth)
         self.module.train(was_training)
-        states: Tensor = output.last_hidden_state
-        return states.flatten(0, 1)
+        return states
 
     def from_states(
         self,
@@ -211,9 +195,7 @@ class PackedModel:
         The embeddings and the first `depth` blocks are passed by; dropout in the others is as ever.
         """
         self._begin(lengths_B, states_RD, None, step, first_example)
-        with self._over(Stretch(first=depth, states=states_RD)):
-            output = self.module(inputs_embeds=states_RD[None], packed_model=self)
-        return self._logits(output)
+        return self._head(self._encoded(states_RD, first=depth))
 
     @property
     def layout(self) -> Layout:
@@ -238,21 +220,13 @@ class PackedModel:
         before = self.base.config._attn_implementation
         with ExitStack() as stack:
             stack.enter_context(self.dropout.installed())
-            self.base.set_attn_implementation(ATTENTION)
-            stack.callback(self.base.set_attn_implementation, before)
-            if self.encoder is None:
-                stack.callback(self._hook_pooling().remove)
-            else:
+            if self.encoder is not None:
                 groups = [group for block in self.encoder.blocks for group in block.joined]
                 stack.enter_context(share_storage(groups))
-                stock = encoder_of(self.base)
-                stock.forward = self._run_encoder
-                stack.callback(delattr, stock, "forward")
-                for module in embeddings_of(self.base):
-                    words = self.encoder.embedding is not None
-                    forward = _words_of(module) if words else module.forward
-                    module.forward = self._unless_given(forward)
-                    stack.callback(delattr, module, "forward")
+            else:
+                self.base.set_attn_implementation(ATTENTION)
+                stack.callback(self.base.set_attn_implementation, before)
+                stack.callback(self._hook_pooling().remove)
             yield self
 
     def _begin(
@@ -272,49 +246,34 @@ class PackedModel:
         )
         self.dropout.begin(step, self._layout.rows)
 
-    def _inputs(self, ids_T: Tensor, type_ids_T: Tensor | None) -> dict[str, Any]:
+    def _inputs(self, ids_T: Tensor, type_ids_T: Tensor | None) -> dict[str, Tensor]:
         position_T = self.layout.places.token_rows.position_R + self._first_position
         inputs = {"input_ids": ids_T[None], "position_ids": position_T[None]}
         if type_ids_T is not None:
             inputs["token_type_ids"] = type_ids_T[None]
-        return {**inputs, "packed_model": self}
+        return inputs
 
-    def _logits(self, output: Any) -> Tensor:
-        logits_BC: Tensor = output.logits
-        return logits_BC.reshape(self.layout.num_examples, -1)
-
-    @contextmanager
-    def _over(self, stretch: Stretch) -> Iterator[None]:
-        """Around a call that runs these blocks only."""
+    def _embedded(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Tensor:
+        """The encoder's input, [T, D]: of the words alone where it adds the rest."""
         assert self.encoder is not None, "only fused blocks can be run in part"
-        self._stretch = stretch
-        try:
-            yield
-        finally:
-            self._stretch = WHOLE
+        first, *others = embeddings_of(self.base)
+        x_TD: Tensor
+        if self.encoder.embedding is not None:
+            x_TD = cast(Any, first).word_embeddings(ids_T)
+            return x_TD
+        x_TD = first(**self._inputs(ids_T, type_ids_T))[0]
+        for module in others:
+            x_TD = module(x_TD)
+        return x_TD
 
-    def _unless_given(self, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        """The forward of a module of the embeddings, passed by where states are given."""
-
-        def embedded(*arguments: Any, **named: Any) -> Tensor:
-            states_RD = self._stretch.states
-            return forward(*arguments, **named) if states_RD is None else states_RD[None]
-
-        return embedded
-
-    def _run_encoder(
-        self, hidden_states: Tensor, *_: Any, **__: Any
-    ) -> BaseModelOutputWithPastAndCrossAttentions:
-        """The encoder's forward: [1, T, D] in, the pooled tokens [B, 1, D] out."""
+    def _encoded(self, x_RD: Tensor, *, first: int = 0, end: int | None = None) -> Tensor:
         assert self.encoder is not None
-        x_RD = self.encoder.run(
-            hidden_states[0],
-            self.layout.places,
-            self.dropout.key,
-            first=self._stretch.first,
-            end=self._stretch.end,
-        )
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=x_RD[:, None])
+        places, keys = self.layout.places, self.dropout.key
+        return self.encoder.run(x_RD, places, keys, first=first, end=end)
+
+    def _head(self, x_BD: Tensor) -> Tensor:
+        """Logits [B, C] of the pooled tokens."""
+        return READERS[self.base.config.model_type].head(self.base, x_BD)
 
     def _hook_pooling(self) -> Any:
         return encoder_of(self.base).register_forward_hook(self._pool_output)
@@ -327,16 +286,6 @@ class PackedModel:
 
     def _first_tokens(self, hidden_1TD: Tensor) -> Tensor:
         return hidden_1TD[0, self.layout.places.pooled_B][:, None]
-
-
-def _words_of(embeddings: Any) -> Callable[..., Tensor]:
-    """The forward of a module of embeddings that looks up the words and adds nothing to them."""
-
-    def words(input_ids: Tensor, *_: Any, **__: Any) -> Tensor:
-        found: Tensor = embeddings.word_embeddings(input_ids)
-        return found
-
-    return words
 
 
 def packed_attention(

@@ -14,6 +14,7 @@ from itertools import takewhile
 from typing import Any, cast
 
 from torch import Tensor, nn
+from torch.nn.functional import relu
 from transformers import PreTrainedModel
 
 from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
@@ -158,7 +159,7 @@ def blocks_of(base: PreTrainedModel, site_of: SiteOf) -> list[Block] | None:
     reader = READERS.get(base.config.model_type)
     if reader is None:
         return None
-    return [reader(layer, site_of) for layer in layers_of(base)]
+    return [reader.block(layer, site_of) for layer in layers_of(base)]
 
 
 def encoder_of(base: PreTrainedModel) -> nn.Module:
@@ -240,12 +241,39 @@ def _read_distilbert(layer: Any, site_of: SiteOf) -> Block:
     )
 
 
-# How each architecture's blocks are read: the names that transformers gives their parts.
-READERS: dict[str, Callable[[Any, SiteOf], Block]] = {
-    "bert": _read_bert,
-    "roberta": _read_bert,
-    "xlm-roberta": _read_bert,
-    "camembert": _read_bert,
-    "electra": _read_bert,
-    "distilbert": _read_distilbert,
+def _pooled_head(base: Any, x_BD: Tensor) -> Tensor:
+    logits_BC: Tensor = base.classifier(base.dropout(base.base_model.pooler(x_BD[:, None])))
+    return logits_BC
+
+
+def _head_of_tokens(base: Any, x_BD: Tensor) -> Tensor:
+    logits_BC: Tensor = base.classifier(x_BD[:, None])
+    return logits_BC
+
+
+def _distilbert_head(base: Any, x_BD: Tensor) -> Tensor:
+    logits_BC: Tensor = base.classifier(base.dropout(relu(base.pre_classifier(x_BD))))
+    return logits_BC
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How an architecture's modules are called.
+
+    `block` makes a block of one of its layers; `head` makes logits [B, C] of the model and of the
+    last block's output at the first tokens, [B, D].
+    """
+
+    block: Callable[[Any, SiteOf], Block]
+    head: Callable[[Any, Tensor], Tensor]
+
+
+READERS: dict[str, Reader] = {
+    "bert": Reader(_read_bert, _pooled_head),
+    "roberta": Reader(_read_bert, _head_of_tokens),
+    "xlm-roberta": Reader(_read_bert, _head_of_tokens),
+    "camembert": Reader(_read_bert, _head_of_tokens),
+    "electra": Reader(_read_bert, _head_of_tokens),
+    "distilbert": Reader(_read_distilbert, _distilbert_head),
 }
+"""The architectures whose blocks are run here, by transformers' names."""
