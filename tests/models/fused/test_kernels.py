@@ -17,7 +17,8 @@ from transformers.activations import ACT2FN
 from peftlab.models.fused import jit
 from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
 from peftlab.models.fused.dropout import Dropout, DropoutSettings
-from peftlab.models.fused.gelu import Gelu, is_exact_gelu
+from peftlab.models.fused.embedding import LookUp, Table
+from peftlab.models.fused.gelu import Gelu, GeluSettings, is_exact_gelu
 from peftlab.models.fused.linear import (
     Adapter,
     Joined,
@@ -126,10 +127,21 @@ def test_dropout(width: int, probability: float) -> None:
 @pytest.mark.parametrize("width", [1, 13, 64])
 def test_gelu(width: int) -> None:
     x = (random(34, width) * 4).detach().requires_grad_()
-    fast, plain = assert_twins_agree(Gelu, None, [x], [])
+    fast, plain = assert_twins_agree(Gelu, GeluSettings(has_backward=True), [x], [])
     assert not torch.equal(fast[0], plain[0])  # else the kernel was not used
     for left, right in zip(fast, plain, strict=True):
         torch.testing.assert_close(left, right, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [1, 13, 70])
+def test_look_up(width: int) -> None:
+    rows = rows_of(LENGTHS)
+    positions = Table(weight=random(19, width, seed=1), ids_R=rows.position_R, first=2)
+    types = Table(weight=random(2, width, seed=2), ids_R=rows.position_R % 2)
+    assert_twins_agree(LookUp, (positions,), [], [positions.weight])
+    assert_twins_agree(LookUp, (positions, types), [], [positions.weight, types.weight])
+    types.weight.requires_grad_(False)
+    assert_twins_agree(LookUp, (positions, types), [], [positions.weight])
 
 
 def test_other_activations_are_told_apart() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from peftlab.models.fused.dropout import Dropout, DropoutSettings
-from peftlab.models.fused.gelu import Gelu
+from peftlab.models.fused.gelu import Gelu, GeluSettings
 from peftlab.models.fused.linear import Joined, JoinedLinear, LinearSettings
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings
 from peftlab.models.fused.recording import EXAMPLES, TOKENS, Given, Recording, Sizes, play
@@ -17,6 +17,7 @@ from peftlab.models.fused.rows import Rows, TakeRows
 from peftlab.models.fused.tape import Node, Run, apply
 
 WIDTH = 8
+GELU = GeluSettings(has_backward=True)
 
 
 class Sublayer:
@@ -33,7 +34,7 @@ class Sublayer:
 
     def __call__(self, run: Run, x: Any, rows: Rows, places: Tensor, key: int) -> Any:
         inner = run(Dropout, DropoutSettings(rows=rows, key=key, probability=0.3), x)
-        inner = run(Gelu, None, inner)
+        inner = run(Gelu, GELU, inner)
         inner = run(JoinedLinear, LinearSettings(joined=self.joined, rows=rows, dropouts=()), inner)
         settings = NormSettings(norm=self.norm, rows=rows, key=key, probability=0.3)
         return run(TakeRows, places, run(DropoutAddNorm, settings, inner, x))
@@ -117,11 +118,12 @@ def test_where_nothing_is_trained_there_is_no_way_back() -> None:
     assert torch.equal(with_graph, without)
 
 
-def test_it_goes_back_once() -> None:
-    out = Recorded(Sublayer())(*batch(6, 2), 3).sum()
-    out.backward(retain_graph=True)
-    with pytest.raises(RuntimeError, match="once only"):
-        out.backward()
+def test_recorded_or_not_operations_are_gone_back_over_once() -> None:
+    sublayer, given = Sublayer(), batch(6, 2)
+    for out in (Recorded(sublayer)(*given, 3).sum(), sublayer(apply, *given, 3).sum()):
+        out.backward(retain_graph=True)
+        with pytest.raises(RuntimeError, match="once only"):
+            out.backward()
 
 
 def test_results_take_over_the_places_of_those_no_longer_read() -> None:
@@ -131,7 +133,7 @@ def test_results_take_over_the_places_of_those_no_longer_read() -> None:
 
         def program(run: Run, x: Any) -> Any:
             for _ in range(length):
-                x = run(Gelu, None, x)
+                x = run(Gelu, GeluSettings(has_backward=False), x)
             return x
 
         return Recording(program, given, x, [])
@@ -158,11 +160,11 @@ def test_it_says_whether_it_reads_what_was_computed_when_it_was_recorded() -> No
 
 def test_an_exception_leaves_no_notes_behind() -> None:
     def program(run: Run, x: Any) -> Any:
-        run(Gelu, None, x)
+        run(Gelu, GELU, x)
         raise ValueError("stop")
 
     given = Given()
     with pytest.raises(ValueError, match="stop"):
         Recording(program, given, Node(given.tensor(TOKENS, WIDTH), is_needed=False), [])
     x = torch.randn(3, WIDTH)
-    assert torch.equal(apply(Gelu, None, x), Gelu.forward(None, x)[0])
+    assert torch.equal(apply(Gelu, GELU, x), Gelu.forward(GELU, x)[0])

@@ -13,13 +13,14 @@ from functools import cached_property
 from itertools import takewhile
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 from transformers import PreTrainedModel
 
 from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
 from peftlab.models.fused.dropout import active_probability
-from peftlab.models.fused.gelu import Gelu, is_exact_gelu
+from peftlab.models.fused.gelu import Gelu, GeluSettings, is_exact_gelu
 from peftlab.models.fused.linear import Joined, JoinedLinear, Keys, LinearSettings, SiteOf, join
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings, is_plain_norm
 from peftlab.models.fused.rows import Rows
@@ -148,8 +149,10 @@ def finish_block(
     (attended_RD,) = block.attention_output(run, context_RD, rows, keys)
     x_RD = block.attention_residual(run, attended_RD, x_RD, rows, keys)
     (inner_RF,) = block.up(run, x_RD, rows, keys)
-    is_gelu = is_exact_gelu(block.activation)
-    inner_RF = run(Gelu, None, inner_RF) if is_gelu else block.activation(inner_RF)
+    if is_exact_gelu(block.activation):
+        inner_RF = run(Gelu, GeluSettings(has_backward=torch.is_grad_enabled()), inner_RF)
+    else:
+        inner_RF = block.activation(inner_RF)
     (output_RD,) = block.down(run, inner_RF, rows, keys)
     return block.output_residual(run, output_RD, x_RD, rows, keys)
 

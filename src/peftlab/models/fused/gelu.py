@@ -6,6 +6,7 @@ formula 7.1.26 of Abramowitz and Stegun (error below 1.5e-7), and its derivative
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,71 +40,97 @@ def _normal(x: np.float32, e: np.float32) -> np.float32:
 
 
 @part
-def _forward_row(x_F: Floats, out_F: Floats) -> None:
+def _row(x_F: Floats, out_F: Floats) -> None:
     for c in range(len(x_F)):
         x = x_F[c]
         out_F[c] = x * _normal(x, exponential(-HALF * x * x))
 
 
 @part
-def _backward_row(dy_F: Floats, x_F: Floats, dx_F: Floats) -> None:
+def _row_with_slope(x_F: Floats, out_F: Floats, slope_F: Floats) -> None:
     for c in range(len(x_F)):
         x = x_F[c]
         e = exponential(-HALF * x * x)
-        dx_F[c] = dy_F[c] * (_normal(x, e) + x * e * INVERSE_SQRT_TAU)
+        normal = _normal(x, e)
+        out_F[c] = x * normal
+        slope_F[c] = normal + x * e * INVERSE_SQRT_TAU
+
+
+@part
+def _multiply_row(slope_F: Floats, dy_F: Floats) -> None:
+    for c in range(len(dy_F)):
+        slope_F[c] *= dy_F[c]
 
 
 @kernel
-def forward_kernel(x_RF: Floats, out_RF: Floats) -> None:
-    """out = gelu(x)."""
+def forward_kernel(x_RF: Floats, out_RF: Floats, has_slope: bool, slope_RF: Floats) -> None:
+    """out = gelu(x); slope = gelu'(x) if that is wanted."""
     for r in prange(len(x_RF)):
-        _forward_row(x_RF[r], out_RF[r])
+        if has_slope:
+            _row_with_slope(x_RF[r], out_RF[r], slope_RF[r])
+        else:
+            _row(x_RF[r], out_RF[r])
 
 
 @kernel
-def backward_kernel(dy_RF: Floats, x_RF: Floats, dx_RF: Floats) -> None:
-    """dx = dy * gelu'(x)."""
-    for r in prange(len(x_RF)):
-        _backward_row(dy_RF[r], x_RF[r], dx_RF[r])
+def backward_kernel(dy_RF: Floats, slope_RF: Floats) -> None:
+    """slope *= dy: the gradient of x."""
+    for r in prange(len(dy_RF)):
+        _multiply_row(slope_RF[r], dy_RF[r])
 
 
 @Entry
 def _forward_entry(n: Integers, f: Reals) -> None:
-    forward_kernel(matrix(n[0], n[2], n[3]), matrix(n[1], n[2], n[3]))
+    x, out, slope, rows, width = n[0], n[1], n[2], n[3], n[4]
+    forward_kernel(
+        matrix(x, rows, width), matrix(out, rows, width), n[5] != 0, matrix(slope, rows, width)
+    )
 
 
 @Entry
 def _backward_entry(n: Integers, f: Reals) -> None:
-    backward_kernel(matrix(n[0], n[3], n[4]), matrix(n[1], n[3], n[4]), matrix(n[2], n[3], n[4]))
+    backward_kernel(matrix(n[0], n[2], n[3]), matrix(n[1], n[2], n[3]))
+
+
+@dataclass(frozen=True)
+class GeluSettings:
+    """Whether there will be a backward pass."""
+
+    has_backward: bool
 
 
 class Gelu(Operation):
-    """gelu(x) [R, F]; without settings."""
+    """gelu(x) [R, F]."""
 
     @staticmethod
-    def parameters(settings: None) -> tuple[nn.Parameter, ...]:
+    def parameters(settings: GeluSettings) -> tuple[nn.Parameter, ...]:
         """None."""
         return ()
 
     @staticmethod
-    def forward(settings: None, *inputs: Tensor) -> tuple[Tensor, Any]:
-        """x is kept."""
+    def forward(settings: GeluSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
+        """The slope is kept, since it costs little while the exponential is at hand."""
         (x_RF,) = inputs
         out_RF = torch.empty_like(x_RF)
-        launch(_forward_entry, (x_RF, out_RF), x_RF.shape)
-        return out_RF, x_RF
+        slope_RF = torch.empty_like(x_RF) if settings.has_backward else x_RF
+        numbers = (*x_RF.shape, settings.has_backward)
+        launch(_forward_entry, (x_RF, out_RF, slope_RF), numbers)
+        return out_RF, slope_RF
 
     @staticmethod
     def backward(
-        settings: None, kept: Any, gradient: Tensor, inputs: tuple[Node, ...], gradients: Gradients
+        settings: GeluSettings,
+        kept: Any,
+        gradient: Tensor,
+        inputs: tuple[Node, ...],
+        gradients: Gradients,
     ) -> None:
-        """The gradient of x."""
-        dx_RF = torch.empty_like(kept)
-        launch(_backward_entry, (gradient, kept, dx_RF), kept.shape)
-        inputs[0].add(dx_RF)
+        """The gradient of x, which takes the place of the slope."""
+        launch(_backward_entry, (gradient, kept), gradient.shape)
+        inputs[0].add(kept)
 
     @staticmethod
-    def plain(settings: None, *inputs: Tensor) -> Tensor:
+    def plain(settings: GeluSettings, *inputs: Tensor) -> Tensor:
         """torch's."""
         return plain_gelu(inputs[0])
 

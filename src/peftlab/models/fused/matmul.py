@@ -114,6 +114,8 @@ def multiply_panel(
         start, start_row = edge + SIZE * HEIGHT * WIDTH, 0
         for j in range(WIDTH):
             write(start + SIZE * j, ZERO)
+    vectors = (width + LANES - 1) // LANES
+    is_edge = width < vectors * LANES and not has_room
     num_tiles, num_parts = (rows + HEIGHT - 1) // HEIGHT, (depth + DEPTH - 1) // DEPTH
     for part in range(num_parts):
         k_first, k_end = depth * part // num_parts, depth * (part + 1) // num_parts
@@ -133,7 +135,6 @@ def multiply_panel(
                 for k in range(k_length * tile // num_tiles, k_length * (tile + 1) // num_tiles):
                     for line in range(0, WIDTH, LINE):
                         prefetch(following + SIZE * (k * b_row + line))
-            is_edge = width < WIDTH and not has_room
             for r in range(end, min(end + HEIGHT, rows)):
                 for line in range(0, WIDTH, LINE):
                     prefetch(out + SIZE * (r * out_row + line))
@@ -146,6 +147,7 @@ def multiply_panel(
                 source, source_row = edge, WIDTH
             multiply_tile(
                 end - i,
+                vectors,
                 a + SIZE * (i * a_row + k_first * a_step),
                 a_row,
                 a_step,

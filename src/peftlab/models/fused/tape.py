@@ -64,7 +64,7 @@ class Operation(Protocol):
     ) -> None:
         """Add to the gradients of the inputs and of those parameters that are there to be trained.
 
-        `gradient`, of the output, is not changed.
+        `gradient`, of the output, is not changed. What was kept may be: this runs once.
         """
 
     @staticmethod
@@ -140,10 +140,11 @@ class _Applied(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        if ctx.step is None:
+            raise RuntimeError("an operation can be gone back over once only")
         operation, settings, kept, inputs, trained = ctx.step
+        ctx.step = None
         gradients: Gradients = {}
-        for node in inputs:
-            node.gradient = None
         operation.backward(settings, kept, grads[0].contiguous(), inputs, gradients)
         return (
             None,

@@ -12,6 +12,7 @@ nothing here can be called, and matmul.py does not.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 from peftlab.models.fused.jit import HAS_NUMBA
@@ -88,6 +89,7 @@ if HAS_NUMBA:
     def _generate_rows(
         builder: Any,
         num_rows: int,
+        num_vectors: int,
         a: Any,
         a_row: Any,
         a_step: Any,
@@ -98,9 +100,8 @@ if HAS_NUMBA:
         out_row: Any,
         depth: Any,
     ) -> None:
-        """The loop for a tile of `num_rows` rows; the builder is left in the block after it."""
-        rows = range(num_rows)
-        vectors = range(VECTORS)
+        """The loop for a tile of so many rows and vectors; the builder is left behind it."""
+        rows, vectors = range(num_rows), range(num_vectors)
         a_rows = [_at(builder, a, builder.mul(a_row, _number(i))) for i in rows]
         starts = []
         for i in rows:
@@ -168,6 +169,7 @@ if HAS_NUMBA:
     def multiply_tile(
         typing_context: Any,
         num_rows: Any,
+        num_vectors: Any,
         a: Any,
         a_row: Any,
         a_step: Any,
@@ -178,29 +180,32 @@ if HAS_NUMBA:
         out_row: Any,
         depth: Any,
     ) -> Any:
-        """out[i, j] = start[i, j] + sum over k of a[i, k] * panel[k, j], WIDTH columns.
+        """out[i, j] = start[i, j] + sum over k of a[i, k] * panel[k, j].
 
         Element a[i, k] is `a_row` * i + `a_step` * k behind `a`, `panel` is [depth, WIDTH],
-        `start_row` 0 takes the same row each time. 1 to HEIGHT rows, depth at least 1.
+        `start_row` 0 takes the same row each time. 1 to HEIGHT rows, 1 to VECTORS times LANES
+        columns, depth at least 1.
         """
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            rows, a, a_row, a_step, panel, start, start_row, out, out_row, depth = arguments
+            rows, vectors, *rest = arguments
+            a, a_row, a_step, panel, start, start_row, out, out_row, depth = rest
             a, panel, start, out = (_pointer(builder, x) for x in (a, panel, start, out))
             end = builder.append_basic_block("end")
-            choice = builder.switch(rows, end)
-            for count in range(1, HEIGHT + 1):
-                block = builder.append_basic_block(f"rows_{count}")
-                choice.add_case(_number(count), block)
+            kind = builder.add(builder.mul(vectors, _number(HEIGHT + 1)), rows)
+            choice = builder.switch(kind, end)
+            for size in product(range(1, HEIGHT + 1), range(1, VECTORS + 1)):
+                block = builder.append_basic_block("tile_{}_{}".format(*size))
+                choice.add_case(_number(size[1] * (HEIGHT + 1) + size[0]), block)
                 builder.position_at_end(block)
                 _generate_rows(
-                    builder, count, a, a_row, a_step, panel, start, start_row, out, out_row, depth
+                    builder, *size, a, a_row, a_step, panel, start, start_row, out, out_row, depth
                 )
                 builder.branch(end)
             builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 10), generate
+        return types.void(*[types.int64] * 11), generate
 
     @intrinsic  # type: ignore[untyped-decorator]
     def transpose_square(
