@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +43,9 @@ class Listener:
 
     def began(self, total_steps: int, total_epochs: int) -> None:
         self.totals = (total_steps, total_epochs)
+
+    def resumed(self, step: int, epochs: Sequence[EpochRecord]) -> None:
+        self.epochs = list(epochs)
 
     def stepped(self, step: int, loss: float) -> None:
         self.steps.append((step, loss))
@@ -236,3 +240,56 @@ def test_a_run_of_full_fine_tuning_learns(make_trial: MakeTrial, data_of: DataOf
     assert last is not None
     assert math.isfinite(last)
     assert last < 0.8 * first
+
+
+# Memory
+
+
+def out_of_memory_above(limit: int) -> Callable[..., float]:
+    """The engine's backward pass on a machine that holds no more than so many examples at once."""
+    from peftlab.engine.loop import backward
+
+    def limited(
+        classifier: Any, data: TrialData, rows: Any, *, step: int, micro_batch: int
+    ) -> float:
+        if micro_batch > limit:
+            torch.empty(1 << 50)
+        return backward(classifier, data, rows, step=step, micro_batch=micro_batch)
+
+    return limited
+
+
+def test_where_memory_is_short_half_the_examples_are_computed_at_once(
+    make_trial: MakeTrial, data_of: DataOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = make_trial(method="lora", settings={"r": 2, "lora_dropout": 0.1})
+    data = data_of(trial)
+    _, whole, expected = run(trial, data)
+    monkeypatch.setattr("peftlab.engine.loop.backward", out_of_memory_above(3))
+    tally, listener, trained = run(trial, data)
+    assert tally.words == "2 examples at once for want of memory"
+    for name, tensor in expected.items():
+        torch.testing.assert_close(trained[name], tensor, rtol=1e-4, atol=1e-5)
+    losses = [loss for _, loss in whole.steps]
+    np.testing.assert_allclose([loss for _, loss in listener.steps], losses, rtol=1e-4)
+
+
+def test_where_one_example_is_too_much_the_trial_has_failed(
+    make_trial: MakeTrial, data_of: DataOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("peftlab.engine.loop.backward", out_of_memory_above(0))
+    trial = make_trial(method="bitfit")
+    with pytest.raises(TrialError, match="out of memory, with one example at a time"):
+        run(trial, data_of(trial))
+
+
+def test_another_error_is_not_taken_for_want_of_memory(
+    make_trial: MakeTrial, data_of: DataOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> float:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr("peftlab.engine.loop.backward", broken)
+    trial = make_trial(method="bitfit")
+    with pytest.raises(RuntimeError, match="something else"):
+        run(trial, data_of(trial))

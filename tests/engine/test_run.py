@@ -13,8 +13,9 @@ from peftlab.core.errors import UserError
 from peftlab.core.types import Trial
 from peftlab.data.predictions import read_predictions
 from peftlab.engine.observer import SilentObserver
+from peftlab.engine.prepare import choose_device
 from peftlab.engine.registry import ENGINES
-from peftlab.engine.run import Outcome, choose_device, run_trial
+from peftlab.engine.run import Outcome, run_trial
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
 

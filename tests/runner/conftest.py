@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Listener:
 
     events: list[tuple[str, str, int]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     on_event: Callable[[str, Trial, int], None] = lambda event, trial, number: None
 
     def _note(self, event: str, trial: Trial, number: int = 0) -> None:
@@ -57,6 +58,9 @@ class Listener:
 
     def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
         self._note("began", trial, total_steps)
+
+    def resumed(self, trial: Trial, step: int, epochs: Sequence[EpochRecord]) -> None:
+        self._note("resumed", trial, step)
 
     def stepped(self, trial: Trial, step: int, loss: float) -> None:
         self._note("stepped", trial, step)
@@ -73,6 +77,9 @@ class Listener:
 
     def interrupted(self, trial: Trial) -> None:
         self._note("interrupted", trial)
+
+    def remarked(self, text: str) -> None:
+        self.remarks.append(text)
 
 
 @pytest.fixture

@@ -65,39 +65,46 @@ def clock(plan: Plan, **seconds: float | None) -> Clock:
 
 
 def test_before_anything_has_run_the_estimate_is_the_plans(plan: Plan) -> None:
-    assert clock(plan, a=10.0, b=30.0).seconds_left(None, 0.0, 0.0) == 40.0
+    assert clock(plan, a=10.0, b=30.0).seconds_left({}) == 40.0
 
 
 def test_an_ended_trial_corrects_the_estimate_of_the_others(plan: Plan) -> None:
     ticking = clock(plan, a=10.0, b=30.0)
     ticking.ended("a", 20.0)
-    assert ticking.seconds_left(None, 0.0, 0.0) == 60.0
+    assert ticking.seconds_left({}) == 60.0
 
 
 def test_a_running_trial_corrects_the_estimate_and_counts_for_what_it_has_done(plan: Plan) -> None:
     ticking = clock(plan, a=10.0, b=30.0)
     # Half of b should have taken 15 s and took 30: all takes twice as long, and 10 + 15 are left.
-    assert ticking.seconds_left("b", 0.5, 30.0) == 50.0
+    assert ticking.seconds_left({"b": (0.5, 30.0)}) == 50.0
     ticking.ended("a", 20.0)
     # 10 + 15 were expected and 20 + 30 were spent: still twice as long, and 15 are left.
-    assert ticking.seconds_left("b", 0.5, 30.0) == 30.0
+    assert ticking.seconds_left({"b": (0.5, 30.0)}) == 30.0
 
 
 def test_a_trial_that_has_just_begun_corrects_nothing(plan: Plan) -> None:
-    assert clock(plan, a=10.0).seconds_left("a", 0.0, 5.0) == 10.0
+    assert clock(plan, a=10.0).seconds_left({"a": (0.0, 5.0)}) == 10.0
 
 
 def test_when_all_is_done_or_nothing_is_known_there_is_no_estimate(plan: Plan) -> None:
     ticking = clock(plan, a=10.0)
     ticking.ended("a", 7.0)
-    assert ticking.seconds_left(None, 0.0, 0.0) is None
-    assert clock(plan, a=None, b=None).seconds_left("a", 0.5, 3.0) is None
+    assert ticking.seconds_left({}) is None
+    assert clock(plan, a=None, b=None).seconds_left({"a": (0.5, 3.0)}) is None
+
+
+def test_trials_that_run_side_by_side_share_what_is_left(plan: Plan) -> None:
+    ticking = clock(plan, a=10.0, b=30.0, c=20.0)
+    assert ticking.seconds_left({"a": (0.0, 0.0), "b": (0.0, 0.0)}) == 30.0
+    # 5 + 15 should have taken 20 s and took 40: of 60, 40 are left, in two at a time.
+    assert ticking.seconds_left({"a": (0.5, 10.0), "b": (0.5, 30.0)}) == 40.0
 
 
 def test_a_trial_that_was_not_planned_is_no_error(plan: Plan) -> None:
     ticking = clock(plan, a=10.0)
     ticking.ended("other", 3.0)
-    assert ticking.seconds_left("other", 0.5, 3.0) == 10.0
+    assert ticking.seconds_left({"other": (0.5, 3.0)}) == 10.0
 
 
 # The display
@@ -145,7 +152,7 @@ def test_a_trial_that_is_stopped_has_its_line_too(plan: Plan, watch: Watch) -> N
         display.interrupted(trials[1])
 
     assert lines_of(plan, act) == [
-        "bitfit on demo-paraphrase, seed 1 stopped; it begins again with the next run"
+        "bitfit on demo-paraphrase, seed 1 stopped; it goes on with the next run"
     ]
 
 
@@ -191,7 +198,7 @@ def test_a_line_is_never_broken_nor_read_as_markup(plan: Plan, watch: Watch) -> 
     failed, stopped = lines_of(plan, act)
     assert failed.startswith("[1/3] [bold]arm/another-arm-another-arm-")
     assert error.strip() in failed
-    assert stopped.endswith("it begins again with the next run")
+    assert stopped.endswith("it goes on with the next run")
 
 
 def test_a_trial_that_nobody_planned_is_named_by_its_method(plan: Plan, watch: Watch) -> None:
@@ -237,7 +244,7 @@ def test_a_terminal_shows_study_trial_epoch_and_time_left(
         display.ended_epoch(trial, epoch(2))
         display.finished(trial, Any)
         screen = shown()
-        assert re.search(r"study tiny .* 1/3 +trials +45 s left", screen)
+        assert re.search(r"study tiny .* 1/3 +trials +[\d,]+ trials an hour, 45 s left", screen)
         display.started(plan.trials[1].trial)
         screen = shown()
         assert "bitfit on demo-paraphrase" in screen

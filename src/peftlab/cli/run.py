@@ -12,6 +12,7 @@ from peftlab.core.errors import first_line
 from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
+    from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import Plan
     from peftlab.store.workspace import Workspace
     from peftlab.study.expand import Expanded
@@ -33,7 +34,22 @@ def command(
     tasks: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
     arms: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
     engine: Annotated[str | None, typer.Option(help="packed, padded or trainer.")] = None,
-    executor: Annotated[str, typer.Option(help="Where trials run: inline.")] = "inline",
+    executor: Annotated[
+        str, typer.Option(help="Where trials run: inline, pool or ray.")
+    ] = "inline",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes of the pool.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of a trial on a CPU.")] = None,
+    gpus: Annotated[
+        float, typer.Option(min=0.01, help="GPUs, or the share of one, of a trial on ray.")
+    ] = 1.0,
+    address: Annotated[
+        str | None, typer.Option(help="The Ray cluster: auto or HOST:PORT; else one is started.")
+    ] = None,
+    stall_seconds: Annotated[
+        float, typer.Option(min=1, help="End a pool's trial that tells nothing for so long.")
+    ] = 1800,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")] = "auto",
     settings: options.Settings = None,
     dry_run: Annotated[
@@ -69,6 +85,7 @@ def command(
     from peftlab.study.expand import expand
 
     expanded = expand(spec, data_needed=not dry_run)
+    from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import make_plan
     from peftlab.store.workspace import Workspace
 
@@ -84,6 +101,14 @@ def command(
             plan,
             opened,
             executor=executor,
+            executor_options=ExecutorOptions(
+                workers=workers,
+                threads=threads,
+                gpus=gpus,
+                address=address,
+                stall_seconds=stall_seconds,
+                logs=opened.path / "logs",
+            ),
             device=device,
             retry_failed=retry_failed,
             as_json=as_json,
@@ -96,12 +121,13 @@ def _execute(
     workspace: Workspace,
     *,
     executor: str,
+    executor_options: ExecutorOptions,
     device: str,
     retry_failed: bool,
     as_json: bool,
 ) -> int:
     from peftlab.cli.tables import print_scores
-    from peftlab.engine.run import choose_device
+    from peftlab.engine.prepare import choose_device
     from peftlab.models.fused.compile import ensure_compiled
     from peftlab.report.write import write_report
     from peftlab.runner.execute import execute
@@ -122,8 +148,10 @@ def _execute(
             workspace,
             display=display,
             executor=executor,
+            options=executor_options,
             device=device,
             retry_failed=retry_failed,
+            seconds={trial.trial.id: trial.seconds or 0.0 for trial in plan.open_trials},
         )
     for record in summary.records:
         if record.status == "failed":

@@ -13,7 +13,7 @@ from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
 
 if TYPE_CHECKING:
-    from peftlab.store.records import TrialRecord
+    from peftlab.store.workspace import Tally, Workspace
 
 NAME = "status"
 EXAMPLE = "Example: peftlab status quickstart --watch"
@@ -33,44 +33,41 @@ def command(
     with Workspace.open(workspace, create=False) as opened:
         names = opened.studies() if study is None else [study_name(study)]
         while True:
-            rows = [_status(name, opened.trials(name)) for name in names]
+            rows = [_status(name, opened) for name in names]
             _print(rows, as_json=as_json)
             if not watch or not any(row["pending"] or row["running"] for row in rows):
                 return 0
             time.sleep(WATCH_SECONDS)
 
 
-def _status(study: str, records: list[TrialRecord]) -> dict[str, Any]:
+def _status(study: str, workspace: Workspace) -> dict[str, Any]:
     """Counts by status; the time left is that of the done trials, each task's mean."""
-    counts = Counter(record.status for record in records)
+    tallies = workspace.tallies(study)
+    counts: Counter[str] = Counter()
+    for tally in tallies:
+        counts[tally.status] += tally.count
     return {
         "study": study,
-        "trials": len(records),
+        "trials": counts.total(),
         **{name: counts[name] for name in ("done", "running", "pending", "failed")},
-        "seconds_left": _seconds_left(records),
+        "seconds_left": _seconds_left(tallies),
         "failures": [
-            {"id": record.trial.id, "error": first_line(record.error)}
-            for record in records
-            if record.status == "failed"
+            {"id": trial_id, "error": first_line(error)}
+            for trial_id, error in workspace.failures(study)
         ],
     }
 
 
-def _seconds_left(records: list[TrialRecord]) -> float | None:
-    by_task: dict[str, list[float]] = {}
-    for record in records:
-        if record.status == "done" and record.costs is not None:
-            by_task.setdefault(record.trial.task, []).append(record.costs.total_seconds)
-    known = [seconds for task in by_task.values() for seconds in task]
-    waiting = [record for record in records if record.status in {"pending", "running"}]
+def _seconds_left(tallies: list[Tally]) -> float | None:
+    done = [tally for tally in tallies if tally.status == "done"]
+    waiting = [tally for tally in tallies if tally.status in {"pending", "running"}]
     if not waiting:
         return 0.0
-    if not known:
+    if not done:
         return None
-    return sum(
-        sum(times) / len(times)
-        for times in (by_task.get(record.trial.task, known) for record in waiting)
-    )
+    mean = sum(tally.seconds for tally in done) / sum(tally.count for tally in done)
+    means = {tally.task: tally.seconds / tally.count for tally in done}
+    return sum(tally.count * means.get(tally.task, mean) for tally in waiting)
 
 
 def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:

@@ -53,6 +53,16 @@ class TrialError(PeftlabError):
     """A training that cannot go on; the trial is stored as failed with this cause."""
 
 
+class StorageError(PeftlabError):
+    """What was to be kept could not be written: the disk is full, or gone, or may not be written.
+
+    It ends the study; nothing is lost that was stored before, and the next run goes on from there.
+    """
+
+    def __init__(self, what: str, *, where: str) -> None:
+        super().__init__(f"{where}: {what}; what was stored before is kept")
+
+
 def first_line(cause: str | None) -> str:
     """The first line of a stored cause of failure; words for there being none.
 

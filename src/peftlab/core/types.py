@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from peftlab.core.identity import content_id, derived_seed
 
@@ -89,6 +98,33 @@ class TrainingSettings(Frozen):
         if self.warmup_steps >= 1:
             return int(self.warmup_steps)
         return math.ceil(self.warmup_steps * total_steps)
+
+
+class CheckpointEvery(Frozen):
+    """After so many steps, epochs or seconds of training a trial's state is saved.
+
+    Written as in `200 steps`.
+    """
+
+    number: Count
+    unit: Literal["steps", "epochs", "seconds"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_words(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        found = re.fullmatch(r"\s*(\d+)\s*(step|epoch|second)s?\s*", given)
+        if found is None or int(found[1]) == 0:
+            raise ValueError("must be as in '200 steps', '1 epoch' or '60 seconds'")
+        return {"number": int(found[1]), "unit": f"{found[2]}s"}
+
+    @model_serializer
+    def _as_words(self) -> str:
+        return f"{self.number} {self.unit if self.number > 1 else self.unit[:-1]}"
+
+
+EVERY_EPOCH = CheckpointEvery(number=1, unit="epochs")
 
 
 class Seeds(Frozen):
@@ -183,6 +219,11 @@ class EpochRecord:
     seconds: float
     step_losses: tuple[float, ...] = ()
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> EpochRecord:
+        """The record whose fields came back from JSON."""
+        return cls(**{**values, "step_losses": tuple(values["step_losses"])})
+
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterCount:
@@ -239,3 +280,8 @@ class Costs:
     caching_seconds: float = 0.0
     peak_memory_bytes: int | None = None
     artifact_bytes: int | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Costs:
+        """The costs whose fields came back from JSON."""
+        return cls(**{**values, "parameters": ParameterCount(**values["parameters"])})

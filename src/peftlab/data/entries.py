@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
+
+from peftlab.core.errors import StorageError
+from peftlab.core.files import ASIDE, sync_files
 
 
 def write_entry(
@@ -15,16 +17,14 @@ def write_entry(
     """Make `folder` what `write` puts into the empty folder that it is given.
 
     Written aside, synced, renamed. Several processes may do so at once: the first one to finish
-    wins, the others' copies are dropped. A folder that is there but not whole is replaced.
+    wins, the others' copies are dropped. A folder that is there but not whole is replaced. Raises
+    StorageError where it cannot be written.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(f".writing-{uuid4().hex}")
-    aside.mkdir()
+    aside = folder.with_name(f"{ASIDE}{uuid4().hex}")
     try:
+        aside.mkdir(parents=True)
         write(aside)
-        for file in aside.iterdir():
-            with file.open("rb+") as stream:
-                os.fsync(stream.fileno())
+        sync_files(aside)
         if not is_whole(folder):
             shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -32,5 +32,8 @@ def write_entry(
         except OSError:
             if not folder.is_dir():
                 raise
+    except OSError as error:
+        what = f"cannot write: {error.strerror or error}"
+        raise StorageError(what, where=str(folder)) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)

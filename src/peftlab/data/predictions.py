@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from peftlab.core.errors import UserError
+from peftlab.core.files import whole_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Predictions:
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """A Parquet file with the columns row_id, label, prediction, logits (list of float32).
 
-    Written under another name, synced and renamed: the file is whole or the old one.
+    The file is whole or the old one (core/files.py).
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -47,16 +47,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             ),
         }
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("wb") as stream:
-            pq.write_table(table, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with whole_file(path) as stream:
+        pq.write_table(table, stream)
 
 
 def read_predictions(path: Path) -> Predictions:

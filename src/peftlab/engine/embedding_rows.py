@@ -35,7 +35,9 @@ class EmbeddingRows:
         if table.padding_idx is not None and bool(used[table.padding_idx]):
             self._padding = int(self._place[table.padding_idx])
         self.rows = nn.Parameter(self.whole.detach()[self._used].clone())
-        self._factor = 1.0
+        self.factor = 1.0
+        """What weight decay has made of each of the other rows, as a factor."""
+        self._unused_before: Tensor | None = None
 
     @contextmanager
     def compact(self) -> Iterator[None]:
@@ -57,7 +59,7 @@ class EmbeddingRows:
 
     def decayed(self, rate: float, weight_decay: float) -> None:
         """A step of this learning rate has been taken; `weight_decay` is that of the table."""
-        self._factor *= 1 - rate * weight_decay
+        self.factor *= 1 - rate * weight_decay
 
     def _swap_in(self) -> None:
         self.table.weight = self.rows
@@ -66,9 +68,11 @@ class EmbeddingRows:
     def _swap_out(self) -> None:
         with torch.no_grad():
             self.whole[self._used] = self.rows.detach()
-            if self._factor != 1:
-                self.whole[self._unused] *= self._factor
-                self._factor = 1.0
+            if self.factor != 1:
+                # From the rows as they were at first, so that it does not matter how often.
+                if self._unused_before is None:
+                    self._unused_before = self.whole.detach()[self._unused]
+                self.whole[self._unused] = self._unused_before * self.factor
         self.table.weight = self.whole
         del self.table.forward
 

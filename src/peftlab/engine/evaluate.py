@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from peftlab.core.interrupts import stop_if_requested
 from peftlab.data.batches import batches, batches_of_tokens, by_length
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
@@ -21,7 +22,8 @@ def predict_logits(
     """Logits float32 [N, C] in the data's order, computed in eval mode, longest rows first.
 
     Padded batches have `batch_size` rows, packed ones as many as TOKENS_PER_BATCH holds. Which
-    rows meet in a batch changes the result by rounding only.
+    rows meet in a batch changes the result by rounding only. Raises KeyboardInterrupt if the
+    process is asked to stop.
     """
     was_training = classifier.module.training
     classifier.module.eval()
@@ -31,8 +33,11 @@ def predict_logits(
         if classifier.packs
         else batches(order, batch_size)
     )
+    parts = []
     with torch.inference_mode():
-        parts = [classifier.logits(data, rows).float().cpu().numpy() for rows in groups]
+        for rows in groups:
+            stop_if_requested()
+            parts.append(classifier.logits(data, rows).float().cpu().numpy())
     classifier.module.train(was_training)
     sorted_logits = np.concatenate(parts)
     logits = np.empty_like(sorted_logits)

@@ -31,6 +31,13 @@ def keep_freed_memory() -> None:
             library.mallopt(M_TRIM_THRESHOLD, MOST_BYTES)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory was asked for that is not there, on any device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
 class PeakMemory:
     """The highest memory in use since it was made; None where the system does not tell.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from peftlab.core.types import EpochRecord
@@ -14,6 +15,9 @@ class Observer(Protocol):
     def began(self, total_steps: int, total_epochs: int) -> None:
         """Data and model are there; epoch 0 is about to be evaluated."""
 
+    def resumed(self, step: int, epochs: Sequence[EpochRecord]) -> None:
+        """It goes on behind this step instead; `epochs` are those that ended before."""
+
     def stepped(self, step: int, loss: float) -> None:
         """An optimizer step was taken; `step` counts from 1, `loss` is the batch's mean."""
 
@@ -25,6 +29,8 @@ class SilentObserver:
     """An observer that does nothing: for tests and for use from Python."""
 
     def began(self, total_steps: int, total_epochs: int) -> None: ...
+
+    def resumed(self, step: int, epochs: Sequence[EpochRecord]) -> None: ...
 
     def stepped(self, step: int, loss: float) -> None: ...
 

@@ -11,7 +11,7 @@ from peftlab.core.types import Example
 from peftlab.data.encode import encode
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.evaluate import predict_logits
-from peftlab.engine.run import choose_device
+from peftlab.engine.prepare import choose_device
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.store.records import TrialRecord

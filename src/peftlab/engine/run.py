@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 import torch
 
-from peftlab.core.errors import UserError
-from peftlab.core.identity import derived_seed
-from peftlab.core.types import Costs, EpochRecord, Trial
+from peftlab.core.files import whole_folder
+from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, Costs, EpochRecord, Trial
 from peftlab.data.predictions import Predictions, write_predictions
+from peftlab.engine.checkpoint import Checkpoints
 from peftlab.engine.classifier import build_classifier
-from peftlab.engine.dataset import load_data
 from peftlab.engine.frozen import CachedLayers, cache_frozen_layers
 from peftlab.engine.loop import train
 from peftlab.engine.memory import PeakMemory, keep_freed_memory
 from peftlab.engine.observer import Observer
+from peftlab.engine.prepare import choose_device, prepare
 from peftlab.engine.trainer import train_with_trainer
-from peftlab.methods.head import head_parameter_names
-from peftlab.methods.parameters import count_module
-from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import load_model, load_tokenizer
-from peftlab.store.workspace import MODEL_FOLDER, PREDICTIONS_FILE
+from peftlab.store.workspace import CHECKPOINTS_FOLDER, MODEL_FOLDER, PREDICTIONS_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,55 +39,53 @@ def run_trial(
     artifacts: Path,
     observer: Observer,
     device: str = "auto",
+    checkpoint_every: CheckpointEvery = EVERY_EPOCH,
+    micro_batch: int | None = None,
 ) -> Outcome:
-    """Train, evaluate and save one trial.
+    """Train, evaluate and save one trial, going on from where an earlier attempt has come to.
 
-    `artifacts` gets `predictions.parquet` (the dev split, replaced at the end of every epoch) and
-    at the end `model/` (what the method saves). Raises UserError for data or checkpoints that
-    are not there, TrialError for a training that diverges.
+    `artifacts` gets `predictions.parquet` (the dev split, replaced at the end of every epoch),
+    `checkpoints/` (the state of the training now and then), and at the end `model/` (what the
+    method saves). With `micro_batch` only so many examples are computed at once, and where memory
+    does not suffice half as many; the gradients are the same to rounding.
+
+    Raises UserError for data or checkpoints that are not there, TrialError for a training that
+    diverges, and KeyboardInterrupt if the process is asked to stop.
     """
     began = perf_counter()
     place = choose_device(device)
     memory = PeakMemory(place)
-    tokenizer = load_tokenizer(trial.model.name)
-    data = load_data(trial, tokenizer, workspace_cache)
-    base = load_model(
-        trial.model.name,
-        num_labels=data.task.num_labels,
-        seed=derived_seed(trial.seeds.init, "head"),
-    )
-    own = frozenset(name for name, _ in base.named_parameters())
-    head = frozenset(head_parameter_names(base))
-    method = METHODS.get(trial.method)
-    module = method.apply(
-        base, trial.method_config, seed=derived_seed(trial.seeds.init, "adapter")
-    ).to(place)
-    parameters = count_module(module, own=own, head=head)
+    prepared = prepare(trial, cache=workspace_cache, device=place)
+    data, module = prepared.data, prepared.module
     artifacts.mkdir(parents=True, exist_ok=True)
     recorder = _PredictionsWriter(observer, artifacts / PREDICTIONS_FILE)
     cached = CachedLayers(data=data, num_layers=0, words="")
     if trial.engine == "trainer":
-        tally = train_with_trainer(module, tokenizer, trial, data, recorder)
+        tally = train_with_trainer(module, prepared.tokenizer, trial, data, recorder)
         path, packs = "transformers.Trainer", False
     else:
         keep_freed_memory()
         classifier = build_classifier(
-            trial.engine, module, base, place, dropout_seed=trial.seeds.dropout
+            trial.engine, module, prepared.base, place, dropout_seed=trial.seeds.dropout
         )
         if trial.cache_frozen:
             cached = cache_frozen_layers(classifier, trial, data, workspace_cache)
-        tally = train(classifier, trial, cached.data, recorder)
-        path = ", ".join(filter(None, (classifier.path, cached.words)))
+        checkpoints = Checkpoints(folder=artifacts / CHECKPOINTS_FOLDER, every=checkpoint_every)
+        tally = train(
+            classifier, trial, cached.data, recorder, checkpoints, micro_batch=micro_batch
+        )
+        path = ", ".join(filter(None, (classifier.path, cached.words, tally.words)))
         packs = classifier.packs
-    method.save(module, artifacts / MODEL_FOLDER)
+    with whole_folder(artifacts / MODEL_FOLDER) as folder:
+        prepared.method.save(module, folder)
     return Outcome(
         costs=Costs(
-            parameters=parameters,
+            parameters=prepared.parameters,
             device=str(place),
             threads=torch.get_num_threads(),
             train_seconds=tally.train_seconds,
             eval_seconds=tally.eval_seconds,
-            total_seconds=perf_counter() - began,
+            total_seconds=tally.earlier_seconds + perf_counter() - began,
             train_examples_per_second=tally.examples / max(tally.train_seconds, 1e-9),
             train_tokens_per_second=tally.tokens / max(tally.train_seconds, 1e-9),
             padding_avoided=tally.padding_share if packs else 0.0,
@@ -105,20 +100,6 @@ def run_trial(
     )
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of that name; "auto" is the GPU where torch sees one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(
-            f"no device '{name}' here", where="--device", allowed="auto, cpu, cuda, cuda:0, ..."
-        ) from error
-    return device
-
-
 class _PredictionsWriter:
     """Passes everything on, after it has written the epoch's predictions."""
 
@@ -128,6 +109,9 @@ class _PredictionsWriter:
 
     def began(self, total_steps: int, total_epochs: int) -> None:
         self.observer.began(total_steps, total_epochs)
+
+    def resumed(self, step: int, epochs: Sequence[EpochRecord]) -> None:
+        self.observer.resumed(step, epochs)
 
     def stepped(self, step: int, loss: float) -> None:
         self.observer.stepped(step, loss)

@@ -20,7 +20,7 @@ from pydantic import JsonValue
 
 from peftlab.core.errors import PeftlabError, UserError
 from peftlab.engine.bench import Setup, SideName, TrainTime, serve
-from peftlab.engine.run import choose_device
+from peftlab.engine.prepare import choose_device
 from peftlab.models.fused.compile import ensure_compiled
 from peftlab.store.provenance import provenance
 

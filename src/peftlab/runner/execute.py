@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from peftlab.core.errors import StorageError
+from peftlab.core.interrupts import stopping_gently
 from peftlab.core.types import EpochRecord, Trial
-from peftlab.engine.run import Outcome, choose_device
-from peftlab.runner.executors.base import Job, Listener
+from peftlab.engine.prepare import choose_device
+from peftlab.engine.run import Outcome
+from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
 from peftlab.runner.executors.registry import EXECUTORS
+from peftlab.store.lock import held
 from peftlab.store.provenance import provenance
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
@@ -43,32 +49,50 @@ def execute(
     *,
     display: Listener,
     executor: str = "inline",
+    options: ExecutorOptions | None = None,
     device: str = "auto",
     retry_failed: bool = False,
+    seconds: Mapping[str, float] = MappingProxyType({}),
 ) -> Summary:
     """Run what is not done yet; the study's records afterwards.
 
-    Failed trials are left alone unless `retry_failed`. Raises UserError and KeyboardInterrupt
-    with everything that was measured stored.
+    `seconds` are estimates by trial id. Failed trials are left alone unless `retry_failed`.
+
+    Raises UserError, StorageError and KeyboardInterrupt with everything that was measured stored;
+    after Ctrl-C or SIGTERM the state of the training is too.
     """
-    engine = EXECUTORS.get(executor, where="--executor")()
+    engine = EXECUTORS.get(executor, where="--executor")(options or ExecutorOptions())
     choose_device(device)
-    store_study(expanded, workspace)
-    workspace.reset_running()
+    with held(workspace.path, study=expanded.spec.name), stopping_gently():
+        store_study(expanded, workspace)
+        workspace.reset_running()
+        jobs = _jobs(expanded, workspace, device, retry_failed, seconds)
+        engine.run(jobs, _Recorder(workspace, display))
+        return Summary(records=tuple(_records(expanded.trials, workspace)))
+
+
+def _jobs(
+    expanded: Expanded,
+    workspace: Workspace,
+    device: str,
+    retry_failed: bool,
+    seconds: Mapping[str, float],
+) -> list[Job]:
+    """The open trials."""
     statuses = workspace.statuses(trial.id for trial in expanded.trials)
     wanted = {"pending", "failed"} if retry_failed else {"pending"}
-    jobs = [
+    return [
         Job(
             trial=trial,
             artifacts=workspace.artifacts(trial.id),
             cache=workspace.cache,
             device=device,
+            checkpoint_every=expanded.spec.checkpoint_every,
+            seconds=seconds.get(trial.id, 0.0),
         )
         for trial in expanded.trials
         if statuses[trial.id] in wanted
     ]
-    engine.run(jobs, _Recorder(workspace, display))
-    return Summary(records=tuple(_records(expanded.trials, workspace)))
 
 
 def _records(trials: Sequence[Trial], workspace: Workspace) -> list[TrialRecord]:
@@ -89,6 +113,11 @@ class _Recorder:
 
     def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
         self.display.began(trial, total_steps, total_epochs)
+
+    def resumed(self, trial: Trial, step: int, epochs: Sequence[EpochRecord]) -> None:
+        for record in epochs:
+            self.workspace.add_epoch(trial.id, record)
+        self.display.resumed(trial, step, epochs)
 
     def stepped(self, trial: Trial, step: int, loss: float) -> None:
         self.display.stepped(trial, step, loss)
@@ -111,5 +140,9 @@ class _Recorder:
         self.display.failed(trial, error)
 
     def interrupted(self, trial: Trial) -> None:
-        self.workspace.interrupt(trial.id)
+        with suppress(StorageError):  # the next run finds it as running and takes it up too
+            self.workspace.interrupt(trial.id)
         self.display.interrupted(trial)
+
+    def remarked(self, text: str) -> None:
+        self.display.remarked(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from rich.console import Console
@@ -29,17 +31,36 @@ class Clock:
         self._expected_seconds += self._open.pop(trial_id, 0.0)
         self._spent_seconds += seconds
 
-    def seconds_left(self, trial_id: str | None, share: float, seconds: float) -> float | None:
-        """For all open trials, one of which has done `share` of its steps in `seconds`."""
-        expected, spent = self._expected_seconds, self._spent_seconds
-        if trial_id in self._open:
-            expected += share * self._open[trial_id]
+    def seconds_left(self, running: Mapping[str, tuple[float, float]]) -> float | None:
+        """For all open trials; of those that run now, what share is done and in what time.
+
+        As many as run now are taken to run to the end.
+        """
+        expected, spent, done = self._expected_seconds, self._spent_seconds, 0.0
+        for trial_id, (share, seconds) in running.items():
+            done += share * self._open.get(trial_id, 0.0)
             spent += seconds
+        expected += done
         total = sum(self._open.values())
         if not total:
             return None
-        done = share * self._open.get(trial_id or "", 0.0)
-        return (total - done) * (spent / expected if expected else 1.0)
+        return (total - done) * (spent / expected if expected else 1.0) / max(1, len(running))
+
+
+@dataclass
+class _Running:
+    """A trial that runs now."""
+
+    bar: TaskID
+    began_at: float = field(default_factory=perf_counter)
+    step: int = 0
+    steps: int = 1
+    epoch: int = 0
+    epochs: int = 1
+
+    @property
+    def share_and_seconds(self) -> tuple[float, float]:
+        return self.step / self.steps, perf_counter() - self.began_at
 
 
 class ProgressDisplay:
@@ -52,9 +73,7 @@ class ProgressDisplay:
         self.num_open = len(self.plans)
         self.num_ended = 0
         self.began_at = perf_counter()
-        self.steps = 1
-        self.epochs = 1
-        self.epoch = 0
+        self.running: dict[str, _Running] = {}
         self.bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -69,7 +88,6 @@ class ProgressDisplay:
         self.study_bar = self.bars.add_task(
             f"study {plan.study}", total=self.num_open, unit="trials", note=""
         )
-        self.trial_bar: TaskID | None = None
 
     def __enter__(self) -> ProgressDisplay:
         self.bars.start()
@@ -79,60 +97,77 @@ class ProgressDisplay:
         self.bars.stop()
 
     def started(self, trial: Trial) -> None:
-        self.began_at = perf_counter()
-        self.epoch, self.steps = 0, 1
-        if self.trial_bar is not None:
-            self.bars.remove_task(self.trial_bar)
-        self.trial_bar = self.bars.add_task(self._name(trial), total=None, unit="steps", note="")
+        self._leave(trial)  # where it is tried again
+        bar = self.bars.add_task(self._name(trial), total=None, unit="steps", note="")
+        self.running[trial.id] = _Running(bar)
 
     def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
-        self.steps, self.epochs = total_steps, total_epochs
-        self._update(total=total_steps, completed=0, note=f"epoch 0 of {total_epochs}")
+        running = self.running[trial.id]
+        running.steps, running.epochs = total_steps, total_epochs
+        note = f"epoch 0 of {total_epochs}"
+        self.bars.update(running.bar, total=total_steps, completed=0, note=note)
+
+    def resumed(self, trial: Trial, step: int, epochs: Sequence[EpochRecord]) -> None:
+        running = self.running[trial.id]
+        running.step, running.epoch = step, len(epochs) - 1
+        self.bars.update(running.bar, completed=step, note=f"resumed behind step {step}")
 
     def stepped(self, trial: Trial, step: int, loss: float) -> None:
-        now = min(self.epoch + 1, self.epochs)
-        self._update(completed=step, note=f"epoch {now} of {self.epochs}, loss {loss:.3f}")
-        self._show_time_left(trial, step / self.steps)
+        running = self.running[trial.id]
+        running.step = step
+        now = min(running.epoch + 1, running.epochs)
+        note = f"epoch {now} of {running.epochs}, loss {loss:.3f}"
+        self.bars.update(running.bar, completed=step, note=note)
+        self._show_whole()
 
     def ended_epoch(self, trial: Trial, record: EpochRecord) -> None:
-        self.epoch = record.epoch
+        self.running[trial.id].epoch = record.epoch
 
     def finished(self, trial: Trial, outcome: Outcome) -> None:
-        seconds = perf_counter() - self.began_at
+        seconds = self._leave(trial)
         self._ended(trial, seconds, f"done in {duration(seconds)}")
 
     def failed(self, trial: Trial, error: str) -> None:
-        self._ended(trial, perf_counter() - self.began_at, f"failed: {first_line(error)}")
+        self._ended(trial, self._leave(trial), f"failed: {first_line(error)}")
 
     def interrupted(self, trial: Trial) -> None:
-        self.console.print(
-            f"{self._name(trial)} stopped; it begins again with the next run",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        self._leave(trial)
+        self._say(f"{self._name(trial)} stopped; it goes on with the next run")
+
+    def remarked(self, text: str) -> None:
+        self._say(text)
 
     def _ended(self, trial: Trial, seconds: float, words: str) -> None:
         self.num_ended += 1
         self.clock.ended(trial.id, seconds)
-        left = self.clock.seconds_left(None, 0.0, 0.0)
+        left = self._show_whole()
         rest = f", {duration(left)} left" if left else ""
-        self.bars.update(self.study_bar, completed=self.num_ended, note=rest.removeprefix(", "))
-        self.console.print(
-            f"[{self.num_ended}/{self.num_open}] {self._name(trial)}: {words}{rest}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+        self._say(f"[{self.num_ended}/{self.num_open}] {self._name(trial)}: {words}{rest}")
+
+    def _leave(self, trial: Trial) -> float:
+        """The trial runs no longer; how long it has run."""
+        running = self.running.pop(trial.id, None)
+        if running is None:
+            return 0.0
+        self.bars.remove_task(running.bar)
+        return perf_counter() - running.began_at
+
+    def _show_whole(self) -> float | None:
+        """How far the study is: trials done, how many an hour, and the seconds left."""
+        left = self.clock.seconds_left(
+            {trial_id: running.share_and_seconds for trial_id, running in self.running.items()}
         )
-
-    def _show_time_left(self, trial: Trial, share: float) -> None:
-        left = self.clock.seconds_left(trial.id, share, perf_counter() - self.began_at)
+        words = []
+        if self.num_ended:
+            per_hour = 3600 * self.num_ended / (perf_counter() - self.began_at)
+            words.append(f"{per_hour:,.0f} trials an hour")
         if left is not None:
-            self.bars.update(self.study_bar, note=f"{duration(left)} left")
+            words.append(f"{duration(left)} left")
+        self.bars.update(self.study_bar, completed=self.num_ended, note=", ".join(words))
+        return left
 
-    def _update(self, **fields: object) -> None:
-        if self.trial_bar is not None:
-            self.bars.update(self.trial_bar, **fields)  # type: ignore[arg-type]
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _name(self, trial: Trial) -> str:
         plan = self.plans.get(trial.id)

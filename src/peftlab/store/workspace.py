@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 from pydantic import JsonValue
 
-from peftlab.core.errors import UserError
+from peftlab.core.errors import StorageError, UserError
 from peftlab.core.identity import canonical_json
-from peftlab.core.types import Costs, EpochRecord, ParameterCount, Trial
+from peftlab.core.types import Costs, EpochRecord, Trial
 from peftlab.store.records import Status, TrialRecord
 from peftlab.store.schema import migrate
 
 DATABASE = "results.sqlite"
 MODEL_FOLDER = "model"
 PREDICTIONS_FILE = "predictions.parquet"
+CHECKPOINTS_FOLDER = "checkpoints"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,16 @@ class StudyRow:
     name: str
     spec: dict[str, JsonValue]
     trial_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Trials of one task with one status: their number, and the seconds of those that are done."""
+
+    task: str
+    status: Status
+    count: int
+    seconds: float
 
 
 class Workspace:
@@ -135,6 +146,28 @@ class Workspace:
             name=name, spec=json.loads(found[0][0]), trial_ids=tuple(row[0] for row in ids)
         )
 
+    def tallies(self, study: str) -> list[Tally]:
+        """How many of the study's trials there are of each task and status, and their seconds.
+
+        Counted by the database, without reading the trials. UserError for an unknown study.
+        """
+        self.study(study)
+        rows = self._query(
+            "SELECT json_extract(trial, '$.task'), status, count(*), "
+            "total(json_extract(costs, '$.total_seconds')) "
+            "FROM placements JOIN trials ON trial_id = id WHERE study = ? GROUP BY 1, 2",
+            study,
+        )
+        return [Tally(*row) for row in rows]
+
+    def failures(self, study: str) -> list[tuple[str, str | None]]:
+        """Id and cause of each failed trial of the study, in plan order."""
+        return self._query(
+            "SELECT id, error FROM placements JOIN trials ON trial_id = id "
+            "WHERE study = ? AND status = 'failed' ORDER BY position",
+            study,
+        )
+
     # Trials, read
 
     def trials(self, study: str | None = None) -> list[TrialRecord]:
@@ -176,8 +209,13 @@ class Workspace:
             database.execute("UPDATE trials SET status = 'pending' WHERE status = 'running'")
 
     def start(self, trial_id: str, provenance: Mapping[str, JsonValue]) -> None:
-        """The trial begins from the start: what an earlier attempt left of it goes."""
-        shutil.rmtree(self.artifacts(trial_id), ignore_errors=True)
+        """The trial begins; what an earlier attempt left goes, unless it can be gone on from.
+
+        Its epochs go in any case: a trial that is resumed tells them again.
+        """
+        folder = self.artifacts(trial_id)
+        if not (folder / CHECKPOINTS_FOLDER).is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
         with self._transaction() as database:
             database.execute("DELETE FROM epochs WHERE trial_id = ?", (trial_id,))
             database.execute(
@@ -206,7 +244,7 @@ class Workspace:
     def finish(
         self, trial_id: str, costs: Costs, *, num_train_examples: int, num_eval_examples: int
     ) -> None:
-        """The trial is done."""
+        """The trial is done, its checkpoints are no longer needed."""
         with self._transaction() as database:
             database.execute(
                 "UPDATE trials SET status = 'done', costs = ?, num_train_examples = ?, "
@@ -219,6 +257,7 @@ class Workspace:
                     trial_id,
                 ),
             )
+        shutil.rmtree(self.artifacts(trial_id) / CHECKPOINTS_FOLDER, ignore_errors=True)
 
     def fail(self, trial_id: str, error: str) -> None:
         """The trial has failed, with its cause in words; its epochs so far are kept."""
@@ -229,7 +268,7 @@ class Workspace:
             )
 
     def interrupt(self, trial_id: str) -> None:
-        """The trial was stopped from outside and will begin again."""
+        """The trial was stopped from outside and will go on with the next run."""
         with self._transaction() as database:
             database.execute("UPDATE trials SET status = 'pending' WHERE id = ?", (trial_id,))
 
@@ -237,13 +276,19 @@ class Workspace:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._connection.execute("BEGIN IMMEDIATE")
+        """All of it is stored or nothing; StorageError where it cannot be."""
         try:
-            yield self._connection
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            where = str(self.path / DATABASE)
+            raise StorageError(f"cannot write: {error}", where=where) from error
 
     def _query(self, sql: str, *values: object) -> list[Any]:
         return self._connection.execute(sql, values).fetchall()
@@ -270,7 +315,7 @@ class Workspace:
             status=row["status"],
             arms=arms,
             epochs=epochs,
-            costs=_costs(row["costs"]),
+            costs=None if row["costs"] is None else Costs.of(json.loads(row["costs"])),
             num_train_examples=row["num_train_examples"],
             num_eval_examples=row["num_eval_examples"],
             error=row["error"],
@@ -319,13 +364,6 @@ def _connect(database: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _costs(text: str | None) -> Costs | None:
-    if text is None:
-        return None
-    values = json.loads(text)
-    return Costs(**{**values, "parameters": ParameterCount(**values["parameters"])})
 
 
 def _now() -> str:

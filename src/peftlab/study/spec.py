@@ -17,7 +17,15 @@ from pydantic import (
 )
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import Count, Frozen, Integer, TrainingSettings, YesNo
+from peftlab.core.types import (
+    EVERY_EPOCH,
+    CheckpointEvery,
+    Count,
+    Frozen,
+    Integer,
+    TrainingSettings,
+    YesNo,
+)
 from peftlab.engine.registry import ENGINES
 from peftlab.study.parts import PARTS
 
@@ -126,6 +134,7 @@ class StudySpec(Frozen):
     max_train_samples: Count | None = None
     max_eval_samples: Count | None = None
     cache_frozen: YesNo = False
+    checkpoint_every: CheckpointEvery = EVERY_EPOCH
     training: dict[str, JsonValue] = Field(default_factory=dict)
     arms: Annotated[dict[Name, ArmSpec], Field(min_length=1)]
     only_arms: Annotated[tuple[str, ...], Field(min_length=1)] | None = None

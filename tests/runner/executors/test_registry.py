@@ -12,7 +12,7 @@ import pytest
 
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.types import Trial
-from peftlab.runner.executors.base import Job
+from peftlab.runner.executors.base import ExecutorOptions, Job
 from peftlab.runner.executors.registry import EXECUTORS
 from peftlab.store.workspace import MODEL_FOLDER, PREDICTIONS_FILE
 from peftlab.study.expand import Expanded
@@ -32,12 +32,24 @@ def make_jobs(expanded: Expanded, folder: Path) -> list[Job]:
     ]
 
 
+@pytest.fixture(params=EXECUTORS.names())
+def name(request: pytest.FixtureRequest) -> str:
+    """An executor; for Ray there is a cluster."""
+    if request.param == "ray":
+        request.getfixturevalue("ray_cluster")
+    name: str = request.param
+    return name
+
+
+def options(folder: Path) -> ExecutorOptions:
+    return ExecutorOptions(workers=2, logs=folder / "logs")
+
+
 def of(method: str, events: list[tuple[str, str, int]]) -> list[tuple[str, int]]:
     """The events of one trial without its steps, of which not every one need be told."""
     return [(event, n) for event, told, n in events if told == method and event != "stepped"]
 
 
-@pytest.mark.parametrize("name", EXECUTORS.names())
 def test_an_executor_runs_all_jobs_and_tells_of_each_in_order(
     name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any
 ) -> None:
@@ -51,7 +63,7 @@ def test_an_executor_runs_all_jobs_and_tells_of_each_in_order(
             assert (tmp_path / trial.id / PREDICTIONS_FILE).is_file()
 
     listener = make_listener(on_event=look)
-    EXECUTORS.get(name)().run(jobs, listener)
+    EXECUTORS.get(name)(options(tmp_path)).run(jobs, listener)
     whole = [("started", 0), ("began", 6), *(("ended_epoch", n) for n in (0, 1, 2))]
     for method in ("bitfit", "head"):
         assert of(method, listener.events) == [*whole, ("finished", 0)]
@@ -61,7 +73,6 @@ def test_an_executor_runs_all_jobs_and_tells_of_each_in_order(
     assert places == {(os.getpid(), threading.get_ident())}
 
 
-@pytest.mark.parametrize("name", EXECUTORS.names())
 def test_an_executor_gives_the_numbers_of_the_inline_one(
     name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any
 ) -> None:
@@ -70,12 +81,11 @@ def test_an_executor_gives_the_numbers_of_the_inline_one(
         (job,) = make_jobs(
             tiny_study(arms={"lora": {"method": "lora"}}), tmp_path / f"{len(files)}"
         )
-        EXECUTORS.get(executor)().run([job], make_listener())
+        EXECUTORS.get(executor)(options(tmp_path)).run([job], make_listener())
         files.append((job.artifacts / PREDICTIONS_FILE).read_bytes())
     assert files[0] == files[1]
 
 
-@pytest.mark.parametrize("name", EXECUTORS.names())
 def test_an_executor_passes_an_interrupt_on(
     name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any
 ) -> None:
@@ -85,14 +95,15 @@ def test_an_executor_passes_an_interrupt_on(
 
     listener = make_listener(on_event=interrupt)
     with pytest.raises(KeyboardInterrupt):
-        EXECUTORS.get(name)().run(make_jobs(tiny_study(arms=ARMS), tmp_path), listener)
+        EXECUTORS.get(name)(options(tmp_path)).run(
+            make_jobs(tiny_study(arms=ARMS), tmp_path), listener
+        )
     began = {method for event, method, _ in listener.events if event == "started"}
     ended = {method for event, method, _ in listener.events if event == "interrupted"}
     assert began == ended != set()
     assert not any(event in ("finished", "failed") for event, _, _ in listener.events)
 
 
-@pytest.mark.parametrize("name", EXECUTORS.names())
 def test_an_executor_ends_at_a_users_mistake(
     name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any
 ) -> None:
@@ -102,14 +113,15 @@ def test_an_executor_ends_at_a_users_mistake(
     wrong = Job(trial=trial, artifacts=tmp_path / "wrong", cache=job.cache, device="cpu")
     listener = make_listener()
     with pytest.raises(UserError, match="have changed since the trial"):
-        EXECUTORS.get(name)().run([wrong], listener)
+        EXECUTORS.get(name)(options(tmp_path)).run([wrong], listener)
     assert of("bitfit", listener.events) == [("started", 0), ("interrupted", 0)]
 
 
-@pytest.mark.parametrize("name", EXECUTORS.names())
-def test_an_executor_without_jobs_does_nothing(name: str, make_listener: Any) -> None:
+def test_an_executor_without_jobs_does_nothing(
+    name: str, tmp_path: Path, make_listener: Any
+) -> None:
     listener = make_listener()
-    EXECUTORS.get(name)().run([], listener)
+    EXECUTORS.get(name)(options(tmp_path)).run([], listener)
     assert listener.events == []
 
 

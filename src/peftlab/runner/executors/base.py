@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from peftlab.core.types import EpochRecord, Trial
-from peftlab.engine.run import Outcome
+import torch
+
+from peftlab.core.errors import PeftlabError
+from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, EpochRecord, Trial
+from peftlab.engine.observer import Observer
+from peftlab.engine.run import Outcome, run_trial
+from peftlab.models.fused.jit import share_threads
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A trial with the folder for its artifacts and the folder of encoded data."""
+    """A trial, the folders for its artifacts and of encoded data, and how it is to be run."""
 
     trial: Trial
     artifacts: Path
     cache: Path
     device: str
+    checkpoint_every: CheckpointEvery = EVERY_EPOCH
+    threads: int | None = None
+    """On a CPU; None for as many as torch takes."""
+    seconds: float = 0.0
+    """How long it will take, as far as that is known."""
+    micro_batch: int | None = None
+    """So many examples at once at most; None for as many as the trial's batches have."""
 
 
 class Listener(Protocol):
@@ -29,6 +42,9 @@ class Listener(Protocol):
 
     def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
         """Its data and model are there."""
+
+    def resumed(self, trial: Trial, step: int, epochs: Sequence[EpochRecord]) -> None:
+        """It goes on behind this step; `epochs` are those that had ended before."""
 
     def stepped(self, trial: Trial, step: int, loss: float) -> None:
         """It has taken an optimizer step; not every one need be told."""
@@ -45,6 +61,9 @@ class Listener(Protocol):
     def interrupted(self, trial: Trial) -> None:
         """It was stopped from outside."""
 
+    def remarked(self, text: str) -> None:
+        """Something that a person should know of how the trials are run."""
+
 
 class Executor(Protocol):
     """Runs jobs to their ends."""
@@ -52,6 +71,51 @@ class Executor(Protocol):
     def run(self, jobs: Sequence[Job], listener: Listener) -> None:
         """Run all jobs; a failure of one is told and leaves the others alone.
 
-        UserError and KeyboardInterrupt end everything: the trials that were running are told as
-        interrupted, then the exception goes on.
+        UserError, StorageError and KeyboardInterrupt end everything: the trials that were running
+        are told as interrupted, then the exception goes on.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorOptions:
+    """What a user says of how trials are to be run; an executor takes what concerns it.
+
+    `workers`, and `threads` of each trial on a CPU, are the executor's choice where they are None.
+    `gpus` is what a trial takes on a cluster; several share one where it is below 1. A trial that
+    tells nothing for `stall_seconds` is ended. `address` is that of a cluster.
+    """
+
+    workers: int | None = None
+    threads: int | None = None
+    gpus: float = 1.0
+    stall_seconds: float = 1800.0
+    address: str | None = None
+    logs: Path = Path("logs")
+
+
+def run_job(job: Job, observer: Observer) -> Outcome:
+    """Run a job's trial in this process; raises as run_trial does."""
+    return run_trial(
+        job.trial,
+        workspace_cache=job.cache,
+        artifacts=job.artifacts,
+        observer=observer,
+        device=job.device,
+        checkpoint_every=job.checkpoint_every,
+        micro_batch=job.micro_batch,
+    )
+
+
+def use_threads(threads: int | None) -> None:
+    """Have what runs in this process use so many threads from now on; None changes nothing."""
+    if threads is not None and threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
+        share_threads()
+
+
+def describe(error: Exception) -> str:
+    """The cause of a failure: our own words for our own errors, else the end of the traceback."""
+    if isinstance(error, PeftlabError):
+        return str(error)
+    frames = "".join(traceback.format_tb(error.__traceback__)[-3:])
+    return f"{type(error).__name__}: {error}\n{frames}".rstrip()

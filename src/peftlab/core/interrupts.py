@@ -1,0 +1,57 @@
+"""Ctrl-C and SIGTERM: the first asks the work to stop at its next good moment, a second at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_requested = threading.Event()
+
+
+def stop_requested() -> bool:
+    """Whether the work should come to a good place to stop, and stop there."""
+    return _requested.is_set()
+
+
+def stop_if_requested() -> None:
+    """Raise KeyboardInterrupt if the work should stop; called where stopping loses nothing."""
+    if _requested.is_set():
+        raise KeyboardInterrupt
+
+
+def request_stop() -> None:
+    """Ask the work in this process to stop, as a signal does."""
+    _requested.set()
+
+
+def forget_request() -> None:
+    """Work that begins now is not asked to stop."""
+    _requested.clear()
+
+
+@contextmanager
+def stopping_gently() -> Iterator[None]:
+    """Within, the first SIGINT or SIGTERM makes a request; the next ones raise KeyboardInterrupt.
+
+    Without effect in a thread that is not the main one, which gets no signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _on_signal) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _requested.clear()
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    if _requested.is_set():
+        raise KeyboardInterrupt
+    _requested.set()

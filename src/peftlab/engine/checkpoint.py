@@ -1,0 +1,115 @@
+"""The state of a trial in the middle of its training, on disk.
+
+A checkpoint is one safetensors file, named by its step and by the digest of its content, so that a
+damaged one is known as such. The last two are kept: where the last cannot be read, training goes on
+from the one before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from torch import Tensor
+
+from peftlab.core.files import remove_leftovers, whole_file
+from peftlab.core.types import CheckpointEvery
+
+NAME = re.compile(r"step-(\d{9})-([0-9a-f]{32})\.safetensors")
+NUM_KEPT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The tensors of a state by name, and all else that belongs to it as JSON values."""
+
+    step: int
+    tensors: Mapping[str, Tensor]
+    progress: Mapping[str, Any]
+
+
+@dataclass(kw_only=True)
+class Checkpoints:
+    """The checkpoints of one trial, in a folder of its own, and when the next one is due."""
+
+    folder: Path
+    every: CheckpointEvery
+    damaged: list[str] = field(default_factory=list)
+    """Names of files that `newest` could not read."""
+    _saved_at: float = field(default_factory=monotonic)
+
+    def are_due(self, *, step: int, epoch: int | None = None) -> bool:
+        """Whether one is to be saved after this step, or at the end of this epoch."""
+        if epoch is not None:
+            return self.every.unit == "epochs" and epoch % self.every.number == 0
+        if self.every.unit == "seconds":
+            return monotonic() - self._saved_at >= self.every.number
+        return self.every.unit == "steps" and step % self.every.number == 0
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write it, then remove all but the last ones."""
+        from safetensors.torch import save
+
+        tensors = {
+            name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()
+        }
+        content = save(tensors, metadata={"progress": json.dumps(dict(checkpoint.progress))})
+        name = f"step-{checkpoint.step:09}-{_digest(content)}.safetensors"
+        with whole_file(self.folder / name) as stream:
+            stream.write(content)
+        self._saved_at = monotonic()
+        for old in self._files()[NUM_KEPT:]:
+            with suppress(OSError):
+                old.unlink()
+
+    def newest(self) -> Checkpoint | None:
+        """The last one that is whole; None if there is none."""
+        remove_leftovers(self.folder)
+        for file in self._files():
+            checkpoint = _read(file)
+            if checkpoint is not None:
+                return checkpoint
+            self.damaged.append(file.name)
+        return None
+
+    def _files(self) -> list[Path]:
+        """The newest first."""
+        found = [file for file in self.folder.glob("step-*") if NAME.fullmatch(file.name)]
+        return sorted(found, key=lambda file: file.name, reverse=True)
+
+
+def _read(file: Path) -> Checkpoint | None:
+    """The checkpoint in that file; None if it is not what was written there."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    found = NAME.fullmatch(file.name)
+    assert found is not None
+    try:
+        content = file.read_bytes()
+        if _digest(content) != found[2]:
+            return None
+        tensors = load(content)
+        progress = json.loads(_metadata(content)["progress"])
+    except (OSError, SafetensorError, ValueError, KeyError):
+        return None
+    return Checkpoint(step=int(found[1]), tensors=tensors, progress=progress)
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """What a safetensors file holds beside its tensors: in its header, behind 8 bytes of length."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    metadata: dict[str, str] = header["__metadata__"]
+    return metadata
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]

@@ -1,0 +1,70 @@
+"""What a trial needs before it can train: its data, and the model under its method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from peftlab.core.errors import UserError
+from peftlab.core.identity import derived_seed
+from peftlab.core.types import ParameterCount, Trial
+from peftlab.engine.dataset import TrialData, load_data
+from peftlab.methods.base import Method
+from peftlab.methods.head import head_parameter_names
+from peftlab.methods.parameters import count_module
+from peftlab.methods.registry import METHODS
+from peftlab.models.checkpoints import HubTokenizer, load_model, load_tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A trial's parts; `module` is `base` with the method on it, on its device."""
+
+    tokenizer: HubTokenizer
+    data: TrialData
+    base: PreTrainedModel
+    method: Method
+    module: nn.Module
+    parameters: ParameterCount
+
+
+def prepare(trial: Trial, *, cache: Path, device: torch.device) -> Prepared:
+    """Read what the trial names. Raises UserError for data or checkpoints that are not there."""
+    tokenizer = load_tokenizer(trial.model.name)
+    data = load_data(trial, tokenizer, cache)
+    base = load_model(
+        trial.model.name,
+        num_labels=data.task.num_labels,
+        seed=derived_seed(trial.seeds.init, "head"),
+    )
+    own = frozenset(name for name, _ in base.named_parameters())
+    head = frozenset(head_parameter_names(base))
+    method = METHODS.get(trial.method)
+    seed = derived_seed(trial.seeds.init, "adapter")
+    module = method.apply(base, trial.method_config, seed=seed).to(device)
+    return Prepared(
+        tokenizer=tokenizer,
+        data=data,
+        base=base,
+        method=method,
+        module=module,
+        parameters=count_module(module, own=own, head=head),
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; "auto" is the GPU where torch sees one, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"no device '{name}' here", where="--device", allowed="auto, cpu, cuda, cuda:0, ..."
+        ) from error
+    return device

@@ -1,0 +1,216 @@
+"""Trials in worker processes that stay, each of which runs one at a time.
+
+A worker that dies takes no more than its trial with it: the cause is stored, another worker takes
+its place and the study goes on. Workers run in sessions of their own, so that Ctrl-C reaches the
+study's process alone, which then asks them to save what they have.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
+
+from peftlab.core.errors import first_line
+from peftlab.core.interrupts import stop_if_requested
+from peftlab.engine.prepare import choose_device
+from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
+from peftlab.runner.executors.retry import Retries
+from peftlab.runner.messages import ENDS, Message, pass_on
+from peftlab.runner.worker_process import WorkerProcess
+
+POLL_SECONDS = 0.2
+SECONDS_TO_STOP = 120.0
+"""How long a worker that is asked to stop may take to save its trial."""
+WORTH_MEASURING = 60.0
+"""Seconds: a shorter study is not worth finding out what suits it best."""
+MEASURED_SECONDS = 3.0
+
+
+class PoolExecutor:
+    """Runs jobs in worker processes, the longest first."""
+
+    def __init__(self, options: ExecutorOptions) -> None:
+        self._options = options
+
+    def run(self, jobs: Sequence[Job], listener: Listener) -> None:
+        """Run the jobs, as many at a time as there are workers."""
+        if not jobs:
+            return
+        jobs = sorted(jobs, key=lambda job: -job.seconds)
+        pool = _Pool(self._options, listener)
+        try:
+            layout = _given(self._options, jobs) or _fastest(pool, jobs)
+            pool.resize(layout.workers)
+            listener.remarked(str(layout))
+            pool.run(replace(job, threads=layout.threads) for job in jobs)
+        except BaseException:
+            pool.stop()
+            raise
+        finally:
+            pool.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How many workers there are, and how many threads each has on a CPU."""
+
+    workers: int
+    threads: int | None
+
+    def __str__(self) -> str:
+        workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
+        threads = {None: "", 1: ", 1 thread each"}.get(
+            self.threads, f", {self.threads} threads each"
+        )
+        return workers + threads
+
+
+def _given(options: ExecutorOptions, jobs: Sequence[Job]) -> Layout | None:
+    """What the user, the device or the study leaves no choice about; None where there is one."""
+    cores = os.cpu_count() or 1
+    workers, threads = options.workers, options.threads
+    if choose_device(jobs[0].device).type != "cpu":
+        return Layout(workers=workers or 1, threads=None)
+    if workers is None and threads is None and cores > 1:
+        if sum(job.seconds for job in jobs) >= WORTH_MEASURING:
+            return None
+        threads = 1
+    workers = min(workers or max(1, cores // (threads or cores)), len(jobs))
+    return Layout(workers=workers, threads=threads or max(1, cores // workers))
+
+
+def _fastest(pool: _Pool, jobs: Sequence[Job]) -> Layout:
+    """The layout in which the study's longest trial, in all workers at once, trains fastest."""
+    cores = os.cpu_count() or 1
+    most = min(cores, len(jobs))
+    counts = [count for count in range(1, most + 1) if cores % count == 0]
+    counts = [count for count in counts if count & (count - 1) == 0 or count == most]
+    pool.resize(counts[-1])
+    pool.measure(counts[-1], replace(jobs[0], threads=1), 0.0)  # everything is read and compiled
+    rates = {}
+    for count in counts:
+        job = replace(jobs[0], threads=cores // count)
+        rates[count] = pool.measure(count, job, MEASURED_SECONDS)
+    best = max(counts, key=lambda count: rates[count])
+    return Layout(workers=best, threads=cores // best)
+
+
+class _Pool:
+    """The workers, and the loop that gives them jobs and passes on what they tell."""
+
+    def __init__(self, options: ExecutorOptions, listener: Listener) -> None:
+        self._options, self._listener = options, listener
+        self._waiting: deque[Job] = deque()
+        self._selector = selectors.DefaultSelector()
+        self._workers: list[WorkerProcess] = []
+        self._num_started = 0
+        self._retries = Retries()
+        self._rates: list[float] = []
+        self._is_stopping = False
+
+    def resize(self, count: int) -> None:
+        """Have so many workers; those that are let go have nothing to do."""
+        while len(self._workers) < count:
+            self._add_worker()
+        for worker in self._workers[count:]:
+            self._let_go(worker)
+
+    def measure(self, count: int, job: Job, seconds: float) -> float:
+        """Examples a second of so many workers together, each training the job's trial."""
+        self._rates = []
+        for worker in self._workers[:count]:
+            worker.measure(job, seconds)
+        while self._busy():
+            stop_if_requested()
+            self._listen()
+        return sum(self._rates)
+
+    def run(self, jobs: Iterable[Job]) -> None:
+        """Run all jobs; raises what ends the study."""
+        self._waiting.extend(jobs)
+        while self._waiting or self._busy():
+            stop_if_requested()
+            for worker in self._workers:
+                if self._waiting and worker.job is None:
+                    job = self._waiting.popleft()
+                    self._listener.started(job.trial)
+                    worker.run(job)
+            self._listen()
+            for worker in self._busy():
+                if monotonic() - worker.heard_at > self._options.stall_seconds:
+                    worker.kill(because_it_stalled=True)
+
+    def stop(self) -> None:
+        """Have every worker save its trial and end."""
+        self._is_stopping = True
+        self._waiting.clear()
+        for worker in self._workers:
+            worker.ask_to_stop()
+        deadline = monotonic() + SECONDS_TO_STOP
+        while self._busy() and monotonic() < deadline:
+            self._listen()
+
+    def close(self) -> None:
+        """End the workers, whatever they are doing."""
+        for worker in [*self._workers]:
+            if worker.job is not None and worker.is_running_trial:
+                self._listener.interrupted(worker.job.trial)
+            self._let_go(worker)
+        self._selector.close()
+
+    def _add_worker(self) -> None:
+        worker = WorkerProcess(self._options.logs / f"worker-{self._num_started}.log")
+        self._num_started += 1
+        self._workers.append(worker)
+        self._selector.register(worker.output, selectors.EVENT_READ, worker)
+
+    def _let_go(self, worker: WorkerProcess) -> None:
+        self._selector.unregister(worker.output)
+        self._workers.remove(worker)
+        worker.close()
+
+    def _busy(self) -> list[WorkerProcess]:
+        return [worker for worker in self._workers if worker.job is not None]
+
+    def _listen(self) -> None:
+        """Pass on what the workers tell within a moment."""
+        for key, _ in self._selector.select(POLL_SECONDS):
+            worker: WorkerProcess = key.data
+            for message in worker.read():
+                self._heard(worker, message)
+            if worker.has_ended:
+                self._ended(worker)
+
+    def _heard(self, worker: WorkerProcess, message: Message) -> None:
+        job, is_trial = worker.job, worker.is_running_trial
+        if job is None:
+            return
+        if message["event"] in ENDS:
+            worker.job = None
+        if message["event"] == "measured":
+            self._rates.append(message["rate"])
+        elif is_trial or message["event"] == "refused":
+            pass_on(message, job.trial, self._listener)
+
+    def _ended(self, worker: WorkerProcess) -> None:
+        """A worker is gone. Its trial, if it had one, has failed or is tried again."""
+        job = worker.job if worker.is_running_trial else None
+        worker.job = None
+        if job is not None:
+            death = worker.death()
+            again = self._retries.another(job, death)
+            if self._is_stopping:
+                self._listener.interrupted(job.trial)
+            elif again is None:
+                self._listener.failed(job.trial, death.cause)
+            else:
+                cause = first_line(death.cause)
+                self._listener.remarked(f"trial {job.trial.id}: {cause}; it is tried again")
+                self._waiting.appendleft(again)
+        self._let_go(worker)
+        if self._waiting:
+            self._add_worker()

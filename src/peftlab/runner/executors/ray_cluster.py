@@ -1,0 +1,189 @@
+"""Trials as tasks of a Ray cluster (Moritz et al. 2018, arXiv 1712.05889).
+
+Ray finds a place for a trial, and knows when a node or a process is gone. A task streams the
+messages of its trial back to the study's process, which alone writes results; the workspace's
+folder must be one that all nodes share. A trial whose node died is tried again elsewhere, from its
+last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from time import monotonic
+from typing import Any
+
+from peftlab.core.errors import UserError, first_line
+from peftlab.core.interrupts import forget_request, request_stop, stop_if_requested
+from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
+from peftlab.runner.executors.retry import Death, Retries
+from peftlab.runner.messages import ENDS, job_to_json, pass_on
+
+POLL_SECONDS = 0.2
+SECONDS_TO_STOP = 120.0
+MOST_SUBMITTED = 1000
+"""So many tasks are with Ray at a time, running or waiting for a place."""
+
+
+class RayExecutor:
+    """Runs each job as a Ray task with as many CPUs as it has threads, or a GPU."""
+
+    def __init__(self, options: ExecutorOptions) -> None:
+        self._options = options
+
+    def run(self, jobs: Sequence[Job], listener: Listener) -> None:
+        """Run the jobs, the longest first, wherever there is room."""
+        if not jobs:
+            return
+        ray = _connect(self._options.address)
+        threads = self._options.threads or 1
+        waiting = deque(
+            replace(job, threads=threads) for job in sorted(jobs, key=lambda job: -job.seconds)
+        )
+        cluster = _Cluster(ray, self._options, listener, waiting)
+        try:
+            cluster.run()
+        except BaseException:
+            cluster.stop()
+            raise
+
+
+def _connect(address: str | None) -> Any:
+    """Ray, connected to the cluster at that address, or to one of its own on this machine."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError(
+            "the executor ray needs the package ray",
+            where="--executor",
+            allowed="pip install 'peftlab[ray]', or the executors inline and pool",
+        ) from error
+    if not ray.is_initialized():
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError) as error:
+            raise UserError(
+                f"no Ray cluster there: {first_line(str(error))}",
+                where="--address",
+                allowed="auto, or HOST:PORT of a cluster that 'ray start' began",
+            ) from error
+    return ray
+
+
+class _Cluster:
+    """The tasks that are with Ray, and the loop that listens to them."""
+
+    def __init__(
+        self, ray: Any, options: ExecutorOptions, listener: Listener, waiting: deque[Job]
+    ) -> None:
+        self._ray, self._options, self._listener = ray, options, listener
+        self._waiting = waiting
+        self._tasks: dict[Any, Job] = {}
+        self._started: set[str] = set()
+        self._retries = Retries()
+
+    def run(self) -> None:
+        """Run all jobs; raises what ends the study."""
+        while self._waiting or self._tasks:
+            stop_if_requested()
+            while self._waiting and len(self._tasks) < MOST_SUBMITTED:
+                self._submit(self._waiting.popleft())
+            self._listen()
+
+    def stop(self) -> None:
+        """Have every task save its trial and end."""
+        self._waiting.clear()
+        for task in self._tasks:
+            self._ray.cancel(task)
+        deadline = monotonic() + SECONDS_TO_STOP
+        while self._tasks and monotonic() < deadline:
+            self._listen(is_stopping=True)
+
+    def _submit(self, job: Job) -> None:
+        has_gpus = self._ray.cluster_resources().get("GPU", 0) > 0
+        on_gpu = job.device.startswith("cuda") or (job.device == "auto" and has_gpus)
+        resources = {"num_gpus": self._options.gpus} if on_gpu else {"num_cpus": job.threads}
+        remote = self._ray.remote(num_returns="streaming", max_retries=0, **resources)(run_told)
+        self._tasks[remote.remote(json.dumps(job_to_json(job)))] = job
+
+    def _listen(self, *, is_stopping: bool = False) -> None:
+        """Pass on what tasks tell within a moment."""
+        ready, _ = self._ray.wait([*self._tasks], timeout=POLL_SECONDS)
+        for task in ready:
+            job = self._tasks[task]
+            try:
+                message = json.loads(self._ray.get(next(task)))
+            except StopIteration:
+                self._gone(task, Death(cause="its task ended", is_killed=True, is_memory=False))
+            except (self._ray.exceptions.RayError, KeyboardInterrupt) as error:
+                if is_stopping:
+                    self._tasks.pop(task)
+                    self._listener.interrupted(job.trial)
+                else:
+                    self._gone(task, self._death(error))
+            else:
+                self._heard(task, message)
+
+    def _heard(self, task: Any, message: dict[str, Any]) -> None:
+        job = self._tasks[task]
+        if message["event"] == "started":
+            self._listener.started(job.trial)
+            return
+        if message["event"] in ENDS:
+            del self._tasks[task]
+        pass_on(message, job.trial, self._listener)
+
+    def _gone(self, task: Any, death: Death) -> None:
+        """A task has died: its trial has failed, or is tried again."""
+        job = self._tasks.pop(task)
+        again = self._retries.another(job, death)
+        if again is None:
+            self._listener.failed(job.trial, death.cause)
+            return
+        cause = first_line(death.cause)
+        self._listener.remarked(f"trial {job.trial.id}: {cause}; it is tried again")
+        self._waiting.appendleft(again)
+
+    def _death(self, error: BaseException) -> Death:
+        """What Ray says of it."""
+        known = self._ray.exceptions
+        is_memory = isinstance(error, known.OutOfMemoryError)
+        is_killed = not isinstance(error, known.RayTaskError)
+        return Death(
+            cause=f"{type(error).__name__}: {error}", is_killed=is_killed, is_memory=is_memory
+        )
+
+
+def run_told(told: str) -> Iterator[str]:
+    """A task: run a trial, told as JSON, and give the messages of how it goes as they come."""
+    from peftlab.runner.worker import Worker
+
+    forget_request()
+    messages: queue.Queue[str | None] = queue.Queue()
+
+    def work() -> None:
+        Worker(lambda message: messages.put(json.dumps(message))).do(
+            {"do": "run", "job": json.loads(told)}
+        )
+        messages.put(None)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    yield json.dumps({"event": "started"})
+    while True:
+        try:
+            message = messages.get()
+        except KeyboardInterrupt:  # the task was cancelled: the trial is saved first
+            request_stop()
+            thread.join()
+            return
+        if message is None:
+            return
+        yield message

@@ -1,0 +1,39 @@
+"""Whether a trial whose process died is tried again, and how."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from peftlab.runner.executors.base import Job
+
+MOST_KILLS = 3
+"""A trial whose process is killed from outside so often has failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Death:
+    """Why a process is gone: in words, whether it was killed, and that for want of memory."""
+
+    cause: str
+    is_killed: bool
+    is_memory: bool
+
+
+@dataclass
+class Retries:
+    """How often each trial's process was killed so far."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+
+    def another(self, job: Job, death: Death) -> Job | None:
+        """The job as it is to be tried again; None if it has failed.
+
+        For want of memory it is tried with half as many examples at once; after a crash of its own
+        it is not, since it would crash again.
+        """
+        if death.is_memory:
+            size = job.micro_batch or job.trial.training.per_device_train_batch_size
+            return replace(job, micro_batch=(size + 1) // 2) if size > 1 else None
+        self.kills[job.trial.id] += 1
+        return job if death.is_killed and self.kills[job.trial.id] < MOST_KILLS else None

@@ -1,0 +1,106 @@
+"""A process that does what it is told, one thing after another: `python -m` this module.
+
+It is told by its standard input and answers by its standard output, a line of JSON each; what
+libraries print goes to the standard error, which is the log. It is told to run a trial, or to
+measure how fast one trains here. The process ends when its input ends, after a trial that was asked
+to stop by SIGTERM, or with the process that made it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
+from typing import Any, TextIO
+
+from peftlab.core.errors import StorageError, UserError
+from peftlab.core.interrupts import stop_requested, stopping_gently
+from peftlab.core.quiet import quiet_libraries
+
+quiet_libraries()
+
+from peftlab.engine.rate import RateMeter  # noqa: E402
+from peftlab.runner.executors.base import Job, describe, run_job, use_threads  # noqa: E402
+from peftlab.runner.messages import Message, Telling, job_from_json  # noqa: E402
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Do what comes, until there is no more."""
+    _end_with_parent()
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    with stopping_gently():
+        worker = Worker(partial(_write, out))
+        for line in _lines(sys.stdin):
+            if not worker.do(json.loads(line)):
+                return
+
+
+class Worker:
+    """What the process keeps from one thing to the next."""
+
+    def __init__(self, tell: Callable[[Message], None]) -> None:
+        self._tell = tell
+        self._meter: RateMeter | None = None
+
+    def do(self, told: Message) -> bool:
+        """Do one thing and answer; False if it was stopped and the process is to end."""
+        job = job_from_json(told["job"])
+        use_threads(job.threads)
+        try:
+            self._tell(self._answer(job, told))
+        except KeyboardInterrupt:
+            self._tell({"event": "interrupted"})
+            return False
+        except UserError as error:
+            where = {"what": error.what, "where": error.where, "allowed": error.allowed}
+            self._tell({"event": "refused", **where})
+        except StorageError as error:
+            self._tell({"event": "lost", "error": str(error)})
+        except Exception as error:
+            self._tell({"event": "failed", "error": describe(error)})
+        return True
+
+    def _answer(self, job: Job, told: Message) -> dict[str, Any]:
+        if told["do"] == "measure":
+            if self._meter is None:
+                self._meter = RateMeter(job.trial, cache=job.cache, device=job.device)
+            return {"event": "measured", "rate": self._meter.measure(told["seconds"])}
+        self._meter = None
+        return {"event": "finished", "outcome": asdict(run_job(job, Telling(self._tell)))}
+
+
+def _write(out: TextIO, message: Message) -> None:
+    out.write(json.dumps(message) + "\n")
+    out.flush()
+
+
+def _lines(stream: TextIO) -> Iterator[str]:
+    """The lines of the input until it ends or the process is asked to stop."""
+    while not stop_requested():
+        line = stream.readline()
+        if not line:
+            return
+        yield line
+
+
+def _end_with_parent() -> None:
+    """Have the process killed when the one that made it ends.
+
+    Elsewhere than on Linux it ends when it next tells something.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""A workspace is written by one run at a time; a second one is told which."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from peftlab.core.errors import UserError
+
+LOCK_FILE, HOLDER_FILE = ".lock", ".holder.json"
+
+
+@contextmanager
+def held(workspace: Path, *, study: str) -> Iterator[None]:
+    """The workspace kept from other runs. The system frees it when the process ends, however.
+
+    Raises UserError that says who holds it.
+    """
+    lock = FileLock(workspace / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(
+            f"another run holds this workspace: {_holder(workspace)}",
+            where=str(workspace),
+            allowed="wait for its end, or another --workspace",
+        ) from error
+    try:
+        since = datetime.now().astimezone().isoformat(timespec="seconds")
+        holder = {"study": study, "pid": os.getpid(), "host": socket.gethostname(), "since": since}
+        (workspace / HOLDER_FILE).write_text(json.dumps(holder), encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):
+            (workspace / HOLDER_FILE).unlink()
+        lock.release()
+
+
+def _holder(workspace: Path) -> str:
+    """Who that is, in words; it may not have said so yet."""
+    try:
+        holder = json.loads((workspace / HOLDER_FILE).read_text(encoding="utf-8"))
+        return (
+            f"study {holder['study']}, process {holder['pid']} on {holder['host']}, "
+            f"since {holder['since']}"
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return "which one is not known"

@@ -1,0 +1,83 @@
+"""A file or folder is whole or the old one, whatever fails while it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peftlab.core import files
+from peftlab.core.errors import StorageError
+from peftlab.core.files import ASIDE, remove_leftovers, whole_file, whole_folder
+
+
+def write_file(path: Path, text: str) -> None:
+    with whole_file(path) as stream:
+        stream.write(text.encode())
+
+
+def write_folder(path: Path, text: str) -> None:
+    with whole_folder(path) as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "text").write_text(text)
+
+
+def content(path: Path) -> str:
+    return (path / "inner" / "text" if path.is_dir() else path).read_text()
+
+
+WAYS = [write_file, write_folder]
+
+
+@pytest.mark.parametrize("write", WAYS)
+def test_what_is_written_is_there_and_replaces_what_was(
+    write: Callable[[Path, str], None], tmp_path: Path
+) -> None:
+    for text in ("old", "new"):
+        write(tmp_path / "below" / "it", text)
+        assert content(tmp_path / "below" / "it") == text
+    assert [path.name for path in (tmp_path / "below").iterdir()] == ["it"]
+
+
+@pytest.mark.parametrize("step", ["sync", "rename"])
+@pytest.mark.parametrize("write", WAYS)
+def test_after_a_fault_the_old_one_is_there_or_none_and_nothing_else(
+    write: Callable[[Path, str], None],
+    step: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    write(tmp_path / "it", "old")
+    monkeypatch.setattr(files, step, fail)
+    with pytest.raises(StorageError, match="cannot write: No space left"):
+        write(tmp_path / "it", "new")
+    assert [path.name for path in tmp_path.iterdir()] in (["it"], [])
+    if write is write_file or step == "sync":
+        assert content(tmp_path / "it") == "old"
+
+
+def test_an_error_of_the_writer_leaves_the_old_file(tmp_path: Path) -> None:
+    write_file(tmp_path / "it", "old")
+
+    def interrupted() -> None:
+        with whole_file(tmp_path / "it") as stream:
+            stream.write(b"ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert content(tmp_path / "it") == "old"
+
+
+def test_what_a_dead_process_left_goes(tmp_path: Path) -> None:
+    write_file(tmp_path / "kept", "x")
+    (tmp_path / f"{ASIDE}1").write_text("half")
+    (tmp_path / f"{ASIDE}2").mkdir()
+    (tmp_path / f"{ASIDE}2" / "file").write_text("half")
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]

@@ -1,0 +1,244 @@
+"""A checkpoint is whole or known as damaged, and a training that goes on from one ends as ever."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from peftlab.core.interrupts import stopping_gently
+from peftlab.core.types import CheckpointEvery, EpochRecord, Trial
+from peftlab.data.predictions import Predictions
+from peftlab.engine.checkpoint import Checkpoint, Checkpoints
+from peftlab.engine.run import run_trial
+
+MakeTrial = Callable[..., Trial]
+EVERY_STEP = CheckpointEvery(number=1, unit="steps")
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@dataclass
+class Listener:
+    """Keeps the epochs, and ends the training behind a step or at the end of an epoch."""
+
+    kill_at_step: int | None = None
+    kill_at_epoch: int | None = None
+    epochs: list[EpochRecord] = field(default_factory=list)
+    resumed_at: int | None = None
+    do_at: Callable[[int], None] = lambda step: None
+
+    def began(self, total_steps: int, total_epochs: int) -> None: ...
+
+    def resumed(self, step: int, epochs: Sequence[EpochRecord]) -> None:
+        self.resumed_at, self.epochs = step, list(epochs)
+
+    def stepped(self, step: int, loss: float) -> None:
+        self.do_at(step)
+        if step == self.kill_at_step:
+            raise Killed
+
+    def ended_epoch(self, record: EpochRecord, predictions: Predictions) -> None:
+        self.epochs.append(record)
+        if record.epoch == self.kill_at_epoch:
+            raise Killed
+
+
+def run(trial: Trial, folder: Path, listener: Listener, every: CheckpointEvery) -> None:
+    run_trial(
+        trial,
+        workspace_cache=folder.parent / "cache",
+        artifacts=folder,
+        observer=listener,
+        device="cpu",
+        checkpoint_every=every,
+    )
+
+
+def results(folder: Path, listener: Listener) -> tuple[dict[str, bytes], list[EpochRecord]]:
+    """Weights and predictions to the bit, and the history without its times."""
+    files = [*(folder / "model").iterdir(), folder / "predictions.parquet"]
+    content = {file.name: file.read_bytes() for file in files}
+    return content, [replace(record, seconds=0.0) for record in listener.epochs]
+
+
+def checkpoint(step: int) -> Checkpoint:
+    tensors = {"parameter.weight": torch.full((3, 2), float(step)), "step": torch.tensor(1.0)}
+    return Checkpoint(step=step, tensors=tensors, progress={"losses": [0.1, 1e-30]})
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    return Checkpoints(folder=tmp_path / "checkpoints", every=EVERY_STEP)
+
+
+def test_what_was_saved_is_read(checkpoints: Checkpoints) -> None:
+    assert checkpoints.newest() is None
+    checkpoints.save(checkpoint(7))
+    found = checkpoints.newest()
+    assert found is not None
+    assert (found.step, found.progress) == (7, {"losses": [0.1, 1e-30]})
+    assert found.tensors.keys() == {"parameter.weight", "step"}
+    assert torch.equal(found.tensors["parameter.weight"], torch.full((3, 2), 7.0))
+
+
+def test_the_last_two_are_kept_and_nothing_else_is_left(checkpoints: Checkpoints) -> None:
+    for step in (1, 2, 30):
+        checkpoints.save(checkpoint(step))
+    names = sorted(file.name for file in checkpoints.folder.iterdir())
+    assert [name[:14] for name in names] == ["step-000000002", "step-000000030"]
+
+
+@pytest.mark.parametrize("damage", ["torn", "flipped", "empty", "gone"])
+def test_from_a_damaged_one_the_one_before_is_used(checkpoints: Checkpoints, damage: str) -> None:
+    for step in (1, 2):
+        checkpoints.save(checkpoint(step))
+    last = max(checkpoints.folder.iterdir())
+    content = bytearray(last.read_bytes())
+    if damage == "torn":
+        last.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[-3] ^= 1
+        last.write_bytes(content)
+    elif damage == "empty":
+        last.write_bytes(b"")
+    else:
+        last.unlink()
+    found = checkpoints.newest()
+    assert found is not None
+    assert found.step == 1
+    assert checkpoints.damaged == ([] if damage == "gone" else [last.name])
+
+
+def test_what_a_process_left_half_written_goes(checkpoints: Checkpoints) -> None:
+    checkpoints.save(checkpoint(1))
+    (checkpoints.folder / ".writing-1234").write_bytes(b"half")
+    assert checkpoints.newest() is not None
+    assert len(list(checkpoints.folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "steps", "epochs"),
+    [("3 steps", [3, 6], []), ("2 epochs", [], [2, 4]), ("0 steps", None, None)],
+)
+def test_when_one_is_due(
+    tmp_path: Path, words: str, steps: list[int] | None, epochs: list[int] | None
+) -> None:
+    if steps is None:
+        with pytest.raises(ValueError, match="must be as in '200 steps'"):
+            CheckpointEvery.model_validate(words)
+        return
+    every = CheckpointEvery.model_validate(words)
+    checkpoints = Checkpoints(folder=tmp_path, every=every)
+    assert every.model_dump() == words
+    assert [step for step in range(1, 8) if checkpoints.are_due(step=step)] == steps
+    assert [n for n in range(1, 5) if checkpoints.are_due(step=6, epoch=n)] == epochs
+
+
+def test_after_some_seconds_one_is_due_until_it_is_saved(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("peftlab.engine.checkpoint.monotonic", lambda: now)
+    checkpoints.every = CheckpointEvery.model_validate("60 seconds")
+    checkpoints.save(checkpoint(1))
+    assert not checkpoints.are_due(step=1)
+    now = 160.0
+    assert checkpoints.are_due(step=1)
+    checkpoints.save(checkpoint(2))
+    assert not checkpoints.are_due(step=2)
+
+
+WAYS = [
+    ("full", {}, "packed"),
+    ("full", {}, "padded"),
+    ("lora", {"r": 2, "lora_dropout": 0.1}, "packed"),
+    ("bitfit-frozen-head", {}, "packed"),
+]
+
+
+@pytest.mark.parametrize(("method", "settings", "engine"), WAYS)
+def test_a_training_killed_anywhere_ends_with_the_same_bits(
+    method: str, settings: dict[str, object], engine: str, make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    trial = make_trial(method=method, settings=settings, engine=engine, weight_decay=0.1)
+    whole = Listener()
+    run(trial, tmp_path / "whole", whole, CheckpointEvery.model_validate("1 epoch"))
+    expected = results(tmp_path / "whole", whole)
+
+    folder = tmp_path / "killed"
+    every = CheckpointEvery.model_validate("2 steps")
+    for listener in (
+        Listener(kill_at_epoch=0),  # before there is anything to go on from
+        Listener(kill_at_step=1),
+        Listener(kill_at_step=3),
+        Listener(kill_at_epoch=1),
+        Listener(kill_at_step=9),
+    ):
+        with pytest.raises(Killed):
+            run(trial, folder, listener, every)
+    last = Listener()
+    run(trial, folder, last, every)
+    assert last.resumed_at == 8
+    assert results(folder, last) == expected
+
+
+@pytest.mark.parametrize("moment", [3, 5])
+def test_a_request_to_stop_saves_the_state(
+    moment: int, make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    """5 steps are an epoch, so the second comes just before it is evaluated."""
+    trial = make_trial(method="bitfit")
+    whole = Listener()
+    run(trial, tmp_path / "whole", whole, CheckpointEvery.model_validate("1 epoch"))
+
+    def terminate(step: int) -> None:
+        if step == moment:
+            signal.raise_signal(signal.SIGTERM)
+
+    folder, seldom = tmp_path / "stopped", CheckpointEvery.model_validate("9 epochs")
+    with stopping_gently(), pytest.raises(KeyboardInterrupt):
+        run(trial, folder, Listener(do_at=terminate), seldom)
+    last = Listener()
+    run(trial, folder, last, seldom)
+    assert last.resumed_at == moment
+    assert results(folder, last) == results(tmp_path / "whole", whole)
+
+
+def test_a_stop_while_an_epoch_is_evaluated_keeps_its_training(
+    make_trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = make_trial(method="bitfit")
+    seldom = CheckpointEvery.model_validate("9 epochs")
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    def patch(step: int) -> None:
+        if step == 5:
+            monkeypatch.setattr("peftlab.engine.evaluate.stop_if_requested", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(trial, tmp_path / "stopped", Listener(do_at=patch), seldom)
+    monkeypatch.undo()
+    last = Listener()
+    run(trial, tmp_path / "stopped", last, seldom)
+    assert last.resumed_at == 5
+    assert [record.epoch for record in last.epochs] == [0, 1, 2]
+
+
+def test_a_checkpoint_of_other_parameters_is_not_gone_on_from(
+    make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    with pytest.raises(Killed):
+        run(make_trial(method="bitfit"), tmp_path / "t", Listener(kill_at_step=2), EVERY_STEP)
+    listener = Listener()
+    run(make_trial(method="full"), tmp_path / "t", listener, EVERY_STEP)
+    assert listener.resumed_at is None
+    assert [record.epoch for record in listener.epochs] == [0, 1, 2]

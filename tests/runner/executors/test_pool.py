@@ -1,0 +1,215 @@
+"""A worker's death is one trial's: what it died of is stored, and the others go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peftlab.core.types import Trial
+from peftlab.runner import worker_process
+from peftlab.runner.executors import pool
+from peftlab.runner.executors.base import ExecutorOptions, Job
+from peftlab.runner.executors.pool import Layout, PoolExecutor
+from peftlab.runner.executors.retry import MOST_KILLS
+from peftlab.runner.messages import ENDS
+from peftlab.runner.worker_process import WorkerProcess
+from peftlab.study.expand import Expanded
+
+MakeStudy = Callable[..., Expanded]
+ARMS = {"bitfit": {"method": "bitfit"}, "head": {"method": "head"}}
+LONG = {"num_train_epochs": 40}
+
+
+def jobs_of(expanded: Expanded, folder: Path, **keys: Any) -> list[Job]:
+    return [
+        Job(
+            trial=trial,
+            artifacts=folder / trial.id,
+            cache=folder / "cache",
+            device="cpu",
+            checkpoint_every=expanded.spec.checkpoint_every,
+            **keys,
+        )
+        for trial in expanded.trials
+    ]
+
+
+def executor(folder: Path, *, workers: int = 1, stall_seconds: float = 600.0) -> PoolExecutor:
+    options = ExecutorOptions(workers=workers, logs=folder / "logs", stall_seconds=stall_seconds)
+    return PoolExecutor(options)
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> list[WorkerProcess]:
+    """Every worker that is started."""
+    started: list[WorkerProcess] = []
+
+    class Noted(WorkerProcess):
+        def __init__(self, log: Path) -> None:
+            super().__init__(log)
+            started.append(self)
+
+    monkeypatch.setattr(pool, "WorkerProcess", Noted)
+    return started
+
+
+def strike(workers: list[WorkerProcess], number: int, *, method: str, times: int = 1) -> Any:
+    """What sends a signal to the worker when it tells that a trial has taken a step."""
+    left = [times]
+
+    def act(event: str, trial: Trial, _: int) -> None:
+        if event == "stepped" and trial.method == method and left[0]:
+            left[0] -= 1
+            os.kill(workers[-1].pid, number)
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(signal.SIGSEGV, "ended by SIGSEGV"), (signal.SIGABRT, "ended by SIGABRT")],
+)
+def test_a_crash_is_the_failure_of_one_trial(
+    number: int,
+    words: str,
+    tmp_path: Path,
+    tiny_study: MakeStudy,
+    make_listener: Any,
+    workers: list[WorkerProcess],
+) -> None:
+    listener = make_listener(on_event=strike(workers, number, method="bitfit"))
+    executor(tmp_path).run(jobs_of(tiny_study(arms=ARMS, training=LONG), tmp_path), listener)
+    ends = [(event, method) for event, method, _ in listener.events if event in ENDS]
+    assert sorted(ends) == [("failed", "bitfit"), ("finished", "head")]
+    assert words in listener.errors[0]
+    assert len(workers) == 2
+
+
+def test_a_trial_whose_worker_is_killed_goes_on_in_another(
+    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, workers: list[WorkerProcess]
+) -> None:
+    study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
+    whole = make_listener()
+    executor(tmp_path).run(jobs_of(study, tmp_path / "whole"), whole)
+
+    listener = make_listener(on_event=strike(workers, signal.SIGKILL, method="bitfit"))
+    executor(tmp_path).run(jobs_of(study, tmp_path / "killed"), listener)
+    events = [event for event, _, _ in listener.events]
+    assert events.count("started") == 2
+    assert events[-1] == "finished"
+    assert "ended by SIGKILL; it is tried again" in listener.remarks[-1]
+    files = ("predictions.parquet", "model/changed.safetensors")
+    for name in files:
+        first, second = (tmp_path / way / study.trials[0].id / name for way in ("whole", "killed"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_trial_whose_worker_is_killed_again_and_again_has_failed(
+    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, workers: list[WorkerProcess]
+) -> None:
+    study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
+    strikes = strike(workers, signal.SIGKILL, method="bitfit", times=9)
+    listener = make_listener(on_event=strikes)
+    executor(tmp_path).run(jobs_of(study, tmp_path), listener)
+    assert len(workers) == MOST_KILLS
+    assert "ended by SIGKILL" in listener.errors[0]
+
+
+def test_a_worker_killed_for_want_of_memory_is_followed_by_smaller_batches(
+    tmp_path: Path,
+    tiny_study: MakeStudy,
+    make_listener: Any,
+    workers: list[WorkerProcess],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counter = tmp_path / "memory.events"
+    counter.write_text("oom 0\noom_kill 4\n")
+    monkeypatch.setattr(worker_process, "MEMORY_EVENTS", (counter,))
+    kill = strike(workers, signal.SIGKILL, method="bitfit")
+
+    def act(event: str, trial: Trial, number: int) -> None:
+        if event == "stepped" and len(workers) == 1:
+            counter.write_text("oom 1\noom_kill 5\n")
+        kill(event, trial, number)
+
+    outcomes = []
+    listener = make_listener(on_event=act)
+    finished = listener.finished
+    listener.finished = lambda trial, outcome: (outcomes.append(outcome), finished(trial, outcome))
+    study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
+    executor(tmp_path).run(jobs_of(study, tmp_path), listener)
+    assert "out of memory" in listener.remarks[-1]
+    assert outcomes[0].costs.path.endswith("4 examples at once for want of memory")
+
+
+def test_a_trial_that_tells_nothing_any_more_is_ended(
+    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, workers: list[WorkerProcess]
+) -> None:
+    listener = make_listener(on_event=strike(workers, signal.SIGSTOP, method="bitfit"))
+    study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
+    # Long enough for a worker to start on a busy machine.
+    executor(tmp_path, stall_seconds=20.0).run(jobs_of(study, tmp_path), listener)
+    assert listener.errors[0].startswith("no progress for ")
+
+
+def test_a_request_to_stop_saves_what_every_worker_has(
+    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from peftlab.core.interrupts import stopping_gently
+
+    study = tiny_study(
+        arms=ARMS, training={"num_train_epochs": 4000}, checkpoint_every="9999 epochs"
+    )
+    stepped = set()
+
+    def act(event: str, trial: Trial, _: int) -> None:
+        if event == "stepped":
+            stepped.add(trial.method)
+            if len(stepped) == 2:
+                stepped.clear()
+                signal.raise_signal(signal.SIGTERM)
+
+    listener = make_listener(on_event=act)
+    jobs = jobs_of(study, tmp_path)
+    with stopping_gently(), pytest.raises(KeyboardInterrupt):
+        executor(tmp_path, workers=2).run(jobs, listener)
+    ends = [(event, method) for event, method, _ in listener.events if event in ENDS]
+    assert sorted(ends) == [("interrupted", "bitfit"), ("interrupted", "head")]
+    for job in jobs:
+        assert len(list((job.artifacts / "checkpoints").iterdir())) == 1
+
+
+def test_the_longest_trial_goes_first(
+    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any
+) -> None:
+    from dataclasses import replace
+
+    jobs = jobs_of(tiny_study(arms=ARMS), tmp_path)
+    jobs = [replace(job, seconds=float(place)) for place, job in enumerate(jobs)]
+    listener = make_listener()
+    executor(tmp_path).run(jobs, listener)
+    started = [method for event, method, _ in listener.events if event == "started"]
+    assert started == ["head", "bitfit"]
+
+
+def test_where_it_is_worth_it_the_layout_is_measured_and_said(
+    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "MEASURED_SECONDS", 0.3)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    listener = make_listener()
+    jobs = jobs_of(tiny_study(arms=ARMS), tmp_path, seconds=100.0)
+    PoolExecutor(ExecutorOptions(logs=tmp_path / "logs")).run(jobs, listener)
+    assert listener.remarks in (["1 worker, 2 threads each"], ["2 workers, 1 thread each"])
+    assert [event for event, _, _ in listener.events].count("finished") == 2
+
+
+def test_a_layout_in_words() -> None:
+    assert str(Layout(workers=1, threads=4)) == "1 worker, 4 threads each"
+    assert str(Layout(workers=3, threads=1)) == "3 workers, 1 thread each"
+    assert str(Layout(workers=2, threads=None)) == "2 workers"

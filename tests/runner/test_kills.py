@@ -1,0 +1,127 @@
+"""Studies killed at random moments end with the bits of one that was never killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from peftlab.store.workspace import Workspace
+from peftlab.study.expand import Expanded
+
+ARMS = {
+    "full": {"method": "full", "training": {"weight_decay": 0.1}},
+    "bitfit": {"method": "bitfit"},
+    "lora": {"method": "lora", "r": 2, "lora_dropout": 0.1},
+}
+STUDY = {
+    "seeds": [1, 2],
+    "tasks": ["demo-paraphrase", "demo-sentiment"],
+    "arms": ARMS,
+    "checkpoint_every": "3 steps",
+}
+# Runs the study again and again in a child, which it kills after a random time, then to the end.
+KILLER = """
+import json, os, random, signal, sys, time
+from pathlib import Path
+from peftlab.runner.execute import execute
+from peftlab.runner.executors.base import ExecutorOptions
+from peftlab.store.workspace import Workspace
+from peftlab.study.expand import expand
+from peftlab.study.spec import validate
+
+spec, folder, executor, kills, longest = json.loads(sys.argv[1])
+folder, chance = Path(folder), random.Random(7)
+expanded = expand(validate(spec, where="killed"))
+
+class Silent:
+    def __getattr__(self, name):
+        return lambda *given: None
+
+def run():
+    with Workspace.open(folder) as workspace:
+        options = ExecutorOptions(workers=2, logs=folder / "logs")
+        execute(expanded, workspace, display=Silent(), executor=executor, options=options)
+
+killed = 0
+for last in [False] * kills + [True]:
+    child = os.fork()
+    if child == 0:
+        try:
+            run()
+            os._exit(0)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr, flush=True)
+            os._exit(1)
+    if not last:
+        time.sleep(chance.uniform(0, longest))
+        os.kill(child, signal.SIGKILL)
+    status = os.waitpid(child, 0)[1]
+    killed += status == signal.SIGKILL
+    assert status in (0, signal.SIGKILL), status
+print(killed)
+"""
+
+
+def results(folder: Path) -> dict[str, object]:
+    """Of each trial the weights, the predictions and the history, all but what depends on time."""
+    found: dict[str, object] = {}
+    with Workspace.open(folder, create=False) as workspace:
+        for record in workspace.trials():
+            assert record.status == "done", record.error
+            assert record.model_path is not None
+            assert record.predictions_path is not None
+            files = [record.predictions_path, *sorted(record.model_path.iterdir())]
+            found[record.trial.id] = (
+                [(file.name, file.read_bytes()) for file in files],
+                [
+                    (
+                        one.epoch,
+                        one.step,
+                        one.train_loss,
+                        one.eval_loss,
+                        one.scores,
+                        one.step_losses,
+                    )
+                    for one in record.epochs
+                ],
+            )
+            assert sorted(file.name for file in workspace.artifacts(record.trial.id).iterdir()) == [
+                "model",
+                "predictions.parquet",
+            ]
+    return found
+
+
+def run(study: Expanded, folder: Path, executor: str, kills: int, longest: float) -> int:
+    """The study killed so often, then run to its end; how often a kill came before the end."""
+    spec = study.spec.model_dump(mode="json")
+    told = json.dumps([spec, str(folder), executor, kills, longest])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", KILLER, told], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+# Two threads in a worker and out of it, so that the numbers are the same.
+@pytest.mark.parametrize(
+    ("executor", "kills", "longest"), [("inline", 100, 0.9), ("pool", 8, 10.0)]
+)
+def test_a_dozen_trials_killed_at_random_moments_end_with_the_same_bits(
+    executor: str,
+    kills: int,
+    longest: float,
+    tmp_path: Path,
+    tiny_study: Callable[..., Expanded],
+) -> None:
+    study = tiny_study(**STUDY)
+    assert len(study.trials) == 12
+    run(study, tmp_path / "whole", executor, 0, 0.0)
+    killed = run(study, tmp_path / "killed", executor, kills, longest)
+    assert killed > kills // 4, "most kills came after the end"
+    assert results(tmp_path / "killed") == results(tmp_path / "whole")
