@@ -116,7 +116,7 @@ class FakeEngine:
     outcome: Outcome = OUTCOME
 
     def __call__(
-        self, trial: Trial, *, workspace_cache: Path, artifacts: Path, observer: Any, device: str
+        self, trial: Trial, *, workspace_cache: Path, artifacts: Path, observer: Any, **_: Any
     ) -> Outcome:
         self.ran.append(trial.method)
         observer.began(1, 1)
@@ -141,5 +141,5 @@ class FakeEngine:
 def fake_engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """The engine that only pretends, in the place of the real one under the inline executor."""
     engine = FakeEngine()
-    monkeypatch.setattr("peftlab.runner.executors.inline.run_trial", engine)
+    monkeypatch.setattr("peftlab.runner.executors.base.run_trial", engine)
     return engine

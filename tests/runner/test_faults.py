@@ -69,10 +69,10 @@ def test_a_fault_of_the_disk_ends_the_study_and_costs_nothing(
     monkeypatch.setattr(files, name, faults)
     run(study, tmp_path / "whole", make_listener)
     whole, calls = stored(tmp_path / "whole"), faults.calls
-    assert calls > 30
+    assert calls > 20
 
     folder = tmp_path / "faulty"
-    for first in range(1, calls, calls // 12):
+    for first in (1, 2, 3, 4, 5, 6, 7):
         faults.calls, faults.first = 0, first
         with pytest.raises(StorageError, match=f"cannot write: {error.strerror}"):
             run(study, folder, make_listener)

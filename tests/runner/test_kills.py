@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from peftlab.models.fused import jit
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
 
@@ -102,16 +104,18 @@ def run(study: Expanded, folder: Path, executor: str, kills: int, longest: float
     spec = study.spec.model_dump(mode="json")
     told = json.dumps([spec, str(folder), executor, kills, longest])
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", KILLER, told], capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-c", KILLER, told],
+        # Compiled kernels, and the threads below them, do not work in a forked process. (The
+        # pool's workers are new processes, but they have this variable too.)
+        env={**os.environ, jit.OFF: "off"},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
 
 
-# Two threads in a worker and out of it, so that the numbers are the same.
-@pytest.mark.parametrize(
-    ("executor", "kills", "longest"), [("inline", 100, 0.9), ("pool", 8, 10.0)]
-)
+@pytest.mark.parametrize(("executor", "kills", "longest"), [("inline", 100, 0.9), ("pool", 4, 9.0)])
 def test_a_dozen_trials_killed_at_random_moments_end_with_the_same_bits(
     executor: str,
     kills: int,

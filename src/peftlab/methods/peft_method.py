@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import warnings
 from collections.abc import Mapping
 from functools import cached_property
@@ -34,6 +35,9 @@ NOT_SETTINGS = frozenset(
         "megatron_core",
     }
 )
+
+SETS = frozenset({"target_modules", "exclude_modules", "modules_to_save"})
+"""Fields that peft keeps as sets of names."""
 
 # peft knows no default target modules for these architectures; as for BERT, the query and value
 # projections (ModernBERT has them, with the key's, in one).
@@ -131,6 +135,7 @@ class PeftMethod(Method):
     def save(self, module: nn.Module, folder: Path) -> None:
         """A PEFT adapter folder: adapter_config.json and adapter_model.safetensors."""
         module.save_pretrained(str(folder), safe_serialization=True)  # type: ignore[operator]
+        _sort_sets(folder / "adapter_config.json")
         # peft writes an empty model card; the trial's record says more.
         (folder / "README.md").unlink(missing_ok=True)
 
@@ -149,6 +154,15 @@ class PeftMethod(Method):
             first_line = str(error).splitlines()[0]
             raise UserError(f"cannot load the adapter: {first_line}", where=str(folder)) from error
         return module.eval()
+
+
+def _sort_sets(path: Path) -> None:
+    """Write a config's sets in order: peft does in one that differs from process to process."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for key in SETS.intersection(config):
+        if isinstance(config[key], list):
+            config[key] = sorted(config[key])
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _as_settings(config: Any) -> dict[str, JsonValue]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 
 from rich.console import Console
@@ -52,7 +52,7 @@ class _Running:
     """A trial that runs now."""
 
     bar: TaskID
-    began_at: float = field(default_factory=perf_counter)
+    began_at: float
     step: int = 0
     steps: int = 1
     epoch: int = 0
@@ -99,7 +99,7 @@ class ProgressDisplay:
     def started(self, trial: Trial) -> None:
         self._leave(trial)  # where it is tried again
         bar = self.bars.add_task(self._name(trial), total=None, unit="steps", note="")
-        self.running[trial.id] = _Running(bar)
+        self.running[trial.id] = _Running(bar, perf_counter())
 
     def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
         running = self.running[trial.id]
@@ -158,8 +158,9 @@ class ProgressDisplay:
             {trial_id: running.share_and_seconds for trial_id, running in self.running.items()}
         )
         words = []
-        if self.num_ended:
-            per_hour = 3600 * self.num_ended / (perf_counter() - self.began_at)
+        seconds = perf_counter() - self.began_at
+        if self.num_ended and seconds > 0:
+            per_hour = 3600 * self.num_ended / seconds
             words.append(f"{per_hour:,.0f} trials an hour")
         if left is not None:
             words.append(f"{duration(left)} left")

@@ -22,7 +22,7 @@ from peftlab.study.expand import Expanded
 
 MakeStudy = Callable[..., Expanded]
 ARMS = {"bitfit": {"method": "bitfit"}, "head": {"method": "head"}}
-LONG = {"num_train_epochs": 40}
+LONG = {"num_train_epochs": 10}
 
 
 def jobs_of(expanded: Expanded, folder: Path, **keys: Any) -> list[Job]:

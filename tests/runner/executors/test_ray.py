@@ -102,7 +102,7 @@ def test_a_request_to_stop_is_passed_on(
 def test_a_cluster_that_is_not_there_is_the_users_mistake(
     tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ray = pytest.importorskip("ray")
+    ray = pytest.importorskip("ray", reason="the package ray is not installed")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     nowhere = replace(options(tmp_path), address="127.0.0.1:1")
     jobs = jobs_of(tiny_study(arms={"bitfit": {"method": "bitfit"}}), tmp_path)

@@ -42,7 +42,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def options(folder: Path) -> ExecutorOptions:
-    return ExecutorOptions(workers=2, logs=folder / "logs")
+    return ExecutorOptions(workers=2, threads=1, logs=folder / "logs")
 
 
 def of(method: str, events: list[tuple[str, str, int]]) -> list[tuple[str, int]]:

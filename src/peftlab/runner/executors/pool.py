@@ -193,7 +193,7 @@ class _Pool:
             worker.job = None
         if message["event"] == "measured":
             self._rates.append(message["rate"])
-        elif is_trial or message["event"] == "refused":
+        elif (is_trial and not self._is_stopping) or message["event"] in ENDS:
             pass_on(message, job.trial, self._listener)
 
     def _ended(self, worker: WorkerProcess) -> None:

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import queue
+import socket
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ from peftlab.runner.messages import ENDS, job_to_json, pass_on
 
 POLL_SECONDS = 0.2
 SECONDS_TO_STOP = 120.0
+SECONDS_TO_ANSWER = 5.0
 MOST_SUBMITTED = 1000
 """So many tasks are with Ray at a time, running or waiting for a place."""
 
@@ -65,16 +67,30 @@ def _connect(address: str | None) -> Any:
             where="--executor",
             allowed="pip install 'peftlab[ray]', or the executors inline and pool",
         ) from error
-    if not ray.is_initialized():
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError) as error:
-            raise UserError(
-                f"no Ray cluster there: {first_line(str(error))}",
-                where="--address",
-                allowed="auto, or HOST:PORT of a cluster that 'ray start' began",
-            ) from error
+    if ray.is_initialized():
+        return ray
+    try:
+        _require_answer(address)
+        ray.init(
+            address=address,
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no Ray cluster there: {first_line(str(error))}",
+            where=f"--address {address}",
+            allowed="auto, or HOST:PORT of a cluster that 'ray start' began",
+        ) from error
     return ray
+
+
+def _require_answer(address: str | None) -> None:
+    """OSError where nothing answers at HOST:PORT, for which Ray itself would wait very long."""
+    host, colon, port = (address or "").rpartition(":")
+    if colon and "/" not in host and port.isdecimal():
+        socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
 
 
 class _Cluster:
@@ -86,7 +102,8 @@ class _Cluster:
         self._ray, self._options, self._listener = ray, options, listener
         self._waiting = waiting
         self._tasks: dict[Any, Job] = {}
-        self._started: set[str] = set()
+        self._started: set[Any] = set()
+        self._is_stopping = False
         self._retries = Retries()
 
     def run(self) -> None:
@@ -99,12 +116,15 @@ class _Cluster:
 
     def stop(self) -> None:
         """Have every task save its trial and end."""
+        self._is_stopping = True
         self._waiting.clear()
         for task in self._tasks:
             self._ray.cancel(task)
         deadline = monotonic() + SECONDS_TO_STOP
         while self._tasks and monotonic() < deadline:
-            self._listen(is_stopping=True)
+            self._listen()
+        for job in self._tasks.values():
+            self._listener.interrupted(job.trial)
 
     def _submit(self, job: Job) -> None:
         has_gpus = self._ray.cluster_resources().get("GPU", 0) > 0
@@ -113,36 +133,37 @@ class _Cluster:
         remote = self._ray.remote(num_returns="streaming", max_retries=0, **resources)(run_told)
         self._tasks[remote.remote(json.dumps(job_to_json(job)))] = job
 
-    def _listen(self, *, is_stopping: bool = False) -> None:
+    def _listen(self) -> None:
         """Pass on what tasks tell within a moment."""
         ready, _ = self._ray.wait([*self._tasks], timeout=POLL_SECONDS)
         for task in ready:
-            job = self._tasks[task]
             try:
                 message = json.loads(self._ray.get(next(task)))
             except StopIteration:
                 self._gone(task, Death(cause="its task ended", is_killed=True, is_memory=False))
             except (self._ray.exceptions.RayError, KeyboardInterrupt) as error:
-                if is_stopping:
-                    self._tasks.pop(task)
-                    self._listener.interrupted(job.trial)
-                else:
-                    self._gone(task, self._death(error))
+                self._gone(task, self._death(error))
             else:
                 self._heard(task, message)
 
     def _heard(self, task: Any, message: dict[str, Any]) -> None:
-        job = self._tasks[task]
-        if message["event"] == "started":
+        job, event = self._tasks[task], message["event"]
+        if event == "started":
+            self._started.add(task)
             self._listener.started(job.trial)
-            return
-        if message["event"] in ENDS:
+        elif event in ENDS:
             del self._tasks[task]
-        pass_on(message, job.trial, self._listener)
+            pass_on(message, job.trial, self._listener)
+        elif not self._is_stopping:
+            pass_on(message, job.trial, self._listener)
 
     def _gone(self, task: Any, death: Death) -> None:
         """A task has died: its trial has failed, or is tried again."""
         job = self._tasks.pop(task)
+        if self._is_stopping:
+            if task in self._started:
+                self._listener.interrupted(job.trial)
+            return
         again = self._retries.another(job, death)
         if again is None:
             self._listener.failed(job.trial, death.cause)
@@ -176,14 +197,10 @@ def run_told(told: str) -> Iterator[str]:
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    yield json.dumps({"event": "started"})
-    while True:
-        try:
-            message = messages.get()
-        except KeyboardInterrupt:  # the task was cancelled: the trial is saved first
-            request_stop()
-            thread.join()
-            return
-        if message is None:
-            return
-        yield message
+    try:
+        yield json.dumps({"event": "started"})
+        while (message := messages.get()) is not None:
+            yield message
+    finally:  # the task may have been cancelled: the trial is saved first
+        request_stop()
+        thread.join()
