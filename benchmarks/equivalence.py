@@ -34,7 +34,7 @@ training:
   num_train_epochs: {epochs}
   per_device_train_batch_size: 16
   learning_rate: 1.0e-3
-  warmup_ratio: 0.1
+  warmup_steps: 0.1
 arms:
   lora: {{method: lora, r: 8, lora_alpha: 16, lora_dropout: 0.1}}
 """

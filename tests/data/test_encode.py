@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from peftlab.core import files
+from peftlab.core.errors import StorageError
 from peftlab.core.types import Example
 from peftlab.data import encode as encode_module
-from peftlab.data import entries as entries_module
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.encode import NO_LABEL, Encoded, TokenLists, encode, encode_cached
 from peftlab.models.checkpoints import load_tokenizer
@@ -199,8 +200,9 @@ def test_a_failure_leaves_nothing_behind_and_the_next_call_works(
 
     with monkeypatch.context() as broken:
         if stage == "writing":
-            broken.setattr(entries_module.os, "fsync", fail)
-        with pytest.raises(OSError, match="no space left"):
+            broken.setattr(files, "sync", fail)
+        kind = StorageError if stage == "writing" else OSError
+        with pytest.raises(kind, match="no space left"):
             call(fail if stage == "reading" else lambda: EXAMPLES)
     assert not list(tmp_path.rglob("*.npy"))
     assert same(call(lambda: EXAMPLES), encode(EXAMPLES, WordLengths(), max_length=8))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from peftlab.data import entries as entries_module
+from peftlab.core import files
+from peftlab.core.errors import StorageError
 from peftlab.data.entries import write_entry
 
 
@@ -43,7 +44,7 @@ def test_every_file_is_synced_before_the_entry_has_its_name(
 ) -> None:
     seen: list[bool] = []
     monkeypatch.setattr(
-        entries_module.os, "fsync", lambda file: seen.append((tmp_path / "entry").exists())
+        files, "sync", lambda descriptor: seen.append((tmp_path / "entry").exists())
     )
 
     def two_files(aside: Path) -> None:
@@ -59,6 +60,6 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
         put(aside, "half")
         raise OSError("no space left on device")
 
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(StorageError, match="no space left"):
         write_entry(tmp_path / "entry", fail, is_whole=is_whole)
     assert list(tmp_path.iterdir()) == []

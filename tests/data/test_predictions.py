@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from peftlab.core.errors import UserError
+from peftlab.core import files
+from peftlab.core.errors import StorageError, UserError
 from peftlab.data.predictions import Predictions, read_predictions, write_predictions
 
 PREDICTIONS = Predictions(
@@ -99,11 +99,11 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     def fail(number: int) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(files, "sync", fail)
     other = Predictions(
         row_ids=PREDICTIONS.row_ids, labels=PREDICTIONS.labels, logits=-PREDICTIONS.logits
     )
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(StorageError, match="no space left"):
         write_predictions(path, other)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from peftlab.core.errors import StorageError
 from peftlab.data import states as states_module
 from peftlab.data.batches import Indices, gather
 from peftlab.data.encode import Encoded
@@ -154,7 +155,7 @@ def test_a_failure_half_way_leaves_nothing_behind(
             raise OSError("no space left on device")
         return layers(rows)
 
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(StorageError, match="no space left"):
         of_tokens(tmp_path, fail)
     assert list((tmp_path / "frozen").iterdir()) == []
     assert len(of_tokens(tmp_path).states) == 6

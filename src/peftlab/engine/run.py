@@ -9,6 +9,7 @@ from time import perf_counter
 
 import torch
 
+from peftlab.core.errors import StorageError
 from peftlab.core.files import whole_folder
 from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, Costs, EpochRecord, Trial
 from peftlab.data.predictions import Predictions, write_predictions
@@ -18,7 +19,7 @@ from peftlab.engine.frozen import CachedLayers, cache_frozen_layers
 from peftlab.engine.loop import train
 from peftlab.engine.memory import PeakMemory, keep_freed_memory
 from peftlab.engine.observer import Observer
-from peftlab.engine.prepare import choose_device, prepare
+from peftlab.engine.prepare import Prepared, choose_device, prepare
 from peftlab.engine.trainer import train_with_trainer
 from peftlab.store.workspace import CHECKPOINTS_FOLDER, MODEL_FOLDER, PREDICTIONS_FILE
 
@@ -76,8 +77,7 @@ def run_trial(
         )
         path = ", ".join(filter(None, (classifier.path, cached.words, tally.words)))
         packs = classifier.packs
-    with whole_folder(artifacts / MODEL_FOLDER) as folder:
-        prepared.method.save(module, folder)
+    _save(prepared, artifacts / MODEL_FOLDER)
     return Outcome(
         costs=Costs(
             parameters=prepared.parameters,
@@ -98,6 +98,17 @@ def run_trial(
         num_train_examples=len(data.train),
         num_eval_examples=len(data.dev),
     )
+
+
+def _save(prepared: Prepared, folder: Path) -> None:
+    """What the method saves, whole or not at all; StorageError where it cannot be written."""
+    from safetensors import SafetensorError
+
+    try:
+        with whole_folder(folder) as aside:
+            prepared.method.save(prepared.module, aside)
+    except SafetensorError as error:
+        raise StorageError(f"cannot write: {error}", where=str(folder)) from error
 
 
 class _PredictionsWriter:
