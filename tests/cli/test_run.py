@@ -117,3 +117,40 @@ def test_a_dry_run_on_the_real_files_knows_their_sizes(
     assert trial["steps"] == 5 * -(-num_train // 16)
     assert trial["training"]["learning_rate"] == 1e-3
     assert trial["method_config"]["r"] == 8
+
+
+def test_a_study_runs_in_a_pool_of_workers(
+    peftlab: Peftlab, study_file: Path, tmp_path: Path
+) -> None:
+    place = ("--workspace", tmp_path / "new")
+    two = ("--tasks", "demo-sentiment", "--arms", "full", "--seeds", "3,4")
+    pool = ("--executor", "pool", "--workers", 2, "--threads", 1)
+    answer = peftlab("run", study_file, *two, *QUICK, *place, *pool)
+    assert answer.status == 0
+    assert "2 workers, 1 thread each\n" in answer.err
+    trials = peftlab("list", "trials", *place, "--json").json
+    assert [trial["status"] for trial in trials] == ["done", "done"]
+    assert [trial["costs"]["threads"] for trial in trials] == [1, 1]
+
+
+def test_a_second_run_of_a_workspace_is_told_of_the_first(
+    peftlab: Peftlab, study_file: Path, tmp_path: Path
+) -> None:
+    from peftlab.store.lock import held
+
+    folder = tmp_path / "new"
+    folder.mkdir()
+    with held(folder, study="the-first"):
+        answer = peftlab("run", study_file, *ONE, *QUICK, "--workspace", folder)
+    assert answer.status == 2
+    (line,) = [line for line in answer.err.splitlines() if line.startswith("peftlab:")]
+    assert "another run holds this workspace: study the-first, process" in line
+
+
+@pytest.mark.parametrize("words", ["often", "0 steps", "3 hours"])
+def test_when_to_save_is_said_in_words_that_are_known(
+    words: str, peftlab: Peftlab, study_file: Path
+) -> None:
+    answer = peftlab("run", study_file, "--set", f"checkpoint_every={words}", "--dry-run")
+    assert answer.status == 2
+    assert "checkpoint_every: must be as in '200 steps', '1 epoch' or '60 seconds'" in answer.err

@@ -223,6 +223,7 @@ class PackedModel:
             if self.encoder is not None:
                 groups = [group for block in self.encoder.blocks for group in block.joined]
                 stack.enter_context(share_storage(groups))
+                stack.callback(self.encoder.forget)
             else:
                 self.base.set_attn_implementation(ATTENTION)
                 stack.callback(self.base.set_attn_implementation, before)

@@ -97,6 +97,10 @@ class Encoder:
         is_whole = all(block.parameters is not None for block in self.blocks)
         return self._embedding if is_whole else None
 
+    def forget(self) -> None:
+        """Let go of the recordings, and of the weights that they read."""
+        self._recordings.clear()
+
     def run(
         self, x_TD: Tensor, places: Places, keys: Keys, *, first: int = 0, end: int | None = None
     ) -> Tensor:

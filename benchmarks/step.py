@@ -1,0 +1,98 @@
+"""Where the time of a training step of the engine `packed` goes, kernel by kernel, on MiniLM.
+
+    python benchmarks/step.py --data path/to/glue --task sst2 --method lora
+
+Each kernel of the recorded steps is called by itself and timed; what is left of a step is what
+happens around the encoder. Nothing else should run meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from peftlab.core.types import Seeds, TrainingSettings, Trial
+from peftlab.data.batches import batches, epoch_order
+from peftlab.data.glue_folder import GlueFolder
+from peftlab.engine.classifier import build_classifier
+from peftlab.engine.loop import Steps
+from peftlab.engine.memory import keep_freed_memory
+from peftlab.engine.prepare import choose_device, prepare
+from peftlab.methods.registry import METHODS
+from peftlab.models.checkpoints import locate
+from peftlab.models.fused import recording
+from peftlab.models.fused.launch import ENTRIES
+from peftlab.tasks.registry import TASKS
+
+WARM_UP = 10
+
+
+def main() -> None:
+    """Time the kernels of some steps and print them, the longest first."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, help="a GLUE folder")
+    parser.add_argument("--task", default="sst2")
+    parser.add_argument("--method", default="lora")
+    parser.add_argument("--steps", type=int, default=60)
+    given = parser.parse_args()
+    keep_freed_memory()
+    task = TASKS.get(given.task)
+    trial = Trial(
+        task=given.task,
+        data=GlueFolder(Path(given.data)).ref(task),
+        model=locate("minilm"),
+        method=given.method,
+        method_config=METHODS.get(given.method).resolve({}),
+        training=TrainingSettings(per_device_train_batch_size=16, learning_rate=1e-4),
+        seed=0,
+        seeds=Seeds.of(0),
+        max_train_samples=2000,
+        max_eval_samples=16,
+    )
+    with tempfile.TemporaryDirectory() as cache:
+        device = choose_device("cpu")
+        prepared = prepare(trial, cache=Path(cache), device=device)
+        classifier = build_classifier("packed", prepared.module, prepared.base, device)
+        prepared.module.train()
+        seconds, whole = timed(Steps(classifier, trial, prepared.data), given.steps)
+    for name, spent in seconds.most_common():
+        print(f"{1e3 * spent / given.steps:7.2f} ms  {name}")
+    left = whole - seconds.total()
+    print(f"{1e3 * left / given.steps:7.2f} ms  around the encoder")
+    print(f"{1e3 * whole / given.steps:7.2f} ms  a step")
+
+
+def timed(steps: Steps, count: int) -> tuple[Counter[str], float]:
+    """Seconds of each kernel in so many steps, and of all of them whole."""
+    names = {entry.address: entry._function.__qualname__.strip("_") for entry in ENTRIES}
+    modules = {entry.address: entry._function.__module__.rpartition(".")[2] for entry in ENTRIES}
+    seconds: Counter[str] = Counter()
+    work_off = recording.work_off
+
+    def one_by_one(rows: Any, floats: Any, number: int) -> None:
+        for i in range(number):
+            began = perf_counter()
+            work_off(rows[i : i + 1], floats[i : i + 1], 1)
+            name = f"{modules[rows[i, 0]]}: {names[rows[i, 0]].removesuffix('_entry')}"
+            seconds[name] += perf_counter() - began
+
+    recording.work_off = one_by_one
+    order = epoch_order(len(steps.data.train), seed=0, epoch=1)
+    rows = batches(order, steps.trial.training.examples_per_step)
+    with steps.active():
+        for batch in islice(rows, WARM_UP):
+            steps.take(batch)
+        seconds.clear()
+        began = perf_counter()
+        for batch in islice(rows, count):
+            steps.take(batch)
+        return seconds, perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
