@@ -14,7 +14,7 @@ from peftlab.core.interrupts import stopping_gently
 from peftlab.core.types import CheckpointEvery, EpochRecord, Trial
 from peftlab.data.predictions import Predictions
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
-from peftlab.engine.run import run_trial
+from peftlab.engine.run import Outcome, run_trial
 
 MakeTrial = Callable[..., Trial]
 EVERY_STEP = CheckpointEvery(number=1, unit="steps")
@@ -50,8 +50,8 @@ class Listener:
             raise Killed
 
 
-def run(trial: Trial, folder: Path, listener: Listener, every: CheckpointEvery) -> None:
-    run_trial(
+def run(trial: Trial, folder: Path, listener: Listener, every: CheckpointEvery) -> Outcome:
+    return run_trial(
         trial,
         workspace_cache=folder.parent / "cache",
         artifacts=folder,
@@ -211,26 +211,37 @@ def test_a_request_to_stop_saves_the_state(
     assert results(folder, last) == results(tmp_path / "whole", whole)
 
 
-def test_a_stop_while_an_epoch_is_evaluated_keeps_its_training(
-    make_trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("told", [False, True])
+def test_a_stop_around_the_end_of_an_epoch_counts_nothing_twice(
+    told: bool, make_trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Before its record is made, or when it has just been told."""
     trial = make_trial(method="bitfit")
     seldom = CheckpointEvery.model_validate("9 epochs")
+    whole = Listener()
+    expected = run(trial, tmp_path / "whole", whole, seldom)
+
+    class Interrupting(Listener):
+        def ended_epoch(self, record: EpochRecord, predictions: Predictions) -> None:
+            super().ended_epoch(record, predictions)
+            if told and record.epoch == 1:
+                raise KeyboardInterrupt
 
     def interrupted() -> None:
         raise KeyboardInterrupt
 
     def patch(step: int) -> None:
-        if step == 5:
+        if not told and step == 5:
             monkeypatch.setattr("peftlab.engine.evaluate.stop_if_requested", interrupted)
 
     with pytest.raises(KeyboardInterrupt):
-        run(trial, tmp_path / "stopped", Listener(do_at=patch), seldom)
+        run(trial, tmp_path / "stopped", Interrupting(do_at=patch), seldom)
     monkeypatch.undo()
     last = Listener()
-    run(trial, tmp_path / "stopped", last, seldom)
+    found = run(trial, tmp_path / "stopped", last, seldom)
     assert last.resumed_at == 5
-    assert [record.epoch for record in last.epochs] == [0, 1, 2]
+    assert results(tmp_path / "stopped", last) == results(tmp_path / "whole", whole)
+    assert found.costs.padding_avoided == expected.costs.padding_avoided
 
 
 def test_a_checkpoint_of_other_parameters_is_not_gone_on_from(

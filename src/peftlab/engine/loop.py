@@ -154,17 +154,22 @@ class Steps:
 
         Raises ValueError if it is that of other parameters.
         """
-        found = dict(checkpoint.tensors)
-        for name, parameter in self._trained():
-            tensor = found.pop(f"parameter.{name}", None)
-            if tensor is None or tensor.shape != parameter.shape:
-                raise ValueError(f"no state of {name}")
-            with torch.no_grad():
-                parameter.copy_(tensor)
         parameters = dict(self._trained())
-        for key_and_name, tensor in found.items():
+        states: dict[str, dict[str, Tensor]] = {name: {} for name in parameters}
+        for key_and_name, tensor in checkpoint.tensors.items():
             key, name = key_and_name.split(".", 1)
-            self.optimizer.state[parameters[name]][key] = tensor.to(self.device)
+            if name not in states:
+                raise ValueError(f"{name} is not trained")
+            states[name][key] = tensor
+        for name, parameter in parameters.items():
+            tensor = states[name].get("parameter", torch.empty(0))
+            if tensor.shape != parameter.shape:
+                raise ValueError(f"no state of {name}")
+        for name, parameter in parameters.items():
+            with torch.no_grad():
+                parameter.copy_(states[name].pop("parameter"))
+            for key, tensor in states[name].items():
+                self.optimizer.state[parameter][key] = tensor.to(self.device)
         self.taken = checkpoint.step
         if self.embedding is not None:
             self.embedding.factor = checkpoint.progress["embedding_factor"]
@@ -236,13 +241,14 @@ class _Training:
                 if epoch < len(self.tally.epochs):
                     continue
                 self._train_epoch(order)
-                size = settings.per_device_train_batch_size
-                self.tally.count_batches(self.data.train.lengths, order, size)
                 self._record_epoch(epoch)
                 self.losses = []
                 if steps.taken < steps.total:
                     self._save_if_due(epoch=epoch)
-        if steps.micro_batch < settings.per_device_train_batch_size:
+        size = settings.per_device_train_batch_size
+        for _, order in epoch_orders(self.trial, num_examples, steps.total):
+            self.tally.count_batches(self.data.train.lengths, order, size)
+        if steps.micro_batch < size:
             self.tally.words = f"{steps.micro_batch} examples at once for want of memory"
         return self.tally
 
@@ -298,9 +304,10 @@ class _Training:
     def _progress(self) -> dict[str, Any]:
         embedding, tally = self.steps.embedding, self.tally
         earlier_seconds = tally.earlier_seconds + perf_counter() - self._made_at
+        is_recorded = tally.epochs[-1].step == self.steps.taken
         return {
             "tally": {**asdict(tally), "earlier_seconds": earlier_seconds},
-            "losses": self.losses,
+            "losses": [] if is_recorded else self.losses,
             "embedding_factor": 1.0 if embedding is None else embedding.factor,
             "micro_batch": self.steps.micro_batch,
         }
