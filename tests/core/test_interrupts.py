@@ -43,3 +43,11 @@ def test_in_another_thread_it_has_no_effect() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_a_person_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+    with stopping_gently("one moment"):
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert capfd.readouterr().err == "one moment\n"

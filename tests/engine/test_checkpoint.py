@@ -253,3 +253,16 @@ def test_a_checkpoint_of_other_parameters_is_not_gone_on_from(
     run(make_trial(method="full"), tmp_path / "t", listener, EVERY_STEP)
     assert listener.resumed_at is None
     assert [record.epoch for record in listener.epochs] == [0, 1, 2]
+
+
+def test_transformers_trainer_stops_too(make_trial: MakeTrial, tmp_path: Path) -> None:
+    trial = make_trial(method="bitfit", engine="trainer")
+    steps = []
+
+    def terminate(step: int) -> None:
+        steps.append(step)
+        signal.raise_signal(signal.SIGTERM)
+
+    with stopping_gently(), pytest.raises(KeyboardInterrupt):
+        run(trial, tmp_path / "stopped", Listener(do_at=terminate), EVERY_STEP)
+    assert steps == [1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STDERR = 2
 _requested = threading.Event()
 
 
@@ -34,24 +36,27 @@ def forget_request() -> None:
 
 
 @contextmanager
-def stopping_gently() -> Iterator[None]:
+def stopping_gently(words: str = "") -> Iterator[None]:
     """Within, the first SIGINT or SIGTERM makes a request; the next ones raise KeyboardInterrupt.
 
-    Without effect in a thread that is not the main one, which gets no signals.
+    `words` are then said on the standard error. Without effect in a thread that is not the main
+    one, which gets no signals.
     """
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if _requested.is_set():
+            raise KeyboardInterrupt
+        _requested.set()
+        if words:
+            os.write(STDERR, f"{words}\n".encode())
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _on_signal) for number in SIGNALS}
+    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         _requested.clear()
-
-
-def _on_signal(number: int, frame: FrameType | None) -> None:
-    if _requested.is_set():
-        raise KeyboardInterrupt
-    _requested.set()

@@ -7,6 +7,7 @@ import gc
 import re
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -38,6 +39,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
+@cache
+def _set_libraries_aside() -> None:
+    """Keep the objects of the imported libraries, some hundred thousand, out of collections.
+
+    Once in a process: without it each collection would walk all of them.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 class PeakMemory:
     """The highest memory in use since it was made; None where the system does not tell.
 
@@ -53,6 +64,7 @@ class PeakMemory:
             return
         try:
             # What is left of earlier trials goes back first. (malloc_trim is glibc's.)
+            _set_libraries_aside()
             gc.collect()
             ctypes.CDLL(None).malloc_trim(0)
             CLEAR_REFS.write_text("5")

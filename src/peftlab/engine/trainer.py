@@ -26,6 +26,7 @@ from transformers import (
 )
 
 from peftlab.core.identity import derived_seed
+from peftlab.core.interrupts import stop_if_requested
 from peftlab.core.types import Trial
 from peftlab.data.batches import Indices
 from peftlab.data.encode import Encoded
@@ -41,7 +42,8 @@ def train_with_trainer(
 ) -> Tally:
     """Train the module in place with transformers.Trainer; what was measured on the way.
 
-    Raises TrialError if a loss is not finite.
+    Raises TrialError if a loss is not finite, and KeyboardInterrupt if the process is asked to
+    stop: what the Trainer has trained is then lost.
     """
     total_steps = trial.training.total_steps(len(data.train))
     orders = dict(epoch_orders(trial, len(data.train), total_steps))
@@ -147,6 +149,7 @@ class _Recorder(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
+        stop_if_requested()
         micro_losses = self.trainer.step_losses
         self.observer.stepped(state.global_step, micro_losses[-1])
 

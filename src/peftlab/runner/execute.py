@@ -20,6 +20,8 @@ from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
 
+STOPPING = "stopping; what is trained so far is saved first (once more: at once)"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -63,7 +65,7 @@ def execute(
     """
     engine = EXECUTORS.get(executor, where="--executor")(options or ExecutorOptions())
     choose_device(device)
-    with held(workspace.path, study=expanded.spec.name), stopping_gently():
+    with held(workspace.path, study=expanded.spec.name), stopping_gently(STOPPING):
         store_study(expanded, workspace)
         workspace.reset_running()
         jobs = _jobs(expanded, workspace, device, retry_failed, seconds)
