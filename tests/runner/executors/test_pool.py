@@ -14,7 +14,7 @@ from peftlab.core.types import Trial
 from peftlab.runner import worker_process
 from peftlab.runner.executors import pool
 from peftlab.runner.executors.base import ExecutorOptions, Job
-from peftlab.runner.executors.pool import Layout, PoolExecutor
+from peftlab.runner.executors.pool import Layout, PoolExecutor, end_of
 from peftlab.runner.executors.retry import MOST_KILLS
 from peftlab.runner.messages import ENDS
 from peftlab.runner.worker_process import WorkerProcess
@@ -213,3 +213,11 @@ def test_a_layout_in_words() -> None:
     assert str(Layout(workers=1, threads=4)) == "1 worker, 4 threads each"
     assert str(Layout(workers=3, threads=1)) == "3 workers, 1 thread each"
     assert str(Layout(workers=2, threads=None)) == "2 workers"
+
+
+def test_workers_that_would_wait_for_one_long_trial_are_not_worth_it() -> None:
+    """Two workers are a tenth faster together, but the long trial would run alone in one."""
+    ends = {count: end_of([60.0, 20.0, 10.0], count) * count for count in (1, 2)}
+    assert ends[1] / 1.0 < ends[2] / 1.1
+    many = {count: end_of([10.0] * 40, count) * count for count in (1, 2)}
+    assert many[1] / 1.0 > many[2] / 1.1
