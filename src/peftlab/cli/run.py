@@ -85,7 +85,6 @@ def command(
     from peftlab.study.expand import expand
 
     expanded = expand(spec, data_needed=not dry_run)
-    from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import make_plan
     from peftlab.store.workspace import Workspace
 
@@ -96,6 +95,8 @@ def command(
         if dry_run:
             _print_plan(plan, as_json=as_json)
             return 0
+        from peftlab.runner.executors.base import ExecutorOptions
+
         return _execute(
             expanded,
             plan,

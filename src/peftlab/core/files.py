@@ -26,7 +26,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     Raises StorageError where it cannot be written.
     """
-    aside = _aside(path)
+    aside = aside_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("wb") as stream:
@@ -35,7 +35,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             sync(stream.fileno())
         rename(aside, path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
@@ -47,7 +47,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
     Raises StorageError where it cannot be written.
     """
-    aside = _aside(path)
+    aside = aside_of(path)
     try:
         aside.mkdir(parents=True)
         yield aside
@@ -56,12 +56,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(path)
         rename(aside, path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _cannot_write(path: Path, error: OSError) -> StorageError:
+def cannot_write(path: Path, error: OSError) -> StorageError:
+    """The error that says so."""
     return StorageError(f"cannot write: {error.strerror or error}", where=str(path))
 
 
@@ -99,5 +100,6 @@ def remove_leftovers(folder: Path) -> None:
                 aside.unlink()
 
 
-def _aside(path: Path) -> Path:
+def aside_of(path: Path) -> Path:
+    """A new name beside that place, under which it is written."""
     return path.with_name(f"{ASIDE}{uuid4().hex}")

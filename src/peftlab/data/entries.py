@@ -5,10 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
-from peftlab.core.errors import StorageError
-from peftlab.core.files import ASIDE, sync_files
+from peftlab.core.files import aside_of, cannot_write, sync_files
 
 
 def write_entry(
@@ -20,7 +18,7 @@ def write_entry(
     wins, the others' copies are dropped. A folder that is there but not whole is replaced. Raises
     StorageError where it cannot be written.
     """
-    aside = folder.with_name(f"{ASIDE}{uuid4().hex}")
+    aside = aside_of(folder)
     try:
         aside.mkdir(parents=True)
         write(aside)
@@ -33,7 +31,6 @@ def write_entry(
             if not folder.is_dir():
                 raise
     except OSError as error:
-        what = f"cannot write: {error.strerror or error}"
-        raise StorageError(what, where=str(folder)) from error
+        raise cannot_write(folder, error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)

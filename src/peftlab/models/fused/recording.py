@@ -24,14 +24,13 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from peftlab.models.fused.launch import FLOATS, INTEGERS, Integers, Note, noting, work_off
+from peftlab.models.fused.matmul import LINE, SIZE
 from peftlab.models.fused.tape import Node, Tape
 
 CONSTANT_BITS, TOKEN_BITS = 27, 17
 TOKENS, EXAMPLES = 1 << CONSTANT_BITS, 1 << (CONSTANT_BITS + TOKEN_BITS)
 """A batch's sizes while a program is recorded. How often each is in a sum of products of them with
 constants can be told again, as the digits of a number can."""
-SIZE, LINE = 4, 16
-"""Bytes of an element, and elements of a cache line, at the beginning of which results lie."""
 
 Program = Callable[..., Any]
 """program(run, *inputs) -> output, calling nothing but `run`."""

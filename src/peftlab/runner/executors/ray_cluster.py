@@ -101,6 +101,8 @@ class _Cluster:
     ) -> None:
         self._ray, self._options, self._listener = ray, options, listener
         self._waiting = waiting
+        self._has_gpus = ray.cluster_resources().get("GPU", 0) > 0
+        self._run = ray.remote(num_returns="streaming", max_retries=0)(run_told)
         self._tasks: dict[Any, Job] = {}
         self._started: set[Any] = set()
         self._is_stopping = False
@@ -127,11 +129,10 @@ class _Cluster:
             self._listener.interrupted(job.trial)
 
     def _submit(self, job: Job) -> None:
-        has_gpus = self._ray.cluster_resources().get("GPU", 0) > 0
-        on_gpu = job.device.startswith("cuda") or (job.device == "auto" and has_gpus)
+        on_gpu = job.device.startswith("cuda") or (job.device == "auto" and self._has_gpus)
         resources = {"num_gpus": self._options.gpus} if on_gpu else {"num_cpus": job.threads}
-        remote = self._ray.remote(num_returns="streaming", max_retries=0, **resources)(run_told)
-        self._tasks[remote.remote(json.dumps(job_to_json(job)))] = job
+        task = self._run.options(**resources).remote(json.dumps(job_to_json(job)))
+        self._tasks[task] = job
 
     def _listen(self) -> None:
         """Pass on what tasks tell within a moment."""
