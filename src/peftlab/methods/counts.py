@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -17,6 +16,8 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from peftlab.core.errors import StorageError
+from peftlab.core.files import whole_file
 from peftlab.core.identity import content_id
 from peftlab.core.types import ParameterCount
 from peftlab.methods.registry import METHODS
@@ -71,9 +72,7 @@ def _read(path: Path) -> ParameterCount | None:
 def _write(path: Path, count: ParameterCount) -> None:
     """Keep the answer; where the folder cannot be written it is counted again next time."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as stream:
-            json.dump(asdict(count), stream)
-        Path(stream.name).replace(path)
-    except OSError:
+        with whole_file(path) as stream:
+            stream.write(json.dumps(asdict(count)).encode())
+    except StorageError:
         return

@@ -15,17 +15,13 @@ from dataclasses import dataclass, replace
 from heapq import heapreplace
 from time import monotonic
 
-from peftlab.core.errors import first_line
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.engine.prepare import choose_device
 from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
-from peftlab.runner.executors.retry import Retries
+from peftlab.runner.executors.retry import POLL_SECONDS, SECONDS_TO_STOP, Retries
 from peftlab.runner.messages import ENDS, Message, pass_on
 from peftlab.runner.worker_process import WorkerProcess
 
-POLL_SECONDS = 0.2
-SECONDS_TO_STOP = 120.0
-"""How long a worker that is asked to stop may take to save its trial."""
 WORTH_MEASURING = 60.0
 """Seconds: a shorter study is not worth finding out what suits it best."""
 MEASURED_SECONDS = 3.0
@@ -218,16 +214,11 @@ class _Pool:
         job = worker.job if worker.is_running_trial else None
         worker.job = None
         if job is not None:
-            death = worker.death()
-            again = self._retries.another(job, death)
             if self._is_stopping:
                 self._listener.interrupted(job.trial)
-            elif again is None:
-                self._listener.failed(job.trial, death.cause)
             else:
-                cause = first_line(death.cause)
-                self._listener.remarked(f"trial {job.trial.id}: {cause}; it is tried again")
-                self._waiting.appendleft(again)
+                again = self._retries.after(job, worker.death(), self._listener)
+                self._waiting.extendleft(again)
         self._let_go(worker)
         if self._waiting:
             self._add_worker()

@@ -23,11 +23,9 @@ from typing import Any
 from peftlab.core.errors import UserError, first_line
 from peftlab.core.interrupts import forget_request, request_stop, stop_if_requested
 from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
-from peftlab.runner.executors.retry import Death, Retries
+from peftlab.runner.executors.retry import POLL_SECONDS, SECONDS_TO_STOP, Death, Retries
 from peftlab.runner.messages import ENDS, job_to_json, pass_on
 
-POLL_SECONDS = 0.2
-SECONDS_TO_STOP = 120.0
 SECONDS_TO_ANSWER = 5.0
 MOST_SUBMITTED = 1000
 """So many tasks are with Ray at a time, running or waiting for a place."""
@@ -165,13 +163,7 @@ class _Cluster:
             if task in self._started:
                 self._listener.interrupted(job.trial)
             return
-        again = self._retries.another(job, death)
-        if again is None:
-            self._listener.failed(job.trial, death.cause)
-            return
-        cause = first_line(death.cause)
-        self._listener.remarked(f"trial {job.trial.id}: {cause}; it is tried again")
-        self._waiting.appendleft(again)
+        self._waiting.extendleft(self._retries.after(job, death, self._listener))
 
     def _death(self, error: BaseException) -> Death:
         """What Ray says of it."""

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from peftlab.runner.executors.base import Job
+from peftlab.core.errors import first_line
+from peftlab.runner.executors.base import Job, Listener
 
+POLL_SECONDS = 0.2
+"""How long an executor waits for what its processes tell before it looks around."""
+SECONDS_TO_STOP = 120.0
+"""How long a process that is asked to stop may take to save its trial."""
 MOST_KILLS = 3
 """A trial whose process is killed from outside so often has failed."""
 
@@ -26,7 +31,17 @@ class Retries:
 
     kills: Counter[str] = field(default_factory=Counter)
 
-    def another(self, job: Job, death: Death) -> Job | None:
+    def after(self, job: Job, death: Death, listener: Listener) -> list[Job]:
+        """What is to be run again of a job whose process died; the listener is told."""
+        again = self._another(job, death)
+        if again is None:
+            listener.failed(job.trial, death.cause)
+            return []
+        cause = first_line(death.cause)
+        listener.remarked(f"trial {job.trial.id}: {cause}; it is tried again")
+        return [again]
+
+    def _another(self, job: Job, death: Death) -> Job | None:
         """The job as it is to be tried again; None if it has failed.
 
         For want of memory it is tried with half as many examples at once; after a crash of its own
