@@ -20,9 +20,9 @@ from peftlab.core.types import Seeds, TrainingSettings, Trial
 from peftlab.data.batches import batches, epoch_order
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.engine.classifier import build_classifier
-from peftlab.engine.loop import Steps
 from peftlab.engine.memory import keep_freed_memory
 from peftlab.engine.prepare import choose_device, prepare
+from peftlab.engine.steps import Steps
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import locate
 from peftlab.models.fused import recording

@@ -12,8 +12,9 @@ from peftlab.core.types import Trial
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.embedding_rows import EmbeddingRows, rows_in_use
-from peftlab.engine.loop import Steps, train
+from peftlab.engine.loop import train
 from peftlab.engine.observer import SilentObserver
+from peftlab.engine.steps import Steps
 from peftlab.models.checkpoints import load_model
 
 CPU = torch.device("cpu")

@@ -247,7 +247,7 @@ def test_a_run_of_full_fine_tuning_learns(make_trial: MakeTrial, data_of: DataOf
 
 def out_of_memory_above(limit: int) -> Callable[..., float]:
     """The engine's backward pass on a machine that holds no more than so many examples at once."""
-    from peftlab.engine.loop import backward
+    from peftlab.engine.steps import backward
 
     def limited(
         classifier: Any, data: TrialData, rows: Any, *, step: int, micro_batch: int
@@ -265,7 +265,7 @@ def test_where_memory_is_short_half_the_examples_are_computed_at_once(
     trial = make_trial(method="lora", settings={"r": 2, "lora_dropout": 0.1})
     data = data_of(trial)
     _, whole, expected = run(trial, data)
-    monkeypatch.setattr("peftlab.engine.loop.backward", out_of_memory_above(3))
+    monkeypatch.setattr("peftlab.engine.steps.backward", out_of_memory_above(3))
     tally, listener, trained = run(trial, data)
     assert tally.words == "2 examples at once for want of memory"
     for name, tensor in expected.items():
@@ -277,7 +277,7 @@ def test_where_memory_is_short_half_the_examples_are_computed_at_once(
 def test_where_one_example_is_too_much_the_trial_has_failed(
     make_trial: MakeTrial, data_of: DataOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("peftlab.engine.loop.backward", out_of_memory_above(0))
+    monkeypatch.setattr("peftlab.engine.steps.backward", out_of_memory_above(0))
     trial = make_trial(method="bitfit")
     with pytest.raises(TrialError, match="out of memory, with one example at a time"):
         run(trial, data_of(trial))
@@ -289,7 +289,7 @@ def test_another_error_is_not_taken_for_want_of_memory(
     def broken(*_: Any, **__: Any) -> float:
         raise RuntimeError("something else")
 
-    monkeypatch.setattr("peftlab.engine.loop.backward", broken)
+    monkeypatch.setattr("peftlab.engine.steps.backward", broken)
     trial = make_trial(method="bitfit")
     with pytest.raises(RuntimeError, match="something else"):
         run(trial, data_of(trial))

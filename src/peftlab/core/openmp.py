@@ -2,14 +2,12 @@
 
 torch for Linux brings a libgomp of its own, numba asks for the system's. With both in a process
 each has its own idle threads, which spin for a while after every parallel loop and take the
-cores from the other's: a small kernel after a matrix product then takes three times as long, and
-the next product a fifth longer. Whoever loads a library called libgomp.so.1 first decides for
+cores from the other's. Whoever loads a library called libgomp.so.1 first decides for
 both. torch needs no symbol newer than GOMP_4.0 (GCC 4.9).
 
-A thread that waits for the others also spins, by default for some 300,000 rounds, or 10 ms. Where
-another program wants a core too, the thread that is waited for is then kept from running: beside
-one busy process on two cores a training step of 70 ms took more than 900 ms with the default, 350
-with 5,000 rounds and 200 with 1,000. On an idle machine 2,000 rounds cost about 7%.
+A thread that waits for the others also spins, by default for some 300,000 rounds. Where another
+program wants a core too, the thread that is waited for is then kept from running, and a step takes
+many times as long; with few rounds it does not, and on an idle machine they cost little.
 """
 
 from __future__ import annotations

@@ -37,10 +37,10 @@ from peftlab.data.source import open_source, require
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData, load_data
 from peftlab.engine.evaluate import predict_logits
-from peftlab.engine.loop import Steps
 from peftlab.engine.memory import keep_freed_memory
 from peftlab.engine.optimizer import clip_gradients
 from peftlab.engine.prepare import choose_device
+from peftlab.engine.steps import Steps
 from peftlab.engine.trainer import EncodedDataset
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config, load_model, load_tokenizer, locate

@@ -9,9 +9,9 @@ from time import perf_counter
 from peftlab.core.types import Trial
 from peftlab.data.batches import batches, epoch_order
 from peftlab.engine.classifier import build_classifier
-from peftlab.engine.loop import Steps
 from peftlab.engine.memory import keep_freed_memory
 from peftlab.engine.prepare import choose_device, prepare
+from peftlab.engine.steps import Steps
 
 WARM_UP_STEPS = 2
 

@@ -32,8 +32,9 @@ from peftlab.data.batches import Indices
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.dataset import TrialData
-from peftlab.engine.loop import Tally, epoch_orders, record_epoch, require_finite
+from peftlab.engine.loop import Tally, epoch_orders, record_epoch
 from peftlab.engine.observer import Observer
+from peftlab.engine.steps import require_finite
 from peftlab.models.checkpoints import HubTokenizer
 
 

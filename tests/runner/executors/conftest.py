@@ -1,12 +1,16 @@
-"""What the tests of executors share: a small Ray cluster."""
+"""What the tests of executors share: the jobs of a study, and a small Ray cluster."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from peftlab.runner.executors.base import Job
+from peftlab.study.expand import Expanded
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +37,24 @@ def ray_cluster() -> Iterator[Any]:
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def make_jobs(expanded: Expanded, folder: Path, **keys: Any) -> list[Job]:
+    """The jobs of the study's trials, each with its artifacts in a folder of its own."""
+    return [
+        Job(
+            trial=trial,
+            artifacts=folder / trial.id,
+            cache=folder / "cache",
+            device="cpu",
+            checkpoint_every=expanded.spec.checkpoint_every,
+            **keys,
+        )
+        for trial in expanded.trials
+    ]
+
+
+@pytest.fixture
+def jobs_of() -> Any:
+    """make_jobs."""
+    return make_jobs

@@ -13,7 +13,7 @@ import pytest
 from peftlab.core.types import Trial
 from peftlab.runner import worker_process
 from peftlab.runner.executors import pool
-from peftlab.runner.executors.base import ExecutorOptions, Job
+from peftlab.runner.executors.base import ExecutorOptions
 from peftlab.runner.executors.pool import Layout, PoolExecutor, end_of
 from peftlab.runner.executors.retry import MOST_KILLS
 from peftlab.runner.messages import ENDS
@@ -23,20 +23,6 @@ from peftlab.study.expand import Expanded
 MakeStudy = Callable[..., Expanded]
 ARMS = {"bitfit": {"method": "bitfit"}, "head": {"method": "head"}}
 LONG = {"num_train_epochs": 10}
-
-
-def jobs_of(expanded: Expanded, folder: Path, **keys: Any) -> list[Job]:
-    return [
-        Job(
-            trial=trial,
-            artifacts=folder / trial.id,
-            cache=folder / "cache",
-            device="cpu",
-            checkpoint_every=expanded.spec.checkpoint_every,
-            **keys,
-        )
-        for trial in expanded.trials
-    ]
 
 
 def executor(folder: Path, *, workers: int = 1, stall_seconds: float = 600.0) -> PoolExecutor:
@@ -80,6 +66,7 @@ def test_a_crash_is_the_failure_of_one_trial(
     tmp_path: Path,
     tiny_study: MakeStudy,
     make_listener: Any,
+    jobs_of: Any,
     workers: list[WorkerProcess],
 ) -> None:
     listener = make_listener(on_event=strike(workers, number, method="bitfit"))
@@ -91,7 +78,11 @@ def test_a_crash_is_the_failure_of_one_trial(
 
 
 def test_a_trial_whose_worker_is_killed_goes_on_in_another(
-    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, workers: list[WorkerProcess]
+    tmp_path: Path,
+    tiny_study: MakeStudy,
+    make_listener: Any,
+    jobs_of: Any,
+    workers: list[WorkerProcess],
 ) -> None:
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
     whole = make_listener()
@@ -110,7 +101,11 @@ def test_a_trial_whose_worker_is_killed_goes_on_in_another(
 
 
 def test_a_trial_whose_worker_is_killed_again_and_again_has_failed(
-    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, workers: list[WorkerProcess]
+    tmp_path: Path,
+    tiny_study: MakeStudy,
+    make_listener: Any,
+    jobs_of: Any,
+    workers: list[WorkerProcess],
 ) -> None:
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
     strikes = strike(workers, signal.SIGKILL, method="bitfit", times=9)
@@ -124,6 +119,7 @@ def test_a_worker_killed_for_want_of_memory_is_followed_by_smaller_batches(
     tmp_path: Path,
     tiny_study: MakeStudy,
     make_listener: Any,
+    jobs_of: Any,
     workers: list[WorkerProcess],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -148,7 +144,11 @@ def test_a_worker_killed_for_want_of_memory_is_followed_by_smaller_batches(
 
 
 def test_a_trial_that_tells_nothing_any_more_is_ended(
-    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, workers: list[WorkerProcess]
+    tmp_path: Path,
+    tiny_study: MakeStudy,
+    make_listener: Any,
+    jobs_of: Any,
+    workers: list[WorkerProcess],
 ) -> None:
     listener = make_listener(on_event=strike(workers, signal.SIGSTOP, method="bitfit"))
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
@@ -158,7 +158,11 @@ def test_a_trial_that_tells_nothing_any_more_is_ended(
 
 
 def test_a_request_to_stop_saves_what_every_worker_has(
-    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    tiny_study: MakeStudy,
+    make_listener: Any,
+    jobs_of: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from peftlab.core.interrupts import stopping_gently
 
@@ -185,7 +189,7 @@ def test_a_request_to_stop_saves_what_every_worker_has(
 
 
 def test_the_longest_trial_goes_first(
-    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any
+    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any
 ) -> None:
     from dataclasses import replace
 
@@ -198,7 +202,11 @@ def test_the_longest_trial_goes_first(
 
 
 def test_where_it_is_worth_it_the_layout_is_measured_and_said(
-    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    tiny_study: MakeStudy,
+    make_listener: Any,
+    jobs_of: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pool, "MEASURED_SECONDS", 0.3)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)

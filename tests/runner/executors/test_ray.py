@@ -12,7 +12,7 @@ import pytest
 from peftlab.core.errors import UserError
 from peftlab.core.interrupts import stopping_gently
 from peftlab.core.types import Trial
-from peftlab.runner.executors.base import ExecutorOptions, Job
+from peftlab.runner.executors.base import ExecutorOptions
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.ray_cluster import RayExecutor
 from peftlab.runner.messages import ENDS
@@ -24,19 +24,6 @@ ARMS = {
     "head": {"method": "head"},
     "lora": {"method": "lora", "r": 2, "lora_dropout": 0.1},
 }
-
-
-def jobs_of(expanded: Expanded, folder: Path) -> list[Job]:
-    return [
-        Job(
-            trial=trial,
-            artifacts=folder / trial.id,
-            cache=folder / "cache",
-            device="cpu",
-            checkpoint_every=expanded.spec.checkpoint_every,
-        )
-        for trial in expanded.trials
-    ]
 
 
 def bits(folder: Path, expanded: Expanded) -> dict[str, bytes]:
@@ -54,7 +41,7 @@ def options(folder: Path) -> ExecutorOptions:
 
 
 def test_a_node_that_dies_changes_nothing(
-    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, ray_cluster: Any
+    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any, ray_cluster: Any
 ) -> None:
     study = tiny_study(
         arms=ARMS, training={"num_train_epochs": 30}, checkpoint_every="5 steps", seeds=[1, 2]
@@ -78,7 +65,7 @@ def test_a_node_that_dies_changes_nothing(
 
 
 def test_a_request_to_stop_is_passed_on(
-    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, ray_cluster: Any
+    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any, ray_cluster: Any
 ) -> None:
     import signal
 
@@ -100,7 +87,11 @@ def test_a_request_to_stop_is_passed_on(
 
 
 def test_a_cluster_that_is_not_there_is_the_users_mistake(
-    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    tiny_study: MakeStudy,
+    make_listener: Any,
+    jobs_of: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ray = pytest.importorskip("ray", reason="the package ray is not installed")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)

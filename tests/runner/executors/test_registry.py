@@ -25,13 +25,6 @@ ARMS = {
 }
 
 
-def make_jobs(expanded: Expanded, folder: Path) -> list[Job]:
-    return [
-        Job(trial=trial, artifacts=folder / trial.id, cache=folder / "cache", device="cpu")
-        for trial in expanded.trials
-    ]
-
-
 @pytest.fixture(params=EXECUTORS.names())
 def name(request: pytest.FixtureRequest) -> str:
     """An executor; for Ray there is a cluster."""
@@ -51,9 +44,9 @@ def of(method: str, events: list[tuple[str, str, int]]) -> list[tuple[str, int]]
 
 
 def test_an_executor_runs_all_jobs_and_tells_of_each_in_order(
-    name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any
+    name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any
 ) -> None:
-    jobs = make_jobs(tiny_study(arms=ARMS), tmp_path)
+    jobs = jobs_of(tiny_study(arms=ARMS), tmp_path)
     places = set()
 
     def look(event: str, trial: Trial, number: int) -> None:
@@ -74,20 +67,18 @@ def test_an_executor_runs_all_jobs_and_tells_of_each_in_order(
 
 
 def test_an_executor_gives_the_numbers_of_the_inline_one(
-    name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any
+    name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any
 ) -> None:
     files = []
     for executor in ("inline", name):
-        (job,) = make_jobs(
-            tiny_study(arms={"lora": {"method": "lora"}}), tmp_path / f"{len(files)}"
-        )
+        (job,) = jobs_of(tiny_study(arms={"lora": {"method": "lora"}}), tmp_path / f"{len(files)}")
         EXECUTORS.get(executor)(options(tmp_path)).run([job], make_listener())
         files.append((job.artifacts / PREDICTIONS_FILE).read_bytes())
     assert files[0] == files[1]
 
 
 def test_an_executor_passes_an_interrupt_on(
-    name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any
+    name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any
 ) -> None:
     def interrupt(event: str, trial: Trial, number: int) -> None:
         if event == "ended_epoch":
@@ -96,7 +87,7 @@ def test_an_executor_passes_an_interrupt_on(
     listener = make_listener(on_event=interrupt)
     with pytest.raises(KeyboardInterrupt):
         EXECUTORS.get(name)(options(tmp_path)).run(
-            make_jobs(tiny_study(arms=ARMS), tmp_path), listener
+            jobs_of(tiny_study(arms=ARMS), tmp_path), listener
         )
     began = {method for event, method, _ in listener.events if event == "started"}
     ended = {method for event, method, _ in listener.events if event == "interrupted"}
@@ -105,9 +96,9 @@ def test_an_executor_passes_an_interrupt_on(
 
 
 def test_an_executor_ends_at_a_users_mistake(
-    name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any
+    name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any
 ) -> None:
-    (job,) = make_jobs(tiny_study(arms={"calm": ARMS["calm"]}), tmp_path)
+    (job,) = jobs_of(tiny_study(arms={"calm": ARMS["calm"]}), tmp_path)
     other_rows = job.trial.data.model_copy(update={"digest": "of other rows"})
     trial = Trial.model_validate(job.trial.model_dump() | {"data": other_rows})
     wrong = Job(trial=trial, artifacts=tmp_path / "wrong", cache=job.cache, device="cpu")

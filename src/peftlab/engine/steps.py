@@ -1,0 +1,182 @@
+"""The optimizer steps of a trial: what one does, and the state between two of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from peftlab.core.errors import TrialError
+from peftlab.core.identity import derived_seed
+from peftlab.core.types import Trial
+from peftlab.data.batches import Indices, batches
+from peftlab.engine.checkpoint import Checkpoint
+from peftlab.engine.classifier import Classifier
+from peftlab.engine.dataset import TrialData
+from peftlab.engine.embedding_rows import EmbeddingRows, rows_in_use
+from peftlab.engine.memory import is_out_of_memory
+from peftlab.engine.optimizer import (
+    build_optimizer,
+    clip_gradients,
+    learning_rate_at,
+    set_learning_rate,
+)
+
+
+class Steps:
+    """The optimizer steps of one trial: made once, then taken in order."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        trial: Trial,
+        data: TrialData,
+        *,
+        micro_batch: int | None = None,
+    ) -> None:
+        size = trial.training.per_device_train_batch_size
+        self.micro_batch = min(size, micro_batch or size)
+        """How many examples are computed at once."""
+        self.classifier = classifier
+        self.trial = trial
+        self.data = data
+        self.total = trial.training.total_steps(len(data.train))
+        self.taken = 0
+        self.embedding: EmbeddingRows | None = None
+        self.device = next(classifier.module.parameters()).device
+
+    @contextmanager
+    def active(self) -> Iterator[Steps]:
+        """Everything in place for training; the classifier is ready for use too."""
+        module, settings = self.classifier.module, self.trial.training
+        with ExitStack() as stack:
+            stack.enter_context(self.classifier.active())
+            if self.classifier.packs:
+                self.embedding = rows_in_use(self.classifier.word_embedding, self.data.train)
+            if self.embedding is not None:
+                stack.enter_context(self.embedding.compact())
+            self.parameters = [p for p in module.parameters() if p.requires_grad]
+            self.optimizer = build_optimizer(module, settings)
+            self._embedding_decay = self._decay_of(self.embedding)
+            yield self
+
+    @contextmanager
+    def complete(self) -> Iterator[None]:
+        """Between steps: the module with all its numbers in place, for evaluation and saving."""
+        if self.embedding is None:
+            yield
+            return
+        with self.embedding.complete():
+            yield
+
+    def take(self, rows: Indices) -> float:
+        """One step on these rows; the mean loss of the batch before it."""
+        step, settings = self.taken, self.trial.training
+        self._seed_generators(derived_seed(self.trial.seeds.dropout, step))
+        rate = learning_rate_at(step, settings, total_steps=self.total)
+        set_learning_rate(self.optimizer, rate)
+        loss = self._backward(rows, step)
+        clip_gradients(self.optimizer, self.parameters, settings.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.embedding is not None:
+            self.embedding.decayed(rate, self._embedding_decay)
+        self.taken += 1
+        return loss
+
+    def _backward(self, rows: Indices, step: int) -> float:
+        """The gradients and the loss, of half as many examples at once where memory is short."""
+        while True:
+            try:
+                return backward(
+                    self.classifier, self.data, rows, step=step, micro_batch=self.micro_batch
+                )
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if self.micro_batch == 1:
+                    raise TrialError("out of memory, with one example at a time") from error
+                self.micro_batch = (self.micro_batch + 1) // 2
+                self.optimizer.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors that change from step to step: what is trained, and the optimizer's own."""
+        tensors: dict[str, Tensor] = {
+            f"parameter.{name}": tensor for name, tensor in self._trained()
+        }
+        for name, parameter in self._trained():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"{key}.{name}"] = value
+        return tensors
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a state with which `state` and `taken` were saved.
+
+        Raises ValueError if it is that of other parameters.
+        """
+        parameters = dict(self._trained())
+        states: dict[str, dict[str, Tensor]] = {name: {} for name in parameters}
+        for key_and_name, tensor in checkpoint.tensors.items():
+            key, name = key_and_name.split(".", 1)
+            if name not in states:
+                raise ValueError(f"{name} is not trained")
+            states[name][key] = tensor
+        for name, parameter in parameters.items():
+            tensor = states[name].get("parameter", torch.empty(0))
+            if tensor.shape != parameter.shape:
+                raise ValueError(f"no state of {name}")
+        for name, parameter in parameters.items():
+            with torch.no_grad():
+                parameter.copy_(states[name].pop("parameter"))
+            for key, tensor in states[name].items():
+                self.optimizer.state[parameter][key] = tensor.to(self.device)
+        self.taken = checkpoint.step
+        if self.embedding is not None:
+            self.embedding.factor = checkpoint.progress["embedding_factor"]
+
+    def _trained(self) -> list[tuple[str, nn.Parameter]]:
+        named = self.classifier.module.named_parameters()
+        return [(name, parameter) for name, parameter in named if parameter.requires_grad]
+
+    def _seed_generators(self, seed: int) -> None:
+        """As torch.manual_seed, which asks all kinds of devices, for those in use only."""
+        torch.default_generator.manual_seed(seed)
+        if self.device.type != "cpu":
+            torch.manual_seed(seed)
+
+    def _decay_of(self, embedding: EmbeddingRows | None) -> float:
+        if embedding is not None:
+            for group in self.optimizer.param_groups:
+                if any(parameter is embedding.rows for parameter in group["params"]):
+                    return float(group["weight_decay"])
+        return 0.0
+
+
+def require_finite(kind: str, loss: float) -> None:
+    """TrialError for a training or validation loss that is NaN or infinite."""
+    if not math.isfinite(loss):
+        raise TrialError(f"the {kind} loss is {loss}: the training has diverged")
+
+
+def backward(
+    classifier: Classifier, data: TrialData, rows: Indices, *, step: int, micro_batch: int
+) -> float:
+    """Add the gradients of the mean loss over `rows`, some examples at a time; that loss.
+
+    Raises TrialError if it is not finite.
+    """
+    total = 0.0
+    for number, micro in enumerate(batches(rows, micro_batch)):
+        first = number * micro_batch
+        logits = classifier.logits(data.train, micro, step=step, first_example=first)
+        labels = torch.from_numpy(data.train.labels[micro].astype(np.int64)).to(logits.device)
+        loss = cross_entropy(logits, labels, reduction="sum") / len(rows)
+        loss.backward()
+        total += loss.item()
+    require_finite("training", total)
+    return total
