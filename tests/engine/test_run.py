@@ -108,9 +108,7 @@ def test_a_trial_of_cached_layers_says_so_and_predicts_what_it_recorded(
     assert 0 < costs.caching_seconds < costs.total_seconds
     assert len(list((tmp_path / "cache" / "frozen").iterdir())) == 2, "train and dev"
     recorded = read_predictions(tmp_path / "artifacts" / "predictions.parquet")
-    record = TrialRecord(
-        trial=trial, status="done", arms={}, model_path=tmp_path / "artifacts" / "model"
-    )
+    record = TrialRecord(trial=trial, status="done", arms={}, folder=tmp_path / "artifacts")
     rows = [row.texts for row in DemoSource().examples(TASKS.get(trial.task), "dev")[:24]]
     logits = predict_rows(record, rows, device="cpu")
     np.testing.assert_allclose(logits, recorded.logits, rtol=1e-4, atol=1e-5)

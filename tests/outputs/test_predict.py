@@ -14,7 +14,7 @@ from peftlab.data.predictions import read_predictions
 from peftlab.engine.predict import predict_rows
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.outputs.predict import predict_texts, softmax
-from peftlab.store.records import TrialRecord
+from peftlab.store.records import MODEL_FOLDER, TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.tasks.registry import TASKS
 
@@ -111,7 +111,7 @@ def test_softmax_does_not_overflow() -> None:
 @pytest.mark.parametrize("status", ["pending", "running", "failed"])
 def test_a_trial_without_a_model_is_refused(status: str, finished_workspace: Path) -> None:
     record = find(finished_workspace, "full", "demo-sentiment")
-    without = replace(record, status=status, model_path=None)  # type: ignore[arg-type]
+    without = replace(record, status=status)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=f"{record.trial.id} has no saved model: it is {status}"):
         predict_texts(without, [("a",)])
 
@@ -125,8 +125,9 @@ def test_a_row_with_the_wrong_number_of_texts_is_named(finished_workspace: Path)
 def test_a_model_folder_that_was_damaged_is_refused_in_one_line(
     finished_workspace: Path, tmp_path: Path
 ) -> None:
+    (tmp_path / MODEL_FOLDER).mkdir()
     for arm in ("full", "lora-r2"):
-        record = replace(find(finished_workspace, arm, "demo-sentiment"), model_path=tmp_path)
+        record = replace(find(finished_workspace, arm, "demo-sentiment"), folder=tmp_path)
         with pytest.raises(UserError) as caught:
             predict_texts(record, [("a",)])
         assert str(tmp_path) in str(caught.value)

@@ -46,12 +46,12 @@ def test_every_trial_is_run_in_plan_order_and_stored(
     workspace: Workspace, tiny_study: MakeStudy, make_listener: Any, fake_engine: Any
 ) -> None:
     expanded = tiny_study()
-    summary = execute(expanded, workspace, display=make_listener())
+    execute(expanded, workspace, display=make_listener())
     assert fake_engine.ran == METHODS
-    assert [record.trial for record in summary.records] == list(expanded.trials)
-    assert [record.status for record in summary.records] == ["done"] * 3
-    assert summary.num_failed == 0
-    for record in summary.records:
+    records = workspace.trials("tiny")
+    assert [record.trial for record in records] == list(expanded.trials)
+    assert [record.status for record in records] == ["done"] * 3
+    for record in records:
         assert record.scores == {"f1": 51.0, "accuracy": 40.0}
         assert record.costs == fake_engine.outcome.costs
         assert (record.num_train_examples, record.num_eval_examples) == (20, 12)
@@ -103,9 +103,12 @@ def test_a_thing_is_stored_before_it_is_shown(
 def test_a_second_run_does_nothing(
     workspace: Workspace, tiny_study: MakeStudy, make_listener: Any, fake_engine: Any
 ) -> None:
-    first = execute(tiny_study(), workspace, display=make_listener())
+    execute(tiny_study(), workspace, display=make_listener())
+    first, changed_at = workspace.trials("tiny"), workspace.changed_at("tiny")
     listener = make_listener()
-    assert execute(tiny_study(), workspace, display=listener) == first
+    execute(tiny_study(), workspace, display=listener)
+    assert workspace.trials("tiny") == first
+    assert workspace.changed_at("tiny") == changed_at
     assert listener.events == []
     assert fake_engine.ran == METHODS
 
@@ -116,20 +119,19 @@ def test_another_study_reuses_the_trials_that_it_shares(
     execute(tiny_study(), workspace, display=make_listener())
     fake_engine.ran.clear()
     arms = {"all": {"method": "full"}, "head": {"method": "head"}}
-    summary = execute(tiny_study(name="other", arms=arms), workspace, display=make_listener())
+    execute(tiny_study(name="other", arms=arms), workspace, display=make_listener())
     assert fake_engine.ran == ["head"]
-    assert summary.records[0].arms == {"tiny": ("full",), "other": ("all",)}
-    assert len(summary.records) == 2
+    shared, _ = workspace.trials("other")
+    assert shared.arms == {"tiny": ("full",), "other": ("all",)}
 
 
 def test_a_failure_is_stored_with_its_cause_and_the_others_go_on(
     workspace: Workspace, tiny_study: MakeStudy, make_listener: Any, fake_engine: Any
 ) -> None:
     fake_engine.failures = {"bitfit": TrialError("the training loss is nan")}
-    summary = execute(tiny_study(), workspace, display=make_listener())
+    execute(tiny_study(), workspace, display=make_listener())
     assert statuses(workspace) == {"full": "done", "bitfit": "failed", "lora": "done"}
-    assert summary.num_failed == 1
-    failed = summary.records[1]
+    failed = workspace.trials("tiny")[1]
     assert failed.error == "the training loss is nan"
     assert [epoch.epoch for epoch in failed.epochs] == [0]
     assert failed.costs is None
@@ -142,11 +144,11 @@ def test_a_failed_trial_is_left_alone_until_it_is_to_be_tried_again(
     execute(tiny_study(), workspace, display=make_listener())
     fake_engine.failures = {}
     fake_engine.ran.clear()
-    summary = execute(tiny_study(), workspace, display=make_listener())
-    assert (fake_engine.ran, summary.num_failed) == ([], 1)
-    summary = execute(tiny_study(), workspace, display=make_listener(), retry_failed=True)
-    assert (fake_engine.ran, summary.num_failed) == (["bitfit"], 0)
-    assert summary.records[1].error is None
+    execute(tiny_study(), workspace, display=make_listener())
+    assert (fake_engine.ran, len(workspace.failures("tiny"))) == ([], 1)
+    execute(tiny_study(), workspace, display=make_listener(), retry_failed=True)
+    assert (fake_engine.ran, workspace.failures("tiny")) == (["bitfit"], [])
+    assert workspace.trials("tiny")[1].error is None
 
 
 @pytest.mark.parametrize(
@@ -245,7 +247,8 @@ def test_an_interrupted_study_ends_with_the_numbers_of_one_that_was_not(
 ) -> None:
     expanded = tiny_study()
     with Workspace.open(tmp_path / "whole") as workspace:
-        whole = execute(expanded, workspace, display=make_listener(), device="cpu")
+        execute(expanded, workspace, display=make_listener(), device="cpu")
+        whole = workspace.trials("tiny")
     with Workspace.open(tmp_path / "parts") as workspace:
         # 20 rows in batches of 8 are 3 steps an epoch: step 4 is in the second one.
         listener = make_listener(on_event=interrupt_at("stepped", "bitfit", 4))
@@ -253,16 +256,17 @@ def test_an_interrupted_study_ends_with_the_numbers_of_one_that_was_not(
             execute(expanded, workspace, display=listener, device="cpu")
         assert statuses(workspace) == {"full": "done", "bitfit": "pending", "lora": "pending"}
         kept = workspace.trials("tiny")
-        assert numbers(kept[0]) == numbers(whole.records[0])
-        assert numbers(kept[1]) == numbers(whole.records[1])[:2]
+        assert numbers(kept[0]) == numbers(whole[0])
+        assert numbers(kept[1]) == numbers(whole[1])[:2]
     with Workspace.open(tmp_path / "parts") as workspace:
         listener = make_listener()
-        parts = execute(expanded, workspace, display=listener, device="cpu")
+        execute(expanded, workspace, display=listener, device="cpu")
+        parts = workspace.trials("tiny")
         assert {method for _, method, _ in listener.events} == {"bitfit", "lora"}
         again = make_listener()
         execute(expanded, workspace, display=again, device="cpu")
         assert again.events == []
-    for one, other in zip(whole.records, parts.records, strict=True):
+    for one, other in zip(whole, parts, strict=True):
         assert one.status == other.status == "done"
         assert [epoch.epoch for epoch in one.epochs] == [0, 1, 2]
         assert [len(epoch.step_losses) for epoch in one.epochs] == [0, 3, 3]
@@ -275,7 +279,7 @@ def test_an_interrupted_study_ends_with_the_numbers_of_one_that_was_not(
         assert {file.name for file in one.model_path.iterdir()} >= (
             {"adapter_model.safetensors"} if one.trial.method == "lora" else {"method.json"}
         )
-    assert numbers(whole.records[0]) != numbers(whole.records[1]), "the methods differ at all"
+    assert numbers(whole[0]) != numbers(whole[1]), "the methods differ at all"
 
 
 def test_a_training_that_diverges_is_a_stored_failure_and_the_others_go_on(
@@ -285,12 +289,11 @@ def test_a_training_that_diverges_is_a_stored_failure_and_the_others_go_on(
         "wild": {"method": "full", "training": {"learning_rate": 1e30}},
         "calm": {"method": "bitfit"},
     }
-    summary = execute(tiny_study(arms=arms), workspace, display=make_listener(), device="cpu")
-    wild, calm = summary.records
+    execute(tiny_study(arms=arms), workspace, display=make_listener(), device="cpu")
+    wild, calm = workspace.trials("tiny")
     assert (wild.status, calm.status) == ("failed", "done")
     assert wild.error is not None
     assert wild.error.startswith("the training loss is ")
     assert wild.error.endswith("the training has diverged")
     assert [epoch.epoch for epoch in wild.epochs] == [0]
     assert wild.model_path is None
-    assert summary.num_failed == 1

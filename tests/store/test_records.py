@@ -70,9 +70,14 @@ def test_scores_are_the_last_epochs_and_the_best_are_chosen_by_the_main_metric(
 
 
 def test_the_json_object_has_its_stable_keys(
-    make_trial: Callable[..., Trial], make_epoch: Callable[..., EpochRecord], costs: Costs
+    make_trial: Callable[..., Trial],
+    make_epoch: Callable[..., EpochRecord],
+    costs: Costs,
+    tmp_path: Path,
 ) -> None:
     trial = make_trial()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "predictions.parquet").touch()
     record = TrialRecord(
         trial=trial,
         status="done",
@@ -81,8 +86,7 @@ def test_the_json_object_has_its_stable_keys(
         costs=costs,
         num_train_examples=64,
         num_eval_examples=16,
-        model_path=Path("runs/model"),
-        predictions_path=Path("runs/predictions.parquet"),
+        folder=tmp_path,
     )
     found = json.loads(json.dumps(record.to_json()))
     assert list(found) == KEYS
@@ -95,8 +99,8 @@ def test_the_json_object_has_its_stable_keys(
     assert found["costs"].keys() >= COSTS
     assert found["costs"]["parameters"]["trainable"] == 30
     assert found["artifacts"] == {
-        "model": str(Path("runs/model")),
-        "predictions": str(Path("runs/predictions.parquet")),
+        "model": str(tmp_path / "model"),
+        "predictions": str(tmp_path / "predictions.parquet"),
     }
 
 

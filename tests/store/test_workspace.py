@@ -15,8 +15,9 @@ import pytest
 
 from peftlab.core.errors import UserError
 from peftlab.core.types import Costs, EpochRecord, ModelRef, Trial
+from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
 from peftlab.store.schema import MIGRATIONS, VERSION
-from peftlab.store.workspace import DATABASE, MODEL_FOLDER, PREDICTIONS_FILE, Workspace
+from peftlab.store.workspace import DATABASE, Workspace
 
 MakeTrial = Callable[..., Trial]
 MakeEpoch = Callable[..., EpochRecord]

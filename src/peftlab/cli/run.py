@@ -130,7 +130,7 @@ def _execute(
     from peftlab.cli.tables import print_scores
     from peftlab.engine.prepare import choose_device
     from peftlab.models.fused.compile import ensure_compiled
-    from peftlab.report.write import write_report
+    from peftlab.report.write import kept_report, write_report
     from peftlab.runner.execute import execute
     from peftlab.runner.executors.registry import EXECUTORS
     from peftlab.runner.progress import ProgressDisplay
@@ -144,7 +144,7 @@ def _execute(
         f"study {plan.study}: {len(plan.trials)} trials, {len(plan.open_trials)} to run{estimate}"
     )
     with ProgressDisplay(plan, options.stderr_console()) as display:
-        summary = execute(
+        execute(
             expanded,
             workspace,
             display=display,
@@ -154,17 +154,18 @@ def _execute(
             retry_failed=retry_failed,
             seconds={trial.trial.id: trial.seconds or 0.0 for trial in plan.open_trials},
         )
-    for record in summary.records:
-        if record.status == "failed":
-            cause = first_line(record.error)
-            options.remark(f"failed: {record.trial.id} ({record.trial.task}): {cause}")
-    files = write_report(workspace, expanded.spec.name)
+    study = expanded.spec.name
+    failures = workspace.failures(study)
+    for failure in failures:
+        cause = first_line(failure.error)
+        options.remark(f"failed: {failure.trial_id} ({failure.task}): {cause}")
+    report = kept_report(workspace, study) or write_report(workspace, study).html
     if as_json:
-        options.print_json([record.to_json() for record in summary.records])
+        options.print_json([record.to_json() for record in workspace.trials(study)])
     else:
-        print_scores(expanded.spec.name, summary.records)
-        print(f"report: {files.html}")
-    return 1 if summary.num_failed else 0
+        print_scores(study, workspace.final_scores(study))
+        print(f"report: {report}")
+    return 1 if failures else 0
 
 
 def _print_plan(plan: Plan, *, as_json: bool) -> None:

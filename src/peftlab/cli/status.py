@@ -52,8 +52,8 @@ def _status(study: str, workspace: Workspace) -> dict[str, Any]:
         **{name: counts[name] for name in ("done", "running", "pending", "failed")},
         "seconds_left": _seconds_left(tallies),
         "failures": [
-            {"id": trial_id, "error": first_line(error)}
-            for trial_id, error in workspace.failures(study)
+            {"id": failure.trial_id, "error": first_line(failure.error)}
+            for failure in workspace.failures(study)
         ],
     }
 

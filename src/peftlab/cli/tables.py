@@ -7,36 +7,36 @@ from collections.abc import Sequence
 from peftlab.cli import options
 from peftlab.report.marks import mark_note, marked
 from peftlab.stats.aggregate import aggregate
-from peftlab.store.records import TrialRecord
+from peftlab.store.records import FinalScore, TrialRecord
 from peftlab.tasks.registry import TASKS
 
 
-def print_scores(study: str, records: Sequence[TrialRecord]) -> None:
+def print_scores(study: str, finals: Sequence[FinalScore]) -> None:
     """The main score of each arm on each task: the mean over seeds and, after ±, their sd.
 
     Below it stands what the mark at an arm's name says, where there is one.
     """
-    tasks = list(dict.fromkeys(record.trial.task for record in records))
-    arms = list(dict.fromkeys(arm for record in records for arm in record.arms[study]))
-    values: dict[tuple[str, str], list[float]] = {}
-    for record in records:
-        if record.status == "done":
-            main = next(iter(record.scores.values()))
-            for arm in record.arms[study]:
-                values.setdefault((arm, record.trial.task), []).append(main)
+    tasks = list(dict.fromkeys(final.task for final in finals))
+    of_arm: dict[str, list[FinalScore]] = {}
+    for final in finals:
+        for arm in final.arms:
+            of_arm.setdefault(arm, []).append(final)
     rows = [
         [
-            marked(arm, (record for record in records if arm in record.arms[study])),
-            *(_cell(values.get((arm, task), [])) for task in tasks),
+            marked(arm, own),
+            *(
+                _cell([o.score for o in own if o.task == task and o.score is not None])
+                for task in tasks
+            ),
         ]
-        for arm in arms
+        for arm, own in of_arm.items()
     ]
     columns = ["arm", *(f"#{task}\n{TASKS.get(task).main_metric}" for task in tasks)]
     options.print_table(columns, rows, title=f"{study}: scores on dev after the last epoch")
-    print_mark_note(records)
+    print_mark_note(finals)
 
 
-def print_mark_note(records: Sequence[TrialRecord]) -> None:
+def print_mark_note(records: Sequence[TrialRecord | FinalScore]) -> None:
     """A line that says what the mark at an arm's name means, where one of the records has it."""
     note = mark_note(records)
     if note:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 TRIAL_ID_LENGTH = 12
@@ -25,7 +26,29 @@ def canonical_json(value: object) -> str:
 
 def content_id(value: object, *, length: int = TRIAL_ID_LENGTH) -> str:
     """The first `length` hexadecimal digits of the SHA-256 of a value's canonical JSON."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+    return _digits(canonical_json(value), length)
+
+
+def members(value: Mapping[str, object]) -> dict[str, str]:
+    """An object's members, each as its part of the canonical JSON, by key.
+
+    >>> members({"b": 1.0})
+    {'b': '"b":1.0'}
+    """
+    return {key: f"{canonical_json(key)}:{canonical_json(one)}" for key, one in value.items()}
+
+
+def members_id(parts: Mapping[str, str], *, length: int = TRIAL_ID_LENGTH) -> str:
+    """The content_id of the object that has these members.
+
+    >>> members_id(members({"b": [2], "a": 1})) == content_id({"b": [2], "a": 1})
+    True
+    """
+    return _digits("{" + ",".join(parts[key] for key in sorted(parts)) + "}", length)
+
+
+def _digits(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
 def file_sha256(path: Path) -> str:

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from peftlab.core.identity import content_id, derived_seed
+from peftlab.core.identity import derived_seed, members, members_id
 
 # Strict: true and "3" are integers to pydantic, and to nobody else.
 Integer = Annotated[int, Field(strict=True)]
@@ -192,13 +192,26 @@ class Trial(Frozen):
     @cached_property
     def id(self) -> str:
         """12 hexadecimal digits: the hash of everything that can change the numbers."""
-        content = self.model_dump(mode="json")
+        seeds = members({"seed": self.seed, "seeds": self.seeds.model_dump()})
+        return members_id(self._unseeded | seeds)
+
+    @cached_property
+    def _unseeded(self) -> dict[str, str]:
+        """What the id is made of, but for the seeds, as members of an object."""
+        content = self.model_dump(mode="json", exclude={"seed", "seeds"})
         content["data"] = self.data.digest
         content["model"] = self.model.fingerprint
         if not self.cache_frozen:
             # This key is younger than stored trials: without it their ids stay what they are.
             del content["cache_frozen"]
-        return content_id(content)
+        return members(content)
+
+    def with_seeds(self, seed: int, seeds: Seeds) -> Trial:
+        """The same trial with other seeds, which takes a fraction of the time of a new one."""
+        other = self.model_copy(update={"seed": seed, "seeds": seeds})
+        other.__dict__["_unseeded"] = self._unseeded
+        other.__dict__.pop("id", None)
+        return other
 
 
 @dataclass(frozen=True, kw_only=True)

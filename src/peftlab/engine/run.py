@@ -21,7 +21,7 @@ from peftlab.engine.memory import PeakMemory, keep_freed_memory
 from peftlab.engine.observer import Observer
 from peftlab.engine.prepare import Prepared, choose_device, prepare
 from peftlab.engine.trainer import train_with_trainer
-from peftlab.store.workspace import CHECKPOINTS_FOLDER, MODEL_FOLDER, PREDICTIONS_FILE
+from peftlab.store.records import CHECKPOINTS_FOLDER, MODEL_FOLDER, PREDICTIONS_FILE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from peftlab.store.records import TrialRecord
+from peftlab.store.records import FinalScore, TrialRecord
 
 MARK = " †"
 NOTE = "† Frozen lower layers ran without dropout, their outputs computed once (cache_frozen)."
 
 
-def marked(name: str, records: Iterable[TrialRecord]) -> str:
+def marked(name: str, records: Iterable[TrialRecord | FinalScore]) -> str:
     """An arm's name as tables and figures show it, with the mark where one of its records has it.
 
     That is where layers did run so, not where `cache_frozen` was asked for and had no effect.
     """
-    return name + MARK if any(is_marked(record) for record in records) else name
+    return name + MARK if any(record.cached_layers for record in records) else name
 
 
-def mark_note(records: Iterable[TrialRecord]) -> str:
+def mark_note(records: Iterable[TrialRecord | FinalScore]) -> str:
     """What the mark means; "" where none of the records has it."""
-    return NOTE if any(is_marked(record) for record in records) else ""
-
-
-def is_marked(record: TrialRecord) -> bool:
-    """Whether the trial's frozen lower layers ran without dropout."""
-    return record.costs is not None and record.costs.cached_layers > 0
+    return NOTE if any(record.cached_layers for record in records) else ""

@@ -16,6 +16,7 @@ from peftlab.report.tables.trials import trials_table
 from peftlab.report.view import StudyView, make_view
 from peftlab.store.workspace import Workspace
 
+HTML = "report.html"
 FIGURES = "figures"
 PNG_SCALE = 2.0
 # Replaces each drawing by its interactive figure, once the page is there.
@@ -46,6 +47,16 @@ class ReportFiles:
         }
 
 
+def kept_report(workspace: Workspace, study: str) -> Path | None:
+    """The page in its usual place, if nothing has changed since it was written."""
+    path = _folder(workspace, study) / HTML
+    try:
+        written_at = int(path.stat().st_mtime)
+    except OSError:
+        return None
+    return path if written_at > workspace.changed_at(study).timestamp() else None
+
+
 def write_report(workspace: Workspace, study: str, output: Path | None = None) -> ReportFiles:
     """Write the report of what is measured of a study.
 
@@ -56,7 +67,7 @@ def write_report(workspace: Workspace, study: str, output: Path | None = None) -
 
     view = make_view(workspace, study)
     page = make_page(view)
-    folder = (output or workspace.path / "reports" / study).expanduser().absolute()
+    folder = (output or _folder(workspace, study)).expanduser().absolute()
     drawings: dict[str, str] = {}
     figures: list[Path] = []
     try:
@@ -73,7 +84,7 @@ def write_report(workspace: Workspace, study: str, output: Path | None = None) -
                 figures[-2].write_text(svg, encoding="utf-8")
                 figures[-1].write_bytes(png)
         html = render_html(page, drawings, _javascript() if drawings else "")
-        paths = folder / "report.html", folder / "report.md"
+        paths = folder / HTML, folder / "report.md"
         paths[0].write_text(html, encoding="utf-8")
         paths[1].write_text(render_markdown(page, FIGURES), encoding="utf-8")
     except OSError as error:
@@ -81,6 +92,10 @@ def write_report(workspace: Workspace, study: str, output: Path | None = None) -
     return ReportFiles(
         html=paths[0], markdown=paths[1], figures=tuple(figures), verdicts=_verdicts(view)
     )
+
+
+def _folder(workspace: Workspace, study: str) -> Path:
+    return workspace.path / "reports" / study
 
 
 def make_page(view: StudyView) -> Page:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from peftlab.core.errors import StorageError
@@ -16,23 +15,10 @@ from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
 from peftlab.runner.executors.registry import EXECUTORS
 from peftlab.store.lock import held
 from peftlab.store.provenance import provenance
-from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
 
 STOPPING = "stopping; what is trained so far is saved first (once more: at once)"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """How the study stands after a run: all its trials' records in plan order."""
-
-    records: tuple[TrialRecord, ...]
-
-    @property
-    def num_failed(self) -> int:
-        """Trials that have failed, now or in an earlier run."""
-        return sum(record.status == "failed" for record in self.records)
 
 
 def store_study(expanded: Expanded, workspace: Workspace) -> None:
@@ -55,8 +41,8 @@ def execute(
     device: str = "auto",
     retry_failed: bool = False,
     seconds: Mapping[str, float] = MappingProxyType({}),
-) -> Summary:
-    """Run what is not done yet; the study's records afterwards.
+) -> None:
+    """Run what is not done yet.
 
     `seconds` are estimates by trial id. Failed trials are left alone unless `retry_failed`.
 
@@ -70,7 +56,6 @@ def execute(
         workspace.reset_running()
         jobs = _jobs(expanded, workspace, device, retry_failed, seconds)
         engine.run(jobs, _Recorder(workspace, display))
-        return Summary(records=tuple(_records(expanded.trials, workspace)))
 
 
 def _jobs(
@@ -95,11 +80,6 @@ def _jobs(
         for trial in expanded.trials
         if statuses[trial.id] in wanted
     ]
-
-
-def _records(trials: Sequence[Trial], workspace: Workspace) -> list[TrialRecord]:
-    known = {record.trial.id: record for record in workspace.trials()}
-    return [known[trial.id] for trial in trials]
 
 
 class _Recorder:

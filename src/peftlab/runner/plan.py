@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import perf_counter
 
@@ -20,8 +20,8 @@ from peftlab.data.source import open_ref
 from peftlab.engine.dataset import encode_split
 from peftlab.methods.parameters import count_parameters
 from peftlab.models.checkpoints import load_config, load_tokenizer
-from peftlab.store.records import Status, TrialRecord
-from peftlab.store.workspace import Workspace
+from peftlab.store.records import Status
+from peftlab.store.workspace import Speed, Workspace
 from peftlab.study.expand import Expanded
 from peftlab.tasks.registry import TASKS
 
@@ -34,8 +34,9 @@ class TrialPlan:
     """One trial's cost in advance.
 
     `tokens` are the real tokens of all training batches, `padding` the share that padding each
-    batch to its longest example would add to them (of the padded total), None where the data or
-    the tokenizer are not at hand. `seconds` estimates training and evaluation together.
+    batch to its longest example would add to them (of the padded total, in the first epoch of the
+    study's first seed), None where the data or the tokenizer are not at hand. `seconds` estimates
+    training and evaluation together.
     """
 
     trial: Trial
@@ -105,7 +106,6 @@ def make_plan(expanded: Expanded, workspace: Workspace, *, retry_failed: bool = 
     Encodes the data where it has not been (into the workspace's cache). Raises UserError where a
     method does not fit the model.
     """
-    records = workspace.trials()
     statuses = workspace.statuses(trial.id for trial in expanded.trials)
     remarks = list(expanded.unread.values())
     tokenizer: Tokenizer | None = None
@@ -115,43 +115,58 @@ def make_plan(expanded: Expanded, workspace: Workspace, *, retry_failed: bool = 
         if not expanded.unread:
             raise
         remarks.append(str(error))
-    rates = _Rates(records)
+    rates = _Rates(workspace.speeds())
+    first: dict[tuple[str, tuple[str, ...]], TrialPlan] = {}
     plans = []
     for trial in expanded.trials:
-        num_train, num_dev = expanded.num_examples[trial.task]
-        parameters = _parameters(
-            trial.model.name,
-            trial.method,
-            canonical_json(trial.method_config),
-            TASKS.get(trial.task).num_labels,
-        )
-        tokens = None
-        if tokenizer is not None and trial.task not in expanded.unread:
-            tokens = _tokens(trial, tokenizer, workspace)
-        steps = trial.training.total_steps(num_train)
-        passes = steps / trial.training.steps_per_epoch(num_train)
-        plans.append(
-            TrialPlan(
-                trial=trial,
-                arms=expanded.arms_of[trial.id],
-                status=statuses[trial.id],
-                parameters=parameters,
-                steps=steps,
-                epochs=trial.training.total_epochs(num_train),
-                num_train_examples=num_train,
-                num_eval_examples=num_dev,
-                tokens=None if tokens is None else round(tokens.train * passes),
-                padding=None if tokens is None else tokens.padding,
-                seconds=None
-                if tokens is None
-                else rates.seconds(trial, tokens, passes, parameters),
+        arms, status = expanded.arms_of[trial.id], statuses[trial.id]
+        place = trial.task, arms
+        if place not in first:
+            tokens = None
+            if tokenizer is not None and trial.task not in expanded.unread:
+                tokens = _tokens(trial, tokenizer, workspace)
+            first[place] = _first_plan(
+                trial, arms, status, tokens, expanded.num_examples[trial.task], rates
             )
-        )
+        plans.append(replace(first[place], trial=trial, status=status))
     return Plan(
         study=expanded.spec.name,
         trials=tuple(plans),
         remarks=tuple(dict.fromkeys(remarks)),
         retry_failed=retry_failed,
+    )
+
+
+def _first_plan(
+    trial: Trial,
+    arms: tuple[str, ...],
+    status: Status,
+    tokens: _Tokens | None,
+    num_examples: tuple[int, int],
+    rates: _Rates,
+) -> TrialPlan:
+    """The plan of an arm's first trial on a task."""
+    num_train, num_dev = num_examples
+    parameters = _parameters(
+        trial.model.name,
+        trial.method,
+        canonical_json(trial.method_config),
+        TASKS.get(trial.task).num_labels,
+    )
+    steps = trial.training.total_steps(num_train)
+    passes = steps / trial.training.steps_per_epoch(num_train)
+    return TrialPlan(
+        trial=trial,
+        arms=arms,
+        status=status,
+        parameters=parameters,
+        steps=steps,
+        epochs=trial.training.total_epochs(num_train),
+        num_train_examples=num_train,
+        num_eval_examples=num_dev,
+        tokens=None if tokens is None else round(tokens.train * passes),
+        padding=None if tokens is None else tokens.padding,
+        seconds=None if tokens is None else rates.seconds(trial, tokens, passes, parameters),
     )
 
 
@@ -191,12 +206,10 @@ def _parameters(model: str, method: str, config: str, num_labels: int) -> Parame
 class _Rates:
     """How fast trials run here: measured on finished ones, else guessed from the processor."""
 
-    def __init__(self, records: Sequence[TrialRecord]) -> None:
-        self._measured: dict[tuple[str, str, str, bool], list[float]] = {}
-        for record in records:
-            if record.status == "done" and record.costs is not None:
-                rate = record.costs.train_tokens_per_second
-                self._measured.setdefault(_kind(record.trial), []).append(rate)
+    def __init__(self, speeds: Sequence[Speed]) -> None:
+        self._measured: dict[tuple[object, ...], list[float]] = {}
+        for *kind, rate in speeds:
+            self._measured.setdefault(tuple(kind), []).append(rate)
         self._peak: float | None = None
 
     def seconds(
@@ -220,7 +233,7 @@ class _Rates:
         return self._peak
 
 
-def _kind(trial: Trial) -> tuple[str, str, str, bool]:
+def _kind(trial: Trial) -> tuple[object, ...]:
     """What trials of about one speed have in common."""
     return trial.model.fingerprint, trial.method, trial.engine, trial.cache_frozen
 

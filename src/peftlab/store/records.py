@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import JsonValue
 
@@ -13,14 +13,28 @@ from peftlab.core.types import Costs, EpochRecord, Trial
 
 Status = Literal["pending", "running", "done", "failed"]
 
+MODEL_FOLDER = "model"
+PREDICTIONS_FILE = "predictions.parquet"
+CHECKPOINTS_FOLDER = "checkpoints"
+"""What lies in a trial's folder."""
+
+
+class FinalScore(NamedTuple):
+    """What a table of scores needs of a trial; `score` is the main one of the last epoch."""
+
+    arms: tuple[str, ...]
+    task: str
+    score: float | None
+    cached_layers: int
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
     """A trial with all that is known of it so far.
 
     `arms` says under which arm names each study holds it: {"glue-peft": ("lora-r8",)}.
-    `epochs` are in order and begin with epoch 0. `error` is the cause of a failure.
-    `model_path` and `predictions_path` exist where the trial has got so far, else they are None.
+    `epochs` are in order and begin with epoch 0. `error` is the cause of a failure. `folder` is
+    where its model and its predictions lie, or will.
     """
 
     trial: Trial
@@ -31,9 +45,29 @@ class TrialRecord:
     num_train_examples: int | None = None
     num_eval_examples: int | None = None
     error: str | None = None
-    model_path: Path | None = None
-    predictions_path: Path | None = None
+    folder: Path | None = None
     provenance: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def model_path(self) -> Path | None:
+        """The folder of the trained model; None where the trial is not done or it is gone."""
+        if self.folder is None or self.status != "done":
+            return None
+        path = self.folder / MODEL_FOLDER
+        return path if path.is_dir() else None
+
+    @property
+    def predictions_path(self) -> Path | None:
+        """The file of the last epoch's predictions; None before there is one."""
+        if self.folder is None or not self.epochs:
+            return None
+        path = self.folder / PREDICTIONS_FILE
+        return path if path.is_file() else None
+
+    @property
+    def cached_layers(self) -> int:
+        """How many of the lowest layers ran once, without dropout, for all epochs."""
+        return self.costs.cached_layers if self.costs else 0
 
     @property
     def scores(self) -> dict[str, float]:
@@ -56,6 +90,7 @@ class TrialRecord:
         costs: dict[str, JsonValue] = asdict(self.costs) if self.costs else {}
         studies: list[JsonValue] = [*sorted(self.arms)]
         arms: list[JsonValue] = [*sorted({name for names in self.arms.values() for name in names})]
+        model, predictions = self.model_path, self.predictions_path
         return {
             "id": self.trial.id,
             "study": studies,
@@ -74,7 +109,7 @@ class TrialRecord:
             "engine": self.trial.engine,
             "error": self.error,
             "artifacts": {
-                "model": str(self.model_path) if self.model_path else None,
-                "predictions": str(self.predictions_path) if self.predictions_path else None,
+                "model": str(model) if model else None,
+                "predictions": str(predictions) if predictions else None,
             },
         }

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import JsonValue
@@ -18,13 +19,10 @@ from pydantic import JsonValue
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.identity import canonical_json
 from peftlab.core.types import Costs, EpochRecord, Trial
-from peftlab.store.records import Status, TrialRecord
+from peftlab.store.records import CHECKPOINTS_FOLDER, FinalScore, Status, TrialRecord
 from peftlab.store.schema import migrate
 
 DATABASE = "results.sqlite"
-MODEL_FOLDER = "model"
-PREDICTIONS_FILE = "predictions.parquet"
-CHECKPOINTS_FOLDER = "checkpoints"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +42,24 @@ class Tally:
     status: Status
     count: int
     seconds: float
+
+
+class Failure(NamedTuple):
+    """A trial that has failed, and its cause."""
+
+    trial_id: str
+    task: str
+    error: str | None
+
+
+class Speed(NamedTuple):
+    """How many tokens a second a trial was trained with, and what it depends on most."""
+
+    model_fingerprint: str
+    method: str
+    engine: str
+    cache_frozen: bool
+    tokens_per_second: float
 
 
 class Workspace:
@@ -108,24 +124,26 @@ class Workspace:
 
         A trial that is known keeps all it has. Trials that the study no longer holds stay.
         """
+        spec_text = json.dumps(spec, allow_nan=False)
+        placed = [(trial.id, json.dumps(placements[trial.id])) for trial in trials]
         with self._transaction() as database:
+            database.executemany(
+                "INSERT INTO trials (id, trial, status) VALUES (?, ?, 'pending') "
+                "ON CONFLICT (id) DO UPDATE SET trial = excluded.trial "
+                "WHERE trial <> excluded.trial",
+                [(trial.id, trial.model_dump_json()) for trial in trials],
+            )
+            if self._is_saved(name, spec_text, placed):
+                return
             database.execute(
                 "INSERT INTO studies VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
                 "SET spec = excluded.spec, saved_at = excluded.saved_at",
-                (name, json.dumps(spec, allow_nan=False), _now()),
-            )
-            database.executemany(
-                "INSERT INTO trials (id, trial, status) VALUES (?, ?, 'pending') "
-                "ON CONFLICT (id) DO UPDATE SET trial = excluded.trial",
-                [(trial.id, trial.model_dump_json()) for trial in trials],
+                (name, spec_text, _now()),
             )
             database.execute("DELETE FROM placements WHERE study = ?", (name,))
             database.executemany(
                 "INSERT INTO placements VALUES (?, ?, ?, ?)",
-                [
-                    (name, trial.id, position, json.dumps(placements[trial.id]))
-                    for position, trial in enumerate(trials)
-                ],
+                [(name, trial_id, number, arms) for number, (trial_id, arms) in enumerate(placed)],
             )
 
     def studies(self) -> list[str]:
@@ -160,13 +178,24 @@ class Workspace:
         )
         return [Tally(*row) for row in rows]
 
-    def failures(self, study: str) -> list[tuple[str, str | None]]:
-        """Id and cause of each failed trial of the study, in plan order."""
-        return self._query(
-            "SELECT id, error FROM placements JOIN trials ON trial_id = id "
+    def failures(self, study: str) -> list[Failure]:
+        """Those of the study's trials, in plan order."""
+        rows = self._query(
+            "SELECT id, json_extract(trial, '$.task'), error "
+            "FROM placements JOIN trials ON trial_id = id "
             "WHERE study = ? AND status = 'failed' ORDER BY position",
             study,
         )
+        return [Failure(*row) for row in rows]
+
+    def changed_at(self, study: str) -> datetime:
+        """When the study was last planned otherwise or one of its trials ended, to the second."""
+        found = self._query(
+            "SELECT max(saved_at, coalesce((SELECT max(ended_at) FROM placements JOIN trials "
+            "ON trial_id = id WHERE study = name), '')) FROM studies WHERE name = ?",
+            study,
+        )
+        return datetime.fromisoformat(found[0][0])
 
     # Trials, read
 
@@ -200,6 +229,36 @@ class Workspace:
         """The status of each of these trials; one that is not stored yet is pending."""
         known: dict[str, Status] = dict(self._query("SELECT id, status FROM trials"))
         return {trial_id: known.get(trial_id, "pending") for trial_id in trial_ids}
+
+    def final_scores(self, study: str) -> list[FinalScore]:
+        """Those of all trials of the study in plan order; None where one is not done."""
+        rows = self._query(
+            "SELECT arms, json_extract(trial, '$.task'), CASE status WHEN 'done' THEN "
+            "(SELECT scores FROM epochs WHERE trial_id = id ORDER BY epoch DESC LIMIT 1) END, "
+            "json_extract(costs, '$.cached_layers') "
+            "FROM placements JOIN trials ON trial_id = id WHERE study = ? ORDER BY position",
+            study,
+        )
+        return [
+            FinalScore(
+                tuple(json.loads(arms)),
+                task,
+                None if scores is None else next(iter(json.loads(scores).values())),
+                cached_layers or 0,
+            )
+            for arms, task, scores, cached_layers in rows
+        ]
+
+    def speeds(self, most: int = 1000) -> list[Speed]:
+        """Those of the trials that were done last."""
+        rows = self._query(
+            "SELECT json_extract(trial, '$.model.fingerprint'), json_extract(trial, '$.method'), "
+            "json_extract(trial, '$.engine'), json_extract(trial, '$.cache_frozen'), "
+            "json_extract(costs, '$.train_tokens_per_second') "
+            "FROM trials WHERE status = 'done' ORDER BY ended_at DESC LIMIT ?",
+            most,
+        )
+        return [Speed(*row) for row in rows]
 
     # Trials, written
 
@@ -274,6 +333,14 @@ class Workspace:
 
     # Helpers
 
+    def _is_saved(self, study: str, spec: str, placed: Sequence[tuple[str, str]]) -> bool:
+        """Whether the study was last stored with just this spec and these (trial id, arms)."""
+        stored = self._query(
+            "SELECT trial_id, arms FROM placements WHERE study = ? ORDER BY position", study
+        )
+        specs = self._query("SELECT spec FROM studies WHERE name = ?", study)
+        return specs == [(spec,)] and stored == placed
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All of it is stored or nothing; StorageError where it cannot be."""
@@ -308,8 +375,6 @@ class Workspace:
         epochs: tuple[EpochRecord, ...],
         arms: Mapping[str, tuple[str, ...]],
     ) -> TrialRecord:
-        folder = self.artifacts(row["id"])
-        model, predictions = folder / MODEL_FOLDER, folder / PREDICTIONS_FILE
         return TrialRecord(
             trial=Trial.model_validate_json(row["trial"]),
             status=row["status"],
@@ -319,9 +384,8 @@ class Workspace:
             num_train_examples=row["num_train_examples"],
             num_eval_examples=row["num_eval_examples"],
             error=row["error"],
-            model_path=model if row["status"] == "done" and model.is_dir() else None,
-            predictions_path=predictions if epochs and predictions.is_file() else None,
-            provenance=json.loads(row["provenance"] or "{}"),
+            folder=self.artifacts(row["id"]),
+            provenance=_provenance(row["provenance"]),
         )
 
     def _epochs(self, trial_ids: Sequence[str]) -> dict[str, tuple[EpochRecord, ...]]:
@@ -351,6 +415,13 @@ class Workspace:
             if trial_id in found:
                 found[trial_id][study] = tuple(json.loads(arms))
         return found
+
+
+@lru_cache
+def _provenance(text: str | None) -> dict[str, JsonValue]:
+    """All trials of a process share one text, and so one value."""
+    found: dict[str, JsonValue] = json.loads(text or "{}")
+    return found
 
 
 def _connect(database: Path) -> sqlite3.Connection:

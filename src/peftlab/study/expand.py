@@ -79,24 +79,34 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     rows = {task: _rows(spec, task, data_needed=data_needed) for task in spec.tasks}
     trials: dict[str, Trial] = {}
     arms_of: dict[str, tuple[str, ...]] = {}
-    for seed, task, arm in itertools.product(spec.seeds, spec.tasks, arms):
-        trial = Trial(
-            task=task,
-            data=rows[task].ref,
-            model=model,
-            method=arm.method,
-            method_config=dict(arm.method_config),
-            training=arm.training[task],
-            seed=seed,
-            seeds=Seeds.of(seed).model_copy(update=spec.fixed_seeds.model_dump(exclude_none=True)),
-            max_train_samples=spec.max_train_samples,
-            max_eval_samples=spec.max_eval_samples,
-            max_length=spec.max_length,
-            engine=spec.engine,
-            cache_frozen=arm.cache_frozen,
+    first = spec.seeds[0]
+    of_first = [
+        (
+            arm.name,
+            Trial(
+                task=task,
+                data=rows[task].ref,
+                model=model,
+                method=arm.method,
+                method_config=dict(arm.method_config),
+                training=arm.training[task],
+                seed=first,
+                seeds=_seeds(spec, first),
+                max_train_samples=spec.max_train_samples,
+                max_eval_samples=spec.max_eval_samples,
+                max_length=spec.max_length,
+                engine=spec.engine,
+                cache_frozen=arm.cache_frozen,
+            ),
         )
-        trials.setdefault(trial.id, trial)
-        arms_of[trial.id] = (*arms_of.get(trial.id, ()), arm.name)
+        for task, arm in itertools.product(spec.tasks, arms)
+    ]
+    for seed in spec.seeds:
+        seeds = _seeds(spec, seed)
+        for name, of_first_seed in of_first:
+            trial = of_first_seed.with_seeds(seed, seeds)
+            trials.setdefault(trial.id, trial)
+            arms_of[trial.id] = (*arms_of.get(trial.id, ()), name)
     return Expanded(
         spec=spec,
         arms=arms,
@@ -105,6 +115,10 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
         num_examples={task: (row.num_train, row.num_dev) for task, row in rows.items()},
         unread={task: row.unread for task, row in rows.items() if row.unread},
     )
+
+
+def _seeds(spec: StudySpec, seed: int) -> Seeds:
+    return Seeds.of(seed).model_copy(update=spec.fixed_seeds.model_dump(exclude_none=True))
 
 
 def expand_arms(spec: StudySpec, *, resolve: bool = True) -> tuple[Arm, ...]:

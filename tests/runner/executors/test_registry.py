@@ -14,7 +14,7 @@ from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.types import Trial
 from peftlab.runner.executors.base import ExecutorOptions, Job
 from peftlab.runner.executors.registry import EXECUTORS
-from peftlab.store.workspace import MODEL_FOLDER, PREDICTIONS_FILE
+from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
 from peftlab.study.expand import Expanded
 
 MakeStudy = Callable[..., Expanded]
