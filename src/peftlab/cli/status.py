@@ -13,7 +13,8 @@ from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
 
 if TYPE_CHECKING:
-    from peftlab.store.workspace import Tally, Workspace
+    from peftlab.store.reader import Tally
+    from peftlab.store.workspace import Workspace
 
 NAME = "status"
 EXAMPLE = "Example: peftlab status quickstart --watch"

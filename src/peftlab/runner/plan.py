@@ -20,8 +20,9 @@ from peftlab.data.source import open_ref
 from peftlab.engine.dataset import encode_split
 from peftlab.methods.parameters import count_parameters
 from peftlab.models.checkpoints import load_config, load_tokenizer
+from peftlab.store.reader import Speed
 from peftlab.store.records import Status
-from peftlab.store.workspace import Speed, Workspace
+from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
 from peftlab.tasks.registry import TASKS
 

@@ -23,12 +23,15 @@ class Clock:
 
     def __init__(self, plans: dict[str, TrialPlan]) -> None:
         self._open = {key: plan.seconds or 0.0 for key, plan in plans.items()}
+        self._open_seconds = sum(self._open.values())
         self._spent_seconds = 0.0
         self._expected_seconds = 0.0
 
     def ended(self, trial_id: str, seconds: float) -> None:
         """A trial has ended after so many seconds."""
-        self._expected_seconds += self._open.pop(trial_id, 0.0)
+        expected = self._open.pop(trial_id, 0.0)
+        self._open_seconds = self._open_seconds - expected if self._open else 0.0
+        self._expected_seconds += expected
         self._spent_seconds += seconds
 
     def seconds_left(self, running: Mapping[str, tuple[float, float]]) -> float | None:
@@ -41,10 +44,13 @@ class Clock:
             done += share * self._open.get(trial_id, 0.0)
             spent += seconds
         expected += done
-        total = sum(self._open.values())
-        if not total:
+        if not self._open_seconds:
             return None
-        return (total - done) * (spent / expected if expected else 1.0) / max(1, len(running))
+        return (
+            (self._open_seconds - done)
+            * (spent / expected if expected else 1.0)
+            / max(1, len(running))
+        )
 
 
 @dataclass

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peftlab.store.records import TrialRecord
+from peftlab.store.reader import Result
+from peftlab.store.records import best_of, names_of_arms
 from peftlab.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -23,35 +24,34 @@ def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFram
     import pandas as pd
 
     with Workspace.open(Path(workspace), create=False) as opened:
-        return pd.DataFrame([_row(record, study) for record in opened.trials(study)])
+        return pd.DataFrame([_row(result, study) for result in opened.results(study)])
 
 
-def _row(record: TrialRecord, study: str | None) -> dict[str, Any]:
-    trial = record.trial
+def _row(result: Result, study: str | None) -> dict[str, Any]:
+    trial, trained = result.trial, result.scores[1:]
     row: dict[str, Any] = {
-        "id": trial.id,
-        "arm": ", ".join(_arms(record, study)),
-        "task": trial.task,
-        "model": trial.model.name,
-        "method": trial.method,
-        "seed": trial.seed,
-        "engine": trial.engine,
-        "status": record.status,
-        "epochs": max(len(record.epochs) - 1, 0),
-        "error": record.error,
+        "id": result.trial_id,
+        "arm": ", ".join(names_of_arms(result.arms) if study is None else result.arms[study]),
+        "task": trial["task"],
+        "model": trial["model"]["name"],
+        "method": trial["method"],
+        "seed": trial["seed"],
+        "engine": trial["engine"],
+        "status": result.status,
+        "epochs": len(trained),
+        "error": result.error,
     }
-    row |= {f"score.{name}": value for name, value in record.scores.items()}
-    row |= {f"best.{name}": value for name, value in record.best_scores.items()}
-    if record.costs is not None:
-        costs = asdict(record.costs)
-        parameters = costs.pop("parameters")
-        row |= {f"cost.{name}": value for name, value in (costs | parameters).items()}
-    row |= {f"training.{name}": value for name, value in trial.training.model_dump().items()}
-    row |= {f"method.{name}": value for name, value in trial.method_config.items()}
+    if result.scores:
+        row |= _named("score", result.scores[-1])
+    if trained:
+        row |= _named("best", best_of(trained))
+    if result.costs is not None:
+        row |= _named("cost", result.costs | result.costs["parameters"])
+        del row["cost.parameters"]
+    row |= _named("training", trial["training"])
+    row |= _named("method", trial["method_config"])
     return row
 
 
-def _arms(record: TrialRecord, study: str | None) -> list[str]:
-    if study is not None:
-        return list(record.arms[study])
-    return sorted({name for names in record.arms.values() for name in names})
+def _named(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{kind}.{name}": value for name, value in values.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -80,16 +80,13 @@ class TrialRecord:
 
         Chosen on the very split that is reported, so it flatters: show it named as that.
         """
-        trained = self.epochs[1:]
-        if not trained:
-            return {}
-        return dict(max(trained, key=lambda record: next(iter(record.scores.values()))).scores)
+        return dict(best_of([record.scores for record in self.epochs[1:]]))
 
     def to_json(self) -> dict[str, JsonValue]:
         """The object of `list trials --json`; its keys are kept stable."""
         costs: dict[str, JsonValue] = asdict(self.costs) if self.costs else {}
         studies: list[JsonValue] = [*sorted(self.arms)]
-        arms: list[JsonValue] = [*sorted({name for names in self.arms.values() for name in names})]
+        arms: list[JsonValue] = [*names_of_arms(self.arms)]
         model, predictions = self.model_path, self.predictions_path
         return {
             "id": self.trial.id,
@@ -113,3 +110,13 @@ class TrialRecord:
                 "predictions": str(predictions) if predictions else None,
             },
         }
+
+
+def best_of(scores: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """Those with the highest main metric, the first of equals; {} where there are none."""
+    return max(scores, key=lambda one: next(iter(one.values())), default={})
+
+
+def names_of_arms(arms: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The arms' names under all studies, each once, sorted."""
+    return sorted({name for names in arms.values() for name in names})
