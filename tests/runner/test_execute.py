@@ -219,9 +219,8 @@ def test_an_unknown_executor_or_device_is_refused_before_anything_is_stored(
 def test_the_stored_study_is_the_study(workspace: Workspace, tiny_study: MakeStudy) -> None:
     expanded = tiny_study()
     store_study(expanded, workspace)
-    row = workspace.study("tiny")
-    assert validate(row.spec, where="stored") == expanded.spec
-    assert row.trial_ids == tuple(trial.id for trial in expanded.trials)
+    assert validate(workspace.spec("tiny"), where="stored") == expanded.spec
+    assert [record.trial for record in workspace.trials("tiny")] == list(expanded.trials)
 
 
 # With the real engine

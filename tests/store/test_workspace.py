@@ -155,10 +155,7 @@ def test_a_study_comes_back_as_it_was_saved(workspace: Workspace, make_trial: Ma
     trials = [make_trial(seed=seed) for seed in (3, 1, 2)]
     placements = {trial.id: ("b", "a") for trial in trials}
     workspace.save_study("one", {"name": "one", "seeds": [3, 1, 2], "x": None}, trials, placements)
-    row = workspace.study("one")
-    assert row.name == "one"
-    assert row.spec == {"name": "one", "seeds": [3, 1, 2], "x": None}
-    assert row.trial_ids == tuple(trial.id for trial in trials)
+    assert workspace.spec("one") == {"name": "one", "seeds": [3, 1, 2], "x": None}
     records = workspace.trials("one")
     assert [record.trial for record in records] == trials
     assert {record.status for record in records} == {"pending"}
@@ -169,11 +166,11 @@ def test_an_unknown_study_names_those_that_are_known(
     workspace: Workspace, make_trial: MakeTrial
 ) -> None:
     with pytest.raises(UserError, match=r"has not been run here \(allowed: peftlab run STUDY"):
-        workspace.study("one")
+        workspace.spec("one")
     plan(workspace, make_trial(), study="b")
     plan(workspace, make_trial(), study="a")
     assert workspace.studies() == ["a", "b"]
-    for read in (workspace.study, workspace.trials):
+    for read in (workspace.spec, workspace.trials):
         with pytest.raises(UserError) as caught:
             read("c")
         assert str(caught.value) == (
@@ -203,7 +200,7 @@ def test_a_study_that_is_saved_again_keeps_results_and_takes_the_new_plan(
     workspace.save_study(
         "s", {"name": "s", "new": 1}, [third, moved], {third.id: ("c",), first.id: ("d",)}
     )
-    assert workspace.study("s").spec == {"name": "s", "new": 1}
+    assert workspace.spec("s") == {"name": "s", "new": 1}
     records = workspace.trials("s")
     assert [record.trial.seed for record in records] == [3, 1]
     assert records[1].trial.model.name == "/elsewhere"
@@ -219,7 +216,7 @@ def test_a_study_that_cannot_be_saved_leaves_what_was_there(
     plan(workspace, make_trial(seed=1))
     with pytest.raises(KeyError):
         workspace.save_study("s", {"name": "broken"}, [make_trial(seed=2)], {})
-    assert workspace.study("s").spec == {"name": "s"}
+    assert workspace.spec("s") == {"name": "s"}
     assert [record.trial.seed for record in workspace.trials()] == [1]
 
 

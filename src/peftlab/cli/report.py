@@ -29,7 +29,7 @@ def command(
 
     with Workspace.open(workspace, create=False) as opened:
         name = study_name(study)
-        opened.study(name)
+        opened.spec(name)
         quiet_libraries()
         from peftlab.report.write import write_report
 

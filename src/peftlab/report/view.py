@@ -85,7 +85,7 @@ class StudyView:
 
 def make_view(workspace: Workspace, study: str) -> StudyView:
     """The view of a study in a workspace; UserError where it has not been run there."""
-    spec = StudySpec.model_validate(workspace.study(study).spec)
+    spec = StudySpec.model_validate(workspace.spec(study))
     records = tuple(workspace.trials(study))
     by_place: dict[tuple[str, str], tuple[TrialRecord, ...]] = {}
     for record in records:

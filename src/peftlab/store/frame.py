@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from peftlab.store.workspace import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
+FIRST = ("id", "arm", "task", "model", "method", "seed", "engine", "status", "epochs", "error")
+
 
 def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFrame:
     """One row a trial, in plan order; a score, a cost, a setting is a column.
@@ -23,20 +26,32 @@ def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFram
     """
     import pandas as pd
 
+    columns: dict[str, list[Any]] = {}
+    settings: dict[str, int] = {}
+    places: list[int] = []
     with Workspace.open(Path(workspace), create=False) as opened:
-        return pd.DataFrame([_row(result, study) for result in opened.results(study)])
+        for count, result in enumerate(opened.results(study)):
+            places.append(settings.setdefault(result.settings, len(settings)))
+            for name, value in _measured(result, study).items():
+                column = columns.setdefault(name, [])
+                column += [None] * (count - len(column))
+                column.append(value)
+    for column in columns.values():
+        column += [None] * (len(places) - len(column))
+    of_settings = pd.DataFrame([_settings(json.loads(text)) for text in settings])
+    parts = [pd.DataFrame(columns), of_settings.take(places).reset_index(drop=True)]
+    whole = pd.concat(parts, axis="columns")
+    own = [name for name in FIRST if name in whole]
+    return whole[own + [name for name in whole if name not in FIRST]]
 
 
-def _row(result: Result, study: str | None) -> dict[str, Any]:
-    trial, trained = result.trial, result.scores[1:]
+def _measured(result: Result, study: str | None) -> dict[str, Any]:
+    """What each trial has of its own."""
+    trained = result.scores[1:]
     row: dict[str, Any] = {
         "id": result.trial_id,
         "arm": ", ".join(names_of_arms(result.arms) if study is None else result.arms[study]),
-        "task": trial["task"],
-        "model": trial["model"]["name"],
-        "method": trial["method"],
-        "seed": trial["seed"],
-        "engine": trial["engine"],
+        "seed": result.seed,
         "status": result.status,
         "epochs": len(trained),
         "error": result.error,
@@ -48,9 +63,14 @@ def _row(result: Result, study: str | None) -> dict[str, Any]:
     if result.costs is not None:
         row |= _named("cost", result.costs | result.costs["parameters"])
         del row["cost.parameters"]
-    row |= _named("training", trial["training"])
-    row |= _named("method", trial["method_config"])
     return row
+
+
+def _settings(trial: Mapping[str, Any]) -> dict[str, Any]:
+    """What trials share that differ by their seeds alone."""
+    row = {name: trial[name] for name in ("task", "method", "engine")}
+    row["model"] = trial["model"]["name"]
+    return row | _named("training", trial["training"]) | _named("method", trial["method_config"])
 
 
 def _named(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:

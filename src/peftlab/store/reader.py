@@ -20,15 +20,6 @@ from peftlab.core.types import Costs, EpochRecord, Trial
 from peftlab.store.records import FinalScore, Status, TrialRecord
 
 
-@dataclass(frozen=True, kw_only=True)
-class StudyRow:
-    """A study as it was last planned: its spec as JSON, and its trials in plan order."""
-
-    name: str
-    spec: dict[str, JsonValue]
-    trial_ids: tuple[str, ...]
-
-
 @dataclass(frozen=True)
 class Tally:
     """Trials of one task with one status: their number, and the seconds of those that are done."""
@@ -40,10 +31,14 @@ class Tally:
 
 
 class Result(NamedTuple):
-    """A trial as it is stored, its JSON read and not looked into; `scores` are by epoch."""
+    """A trial as it is stored; `scores` are by epoch.
+
+    `settings` is the JSON text of the trial without its seeds.
+    """
 
     trial_id: str
-    trial: dict[str, Any]
+    settings: str
+    seed: int
     status: Status
     error: str | None
     costs: dict[str, Any] | None
@@ -91,30 +86,27 @@ class Reader:
         """Names of the studies that have been run here."""
         return [name for (name,) in self._query("SELECT name FROM studies ORDER BY name")]
 
-    def study(self, name: str) -> StudyRow:
-        """The study as it was last run; UserError where it has not been."""
-        found = self._query("SELECT spec FROM studies WHERE name = ?", name)
+    def spec(self, study: str) -> dict[str, JsonValue]:
+        """The study's spec as it was last run, as JSON; UserError where it has not been."""
+        found = self._query("SELECT spec FROM studies WHERE name = ?", study)
         if not found:
             raise UserError(
-                f"the study '{name}' has not been run here",
+                f"the study '{study}' has not been run here",
                 where=str(self.path),
                 allowed=", ".join(self.studies()) or "peftlab run STUDY first",
             )
-        ids = self._query("SELECT trial_id FROM placements WHERE study = ? ORDER BY position", name)
-        return StudyRow(
-            name=name, spec=json.loads(found[0][0]), trial_ids=tuple(row[0] for row in ids)
-        )
+        spec: dict[str, JsonValue] = json.loads(found[0][0])
+        return spec
 
     def tallies(self, study: str) -> list[Tally]:
         """How many of the study's trials there are of each task and status, and their seconds.
 
         Counted by the database, without reading the trials. UserError for an unknown study.
         """
-        self.study(study)
+        self.spec(study)
         rows = self._query(
-            "SELECT json_extract(trial, '$.task'), status, count(*), "
-            "total(json_extract(costs, '$.total_seconds')) "
-            "FROM placements JOIN trials ON trial_id = id WHERE study = ? GROUP BY 1, 2",
+            "SELECT task, status, count(*), total(total_seconds) FROM placements "
+            "JOIN trials INDEXED BY trials_counted ON trial_id = id WHERE study = ? GROUP BY 1, 2",
             study,
         )
         return [Tally(*row) for row in rows]
@@ -122,7 +114,7 @@ class Reader:
     def failures(self, study: str) -> list[Failure]:
         """Those of the study's trials, in plan order."""
         rows = self._query(
-            "SELECT id, json_extract(trial, '$.task'), error "
+            "SELECT id, task, error "
             "FROM placements JOIN trials ON trial_id = id "
             "WHERE study = ? AND status = 'failed' ORDER BY position",
             study,
@@ -132,8 +124,9 @@ class Reader:
     def changed_at(self, study: str) -> datetime:
         """When the study was last planned otherwise or one of its trials ended, to the second."""
         found = self._query(
-            "SELECT max(saved_at, coalesce((SELECT max(ended_at) FROM placements JOIN trials "
-            "ON trial_id = id WHERE study = name), '')) FROM studies WHERE name = ?",
+            "SELECT max(saved_at, coalesce((SELECT max(ended_at) FROM placements "
+            "JOIN trials INDEXED BY trials_counted ON trial_id = id WHERE study = name), '')) "
+            "FROM studies WHERE name = ?",
             study,
         )
         return datetime.fromisoformat(found[0][0])
@@ -155,12 +148,15 @@ class Reader:
         ):
             scores.setdefault(trial_id, []).append(text)
         arms = self._arms(chosen, values)
-        for trial_id, trial, status, error, costs in self._query(
-            f"SELECT id, trial, status, error, costs {chosen} {order}", *values
+        for trial_id, settings, seed, status, error, costs in self._query(
+            "SELECT id, json_remove(trial, '$.seed', '$.seeds'), json_extract(trial, '$.seed'), "
+            f"status, error, costs {chosen} {order}",
+            *values,
         ):
             yield Result(
                 trial_id,
-                json.loads(trial),
+                settings,
+                seed,
                 status,
                 error,
                 None if costs is None else json.loads(costs),
@@ -191,7 +187,7 @@ class Reader:
     def final_scores(self, study: str) -> list[FinalScore]:
         """Those of all trials of the study in plan order; None where one is not done."""
         rows = self._query(
-            "SELECT arms, json_extract(trial, '$.task'), CASE status WHEN 'done' THEN "
+            "SELECT arms, task, CASE status WHEN 'done' THEN "
             "(SELECT scores FROM epochs WHERE trial_id = id ORDER BY epoch DESC LIMIT 1) END, "
             "json_extract(costs, '$.cached_layers') "
             "FROM placements JOIN trials ON trial_id = id WHERE study = ? ORDER BY position",
@@ -227,7 +223,7 @@ class Reader:
         """The study's trials, or all: from where they are selected, their order, and the values."""
         if study is None:
             return "FROM trials", "ORDER BY rowid", ()
-        self.study(study)
+        self.spec(study)
         chosen = "FROM placements JOIN trials ON trial_id = id WHERE study = ?"
         return chosen, "ORDER BY position", (study,)
 

@@ -47,6 +47,13 @@ MIGRATIONS = (
         PRIMARY KEY (trial_id, epoch)
     ) WITHOUT ROWID;
     """,
+    # What is counted and looked for stands in indexes: the rows themselves are long.
+    """
+    ALTER TABLE trials ADD COLUMN task TEXT AS (json_extract(trial, '$.task'));
+    ALTER TABLE trials ADD COLUMN total_seconds REAL AS (json_extract(costs, '$.total_seconds'));
+    CREATE INDEX trials_counted ON trials (id, status, task, total_seconds, ended_at);
+    CREATE INDEX trials_by_status ON trials (status, ended_at);
+    """,
 )
 VERSION = len(MIGRATIONS)
 

@@ -1,0 +1,60 @@
+"""A workspace that an earlier version wrote, one of each schema, is read and written by this one.
+
+The files in schemas/ are databases as the code of their version wrote them, as SQL; a new version
+of the schema brings another.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from peftlab.store.frame import load_results
+from peftlab.store.schema import VERSION
+from peftlab.store.workspace import DATABASE, Workspace
+
+SCHEMAS = Path(__file__).parent / "schemas"
+DONE, FAILED, PENDING = "e30492e490d4", "dedb7508c8a7", "a4c6662c0bbb"
+
+
+@pytest.fixture(params=range(1, VERSION + 1))
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The workspace of a schema's version."""
+    script = (SCHEMAS / f"{request.param}.sql").read_text(encoding="utf-8")
+    connection = sqlite3.connect(tmp_path / DATABASE)
+    connection.executescript(script)
+    assert connection.execute("PRAGMA user_version").fetchone() == (request.param,)
+    connection.close()
+    return tmp_path
+
+
+def test_its_trials_are_what_they_were(folder: Path) -> None:
+    with Workspace.open(folder, create=False) as workspace:
+        done, failed, pending = workspace.trials("one")
+        assert workspace.studies() == ["one", "two"]
+        assert [tally.count for tally in workspace.tallies("one")] == [1, 1, 1]
+        assert [failure.task for failure in workspace.failures("one")] == ["sst2"]
+        assert [final.score for final in workspace.final_scores("one")] == [75.0, None, None]
+    assert [record.trial.id for record in (done, failed, pending)] == [DONE, FAILED, PENDING]
+    assert (done.status, failed.status, pending.status) == ("done", "failed", "pending")
+    assert done.arms == {"one": ("lora", "other"), "two": ("a",)}
+    assert (done.trial.method_config["r"], done.trial.training.learning_rate) == (8, 5e-4)
+    assert done.epochs[1].step_losses == (0.75, 0.25)
+    assert done.costs is not None
+    assert (done.costs.total_seconds, done.costs.parameters.adapter) == (3.25, 20)
+    assert (done.num_train_examples, done.num_eval_examples) == (64, 16)
+    assert failed.error == "the training loss is nan"
+    assert math.isnan(failed.epochs[0].eval_loss)
+    assert load_results(folder)["score.accuracy"].tolist()[:2] == [75.0, 50.0]
+
+
+def test_it_can_be_gone_on_with(folder: Path) -> None:
+    with Workspace.open(folder) as workspace:
+        workspace.start(PENDING, {})
+        workspace.fail(PENDING, "diverged")
+        assert [failure.trial_id for failure in workspace.failures("one")] == [FAILED, PENDING]
+        workspace.save_study("three", {}, [workspace.trial(DONE).trial], {DONE: ("b",)})
+        assert workspace.trials("three")[0].epochs == workspace.trial(DONE).epochs
