@@ -1,10 +1,10 @@
 """Are the scores of the engine `packed` those of transformers.Trainer? Several seeds, MiniLM.
 
-    python benchmarks/equivalence.py --data path/to/glue --output equivalence
+    python benchmarks/equivalence.py --data path/to/glue --output equivalence --task cola
 
 The same trials run with both engines (same examples in the same order, other dropout masks); a
-workspace in the output folder keeps them, so it can be stopped and run again. For each task: the
-mean difference with its 95% t interval, a paired t test over the seeds, and the smallest true
+workspace in the output folder keeps them, so it can be stopped and run again. It prints the mean
+difference with its 95% t interval, a paired t test over the seeds, and the smallest true
 difference that this test would find four times out of five, from the differences' own spread.
 """
 
@@ -22,18 +22,19 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from peftlab.store.workspace import Workspace
+from peftlab.tasks.registry import TASKS
 
 STUDY = """\
-name: {engine}
+name: {engine}-{task}
 model: minilm
 engine: {engine}
-tasks: [cola, mrpc]
+tasks: [{task}]
 seeds: [1, 2, 3, 4, 5]
 max_train_samples: {rows}
 training:
   num_train_epochs: {epochs}
   per_device_train_batch_size: 16
-  learning_rate: 1.0e-3
+  learning_rate: {rate}
   warmup_steps: 0.1
 arms:
   lora: {{method: lora, r: 8, lora_alpha: 16, lora_dropout: 0.1}}
@@ -43,17 +44,20 @@ LEVEL, POWER = 0.05, 0.8
 
 
 def main() -> None:
-    """Run what is missing of both studies, then print a line for each task."""
+    """Run what is missing of both studies, then print a line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="a GLUE folder")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--task", required=True)
     parser.add_argument("--rows", type=int, default=2000)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=1e-3, help="of learning")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     for engine in ENGINES:
-        study = given.output / f"{engine}.yaml"
-        study.write_text(STUDY.format(engine=engine, rows=given.rows, epochs=given.epochs))
+        study = given.output / f"{engine}-{given.task}.yaml"
+        keys = {"task": given.task, "rows": given.rows, "epochs": given.epochs, "rate": given.rate}
+        study.write_text(STUDY.format(engine=engine, **keys))
         subprocess.run(
             [
                 sys.executable, "-m", "peftlab", "run", str(study), "--data", given.data,
@@ -62,20 +66,12 @@ def main() -> None:
             check=True,
         )  # fmt: skip
     with Workspace.open(given.output / "runs", create=False) as workspace:
-        scores = {
-            (record.trial.engine, record.trial.task, record.trial.seed): next(
-                iter(record.scores.items())
-            )
-            for engine in ENGINES
-            for record in workspace.trials(engine)
-        }
-    for task in ("cola", "mrpc"):
-        seeds = sorted({seed for _, name, seed in scores if name == task})
-        metric = scores["packed", task, seeds[0]][0]
         packed, trainer = (
-            np.array([scores[engine, task, seed][1] for seed in seeds]) for engine in ENGINES
+            [final.score for final in workspace.final_scores(f"{engine}-{given.task}")]
+            for engine in ENGINES
         )
-        print(f"{task} {metric}: {compared(packed, trainer)}")
+    metric = TASKS.get(given.task).main_metric
+    print(f"{given.task} {metric}: {compared(packed, trainer)}")
 
 
 def compared(first: Sequence[float], second: Sequence[float]) -> str:

@@ -143,8 +143,9 @@ def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
     return config
 
 
+@lru_cache(maxsize=4)
 def load_tokenizer(name: str) -> HubTokenizer:
-    """The checkpoint's tokenizer; its fingerprint is the checkpoint's."""
+    """The checkpoint's tokenizer; its fingerprint is the checkpoint's. Read once in a process."""
     from transformers import AutoTokenizer
 
     tokenizer = _from_hub_or_folder(AutoTokenizer.from_pretrained, _source(name), use_fast=True)
