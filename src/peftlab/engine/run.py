@@ -10,7 +10,7 @@ from time import perf_counter
 import torch
 
 from peftlab.core.errors import StorageError
-from peftlab.core.files import whole_folder
+from peftlab.core.files import remove_leftovers, whole_folder
 from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, Costs, EpochRecord, Trial
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.engine.checkpoint import Checkpoints
@@ -59,6 +59,7 @@ def run_trial(
     prepared = prepare(trial, cache=workspace_cache, device=place)
     data, module = prepared.data, prepared.module
     artifacts.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(artifacts)
     recorder = _PredictionsWriter(observer, artifacts / PREDICTIONS_FILE)
     cached = CachedLayers(data=data, num_layers=0, words="")
     if trial.engine == "trainer":
