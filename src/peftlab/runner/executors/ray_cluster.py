@@ -14,11 +14,12 @@ import os
 import socket
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
-from peftlab.core.errors import UserError, first_line
+from peftlab.core.errors import PeftlabError, StorageError, UserError, first_line
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
 from peftlab.runner.executors.ray_exchange import RayExchange, call_on
@@ -152,7 +153,8 @@ class _Cluster:
             self._ray.cancel(reference)
         deadline = monotonic() + SECONDS_TO_STOP
         while self._tasks and monotonic() < deadline:
-            self._listen()
+            with suppress(PeftlabError):  # another error is what the study ends with
+                self._listen()
         for task in self._tasks.values():
             self._listener.interrupted(task.job.trial)
 
@@ -199,12 +201,19 @@ class _Cluster:
             if message["event"] != "lost":
                 self._exchange.bring_home(task.job)
             pass_on(message, task.job.trial, self._listener)
-        elif self._exchange.bring_result(task.job, message["state"]):
+        elif self._bring_result(self._exchange, task, message["state"]):
             pass_on(message, task.job.trial, self._listener)
             self._exchange.forget(task.job)
         else:
             cause = f"what it left at {self._exchange.url} is damaged"
             self._gone(task, Death(cause=cause, is_killed=True, is_memory=False))
+
+    def _bring_result(self, exchange: RayExchange, task: _Task, state: str) -> bool:
+        try:
+            return exchange.bring_result(task.job, state)
+        except StorageError:
+            self._listener.interrupted(task.job.trial)
+            raise
 
     def _gone(self, task: _Task, death: Death) -> None:
         """A task has died: its trial has failed, or is tried again."""
@@ -214,7 +223,10 @@ class _Cluster:
                     self._exchange.bring_home(task.job)
                 self._listener.interrupted(task.job.trial)
             return
-        self._waiting.extendleft(self._retries.after(task.job, death, self._listener))
+        again = self._retries.after(task.job, death, self._listener)
+        if not again and self._exchange is not None:
+            self._exchange.bring_home(task.job)
+        self._waiting.extendleft(again)
 
     def _end_the_silent(self) -> None:
         """End the process of every task that has told nothing for too long."""

@@ -66,7 +66,8 @@ class RayExchange:
     def clear_nodes(self, ray: Any) -> None:
         """Remove what is left on the nodes, of those that answer."""
         asked = [call_on(ray, node["NodeID"], clear_scratch, self.url) for node in _nodes(ray)]
-        ray.wait(asked, num_returns=len(asked), timeout=SECONDS_TO_CLEAR)
+        if asked:
+            ray.wait(asked, num_returns=len(asked), timeout=SECONDS_TO_CLEAR)
 
     def _require(self, ray: Any, node_id: str, answer: Any) -> None:
         where = f"--artifacts {self.url} on the node {node_id[:8]}"
