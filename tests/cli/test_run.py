@@ -133,6 +133,26 @@ def test_a_study_runs_in_a_pool_of_workers(
     assert [trial["costs"]["threads"] for trial in trials] == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("executor", "url", "words"),
+    [
+        ("pool", "s3://bucket/folder", "with --executor ray"),
+        ("ray", "s4://bucket/folder", "Protocol not known: s4"),
+        ("ray", "folder", "not a place that nodes could share"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_one_line(
+    executor: str, url: str, words: str, peftlab: Peftlab, study_file: Path, tmp_path: Path
+) -> None:
+    place = ("--workspace", tmp_path / "new", "--executor", executor, "--artifacts", url)
+    answer = peftlab("run", study_file, *ONE, *QUICK, *place)
+    assert answer.status == 2
+    assert "Traceback" not in answer.err
+    line = answer.err.splitlines()[-1]
+    assert f"--artifacts {url}" in line
+    assert words in line
+
+
 def test_a_second_run_of_a_workspace_is_told_of_the_first(
     peftlab: Peftlab, study_file: Path, tmp_path: Path
 ) -> None:

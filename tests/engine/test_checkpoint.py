@@ -123,6 +123,18 @@ def test_what_a_process_left_half_written_goes(checkpoints: Checkpoints) -> None
     assert len(list(checkpoints.folder.iterdir())) == 1
 
 
+def test_who_wants_to_know_is_told_of_each_once_it_is_there(tmp_path: Path) -> None:
+    seen: list[int] = []
+    checkpoints = Checkpoints(
+        folder=tmp_path,
+        every=EVERY_STEP,
+        on_saved=lambda: seen.append(len(list(tmp_path.iterdir()))),
+    )
+    for step in (1, 2, 3):
+        checkpoints.save(checkpoint(step))
+    assert seen == [1, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("words", "steps", "epochs"),
     [("3 steps", [3, 6], []), ("2 epochs", [], [2, 4]), ("0 steps", None, None)],

@@ -138,6 +138,15 @@ def test_rows_that_changed_since_the_plan_are_refused(
         run(stale, tmp_path)
 
 
+def test_what_a_killed_attempt_left_half_written_goes(
+    make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / ".writing-1234").write_bytes(b"half")
+    run(make_trial(method="head", rows=16, num_train_epochs=1), tmp_path)
+    assert not list((tmp_path / "artifacts").glob(".*"))
+
+
 def test_a_device_that_is_not_there_is_one_line() -> None:
     with pytest.raises(UserError, match="no device 'nowhere' here"):
         choose_device("nowhere")

@@ -1,11 +1,13 @@
-"""What the tests of the runner share: tiny studies, an engine that only pretends, a listener."""
+"""What the tests of the runner share: tiny studies, a fake engine, a listener, an S3 server."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -143,3 +145,40 @@ def fake_engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     engine = FakeEngine()
     monkeypatch.setattr("peftlab.runner.executors.base.run_trial", engine)
     return engine
+
+
+@pytest.fixture(scope="session")
+def s3_port() -> Iterator[int]:
+    """A port of this machine, to which all that speaks S3 is directed, also from new processes."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield port
+
+
+@pytest.fixture(scope="session")
+def s3_server(s3_port: int) -> Iterator[Any]:
+    """An S3 server on that port, which keeps what it is given in memory."""
+    pytest.importorskip("s3fs", reason="the package s3fs is not installed")
+    pytest.importorskip("moto", reason="the package moto is not installed")
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=s3_port, verbose=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_server: Any) -> str:
+    """The URL of a folder in a bucket of its own."""
+    import s3fs
+
+    bucket = f"bucket-{uuid4().hex[:8]}"
+    s3fs.S3FileSystem().mkdir(bucket)
+    return f"s3://{bucket}/studies"

@@ -8,7 +8,7 @@ import typer
 
 from peftlab.cli import options
 from peftlab.core.durations import duration
-from peftlab.core.errors import first_line
+from peftlab.core.errors import UserError, first_line
 from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -47,8 +47,12 @@ def command(
     address: Annotated[
         str | None, typer.Option(help="The Ray cluster: auto or HOST:PORT; else one is started.")
     ] = None,
+    artifacts: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where ray's nodes hand trials on: s3://BUCKET/FOLDER."),
+    ] = None,
     stall_seconds: Annotated[
-        float, typer.Option(min=1, help="End a pool's trial that tells nothing for so long.")
+        float, typer.Option(min=1, help="End a trial of pool or ray that tells nothing so long.")
     ] = 1800,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")] = "auto",
     settings: options.Settings = None,
@@ -68,6 +72,12 @@ def command(
     """
     from peftlab.study.load import Overrides, load_study
 
+    if artifacts is not None and executor != "ray":
+        raise UserError(
+            f"the executor {executor} writes into the workspace itself",
+            where=f"--artifacts {artifacts}",
+            allowed="with --executor ray",
+        )
     spec = load_study(
         study,
         Overrides(
@@ -107,6 +117,7 @@ def command(
                 threads=threads,
                 gpus=gpus,
                 address=address,
+                artifacts=artifacts,
                 stall_seconds=stall_seconds,
                 logs=opened.path / "logs",
             ),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,8 @@ class Checkpoints:
     every: CheckpointEvery
     damaged: list[str] = field(default_factory=list)
     """Names of files that `newest` could not read."""
+    on_saved: Callable[[], None] = lambda: None
+    """Called when one has been written."""
     _saved_at: float = field(default_factory=monotonic)
 
     def are_due(self, *, step: int, epoch: int | None = None) -> bool:
@@ -68,6 +70,7 @@ class Checkpoints:
         for old in self._files()[NUM_KEPT:]:
             with suppress(OSError):
                 old.unlink()
+        self.on_saved()
 
     def newest(self) -> Checkpoint | None:
         """The last one that is whole; None if there is none."""

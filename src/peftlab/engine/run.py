@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -10,7 +10,7 @@ from time import perf_counter
 import torch
 
 from peftlab.core.errors import StorageError
-from peftlab.core.files import whole_folder
+from peftlab.core.files import remove_leftovers, whole_folder
 from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, Costs, EpochRecord, Trial
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.engine.checkpoint import Checkpoints
@@ -42,13 +42,15 @@ def run_trial(
     device: str = "auto",
     checkpoint_every: CheckpointEvery = EVERY_EPOCH,
     micro_batch: int | None = None,
+    on_saved: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Train, evaluate and save one trial, going on from where an earlier attempt has come to.
 
     `artifacts` gets `predictions.parquet` (the dev split, replaced at the end of every epoch),
     `checkpoints/` (the state of the training now and then), and at the end `model/` (what the
     method saves). With `micro_batch` only so many examples are computed at once, and where memory
-    does not suffice half as many; the gradients are the same to rounding.
+    does not suffice half as many; the gradients are the same to rounding. `on_saved` is called
+    whenever a checkpoint has been written.
 
     Raises UserError for data or checkpoints that are not there, TrialError for a training that
     diverges, and KeyboardInterrupt if the process is asked to stop.
@@ -59,6 +61,7 @@ def run_trial(
     prepared = prepare(trial, cache=workspace_cache, device=place)
     data, module = prepared.data, prepared.module
     artifacts.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(artifacts)
     recorder = _PredictionsWriter(observer, artifacts / PREDICTIONS_FILE)
     cached = CachedLayers(data=data, num_layers=0, words="")
     if trial.engine == "trainer":
@@ -71,7 +74,9 @@ def run_trial(
         )
         if trial.cache_frozen:
             cached = cache_frozen_layers(classifier, trial, data, workspace_cache)
-        checkpoints = Checkpoints(folder=artifacts / CHECKPOINTS_FOLDER, every=checkpoint_every)
+        checkpoints = Checkpoints(
+            folder=artifacts / CHECKPOINTS_FOLDER, every=checkpoint_every, on_saved=on_saved
+        )
         tally = train(
             classifier, trial, cached.data, recorder, checkpoints, micro_batch=micro_batch
         )

@@ -85,6 +85,8 @@ def pass_on(message: Message, trial: Trial, listener: Listener) -> None:
             listener.stepped(trial, message["step"], message["loss"])
         case "ended_epoch":
             listener.ended_epoch(trial, EpochRecord.of(message["record"]))
+        case "remarked":
+            listener.remarked(message["text"])
         case "finished":
             outcome = dict(message["outcome"])
             listener.finished(trial, Outcome(**{**outcome, "costs": Costs.of(outcome["costs"])}))

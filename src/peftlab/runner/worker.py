@@ -25,7 +25,9 @@ from peftlab.core.quiet import quiet_libraries
 
 quiet_libraries()
 
+from peftlab.engine.observer import Observer  # noqa: E402
 from peftlab.engine.rate import RateMeter  # noqa: E402
+from peftlab.engine.run import Outcome  # noqa: E402
 from peftlab.runner.executors.base import Job, describe, run_job, use_threads  # noqa: E402
 from peftlab.runner.messages import Message, Telling, job_from_json  # noqa: E402
 
@@ -47,8 +49,12 @@ def main() -> None:
 class Worker:
     """What the process keeps from one thing to the next."""
 
-    def __init__(self, tell: Callable[[Message], None]) -> None:
-        self._tell = tell
+    def __init__(
+        self,
+        tell: Callable[[Message], None],
+        run: Callable[[Job, Observer], Outcome] = run_job,
+    ) -> None:
+        self._tell, self._run = tell, run
         self._meter: RateMeter | None = None
 
     def do(self, told: Message) -> bool:
@@ -75,7 +81,7 @@ class Worker:
                 self._meter = RateMeter(job.trial, cache=job.cache, device=job.device)
             return {"event": "measured", "rate": self._meter.measure(told["seconds"])}
         self._meter = None
-        return {"event": "finished", "outcome": asdict(run_job(job, Telling(self._tell)))}
+        return {"event": "finished", "outcome": asdict(self._run(job, Telling(self._tell)))}
 
 
 def _write(out: TextIO, message: Message) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 
 from peftlab.runner.executors.base import Job
-from peftlab.runner.executors.retry import Death
+from peftlab.runner.executors.retry import Death, no_progress
 from peftlab.runner.messages import Message, job_to_json
 
 WORKER = "peftlab.runner.worker"
@@ -115,8 +115,7 @@ class WorkerProcess:
         is_killed = status == -signal.SIGKILL and not self._stalled
         is_memory = is_killed and _count_oom_kills() > self._oom_kills
         if self._stalled:
-            seconds = monotonic() - self.heard_at
-            words = f"no progress for {seconds:.0f} s; its process was ended"
+            words = no_progress(monotonic() - self.heard_at)
         elif is_memory:
             words = "out of memory: the system has ended its process"
         elif status < 0:

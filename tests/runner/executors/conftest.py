@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from peftlab.study.expand import Expanded
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[Any]:
-    """A Ray cluster of this process: a head that runs nothing, and two nodes of one CPU each."""
+def ray_cluster(s3_port: int) -> Iterator[Any]:
+    """A Ray cluster of this process: a head that runs nothing, and two nodes of one CPU each.
+
+    Its processes look for S3 at the tests' server.
+    """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray = pytest.importorskip("ray", reason="the package ray is not installed")
     from ray.cluster_utils import Cluster
@@ -37,6 +41,24 @@ def ray_cluster() -> Iterator[Any]:
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def task_processes() -> list[int]:
+    """Ids of the processes that run a trial for a Ray cluster of this process now."""
+    import psutil
+
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if " ".join(process.cmdline()).startswith("ray::run_told"):
+                found.append(process.pid)
+    return found
+
+
+@pytest.fixture
+def trial_processes() -> Any:
+    """task_processes."""
+    return task_processes
 
 
 def make_jobs(expanded: Expanded, folder: Path, **keys: Any) -> list[Job]:

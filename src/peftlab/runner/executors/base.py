@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -82,7 +82,8 @@ class ExecutorOptions:
 
     `workers`, and `threads` of each trial on a CPU, are the executor's choice where they are None.
     `gpus` is what a trial takes on a cluster; several share one where it is below 1. A trial that
-    tells nothing for `stall_seconds` is ended. `address` is that of a cluster.
+    tells nothing for `stall_seconds` is ended. `address` is that of a cluster, `artifacts` the URL
+    by which its nodes hand trials on; None where they share the workspace's folder.
     """
 
     workers: int | None = None
@@ -90,11 +91,12 @@ class ExecutorOptions:
     gpus: float = 1.0
     stall_seconds: float = 1800.0
     address: str | None = None
+    artifacts: str | None = None
     logs: Path = Path("logs")
 
 
-def run_job(job: Job, observer: Observer) -> Outcome:
-    """Run a job's trial in this process; raises as run_trial does."""
+def run_job(job: Job, observer: Observer, on_saved: Callable[[], None] = lambda: None) -> Outcome:
+    """Run a job's trial in this process; calls `on_saved` and raises as run_trial does."""
     return run_trial(
         job.trial,
         workspace_cache=job.cache,
@@ -103,6 +105,7 @@ def run_job(job: Job, observer: Observer) -> Outcome:
         device=job.device,
         checkpoint_every=job.checkpoint_every,
         micro_batch=job.micro_batch,
+        on_saved=on_saved,
     )
 
 

@@ -25,6 +25,11 @@ class Death:
     is_memory: bool
 
 
+def no_progress(seconds: float) -> str:
+    """The words for the end of a trial that told nothing for so long."""
+    return f"no progress for {seconds:.0f} s; its process was ended"
+
+
 @dataclass
 class Retries:
     """How often each trial's process was killed so far."""

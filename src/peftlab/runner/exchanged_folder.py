@@ -1,0 +1,247 @@
+"""A trial's folder at an fsspec URL, where another machine finds it whole or as it was before.
+
+ROOT/objects holds files, each under the digest of its content. ROOT/state-N-DIGEST.json lists the
+files of the folder at one moment; it is written after them, and named by its number and its own
+digest. So a state that was torn, or damaged later, is known as such, and the one before it holds:
+the objects of the last two are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from peftlab.core.errors import StorageError, first_line
+from peftlab.core.files import ASIDE, whole_folder
+from peftlab.store.workspace import CHECKPOINTS_FOLDER
+
+NAME = re.compile(r"state-(\d{6})-([0-9a-f]{32})\.json")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+NUM_KEPT = 2
+PAUSES_SECONDS = (0.5, 1.0, 2.0)
+"""Before what has failed is tried again."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A file of the folder: its name from there, and the digest of its content."""
+
+    name: str
+    digest: str
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether it is one; their names sort by their steps and change with their contents."""
+        return self.name.startswith(f"{CHECKPOINTS_FOLDER}/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What the folder held at one moment; no entries where the state's own file is damaged."""
+
+    name: str
+    entries: tuple[Entry, ...] | None
+
+    @property
+    def digests(self) -> set[str]:
+        """Of its objects."""
+        return {entry.digest for entry in self.entries or ()}
+
+    @property
+    def newest_checkpoint(self) -> str:
+        """The name of its last checkpoint; "" where it has none."""
+        names = (entry.name for entry in self.entries or () if entry.is_checkpoint)
+        return max(names, default="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """The state that was fetched, None if there is none, and those that were found damaged."""
+
+    state: str | None
+    damaged: tuple[str, ...]
+
+
+@dataclass(kw_only=True)
+class ExchangedFolder:
+    """Where the folder is kept, as one machine that writes there sees it.
+
+    Every method raises StorageError where, after some tries, the place does not answer.
+    """
+
+    files: Any
+    root: str
+    where: str
+    _known: list[State] | None = None
+    _whole: set[str] = field(default_factory=set)
+    """Digests of the objects that this machine has written, or read and found whole."""
+    _checkpoints: dict[str, str] = field(default_factory=dict)
+    """Digests of checkpoints by name."""
+
+    def publish(self, folder: Path) -> str:
+        """Make the local folder, as it is, the newest state, whose name is given.
+
+        Only what is not there yet is sent. States before the last two are removed.
+        """
+        states = self._states()
+        entries = self._entries(folder)
+        for entry in entries:
+            if entry.digest not in self._whole:
+                self._send(folder / entry.name, entry.digest)
+        content = json.dumps([asdict(entry) for entry in entries]).encode()
+        last = NAME.fullmatch(states[-1].name) if states else None
+        name = f"state-{int(last[1]) + 1 if last else 1:06}-{_digest(content)[:32]}.json"
+        self._patiently(lambda: self.files.pipe_file(f"{self.root}/{name}", content))
+        states.append(State(name=name, entries=entries))
+        for state in states[:-NUM_KEPT]:
+            self._forget(state)
+        return name
+
+    def offer(self, folder: Path) -> None:
+        """Publish the local folder if its training has come further than what is there."""
+        here = State(name="", entries=self._entries(folder)).newest_checkpoint
+        if here > max((state.newest_checkpoint for state in self._states()), default=""):
+            self.publish(folder)
+
+    def fetch(
+        self, folder: Path, *, only: str | None = None, with_checkpoints: bool = True
+    ) -> Fetched:
+        """Make the local folder what the newest state that is whole says, or the state `only`.
+
+        Where there is none, the local folder is left as it is. Damaged states are removed.
+        """
+        damaged: list[str] = []
+        for state in self._states()[::-1]:
+            if only in {None, state.name}:
+                if self._bring_all(state, folder, with_checkpoints=with_checkpoints):
+                    return Fetched(state=state.name, damaged=tuple(damaged))
+                damaged.append(state.name)
+                self._forget(state)
+        return Fetched(state=None, damaged=tuple(damaged))
+
+    def remove(self) -> None:
+        """Remove all that is there."""
+        self.files.invalidate_cache()
+        self._found(lambda: self.files.rm(self.root, recursive=True))
+        self._known, self._whole = [], set()
+
+    def _states(self) -> list[State]:
+        """The states that are there, the oldest first."""
+        if self._known is None:
+            found = self._found(self._list) or []
+            names = sorted(path.rpartition("/")[2] for path in found)
+            self._known = [self._read(name) for name in names if NAME.fullmatch(name)]
+        return self._known
+
+    def _list(self) -> list[str]:
+        self.files.invalidate_cache()
+        return list(self.files.ls(self.root, detail=False))
+
+    def _read(self, name: str) -> State:
+        found = NAME.fullmatch(name)
+        assert found is not None
+        content = self._found(lambda: bytes(self.files.cat_file(f"{self.root}/{name}")))
+        if content is None or _digest(content)[:32] != found[2]:
+            return State(name=name, entries=None)
+        entries = tuple(Entry(**values) for values in json.loads(content))
+        return State(name=name, entries=entries if all(map(_is_safe, entries)) else None)
+
+    def _bring_all(self, state: State, folder: Path, *, with_checkpoints: bool) -> bool:
+        """Make the local folder the state's files and no others; False if one is damaged."""
+        if state.entries is None:
+            return False
+        wanted = [one for one in state.entries if with_checkpoints or not one.is_checkpoint]
+        try:
+            with whole_folder(folder) as aside:
+                for entry in wanted:
+                    self._bring(entry.digest, aside / entry.name)
+        except _DamagedError:
+            return False
+        self._whole |= {entry.digest for entry in wanted}
+        return True
+
+    def _bring(self, digest: str, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._found(lambda: self.files.get_file(self._object(digest), str(target)))
+        if not target.is_file() or _file_digest(target) != digest:
+            raise _DamagedError
+
+    def _send(self, file: Path, digest: str) -> None:
+        self._patiently(lambda: self.files.put_file(str(file), self._object(digest)))
+        self._whole.add(digest)
+
+    def _forget(self, state: State) -> None:
+        """Remove a state, and those of its objects that no other one has."""
+        states = self._states()
+        states.remove(state)
+        gone = state.digests.difference(*(other.digests for other in states))
+        for path in (f"{self.root}/{state.name}", *map(self._object, sorted(gone))):
+            self._found(partial(self.files.rm_file, path))
+        self._whole -= gone
+
+    def _object(self, digest: str) -> str:
+        return f"{self.root}/objects/{digest}"
+
+    def _entries(self, folder: Path) -> tuple[Entry, ...]:
+        """The local folder's files, without what is just being written."""
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        named = {file.relative_to(folder).as_posix(): file for file in files}
+        return tuple(self._entry(name, file) for name, file in named.items() if ASIDE not in name)
+
+    def _entry(self, name: str, file: Path) -> Entry:
+        entry = Entry(name=name, digest=self._checkpoints.get(name) or _file_digest(file))
+        if entry.is_checkpoint:
+            self._checkpoints[name] = entry.digest
+        return entry
+
+    def _found(self, act: Callable[[], T]) -> T | None:
+        """What `act` gives; None where what it is about is not there."""
+
+        def find() -> T | None:
+            try:
+                return act()
+            except FileNotFoundError:
+                return None
+
+        return self._patiently(find)
+
+    def _patiently(self, act: Callable[[], T]) -> T:
+        """What `act` gives, which is tried again where it fails."""
+        for pause in (*PAUSES_SECONDS, None):
+            try:
+                return act()
+            except Exception as error:  # every file system has errors of its own
+                if pause is None:
+                    cause = first_line(str(error) or type(error).__name__)
+                    raise StorageError(f"does not answer: {cause}", where=self.where) from error
+            time.sleep(pause)
+        raise AssertionError
+
+
+class _DamagedError(Exception):
+    """An object is not what was written."""
+
+
+def _is_safe(entry: Entry) -> bool:
+    """Whether its file would lie within the folder, and its object among the others."""
+    path = PurePosixPath(entry.name)
+    is_within = not path.is_absolute() and ".." not in path.parts and "\\" not in entry.name
+    return is_within and DIGEST.fullmatch(entry.digest) is not None
+
+
+def _file_digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
