@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from peftlab.core.errors import StorageError, first_line
 from peftlab.core.files import ASIDE, whole_folder
-from peftlab.store.workspace import CHECKPOINTS_FOLDER
+from peftlab.store.records import CHECKPOINTS_FOLDER
 
 NAME = re.compile(r"state-(\d{6})-([0-9a-f]{32})\.json")
 DIGEST = re.compile(r"[0-9a-f]{64}")

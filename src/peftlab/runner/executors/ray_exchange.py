@@ -12,7 +12,7 @@ from peftlab.core.errors import StorageError, UserError, first_line
 from peftlab.runner.exchange import URLS, Exchange
 from peftlab.runner.executors.base import Job
 from peftlab.runner.executors.ray_task import check_exchange, clear_scratch
-from peftlab.store.workspace import CHECKPOINTS_FOLDER
+from peftlab.store.records import CHECKPOINTS_FOLDER
 
 SECONDS_TO_CHECK = 120.0
 """A node may have to start a process first."""
