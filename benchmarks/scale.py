@@ -9,14 +9,16 @@ The trials are real but for their training: an executor tells at once what an en
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 STUDY = """\
 name: scale
@@ -32,7 +34,8 @@ report:
   - scores: {{}}
 """
 TRIALS_A_SEED = 30
-STAGES = ("plan", "record", "status", "frame", "resume")
+RAY_SEEDS = 60
+STAGES = ("plan", "record", "frame", "ray")
 
 
 def main() -> None:
@@ -46,27 +49,35 @@ def main() -> None:
     study, runs = given.output / "scale.yaml", given.output / "runs"
     if given.stage == "record":
         record(study, runs, given.epochs)
+    elif given.stage == "plan":
+        plan(study, runs)
+    elif given.stage == "ray":
+        ray(given.output / "ray.yaml", given.output / "ray-runs", given.epochs)
     elif given.stage == "frame":
         frame(runs)
     elif given.stage is None:
         given.output.mkdir(parents=True)
         seeds = [*range(math.ceil(given.trials / TRIALS_A_SEED))]
         study.write_text(STUDY.format(seeds=seeds))
-        workspace = ["--workspace", str(runs)]
+        (given.output / "ray.yaml").write_text(STUDY.format(seeds=seeds[:RAY_SEEDS]))
         print(f"{len(seeds) * TRIALS_A_SEED:,} trials")
-        measured("plan", ["-m", "peftlab", "run", str(study), "--dry-run", "--json", *workspace])
         own = [__file__, "--output", str(given.output), "--epochs", str(given.epochs), "--stage"]
+        workspace = ["--workspace", str(runs)]
+        measured("plan", [*own, "plan"])
         measured("record", [*own, "record"])
         measured("status", ["-m", "peftlab", "status", "scale", *workspace])
         measured("frame", [*own, "frame"])
+        measured("report", ["-m", "peftlab", "report", "scale", *workspace])
         measured("resume", ["-m", "peftlab", "run", str(study), *workspace])
+        measured("ray", [*own, "ray"])
 
 
 def measured(name: str, command: Sequence[str]) -> None:
     """Run Python with these arguments; print what it took."""
     began = perf_counter()
+    is_own = command[0] == __file__
     with Path(os.devnull).open("w") as nowhere:
-        child = subprocess.Popen([sys.executable, *command], stdout=nowhere)
+        child = subprocess.Popen([sys.executable, *command], stdout=None if is_own else nowhere)
         _, status, usage = os.wait4(child.pid, 0)
     seconds = perf_counter() - began
     if status:
@@ -78,18 +89,73 @@ def measured(name: str, command: Sequence[str]) -> None:
     )
 
 
-def record(study: Path, runs: Path, num_epochs: int) -> None:
-    """All trials through `execute` with an executor that trains nothing."""
-    from peftlab.core.types import Costs, EpochRecord, ParameterCount
-    from peftlab.engine.run import Outcome
-    from peftlab.runner.execute import execute
-    from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
-    from peftlab.runner.executors.registry import EXECUTORS
+def plan(study: Path, runs: Path) -> None:
+    """The plan of all trials."""
+    from peftlab.runner.plan import make_plan
     from peftlab.store.workspace import Workspace
     from peftlab.study.expand import expand
     from peftlab.study.load import load_study
+
+    spec = load_study(str(study))
+    expand(spec.model_copy(update={"seeds": spec.seeds[:1]}))  # what is imported by the way
+    began = perf_counter()
+    expanded = expand(spec)
+    with Workspace.open(runs) as workspace:
+        make_plan(expanded, workspace)
+    print(f"planned in {perf_counter() - began:.2f} s, once everything is imported", flush=True)
+
+
+def record(study: Path, runs: Path, num_epochs: int) -> None:
+    """All trials through `execute` with an executor that trains nothing."""
+    from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
+    from peftlab.runner.executors.registry import EXECUTORS
+    from peftlab.runner.messages import pass_on
+
+    messages = [*told(num_epochs)]
+
+    class Idle:
+        """Tells of every trial that it is done."""
+
+        def __init__(self, options: ExecutorOptions) -> None:
+            self._options = options
+
+        def run(self, jobs: Sequence[Job], listener: Listener) -> None:
+            began = perf_counter()
+            for job in jobs:
+                listener.started(job.trial)
+                for message in messages:
+                    pass_on(message, job.trial, listener)
+            rate = len(jobs) / (perf_counter() - began)
+            print(f"recorded: {rate:,.0f} trials a second", flush=True)
+
+    EXECUTORS.add("idle", Idle)
+    run(study, runs, "idle")
+
+
+def ray(study: Path, runs: Path, num_epochs: int) -> None:
+    """All trials as tasks of a Ray cluster on this machine that tell the same and end."""
+    from peftlab.runner.executors import ray_cluster
+
+    messages = [json.dumps(message) for message in told(num_epochs)]
+
+    def idle(given: str) -> Iterator[str]:
+        yield json.dumps({"event": "started", "node": "", "pid": 0})
+        yield from messages
+
+    ray_cluster.run_told = idle
+    began = perf_counter()
+    num_trials = run(study, runs, "ray")
+    rate = num_trials / (perf_counter() - began)
+    print(f"by ray: {rate:,.0f} trials, {rate * (1 + len(messages)):,.0f} messages a second")
+
+
+def told(num_epochs: int) -> Iterator[dict[str, Any]]:
+    """What a worker tells of a trial, from its beginning to its end."""
+    from peftlab.core.types import Costs, EpochRecord, ParameterCount
     from peftlab.tasks.registry import TASKS
 
+    scores = {TASKS.get(name).main_metric: 50.0 for name in TASKS.names()}
+    first = EpochRecord(epoch=0, step=0, train_loss=None, eval_loss=0.7, scores=scores, seconds=0.0)
     parameters = ParameterCount(
         trainable=1, total=2, total_peft_counting=2, backbone=0, adapter=1, head=0
     )
@@ -104,34 +170,26 @@ def record(study: Path, runs: Path, num_epochs: int) -> None:
         train_tokens_per_second=1.0,
         padding_avoided=0.5,
     )
-    outcome = Outcome(costs=costs, num_train_examples=16, num_eval_examples=16)
-    scores = {TASKS.get(name).main_metric: 50.0 for name in TASKS.names()}
-    first = EpochRecord(epoch=0, step=0, train_loss=None, eval_loss=0.7, scores=scores, seconds=0.0)
+    outcome = {"costs": asdict(costs), "num_train_examples": 16, "num_eval_examples": 16}
+    yield {"event": "began", "total_steps": 10 * num_epochs, "total_epochs": num_epochs}
+    yield {"event": "ended_epoch", "record": asdict(first)}
+    for epoch in range(1, num_epochs + 1):
+        record = replace(first, epoch=epoch, step=10 * epoch, step_losses=(0.5,) * 10)
+        yield {"event": "ended_epoch", "record": asdict(record)}
+    yield {"event": "finished", "outcome": outcome}
 
-    class Idle:
-        """Tells of every trial that it is done."""
 
-        def __init__(self, options: ExecutorOptions) -> None:
-            self._options = options
+def run(study: Path, runs: Path, executor: str) -> int:
+    """Run the study; how many trials it has."""
+    from peftlab.runner.execute import execute
+    from peftlab.store.workspace import Workspace
+    from peftlab.study.expand import expand
+    from peftlab.study.load import load_study
 
-        def run(self, jobs: Sequence[Job], listener: Listener) -> None:
-            began = perf_counter()
-            for job in jobs:
-                trial = job.trial
-                listener.started(trial)
-                listener.began(trial, 10 * num_epochs, num_epochs)
-                listener.ended_epoch(trial, first)
-                for epoch in range(1, num_epochs + 1):
-                    told = {"epoch": epoch, "step": 10 * epoch, "train_loss": 0.5}
-                    listener.ended_epoch(trial, replace(first, **told, step_losses=(0.5,) * 10))
-                listener.finished(trial, outcome)
-            rate = len(jobs) / (perf_counter() - began)
-            print(f"{rate:,.0f} trials recorded a second", file=sys.stderr, flush=True)
-
-    EXECUTORS.add("idle", Idle)
     expanded = expand(load_study(str(study)))
     with Workspace.open(runs) as workspace:
-        execute(expanded, workspace, display=Silent(), executor="idle")
+        execute(expanded, workspace, display=Silent(), executor=executor)
+    return len(expanded.trials)
 
 
 class Silent:

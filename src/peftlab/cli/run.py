@@ -97,17 +97,27 @@ def command(
     expanded = expand(spec, data_needed=not dry_run)
     from peftlab.runner.plan import make_plan
     from peftlab.store.workspace import Workspace
+    from peftlab.study.stored import store_study
 
     with Workspace.open(workspace) as opened:
-        plan = make_plan(expanded, opened, retry_failed=retry_failed)
+        plan = make_plan(expanded, opened, retry_failed=retry_failed, only_open=not dry_run)
         for text in plan.remarks:
             options.remark(f"remark: {text}")
         if dry_run:
             _print_plan(plan, as_json=as_json)
             return 0
+        seconds = plan.open_seconds
+        estimate = f", about {duration(seconds)}" if seconds else ""
+        options.remark(
+            f"study {plan.study}: {len(expanded.trials)} trials, "
+            f"{len(plan.open_trials)} to run{estimate}"
+        )
+        if not plan.open_trials:
+            store_study(expanded, opened)
+            return _show(plan.study, opened, as_json=as_json)
         from peftlab.runner.executors.base import ExecutorOptions
 
-        return _execute(
+        _execute(
             expanded,
             plan,
             opened,
@@ -123,8 +133,8 @@ def command(
             ),
             device=device,
             retry_failed=retry_failed,
-            as_json=as_json,
         )
+        return _show(plan.study, opened, as_json=as_json)
 
 
 def _execute(
@@ -136,24 +146,16 @@ def _execute(
     executor_options: ExecutorOptions,
     device: str,
     retry_failed: bool,
-    as_json: bool,
-) -> int:
-    from peftlab.cli.tables import print_scores
+) -> None:
     from peftlab.engine.prepare import choose_device
     from peftlab.models.fused.compile import ensure_compiled
-    from peftlab.report.write import kept_report, write_report
     from peftlab.runner.execute import execute
     from peftlab.runner.executors.registry import EXECUTORS
     from peftlab.runner.progress import ProgressDisplay
 
     EXECUTORS.get(executor, where="--executor")
-    if choose_device(device).type == "cpu" and plan.open_trials:
+    if choose_device(device).type == "cpu":
         ensure_compiled(options.remark)
-    seconds = plan.open_seconds
-    estimate = f", about {duration(seconds)}" if seconds else ""
-    options.remark(
-        f"study {plan.study}: {len(plan.trials)} trials, {len(plan.open_trials)} to run{estimate}"
-    )
     with ProgressDisplay(plan, options.stderr_console()) as display:
         execute(
             expanded,
@@ -165,7 +167,13 @@ def _execute(
             retry_failed=retry_failed,
             seconds={trial.trial.id: trial.seconds or 0.0 for trial in plan.open_trials},
         )
-    study = expanded.spec.name
+
+
+def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
+    """What the study has come to; the exit status."""
+    from peftlab.cli.tables import print_scores
+    from peftlab.report.write import kept_report, write_report
+
     failures = workspace.failures(study)
     for failure in failures:
         cause = first_line(failure.error)

@@ -11,6 +11,7 @@ from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Arm, expand_arms, select_arms
 from peftlab.study.spec import StudySpec
+from peftlab.study.stored import stored_spec
 from peftlab.tasks.registry import TASKS
 from peftlab.tasks.spec import Task
 
@@ -85,7 +86,7 @@ class StudyView:
 
 def make_view(workspace: Workspace, study: str) -> StudyView:
     """The view of a study in a workspace; UserError where it has not been run there."""
-    spec = StudySpec.model_validate(workspace.spec(study))
+    spec = stored_spec(workspace, study)
     records = tuple(workspace.trials(study))
     by_place: dict[tuple[str, str], tuple[TrialRecord, ...]] = {}
     for record in records:

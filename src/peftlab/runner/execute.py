@@ -13,22 +13,14 @@ from peftlab.engine.prepare import choose_device
 from peftlab.engine.run import Outcome
 from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
 from peftlab.runner.executors.registry import EXECUTORS
+from peftlab.runner.plan import is_open
 from peftlab.store.lock import held
 from peftlab.store.provenance import provenance
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
+from peftlab.study.stored import store_study
 
 STOPPING = "stopping; what is trained so far is saved first (once more: at once)"
-
-
-def store_study(expanded: Expanded, workspace: Workspace) -> None:
-    """Write the study and its trials into the workspace; known trials keep their results."""
-    workspace.save_study(
-        expanded.spec.name,
-        expanded.spec.model_dump(mode="json"),
-        expanded.trials,
-        expanded.arms_of,
-    )
 
 
 def execute(
@@ -67,7 +59,6 @@ def _jobs(
 ) -> list[Job]:
     """The open trials."""
     statuses = workspace.statuses(trial.id for trial in expanded.trials)
-    wanted = {"pending", "failed"} if retry_failed else {"pending"}
     return [
         Job(
             trial=trial,
@@ -78,7 +69,7 @@ def _jobs(
             seconds=seconds.get(trial.id, 0.0),
         )
         for trial in expanded.trials
-        if statuses[trial.id] in wanted
+        if is_open(statuses[trial.id], retry_failed)
     ]
 
 

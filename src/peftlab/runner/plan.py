@@ -91,8 +91,7 @@ class Plan:
     @property
     def open_trials(self) -> tuple[TrialPlan, ...]:
         """Those that a run carries out: not the done ones, and failed ones if they are retried."""
-        closed = {"done"} if self.retry_failed else {"done", "failed"}
-        return tuple(plan for plan in self.trials if plan.status not in closed)
+        return tuple(plan for plan in self.trials if is_open(plan.status, self.retry_failed))
 
     @property
     def open_seconds(self) -> float | None:
@@ -101,17 +100,34 @@ class Plan:
         return None if None in seconds else sum(second or 0.0 for second in seconds)
 
 
-def make_plan(expanded: Expanded, workspace: Workspace, *, retry_failed: bool = False) -> Plan:
+def is_open(status: Status, retry_failed: bool) -> bool:
+    """Whether a run carries out a trial that has this status."""
+    return status in {"pending", "running"} or (retry_failed and status == "failed")
+
+
+def make_plan(
+    expanded: Expanded,
+    workspace: Workspace,
+    *,
+    retry_failed: bool = False,
+    only_open: bool = False,
+) -> Plan:
     """The plan of a study on this machine; failed trials are open in it if `retry_failed`.
 
-    Encodes the data where it has not been (into the workspace's cache). Raises UserError where a
-    method does not fit the model.
+    With `only_open` it holds those trials alone. Encodes the data where it has not been (into the
+    workspace's cache). Raises UserError where a method does not fit the model.
     """
     statuses = workspace.statuses(trial.id for trial in expanded.trials)
+    planned = [
+        trial
+        for trial in expanded.trials
+        if not only_open or is_open(statuses[trial.id], retry_failed)
+    ]
     remarks = list(expanded.unread.values())
     tokenizer: Tokenizer | None = None
     try:
-        tokenizer = load_tokenizer(expanded.spec.model)
+        if planned:
+            tokenizer = load_tokenizer(expanded.spec.model)
     except UserError as error:
         if not expanded.unread:
             raise
@@ -119,7 +135,7 @@ def make_plan(expanded: Expanded, workspace: Workspace, *, retry_failed: bool = 
     rates = _Rates(workspace.speeds())
     first: dict[tuple[str, tuple[str, ...]], TrialPlan] = {}
     plans = []
-    for trial in expanded.trials:
+    for trial in planned:
         arms, status = expanded.arms_of[trial.id], statuses[trial.id]
         place = trial.task, arms
         if place not in first:
