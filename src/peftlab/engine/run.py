@@ -15,6 +15,7 @@ from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, Costs, EpochRecord,
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.engine.checkpoint import Checkpoints
 from peftlab.engine.classifier import build_classifier
+from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.frozen import CachedLayers, cache_frozen_layers
 from peftlab.engine.loop import train
 from peftlab.engine.memory import PeakMemory, keep_freed_memory
@@ -42,13 +43,15 @@ def run_trial(
     device: str = "auto",
     checkpoint_every: CheckpointEvery = EVERY_EPOCH,
     micro_batch: int | None = None,
+    is_alone: bool = False,
 ) -> Outcome:
     """Train, evaluate and save one trial, going on from where an earlier attempt has come to.
 
     `artifacts` gets `predictions.parquet` (the dev split, replaced at the end of every epoch),
     `checkpoints/` (the state of the training now and then), and at the end `model/` (what the
     method saves). With `micro_batch` only so many examples are computed at once, and where memory
-    does not suffice half as many; the gradients are the same to rounding.
+    does not suffice half as many; the gradients are the same to rounding. The energy that it takes
+    is measured if no other trial runs beside it (`is_alone`).
 
     Raises UserError for data or checkpoints that are not there, TrialError for a training that
     diverges, and KeyboardInterrupt if the process is asked to stop.
@@ -61,8 +64,10 @@ def run_trial(
     artifacts.mkdir(parents=True, exist_ok=True)
     recorder = _PredictionsWriter(observer, artifacts / PREDICTIONS_FILE)
     cached = CachedLayers(data=data, num_layers=0, words="")
+    energy = EnergyMeter(place, is_alone=is_alone)
     if trial.engine == "trainer":
-        tally = train_with_trainer(module, prepared.tokenizer, trial, data, recorder)
+        with energy:
+            tally = train_with_trainer(module, prepared.tokenizer, trial, data, recorder)
         path, packs = "transformers.Trainer", False
     else:
         keep_freed_memory()
@@ -72,9 +77,16 @@ def run_trial(
         if trial.cache_frozen:
             cached = cache_frozen_layers(classifier, trial, data, workspace_cache)
         checkpoints = Checkpoints(folder=artifacts / CHECKPOINTS_FOLDER, every=checkpoint_every)
-        tally = train(
-            classifier, trial, cached.data, recorder, checkpoints, micro_batch=micro_batch
-        )
+        with energy:
+            tally = train(
+                classifier,
+                trial,
+                cached.data,
+                recorder,
+                checkpoints,
+                micro_batch=micro_batch,
+                energy=energy,
+            )
         path = ", ".join(filter(None, (classifier.path, cached.words, tally.words)))
         packs = classifier.packs
     _save(prepared, artifacts / MODEL_FOLDER)
@@ -94,6 +106,7 @@ def run_trial(
             caching_seconds=cached.seconds,
             peak_memory_bytes=memory.read(),
             artifact_bytes=_folder_bytes(artifacts / MODEL_FOLDER),
+            energy_joules=energy.read(),
         ),
         num_train_examples=len(data.train),
         num_eval_examples=len(data.dev),

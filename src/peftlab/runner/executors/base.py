@@ -32,6 +32,8 @@ class Job:
     """How long it will take, as far as that is known."""
     micro_batch: int | None = None
     """So many examples at once at most; None for as many as the trial's batches have."""
+    is_alone: bool = False
+    """Whether no other trial runs on its machine meanwhile, so that the energy is the trial's."""
 
 
 class Listener(Protocol):
@@ -103,6 +105,7 @@ def run_job(job: Job, observer: Observer) -> Outcome:
         device=job.device,
         checkpoint_every=job.checkpoint_every,
         micro_batch=job.micro_batch,
+        is_alone=job.is_alone,
     )
 
 
