@@ -302,6 +302,7 @@ class OneRun:
         self.ended.append(self.active.pop())
 
     def _do(self, what: str) -> None:
+        print(what)
         if what in self.fail_at.split():
             raise ConnectionError("the server is down\nsecond line")
 
@@ -318,7 +319,11 @@ def one_run(monkeypatch: pytest.MonkeyPatch) -> type[OneRun]:
 
 
 def test_several_trials_at_once_do_not_mix_in_a_tracker_of_one_run(
-    one_run: type[OneRun], tiny_study: MakeStudy, make_listener: Any, fake_engine: Any
+    one_run: type[OneRun],
+    tiny_study: MakeStudy,
+    make_listener: Any,
+    fake_engine: Any,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     study = tiny_study(arms=ARMS, track=["one-run"])
     listener = track.TrackedListener(
@@ -346,6 +351,8 @@ def test_several_trials_at_once_do_not_mix_in_a_tracker_of_one_run(
     for run in one_run.ended:
         assert [Row(step=step, values=values) for step, values in run.rows] == rows
         assert not run.main_process_only
+    said = capsys.readouterr()
+    assert (said.out, "start" in said.err) == ("", True), "the standard output is for results"
 
 
 @pytest.mark.parametrize("fail_at", ["start", "log", "finish", "start finish"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -152,11 +153,12 @@ class TrackedListener:
     def _try(self, trial: Trial, tracked: _Tracked, act: Callable[[], None]) -> bool:
         """Do it; if the tracker fails, remark on that, and the trial is not tracked by it."""
         try:
-            act()
+            with redirect_stdout(sys.stderr):  # some print, and --json has it to itself
+                act()
         except Exception as error:
             self._trials[trial.id].runs.remove(tracked)
             if tracked.run is not None:
-                with suppress(Exception):  # it has failed already
+                with suppress(Exception), redirect_stdout(sys.stderr):  # it has failed already
                     tracked.run.close("failed")
             self._failures[tracked.tracker] += 1
             is_last = self._failures[tracked.tracker] == MOST_FAILURES
