@@ -174,3 +174,15 @@ def test_when_to_save_is_said_in_words_that_are_known(
     answer = peftlab("run", study_file, "--set", f"checkpoint_every={words}", "--dry-run")
     assert answer.status == 2
     assert "checkpoint_every: must be as in '200 steps', '1 epoch' or '60 seconds'" in answer.err
+
+
+@pytest.mark.parametrize("command", ["run", "lint"])
+def test_a_tracker_that_is_not_known_is_refused_before_anything_is_stored(
+    command: str, peftlab: Peftlab, study_file: Path, tmp_path: Path
+) -> None:
+    place = ("--workspace", tmp_path / "new") if command == "run" else ()
+    answer = peftlab(command, study_file, "--set", "track=[tensorbord]", *place)
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err.startswith("peftlab: small-study: track: unknown tracker 'tensorbord', did ")
+    assert answer.err.count("\n") == 1
+    assert not (tmp_path / "new").exists()

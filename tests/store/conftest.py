@@ -86,4 +86,5 @@ def costs() -> Costs:
         path="packed",
         peak_memory_bytes=1 << 30,
         artifact_bytes=None,
+        energy_joules=1234.5,
     )

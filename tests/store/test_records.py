@@ -36,6 +36,7 @@ COSTS = {
     "padding_avoided",
     "peak_memory_bytes",
     "artifact_bytes",
+    "energy_joules",
 }
 
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +252,20 @@ def test_a_trials_whole_life_survives_reopening(
     assert record.predictions_path == folder / PREDICTIONS_FILE
     assert record.provenance == {"versions": {"torch": "2"}}
     assert list(record.scores) == ["f1", "accuracy"], "the main metric stays first"
+
+
+def test_costs_that_were_stored_before_energy_was_measured_are_read(
+    tmp_path: Path, make_trial: MakeTrial, costs: Costs
+) -> None:
+    trial = make_trial()
+    with Workspace.open(tmp_path) as workspace:
+        plan(workspace, trial)
+        workspace.start(trial.id, {})
+        workspace.finish(trial.id, costs, num_train_examples=1, num_eval_examples=1)
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:
+        database.execute("UPDATE trials SET costs = json_remove(costs, '$.energy_joules')")
+    with Workspace.open(tmp_path, create=False) as workspace:
+        assert workspace.trial(trial.id).costs == replace(costs, energy_joules=None) != costs
 
 
 def test_artifacts_that_are_gone_are_not_promised(

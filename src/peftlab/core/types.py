@@ -276,7 +276,8 @@ class Costs:
     `path` says how the batches were computed and, where it is not what was asked for, why.
     `cached_layers` are the lowest layers that ran once, without dropout, for all epochs;
     `caching_seconds`, in neither of the other two parts of the total, are what that took here: next
-    to nothing where an earlier trial has done it.
+    to nothing where an earlier trial has done it. `energy_joules` is what the device used while the
+    trial trained and was evaluated, where a counter exists and no other trial ran beside it.
     """
 
     parameters: ParameterCount
@@ -293,6 +294,7 @@ class Costs:
     caching_seconds: float = 0.0
     peak_memory_bytes: int | None = None
     artifact_bytes: int | None = None
+    energy_joules: float | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Costs:

@@ -17,6 +17,7 @@ from peftlab.data.predictions import Predictions
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.evaluate import mean_loss, predict_split
 from peftlab.engine.observer import Observer
 from peftlab.engine.steps import Steps, require_finite
@@ -58,6 +59,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     *,
     micro_batch: int | None = None,
+    energy: EnergyMeter | None = None,
 ) -> Tally:
     """Train the classifier's module in place; what was measured on the way.
 
@@ -65,21 +67,28 @@ def train(
     the examples is a function of (order seed, epoch), the dropout masks of the place of what is
     dropped (models/dropout.py), so no generator is carried along. torch's own generator, from
     which a method may draw something else, is seeded anew each step and put back at the end.
+    An open meter of `energy` is told what was used before a break.
 
     Raises TrialError if a loss is not finite, and KeyboardInterrupt if the process is asked to
     stop, after the state was saved.
     """
     steps = Steps(classifier, trial, data, micro_batch=micro_batch)
-    return _Training(steps, observer, checkpoints).run()
+    return _Training(steps, observer, checkpoints, energy).run()
 
 
 class _Training:
     """A trial's training: epochs of steps, each epoch evaluated, the state saved now and then."""
 
-    def __init__(self, steps: Steps, observer: Observer, checkpoints: Checkpoints | None) -> None:
+    def __init__(
+        self,
+        steps: Steps,
+        observer: Observer,
+        checkpoints: Checkpoints | None,
+        energy: EnergyMeter | None,
+    ) -> None:
         self.steps, self.trial, self.data = steps, steps.trial, steps.data
         self.module = steps.classifier.module
-        self.observer, self.checkpoints = observer, checkpoints
+        self.observer, self.checkpoints, self.energy = observer, checkpoints, energy
         self.tally = Tally()
         self.losses: list[float] = []
         """Of the steps that were taken in the present epoch."""
@@ -168,6 +177,7 @@ class _Training:
             "losses": [] if is_recorded else self.losses,
             "embedding_factor": 1.0 if embedding is None else embedding.factor,
             "micro_batch": self.steps.micro_batch,
+            "energy_joules": None if self.energy is None else self.energy.read(),
         }
 
     def _resume(self) -> bool:
@@ -184,6 +194,8 @@ class _Training:
         self.tally = Tally(**{**values, "epochs": epochs})
         self.losses = found.progress["losses"]
         self.steps.micro_batch = min(self.steps.micro_batch, found.progress["micro_batch"])
+        if self.energy is not None:  # a checkpoint of an older version tells nothing of it
+            self.energy.go_on_from(found.progress.get("energy_joules"))
         self.observer.resumed(self.steps.taken, epochs)
         return True
 

@@ -15,6 +15,7 @@ from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, Costs, EpochRecord,
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.engine.checkpoint import Checkpoints
 from peftlab.engine.classifier import build_classifier
+from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.frozen import CachedLayers, cache_frozen_layers
 from peftlab.engine.loop import train
 from peftlab.engine.memory import PeakMemory, keep_freed_memory
@@ -43,6 +44,7 @@ def run_trial(
     checkpoint_every: CheckpointEvery = EVERY_EPOCH,
     micro_batch: int | None = None,
     on_saved: Callable[[], None] = lambda: None,
+    is_alone: bool = False,
 ) -> Outcome:
     """Train, evaluate and save one trial, going on from where an earlier attempt has come to.
 
@@ -50,7 +52,8 @@ def run_trial(
     `checkpoints/` (the state of the training now and then), and at the end `model/` (what the
     method saves). With `micro_batch` only so many examples are computed at once, and where memory
     does not suffice half as many; the gradients are the same to rounding. `on_saved` is called
-    whenever a checkpoint has been written.
+    whenever a checkpoint has been written. The energy that it takes is measured if no other trial
+    runs beside it (`is_alone`).
 
     Raises UserError for data or checkpoints that are not there, TrialError for a training that
     diverges, and KeyboardInterrupt if the process is asked to stop.
@@ -64,8 +67,10 @@ def run_trial(
     remove_leftovers(artifacts)
     recorder = _PredictionsWriter(observer, artifacts / PREDICTIONS_FILE)
     cached = CachedLayers(data=data, num_layers=0, words="")
+    energy = EnergyMeter(place, is_alone=is_alone)
     if trial.engine == "trainer":
-        tally = train_with_trainer(module, prepared.tokenizer, trial, data, recorder)
+        with energy:
+            tally = train_with_trainer(module, prepared.tokenizer, trial, data, recorder)
         path, packs = "transformers.Trainer", False
     else:
         keep_freed_memory()
@@ -77,9 +82,16 @@ def run_trial(
         checkpoints = Checkpoints(
             folder=artifacts / CHECKPOINTS_FOLDER, every=checkpoint_every, on_saved=on_saved
         )
-        tally = train(
-            classifier, trial, cached.data, recorder, checkpoints, micro_batch=micro_batch
-        )
+        with energy:
+            tally = train(
+                classifier,
+                trial,
+                cached.data,
+                recorder,
+                checkpoints,
+                micro_batch=micro_batch,
+                energy=energy,
+            )
         path = ", ".join(filter(None, (classifier.path, cached.words, tally.words)))
         packs = classifier.packs
     _save(prepared, artifacts / MODEL_FOLDER)
@@ -99,6 +111,7 @@ def run_trial(
             caching_seconds=cached.seconds,
             peak_memory_bytes=memory.read(),
             artifact_bytes=_folder_bytes(artifacts / MODEL_FOLDER),
+            energy_joules=energy.read(),
         ),
         num_train_examples=len(data.train),
         num_eval_examples=len(data.dev),

@@ -14,6 +14,7 @@ from peftlab.engine.run import Outcome
 from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
 from peftlab.runner.executors.registry import EXECUTORS
 from peftlab.runner.plan import is_open
+from peftlab.runner.track import TrackedListener
 from peftlab.store.lock import held
 from peftlab.store.provenance import provenance
 from peftlab.store.workspace import Workspace
@@ -43,6 +44,14 @@ def execute(
     """
     engine = EXECUTORS.get(executor, where="--executor")(options or ExecutorOptions())
     choose_device(device)
+    if expanded.spec.track:
+        display = TrackedListener(
+            display,
+            study=expanded.spec.name,
+            trackers=expanded.spec.track,
+            arms_of=expanded.arms_of,
+            workspace=workspace.path,
+        )
     with held(workspace.path, study=expanded.spec.name), stopping_gently(STOPPING):
         store_study(expanded, workspace)
         workspace.reset_running()

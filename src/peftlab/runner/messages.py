@@ -31,6 +31,7 @@ def job_to_json(job: Job) -> dict[str, Any]:
         "checkpoint_every": job.checkpoint_every.model_dump(),
         "threads": job.threads,
         "micro_batch": job.micro_batch,
+        "is_alone": job.is_alone,
     }
 
 
@@ -44,6 +45,7 @@ def job_from_json(values: Message) -> Job:
         checkpoint_every=CheckpointEvery.model_validate(values["checkpoint_every"]),
         threads=values["threads"],
         micro_batch=values["micro_batch"],
+        is_alone=values["is_alone"],
     )
 
 

@@ -24,6 +24,10 @@ from peftlab.core.interrupts import stop_requested, stopping_gently
 from peftlab.core.quiet import quiet_libraries
 
 quiet_libraries()
+if __name__ == "__main__":
+    # Libraries print while they are imported, too: transformers does for WANDB_MODE=offline.
+    OUTPUT = os.dup(1)
+    os.dup2(2, 1)
 
 from peftlab.engine.observer import Observer  # noqa: E402
 from peftlab.engine.rate import RateMeter  # noqa: E402
@@ -34,11 +38,10 @@ from peftlab.runner.messages import Message, Telling, job_from_json  # noqa: E40
 PR_SET_PDEATHSIG = 1
 
 
-def main() -> None:
-    """Do what comes, until there is no more."""
+def main(output: int) -> None:
+    """Do what comes, until there is no more; `output` is the file descriptor for messages."""
     _end_with_parent()
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+    out = os.fdopen(output, "w", encoding="utf-8")
     with stopping_gently():
         worker = Worker(partial(_write, out))
         for line in _lines(sys.stdin):
@@ -109,4 +112,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(OUTPUT)

@@ -18,6 +18,7 @@ from peftlab.models.checkpoints import locate
 from peftlab.study.parts import Parameters, Sweep
 from peftlab.study.positions import check_max_length
 from peftlab.study.spec import TRAINING_NAMES, ArmSpec, ReportPart, StudySpec
+from peftlab.study.trackers import require_trackers
 from peftlab.tasks.registry import TASKS
 
 
@@ -69,11 +70,12 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     """The study's arms and trials: for each seed and task, all arms.
 
     Raises UserError for an unknown task, method, setting or arm, for a max_length beyond the
-    checkpoint's positions, and for data that cannot be read; with `data_needed` False the last
-    is noted in `unread` instead.
+    checkpoint's positions, for a tracker that is not here, and for data that cannot be read; with
+    `data_needed` False the last is noted in `unread` instead.
     """
     where = spec.name
     arms = expand_arms(spec)
+    require_trackers(spec.track, where=f"{where}: track")
     model = locate(spec.model, where=f"{where}: model")
     check_max_length(spec.model, spec.max_length, where=f"{where}: max_length")
     rows = {task: _rows(spec, task, data_needed=data_needed) for task in spec.tasks}

@@ -119,7 +119,8 @@ class StudySpec(Frozen):
 
     Any value of `training`, here or in an arm, may be a mapping from task to value. With
     `cache_frozen` the layers below the lowest one that an arm trains run once, without dropout,
-    and their outputs are shared by all trials; an arm may say otherwise for itself.
+    and their outputs are shared by all trials; an arm may say otherwise for itself. `track` names
+    the trackers, accelerate's, that follow the trials; it is no part of a trial.
     """
 
     name: Name
@@ -135,6 +136,7 @@ class StudySpec(Frozen):
     max_eval_samples: Count | None = None
     cache_frozen: YesNo = False
     checkpoint_every: CheckpointEvery = EVERY_EPOCH
+    track: tuple[str, ...] = ()
     training: dict[str, JsonValue] = Field(default_factory=dict)
     arms: Annotated[dict[Name, ArmSpec], Field(min_length=1)]
     only_arms: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
@@ -148,7 +150,7 @@ class StudySpec(Frozen):
             raise UnknownNameError("engine", engine, ENGINES)
         return engine
 
-    @field_validator("tasks", "seeds")
+    @field_validator("tasks", "seeds", "track")
     @classmethod
     def _all_different(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         for value in values:

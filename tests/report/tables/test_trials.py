@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from peftlab.report.marks import NOTE
@@ -45,3 +46,23 @@ def test_a_trial_whose_frozen_layers_ran_without_dropout_is_marked(
     table = trials_table(with_cached_layers(view, "lora-r2"))
     assert [row[1] for row in table.rows] == ["full", "lora-r2 †"]
     assert table.note.endswith(NOTE)
+
+
+def test_energy_has_a_column_where_a_trial_has_any(
+    hand_made: Callable[..., StudyView], with_cached_layers: Callable[[StudyView, str], StudyView]
+) -> None:
+    epochs = [[(None, 1, 50), (1, 1, 60)]]
+    view = hand_made({(arm, "demo-sentiment"): epochs for arm in ("full", "lora-r2")})
+    view = with_cached_layers(view, "none")
+    table = trials_table(view)
+    assert "energy" not in table.columns
+    assert "energy" not in table.note
+    first, second = view.records
+    assert second.costs is not None
+    measured = replace(second, costs=replace(second.costs, energy_joules=12345.6))
+    table = trials_table(replace(view, records=(first, measured)))
+    assert table.columns[-1] == "energy"
+    assert [row[-1] for row in table.rows] == ["-", "12,346 J"]
+    assert {len(row) for row in table.rows} == {len(table.columns)}
+    assert "energy" in table.numbers
+    assert "energy: of the processor's packages" in table.note

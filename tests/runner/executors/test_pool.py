@@ -56,6 +56,16 @@ def strike(workers: list[WorkerProcess], number: int, *, method: str, times: int
     return act
 
 
+def test_what_libraries_print_while_they_are_imported_is_not_taken_for_a_message(
+    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    listener = make_listener()
+    executor(tmp_path).run(jobs_of(tiny_study(arms={"head": ARMS["head"]}), tmp_path), listener)
+    assert listener.events[-1] == ("finished", "head", 0)
+    assert "WANDB offline mode" in (tmp_path / "logs" / "worker-0.log").read_text()
+
+
 @pytest.mark.parametrize(
     ("number", "words"),
     [(signal.SIGSEGV, "ended by SIGSEGV"), (signal.SIGABRT, "ended by SIGABRT")],

@@ -13,6 +13,7 @@ COLUMNS = (
     "trial", "arm", "task", "seed", "status", "metric", "score", "training", "examples/s",
     "tokens/s", "padding avoided", "peak memory", "saved", "computed",
 )  # fmt: skip
+ENERGY = "energy"
 NUMBERS = frozenset(
     {
         "seed",
@@ -23,21 +24,34 @@ NUMBERS = frozenset(
         "padding avoided",
         "peak memory",
         "saved",
+        ENERGY,
     }
 )
 
 
 def trials_table(view: StudyView) -> Table:
-    """A row a trial, in the order in which they are run."""
+    """A row a trial, in the order in which they are run; their energy if one of them has it."""
+    columns, rows = [*COLUMNS], [_row(view, record) for record in view.records]
     note = (
         "training: wall time without evaluation. padding avoided: the share of padding in the "
         "batches that was not computed. saved: what the trained adapter or the changed tensors "
         "take on disk."
     )
+    energies = [record.costs and record.costs.energy_joules for record in view.records]
+    if any(energy is not None for energy in energies):
+        columns.append(ENERGY)
+        rows = [
+            [*row, "-" if energy is None else f"{energy:,.0f} J"]
+            for row, energy in zip(rows, energies, strict=True)
+        ]
+        note += (
+            " energy: of the processor's packages or of the GPU, evaluation included, where no "
+            "other trial ran beside it."
+        )
     return Table(
         title="What each trial scored and cost",
-        columns=COLUMNS,
-        rows=[_row(view, record) for record in view.records],
+        columns=columns,
+        rows=rows,
         numbers=NUMBERS,
         note=" ".join(filter(None, (note, mark_note(view.records)))),
     )

@@ -32,6 +32,8 @@ class Job:
     """How long it will take, as far as that is known."""
     micro_batch: int | None = None
     """So many examples at once at most; None for as many as the trial's batches have."""
+    is_alone: bool = False
+    """Whether no other trial runs on its machine meanwhile, so that the energy is the trial's."""
 
 
 class Listener(Protocol):
@@ -106,6 +108,7 @@ def run_job(job: Job, observer: Observer, on_saved: Callable[[], None] = lambda:
         checkpoint_every=job.checkpoint_every,
         micro_batch=job.micro_batch,
         on_saved=on_saved,
+        is_alone=job.is_alone,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.interrupts import stop_if_requested
@@ -31,7 +32,7 @@ class InlineExecutor:
             try:
                 listener.started(job.trial)
                 use_threads(self._threads)
-                outcome = run_job(job, _Relay(job.trial, listener))
+                outcome = run_job(replace(job, is_alone=True), _Relay(job.trial, listener))
             except (KeyboardInterrupt, UserError, StorageError):
                 listener.interrupted(job.trial)
                 raise

@@ -43,7 +43,8 @@ class PoolExecutor:
             layout = _given(self._options, jobs) or _fastest(pool, jobs)
             pool.resize(layout.workers)
             listener.remarked(str(layout))
-            pool.run(replace(job, threads=layout.threads) for job in jobs)
+            is_alone = layout.workers == 1
+            pool.run(replace(job, threads=layout.threads, is_alone=is_alone) for job in jobs)
         except BaseException:
             pool.stop()
             raise

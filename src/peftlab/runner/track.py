@@ -1,0 +1,220 @@
+"""Trackers told of trials, whatever executor runs them: a run for each trial in each tracker."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout, suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from peftlab.core.errors import first_line
+from peftlab.core.types import Costs, EpochRecord, Trial
+from peftlab.engine.run import Outcome
+from peftlab.runner.executors.base import Listener
+from peftlab.runner.trackers import LIVE, Card, End, Row, Run, open_run
+
+FOLDER = "tracking"
+MOST_FAILURES = 3
+"""A tracker that fails for so many trials in a row is left alone until the study is run again."""
+
+
+@dataclass
+class _Tracked:
+    """A trial's run in a tracker, and what is not written to it yet."""
+
+    tracker: str
+    card: Card
+    run: Run | None = None
+    waiting: list[Row] = field(default_factory=list)
+
+    def write(self) -> None:
+        """Write what waits."""
+        if self.waiting:
+            self.run = self.run or open_run(self.tracker, self.card)
+            self.run.write(self.waiting)
+            self.waiting = []
+
+    def close(self, end: End) -> None:
+        """Write the rest and close the run; a trial that goes on later is told whole then."""
+        if end == "interrupted" and self.tracker not in LIVE:
+            return
+        self.write()
+        if self.run is not None:
+            self.run.close(end)
+
+
+@dataclass
+class _Trial:
+    """A trial that runs: its runs, and the step at the end of its last epoch."""
+
+    runs: list[_Tracked]
+    step: int = 0
+
+
+class TrackedListener:
+    """Passes everything on to the display, and then tells the trackers.
+
+    An epoch is written when it ends, with the losses of all its steps, to the trackers of LIVE; to
+    the others a whole trial when it has ended. A trial that is begun again or resumed gets a new
+    run, to which its earlier epochs are told again. What a tracker raises becomes a remark, and
+    the trial goes on without it.
+    """
+
+    def __init__(
+        self,
+        display: Listener,
+        *,
+        study: str,
+        trackers: Sequence[str],
+        arms_of: Mapping[str, tuple[str, ...]],
+        workspace: Path,
+    ) -> None:
+        self._display, self._study, self._trackers = display, study, trackers
+        self._arms_of, self._folder = arms_of, workspace / FOLDER
+        self._trials: dict[str, _Trial] = {}
+        self._failures: Counter[str] = Counter()
+
+    def started(self, trial: Trial) -> None:
+        self._display.started(trial)
+        self._end(trial, "interrupted")  # where it is tried again
+        card = Card(
+            study=self._study,
+            name=run_name(trial, self._arms_of.get(trial.id, (trial.method,))),
+            trial=trial,
+            folder=self._folder,
+        )
+        self._trials[trial.id] = _Trial(
+            [
+                _Tracked(tracker, card)
+                for tracker in self._trackers
+                if self._failures[tracker] < MOST_FAILURES
+            ]
+        )
+
+    def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
+        self._display.began(trial, total_steps, total_epochs)
+
+    def resumed(self, trial: Trial, step: int, epochs: Sequence[EpochRecord]) -> None:
+        self._display.resumed(trial, step, epochs)
+        self._add(trial, epochs)
+
+    def stepped(self, trial: Trial, step: int, loss: float) -> None:
+        self._display.stepped(trial, step, loss)
+
+    def ended_epoch(self, trial: Trial, record: EpochRecord) -> None:
+        self._display.ended_epoch(trial, record)
+        self._add(trial, [record])
+
+    def finished(self, trial: Trial, outcome: Outcome) -> None:
+        self._display.finished(trial, outcome)
+        known = self._trials.get(trial.id)
+        if known is not None:
+            row = Row(step=known.step, values=values_of_costs(outcome.costs))
+            for tracked in known.runs:
+                tracked.waiting.append(row)
+        self._end(trial, "finished")
+
+    def failed(self, trial: Trial, error: str) -> None:
+        self._display.failed(trial, error)
+        self._end(trial, "failed")
+
+    def interrupted(self, trial: Trial) -> None:
+        self._display.interrupted(trial)
+        self._end(trial, "interrupted")
+
+    def remarked(self, text: str) -> None:
+        self._display.remarked(text)
+
+    def _add(self, trial: Trial, records: Sequence[EpochRecord]) -> None:
+        """Tell the trackers of epochs that have ended."""
+        known = self._trials[trial.id]
+        rows = []
+        for record in records:
+            rows += rows_of(record, after=known.step)
+            known.step = record.step
+        for tracked in [*known.runs]:
+            tracked.waiting += rows
+            if tracked.tracker in LIVE:
+                self._try(trial, tracked, tracked.write)
+
+    def _end(self, trial: Trial, end: End) -> None:
+        """The trial runs no longer."""
+        known = self._trials.get(trial.id)
+        for tracked in [] if known is None else [*known.runs]:
+            if self._try(trial, tracked, partial(tracked.close, end)):
+                self._failures[tracked.tracker] = 0
+        self._trials.pop(trial.id, None)
+
+    def _try(self, trial: Trial, tracked: _Tracked, act: Callable[[], None]) -> bool:
+        """Do it; if the tracker fails, remark on that, and the trial is not tracked by it."""
+        try:
+            with redirect_stdout(sys.stderr):  # some print, and --json has it to itself
+                act()
+        except Exception as error:
+            self._trials[trial.id].runs.remove(tracked)
+            if tracked.run is not None:
+                with suppress(Exception), redirect_stdout(sys.stderr):  # it has failed already
+                    tracked.run.close("failed")
+            self._failures[tracked.tracker] += 1
+            is_last = self._failures[tracked.tracker] == MOST_FAILURES
+            whose = "this run" if is_last else f"trial {trial.id}"
+            cause = first_line(str(error)) if str(error) else "no cause is known"
+            self._display.remarked(
+                f"the tracker {tracked.tracker} failed, {whose} goes on without it: "
+                f"{type(error).__name__}: {cause}"
+            )
+            return False
+        return True
+
+
+def run_name(trial: Trial, arms: Sequence[str]) -> str:
+    """What a trial's run is called; also a folder's name.
+
+    >>> from types import SimpleNamespace as Trial
+    >>> run_name(Trial(id="88c683afda1e", task="cola", seed=42), ["lora-r8"])
+    'lora-r8-cola-seed42-88c683'
+    """
+    return f"{'+'.join(arms)[:100]}-{trial.task}-seed{trial.seed}-{trial.id[:6]}"
+
+
+def rows_of(record: EpochRecord, *, after: int) -> list[Row]:
+    """An epoch's values by step, those of the epoch itself at its last one.
+
+    `after` is the step at which the epoch before ended. Where there are several losses a step (the
+    engine `trainer` with gradient_accumulation_steps) their mean stands for them.
+    """
+    values = {
+        "epoch": float(record.epoch),
+        "eval_loss": record.eval_loss,
+        "seconds": record.seconds,
+        **{f"eval_{metric}": score for metric, score in record.scores.items()},
+    }
+    if record.train_loss is not None:
+        values["train_loss"] = record.train_loss
+    losses = record.step_losses
+    num_steps = max(1, record.step - after)
+    a_step = -(-len(losses) // num_steps) or 1
+    rows = [
+        Row(
+            step=after + 1 + start // a_step,
+            values={"step_loss": float(np.mean(losses[start : start + a_step]))},
+        )
+        for start in range(0, len(losses), a_step)
+    ]
+    last = rows.pop().values if rows else {}
+    return [*rows, Row(step=record.step, values={**last, **values})]
+
+
+def values_of_costs(costs: Costs) -> dict[str, float]:
+    """The costs that are numbers, and known, as cost_NAME."""
+    values = {**asdict(costs), **asdict(costs.parameters)}
+    return {
+        f"cost_{name}": float(value)
+        for name, value in values.items()
+        if isinstance(value, int | float)
+    }

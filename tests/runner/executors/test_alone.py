@@ -1,0 +1,77 @@
+"""Energy is measured where a trial has the machine to itself, which the executor knows."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peftlab.core.errors import TrialError
+from peftlab.runner.executors import inline, pool
+from peftlab.runner.executors.base import ExecutorOptions, Job
+from peftlab.study.expand import Expanded
+
+
+def test_inline_each_trial_is_alone(
+    tiny_study: Callable[..., Expanded],
+    make_listener: Any,
+    jobs_of: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[bool] = []
+
+    def note(job: Job, observer: object) -> None:
+        seen.append(job.is_alone)
+        raise TrialError("enough")
+
+    monkeypatch.setattr(inline, "run_job", note)
+    jobs = jobs_of(tiny_study(), tmp_path)
+    assert not any(job.is_alone for job in jobs)
+    inline.InlineExecutor(ExecutorOptions()).run(jobs, make_listener())
+    assert seen == [True] * 3
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_in_a_pool_a_trial_is_alone_where_there_is_one_worker(
+    workers: int,
+    tiny_study: Callable[..., Expanded],
+    make_listener: Any,
+    jobs_of: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[bool] = []
+
+    class Worker:
+        """Stands for a worker's process: notes its jobs, each of which fails at once."""
+
+        job: Job | None = None
+        is_running_trial = True
+        has_ended = False
+        heard_at = float("inf")
+
+        def __init__(self, log: Path) -> None:
+            reading, self._writing = os.pipe()
+            self.output = os.fdopen(reading, "rb")
+
+        def run(self, job: Job) -> None:
+            self.job = job
+            seen.append(job.is_alone)
+            os.write(self._writing, b'{"event": "failed", "error": "enough"}\n')
+
+        def read(self) -> list[Any]:
+            return [json.loads(os.read(self.output.fileno(), 1000))]
+
+        def close(self) -> None:
+            self.output.close()
+            os.close(self._writing)
+
+    monkeypatch.setattr(pool, "WorkerProcess", Worker)
+    options = ExecutorOptions(workers=workers, threads=1, logs=tmp_path)
+    pool.PoolExecutor(options).run(jobs_of(tiny_study(), tmp_path), make_listener())
+    assert seen == [workers == 1] * 3
