@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from peftlab.report.marks import mark_note, marked
 from peftlab.stats.aggregate import Aggregate, aggregate
 from peftlab.store.records import TrialRecord
-from peftlab.store.workspace import Workspace
+from peftlab.store.rows import damaged
+from peftlab.store.workspace import DATABASE, Workspace
 from peftlab.study.expand import Arm, expand_arms, select_arms
-from peftlab.study.spec import StudySpec
+from peftlab.study.spec import StudySpec, validate
 from peftlab.tasks.registry import TASKS
 from peftlab.tasks.spec import Task
 
@@ -85,8 +86,13 @@ class StudyView:
 
 def make_view(workspace: Workspace, study: str) -> StudyView:
     """The view of a study in a workspace; UserError where it has not been run there."""
-    spec = StudySpec.model_validate(workspace.study(study).spec)
+    where = str(workspace.path / DATABASE)
+    spec = validate(workspace.study(study).spec, where=where)
+    if spec.name != study:  # which names the report's folder
+        raise damaged(f"the study '{study}' is stored as '{spec.name}'", where)
     records = tuple(workspace.trials(study))
+    for record in records:
+        _check_scores(record, where)
     by_place: dict[tuple[str, str], tuple[TrialRecord, ...]] = {}
     for record in records:
         for arm in record.arms[study]:
@@ -99,6 +105,14 @@ def make_view(workspace: Workspace, study: str) -> StudyView:
         records=records,
         by_place=by_place,
     )
+
+
+def _check_scores(record: TrialRecord, where: str) -> None:
+    """UserError where a trial that is done lacks a score of its task."""
+    if record.status == "done":
+        for metric in TASKS.get(record.trial.task, where=where).metrics:
+            if metric not in record.scores or metric not in record.best_scores:
+                raise damaged(f"the trial {record.trial.id} has no score '{metric}'", where)
 
 
 def _place(arm: Arm, names: Sequence[str]) -> int:

@@ -10,21 +10,35 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.identity import canonical_json
 from peftlab.core.types import Costs, EpochRecord, Trial
 from peftlab.store.records import Status, TrialRecord
+from peftlab.store.rows import (
+    StoredEpoch,
+    StoredFailure,
+    StoredPlacement,
+    StoredStudy,
+    StoredTally,
+    StoredTrial,
+    damaged,
+    refusing_damage,
+)
 from peftlab.store.schema import migrate
+
+Row = TypeVar("Row", bound=BaseModel)
 
 DATABASE = "results.sqlite"
 MODEL_FOLDER = "model"
 PREDICTIONS_FILE = "predictions.parquet"
 CHECKPOINTS_FOLDER = "checkpoints"
+# SQLite puts names of a damaged file into its message, which Python then cannot decode.
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +73,15 @@ class Workspace:
 
         Raises UserError where there is none, or none that this version can read.
         """
-        path = path.expanduser().absolute()
-        database = path / DATABASE
-        if not create and not database.is_file():
+        try:
+            path = path.expanduser().absolute()
+            database = path / DATABASE
+            is_there = database.is_file()
+        except (OSError, RuntimeError) as error:  # too long a name, an unknown user
+            raise UserError(
+                f"cannot use the workspace: {error}", where=str(path), allowed="another --workspace"
+            ) from error
+        if not create and not is_there:
             raise UserError(
                 "no results here yet",
                 where=str(path),
@@ -70,7 +90,7 @@ class Workspace:
         try:
             path.mkdir(parents=True, exist_ok=True)
             connection = _connect(database)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *UNREADABLE) as error:
             raise UserError(
                 f"cannot use the workspace: {error}", where=str(path), allowed="another --workspace"
             ) from error
@@ -130,20 +150,23 @@ class Workspace:
 
     def studies(self) -> list[str]:
         """Names of the studies that have been run here."""
-        return [name for (name,) in self._query("SELECT name FROM studies ORDER BY name")]
+        rows = self._read(StoredStudy, "SELECT name, '{}' AS spec FROM studies ORDER BY name")
+        return [row.name for row in rows]
 
     def study(self, name: str) -> StudyRow:
         """The study as it was last run; UserError where it has not been."""
-        found = self._query("SELECT spec FROM studies WHERE name = ?", name)
+        found = self._read(StoredStudy, "SELECT name, spec FROM studies WHERE name = ?", name)
         if not found:
             raise UserError(
                 f"the study '{name}' has not been run here",
                 where=str(self.path),
                 allowed=", ".join(self.studies()) or "peftlab run STUDY first",
             )
-        ids = self._query("SELECT trial_id FROM placements WHERE study = ? ORDER BY position", name)
+        placements = self._read(
+            StoredPlacement, "SELECT * FROM placements WHERE study = ? ORDER BY position", name
+        )
         return StudyRow(
-            name=name, spec=json.loads(found[0][0]), trial_ids=tuple(row[0] for row in ids)
+            name=name, spec=found[0].spec, trial_ids=tuple(row.trial_id for row in placements)
         )
 
     def tallies(self, study: str) -> list[Tally]:
@@ -152,21 +175,24 @@ class Workspace:
         Counted by the database, without reading the trials. UserError for an unknown study.
         """
         self.study(study)
-        rows = self._query(
-            "SELECT json_extract(trial, '$.task'), status, count(*), "
-            "total(json_extract(costs, '$.total_seconds')) "
+        rows = self._read(
+            StoredTally,
+            "SELECT json_extract(trial, '$.task') AS task, status, count(*) AS count, "
+            "total(json_extract(costs, '$.total_seconds')) AS seconds "
             "FROM placements JOIN trials ON trial_id = id WHERE study = ? GROUP BY 1, 2",
             study,
         )
-        return [Tally(*row) for row in rows]
+        return [Tally(row.task, row.status, row.count, row.seconds) for row in rows]
 
     def failures(self, study: str) -> list[tuple[str, str | None]]:
         """Id and cause of each failed trial of the study, in plan order."""
-        return self._query(
+        rows = self._read(
+            StoredFailure,
             "SELECT id, error FROM placements JOIN trials ON trial_id = id "
             "WHERE study = ? AND status = 'failed' ORDER BY position",
             study,
         )
+        return [(row.id, row.error) for row in rows]
 
     # Trials, read
 
@@ -194,11 +220,12 @@ class Workspace:
                 where=str(self.path),
                 allowed="an id of 'peftlab list trials', or its first digits",
             )
-        return self._records("SELECT * FROM trials WHERE id = ?", found[0][0])[0]
+        return self._records("SELECT * FROM trials WHERE id = ?", found[0]["id"])[0]
 
     def statuses(self, trial_ids: Iterable[str]) -> dict[str, Status]:
         """The status of each of these trials; one that is not stored yet is pending."""
-        known: dict[str, Status] = dict(self._query("SELECT id, status FROM trials"))
+        rows = self._query("SELECT id, status FROM trials")
+        known: dict[str, Status] = {row["id"]: row["status"] for row in rows}
         return {trial_id: known.get(trial_id, "pending") for trial_id in trial_ids}
 
     # Trials, written
@@ -286,76 +313,84 @@ class Workspace:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-        except sqlite3.OperationalError as error:
+        except sqlite3.ProgrammingError:
+            raise
+        except UNREADABLE as error:
             where = str(self.path / DATABASE)
             raise StorageError(f"cannot write: {error}", where=where) from error
 
-    def _query(self, sql: str, *values: object) -> list[Any]:
-        return self._connection.execute(sql, values).fetchall()
+    def _query(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        """The rows by column; UserError where the file does not give them."""
+        try:
+            cursor = self._connection.execute(sql, values)
+            columns = [column[0] for column in cursor.description]
+            return [dict(zip(columns, row, strict=True)) for row in cursor]
+        except sqlite3.ProgrammingError:  # of ours
+            raise
+        except (*UNREADABLE, OverflowError) as error:
+            raise damaged(str(error), str(self.path / DATABASE)) from error
+
+    def _read(self, row: type[Row], sql: str, *values: object) -> list[Row]:
+        """The rows, checked."""
+        found = self._query(sql, *values)
+        with refusing_damage(str(self.path / DATABASE)):
+            return [row.model_validate(values) for values in found]
 
     def _records(self, sql: str, *values: object) -> list[TrialRecord]:
-        cursor = self._connection.execute(sql, values)
-        columns = [column[0] for column in cursor.description]
-        rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
-        ids = [row["id"] for row in rows]
+        rows = self._read(StoredTrial, sql, *values)
+        ids = [row.id for row in rows]
         epochs = self._epochs(ids)
         arms = self._arms(ids)
-        return [self._record(row, epochs.get(row["id"], ()), arms[row["id"]]) for row in rows]
+        return [self._record(row, epochs.get(row.id, ()), arms[row.id]) for row in rows]
 
     def _record(
         self,
-        row: Mapping[str, Any],
+        row: StoredTrial,
         epochs: tuple[EpochRecord, ...],
         arms: Mapping[str, tuple[str, ...]],
     ) -> TrialRecord:
-        folder = self.artifacts(row["id"])
+        folder = self.artifacts(row.id)
         model, predictions = folder / MODEL_FOLDER, folder / PREDICTIONS_FILE
+        with refusing_damage(str(self.path / DATABASE)):
+            costs = row.read_costs()
         return TrialRecord(
-            trial=Trial.model_validate_json(row["trial"]),
-            status=row["status"],
+            trial=row.trial,
+            status=row.status,
             arms=arms,
             epochs=epochs,
-            costs=None if row["costs"] is None else Costs.of(json.loads(row["costs"])),
-            num_train_examples=row["num_train_examples"],
-            num_eval_examples=row["num_eval_examples"],
-            error=row["error"],
-            model_path=model if row["status"] == "done" and model.is_dir() else None,
+            costs=costs,
+            num_train_examples=row.num_train_examples,
+            num_eval_examples=row.num_eval_examples,
+            error=row.error,
+            model_path=model if row.status == "done" and model.is_dir() else None,
             predictions_path=predictions if epochs and predictions.is_file() else None,
-            provenance=json.loads(row["provenance"] or "{}"),
+            provenance=row.provenance or {},
         )
 
     def _epochs(self, trial_ids: Sequence[str]) -> dict[str, tuple[EpochRecord, ...]]:
-        sql = "SELECT * FROM epochs ORDER BY trial_id, epoch"
         if len(trial_ids) == 1:
-            rows = self._query("SELECT * FROM epochs WHERE trial_id = ? ORDER BY epoch", *trial_ids)
+            sql = "SELECT * FROM epochs WHERE trial_id = ? ORDER BY epoch"
+            rows = self._read(StoredEpoch, sql, *trial_ids)
         else:
-            rows = self._query(sql)
+            rows = self._read(StoredEpoch, "SELECT * FROM epochs ORDER BY trial_id, epoch")
         found: dict[str, list[EpochRecord]] = {}
-        for trial_id, epoch, step, train_loss, eval_loss, scores, seconds, step_losses in rows:
-            # SQLite has no NaN and keeps it as NULL; epoch 0 has no training loss.
-            record = EpochRecord(
-                epoch=epoch,
-                step=step,
-                train_loss=float("nan") if train_loss is None and epoch else train_loss,
-                eval_loss=float("nan") if eval_loss is None else eval_loss,
-                scores=json.loads(scores),
-                seconds=seconds,
-                step_losses=tuple(np.frombuffer(step_losses, dtype="<f8").tolist()),
-            )
-            found.setdefault(trial_id, []).append(record)
+        with refusing_damage(str(self.path / DATABASE)):
+            for row in rows:
+                found.setdefault(row.trial_id, []).append(row.record())
         return {trial_id: tuple(records) for trial_id, records in found.items()}
 
     def _arms(self, trial_ids: Sequence[str]) -> dict[str, dict[str, tuple[str, ...]]]:
         found: dict[str, dict[str, tuple[str, ...]]] = {trial_id: {} for trial_id in trial_ids}
-        for trial_id, study, arms in self._query("SELECT trial_id, study, arms FROM placements"):
-            if trial_id in found:
-                found[trial_id][study] = tuple(json.loads(arms))
+        for row in self._read(StoredPlacement, "SELECT trial_id, study, arms FROM placements"):
+            if row.trial_id in found:
+                found[row.trial_id][row.study] = row.arms
         return found
 
 
 def _connect(database: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(database, isolation_level=None, timeout=30)
     try:
+        connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
