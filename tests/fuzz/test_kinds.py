@@ -21,6 +21,10 @@ REGRESSIONS = (
     Input(3, "model", 143),  # ids beyond the vocabulary
     Input(5, "study", 1321),  # a name too long for a file
     Input(5, "setting", 1127),  # !!timestamp of what is none
+    Input(2026, "setting", 2556),  # !!int of nothing
+    Input(2026, "model", 291),  # fewer layers than none
+    Input(2026, "model", 1650),  # an id that no token has
+    Input(2026, "model", 1875),  # layers without end
     Input(6, "database", 223),  # a message of SQLite that is not UTF-8
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,18 @@ def test_code_beside_a_checkpoint_is_refused_and_nobody_is_asked(
         with pytest.raises(UserError, match=r"cannot load the checkpoint '.*': "):
             load(str(folder))
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("layers", [0, -3, 1001, 10**30])
+def test_a_number_of_layers_that_no_model_has_is_refused_at_once(
+    layers: int, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": layers}))
+    for load in (build_on_meta, partial(load_model, seed=0)):
+        with pytest.raises(UserError, match=r"config has .* layers .*allowed: 1 to 1000"):
+            load(str(folder), num_labels=2)
 
 
 @pytest.mark.parametrize(

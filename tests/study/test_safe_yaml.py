@@ -141,6 +141,8 @@ def test_any_text_is_a_value_or_one_line(text: str) -> None:
         ("a: &x 1\nb: &x 2", "the same anchor stands twice"),
         ("a: !!timestamp x", "not valid YAML"),
         ("a: !!bool 3", "not valid YAML"),
+        ("a: !!int ''", "not valid YAML"),
+        ("a: !!float ''", "not valid YAML"),
         ("a: &loop [*loop]", "here: a: nested more than 50 deep"),
         ('a: {b: "\\ud800"}', "here: a: the sign U+D800 is no text"),
         ("a: " + "[" * 400 + "]" * 400, "nested more than 50 deep"),

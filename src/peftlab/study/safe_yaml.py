@@ -77,7 +77,7 @@ def parse_yaml(text: str, *, where: str) -> Any:
         if problem == "second occurrence":
             problem = "the same anchor stands twice"
         raise UserError(f"not valid YAML: {problem}", where=f"{where}{line}") from error
-    except (RecursionError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (RecursionError, ValueError, TypeError, LookupError, AttributeError) as error:
         # PyYAML on a text that its own tag does not fit, as in `!!bool 3`.
         raise UserError(f"not valid YAML: {error}", where=where) from error
     check_values(value, where=where)

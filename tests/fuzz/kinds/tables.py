@@ -34,7 +34,7 @@ class Tables(Kind):
         return load_tokenizer(str(self.world.checkpoint))
 
     def attempt(self, rng: Random, folder: Path) -> Callable[[], object]:
-        task = rng.choice(GLUE)
+        task, tokenizer = rng.choice(GLUE), self.tokenizer
         assert task.folder is not None
         place = folder / task.folder.directory
         place.mkdir()
@@ -49,7 +49,7 @@ class Tables(Kind):
             assert source.ref(task).digest
             for split in ("train", "dev"):
                 examples = source.examples(task, split)
-                encoded = encode(examples, self.tokenizer, max_length=16)
+                encoded = encode(examples, tokenizer, max_length=16)
                 assert len(encoded) == len(examples) > 0
                 assert encoded.lengths.max() <= 16
 
