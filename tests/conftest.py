@@ -24,10 +24,16 @@ def glue_folder() -> Path:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a BERT of 2 layers, 16 wide, and a tokenizer that spells words by letters."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-bert"
+    write_tiny_checkpoint(folder)
+    return folder
+
+
+def write_tiny_checkpoint(folder: Path) -> None:
+    """What `tiny_checkpoint` holds."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-bert"
     letters = "abcdefghijklmnopqrstuvwxyz.,!?'-0123456789"
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
     vocabulary += [*(f"##{letter}" for letter in letters), "the", "was", "not", "a", "to"]
@@ -47,7 +53,6 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         BertModel(config).save_pretrained(folder)
-    return folder
 
 
 STUDY = """

@@ -36,3 +36,16 @@ def test_a_study_whose_data_are_not_here_is_linted_all_the_same(peftlab: Peftlab
     answer = peftlab("lint", "glue-peft", "--json")
     assert answer.status == 0
     assert {"random-head", "single-seed"} <= {finding["rule"] for finding in answer.json}
+
+
+def test_an_error_makes_the_exit_status_1_and_a_warning_does_not(
+    peftlab: Peftlab, study_file: Path
+) -> None:
+    for options, status in (((), 0), (("--set", "training.warmup_steps=1000"), 1)):
+        for form in ((), ("--json",)):
+            answer = peftlab("lint", study_file, *options, *form)
+            assert answer.status == status
+            assert answer.err == ""
+        levels = {finding["level"] for finding in answer.json}
+        assert ("error" in levels) == (status == 1)
+        assert "warning" in levels

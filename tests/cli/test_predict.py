@@ -104,3 +104,22 @@ def test_a_row_with_too_many_tabs_is_named(
     assert answer.err == (
         "peftlab: row 2: a row of the task 'demo-paraphrase' has 2 text(s), this one has 3\n"
     )
+
+
+def test_tabs_and_line_ends_in_a_text_stay_in_its_field(
+    peftlab: Peftlab, finished_workspace: Path, tmp_path: Path
+) -> None:
+    trial = trials_on(finished_workspace, "demo-sentiment")[0].trial.id
+    text = "a\twarm\nand\r\nfunny \\ film"
+    arguments = ("predict", trial, f"--text={text}", "--workspace", finished_workspace)
+    for out in (peftlab(*arguments).out, _written(peftlab, tmp_path / "out.tsv", *arguments)):
+        head, line = out.split("\n")[:-1]
+        fields = line.split("\t")
+        assert len(fields) == len(head.split("\t"))
+        assert fields[-1] == r"a\twarm\nand\r\nfunny \\ film"
+    assert peftlab(*arguments, "--json").json[0]["texts"] == [text]
+
+
+def _written(peftlab: Peftlab, target: Path, *arguments: object) -> str:
+    assert peftlab(*arguments, "--output", target).out == ""
+    return target.read_bytes().decode()

@@ -14,6 +14,7 @@ from peftlab.core.errors import (
     UnknownNameError,
     UserError,
     first_line,
+    one_line,
 )
 
 
@@ -80,3 +81,18 @@ def test_an_error_is_the_same_in_another_process(error: PeftlabError) -> None:
 )
 def test_a_cause_is_told_by_its_first_line_or_as_unknown(cause: str | None, line: str) -> None:
     assert first_line(cause) == line
+
+
+@given(st.text(), st.integers(2, 40))
+def test_a_line_is_short_and_does_nothing_to_a_terminal(text: str, length: int) -> None:
+    line = one_line(text, length=length)
+    assert line.isprintable()
+    # A sign that is not printed takes ten at most.
+    assert len(line) <= 10 * (length + 5)
+
+
+def test_a_plain_text_is_shown_as_it_is_and_a_long_one_loses_its_middle() -> None:
+    assert one_line("naïve — 猫 'x'") == "naïve — 猫 'x'"
+    assert one_line("ab" * 10, length=6) == "aba ... bab"
+    assert str(UserError("a\x1b[2J", where="b\0c")) == "b\\x00c: a\\x1b[2J"
+    assert len(str(UnknownNameError("key", "k" * 10**6, ["a"]))) < 300

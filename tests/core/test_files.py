@@ -10,7 +10,7 @@ import pytest
 
 from peftlab.core import files
 from peftlab.core.errors import StorageError
-from peftlab.core.files import ASIDE, remove_leftovers, whole_file, whole_folder
+from peftlab.core.files import ASIDE, folder_at, remove_leftovers, whole_file, whole_folder
 
 
 def write_file(path: Path, text: str) -> None:
@@ -81,3 +81,10 @@ def test_what_a_dead_process_left_goes(tmp_path: Path) -> None:
     (tmp_path / f"{ASIDE}2" / "file").write_text("half")
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_name_leads_to_a_folder_or_to_none(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert folder_at(str(tmp_path)) == tmp_path
+    for name in ("a" * 5000, "~nobody-of-that-name/x", str(tmp_path / "file"), "a\0b", ""):
+        assert folder_at(name) in {None, Path()}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from peftlab.core import files
-from peftlab.core.errors import StorageError
+from peftlab.core.errors import StorageError, UserError
 from peftlab.core.types import Example
 from peftlab.data import encode as encode_module
 from peftlab.data.demo.source import DemoSource
@@ -251,3 +251,13 @@ def test_a_damaged_entry_is_made_again(
     assert same(call(lambda: EXAMPLES), whole)
     assert same(call(never), whole), "the entry is whole again"
     assert entries(tmp_path) == [entry.name]
+
+
+@pytest.mark.parametrize("token", [2**31, -(2**31) - 1, None])
+def test_an_id_that_no_token_has_is_one_line(token: int | None) -> None:
+    class Odd(WordLengths):
+        def __call__(self, rows: Sequence[tuple[str, ...]], max_length: int) -> TokenLists:
+            return TokenLists(ids=[[token] for _ in rows], type_ids=None)  # type: ignore[list-item]
+
+    with pytest.raises(UserError, match="the tokenizer gives what is no token id"):
+        encode(EXAMPLES, Odd(), max_length=8)

@@ -217,10 +217,10 @@ def test_an_unknown_label_is_shown_with_those_that_are_known(label: str, tmp_pat
 
 def test_a_missing_column_is_shown_with_those_that_are_there(tmp_path: Path) -> None:
     assert refusal(b"text\tlabel\na\t1\n", tmp_path / "x.tsv") == (
-        ":1: no column 'sentence' in the header (allowed: it has text, label)"
+        ":1: no column 'sentence' in the header (allowed: it has 'text', 'label')"
     )
     assert refusal(b"sentence\tclass\na\t1\n", tmp_path / "x.tsv") == (
-        ":1: no column 'label' in the header (allowed: it has sentence, class)"
+        ":1: no column 'label' in the header (allowed: it has 'sentence', 'class')"
     )
 
 

@@ -212,3 +212,21 @@ def test_a_repository_that_cannot_be_reached_is_one_line(repository: str) -> Non
     message = refusal(HubSource(repository), SST2, "train")
     assert message.startswith(f"data: cannot load 'sst2' from {repository}: ")
     assert "hub:FOLDER" in message
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("a: !!python/object/apply:os.mkdir [x]", "could not determine a constructor"),
+        ("a: [1", "while parsing a flow sequence"),
+        ("a: &loop [*loop]", "nested more than 50 deep"),
+        ("configs: {a: [}", "while parsing"),
+    ],
+)
+def test_a_readme_whose_header_is_damaged_is_named(
+    header: str, words: str, small_hub: Path
+) -> None:
+    (small_hub / "README.md").write_text(f"---\n{header}\n---\n")
+    line = refusal(open_source(f"hub:{small_hub}"), SST2, "train")
+    assert line.startswith(str(small_hub / "README.md"))
+    assert words in line

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -113,3 +116,44 @@ def test_a_pair_is_cut_from_its_longer_text() -> None:
     assert len(lists.ids[0]) == 6
     assert lists.type_ids is not None
     assert lists.type_ids[0] == [0, 0, 0, 1, 1, 1]
+
+
+def test_code_beside_a_checkpoint_is_refused_and_nobody_is_asked(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    names = ("AutoConfig", "AutoModelForSequenceClassification")
+    config |= {"model_type": "own", "auto_map": {name: f"code.{name}" for name in names}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("the user was asked"))
+    for load in (load_config, lambda name: load_model(name, num_labels=2, seed=0)):
+        with pytest.raises(UserError, match=r"cannot load the checkpoint '.*': "):
+            load(str(folder))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("layers", [0, -3, 1001, 10**30])
+def test_a_number_of_layers_that_no_model_has_is_refused_at_once(
+    layers: int, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": layers}))
+    for load in (build_on_meta, partial(load_model, seed=0)):
+        with pytest.raises(UserError, match=r"config has .* layers .*allowed: 1 to 1000"):
+            load(str(folder), num_labels=2)
+
+
+@pytest.mark.parametrize(
+    "change", [{"hidden_act": " "}, {"num_attention_heads": 3}, {"vocab_size": -1}]
+)
+def test_a_config_that_no_model_can_have_is_one_line(
+    change: dict, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(UserError, match=r"cannot load the checkpoint '.*': "):
+        build_on_meta(str(folder), num_labels=2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,3 +134,55 @@ def test_a_model_folder_that_was_damaged_is_refused_in_one_line(
             predict_texts(record, [("a",)])
         assert str(tmp_path) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_model_of_damaged_numbers_gives_no_prediction(
+    finished_workspace: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    record = find(finished_workspace, "full", "demo-sentiment")
+    assert record.model_path is not None
+    model = Path(shutil.copytree(record.model_path, tmp_path / "model"))
+    tensors = load_file(model / "changed.safetensors")
+    save_file({**tensors, "classifier.bias": tensors["classifier.bias"] * float("nan")},
+              model / "changed.safetensors")  # fmt: skip
+    with pytest.raises(UserError, match="the trained model gives no finite numbers"):
+        predict_texts(replace(record, model_path=model), [("a",)])
+    del tensors["classifier.bias"]
+    save_file(tensors, model / "changed.safetensors")
+    with pytest.raises(UserError, match=r"the parameter 'classifier.bias' is missing$"):
+        predict_texts(replace(record, model_path=model), [("a",)])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"megatron_config": {"a": 1}, "megatron_core": "evil"}, "megatron_config is not used"),
+        ({"auto_mapping": {"parent_library": "evil"}}, "auto_mapping is not used here"),
+        ({"peft_type": "IA3"}, r"not an adapter of this method \(allowed: LORA\)"),
+        ({"r": "many"}, "r = 'many' is not valid"),
+        ({"target_modules": ["nowhere"]}, "cannot load the adapter"),
+    ],
+)
+def test_an_adapter_whose_config_asks_for_something_else_is_refused(
+    change: dict, words: str, finished_workspace: Path, tmp_path: Path
+) -> None:
+    record = find(finished_workspace, "lora-r2", "demo-sentiment")
+    assert record.model_path is not None
+    model = Path(shutil.copytree(record.model_path, tmp_path / "model"))
+    config = json.loads((model / "adapter_config.json").read_text())
+    (model / "adapter_config.json").write_text(json.dumps(config | change))
+    with pytest.raises(UserError, match=words):
+        predict_texts(replace(record, model_path=model), [("a",)])
+
+
+def test_an_adapter_that_is_only_there_as_a_pickle_is_refused(
+    finished_workspace: Path, tmp_path: Path
+) -> None:
+    record = find(finished_workspace, "lora-r2", "demo-sentiment")
+    assert record.model_path is not None
+    model = Path(shutil.copytree(record.model_path, tmp_path / "model"))
+    (model / "adapter_model.safetensors").rename(model / "adapter_model.bin")
+    with pytest.raises(UserError, match=r"adapter_model.safetensors is missing"):
+        predict_texts(replace(record, model_path=model), [("a",)])

@@ -255,3 +255,62 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"/file/deep: cannot write the report: Not a directory"):
         write(finished_workspace, tmp_path / "file" / "deep")
+
+
+def test_whatever_the_database_holds_is_shown_as_text(half_done: Path, tmp_path: Path) -> None:
+    nasty = "</script><img src=x onerror=alert(1)><b>"
+    plain = Reader(write(half_done, tmp_path / "plain").html.read_text())
+    with sqlite3.connect(half_done / DATABASE) as database:
+        (text,) = database.execute("SELECT spec FROM studies").fetchone()
+        spec = json.loads(text) | {"model": f"model {nasty}", "data": f"data {nasty}"}
+        database.execute("UPDATE studies SET spec = ?", (json.dumps(spec),))
+        database.execute("UPDATE trials SET error = ? WHERE status = 'failed'", (f"e {nasty}",))
+        for trial_id, text in database.execute("SELECT id, costs FROM trials").fetchall():
+            costs = json.dumps(json.loads(text) | {"path": f"path {nasty}"}) if text else None
+            machine = {"processor": f"processor {nasty}", "cores": 2}
+            found = json.dumps({"versions": {"torch": f"torch {nasty}"}, "machine": machine})
+            database.execute(
+                "UPDATE trials SET costs = ?, provenance = ? WHERE id = ?", (costs, found, trial_id)
+            )
+    database.close()
+    html = write(half_done, tmp_path / "report").html.read_text()
+    read = Reader(html)
+    assert [tag for tag, _ in read.tags] == [tag for tag, _ in plain.tags]
+    for place in ("model", "data", "path", "processor", "torch"):
+        assert f"{place} &lt;/script&gt;&lt;img src=x" in html
+    assert nasty not in html
+
+
+@pytest.mark.parametrize("name", ["../../x", "/x", "..", "<b>x</b>", "a/b"])
+def test_a_study_whose_name_is_a_path_writes_nothing(
+    name: str, half_done: Path, tmp_path: Path
+) -> None:
+    with sqlite3.connect(half_done / DATABASE) as database:
+        (text,) = database.execute("SELECT spec FROM studies").fetchone()
+        spec = json.dumps(json.loads(text) | {"name": name})
+        for statement, value in (
+            ("UPDATE studies SET spec = ?", spec),
+            ("UPDATE studies SET name = ?", name),
+            ("UPDATE placements SET study = ?", name),
+        ):
+            database.execute(statement, (value,))
+    database.close()
+    before = set(tmp_path.rglob("*"))
+    with (
+        Workspace.open(half_done, create=False) as opened,
+        pytest.raises(UserError, match="is not a name"),
+    ):
+        write_report(opened, name)
+    assert set(tmp_path.rglob("*")) - before <= set(half_done.glob("results.sqlite-*"))
+
+
+def test_a_study_under_another_name_than_its_own_is_refused(half_done: Path) -> None:
+    with sqlite3.connect(half_done / DATABASE) as database:
+        database.execute("UPDATE studies SET name = 'other'")
+        database.execute("UPDATE placements SET study = 'other'")
+    database.close()
+    with (
+        Workspace.open(half_done, create=False) as opened,
+        pytest.raises(UserError, match="the study 'other' is stored as 'small-study'"),
+    ):
+        write_report(opened, "other")

@@ -55,6 +55,6 @@ def test_it_can_be_gone_on_with(folder: Path) -> None:
     with Workspace.open(folder) as workspace:
         workspace.start(PENDING, {})
         workspace.fail(PENDING, "diverged")
-        assert [failure.trial_id for failure in workspace.failures("one")] == [FAILED, PENDING]
+        assert [failure.id for failure in workspace.failures("one")] == [FAILED, PENDING]
         workspace.save_study("three", {}, [workspace.trial(DONE).trial], {DONE: ("b",)})
         assert workspace.trials("three")[0].epochs == workspace.trial(DONE).epochs

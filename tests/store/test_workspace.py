@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from peftlab.core.errors import UserError
+from peftlab.core.errors import StorageError, UserError
 from peftlab.core.types import Costs, EpochRecord, ModelRef, Trial
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
 from peftlab.store.schema import MIGRATIONS, VERSION
@@ -83,7 +83,7 @@ def test_the_database_writes_ahead_and_keeps_its_references(workspace: Workspace
     with sqlite3.connect(workspace.path / DATABASE) as other:
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     other.close()
-    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+    with pytest.raises(StorageError, match="FOREIGN KEY"):
         workspace.add_epoch(
             "no-such-trial",
             EpochRecord(epoch=0, step=0, train_loss=None, eval_loss=1.0, scores={}, seconds=0.0),

@@ -474,3 +474,26 @@ def test_the_ids_of_a_study_are_the_same_in_another_process() -> None:
     )
     assert answer.stdout.split() == [trial.id for trial in expanded.trials]
     assert len(set(answer.stdout.split())) == 18
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (
+            {"arms": {"lora": {"method": "lora", "sweep": {
+                "r": list(range(1, 101)), "lora_alpha": list(range(1, 101))}}}},
+            r"arms: the sweeps make 10,000 arms \(allowed: at most 1,000\)",
+        ),
+        (
+            {"seeds": list(range(60_000))},
+            r"arms, tasks and seeds make \d+,\d+ trials \(allowed: at most 100,000\)",
+        ),
+    ],
+)  # fmt: skip
+def test_more_trials_than_anyone_runs_are_refused_at_once(keys: dict, words: str) -> None:
+    study = {
+        "name": "s", "model": "minilm", "data": "demo", "tasks": ["demo-sentiment"],
+        "arms": {"full": {"method": "full"}, "head": {"method": "head"}},
+    }  # fmt: skip
+    with pytest.raises(UserError, match=f"^s: .*{words}|^s: {words}"):
+        expand(validate(study | keys, where="s"))

@@ -77,7 +77,8 @@ def test_a_file_that_is_not_utf_8_is_one_line(file: Path) -> None:
     file.write_bytes(TEXT.encode() + b"description: \xff\n")
     with pytest.raises(UserError) as caught:
         load_study(str(file))
-    assert str(caught.value).startswith(f"{file}: cannot read the study file: 'utf-8'")
+    assert str(caught.value).startswith(f"{file}: byte ")
+    assert "of the file (0xff) is not UTF-8 (allowed: UTF-8 text)" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

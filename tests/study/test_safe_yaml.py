@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from peftlab.core.errors import UserError
 from peftlab.study.safe_yaml import parse_setting, parse_yaml
@@ -119,3 +121,43 @@ def test_what_is_not_a_setting_is_refused(setting: str) -> None:
 def test_a_setting_that_is_not_yaml_names_its_key() -> None:
     with pytest.raises(UserError, match=r"^--set seeds:1: not valid YAML: "):
         parse_setting("seeds=[1")
+
+
+@given(st.text(max_size=80) | st.text("{}[]:,-&*!|>'\"# \n\tab0.", max_size=80))
+def test_any_text_is_a_value_or_one_line(text: str) -> None:
+    refusal = ""
+    try:
+        parse_yaml(text, where="here")
+    except UserError as error:
+        refusal = str(error)
+    assert not refusal or (refusal.startswith("here") and refusal.isprintable())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: 9223372036854775808", "'9223372036854775808' is too large a number"),
+        ("a: 0x" + "f" * 4000, "is too large a number"),
+        ("a: &x 1\nb: &x 2", "the same anchor stands twice"),
+        ("a: !!timestamp x", "not valid YAML"),
+        ("a: !!bool 3", "not valid YAML"),
+        ("a: !!int ''", "not valid YAML"),
+        ("a: !!float ''", "not valid YAML"),
+        ("a: &loop [*loop]", "here: a: nested more than 50 deep"),
+        ('a: {b: "\\ud800"}', "here: a: the sign U+D800 is no text"),
+        ("a: " + "[" * 400 + "]" * 400, "nested more than 50 deep"),
+        ("a: " + "[" * 2000, "not valid YAML"),
+    ],
+)
+def test_what_is_too_much_or_no_text_is_refused(text: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_yaml(text, where="here")
+    assert words in str(caught.value)
+
+
+def test_aliases_that_expand_without_end_are_refused_at_once() -> None:
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    for n in range(1, 20):
+        lines.append(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]")
+    with pytest.raises(UserError, match=r"more than 100,000 values, aliases written out"):
+        parse_yaml("\n".join(lines), where="here")

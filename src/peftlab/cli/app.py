@@ -12,7 +12,7 @@ import typer
 
 from peftlab import __version__
 from peftlab.cli import bench, lint, listing, params, predict, report, run, status
-from peftlab.core.errors import PeftlabError, UserError
+from peftlab.core.errors import PeftlabError, UserError, one_line
 
 EXIT_USER_ERROR = 2
 EXIT_FAILED = 1
@@ -53,9 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 done, 1 some trials failed, 2 the user's mistake (one line on stderr), 130 interrupted.
     """
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        _require_text(given)
         result = app(
-            args=list(sys.argv[1:] if arguments is None else arguments),
+            args=given,
             prog_name="peftlab",
             standalone_mode=False,
         )
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help itself
             print(error.format_message())
             return EXIT_USER_ERROR
-        return _say(" ".join(error.format_message().split()), EXIT_USER_ERROR)
+        return _say(one_line(error.format_message()), EXIT_USER_ERROR)
     except (KeyboardInterrupt, typer.Abort):
         return _say(INTERRUPTED, EXIT_INTERRUPTED)
     except BrokenPipeError:
@@ -76,6 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if result == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C in a command
         return _say(INTERRUPTED, EXIT_INTERRUPTED)
     return result if isinstance(result, int) else 0
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """UserError for an argument of bytes that are no UTF-8: it could be neither kept nor shown."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise UserError("this argument is not text", where=argument, allowed="UTF-8") from error
 
 
 def _say(message: str, status: int) -> int:

@@ -21,7 +21,10 @@ def command(
     settings: options.Settings = None,
     as_json: options.Json = False,
 ) -> int:
-    """Say what is wrong or doubtful in a study. Data that cannot be read are taken as published."""
+    """Say what is wrong or doubtful in a study. Data that cannot be read are taken as published.
+
+    The exit status is 1 where a remark is an error, 0 where it is not.
+    """
     from peftlab.study.load import Overrides, load_study
 
     spec = load_study(study, Overrides(settings=settings or (), data=data, model=model))
@@ -31,11 +34,12 @@ def command(
     from peftlab.study.lint import lint
 
     findings = lint(expand(spec, data_needed=False))
+    status = 1 if any(finding.level == "error" for finding in findings) else 0
     if as_json:
         options.print_json([asdict(finding) for finding in findings])
-        return 0
+        return status
     for finding in findings:
         print(f"{finding.level}: {finding.where}: {finding.message} [{finding.rule}]")
     if not findings:
         print(f"{spec.name}: nothing to remark")
-    return 0
+    return status

@@ -99,7 +99,8 @@ def studies(
     workspace: options.Workspace = options.DEFAULT_WORKSPACE, as_json: options.Json = False
 ) -> int:
     """The built-in studies, and those that the workspace holds."""
-    from peftlab.store.workspace import DATABASE, Workspace
+    from peftlab.store.reader import DATABASE
+    from peftlab.store.workspace import Workspace
     from peftlab.study.load import builtin_studies
 
     stored: list[str] = []

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_WORKSPACE = Path("peftlab-runs")
 WIDE = 1000
 SEED_FORMS = "42 or 42,43 or 0-4"
+MOST_SEEDS = 10_000
 
 Workspace = Annotated[
     Path, typer.Option("--workspace", metavar="DIR", help="The folder where results live.")
@@ -55,8 +56,13 @@ def seed_list(text: str | None) -> list[int] | None:
     for item in items:
         first, separator, last = item.partition("-")
         last = last if separator else first
-        if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        are_numbers = all(text.isdecimal() and len(text) <= 18 for text in (first, last))
+        if not are_numbers or int(first) > int(last):
             raise UserError(f"'{item}' is not a seed", where="--seeds", allowed=SEED_FORMS)
+        if int(last) - int(first) >= MOST_SEEDS:
+            raise UserError(
+                f"'{item}' is too many seeds", where="--seeds", allowed=f"at most {MOST_SEEDS:,}"
+            )
         seeds += range(int(first), int(last) + 1)
     if not seeds:
         raise UserError("no seed is given", where="--seeds", allowed=SEED_FORMS)

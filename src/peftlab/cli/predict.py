@@ -27,7 +27,13 @@ def command(
         typer.Option("--file", metavar="IN", help="A row a line; pairs with a tab between."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="OUT", help="A TSV file; else stdout.")
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="OUT",
+            help="A TSV file; else stdout. Tabs, line ends and backslashes in a text are written "
+            "as \\t, \\n, \\r and \\\\.",
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
@@ -52,7 +58,9 @@ def command(
         )
         return 0
     lines = [
-        "\t".join([found.label, *(f"{p:.4f}" for p in found.probabilities.values()), *row])
+        "\t".join(
+            [found.label, *(f"{p:.4f}" for p in found.probabilities.values()), *map(_field, row)]
+        )
         for row, found in zip(rows, predictions, strict=True)
     ]
     if predictions:
@@ -65,6 +73,17 @@ def command(
     else:
         _write(output, "\n".join(lines) + "\n")
     return 0
+
+
+def _field(text: str) -> str:
+    r"""The text as a field of a line.
+
+    >>> print(_field("a\tb"))
+    a\tb
+    """
+    for sign, written in (("\\", r"\\"), ("\t", r"\t"), ("\n", r"\n"), ("\r", r"\r")):
+        text = text.replace(sign, written)
+    return text
 
 
 def _write(output: Path, text: str) -> None:

@@ -177,7 +177,7 @@ def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     failures = workspace.failures(study)
     for failure in failures:
         cause = first_line(failure.error)
-        options.remark(f"failed: {failure.trial_id} ({failure.task}): {cause}")
+        options.remark(f"failed: {failure.id} ({failure.task}): {cause}")
     report = kept_report(workspace, study) or write_report(workspace, study).html
     if as_json:
         options.print_json([record.to_json() for record in workspace.trials(study)])

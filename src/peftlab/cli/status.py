@@ -13,7 +13,7 @@ from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
 
 if TYPE_CHECKING:
-    from peftlab.store.reader import Tally
+    from peftlab.store.rows import Tally
     from peftlab.store.workspace import Workspace
 
 NAME = "status"
@@ -53,7 +53,7 @@ def _status(study: str, workspace: Workspace) -> dict[str, Any]:
         **{name: counts[name] for name in ("done", "running", "pending", "failed")},
         "seconds_left": _seconds_left(tallies),
         "failures": [
-            {"id": failure.trial_id, "error": first_line(failure.error)}
+            {"id": failure.id, "error": first_line(failure.error)}
             for failure in workspace.failures(study)
         ],
     }

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from peftlab.cli import options
 from peftlab.report.marks import mark_note, marked
 from peftlab.stats.aggregate import aggregate
-from peftlab.store.records import FinalScore, TrialRecord
+from peftlab.store.records import TrialRecord
+from peftlab.store.rows import FinalScore
 from peftlab.tasks.registry import TASKS
 
 

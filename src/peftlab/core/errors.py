@@ -7,6 +7,9 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+LONGEST_PART, LONGEST_LIST, LONGEST_NAME = 600, 1600, 100
+"""Characters of a part of a message, of a list of what is allowed, of a name that is unknown."""
+
 
 class PeftlabError(Exception):
     """Base of every error that this project raises on purpose."""
@@ -22,9 +25,9 @@ class UserError(PeftlabError):
     """
 
     def __init__(self, what: str, *, where: str = "", allowed: str = "") -> None:
-        self.what = " ".join(what.split())
-        self.where = " ".join(where.split())
-        self.allowed = " ".join(allowed.split())
+        self.what = one_line(what)
+        self.where = one_line(where)
+        self.allowed = one_line(allowed, length=LONGEST_LIST)
         prefix = f"{self.where}: " if self.where else ""
         suffix = f" (allowed: {self.allowed})" if self.allowed else ""
         super().__init__(f"{prefix}{self.what}{suffix}")
@@ -44,6 +47,7 @@ class UnknownNameError(UserError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
         names = sorted(known)
+        name = one_line(name, length=LONGEST_NAME)
         near = difflib.get_close_matches(name, names, n=1)
         hint = f", did you mean '{near[0]}'?" if near else ""
         super().__init__(f"unknown {kind} '{name}'{hint}", where=where, allowed=", ".join(names))
@@ -60,7 +64,22 @@ class StorageError(PeftlabError):
     """
 
     def __init__(self, what: str, *, where: str) -> None:
-        super().__init__(f"{where}: {what}; what was stored before is kept")
+        super().__init__(one_line(f"{where}: {what}; what was stored before is kept"))
+
+
+def one_line(text: str, *, length: int = LONGEST_PART) -> str:
+    """The text as one line that does nothing to a terminal, its middle left out where it is long.
+
+    >>> one_line("no\\n such \\x1b[2J thing")
+    'no such \\\\x1b[2J thing'
+    """
+    half = length // 2
+    if len(text) > length:
+        text = f"{text[:half]} ... {text[-half:]}"
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+        for sign in " ".join(text.split())
+    )
 
 
 def first_line(cause: str | None) -> str:

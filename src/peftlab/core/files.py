@@ -61,6 +61,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def folder_at(name: str) -> Path | None:
+    """The folder that the name leads to, ~ filled in; None where it leads to none."""
+    try:
+        folder = Path(name).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, RuntimeError):  # too long a name, an unknown user
+        return None
+
+
 def cannot_write(path: Path, error: OSError) -> StorageError:
     """The error that says so."""
     return StorageError(f"cannot write: {error.strerror or error}", where=str(path))

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
 from peftlab.core.types import Example
 from peftlab.data.entries import write_entry
@@ -81,7 +82,10 @@ def encode(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int
         rows = [example.texts for example in examples[start : start + ROWS_PER_CALL]]
         lists = tokenizer(rows, max_length)
         lengths.extend(len(row) for row in lists.ids)
-        ids.append(np.fromiter((token for row in lists.ids for token in row), np.int32))
+        try:
+            ids.append(np.fromiter((token for row in lists.ids for token in row), np.int32))
+        except (OverflowError, TypeError) as error:
+            raise UserError(f"the tokenizer gives what is no token id: {error}") from error
         if lists.type_ids is not None:
             type_ids.append(np.fromiter((kind for row in lists.type_ids for kind in row), np.uint8))
     labels = [NO_LABEL if example.label is None else int(example.label) for example in examples]

@@ -136,7 +136,7 @@ def _decode(line: bytes, path: Path, number: int) -> str:
 
 def _place(columns: tuple[str, ...], name: str, path: Path) -> int:
     if name not in columns:
-        shown = ", ".join(column[:30] for column in columns[:12])
+        shown = ", ".join(repr(column[:30]) for column in columns[:12])
         raise UserError(
             f"no column '{name}' in the header", where=f"{path}:1", allowed=f"it has {shown}"
         )

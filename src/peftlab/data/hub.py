@@ -6,11 +6,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from peftlab.core.bounds import check_values
 from peftlab.core.errors import UserError
+from peftlab.core.files import folder_at
 from peftlab.core.identity import content_id
 from peftlab.core.types import DataRef, Example
 from peftlab.tasks.spec import Task
 
+# PyYAML raises these on a text that its own tag does not fit, as in `!!bool 3`.
+NOT_ITS_TAG = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 # All that datasets says at first of a file that it cannot read.
 VAGUE = "An error occurred while generating the dataset"
 
@@ -38,8 +42,8 @@ class HubSource:
         assert task.hub is not None, "require() is called first"
         if self.repository is None:
             return task.hub.repository
-        folder = Path(self.repository).expanduser()
-        return str(folder.resolve()) if folder.is_dir() else self.repository
+        folder = folder_at(self.repository)
+        return self.repository if folder is None else str(folder.resolve())
 
 
 @lru_cache
@@ -124,12 +128,13 @@ def _load(repository: str, config: str, split: str) -> Any:
             where="--data hub",
             allowed="pip install 'peftlab[hub]', --data demo, or a GLUE folder",
         ) from error
+    _check_card(folder_at(repository), config)
     datasets.disable_progress_bars()
     verbosity = datasets.logging.get_verbosity()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     try:
         return datasets.load_dataset(repository, config, split=split)
-    except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
+    except Exception as error:  # a broken folder makes it raise whatever it runs into
         raise UserError(
             f"cannot load '{config}' from {repository}: {_reason(error)[:300]}",
             where="data",
@@ -138,6 +143,23 @@ def _load(repository: str, config: str, split: str) -> Any:
         ) from error
     finally:
         datasets.logging.set_verbosity(verbosity)
+
+
+def _check_card(folder: Path | None, config: str) -> None:
+    """UserError for a README whose header is no YAML, or expands to more than memory holds."""
+    card = None if folder is None else folder / "README.md"
+    if card is None or not card.is_file():
+        return
+    import yaml
+
+    try:
+        text = card.read_text(encoding="utf-8").removeprefix("\ufeff")
+        header = text.removeprefix("---").partition("\n---")[0] if text.startswith("---") else ""
+        value = yaml.safe_load(header)
+    except (OSError, yaml.YAMLError, *NOT_ITS_TAG) as error:
+        first_line = (str(error) or repr(error)).splitlines()[0]
+        raise UserError(f"cannot load '{config}': {first_line}", where=str(card)) from error
+    check_values(value, where=str(card))
 
 
 def _reason(error: Exception) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from peftlab.core.errors import UserError
+from peftlab.core.files import folder_at
 from peftlab.core.types import DataRef, Example
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.glue_folder import GlueFolder
@@ -43,8 +44,8 @@ def open_source(data: str, *, where: str = "") -> Source:
         return HubSource()
     if data.startswith(HUB_PREFIX):
         return HubSource(data.removeprefix(HUB_PREFIX))
-    folder = Path(data).expanduser()
-    if not folder.is_dir():
+    folder = folder_at(data)
+    if folder is None:
         raise UserError(f"no data '{data}': not a folder", where=where, allowed=FORMS)
     return GlueFolder(folder.resolve())
 

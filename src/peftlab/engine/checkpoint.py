@@ -101,7 +101,9 @@ def _read(file: Path) -> Checkpoint | None:
             return None
         tensors = load(content)
         progress = json.loads(_metadata(content)["progress"])
-    except (OSError, SafetensorError, ValueError, KeyError):
+        if not isinstance(progress, dict):
+            return None
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return Checkpoint(step=int(found[1]), tensors=tensors, progress=progress)
 

@@ -186,14 +186,15 @@ class _Training:
         if found is None:
             return False
         try:
+            values = found.progress["tally"]
+            epochs = [EpochRecord.of(record) for record in values["epochs"]]
+            tally = Tally(**{**values, "epochs": epochs})
+            losses, micro_batch = found.progress["losses"], int(found.progress["micro_batch"])
             self.steps.restore(found)
-        except ValueError:  # another version of a library has other parameters
+        except (ValueError, KeyError, TypeError):  # of another version, of ours or of a library
             return False
-        values = found.progress["tally"]
-        epochs = [EpochRecord.of(record) for record in values["epochs"]]
-        self.tally = Tally(**{**values, "epochs": epochs})
-        self.losses = found.progress["losses"]
-        self.steps.micro_batch = min(self.steps.micro_batch, found.progress["micro_batch"])
+        self.tally, self.losses = tally, losses
+        self.steps.micro_batch = min(self.steps.micro_batch, micro_batch)
         if self.energy is not None:  # a checkpoint of an older version tells nothing of it
             self.energy.go_on_from(found.progress.get("energy_joules"))
         self.observer.resumed(self.steps.taken, epochs)

@@ -11,7 +11,7 @@ from peftlab.core.types import Example
 from peftlab.data.encode import encode
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.evaluate import predict_logits
-from peftlab.engine.prepare import choose_device
+from peftlab.engine.prepare import check_ids, choose_device
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.store.records import TrialRecord
@@ -47,7 +47,14 @@ def predict_rows(
     module = METHODS.get(trial.method).load(base, record.model_path).to(place)
     examples = [Example(row_id=i, texts=tuple(row), label=None) for i, row in enumerate(rows)]
     data = encode(examples, tokenizer, max_length=trial.max_length)
+    check_ids(data, base, where=trial.model.name)
     engine = "packed" if trial.engine == "packed" else "padded"
     classifier = build_classifier(engine, module, base, place)
     with classifier.active():
-        return predict_logits(classifier, data, batch_size=batch_size)
+        logits = predict_logits(classifier, data, batch_size=batch_size)
+    if not np.isfinite(logits).all():
+        raise UserError(
+            "the trained model gives no finite numbers: its tensors are damaged, or diverged",
+            where=str(record.model_path),
+        )
+    return logits

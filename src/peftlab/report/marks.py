@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from peftlab.store.records import FinalScore, TrialRecord
+from peftlab.store.records import TrialRecord
+from peftlab.store.rows import FinalScore
 
 MARK = " †"
 NOTE = "† Frozen lower layers ran without dropout, their outputs computed once (cache_frozen)."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from peftlab.report.marks import mark_note, marked
 from peftlab.stats.aggregate import Aggregate, aggregate
 from peftlab.store.records import TrialRecord
+from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Arm, expand_arms, select_arms
 from peftlab.study.spec import StudySpec
@@ -88,6 +89,8 @@ def make_view(workspace: Workspace, study: str) -> StudyView:
     """The view of a study in a workspace; UserError where it has not been run there."""
     spec = stored_spec(workspace, study)
     records = tuple(workspace.trials(study))
+    for record in records:
+        _check_scores(record, workspace.where)
     by_place: dict[tuple[str, str], tuple[TrialRecord, ...]] = {}
     for record in records:
         for arm in record.arms[study]:
@@ -100,6 +103,14 @@ def make_view(workspace: Workspace, study: str) -> StudyView:
         records=records,
         by_place=by_place,
     )
+
+
+def _check_scores(record: TrialRecord, where: str) -> None:
+    """UserError where a trial that is done lacks a score of its task."""
+    if record.status == "done":
+        for metric in TASKS.get(record.trial.task, where=where).metrics:
+            if metric not in record.scores or metric not in record.best_scores:
+                raise damaged(f"the trial {record.trial.id} has no score '{metric}'", where)
 
 
 def _place(arm: Arm, names: Sequence[str]) -> int:

@@ -67,10 +67,11 @@ def write_report(workspace: Workspace, study: str, output: Path | None = None) -
 
     view = make_view(workspace, study)
     page = make_page(view)
-    folder = (output or _folder(workspace, study)).expanduser().absolute()
     drawings: dict[str, str] = {}
     figures: list[Path] = []
+    folder = output or _folder(workspace, study)
     try:
+        folder = folder.expanduser().absolute()
         (folder / FIGURES).mkdir(parents=True, exist_ok=True)
         for old in (folder / FIGURES).glob("figure-*.*"):
             old.unlink()
@@ -87,8 +88,9 @@ def write_report(workspace: Workspace, study: str, output: Path | None = None) -
         paths = folder / HTML, folder / "report.md"
         paths[0].write_text(html, encoding="utf-8")
         paths[1].write_text(render_markdown(page, FIGURES), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write the report: {error.strerror}", where=str(folder)) from error
+    except (OSError, RuntimeError) as error:  # the latter for the home of an unknown user
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"cannot write the report: {reason}", where=str(folder)) from error
     return ReportFiles(
         html=paths[0], markdown=paths[1], figures=tuple(figures), verdicts=_verdicts(view)
     )
@@ -141,9 +143,9 @@ def _facts(view: StudyView) -> dict[str, str]:
         versions = record.provenance.get("versions")
         machine = record.provenance.get("machine")
         if isinstance(versions, dict) and isinstance(machine, dict):
-            facts["machine"] = f"{machine['processor']}, {machine['cores']} cores"
+            facts["machine"] = f"{machine.get('processor')}, {machine.get('cores')} cores"
             names = ("peftlab", "torch", "transformers", "peft")
-            facts["versions"] = ", ".join(f"{name} {versions[name]}" for name in names)
+            facts["versions"] = ", ".join(f"{name} {versions.get(name)}" for name in names)
             break
     return facts
 

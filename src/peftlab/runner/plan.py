@@ -20,8 +20,8 @@ from peftlab.data.source import open_ref
 from peftlab.engine.dataset import encode_split
 from peftlab.methods.parameters import count_parameters
 from peftlab.models.checkpoints import load_config, load_tokenizer
-from peftlab.store.reader import Speed
 from peftlab.store.records import Status
+from peftlab.store.rows import Speed
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
 from peftlab.tasks.registry import TASKS
@@ -225,8 +225,9 @@ class _Rates:
 
     def __init__(self, speeds: Sequence[Speed]) -> None:
         self._measured: dict[tuple[object, ...], list[float]] = {}
-        for *kind, rate in speeds:
-            self._measured.setdefault(tuple(kind), []).append(rate)
+        for speed in speeds:
+            kind = (speed.model_fingerprint, speed.method, speed.engine, speed.cache_frozen)
+            self._measured.setdefault(kind, []).append(speed.tokens_per_second)
         self._peak: float | None = None
 
     def seconds(

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peftlab.core.types import Seeds, Trial
 from peftlab.store.reader import Result
 from peftlab.store.records import best_of, names_of_arms
+from peftlab.store.rows import refusing_damage
 from peftlab.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -31,14 +33,15 @@ def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFram
     places: list[int] = []
     with Workspace.open(Path(workspace), create=False) as opened:
         for count, result in enumerate(opened.results(study)):
-            places.append(settings.setdefault(result.settings, len(settings)))
+            places.append(settings.setdefault(result.row.settings, len(settings)))
             for name, value in _measured(result, study).items():
                 column = columns.setdefault(name, [])
                 column += [None] * (count - len(column))
                 column.append(value)
     for column in columns.values():
         column += [None] * (len(places) - len(column))
-    of_settings = pd.DataFrame([_settings(json.loads(text)) for text in settings])
+    with refusing_damage(opened.where):
+        of_settings = pd.DataFrame([_settings(text) for text in settings])
     parts = [pd.DataFrame(columns), of_settings.take(places).reset_index(drop=True)]
     whole = pd.concat(parts, axis="columns")
     own = [name for name in FIRST if name in whole]
@@ -49,25 +52,27 @@ def _measured(result: Result, study: str | None) -> dict[str, Any]:
     """What each trial has of its own."""
     trained = result.scores[1:]
     row: dict[str, Any] = {
-        "id": result.trial_id,
+        "id": result.row.id,
         "arm": ", ".join(names_of_arms(result.arms) if study is None else result.arms[study]),
-        "seed": result.seed,
-        "status": result.status,
+        "seed": result.row.seed,
+        "status": result.row.status,
         "epochs": len(trained),
-        "error": result.error,
+        "error": result.row.error,
     }
     if result.scores:
         row |= _named("score", result.scores[-1])
     if trained:
         row |= _named("best", best_of(trained))
-    if result.costs is not None:
-        row |= _named("cost", result.costs | result.costs["parameters"])
+    if result.row.costs is not None:
+        row |= _named("cost", result.row.costs | result.row.costs["parameters"])
         del row["cost.parameters"]
     return row
 
 
-def _settings(trial: Mapping[str, Any]) -> dict[str, Any]:
-    """What trials share that differ by their seeds alone."""
+def _settings(text: str) -> dict[str, Any]:
+    """What trials share that differ by their seeds alone; ValueError for what is no trial's."""
+    trial = json.loads(text)
+    Trial.model_validate(trial | {"seed": 0, "seeds": Seeds.of(0)})
     row = {name: trial[name] for name in ("task", "method", "engine")}
     row["model"] = trial["model"]["name"]
     return row | _named("training", trial["training"]) | _named("method", trial["method_config"])

@@ -2,74 +2,64 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
-import numpy as np
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import Costs, EpochRecord, Trial
-from peftlab.store.records import FinalScore, Status, TrialRecord
+from peftlab.core.types import EpochRecord
+from peftlab.store.records import Status, TrialRecord
+from peftlab.store.rows import (
+    Failure,
+    FinalScore,
+    Speed,
+    StoredEpoch,
+    StoredPlacement,
+    StoredResult,
+    StoredScores,
+    StoredStudy,
+    StoredTrial,
+    Tally,
+    damaged,
+    refusing_damage,
+)
+
+Row = TypeVar("Row", bound=BaseModel)
+
+DATABASE = "results.sqlite"
+# SQLite puts names of a damaged file into its message, which Python then cannot decode.
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 
 @dataclass(frozen=True)
-class Tally:
-    """Trials of one task with one status: their number, and the seconds of those that are done."""
+class Result:
+    """A trial as a frame needs it: its row, its arms by study, its scores by epoch."""
 
-    task: str
-    status: Status
-    count: int
-    seconds: float
-
-
-class Result(NamedTuple):
-    """A trial as it is stored; `scores` are by epoch.
-
-    `settings` is the JSON text of the trial without its seeds.
-    """
-
-    trial_id: str
-    settings: str
-    seed: int
-    status: Status
-    error: str | None
-    costs: dict[str, Any] | None
+    row: StoredResult
     arms: Mapping[str, tuple[str, ...]]
-    scores: list[dict[str, float]]
-
-
-class Failure(NamedTuple):
-    """A trial that has failed, and its cause."""
-
-    trial_id: str
-    task: str
-    error: str | None
-
-
-class Speed(NamedTuple):
-    """How many tokens a second a trial was trained with, and what it depends on most."""
-
-    model_fingerprint: str
-    method: str
-    engine: str
-    cache_frozen: bool
-    tokens_per_second: float
+    scores: Sequence[Mapping[str, float]]
 
 
 class Reader:
-    """Studies and trials as they are stored; many may read while one process writes."""
+    """Studies and trials as they are stored; many may read while one process writes.
+
+    Every method raises UserError where the file is damaged.
+    """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
+
+    @property
+    def where(self) -> str:
+        """The database's file, for messages."""
+        return str(self.path / DATABASE)
 
     @property
     def cache(self) -> Path:
@@ -84,19 +74,19 @@ class Reader:
 
     def studies(self) -> list[str]:
         """Names of the studies that have been run here."""
-        return [name for (name,) in self._query("SELECT name FROM studies ORDER BY name")]
+        rows = self._read(StoredStudy, "SELECT name, '{}' AS spec FROM studies ORDER BY name")
+        return [row.name for row in rows]
 
     def spec(self, study: str) -> dict[str, JsonValue]:
         """The study's spec as it was last run, as JSON; UserError where it has not been."""
-        found = self._query("SELECT spec FROM studies WHERE name = ?", study)
+        found = self._read(StoredStudy, "SELECT name, spec FROM studies WHERE name = ?", study)
         if not found:
             raise UserError(
                 f"the study '{study}' has not been run here",
                 where=str(self.path),
                 allowed=", ".join(self.studies()) or "peftlab run STUDY first",
             )
-        spec: dict[str, JsonValue] = json.loads(found[0][0])
-        return spec
+        return found[0].spec
 
     def tallies(self, study: str) -> list[Tally]:
         """How many of the study's trials there are of each task and status, and their seconds.
@@ -104,34 +94,46 @@ class Reader:
         Counted by the database, without reading the trials. UserError for an unknown study.
         """
         self.spec(study)
-        rows = self._query(
-            "SELECT task, status, count(*), total(total_seconds) FROM placements "
-            "JOIN trials INDEXED BY trials_counted ON trial_id = id WHERE study = ? GROUP BY 1, 2",
+        return self._read(
+            Tally,
+            "SELECT task, status, count(*) AS count, total(total_seconds) AS seconds "
+            "FROM placements JOIN trials INDEXED BY trials_counted ON trial_id = id "
+            "WHERE study = ? GROUP BY 1, 2",
             study,
         )
-        return [Tally(*row) for row in rows]
 
     def failures(self, study: str) -> list[Failure]:
         """Those of the study's trials, in plan order."""
-        rows = self._query(
-            "SELECT id, task, error "
-            "FROM placements JOIN trials ON trial_id = id "
+        return self._read(
+            Failure,
+            "SELECT id, task, error FROM placements JOIN trials ON trial_id = id "
             "WHERE study = ? AND status = 'failed' ORDER BY position",
             study,
         )
-        return [Failure(*row) for row in rows]
 
     def changed_at(self, study: str) -> datetime:
         """When the study was last planned otherwise or one of its trials ended, to the second."""
         found = self._query(
             "SELECT max(saved_at, coalesce((SELECT max(ended_at) FROM placements "
             "JOIN trials INDEXED BY trials_counted ON trial_id = id WHERE study = name), '')) "
-            "FROM studies WHERE name = ?",
+            "AS changed_at FROM studies WHERE name = ?",
             study,
         )
-        return datetime.fromisoformat(found[0][0])
+        with refusing_damage(self.where):
+            return datetime.fromisoformat(str(found[0]["changed_at"]))
 
-    # Trials, read
+    def final_scores(self, study: str) -> list[FinalScore]:
+        """Those of all trials of the study in plan order."""
+        return self._read(
+            FinalScore,
+            "SELECT arms, task, CASE status WHEN 'done' THEN "
+            "(SELECT scores FROM epochs WHERE trial_id = id ORDER BY epoch DESC LIMIT 1) END "
+            "AS scores, coalesce(json_extract(costs, '$.cached_layers'), 0) AS cached_layers "
+            "FROM placements JOIN trials ON trial_id = id WHERE study = ? ORDER BY position",
+            study,
+        )
+
+    # Trials
 
     def trials(self, study: str | None = None) -> list[TrialRecord]:
         """The study's trials in plan order, or all trials; UserError for an unknown study."""
@@ -140,29 +142,22 @@ class Reader:
     def results(self, study: str | None = None) -> Iterator[Result]:
         """The same trials, as a frame needs them; UserError for an unknown study."""
         chosen, order, values = self._chosen(study)
-        scores: dict[str, list[str]] = {}
-        for trial_id, text in self._query(
+        scores: defaultdict[str, list[Mapping[str, float]]] = defaultdict(list)
+        for epoch in self._read(
+            StoredScores,
             f"SELECT trial_id, scores FROM epochs WHERE trial_id IN (SELECT id {chosen}) "
             "ORDER BY trial_id, epoch",
             *values,
         ):
-            scores.setdefault(trial_id, []).append(text)
+            scores[epoch.trial_id].append(epoch.scores)
         arms = self._arms(chosen, values)
-        for trial_id, settings, seed, status, error, costs in self._query(
-            "SELECT id, json_remove(trial, '$.seed', '$.seeds'), json_extract(trial, '$.seed'), "
-            f"status, error, costs {chosen} {order}",
+        for row in self._read(
+            StoredResult,
+            "SELECT id, json_remove(trial, '$.seed', '$.seeds') AS settings, "
+            f"json_extract(trial, '$.seed') AS seed, status, error, costs {chosen} {order}",
             *values,
         ):
-            yield Result(
-                trial_id,
-                settings,
-                seed,
-                status,
-                error,
-                None if costs is None else json.loads(costs),
-                arms[trial_id],
-                [json.loads(text) for text in scores.get(trial_id, ())],
-            )
+            yield Result(row, arms[row.id], scores[row.id])
 
     def trial(self, prefix: str) -> TrialRecord:
         """The trial whose id begins so; UserError unless there is exactly one."""
@@ -177,47 +172,45 @@ class Reader:
                 where=str(self.path),
                 allowed="an id of 'peftlab list trials', or its first digits",
             )
-        return self._records("FROM trials WHERE id = ?", "", found[0])[0]
+        return self._records("FROM trials WHERE id = ?", "", (found[0]["id"],))[0]
 
     def statuses(self, trial_ids: Iterable[str]) -> dict[str, Status]:
         """The status of each of these trials; one that is not stored yet is pending."""
-        known: dict[str, Status] = dict(self._query("SELECT id, status FROM trials"))
+        rows = self._query("SELECT id, status FROM trials")
+        known: dict[str, Status] = {row["id"]: row["status"] for row in rows}
         return {trial_id: known.get(trial_id, "pending") for trial_id in trial_ids}
-
-    def final_scores(self, study: str) -> list[FinalScore]:
-        """Those of all trials of the study in plan order; None where one is not done."""
-        rows = self._query(
-            "SELECT arms, task, CASE status WHEN 'done' THEN "
-            "(SELECT scores FROM epochs WHERE trial_id = id ORDER BY epoch DESC LIMIT 1) END, "
-            "json_extract(costs, '$.cached_layers') "
-            "FROM placements JOIN trials ON trial_id = id WHERE study = ? ORDER BY position",
-            study,
-        )
-        return [
-            FinalScore(
-                tuple(json.loads(arms)),
-                task,
-                None if scores is None else next(iter(json.loads(scores).values())),
-                cached_layers or 0,
-            )
-            for arms, task, scores, cached_layers in rows
-        ]
 
     def speeds(self, most: int = 1000) -> list[Speed]:
         """Those of the trials that were done last."""
-        rows = self._query(
-            "SELECT json_extract(trial, '$.model.fingerprint'), json_extract(trial, '$.method'), "
-            "json_extract(trial, '$.engine'), json_extract(trial, '$.cache_frozen'), "
-            "json_extract(costs, '$.train_tokens_per_second') "
+        return self._read(
+            Speed,
+            "SELECT json_extract(trial, '$.model.fingerprint') AS model_fingerprint, "
+            "json_extract(trial, '$.method') AS method, "
+            "json_extract(trial, '$.engine') AS engine, "
+            "json_extract(trial, '$.cache_frozen') AS cache_frozen, "
+            "json_extract(costs, '$.train_tokens_per_second') AS tokens_per_second "
             "FROM trials WHERE status = 'done' ORDER BY ended_at DESC LIMIT ?",
             most,
         )
-        return [Speed(*row) for row in rows]
 
     # Helpers
 
-    def _query(self, sql: str, *values: object) -> list[Any]:
-        return self._connection.execute(sql, values).fetchall()
+    def _query(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        """The rows by column; UserError where the file does not give them."""
+        try:
+            cursor = self._connection.execute(sql, values)
+            columns = [column[0] for column in cursor.description]
+            return [dict(zip(columns, row, strict=True)) for row in cursor]
+        except sqlite3.ProgrammingError:  # of ours
+            raise
+        except (*UNREADABLE, OverflowError) as error:
+            raise damaged(str(error), self.where) from error
+
+    def _read(self, row: type[Row], sql: str, *values: object) -> list[Row]:
+        """The rows, checked."""
+        found = self._query(sql, *values)
+        with refusing_damage(self.where):
+            return [row.model_validate(values) for values in found]
 
     def _chosen(self, study: str | None) -> tuple[str, str, tuple[str, ...]]:
         """The study's trials, or all: from where they are selected, their order, and the values."""
@@ -228,66 +221,53 @@ class Reader:
         return chosen, "ORDER BY position", (study,)
 
     def _records(self, chosen: str, order: str, values: Sequence[str]) -> list[TrialRecord]:
-        cursor = self._connection.execute(f"SELECT trials.* {chosen} {order}", values)
-        columns = [column[0] for column in cursor.description]
-        rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+        rows = self._read(StoredTrial, f"SELECT trials.* {chosen} {order}", *values)
         epochs, arms = self._epochs(chosen, values), self._arms(chosen, values)
-        return [self._record(row, epochs.get(row["id"], ()), arms[row["id"]]) for row in rows]
+        return [self._record(row, epochs[row.id], arms[row.id]) for row in rows]
 
     def _record(
         self,
-        row: Mapping[str, Any],
-        epochs: tuple[EpochRecord, ...],
+        row: StoredTrial,
+        epochs: Sequence[EpochRecord],
         arms: Mapping[str, tuple[str, ...]],
     ) -> TrialRecord:
+        with refusing_damage(self.where):
+            costs = row.read_costs()
         return TrialRecord(
-            trial=Trial.model_validate_json(row["trial"]),
-            status=row["status"],
+            trial=row.trial,
+            status=row.status,
             arms=arms,
-            epochs=epochs,
-            costs=None if row["costs"] is None else Costs.of(json.loads(row["costs"])),
-            num_train_examples=row["num_train_examples"],
-            num_eval_examples=row["num_eval_examples"],
-            error=row["error"],
-            folder=self.artifacts(row["id"]),
-            provenance=_provenance(row["provenance"]),
+            epochs=tuple(epochs),
+            costs=costs,
+            num_train_examples=row.num_train_examples,
+            num_eval_examples=row.num_eval_examples,
+            error=row.error,
+            folder=self.artifacts(row.id),
+            provenance=row.provenance or {},
         )
 
-    def _epochs(self, chosen: str, values: Sequence[str]) -> dict[str, tuple[EpochRecord, ...]]:
-        rows = self._query(
+    def _epochs(self, chosen: str, values: Sequence[str]) -> defaultdict[str, list[EpochRecord]]:
+        """The epochs of each trial."""
+        rows = self._read(
+            StoredEpoch,
             f"SELECT * FROM epochs WHERE trial_id IN (SELECT id {chosen}) ORDER BY trial_id, epoch",
             *values,
         )
-        found: dict[str, list[EpochRecord]] = {}
-        for trial_id, epoch, step, train_loss, eval_loss, scores, seconds, step_losses in rows:
-            # SQLite has no NaN and keeps it as NULL; epoch 0 has no training loss.
-            record = EpochRecord(
-                epoch=epoch,
-                step=step,
-                train_loss=float("nan") if train_loss is None and epoch else train_loss,
-                eval_loss=float("nan") if eval_loss is None else eval_loss,
-                scores=json.loads(scores),
-                seconds=seconds,
-                step_losses=tuple(np.frombuffer(step_losses, dtype="<f8").tolist()),
-            )
-            found.setdefault(trial_id, []).append(record)
-        return {trial_id: tuple(records) for trial_id, records in found.items()}
+        found: defaultdict[str, list[EpochRecord]] = defaultdict(list)
+        with refusing_damage(self.where):
+            for row in rows:
+                found[row.trial_id].append(row.record())
+        return found
 
     def _arms(
         self, chosen: str, values: Sequence[str]
     ) -> defaultdict[str, dict[str, tuple[str, ...]]]:
         """The arms of each trial by study; a trial that no study holds has none."""
         found: defaultdict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
-        for trial_id, study, arms in self._query(
+        for row in self._read(
+            StoredPlacement,
             f"SELECT trial_id, study, arms FROM placements WHERE trial_id IN (SELECT id {chosen})",
             *values,
         ):
-            found[trial_id][study] = tuple(json.loads(arms))
+            found[row.trial_id][row.study] = row.arms
         return found
-
-
-@lru_cache
-def _provenance(text: str | None) -> dict[str, JsonValue]:
-    """All trials of a process share one text, and so one value."""
-    found: dict[str, JsonValue] = json.loads(text or "{}")
-    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -17,15 +17,6 @@ MODEL_FOLDER = "model"
 PREDICTIONS_FILE = "predictions.parquet"
 CHECKPOINTS_FOLDER = "checkpoints"
 """What lies in a trial's folder."""
-
-
-class FinalScore(NamedTuple):
-    """What a table of scores needs of a trial; `score` is the main one of the last epoch."""
-
-    arms: tuple[str, ...]
-    task: str
-    score: float | None
-    cached_layers: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,8 +49,10 @@ MIGRATIONS = (
     """,
     # What is counted and looked for stands in indexes: the rows themselves are long.
     """
-    ALTER TABLE trials ADD COLUMN task TEXT AS (json_extract(trial, '$.task'));
-    ALTER TABLE trials ADD COLUMN total_seconds REAL AS (json_extract(costs, '$.total_seconds'));
+    ALTER TABLE trials ADD COLUMN task TEXT;
+    ALTER TABLE trials ADD COLUMN total_seconds REAL;
+    UPDATE trials SET task = json_extract(trial, '$.task'),
+        total_seconds = json_extract(costs, '$.total_seconds');
     CREATE INDEX trials_counted ON trials (id, status, task, total_seconds, ended_at);
     CREATE INDEX trials_by_status ON trials (status, ended_at);
     """,

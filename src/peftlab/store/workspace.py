@@ -17,11 +17,9 @@ from pydantic import JsonValue
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.identity import canonical_json
 from peftlab.core.types import Costs, EpochRecord, Trial
-from peftlab.store.reader import Reader
+from peftlab.store.reader import DATABASE, UNREADABLE, Reader
 from peftlab.store.records import CHECKPOINTS_FOLDER
 from peftlab.store.schema import migrate
-
-DATABASE = "results.sqlite"
 
 
 class Workspace(Reader):
@@ -33,9 +31,15 @@ class Workspace(Reader):
 
         Raises UserError where there is none, or none that this version can read.
         """
-        path = path.expanduser().absolute()
-        database = path / DATABASE
-        if not create and not database.is_file():
+        try:
+            path = path.expanduser().absolute()
+            database = path / DATABASE
+            is_there = database.is_file()
+        except (OSError, RuntimeError) as error:  # too long a name, an unknown user
+            raise UserError(
+                f"cannot use the workspace: {error}", where=str(path), allowed="another --workspace"
+            ) from error
+        if not create and not is_there:
             raise UserError(
                 "no results here yet",
                 where=str(path),
@@ -44,7 +48,7 @@ class Workspace(Reader):
         try:
             path.mkdir(parents=True, exist_ok=True)
             connection = _connect(database)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *UNREADABLE) as error:
             raise UserError(
                 f"cannot use the workspace: {error}", where=str(path), allowed="another --workspace"
             ) from error
@@ -77,10 +81,10 @@ class Workspace(Reader):
         placed = [(trial.id, json.dumps(placements[trial.id])) for trial in trials]
         with self._transaction() as database:
             database.executemany(
-                "INSERT INTO trials (id, trial, status) VALUES (?, ?, 'pending') "
+                "INSERT INTO trials (id, trial, task, status) VALUES (?, ?, ?, 'pending') "
                 "ON CONFLICT (id) DO UPDATE SET trial = excluded.trial "
                 "WHERE trial <> excluded.trial",
-                [(trial.id, trial.model_dump_json()) for trial in trials],
+                [(trial.id, trial.model_dump_json(), trial.task) for trial in trials],
             )
             if self._is_saved(name, spec_text, placed):
                 return
@@ -114,7 +118,7 @@ class Workspace(Reader):
             database.execute("DELETE FROM epochs WHERE trial_id = ?", (trial_id,))
             database.execute(
                 "UPDATE trials SET status = 'running', error = NULL, costs = NULL, "
-                "provenance = ?, started_at = ?, ended_at = NULL WHERE id = ?",
+                "total_seconds = NULL, provenance = ?, started_at = ?, ended_at = NULL WHERE id = ?",
                 (canonical_json(provenance), _now(), trial_id),
             )
 
@@ -141,10 +145,11 @@ class Workspace(Reader):
         """The trial is done, its checkpoints are no longer needed."""
         with self._transaction() as database:
             database.execute(
-                "UPDATE trials SET status = 'done', costs = ?, num_train_examples = ?, "
-                "num_eval_examples = ?, ended_at = ? WHERE id = ?",
+                "UPDATE trials SET status = 'done', costs = ?, total_seconds = ?, "
+                "num_train_examples = ?, num_eval_examples = ?, ended_at = ? WHERE id = ?",
                 (
                     json.dumps(asdict(costs)),
+                    costs.total_seconds,
                     num_train_examples,
                     num_eval_examples,
                     _now(),
@@ -174,7 +179,7 @@ class Workspace(Reader):
             "SELECT trial_id, arms FROM placements WHERE study = ? ORDER BY position", study
         )
         specs = self._query("SELECT spec FROM studies WHERE name = ?", study)
-        return specs == [(spec,)] and stored == placed
+        return specs == [{"spec": spec}] and [(*row.values(),) for row in stored] == placed
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -188,14 +193,16 @@ class Workspace(Reader):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-        except sqlite3.OperationalError as error:
-            where = str(self.path / DATABASE)
-            raise StorageError(f"cannot write: {error}", where=where) from error
+        except sqlite3.ProgrammingError:
+            raise
+        except UNREADABLE as error:
+            raise StorageError(f"cannot write: {error}", where=self.where) from error
 
 
 def _connect(database: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(database, isolation_level=None, timeout=30)
     try:
+        connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")

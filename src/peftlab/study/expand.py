@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ from peftlab.study.positions import check_max_length
 from peftlab.study.spec import TRAINING_NAMES, ArmSpec, ReportPart, StudySpec
 from peftlab.study.trackers import require_trackers
 from peftlab.tasks.registry import TASKS
+
+MOST_ARMS, MOST_TRIALS = 1000, 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +136,18 @@ def expand_arms(spec: StudySpec, *, resolve: bool = True) -> tuple[Arm, ...]:
     """
     for number, task in enumerate(spec.tasks):
         TASKS.get(task, where=f"{spec.name}: tasks[{number}]")
+    num_arms = sum(math.prod(map(len, arm.sweep.values())) for arm in spec.arms.values())
+    if num_arms > MOST_ARMS:
+        raise UserError(
+            f"the sweeps make {num_arms:,} arms", where=f"{spec.name}: arms",
+            allowed=f"at most {MOST_ARMS:,}",
+        )  # fmt: skip
+    num_trials = num_arms * len(spec.tasks) * len(spec.seeds)
+    if num_trials > MOST_TRIALS:
+        raise UserError(
+            f"arms, tasks and seeds make {num_trials:,} trials", where=spec.name,
+            allowed=f"at most {MOST_TRIALS:,}",
+        )  # fmt: skip
     arms: list[Arm] = []
     for name, arm in spec.arms.items():
         arms += _spread(spec, name, arm, resolve=resolve)
@@ -251,7 +266,9 @@ def _training(
         place = where if key in own else f"{spec.name}: training"
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
-        raise UserError(f"{message} (it is {first['input']!r})", where=f"{place}.{key}") from error
+        given = first["input"]
+        shown = repr(given[:60]) if isinstance(given, str) else repr(given)[:60]
+        raise UserError(f"{message} (it is {shown})", where=f"{place}.{key}") from error
 
 
 def _holds(value: JsonValue, task: str, where: str, *, overridden: bool) -> bool:

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from peftlab.core.bounds import check_text
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.study.safe_yaml import parse_setting, parse_yaml
 from peftlab.study.spec import StudySpec, validate
@@ -75,10 +76,17 @@ def study_name(name: str) -> str:
 
 def _read(name: str) -> tuple[dict[str, Any], str]:
     if name.endswith(SUFFIXES):
-        path = Path(name).expanduser()
         try:
+            path = Path(name).expanduser()
             text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise UserError(
+                f"byte {error.start + 1} of the file (0x{byte:02x}) is not UTF-8",
+                where=name,
+                allowed="UTF-8 text",
+            ) from error
+        except (OSError, ValueError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise UserError(f"cannot read the study file: {reason}", where=name) from error
         return _parse(text, name), name
@@ -107,6 +115,8 @@ def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str
         ("tasks", overrides.tasks),
         ("only_arms", overrides.arms),
     ):
+        if isinstance(value, str):
+            check_text(value, where=f"--{key}")
         if value is not None:
             study[key] = value if isinstance(value, str) else list(value)
     for setting in overrides.settings:

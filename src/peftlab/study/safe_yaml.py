@@ -1,4 +1,5 @@
-"""YAML read safely, its traps closed: keys that stand twice, 5e-4 as a text, infinite numbers."""
+"""YAML read safely, its traps closed: keys that stand twice, 5e-4 as a text, infinite numbers,
+aliases that expand to more than memory holds, integers and nesting without end."""
 
 from __future__ import annotations
 
@@ -8,7 +9,10 @@ from typing import Any
 
 import yaml
 
+from peftlab.core.bounds import check_values
 from peftlab.core.errors import UserError
+
+LARGEST_INTEGER = 2**63 - 1
 
 
 class _Loader(yaml.SafeLoader):
@@ -44,7 +48,18 @@ def _finite_float(loader: _Loader, node: yaml.ScalarNode) -> float:
     return value
 
 
+def _bounded_int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    """Seeds and counts fit in 64 bits; Python itself does not print far longer ones."""
+    value: int = loader.construct_yaml_int(node)
+    if abs(value) > LARGEST_INTEGER:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"'{node.value[:40]}' is too large a number", node.start_mark
+        )
+    return value
+
+
 _Loader.add_constructor("tag:yaml.org,2002:float", _finite_float)
+_Loader.add_constructor("tag:yaml.org,2002:int", _bounded_int)
 
 
 def parse_yaml(text: str, *, where: str) -> Any:
@@ -54,14 +69,19 @@ def parse_yaml(text: str, *, where: str) -> Any:
     {'rate': 0.0005, 'names': ['a', 'b']}
     """
     try:
-        return yaml.load(text, Loader=_Loader)
+        value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
+        if problem == "second occurrence":
+            problem = "the same anchor stands twice"
         raise UserError(f"not valid YAML: {problem}", where=f"{where}{line}") from error
-    except (RecursionError, ValueError, TypeError) as error:
+    except (RecursionError, ValueError, TypeError, LookupError, AttributeError) as error:
+        # PyYAML on a text that its own tag does not fit, as in `!!bool 3`.
         raise UserError(f"not valid YAML: {error}", where=where) from error
+    check_values(value, where=where)
+    return value
 
 
 def parse_setting(setting: str) -> tuple[str, Any]:

@@ -153,9 +153,11 @@ class StudySpec(Frozen):
     @field_validator("tasks", "seeds", "track")
     @classmethod
     def _all_different(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        seen = set()
         for value in values:
-            if values.count(value) > 1:
+            if value in seen:
                 raise ValueError(f"{value!r} is there twice")
+            seen.add(value)
         return values
 
     @field_validator("report", mode="before")

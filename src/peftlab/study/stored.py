@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from peftlab.store.reader import Reader
+from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
-from peftlab.study.spec import StudySpec
+from peftlab.study.spec import StudySpec, validate
 
 
 def store_study(expanded: Expanded, workspace: Workspace) -> None:
@@ -20,4 +21,7 @@ def store_study(expanded: Expanded, workspace: Workspace) -> None:
 
 def stored_spec(workspace: Reader, study: str) -> StudySpec:
     """The study as it was last run there; UserError where it has not been."""
-    return StudySpec.model_validate(workspace.spec(study))
+    spec = validate(workspace.spec(study), where=workspace.where)
+    if spec.name != study:  # which names the report's folder
+        raise damaged(f"the study '{study}' is stored as '{spec.name}'", workspace.where)
+    return spec

@@ -1,0 +1,175 @@
+"""Rows of the database as they must be: whatever else stands there is damage, said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    Json,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+)
+
+from peftlab.core.errors import UserError
+from peftlab.core.types import Costs, EpochRecord, Trial
+from peftlab.store.records import Status
+
+DAMAGED = "the results cannot be read"
+REMEDY = "a copy from before, or another --workspace"
+
+Counted = Annotated[int, Field(ge=0)]
+Scores = Annotated[Json[dict[str, FiniteFloat]], Field(min_length=1)]
+
+
+class _Row(BaseModel):
+    # A column that a newer version has added is none of ours.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class StoredStudy(_Row):
+    """A row of `studies`."""
+
+    name: Annotated[str, Field(min_length=1)]
+    spec: Json[dict[str, JsonValue]]
+
+
+class StoredTrial(_Row):
+    """A row of `trials`. The id names a folder."""
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
+    trial: Json[Trial]
+    status: Status
+    error: str | None
+    costs: Json[Any] | None
+    num_train_examples: Counted | None
+    num_eval_examples: Counted | None
+    provenance: Json[dict[str, JsonValue]] | None
+
+    def read_costs(self) -> Costs | None:
+        """The costs; ValidationError for what are none."""
+        return None if self.costs is None else _costs().validate_python(self.costs)
+
+
+class StoredPlacement(_Row):
+    """A row of `placements`."""
+
+    trial_id: str
+    study: str
+    arms: Json[tuple[str, ...]]
+
+
+class Tally(_Row):
+    """Trials of one task with one status: their number, and the seconds of those that are done."""
+
+    task: str
+    status: Status
+    count: Counted
+    seconds: FiniteFloat
+
+
+class Failure(_Row):
+    """A trial that has failed, and its cause."""
+
+    id: str
+    task: str
+    error: str | None
+
+
+class FinalScore(_Row):
+    """What a table of scores needs of a trial; `scores` are the last epoch's where it is done."""
+
+    arms: Json[tuple[str, ...]]
+    task: str
+    scores: Scores | None
+    cached_layers: Counted
+
+    @property
+    def score(self) -> float | None:
+        """The main one."""
+        return None if self.scores is None else next(iter(self.scores.values()))
+
+
+class Speed(_Row):
+    """How many tokens a second a trial was trained with, and what it depends on most."""
+
+    model_fingerprint: str
+    method: str
+    engine: str
+    cache_frozen: bool
+    tokens_per_second: FiniteFloat
+
+
+class StoredScores(_Row):
+    """The scores of an epoch."""
+
+    trial_id: str
+    scores: Scores
+
+
+class StoredResult(_Row):
+    """What a frame needs of a trial; `settings` is its JSON text without its seeds."""
+
+    id: str
+    settings: str
+    seed: int
+    status: Status
+    error: str | None
+    costs: Json[dict[str, Any]] | None
+
+
+class StoredEpoch(_Row):
+    """A row of `epochs`. SQLite has no NaN and keeps it as NULL; epoch 0 has no training loss."""
+
+    trial_id: str
+    epoch: Counted
+    step: Counted
+    train_loss: float | None
+    eval_loss: float | None
+    scores: Scores
+    seconds: FiniteFloat
+    step_losses: bytes
+
+    def record(self) -> EpochRecord:
+        """The record that was stored; ValueError for losses that are none."""
+        train_loss, eval_loss = self.train_loss, self.eval_loss
+        return EpochRecord(
+            epoch=self.epoch,
+            step=self.step,
+            train_loss=float("nan") if train_loss is None and self.epoch else train_loss,
+            eval_loss=float("nan") if eval_loss is None else eval_loss,
+            scores=self.scores,
+            seconds=self.seconds,
+            step_losses=tuple(np.frombuffer(self.step_losses, dtype="<f8").tolist()),
+        )
+
+
+@contextmanager
+def refusing_damage(where: str) -> Iterator[None]:
+    """UserError for rows that are not what was stored."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise damaged(f"{place}: {first['msg']}", where) from error
+    except ValueError as error:
+        raise damaged(str(error), where) from error
+
+
+def damaged(what: str, where: str) -> UserError:
+    """The error that says so."""
+    return UserError(f"{DAMAGED}: {what}", where=where, allowed=REMEDY)
+
+
+@lru_cache
+def _costs() -> TypeAdapter[Costs]:
+    return TypeAdapter(Costs)
