@@ -290,7 +290,7 @@ def _refusing(name: str) -> Iterator[None]:
         yield
     except Exception as error:
         text = str(error).strip()
-        first_line = text.splitlines()[0] if text else repr(error)
+        first_line = text.replace(":\n", ": ").splitlines()[0] if text else repr(error)
         if not isinstance(error, OSError | ValueError):
             first_line = f"{type(error).__name__}: {first_line}"
         raise UserError(
