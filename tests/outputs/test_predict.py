@@ -143,16 +143,16 @@ def test_a_model_of_damaged_numbers_gives_no_prediction(
 
     record = find(finished_workspace, "full", "demo-sentiment")
     assert record.model_path is not None
-    model = Path(shutil.copytree(record.model_path, tmp_path / "model"))
+    model = Path(shutil.copytree(record.model_path, tmp_path / MODEL_FOLDER))
     tensors = load_file(model / "changed.safetensors")
     save_file({**tensors, "classifier.bias": tensors["classifier.bias"] * float("nan")},
               model / "changed.safetensors")  # fmt: skip
     with pytest.raises(UserError, match="the trained model gives no finite numbers"):
-        predict_texts(replace(record, model_path=model), [("a",)])
+        predict_texts(replace(record, folder=tmp_path), [("a",)])
     del tensors["classifier.bias"]
     save_file(tensors, model / "changed.safetensors")
     with pytest.raises(UserError, match=r"the parameter 'classifier.bias' is missing$"):
-        predict_texts(replace(record, model_path=model), [("a",)])
+        predict_texts(replace(record, folder=tmp_path), [("a",)])
 
 
 @pytest.mark.parametrize(
@@ -170,11 +170,11 @@ def test_an_adapter_whose_config_asks_for_something_else_is_refused(
 ) -> None:
     record = find(finished_workspace, "lora-r2", "demo-sentiment")
     assert record.model_path is not None
-    model = Path(shutil.copytree(record.model_path, tmp_path / "model"))
+    model = Path(shutil.copytree(record.model_path, tmp_path / MODEL_FOLDER))
     config = json.loads((model / "adapter_config.json").read_text())
     (model / "adapter_config.json").write_text(json.dumps(config | change))
     with pytest.raises(UserError, match=words):
-        predict_texts(replace(record, model_path=model), [("a",)])
+        predict_texts(replace(record, folder=tmp_path), [("a",)])
 
 
 def test_an_adapter_that_is_only_there_as_a_pickle_is_refused(
@@ -182,7 +182,7 @@ def test_an_adapter_that_is_only_there_as_a_pickle_is_refused(
 ) -> None:
     record = find(finished_workspace, "lora-r2", "demo-sentiment")
     assert record.model_path is not None
-    model = Path(shutil.copytree(record.model_path, tmp_path / "model"))
+    model = Path(shutil.copytree(record.model_path, tmp_path / MODEL_FOLDER))
     (model / "adapter_model.safetensors").rename(model / "adapter_model.bin")
     with pytest.raises(UserError, match=r"adapter_model.safetensors is missing"):
-        predict_texts(replace(record, model_path=model), [("a",)])
+        predict_texts(replace(record, folder=tmp_path), [("a",)])

@@ -14,11 +14,15 @@ from peftlab.store.workspace import DATABASE, Workspace
 
 READERS: dict[str, Callable[[Workspace], object]] = {
     "studies": lambda opened: opened.studies(),
-    "study": lambda opened: opened.study("small-study"),
+    "spec": lambda opened: opened.spec("small-study"),
     "trials": lambda opened: opened.trials(),
     "trials of the study": lambda opened: opened.trials("small-study"),
     "tallies": lambda opened: opened.tallies("small-study"),
     "failures": lambda opened: opened.failures("small-study"),
+    "final scores": lambda opened: opened.final_scores("small-study"),
+    "results": lambda opened: [*opened.results("small-study")],
+    "speeds": lambda opened: opened.speeds(),
+    "time of a change": lambda opened: opened.changed_at("small-study"),
 }
 DAMAGE = {
     "a trial that is no JSON": ("UPDATE trials SET trial = '{'", "trials"),
@@ -27,7 +31,11 @@ DAMAGE = {
     "an id that leads elsewhere": ("UPDATE trials SET id = '../x' WHERE rowid = 1", "trials"),
     "costs of words": ('UPDATE trials SET costs = \'{"threads": "x"}\'', "trials"),
     "costs that are a list": ("UPDATE trials SET costs = '[]'", "trials"),
-    "costs beyond numbers": ("UPDATE trials SET costs = '{\"total_seconds\": 1e999}'", "tallies"),
+    "seconds beyond numbers": ("UPDATE trials SET total_seconds = 1e999", "tallies"),
+    "costs that are no JSON": ("UPDATE trials SET costs = '{'", "speeds"),
+    "final scores of words": ("UPDATE epochs SET scores = 'high'", "final scores"),
+    "results without a seed": ("UPDATE trials SET trial = '{}'", "results"),
+    "no time": ("UPDATE studies SET saved_at = 'x'", "time of a change"),
     "a negative count": ("UPDATE trials SET num_train_examples = -1", "trials"),
     "no name": ("UPDATE studies SET name = ''", "studies"),
     "bytes that are no text": ("UPDATE trials SET error = CAST(x'ff' AS TEXT)", "trials"),
@@ -35,10 +43,10 @@ DAMAGE = {
     "scores of words": ('UPDATE epochs SET scores = \'{"f1": "high"}\'', "trials"),
     "no scores": ("UPDATE epochs SET scores = '{}'", "trials"),
     "half a loss": ("UPDATE epochs SET step_losses = x'0001'", "trials"),
-    "a spec that is a list": ("UPDATE studies SET spec = '[1]'", "study"),
+    "a spec that is a list": ("UPDATE studies SET spec = '[1]'", "spec"),
     "arms that are a number": ("UPDATE placements SET arms = '3'", "trials of the study"),
     "a lost table": ("DROP TABLE epochs", "trials"),
-    "a lost column": ("ALTER TABLE studies DROP COLUMN spec", "study"),
+    "a lost column": ("ALTER TABLE studies DROP COLUMN spec", "spec"),
 }
 
 

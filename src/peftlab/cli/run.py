@@ -12,10 +12,8 @@ from peftlab.core.errors import UserError, first_line
 from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
-    from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import Plan
     from peftlab.store.workspace import Workspace
-    from peftlab.study.expand import Expanded
 
 NAME = "run"
 EXAMPLE = (
@@ -97,7 +95,6 @@ def command(
     expanded = expand(spec, data_needed=not dry_run)
     from peftlab.runner.plan import make_plan
     from peftlab.store.workspace import Workspace
-    from peftlab.study.stored import store_study
 
     with Workspace.open(workspace) as opened:
         plan = make_plan(expanded, opened, retry_failed=retry_failed, only_open=not dry_run)
@@ -112,61 +109,36 @@ def command(
             f"study {plan.study}: {len(expanded.trials)} trials, "
             f"{len(plan.open_trials)} to run{estimate}"
         )
-        if not plan.open_trials:
-            store_study(expanded, opened)
-            return _show(plan.study, opened, as_json=as_json)
+        from peftlab.engine.prepare import choose_device
+        from peftlab.models.fused.compile import ensure_compiled
+        from peftlab.runner.execute import execute
         from peftlab.runner.executors.base import ExecutorOptions
+        from peftlab.runner.executors.registry import EXECUTORS
+        from peftlab.runner.progress import ProgressDisplay
 
-        _execute(
-            expanded,
-            plan,
-            opened,
-            executor=executor,
-            executor_options=ExecutorOptions(
-                workers=workers,
-                threads=threads,
-                gpus=gpus,
-                address=address,
-                artifacts=artifacts,
-                stall_seconds=stall_seconds,
-                logs=opened.path / "logs",
-            ),
-            device=device,
-            retry_failed=retry_failed,
-        )
+        EXECUTORS.get(executor, where="--executor")
+        if choose_device(device).type == "cpu" and plan.open_trials:
+            ensure_compiled(options.remark)
+        with ProgressDisplay(plan, options.stderr_console()) as display:
+            execute(
+                expanded,
+                opened,
+                display=display,
+                executor=executor,
+                options=ExecutorOptions(
+                    workers=workers,
+                    threads=threads,
+                    gpus=gpus,
+                    address=address,
+                    artifacts=artifacts,
+                    stall_seconds=stall_seconds,
+                    logs=opened.path / "logs",
+                ),
+                device=device,
+                retry_failed=retry_failed,
+                seconds={trial.trial.id: trial.seconds or 0.0 for trial in plan.open_trials},
+            )
         return _show(plan.study, opened, as_json=as_json)
-
-
-def _execute(
-    expanded: Expanded,
-    plan: Plan,
-    workspace: Workspace,
-    *,
-    executor: str,
-    executor_options: ExecutorOptions,
-    device: str,
-    retry_failed: bool,
-) -> None:
-    from peftlab.engine.prepare import choose_device
-    from peftlab.models.fused.compile import ensure_compiled
-    from peftlab.runner.execute import execute
-    from peftlab.runner.executors.registry import EXECUTORS
-    from peftlab.runner.progress import ProgressDisplay
-
-    EXECUTORS.get(executor, where="--executor")
-    if choose_device(device).type == "cpu":
-        ensure_compiled(options.remark)
-    with ProgressDisplay(plan, options.stderr_console()) as display:
-        execute(
-            expanded,
-            workspace,
-            display=display,
-            executor=executor,
-            options=executor_options,
-            device=device,
-            retry_failed=retry_failed,
-            seconds={trial.trial.id: trial.seconds or 0.0 for trial in plan.open_trials},
-        )
 
 
 def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:

@@ -118,7 +118,8 @@ class Workspace(Reader):
             database.execute("DELETE FROM epochs WHERE trial_id = ?", (trial_id,))
             database.execute(
                 "UPDATE trials SET status = 'running', error = NULL, costs = NULL, "
-                "total_seconds = NULL, provenance = ?, started_at = ?, ended_at = NULL WHERE id = ?",
+                "total_seconds = NULL, provenance = ?, started_at = ?, ended_at = NULL "
+                "WHERE id = ?",
                 (canonical_json(provenance), _now(), trial_id),
             )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from peftlab.outputs.predict import predict_texts
-from peftlab.store.records import TrialRecord
+from peftlab.store.records import MODEL_FOLDER, TrialRecord
 from peftlab.store.workspace import Workspace
 from tests.fuzz.kinds.base import Kind
 from tests.fuzz.mutate import mutate_bytes
@@ -42,7 +42,7 @@ class Adapters(Kind):
     def attempt(self, rng: Random, folder: Path) -> Callable[[], object]:
         record = rng.choice(self.records)
         assert record.model_path is not None
-        model = Path(shutil.copytree(record.model_path, folder / "model"))
+        model = Path(shutil.copytree(record.model_path, folder / MODEL_FOLDER))
         bad = rng.choice(sorted(model.iterdir()))
         plant_pickles(model, self.world.sentinel)
         content = bad.read_bytes()
@@ -59,7 +59,7 @@ class Adapters(Kind):
             bad.write_bytes(mutate_bytes(content, rng))
 
         def classify() -> None:
-            (found,) = predict_texts(replace(record, model_path=model), [("a warm film",)])
+            (found,) = predict_texts(replace(record, folder=folder), [("a warm film",)])
             assert abs(sum(found.probabilities.values()) - 1) < 1e-6
 
         return classify
