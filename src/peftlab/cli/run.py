@@ -103,12 +103,6 @@ def command(
         if dry_run:
             _print_plan(plan, as_json=as_json)
             return 0
-        seconds = plan.open_seconds
-        estimate = f", about {duration(seconds)}" if seconds else ""
-        options.remark(
-            f"study {plan.study}: {len(expanded.trials)} trials, "
-            f"{len(plan.open_trials)} to run{estimate}"
-        )
         from peftlab.engine.prepare import choose_device
         from peftlab.models.fused.compile import ensure_compiled
         from peftlab.runner.execute import execute
@@ -119,6 +113,12 @@ def command(
         EXECUTORS.get(executor, where="--executor")
         if choose_device(device).type == "cpu" and plan.open_trials:
             ensure_compiled(options.remark)
+        seconds = plan.open_seconds
+        estimate = f", about {duration(seconds)}" if seconds else ""
+        options.remark(
+            f"study {plan.study}: {len(expanded.trials)} trials, "
+            f"{len(plan.open_trials)} to run{estimate}"
+        )
         with ProgressDisplay(plan, options.stderr_console()) as display:
             execute(
                 expanded,
