@@ -156,7 +156,7 @@ def test_the_trackers_hold_what_the_store_holds(
 ) -> None:
     workspace = new_workspace
     study = tiny_study(arms=ARMS, track=BOTH)
-    summary = execute(
+    execute(
         study,
         workspace,
         display=make_listener(),
@@ -164,10 +164,11 @@ def test_the_trackers_hold_what_the_store_holds(
         options=ExecutorOptions(workers=2, threads=1, logs=workspace.path / "logs"),
         device="cpu",
     )
-    assert [record.status for record in summary.records] == ["done"] * 2
-    assert len(curves_of(summary.records[0])["step_loss"]) == 6
-    assert_tracked(workspace, summary.records)
-    for record in summary.records:
+    records = workspace.trials("tiny")
+    assert [record.status for record in records] == ["done"] * 2
+    assert len(curves_of(records[0])["step_loss"]) == 6
+    assert_tracked(workspace, records)
+    for record in records:
         run = mlflow_runs(workspace)[name_of(record)]
         assert run.info.status == "FINISHED"
         trial = record.trial
@@ -196,7 +197,8 @@ def test_an_interrupted_trial_that_goes_on_has_one_whole_curve(
     assert mlflow_runs(workspace)[name_of(stopped[1])].info.status == "KILLED"
 
     listener = make_listener()
-    whole = execute(study, workspace, display=listener, device="cpu").records
+    execute(study, workspace, display=listener, device="cpu")
+    whole = workspace.trials("tiny")
     assert ("resumed", "lora", 5) in listener.events
     assert listener.remarks == []
     assert [len(epoch.step_losses) for epoch in whole[1].epochs] == [0, 3, 3]
@@ -225,7 +227,8 @@ def test_a_failed_trial_that_is_tried_again_has_one_run(
 ) -> None:
     fake_engine.failures = {"bitfit": ValueError("once")}
     study = tiny_study(arms=ARMS, track=["mlflow"])
-    failed = execute(study, workspace, display=make_listener()).records[0]
+    execute(study, workspace, display=make_listener())
+    failed = workspace.trials("tiny")[0]
     assert mlflow_runs(workspace)[name_of(failed)].info.status == "FAILED"
     assert set(mlflow_curves(workspace, failed)) == set(curves_of(failed))
     fake_engine.failures = {}
@@ -263,8 +266,8 @@ def test_without_trackers_nothing_of_them_is_imported_or_written(
 ) -> None:
     for module in ("accelerate.tracking", "mlflow", "tensorboard"):
         monkeypatch.setitem(sys.modules, module, None)
-    summary = execute(tiny_study(), new_workspace, display=make_listener())
-    assert summary.num_failed == 0
+    execute(tiny_study(), new_workspace, display=make_listener())
+    assert new_workspace.failures("tiny") == []
     assert not (new_workspace.path / FOLDER).exists()
 
 
@@ -370,7 +373,8 @@ def test_a_tracker_that_fails_is_a_remark_and_the_study_goes_on(
     monkeypatch.setattr(track, "LIVE", frozenset({"one-run"}))
     listener = make_listener()
     study = tiny_study(arms={"full": {"method": "full"}}, track=["one-run"])
-    (record,) = execute(study, workspace, display=listener).records
+    execute(study, workspace, display=listener)
+    (record,) = workspace.trials("tiny")
     assert (record.status, len(record.epochs)) == ("done", 2)
     assert listener.remarks == [
         f"the tracker one-run failed, trial {record.trial.id} goes on without it: "
@@ -389,8 +393,8 @@ def test_a_tracker_that_fails_again_and_again_is_left_alone(
     monkeypatch.setattr(one_run, "fail_at", "start")
     listener = make_listener()
     study = tiny_study(arms=ARMS, seeds=[1, 2, 3], track=["one-run", "mlflow"])
-    records = execute(study, workspace, display=listener).records
-    assert [record.status for record in records] == ["done"] * 6
+    execute(study, workspace, display=listener)
+    assert [record.status for record in workspace.trials("tiny")] == ["done"] * 6
     assert len(listener.remarks) == MOST_FAILURES
     assert "this run goes on without it" in listener.remarks[-1]
     assert len(mlflow_runs(workspace)) == 6, "the other tracker goes on"

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from peftlab.core.errors import UserError
+from peftlab.core.garbage import search_put_off
 from peftlab.core.identity import canonical_json
 from peftlab.core.types import ParameterCount, Trial
 from peftlab.data.batches import epoch_order, padded_tokens
@@ -105,6 +106,7 @@ def is_open(status: Status, retry_failed: bool) -> bool:
     return status in {"pending", "running"} or (retry_failed and status == "failed")
 
 
+@search_put_off()
 def make_plan(
     expanded: Expanded,
     workspace: Workspace,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peftlab.core.garbage import search_put_off
 from peftlab.core.types import Seeds, Trial
 from peftlab.store.reader import Result
 from peftlab.store.records import best_of, names_of_arms
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 FIRST = ("id", "arm", "task", "model", "method", "seed", "engine", "status", "epochs", "error")
 
 
+@search_put_off()
 def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFrame:
     """One row a trial, in plan order; a score, a cost, a setting is a column.
 

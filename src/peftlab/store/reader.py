@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, JsonValue
 
 from peftlab.core.errors import UserError
+from peftlab.core.garbage import search_put_off
 from peftlab.core.types import EpochRecord
 from peftlab.store.records import Status, TrialRecord
 from peftlab.store.rows import (
@@ -20,13 +21,13 @@ from peftlab.store.rows import (
     FinalScore,
     Speed,
     StoredEpoch,
-    StoredPlacement,
     StoredResult,
     StoredScores,
     StoredStudy,
     StoredTrial,
     Tally,
     damaged,
+    read_arms,
     refusing_damage,
 )
 
@@ -122,6 +123,7 @@ class Reader:
         with refusing_damage(self.where):
             return datetime.fromisoformat(str(found[0]["changed_at"]))
 
+    @search_put_off()
     def final_scores(self, study: str) -> list[FinalScore]:
         """Those of all trials of the study in plan order."""
         return self._read(
@@ -135,6 +137,7 @@ class Reader:
 
     # Trials
 
+    @search_put_off()
     def trials(self, study: str | None = None) -> list[TrialRecord]:
         """The study's trials in plan order, or all trials; UserError for an unknown study."""
         return self._records(*self._chosen(study))
@@ -264,10 +267,11 @@ class Reader:
     ) -> defaultdict[str, dict[str, tuple[str, ...]]]:
         """The arms of each trial by study; a trial that no study holds has none."""
         found: defaultdict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
-        for row in self._read(
-            StoredPlacement,
+        rows = self._query(
             f"SELECT trial_id, study, arms FROM placements WHERE trial_id IN (SELECT id {chosen})",
             *values,
-        ):
-            found[row.trial_id][row.study] = row.arms
+        )
+        with refusing_damage(self.where):
+            for row in rows:
+                found[row["trial_id"]][row["study"]] = read_arms(row["arms"])
         return found

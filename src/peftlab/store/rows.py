@@ -27,6 +27,7 @@ DAMAGED = "the results cannot be read"
 REMEDY = "a copy from before, or another --workspace"
 
 Counted = Annotated[int, Field(ge=0)]
+Arms = Json[tuple[str, ...]]
 Scores = Annotated[Json[dict[str, FiniteFloat]], Field(min_length=1)]
 
 
@@ -59,14 +60,6 @@ class StoredTrial(_Row):
         return None if self.costs is None else _costs().validate_python(self.costs)
 
 
-class StoredPlacement(_Row):
-    """A row of `placements`."""
-
-    trial_id: str
-    study: str
-    arms: Json[tuple[str, ...]]
-
-
 class Tally(_Row):
     """Trials of one task with one status: their number, and the seconds of those that are done."""
 
@@ -87,7 +80,7 @@ class Failure(_Row):
 class FinalScore(_Row):
     """What a table of scores needs of a trial; `scores` are the last epoch's where it is done."""
 
-    arms: Json[tuple[str, ...]]
+    arms: Arms
     task: str
     scores: Scores | None
     cached_layers: Counted
@@ -173,3 +166,10 @@ def damaged(what: str, where: str) -> UserError:
 @lru_cache
 def _costs() -> TypeAdapter[Costs]:
     return TypeAdapter(Costs)
+
+
+@lru_cache(maxsize=4096)
+def read_arms(text: object) -> tuple[str, ...]:
+    """The names of arms; ValidationError for what are none. Many trials have the same."""
+    arms: tuple[str, ...] = TypeAdapter(Arms).validate_python(text)
+    return arms

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from peftlab.core.errors import StorageError, UserError
+from peftlab.core.garbage import search_put_off
 from peftlab.core.identity import canonical_json
 from peftlab.core.types import Costs, EpochRecord, Trial
 from peftlab.store.reader import DATABASE, UNREADABLE, Reader
@@ -66,6 +67,7 @@ class Workspace(Reader):
 
     # Studies
 
+    @search_put_off()
     def save_study(
         self,
         name: str,

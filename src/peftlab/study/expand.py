@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.core.garbage import search_put_off
 from peftlab.core.types import DataRef, Seeds, TrainingSettings, Trial
 from peftlab.data.source import Source, open_source, require
 from peftlab.engine.registry import CACHING_ENGINES
@@ -69,6 +70,7 @@ class _Rows:
     unread: str = ""
 
 
+@search_put_off()
 def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     """The study's arms and trials: for each seed and task, all arms.
 
