@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from peftlab.cli.options import comma_list, print_table, seed_list
+from peftlab.cli.options import comma_list, json_alone, print_json, print_table, seed_list
 from peftlab.core.errors import UserError
 
 
@@ -34,3 +34,12 @@ def test_a_table_is_as_wide_as_its_cells_and_shows_markup_as_it_is(
     lines = capsys.readouterr().out.splitlines()
     assert any(line.split() == ["[red]" + "x" * 300, "1"] for line in lines)
     assert any(line.rstrip().endswith("  1") for line in lines)
+
+
+def test_what_libraries_print_is_kept_from_json(capsys: pytest.CaptureFixture[str]) -> None:
+    with json_alone():
+        print("a library was imported")
+        print_json({"a": 1})
+    print("as ever")
+    out, err = capsys.readouterr()
+    assert (out, err) == ('{\n  "a": 1\n}\nas ever\n', "a library was imported\n")

@@ -8,9 +8,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from peftlab.core.types import CheckpointEvery
+from peftlab.runner import messages
 from peftlab.runner.executors.base import Job
-from peftlab.runner.messages import job_from_json, job_to_json, pass_on
+from peftlab.runner.messages import Telling, job_from_json, job_to_json, pass_on
 from peftlab.study.expand import Expanded
 
 
@@ -24,6 +27,7 @@ def test_a_job_comes_back_with_all_that_a_worker_needs_of_it(
         device="cuda:1",
         checkpoint_every=CheckpointEvery(number=3, unit="steps"),
         threads=2,
+        told_every=2.5,
         micro_batch=4,
         is_alone=True,
     )
@@ -46,3 +50,18 @@ def test_an_outcome_comes_back_also_without_costs_that_an_older_worker_did_not_k
     pass_on(message, tiny_study().trials[0], Taking())  # type: ignore[arg-type]
     assert told == [fake_engine.outcome]
     assert told[0].costs.energy_joules is None
+
+
+def test_steps_are_told_seldom_and_all_else_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(messages, "monotonic", lambda: now[0])
+    told: list[Any] = []
+    telling = Telling(told.append, every=2.0)
+    telling.began(9, 1)
+    for step in range(1, 10):
+        telling.stepped(step, 0.5)
+        now[0] += 0.75
+    telling.resumed(3, [])
+    steps = [message["step"] for message in told if message["event"] == "stepped"]
+    assert steps == [1, 4, 7]
+    assert [message["event"] for message in (told[0], told[-1])] == ["began", "resumed"]

@@ -83,7 +83,7 @@ def _print(result: BenchResult) -> None:
     rows = [_row(name, side) for name, side in result.sides.items()]
     columns = (
         "side", "#train examples/s", "#tokens/s", "#packed is", "#eval s", "#packed is ",
-        "#share of peak", "#peak memory", "computed",
+        "#share of peak", "#in eval", "#peak memory", "computed",
     )  # fmt: skip
     setup = result.setup
     options.print_table(
@@ -112,6 +112,7 @@ def _row(name: str, side: SideResult) -> list[str]:
         f"{side.eval_seconds:.2f}",
         "" if evaluation is None else f"{evaluation.median:.2f}x",
         f"{side.share_of_peak:.2f}",
+        f"{side.eval_share_of_peak:.2f}",
         f"{side.peak_memory_bytes / 1e6:,.0f} MB",
         side.path,
     ]

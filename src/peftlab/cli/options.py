@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -23,12 +25,37 @@ DEFAULT_WORKSPACE = Path("peftlab-runs")
 WIDE = 1000
 SEED_FORMS = "42 or 42,43 or 0-4"
 MOST_SEEDS = 10_000
+_STDOUT: ContextVar[TextIO | None] = ContextVar("_STDOUT", default=None)
+"""Where JSON goes while everything else that is printed does not."""
+
+
+@contextmanager
+def json_alone() -> Iterator[None]:
+    """Have stdout to `print_json` alone; what else prints, libraries among it, goes to stderr."""
+    token = _STDOUT.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _STDOUT.reset(token)
+
+
+def _stdout_for_json(context: typer.Context, wanted: bool) -> bool:
+    if wanted:
+        context.with_resource(json_alone())
+    return wanted
+
 
 Workspace = Annotated[
     Path, typer.Option("--workspace", metavar="DIR", help="The folder where results live.")
 ]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")
+    bool,
+    typer.Option(
+        "--json",
+        callback=_stdout_for_json,
+        help="Print one JSON value on stdout and nothing else.",
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -71,7 +98,7 @@ def seed_list(text: str | None) -> list[int] | None:
 
 def print_json(value: Any) -> None:
     """One JSON value on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json.dumps(value, indent=2, ensure_ascii=False), file=_STDOUT.get() or sys.stdout)
 
 
 def stderr_console() -> Console:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from peftlab.core.quiet import quiet_libraries
 if TYPE_CHECKING:
     from peftlab.runner.plan import Plan
     from peftlab.store.workspace import Workspace
+    from peftlab.study.spec import StudySpec
 
 NAME = "run"
 EXAMPLE = (
@@ -90,11 +92,18 @@ def command(
     )
     quiet_libraries()
     options.settle_hub(spec)
+    from peftlab.store.workspace import Workspace
+
+    needs_checks = executor != "inline" or device not in {"auto", "cpu"}
+    if not (dry_run or needs_checks) and _is_settled(spec, workspace, retry_failed=retry_failed):
+        with Workspace.open(workspace) as opened:
+            num_trials = sum(tally.count for tally in opened.tallies(spec.name))
+            options.remark(f"study {spec.name}: {num_trials} trials, 0 to run")
+            return _show(spec.name, opened, as_json=as_json)
     from peftlab.study.expand import expand
 
     expanded = expand(spec, data_needed=not dry_run)
     from peftlab.runner.plan import make_plan
-    from peftlab.store.workspace import Workspace
 
     with Workspace.open(workspace) as opened:
         plan = make_plan(expanded, opened, retry_failed=retry_failed, only_open=not dry_run)
@@ -139,6 +148,18 @@ def command(
                 seconds={trial.trial.id: trial.seconds or 0.0 for trial in plan.open_trials},
             )
         return _show(plan.study, opened, as_json=as_json)
+
+
+def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:
+    """Whether there is nothing to do in the workspace, as far as can be told at once."""
+    from peftlab.store.workspace import Workspace
+    from peftlab.study.stored import is_settled
+
+    try:
+        with Workspace.open(path, create=False) as opened:
+            return is_settled(spec, opened, retry_failed=retry_failed)
+    except UserError:  # of a workspace that is not there, or of one that the run will complain of
+        return False
 
 
 def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:

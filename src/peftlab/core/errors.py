@@ -82,10 +82,11 @@ def one_line(text: str, *, length: int = LONGEST_PART) -> str:
     )
 
 
-def first_line(cause: str | None) -> str:
-    """The first line of a stored cause of failure; words for there being none.
+def first_line(cause: str | BaseException | None) -> str:
+    """The first line of an exception, or of a stored cause of failure; words for there being none.
 
-    >>> first_line("ValueError: no\\n  File ..."), first_line("")
-    ('ValueError: no', 'no cause is known')
+    >>> first_line("ValueError: no\\n  File ..."), first_line(""), first_line(KeyError())
+    ('ValueError: no', 'no cause is known', 'KeyError()')
     """
-    return next(iter((cause or "").splitlines()), "no cause is known")
+    text = str(cause) or repr(cause) if isinstance(cause, BaseException) else cause or ""
+    return next(iter(text.splitlines()), "no cause is known")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from peftlab.core.errors import UserError
+from peftlab.core.errors import UserError, first_line
 from peftlab.core.files import whole_file
 
 
@@ -69,8 +69,8 @@ def read_predictions(path: Path) -> Predictions:
         table = pq.read_table(path, columns=columns.names).cast(columns)
         logits = np.array(table["logits"].to_pylist(), dtype=np.float32)
     except (OSError, pa.ArrowException, ValueError) as error:
-        first_line = str(error).splitlines()[0]
-        raise UserError(f"not a file of predictions: {first_line}", where=str(path)) from error
+        cause = first_line(error)
+        raise UserError(f"not a file of predictions: {cause}", where=str(path)) from error
     return Predictions(
         row_ids=table["row_id"].to_numpy().astype(np.int64),
         labels=table["label"].to_numpy().astype(np.int64),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 
-from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.methods.base import Method
 from peftlab.methods.head import head_module_names
 
@@ -154,8 +154,8 @@ class PeftMethod(Method):
         try:
             module: nn.Module = PeftModel.from_pretrained(model, str(folder))
         except Exception as error:  # a broken adapter makes peft raise whatever it runs into
-            first_line = (str(error) or repr(error)).splitlines()[0]
-            raise UserError(f"cannot load the adapter: {first_line}", where=str(folder)) from error
+            cause = first_line(error)
+            raise UserError(f"cannot load the adapter: {cause}", where=str(folder)) from error
         return module.eval()
 
     def _check_config(self, path: Path) -> None:

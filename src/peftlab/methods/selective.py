@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.methods.base import Method
 from peftlab.methods.head import head_parameter_names
 
@@ -93,10 +93,8 @@ class SelectiveMethod(Method):
             tensors = load_file(path)
             unexpected = model.load_state_dict(tensors, strict=False).unexpected_keys
         except (OSError, ValueError, SafetensorError, RuntimeError) as error:
-            first_line = (str(error) or repr(error)).splitlines()[0]
-            raise UserError(
-                f"cannot load the trained tensors: {first_line}", where=str(path)
-            ) from (error)
+            cause = first_line(error)
+            raise UserError(f"cannot load the trained tensors: {cause}", where=str(path)) from error
         if unexpected:
             raise UserError(
                 f"the checkpoint has no parameter '{unexpected[0]}'",

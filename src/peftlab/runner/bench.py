@@ -44,7 +44,10 @@ class Ratio:
 
 @dataclass(frozen=True, kw_only=True)
 class SideResult:
-    """What one side did. Rates are medians of the rounds; `path` says how it computed."""
+    """What one side did. Rates are medians of the rounds; `path` says how it computed.
+
+    Shares of the peak are those of training and of evaluation.
+    """
 
     path: str
     train_examples_per_second: float
@@ -52,6 +55,7 @@ class SideResult:
     eval_seconds: float
     peak_memory_bytes: int
     share_of_peak: float
+    eval_share_of_peak: float
     train_ratio: Ratio | None = None
     eval_ratio: Ratio | None = None
 
@@ -148,7 +152,7 @@ def run_bench(
             process.ask("evaluate")
         times: dict[str, list[TrainTime]] = {side: [] for side in sides}
         evaluations: dict[str, list[float]] = {side: [] for side in sides}
-        peaks, flops = [], []
+        peaks, flops, eval_flops = [], [], packed.ask("eval_flops")
         for number in range(rounds):
             chosen = rows(steps)
             flops.append(packed.ask("flops", chosen))
@@ -170,6 +174,10 @@ def run_bench(
                 share_of_peak=_median(
                     work / t.seconds / peak
                     for work, t, peak in zip(flops, times[side], peaks, strict=True)
+                ),
+                eval_share_of_peak=_median(
+                    eval_flops / seconds / peak
+                    for seconds, peak in zip(evaluations[side], peaks, strict=True)
                 ),
                 train_ratio=None
                 if side == "packed"

@@ -32,7 +32,7 @@ class Exchange:
             )
         except ImportError as error:
             raise UserError(
-                f"a package is missing: {first_line(str(error))}",
+                f"a package is missing: {first_line(error)}",
                 where=self._where,
                 allowed=f"pip install what '{protocol}' needs (s3fs for s3), here and on all nodes",
             ) from error
@@ -75,5 +75,5 @@ class Exchange:
         return f"{self._root}/{note}"
 
     def _unusable(self, error: Exception) -> UserError:
-        cause = first_line(str(error) or type(error).__name__)
+        cause = first_line(error)
         return UserError(f"cannot be used: {cause}", where=self._where, allowed=URLS)

@@ -221,7 +221,7 @@ class ExchangedFolder:
                 return act()
             except Exception as error:  # every file system has errors of its own
                 if pause is None:
-                    cause = first_line(str(error) or type(error).__name__)
+                    cause = first_line(error)
                     raise StorageError(f"does not answer: {cause}", where=self.where) from error
             time.sleep(pause)
         raise AssertionError

@@ -13,10 +13,10 @@ from peftlab.engine.prepare import choose_device
 from peftlab.engine.run import Outcome
 from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
 from peftlab.runner.executors.registry import EXECUTORS
-from peftlab.runner.plan import is_open
 from peftlab.runner.track import TrackedListener
 from peftlab.store.lock import held
 from peftlab.store.provenance import provenance
+from peftlab.store.records import is_open
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
 from peftlab.study.stored import store_study

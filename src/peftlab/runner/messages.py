@@ -17,8 +17,6 @@ from peftlab.runner.executors.base import Job, Listener
 Message = Mapping[str, Any]
 ENDS = {"finished", "failed", "interrupted", "refused", "lost", "measured"}
 """Events after which a worker has nothing to do."""
-SECONDS_BETWEEN_STEPS = 0.2
-"""Steps are told at most so often."""
 
 
 def job_to_json(job: Job) -> dict[str, Any]:
@@ -30,6 +28,7 @@ def job_to_json(job: Job) -> dict[str, Any]:
         "device": job.device,
         "checkpoint_every": job.checkpoint_every.model_dump(),
         "threads": job.threads,
+        "told_every": job.told_every,
         "micro_batch": job.micro_batch,
         "is_alone": job.is_alone,
     }
@@ -44,16 +43,17 @@ def job_from_json(values: Message) -> Job:
         device=values["device"],
         checkpoint_every=CheckpointEvery.model_validate(values["checkpoint_every"]),
         threads=values["threads"],
+        told_every=values["told_every"],
         micro_batch=values["micro_batch"],
         is_alone=values["is_alone"],
     )
 
 
 class Telling:
-    """An engine's observer that sends messages."""
+    """An engine's observer that sends messages, those of steps at most `every` so many seconds."""
 
-    def __init__(self, send: Callable[[Message], None]) -> None:
-        self._send = send
+    def __init__(self, send: Callable[[Message], None], *, every: float) -> None:
+        self._send, self._every = send, every
         self._told_at = 0.0
 
     def began(self, total_steps: int, total_epochs: int) -> None:
@@ -64,7 +64,7 @@ class Telling:
 
     def stepped(self, step: int, loss: float) -> None:
         now = monotonic()
-        if now - self._told_at >= SECONDS_BETWEEN_STEPS:
+        if now - self._told_at >= self._every:
             self._told_at = now
             self._send({"event": "stepped", "step": step, "loss": loss})
 

@@ -21,7 +21,7 @@ from peftlab.data.source import open_ref
 from peftlab.engine.dataset import encode_split
 from peftlab.methods.parameters import count_parameters
 from peftlab.models.checkpoints import load_config, load_tokenizer
-from peftlab.store.records import Status
+from peftlab.store.records import Status, is_open
 from peftlab.store.rows import Speed
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
@@ -99,11 +99,6 @@ class Plan:
         """The estimate for the open ones; None if one of them has none."""
         seconds = [plan.seconds for plan in self.open_trials]
         return None if None in seconds else sum(second or 0.0 for second in seconds)
-
-
-def is_open(status: Status, retry_failed: bool) -> bool:
-    """Whether a run carries out a trial that has this status."""
-    return status in {"pending", "running"} or (retry_failed and status == "failed")
 
 
 @search_put_off()

@@ -163,7 +163,7 @@ class TrackedListener:
             self._failures[tracked.tracker] += 1
             is_last = self._failures[tracked.tracker] == MOST_FAILURES
             whose = "this run" if is_last else f"trial {trial.id}"
-            cause = first_line(str(error)) if str(error) else "no cause is known"
+            cause = first_line(error)
             self._display.remarked(
                 f"the tracker {tracked.tracker} failed, {whose} goes on without it: "
                 f"{type(error).__name__}: {cause}"

@@ -84,7 +84,8 @@ class Worker:
                 self._meter = RateMeter(job.trial, cache=job.cache, device=job.device)
             return {"event": "measured", "rate": self._meter.measure(told["seconds"])}
         self._meter = None
-        return {"event": "finished", "outcome": asdict(self._run(job, Telling(self._tell)))}
+        telling = Telling(self._tell, every=job.told_every)
+        return {"event": "finished", "outcome": asdict(self._run(job, telling))}
 
 
 def _write(out: TextIO, message: Message) -> None:

@@ -89,6 +89,11 @@ class Reader:
             )
         return found[0].spec
 
+    def basis(self, study: str) -> str | None:
+        """The hash of what the study's trials followed from when it was last run; None: unknown."""
+        found = self._query("SELECT basis FROM studies WHERE name = ?", study)
+        return found[0]["basis"] if found else None
+
     def tallies(self, study: str) -> list[Tally]:
         """How many of the study's trials there are of each task and status, and their seconds.
 

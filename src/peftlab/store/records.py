@@ -19,6 +19,11 @@ CHECKPOINTS_FOLDER = "checkpoints"
 """What lies in a trial's folder."""
 
 
+def is_open(status: Status, retry_failed: bool) -> bool:
+    """Whether a run carries out a trial that has this status."""
+    return status in {"pending", "running"} or (retry_failed and status == "failed")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
     """A trial with all that is known of it so far.

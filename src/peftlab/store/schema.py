@@ -56,6 +56,7 @@ MIGRATIONS = (
     CREATE INDEX trials_counted ON trials (id, status, task, total_seconds, ended_at);
     CREATE INDEX trials_by_status ON trials (status, ended_at);
     """,
+    "ALTER TABLE studies ADD COLUMN basis TEXT",
 )
 VERSION = len(MIGRATIONS)
 

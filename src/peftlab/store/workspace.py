@@ -35,25 +35,18 @@ class Workspace(Reader):
         try:
             path = path.expanduser().absolute()
             database = path / DATABASE
-            is_there = database.is_file()
-        except (OSError, RuntimeError) as error:  # too long a name, an unknown user
-            raise UserError(
-                f"cannot use the workspace: {error}", where=str(path), allowed="another --workspace"
-            ) from error
-        if not create and not is_there:
-            raise UserError(
-                "no results here yet",
-                where=str(path),
-                allowed="a folder that 'peftlab run' has written, by --workspace",
-            )
-        try:
+            if not create and not database.is_file():
+                raise UserError(
+                    "no results here yet",
+                    where=str(path),
+                    allowed="a folder that 'peftlab run' has written, by --workspace",
+                )
             path.mkdir(parents=True, exist_ok=True)
-            connection = _connect(database)
-        except (OSError, *UNREADABLE) as error:
+            return cls(path, _connect(database))
+        except (OSError, RuntimeError, *UNREADABLE) as error:  # too long a name, an unknown user
             raise UserError(
                 f"cannot use the workspace: {error}", where=str(path), allowed="another --workspace"
             ) from error
-        return cls(path, connection)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -74,10 +67,13 @@ class Workspace(Reader):
         spec: Mapping[str, JsonValue],
         trials: Sequence[Trial],
         placements: Mapping[str, tuple[str, ...]],
+        *,
+        basis: str = "",
     ) -> None:
         """Store the study's spec and its trials in plan order, with each one's arm names.
 
-        A trial that is known keeps all it has. Trials that the study no longer holds stay.
+        `basis` is a hash of all that they follow from. A trial that is known keeps all it has.
+        Trials that the study no longer holds stay.
         """
         spec_text = json.dumps(spec, allow_nan=False)
         placed = [(trial.id, json.dumps(placements[trial.id])) for trial in trials]
@@ -89,11 +85,13 @@ class Workspace(Reader):
                 [(trial.id, trial.model_dump_json(), trial.task) for trial in trials],
             )
             if self._is_saved(name, spec_text, placed):
+                database.execute("UPDATE studies SET basis = ? WHERE name = ?", (basis, name))
                 return
             database.execute(
-                "INSERT INTO studies VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
-                "SET spec = excluded.spec, saved_at = excluded.saved_at",
-                (name, spec_text, _now()),
+                "INSERT INTO studies (name, spec, saved_at, basis) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, "
+                "saved_at = excluded.saved_at, basis = excluded.basis",
+                (name, spec_text, _now(), basis),
             )
             database.execute("DELETE FROM placements WHERE study = ?", (name,))
             database.executemany(

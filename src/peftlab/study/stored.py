@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+from peftlab.core.errors import UserError
+from peftlab.core.identity import content_id
+from peftlab.data.source import open_source, require
+from peftlab.models.checkpoints import locate
 from peftlab.store.reader import Reader
+from peftlab.store.records import is_open
 from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
 from peftlab.study.spec import StudySpec, validate
+from peftlab.tasks.registry import TASKS
 
 
 def store_study(expanded: Expanded, workspace: Workspace) -> None:
@@ -16,6 +27,7 @@ def store_study(expanded: Expanded, workspace: Workspace) -> None:
         expanded.spec.model_dump(mode="json"),
         expanded.trials,
         expanded.arms_of,
+        basis=basis(expanded.spec),
     )
 
 
@@ -25,3 +37,47 @@ def stored_spec(workspace: Reader, study: str) -> StudySpec:
     if spec.name != study:  # which names the report's folder
         raise damaged(f"the study '{study}' is stored as '{spec.name}'", workspace.where)
     return spec
+
+
+def is_settled(spec: StudySpec, workspace: Reader, *, retry_failed: bool = False) -> bool:
+    """Whether a run of the study has nothing to do, told without making its trials anew.
+
+    False does not mean that there is something to do.
+    """
+    if spec.name not in workspace.studies() or workspace.basis(spec.name) != _basis_or_none(spec):
+        return False
+    return not any(is_open(tally.status, retry_failed) for tally in workspace.tallies(spec.name))
+
+
+def basis(spec: StudySpec) -> str:
+    """A hash of all that a study's trials follow from: the spec, what it names, and the code.
+
+    Raises UserError where the data or the model cannot be found.
+    """
+    source, tasks = open_source(spec.data), [TASKS.get(name) for name in spec.tasks]
+    for task in tasks:
+        require(source, task, spec.data)
+    return content_id(
+        {
+            "spec": spec.model_dump(mode="json"),
+            "model": locate(spec.model, where=f"{spec.name}: model").fingerprint,
+            "data": {task.name: source.ref(task).digest for task in tasks},
+            "code": [*_code()],
+            "peft": version("peft"),
+        }
+    )
+
+
+def _basis_or_none(spec: StudySpec) -> str | None:
+    try:
+        return basis(spec)
+    except UserError:
+        return None
+
+
+def _code() -> Iterator[list[str | int]]:
+    """This package's files, each by its name, size and time of change."""
+    root = Path(str(files("peftlab")))
+    for path in sorted(root.rglob("*.py")):
+        found = path.stat()
+        yield [str(path.relative_to(root)), found.st_size, found.st_mtime_ns]

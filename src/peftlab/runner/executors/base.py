@@ -30,6 +30,8 @@ class Job:
     """On a CPU; None for as many as torch takes."""
     seconds: float = 0.0
     """How long it will take, as far as that is known."""
+    told_every: float = 0.2
+    """Seconds between the steps that it tells; what else happens is told at once."""
     micro_batch: int | None = None
     """So many examples at once at most; None for as many as the trial's batches have."""
     is_alone: bool = False

@@ -36,6 +36,8 @@ from peftlab.runner.messages import ENDS, job_to_json, pass_on
 SECONDS_TO_ANSWER = 5.0
 MOST_SUBMITTED = 1000
 """So many tasks are with Ray at a time, running or waiting for a place."""
+STEPS_A_SECOND = 300
+"""So many are told at most by all trials together, about half of what one process can take."""
 
 
 class RayExecutor:
@@ -91,7 +93,7 @@ def _connect(address: str | None) -> Any:
         )
     except (OSError, ValueError) as error:
         raise UserError(
-            f"no Ray cluster there: {first_line(str(error))}",
+            f"no Ray cluster there: {first_line(error)}",
             where=f"--address {address}",
             allowed="auto, or HOST:PORT of a cluster that 'ray start' began",
         ) from error
@@ -130,7 +132,8 @@ class _Cluster:
     ) -> None:
         self._ray, self._options, self._listener = ray, options, listener
         self._waiting, self._exchange = waiting, exchange
-        self._has_gpus = ray.cluster_resources().get("GPU", 0) > 0
+        self._resources: dict[str, float] = ray.cluster_resources()
+        self._has_gpus = self._resources.get("GPU", 0) > 0
         self._run = ray.remote(num_returns="streaming", max_retries=0)(run_told)
         self._tasks: dict[Any, _Task] = {}
         self._is_stopping = False
@@ -160,7 +163,10 @@ class _Cluster:
 
     def _submit(self, job: Job) -> None:
         on_gpu = job.device.startswith("cuda") or (job.device == "auto" and self._has_gpus)
-        resources = {"num_gpus": self._options.gpus} if on_gpu else {"num_cpus": job.threads}
+        resource, amount = ("GPU", self._options.gpus) if on_gpu else ("CPU", job.threads)
+        resources = {f"num_{resource.lower()}s": amount}
+        num_places = self._resources.get(resource, 0) / (amount or 1)
+        job = replace(job, told_every=max(job.told_every, num_places / STEPS_A_SECOND))
         told = job if self._exchange is None else self._exchange.job_for_node(job)
         values = {"job": job_to_json(told), "artifacts": self._options.artifacts}
         reference = self._run.options(**resources).remote(json.dumps(values))
@@ -168,7 +174,10 @@ class _Cluster:
 
     def _listen(self) -> None:
         """Pass on what tasks tell within a moment."""
-        ready, _ = self._ray.wait([*self._tasks], timeout=POLL_SECONDS)
+        references = [*self._tasks]
+        ready, _ = self._ray.wait(references, timeout=POLL_SECONDS)
+        if ready:
+            ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
         for reference in ready:
             try:
                 message = json.loads(self._ray.get(next(reference)))

@@ -74,7 +74,7 @@ class RayExchange:
         try:
             wrong = ray.get(answer, timeout=SECONDS_TO_CHECK)
         except ray.exceptions.RayError as error:
-            cause = first_line(str(error))
+            cause = first_line(error)
             raise UserError(f"cannot be checked: {cause}", where=where, allowed=URLS) from error
         if wrong is not None:
             raise UserError(wrong["what"], where=where, allowed=wrong["allowed"])
