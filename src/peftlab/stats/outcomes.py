@@ -1,0 +1,57 @@
+"""What the trials of one arm on one task, a seed each, said of the same examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from peftlab.stats.weighted import WEIGHTED
+from peftlab.tasks.metrics import Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcomes:
+    """labels [N] and predictions [S, N]: class indices, or scores for a regression.
+
+    `metric` is a key of tasks.metrics.METRICS; `seeds` name the S rows, all different.
+    """
+
+    metric: str
+    labels_N: Values
+    predictions_SN: Values
+    seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.predictions_SN.shape != (len(self.seeds), len(self.labels_N)):
+            raise ValueError("predictions are not one row a seed and one column an example")
+        if not self.seeds or not len(self.labels_N) or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("outcomes need an example, a seed, and different seeds")
+
+    @cached_property
+    def scores_S(self) -> npt.NDArray[np.float64]:
+        """The score of each seed, in points."""
+        once_1N = np.ones((1, len(self.labels_N)))
+        scores_1S = WEIGHTED.get(self.metric)(once_1N, self.labels_N, self.predictions_SN)
+        return scores_1S.reshape(-1)
+
+    @cached_property
+    def constant_score(self) -> float:
+        """What one answer for all examples would score: the commonest label, in points."""
+        labels, counts = np.unique(self.labels_N, return_counts=True)
+        answers_1N = np.full((1, len(self.labels_N)), labels[counts.argmax()])
+        once_1N = np.ones((1, len(self.labels_N)))
+        return float(WEIGHTED.get(self.metric)(once_1N, self.labels_N, answers_1N)[0, 0])
+
+    def of_seeds(self, seeds: Sequence[int]) -> Outcomes:
+        """Those of these seeds alone, in this order; ValueError for one that is not here."""
+        rows = [self.seeds.index(seed) for seed in seeds]
+        return Outcomes(
+            metric=self.metric,
+            labels_N=self.labels_N,
+            predictions_SN=self.predictions_SN[rows],
+            seeds=tuple(seeds),
+        )

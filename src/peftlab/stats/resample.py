@@ -1,0 +1,120 @@
+"""Scores under resamples of the examples, the same resamples for all that is compared.
+
+The bootstrap draws N examples of N with replacement (Efron 1979). Examples that have the same
+label and the same predictions, of every arm and seed, are one pattern, and how often each pattern
+is drawn is multinomial: exactly the bootstrap of the examples, at the cost of the patterns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from peftlab.stats.outcomes import Outcomes
+from peftlab.stats.weighted import WEIGHTED, Floats
+from peftlab.tasks.metrics import Values
+
+NUM_RESAMPLES = 2000
+"""A standard error from so many resamples is off by 1.6%, one part in sqrt(2 x 2000)."""
+MOST_NUMBERS = 4_000_000
+"""Counts that are drawn at a time: 32 MB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patterns:
+    """Distinct columns of labels and predictions, with how many examples have each.
+
+    `labels_P`, and `predictions_SP` with the rows of all outcomes below each other.
+    """
+
+    labels_P: Values
+    predictions_SP: Values
+    sizes_P: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resampled:
+    """The scores [S] of an arm, and those [R, S] under R resamples of its N examples, in points.
+
+    Two that were resampled together are paired by example: their row r saw the same resample.
+    """
+
+    scores_S: Floats
+    replicates_RS: Floats
+    seeds: tuple[int, ...]
+    num_examples: int
+
+    def of_seeds(self, seeds: Sequence[int]) -> Resampled:
+        """That of these seeds alone, in this order."""
+        rows = [self.seeds.index(seed) for seed in seeds]
+        return Resampled(
+            scores_S=self.scores_S[rows],
+            replicates_RS=self.replicates_RS[:, rows],
+            seeds=tuple(seeds),
+            num_examples=self.num_examples,
+        )
+
+
+def patterns(every: Sequence[Outcomes]) -> Patterns:
+    """Those of outcomes on the same examples; ValueError where their labels differ."""
+    labels_N = every[0].labels_N
+    if any(not np.array_equal(outcomes.labels_N, labels_N) for outcomes in every):
+        raise ValueError("outcomes on different examples cannot be paired")
+    predictions_SN = np.concatenate([outcomes.predictions_SN for outcomes in every])
+    columns = np.ascontiguousarray(np.concatenate([labels_N[None], predictions_SN]).T)
+    as_bytes = columns.view(np.dtype((np.void, columns.itemsize * columns.shape[1])))[:, 0]
+    _, first_P, sizes_P = np.unique(as_bytes, return_index=True, return_counts=True)
+    return Patterns(
+        labels_P=labels_N[first_P],
+        predictions_SP=predictions_SN[:, first_P],
+        sizes_P=sizes_P.astype(np.int64),
+    )
+
+
+def resample(
+    every: Sequence[Outcomes], generator: np.random.Generator, num: int = NUM_RESAMPLES
+) -> tuple[Resampled, ...]:
+    """Each of the outcomes under the same `num` resamples of their examples."""
+    found = patterns(every)
+    num_examples = int(found.sizes_P.sum())
+    ends = np.cumsum([len(outcomes.seeds) for outcomes in every])
+    rows = [slice(end - len(o.seeds), end) for o, end in zip(every, ends, strict=True)]
+    replicates = [np.empty((num, len(outcomes.seeds))) for outcomes in every]
+    at_a_time = max(1, MOST_NUMBERS // len(found.sizes_P))
+    for start in range(0, num, at_a_time):
+        part = slice(start, min(num, start + at_a_time))
+        drawn_RP = generator.multinomial(
+            num_examples, found.sizes_P / num_examples, size=part.stop - part.start
+        ).astype(np.float64)
+        for outcomes, own, into in zip(every, rows, replicates, strict=True):
+            metric = WEIGHTED.get(outcomes.metric)
+            into[part] = metric(drawn_RP, found.labels_P, found.predictions_SP[own])
+    return tuple(
+        Resampled(
+            scores_S=outcomes.scores_S,
+            replicates_RS=into,
+            seeds=outcomes.seeds,
+            num_examples=num_examples,
+        )
+        for outcomes, into in zip(every, replicates, strict=True)
+    )
+
+
+def mean_over_tasks(every: Sequence[Resampled]) -> Resampled | None:
+    """The mean over tasks of one arm, a seed each: those seeds that all tasks have.
+
+    None where they have none in common. The tasks' resamples must have been drawn apart.
+    """
+    seeds = [s for s in every[0].seeds if all(s in one.seeds for one in every)]
+    if not seeds:
+        return None
+    chosen = [one.of_seeds(seeds) for one in every]
+    return Resampled(
+        scores_S=np.mean([one.scores_S for one in chosen], axis=0),
+        replicates_RS=np.mean([one.replicates_RS for one in chosen], axis=0),
+        seeds=tuple(seeds),
+        num_examples=sum(one.num_examples for one in chosen),
+    )

@@ -1,0 +1,108 @@
+"""The scores of one arm on one task over its seeds, summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from peftlab.core.identity import derived_seed
+from peftlab.stats.noise import Noise, noise_of, noise_of_seeds
+from peftlab.stats.outcomes import Outcomes
+from peftlab.stats.resample import Resampled, resample
+from peftlab.stats.weighted import Floats
+
+Covers = Literal["seeds and examples", "examples", "seeds", "nothing"]
+"""Which noise an interval holds."""
+MOST = 100.0
+"""Points: no metric goes beyond."""
+CORRELATIONS = frozenset({"matthews_correlation", "pearson", "spearman"})
+"""Metrics that can be as low as -MOST; the others end at 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Scores of `num_values` runs, in points.
+
+    `low` and `high` bound the mean with 95% for other seeds and other examples, as far as `covers`
+    says; both are the mean where it covers nothing. `sd` (n - 1) is None for one value. `iqm` is
+    the mean without the lowest and the highest quarter. `best_of[n - 1]` is the expected best of
+    n runs (Dodge et al. 2019, arXiv 1909.03004). `failed_share` is that of the runs that failed,
+    or scored no better than one answer for all examples.
+    """
+
+    num_values: int
+    mean: float
+    low: float
+    high: float
+    sd: float | None
+    median: float
+    iqm: float
+    least: float
+    greatest: float
+    failed_share: float
+    best_of: tuple[float, ...]
+    covers: Covers
+
+
+def summarise(
+    outcomes: Outcomes, num_failed: int = 0, *, resampled: Resampled | None = None
+) -> Summary:
+    """The summary of an arm's outcomes; `num_failed` further runs have none.
+
+    `resampled` are the outcomes under resamples, where they have been drawn already.
+    """
+    if resampled is None:
+        (resampled,) = resample([outcomes], np.random.default_rng(derived_seed(0, "summary")))
+    poor = int(np.count_nonzero(outcomes.scores_S <= outcomes.constant_score))
+    covers: Covers = "seeds and examples" if len(outcomes.seeds) > 1 else "examples"
+    found = noise_of(resampled)
+    return _summary(outcomes.scores_S, outcomes.metric, found, covers, poor, num_failed)
+
+
+def summarise_scores(metric: str, scores: Sequence[float], num_failed: int = 0) -> Summary:
+    """The summary of at least one score whose predictions are not at hand; ValueError for none.
+
+    >>> summarise_scores("accuracy", [80.0, 84.0]).mean
+    82.0
+    """
+    if not scores:
+        raise ValueError("no scores to sum up")
+    scores_S = np.asarray(scores, dtype=np.float64)
+    covers: Covers = "seeds" if len(scores_S) > 1 else "nothing"
+    return _summary(scores_S, metric, noise_of_seeds(scores_S), covers, 0, num_failed)
+
+
+def expected_best(scores_S: Floats) -> tuple[float, ...]:
+    """The expected highest of n runs drawn with replacement from these, for n = 1 to S.
+
+    With the scores in order it is the sum of v_i ((i / S)^n - ((i - 1) / S)^n).
+    """
+    size = len(scores_S)
+    shares = np.arange(size + 1) / size
+    ordered_S = np.sort(scores_S)
+    return tuple(float(ordered_S @ np.diff(shares**n)) for n in range(1, size + 1))
+
+
+def _summary(
+    scores_S: Floats, metric: str, noise: Noise, covers: Covers, num_poor: int, num_failed: int
+) -> Summary:
+    mean, size = float(scores_S.mean()), len(scores_S)
+    half_width = noise.half_width
+    return Summary(
+        num_values=size,
+        mean=mean,
+        low=max(mean - half_width, -MOST if metric in CORRELATIONS else 0.0),
+        high=min(mean + half_width, MOST),
+        sd=float(scores_S.std(ddof=1)) if size > 1 else None,
+        median=float(np.median(scores_S)),
+        iqm=float(stats.trim_mean(scores_S, 0.25)),
+        least=float(scores_S.min()),
+        greatest=float(scores_S.max()),
+        failed_share=(num_poor + num_failed) / (size + num_failed),
+        best_of=expected_best(scores_S),
+        covers=covers,
+    )

@@ -1,0 +1,117 @@
+"""Metrics of the same predictions under many weightings of the examples, all at once.
+
+Dimensions: R weightings, N examples, S seeds, K classes. A weight is how often an example is
+there, so that a bootstrap resample is a row of counts. Scores are in points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from peftlab.core.registry import Registry
+from peftlab.tasks.metrics import Values
+
+Floats = npt.NDArray[np.float64]
+Weighted = Callable[[Floats, Values, Values], Floats]
+"""(weights [R, N], labels [N], predictions [S, N]) -> scores [R, S], in points."""
+
+WEIGHTED = Registry[Weighted]("metric")
+NO_SPREAD = 1e-12
+"""A variance below this share of the mean square is that of a constant, but for rounding."""
+
+
+def accuracy(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
+    """The share of predictions that are right."""
+    right_RS = _count(weights_RN, predictions_SN == labels_N)
+    shares_RS: Floats = right_RS / weights_RN.sum(axis=1, keepdims=True)
+    return 100 * shares_RS
+
+
+def f1(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
+    """2 TP / (predicted + labelled) of class 1 of two; 0 where neither holds it."""
+    is_labelled_N = labels_N == 1
+    right_RS = _count(weights_RN, (predictions_SN == 1) & is_labelled_N)
+    predicted_RS = _count(weights_RN, predictions_SN == 1)
+    labelled_R1 = _count(weights_RN, is_labelled_N[None])
+    return 100 * _quotient(2 * right_RS, predicted_RS + labelled_R1)
+
+
+def matthews_correlation(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
+    """Matthews' correlation of any number of classes (Gorodkin 2004); 0 where a side is constant.
+
+    With totals n, right answers c, and counts t_k and p_k of the classes:
+    (c n - sum t_k p_k) / sqrt((n^2 - sum p_k^2)(n^2 - sum t_k^2)).
+    """
+    total_R1 = weights_RN.sum(axis=1, keepdims=True)
+    right_RS = _count(weights_RN, predictions_SN == labels_N)
+    covariance_RS = right_RS * total_R1
+    predicted_RS = np.broadcast_to(total_R1**2, right_RS.shape)
+    labelled_R1 = total_R1**2
+    for label in np.union1d(labels_N, predictions_SN):
+        predictions_RS = _count(weights_RN, predictions_SN == label)
+        labels_R1 = _count(weights_RN, (labels_N == label)[None])
+        covariance_RS = covariance_RS - predictions_RS * labels_R1
+        predicted_RS = predicted_RS - predictions_RS**2
+        labelled_R1 = labelled_R1 - labels_R1**2
+    return 100 * _quotient(covariance_RS, np.sqrt(predicted_RS * labelled_R1))
+
+
+def pearson(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
+    """Pearson's correlation; 0 where a side is constant."""
+    labels_1N = labels_N[None].astype(np.float64)
+    columns = [_correlation(weights_RN, labels_1N, own_N[None]) for own_N in predictions_SN]
+    return 100 * np.stack(columns, axis=1)
+
+
+def spearman(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
+    """Spearman's rank correlation, ties at their mean rank; 0 where a side is constant."""
+    labels_RN = _ranks(weights_RN, labels_N)
+    columns = [
+        _correlation(weights_RN, labels_RN, _ranks(weights_RN, own_N)) for own_N in predictions_SN
+    ]
+    return 100 * np.stack(columns, axis=1)
+
+
+def _count(weights_RN: Floats, holds_SN: npt.NDArray[np.bool_]) -> Floats:
+    """The weight of the examples for which something holds, [R, S]."""
+    counts: Floats = weights_RN @ holds_SN.T.astype(np.float64)
+    return counts
+
+
+def _quotient(above: Floats, below: Floats) -> Floats:
+    """above / below, 0 where `below` is."""
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
+def _correlation(weights_RN: Floats, left_RN: Floats, right_RN: Values) -> Floats:
+    """The weighted correlation of each row, [R]."""
+    total_R1 = weights_RN.sum(axis=1, keepdims=True)
+    shares_RN = weights_RN / total_R1
+    left_RN = left_RN - (shares_RN * left_RN).sum(axis=1, keepdims=True)
+    centred_RN = right_RN - (shares_RN * right_RN).sum(axis=1, keepdims=True)
+    left_R = _variance(shares_RN, left_RN, np.abs(left_RN).max(initial=0.0))
+    right_R = _variance(shares_RN, centred_RN, np.abs(right_RN).max(initial=0.0))
+    covariance_R: Floats = (shares_RN * left_RN * centred_RN).sum(axis=1)
+    return _quotient(covariance_R, np.sqrt(left_R * right_R))
+
+
+def _variance(shares_RN: Floats, centred_RN: Floats, scale: float) -> Floats:
+    variance_R: Floats = (shares_RN * centred_RN**2).sum(axis=1)
+    return np.where(variance_R > (NO_SPREAD * scale) ** 2, variance_R, 0.0)
+
+
+def _ranks(weights_RN: Floats, values_N: Values) -> Floats:
+    """The mean rank of each example's value among the weighted ones, [R, N]."""
+    distinct_D, place_N = np.unique(values_N, return_inverse=True)
+    order_N = np.argsort(place_N, kind="stable")
+    starts_D = np.searchsorted(place_N[order_N], np.arange(len(distinct_D)))
+    counts_RD = np.add.reduceat(weights_RN[:, order_N], starts_D, axis=1)
+    ranks_RD: Floats = counts_RD.cumsum(axis=1) - (counts_RD - 1) / 2
+    return ranks_RD[:, place_N]
+
+
+for _metric in (accuracy, f1, matthews_correlation, pearson, spearman):
+    WEIGHTED.add(_metric.__name__, _metric)
