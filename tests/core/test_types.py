@@ -16,6 +16,7 @@ from peftlab.core.types import (
     ModelRef,
     ParameterCount,
     Seeds,
+    Selection,
     TrainingSettings,
     Trial,
 )
@@ -45,6 +46,7 @@ OTHER_TRIAL: dict[str, Any] = {
     "max_length": 64,
     "engine": "padded",
     "cache_frozen": True,
+    "selection": Selection(fraction=0.2),
 }
 OTHER_TRAINING: dict[str, Any] = {
     "num_train_epochs": 4,
@@ -219,16 +221,33 @@ def test_a_trials_id_is_pinned_for_good() -> None:
 
 def test_a_trials_id_is_the_hash_of_its_content_with_data_and_model_by_fingerprint() -> None:
     content = TRIAL.model_dump(mode="json") | {"data": "d0", "model": "f0"}
-    cached = rebuilt(cache_frozen=True)
-    assert cached.id == content_id(content | {"cache_frozen": True})
-    del content["cache_frozen"]  # it came when there were stored trials
+    del content["cache_frozen"], content["selection"]  # they came when there were stored trials
     assert TRIAL.id == content_id(content)
+    assert rebuilt(cache_frozen=True).id == content_id(content | {"cache_frozen": True})
+    selection = {"split": "train", "fraction": 0.2}
+    chosen = rebuilt(selection=Selection.model_validate(selection))
+    assert chosen.id == content_id(content | {"selection": selection})
 
 
-def test_a_trial_that_was_stored_before_there_was_cache_frozen_has_its_id() -> None:
+@pytest.mark.parametrize("younger", ["cache_frozen", "selection"])
+def test_a_trial_that_was_stored_before_there_was_such_a_key_has_its_id(younger: str) -> None:
     content = TRIAL.model_dump(mode="json")
-    del content["cache_frozen"]
+    del content[younger]
     assert Trial.model_validate(content).id == TRIAL.id
+
+
+def test_a_trial_with_other_settings_is_the_one_that_has_them_from_the_start() -> None:
+    assert TRIAL.id  # which is kept, and must not be handed on
+    training = TrainingSettings(learning_rate=1e-3)
+    other = TRIAL.with_settings(training, {"r": 16})
+    assert other == rebuilt(training=training, method_config={"r": 16})
+    assert other.id == rebuilt(training=training, method_config={"r": 16}).id != TRIAL.id
+
+
+@pytest.mark.parametrize("wrong", [{"split": "dev"}, {"fraction": 0}, {"fraction": 1}, {"rows": 3}])
+def test_rows_are_held_out_of_train_alone_and_not_all(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Selection.model_validate(wrong)
 
 
 @pytest.mark.parametrize("wrong", [1, "true", None])

@@ -18,6 +18,7 @@ from peftlab.engine.registry import ENGINES
 from peftlab.engine.run import Outcome, run_trial
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
+from peftlab.models.flops import EncoderShape, step_flops
 
 PATHS = {
     "packed": "packed, fused blocks, compiled kernels",
@@ -66,6 +67,16 @@ def test_every_engine_saves_a_model_that_predicts_what_it_recorded(
     assert costs.threads == torch.get_num_threads()
     assert (costs.padding_avoided > 0) == (engine == "packed")
     assert costs.path == PATHS[engine]
+    assert costs.train_flops == pytest.approx(
+        step_flops(
+            EncoderShape.of(base.config),
+            data.train.lengths.tolist(),
+            trains_weights=False,
+            trains_embeddings=False,
+        )
+    )
+    assert costs.inference_seconds_per_example is not None
+    assert 0 < costs.inference_seconds_per_example * 24 < costs.eval_seconds
     assert costs.artifact_bytes == sum(
         file.stat().st_size for file in (tmp_path / "artifacts" / "model").iterdir()
     )
@@ -106,6 +117,7 @@ def test_a_trial_of_cached_layers_says_so_and_predicts_what_it_recorded(
     assert costs.path == f"{PATHS['packed']}, eval-mode prefix of 2 layers"
     assert costs.cached_layers == 2
     assert 0 < costs.caching_seconds < costs.total_seconds
+    assert (costs.train_flops, costs.inference_seconds_per_example) == (None, None)
     assert len(list((tmp_path / "cache" / "frozen").iterdir())) == 2, "train and dev"
     recorded = read_predictions(tmp_path / "artifacts" / "predictions.parquet")
     record = TrialRecord(trial=trial, status="done", arms={}, folder=tmp_path / "artifacts")

@@ -54,6 +54,31 @@ def test_what_is_frozen_is_not_counted() -> None:
     assert step_flops(SHAPE, [], trains_weights=True, trains_embeddings=True) == 0
 
 
+def test_below_the_lowest_layer_that_trains_there_is_no_backward_pass() -> None:
+    """Frozen layers cost their forward pass; all of them frozen, only that is left."""
+
+    def counted(shape: EncoderShape, num_frozen: int) -> float:
+        return step_flops(
+            shape,
+            [4, 6],
+            trains_weights=True,
+            trains_embeddings=False,
+            num_frozen_layers=num_frozen,
+        )
+
+    one = EncoderShape(num_layers=1, width=8, inner_width=32)
+    two = EncoderShape(num_layers=2, width=8, inner_width=32)
+    layer = counted(SHAPE, 3) - counted(two, 2)
+    assert counted(SHAPE, 2) == counted(one, 0) + 2 * layer
+    assert counted(SHAPE, 3) < counted(SHAPE, 2) < counted(SHAPE, 1) < counted(SHAPE, 0)
+
+
+def test_an_epoch_has_the_operations_of_one_step_on_all_its_examples() -> None:
+    settings = {"trains_weights": True, "trains_embeddings": True}
+    parts = sum(step_flops(SHAPE, lengths, **settings) for lengths in ([4, 6], [3], [5, 5, 9]))
+    assert parts == pytest.approx(step_flops(SHAPE, [4, 6, 3, 5, 5, 9], **settings))
+
+
 def test_sizes_are_read_from_both_naming_schemes() -> None:
     bert = AutoConfig.for_model(
         "bert", hidden_size=8, num_hidden_layers=3, intermediate_size=32, num_attention_heads=2

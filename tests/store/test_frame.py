@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import Costs, EpochRecord, TrainingSettings, Trial
+from peftlab.core.types import Costs, EpochRecord, Selection, TrainingSettings, Trial
 from peftlab.store.frame import load_results
 from peftlab.store.workspace import Workspace
 
@@ -52,6 +52,7 @@ def test_a_row_is_a_trial_in_plan_order(filled: Path) -> None:
 def test_the_columns_are_the_documented_ones(filled: Path, costs: Costs) -> None:
     frame = load_results(str(filled), "one")
     own = ["id", "arm", "task", "model", "method", "seed", "engine", "status", "epochs", "error"]
+    own.append("rule")
     counts = asdict(costs)
     parameters = counts.pop("parameters")
     assert set(frame.columns) == {
@@ -88,3 +89,23 @@ def test_a_folder_without_results_is_one_line(tmp_path: Path) -> None:
 def test_an_unknown_study_names_the_known_ones(filled: Path) -> None:
     with pytest.raises(UserError, match=r"'three' has not been run here \(allowed: one, two\)"):
         load_results(filled, "three")
+
+
+def test_a_trial_with_held_out_rows_has_the_scores_of_the_epoch_that_is_best_there(
+    make_trial: Callable[..., Trial], make_epoch: Callable[..., EpochRecord], tmp_path: Path
+) -> None:
+    trial, other = make_trial(selection=Selection()), make_trial()
+    with Workspace.open(tmp_path) as workspace:
+        workspace.save_study("s", {}, [trial, other], {trial.id: ("a",), other.id: ("b",)})
+        workspace.start(trial.id, {})
+        for epoch, held_out in enumerate([90.0, 50.0, 70.0, 70.0]):
+            record = make_epoch(epoch, held_out_scores={"f1": held_out}, held_out_loss=0.25)
+            workspace.add_epoch(trial.id, record)
+        (stored,) = [one for one in workspace.trials() if one.trial == trial]
+        assert stored.epochs[3] == record
+    frame = load_results(tmp_path)
+    assert frame["rule"].tolist() == ["best epoch on 10% of train, held out", "last epoch"]
+    assert (frame["score.f1"][0], frame["held_out.f1"][0], frame["best.f1"][0]) == (72, 70, 73)
+    with Workspace.open(tmp_path) as workspace:
+        workspace._connection.execute("UPDATE trials SET status = 'done'")
+        assert [final.score for final in workspace.final_scores("s")] == [72.0, None]

@@ -58,3 +58,12 @@ def test_it_can_be_gone_on_with(folder: Path) -> None:
         assert [failure.id for failure in workspace.failures("one")] == [FAILED, PENDING]
         workspace.save_study("three", {}, [workspace.trial(DONE).trial], {DONE: ("b",)})
         assert workspace.trials("three")[0].epochs == workspace.trial(DONE).epochs
+
+
+def test_its_trials_may_be_given_up_and_nothing_goes_with_the_old_table(folder: Path) -> None:
+    with Workspace.open(folder) as workspace:
+        workspace.prune(PENDING)
+        assert workspace.trial(PENDING).status == "pruned"
+        assert [len(record.epochs) for record in workspace.trials("one")] == [2, 1, 0]
+        with pytest.raises(sqlite3.IntegrityError):
+            workspace._connection.execute("UPDATE placements SET trial_id = 'none'")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from peftlab.core.types import Costs, EpochRecord, Trial
+from peftlab.core.types import Costs, EpochRecord, Selection, Trial
 from peftlab.store.records import TrialRecord
 
 # DESIGN: "Machine-readable output, kept stable".
@@ -28,6 +28,9 @@ KEYS = [
     "engine",
     "error",
     "artifacts",
+    "rule",
+    "reported_epoch",
+    "held_out_scores",
 ]
 COSTS = {
     "train_seconds",
@@ -113,3 +116,30 @@ def test_the_json_object_of_a_failed_trial_has_the_same_keys(
     assert list(found) == KEYS
     assert (found["status"], found["error"], found["costs"]) == ("failed", "diverged", {})
     assert found["artifacts"] == {"model": None, "predictions": None}
+
+
+def test_with_held_out_rows_the_epoch_that_is_best_there_is_reported(
+    make_trial: Callable[..., Trial], make_epoch: Callable[..., EpochRecord]
+) -> None:
+    held_out = [99.0, 70.0, 80.0, 80.0, 60.0]  # epoch 0 does not compete, the first of equals wins
+    epochs = tuple(
+        make_epoch(number, held_out_scores={"f1": f1, "accuracy": 100 - f1})
+        for number, f1 in enumerate(held_out)
+    )
+    trial = make_trial(selection=Selection(fraction=0.2))
+    record = TrialRecord(trial=trial, status="done", arms={}, epochs=epochs)
+    found = record.to_json()
+    assert (found["scores"], found["reported_epoch"]) == ({"f1": 72.0, "accuracy": 58.0}, 2)
+    assert found["held_out_scores"] == {"f1": 80.0, "accuracy": 20.0}
+    assert found["rule"] == "best epoch on 20% of train, held out"
+    assert record.best_scores["f1"] == 74.0
+    early = TrialRecord(trial=trial, status="running", arms={}, epochs=epochs[:1])
+    assert early.to_json()["reported_epoch"] == 0
+
+
+def test_the_rule_of_other_trials_is_the_last_epoch(
+    make_trial: Callable[..., Trial], make_epoch: Callable[..., EpochRecord]
+) -> None:
+    epochs = (make_epoch(0), make_epoch(1), make_epoch(2))
+    record = TrialRecord(trial=make_trial(), status="done", arms={}, epochs=epochs)
+    assert (record.rule, record.to_json()["reported_epoch"]) == ("last epoch", 2)

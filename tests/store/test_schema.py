@@ -46,13 +46,14 @@ def test_an_older_database_gets_what_it_lacks_and_keeps_what_it_has(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate(database, where="here")
-    database.execute("INSERT INTO studies VALUES ('s', '{}', 'now')")
+    database.execute("INSERT INTO studies (name, spec, saved_at) VALUES ('s', '{}', 'now')")
     steps = ("ALTER TABLE studies ADD COLUMN more TEXT;", "CREATE TABLE others (name TEXT);")
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, *steps))
     monkeypatch.setattr(schema, "VERSION", VERSION + 2)
     migrate(database, where="here")
     assert version(database) == VERSION + 2
-    assert database.execute("SELECT * FROM studies").fetchall() == [("s", "{}", "now", None)]
+    rows = database.execute("SELECT name, spec, saved_at, more FROM studies").fetchall()
+    assert rows == [("s", "{}", "now", None)]
     assert "others" in tables(database)
 
 
@@ -86,7 +87,7 @@ def test_a_status_is_one_of_four(database: sqlite3.Connection) -> None:
 def test_a_study_that_goes_takes_its_placements_along(database: sqlite3.Connection) -> None:
     migrate(database, where="here")
     database.execute("PRAGMA foreign_keys = ON")
-    database.execute("INSERT INTO studies VALUES ('s', '{}', 'now')")
+    database.execute("INSERT INTO studies (name, spec, saved_at) VALUES ('s', '{}', 'now')")
     database.execute("INSERT INTO trials (id, trial, status) VALUES ('a', '{}', 'done')")
     database.execute("INSERT INTO placements VALUES ('s', 'a', 0, '[]')")
     database.execute("DELETE FROM studies")

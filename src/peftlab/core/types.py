@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -166,11 +166,23 @@ class ModelRef(Frozen):
     fingerprint: str
 
 
+class Selection(Frozen):
+    """Rows of train that are held out to choose the epoch by whose state a trial is reported."""
+
+    split: Literal["train"] = "train"
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+    def num_held_out(self, num_rows: int) -> int:
+        """How many of so many rows are held out."""
+        return round(self.fraction * num_rows)
+
+
 class Trial(Frozen):
     """One training, fully resolved: arm x task x seed with nothing left to decide.
 
     `method_config` holds every setting of the method, defaults filled in. With `cache_frozen` the
     layers below the lowest trainable parameter run once, in eval mode, and their outputs are kept.
+    Without a `selection` the last epoch is reported.
     Two trials with the same `id` would give the same numbers on one machine, so the second is
     never run.
     """
@@ -188,6 +200,7 @@ class Trial(Frozen):
     max_length: Count = 128
     engine: str = "packed"
     cache_frozen: YesNo = False
+    selection: Selection | None = None
 
     @cached_property
     def id(self) -> str:
@@ -201,10 +214,18 @@ class Trial(Frozen):
         content = self.model_dump(mode="json", exclude={"seed", "seeds"})
         content["data"] = self.data.digest
         content["model"] = self.model.fingerprint
-        if not self.cache_frozen:
-            # This key is younger than stored trials: without it their ids stay what they are.
-            del content["cache_frozen"]
+        for younger in ("cache_frozen", "selection"):
+            # These keys are younger than stored trials: without them their ids stay what they are.
+            if not content[younger]:
+                del content[younger]
         return members(content)
+
+    def with_settings(
+        self, training: TrainingSettings, method_config: dict[str, JsonValue]
+    ) -> Trial:
+        """The same trial with other settings."""
+        given = {name: getattr(self, name) for name in Trial.model_fields}
+        return Trial(**(given | {"training": training, "method_config": method_config}))
 
     def with_seeds(self, seed: int, seeds: Seeds) -> Trial:
         """The same trial with other seeds, which takes a fraction of the time of a new one."""
@@ -220,8 +241,9 @@ class EpochRecord:
 
     Losses are means over examples. `train_loss` is that of the epoch's steps as they were taken
     (None at epoch 0), `step_losses` each of them in order. `scores` are in points (accuracy 91.3,
-    not 0.913), the task's main metric first. `seconds` is training time since the trial began,
-    evaluation left out.
+    not 0.913), the task's main metric first. `held_out_scores` and `held_out_loss` are those of
+    the rows of train that are held out, where a trial has such. `seconds` is training time since
+    the trial began, evaluation left out.
     """
 
     epoch: int
@@ -231,6 +253,8 @@ class EpochRecord:
     scores: Mapping[str, float]
     seconds: float
     step_losses: tuple[float, ...] = ()
+    held_out_loss: float | None = None
+    held_out_scores: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> EpochRecord:
@@ -278,6 +302,8 @@ class Costs:
     `caching_seconds`, in neither of the other two parts of the total, are what that took here: next
     to nothing where an earlier trial has done it. `energy_joules` is what the device used while the
     trial trained and was evaluated, where a counter exists and no other trial ran beside it.
+    `train_flops` are the operations of training (models/flops.py), `inference_seconds_per_example`
+    those of the fastest pass over the dev split; both are None where lower layers were cached.
     """
 
     parameters: ParameterCount
@@ -295,6 +321,8 @@ class Costs:
     peak_memory_bytes: int | None = None
     artifact_bytes: int | None = None
     energy_joules: float | None = None
+    train_flops: float | None = None
+    inference_seconds_per_example: float | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Costs:

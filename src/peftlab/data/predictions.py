@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,15 @@ class Predictions:
         """The class of the largest logit, int64 [N]."""
         predicted: npt.NDArray[np.int64] = np.argmax(self.logits, axis=1)
         return predicted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classes:
+    """row_ids, labels and predicted classes, int64 [N] each, in the split's order."""
+
+    row_ids: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -54,25 +65,55 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 def read_predictions(path: Path) -> Predictions:
     """What `write_predictions` wrote; UserError where the file is not such a one."""
     import pyarrow as pa
+
+    table = _read(path, ("row_id", "label", "logits"))
+    try:
+        logits = np.array(table["logits"].to_pylist(), dtype=np.float32)
+    except (pa.ArrowException, ValueError) as error:
+        raise _not_predictions(path, error) from error
+    return Predictions(
+        row_ids=_integers(table, "row_id"),
+        labels=_integers(table, "label"),
+        logits=logits.reshape(table.num_rows, -1),
+    )
+
+
+def read_classes(path: Path) -> Classes:
+    """The same without the logits, in a fraction of the time; UserError likewise."""
+    table = _read(path, ("row_id", "label", "prediction"))
+    return Classes(
+        row_ids=_integers(table, "row_id"),
+        labels=_integers(table, "label"),
+        predicted=_integers(table, "prediction"),
+    )
+
+
+def _read(path: Path, names: Sequence[str]) -> Any:
+    """The columns of the file as an Arrow table."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not path.is_file():
         raise UserError("this file of predictions is missing", where=str(path))
+    logits = pa.list_(pa.float32())
     columns = pa.schema(
         [
-            pa.field("row_id", pa.int64(), nullable=False),
-            pa.field("label", pa.int64(), nullable=False),
-            pa.field("logits", pa.list_(pa.float32()), nullable=False),
+            pa.field(name, logits if name == "logits" else pa.int64(), nullable=False)
+            for name in names
         ]
     )
     try:
-        table = pq.read_table(path, columns=columns.names).cast(columns)
-        logits = np.array(table["logits"].to_pylist(), dtype=np.float32)
-    except (OSError, pa.ArrowException, ValueError) as error:
-        cause = first_line(error)
-        raise UserError(f"not a file of predictions: {cause}", where=str(path)) from error
-    return Predictions(
-        row_ids=table["row_id"].to_numpy().astype(np.int64),
-        labels=table["label"].to_numpy().astype(np.int64),
-        logits=logits.reshape(table.num_rows, -1),
-    )
+        # Half the time of read_table, which is made for folders of files.
+        with pq.ParquetFile(path) as file:
+            return file.read(columns=columns.names).select(columns.names).cast(columns)
+    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
+        raise _not_predictions(path, error) from error
+
+
+def _integers(table: Any, name: str) -> npt.NDArray[np.int64]:
+    column: npt.NDArray[np.int64] = table[name].to_numpy().astype(np.int64)
+    return column
+
+
+def _not_predictions(path: Path, error: Exception) -> UserError:
+    return UserError(f"not a file of predictions: {first_line(error)}", where=str(path))

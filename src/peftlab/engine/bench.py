@@ -44,7 +44,7 @@ from peftlab.engine.steps import Steps
 from peftlab.engine.trainer import EncodedDataset
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config, load_model, load_tokenizer, locate
-from peftlab.models.flops import EncoderShape, forward_flops, step_flops
+from peftlab.models.flops import EncoderShape, step_flops
 from peftlab.tasks.registry import TASKS
 
 SideName = Literal["packed", "trainer", "trainer-grouped"]
@@ -209,7 +209,14 @@ class PackedSide(_Side):
 
     def eval_flops(self) -> float:
         """Useful operations of predicting the dev split."""
-        return forward_flops(EncoderShape.of(self.base.config), self.data.dev.lengths.tolist())
+        shape = EncoderShape.of(self.base.config)
+        return step_flops(
+            shape,
+            self.data.dev.lengths.tolist(),
+            trains_weights=False,
+            trains_embeddings=False,
+            num_frozen_layers=shape.num_layers,
+        )
 
     def peak_flops_per_second(self, seconds: float = 0.3) -> float:
         """The best that a square fp32 matrix product reaches now."""

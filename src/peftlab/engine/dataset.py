@@ -1,4 +1,4 @@
-"""A trial's data: its rows read, cut to size, encoded by its checkpoint's tokenizer."""
+"""A trial's data: its rows read, cut to size, encoded by its checkpoint's tokenizer, split."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
 from peftlab.core.types import Trial
 from peftlab.data.encode import Encoded, Tokenizer, encode_cached
+from peftlab.data.held_out import hold_out
 from peftlab.data.source import Source, open_ref
 from peftlab.tasks.registry import TASKS
 from peftlab.tasks.spec import Task
@@ -16,17 +17,19 @@ from peftlab.tasks.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class TrialData:
-    """The task with its encoded training rows and dev rows."""
+    """The task with its encoded rows: those to train on, dev, and those of train held out."""
 
     task: Task
     train: Encoded
     dev: Encoded
+    held_out: Encoded | None = None
 
 
 def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
     """The trial's rows, from the encoded cache where they have been encoded before.
 
-    `max_train_samples` and `max_eval_samples` keep the first rows, as run_glue.py does.
+    `max_train_samples` and `max_eval_samples` keep the first rows, as run_glue.py does; of the
+    former some are held out where the trial has a selection.
     Raises UserError where the data are gone or are not those that the trial was planned with.
     """
     task = TASKS.get(trial.task)
@@ -43,11 +46,11 @@ def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
             source, task, name, limit, tokenizer, max_length=trial.max_length, cache=cache
         )
 
-    return TrialData(
-        task=task,
-        train=split("train", trial.max_train_samples),
-        dev=split("dev", trial.max_eval_samples),
-    )
+    train, dev = split("train", trial.max_train_samples), split("dev", trial.max_eval_samples)
+    if trial.selection is None:
+        return TrialData(task=task, train=train, dev=dev)
+    parts = hold_out(train, trial.selection, seed=trial.seed)
+    return TrialData(task=task, train=parts.train, dev=dev, held_out=parts.held_out)
 
 
 def encode_split(

@@ -13,7 +13,8 @@ from pathlib import Path
 from time import perf_counter
 
 from peftlab.core.types import Trial
-from peftlab.data.states import FrozenLayers, with_states
+from peftlab.data.encode import Encoded
+from peftlab.data.states import EncodedWithStates, FrozenLayers, with_states
 from peftlab.engine.classifier import Classifier, PackedClassifier
 from peftlab.engine.dataset import TrialData
 from peftlab.models.fused.blocks import num_frozen_blocks
@@ -36,7 +37,7 @@ class CachedLayers:
 def cache_frozen_layers(
     classifier: Classifier, trial: Trial, data: TrialData, cache: Path
 ) -> CachedLayers:
-    """The data with the outputs of the classifier's frozen lower layers, train and dev each.
+    """The data with the outputs of the classifier's frozen lower layers, each split.
 
     From `cache` where another trial on the same checkpoint, rows and depth has left them.
     """
@@ -56,12 +57,19 @@ def cache_frozen_layers(
         computed=f"{classifier.device.type}, {kernels} kernels",
     )
     with classifier.active():
-        train, dev = (
-            with_states(split, frozen, partial(classifier.states, split, depth=depth), cache=cache)
-            for split in (data.train, data.dev)
+
+        def computed(rows: Encoded) -> EncodedWithStates:
+            compute = partial(classifier.states, rows, depth=depth)
+            return with_states(rows, frozen, compute, cache=cache)
+
+        cached = TrialData(
+            task=data.task,
+            train=computed(data.train),
+            dev=computed(data.dev),
+            held_out=None if data.held_out is None else computed(data.held_out),
         )
     return CachedLayers(
-        data=TrialData(task=data.task, train=train, dev=dev),
+        data=cached,
         num_layers=depth,
         words=f"eval-mode prefix of {depth} layer{'s' if depth > 1 else ''}",
         seconds=perf_counter() - began,

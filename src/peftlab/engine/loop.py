@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
@@ -13,14 +13,16 @@ import torch
 from peftlab.core.interrupts import stop_if_requested, stop_requested
 from peftlab.core.types import EpochRecord, Trial
 from peftlab.data.batches import Indices, batches, epoch_order, padded_tokens
+from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
+from peftlab.engine.best import BestEpoch, without_best
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.evaluate import mean_loss, predict_split
 from peftlab.engine.observer import Observer
-from peftlab.engine.steps import Steps, require_finite
+from peftlab.engine.steps import Steps, require_finite, trained
 from peftlab.tasks.metrics import score
 
 
@@ -32,18 +34,26 @@ class Tally:
     """All time that was spent before the training was last resumed."""
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
+    dev_seconds: float | None = None
+    """Of the fastest pass over the dev split, its predictions alone."""
     examples: int = 0
     tokens: int = 0
     padded_tokens: int = 0
     epochs: list[EpochRecord] = field(default_factory=list)
     words: str = ""
     """What was done otherwise than asked for, and why."""
+    is_paused: bool = False
+    """Whether the training rests at the end of an epoch, as it was asked to."""
 
     def count_batches(self, lengths: Indices, order: Indices, size: int) -> None:
         """Add the examples and tokens of the batches that the order is cut into."""
         self.examples += len(order)
         self.tokens += int(lengths[order].sum())
         self.padded_tokens += padded_tokens(lengths, order, size)
+
+    def time_dev(self, seconds: float) -> None:
+        """Keep how long a pass over the dev split took, if none was faster."""
+        self.dev_seconds = min(seconds, seconds if self.dev_seconds is None else self.dev_seconds)
 
     @property
     def padding_share(self) -> float:
@@ -58,10 +68,15 @@ def train(
     observer: Observer,
     checkpoints: Checkpoints | None = None,
     *,
+    best: BestEpoch | None = None,
+    stop_after: int | None = None,
     micro_batch: int | None = None,
     energy: EnergyMeter | None = None,
 ) -> Tally:
     """Train the classifier's module in place; what was measured on the way.
+
+    With `best` what it ends with is the state of that epoch. The training rests, its state saved,
+    behind the epoch `stop_after` if that is not the last one.
 
     Goes on from the newest of the checkpoints, to the same bits as without a break: the order of
     the examples is a function of (order seed, epoch), the dropout masks of the place of what is
@@ -73,7 +88,7 @@ def train(
     stop, after the state was saved.
     """
     steps = Steps(classifier, trial, data, micro_batch=micro_batch)
-    return _Training(steps, observer, checkpoints, energy).run()
+    return _Training(steps, observer, checkpoints, best, stop_after, energy).run()
 
 
 class _Training:
@@ -84,15 +99,18 @@ class _Training:
         steps: Steps,
         observer: Observer,
         checkpoints: Checkpoints | None,
+        best: BestEpoch | None,
+        stop_after: int | None,
         energy: EnergyMeter | None,
     ) -> None:
         self.steps, self.trial, self.data = steps, steps.trial, steps.data
         self.module = steps.classifier.module
         self.observer, self.checkpoints, self.energy = observer, checkpoints, energy
+        self.best, self.stop_after = best, stop_after
         self.tally = Tally()
         self.losses: list[float] = []
         """Of the steps that were taken in the present epoch."""
-        self.predict = predictor(steps.classifier, self.trial, self.data)
+        self.predict = predictor(steps.classifier, self.trial)
         self._made_at = self._began_at = perf_counter()
 
     def run(self) -> Tally:
@@ -107,14 +125,20 @@ class _Training:
             for epoch, order in epoch_orders(self.trial, num_examples, steps.total):
                 if epoch < len(self.tally.epochs):
                     continue
+                if self.stop_after is not None and epoch > self.stop_after:
+                    self.tally.is_paused = True
+                    break
                 self._train_epoch(order)
                 self._record_epoch(epoch)
                 self.losses = []
                 if steps.taken < steps.total:
                     self._save_if_due(epoch=epoch)
+            if self.best is not None and not self.tally.is_paused:
+                steps.put(self.best.tensors, embedding_factor=self.best.embedding_factor)
         size = settings.per_device_train_batch_size
-        for _, order in epoch_orders(self.trial, num_examples, steps.total):
-            self.tally.count_batches(self.data.train.lengths, order, size)
+        for epoch, order in epoch_orders(self.trial, num_examples, steps.total):
+            if epoch < len(self.tally.epochs):
+                self.tally.count_batches(self.data.train.lengths, order, size)
         if steps.micro_batch < size:
             self.tally.words = f"{steps.micro_batch} examples at once for want of memory"
         return self.tally
@@ -133,10 +157,17 @@ class _Training:
     def _record_epoch(self, epoch: int) -> None:
         try:
             with self.steps.complete():
-                record_epoch(
-                    self.tally, self.trial, self.data, self.observer, self.predict, epoch,
-                    self.steps.taken, self.losses,
-                )  # fmt: skip
+                predictions = record_epoch(
+                    self.tally, self.data, self.predict, epoch, self.steps.taken, self.losses
+                )
+            if self.best is not None:
+                self.best.offer(
+                    self.tally.epochs,
+                    predictions,
+                    dict(trained(self.module)),
+                    embedding_factor=self.steps.embedding_factor,
+                )
+            self.observer.ended_epoch(self.tally.epochs[-1], predictions)
         except KeyboardInterrupt:
             if epoch > 0:
                 self._save()
@@ -150,9 +181,9 @@ class _Training:
 
     def _save_if_due(self, epoch: int | None = None) -> None:
         """Save the state if it is time to, or if the process is to stop, which it then does."""
-        is_due = self.checkpoints is not None and self.checkpoints.are_due(
-            step=self.steps.taken, epoch=epoch
-        )
+        is_due = epoch is not None and epoch == self.stop_after
+        if self.checkpoints is not None and not is_due:
+            is_due = self.checkpoints.are_due(step=self.steps.taken, epoch=epoch)
         if is_due or stop_requested():
             if epoch is None:
                 self._stop_clock()
@@ -163,19 +194,20 @@ class _Training:
     def _save(self) -> None:
         if self.checkpoints is not None:
             progress = self._progress()
-            tensors = self.steps.state()
+            tensors = self.steps.state() | ({} if self.best is None else self.best.state())
             self.checkpoints.save(
                 Checkpoint(step=self.steps.taken, tensors=tensors, progress=progress)
             )
 
     def _progress(self) -> dict[str, Any]:
-        embedding, tally = self.steps.embedding, self.tally
+        tally = self.tally
         earlier_seconds = tally.earlier_seconds + perf_counter() - self._made_at
         is_recorded = tally.epochs[-1].step == self.steps.taken
         return {
             "tally": {**asdict(tally), "earlier_seconds": earlier_seconds},
             "losses": [] if is_recorded else self.losses,
-            "embedding_factor": 1.0 if embedding is None else embedding.factor,
+            "embedding_factor": self.steps.embedding_factor,
+            "best": None if self.best is None else self.best.progress(),
             "micro_batch": self.steps.micro_batch,
             "energy_joules": None if self.energy is None else self.energy.read(),
         }
@@ -190,7 +222,9 @@ class _Training:
             epochs = [EpochRecord.of(record) for record in values["epochs"]]
             tally = Tally(**{**values, "epochs": epochs})
             losses, micro_batch = found.progress["losses"], int(found.progress["micro_batch"])
-            self.steps.restore(found)
+            if self.best is not None:
+                self.best.restore(found.tensors, found.progress["best"])
+            self.steps.restore(replace(found, tensors=without_best(found.tensors)))
         except (ValueError, KeyError, TypeError):  # of another version, of ours or of a library
             return False
         self.tally, self.losses = tally, losses
@@ -212,28 +246,33 @@ def epoch_orders(
         yield epoch, order
 
 
-def predictor(classifier: Classifier, trial: Trial, data: TrialData) -> Callable[[], Predictions]:
-    """A call that predicts the dev split."""
-    return lambda: predict_split(
-        classifier, data.dev, batch_size=trial.training.per_device_eval_batch_size
+def predictor(classifier: Classifier, trial: Trial) -> Callable[[Encoded], Predictions]:
+    """A call that predicts labelled rows."""
+    return lambda rows: predict_split(
+        classifier, rows, batch_size=trial.training.per_device_eval_batch_size
     )
 
 
 def record_epoch(
     tally: Tally,
-    trial: Trial,
     data: TrialData,
-    observer: Observer,
-    predict: Callable[[], Predictions],
+    predict: Callable[[Encoded], Predictions],
     epoch: int = 0,
     step: int = 0,
     losses: list[float] | None = None,
-) -> None:
-    """Evaluate, add the epoch's record to the tally, and tell the observer."""
+) -> Predictions:
+    """Evaluate, and add the epoch's record to the tally; the predictions on dev."""
     began = perf_counter()
-    predictions = predict()
+    predictions = predict(data.dev)
+    tally.time_dev(perf_counter() - began)
     eval_loss = mean_loss(predictions)
     require_finite("validation", eval_loss)
+    held_out_loss, held_out_scores = None, {}
+    if data.held_out is not None:
+        held_out = predict(data.held_out)
+        held_out_loss = mean_loss(held_out)
+        require_finite("held-out", held_out_loss)
+        held_out_scores = score(data.task, held_out.logits, held_out.labels)
     record = EpochRecord(
         epoch=epoch,
         step=step,
@@ -242,7 +281,9 @@ def record_epoch(
         scores=score(data.task, predictions.logits, predictions.labels),
         seconds=tally.train_seconds,
         step_losses=tuple(losses or ()),
+        held_out_loss=held_out_loss,
+        held_out_scores=held_out_scores,
     )
     tally.eval_seconds += perf_counter() - began
     tally.epochs.append(record)
-    observer.ended_epoch(record, predictions)
+    return predictions

@@ -42,8 +42,9 @@ def prepare(trial: Trial, *, cache: Path, device: torch.device) -> Prepared:
         num_labels=data.task.num_labels,
         seed=derived_seed(trial.seeds.init, "head"),
     )
-    check_ids(data.train, base, where=trial.model.name)
-    check_ids(data.dev, base, where=trial.model.name)
+    for rows in (data.train, data.dev, data.held_out):
+        if rows is not None:
+            check_ids(rows, base, where=trial.model.name)
     own = frozenset(name for name, _ in base.named_parameters())
     head = frozenset(head_parameter_names(base))
     method = METHODS.get(trial.method)

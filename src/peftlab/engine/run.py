@@ -11,27 +11,35 @@ import torch
 
 from peftlab.core.errors import StorageError
 from peftlab.core.files import remove_leftovers, whole_folder
+from peftlab.core.selection import reported
 from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, Costs, EpochRecord, Trial
 from peftlab.data.predictions import Predictions, write_predictions
+from peftlab.engine.best import BestEpoch
 from peftlab.engine.checkpoint import Checkpoints
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.frozen import CachedLayers, cache_frozen_layers
-from peftlab.engine.loop import train
+from peftlab.engine.loop import Tally, train
 from peftlab.engine.memory import PeakMemory, keep_freed_memory
 from peftlab.engine.observer import Observer
 from peftlab.engine.prepare import Prepared, choose_device, prepare
 from peftlab.engine.trainer import train_with_trainer
+from peftlab.models.flops import EncoderShape, step_flops
+from peftlab.models.fused.blocks import READERS, embeddings_of, num_frozen_blocks
 from peftlab.store.records import CHECKPOINTS_FOLDER, MODEL_FOLDER, PREDICTIONS_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What is known of a trial once it has ended, beside its epochs."""
+    """What is known of a trial once it has ended, beside its epochs.
+
+    Or, with `is_paused`, once it rests at the end of an epoch, from where it can go on.
+    """
 
     costs: Costs
     num_train_examples: int
     num_eval_examples: int
+    is_paused: bool = False
 
 
 def run_trial(
@@ -43,17 +51,19 @@ def run_trial(
     device: str = "auto",
     checkpoint_every: CheckpointEvery = EVERY_EPOCH,
     micro_batch: int | None = None,
+    stop_after: int | None = None,
     on_saved: Callable[[], None] = lambda: None,
     is_alone: bool = False,
 ) -> Outcome:
     """Train, evaluate and save one trial, going on from where an earlier attempt has come to.
 
-    `artifacts` gets `predictions.parquet` (the dev split, replaced at the end of every epoch),
-    `checkpoints/` (the state of the training now and then), and at the end `model/` (what the
-    method saves). With `micro_batch` only so many examples are computed at once, and where memory
-    does not suffice half as many; the gradients are the same to rounding. `on_saved` is called
-    whenever a checkpoint has been written. The energy that it takes is measured if no other trial
-    runs beside it (`is_alone`).
+    `artifacts` gets `predictions.parquet` (the dev split, replaced at the end of every epoch that
+    would be the one to report), `checkpoints/` (the state of the training now and then), and at
+    the end `model/` (what the method saves). Behind the epoch `stop_after` the trial rests; the
+    engine `trainer`, which has no checkpoints, goes on to the end. With `micro_batch` only
+    so many examples are computed at once, and where memory does not suffice half as many; the
+    gradients are the same to rounding. `on_saved` is called whenever a checkpoint has been
+    written. The energy that it takes is measured if no other trial runs beside it (`is_alone`).
 
     Raises UserError for data or checkpoints that are not there, TrialError for a training that
     diverges, and KeyboardInterrupt if the process is asked to stop.
@@ -66,11 +76,12 @@ def run_trial(
     artifacts.mkdir(parents=True, exist_ok=True)
     remove_leftovers(artifacts)
     recorder = _PredictionsWriter(observer, artifacts / PREDICTIONS_FILE)
+    best = None if data.held_out is None else BestEpoch(data.dev)
     cached = CachedLayers(data=data, num_layers=0, words="")
     energy = EnergyMeter(place, is_alone=is_alone)
     if trial.engine == "trainer":
         with energy:
-            tally = train_with_trainer(module, prepared.tokenizer, trial, data, recorder)
+            tally = train_with_trainer(module, prepared.tokenizer, trial, data, recorder, best)
         path, packs = "transformers.Trainer", False
     else:
         keep_freed_memory()
@@ -89,12 +100,17 @@ def run_trial(
                 cached.data,
                 recorder,
                 checkpoints,
+                best=best,
+                stop_after=stop_after,
                 micro_batch=micro_batch,
                 energy=energy,
             )
         path = ", ".join(filter(None, (classifier.path, cached.words, tally.words)))
         packs = classifier.packs
-    _save(prepared, artifacts / MODEL_FOLDER)
+    if not tally.is_paused:
+        if best is not None and best.predictions is not None:
+            write_predictions(artifacts / PREDICTIONS_FILE, best.predictions)
+        _save(prepared, artifacts / MODEL_FOLDER)
     return Outcome(
         costs=Costs(
             parameters=prepared.parameters,
@@ -110,12 +126,39 @@ def run_trial(
             cached_layers=cached.num_layers,
             caching_seconds=cached.seconds,
             peak_memory_bytes=memory.read(),
-            artifact_bytes=_folder_bytes(artifacts / MODEL_FOLDER),
+            artifact_bytes=None if tally.is_paused else _folder_bytes(artifacts / MODEL_FOLDER),
             energy_joules=energy.read(),
+            train_flops=None if cached.num_layers else _train_flops(prepared, tally),
+            inference_seconds_per_example=None
+            if cached.num_layers or tally.dev_seconds is None
+            else tally.dev_seconds / len(data.dev),
         ),
         num_train_examples=len(data.train),
         num_eval_examples=len(data.dev),
+        is_paused=tally.is_paused,
     )
+
+
+def _train_flops(prepared: Prepared, tally: Tally) -> float | None:
+    """Operations of the training so far, an epoch that was cut short by its tokens.
+
+    None for an architecture whose layers cannot be told.
+    """
+    base, lengths = prepared.base, prepared.data.train.lengths
+    if base.config.model_type not in READERS:
+        return None
+    of_epoch = step_flops(
+        EncoderShape.of(base.config),
+        lengths.tolist(),
+        trains_weights=2 * prepared.parameters.backbone > prepared.parameters.total,
+        trains_embeddings=any(
+            parameter.requires_grad
+            for module in embeddings_of(base)
+            for parameter in module.parameters()
+        ),
+        num_frozen_layers=num_frozen_blocks(base),
+    )
+    return of_epoch * tally.tokens / int(lengths.sum())
 
 
 def _save(prepared: Prepared, folder: Path) -> None:
@@ -130,23 +173,27 @@ def _save(prepared: Prepared, folder: Path) -> None:
 
 
 class _PredictionsWriter:
-    """Passes everything on, after it has written the epoch's predictions."""
+    """Passes everything on, after it has written the predictions of an epoch to report."""
 
     def __init__(self, observer: Observer, path: Path) -> None:
         self.observer = observer
         self.path = path
+        self.epochs: list[EpochRecord] = []
 
     def began(self, total_steps: int, total_epochs: int) -> None:
         self.observer.began(total_steps, total_epochs)
 
     def resumed(self, step: int, epochs: Sequence[EpochRecord]) -> None:
+        self.epochs = [*epochs]
         self.observer.resumed(step, epochs)
 
     def stepped(self, step: int, loss: float) -> None:
         self.observer.stepped(step, loss)
 
     def ended_epoch(self, record: EpochRecord, predictions: Predictions) -> None:
-        write_predictions(self.path, predictions)
+        self.epochs.append(record)
+        if reported(self.epochs) is record:
+            write_predictions(self.path, predictions)
         self.observer.ended_epoch(record, predictions)
 
 

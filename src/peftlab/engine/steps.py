@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
@@ -130,18 +130,28 @@ class Steps:
             tensor = states[name].get("parameter", torch.empty(0))
             if tensor.shape != parameter.shape:
                 raise ValueError(f"no state of {name}")
+        self.put(
+            {name: state.pop("parameter") for name, state in states.items()},
+            embedding_factor=checkpoint.progress["embedding_factor"],
+        )
         for name, parameter in parameters.items():
-            with torch.no_grad():
-                parameter.copy_(states[name].pop("parameter"))
             for key, tensor in states[name].items():
                 self.optimizer.state[parameter][key] = tensor.to(self.device)
         self.taken = checkpoint.step
+
+    @property
+    def embedding_factor(self) -> float:
+        """What weight decay has made of the rows of the word embedding that are not in use."""
+        return 1.0 if self.embedding is None else self.embedding.factor
+
+    def put(self, tensors: Mapping[str, Tensor], *, embedding_factor: float) -> None:
+        """Give what is trained these values."""
+        put_trained(self.classifier.module, tensors)
         if self.embedding is not None:
-            self.embedding.factor = checkpoint.progress["embedding_factor"]
+            self.embedding.factor = embedding_factor
 
     def _trained(self) -> list[tuple[str, nn.Parameter]]:
-        named = self.classifier.module.named_parameters()
-        return [(name, parameter) for name, parameter in named if parameter.requires_grad]
+        return trained(self.classifier.module)
 
     def _seed_generators(self, seed: int) -> None:
         """As torch.manual_seed, which asks all kinds of devices, for those in use only."""
@@ -155,6 +165,19 @@ class Steps:
                 if any(parameter is embedding.rows for parameter in group["params"]):
                     return float(group["weight_decay"])
         return 0.0
+
+
+def trained(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """The parameters that learn, with their names."""
+    named = module.named_parameters()
+    return [(name, parameter) for name, parameter in named if parameter.requires_grad]
+
+
+def put_trained(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give the parameters that learn these values."""
+    with torch.no_grad():
+        for name, parameter in trained(module):
+            parameter.copy_(tensors[name])
 
 
 def require_finite(kind: str, loss: float) -> None:

@@ -31,17 +31,25 @@ from peftlab.core.types import Trial
 from peftlab.data.batches import Indices
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
+from peftlab.engine.best import BestEpoch
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.loop import Tally, epoch_orders, record_epoch
 from peftlab.engine.observer import Observer
-from peftlab.engine.steps import require_finite
+from peftlab.engine.steps import put_trained, require_finite, trained
 from peftlab.models.checkpoints import HubTokenizer
 
 
 def train_with_trainer(
-    module: nn.Module, tokenizer: HubTokenizer, trial: Trial, data: TrialData, observer: Observer
+    module: nn.Module,
+    tokenizer: HubTokenizer,
+    trial: Trial,
+    data: TrialData,
+    observer: Observer,
+    best: BestEpoch | None = None,
 ) -> Tally:
     """Train the module in place with transformers.Trainer; what was measured on the way.
+
+    With `best` the module ends with the state of that epoch.
 
     Raises TrialError if a loss is not finite, and KeyboardInterrupt if the process is asked to
     stop: what the Trainer has trained is then lost.
@@ -64,9 +72,11 @@ def train_with_trainer(
         )
         trainer.orders = orders
         trainer.step_losses = []
-        trainer.add_callback(_Recorder(trainer, trial, data, tally, observer))
+        trainer.add_callback(_Recorder(trainer, trial, data, tally, observer, best))
         torch.manual_seed(derived_seed(trial.seeds.dropout, 0))
         trainer.train()
+    if best is not None:
+        put_trained(module, best.tensors)
     return tally
 
 
@@ -133,14 +143,15 @@ class _Recorder(TrainerCallback):
         data: TrialData,
         tally: Tally,
         observer: Observer,
+        best: BestEpoch | None,
     ) -> None:
         self.trainer, self.trial, self.data = trainer, trial, data
-        self.tally, self.observer = tally, observer
+        self.tally, self.observer, self.best = tally, observer, best
         self.epoch = 0
         self.began = 0.0
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
-        record_epoch(self.tally, self.trial, self.data, self.observer, self._predict)
+        self._record()
 
     def on_epoch_begin(self, *_: Any, **__: Any) -> None:
         self.epoch += 1
@@ -163,23 +174,19 @@ class _Recorder(TrainerCallback):
             self.trainer.orders[self.epoch],
             self.trial.training.per_device_train_batch_size,
         )
-        losses = list(self.trainer.step_losses)
-        record_epoch(
-            self.tally,
-            self.trial,
-            self.data,
-            self.observer,
-            self._predict,
-            self.epoch,
-            state.global_step,
-            losses,
-        )
+        self._record(state.global_step, list(self.trainer.step_losses))
 
-    def _predict(self) -> Predictions:
-        dev = self.data.dev
-        output = self.trainer.predict(EncodedDataset(dev))
+    def _record(self, step: int = 0, losses: list[float] | None = None) -> None:
+        epochs = self.tally.epochs
+        predictions = record_epoch(self.tally, self.data, self._predict, self.epoch, step, losses)
+        if self.best is not None and self.trainer.model is not None:
+            self.best.offer(epochs, predictions, dict(trained(self.trainer.model)))
+        self.observer.ended_epoch(epochs[-1], predictions)
+
+    def _predict(self, rows: Encoded) -> Predictions:
+        output = self.trainer.predict(EncodedDataset(rows))
         logits = np.asarray(output.predictions, dtype=np.float32)
-        return Predictions(row_ids=dev.row_ids, labels=dev.labels, logits=logits)
+        return Predictions(row_ids=rows.row_ids, labels=rows.labels, logits=logits)
 
 
 def _arguments(trial: Trial, module: nn.Module, folder: str) -> TrainingArguments:

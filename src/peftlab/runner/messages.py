@@ -30,6 +30,7 @@ def job_to_json(job: Job) -> dict[str, Any]:
         "threads": job.threads,
         "told_every": job.told_every,
         "micro_batch": job.micro_batch,
+        "stop_after": job.stop_after,
         "is_alone": job.is_alone,
     }
 
@@ -45,6 +46,7 @@ def job_from_json(values: Message) -> Job:
         threads=values["threads"],
         told_every=values["told_every"],
         micro_batch=values["micro_batch"],
+        stop_after=values["stop_after"],
         is_alone=values["is_alone"],
     )
 

@@ -17,6 +17,7 @@ from peftlab.core.identity import canonical_json
 from peftlab.core.types import ParameterCount, Trial
 from peftlab.data.batches import epoch_order, padded_tokens
 from peftlab.data.encode import Encoded, Tokenizer
+from peftlab.data.held_out import is_held_out
 from peftlab.data.source import open_ref
 from peftlab.engine.dataset import encode_split
 from peftlab.methods.parameters import count_parameters
@@ -186,8 +187,10 @@ def _first_plan(
 
 @dataclass(frozen=True, kw_only=True)
 class _Tokens:
+    """Of the batches of an epoch, and of an evaluation."""
+
     train: int
-    dev: int
+    evaluated: int
     padding: float
 
 
@@ -206,10 +209,14 @@ def _tokens(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Tokens
         )
 
     train, dev = split("train", trial.max_train_samples), split("dev", trial.max_eval_samples)
-    order = epoch_order(len(train), seed=trial.seeds.order, epoch=1)
-    padded = padded_tokens(train.lengths, order, trial.training.per_device_train_batch_size)
-    real = int(train.lengths.sum())
-    return _Tokens(train=real, dev=int(dev.lengths.sum()), padding=1 - real / padded)
+    lengths, evaluated = train.lengths, int(dev.lengths.sum())
+    if trial.selection is not None:
+        chosen = is_held_out(train.labels, trial.selection, seed=trial.seed)
+        lengths, evaluated = lengths[~chosen], evaluated + int(lengths[chosen].sum())
+    order = epoch_order(len(lengths), seed=trial.seeds.order, epoch=1)
+    padded = padded_tokens(lengths, order, trial.training.per_device_train_batch_size)
+    real = int(lengths.sum())
+    return _Tokens(train=real, evaluated=evaluated, padding=1 - real / padded)
 
 
 @lru_cache(maxsize=256)
@@ -240,7 +247,7 @@ class _Rates:
             padding = 0.0 if trial.engine == "packed" else tokens.padding
             flops = _flops_per_token(trial.model.name) * (1 + backward)
             rate = SHARE_OF_PEAK * self._peak_flops() / flops * (1 - padding)
-        return tokens.train * passes / rate + evaluations * tokens.dev / (2 * rate)
+        return tokens.train * passes / rate + evaluations * tokens.evaluated / (2 * rate)
 
     def _peak_flops(self) -> float:
         if self._peak is None:

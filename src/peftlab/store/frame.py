@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peftlab.core.garbage import search_put_off
+from peftlab.core.selection import reported, rule
 from peftlab.core.types import Seeds, Trial
 from peftlab.store.reader import Result
 from peftlab.store.records import best_of, names_of_arms
@@ -17,15 +18,18 @@ from peftlab.store.workspace import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
-FIRST = ("id", "arm", "task", "model", "method", "seed", "engine", "status", "epochs", "error")
+FIRST = (
+    "id", "arm", "task", "model", "method", "seed", "engine", "status", "epochs", "error", "rule",
+)  # fmt: skip
 
 
 @search_put_off()
 def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFrame:
     """One row a trial, in plan order; a score, a cost, a setting is a column.
 
-    Scores are `score.<metric>` (last epoch) and `best.<metric>`, costs `cost.<name>`,
-    hyperparameters `training.<name>`, the method's settings `method.<name>`.
+    Scores are `score.<metric>`, of the epoch that `rule` says, `held_out.<metric>`, of the same
+    epoch on held-out rows, and `best.<metric>`, of the epoch that is best on dev itself; costs
+    `cost.<name>`, hyperparameters `training.<name>`, the method's settings `method.<name>`.
     Raises UserError where there is no such workspace or study.
     """
     import pandas as pd
@@ -52,7 +56,7 @@ def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFram
 
 def _measured(result: Result, study: str | None) -> dict[str, Any]:
     """What each trial has of its own."""
-    trained = result.scores[1:]
+    trained, epoch = result.epochs[1:], reported(result.epochs)
     row: dict[str, Any] = {
         "id": result.row.id,
         "arm": ", ".join(names_of_arms(result.arms) if study is None else result.arms[study]),
@@ -61,10 +65,11 @@ def _measured(result: Result, study: str | None) -> dict[str, Any]:
         "epochs": len(trained),
         "error": result.row.error,
     }
-    if result.scores:
-        row |= _named("score", result.scores[-1])
+    if epoch is not None:
+        row |= _named("score", epoch.scores)
+        row |= _named("held_out", epoch.held_out_scores or {})
     if trained:
-        row |= _named("best", best_of(trained))
+        row |= _named("best", best_of([one.scores for one in trained]))
     if result.row.costs is not None:
         row |= _named("cost", result.row.costs | result.row.costs["parameters"])
         del row["cost.parameters"]
@@ -74,9 +79,10 @@ def _measured(result: Result, study: str | None) -> dict[str, Any]:
 def _settings(text: str) -> dict[str, Any]:
     """What trials share that differ by their seeds alone; ValueError for what is no trial's."""
     trial = json.loads(text)
-    Trial.model_validate(trial | {"seed": 0, "seeds": Seeds.of(0)})
+    checked = Trial.model_validate(trial | {"seed": 0, "seeds": Seeds.of(0)})
     row = {name: trial[name] for name in ("task", "method", "engine")}
     row["model"] = trial["model"]["name"]
+    row["rule"] = rule(checked.selection)
     return row | _named("training", trial["training"]) | _named("method", trial["method_config"])
 
 

@@ -40,11 +40,11 @@ UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 @dataclass(frozen=True)
 class Result:
-    """A trial as a frame needs it: its row, its arms by study, its scores by epoch."""
+    """A trial as a frame needs it: its row, its arms by study, the scores of its epochs."""
 
     row: StoredResult
     arms: Mapping[str, tuple[str, ...]]
-    scores: Sequence[Mapping[str, float]]
+    epochs: Sequence[StoredScores]
 
 
 class Reader:
@@ -131,10 +131,14 @@ class Reader:
     @search_put_off()
     def final_scores(self, study: str) -> list[FinalScore]:
         """Those of all trials of the study in plan order."""
+        # The order is that of core.selection.reported.
         return self._read(
             FinalScore,
             "SELECT arms, task, CASE status WHEN 'done' THEN "
-            "(SELECT scores FROM epochs WHERE trial_id = id ORDER BY epoch DESC LIMIT 1) END "
+            "(SELECT scores FROM epochs WHERE trial_id = id "
+            "ORDER BY epoch > 0 AND held_out_scores IS NOT NULL DESC, "
+            "(SELECT value FROM json_each(held_out_scores) LIMIT 1) DESC, "
+            "CASE WHEN held_out_scores IS NULL THEN -epoch ELSE epoch END LIMIT 1) END "
             "AS scores, coalesce(json_extract(costs, '$.cached_layers'), 0) AS cached_layers "
             "FROM placements JOIN trials ON trial_id = id WHERE study = ? ORDER BY position",
             study,
@@ -150,14 +154,14 @@ class Reader:
     def results(self, study: str | None = None) -> Iterator[Result]:
         """The same trials, as a frame needs them; UserError for an unknown study."""
         chosen, order, values = self._chosen(study)
-        scores: defaultdict[str, list[Mapping[str, float]]] = defaultdict(list)
+        epochs: defaultdict[str, list[StoredScores]] = defaultdict(list)
         for epoch in self._read(
             StoredScores,
-            f"SELECT trial_id, scores FROM epochs WHERE trial_id IN (SELECT id {chosen}) "
-            "ORDER BY trial_id, epoch",
+            "SELECT trial_id, scores, held_out_scores FROM epochs "
+            f"WHERE trial_id IN (SELECT id {chosen}) ORDER BY trial_id, epoch",
             *values,
         ):
-            scores[epoch.trial_id].append(epoch.scores)
+            epochs[epoch.trial_id].append(epoch)
         arms = self._arms(chosen, values)
         for row in self._read(
             StoredResult,
@@ -165,7 +169,7 @@ class Reader:
             f"json_extract(trial, '$.seed') AS seed, status, error, costs {chosen} {order}",
             *values,
         ):
-            yield Result(row, arms[row.id], scores[row.id])
+            yield Result(row, arms[row.id], epochs[row.id])
 
     def trial(self, prefix: str) -> TrialRecord:
         """The trial whose id begins so; UserError unless there is exactly one."""

@@ -9,9 +9,11 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from peftlab.core.selection import reported, rule
 from peftlab.core.types import Costs, EpochRecord, Trial
 
-Status = Literal["pending", "running", "done", "failed"]
+Status = Literal["pending", "running", "done", "failed", "pruned"]
+"""A trial is pruned where a search for the best setting has given it up on the way."""
 
 MODEL_FOLDER = "model"
 PREDICTIONS_FILE = "predictions.parquet"
@@ -21,7 +23,7 @@ CHECKPOINTS_FOLDER = "checkpoints"
 
 def is_open(status: Status, retry_failed: bool) -> bool:
     """Whether a run carries out a trial that has this status."""
-    return status in {"pending", "running"} or (retry_failed and status == "failed")
+    return status in {"pending", "running", "pruned"} or (retry_failed and status == "failed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,7 @@ class TrialRecord:
 
     @property
     def predictions_path(self) -> Path | None:
-        """The file of the last epoch's predictions; None before there is one."""
+        """The file of the reported epoch's predictions; None before there is one."""
         if self.folder is None or not self.epochs:
             return None
         path = self.folder / PREDICTIONS_FILE
@@ -66,9 +68,19 @@ class TrialRecord:
         return self.costs.cached_layers if self.costs else 0
 
     @property
+    def rule(self) -> str:
+        """By which rule the epoch is chosen whose scores are reported, in words."""
+        return rule(self.trial.selection)
+
+    @property
+    def reported(self) -> EpochRecord | None:
+        """The epoch whose scores are reported; None before there is any."""
+        return reported(self.epochs)
+
+    @property
     def scores(self) -> dict[str, float]:
-        """The last epoch's scores in points, the task's main metric first; {} before any."""
-        return dict(self.epochs[-1].scores) if self.epochs else {}
+        """The reported scores in points, the task's main metric first; {} before any."""
+        return dict(self.reported.scores) if self.reported else {}
 
     @property
     def best_scores(self) -> dict[str, float]:
@@ -105,6 +117,9 @@ class TrialRecord:
                 "model": str(model) if model else None,
                 "predictions": str(predictions) if predictions else None,
             },
+            "rule": self.rule,
+            "reported_epoch": self.reported.epoch if self.reported else None,
+            "held_out_scores": dict(self.reported.held_out_scores) if self.reported else {},
         }
 
 

@@ -78,7 +78,7 @@ class Failure(_Row):
 
 
 class FinalScore(_Row):
-    """What a table of scores needs of a trial; `scores` are the last epoch's where it is done."""
+    """What a table of scores needs of a trial; `scores` are the reported ones where it is done."""
 
     arms: Arms
     task: str
@@ -106,6 +106,7 @@ class StoredScores(_Row):
 
     trial_id: str
     scores: Scores
+    held_out_scores: Scores | None
 
 
 class StoredResult(_Row):
@@ -130,6 +131,8 @@ class StoredEpoch(_Row):
     scores: Scores
     seconds: FiniteFloat
     step_losses: bytes
+    held_out_loss: float | None
+    held_out_scores: Scores | None
 
     def record(self) -> EpochRecord:
         """The record that was stored; ValueError for losses that are none."""
@@ -142,6 +145,8 @@ class StoredEpoch(_Row):
             scores=self.scores,
             seconds=self.seconds,
             step_losses=tuple(np.frombuffer(self.step_losses, dtype="<f8").tolist()),
+            held_out_loss=self.held_out_loss,
+            held_out_scores=self.held_out_scores or {},
         )
 
 

@@ -56,7 +56,35 @@ MIGRATIONS = (
     CREATE INDEX trials_counted ON trials (id, status, task, total_seconds, ended_at);
     CREATE INDEX trials_by_status ON trials (status, ended_at);
     """,
-    "ALTER TABLE studies ADD COLUMN basis TEXT",
+    # What a study's trials followed from; the scores of held-out rows; trials that a search has
+    # given up. What a column may hold cannot be changed, so the table is made anew.
+    """
+    ALTER TABLE studies ADD COLUMN basis TEXT;
+    ALTER TABLE epochs ADD COLUMN held_out_loss REAL;
+    ALTER TABLE epochs ADD COLUMN held_out_scores TEXT;
+    CREATE TABLE newer_trials (
+        id TEXT PRIMARY KEY,
+        trial TEXT NOT NULL,
+        status TEXT NOT NULL
+            CHECK (status IN ('pending', 'running', 'done', 'failed', 'pruned')),
+        error TEXT,
+        costs TEXT,
+        num_train_examples INTEGER,
+        num_eval_examples INTEGER,
+        provenance TEXT,
+        started_at TEXT,
+        ended_at TEXT,
+        task TEXT,
+        total_seconds REAL
+    );
+    INSERT INTO newer_trials SELECT id, trial, status, error, costs, num_train_examples,
+        num_eval_examples, provenance, started_at, ended_at, task, total_seconds
+        FROM trials ORDER BY rowid;
+    DROP TABLE trials;
+    ALTER TABLE newer_trials RENAME TO trials;
+    CREATE INDEX trials_counted ON trials (id, status, task, total_seconds, ended_at);
+    CREATE INDEX trials_by_status ON trials (status, ended_at);
+    """,
 )
 VERSION = len(MIGRATIONS)
 
@@ -64,7 +92,8 @@ VERSION = len(MIGRATIONS)
 def migrate(connection: sqlite3.Connection, *, where: str) -> None:
     """Bring the database to VERSION, in one transaction; connections are in autocommit mode.
 
-    Several processes may do so at once: one does it, the others wait and find it done.
+    Several processes may do so at once: one does it, the others wait and find it done. Foreign
+    keys must not be enforced yet: a table that is replaced would take along what refers to it.
     Raises UserError for a database that a newer peftlab wrote.
     """
     found = _version(connection)
@@ -76,6 +105,7 @@ def migrate(connection: sqlite3.Connection, *, where: str) -> None:
         )
     if found == VERSION:
         return
+    connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("BEGIN IMMEDIATE")
     try:
         for migration in MIGRATIONS[_version(connection) :]:

@@ -19,7 +19,7 @@ from peftlab.core.garbage import search_put_off
 from peftlab.core.identity import canonical_json
 from peftlab.core.types import Costs, EpochRecord, Trial
 from peftlab.store.reader import DATABASE, UNREADABLE, Reader
-from peftlab.store.records import CHECKPOINTS_FOLDER
+from peftlab.store.records import CHECKPOINTS_FOLDER, Status
 from peftlab.store.schema import migrate
 
 
@@ -127,7 +127,7 @@ class Workspace(Reader):
         """Store what was measured at the end of an epoch."""
         with self._transaction() as database:
             database.execute(
-                "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     trial_id,
                     record.epoch,
@@ -137,6 +137,8 @@ class Workspace(Reader):
                     json.dumps(dict(record.scores)),
                     record.seconds,
                     np.asarray(record.step_losses, dtype="<f8").tobytes(),
+                    record.held_out_loss,
+                    json.dumps(dict(record.held_out_scores)) if record.held_out_scores else None,
                 ),
             )
 
@@ -144,20 +146,20 @@ class Workspace(Reader):
         self, trial_id: str, costs: Costs, *, num_train_examples: int, num_eval_examples: int
     ) -> None:
         """The trial is done, its checkpoints are no longer needed."""
+        self._measured(trial_id, "done", costs, num_train_examples, num_eval_examples)
+        self._remove_checkpoints(trial_id)
+
+    def pause(
+        self, trial_id: str, costs: Costs, *, num_train_examples: int, num_eval_examples: int
+    ) -> None:
+        """The trial rests at the end of an epoch; these are its costs so far."""
+        self._measured(trial_id, "pending", costs, num_train_examples, num_eval_examples)
+
+    def prune(self, trial_id: str) -> None:
+        """A search has given up the trial, which rests; what it has measured so far is kept."""
         with self._transaction() as database:
-            database.execute(
-                "UPDATE trials SET status = 'done', costs = ?, total_seconds = ?, "
-                "num_train_examples = ?, num_eval_examples = ?, ended_at = ? WHERE id = ?",
-                (
-                    json.dumps(asdict(costs)),
-                    costs.total_seconds,
-                    num_train_examples,
-                    num_eval_examples,
-                    _now(),
-                    trial_id,
-                ),
-            )
-        shutil.rmtree(self.artifacts(trial_id) / CHECKPOINTS_FOLDER, ignore_errors=True)
+            database.execute("UPDATE trials SET status = 'pruned' WHERE id = ?", (trial_id,))
+        self._remove_checkpoints(trial_id)
 
     def fail(self, trial_id: str, error: str) -> None:
         """The trial has failed, with its cause in words; its epochs so far are kept."""
@@ -173,6 +175,32 @@ class Workspace(Reader):
             database.execute("UPDATE trials SET status = 'pending' WHERE id = ?", (trial_id,))
 
     # Helpers
+
+    def _measured(
+        self,
+        trial_id: str,
+        status: Status,
+        costs: Costs,
+        num_train_examples: int,
+        num_eval_examples: int,
+    ) -> None:
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE trials SET status = ?, costs = ?, total_seconds = ?, "
+                "num_train_examples = ?, num_eval_examples = ?, ended_at = ? WHERE id = ?",
+                (
+                    status,
+                    json.dumps(asdict(costs)),
+                    costs.total_seconds,
+                    num_train_examples,
+                    num_eval_examples,
+                    _now(),
+                    trial_id,
+                ),
+            )
+
+    def _remove_checkpoints(self, trial_id: str) -> None:
+        shutil.rmtree(self.artifacts(trial_id) / CHECKPOINTS_FOLDER, ignore_errors=True)
 
     def _is_saved(self, study: str, spec: str, placed: Sequence[tuple[str, str]]) -> bool:
         """Whether the study was last stored with just this spec and these (trial id, arms)."""
@@ -206,8 +234,8 @@ def _connect(database: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
         migrate(connection, where=str(database.parent))
+        connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:
         connection.close()
         raise

@@ -34,6 +34,8 @@ class Job:
     """Seconds between the steps that it tells; what else happens is told at once."""
     micro_batch: int | None = None
     """So many examples at once at most; None for as many as the trial's batches have."""
+    stop_after: int | None = None
+    """The epoch behind which the trial is to rest; None to train it to the end."""
     is_alone: bool = False
     """Whether no other trial runs on its machine meanwhile, so that the energy is the trial's."""
 
@@ -69,6 +71,10 @@ class Listener(Protocol):
         """Something that a person should know of how the trials are run."""
 
 
+NextJob = Callable[[], Job | None]
+"""Gives the job to run next; None while there is none until another one ends, or no more at all."""
+
+
 class Executor(Protocol):
     """Runs jobs to their ends."""
 
@@ -78,6 +84,13 @@ class Executor(Protocol):
         UserError, StorageError and KeyboardInterrupt end everything: the trials that were running
         are told as interrupted, then the exception goes on.
         """
+
+
+class FedExecutor(Executor, Protocol):
+    """An executor that also takes jobs of which each may follow from how earlier ones went."""
+
+    def feed(self, next_job: NextJob, listener: Listener, *, device: str, most: int) -> None:
+        """Run jobs as they come, at most so many at once, until there are none; ends as `run`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +122,7 @@ def run_job(job: Job, observer: Observer, on_saved: Callable[[], None] = lambda:
         device=job.device,
         checkpoint_every=job.checkpoint_every,
         micro_batch=job.micro_batch,
+        stop_after=job.stop_after,
         on_saved=on_saved,
         is_alone=job.is_alone,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from peftlab.core.errors import StorageError, UserError
@@ -13,6 +13,7 @@ from peftlab.runner.executors.base import (
     ExecutorOptions,
     Job,
     Listener,
+    NextJob,
     describe,
     run_job,
     use_threads,
@@ -27,6 +28,13 @@ class InlineExecutor:
 
     def run(self, jobs: Sequence[Job], listener: Listener) -> None:
         """Run the jobs in their order."""
+        self._run(jobs, listener)
+
+    def feed(self, next_job: NextJob, listener: Listener, *, device: str, most: int) -> None:
+        """Run the jobs as they come."""
+        self._run(iter(next_job, None), listener)
+
+    def _run(self, jobs: Iterable[Job], listener: Listener) -> None:
         for job in jobs:
             stop_if_requested()
             try:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import selectors
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from heapq import heapreplace
 from time import monotonic
 
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.engine.prepare import choose_device
-from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
+from peftlab.runner.executors.base import ExecutorOptions, Job, Listener, NextJob
 from peftlab.runner.executors.retry import POLL_SECONDS, SECONDS_TO_STOP, Retries
 from peftlab.runner.messages import ENDS, Message, pass_on
 from peftlab.runner.worker_process import WorkerProcess
@@ -38,13 +39,24 @@ class PoolExecutor:
         if not jobs:
             return
         jobs = sorted(jobs, key=lambda job: -job.seconds)
+        is_long = sum(job.seconds for job in jobs) >= WORTH_MEASURING
+        layout = _given(self._options, jobs[0].device, len(jobs), is_long=is_long)
+        waiting = iter(jobs)
+        with self._pool(listener) as pool:
+            pool.run(lambda: next(waiting, None), layout or _fastest(pool, jobs))
+
+    def feed(self, next_job: NextJob, listener: Listener, *, device: str, most: int) -> None:
+        """Run the jobs as they come; without options a worker a core, since no time is known."""
+        layout = _given(self._options, device, most, is_long=False)
+        assert layout is not None
+        with self._pool(listener) as pool:
+            pool.run(next_job, layout)
+
+    @contextmanager
+    def _pool(self, listener: Listener) -> Iterator[_Pool]:
         pool = _Pool(self._options, listener)
         try:
-            layout = _given(self._options, jobs) or _fastest(pool, jobs)
-            pool.resize(layout.workers)
-            listener.remarked(str(layout))
-            is_alone = layout.workers == 1
-            pool.run(replace(job, threads=layout.threads, is_alone=is_alone) for job in jobs)
+            yield pool
         except BaseException:
             pool.stop()
             raise
@@ -67,17 +79,17 @@ class Layout:
         return workers + threads
 
 
-def _given(options: ExecutorOptions, jobs: Sequence[Job]) -> Layout | None:
+def _given(options: ExecutorOptions, device: str, num_jobs: int, *, is_long: bool) -> Layout | None:
     """What the user, the device or the study leaves no choice about; None where there is one."""
     cores = os.cpu_count() or 1
     workers, threads = options.workers, options.threads
-    if choose_device(jobs[0].device).type != "cpu":
+    if choose_device(device).type != "cpu":
         return Layout(workers=workers or 1, threads=None)
     if workers is None and threads is None and cores > 1:
-        if sum(job.seconds for job in jobs) >= WORTH_MEASURING:
+        if is_long:
             return None
         threads = 1
-    workers = min(workers or max(1, cores // (threads or cores)), len(jobs))
+    workers = min(workers or max(1, cores // (threads or cores)), num_jobs)
     return Layout(workers=workers, threads=threads or max(1, cores // workers))
 
 
@@ -118,16 +130,17 @@ class _Pool:
 
     def __init__(self, options: ExecutorOptions, listener: Listener) -> None:
         self._options, self._listener = options, listener
-        self._waiting: deque[Job] = deque()
+        self._again: deque[Job] = deque()
         self._selector = selectors.DefaultSelector()
         self._workers: list[WorkerProcess] = []
-        self._num_started = 0
+        self._num_started, self._size = 0, 0
         self._retries = Retries()
         self._rates: list[float] = []
         self._is_stopping = False
 
     def resize(self, count: int) -> None:
         """Have so many workers; those that are let go have nothing to do."""
+        self._size = count
         while len(self._workers) < count:
             self._add_worker()
         for worker in self._workers[count:]:
@@ -143,25 +156,40 @@ class _Pool:
             self._listen()
         return sum(self._rates)
 
-    def run(self, jobs: Iterable[Job]) -> None:
-        """Run all jobs; raises what ends the study."""
-        self._waiting.extend(jobs)
-        while self._waiting or self._busy():
+    def run(self, next_job: NextJob, layout: Layout) -> None:
+        """Run jobs until there are none; raises what ends the study."""
+        self.resize(layout.workers)
+        self._listener.remarked(str(layout))
+        while self._give(next_job, layout) or self._busy():
             stop_if_requested()
-            for worker in self._workers:
-                if self._waiting and worker.job is None:
-                    job = self._waiting.popleft()
-                    self._listener.started(job.trial)
-                    worker.run(job)
             self._listen()
             for worker in self._busy():
                 if monotonic() - worker.heard_at > self._options.stall_seconds:
                     worker.kill(because_it_stalled=True)
 
+    def _give(self, next_job: NextJob, layout: Layout) -> bool:
+        """Give jobs to those that have none, and to new workers in the place of dead ones.
+
+        Whether there was one to give.
+        """
+        is_given = False
+        while len(self._busy()) < self._size:
+            job = self._again.popleft() if self._again else next_job()
+            if job is None:
+                break
+            if len(self._busy()) == len(self._workers):
+                self._add_worker()
+            worker = next(worker for worker in self._workers if worker.job is None)
+            self._listener.started(job.trial)
+            is_alone = layout.workers == 1
+            worker.run(replace(job, threads=layout.threads, is_alone=is_alone))
+            is_given = True
+        return is_given
+
     def stop(self) -> None:
         """Have every worker save its trial and end."""
         self._is_stopping = True
-        self._waiting.clear()
+        self._again.clear()
         for worker in self._workers:
             worker.ask_to_stop()
         deadline = monotonic() + SECONDS_TO_STOP
@@ -218,8 +246,5 @@ class _Pool:
             if self._is_stopping:
                 self._listener.interrupted(job.trial)
             else:
-                again = self._retries.after(job, worker.death(), self._listener)
-                self._waiting.extendleft(again)
+                self._again.extendleft(self._retries.after(job, worker.death(), self._listener))
         self._let_go(worker)
-        if self._waiting:
-            self._add_worker()

@@ -1,0 +1,67 @@
+"""Rows of train that are held out: drawn by a trial's seed alone, so the same for every arm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from peftlab.core.identity import content_id, derived_seed
+from peftlab.core.types import Selection
+from peftlab.data.batches import Indices, gather
+from peftlab.data.encode import Encoded
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """Train in two parts, each in the order of the split."""
+
+    train: Encoded
+    held_out: Encoded
+
+
+def hold_out(data: Encoded, selection: Selection, *, seed: int) -> HeldOut:
+    """The rows that are trained on and those that are held out, copied once."""
+    chosen = is_held_out(data.labels, selection, seed=seed)
+    (train,), (held_out,) = (~chosen).nonzero(), chosen.nonzero()
+    return HeldOut(train=take(data, train), held_out=take(data, held_out))
+
+
+def is_held_out(
+    labels: npt.NDArray[np.int64], selection: Selection, *, seed: int
+) -> npt.NDArray[np.bool_]:
+    """Of each row whether it is held out: of every label the same share, to the nearest row."""
+    chosen = np.zeros(len(labels), dtype=bool)
+    num_rows = selection.num_held_out(len(labels))
+    chosen[_stratified(labels, num_rows, seed=derived_seed(seed, "held-out"))] = True
+    return chosen
+
+
+def take(data: Encoded, rows: Indices) -> Encoded:
+    """Those rows alone, in the order given; their name follows from the whole's."""
+    chosen = gather(data, rows)
+    digest = content_id([data.name, rows.tolist()], length=32)
+    return Encoded(
+        ids=chosen.ids,
+        type_ids=chosen.type_ids,
+        offsets=np.concatenate([[0], np.cumsum(chosen.lengths)]).astype(np.int64),
+        labels=np.asarray(data.labels[rows]),
+        row_ids=np.asarray(data.row_ids[rows]),
+        name=digest if data.name else "",
+    )
+
+
+def _stratified(labels: npt.NDArray[np.int64], num_rows: int, *, seed: int) -> Indices:
+    """So many places, of each label its share; what is left over goes by largest remainder."""
+    kinds, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    shares = num_rows * counts / len(labels)
+    wanted = np.floor(shares).astype(np.int64)
+    by_remainder = np.argsort(wanted - shares, kind="stable")
+    wanted[by_remainder[: num_rows - wanted.sum()]] += 1
+    generator = np.random.Generator(np.random.Philox(key=seed))
+    drawn = [
+        generator.permutation(np.flatnonzero(places == kind))[: wanted[kind]]
+        for kind in range(len(kinds))
+    ]
+    return np.concatenate(drawn).astype(np.int64)

@@ -1,0 +1,205 @@
+"""Which setting a search tries next, and which it gives up: optuna's part of `peftlab tune`.
+
+Imported by that command alone. All that optuna remembers lies in one SQLite file. Of a search it
+knows only what it is told, and what it suggests follows from that and from the setting's number:
+a search whose file is lost suggests the same again, and finds its trials done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import optuna
+from alembic.util import CommandError
+from optuna.exceptions import OptunaError, StorageInternalError
+from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import TPESampler
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
+
+from peftlab.core.errors import StorageError, UserError, first_line
+from peftlab.core.identity import canonical_json, derived_seed
+from peftlab.study.search import Search
+from peftlab.study.space import Choice, Dimension
+from peftlab.study.tuned import Ended
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+FILE = "tuning.sqlite"
+REDUCTION = 3
+"""Of so many settings that come to a rung one goes on, to so many times the epochs."""
+NUM_RANDOM = 5
+"""Settings of a search that are drawn at random before the sampler looks at what they scored."""
+ENDS: dict[Ended, TrialState] = {
+    "done": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """A setting to be tried, numbered from 0 within its search."""
+
+    number: int
+    setting: Mapping[str, JsonValue]
+    trial: optuna.Trial
+
+
+@contextmanager
+def opened_storage(workspace: Path) -> Iterator[RDBStorage]:
+    """The file of all searches in a workspace.
+
+    UserError for one that cannot be read, StorageError for one that no longer can.
+    """
+    path = workspace / FILE
+    url = URL.create("sqlite", database=str(path))
+    try:
+        storage = RDBStorage(url.render_as_string())
+    except (SQLAlchemyError, OptunaError, CommandError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"cannot use the file of earlier searches: {first_line(str(error))}",
+            where=str(path),
+            allowed="remove it: what was trained is found again",
+        ) from error
+    try:
+        yield storage
+    except (SQLAlchemyError, StorageInternalError) as error:
+        raise StorageError(f"cannot use it: {first_line(str(error))}", where=str(path)) from error
+    finally:
+        storage.engine.dispose()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndedSetting:
+    """A setting that was tried, and how it ended."""
+
+    setting: Mapping[str, JsonValue]
+    status: Ended
+
+
+class Sampler:
+    """Optuna's study of one search."""
+
+    def __init__(
+        self,
+        search: Search,
+        storage: RDBStorage,
+        *,
+        study: str,
+        pruning: Literal["hyperband", "halving", "none"],
+    ) -> None:
+        self._search, self._storage = search, storage
+        self._name = f"{study}/{search.arm.name}/{search.task}/{search.identity(pruning)}"
+        self._pruner = _pruner(pruning, search.most_epochs)
+        self._study = self._open()
+
+    def ended(self) -> list[EndedSetting]:
+        """The settings that have ended, by number."""
+        statuses = {state: status for status, state in ENDS.items()}
+        return [
+            EndedSetting(setting=self._setting(trial.params), status=statuses[trial.state])
+            for trial in self._study.get_trials(deepcopy=False, states=tuple(statuses))
+        ]
+
+    def forget(self) -> None:
+        """Begin the search anew."""
+        optuna.delete_study(study_name=self._name, storage=self._storage)
+        self._study = self._open()
+
+    def next(self) -> Suggestion:
+        """The setting that was begun and has not ended; else a new one."""
+        trials = self._study.get_trials(deepcopy=False)
+        begun = [one.number for one in trials if one.state == TrialState.RUNNING]
+        waiting = [one.number for one in trials if one.state == TrialState.WAITING]
+        number = min([*begun, *waiting], default=len(trials))
+        self._seed(number)
+        trial = optuna.Trial(self._study, self._trial_id(number)) if begun else self._study.ask()
+        for key, dimension in self._search.space.items():
+            self._seed(number, key)
+            _suggest(trial, key, dimension)
+        return Suggestion(number=trial.number, setting=self._setting(trial.params), trial=trial)
+
+    def should_prune(self, suggestion: Suggestion, *, epoch: int, score: float) -> bool:
+        """Whether the setting, which has this score so far, is to be given up at this epoch."""
+        trial = self._storage.get_trial(self._trial_id(suggestion.number))
+        if epoch not in trial.intermediate_values:
+            suggestion.trial.report(score, epoch)
+        return suggestion.trial.should_prune()
+
+    def end(
+        self,
+        suggestion: Suggestion,
+        status: Ended,
+        score: float | None = None,
+    ) -> None:
+        """The setting has ended so."""
+        self._study.tell(suggestion.trial, score, state=ENDS[status])
+
+    def _open(self) -> optuna.Study:
+        study = optuna.create_study(
+            storage=self._storage,
+            study_name=self._name,
+            direction="maximize",
+            pruner=self._pruner,
+            load_if_exists=True,
+        )
+        if not study.get_trials(deepcopy=False):
+            space = self._search.space
+            own = {key: _told(space[key], one) for key, one in self._search.own_setting.items()}
+            study.enqueue_trial(own)
+        return study
+
+    def _trial_id(self, number: int) -> int:
+        """By which the storage knows a trial of the study."""
+        study_id = self._storage.get_study_id_from_name(self._name)
+        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+
+    def _setting(self, params: Mapping[str, Any]) -> dict[str, JsonValue]:
+        """The setting that optuna's parameters stand for."""
+        space = self._search.space
+        return {
+            key: json.loads(value) if isinstance(space[key], Choice) else value
+            for key, value in params.items()
+        }
+
+    def _seed(self, number: int, *key: str) -> None:
+        """The sampler for that number, and key: it draws the same whenever it is asked.
+
+        Also after a process that was killed between one key and the next.
+        """
+        seed = derived_seed(number, "search", self._search.identity(), *key) % 2**32
+        self._study.sampler = TPESampler(seed=seed, n_startup_trials=NUM_RANDOM)
+
+
+def _pruner(pruning: str, most_epochs: int) -> BasePruner:
+    if pruning == "none":
+        return NopPruner()
+    if pruning == "halving" or most_epochs < REDUCTION:
+        return SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION)
+    return HyperbandPruner(min_resource=1, max_resource=most_epochs, reduction_factor=REDUCTION)
+
+
+def _suggest(trial: optuna.Trial, key: str, dimension: Dimension) -> None:
+    """Have a value drawn, unless it has been."""
+    if isinstance(dimension, Choice):
+        trial.suggest_categorical(key, [str(_told(dimension, one)) for one in dimension.values])
+    elif dimension.is_whole:
+        trial.suggest_int(key, int(dimension.low), int(dimension.high), log=dimension.log)
+    else:
+        trial.suggest_float(key, float(dimension.low), float(dimension.high), log=dimension.log)
+
+
+def _told(dimension: Dimension, value: JsonValue) -> JsonValue:
+    """A value as optuna is told: of a choice its JSON, since it takes no lists."""
+    return canonical_json(value) if isinstance(dimension, Choice) else value

@@ -1,0 +1,264 @@
+"""The searches of a study carried out: settings asked for, trained, given up or kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from peftlab.core.interrupts import stopping_gently
+from peftlab.core.selection import main_score, reported
+from peftlab.core.types import Trial
+from peftlab.engine.prepare import choose_device
+from peftlab.runner.execute import STOPPING
+from peftlab.runner.executors.base import FedExecutor, Job, Listener
+from peftlab.runner.record import Recorder
+from peftlab.runner.sampler import REDUCTION, Sampler, Suggestion, opened_storage
+from peftlab.store.lock import held
+from peftlab.store.records import Status, TrialRecord
+from peftlab.store.workspace import Workspace
+from peftlab.study.search import Search, Searches
+from peftlab.study.tuned import Attempt, Ended, attempts, numbered, spent_seconds
+
+LEFT: dict[Ended, set[Status]] = {
+    "done": {"done"},
+    "pruned": {"pruned", "done"},
+    "failed": {"failed", "done", "pending", "pruned"},
+}
+"""How a setting that has ended leaves its trials."""
+
+
+class TuneListener(Listener, Protocol):
+    """Who is told how the searches go, beside how the trials do."""
+
+    def attempted(self, attempt: Attempt) -> None:
+        """A setting has ended."""
+
+
+def tune(
+    searches: Searches,
+    workspace: Workspace,
+    *,
+    display: TuneListener,
+    executor: FedExecutor,
+    device: str = "auto",
+) -> None:
+    """Search until every arm on every task has spent its budget; what is spent already counts.
+
+    Raises UserError, StorageError and KeyboardInterrupt with everything that was measured stored,
+    from where the same call goes on.
+    """
+    choose_device(device)
+    name = searches.spec.name
+    with (
+        held(workspace.path, study=name),
+        opened_storage(workspace.path) as storage,
+        stopping_gently(STOPPING),
+    ):
+        workspace.reset_running()
+        samplers = [
+            Sampler(search, storage, study=name, pruning=searches.tune.pruning)
+            for search in searches.searches
+        ]
+        feeder = _Feeder(searches, samplers, workspace, display, device)
+        most = sum(len(search.templates) for search in searches.searches)
+        executor.feed(feeder.next_job, Recorder(workspace, display), device=device, most=most)
+
+
+@dataclass(kw_only=True)
+class _Setting:
+    """A setting that is being tried.
+
+    `rungs` are the epochs, in order, behind which it is decided whether it goes on.
+    """
+
+    suggestion: Suggestion
+    trials: tuple[Trial, ...]
+    rungs: list[int]
+
+
+@dataclass(kw_only=True)
+class _Running:
+    """A search, what it tries now, and the trials of all settings that it has begun, by number."""
+
+    search: Search
+    sampler: Sampler
+    setting: _Setting | None = None
+    begun: dict[int, tuple[Trial, ...]] = field(default_factory=dict)
+    best: int | None = None
+
+
+class _Feeder:
+    """Gives the executor the jobs of all searches, of the one that has begun the least first.
+
+    A search tries one setting at a time, whose seeds may be trained beside one another: what it
+    suggests does not depend on which of two settings happens to end first.
+    """
+
+    def __init__(
+        self,
+        searches: Searches,
+        samplers: list[Sampler],
+        workspace: Workspace,
+        display: TuneListener,
+        device: str,
+    ) -> None:
+        self._spec, self._tune = searches.spec, searches.tune
+        self._workspace, self._display, self._device = workspace, display, device
+        self._prunes = searches.tune.pruning != "none" and searches.spec.engine != "trainer"
+        self._running = [
+            _Running(search=search, sampler=sampler)
+            for search, sampler in zip(searches.searches, samplers, strict=True)
+        ]
+        for one in self._running:
+            self._recall(one)
+        self._place()
+        for one in self._running:
+            one.best = next((found.number for found in self._attempts(one) if found.is_best), None)
+        self._place()
+
+    def next_job(self) -> Job | None:
+        """The next trial to be trained, or to be trained further."""
+        for one in sorted(self._running, key=lambda one: len(one.begun)):
+            job = self._next_of(one)
+            if job is not None:
+                return job
+        return None
+
+    def _next_of(self, one: _Running) -> Job | None:
+        """A job of that search; None while it waits for another one, or where it is over."""
+        while one.setting is not None or not self._is_spent(one):
+            setting = one.setting or self._begin(one)
+            records = [self._workspace.trial(trial.id) for trial in setting.trials]
+            statuses = {record.status for record in records}
+            rung = setting.rungs[0]
+            if "failed" not in statuses:
+                for record in records:
+                    if record.status != "running" and not _has_reached(record, rung):
+                        return self._job(one, record.trial, rung)
+            if "running" in statuses:
+                return None
+            self._decide(one, setting, records)
+        return None
+
+    def _job(self, one: _Running, trial: Trial, rung: int) -> Job:
+        return Job(
+            trial=trial,
+            artifacts=self._workspace.artifacts(trial.id),
+            cache=self._workspace.cache,
+            device=self._device,
+            checkpoint_every=self._spec.checkpoint_every,
+            stop_after=rung if rung < one.search.num_epochs(trial) else None,
+        )
+
+    # One search
+
+    def _recall(self, one: _Running) -> None:
+        """The settings that have ended; where their trials are gone the search begins anew."""
+        ended = one.sampler.ended()
+        trials = [one.search.trials(found.setting) for found in ended]
+        statuses = self._workspace.statuses(trial.id for own in trials for trial in own)
+        for found, own in zip(ended, trials, strict=True):
+            if not {statuses[trial.id] for trial in own} <= LEFT[found.status]:
+                one.sampler.forget()
+                return
+        one.begun = dict(enumerate(trials))
+
+    def _is_spent(self, one: _Running) -> bool:
+        budget = self._tune.budget
+        if budget.trials is not None:
+            return len(one.begun) >= budget.trials
+        assert budget.seconds is not None
+        ids = {trial.id for trials in one.begun.values() for trial in trials}
+        spent = sum(spent_seconds(self._workspace.trial(trial_id)) for trial_id in ids)
+        return spent >= budget.seconds
+
+    def _begin(self, one: _Running) -> _Setting:
+        suggestion = one.sampler.next()
+        trials = one.search.trials(suggestion.setting)
+        last = one.search.num_epochs(trials[0])
+        pauses = _powers(REDUCTION, below=last) if self._prunes else []
+        one.begun[suggestion.number] = trials
+        one.setting = _Setting(suggestion=suggestion, trials=trials, rungs=[*pauses, last])
+        self._place()
+        return one.setting
+
+    def _decide(self, one: _Running, setting: _Setting, records: list[TrialRecord]) -> None:
+        """All seeds have come to the rung, or one has failed: the setting ends or goes on."""
+        rung, *further = setting.rungs
+        if any(record.status == "failed" for record in records):
+            self._end(one, setting, "failed")
+            return
+        score = float(np.mean([_score_until(record, rung) for record in records]))
+        if not further:
+            self._end(one, setting, "done", score)
+        elif one.sampler.should_prune(setting.suggestion, epoch=rung, score=score):
+            for record in records:
+                if record.status != "done":
+                    self._workspace.prune(record.trial.id)
+            self._end(one, setting, "pruned")
+        else:
+            setting.rungs = further
+
+    def _end(
+        self, one: _Running, setting: _Setting, status: Ended, score: float | None = None
+    ) -> None:
+        one.sampler.end(setting.suggestion, status, score)
+        one.setting = None
+        for attempt in self._attempts(one):
+            if attempt.is_best:
+                one.best = attempt.number
+            if attempt.number == setting.suggestion.number:
+                self._display.attempted(attempt)
+        self._place()
+
+    def _attempts(self, one: _Running) -> tuple[Attempt, ...]:
+        """What the settings of the search have come to."""
+        trials = {trial.id for trials in one.begun.values() for trial in trials}
+        found = attempts(self._spec, [self._workspace.trial(trial) for trial in trials])
+        return tuple(
+            attempt
+            for attempt in found
+            if (attempt.arm, attempt.task) == (one.search.arm.name, one.search.task)
+        )
+
+    def _place(self) -> None:
+        """Store the study with all trials that were begun, each under the name of its setting."""
+        trials: dict[str, Trial] = {}
+        arms: dict[str, tuple[str, ...]] = {}
+        for one in self._running:
+            for number, own in one.begun.items():
+                best = (one.search.arm.name,) if number == one.best else ()
+                for trial in own:
+                    trials.setdefault(trial.id, trial)
+                    name = numbered(one.search.arm.name, number)
+                    arms[trial.id] = (*arms.get(trial.id, ()), *best, name)
+        spec = self._spec.model_dump(mode="json")
+        self._workspace.save_study(self._spec.name, spec, tuple(trials.values()), arms)
+
+
+def _powers(base: int, *, below: int) -> list[int]:
+    """1, base, base * base and so on.
+
+    >>> _powers(3, below=10)
+    [1, 3, 9]
+    """
+    found = [1]
+    while found[-1] < below:
+        found.append(found[-1] * base)
+    return found[:-1]
+
+
+def _has_reached(record: TrialRecord, epoch: int) -> bool:
+    """Whether the trial, which does not run, has ended that epoch and what it took is known."""
+    if record.status == "done":
+        return True
+    return record.costs is not None and len(record.epochs) > epoch
+
+
+def _score_until(record: TrialRecord, epoch: int) -> float:
+    """The main metric on held-out rows at the best epoch until that one."""
+    best = reported(record.epochs[: epoch + 1])
+    assert best is not None
+    return main_score(best.held_out_scores)

@@ -1,0 +1,68 @@
+"""Held-out rows: a share of every label, the same for every arm of a seed, none of them trained."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from peftlab.core.types import Selection
+from peftlab.data.encode import Encoded
+from peftlab.data.held_out import hold_out, is_held_out
+
+LABELS = np.array([0] * 60 + [1] * 30 + [2] * 10, dtype=np.int64)
+
+
+def encoded(labels: np.ndarray) -> Encoded:
+    """Rows of 1, 2, 3, 1, 2, 3 ... tokens, each of which holds its row's number."""
+    lengths = np.arange(len(labels)) % 3 + 1
+    ids = np.repeat(np.arange(len(labels)), lengths).astype(np.int32)
+    return Encoded(
+        ids=ids,
+        type_ids=(ids % 2).astype(np.uint8),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        labels=labels,
+        row_ids=np.arange(len(labels)) + 7,
+        name="whole",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fraction", "of_labels"), [(0.1, [6, 3, 1]), (0.25, [15, 8, 2]), (0.01, [1, 0, 0])]
+)
+def test_every_label_has_its_share(fraction: float, of_labels: list[int]) -> None:
+    chosen = is_held_out(LABELS, Selection(fraction=fraction), seed=1)
+    assert np.bincount(LABELS[chosen], minlength=3).tolist() == of_labels
+    assert chosen.sum() == Selection(fraction=fraction).num_held_out(100)
+
+
+def test_the_rows_follow_from_the_seed_alone() -> None:
+    selection = Selection(fraction=0.2)
+    first, again, other = (is_held_out(LABELS, selection, seed=seed) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_both_parts_are_the_rows_themselves_in_their_order() -> None:
+    data = encoded(LABELS)
+    parts = hold_out(data, Selection(fraction=0.2), seed=3)
+    both = np.concatenate([parts.train.row_ids, parts.held_out.row_ids])
+    assert sorted(both) == data.row_ids.tolist()
+    for part in (parts.train, parts.held_out):
+        rows = part.row_ids - 7
+        assert (np.diff(rows) > 0).all()
+        assert part.labels.tolist() == LABELS[rows].tolist()
+        assert part.lengths.tolist() == data.lengths[rows].tolist()
+        assert part.ids.tolist() == np.repeat(rows, part.lengths).tolist()
+        assert part.type_ids is not None
+        assert part.type_ids.tolist() == (part.ids % 2).tolist()
+
+
+def test_each_part_has_a_name_of_its_own_in_the_cache() -> None:
+    data = encoded(LABELS)
+    names = [
+        part.name
+        for seed in (1, 2)
+        for parts in [hold_out(data, Selection(fraction=0.2), seed=seed)]
+        for part in (parts.train, parts.held_out)
+    ]
+    assert len({data.name, *names}) == 5

@@ -1,0 +1,204 @@
+"""With held-out rows a trial ends as the epoch that is best there, by every engine and resumed."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from peftlab.core.interrupts import stopping_gently
+from peftlab.core.selection import reported
+from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, EpochRecord, Selection, Trial
+from peftlab.data.predictions import Predictions, read_predictions
+from peftlab.engine.classifier import build_classifier
+from peftlab.engine.dataset import load_data
+from peftlab.engine.evaluate import predict_logits
+from peftlab.engine.registry import ENGINES
+from peftlab.engine.run import Outcome, run_trial
+from peftlab.methods.registry import METHODS
+from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.tasks.metrics import score
+
+MakeTrial = Callable[..., Trial]
+HALF = Selection(fraction=0.5)
+# A rate at which the tiny model learns some rows and then others: its best epoch is not its last.
+SHAKY = {"num_train_epochs": 5, "learning_rate": 0.1, "warmup_steps": 0, "weight_decay": 0.1}
+
+
+class History:
+    """Keeps the epochs; does something at each step."""
+
+    def __init__(self, do_at: Callable[[int], None] = lambda step: None) -> None:
+        self.epochs: list[EpochRecord] = []
+        self.logits: list[np.ndarray] = []
+        self.steps: list[int] = []
+        self._do_at = do_at
+
+    def began(self, total_steps: int, total_epochs: int) -> None: ...
+
+    def resumed(self, step: int, epochs: Sequence[EpochRecord]) -> None:
+        self.epochs = list(epochs)
+
+    def stepped(self, step: int, loss: float) -> None:
+        self.steps.append(step)
+        self._do_at(step)
+
+    def ended_epoch(self, record: EpochRecord, predictions: Predictions) -> None:
+        self.epochs.append(record)
+        self.logits.append(predictions.logits)
+
+    @property
+    def best(self) -> EpochRecord:
+        best = reported(self.epochs)
+        assert best is not None
+        return best
+
+
+def run(
+    trial: Trial,
+    folder: Path,
+    history: History,
+    *,
+    stop_after: int | None = None,
+    every: CheckpointEvery = EVERY_EPOCH,
+) -> Outcome:
+    return run_trial(
+        trial,
+        workspace_cache=folder.parent / "cache",
+        artifacts=folder,
+        observer=history,
+        device="cpu",
+        checkpoint_every=every,
+        stop_after=stop_after,
+    )
+
+
+def shaky(make_trial: MakeTrial, **keys: object) -> Trial:
+    """A trial that holds out half of its rows, on which it gets worse again before its end."""
+    return make_trial(**{"task": "demo-paraphrase", "rows": 48, **SHAKY, **keys}).model_copy(
+        update={"selection": HALF}
+    )
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    files = [*(folder / "model").iterdir(), folder / "predictions.parquet"]
+    return {file.name: file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize(
+    ("engine", "method"), [("packed", "full"), *((engine, "lora") for engine in ENGINES)]
+)
+def test_the_saved_model_and_predictions_are_those_of_the_best_epoch(
+    engine: str, method: str, make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    trial, history = shaky(make_trial, method=method, engine=engine), History()
+    outcome = run(trial, tmp_path / "a", history)
+    assert 0 < history.best.epoch < 5, "the last epoch is the best: the test would show nothing"
+    assert (outcome.num_train_examples, outcome.num_eval_examples) == (24, 24)
+    stored = read_predictions(tmp_path / "a" / "predictions.parquet")
+    np.testing.assert_array_equal(stored.logits, history.logits[history.best.epoch])
+
+    data = load_data(trial, load_tokenizer(trial.model.name), tmp_path / "cache")
+    base = load_model(trial.model.name, num_labels=2, seed=0)
+    module = METHODS.get(method).load(base, tmp_path / "a" / "model")
+    classifier = build_classifier("padded", module, base, torch.device("cpu"))
+    logits = predict_logits(classifier, data.dev, batch_size=8)
+    np.testing.assert_allclose(logits, stored.logits, rtol=1e-3, atol=1e-4)
+    assert data.held_out is not None
+    held_out = predict_logits(classifier, data.held_out, batch_size=8)
+    assert score(data.task, held_out, data.held_out.labels) == history.best.held_out_scores
+
+
+def test_both_own_engines_and_the_peer_train_on_the_same_rows(
+    make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    losses = {}
+    for engine in ENGINES:
+        history = History()
+        calm = {"learning_rate": 1e-3, "num_train_epochs": 1}
+        run(shaky(make_trial, engine=engine, **calm), tmp_path / engine, history)
+        losses[engine] = [*history.epochs[0].scores.values(), history.epochs[0].held_out_loss]
+    assert losses["packed"] == pytest.approx(losses["padded"], rel=1e-4)
+    assert losses["packed"] == pytest.approx(losses["trainer"], rel=1e-4)
+
+
+def test_without_a_selection_nothing_is_held_out(make_trial: MakeTrial, tmp_path: Path) -> None:
+    history = History()
+    outcome = run(make_trial(rows=16), tmp_path / "a", history)
+    assert outcome.num_train_examples == 16
+    assert {(one.held_out_loss, len(one.held_out_scores)) for one in history.epochs} == {(None, 0)}
+    assert history.best is history.epochs[-1]
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_stopped_behind_its_best_epoch_it_ends_with_the_same_bits(
+    method: str, make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    trial, whole = shaky(make_trial, method=method), History()
+    run(trial, tmp_path / "whole", whole)
+    assert 0 < whole.best.epoch < 5
+    last_but_one = 3 * 4 + 2  # in the last epoch of 3 steps
+    ask = lambda step: signal.raise_signal(signal.SIGINT) if step == last_but_one else None  # noqa: E731
+    with pytest.raises(KeyboardInterrupt), stopping_gently():
+        run(trial, tmp_path / "stopped", History(ask))
+    again = History()
+    run(trial, tmp_path / "stopped", again)
+    assert again.steps == [15]
+    assert results(tmp_path / "stopped") == results(tmp_path / "whole")
+    without_time = [replace(one, seconds=0.0) for one in again.epochs]
+    assert without_time == [replace(one, seconds=0.0) for one in whole.epochs]
+
+
+def test_a_checkpoint_that_lacks_the_best_epoch_is_not_gone_on_from(
+    make_trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = shaky(make_trial, method="lora")
+    with monkeypatch.context() as patch:
+        patch.setattr("peftlab.engine.best.BestEpoch.state", lambda self: {})
+        assert run(trial, tmp_path / "a", History(), stop_after=4).is_paused
+    history = History()
+    run(trial, tmp_path / "a", history)
+    assert history.steps[0] == 1
+
+
+@pytest.mark.parametrize("engine", ["packed", "padded"])
+def test_a_trial_that_rests_now_and_then_ends_with_the_same_bits(
+    engine: str, make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    trial, never = shaky(make_trial, engine=engine), CheckpointEvery(number=1000, unit="steps")
+    run(trial, tmp_path / "whole", History())
+    seen = []
+    for stop in (1, 1, 3):
+        history = History()
+        outcome = run(trial, tmp_path / "rests", history, stop_after=stop, every=never)
+        assert outcome.is_paused
+        assert outcome.costs.artifact_bytes is None
+        assert not (tmp_path / "rests" / "model").exists()
+        seen.append((len(history.epochs) - 1, len(history.steps)))
+    assert seen == [(1, 3), (1, 0), (3, 6)]
+    assert not run(trial, tmp_path / "rests", History(), every=never).is_paused
+    assert results(tmp_path / "rests") == results(tmp_path / "whole")
+
+
+def test_a_trial_is_not_paused_behind_its_last_epoch(make_trial: MakeTrial, tmp_path: Path) -> None:
+    trial = make_trial(rows=16, num_train_epochs=2)
+    assert not run(trial, tmp_path / "a", History(), stop_after=2).is_paused
+    assert (tmp_path / "a" / "model").is_dir()
+
+
+def test_outputs_of_frozen_layers_are_cached_for_held_out_rows_too(
+    make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    scores = {}
+    for caches in (False, True):
+        history = History()
+        keys = {"method": "head", "cache_frozen": caches, "rows": 24, "num_train_epochs": 1}
+        outcome = run(shaky(make_trial, **keys), tmp_path / str(caches), history)
+        assert (outcome.costs.cached_layers > 0) == caches
+        scores[caches] = history.epochs[0].held_out_loss
+    assert scores[True] == pytest.approx(scores[False], rel=1e-4)
