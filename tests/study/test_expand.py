@@ -107,6 +107,26 @@ def test_the_real_glue_files_give_the_published_sizes(glue_folder: Path) -> None
         assert sizes == (TASKS.get(task).num_train, TASKS.get(task).num_dev)
 
 
+def test_an_arm_with_seeds_of_its_own_has_those_and_the_others_the_studys() -> None:
+    arms = {
+        "once": {"method": "bitfit"},
+        "again": {"method": "bitfit", "seeds": [7, 2, 9], "sweep": {"learning_rate": [1e-3, 1e-4]}},
+    }
+    expanded = expand(study(arms=arms))
+    assert [chosen.seeds for chosen in expanded.arms] == [(1, 2), (7, 2, 9), (7, 2, 9)]
+    first = [t for t in expanded.trials if t.task == "demo-sentiment"]
+    assert [(t.seed, expanded.arms_of[t.id]) for t in first] == [
+        (1, ("once",)),
+        (7, ("again-learning_rate0.001",)),
+        (7, ("again-learning_rate0.0001",)),
+        (2, ("once", "again-learning_rate0.001")),
+        (2, ("again-learning_rate0.0001",)),
+        (9, ("again-learning_rate0.001",)),
+        (9, ("again-learning_rate0.0001",)),
+    ]
+    assert first[1].seeds == Seeds.of(7)
+
+
 def test_without_data_the_sizes_are_the_published_ones_cut_to_the_limits() -> None:
     spec = study(data=NO_DATA, tasks=["mrpc"], max_train_samples=100, max_eval_samples=9999)
     expanded = expand(spec, data_needed=False)
@@ -328,7 +348,7 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
         (
             {"arms": arm(trainin={})},
             "s: arms.a: unknown setting of the method full 'trainin', did you mean 'training'? "
-            "(allowed: cache_frozen, method, note, sweep, training)",
+            "(allowed: cache_frozen, method, note, seeds, sweep, training, tune)",
         ),
         (
             {"arms": arm(method="lora", r="many")},
@@ -396,6 +416,17 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
             "s: training.num_train_epochs: input should be a valid integer (it is True)",
         ),
         ({"claims": [CLAIM]}, "s: claims[0]: unknown arm 'lora' (allowed: bitfit, full)"),
+        (
+            {
+                "arms": arm(method="lora", sweep={"r": [2, 4]}),
+                "claims": [{"say": "x", "equivalent": ["a", "a-r4"], "margin": 1}],
+            },
+            "s: claims[0]: the arm 'a-r4' is compared with itself",
+        ),
+        (
+            {"claims": [{**CLAIM, "than": "bitfit", "better": "full", "tasks": ["demo-sentimen"]}]},
+            "s: claims[0].tasks: unknown task 'demo-sentimen', did you mean 'demo-sentiment'?",
+        ),
         (
             {"report": ["scores", {"scores": {"arms": ["ful"]}}]},
             "s: report[1].scores.arms: unknown arm 'ful', did you mean 'full'?",

@@ -62,12 +62,12 @@ def test_glue_peft_has_every_finding_that_its_report_earns() -> None:
         "long-warm-up",
         "long-warm-up",
         "single-seed",
+        "too-few-seeds",
         "selection-on-dev",
         "selection-on-dev",
         "selection-on-dev",
-        "claims-not-tested",
     ]
-    assert [finding.level for finding in found] == ["warning"] * 6 + ["note"] * 4
+    assert [finding.level for finding in found] == ["warning"] * 7 + ["note"] * 3
 
 
 def test_glue_peft_has_bitfit_at_a_learning_rate_that_is_too_low() -> None:
@@ -241,6 +241,36 @@ def test_only_the_chosen_arms_are_judged() -> None:
     assert findings(arms=arms, only_arms=["full", "lora"]) == []
 
 
-def test_claims_are_said_not_to_be_tested_yet() -> None:
-    claim = {"say": "x", "better": "lora", "than": "full"}
-    assert rules(findings(claims=[claim])) == ["claims-not-tested"]
+CLAIM = {"say": "x", "better": "lora", "than": "full"}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "level", "words"),
+    [
+        ([1, 2], "warning", "with 2 seeds the verdict will be 'not enough runs': it takes 3"),
+        ([1, 2, 3], "note", "3 seeds find a difference four times out of five where it is 3.3"),
+    ],
+)
+def test_claims_with_few_seeds_are_remarked_on(seeds: list[int], level: str, words: str) -> None:
+    (finding,) = findings(claims=[CLAIM, {**CLAIM, "say": "y"}], seeds=seeds)
+    assert (finding.level, finding.rule) == (level, "too-few-seeds")
+    assert finding.where == "claims[0], claims[1]"
+    assert words in finding.message
+
+
+def test_claims_with_enough_seeds_are_not() -> None:
+    assert findings(claims=[CLAIM], seeds=[1, 2, 3, 4, 5]) == []
+
+
+def test_an_arm_with_few_seeds_of_its_own_is_what_counts() -> None:
+    arms = {**SOUND["arms"], "lora": {"method": "lora", "seeds": [7]}}
+    (finding,) = findings(arms=arms, claims=[CLAIM], seeds=[1, 2, 3, 4, 5])
+    assert finding.message.startswith("with one seed the verdict will be")
+
+
+def test_a_claim_on_a_task_that_the_study_has_not_has_no_effect_there() -> None:
+    (finding,) = findings(claims=[{**CLAIM, "tasks": ["cola", "sst2"]}], seeds=[1, 2, 3, 4, 5])
+    assert (finding.level, finding.rule, finding.where) == (
+        "warning", "no-effect", "claims[0].tasks",
+    )  # fmt: skip
+    assert finding.message == "sst2: not among the tasks of the study"

@@ -235,6 +235,27 @@ def test_a_claim_compares_different_arms(claim: dict[str, Any]) -> None:
     )
 
 
+def test_a_claim_may_name_tasks_in_either_form() -> None:
+    for form in ({"better": "a", "than": "b"}, {"equivalent": ["a", "b"], "margin": 1}):
+        claim = {"say": "x", "tasks": ["cola"], **form}
+        assert validate(changed(claims=[claim]), where="s.yaml").claims[0].tasks == ("cola",)
+    claim = {"say": "x", "better": "a", "than": "b", "tasks": []}
+    assert complaint(changed(claims=[claim])).startswith("s.yaml: claims[0].tasks: must have at")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ([], "must have at least 1"),
+        ([1, 1], "1 is there twice"),
+        ([-1], "input should be greater than or equal to 0 (it is '-1')"),
+        (3, "must be a list (it is '3')"),
+    ],
+)
+def test_an_arms_own_seeds_are_seeds(seeds: Any, words: str) -> None:
+    assert words in complaint(changed(arms={"a": {"method": "full", "seeds": seeds}}))
+
+
 def test_a_claim_says_something() -> None:
     claim = {"better": "a", "than": "b"}
     assert complaint(changed(claims=[claim])) == "s.yaml: claims[0].say: this key is missing"

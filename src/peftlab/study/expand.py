@@ -17,9 +17,9 @@ from peftlab.data.source import Source, open_source, require
 from peftlab.engine.registry import CACHING_ENGINES
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import locate
-from peftlab.study.parts import Parameters, Sweep
+from peftlab.study.parts import Advice, Parameters, Sweep
 from peftlab.study.positions import check_max_length
-from peftlab.study.spec import TRAINING_NAMES, ArmSpec, ReportPart, StudySpec
+from peftlab.study.spec import TRAINING_NAMES, ArmSpec, Claim, ReportPart, StudySpec
 from peftlab.study.trackers import require_trackers
 from peftlab.tasks.registry import TASKS
 
@@ -40,6 +40,7 @@ class Arm:
     method_config: Mapping[str, JsonValue]
     swept: Mapping[str, JsonValue]
     training: Mapping[str, TrainingSettings]
+    seeds: tuple[int, ...]
     cache_frozen: bool = False
     note: str = ""
 
@@ -48,10 +49,10 @@ class Arm:
 class Expanded:
     """A study with its arms and its distinct trials, in the order in which they are run.
 
-    `arms_of` says under which arms each trial id stands. `num_examples` are a task's rows in
-    (train, dev), after max_train_samples and max_eval_samples, or their published number where
-    the data could not be read: `unread` then says why, by task, and the trials' ids are
-    provisional.
+    `arms_of` says under which arms each trial id stands. `num_examples` are a task's rows to train
+    on and in dev, after max_train_samples, max_eval_samples and what is held out, or by their
+    published number where the data could not be read: `unread` then says why, by task, and the
+    trials' ids are provisional.
     """
 
     spec: StudySpec
@@ -72,7 +73,7 @@ class _Rows:
 
 @search_put_off()
 def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
-    """The study's arms and trials: for each seed and task, all arms.
+    """The study's arms and trials: for each seed (an arm's first, second, ...) and task, all arms.
 
     Raises UserError for an unknown task, method, setting or arm, for a max_length beyond the
     checkpoint's positions, for a tracker that is not here, and for data that cannot be read; with
@@ -89,7 +90,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     first = spec.seeds[0]
     of_first = [
         (
-            arm.name,
+            arm,
             Trial(
                 task=task,
                 data=rows[task].ref,
@@ -104,16 +105,18 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
                 max_length=spec.max_length,
                 engine=spec.engine,
                 cache_frozen=arm.cache_frozen,
+                selection=spec.selection,
             ),
         )
         for task, arm in itertools.product(spec.tasks, arms)
     ]
-    for seed in spec.seeds:
-        seeds = _seeds(spec, seed)
-        for name, of_first_seed in of_first:
-            trial = of_first_seed.with_seeds(seed, seeds)
-            trials.setdefault(trial.id, trial)
-            arms_of[trial.id] = (*arms_of.get(trial.id, ()), name)
+    seeds_of = {seed: _seeds(spec, seed) for arm in arms for seed in arm.seeds}
+    for number in range(max(len(arm.seeds) for arm in arms)):
+        for arm, of_first_seed in of_first:
+            for seed in arm.seeds[number : number + 1]:
+                trial = of_first_seed.with_seeds(seed, seeds_of[seed])
+                trials.setdefault(trial.id, trial)
+                arms_of[trial.id] = (*arms_of.get(trial.id, ()), arm.name)
     return Expanded(
         spec=spec,
         arms=arms,
@@ -144,7 +147,8 @@ def expand_arms(spec: StudySpec, *, resolve: bool = True) -> tuple[Arm, ...]:
             f"the sweeps make {num_arms:,} arms", where=f"{spec.name}: arms",
             allowed=f"at most {MOST_ARMS:,}",
         )  # fmt: skip
-    num_trials = num_arms * len(spec.tasks) * len(spec.seeds)
+    most_seeds = max(len(arm.seeds or spec.seeds) for arm in spec.arms.values())
+    num_trials = num_arms * len(spec.tasks) * most_seeds
     if num_trials > MOST_TRIALS:
         raise UserError(
             f"arms, tasks and seeds make {num_trials:,} trials", where=spec.name,
@@ -158,8 +162,7 @@ def expand_arms(spec: StudySpec, *, resolve: bool = True) -> tuple[Arm, ...]:
         if names.count(name) > 1:
             raise UserError(f"two arms are named '{name}'", where=f"{spec.name}: arms")
     for number, claim in enumerate(spec.claims):
-        for name in claim.arms:
-            select_arms(arms, [name], where=f"{spec.name}: claims[{number}]")
+        _check_claim(claim, arms, where=f"{spec.name}: claims[{number}]")
     for number, part in enumerate(spec.report):
         _check_part(part, arms, where=f"{spec.name}: report[{number}].{part.kind}")
     if spec.only_arms is not None:
@@ -178,6 +181,18 @@ def select_arms(
     return tuple(arm for arm in arms if arm.name in names or arm.base in names)
 
 
+def _check_claim(claim: Claim, arms: list[Arm], *, where: str) -> None:
+    """UserError where a claim names an unknown arm or task, or one arm twice by a sweep's name."""
+    seen: set[str] = set()
+    for name in claim.arms:
+        chosen = {arm.name for arm in select_arms(arms, [name], where=where)}
+        for twice in sorted(chosen & seen):
+            raise UserError(f"the arm '{twice}' is compared with itself", where=where)
+        seen |= chosen
+    for task in claim.tasks or ():
+        TASKS.get(task, where=f"{where}.tasks")
+
+
 def _check_part(part: ReportPart, arms: list[Arm], *, where: str) -> None:
     """UserError where a report part names an arm or a sweep that does not exist."""
     wanted = getattr(part.options, "arms", None) or ()
@@ -192,8 +207,12 @@ def _check_part(part: ReportPart, arms: list[Arm], *, where: str) -> None:
                 where=f"{where}.of",
                 allowed=", ".join(sorted(swept)) or "a setting that the arm sweeps",
             )
+    names = [arm.name for arm in arms]
+    if isinstance(part.options, Advice) and part.options.reference not in (None, *names):
+        raise UnknownNameError(
+            "arm", str(part.options.reference), names, where=f"{where}.reference"
+        )
     if isinstance(part.options, Parameters):
-        names = [arm.name for arm in arms]
         for name in part.options.reported:
             if name not in names:
                 raise UnknownNameError("arm", name, names, where=f"{where}.reported")
@@ -229,6 +248,7 @@ def _spread(spec: StudySpec, name: str, arm: ArmSpec, *, resolve: bool) -> list[
                     task: _training(spec, training, task, f"{where}.training")
                     for task in spec.tasks
                 },
+                seeds=arm.seeds or spec.seeds,
                 cache_frozen=_caches_frozen(spec, name, arm),
                 note=arm.note,
             )
@@ -304,6 +324,16 @@ def _rows(spec: StudySpec, name: str, *, data_needed: bool) -> _Rows:
         count if limit is None else min(count, limit)
         for count, limit in zip(counts, limits, strict=True)
     )
+    if spec.selection is not None:
+        num_held_out = spec.selection.num_held_out(num_train)
+        if not 0 < num_held_out < num_train:
+            raise UserError(
+                f"{spec.selection.fraction:g} of {num_train} rows of '{name}' is "
+                f"{num_held_out or 'none'}",
+                where=f"{spec.name}: selection.fraction",
+                allowed="a share that leaves at least one row on either side",
+            )
+        num_train -= num_held_out
     return _Rows(ref=ref, num_train=num_train, num_dev=num_dev, unread=unread)
 
 

@@ -10,7 +10,9 @@ from peftlab.core.errors import UserError
 from peftlab.core.types import TrainingSettings
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config
+from peftlab.stats.power import detectable_spreads
 from peftlab.study.expand import Arm, Expanded
+from peftlab.study.spec import LEAST_SEEDS
 
 LONG_WARMUP = 0.2
 """A warm-up beyond this share of the training is remarked on; papers use 0.06 to 0.1."""
@@ -23,6 +25,9 @@ LORA_LEAST = 5e-5
 
 FULL_MOST = 1e-4
 """Devlin et al. 2019 recommend 2e-5 to 5e-5; far above, training diverges or collapses."""
+
+ENOUGH_SEEDS = 5
+"""Below it Student's t makes intervals wide: 4.30 deviations at three seeds, 2.78 at five."""
 
 IGNORED: tuple[tuple[str, str, Callable[[TrainingSettings], bool]], ...] = (
     (
@@ -198,7 +203,7 @@ def _seeds(expanded: Expanded) -> Iterator[Finding]:
 
 
 def _selection(expanded: Expanded) -> Iterator[Finding]:
-    if any(
+    if expanded.spec.selection is None and any(
         training.total_epochs(expanded.num_examples[task][0]) > 1
         for arm in expanded.arms
         for task, training in arm.training.items()
@@ -208,7 +213,8 @@ def _selection(expanded: Expanded) -> Iterator[Finding]:
             rule="selection-on-dev",
             where="report",
             message="dev is both what an epoch would be picked by and what is reported: scores "
-            "are of the last epoch; a best-epoch score flatters and must be named as that",
+            "are of the last epoch; a best-epoch score flatters and must be named as that. "
+            "'selection: {split: train, fraction: 0.1}' picks it on rows held out of train",
         )
     by_method: dict[str, list[str]] = {}
     for arm in expanded.arms:
@@ -226,10 +232,37 @@ def _selection(expanded: Expanded) -> Iterator[Finding]:
 
 
 def _claims(expanded: Expanded) -> Iterator[Finding]:
-    if expanded.spec.claims:
-        yield Finding(
-            level="note",
-            rule="claims-not-tested",
-            where="claims",
-            message="claims are checked and listed; this version does not test them yet",
-        )
+    spec = expanded.spec
+    by_seeds: dict[int, list[str]] = {}
+    for number, claim in enumerate(spec.claims):
+        arms = [arm for arm in expanded.arms if {arm.name, arm.base} & set(claim.arms)]
+        fewest = min((len(arm.seeds) for arm in arms), default=ENOUGH_SEEDS)
+        by_seeds.setdefault(fewest, []).append(f"claims[{number}]")
+        absent = [task for task in claim.tasks or () if task not in spec.tasks]
+        if absent:
+            yield Finding(
+                level="warning",
+                rule="no-effect",
+                where=f"claims[{number}].tasks",
+                message=f"{', '.join(absent)}: not among the tasks of the study",
+            )
+    for fewest, claims in by_seeds.items():
+        if fewest < ENOUGH_SEEDS:
+            yield Finding(
+                level="warning" if fewest < LEAST_SEEDS else "note",
+                rule="too-few-seeds",
+                where=", ".join(claims),
+                message=_few_seeds(fewest),
+            )
+
+
+def _few_seeds(number: int) -> str:
+    """What so few seeds of an arm can say of a claim."""
+    if number < LEAST_SEEDS:
+        seeds = "one seed" if number == 1 else f"{number} seeds"
+        return f"with {seeds} the verdict will be 'not enough runs': it takes {LEAST_SEEDS}"
+    return (
+        f"{number} seeds find a difference four times out of five where it is "
+        f"{detectable_spreads(number):.1f} times the spread between runs, {ENOUGH_SEEDS} where it "
+        f"is {detectable_spreads(ENOUGH_SEEDS):.1f} times"
+    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from peftlab.core.types import Frozen
+from peftlab.core.types import Count, Frozen, YesNo
 
 ArmNames = Annotated[tuple[str, ...], Field(min_length=1)]
+CostName = Literal["parameters", "time", "memory", "disk", "latency", "flops"]
+Points = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 
 
 class Section(Frozen):
@@ -24,12 +26,60 @@ class ArmsPart(Frozen):
     arms: ArmNames | None = None
 
 
+class Advice(Frozen):
+    """What to use: of the arms that are not worse than `reference` by more than `margin` points,
+    the one that costs the least. Full fine-tuning is the reference, or the best arm without it."""
+
+    margin: Points = 1.0
+    reference: str | None = None
+    cost: CostName = "time"
+
+
 class LossCurves(ArmsPart):
     """Training and validation loss against epochs, a panel a task."""
 
 
 class Scores(ArmsPart):
-    """Scores by task and arm: a table and grouped bars."""
+    """Scores by task and arm with their intervals, as a figure and a table; with `published` those
+    of papers beside them."""
+
+    published: YesNo = False
+
+
+class Pareto(ArmsPart):
+    """Scores against a cost, and the arms that no other one beats in both."""
+
+    against: CostName = "time"
+
+
+class Costs(ArmsPart):
+    """The table of what the arms cost on each task."""
+
+
+class SeedSpread(ArmsPart):
+    """The score of each seed, a row an arm, and the table of what the runs came to."""
+
+
+class Significance(ArmsPart):
+    """Which arm beats which: a matrix a task, and the table of what every test says."""
+
+
+class LearningRate(ArmsPart):
+    """Scores of arms that differ by the learning rate alone, against it."""
+
+
+class Tuning(ArmsPart):
+    """The best score so far against the budget that `peftlab tune` has spent on an arm."""
+
+
+class Confusion(ArmsPart):
+    """How often each label is taken for each other one, a matrix an arm and task."""
+
+
+class Disagreement(ArmsPart):
+    """The sentences on which the arms disagree most, `examples` of each task."""
+
+    examples: Count = 10
 
 
 class Hyperparameters(ArmsPart):
@@ -48,18 +98,27 @@ class Parameters(ArmsPart):
 
 
 class Sweep(Frozen):
-    """The main score against a swept setting, a line a task."""
+    """Score and parameters against a swept setting, a panel a task."""
 
     of: str
     arms: str
 
 
 PARTS: dict[str, type[Frozen]] = {
+    "advice": Advice,
     "section": Section,
-    "loss-curves": LossCurves,
     "scores": Scores,
+    "seed-spread": SeedSpread,
+    "significance": Significance,
+    "costs": Costs,
+    "pareto": Pareto,
+    "loss-curves": LossCurves,
+    "learning-rate": LearningRate,
+    "sweep": Sweep,
+    "tuning": Tuning,
+    "confusion": Confusion,
+    "disagreement": Disagreement,
+    "parameters": Parameters,
     "hyperparameters": Hyperparameters,
     "method-config": MethodConfig,
-    "parameters": Parameters,
-    "sweep": Sweep,
 }

@@ -23,15 +23,20 @@ from peftlab.core.types import (
     Count,
     Frozen,
     Integer,
+    Selection,
     TrainingSettings,
     YesNo,
 )
 from peftlab.engine.registry import ENGINES
 from peftlab.study.parts import PARTS
+from peftlab.study.tune import Budget, TuneSpec
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+SeedList = Annotated[tuple[Annotated[Integer, Field(ge=0)], ...], Field(min_length=1)]
 TRAINING_NAMES = tuple(TrainingSettings.model_fields)
+LEAST_SEEDS = 3
+"""With fewer runs of each arm no verdict is given on a claim."""
 
 # pydantic's words for what a YAML file calls a list and a mapping.
 MESSAGES = {
@@ -45,7 +50,8 @@ MESSAGES = {
 class ArmSpec(Frozen):
     """One arm: a method, its settings (every further key), and training settings of its own.
 
-    `cache_frozen` None leaves it to the study.
+    `cache_frozen` None leaves it to the study, `seeds` likewise. `tune` maps settings to what
+    `peftlab tune` tries of them for this arm.
 
     `sweep` maps settings (of the method or of the training) to lists of values; the arm becomes
     one arm for each combination, named arm-key1value1-key2value2.
@@ -59,7 +65,14 @@ class ArmSpec(Frozen):
         default_factory=dict
     )
     note: str = ""
+    seeds: SeedList | None = None
     cache_frozen: YesNo | None = None
+    tune: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @field_validator("seeds")
+    @classmethod
+    def _all_different(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        return None if seeds is None else _different(seeds)
 
     @property
     def settings(self) -> dict[str, JsonValue]:
@@ -70,18 +83,21 @@ class ArmSpec(Frozen):
 class Claim(Frozen):
     """A sentence with what it says of the arms: either `better` and `than`, or `equivalent`.
 
-    `margin` is in points of the task's main metric.
+    `margin` is in points of the task's main metric. It is tested on the mean over its `tasks`, all
+    of the study's where none are named.
     """
 
     say: str
     better: str | None = None
     than: str | None = None
     equivalent: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
-    margin: Annotated[float, Field(gt=0)] | None = None
+    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _has_one_form(self) -> Claim:
         given = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        given.discard("tasks")
         if given not in ({"say", "better", "than"}, {"say", "equivalent", "margin"}):
             raise ValueError("a claim has either better and than, or equivalent and margin")
         for name in self.arms:
@@ -119,8 +135,9 @@ class StudySpec(Frozen):
 
     Any value of `training`, here or in an arm, may be a mapping from task to value. With
     `cache_frozen` the layers below the lowest one that an arm trains run once, without dropout,
-    and their outputs are shared by all trials; an arm may say otherwise for itself. `track` names
-    the trackers, accelerate's, that follow the trials; it is no part of a trial.
+    and their outputs are shared by all trials; an arm may say otherwise for itself. With a
+    `selection` each trial holds out rows of train, and reports the epoch that is best there.
+    `track` names the trackers, accelerate's, that follow the trials; it is no part of a trial.
     """
 
     name: Name
@@ -128,15 +145,17 @@ class StudySpec(Frozen):
     model: str
     data: str
     tasks: Annotated[tuple[str, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[Annotated[Integer, Field(ge=0)], ...], Field(min_length=1)] = (42,)
+    seeds: SeedList = (42,)
     fixed_seeds: FixedSeeds = FixedSeeds()
     engine: str = "packed"
     max_length: Count = 128
     max_train_samples: Count | None = None
     max_eval_samples: Count | None = None
     cache_frozen: YesNo = False
+    selection: Selection | None = None
     checkpoint_every: CheckpointEvery = EVERY_EPOCH
     track: tuple[str, ...] = ()
+    tune: TuneSpec | None = None
     training: dict[str, JsonValue] = Field(default_factory=dict)
     arms: Annotated[dict[Name, ArmSpec], Field(min_length=1)]
     only_arms: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
@@ -153,12 +172,7 @@ class StudySpec(Frozen):
     @field_validator("tasks", "seeds", "track")
     @classmethod
     def _all_different(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        seen = set()
-        for value in values:
-            if value in seen:
-                raise ValueError(f"{value!r} is there twice")
-            seen.add(value)
-        return values
+        return _different(values)
 
     @field_validator("report", mode="before")
     @classmethod
@@ -233,6 +247,16 @@ def _as_user_error(
     return UserError(f"{message[0].lower()}{message[1:]}{given}", where=place)
 
 
+def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values; ValueError where one is there twice."""
+    seen = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{value!r} is there twice")
+        seen.add(value)
+    return values
+
+
 def _dotted(path: list[Any]) -> str:
     """A place in the file as people write it.
 
@@ -245,7 +269,13 @@ def _dotted(path: list[Any]) -> str:
 
 def _owner(model: type[Frozen], path: list[Any]) -> type[Frozen]:
     """The model in which the last key of the path stands."""
-    owners: dict[str, type[Frozen]] = {"claims": Claim, "fixed_seeds": FixedSeeds, "arms": ArmSpec}
+    owners: dict[str, type[Frozen]] = {
+        "claims": Claim,
+        "fixed_seeds": FixedSeeds,
+        "selection": Selection,
+        "tune": Budget if path[1:2] == ["budget"] and len(path) > 2 else TuneSpec,
+        "arms": ArmSpec,
+    }
     return owners.get(str(path[0]), model) if len(path) > 1 else model
 
 

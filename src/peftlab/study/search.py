@@ -1,0 +1,137 @@
+"""The searches that a study asks for: for each arm and task one, over the arm's own space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from peftlab.core.errors import UserError
+from peftlab.core.identity import content_id
+from peftlab.core.types import Selection, TrainingSettings, Trial
+from peftlab.methods.registry import METHODS
+from peftlab.study.expand import Arm, Expanded, expand
+from peftlab.study.space import Space, space_of
+from peftlab.study.spec import TRAINING_NAMES, StudySpec, validate
+from peftlab.study.tune import TuneSpec
+
+SUFFIX = "-tuned"
+"""What the study of the settings that were found is named by, behind the name of the searched."""
+NOT_TUNED = ("hyperparameters", "method-config")
+"""Report parts that tell of the settings in the study file, which are not those found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """One arm on one task; `templates` are its trials as the study file has them, a seed each."""
+
+    arm: Arm
+    task: str
+    space: Space
+    templates: tuple[Trial, ...]
+    num_train_examples: int
+
+    @property
+    def name(self) -> str:
+        """The arm and the task, for people."""
+        return f"{self.arm.name} on {self.task}"
+
+    @property
+    def own_setting(self) -> dict[str, JsonValue]:
+        """The values of the study file itself, those that lie in the space."""
+        template = self.templates[0]
+        values = template.method_config | template.training.model_dump(mode="json")
+        return {key: values[key] for key, one in self.space.items() if one.holds(values[key])}
+
+    @property
+    def most_epochs(self) -> int:
+        """Of any setting."""
+        epochs = self.space.get("num_train_epochs")
+        if epochs is None:
+            return self.templates[0].training.total_epochs(self.num_train_examples)
+        return max(int(str(end)) for end in epochs.ends)
+
+    def trials(self, setting: Mapping[str, JsonValue]) -> tuple[Trial, ...]:
+        """The trials of a setting, a seed each."""
+        return tuple(self._trial(template, setting) for template in self.templates)
+
+    def num_epochs(self, trial: Trial) -> int:
+        """After how many epochs the trial is done."""
+        return trial.training.total_epochs(self.num_train_examples)
+
+    def identity(self, *more: JsonValue) -> str:
+        """A name of what is searched: another space or other trials have another one."""
+        space = {key: one.model_dump(mode="json") for key, one in self.space.items()}
+        return content_id([space, [one.id for one in self.templates], *more])
+
+    def _trial(self, template: Trial, setting: Mapping[str, JsonValue]) -> Trial:
+        of_training = {key: value for key, value in setting.items() if key in TRAINING_NAMES}
+        of_method = {key: value for key, value in setting.items() if key not in TRAINING_NAMES}
+        config = METHODS.get(template.method).resolve({**template.method_config, **of_method})
+        training = TrainingSettings.model_validate(
+            {**template.training.model_dump(), **of_training}
+        )
+        return template.with_settings(training, config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searches:
+    """All of a study; `spec` is that of the study to which they lead."""
+
+    spec: StudySpec
+    tune: TuneSpec
+    expanded: Expanded
+    searches: tuple[Search, ...]
+
+
+def expand_searches(spec: StudySpec, tune: TuneSpec) -> Searches:
+    """The searches of every arm on every task; UserError for what is wrong with the study."""
+    expanded = expand(_tuned(spec, tune))
+    templates: dict[tuple[str, str], list[Trial]] = {}
+    for trial in expanded.trials:
+        for arm in expanded.arms_of[trial.id]:
+            templates.setdefault((arm, trial.task), []).append(trial)
+    return Searches(
+        spec=expanded.spec,
+        tune=tune,
+        expanded=expanded,
+        searches=tuple(
+            Search(
+                arm=arm,
+                task=task,
+                space=space_of(expanded.spec, arm, task),
+                templates=tuple(templates[arm.name, task]),
+                num_train_examples=expanded.num_examples[task][0],
+            )
+            for task in expanded.spec.tasks
+            for arm in expanded.arms
+        ),
+    )
+
+
+def _tuned(spec: StudySpec, tune: TuneSpec) -> StudySpec:
+    """The study of what is found: with held-out rows, the search's seeds, and its figure first."""
+    name = f"{spec.name}{SUFFIX}"
+    kept = [part for part in spec.report if part.kind not in (*NOT_TUNED, "tuning")]
+    raw = spec.model_copy(
+        update={
+            "name": name,
+            "description": f"The best settings found for {spec.name}",
+            "seeds": tune.seeds or spec.seeds,
+            "selection": spec.selection or Selection(),
+            "tune": tune,
+        }
+    ).model_dump(mode="json")
+    parts = [{"tuning": {}}, *(part.model_dump(mode="json") for part in kept)] if kept else []
+    if tune.seeds is not None:
+        raw["arms"] = {name: {**arm, "seeds": None} for name, arm in raw["arms"].items()}
+    try:
+        return validate({**raw, "report": parts}, where=name)
+    except UserError as error:
+        if len(name) > 64:
+            raise UserError(
+                f"'{name}' is too long a name for what is found", where=spec.name,
+                allowed=f"a study's name of at most {64 - len(SUFFIX)} characters",
+            ) from error  # fmt: skip
+        raise
