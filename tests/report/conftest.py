@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from peftlab.core.types import (
@@ -19,11 +20,13 @@ from peftlab.core.types import (
     Seeds,
     Trial,
 )
-from peftlab.report.view import StudyView
-from peftlab.store.records import TrialRecord
+from peftlab.data.predictions import Predictions, write_predictions
+from peftlab.report.findings.view import StudyView
+from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import expand_arms
 from peftlab.study.spec import validate
+from peftlab.tasks.metrics import score
 from peftlab.tasks.registry import TASKS
 
 # (training loss, validation loss, main score) of the epochs of one trial, from epoch 0
@@ -104,6 +107,52 @@ def _record(study: str, arm: Any, task: str, seed: int, epochs: Epochs) -> Trial
 
 
 @pytest.fixture
+def predicted(hand_made: Callable[..., StudyView], tmp_path: Path) -> Callable[..., StudyView]:
+    """Build a view from (arm, task) -> right or not [S, N], with files of predictions.
+
+    Every second label is 1. A row is a seed of the arm's, in order; None is a trial that has
+    failed. `changes` go into the study.
+    """
+
+    def build(
+        rights: Mapping[tuple[str, str], Sequence[Any]], changes: Mapping[str, Any] | None = None
+    ) -> StudyView:
+        epochs = {place: [[(1.0, 1.0, 0.0)]] * len(rows) for place, rows in rights.items()}
+        view = hand_made(epochs, changes)
+        seeds = {arm.name: arm.seeds for arm in view.arms}
+        by_place = {}
+        for (arm, task), rows in rights.items():
+            records = view.by_place[arm, task]
+            by_place[arm, task] = tuple(
+                _predicted(record, seed, row, tmp_path)
+                for record, seed, row in zip(records, seeds[arm], rows, strict=False)
+            )
+        every = tuple(record for records in by_place.values() for record in records)
+        return replace(view, by_place=by_place, records=every)
+
+    return build
+
+
+def _predicted(record: TrialRecord, seed: int, is_right: Any, folder: Path) -> TrialRecord:
+    """The record under that seed, with predictions that are right where `is_right` says so."""
+    trial = record.trial.with_seeds(seed, Seeds.of(seed))
+    if is_right is None:
+        return replace(record, trial=trial, status="failed", epochs=())
+    labels = np.arange(len(is_right)) % 2
+    predicted = np.where(is_right, labels, 1 - labels)
+    logits = np.eye(2, dtype=np.float32)[predicted]
+    own = folder / "predicted" / trial.id
+    own.mkdir(parents=True, exist_ok=True)
+    write_predictions(
+        own / PREDICTIONS_FILE,
+        Predictions(row_ids=np.arange(len(labels)), labels=labels, logits=logits),
+    )
+    scores = score(TASKS.get(trial.task), logits, labels)
+    epoch = replace(record.epochs[0], epoch=1, scores=scores)
+    return replace(record, trial=trial, folder=own, epochs=(record.epochs[0], epoch))
+
+
+@pytest.fixture
 def with_cached_layers() -> Callable[[StudyView, str], StudyView]:
     """The view with the records of one arm as if their lowest layer had run in eval mode."""
     costs = Costs(
@@ -149,3 +198,64 @@ def half_done(finished_workspace: Path, tmp_path: Path) -> Path:
         opened.start(second, {})
         opened.interrupt(second)
     return folder
+
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class Opened:
+    """A page that is open, with all that the browser has said of it and asked for."""
+
+    page: Any
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def draw_all(self) -> None:
+        """Come near every figure, until each is an interactive one."""
+        charts = self.page.locator(".chart")
+        for number in range(charts.count()):
+            charts.nth(number).scroll_into_view_if_needed()
+            charts.nth(number).locator(".vega-embed svg.marks").wait_for(timeout=10_000)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, without a window."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM.is_file():
+        pytest.skip("there is no Chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def opened_page(browser: Any) -> Iterator[Callable[..., Opened]]:
+    """Open a file in a window of its own, with no network: its options are Playwright's."""
+    contexts = []
+
+    def open_page(path: Path, **options: Any) -> Opened:
+        options = {"offline": True, "viewport": {"width": 1280, "height": 900}, **options}
+        contexts.append(browser.new_context(**options))
+        opened = Opened(page=contexts[-1].new_page())
+        opened.page.on("console", lambda message: opened.complaints.append(message.text))
+        opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        opened.page.on("request", lambda request: opened.requests.append(request.url))
+        opened.page.goto(path.as_uri())
+        return opened
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def report_page(finished_workspace: Path) -> Path:
+    """The report of small-study."""
+    return finished_workspace / "reports" / "small-study" / "report.html"

@@ -3,91 +3,199 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import vl_convert
 
-from peftlab.report.blocks import Figure, Heading, Missing, Table
-from peftlab.report.page import Page, render_html, render_markdown
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Table
+from peftlab.report.pages.page import Page, render_html, render_markdown
 from peftlab.report.registry import MAKERS
-from peftlab.report.view import StudyView
 from peftlab.study.parts import PARTS
+from tests.report.made_up import made_up
 
-View = Callable[..., StudyView]
 OPTIONS: dict[str, dict[str, Any]] = {
     "section": {"title": "A title", "text": "A text."},
+    "scores": {"published": True},
     "sweep": {"of": "r", "arms": "lora"},
     "parameters": {"reported": {"lora-r2": {"trainable": 1234567, "percent": 0.5}}},
 }
-TASKS = ("demo-sentiment", "demo-paraphrase")
-ARMS = ("full", "lora-r2", "lora-r8")
-EPOCHS = [(None, 0.8, 50.0), (0.7, 0.6, 75.0)]
-# What each kind shows where all is measured, and where nothing is.
-SHOWN = {
-    "section": ([Heading], [Heading]),
-    "loss-curves": ([Figure], [Missing]),
-    "scores": ([Figure, Table], [Missing]),
-    "hyperparameters": ([Table], [Table]),
-    "method-config": ([Table], [Table]),
-    "parameters": ([Table], [Table]),
-    "sweep": ([Figure], [Missing]),
+ARMS = {
+    "full": {"method": "full", "training": {"learning_rate": 1e-4}},
+    "lora": {"method": "lora", "sweep": {"r": [2, 16]}},
+    "bitfit": {"method": "bitfit"},
+    "bitfit-low": {"method": "bitfit", "training": {"learning_rate": 1e-5}},
 }
+RIGHT = {"full": 0.9, "lora-r2": 0.88, "lora-r16": 0.9, "bitfit": 0.8, "bitfit-low": 0.6}
+SECONDS = {"full": 90, "lora-r2": 40, "lora-r16": 50, "bitfit": 30, "bitfit-low": 30}
+NASTY = "<script>alert(1)</script>"
+# What each kind shows where all is measured.
+SHOWN = {
+    "advice": [Heading, Table, Table],
+    "section": [Heading],
+    "scores": [Figure, Table],
+    "seed-spread": [Figure, Table],
+    "significance": [Figure, Table],
+    "costs": [Table],
+    "pareto": [Figure],
+    "loss-curves": [Figure],
+    "learning-rate": [Figure],
+    "sweep": [Figure],
+    "tuning": [Missing],
+    "confusion": [Figure],
+    "disagreement": [Table, Table],
+    "parameters": [Table],
+    "hyperparameters": [Table],
+    "method-config": [Table],
+}
+# Those that say nothing of what is not measured, or say it in their own words.
+SILENT = {"advice", "section", "tuning", "parameters", "hyperparameters", "method-config"}
+ALL_STATES = (
+    "done",
+    "one seed",
+    "one task",
+    "some missing",
+    "one arm missing",
+    "nothing",
+    "predictions gone",
+    "nasty names",
+)
 
 
-def make(kind: str, view: StudyView) -> list[Any]:
-    options = PARTS[kind].model_validate(OPTIONS.get(kind, {}))
-    return list(MAKERS.get(kind)(view, options, f"figure-01-{kind}"))
+@pytest.fixture(scope="module")
+def views(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], StudyView]:
+    """The view of a study in one of the states, made once."""
+    made: dict[str, StudyView] = {}
+
+    def view(state: str) -> StudyView:
+        if state not in made:
+            made[state] = _in_state(state, tmp_path_factory.mktemp("state"))
+        return made[state]
+
+    return view
+
+
+def _in_state(state: str, folder: Path) -> StudyView:
+    tasks, seeds = ("demo-sentiment", "demo-paraphrase"), (1, 2, 3)
+    every = [(arm, task, seed) for arm in RIGHT for task in tasks for seed in seeds]
+    changes: dict[str, Any] = {
+        "one seed": {"seeds": (1,)},
+        "one task": {"tasks": tasks[:1]},
+        "some missing": {
+            "pending": [place for place in every if place[2] == 3],
+            "failed": [("full", tasks[1], 1)],
+        },
+        "one arm missing": {"pending": [place for place in every if place[0] == "lora-r16"]},
+        "nothing": {"pending": every},
+    }.get(state, {})
+    view = made_up(
+        folder, RIGHT, arms=ARMS, seconds=SECONDS, **{"tasks": tasks, "seeds": seeds, **changes}
+    )
+    if state == "predictions gone":
+        for path in folder.rglob("*.parquet"):
+            path.unlink()
+    return _nastily_named(view) if state == "nasty names" else view
+
+
+def _nastily_named(view: StudyView) -> StudyView:
+    """The view with names and labels that are HTML, as a user's own task may have them."""
+    tasks = {
+        task.name: replace(task, name=f"{NASTY} {task.name}", labels=(NASTY, f"'\"&{NASTY}"))
+        for task in view.tasks
+    }
+    arms = tuple(replace(arm, name=f"{NASTY}/{arm.name}") for arm in view.arms)
+    return replace(
+        view,
+        arms=arms,
+        tasks=tuple(tasks.values()),
+        by_place={
+            (f"{NASTY}/{arm}", tasks[task].name): records
+            for (arm, task), records in view.by_place.items()
+        },
+    )
+
+
+def make(kind: str, view: StudyView) -> list[Block]:
+    options = dict(OPTIONS.get(kind, {}))
+    if view.arms[0].name.startswith(NASTY) and kind == "sweep":
+        return []  # arms of other names than the study's cannot be named in its file
+    return list(MAKERS.get(kind)(view, PARTS[kind].model_validate(options), f"figure-01-{kind}"))
+
+
+def blocks_of(blocks: list[Block], kind: type) -> Iterator[Any]:
+    return (block for block in blocks if isinstance(block, kind))
 
 
 def test_there_is_a_maker_for_every_part_that_a_study_can_name() -> None:
-    assert set(MAKERS.names()) == set(PARTS) == set(SHOWN)
+    assert MAKERS.names() == list(PARTS) == list(SHOWN)
 
 
 @pytest.mark.parametrize("kind", PARTS)
 def test_a_part_is_made_of_what_is_measured_and_names_what_is_not(
-    kind: str, hand_made: View
+    kind: str, views: Callable[[str], StudyView]
 ) -> None:
-    places = [(arm, task) for task in TASKS for arm in ARMS]
-    measured, nothing = SHOWN[kind]
-    done = make(kind, hand_made({place: [EPOCHS, EPOCHS] for place in places}))
-    assert [type(block) for block in done] == measured
-    none = make(kind, hand_made({place: [[], []] for place in places}))
-    assert [type(block) for block in none] == nothing
-    half = make(kind, hand_made({place: [EPOCHS, []] for place in places}))
-    says_missing = Missing in nothing
-    assert [type(block) for block in half] == [*measured, *([Missing] * says_missing)]
-    shown = [arm for arm in ARMS if kind != "sweep" or arm != "full"]
-    for blocks, seeds in ((none, (1, 2)), (half, (2,))):
-        missing = [line for block in blocks if isinstance(block, Missing) for line in block.lines]
-        expected = {
-            f"{arm} on {task}, seed {seed} (pending)"
-            for arm in shown
-            for task in TASKS
-            for seed in seeds
+    assert [type(block) for block in make(kind, views("done"))] == SHOWN[kind]
+    for state in ("some missing", "one arm missing", "nothing"):
+        view = views(state)
+        told = [line for block in blocks_of(make(kind, view), Missing) for line in block.lines]
+        names = {arm.name for arm in view.arms if kind != "sweep" or arm.base == "lora"}
+        lacking = {
+            f"{arm} on {task}, seed {record.trial.seed}"
+            for (arm, task), records in view.by_place.items()
+            for record in records
+            if record.status != "done" and arm in names
         }
-        assert set(missing) == (expected if says_missing else set())
+        if kind not in SILENT:
+            assert {line.split(" (")[0] for line in told} == lacking
+    nothing = make(kind, views("nothing"))
+    assert not list(blocks_of(nothing, Figure))
+    assert nothing
 
 
+@pytest.mark.parametrize("state", ALL_STATES)
 @pytest.mark.parametrize("kind", PARTS)
-def test_a_part_can_be_drawn_and_printed(kind: str, hand_made: View) -> None:
-    import vl_convert
-
-    blocks = make(kind, hand_made({(arm, task): [EPOCHS] for task in TASKS for arm in ARMS}))
+def test_a_part_can_be_drawn_and_printed_in_any_state(
+    kind: str,
+    state: str,
+    views: Callable[[str], StudyView],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    blocks = make(kind, views(state))
     drawings = {}
-    for block in blocks:
-        if isinstance(block, Figure):
-            assert block.name == f"figure-01-{kind}"
-            assert block.title
-            assert block.description
-            specification = json.loads(json.dumps(block.specification, allow_nan=False))
-            drawings[block.name] = vl_convert.vegalite_to_svg(specification)
-        if isinstance(block, Table):
-            assert block.numbers <= set(block.columns)
-            assert len(set(block.columns)) == len(block.columns)
-            assert {len(row) for row in block.rows} == {len(block.columns)}
-    page = Page(title="t", description="d", facts={}, claims=[], blocks=blocks)
-    html, markdown = render_html(page, drawings, ""), render_markdown(page, "figures")
-    for block in blocks:
-        assert block.title in html
-        assert block.title in markdown.replace("\\", "")
+    for figure in blocks_of(blocks, Figure):
+        assert figure.name == f"figure-01-{kind}"
+        assert figure.title
+        assert len(figure.description.split()) > 5
+        specification = json.loads(json.dumps(figure.specification, allow_nan=False))
+        svg = vl_convert.vegalite_to_svg(specification, show_warnings=True)
+        assert "role-mark" in svg
+        assert "<script" not in svg
+        assert "NaN" not in svg
+        assert "undefined" not in svg
+        drawings[figure.name] = svg
+    for table in blocks_of(blocks, Table):
+        assert table.rows
+        assert table.numbers <= set(table.columns)
+        assert len(set(table.columns)) == len(table.columns)
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+    page = Page(title="t", description="d", facts={}, blocks=blocks)
+    html, markdown = render_html(page, drawings, ""), render_markdown(page)
+    assert NASTY not in html
+    assert NASTY not in markdown
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PARTS if Figure in SHOWN[kind]])
+def test_a_figure_has_no_paper_of_its_own_and_writes_in_the_colour_of_the_page(
+    kind: str, views: Callable[[str], StudyView]
+) -> None:
+    for figure in blocks_of(make(kind, views("done")), Figure):
+        svg = vl_convert.vegalite_to_svg(dict(figure.specification))
+        assert 'fill="white"' not in svg
+        for black in ('fill="#000"', 'fill="black"', 'fill="#333"', 'stroke="#888"'):
+            assert black not in svg
+        assert 'fill="currentColor"' in svg

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import sqlite3
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from markdown_it import MarkdownIt
 
 from peftlab.core.errors import UserError
-from peftlab.report.blocks import Figure, Missing, Table
-from peftlab.report.view import make_view
-from peftlab.report.write import ReportFiles, make_page, write_report
+from peftlab.report.findings.results import read_results, results_of
+from peftlab.report.findings.verdicts import verdicts
+from peftlab.report.findings.view import StudyView, make_view
+from peftlab.report.pages.blocks import Figure, Heading, Missing, Table
+from peftlab.report.pages.files import PageFiles
+from peftlab.report.pages.page import Page
+from peftlab.report.tables.claims import claims_blocks
+from peftlab.report.write import make_page, write_report
 from peftlab.store.workspace import DATABASE, Workspace
 
 Rows = list[list[str]]
+View = Callable[..., StudyView]
 # Attributes by which a browser fetches or goes somewhere.
 FETCHING = {"src", "href", "srcset", "data", "poster", "action", "formaction", "xlink:href"}
 FETCHING |= {"background", "ping", "manifest", "cite"}
@@ -41,7 +50,8 @@ class Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
         self.tags.append((tag, attributes))
-        self.inside = "json" if attributes.get("type") == "application/json" else tag
+        if tag not in {"b", "span"}:
+            self.inside = "json" if attributes.get("type") == "application/json" else tag
         if tag == "table":
             self.tables.append([])
         elif tag == "tr":
@@ -50,7 +60,8 @@ class Reader(HTMLParser):
             self.tables[-1][-1].append("")
 
     def handle_endtag(self, tag: str) -> None:
-        self.inside = ""
+        if tag not in {"b", "span"}:
+            self.inside = ""
 
     def handle_data(self, data: str) -> None:
         if self.inside in {"td", "th"}:
@@ -77,19 +88,36 @@ def markdown_tables(text: str) -> list[Rows]:
     return tables
 
 
-def write(workspace: Path, output: Path) -> ReportFiles:
+def write(workspace: Path, output: Path) -> PageFiles:
     with Workspace.open(workspace) as opened:
-        return write_report(opened, "small-study", output)
+        return write_report(opened, "small-study", output).files
+
+
+def page_of(opened: Workspace) -> Page:
+    view = make_view(opened, "small-study")
+    return make_page(view, claims=claims_blocks(verdicts(view)))
+
+
+def data_of(specification: Any) -> list[dict[str, Any]]:
+    """All rows of data in a specification, wherever they stand in it."""
+    if isinstance(specification, list):
+        return [row for part in specification for row in data_of(part)]
+    if not isinstance(specification, dict):
+        return []
+    values = specification.get("values")
+    if isinstance(values, list) and isinstance(values[0], dict):
+        return values
+    return [row for part in specification.values() for row in data_of(part)]
 
 
 @pytest.fixture(scope="module")
-def report(finished_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
+def report(finished_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> PageFiles:
     return write(finished_workspace, tmp_path_factory.mktemp("report"))
 
 
-def test_every_figure_is_there_as_svg_and_png(report: ReportFiles) -> None:
+def test_every_figure_is_there_as_svg_png_and_pdf(report: PageFiles) -> None:
     stems = ["figure-02-scores", "figure-03-loss-curves", "figure-07-sweep"]
-    names = [f"{stem}.{kind}" for stem in stems for kind in ("svg", "png")]
+    names = [f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "pdf")]
     assert [path.name for path in report.figures] == names
     folder = report.html.parent / "figures"
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
@@ -98,28 +126,56 @@ def test_every_figure_is_there_as_svg_and_png(report: ReportFiles) -> None:
         if path.suffix == ".png":
             assert content.startswith(b"\x89PNG\r\n\x1a\n")
             assert content.endswith(b"IEND\xaeB`\x82")
+        elif path.suffix == ".pdf":
+            assert content.startswith(b"%PDF-1.")
+            assert content.rstrip().endswith(b"%%EOF")
         else:
             root = ElementTree.fromstring(content)
             assert root.tag == "{http://www.w3.org/2000/svg}svg"
             assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 10
 
 
+def test_every_table_is_there_as_csv_and_latex(report: PageFiles, finished_workspace: Path) -> None:
+    with Workspace.open(finished_workspace, create=False) as opened:
+        page = page_of(opened)
+    tables = [block for block in page.blocks if isinstance(block, Table)]
+    names = [f"{table.name}.{kind}" for table in tables for kind in ("csv", "tex")]
+    assert "table-02-scores.csv" in names
+    assert "table-trials.tex" in names
+    assert [path.name for path in report.tables] == names
+    for table, path in zip(tables, report.tables[::2], strict=True):
+        with path.open(newline="", encoding="utf-8") as stream:
+            head, *rows = csv.reader(stream)
+        assert len(rows) == len(table.rows)
+        assert {len(row) for row in rows} == {len(head)}
+        assert [row[0] for row in rows] == [row[0] for row in table.rows]
+
+
 def test_figures_of_an_earlier_report_do_not_stay(finished_workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "figure-99-scores.png").write_bytes(b"old")
     (tmp_path / "figures" / "my-own.png").write_bytes(b"mine")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "table-99-scores.csv").write_bytes(b"old")
     files = write(finished_workspace, tmp_path)
     there = {path.name for path in (tmp_path / "figures").iterdir()}
     assert there == {"my-own.png", *(path.name for path in files.figures)}
+    assert {path.name for path in (tmp_path / "tables").iterdir()} == {
+        path.name for path in files.tables
+    }
 
 
-def test_the_page_fetches_nothing(report: ReportFiles) -> None:
+def test_the_page_fetches_nothing(report: PageFiles) -> None:
     html = report.html.read_text()
     read = Reader(html)
     for tag, attributes in read.tags:
         assert tag not in {"link", "iframe", "object", "embed", "base", "img", "image"}, tag
         for name in FETCHING & attributes.keys():
-            assert (attributes[name] or "").startswith("#"), (tag, attributes)
+            target = attributes[name] or ""
+            is_file = (
+                tag == "a" and "download" in attributes and (report.html.parent / target).is_file()
+            )
+            assert is_file or target.startswith("#"), (tag, attributes)
         assert tag != "script" or attributes.get("type") in {None, "application/json"}
         assert not any(name.startswith("on") for name in attributes)
         assert "url(" not in (attributes.get("style") or "").replace("url(#", "")
@@ -134,31 +190,34 @@ def test_the_page_fetches_nothing(report: ReportFiles) -> None:
 
 
 def test_html_and_markdown_hold_the_tables_of_the_page(
-    report: ReportFiles, finished_workspace: Path
+    report: PageFiles, finished_workspace: Path
 ) -> None:
     with Workspace.open(finished_workspace, create=False) as opened:
-        page = make_page(make_view(opened, "small-study"))
+        page = page_of(opened)
     tables = [
         [list(block.columns), *(list(row) for row in block.rows)]
         for block in page.blocks
         if isinstance(block, Table)
     ]
-    assert len(tables) == 5
+    assert len(tables) > 5
     assert Reader(report.html.read_text()).tables == tables
     assert markdown_tables(report.markdown.read_text()) == tables
 
 
-def test_the_markdown_shows_the_figures_that_were_written(report: ReportFiles) -> None:
-    links = re.findall(r"^!\[.+\]\((.+)\)$", report.markdown.read_text(), re.MULTILINE)
+def test_the_markdown_shows_the_figures_that_were_written(report: PageFiles) -> None:
+    text = report.markdown.read_text()
+    links = re.findall(r"^!\[.+\]\((.+)\)$", text, re.MULTILINE)
     assert links == [f"figures/{path.name}" for path in report.figures if path.suffix == ".png"]
-    assert all((report.markdown.parent / link).is_file() for link in links)
+    of_tables = re.findall(r"\]\((tables/[^)]+)\)", text)
+    assert of_tables == [f"tables/{path.name}" for path in report.tables]
+    assert all((report.markdown.parent / link).is_file() for link in [*links, *of_tables])
 
 
 def test_the_figures_in_the_page_carry_the_data_of_the_figures(
-    report: ReportFiles, finished_workspace: Path
+    report: PageFiles, finished_workspace: Path
 ) -> None:
     with Workspace.open(finished_workspace, create=False) as opened:
-        page = make_page(make_view(opened, "small-study"))
+        page = page_of(opened)
     specifications = [json.loads(text) for text in Reader(report.html.read_text()).json]
     assert specifications == [
         json.loads(json.dumps(block.specification))
@@ -167,20 +226,31 @@ def test_the_figures_in_the_page_carry_the_data_of_the_figures(
     ]
 
 
-def test_claims_are_listed_and_none_is_called_tested(report: ReportFiles) -> None:
-    for text in (report.html.read_text(), report.markdown.read_text()):
-        assert "LoRA beats full fine-tuning" in text
-        assert "The rank hardly matters" in text
-        assert "These claims have not been tested yet" in text
-    assert [(verdict["claim"], verdict["verdict"]) for verdict in report.verdicts] == [
-        ("LoRA beats full fine-tuning", "not tested"),
-        ("The rank hardly matters", "not tested"),
+def test_results_lie_beside_the_page(report: PageFiles, finished_workspace: Path) -> None:
+    with Workspace.open(finished_workspace, create=False) as opened:
+        view = make_view(opened, "small-study")
+        assert read_results(report.html.parent) == results_of(view, verdicts(view))
+
+
+def test_every_claim_stands_with_its_verdict_and_its_evidence(
+    report: PageFiles, finished_workspace: Path
+) -> None:
+    with Workspace.open(finished_workspace, create=False) as opened:
+        found = verdicts(make_view(opened, "small-study"))
+    read = Reader(report.html.read_text())
+    inline = [
+        "".join(child.content for child in token.children or [])
+        for token in MarkdownIt("commonmark").parse(report.markdown.read_text())
+        if token.type == "inline"
     ]
-    assert all(
-        verdict[key] is None
-        for verdict in report.verdicts
-        for key in ("estimate", "low", "high", "p_value")
-    )
+    assert [one.claim for one in found] == [
+        "LoRA beats full fine-tuning",
+        "The rank hardly matters",
+    ]
+    for one in found:
+        assert one.evidence
+        assert {one.claim, one.verdict, one.evidence} <= set(read.texts)
+        assert f"{one.claim}: {one.verdict}{one.evidence}" in inline
 
 
 def test_a_half_done_study_shows_what_is_measured_and_names_the_rest(
@@ -201,7 +271,7 @@ def test_a_half_done_study_shows_what_is_measured_and_names_the_rest(
     assert "- **failed**: 1" in markdown
     scores = next(table for table in read.tables if table[0][1] == "demo-sentiment accuracy")
     assert [row[1] == "-" for row in scores[1:]] == [False, False, True, False]
-    bars, curves, sweep = (json.loads(text)["data"]["values"] for text in read.json)
+    bars, curves, sweep = (data_of(json.loads(text)) for text in read.json)
     for rows in (bars, curves, sweep):
         assert not any(
             row["arm"] == "lora-r2" and row["task"].startswith("demo-sentiment") for row in rows
@@ -216,8 +286,8 @@ def test_a_study_of_which_nothing_is_measured_has_a_page_without_figures(
         for record in opened.trials("small-study"):
             opened.start(record.trial.id, {})
             opened.interrupt(record.trial.id)
-        page = make_page(make_view(opened, "small-study"))
-        files = write_report(opened, "small-study", tmp_path / "report")
+        page = page_of(opened)
+        files = write_report(opened, "small-study", tmp_path / "report").files
     assert page.facts["trials"] == "0 of 16 done"
     assert not any(isinstance(block, Figure) for block in page.blocks)
     missing = [block for block in page.blocks if isinstance(block, Missing)]
@@ -244,9 +314,32 @@ def test_texts_of_the_study_are_shown_as_they_are(half_done: Path, tmp_path: Pat
         if token.type == "inline"
     ]
     for place in ("description", "claim", "title", "text"):
-        assert read.texts.count(f"{place} {nasty}") == 1
-        assert inline.count(f"{place} {nasty}") == 1
-    assert [tag for tag, _ in read.tags].count("script") == 1 + len(read.json)
+        # A section's title stands in the contents too.
+        assert read.texts.count(f"{place} {nasty}") == (2 if place == "title" else 1)
+        assert sum(line.startswith(f"{place} {nasty}") for line in inline) == 1
+    assert [tag for tag, _ in read.tags].count("script") == 2 + len(read.json)
+
+
+def test_what_is_being_done_is_told(finished_workspace: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    with Workspace.open(finished_workspace) as opened:
+        write_report(opened, "small-study", tmp_path, told.append)
+    assert told[:2] == ["reading the results", "testing the claims"]
+    assert "part 2 of 7: scores" in told
+    assert "figure 1 of 3: Scores by task and arm" in told
+    assert told[-1] == "writing the page"
+
+
+def test_a_default_page_has_no_section_without_anything_in_it(hand_made: View) -> None:
+    view = hand_made({("full", "demo-sentiment"): [[(None, 1, 50), (1, 1, 60)]]})
+    blocks = make_page(view).blocks
+    titles = [block.title for block in blocks if isinstance(block, Heading)]
+    assert {"Scores", "Settings", "All trials"} <= set(titles)
+    assert "Where the methods disagree" not in titles
+    assert isinstance(blocks[-1], Table)
+    own = [{"section": {"title": "One"}}, {"section": {"title": "Two"}}]
+    blocks = make_page(hand_made({}, {"report": own})).blocks
+    assert [block.title for block in blocks if isinstance(block, Heading)][-3:-1] == ["One", "Two"]
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(

@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from peftlab.core.registry import Registry
-from peftlab.report.blocks import Block, Heading, Missing
+from peftlab.report.figures.confusion import confusion_data, draw_confusion
+from peftlab.report.figures.learning_rate import draw_learning_rate, learning_rate_data
 from peftlab.report.figures.loss_curves import draw_loss_curves, loss_curves_data
-from peftlab.report.figures.scores import draw_scores, scores_data
+from peftlab.report.figures.pareto import draw_pareto, pareto_data
+from peftlab.report.figures.scores import draw_scores, published_data, scores_data
+from peftlab.report.figures.seed_spread import draw_seed_spread, seed_spread_data
+from peftlab.report.figures.significance import draw_significance, significance_data
 from peftlab.report.figures.sweep import draw_sweep, sweep_data
+from peftlab.report.figures.tuning import draw_tuning, tuning_data
+from peftlab.report.findings.leading import leading
+from peftlab.report.findings.published import published_scores
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import Block, Figure, Heading, Missing
+from peftlab.report.tables.advice import advice_blocks
+from peftlab.report.tables.comparisons import comparisons_table
+from peftlab.report.tables.costs import costs_table
+from peftlab.report.tables.disagreement import disagreement_table
 from peftlab.report.tables.parameters import parameters_table
+from peftlab.report.tables.published import published_table
+from peftlab.report.tables.runs import runs_table
 from peftlab.report.tables.scores import scores_table
 from peftlab.report.tables.settings import hyperparameters_table, method_config_table
-from peftlab.report.view import StudyView
+from peftlab.report.tables.tuning import tuning_table
 from peftlab.study import parts
 from peftlab.study.expand import Arm
 
 # (view, the part's options, the stem for files of its figure) -> blocks
 Maker = Callable[[StudyView, Any, str], Sequence[Block]]
 MAKERS = Registry[Maker]("report part")
+MOST_CURVES, MOST_PAIRED, MOST_TESTED, MOST_MATRICES, MOST_ASKED = 8, 12, 4, 6, 6
+"""Arms that a part shows which has no room for more, where it names none."""
+
+
+def _advice(view: StudyView, options: parts.Advice, name: str) -> Sequence[Block]:
+    return advice_blocks(view, options) if len(view.arms) > 1 else []
 
 
 def _section(view: StudyView, options: parts.Section, name: str) -> Sequence[Block]:
     return [Heading(title=options.title, text=options.text)]
-
-
-def _loss_curves(view: StudyView, options: parts.LossCurves, name: str) -> Sequence[Block]:
-    arms = view.choose(options.arms)
-    rows = loss_curves_data(view, arms)
-    return [*([draw_loss_curves(rows, name=name)] if rows else []), *_missing(view, arms)]
 
 
 def _scores(view: StudyView, options: parts.Scores, name: str) -> Sequence[Block]:
@@ -37,7 +53,59 @@ def _scores(view: StudyView, options: parts.Scores, name: str) -> Sequence[Block
     rows = scores_data(view, arms)
     if not rows:
         return _missing(view, arms)
-    return [draw_scores(rows, name=name), scores_table(view, arms), *_missing(view, arms)]
+    known = published_scores() if options.published else ()
+    figure = draw_scores(rows, name=name, every=_names(view), published=published_data(view, known))
+    table = published_table(view.tasks, known)
+    return [figure, scores_table(view, arms), *([table] if table else []), *_missing(view, arms)]
+
+
+def _seed_spread(view: StudyView, options: parts.SeedSpread, name: str) -> Sequence[Block]:
+    arms = view.choose(options.arms)
+    rows = seed_spread_data(view, arms)
+    drawn = [draw_seed_spread(rows, name=name, every=_names(view))] if rows else []
+    table = runs_table(view, arms)
+    return [*drawn, *([table] if table else []), *_missing(view, arms)]
+
+
+def _significance(view: StudyView, options: parts.Significance, name: str) -> Sequence[Block]:
+    shown = leading(view, options.arms, MOST_PAIRED)
+    rows = significance_data(view, shown.arms)
+    drawn = [_titled(draw_significance(rows, name=name), shown.note)] if rows else []
+    # Every further test of two arms takes a tenth of a second for 34 seeds.
+    tested = leading(view, options.arms, MOST_TESTED)
+    table = comparisons_table(view, tested.arms)
+    named = [replace(table, title=f"{table.title}{tested.note}")] if table else []
+    return [*drawn, *named, *_missing(view, shown.arms)]
+
+
+def _costs(view: StudyView, options: parts.Costs, name: str) -> Sequence[Block]:
+    arms = view.choose(options.arms)
+    table = costs_table(view, arms)
+    return [*([table] if table else []), *_missing(view, arms)]
+
+
+def _pareto(view: StudyView, options: parts.Pareto, name: str) -> Sequence[Block]:
+    arms = view.choose(options.arms)
+    rows = pareto_data(view, arms, options.against)
+    drawn = (
+        [draw_pareto(rows, against=options.against, name=name, every=_names(view))] if rows else []
+    )
+    return [*drawn, *_missing(view, arms)]
+
+
+def _loss_curves(view: StudyView, options: parts.LossCurves, name: str) -> Sequence[Block]:
+    shown = leading(view, options.arms, MOST_CURVES)
+    rows = loss_curves_data(view, shown.arms)
+    if not rows:
+        return _missing(view, shown.arms)
+    figure = draw_loss_curves(rows, name=name, every=_names(view))
+    return [_titled(figure, shown.note), *_missing(view, shown.arms)]
+
+
+def _learning_rate(view: StudyView, options: parts.LearningRate, name: str) -> Sequence[Block]:
+    arms = view.choose(options.arms)
+    rows = learning_rate_data(view, arms)
+    return [*([draw_learning_rate(rows, name=name)] if rows else []), *_missing(view, arms)]
 
 
 def _sweep(view: StudyView, options: parts.Sweep, name: str) -> Sequence[Block]:
@@ -45,6 +113,29 @@ def _sweep(view: StudyView, options: parts.Sweep, name: str) -> Sequence[Block]:
     rows = sweep_data(view, arms, options.of)
     drawn = [draw_sweep(rows, key=options.of, name=name)] if rows else []
     return [*drawn, *_missing(view, arms)]
+
+
+def _tuning(view: StudyView, options: parts.Tuning, name: str) -> Sequence[Block]:
+    arms = view.choose(options.arms)
+    table = tuning_table(view, arms)
+    if table is None:
+        return [Missing(lines=["no search has tried a setting yet (peftlab tune)"])]
+    rows = tuning_data(view, arms)
+    return [*([draw_tuning(rows, name=name, every=_names(view))] if rows else []), table]
+
+
+def _confusion(view: StudyView, options: parts.Confusion, name: str) -> Sequence[Block]:
+    shown = leading(view, options.arms, MOST_MATRICES)
+    rows = confusion_data(view, shown.arms)
+    drawn = [_titled(draw_confusion(rows, name=name), shown.note)] if rows else []
+    return [*drawn, *_missing(view, shown.arms)]
+
+
+def _disagreement(view: StudyView, options: parts.Disagreement, name: str) -> Sequence[Block]:
+    shown = leading(view, options.arms, MOST_ASKED)
+    tables = [disagreement_table(view, shown.arms, task, options.examples) for task in view.tasks]
+    found = [replace(table, title=f"{table.title}{shown.note}") for table in tables if table]
+    return [*found, *_missing(view, shown.arms)]
 
 
 def _parameters(view: StudyView, options: parts.Parameters, name: str) -> Sequence[Block]:
@@ -62,15 +153,37 @@ def _method_config(view: StudyView, options: parts.MethodConfig, name: str) -> S
     return [table] if table else []
 
 
+def _titled(figure: Figure, note: str) -> Figure:
+    return replace(figure, title=f"{figure.title}{note}")
+
+
+def _names(view: StudyView) -> list[str]:
+    """All arms as figures name them: an arm has the same colour in each."""
+    return [view.label(arm) for arm in view.arms]
+
+
 def _missing(view: StudyView, arms: Sequence[Arm]) -> list[Block]:
     lines = view.missing(arms)
     return [Missing(lines=lines)] if lines else []
 
 
-MAKERS.add("section", _section)
-MAKERS.add("loss-curves", _loss_curves)
-MAKERS.add("scores", _scores)
-MAKERS.add("hyperparameters", _hyperparameters)
-MAKERS.add("method-config", _method_config)
-MAKERS.add("parameters", _parameters)
-MAKERS.add("sweep", _sweep)
+_BY_KIND: dict[str, Maker] = {
+    "advice": _advice,
+    "section": _section,
+    "scores": _scores,
+    "seed-spread": _seed_spread,
+    "significance": _significance,
+    "costs": _costs,
+    "pareto": _pareto,
+    "loss-curves": _loss_curves,
+    "learning-rate": _learning_rate,
+    "sweep": _sweep,
+    "tuning": _tuning,
+    "confusion": _confusion,
+    "disagreement": _disagreement,
+    "parameters": _parameters,
+    "hyperparameters": _hyperparameters,
+    "method-config": _method_config,
+}
+for _kind, _maker in _BY_KIND.items():
+    MAKERS.add(_kind, _maker)

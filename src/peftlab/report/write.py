@@ -1,50 +1,55 @@
-"""The report's files: one HTML page, the same as Markdown, every figure as SVG and PNG."""
+"""The report of a study, or of several side by side: what it says, and where its files are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from peftlab.core.errors import UserError
-from peftlab.report.blocks import Block, Figure, Heading
-from peftlab.report.page import Page, render_html, render_markdown
+from peftlab.report.default_page import page_parts
+from peftlab.report.findings.combine import Source, combine
+from peftlab.report.findings.results import StudyResults, results_of, write_results
+from peftlab.report.findings.verdicts import Verdict, verdicts
+from peftlab.report.findings.view import StudyView, make_view
+from peftlab.report.pages.blocks import Block, Heading, Missing, Table
+from peftlab.report.pages.files import HTML, PageFiles, Tell, write_files
+from peftlab.report.pages.page import Page
 from peftlab.report.registry import MAKERS
+from peftlab.report.tables.claims import claims_blocks
+from peftlab.report.tables.settings import seeds_words
+from peftlab.report.tables.sources import sources_blocks
 from peftlab.report.tables.trials import trials_table
-from peftlab.report.view import StudyView, make_view
 from peftlab.store.workspace import Workspace
+from peftlab.study.parts import PARTS
 
-HTML = "report.html"
-FIGURES = "figures"
-PNG_SCALE = 2.0
-# Replaces each drawing by its interactive figure, once the page is there.
-EMBED = """
-for (const holder of document.querySelectorAll('script[data-figure]')) {
-  vegaEmbed('#' + holder.dataset.figure, JSON.parse(holder.textContent),
-            {actions: false, renderer: 'svg'});
-}
-"""
+LONGEST_FOLDER = 120
+ADVICE = "advice"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportFiles:
-    """Where the report was written, and the verdicts on the study's claims."""
+    """Where the report was written, and the scores and verdicts that it says."""
 
-    html: Path
-    markdown: Path
-    figures: tuple[Path, ...]
-    verdicts: tuple[dict[str, JsonValue], ...]
+    files: PageFiles
+    results: StudyResults
 
     def to_json(self) -> dict[str, JsonValue]:
         """The object of `report STUDY --json`."""
         return {
-            "html": str(self.html),
-            "markdown": str(self.markdown),
-            "figures": [str(path) for path in self.figures],
-            "verdicts": list(self.verdicts),
+            "html": str(self.files.html),
+            "markdown": str(self.files.markdown),
+            "figures": [str(path) for path in self.files.figures],
+            "tables": [str(path) for path in self.files.tables],
+            "verdicts": list(self.results.verdicts),
         }
+
+
+def say_nothing(text: str) -> None:
+    """For whom does not want to be told."""
 
 
 def kept_report(workspace: Workspace, study: str) -> Path | None:
@@ -57,86 +62,152 @@ def kept_report(workspace: Workspace, study: str) -> Path | None:
     return path if written_at > workspace.changed_at(study).timestamp() else None
 
 
-def write_report(workspace: Workspace, study: str, output: Path | None = None) -> ReportFiles:
+def write_report(
+    workspace: Workspace, study: str, output: Path | None = None, tell: Tell = say_nothing
+) -> ReportFiles:
     """Write the report of what is measured of a study.
 
     Into `output`, or reports/<study> of the workspace; files of the same names are replaced.
     Raises UserError where the study has not been run or the folder cannot be written.
     """
-    import vl_convert
-
+    tell("reading the results")
     view = make_view(workspace, study)
-    page = make_page(view)
-    drawings: dict[str, str] = {}
-    figures: list[Path] = []
-    folder = output or _folder(workspace, study)
-    try:
-        folder = folder.expanduser().absolute()
-        (folder / FIGURES).mkdir(parents=True, exist_ok=True)
-        for old in (folder / FIGURES).glob("figure-*.*"):
-            old.unlink()
-        for block in page.blocks:
-            if isinstance(block, Figure):
-                specification = dict(block.specification)
-                svg = vl_convert.vegalite_to_svg(specification)
-                png = vl_convert.vegalite_to_png(specification, scale=PNG_SCALE)
-                drawings[block.name] = svg
-                figures += [folder / FIGURES / f"{block.name}.{kind}" for kind in ("svg", "png")]
-                figures[-2].write_text(svg, encoding="utf-8")
-                figures[-1].write_bytes(png)
-        html = render_html(page, drawings, _javascript() if drawings else "")
-        paths = folder / HTML, folder / "report.md"
-        paths[0].write_text(html, encoding="utf-8")
-        paths[1].write_text(render_markdown(page, FIGURES), encoding="utf-8")
-    except (OSError, RuntimeError) as error:  # the latter for the home of an unknown user
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"cannot write the report: {reason}", where=str(folder)) from error
-    return ReportFiles(
-        html=paths[0], markdown=paths[1], figures=tuple(figures), verdicts=_verdicts(view)
+    tell("testing the claims")
+    found = verdicts(view)
+    page = make_page(view, claims=claims_blocks(found), tell=tell)
+    return _write(view, page, found, output or _folder(workspace, study), tell)
+
+
+def write_comparison(
+    chosen: Sequence[tuple[Workspace, str]], output: Path | None = None, tell: Tell = say_nothing
+) -> ReportFiles:
+    """Write one report of several studies: (workspace, study) of each.
+
+    Into `output`, or reports/<their labels> of the first workspace. Raises UserError as
+    `write_report` does, and where they have no task in common.
+    """
+    tell("reading the results")
+    sources = [
+        Source(label=label, view=make_view(workspace, study))
+        for label, (workspace, study) in zip(_labels(chosen), chosen, strict=True)
+    ]
+    studies = list(dict.fromkeys(study for _, study in chosen))
+    title = " and ".join(source.label for source in sources)
+    if len(studies) == 1:
+        title = f"{studies[0]}: {title}"
+    view = combine(title, sources)
+    name = "+".join(_as_file_name(source.label) for source in sources)
+    name = name if len(studies) > 1 else f"{studies[0]}+{name}"
+    folder = output or _folder(chosen[0][0], name[:LONGEST_FOLDER])
+    page = make_page(view, before=sources_blocks(sources), tell=tell)
+    return _write(view, page, (), folder, tell)
+
+
+def make_page(
+    view: StudyView,
+    *,
+    before: Sequence[Block] = (),
+    claims: Sequence[Block] = (),
+    tell: Tell = say_nothing,
+) -> Page:
+    """The report's content: `before`, the advice, the claims, the study's parts, all trials.
+
+    The advice stands elsewhere where the study names it as a part.
+    """
+    chosen = page_parts(view)
+    blocks: list[Block] = [*before]
+    if not any(part.kind == ADVICE for part in chosen):
+        tell("weighing the arms")
+        advice = MAKERS.get(ADVICE)(view, PARTS[ADVICE](), f"figure-{ADVICE}")
+        blocks += _named(advice, ADVICE)
+    blocks += claims
+    for number, part in enumerate(chosen, start=1):
+        tell(f"part {number} of {len(chosen)}: {part.kind}")
+        stem = f"{number:02d}-{part.kind}"
+        made = MAKERS.get(part.kind)(view, part.options, f"figure-{stem}")
+        if not made and view.spec.report:
+            made = [Missing(lines=[f"{part.kind}: these arms have nothing that it could show"])]
+        blocks += _named(made, stem)
+    blocks += [Heading(title="All trials"), trials_table(view)]
+    if not view.spec.report:
+        blocks = _without_empty_sections(blocks)
+    return Page(
+        title=view.spec.name,
+        description=view.spec.description,
+        facts=_facts(view),
+        blocks=blocks,
     )
+
+
+def _write(
+    view: StudyView, page: Page, found: Sequence[Verdict], folder: Path, tell: Tell
+) -> ReportFiles:
+    files = write_files(page, folder, tell)
+    results = results_of(view, found)
+    write_results(files.html.parent, results)
+    return ReportFiles(files=files, results=results)
 
 
 def _folder(workspace: Workspace, study: str) -> Path:
     return workspace.path / "reports" / study
 
 
-def make_page(view: StudyView) -> Page:
-    """The report's content: the parts that the study names, then all trials."""
-    blocks: list[Block] = []
-    for number, part in enumerate(view.spec.report, start=1):
-        blocks += MAKERS.get(part.kind)(view, part.options, f"figure-{number:02d}-{part.kind}")
-    blocks += [Heading(title="All trials"), trials_table(view)]
-    return Page(
-        title=view.spec.name,
-        description=view.spec.description,
-        facts=_facts(view),
-        claims=[claim.say for claim in view.spec.claims],
-        blocks=blocks,
-    )
+def _labels(chosen: Sequence[tuple[Workspace, str]]) -> list[str]:
+    """A name for each: its study, or its workspace where they are of one study, or both."""
+    studies = [study for _, study in chosen]
+    folders = [workspace.path.name for workspace, _ in chosen]
+    for names in (studies, folders, [f"{a}/{b}" for a, b in zip(folders, studies, strict=True)]):
+        if len(set(names)) == len(names):
+            return names
+    paths = [f"{workspace.path}/{study}" for workspace, study in chosen]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UserError("this study is named twice", where=path)
+    return paths
 
 
-@lru_cache
-def _javascript() -> str:
-    """Vega with what embeds the figures; bundling takes over a second, so once a process."""
-    import vl_convert
+def _as_file_name(label: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip(".") or "_"
 
-    bundle: str = vl_convert.javascript_bundle(EMBED)
-    return bundle
+
+def _named(blocks: Sequence[Block], stem: str) -> list[Block]:
+    """The blocks, with names for the tables that have none."""
+    named: list[Block] = []
+    for block in blocks:
+        if isinstance(block, Table) and not block.name:
+            number = 1 + sum(isinstance(other, Table) for other in named)
+            suffix = f"-{number}" if number > 1 else ""
+            block = replace(block, name=f"table-{stem}{suffix}")
+        named.append(block)
+    return named
+
+
+def _without_empty_sections(blocks: Sequence[Block]) -> list[Block]:
+    """The blocks without headings under which there is nothing."""
+    following = [*blocks[1:], Heading(title="")]
+    return [
+        block
+        for block, after in zip(blocks, following, strict=True)
+        if not isinstance(block, Heading) or block.text or not isinstance(after, Heading)
+    ]
 
 
 def _facts(view: StudyView) -> dict[str, str]:
     spec = view.spec
     done = sum(record.status == "done" for record in view.records)
     facts = {
-        "trials": f"{done} of {len(view.records)} done",
+        "trials": f"{done:,} of {len(view.records):,} done",
         "model": spec.model,
         "data": spec.data,
         "tasks": ", ".join(spec.tasks),
-        "seeds": ", ".join(str(seed) for seed in spec.seeds),
+        "seeds": seeds_words(spec.seeds),
     }
     failed = sum(record.status == "failed" for record in view.records)
     if failed:
-        facts["failed"] = str(failed)
+        facts["failed"] = f"{failed:,}"
+    pruned = sum(record.status == "pruned" for record in view.records)
+    if pruned:
+        facts["pruned"] = f"{pruned:,} given up by the search"
     if spec.max_train_samples is not None:
         facts["training rows"] = f"the first {spec.max_train_samples:,} of each task"
     for record in view.records:
@@ -148,18 +219,3 @@ def _facts(view: StudyView) -> dict[str, str]:
             facts["versions"] = ", ".join(f"{name} {versions.get(name)}" for name in names)
             break
     return facts
-
-
-def _verdicts(view: StudyView) -> tuple[dict[str, JsonValue], ...]:
-    """Every claim, as not tested: the tests are not built yet."""
-    return tuple(
-        {
-            "claim": claim.say,
-            "verdict": "not tested",
-            "estimate": None,
-            "low": None,
-            "high": None,
-            "p_value": None,
-        }
-        for claim in view.spec.claims
-    )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from peftlab.report.figures.loss_curves import draw_loss_curves, loss_curves_data
-from peftlab.report.view import StudyView
+from peftlab.report.findings.view import StudyView
 
 View = Callable[..., StudyView]
 SENTIMENT = "demo-sentiment"

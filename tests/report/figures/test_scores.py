@@ -1,16 +1,23 @@
-"""Bars are the last epoch's main scores of the trials that are done."""
+"""Points are the reported main scores of the trials that are done, lines their intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from peftlab.report.figures.scores import draw_scores, scores_data
-from peftlab.report.view import StudyView
+import pytest
+
+from peftlab.report.figures.scores import draw_scores, published_data, scores_data
+from peftlab.report.findings.published import published_scores
+from peftlab.report.findings.view import StudyView
+from tests.report.made_up import made_up
 
 View = Callable[..., StudyView]
+RIGHT = {"full": 0.9, "lora-r2": 0.8, "lora-r16": 0.88, "bitfit": 0.85}
 
 
-def test_a_bar_is_the_mean_of_the_last_scores_with_their_range(hand_made: View) -> None:
+def test_a_point_is_the_mean_of_the_last_scores(hand_made: View) -> None:
     view = hand_made(
         {
             ("full", "demo-sentiment"): [
@@ -22,20 +29,24 @@ def test_a_bar_is_the_mean_of_the_last_scores_with_their_range(hand_made: View) 
             ("full", "demo-paraphrase"): [[(None, 1, 40)]],
         }
     )
-    common = {"task": "demo-sentiment", "metric": "accuracy"}
-    assert scores_data(view, view.arms) == [
-        {**common, "arm": "full", "score": 75.0, "least": 70.0, "greatest": 80.0, "seeds": 2},
-        {**common, "arm": "lora-r2", "score": 55.0, "least": 55.0, "greatest": 55.0, "seeds": 1},
-        {
-            "task": "demo-paraphrase",
-            "metric": "f1",
-            "arm": "full",
-            "score": 40.0,
-            "least": 40.0,
-            "greatest": 40.0,
-            "seeds": 1,
-        },
+    shown = [
+        (row["panel"], row["arm"], row["score"], row["seeds"])
+        for row in scores_data(view, view.arms)
     ]
+    assert shown == [
+        ("demo-sentiment · accuracy", "full", 75.0, 2),
+        ("demo-sentiment · accuracy", "lora-r2", 55.0, 1),
+        ("demo-paraphrase · f1", "full", 40.0, 1),
+    ]
+
+
+def test_the_interval_is_the_summary_s(tmp_path: Path) -> None:
+    view = made_up(tmp_path, RIGHT, tasks=["demo-sentiment"])
+    for arm, row in zip(view.arms, scores_data(view, view.arms), strict=True):
+        summary = view.summary(arm, view.tasks[0])
+        assert summary is not None
+        assert (row["low"], row["high"]) == (summary.low, summary.high)
+        assert row["low"] < row["score"] < row["high"]
 
 
 def test_the_figure_says_its_scores_in_words_and_keeps_the_order_of_the_arms(
@@ -53,8 +64,50 @@ def test_the_figure_says_its_scores_in_words_and_keeps_the_order_of_the_arms(
     assert figure.description.endswith(
         "lora-r8 on demo-sentiment 81.3; full on demo-sentiment 50.0"
     )
-    bars = figure.specification["layer"][0]["encoding"]
-    assert bars["color"]["scale"]["domain"] == ["lora-r8", "full"]
-    carried = figure.specification["data"]["values"]
-    assert [row["score"] for row in carried] == [81.26, 50]
-    assert {row["place"] for row in carried} == {"demo-sentiment (accuracy"}
+    points = figure.specification["spec"]["layer"][1]["encoding"]
+    assert points["y"]["sort"] == ["lora-r8", "full"]
+    assert [row["score"] for row in figure.specification["data"]["values"]] == [81.26, 50]
+
+
+def test_an_arm_has_the_same_colour_wherever_it_is_shown(tmp_path: Path) -> None:
+    view = made_up(tmp_path, RIGHT, tasks=["demo-sentiment"])
+    every = [view.label(arm) for arm in view.arms]
+
+    def colour(arms: Any, name: str) -> str:
+        figure = draw_scores(scores_data(view, arms), name="x", every=every)
+        scale = figure.specification["spec"]["layer"][0]["encoding"]["color"]["scale"]
+        return str(dict(zip(scale["domain"], scale["range"], strict=True))[name])
+
+    few = [arm for arm in view.arms if arm.name in ("lora-r16", "bitfit")]
+    assert colour(few, "bitfit") == colour(view.arms, "bitfit")
+    assert colour(few, "bitfit") != colour(few, "lora-r16")
+
+
+def test_published_scores_of_the_same_metric_stand_below_with_their_rule(
+    hand_made: View,
+) -> None:
+    view = hand_made(
+        {("full", task): [[(None, 1, 80)]] for task in ("sst2", "mrpc")},
+        {"tasks": ["sst2", "mrpc"], "data": "hub"},
+    )
+    rows = published_data(view, published_scores())
+    assert {
+        "LoRA r=8 (UniPELT, best on dev)",
+        "BitFit (LoRA paper, rule not said)",
+    } <= {row["arm"] for row in rows}
+    of_mrpc = [row for row in rows if row["task"] == "mrpc"]
+    assert not [row for row in of_mrpc if "LoRA paper" in row["arm"]], "these are accuracies"
+    figure = draw_scores(scores_data(view, view.arms), name="x", published=rows)
+    assert "LoRA r=8 (UniPELT, best on dev) on mrpc 90.0" in figure.description
+    layer = figure.specification["spec"]["layer"][2]
+    assert "rule" in [one["field"] for one in layer["encoding"]["tooltip"]]
+    (rule,) = {row["rule"] for row in rows if row["arm"] == "LoRA r=8 (UniPELT, best on dev)"}
+    for word in ("BERT-base", "dev", "best on dev", "2110.07577"):
+        assert word in rule
+
+
+@pytest.mark.parametrize("tasks", [("demo-sentiment",), ("demo-sentiment", "demo-paraphrase")])
+def test_there_is_a_panel_a_task(tasks: tuple[str, ...], tmp_path: Path) -> None:
+    view = made_up(tmp_path, RIGHT, tasks=tasks)
+    specification = draw_scores(scores_data(view, view.arms), name="x").specification
+    assert len(specification["facet"]["sort"]) == len(tasks) == specification["columns"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.tables.parameters import parameters_table
-from peftlab.report.view import StudyView, make_view
 from peftlab.store.workspace import Workspace
 
 View = Callable[..., StudyView]

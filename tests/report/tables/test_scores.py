@@ -1,29 +1,36 @@
-"""The table of scores: mean and spread of every metric, and the best epoch named as that."""
+"""The table of scores: mean and interval of every metric, and the best epoch named as that."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
-from peftlab.report.marks import NOTE
+import numpy as np
+import pytest
+
+from peftlab.report.findings.marks import NOTE
+from peftlab.report.findings.view import StudyView, make_view
+from peftlab.report.pages.blocks import Cell
 from peftlab.report.tables.scores import scores_table
-from peftlab.report.view import StudyView, make_view
 from peftlab.store.workspace import Workspace
 
 View = Callable[..., StudyView]
 
 
-def test_a_cell_is_the_mean_and_the_spread_of_the_records(finished_workspace: Path) -> None:
+def test_a_cell_is_the_mean_of_the_records_and_the_interval_of_the_view(
+    finished_workspace: Path,
+) -> None:
     with Workspace.open(finished_workspace, create=False) as opened:
         view = make_view(opened, "small-study")
         records = opened.trials("small-study")
-    table = scores_table(view, view.arms)
+        table = scores_table(view, view.arms)
     assert table.columns == [
         "arm", "demo-sentiment accuracy", "demo-sentiment best epoch",
         "demo-paraphrase f1", "demo-paraphrase accuracy", "demo-paraphrase best epoch",
     ]  # fmt: skip
-    for row in table.rows:
+    by_name = {task.name: task for task in view.tasks}
+    for arm, row in zip(view.arms, table.rows, strict=True):
         cells = dict(zip(table.columns, row, strict=True))
         for task, metric in (
             ("demo-sentiment", "accuracy"),
@@ -35,12 +42,53 @@ def test_a_cell_is_the_mean_and_the_spread_of_the_records(finished_workspace: Pa
                 for record in records
                 if record.trial.task == task and record.arms["small-study"] == (row[0],)
             ]
-            last = [epoch[-1].scores[metric] for epoch in epochs]
-            assert cells[f"{task} {metric}"] == f"{mean(last):.2f} ± {stdev(last):.2f}"
-            if metric == view.tasks[[t.name for t in view.tasks].index(task)].main_metric:
-                best = [max(e.scores[metric] for e in epoch[1:]) for epoch in epochs]
-                assert cells[f"{task} best epoch"] == f"{mean(best):.2f} ± {stdev(best):.2f}"
-    assert "over 2 seeds" in table.note
+            last = mean(epoch[-1].scores[metric] for epoch in epochs)
+            summary = view.summary(arm, by_name[task], metric)
+            assert summary is not None
+            cell = cells[f"{task} {metric}"]
+            assert cell == f"{last:.2f} [{summary.low:.2f}, {summary.high:.2f}]"
+            assert isinstance(cell, Cell)
+            assert cell.value == pytest.approx(last)
+            assert (cell.low, cell.high) == (summary.low, summary.high)
+            if metric == by_name[task].main_metric:
+                best = mean(max(e.scores[metric] for e in epoch[1:]) for epoch in epochs)
+                assert cells[f"{task} best epoch"] == f"{best:.2f}"
+    assert "95% interval, which holds the noise of seeds and examples" in table.note
+
+
+def bold(view: StudyView) -> list[str]:
+    table = scores_table(view, view.arms)
+    cells = {row[0]: [getattr(cell, "best", False) for cell in row] for row in table.rows}
+    assert all(not any(flags[2:]) for flags in cells.values()), "only the main score may be bold"
+    names = [name for name, flags in cells.items() if flags[1]]
+    assert ("Bold: beats every other arm" in table.note) == bool(names)
+    return names
+
+
+def answers(share: float, num_seeds: int, arm: str) -> list[np.ndarray]:
+    """About that share of 300 examples right, others in each seed and arm."""
+    generators = (np.random.default_rng([seed, *arm.encode()]) for seed in range(num_seeds))
+    return [generator.random(300) < share for generator in generators]
+
+
+@pytest.mark.parametrize(
+    ("shares", "num_seeds", "expected"),
+    [
+        ({"full": 0.95, "lora-r2": 0.7, "lora-r8": 0.6}, 4, ["full"]),
+        ({"full": 0.72, "lora-r2": 0.71, "lora-r8": 0.4}, 4, []),
+        ({"full": 0.95, "lora-r2": 0.6}, 2, []),
+        ({"full": 0.95}, 4, []),
+    ],
+    ids=["beats both", "beats one of two", "two seeds", "alone"],
+)
+def test_the_best_is_bold_only_where_it_beats_every_other_arm(
+    shares: dict[str, float], num_seeds: int, expected: list[str], predicted: View
+) -> None:
+    seeds = [*range(1, num_seeds + 1)]
+    rights = {
+        (arm, "demo-sentiment"): answers(share, num_seeds, arm) for arm, share in shares.items()
+    }
+    assert bold(predicted(rights, {"tasks": ["demo-sentiment"], "seeds": seeds})) == expected
 
 
 def test_a_cell_of_fewer_seeds_says_so_and_one_of_none_is_empty(hand_made: View) -> None:
@@ -71,8 +119,8 @@ def test_an_arm_whose_frozen_layers_ran_without_dropout_is_marked_and_the_note_s
     assert "†" not in scores_table(marked, marked.choose(["full"])).note
 
 
-def test_one_seed_has_no_spread(hand_made: View) -> None:
+def test_one_score_without_predictions_has_no_interval(hand_made: View) -> None:
     view = hand_made({("full", "demo-sentiment"): [[(None, 1, 50), (1, 1, 60)]]}, {"seeds": [1]})
     table = scores_table(view, view.arms)
     assert table.rows[0][1] == "60.00"
-    assert "standard deviation" not in table.note
+    assert "interval" not in table.note

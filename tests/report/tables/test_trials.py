@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from peftlab.report.marks import NOTE
+from peftlab.report.findings.marks import NOTE
+from peftlab.report.findings.view import StudyView, make_view
+from peftlab.report.pages.blocks import Cell
 from peftlab.report.tables.trials import trials_table
-from peftlab.report.view import StudyView, make_view
 from peftlab.store.workspace import Workspace
 
 
@@ -34,6 +35,11 @@ def test_a_row_holds_what_the_record_holds(half_done: Path) -> None:
             assert memory is not None
             assert row["peak memory"] == f"{memory / 1e6:,.1f} MB"
             assert row["computed"] == record.costs.path
+            training, disk = row["training"], row["saved"]
+            assert isinstance(training, Cell)
+            assert training.value == record.costs.train_seconds
+            assert isinstance(disk, Cell)
+            assert disk.value == record.costs.artifact_bytes
     assert [row[4] for row in table.rows].count("done") == 14
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
-from peftlab.report.blocks import Figure
-from peftlab.report.view import StudyView
-from peftlab.stats.aggregate import aggregate
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import Figure
 from peftlab.store.records import TrialRecord
 from peftlab.study.expand import Arm
 
@@ -27,32 +27,36 @@ def loss_curves_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any
         for arm in arms:
             losses = _losses(view.of(arm, task))
             for (split, epoch), values in sorted(losses.items()):
-                summary = aggregate(values)
                 rows.append(
                     {
                         "task": task.name,
                         "arm": view.label(arm),
                         "split": split,
                         "epoch": epoch,
-                        "loss": summary.mean,
-                        "least": summary.least,
-                        "greatest": summary.greatest,
-                        "seeds": summary.num_values,
+                        "loss": fmean(values),
+                        "least": min(values),
+                        "greatest": max(values),
+                        "seeds": len(values),
                     }
                 )
     return rows
 
 
-def draw_loss_curves(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
-    """The curves; with several seeds a band from the least to the greatest."""
+def draw_loss_curves(
+    rows: Sequence[dict[str, Any]], *, name: str, every: Sequence[str] = ()
+) -> Figure:
+    """The curves; with several seeds a band from the least to the greatest.
+
+    `every` names all arms of the study, for their colours.
+    """
     import altair as alt
 
-    from peftlab.report.figures.style import colours, finish
+    from peftlab.report.figures.style import INK, colours, finish, panels
 
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     by_arm = len(arms) > 1
-    colour = colours("arm", arms) if by_arm else colours("split", [TRAINING, VALIDATION])
+    colour = colours("arm", arms, every) if by_arm else colours("split", [TRAINING, VALIDATION])
     base = alt.Chart(alt.Data(values=list(rows))).encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(values=_ticks(rows), format="d")),
         color=colour,
@@ -63,7 +67,7 @@ def draw_loss_curves(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
         title=None,
         # Without a fill of their own the legend's dashes are drawn as filled, borderless points.
         legend=alt.Legend(
-            symbolType="stroke", symbolSize=400, symbolStrokeColor="#333", symbolFillColor="#333"
+            symbolType="stroke", symbolSize=400, symbolStrokeColor=INK, symbolFillColor=INK
         ),
     )
     lines = base.mark_line(point={"size": 28}).encode(
@@ -79,18 +83,13 @@ def draw_loss_curves(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
                 y=alt.Y("least:Q", title="loss (cross-entropy)"), y2="greatest:Q", detail="split:N"
             ),
         )
-    chart = (
-        alt.layer(*layers)
-        .properties(width=250, height=200)
-        .facet(column=alt.Column("task:N", sort=tasks, title=None))
-        .resolve_scale(y="independent")
-    )
+    chart = alt.layer(*layers).properties(width=250, height=200)
     title = "Loss by epoch" + ("" if by_arm else f": {arms[0]}" if arms else "")
     return Figure(
         name=name,
         title=title,
         description=f"Training and validation loss by epoch on {', '.join(tasks)}. {_words(rows)}",
-        specification=finish(chart),
+        specification=finish(panels(chart, "task", tasks, y="independent")),
     )
 
 

@@ -1,66 +1,123 @@
-"""Scores as grouped bars: the tasks side by side, a bar an arm."""
+"""Scores with their intervals: a panel a task, a row an arm."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from peftlab.report.blocks import Figure
-from peftlab.report.view import StudyView
+from peftlab.report.findings.published import Published
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import Figure
 from peftlab.study.expand import Arm
+from peftlab.tasks.spec import Task
+
+ROW, PANEL = 22, 190
+KEYS = ("score", "low", "high")
+BREAK = " · "
+"""Where the title of a panel goes on in a line of its own."""
+
+
+def panel_title(task: Task) -> str:
+    """What stands above a task's panel: its name and its main metric."""
+    return f"{task.name}{BREAK}{task.main_metric.replace('_', ' ')}"
 
 
 def scores_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Rows of task, metric, arm and the main score of the last epoch: mean, least, greatest."""
+    """Rows of task, arm and the main score: its mean over the seeds with its interval."""
     rows = []
     for task in view.tasks:
         for arm in arms:
-            summary = view.score(arm, task)
+            summary = view.summary(arm, task)
             if summary is not None:
                 rows.append(
                     {
                         "task": task.name,
-                        "metric": task.main_metric.replace("_", " "),
+                        "panel": panel_title(task),
                         "arm": view.label(arm),
                         "score": summary.mean,
-                        "least": summary.least,
-                        "greatest": summary.greatest,
+                        "low": summary.low,
+                        "high": summary.high,
                         "seeds": summary.num_values,
+                        "covers": summary.covers,
                     }
                 )
     return rows
 
 
-def draw_scores(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
-    """The bars; with several seeds a line from the least score to the greatest."""
+def published_data(view: StudyView, published: Sequence[Published]) -> list[dict[str, Any]]:
+    """Rows of task, arm, score and what is to be known of it, of those of a task's main metric."""
+    return [
+        {
+            "task": task.name,
+            "panel": panel_title(task),
+            "arm": one.label,
+            "score": one.scores[task.name].value,
+            "rule": one.rule,
+        }
+        for task in view.tasks
+        for one in published
+        if task.name in one.scores and one.scores[task.name].metric == task.main_metric
+    ]
+
+
+def in_words(row: Mapping[str, Any]) -> str:
+    """A row's score, with its interval where it has one.
+
+    >>> in_words({"arm": "full", "task": "sst2", "score": 91.26, "low": 90.0, "high": 92.5})
+    'full on sst2 91.3 [90.0, 92.5]'
+    """
+    interval = f" [{row['low']:.1f}, {row['high']:.1f}]" if row["low"] < row["high"] else ""
+    return f"{row['arm']} on {row['task']} {row['score']:.1f}{interval}"
+
+
+def draw_scores(
+    rows: Sequence[dict[str, Any]],
+    *,
+    name: str,
+    every: Sequence[str] = (),
+    published: Sequence[dict[str, Any]] = (),
+) -> Figure:
+    """Points with a line over the interval, and open points for what papers report.
+
+    `every` names all arms of the study, for their colours.
+    """
     import altair as alt
 
-    from peftlab.report.figures.style import colours, finish
+    from peftlab.report.figures.style import INK, colours, finish, panels, score_axis, shapes
 
     arms = list(dict.fromkeys(row["arm"] for row in rows))
-    labelled = [{**row, "place": f"{row['task']} ({row['metric']}"} for row in rows]
-    places = list(dict.fromkeys(row["place"] for row in labelled))
-    # A task's name and, below it, its metric.
-    label_axis = alt.Axis(labelAngle=0, labelLimit=260, labelExpr="split(datum.label, ' (')")
-    base = alt.Chart(alt.Data(values=labelled)).encode(
-        x=alt.X("place:N", sort=places, title=None, axis=label_axis),
-        xOffset=alt.XOffset("arm:N", sort=arms),
+    titles = list(dict.fromkeys(row["panel"] for row in rows))
+    of_panels = [row for row in published if row["panel"] in titles]
+    places = [*arms, *dict.fromkeys(row["arm"] for row in of_panels)]
+    base = alt.Chart(alt.Data(values=[*rows, *of_panels])).encode(
+        y=alt.Y("arm:N", sort=places, title=None, axis=alt.Axis(ticks=False, domain=False))
     )
-    bars = base.mark_bar(cornerRadiusEnd=2).encode(
-        y=alt.Y("score:Q", title="score (points)"),
-        color=colours("arm", arms),
-        tooltip=["task:N", "metric:N", "arm:N", alt.Tooltip("score:Q", format=".2f"), "seeds:Q"],
-    )
-    ranges = base.mark_rule(color="#333", strokeWidth=1.5).encode(y="least:Q", y2="greatest:Q")
-    numbers = base.mark_text(dy=-7, fontSize=11).encode(
-        y="greatest:Q", text=alt.Text("score:Q", format=".1f")
-    )
-    width = max(150 * len(places), 44 * len(rows) + 40 * len(places))
-    chart = alt.layer(bars, ranges, numbers).properties(width=width, height=260)
-    words = "; ".join(f"{row['arm']} on {row['task']} {row['score']:.1f}" for row in rows)
+    own = base.transform_filter("isValid(datum.low)")
+    colour = colours("arm", arms, every).legend(None)
+    tooltip = ["panel:N", "arm:N", *(alt.Tooltip(f"{key}:Q", format=".2f") for key in KEYS)]
+    layers = [
+        own.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", color=colour),
+        own.mark_point(filled=True, size=70, opacity=1).encode(
+            x=score_axis(),
+            color=colour,
+            shape=shapes("arm", arms, every).legend(None),
+            tooltip=[*tooltip, "seeds:Q", "covers:N"],
+        ),
+    ]
+    if of_panels:
+        layers.append(
+            base.transform_filter("isValid(datum.rule)")
+            .mark_point(shape="diamond", size=70, stroke=INK, opacity=0.75)
+            .encode(x=score_axis(), tooltip=[*tooltip[:3], "rule:N"])
+        )
+    chart = alt.layer(*layers).properties(width=PANEL, height=ROW * len(places))
+    said = "; ".join(f"{row['arm']} on {row['task']} {row['score']:.1f}" for row in of_panels)
     return Figure(
         name=name,
-        title="Scores by task and arm",
-        description=f"Main score on dev after the last epoch, mean over seeds: {words}",
-        specification=finish(chart),
+        title="Scores by task and arm"
+        + ("; open points are published scores on dev" if of_panels else ""),
+        description="Main score on dev, mean over seeds with its 95% interval: "
+        + "; ".join(map(in_words, rows))
+        + (f". Published, open diamonds: {said}" if said else ""),
+        specification=finish(panels(chart, "panel", titles, x="independent")),
     )

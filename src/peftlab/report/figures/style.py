@@ -1,40 +1,130 @@
-"""How all figures look."""
+"""How all figures look: on light and dark paper, in print, side by side."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
-# Okabe and Ito's colours, told apart by colour-blind readers too (jfly.uni-koeln.de/color).
-PALETTE = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7A7A7A", "#B8A800",
-)  # fmt: skip
+from peftlab.report.figures.looks import looks
+from peftlab.report.figures.scores import BREAK
+
+# The colour of the text around the figure, black where nothing says otherwise.
+INK = "currentColor"
 FONT = "system-ui, sans-serif"
+COLUMNS = 3
+"""Panels beside one another."""
+FAR = 4
+"""Where the largest value is so many times the least one, an axis is logarithmic."""
 
 
 def finish(chart: Any) -> dict[str, Any]:
-    """The chart's Vega-Lite specification in the house's look."""
+    """The chart's Vega-Lite specification in the house's look, on no paper of its own."""
     styled = (
-        chart.configure(font=FONT, background="white")
+        chart.configure(font=FONT, background="transparent")
         .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", grid=True,
-                        gridColor="#e8e8e8", domainColor="#999", tickColor="#999")
-        .configure_header(labelFontSize=13, labelFontWeight="bold", title=None)
-        .configure_legend(labelFontSize=12, titleFontSize=12, orient="bottom", columns=4,
-                          labelLimit=260)
+                        labelColor=INK, titleColor=INK, labelLimit=320,
+                        gridColor=INK, gridOpacity=0.13, domainColor=INK, domainOpacity=0.5,
+                        tickColor=INK, tickOpacity=0.5)
+        .configure_header(labelFontSize=13, labelFontWeight="bold", labelColor=INK, title=None,
+                          labelLimit=300)
+        .configure_legend(labelFontSize=12, titleFontSize=12, orient="bottom", columns=6,
+                          labelLimit=260, labelColor=INK, titleColor=INK, symbolLimit=0)
+        .configure_title(fontSize=13, color=INK)
         .configure_view(stroke=None)
     )  # fmt: skip
     specification: dict[str, Any] = styled.to_dict()
     return specification
 
 
-def colours(title: str, names: list[str]) -> alt.Color:
-    """A colour for each of the names, in their order."""
-    palette = [PALETTE[index % len(PALETTE)] for index in range(len(names))]
+def colours(field: str, shown: Sequence[str], every: Sequence[str] = ()) -> alt.Color:
+    """A colour for each of the names shown, which has it among `every` name (figures/looks.py)."""
     return alt.Color(
-        f"{title}:N",
-        sort=names,
-        scale=alt.Scale(domain=names, range=palette),
+        f"{field}:N",
+        sort=list(shown),
+        scale=_scale(shown, [look.colour for look in looks(shown, every)]),
         title=None,
         legend=alt.Legend(symbolOpacity=1),  # also where the first layer is a pale band
     )
+
+
+def shapes(field: str, shown: Sequence[str], every: Sequence[str] = ()) -> alt.Shape:
+    """A shape for each of the names shown; their legend is that of `colours`."""
+    return alt.Shape(
+        f"{field}:N",
+        sort=list(shown),
+        scale=_scale(shown, [look.shape for look in looks(shown, every)]),
+        title=None,
+    )
+
+
+def panels(chart: Any, field: str, shown: Sequence[str], **resolve: str) -> Any:
+    """The chart once for each value of the field, in their order, a few beside one another.
+
+    `resolve` names what has a scale of its own in each panel: y="independent".
+    """
+    faceted = chart.facet(
+        facet=alt.Facet(
+            f"{field}:N",
+            sort=list(shown),
+            title=None,
+            header=alt.Header(labelExpr=f"split(datum.label, '{BREAK}')"),
+        ),
+        columns=min(COLUMNS, len(shown)),
+    )
+    return faceted.resolve_scale(**resolve).resolve_axis(x="independent") if resolve else faceted
+
+
+def amount_axis(
+    panels_of_values: Sequence[Sequence[float]], title: str, *, field: str = "cost"
+) -> alt.X:
+    """An axis of positive amounts: logarithmic where they are far apart in one of the panels."""
+    values = [value for panel in panels_of_values for value in panel]
+    if min(values) > 0 and any(max(panel) >= FAR * min(panel) for panel in panels_of_values):
+        scale = alt.Scale(type="log", nice=False, padding=18)
+        axis = alt.Axis(values=log_ticks(min(values), max(values)), format="~s")
+    else:
+        scale = alt.Scale(zero=False, nice=False, padding=18)
+        axis = alt.Axis(tickCount=4, format="~s", labelOverlap="greedy")
+    return alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten around the range; with halves and fifths between them where it is short.
+
+    >>> log_ticks(3e4, 2e7), log_ticks(20, 150)
+    ([10000.0, 100000.0, 1000000.0, 10000000.0, 100000000.0], [20.0, 50.0, 100.0, 200.0])
+    """
+    steps = (1, 2, 5) if high < 100 * low else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    every = [float(f"{step}e{power}") for power in powers for step in steps]
+    below = max((tick for tick in every if tick <= low), default=low)
+    above = min((tick for tick in every if tick >= high), default=high)
+    return [tick for tick in every if below <= tick <= above]
+
+
+def score_axis(field: str = "score") -> alt.X:
+    """The axis of scores that lie side by side."""
+    axis = alt.Axis(tickCount=4, labelOverlap="greedy", labelSeparation=6)
+    scale = alt.Scale(zero=False, padding=12)
+    return alt.X(f"{field}:Q", title="score (points)", scale=scale, axis=axis)
+
+
+def setting_axis(values: Sequence[float | str], key: str, *, field: str = "value") -> alt.X:
+    """An axis of a setting's values: logarithmic where they are positive numbers far apart."""
+    ticks = list(dict.fromkeys(values))
+    numbers = [value for value in ticks if isinstance(value, int | float)]
+    if len(numbers) < len(ticks):
+        names = [str(value) for value in ticks]
+        return alt.X(f"{field}:N", title=key, sort=names, axis=alt.Axis(labelAngle=0))
+    scale = alt.Scale(zero=False, padding=24)
+    if min(numbers) > 0 and max(numbers) >= FAR * min(numbers):
+        scale = alt.Scale(type="log", base=2, nice=False, padding=24)
+    axis = alt.Axis(values=numbers, labelOverlap="greedy")
+    return alt.X(f"{field}:Q", title=key, scale=scale, axis=axis)
+
+
+def _scale(domain: Sequence[str], values: Sequence[str]) -> alt.Scale:
+    return alt.Scale(domain=list(domain), range=list(values))

@@ -1,63 +1,107 @@
-"""The main score against a swept setting, a line a task."""
+"""Scores, and the parameters that they take, against a swept setting."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
-from peftlab.report.blocks import Figure
-from peftlab.report.view import StudyView
+from pydantic import JsonValue
+
+from peftlab.report.figures.scores import in_words, panel_title
+from peftlab.report.findings.costs import COSTS, mean_cost
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import Figure
 from peftlab.study.expand import Arm
 
 
 def sweep_data(view: StudyView, arms: Sequence[Arm], key: str) -> list[dict[str, Any]]:
-    """Rows of task, the setting's value and the score of the last epoch: mean, least, greatest."""
+    """Rows of task, line, the setting's value, the score with its interval, and the parameters.
+
+    A line joins the arms that differ in this setting alone; its name is what else is swept.
+    """
     rows = []
     for task in view.tasks:
         for arm in arms:
-            summary = view.score(arm, task)
+            summary = view.summary(arm, task)
             if summary is not None and key in arm.swept:
                 rows.append(
                     {
-                        "task": f"{task.name} ({task.main_metric.replace('_', ' ')})",
+                        "task": task.name,
+                        "panel": panel_title(task),
                         "arm": view.label(arm),
-                        "value": arm.swept[key],
+                        "line": _line(arm, key),
+                        "value": _value(arm.swept[key]),
                         "score": summary.mean,
-                        "least": summary.least,
-                        "greatest": summary.greatest,
+                        "low": summary.low,
+                        "high": summary.high,
+                        "parameters": mean_cost(view, arm, task, "parameters"),
                     }
                 )
     return rows
 
 
 def draw_sweep(rows: Sequence[dict[str, Any]], *, key: str, name: str) -> Figure:
-    """The lines; a logarithmic axis where the values are positive numbers far apart."""
+    """A panel a task, and one of the trainable parameters where they are known and differ."""
     import altair as alt
 
-    from peftlab.report.figures.style import colours, finish
+    from peftlab.report.figures.looks import PALETTE
+    from peftlab.report.figures.style import colours, finish, panels, setting_axis, shapes
 
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
-    values = list(dict.fromkeys(row["value"] for row in rows))
-    are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    if are_numbers and min(values) > 0 and max(values) >= 4 * min(values):
-        scale = alt.Scale(type="log", base=2, nice=False, padding=24)
-        place = alt.X("value:Q", title=key, scale=scale, axis=alt.Axis(values=values))
-    elif are_numbers:
-        scale = alt.Scale(zero=False, padding=24)
-        place = alt.X("value:Q", title=key, scale=scale, axis=alt.Axis(values=values))
-    else:
-        place = alt.X("value:N", title=key, sort=[str(value) for value in values])
-    base = alt.Chart(alt.Data(values=list(rows))).encode(x=place, color=colours("task", tasks))
-    lines = base.mark_line(point={"size": 45}).encode(
-        y=alt.Y("score:Q", title="score (points)", scale=alt.Scale(zero=False)),
-        tooltip=["task:N", "arm:N", alt.Tooltip("score:Q", format=".2f")],
+    lines = list(dict.fromkeys(row["line"] for row in rows))
+    titles = list(dict.fromkeys(row["panel"] for row in rows))
+    place = setting_axis([row["value"] for row in rows], key)
+    is_one = len(lines) == 1
+    colour = alt.value(PALETTE[0]) if is_one else colours("line", lines)
+    base = alt.Chart(alt.Data(values=list(rows))).encode(x=place, color=colour)
+    drawn = base.mark_line().encode(
+        y=alt.Y("score:Q", title="score (points)", scale=alt.Scale(zero=False))
     )
-    ranges = base.mark_rule().encode(y="least:Q", y2="greatest:Q")
-    chart = alt.layer(ranges, lines).properties(width=420, height=260)
-    words = "; ".join(f"{row['task']} at {key} {row['value']}: {row['score']:.1f}" for row in rows)
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(
+        y="score:Q",
+        **({} if is_one else {"shape": shapes("line", lines)}),
+        tooltip=["panel:N", "arm:N", *(alt.Tooltip(f"{k}:Q", format=".2f") for k in SCORES)],
+    )
+    intervals = base.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q"), y2="high:Q")
+    chart: Any = panels(
+        alt.layer(intervals, drawn, points).properties(width=200, height=180),
+        "panel", titles, x="independent", y="independent",
+    )  # fmt: skip
+    counts = list(dict.fromkeys((row["line"], row["value"], row["parameters"]) for row in rows))
+    known = [count for _, _, count in counts if count is not None]
+    if len(set(known)) > 1:
+        of_first = [row for row in rows if row["panel"] == titles[0]]
+        chart = alt.vconcat(
+            chart,
+            alt.Chart(alt.Data(values=of_first), title=alt.Title(COSTS["parameters"].title))
+            .mark_line(point=True)
+            .encode(
+                x=place,
+                color=colour,
+                y=alt.Y("parameters:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
+                tooltip=["arm:N", alt.Tooltip("parameters:Q", format=",")],
+            )
+            .properties(width=200, height=110),
+        )
     return Figure(
         name=name,
         title=f"Score against {key}",
-        description=f"Main score on dev after the last epoch, mean over seeds: {words}",
+        description=f"Main score on dev, mean over seeds with its 95% interval, by {key}: "
+        + "; ".join(map(in_words, rows)),
         specification=finish(chart),
     )
+
+
+SCORES = ("score", "low", "high")
+
+
+def _value(value: JsonValue) -> float | str:
+    """A number as it is, for an axis of numbers; anything else as text."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    return ", ".join(map(str, value)) if isinstance(value, list) else json.dumps(value).strip('"')
+
+
+def _line(arm: Arm, key: str) -> str:
+    others = [f"{name} {value}" for name, value in arm.swept.items() if name != key]
+    return ", ".join([arm.base, *others])

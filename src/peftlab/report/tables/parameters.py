@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from peftlab.core.types import ParameterCount
-from peftlab.report.blocks import Table
-from peftlab.report.view import StudyView
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.study.expand import Arm
 
 REPORTED = {
@@ -31,7 +31,7 @@ def parameters_table(
     rows = []
     for arm in arms:
         count = _count(view, arm)
-        own = ["-"] * 8 if count is None else _cells(count)
+        own = [NOTHING] * 8 if count is None else _cells(count)
         rows.append([arm.name, *own, *(_plain(reported.get(arm.name, {}).get(k)) for k in shown)])
     note = (
         f"Counted on {view.spec.model}. peft's print_trainable_parameters counts the head twice "
@@ -54,20 +54,28 @@ def _count(view: StudyView, arm: Arm) -> ParameterCount | None:
 
 def _cells(count: ParameterCount) -> list[str]:
     return [
-        f"{count.trainable:,}",
-        f"{count.total_peft_counting:,}",
-        f"{count.percent:.6f}",
-        f"{count.total:,}",
-        f"{count.percent_of_total:.6f}",
-        f"{count.backbone:,}",
-        f"{count.adapter:,}",
-        f"{count.head:,}",
+        _count_cell(count.trainable),
+        _count_cell(count.total_peft_counting),
+        _percent_cell(count.percent),
+        _count_cell(count.total),
+        _percent_cell(count.percent_of_total),
+        _count_cell(count.backbone),
+        _count_cell(count.adapter),
+        _count_cell(count.head),
     ]
+
+
+def _count_cell(count: int) -> Cell:
+    return Cell(f"{count:,}", value=count)
+
+
+def _percent_cell(percent: float) -> Cell:
+    return Cell(f"{percent:.6f}", value=percent)
 
 
 def _plain(value: JsonValue) -> str:
     if value is None:
-        return "-"
+        return NOTHING
     if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.6f}" if isinstance(value, float) else str(value)
+        return _count_cell(value)
+    return _percent_cell(value) if isinstance(value, float) else str(value)

@@ -1,50 +1,112 @@
-"""The table of scores: every metric, the last epoch and, named as that, the best one."""
+"""The table of scores: every metric by its rule and, named as that, of the best epoch on dev."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from peftlab.report.blocks import Table
-from peftlab.report.view import StudyView
-from peftlab.stats.aggregate import Aggregate
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import NOTHING, Cell, Table
+from peftlab.stats.families import holm
+from peftlab.stats.noise import LEVEL
+from peftlab.stats.summary import Summary
 from peftlab.study.expand import Arm
+from peftlab.study.spec import LEAST_SEEDS
+from peftlab.tasks.spec import Task
 
 
 def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
-    """A row an arm; for each task its metrics, in points, as mean ± sd over the seeds."""
-    num_seeds = len(view.spec.seeds)
-    spread = f"; mean ± standard deviation over {num_seeds} seeds" if num_seeds > 1 else ""
+    """A row an arm; for each task its metrics, in points, as mean [95% interval] over the seeds.
+
+    A main score is marked as the best where a test says so (`best_arm`).
+    """
     columns = ["arm"]
     for task in view.tasks:
-        for metric in task.metrics:
-            columns.append(f"{task.name} {metric.replace('_', ' ')}")
+        columns += [f"{task.name} {metric.replace('_', ' ')}" for metric in task.metrics]
         columns.append(f"{task.name} best epoch")
-    numbers = frozenset(columns[1:])
-    rows = []
+    best = {task.name: best_arm(view, arms, task) for task in view.tasks}
+    rows: list[list[str]] = []
+    every: list[Summary] = []
     for arm in arms:
-        row = [view.label(arm)]
+        row: list[str] = [view.label(arm)]
         for task in view.tasks:
-            shown = [view.score(arm, task, metric) for metric in task.metrics]
-            shown.append(view.score(arm, task, best=True))
-            row += [_cell(summary, num_seeds) for summary in shown]
+            num_runs = len(view.of(arm, task))
+            for metric in task.metrics:
+                summary = view.summary(arm, task, metric)
+                is_best = metric == task.main_metric and arm == best[task.name]
+                row.append(_cell(summary, num_runs, is_best=is_best))
+                every += [summary] if summary is not None else []
+            row.append(_flattered(view.summary(arm, task, best=True), num_runs))
         rows.append(row)
     note = (
-        f"Points, after the last epoch{spread}. "
+        f"Points, {view.rule}: mean over seeds{_covered(every)}. "
         "'best epoch' is the main metric at the epoch where it was highest on this same split: "
         "it flatters."
     )
+    if any(best.values()):
+        note += (
+            " Bold: beats every other arm here, each test adjusted for their number (Holm), "
+            f"p ≤ {LEVEL:g}."
+        )
     return Table(
         title="Scores on dev",
         columns=columns,
         rows=rows,
-        numbers=numbers,
+        numbers=frozenset(columns[1:]),
         note=" ".join(filter(None, (note, view.note(arms)))),
     )
 
 
-def _cell(summary: Aggregate | None, num_seeds: int) -> str:
+def best_arm(view: StudyView, arms: Sequence[Arm], task: Task) -> Arm | None:
+    """The arm that beats every other one on the task, by tests that are adjusted for their number.
+
+    None where there is no such arm, where it stands alone, or has fewer seeds than a verdict
+    takes. The nearest rivals are tested first, and the first one that is not beaten ends it.
+    """
+    means = {
+        arm.name: summary.mean for arm in arms if (summary := view.summary(arm, task)) is not None
+    }
+    ordered = sorted((arm for arm in arms if arm.name in means), key=lambda arm: -means[arm.name])
+    p_values = []
+    for rival in ordered[1:]:
+        found = view.statistics.difference(ordered[0].name, rival.name, [task])
+        if found is None or found.num_seeds < LEAST_SEEDS or found.p_value > LEVEL:
+            return None
+        p_values.append(found.p_value)
+    is_best = bool(p_values) and max(holm(p_values)) <= LEVEL
+    return ordered[0] if is_best else None
+
+
+def _covered(every: Sequence[Summary]) -> str:
+    """Which noise the intervals hold."""
+    kinds = sorted({summary.covers for summary in every} - {"nothing"})
+    if not kinds:
+        return ""
+    if len(kinds) == 1:
+        return f" and 95% interval, which holds the noise of {kinds[0]}"
+    return f" and 95% interval, which holds the noise of {' or of '.join(kinds)}, as far as known"
+
+
+def _cell(summary: Summary | None, num_runs: int, *, is_best: bool) -> str:
     if summary is None:
-        return "-"
-    spread = "" if summary.sd is None else f" ± {summary.sd:.2f}"
-    part = f" ({summary.num_values} of {num_seeds})" if summary.num_values < num_seeds else ""
-    return f"{summary.mean:.2f}{spread}{part}"
+        return NOTHING
+    shown = f"{summary.mean:.2f}{_part(summary, num_runs)}"
+    if summary.covers == "nothing":
+        return Cell(shown, value=summary.mean)
+    return Cell(
+        f"{shown} [{summary.low:.2f}, {summary.high:.2f}]",
+        value=summary.mean,
+        low=summary.low,
+        high=summary.high,
+        best=is_best,
+    )
+
+
+def _flattered(summary: Summary | None, num_runs: int) -> str:
+    if summary is None:
+        return NOTHING
+    return Cell(f"{summary.mean:.2f}{_part(summary, num_runs)}", value=summary.mean)
+
+
+def _part(summary: Summary, num_runs: int) -> str:
+    """How many runs it is of, where some are missing."""
+    return f" ({summary.num_values} of {num_runs})" if summary.num_values < num_runs else ""

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from peftlab.core.types import TrainingSettings
-from peftlab.report.blocks import Table
-from peftlab.report.view import StudyView
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import Table
 from peftlab.study.expand import Arm
+
+MOST_SEEDS = 10
+"""Seeds that are named one by one."""
 
 
 def hyperparameters_table(view: StudyView, arms: Sequence[Arm]) -> Table:
@@ -23,13 +26,24 @@ def hyperparameters_table(view: StudyView, arms: Sequence[Arm]) -> Table:
         cells = [_by_task(arm, name) for arm in arms]
         if name == "num_train_epochs" or any(cell != _text(default) for cell in cells):
             rows.append([name, *cells])
-    rows.append(["seed", *[", ".join(str(seed) for seed in view.spec.seeds)] * len(arms)])
+    rows.append(["seed", *(seeds_words(arm.seeds) for arm in arms)])
     return Table(
         title="Hyperparameters",
         columns=["setting", *(arm.name for arm in arms)],
         rows=rows,
         note="Names of transformers.TrainingArguments; what is not listed has its default.",
     )
+
+
+def seeds_words(seeds: Sequence[int]) -> str:
+    """All of them; of many, how many they are and the outermost.
+
+    >>> seeds_words([1, 2]), seeds_words(range(50))
+    ('1, 2', '50, from 0 to 49')
+    """
+    if len(seeds) <= MOST_SEEDS:
+        return ", ".join(str(seed) for seed in seeds)
+    return f"{len(seeds):,}, from {min(seeds)} to {max(seeds)}"
 
 
 def method_config_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:

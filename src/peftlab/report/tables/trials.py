@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from peftlab.core.durations import duration
-from peftlab.report.blocks import Table
-from peftlab.report.marks import mark_note, marked
-from peftlab.report.view import StudyView
+from peftlab.report.findings.marks import mark_note, marked
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.registry import TASKS
 
@@ -14,19 +14,15 @@ COLUMNS = (
     "tokens/s", "padding avoided", "peak memory", "saved", "computed",
 )  # fmt: skip
 ENERGY = "energy"
-NUMBERS = frozenset(
-    {
-        "seed",
-        "score",
-        "training",
-        "examples/s",
-        "tokens/s",
-        "padding avoided",
-        "peak memory",
-        "saved",
-        ENERGY,
-    }
-)
+UNITS = {
+    "score": "points",
+    "training": "seconds",
+    "padding avoided": "share",
+    "peak memory": "bytes",
+    "saved": "bytes",
+    ENERGY: "joules",
+}
+NUMBERS = frozenset({"seed", "examples/s", "tokens/s", *UNITS})
 
 
 def trials_table(view: StudyView) -> Table:
@@ -37,50 +33,53 @@ def trials_table(view: StudyView) -> Table:
         "batches that was not computed. saved: what the trained adapter or the changed tensors "
         "take on disk."
     )
-    energies = [record.costs and record.costs.energy_joules for record in view.records]
+    energies = [record.costs.energy_joules if record.costs else None for record in view.records]
     if any(energy is not None for energy in energies):
         columns.append(ENERGY)
-        rows = [
-            [*row, "-" if energy is None else f"{energy:,.0f} J"]
-            for row, energy in zip(rows, energies, strict=True)
-        ]
+        for row, energy in zip(rows, energies, strict=True):
+            row.append(NOTHING if energy is None else Cell(f"{energy:,.0f} J", value=energy))
         note += (
             " energy: of the processor's packages or of the GPU, evaluation included, where no "
             "other trial ran beside it."
         )
     return Table(
+        name="table-trials",
         title="What each trial scored and cost",
         columns=columns,
         rows=rows,
-        numbers=NUMBERS,
+        numbers=NUMBERS & {*columns},
+        units={name: unit for name, unit in UNITS.items() if name in columns},
         note=" ".join(filter(None, (note, mark_note(view.records)))),
     )
 
 
 def _row(view: StudyView, record: TrialRecord) -> list[str]:
     costs = record.costs
-    measured = ["-"] * 7
+    measured: list[str] = [NOTHING] * 7
     if costs is not None:
+        seconds, padding = costs.train_seconds, costs.padding_avoided
+        examples, tokens = costs.train_examples_per_second, costs.train_tokens_per_second
         measured = [
-            duration(costs.train_seconds),
-            f"{costs.train_examples_per_second:,.0f}",
-            f"{costs.train_tokens_per_second:,.0f}",
-            f"{costs.padding_avoided:.0%}",
+            Cell(duration(seconds), value=seconds),
+            Cell(f"{examples:,.0f}", value=examples),
+            Cell(f"{tokens:,.0f}", value=tokens),
+            Cell(f"{padding:.0%}", value=padding),
             _megabytes(costs.peak_memory_bytes),
             _megabytes(costs.artifact_bytes),
             costs.path,
         ]
+    score = next(iter(record.scores.values()), None)
     return [
         record.trial.id,
         ", ".join(marked(arm, [record]) for arm in record.arms[view.spec.name]),
         record.trial.task,
-        str(record.trial.seed),
+        Cell(str(record.trial.seed), value=record.trial.seed),
         record.status,
         TASKS.get(record.trial.task).main_metric.replace("_", " "),
-        f"{next(iter(record.scores.values())):.2f}" if record.scores else "-",
+        NOTHING if score is None else Cell(f"{score:.2f}", value=score),
         *measured,
     ]
 
 
 def _megabytes(size: int | None) -> str:
-    return "-" if size is None else f"{size / 1e6:,.1f} MB"
+    return NOTHING if size is None else Cell(f"{size / 1e6:,.1f} MB", value=size)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.report.view import StudyView, make_view
+from peftlab.report.findings.view import StudyView, make_view
 from peftlab.store.workspace import Workspace
 
 View = Callable[..., StudyView]
@@ -71,11 +71,11 @@ def test_a_label_is_the_name_and_a_mark_where_the_records_need_a_note(
 def test_the_best_score_is_that_of_the_epoch_with_the_best_main_metric(hand_made: View) -> None:
     view = hand_made({("full", "demo-sentiment"): [[(None, 1, 99), (1, 1, 70), (1, 1, 60)]]})
     full, task = view.arms[0], view.tasks[0]
-    last, best = view.score(full, task), view.score(full, task, best=True)
+    last, best = view.summary(full, task), view.summary(full, task, best=True)
     assert last is not None
     assert best is not None
     assert (last.mean, best.mean) == (60, 70)
-    assert view.score(view.arms[1], task) is None
+    assert view.summary(view.arms[1], task) is None
 
 
 @pytest.mark.parametrize("status", ["failed", "running", "pending"])
@@ -87,7 +87,7 @@ def test_a_trial_that_is_not_done_has_no_score_whatever_epochs_it_has(
     first, second = view.of(full, task)
     open_record = replace(second, status=status)  # type: ignore[arg-type]
     view = replace(view, by_place={(full.name, task.name): (first, open_record)})
-    found = view.score(full, task)
+    found = view.summary(full, task)
     assert found is not None
     assert (found.num_values, found.mean) == (1, 50)
     assert view.missing([full]) == [f"full on demo-sentiment, seed 2 ({status})"]

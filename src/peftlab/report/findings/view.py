@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from peftlab.report.marks import mark_note, marked
-from peftlab.stats.aggregate import Aggregate, aggregate
+from peftlab.core.selection import rules
+from peftlab.report.findings.marks import mark_note, marked
+from peftlab.report.findings.statistics import Statistics
+from peftlab.stats.compare import Comparison
+from peftlab.stats.outcomes import Outcomes
+from peftlab.stats.summary import Summary, summarise_scores
 from peftlab.store.records import TrialRecord
 from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
@@ -54,18 +59,40 @@ class StudyView:
         """What the mark at any of these arms says; "" where there is none."""
         return mark_note(record for arm in arms for record in self._of_all_tasks(arm))
 
-    def score(
-        self, arm: Arm, task: Task, metric: str | None = None, *, best: bool = False
-    ) -> Aggregate | None:
-        """A metric (the main one) of the done records, summed up; None where there is none.
+    def outcomes(self, arm: Arm, task: Task, metric: str | None = None) -> Outcomes | None:
+        """What the done trials predicted, for a metric (the main one); read once.
 
-        Of the last epoch, or with `best` of the epoch whose main metric is the highest.
+        None where none is done, or the predictions of one are gone.
+        """
+        return self.statistics.outcomes(arm.name, task, metric)
+
+    def summary(
+        self, arm: Arm, task: Task, metric: str | None = None, *, best: bool = False
+    ) -> Summary | None:
+        """A metric (the main one) of the done trials, summed up; None where there is none.
+
+        Of the epoch that is reported (`rule`); or with `best` of that which is best on dev, where
+        the interval is of the seeds alone, as it is where predictions are gone.
         """
         name = metric or task.main_metric
-        values = [
-            (record.best_scores if best else record.scores)[name] for record in self.done(arm, task)
-        ]
-        return aggregate(values) if values else None
+        if best:
+            scores = [record.best_scores[name] for record in self.done(arm, task)]
+            return summarise_scores(name, scores) if scores else None
+        return self.statistics.summary(arm.name, task, name)
+
+    def comparison(self, left: Arm, right: Arm, task: Task) -> Comparison | None:
+        """left - right in the main metric; None where they cannot be paired by example."""
+        return self.statistics.comparison(left.name, right.name, task)
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """What is computed from the trials' predictions."""
+        return Statistics(by_place=self.by_place)
+
+    @property
+    def rule(self) -> str:
+        """By which rule the epoch is chosen whose scores are reported, in words."""
+        return rules(record.trial.selection for record in self.records)
 
     def _of_all_tasks(self, arm: Arm) -> list[TrialRecord]:
         return [record for task in self.tasks for record in self.of(arm, task)]

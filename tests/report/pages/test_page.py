@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
-from peftlab.report.blocks import Figure, Heading, Missing, Table
-from peftlab.report.page import Page, render_html, render_markdown
+from peftlab.report.pages.blocks import Block, Cell, Claim, Claims, Figure, Heading, Missing, Table
+from peftlab.report.pages.page import MOST_ROWS, Page, render_html, render_markdown
 
 NASTY = [
     "<script>alert(1)</script>",
@@ -61,14 +61,18 @@ def page_of(text: str) -> Page:
         title=text,
         description=text,
         facts={"fact": text},
-        claims=[text],
         blocks=[
-            Heading(title=text, text=text),
-            Table(title=text, columns=["c", text], rows=[["r", text]], note=text),
+            *[Heading(title=text, text=text)] * 3,
+            Table(name="table-x", title=text, columns=["c", text], rows=[["r", text]], note=text),
             Figure(name="figure-01-x", title=text, description=text, specification=specification),
             Missing(lines=[text]),
+            Claims(claims=[Claim(say=text, verdict=text, lines=[text])]),
         ],
     )
+
+
+def page_with(*blocks: Block) -> Page:
+    return Page(title="t", description="", facts={}, blocks=blocks)
 
 
 @pytest.mark.parametrize("text", NASTY)
@@ -81,27 +85,37 @@ def test_html_shows_a_text_as_it_is_wherever_it_stands(text: str) -> None:
         sorted(attributes) for _, attributes in plain.tags if attributes
     ]
     shown = sum(found.strip() == text for found in read.texts)
-    # h1, lead, fact, claim, heading and its text, caption, column, cell, note, caption, missing
-    assert shown == 12
+    # h1, lead, fact, 3 headings with links to them and texts, caption, column, cell, note,
+    # caption, missing, claim, verdict, evidence
+    assert shown == 21
     labels = [attributes.get("aria-label") for _, attributes in read.tags]
     assert labels.count(text) == 2
     (script,) = read.json
-    assert json.loads(script) == page.blocks[2].specification  # type: ignore[union-attr]
+    assert json.loads(script) == page.blocks[4].specification  # type: ignore[union-attr]
     assert "<" not in script
 
 
 @pytest.mark.parametrize("text", NASTY)
 def test_markdown_shows_a_text_as_it_is_wherever_it_stands(text: str) -> None:
     reader = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    tokens = reader.parse(render_markdown(page_of(text), "figures"))
-    plain = reader.parse(render_markdown(page_of("p" * len(text)), "figures"))
+    tokens = reader.parse(render_markdown(page_of(text)))
+    plain = reader.parse(render_markdown(page_of("p" * len(text))))
     assert [token.type for token in tokens] == [token.type for token in plain]
     words = [_words(token.children or []) for token in tokens if token.type == "inline"]
     expected = [_words(token.children or []) for token in plain if token.type == "inline"]
     assert words == [line.replace("p" * len(text), text) for line in expected]
-    assert sum(text in line for line in words) == 13
+    assert sum(text in line for line in words) == 17
     inside = {child.type for token in tokens for child in token.children or []}
-    assert inside - {"text_special"} == {"text", "strong_open", "strong_close", "image"}
+    assert inside - {"text_special"} == {
+        "text", "strong_open", "strong_close", "image", "link_open", "link_close", "softbreak",
+    }  # fmt: skip
+    links = [
+        child.attrs["href"]
+        for t in tokens
+        for child in t.children or []
+        if child.type == "link_open"
+    ]
+    assert links == ["tables/table-x.csv", "tables/table-x.tex"]
 
 
 def _words(children: list) -> str:
@@ -116,20 +130,58 @@ def test_a_column_of_numbers_is_set_to_the_right_in_both() -> None:
     table = Table(
         title="t", columns=["arm", "score"], rows=[["full", "1"]], numbers=frozenset({"score"})
     )
-    page = Page(title="t", description="", facts={}, claims=[], blocks=[table])
-    assert "|---|--:|" in render_markdown(page, "figures")
-    cells = [(tag, attrs) for tag, attrs in Reader(render_html(page, {}, "")).tags]
+    page = page_with(table)
+    assert "|---|--:|" in render_markdown(page)
+    cells = Reader(render_html(page, {}, "")).tags
     assert ("td", {"class": "number"}) in cells
-    assert ("th", {"scope": "row"}) in cells
+    assert ("th", {"scope": "row", "class": "short"}) in cells
+
+
+def test_a_number_is_there_to_sort_by_and_the_best_is_bold() -> None:
+    cells = [
+        Cell("1,234.5", value=1234.5),
+        Cell("9.0 [8.0, 9.9]", value=9, low=8, high=9.9, best=True),
+    ]
+    page = page_with(Table(title="t", columns=["arm", "a", "b"], rows=[["full", *cells]]))
+    html = render_html(page, {}, "")
+    assert '<td class="short" data-value="1234.5">1,234.5</td>' in html
+    assert 'data-value="9"><b>9.0</b> <span class="interval">[8.0, 9.9]</span></td>' in html
+    assert "| 1,234.5 | **9.0 \\[8.0, 9.9\\]** |" in render_markdown(page)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
+def test_what_is_no_number_is_not_sorted_as_one(value: float | None) -> None:
+    rows = [["full", Cell("nan", value=value)]]
+    page = page_with(Table(title="t", columns=["arm", "a"], rows=rows))
+    assert "data-value" not in render_html(page, {}, "")
+
+
+def test_a_long_table_is_folded_and_a_very_long_one_is_cut_and_says_so() -> None:
+    def html(num_rows: int) -> Reader:
+        rows = [[f"row {number}"] for number in range(num_rows)]
+        return Reader(render_html(page_with(Table(title="t", columns=["arm"], rows=rows)), {}, ""))
+
+    def count(read: Reader, tag: str) -> int:
+        return [name for name, _ in read.tags].count(tag)
+
+    assert [count(html(40), tag) for tag in ("details", "input", "tr")] == [0, 0, 41]
+    assert [count(html(41), tag) for tag in ("details", "input", "tr")] == [1, 1, 42]
+    cut = html(MOST_ROWS + 1)
+    assert count(cut, "tr") == MOST_ROWS + 1
+    assert "These are the first 2,000 rows; the CSV file has all." in cut.texts
+    assert not any("are the first" in text for text in html(MOST_ROWS).texts)
+
+
+def test_many_missing_trials_are_folded() -> None:
+    few, many = (
+        Reader(render_html(page_with(Missing(lines=["line"] * count)), {}, ""))
+        for count in (10, 11)
+    )
+    assert [few.texts.count("line"), many.texts.count("line")] == [10, 11]
+    assert "details" not in [tag for tag, _ in few.tags]
+    assert "Not measured yet: 11 trials" in many.texts
 
 
 def test_javascript_cannot_close_its_own_element() -> None:
-    page = Page(title="t", description="", facts={}, claims=[], blocks=[])
-    html = render_html(page, {}, 'const x = "</script><b>";')
+    html = render_html(page_with(), {}, 'const x = "</script><b>";')
     assert "b" not in [tag for tag, _ in Reader(html).tags]
-
-
-def test_a_page_without_claims_has_no_section_for_them() -> None:
-    page = Page(title="t", description="", facts={}, claims=[], blocks=[])
-    assert "Claims" not in render_html(page, {}, "")
-    assert "Claims" not in render_markdown(page, "figures")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from peftlab.report.marks import mark_note, marked
-from peftlab.report.view import StudyView
+from peftlab.report.findings.marks import mark_note, marked
+from peftlab.report.findings.view import StudyView
 
 
 def test_one_such_record_is_enough_and_asking_is_not(

@@ -1,0 +1,83 @@
+"""Scores of arms that differ by the learning rate alone, against it: a panel a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from peftlab.report.figures.scores import panel_title
+from peftlab.report.findings.learning_rates import groups_by_learning_rate
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import Figure
+from peftlab.study.expand import Arm
+
+
+def learning_rate_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """Rows of task, group, arm, its learning rate on the task, and the score with its interval."""
+    rows = []
+    for task in view.tasks:
+        for name, group in groups_by_learning_rate(view, arms, task).items():
+            for learning_rate, arm in group.items():
+                summary = view.summary(arm, task)
+                if summary is not None:
+                    rows.append(
+                        {
+                            "task": task.name,
+                            "panel": panel_title(task),
+                            "group": name,
+                            "arm": view.label(arm),
+                            "learning_rate": learning_rate,
+                            "score": summary.mean,
+                            "low": summary.low,
+                            "high": summary.high,
+                        }
+                    )
+    return rows
+
+
+def draw_learning_rate(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
+    """A line a group, through the arms in the order of their learning rates."""
+    import altair as alt
+
+    from peftlab.report.figures.style import colours, finish, panels, shapes
+
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    titles = list(dict.fromkeys(row["panel"] for row in rows))
+    place = alt.X(
+        "learning_rate:Q",
+        title="learning rate",
+        scale=alt.Scale(type="log", nice=False, padding=18),
+        axis=alt.Axis(
+            values=sorted({row["learning_rate"] for row in rows}),
+            format="~e",
+            labelOverlap="greedy",
+            labelSeparation=8,
+        ),
+    )
+    base = alt.Chart(alt.Data(values=list(rows))).encode(x=place, color=colours("group", groups))
+    score = alt.Y("score:Q", title="score (points)", scale=alt.Scale(zero=False))
+    layers = [
+        base.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_line().encode(y=score),
+        base.mark_point(filled=True, size=55, opacity=1).encode(
+            y=score,
+            shape=shapes("group", groups),
+            tooltip=[
+                "panel:N",
+                "arm:N",
+                alt.Tooltip("learning_rate:Q", format=".1e"),
+                *(alt.Tooltip(f"{key}:Q", format=".2f") for key in ("score", "low", "high")),
+            ],
+        ),
+    ]
+    chart = alt.layer(*layers).properties(width=220, height=190)
+    words = "; ".join(
+        f"{row['arm']} on {row['task']} at {row['learning_rate']:g}: {row['score']:.1f}"
+        for row in rows
+    )
+    return Figure(
+        name=name,
+        title="Score against the learning rate, all else being equal",
+        description=f"Main score on dev, mean over seeds with its 95% interval: {words}",
+        specification=finish(panels(chart, "panel", titles, y="independent")),
+    )

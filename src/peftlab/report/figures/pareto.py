@@ -1,0 +1,118 @@
+"""Scores against what they cost, and the arms that no other one beats in both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from peftlab.report.figures.scores import panel_title
+from peftlab.report.findings.costs import COSTS, mean_cost
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import Figure
+from peftlab.study.expand import Arm
+from peftlab.study.parts import CostName
+
+
+def pareto_data(view: StudyView, arms: Sequence[Arm], against: CostName) -> list[dict[str, Any]]:
+    """Rows of task, arm, its cost, its mean score with the interval, and if it is on the front."""
+    rows = []
+    for task in view.tasks:
+        of_task: list[dict[str, Any]] = []
+        for arm in arms:
+            summary, cost = view.summary(arm, task), mean_cost(view, arm, task, against)
+            if summary is not None and cost is not None:
+                of_task.append(
+                    {
+                        "task": task.name,
+                        "panel": panel_title(task),
+                        "arm": view.label(arm),
+                        "cost": cost,
+                        "shown": COSTS[against].show(cost),
+                        "score": summary.mean,
+                        "low": summary.low,
+                        "high": summary.high,
+                    }
+                )
+        is_on = front([(row["cost"], row["score"]) for row in of_task])
+        rows += [{**row, "front": on} for row, on in zip(of_task, is_on, strict=True)]
+    return rows
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[bool]:
+    """Which of the points (cost, score) no other one beats in one of both and equals in the other.
+
+    >>> front([(1, 80), (2, 90), (2, 85), (3, 90)])
+    [True, True, False, False]
+    """
+    return [
+        not any(
+            (other[0] <= cost and other[1] > score) or (other[0] < cost and other[1] >= score)
+            for other in points
+        )
+        for cost, score in points
+    ]
+
+
+def draw_pareto(
+    rows: Sequence[dict[str, Any]], *, against: CostName, name: str, every: Sequence[str] = ()
+) -> Figure:
+    """The points with their intervals, and a stepped line along the front.
+
+    `every` names all arms of the study, for their colours.
+    """
+    import altair as alt
+
+    from peftlab.report.figures.style import (
+        INK,
+        amount_axis,
+        colours,
+        finish,
+        panels,
+        shapes,
+    )
+
+    cost = COSTS[against]
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    titles = list(dict.fromkeys(row["panel"] for row in rows))
+    base = alt.Chart(alt.Data(values=list(rows))).encode(
+        x=amount_axis(
+            [[row["cost"] for row in rows if row["panel"] == title] for title in titles], cost.axis
+        )
+    )
+    score = alt.Y("score:Q", title="score (points)", scale=alt.Scale(zero=False, padding=12))
+    line = (
+        base.transform_filter("datum.front")
+        .mark_line(interpolate="step-after", color=INK, strokeDash=[4, 3], opacity=0.6)
+        .encode(y=score, order="cost:Q")
+    )
+    colour = colours("arm", arms, every)
+    intervals = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(
+        y=alt.Y("low:Q"), y2="high:Q", color=colour
+    )
+    points = base.mark_point(filled=True, size=90, opacity=1).encode(
+        y=score,
+        color=colour,
+        shape=shapes("arm", arms, every),
+        tooltip=[
+            "panel:N",
+            "arm:N",
+            alt.Tooltip("shown:N", title=cost.title),
+            *(alt.Tooltip(f"{key}:Q", format=".2f") for key in ("score", "low", "high")),
+        ],
+    )
+    chart = alt.layer(line, intervals, points).properties(width=230, height=210)
+    fronts = {
+        task: ", ".join(row["arm"] for row in rows if row["task"] == task and row["front"])
+        for task in dict.fromkeys(row["task"] for row in rows)
+    }
+    words = "; ".join(
+        f"{row['arm']} on {row['task']} {row['score']:.1f} for {row['shown']}" for row in rows
+    )
+    ends = "; ".join(f"{names} on {task}" for task, names in fronts.items())
+    return Figure(
+        name=name,
+        title=f"Score against {cost.title}; the dashed line joins the arms that none beats in both",
+        description=f"Main score on dev against {cost.title}. Beaten by none in both: {ends}. "
+        f"All: {words}",
+        specification=finish(panels(chart, "panel", titles, x="independent", y="independent")),
+    )

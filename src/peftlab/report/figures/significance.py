@@ -1,0 +1,113 @@
+"""Which arm beats which: a matrix a task, the row's arm against the column's."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from peftlab.report.figures.scores import panel_title
+from peftlab.report.findings.evidence import signed
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import Figure
+from peftlab.stats.families import holm
+from peftlab.stats.noise import LEVEL
+from peftlab.study.expand import Arm
+from peftlab.study.spec import LEAST_SEEDS
+
+BEATS, LOSES, OPEN = "beats", "is beaten by", "not distinguishable"
+UNTESTED = f"fewer than {LEAST_SEEDS} seeds"
+SIGNS = {BEATS: " ▲", LOSES: " ▼", OPEN: "", UNTESTED: " ?"}
+
+
+def significance_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """Rows of task, two arms, their difference in points with its interval, and what it says.
+
+    `p_holm` is adjusted (Holm 1979) for all pairs on all tasks that have the seeds for a test;
+    None for the others.
+    """
+    found = [
+        (task, arm, other, difference)
+        for task in view.tasks
+        for arm, other in itertools.combinations(arms, 2)
+        if (difference := view.statistics.difference(arm.name, other.name, [task])) is not None
+    ]
+    tested = [difference.num_seeds >= LEAST_SEEDS for *_, difference in found]
+    adjusted = iter(holm([one.p_value for *_, one in itertools.compress(found, tested)]))
+    rows = []
+    for (task, arm, other, difference), is_tested in zip(found, tested, strict=True):
+        p_holm = next(adjusted) if is_tested else None
+        for row, column, sign in ((arm, other, 1), (other, arm, -1)):
+            estimate = sign * difference.estimate
+            rows.append(
+                {
+                    "task": task.name,
+                    "panel": panel_title(task),
+                    "arm": view.label(row),
+                    "other": view.label(column),
+                    "difference": estimate,
+                    "low": difference.low if sign > 0 else -difference.high,
+                    "high": difference.high if sign > 0 else -difference.low,
+                    "p_holm": p_holm,
+                    "outcome": _outcome(estimate, p_holm),
+                }
+            )
+    return rows
+
+
+def draw_significance(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
+    """The matrices: coloured and marked where the row's arm beats the column's, or is beaten."""
+    import altair as alt
+
+    from peftlab.report.figures.looks import BETTER, NEUTRAL, WORSE
+    from peftlab.report.figures.style import INK, finish, panels
+
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    titles = list(dict.fromkeys(row["panel"] for row in rows))
+    labelled = [
+        {**row, "shown": f"{signed(row['difference'], 1)}{SIGNS[row['outcome']]}"} for row in rows
+    ]
+    plain: dict[str, Any] = {"ticks": False, "domain": False, "grid": False}
+    base = alt.Chart(alt.Data(values=labelled)).encode(
+        x=alt.X("other:N", sort=arms, title=None, axis=alt.Axis(labelAngle=-40, **plain)),
+        y=alt.Y("arm:N", sort=arms, title=None, axis=alt.Axis(**plain)),
+        tooltip=[
+            "panel:N", "arm:N", "outcome:N", "other:N",
+            *(alt.Tooltip(f"{key}:Q", format="+.2f") for key in ("difference", "low", "high")),
+            alt.Tooltip("p_holm:Q", format=".3g"),
+        ],
+    )  # fmt: skip
+    decided = [BEATS, LOSES, OPEN, UNTESTED]
+    shown = [outcome for outcome in decided if any(row["outcome"] == outcome for row in rows)]
+    faint = {BEATS: f"{BETTER}80", LOSES: f"{WORSE}80", OPEN: f"{NEUTRAL}28", UNTESTED: "#0000"}
+    cells = base.mark_rect(stroke=INK, strokeOpacity=0.15).encode(
+        color=alt.Color(
+            "outcome:N",
+            scale=alt.Scale(domain=shown, range=[faint[outcome] for outcome in shown]),
+            title=None,
+        )
+    )
+    numbers = base.mark_text(color=INK, fontSize=11).encode(text="shown:N")
+    size = max(52 * len(arms), 110)
+    chart = alt.layer(cells, numbers).properties(width=size, height=max(26 * len(arms), 60))
+    beaten = [
+        f"{row['arm']} beats {row['other']} on {row['task']} by {row['difference']:.1f}"
+        for row in rows
+        if row["outcome"] == BEATS
+    ]
+    others = "all other pairs are not distinguishable, or have too few seeds"
+    return Figure(
+        name=name,
+        title="Which arm beats which: the row's score less the column's, in points",
+        description=f"By paired tests, adjusted by Holm's method for all pairs and tasks: "
+        f"{'; '.join(beaten) or 'none beats another'}; {others}.",
+        specification=finish(panels(chart, "panel", titles)),
+    )
+
+
+def _outcome(difference: float, p_holm: float | None) -> str:
+    if p_holm is None:
+        return UNTESTED
+    if p_holm > LEVEL:
+        return OPEN
+    return BEATS if difference > 0 else LOSES

@@ -1,0 +1,104 @@
+"""The kinds of cost that arms are weighed by: where each is in a trial's costs, how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from peftlab.core.durations import duration
+from peftlab.core.types import Costs
+from peftlab.report.findings.view import StudyView
+from peftlab.study.expand import Arm
+from peftlab.study.parts import CostName
+from peftlab.tasks.spec import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """`of` reads it from a trial's costs, in `unit`, None where it was not measured.
+
+    `note` is a sentence on what is counted.
+    """
+
+    title: str
+    unit: str
+    of: Callable[[Costs], float | None]
+    show: Callable[[float], str]
+    note: str = ""
+
+    @property
+    def axis(self) -> str:
+        """What stands at an axis of it."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+
+COSTS: dict[CostName, Cost] = {
+    "parameters": Cost(
+        title="trainable parameters",
+        unit="",
+        of=lambda costs: costs.parameters.trainable,
+        show=lambda value: f"{value:,.0f}",
+    ),
+    "time": Cost(
+        title="training time",
+        unit="s",
+        of=lambda costs: costs.train_seconds,
+        show=lambda value: duration(value) if value >= 10 else f"{value:.2g} s",
+        note="Training time is without evaluation.",
+    ),
+    "memory": Cost(
+        title="peak memory",
+        unit="MB",
+        of=lambda costs: _in(1e6, costs.peak_memory_bytes),
+        show=lambda value: _megabytes(value),
+    ),
+    "disk": Cost(
+        title="size on disk",
+        unit="MB",
+        of=lambda costs: _in(1e6, costs.artifact_bytes),
+        show=lambda value: _megabytes(value),
+        note="On disk is the trained adapter, or what the method changed.",
+    ),
+    "latency": Cost(
+        title="inference time",
+        unit="ms an example",
+        of=lambda costs: _in(1e-3, costs.inference_seconds_per_example),
+        show=lambda value: f"{value:.3g} ms",
+        note="Inference time is an example's share of the fastest pass over dev.",
+    ),
+    "flops": Cost(
+        title="training operations",
+        unit="TFLOP",
+        of=lambda costs: _in(1e12, costs.train_flops),
+        show=lambda value: f"{value:,.3g} TFLOP",
+        note="Operations are those of the matrix products that training needs, without padding.",
+    ),
+}
+
+
+def mean_cost(view: StudyView, arm: Arm, task: Task, name: CostName) -> float | None:
+    """That of the arm's trials on the task that are done; None where none has it."""
+    measured = [record.costs for record in view.done(arm, task) if record.costs is not None]
+    found = [COSTS[name].of(costs) for costs in measured]
+    values = [value for value in found if value is not None]
+    return fmean(values) if values else None
+
+
+def total_cost(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> float | None:
+    """The sum over the tasks of the arm's mean costs; None where one is not known."""
+    found = [mean_cost(view, arm, task, name) for task in tasks]
+    known = [value for value in found if value is not None]
+    return sum(known) if len(known) == len(found) else None
+
+
+def _in(unit: float, value: float | None) -> float | None:
+    return None if value is None else value / unit
+
+
+def _megabytes(value: float) -> str:
+    """
+    >>> _megabytes(0.302), _megabytes(91.2), _megabytes(1061.07)
+    ('0.30 MB', '91 MB', '1,061 MB')
+    """
+    return f"{value:.2f} MB" if value < 10 else f"{value:,.0f} MB"

@@ -1,0 +1,105 @@
+"""The evidence for a verdict in words that a reader understands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from peftlab.stats.compare import Difference
+from peftlab.stats.noise import quantile
+from peftlab.stats.power import MOST_SEEDS, POWER, Hopeless
+from peftlab.tasks.spec import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestNumbers:
+    """A test's own p value, Holm's in its family, how many tests that has, and its level."""
+
+    p_value: float
+    p_holm: float
+    num_tests: int
+    level: float
+
+
+def evidence_words(
+    pair: tuple[str, str],
+    tasks: Sequence[Task],
+    found: Difference,
+    margin: float | None,
+    tested: TestNumbers,
+    further: int | Hopeless | None,
+) -> str:
+    """The difference, its interval and its test; `further` is what would decide it, if asked."""
+    where = f"on {tasks[0].name}" if len(tasks) == 1 else f"in the mean over {len(tasks)} tasks"
+    more = "more" if found.estimate >= 0 else "fewer"
+    sentences = [
+        f"{pair[0]} scores {abs(found.estimate):.2f} points {more} than {pair[1]} {where} "
+        f"(95% interval {found.low:+.2f} to {found.high:+.2f}; {runs_words(found)})",
+        _test_words(margin, tested),
+    ]
+    if further is not None:
+        sentences.append(_further_words(found, tested.level, further))
+    return ". ".join(sentences) + "."
+
+
+def runs_words(found: Difference) -> str:
+    """How many runs and examples a difference rests on."""
+    seeds = "1 seed" if found.num_seeds == 1 else f"{found.num_seeds} seeds"
+    each = "" if found.is_paired else " each"
+    return f"{seeds}{each}, {found.noise.num_examples:,} examples"
+
+
+def too_few_words(found: Difference, least: int) -> str:
+    """That a difference rests on too few runs for a verdict."""
+    own = "1 run" if found.num_seeds == 1 else f"{found.num_seeds} runs"
+    words = f"{own} of each arm, where a verdict takes at least {least}"
+    if found.num_seeds == 1:
+        words += "; the interval is that of these trained models, other seeds are not in it"
+    return words
+
+
+def p_words(p_value: float) -> str:
+    """A p value as people read it.
+
+    >>> p_words(0.0312), p_words(1e-6)
+    ('p = 0.031', 'p < 0.001')
+    """
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
+def signed(difference: float, digits: int) -> str:
+    """A difference with its sign; what is rounded to nothing has none.
+
+    >>> signed(0.31, 1), signed(-1.2, 1), signed(-0.001, 1)
+    ('+0.3', '-1.2', '0.0')
+    """
+    rounded = round(difference, digits)
+    return f"{rounded:+.{digits}f}" if rounded else f"{0:.{digits}f}"
+
+
+def _test_words(margin: float | None, tested: TestNumbers) -> str:
+    of_what = (
+        "difference" if margin is None else f"difference against a margin of {margin:g} points"
+    )
+    holm = (
+        f"; as one of {tested.num_tests} tests {p_words(tested.p_holm)} (Holm)"
+        if tested.num_tests > 1
+        else ""
+    )
+    return f"Test of the {of_what}: {p_words(tested.p_value)}{holm}"
+
+
+def _further_words(found: Difference, level: float, further: int | Hopeless) -> str:
+    if further == "examples":
+        left = quantile(1 - level / 2, found.noise.num_examples - 1) * found.noise.examples**0.5
+        return (
+            f"More seeds would not decide it: with any number of them these examples leave "
+            f"{left:.2f} points of doubt on either side"
+        )
+    if further == "too many":
+        return f"It would take more than {MOST_SEEDS} seeds to decide it"
+    seeds = "1 further seed" if further == 1 else f"{further} further seeds"
+    return (
+        f"With {seeds} it would be decided in {POWER:.0%} of cases, "
+        "if the difference stays what it is"
+    )

@@ -1,0 +1,40 @@
+"""The arms that are shown where there is no room for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from peftlab.report.findings.view import StudyView
+from peftlab.study.expand import Arm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """The arms, and `note` what a title must say of there being more; "" where there are not."""
+
+    arms: tuple[Arm, ...]
+    note: str = ""
+
+
+def leading(view: StudyView, names: Sequence[str] | None, most: int) -> Shown:
+    """The arms of these names; for None all of them, or so many, if there are more, in their order.
+
+    Those are the ones whose scores have the best ranks in the mean: ranks and not scores are
+    averaged, for an arm may not be measured on every task.
+    """
+    if names is not None or len(view.arms) <= most:
+        return Shown(arms=view.choose(names))
+    ranks: dict[str, list[float]] = {arm.name: [] for arm in view.arms}
+    for task in view.tasks:
+        scores = {arm.name: view.summary(arm, task) for arm in view.arms}
+        means = {name: one.mean for name, one in scores.items() if one is not None}
+        for rank, name in enumerate(sorted(means, key=lambda name: -means[name])):
+            ranks[name].append(rank / len(means))
+    best = sorted(view.arms, key=lambda arm: fmean(ranks[arm.name] or [1.0]))[:most]
+    names = [arm.name for arm in best]
+    return Shown(
+        arms=tuple(arm for arm in view.arms if arm.name in names),
+        note=f" ({most} of {len(view.arms)} arms, those that score best)",
+    )

@@ -1,0 +1,99 @@
+"""A study's scores and verdicts in short, for the terminal and as a file beside the page.
+
+The file spares `peftlab run` to compute them again where nothing has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import JsonValue, ValidationError
+
+from peftlab.core.files import whole_file
+from peftlab.core.types import Frozen
+from peftlab.report.findings.verdicts import Verdict
+from peftlab.report.findings.view import StudyView
+
+RESULTS = "results.json"
+
+
+class ArmScore(Frozen):
+    """The main metric of an arm on a task: the mean over its runs and the 95% interval, in points.
+
+    `arm` is its name as tables show it. `num_seeds` is how many runs there should be.
+    """
+
+    arm: str
+    task: str
+    metric: str
+    num_values: int
+    num_seeds: int
+    mean: float
+    low: float
+    high: float
+    covers: str
+
+    @property
+    def words(self) -> str:
+        """The mean with its interval, and how many runs it is of where some are missing."""
+        interval = "" if self.covers == "nothing" else f" [{self.low:.1f}, {self.high:.1f}]"
+        part = f" ({self.num_values} of {self.num_seeds})"
+        return f"{self.mean:.1f}{interval}{part if self.num_values < self.num_seeds else ''}"
+
+
+class StudyResults(Frozen):
+    """What a study has come to. `rule` says of which epoch the scores are.
+
+    `verdicts` are objects as `report STUDY --json` has them.
+    """
+
+    study: str
+    rule: str
+    scores: tuple[ArmScore, ...]
+    notes: tuple[str, ...]
+    verdicts: tuple[dict[str, JsonValue], ...]
+
+
+def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
+    """The scores of the arms that have any, and the verdicts that were found."""
+    scores = []
+    for arm in view.arms:
+        for task in view.tasks:
+            summary = view.summary(arm, task)
+            if summary is not None:
+                scores.append(
+                    ArmScore(
+                        arm=view.label(arm),
+                        task=task.name,
+                        metric=task.main_metric,
+                        num_values=summary.num_values,
+                        num_seeds=len(arm.seeds),
+                        mean=summary.mean,
+                        low=summary.low,
+                        high=summary.high,
+                        covers=summary.covers,
+                    )
+                )
+    note = view.note(view.arms)
+    return StudyResults(
+        study=view.spec.name,
+        rule=view.rule,
+        scores=tuple(scores),
+        notes=(note,) if note else (),
+        verdicts=tuple(verdict.to_json() for verdict in found),
+    )
+
+
+def write_results(folder: Path, results: StudyResults) -> None:
+    """Write them into the folder; the file is whole or the old one."""
+    with whole_file(folder / RESULTS) as stream:
+        stream.write(results.model_dump_json(indent=2).encode())
+
+
+def read_results(folder: Path) -> StudyResults | None:
+    """What was written into the folder; None where that is not there or cannot be read."""
+    try:
+        return StudyResults.model_validate_json((folder / RESULTS).read_bytes())
+    except (OSError, ValidationError):
+        return None

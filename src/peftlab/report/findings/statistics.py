@@ -1,0 +1,168 @@
+"""The statistics of a study's trials, from their predictions; each is read and computed once.
+
+All arms of a task are resampled together, so that any two of them are paired by example. What is
+drawn follows from the ids of the trials: the same results give the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from peftlab.core.identity import content_id, derived_seed
+from peftlab.data.predictions import read_classes
+from peftlab.stats.compare import Comparison, Difference, compare, difference
+from peftlab.stats.outcomes import Outcomes
+from peftlab.stats.resample import Resampled, mean_over_tasks, resample
+from peftlab.stats.summary import Summary, summarise, summarise_scores
+from peftlab.store.records import TrialRecord
+from peftlab.store.rows import damaged
+from peftlab.tasks.spec import Task
+
+Place = tuple[str, str]
+"""(arm, task), by their names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """An arm's outcomes on a task, and a name for the examples that they are on."""
+
+    outcomes: Outcomes
+    examples: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """Outcomes, summaries and comparisons of the arms that the records stand under."""
+
+    by_place: Mapping[Place, Sequence[TrialRecord]]
+    _outcomes: dict[Place, _Read | None] = field(default_factory=dict, init=False)
+    _resampled: dict[Place, Resampled] = field(default_factory=dict, init=False)
+    _summaries: dict[tuple[Place, str], Summary | None] = field(default_factory=dict, init=False)
+    _comparisons: dict[tuple[str, str, str], Comparison | None] = field(
+        default_factory=dict, init=False
+    )
+
+    def outcomes(self, arm: str, task: Task, metric: str | None = None) -> Outcomes | None:
+        """What the arm's done trials said of the task's examples, for a metric (the main one).
+
+        None where no trial is done or the predictions of one are gone.
+        """
+        found = self._read(arm, task)
+        if found is None or metric in (None, task.main_metric):
+            return found.outcomes if found else None
+        return replace(found.outcomes, metric=metric)
+
+    def summary(self, arm: str, task: Task, metric: str) -> Summary | None:
+        """The metric's scores of the reported epochs; None where no trial is done."""
+        key = ((arm, task.name), metric)
+        if key not in self._summaries:
+            self._summaries[key] = self._summarise(arm, task, metric)
+        return self._summaries[key]
+
+    def resampled(self, arm: str, task: Task) -> Resampled | None:
+        """The arm's main scores under the resamples that all arms of the task share."""
+        if self._read(arm, task) is None:
+            return None
+        if (arm, task.name) not in self._resampled:
+            self._resample(task)
+        return self._resampled[arm, task.name]
+
+    def comparison(self, left: str, right: str, task: Task) -> Comparison | None:
+        """left - right in the main metric; None where they cannot be paired by example."""
+        key = (left, right, task.name)
+        if key not in self._comparisons:
+            self._comparisons[key] = self._compare(left, right, task)
+        return self._comparisons[key]
+
+    def difference(self, left: str, right: str, tasks: Sequence[Task]) -> Difference | None:
+        """left - right as the mean over the tasks; None where one cannot be compared on all.
+
+        The seeds are those that all tasks have: a seed draws the same first weights on each, so
+        its luck is not taken for a new one there.
+        """
+        if any(not self._on_the_same_examples(left, right, task) for task in tasks):
+            return None
+        sides = [
+            mean_over_tasks([one for task in tasks if (one := self.resampled(arm, task))])
+            for arm in (left, right)
+        ]
+        if sides[0] is None or sides[1] is None:
+            return None
+        return difference(sides[0], sides[1])
+
+    def _on_the_same_examples(self, left: str, right: str, task: Task) -> bool:
+        first, second = self._read(left, task), self._read(right, task)
+        return first is not None and second is not None and first.examples == second.examples
+
+    def _summarise(self, arm: str, task: Task, metric: str) -> Summary | None:
+        records = self.by_place.get((arm, task.name), ())
+        num_failed = sum(record.status == "failed" for record in records)
+        scores = [record.scores[metric] for record in records if record.status == "done"]
+        if not scores:
+            return None
+        outcomes = self.outcomes(arm, task, metric)
+        if outcomes is None:
+            return summarise_scores(metric, scores, num_failed)
+        is_main = metric == task.main_metric
+        return summarise(
+            outcomes, num_failed, resampled=self.resampled(arm, task) if is_main else None
+        )
+
+    def _compare(self, left: str, right: str, task: Task) -> Comparison | None:
+        if not self._on_the_same_examples(left, right, task):
+            return None
+        arms = (left, right)
+        outcomes = [one for arm in arms if (one := self.outcomes(arm, task))]
+        drawn = [own for arm in arms if (own := self.resampled(arm, task))]
+        return compare(*outcomes, resampled=(drawn[0], drawn[1]), seed=self._seed(task, arms))
+
+    def _resample(self, task: Task) -> None:
+        """Resample all arms of the task, those on the same examples together."""
+        groups: dict[str, list[str]] = {}
+        for arm, name in self.by_place:
+            found = self._read(arm, task) if name == task.name else None
+            if found is not None:
+                groups.setdefault(found.examples, []).append(arm)
+        for arms in groups.values():
+            every = [self.outcomes(arm, task) for arm in arms]
+            generator = np.random.default_rng(self._seed(task, arms))
+            drawn = resample([one for one in every if one is not None], generator)
+            for arm, one in zip(arms, drawn, strict=True):
+                self._resampled[arm, task.name] = one
+
+    def _seed(self, task: Task, arms: Sequence[str]) -> int:
+        ids = [record.trial.id for arm in arms for record in self.by_place[arm, task.name]]
+        return derived_seed(0, task.name, content_id(ids))
+
+    def _read(self, arm: str, task: Task) -> _Read | None:
+        place = (arm, task.name)
+        if place not in self._outcomes:
+            done = [record for record in self.by_place.get(place, ()) if record.status == "done"]
+            self._outcomes[place] = _read(done, task)
+        return self._outcomes[place]
+
+
+def _read(records: Sequence[TrialRecord], task: Task) -> _Read | None:
+    """The outcomes of an arm's done trials, which must be on the same examples."""
+    paths = [record.predictions_path for record in records]
+    found = [read_classes(path) for path in paths if path is not None]
+    if not found or len(found) < len(paths):
+        return None
+    first = found[0]
+    for one, path in zip(found, paths, strict=True):
+        if not (
+            np.array_equal(one.row_ids, first.row_ids) and np.array_equal(one.labels, first.labels)
+        ):
+            raise damaged("not the examples of the arm's other seeds", str(path))
+    return _Read(
+        outcomes=Outcomes(
+            metric=task.main_metric,
+            labels_N=first.labels,
+            predictions_SN=np.stack([one.predicted for one in found]),
+            seeds=tuple(record.trial.seed for record in records),
+        ),
+        examples=content_id([first.row_ids.tolist(), first.labels.tolist()]),
+    )

@@ -1,0 +1,218 @@
+"""What the study's trials say of each of its claims, in a verdict and in words.
+
+A claim is tested on the mean over its tasks of the difference between two arms, and on each task
+alone. The claims are one family, and their tests on single tasks another: in each, Holm's
+correction keeps the chance of any wrong verdict at 5%.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+import numpy as np
+from pydantic import JsonValue
+
+from peftlab.core.identity import derived_seed
+from peftlab.report.findings.evidence import TestNumbers, evidence_words, too_few_words
+from peftlab.report.findings.view import StudyView
+from peftlab.stats.compare import Difference
+from peftlab.stats.families import holm
+from peftlab.stats.noise import LEVEL
+from peftlab.stats.power import Hopeless, difference_p, equivalence_p, further_seeds
+from peftlab.study.expand import Arm, expand_arms, select_arms
+from peftlab.study.spec import LEAST_SEEDS, Claim
+from peftlab.tasks.spec import Task
+
+Word = Literal["supported", "contradicted", "not distinguishable", "not enough runs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What is known of a claim, over its tasks or (`by_task`, then `task` names it) on one.
+
+    `estimate`, `low` and `high` are the difference in points between the two arms of `pair`,
+    first minus second, with its 95% interval: where a claim speaks of several pairs, the one that
+    decides. `p_value` is the test's own, `p_holm` the one that the verdict rests on. The numbers
+    are None where there are none; with one seed they hold for the trained models alone.
+    """
+
+    claim: str
+    verdict: Word
+    task: str | None
+    pair: tuple[str, str] | None
+    margin: float | None
+    num_seeds: int
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    p_holm: float | None = None
+    evidence: str = ""
+    further_seeds: int | None = None
+    by_task: tuple[Verdict, ...] = ()
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The object of `report STUDY --json`, its stable keys first."""
+        values = {key: value for key, value in asdict(self).items() if key != "by_task"}
+        first = ("claim", "verdict", "estimate", "low", "high", "p_value")
+        ordered: dict[str, JsonValue] = {key: values.pop(key) for key in first}
+        pair: JsonValue = list(self.pair) if self.pair else None
+        ordered |= {**values, "pair": pair}
+        if self.task is None:
+            ordered["by_task"] = [one.to_json() for one in self.by_task]
+        return ordered
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tested:
+    """A claim on some tasks: the pair that decides, and what its test says.
+
+    `leans` is where the smaller p value points: for the claim or against it.
+    """
+
+    claim: Claim
+    tasks: tuple[Task, ...]
+    pair: tuple[str, str] | None
+    found: Difference | None
+    leans: Literal["supported", "contradicted"] = "supported"
+    p_value: float | None = None
+    lacking: str = ""
+
+
+def verdicts(view: StudyView) -> tuple[Verdict, ...]:
+    """Those on the study's claims, in their order."""
+    every = expand_arms(view.spec.model_copy(update={"only_arms": None}), resolve=False)
+    whole = [_test(view, every, claim, _tasks(view, claim)) for claim in view.spec.claims]
+    parts = [_test(view, every, tested.claim, (task,)) for tested in whole for task in tested.tasks]
+    judged = _judge(whole)
+    judged_parts = iter(_judge(parts))
+    return tuple(
+        replace(
+            verdict,
+            by_task=tuple(replace(next(judged_parts), task=task.name) for task in tested.tasks),
+        )
+        for verdict, tested in zip(judged, whole, strict=True)
+    )
+
+
+def _tasks(view: StudyView, claim: Claim) -> tuple[Task, ...]:
+    return tuple(t for t in view.tasks if claim.tasks is None or t.name in claim.tasks)
+
+
+def _test(
+    view: StudyView, every: tuple[Arm, ...], claim: Claim, tasks: tuple[Task, ...]
+) -> _Tested:
+    """The claim's test on the mean over the tasks; `every` are all arms of the study."""
+    pairs = _pairs(claim, every)
+    untested = _Tested(
+        claim=claim, tasks=tasks, pair=pairs[0] if len(pairs) == 1 else None, found=None
+    )
+    if not tasks:
+        return replace(untested, lacking="none of its tasks is in this run")
+    lacking = _lacking(view, claim, every, tasks)
+    if lacking:
+        return replace(untested, lacking=lacking)
+    found = [view.statistics.difference(*pair, tasks) for pair in pairs]
+    tested = [
+        (one, pair, *_p_values(claim, one))
+        for one, pair in zip(found, pairs, strict=True)
+        if one is not None
+    ]
+    if len(tested) < len(pairs):
+        return replace(
+            untested,
+            lacking="the arms have no seed in common on all of these tasks, "
+            "or were not evaluated on the same examples",
+        )
+    few = min(tested, key=lambda one: one[0].num_seeds)
+    if few[0].num_seeds < LEAST_SEEDS:
+        return replace(
+            untested, pair=few[1], found=few[0], lacking=too_few_words(few[0], LEAST_SEEDS)
+        )
+    weakest = max(tested, key=lambda one: one[2])
+    worst = min(tested, key=lambda one: one[3])
+    against = min(1.0, len(tested) * worst[3])
+    if weakest[2] <= against:
+        return replace(untested, pair=weakest[1], found=weakest[0], p_value=weakest[2])
+    return replace(untested, pair=worst[1], found=worst[0], leans="contradicted", p_value=against)
+
+
+def _pairs(claim: Claim, arms: tuple[Arm, ...]) -> list[tuple[str, str]]:
+    """The arms that the claim compares; a name before a sweep stands for all of its arms."""
+    if claim.equivalent is not None:
+        names = [arm.name for arm in select_arms(arms, claim.equivalent, where="claims")]
+        return list(itertools.combinations(names, 2))
+    better, than = (
+        [arm.name for arm in select_arms(arms, [name], where="claims")] for name in claim.arms
+    )
+    return list(itertools.product(better, than))
+
+
+def _lacking(view: StudyView, claim: Claim, every: tuple[Arm, ...], tasks: Sequence[Task]) -> str:
+    """What of the arms is not there to be compared; "" where all is."""
+    chosen = {arm.name for arm in view.arms}
+    for arm in select_arms(every, claim.arms, where="claims"):
+        if arm.name not in chosen:
+            return f"{arm.name} is not in this run"
+        for task in tasks:
+            if not view.done(arm, task):
+                return f"{arm.name} has no trial that is done on {task.name}"
+            if view.outcomes(arm, task) is None:
+                return f"predictions of {arm.name} on {task.name} are gone"
+    return ""
+
+
+def _p_values(claim: Claim, found: Difference) -> tuple[float, float]:
+    """(of the claim being wrong, of its opposite being wrong)."""
+    if claim.margin is not None:
+        return found.equivalence_p(claim.margin), found.excess_p(claim.margin)
+    return (found.p_value, 1.0) if found.estimate > 0 else (1.0, found.p_value)
+
+
+def _judge(family: Sequence[_Tested]) -> list[Verdict]:
+    """The verdict on each, all of them being one family."""
+    p_values = [one.p_value for one in family if one.p_value is not None]
+    adjusted = iter(holm(p_values))
+    return [
+        _verdict(one, None if one.p_value is None else next(adjusted), len(p_values))
+        for one in family
+    ]
+
+
+def _verdict(tested: _Tested, p_holm: float | None, num_tests: int) -> Verdict:
+    claim, found = tested.claim, tested.found
+    blank = Verdict(
+        claim=claim.say,
+        verdict="not enough runs",
+        task=None,
+        pair=tested.pair,
+        margin=claim.margin,
+        num_seeds=found.num_seeds if found else 0,
+    )
+    if found is not None:
+        blank = replace(blank, estimate=found.estimate, low=found.low, high=found.high)
+    if found is None or tested.p_value is None or p_holm is None:
+        further = LEAST_SEEDS - found.num_seeds if found else None
+        return replace(blank, evidence=f"{tested.lacking}.", further_seeds=further)
+    assert tested.pair is not None
+    is_decided = p_holm <= LEVEL
+    level = LEVEL * tested.p_value / p_holm if p_holm > tested.p_value else LEVEL
+    more = None if is_decided else _further(claim, found, level)
+    numbers = TestNumbers(p_value=tested.p_value, p_holm=p_holm, num_tests=num_tests, level=level)
+    return replace(
+        blank,
+        verdict=tested.leans if is_decided else "not distinguishable",
+        p_value=tested.p_value,
+        p_holm=p_holm,
+        evidence=evidence_words(tested.pair, tested.tasks, found, claim.margin, numbers, more),
+        further_seeds=more if isinstance(more, int) else None,
+    )
+
+
+def _further(claim: Claim, found: Difference, level: float) -> int | Hopeless:
+    """Further seeds for the test at the level that the family leaves it."""
+    test = difference_p if claim.margin is None else equivalence_p(claim.margin)
+    return further_seeds(found, test, level, np.random.default_rng(derived_seed(0, "power")))

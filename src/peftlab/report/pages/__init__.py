@@ -1,0 +1,1 @@
+"""How blocks become files: the page, its tables and figures beside it."""

@@ -1,0 +1,104 @@
+"""What a page is made of: headings, tables, figures and remarks, before they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heading:
+    """A section's title and the text below it."""
+
+    title: str
+    text: str = ""
+
+
+class Cell(str):
+    """A cell's text with the number behind it, in the column's unit, and that number's interval.
+
+    `best` is said of a score only where a test says so.
+
+    >>> Cell("2 min 5 s", value=125).value, Cell("2 min 5 s", value=125) == "2 min 5 s"
+    (125, True)
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    best: bool
+
+    def __new__(
+        cls,
+        text: str,
+        *,
+        value: float | None = None,
+        low: float | None = None,
+        high: float | None = None,
+        best: bool = False,
+    ) -> Cell:
+        """The cell."""
+        cell = super().__new__(cls, text)
+        cell.value, cell.low, cell.high, cell.best = value, low, high, best
+        return cell
+
+
+NOTHING = "-"
+"""What a cell says of which nothing is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Cells as text, or a `Cell` where there is a number to sort by and to hand on.
+
+    A column whose name is in `numbers` is set to the right. `units` are those of columns whose
+    numbers need one. `name` is the stem of its files; the page gives one where there is none.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: frozenset[str] = frozenset()
+    note: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A Vega-Lite specification with its data in it, and the same in words for who cannot see it.
+
+    `name` is the stem of its files.
+    """
+
+    name: str
+    title: str
+    description: str
+    specification: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """What a part would show but is not measured yet, a line each."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a study claims, the verdict on it in a word or three, and its evidence in lines."""
+
+    say: str
+    verdict: str
+    lines: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """The claims of a study."""
+
+    claims: Sequence[Claim]
+
+
+Block = Heading | Table | Figure | Missing | Claims

@@ -1,0 +1,142 @@
+"""The page as HTML and as Markdown, made of blocks."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup
+
+from peftlab.report.pages.blocks import Block, Cell, Figure, Heading, Table
+
+FIGURE_FOLDER, TABLE_FOLDER = "figures", "tables"
+FIGURE_FORMATS = ("svg", "png", "pdf")
+MOST_ROWS = 2000
+"""Rows of a table that the page shows; its CSV file has all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What a report says: its title, facts on top (name -> value), and blocks."""
+
+    title: str
+    description: str
+    facts: Mapping[str, str]
+    blocks: Sequence[Block]
+
+
+def render_html(page: Page, drawings: Mapping[str, str], vega: str) -> str:
+    """One self-contained HTML document.
+
+    `drawings` are the figures' SVG texts by name; they are shown where scripts do not run, and
+    `vega`, the script that defines vegaEmbed, replaces them by the interactive figures. All text
+    is escaped, and the browser is told to run no script but the page's own.
+    """
+    figures = [block for block in page.blocks if isinstance(block, Figure)]
+    own = resources.files(__package__).joinpath("templates", "page.js").read_text("utf-8")
+    scripts = [_inside_script(script) for script in (vega, own) if script]
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            page=page,
+            sections=[block.title for block in page.blocks if isinstance(block, Heading)],
+            drawings={name: Markup(svg) for name, svg in drawings.items()},
+            specifications={figure.name: _script_json(figure.specification) for figure in figures},
+            style=_style(),
+            scripts=[Markup(script) for script in scripts],
+            policy=_policy(scripts),
+        )
+    )
+
+
+def render_markdown(page: Page) -> str:
+    """The same as Markdown; figures are links to their PNG files."""
+    return _environment().get_template("page.md.j2").render(page=page)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=select_autoescape(["html.j2"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["markdown"] = _escape_markdown
+    environment.filters["kind"] = lambda block: type(block).__name__
+    environment.filters["rule"] = _rule
+    environment.filters["parts"] = _parts
+    environment.tests["valued"] = _is_valued
+    environment.globals.update(
+        figure_folder=FIGURE_FOLDER,
+        figure_formats=FIGURE_FORMATS,
+        table_folder=TABLE_FOLDER,
+        most_rows=MOST_ROWS,
+    )
+    return environment
+
+
+def _style() -> Markup:
+    return Markup(resources.files(__package__).joinpath("templates", "page.css").read_text("utf-8"))
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """A Content-Security-Policy: nothing is fetched, and no script runs but these.
+
+    Vega compiles a figure's expressions, which takes 'unsafe-eval'.
+    """
+    digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
+    hashes = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "style-src 'unsafe-inline'",
+            f"script-src 'unsafe-eval' {' '.join(hashes)}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _inside_script(script: str) -> str:
+    """The script as it can stand inside its element; as the browser reads it, for its hash."""
+    return script.replace("\r\n", "\n").replace("</script", "<\\/script")
+
+
+def _script_json(value: object) -> Markup:
+    """JSON that can stand inside a script element."""
+    text = json.dumps(value, ensure_ascii=True)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _escape_markdown(text: object) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    shown = " ".join(str(text).split())
+    for sign in "\\`*_[]<>|#&~":
+        shown = shown.replace(sign, "\\" + sign)
+    # A line that begins as a list does.
+    return re.sub(r"^(\d*)([-+.)])(?=\s)", r"\1\\\2", shown)
+
+
+def _rule(table: Table) -> str:
+    """The line below a Markdown table's head."""
+    return "|".join(["", *("--:" if c in table.numbers else "---" for c in table.columns), ""])
+
+
+def _parts(cell: str) -> tuple[str, str]:
+    """The cell's text, and its interval apart where it has one."""
+    if not isinstance(cell, Cell) or cell.low is None:
+        return cell, ""
+    shown, bracket, interval = cell.partition(" [")
+    return shown, f"{bracket.strip()}{interval}"
+
+
+def _is_valued(cell: str) -> bool:
+    return isinstance(cell, Cell) and cell.value is not None and math.isfinite(cell.value)

@@ -1,0 +1,76 @@
+"""A table of the report as CSV: numbers in full, an interval in columns of its own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+
+from peftlab.report.pages.blocks import NOTHING, Cell, Table
+
+# How a text begins that a spreadsheet takes for a formula (OWASP, "CSV injection").
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?")
+
+
+def csv_text(table: Table) -> str:
+    """The table with a line a row, UTF-8; what is not known is empty.
+
+    A column's unit stands behind its name, in brackets. Where a text would be a formula to a
+    spreadsheet, an apostrophe stands before it.
+    """
+    columns = range(len(table.columns))
+    with_interval = {
+        column for column in columns for row in table.rows if _has_interval(row[column])
+    }
+    head: list[str] = []
+    for column in columns:
+        name = table.columns[column]
+        unit = f" ({table.units[name]})" if name in table.units else ""
+        head.append(_plain(f"{name}{unit}"))
+        if column in with_interval:
+            head += [_plain(f"{name} low{unit}"), _plain(f"{name} high{unit}")]
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(head)
+    for row in table.rows:
+        written: list[str] = []
+        for column in columns:
+            written.append(_shown(row[column]))
+            if column in with_interval:
+                cell = row[column]
+                written += [
+                    _number(getattr(cell, "low", None)),
+                    _number(getattr(cell, "high", None)),
+                ]
+        writer.writerow(written)
+    return stream.getvalue()
+
+
+def _has_interval(cell: str) -> bool:
+    return isinstance(cell, Cell) and cell.low is not None
+
+
+def _shown(cell: str) -> str:
+    if isinstance(cell, Cell) and cell.value is not None:
+        return _number(cell.value)
+    if cell == NOTHING:
+        return ""
+    return cell.replace(",", "") if NUMBER.fullmatch(cell) else _plain(cell)
+
+
+def _number(value: float | None) -> str:
+    """The number with 10 digits at most; "" for none."""
+    if value is None or not math.isfinite(value):
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.10g}"
+
+
+def _plain(text: str) -> str:
+    """A text that a spreadsheet shows and does not compute.
+
+    >>> _plain("=1+1"), _plain("lora-r8")
+    ("'=1+1", 'lora-r8')
+    """
+    return f"'{text}" if text.startswith(FORMULA) else text

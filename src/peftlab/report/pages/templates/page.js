@@ -1,0 +1,131 @@
+"use strict";
+(() => {
+  const FORMULA = /^[=+\-@＝＋－＠]/;
+  const NUMBER = /^[-+]?\d[\d,]*(\.\d+)?/;
+  const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
+  const collator = new Intl.Collator("en", { numeric: true });
+
+  const say = (text) => { document.getElementById("status").textContent = text; };
+  const text = (cell) => cell.textContent.replace(/\s+/g, " ").trim();
+
+  // Sorting
+
+  function key(cell) {
+    const shown = text(cell);
+    if (shown === "" || shown === "-") return null;
+    if (cell.dataset.value !== undefined) return Number(cell.dataset.value);
+    const number = cell.classList.contains("number") && NUMBER.exec(shown);
+    return number ? Number(number[0].replace(/,/g, "")) : shown;
+  }
+
+  function compare(a, b, direction) {
+    if (a === null || b === null) return (a === null) - (b === null); // the unknown comes last
+    const numbers = (typeof b === "number") - (typeof a === "number");
+    if (numbers !== 0) return direction * numbers;
+    return direction * (typeof a === "number" ? a - b : collator.compare(a, b));
+  }
+
+  function sort(table, original, head, column) {
+    const order = NEXT[head.getAttribute("aria-sort") ?? "none"];
+    for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+    let rows = original;
+    if (order !== "none") {
+      head.setAttribute("aria-sort", order);
+      const direction = order === "ascending" ? 1 : -1;
+      rows = original
+        .map((row) => [key(row.cells[column]), row])
+        .sort((a, b) => compare(a[0], b[0], direction))
+        .map((pair) => pair[1]);
+    }
+    table.tBodies[0].append(...rows);
+    say(order === "none" ? "In the order of the page" : `Sorted by ${text(head)}, ${order}`);
+  }
+
+  function makeSortable(table) {
+    const original = [...table.tBodies[0].rows];
+    if (original.length < 2) return;
+    [...table.tHead.rows[0].cells].forEach((head, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      button.addEventListener("click", () => sort(table, original, head, column));
+      head.append(button);
+    });
+  }
+
+  // Copying
+
+  function plain(cell) {
+    const shown = text(cell);
+    if (shown === "-") return "";
+    const whole = NUMBER.exec(shown);
+    return FORMULA.test(shown) && !(whole && whole[0] === shown) ? `'${shown}` : shown;
+  }
+
+  async function put(value) {
+    try {
+      await navigator.clipboard.writeText(value);
+    } catch {
+      const area = document.createElement("textarea");
+      area.value = value;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+  }
+
+  async function copy(table, button) {
+    const rows = [...table.rows].filter((row) => !row.hidden);
+    await put(rows.map((row) => [...row.cells].map(plain).join("\t")).join("\n") + "\n");
+    button.textContent = "Copied";
+    say(`Copied ${rows.length - 1} rows`);
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  }
+
+  // Filtering
+
+  function filter(table, words) {
+    const wanted = words.toLowerCase().split(/\s+/);
+    const rows = [...table.tBodies[0].rows];
+    for (const row of rows) {
+      const shown = row.textContent.toLowerCase();
+      row.hidden = !wanted.every((word) => shown.includes(word));
+    }
+    say(`${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`);
+  }
+
+  for (const holder of document.querySelectorAll(".table")) {
+    const table = holder.querySelector("table");
+    makeSortable(table);
+    const button = holder.querySelector("button.copy");
+    button.hidden = false;
+    button.addEventListener("click", () => copy(table, button));
+    const search = holder.querySelector(".filter");
+    if (search) {
+      search.hidden = false;
+      search.querySelector("input").addEventListener("input", (event) => filter(table, event.target.value));
+    }
+  }
+
+  // Drawings become interactive when they come near; until then, and in print, they are as they are.
+
+  function animate(chart) {
+    const place = chart.firstElementChild;
+    const specification = JSON.parse(chart.parentElement.querySelector("script").textContent);
+    const theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    vegaEmbed(place, specification, { actions: false, renderer: "svg", tooltip: { theme } });
+  }
+
+  const near = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        near.unobserve(entry.target);
+        animate(entry.target);
+      }
+    },
+    { rootMargin: "400px" },
+  );
+  for (const chart of document.querySelectorAll(".chart")) near.observe(chart);
+})();

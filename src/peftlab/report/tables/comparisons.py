@@ -1,0 +1,67 @@
+"""The table of what every test says of each two arms."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import NOTHING, Cell, Table
+from peftlab.stats.compare import Comparison
+from peftlab.study.expand import Arm
+
+NUMBERS = (
+    "difference", "seeds", "p", "p (swaps)", "p (flips)", "p (McNemar)", "effect size",
+    "wins", "dominance",
+)  # fmt: skip
+
+
+def comparisons_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
+    """A row a task and pair of arms; None where no two can be compared."""
+    rows = [
+        [f"{arm.name} - {other.name}", task.name, *_cells(found)]
+        for task in view.tasks
+        for arm, other in itertools.combinations(arms, 2)
+        if (found := view.comparison(arm, other, task)) is not None
+    ]
+    if not rows:
+        return None
+    return Table(
+        title="Arms by two",
+        columns=["arms", "task", *NUMBERS],
+        rows=rows,
+        numbers=frozenset(NUMBERS),
+        note="difference: in points [95% interval]. p: of there being none, with the noise of "
+        "seeds and examples; not adjusted for the number of rows. swaps: of the trained models "
+        "alone, by exchanging their predictions. flips: of the seeds alone, from six on. McNemar: "
+        "for accuracy and one seed. effect size: Hedges' g over the runs. wins: how often a run of "
+        "the first scores above one of the second. dominance: below 0.5 the first almost "
+        "stochastically dominates the second, from five seeds on.",
+    )
+
+
+def _cells(found: Comparison) -> list[str]:
+    is_single = found.num_seeds < 2
+    interval = f"{found.estimate:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+    wins = found.superiority
+    return [
+        Cell(interval, value=found.estimate, low=found.low, high=found.high),
+        Cell(str(found.num_seeds), value=found.num_seeds),
+        _p_value(None if is_single else found.p_value),
+        _p_value(found.swap_p),
+        _p_value(found.flip_p),
+        _p_value(found.mcnemar_p),
+        _number(found.effect_size),
+        NOTHING if wins is None else Cell(f"{wins:.0%}", value=100 * wins),
+        _number(found.dominance),
+    ]
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    return Cell("< 0.001" if value < 0.001 else f"{value:.3f}", value=value)
+
+
+def _number(value: float | None) -> str:
+    return NOTHING if value is None else Cell(f"{value:.2f}", value=value)

@@ -1,0 +1,42 @@
+"""The table of what the arms cost on each task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from peftlab.report.findings.costs import COSTS, mean_cost
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import NOTHING, Cell, Table
+from peftlab.study.expand import Arm
+from peftlab.study.parts import CostName
+
+
+def costs_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
+    """A row an arm and task, means over the seeds; None where nothing is measured.
+
+    Costs that no trial has measured have no column.
+    """
+    places = [(arm, task) for task in view.tasks for arm in arms]
+    found = {name: [mean_cost(view, arm, task, name) for arm, task in places] for name in COSTS}
+    names = [name for name, values in found.items() if any(v is not None for v in values)]
+    rows = [
+        [view.label(arm), task.name, *(_cell(found[name][place], name) for name in names)]
+        for place, (arm, task) in enumerate(places)
+        if any(found[name][place] is not None for name in names)
+    ]
+    if not rows:
+        return None
+    titles = [COSTS[name].title for name in names]
+    notes = ["Means over the seeds.", *(COSTS[name].note for name in names)]
+    return Table(
+        title="What the arms cost",
+        columns=["arm", "task", *titles],
+        rows=rows,
+        numbers=frozenset(titles),
+        units={COSTS[name].title: COSTS[name].unit for name in names if COSTS[name].unit},
+        note=" ".join(filter(None, notes)),
+    )
+
+
+def _cell(value: float | None, name: CostName) -> str:
+    return NOTHING if value is None else Cell(COSTS[name].show(value), value=value)

@@ -1,0 +1,156 @@
+"""Advice recommends what the trials support: the cheapest arm that is shown to lose little."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peftlab.report.findings.advice import Advice, advise
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import Heading, Table
+from peftlab.report.tables.advice import advice_blocks
+from peftlab.study import parts
+from tests.report.made_up import made_up
+
+ARMS: dict[str, Any] = {
+    "full": {"method": "full", "training": {"learning_rate": 1e-4}},
+    "lora": {"method": "lora"},
+    "bitfit": {"method": "bitfit"},
+}
+# Hard examples are the same for all arms: with equal shares only the luck of seeds is between them.
+ALIKE = {"full": 0.9, "lora": 0.9, "bitfit": 0.7}
+SECONDS = {"full": 100.0, "lora": 40.0, "bitfit": 20.0}
+LENIENT = 4.0
+
+
+def view_of(folder: Path, right: dict[str, float] = ALIKE, **changes: Any) -> StudyView:
+    return made_up(folder, right, **{"arms": ARMS, "seconds": SECONDS, **changes})
+
+
+def advice_of(view: StudyView, **changes: Any) -> Advice:
+    settings = {"margin": LENIENT, "reference": None, "cost": "time", **changes}
+    return advise(view, view.tasks, **settings)
+
+
+def words_of(view: StudyView, **options: Any) -> str:
+    heading = advice_blocks(view, parts.Advice(**options))[0]
+    assert isinstance(heading, Heading)
+    return heading.text
+
+
+def test_the_cheapest_arm_that_is_not_worse_is_chosen(tmp_path: Path) -> None:
+    advice = advice_of(view_of(tmp_path))
+    assert advice.reference is not None
+    assert advice.reference.name == "full"
+    assert advice.chosen is not None
+    assert advice.chosen.name == "lora", "bitfit is cheaper and 20 points worse"
+    lora, bitfit = (advice.of(arm) for arm in (advice.chosen, advice.candidates[-1].arm))
+    assert lora is not None
+    assert lora.difference is not None
+    assert lora.difference.low > -LENIENT
+    assert bitfit is not None
+    assert not bitfit.is_not_worse
+
+
+def test_the_interval_decides_and_not_the_mean(tmp_path: Path) -> None:
+    view = view_of(tmp_path)
+    lora = advice_of(view).candidates[0]
+    assert lora.difference is not None
+    distance = -lora.difference.low
+    assert 0 < distance < LENIENT
+    for margin, chosen in ((distance + 0.01, "lora"), (distance - 0.01, "full")):
+        found = advice_of(view, margin=margin).chosen
+        assert found is not None
+        assert found.name == chosen
+
+
+def test_another_cost_or_reference_gives_another_advice(tmp_path: Path) -> None:
+    view = view_of(tmp_path, {"full": 0.9, "lora": 0.9, "bitfit": 0.9}, seconds={**SECONDS})
+    assert advice_of(view).chosen == view.arms[2]
+    slow = view_of(tmp_path / "slow", seconds={"full": 10.0, "lora": 40.0, "bitfit": 20.0})
+    assert advice_of(slow).chosen == slow.arms[0], "nothing that is not worse is cheaper"
+    sentiment = slow.tasks[:1]
+    against = advise(slow, sentiment, margin=LENIENT, reference="bitfit", cost="time")
+    assert against.reference == slow.arms[2]
+    assert against.chosen == slow.arms[0]
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2])
+def test_too_few_seeds_are_said_and_nothing_is_recommended(num_seeds: int, tmp_path: Path) -> None:
+    view = view_of(tmp_path, seeds=range(1, num_seeds + 1))
+    assert advice_of(view).chosen is None
+    words = words_of(view, margin=LENIENT)
+    assert words.startswith("Nothing can be recommended yet")
+    assert f"{'one' if num_seeds == 1 else num_seeds} seed" in words
+    assert "use" not in words.split()
+
+
+def test_a_reference_that_learned_nothing_recommends_nothing(tmp_path: Path) -> None:
+    view = view_of(tmp_path, {"full": 0.3, "lora": 0.3, "bitfit": 0.3}, tasks=["demo-sentiment"])
+    advice = advice_of(view)
+    assert advice.chosen is None
+    assert "has learned nothing on demo-sentiment" in advice.lacking
+
+
+def test_an_arm_with_failed_trials_is_not_recommended(tmp_path: Path) -> None:
+    view = view_of(tmp_path, failed=[("lora", "demo-sentiment", 5)])
+    advice = advice_of(view)
+    assert advice.chosen is not None
+    assert advice.chosen.name == "full"
+    tables = [block for block in advice_blocks(view, parts.Advice()) if isinstance(block, Table)]
+    assert "1 failed" in [cell for row in tables[-1].rows for cell in row]
+
+
+def test_predictions_that_are_gone_or_missing_trials_are_said(tmp_path: Path) -> None:
+    view = view_of(tmp_path)
+    for path in tmp_path.rglob("*.parquet"):
+        path.unlink()
+    assert "predictions are gone" in advice_of(view).lacking
+    every = [(arm, "demo-sentiment", seed) for arm in ARMS for seed in range(1, 6)]
+    half = view_of(tmp_path / "half", pending=every)
+    assert advice_of(half).lacking == "no arm is measured on demo-sentiment, demo-paraphrase"
+    blocks = advice_blocks(half, parts.Advice(margin=LENIENT))
+    (by_task,) = (block for block in blocks if isinstance(block, Table))
+    assert [row[:2] for row in by_task.rows] == [
+        ["demo-sentiment", "-"],
+        ["demo-paraphrase", "lora"],
+    ]
+
+
+def test_without_full_the_best_arm_is_the_reference(tmp_path: Path) -> None:
+    arms = {name: arm for name, arm in ARMS.items() if name != "full"}
+    view = view_of(tmp_path, arms=arms)
+    reference = advice_of(view).reference
+    assert reference is not None
+    assert reference.name == "lora"
+
+
+def test_the_words_say_what_to_use_and_what_it_costs(tmp_path: Path) -> None:
+    words = words_of(view_of(tmp_path), margin=LENIENT)
+    assert words.startswith(
+        "Over all 2 tasks: use lora. It loses no more than 4 points against full"
+    )
+    assert "cheapest in training time" in words
+    assert "1 min 20 s to train instead of 3 min 20 s" in words
+    assert "1,400 MB of memory instead of 2,000 MB" in words
+    assert "8.00 MB on disk instead of 20 MB" in words
+
+
+def test_an_arm_that_is_better_is_told_though_another_is_cheaper(tmp_path: Path) -> None:
+    right = {"full": 0.8, "lora": 0.95, "bitfit": 0.8}
+    words = words_of(view_of(tmp_path, right), margin=LENIENT)
+    assert "use bitfit" in words
+    assert "The best score is that of lora" in words
+
+
+def test_the_table_has_every_arm_beside_the_reference(tmp_path: Path) -> None:
+    blocks = advice_blocks(view_of(tmp_path), parts.Advice(margin=LENIENT))
+    by_task, arms = (block for block in blocks if isinstance(block, Table))
+    assert [row[:2] for row in by_task.rows] == [
+        ["demo-sentiment", "lora"],
+        ["demo-paraphrase", "lora"],
+    ]
+    assert [(row[0], row[2]) for row in arms.rows] == [("lora", "yes"), ("bitfit", "no")]
+    assert arms.rows[0][3] == "1 min 20 s (0.4x)"

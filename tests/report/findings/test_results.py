@@ -1,0 +1,41 @@
+"""Scores and verdicts in short come back from their file as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from peftlab.report.findings.results import RESULTS, read_results, results_of, write_results
+from peftlab.report.findings.verdicts import verdicts
+from peftlab.report.findings.view import make_view
+from peftlab.store.workspace import Workspace
+
+
+def test_they_come_back_as_they_were(finished_workspace: Path, tmp_path: Path) -> None:
+    with Workspace.open(finished_workspace, create=False) as opened:
+        view = make_view(opened, "small-study")
+        found = results_of(view, verdicts(view))
+    write_results(tmp_path, found)
+    assert read_results(tmp_path) == found
+    assert len(found.scores) == 4 * 2
+    assert [verdict["verdict"] for verdict in found.verdicts] == ["not enough runs"] * 2
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b'{"study": "x", "scores": 3}', b"\xff"])
+def test_what_cannot_be_read_is_none(content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / RESULTS).write_bytes(content)
+    assert read_results(tmp_path) is None
+
+
+def test_words_tell_the_interval_and_missing_runs(half_done: Path) -> None:
+    with Workspace.open(half_done, create=False) as opened:
+        view = make_view(opened, "small-study")
+        found = results_of(view, verdicts(view))
+    by_place = {(score.arm, score.task): score for score in found.scores}
+    assert ("lora-r2", "demo-sentiment") not in by_place
+    score = by_place["full", "demo-sentiment"]
+    assert score.words == f"{score.mean:.1f} [{score.low:.1f}, {score.high:.1f}]"
+    few = score.model_copy(update={"num_values": 1, "covers": "nothing"})
+    assert few.words == f"{score.mean:.1f} (1 of 2)"

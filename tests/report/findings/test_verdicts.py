@@ -1,0 +1,229 @@
+"""A verdict says what the trials support, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from peftlab.report.findings.verdicts import Verdict, verdicts
+from peftlab.report.findings.view import StudyView
+
+Predicted = Callable[..., StudyView]
+SENTIMENT, PARAPHRASE = "demo-sentiment", "demo-paraphrase"
+BETTER = {"say": "full beats lora", "better": "full", "than": "lora-r2"}
+SAME = {"say": "they are the same", "equivalent": ["full", "lora-r2"], "margin": 3.0}
+
+
+def rows(share: float, *, num_seeds: int = 5, num: int = 600, chance: int = 0) -> np.ndarray:
+    """Right answers of seeds that differ a little, on examples of their own difficulty."""
+    hard = np.random.default_rng(99).random(num)
+    flips = np.random.default_rng(chance).random((num_seeds, num)) < 0.04
+    return (hard < share) ^ flips
+
+
+def judge(
+    predicted: Predicted,
+    full: Any,
+    lora: Any,
+    claims: Sequence[dict[str, Any]] = (BETTER,),
+    **changes: Any,
+) -> tuple[Verdict, ...]:
+    trials = {("full", SENTIMENT): full, ("lora-r2", SENTIMENT): lora}
+    given = {k: v for k, v in trials.items() if v is not None}
+    return verdicts(
+        predicted(
+            given,
+            {"claims": claims, "tasks": [SENTIMENT], "seeds": [1, 2, 3, 4, 5], **changes},
+        )
+    )
+
+
+def test_a_clear_difference_supports_or_contradicts(predicted: Predicted) -> None:
+    good, poor = rows(0.9, chance=1), rows(0.7, chance=2)
+    turned = {"say": "lora beats full", "better": "lora-r2", "than": "full"}
+    supported, contradicted = judge(predicted, good, poor, [BETTER, turned])
+    assert (supported.verdict, contradicted.verdict) == ("supported", "contradicted")
+    assert supported.estimate == pytest.approx(100 * (good.mean() - poor.mean()))
+    assert supported.low is not None
+    assert supported.low > 0
+    assert contradicted.estimate == pytest.approx(-supported.estimate)
+    assert supported.pair == ("full", "lora-r2")
+    assert supported.p_value is not None
+    assert supported.p_value < 0.001
+    assert supported.p_holm == pytest.approx(2 * supported.p_value)
+    assert supported.further_seeds is contradicted.further_seeds is None
+    assert "full scores 19.90" in supported.evidence
+    assert "points more than lora-r2 on demo-sentiment" in supported.evidence
+    assert "lora-r2 scores 19.90" in contradicted.evidence
+    assert "points fewer than full" in contradicted.evidence
+    assert "5 seeds, 600 examples" in supported.evidence
+
+
+def test_two_draws_of_the_same_are_not_distinguishable(predicted: Predicted) -> None:
+    (verdict,) = judge(predicted, rows(0.8, chance=3), rows(0.8, chance=4))
+    assert verdict.verdict == "not distinguishable"
+    assert verdict.low is not None
+    assert verdict.high is not None
+    assert verdict.low < 0 < verdict.high
+    assert "seeds" in verdict.evidence.split("Test of the difference")[1]
+
+
+def test_the_same_within_a_margin_is_supported_and_beyond_it_contradicted(
+    predicted: Predicted,
+) -> None:
+    (same,) = judge(predicted, rows(0.8, chance=3), rows(0.8, chance=4), [SAME])
+    (apart,) = judge(predicted, rows(0.9, chance=1), rows(0.7, chance=2), [SAME])
+    (open_,) = judge(predicted, rows(0.8, chance=1), rows(0.775, chance=2), [SAME])
+    assert (same.verdict, apart.verdict) == ("supported", "contradicted")
+    assert open_.verdict == "not distinguishable"
+    assert same.margin == 3.0
+    assert "against a margin of 3 points" in same.evidence
+
+
+def test_fewer_than_three_seeds_in_common_are_not_enough(predicted: Predicted) -> None:
+    (two,) = judge(predicted, rows(0.9)[:2], rows(0.5), seeds=[1, 2, 3, 4, 5])
+    assert (two.verdict, two.num_seeds, two.further_seeds) == ("not enough runs", 2, 1)
+    assert two.p_value is None
+    assert two.low is not None
+    (one,) = judge(predicted, rows(0.9)[:1], rows(0.5)[:1], seeds=[1])
+    assert (one.verdict, one.further_seeds) == ("not enough runs", 2)
+    assert "other seeds are not in it" in one.evidence
+
+
+def test_a_failed_seed_of_either_arm_is_none_in_common(predicted: Predicted) -> None:
+    full = [None, *rows(0.9)[1:]]
+    lora = [*rows(0.5)[:3], None, None]
+    (verdict,) = judge(predicted, full, lora)
+    assert (verdict.verdict, verdict.num_seeds) == ("not enough runs", 2)
+
+
+@pytest.mark.parametrize(
+    ("full", "lora", "words"),
+    [
+        (None, rows(0.5), "full has no trial that is done on demo-sentiment."),
+        (rows(0.9), [None, None, None], "lora-r2 has no trial that is done on demo-sentiment."),
+        (rows(0.9), rows(0.5, num=50), "not evaluated on the same examples."),
+    ],
+)
+def test_an_arm_that_cannot_be_compared_is_named(
+    full: Any, lora: Any, words: str, predicted: Predicted
+) -> None:
+    (verdict,) = judge(predicted, full, lora)
+    assert verdict.verdict == "not enough runs"
+    assert verdict.evidence.endswith(words)
+    assert (verdict.estimate, verdict.p_value, verdict.further_seeds) == (None, None, None)
+
+
+def test_an_arm_that_this_run_left_out_is_named(predicted: Predicted) -> None:
+    (verdict,) = judge(predicted, rows(0.9), None, only_arms=["full"])
+    assert verdict.verdict == "not enough runs"
+    assert verdict.evidence == "lora-r2 is not in this run."
+
+
+def test_predictions_that_are_gone_are_named(predicted: Predicted) -> None:
+    view = predicted(
+        {("full", SENTIMENT): rows(0.9), ("lora-r2", SENTIMENT): rows(0.5)},
+        {"claims": [BETTER], "tasks": [SENTIMENT], "seeds": [1, 2, 3, 4, 5]},
+    )
+    path = view.records[0].predictions_path
+    assert path is not None
+    path.unlink()
+    (verdict,) = verdicts(view)
+    assert verdict.evidence == "predictions of full on demo-sentiment are gone."
+
+
+def over_tasks(predicted: Predicted, claim: dict[str, Any], gaps: Sequence[float]) -> Verdict:
+    trials = {}
+    for task, gap in zip((SENTIMENT, PARAPHRASE), gaps, strict=True):
+        trials["full", task] = rows(0.8, chance=1)
+        trials["lora-r2", task] = rows(0.8 - gap, chance=2)
+    (verdict,) = verdicts(predicted(trials, {"claims": [claim], "seeds": [1, 2, 3, 4, 5]}))
+    return verdict
+
+
+def test_a_claim_is_tested_on_the_mean_over_its_tasks_and_on_each(predicted: Predicted) -> None:
+    verdict = over_tasks(predicted, BETTER, (0.2, 0.1))
+    first, second = verdict.by_task
+    assert (first.task, second.task, verdict.task) == (SENTIMENT, PARAPHRASE, None)
+    assert first.estimate is not None
+    assert second.estimate is not None
+    assert verdict.estimate == pytest.approx((first.estimate + second.estimate) / 2)
+    assert "in the mean over 2 tasks" in verdict.evidence
+    assert "on demo-paraphrase" in second.evidence
+
+
+def test_tasks_may_disagree(predicted: Predicted) -> None:
+    verdict = over_tasks(predicted, BETTER, (0.2, -0.15))
+    assert [one.verdict for one in verdict.by_task] == ["supported", "contradicted"]
+
+
+def test_a_claim_may_name_its_tasks(predicted: Predicted) -> None:
+    verdict = over_tasks(predicted, {**BETTER, "tasks": [PARAPHRASE]}, (0.2, -0.15))
+    assert verdict.verdict == "contradicted"
+    assert [one.task for one in verdict.by_task] == [PARAPHRASE]
+    verdict = over_tasks(predicted, {**BETTER, "tasks": ["sst2"]}, (0.2, 0.2))
+    assert verdict.evidence == "none of its tasks is in this run."
+    assert verdict.by_task == ()
+
+
+def test_holm_takes_more_where_there_are_more_claims(predicted: Predicted) -> None:
+    full, lora = rows(0.8, chance=1), rows(0.77, chance=4)
+    (alone,) = judge(predicted, full, lora)
+    assert alone.p_value is not None
+    assert 0.0025 < alone.p_value < 0.05, "the test needs a case at the edge"
+    assert alone.verdict == "supported"
+    many = judge(predicted, full, lora, [{**BETTER, "say": str(n)} for n in range(20)])
+    assert {one.verdict for one in many} == {"not distinguishable"}
+    assert many[0].p_value == alone.p_value
+    assert many[0].p_holm == pytest.approx(20 * alone.p_value)
+    assert "as one of 20 tests p = " in many[0].evidence
+
+
+def test_a_name_before_a_sweep_means_all_of_its_arms(predicted: Predicted) -> None:
+    trials = {
+        ("full", SENTIMENT): rows(0.9, chance=1),
+        ("lora-r2", SENTIMENT): rows(0.6, chance=2),
+        ("lora-r8", SENTIMENT): rows(0.9, chance=3),
+    }
+    changes = {
+        "claims": [
+            {"say": "full beats lora", "better": "full", "than": "lora"},
+            {"say": "all the same", "equivalent": ["full", "lora"], "margin": 3},
+        ],
+        "tasks": [SENTIMENT],
+        "seeds": [1, 2, 3, 4, 5],
+    }
+    better, same = verdicts(predicted(trials, changes))
+    assert better.verdict == "not distinguishable"
+    assert better.pair == ("full", "lora-r8")
+    assert same.verdict == "contradicted"
+    assert "lora-r2" in (same.pair or ())
+
+
+def test_arms_with_seeds_of_their_own_are_compared_unpaired(predicted: Predicted) -> None:
+    arms = {
+        "full": {"method": "full"},
+        "again": {"method": "full", "seeds": [11, 12, 13, 14]},
+    }
+    claims = [{"say": "once more", "better": "full", "than": "again"}]
+    trials = {
+        ("full", SENTIMENT): rows(0.8, chance=1),
+        ("again", SENTIMENT): rows(0.8, num_seeds=4, chance=2),
+    }
+    changes = {"arms": arms, "claims": claims, "tasks": [SENTIMENT], "seeds": [1, 2, 3, 4, 5]}
+    (verdict,) = verdicts(predicted(trials, changes))
+    assert (verdict.verdict, verdict.num_seeds) == ("not distinguishable", 4)
+    assert "4 seeds each" in verdict.evidence
+
+
+def test_the_json_has_the_stable_keys_first(predicted: Predicted) -> None:
+    (verdict,) = judge(predicted, rows(0.9, chance=1), rows(0.7, chance=2))
+    found = verdict.to_json()
+    assert list(found)[:6] == ["claim", "verdict", "estimate", "low", "high", "p_value"]
+    (part,) = found["by_task"]  # type: ignore[misc,union-attr]
+    assert part["task"] == SENTIMENT  # type: ignore[index,call-overload]
+    assert "by_task" not in part  # type: ignore[operator]
+    assert found["pair"] == ["full", "lora-r2"]
