@@ -34,3 +34,11 @@ def test_every_link_leads_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_study_of_the_statistics_is_a_study() -> None:
+    text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    expanded = expand(validate(parse_yaml(block, where="docs"), where="docs"), data_needed=False)
+    assert len(expanded.trials) == 10
+    assert set(expanded.arms_of.values()) == {("once",), ("again",)}

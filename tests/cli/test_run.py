@@ -39,6 +39,17 @@ def test_a_finished_study_is_not_run_again(
     assert answer.err == "study small-study: 16 trials, 0 to run\n"
 
 
+def test_run_and_report_print_the_same_scores_and_verdicts(
+    peftlab: Peftlab, workspace: Path, study_file: Path
+) -> None:
+    reported = peftlab("report", study_file, "--workspace", workspace)
+    kept = peftlab("run", study_file, "--workspace", workspace)
+    assert kept.out == reported.out
+    assert "not enough runs: LoRA beats full fine-tuning" in kept.out
+    (workspace / "reports" / "small-study" / "results.json").write_text("{}")
+    assert peftlab("run", study_file, "--workspace", workspace).out == reported.out
+
+
 def test_a_failed_trial_is_status_1_and_is_tried_again_only_when_asked(
     peftlab: Peftlab, study_file: Path, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ def test_a_finished_study_has_nothing_left(peftlab: Peftlab, finished_workspace:
             "running": 0,
             "pending": 0,
             "failed": 0,
+            "pruned": 0,
             "seconds_left": 0.0,
             "failures": [],
         }

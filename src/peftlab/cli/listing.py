@@ -149,7 +149,7 @@ def trials(
 ) -> int:
     """The trials of the workspace with their scores in points."""
     from peftlab.cli.tables import print_mark_note
-    from peftlab.report.marks import marked
+    from peftlab.report.findings.marks import marked
     from peftlab.store.workspace import Workspace
     from peftlab.study.load import study_name
 
@@ -159,7 +159,7 @@ def trials(
         options.print_json([record.to_json() for record in records])
         return 0
     options.print_table(
-        ("trial", "arm", "task", "#seed", "status", "scores after the last epoch"),
+        ("trial", "arm", "task", "#seed", "status", "scores on dev", "of the"),
         [
             (
                 record.trial.id,
@@ -171,6 +171,7 @@ def trials(
                 str(record.trial.seed),
                 record.status,
                 ", ".join(f"{name} {value:.1f}" for name, value in record.scores.items()),
+                record.rule,
             )
             for record in records
         ],

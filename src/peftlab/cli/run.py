@@ -164,18 +164,24 @@ def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:
 
 def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     """What the study has come to; the exit status."""
-    from peftlab.cli.tables import print_scores
+    from peftlab.cli.tables import print_results
+    from peftlab.report.findings.results import read_results
     from peftlab.report.write import kept_report, write_report
 
     failures = workspace.failures(study)
     for failure in failures:
         cause = first_line(failure.error)
         options.remark(f"failed: {failure.id} ({failure.task}): {cause}")
-    report = kept_report(workspace, study) or write_report(workspace, study).html
+    report = kept_report(workspace, study)
+    results = read_results(report.parent) if report else None
+    if report is None or results is None:
+        with options.telling() as tell:
+            written = write_report(workspace, study, tell=tell)
+        report, results = written.files.html, written.results
     if as_json:
         options.print_json([record.to_json() for record in workspace.trials(study)])
     else:
-        print_scores(study, workspace.final_scores(study))
+        print_results(results)
         print(f"report: {report}")
     return 1 if failures else 0
 

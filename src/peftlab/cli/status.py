@@ -50,7 +50,7 @@ def _status(study: str, workspace: Workspace) -> dict[str, Any]:
     return {
         "study": study,
         "trials": counts.total(),
-        **{name: counts[name] for name in ("done", "running", "pending", "failed")},
+        **{name: counts[name] for name in ("done", "running", "pending", "failed", "pruned")},
         "seconds_left": _seconds_left(tallies),
         "failures": [
             {"id": failure.id, "error": first_line(failure.error)}
@@ -75,7 +75,7 @@ def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         options.print_json(rows)
         return
-    names = ("trials", "done", "running", "pending", "failed")
+    names = ("trials", "done", "running", "pending", "failed", "pruned")
     options.print_table(
         ["study", *(f"#{name}" for name in names), "#time left"],
         [

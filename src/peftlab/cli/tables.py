@@ -5,36 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from peftlab.cli import options
-from peftlab.report.marks import mark_note, marked
-from peftlab.stats.aggregate import aggregate
+from peftlab.report.findings.marks import mark_note
+from peftlab.report.findings.results import StudyResults
 from peftlab.store.records import TrialRecord
 from peftlab.store.rows import FinalScore
-from peftlab.tasks.registry import TASKS
 
 
-def print_scores(study: str, finals: Sequence[FinalScore]) -> None:
-    """The main score of each arm on each task: the mean over seeds and, after ±, their sd.
-
-    Below it stands what the mark at an arm's name says, where there is one.
-    """
-    tasks = list(dict.fromkeys(final.task for final in finals))
-    of_arm: dict[str, list[FinalScore]] = {}
-    for final in finals:
-        for arm in final.arms:
-            of_arm.setdefault(arm, []).append(final)
-    rows = [
-        [
-            marked(arm, own),
-            *(
-                _cell([o.score for o in own if o.task == task and o.score is not None])
-                for task in tasks
-            ),
-        ]
-        for arm, own in of_arm.items()
-    ]
-    columns = ["arm", *(f"#{task}\n{TASKS.get(task).main_metric}" for task in tasks)]
-    options.print_table(columns, rows, title=f"{study}: scores on dev after the last epoch")
-    print_mark_note(finals)
+def print_results(results: StudyResults) -> None:
+    """The main score of each arm on each task with its interval; each claim with its verdict."""
+    tasks = {score.task: score.metric for score in results.scores}
+    arms = dict.fromkeys(score.arm for score in results.scores)
+    cells = {(score.arm, score.task): score.words for score in results.scores}
+    rows = [[arm, *(cells.get((arm, task), "-") for task in tasks)] for arm in arms]
+    columns = ["arm", *(f"#{task}\n{metric}" for task, metric in tasks.items())]
+    title = f"{results.study}: scores on dev, {results.rule}"
+    options.print_table(columns, rows, title=title)
+    for note in results.notes:
+        print(note)
+    for verdict in results.verdicts:
+        print(f"{verdict['verdict']}: {verdict['claim']}")
+        print(f"    {verdict['evidence']}")
 
 
 def print_mark_note(records: Sequence[TrialRecord | FinalScore]) -> None:
@@ -42,11 +32,3 @@ def print_mark_note(records: Sequence[TrialRecord | FinalScore]) -> None:
     note = mark_note(records)
     if note:
         print(note)
-
-
-def _cell(scores: Sequence[float]) -> str:
-    if not scores:
-        return "-"
-    summary = aggregate(scores)
-    spread = f" ± {summary.sd:.1f}" if summary.sd is not None else ""
-    return f"{summary.mean:.1f}{spread}"

@@ -1,0 +1,215 @@
+"""`peftlab tune`: search hyperparameters, an equal budget for every arm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from peftlab.cli import options
+from peftlab.core.durations import duration
+from peftlab.core.errors import UserError
+from peftlab.core.quiet import quiet_libraries
+
+if TYPE_CHECKING:
+    from peftlab.store.workspace import Workspace
+    from peftlab.study.search import Searches
+    from peftlab.study.spec import StudySpec
+    from peftlab.study.tune import TuneSpec
+    from peftlab.study.tuned import Attempt
+
+NAME = "tune"
+EXAMPLE = "Example: peftlab tune quickstart --trials 8 --arms lora --seeds 1,2"
+EXECUTORS = ("inline", "pool")
+
+
+def command(
+    study: Annotated[str, typer.Argument(help="A built-in study or a YAML file.")],
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Settings to try of each arm on each task, in all.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.001, help="Instead: seconds for each arm on each task.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="As in 'run'.")] = None,
+    model: Annotated[str | None, typer.Option(help="As in 'run'.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="A setting is trained with each: 42,43 or 0-4.")
+    ] = None,
+    tasks: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
+    arms: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
+    engine: Annotated[str | None, typer.Option(help="packed, padded or trainer.")] = None,
+    executor: Annotated[str, typer.Option(help="Where trials run: inline or pool.")] = "inline",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes of the pool.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of a trial on a CPU.")] = None,
+    stall_seconds: Annotated[
+        float, typer.Option(min=1, help="End a trial of the pool that tells nothing so long.")
+    ] = 1800,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")] = "auto",
+    settings: options.Settings = None,
+    workspace: options.Workspace = options.DEFAULT_WORKSPACE,
+    as_json: options.Json = False,
+) -> int:
+    """Search the best setting of every arm on every task, by rows held out of train.
+
+    All arms have the same budget. Stop it whenever you like and give the same command again: what
+    was tried counts. What is found is the study STUDY-tuned, of which a report is written. The exit
+    status is 1 where an arm has no setting that could be trained to its end.
+    """
+    from peftlab.study.load import Overrides, load_study
+
+    if executor not in EXECUTORS:
+        raise UserError(
+            f"the executor {executor} cannot search", where="--executor",
+            allowed=", ".join(EXECUTORS),
+        )  # fmt: skip
+    if trials is not None and seconds is not None:
+        raise UserError(
+            "a budget is either trials or seconds", where="--seconds", allowed="one of the two"
+        )
+    spec = load_study(
+        study,
+        Overrides(
+            settings=settings or (),
+            data=data,
+            model=model,
+            engine=engine,
+            tasks=options.comma_list(tasks),
+            arms=options.comma_list(arms),
+        ),
+    )
+    wanted = _wanted(spec, trials, seconds, options.seed_list(seeds))
+    quiet_libraries()
+    options.settle_hub(spec)
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            "searching needs the package optuna",
+            where="tune",
+            allowed="pip install 'peftlab[tune]'",
+        ) from error
+    from peftlab.study.search import expand_searches
+
+    searches = expand_searches(spec, wanted)
+    if spec.track:
+        options.remark("remark: track has no effect here; trackers follow the trials of 'run'")
+    from peftlab.engine.prepare import choose_device
+    from peftlab.models.fused.compile import ensure_compiled
+    from peftlab.runner.executors.base import ExecutorOptions
+    from peftlab.runner.executors.inline import InlineExecutor
+    from peftlab.runner.executors.pool import PoolExecutor
+    from peftlab.runner.tune import tune
+    from peftlab.runner.tune_progress import TuneDisplay
+    from peftlab.store.workspace import Workspace
+
+    if choose_device(device).type == "cpu":
+        ensure_compiled(options.remark)
+    with Workspace.open(workspace) as opened:
+        options.remark(_announcement(searches))
+        given = ExecutorOptions(
+            workers=workers,
+            threads=threads,
+            stall_seconds=stall_seconds,
+            logs=opened.path / "logs",
+        )
+        with TuneDisplay(searches, options.stderr_console()) as display:
+            tune(
+                searches,
+                opened,
+                display=display,
+                executor=PoolExecutor(given) if executor == "pool" else InlineExecutor(given),
+                device=device,
+            )
+        return _show(searches, opened, as_json=as_json)
+
+
+def _wanted(
+    spec: StudySpec, trials: int | None, seconds: float | None, seeds: list[int] | None
+) -> TuneSpec:
+    """What the study says of the search, changed by what the command line says."""
+    from peftlab.study.tune import Budget, TuneSpec
+
+    found = spec.tune or TuneSpec()
+    if trials is not None or seconds is not None:
+        found = found.model_copy(update={"budget": Budget(trials=trials, seconds=seconds)})
+    return found if seeds is None else found.model_copy(update={"seeds": tuple(seeds)})
+
+
+def _announcement(searches: Searches) -> str:
+    budget = searches.tune.budget
+    amount = f"{budget.trials} settings"
+    if budget.seconds is not None:
+        amount = duration(budget.seconds)
+    seeds = {len(search.templates) for search in searches.searches}
+    return (
+        f"study {searches.spec.name}: {amount} for each of {len(searches.searches)} searches, "
+        f"{'-'.join(str(number) for number in sorted(seeds))} seeds a setting"
+    )
+
+
+def _show(searches: Searches, workspace: Workspace, *, as_json: bool) -> int:
+    """What was found; the exit status."""
+    from peftlab.report.write import write_report
+    from peftlab.study.tuned import attempts
+
+    study = searches.spec.name
+    found = attempts(searches.spec, workspace.trials(study))
+    by_search = {
+        (search.arm.name, search.task): [
+            one for one in found if (one.arm, one.task) == (search.arm.name, search.task)
+        ]
+        for search in searches.searches
+    }
+    with options.telling() as tell:
+        report = write_report(workspace, study, tell=tell).files.html
+    if as_json:
+        options.print_json(_json(searches, by_search, str(report)))
+    else:
+        _print(study, by_search)
+        print(f"report: {report}")
+    return 0 if all(any(one.is_best for one in tried) for tried in by_search.values()) else 1
+
+
+def _json(
+    searches: Searches, by_search: dict[tuple[str, str], list[Attempt]], report: str
+) -> dict[str, object]:
+    from peftlab.core.selection import rule
+
+    return {
+        "study": searches.spec.name,
+        "rule": rule(searches.spec.selection),
+        "budget": searches.tune.budget.model_dump(),
+        "report": report,
+        "searches": [
+            {
+                "arm": arm,
+                "task": task,
+                "best": next((one.to_json() for one in tried if one.is_best), None),
+                "settings": [one.to_json() for one in tried],
+            }
+            for (arm, task), tried in by_search.items()
+        ],
+    }
+
+
+def _print(study: str, by_search: dict[tuple[str, str], list[Attempt]]) -> None:
+    from peftlab.study.tuned import setting_words
+
+    rows = []
+    for (arm, task), tried in by_search.items():
+        best = next((one for one in tried if one.is_best), None)
+        words, scores = "no setting is done", ["-", "-"]
+        if best is not None:
+            words = setting_words(best.setting)
+            scores = [f"{best.held_out:.1f}", f"{best.dev:.1f}"]
+        statuses = [one.status for one in tried]
+        counts = [str(statuses.count(status)) for status in ("done", "pruned", "failed")]
+        spent = duration(tried[-1].seconds) if tried else "-"
+        rows.append([task, arm, words, *scores, *counts, spent])
+    columns = (
+        "task", "arm", "best setting", "#held out", "#dev", "#done", "#pruned", "#failed", "#time",
+    )  # fmt: skip
+    options.print_table(columns, rows, title=f"{study}: chosen on held-out rows, then seen on dev")
