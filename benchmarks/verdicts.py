@@ -16,6 +16,7 @@ import numpy as np
 from peftlab.core.types import DataRef, EpochRecord, ModelRef, Seeds, Trial
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.report.findings.results import results_of
+from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
 from peftlab.study.expand import Arm, expand_arms
@@ -62,7 +63,7 @@ def main() -> None:
             for arm in arms:
                 view.outcomes(arm, task)
         read = time.perf_counter(), time.process_time()
-        results = results_of(view)
+        results = results_of(view, verdicts(view))
         ended = time.perf_counter(), time.process_time()
     for name, start, end in (("read predictions", began, read), ("scores, verdicts", read, ended)):
         print(f"{name}: {end[0] - start[0]:.2f} s, {end[1] - start[1]:.2f} s of processor time")
