@@ -18,6 +18,21 @@ from peftlab.runner.plan import Plan, TrialPlan
 REFRESHES_PER_SECOND = 4
 
 
+def make_bars(console: Console) -> Progress:
+    """Bars, each with fields `unit` and `note`; none are drawn where there is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TextColumn("[dim]{task.fields[note]}"),
+        console=console,
+        refresh_per_second=REFRESHES_PER_SECOND,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
 class Clock:
     """How much longer a study takes: the plan's estimates, scaled by how true they have been."""
 
@@ -80,17 +95,7 @@ class ProgressDisplay:
         self.num_ended = 0
         self.began_at = perf_counter()
         self.running: dict[str, _Running] = {}
-        self.bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
-            TextColumn("[dim]{task.fields[note]}"),
-            console=console,
-            refresh_per_second=REFRESHES_PER_SECOND,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self.bars = make_bars(console)
         self.study_bar = self.bars.add_task(
             f"study {plan.study}", total=self.num_open, unit="trials", note=""
         )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import TaskID
 
 from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
 from peftlab.core.types import EpochRecord, Trial
 from peftlab.engine.run import Outcome
+from peftlab.runner.progress import make_bars
 from peftlab.study.search import Searches
 from peftlab.study.tuned import Attempt, setting_words
 
@@ -20,17 +21,7 @@ class TuneDisplay:
 
     def __init__(self, searches: Searches, console: Console) -> None:
         self._console, self._budget = console, searches.tune.budget
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
-            TextColumn("[dim]{task.fields[note]}"),
-            console=console,
-            refresh_per_second=4,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._bars = make_bars(console)
         self._of_search = {
             (one.arm.name, one.task): self._bars.add_task(
                 one.name, total=self._budget.trials or self._budget.seconds,
