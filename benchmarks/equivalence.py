@@ -67,7 +67,10 @@ def main() -> None:
         )  # fmt: skip
     with Workspace.open(given.output / "runs", create=False) as workspace:
         packed, trainer = (
-            [final.score for final in workspace.final_scores(f"{engine}-{given.task}")]
+            [
+                next(iter(record.scores.values()))
+                for record in workspace.trials(f"{engine}-{given.task}")
+            ]
             for engine in ENGINES
         )
     metric = TASKS.get(given.task).main_metric

@@ -108,4 +108,4 @@ def test_a_trial_with_held_out_rows_has_the_scores_of_the_epoch_that_is_best_the
     assert (frame["score.f1"][0], frame["held_out.f1"][0], frame["best.f1"][0]) == (72, 70, 73)
     with Workspace.open(tmp_path) as workspace:
         workspace._connection.execute("UPDATE trials SET status = 'done'")
-        assert [final.score for final in workspace.final_scores("s")] == [72.0, None]
+        assert [record.scores.get("f1") for record in workspace.trials("s")] == [72.0, None]

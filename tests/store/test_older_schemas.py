@@ -37,9 +37,9 @@ def test_its_trials_are_what_they_were(folder: Path) -> None:
         assert workspace.studies() == ["one", "two"]
         assert [tally.count for tally in workspace.tallies("one")] == [1, 1, 1]
         assert [failure.task for failure in workspace.failures("one")] == ["sst2"]
-        assert [final.score for final in workspace.final_scores("one")] == [75.0, None, None]
     assert [record.trial.id for record in (done, failed, pending)] == [DONE, FAILED, PENDING]
     assert (done.status, failed.status, pending.status) == ("done", "failed", "pending")
+    assert (next(iter(done.scores.values())), pending.scores) == (75.0, {})
     assert done.arms == {"one": ("lora", "other"), "two": ("a",)}
     assert (done.trial.method_config["r"], done.trial.training.learning_rate) == (8, 5e-4)
     assert done.epochs[1].step_losses == (0.75, 0.25)

@@ -8,7 +8,6 @@ from peftlab.cli import options
 from peftlab.report.findings.marks import mark_note
 from peftlab.report.findings.results import StudyResults
 from peftlab.store.records import TrialRecord
-from peftlab.store.rows import FinalScore
 
 
 def print_results(results: StudyResults) -> None:
@@ -27,7 +26,7 @@ def print_results(results: StudyResults) -> None:
         print(f"    {verdict['evidence']}")
 
 
-def print_mark_note(records: Sequence[TrialRecord | FinalScore]) -> None:
+def print_mark_note(records: Sequence[TrialRecord]) -> None:
     """A line that says what the mark at an arm's name means, where one of the records has it."""
     note = mark_note(records)
     if note:

@@ -68,14 +68,14 @@ def opened_storage(workspace: Path) -> Iterator[RDBStorage]:
         storage = RDBStorage(url.render_as_string())
     except (SQLAlchemyError, OptunaError, CommandError, RuntimeError, ValueError) as error:
         raise UserError(
-            f"cannot use the file of earlier searches: {first_line(str(error))}",
+            f"cannot use the file of earlier searches: {first_line(error)}",
             where=str(path),
             allowed="remove it: what was trained is found again",
         ) from error
     try:
         yield storage
     except (SQLAlchemyError, StorageInternalError) as error:
-        raise StorageError(f"cannot use it: {first_line(str(error))}", where=str(path)) from error
+        raise StorageError(f"cannot use it: {first_line(error)}", where=str(path)) from error
     finally:
         storage.engine.dispose()
 

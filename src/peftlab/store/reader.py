@@ -18,7 +18,6 @@ from peftlab.core.types import EpochRecord
 from peftlab.store.records import Status, TrialRecord
 from peftlab.store.rows import (
     Failure,
-    FinalScore,
     Speed,
     StoredEpoch,
     StoredResult,
@@ -127,22 +126,6 @@ class Reader:
         )
         with refusing_damage(self.where):
             return datetime.fromisoformat(str(found[0]["changed_at"]))
-
-    @search_put_off()
-    def final_scores(self, study: str) -> list[FinalScore]:
-        """Those of all trials of the study in plan order."""
-        # The order is that of core.selection.reported.
-        return self._read(
-            FinalScore,
-            "SELECT arms, task, CASE status WHEN 'done' THEN "
-            "(SELECT scores FROM epochs WHERE trial_id = id "
-            "ORDER BY epoch > 0 AND held_out_scores IS NOT NULL DESC, "
-            "(SELECT value FROM json_each(held_out_scores) LIMIT 1) DESC, "
-            "CASE WHEN held_out_scores IS NULL THEN -epoch ELSE epoch END LIMIT 1) END "
-            "AS scores, coalesce(json_extract(costs, '$.cached_layers'), 0) AS cached_layers "
-            "FROM placements JOIN trials ON trial_id = id WHERE study = ? ORDER BY position",
-            study,
-        )
 
     # Trials
 

@@ -77,20 +77,6 @@ class Failure(_Row):
     error: str | None
 
 
-class FinalScore(_Row):
-    """What a table of scores needs of a trial; `scores` are the reported ones where it is done."""
-
-    arms: Arms
-    task: str
-    scores: Scores | None
-    cached_layers: Counted
-
-    @property
-    def score(self) -> float | None:
-        """The main one."""
-        return None if self.scores is None else next(iter(self.scores.values()))
-
-
 class Speed(_Row):
     """How many tokens a second a trial was trained with, and what it depends on most."""
 
