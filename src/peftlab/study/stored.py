@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +27,11 @@ def store_study(expanded: Expanded, workspace: Workspace) -> None:
         expanded.spec.model_dump(mode="json"),
         expanded.trials,
         expanded.arms_of,
-        basis=basis(expanded.spec),
+        basis=_basis(
+            expanded.spec,
+            expanded.trials[0].model.fingerprint,
+            {trial.task: trial.data.digest for trial in expanded.trials},
+        ),
     )
 
 
@@ -44,9 +48,12 @@ def is_settled(spec: StudySpec, workspace: Reader, *, retry_failed: bool = False
 
     False does not mean that there is something to do.
     """
-    if spec.name not in workspace.studies() or workspace.basis(spec.name) != _basis_or_none(spec):
+    if spec.name not in workspace.studies():
         return False
-    return not any(is_open(tally.status, retry_failed) for tally in workspace.tallies(spec.name))
+    tallies = workspace.tallies(spec.name)
+    if any(is_open(tally.status, retry_failed) for tally in tallies):
+        return False
+    return workspace.basis(spec.name) == _basis_or_none(spec)
 
 
 def basis(spec: StudySpec) -> str:
@@ -57,11 +64,17 @@ def basis(spec: StudySpec) -> str:
     source, tasks = open_source(spec.data), [TASKS.get(name) for name in spec.tasks]
     for task in tasks:
         require(source, task, spec.data)
+    model = locate(spec.model, where=f"{spec.name}: model")
+    return _basis(spec, model.fingerprint, {task.name: source.ref(task).digest for task in tasks})
+
+
+def _basis(spec: StudySpec, fingerprint: str, digests: Mapping[str, str]) -> str:
+    """The same of a checkpoint's fingerprint and of the digests of the tasks' data."""
     return content_id(
         {
             "spec": spec.model_dump(mode="json"),
-            "model": locate(spec.model, where=f"{spec.name}: model").fingerprint,
-            "data": {task.name: source.ref(task).digest for task in tasks},
+            "model": fingerprint,
+            "data": dict(digests),
             "code": [*_code()],
             "peft": version("peft"),
         }
