@@ -24,7 +24,7 @@ EXAMPLES = [
     Example(row_id=1, texts=("", "dd"), label=None),
     Example(row_id=2, texts=("a", "a"), label=0),
 ]
-ARRAYS = tuple(encode_module.DTYPES)
+ARRAYS = (*encode_module.DTYPES, "labels")
 
 
 class WordLengths:
@@ -261,3 +261,21 @@ def test_an_id_that_no_token_has_is_one_line(token: int | None) -> None:
 
     with pytest.raises(UserError, match="the tokenizer gives what is no token id"):
         encode(EXAMPLES, Odd(), max_length=8)
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [
+        ((None, 2.5, 3.0), np.array([np.nan, 2.5, 3.0])),
+        ((None, (0, 1), (1, 1)), np.array([[NO_LABEL, NO_LABEL], [0, 1], [1, 1]])),
+    ],
+    ids=["scores", "several"],
+)
+def test_labels_of_other_kinds_are_kept_as_they_are(
+    labels: tuple, kept: np.ndarray, tmp_path: Path
+) -> None:
+    rows = [Example(row_id=i, texts=("a",), label=label) for i, label in enumerate(labels)]
+    for _ in range(2):
+        found = encode_cached(lambda: rows, WordLengths(), max_length=9, cache=tmp_path, key="rows")
+        assert found.labels.dtype == kept.dtype
+        np.testing.assert_array_equal(found.labels, kept)

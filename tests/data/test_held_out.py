@@ -7,7 +7,7 @@ import pytest
 
 from peftlab.core.types import Selection
 from peftlab.data.encode import Encoded
-from peftlab.data.held_out import hold_out, is_held_out
+from peftlab.data.held_out import hold_out, is_held_out, strata
 
 LABELS = np.array([0] * 60 + [1] * 30 + [2] * 10, dtype=np.int64)
 
@@ -66,3 +66,17 @@ def test_each_part_has_a_name_of_its_own_in_the_cache() -> None:
         for part in (parts.train, parts.held_out)
     ]
     assert len({data.name, *names}) == 5
+
+
+def test_scores_are_held_out_by_their_nearest_whole_number() -> None:
+    scores = np.repeat(np.arange(5.0), 20) + np.tile([0.0, 0.2, 0.4, -0.3], 25)
+    chosen = is_held_out(scores, Selection(fraction=0.1), seed=1)
+    assert np.bincount(np.rint(scores[chosen]).astype(int)).tolist() == [2] * 5
+
+
+def test_rare_sets_of_labels_are_one_stratum() -> None:
+    labels = np.array([[0, 1]] * 10 + [[1, 1]] * 9 + [[0, 0]] + [[1, 0]] * 30)
+    kinds = strata(labels)
+    assert len(set(kinds[:10])) == len(set(kinds[10:20])) == len(set(kinds[20:])) == 1
+    assert len(set(kinds)) == 3
+    assert is_held_out(labels, Selection(fraction=0.1), seed=2).sum() == 5

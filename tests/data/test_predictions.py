@@ -11,7 +11,12 @@ import pytest
 
 from peftlab.core import files
 from peftlab.core.errors import StorageError, UserError
-from peftlab.data.predictions import Predictions, read_predictions, write_predictions
+from peftlab.data.predictions import (
+    Predictions,
+    read_answers,
+    read_predictions,
+    write_predictions,
+)
 
 PREDICTIONS = Predictions(
     row_ids=np.array([0, 1, 5], np.int64),
@@ -153,3 +158,32 @@ def test_columns_of_another_kind_are_one_line(
     changed = {name: value for name, value in (columns | change).items() if value is not None}
     pq.write_table(pa.table(changed), path)
     assert refusal(path).startswith("not a file of predictions: ")
+
+
+@pytest.mark.parametrize(
+    ("labels", "logits", "predicted"),
+    [
+        (np.array([0.5, 4.25, np.nan]), [[1.5], [-2.0], [0.0]], [1.5, -2.0, 0.0]),
+        (
+            np.array([[0, 1], [1, 1], [0, 0]]),
+            [[1.0, -1.0], [2.0, 3.0], [-1.0, 0.0]],
+            [[1, 0], [1, 1], [0, 0]],
+        ),
+    ],
+    ids=["regression", "labels"],
+)
+def test_scores_and_several_labels_come_back_in_their_own_form(
+    labels: np.ndarray, logits: list, predicted: list, tmp_path: Path
+) -> None:
+    path = tmp_path / "predictions.parquet"
+    written = Predictions(
+        row_ids=np.arange(3), labels=labels, logits=np.array(logits, dtype=np.float32)
+    )
+    write_predictions(path, written)
+    back, answers = read_predictions(path), read_answers(path)
+    assert back.logits.tolist() == logits
+    for found in (back.labels, answers.labels):
+        assert found.dtype == labels.dtype
+        np.testing.assert_array_equal(found, labels)
+    assert answers.predicted.tolist() == predicted
+    assert pq.read_table(path)["prediction"].to_pylist() == predicted

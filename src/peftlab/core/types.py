@@ -38,12 +38,13 @@ class Frozen(BaseModel):
 class Example:
     """One row of a split: where it stands (0-based), its one or two texts, and its label.
 
-    The label is a class index, a score for regression, or None where the file has no label.
+    The label is a class index, a score (always a float), of several labels 0 or 1 for each, or
+    None where the file has no label.
     """
 
     row_id: int
     texts: tuple[str, ...]
-    label: int | float | None
+    label: int | float | tuple[int, ...] | None
 
 
 class TrainingSettings(Frozen):

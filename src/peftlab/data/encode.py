@@ -15,6 +15,7 @@ from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
 from peftlab.core.types import Example
 from peftlab.data.entries import write_entry
+from peftlab.tasks.problem import Values
 
 NO_LABEL = -1
 FORMAT = 1
@@ -26,9 +27,10 @@ DTYPES = {
     "ids": np.int32,
     "type_ids": np.uint8,
     "offsets": np.int64,
-    "labels": np.int64,
     "row_ids": np.int64,
 }
+LABELS = {(1, "int64"), (1, "float64"), (2, "int64")}
+"""Dimensions and type of labels (tasks/problem.py)."""
 NO_TYPES = np.empty(0, np.uint8)
 
 
@@ -53,15 +55,16 @@ class Tokenizer(Protocol):
 class Encoded:
     """N rows as token ids without padding: row i is ids[offsets[i]:offsets[i + 1]].
 
-    ids int32 [T], type_ids uint8 [T] or None, offsets int64 [N + 1], labels int64 [N]
-    (NO_LABEL where there is none), row_ids int64 [N]. The arrays may be read-only file maps.
+    ids int32 [T], type_ids uint8 [T] or None, offsets int64 [N + 1], row_ids int64 [N]; labels are
+    classes int64 [N], scores float64 [N], or 0 and 1 int64 [N, C] (NO_LABEL, for scores NaN, where
+    there are none). The arrays may be read-only file maps.
     `name` is that of their entry in the cache, by content; "" for rows that have none.
     """
 
     ids: npt.NDArray[np.int32]
     type_ids: npt.NDArray[np.uint8] | None
     offsets: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
+    labels: Values
     row_ids: npt.NDArray[np.int64]
     name: str = ""
 
@@ -88,12 +91,11 @@ def encode(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int
             raise UserError(f"the tokenizer gives what is no token id: {error}") from error
         if lists.type_ids is not None:
             type_ids.append(np.fromiter((kind for row in lists.type_ids for kind in row), np.uint8))
-    labels = [NO_LABEL if example.label is None else int(example.label) for example in examples]
     return Encoded(
         ids=np.concatenate(ids),
         type_ids=np.concatenate(type_ids) if type_ids else None,
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        labels=np.array(labels, dtype=np.int64),
+        labels=_labels(examples),
         row_ids=np.array([example.row_id for example in examples], dtype=np.int64),
     )
 
@@ -128,8 +130,20 @@ def encode_cached(
     return found
 
 
+def _labels(examples: Sequence[Example]) -> Values:
+    """Those of all examples, of the kind of any that has one."""
+    given = [example.label for example in examples]
+    known = next((label for label in given if label is not None), NO_LABEL)
+    if isinstance(known, tuple):
+        none = (NO_LABEL,) * len(known)
+        return np.array([none if label is None else label for label in given], dtype=np.int64)
+    if isinstance(known, float):
+        return np.array([np.nan if label is None else label for label in given], dtype=np.float64)
+    return np.array([NO_LABEL if label is None else label for label in given], dtype=np.int64)
+
+
 def _write(data: Encoded, folder: Path) -> None:
-    for name in DTYPES:
+    for name in (*DTYPES, "labels"):
         array = getattr(data, name)
         np.save(folder / f"{name}.npy", NO_TYPES if array is None else array, allow_pickle=False)
 
@@ -139,17 +153,20 @@ def _map(folder: Path) -> Encoded | None:
     try:
         arrays: dict[str, Any] = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in DTYPES
+            for name in (*DTYPES, "labels")
         }
     except (OSError, ValueError, EOFError):
         return None
-    num_tokens, num_rows = arrays["ids"].size, arrays["labels"].size
-    sizes = {"ids": num_tokens, "offsets": num_rows + 1, "labels": num_rows, "row_ids": num_rows}
+    num_tokens, num_rows = arrays["ids"].size, arrays["row_ids"].size
+    sizes = {"ids": num_tokens, "offsets": num_rows + 1, "row_ids": num_rows}
     sizes["type_ids"] = num_tokens if arrays["type_ids"].size else 0
     if any(
-        array.shape != (sizes[name],) or array.dtype != DTYPES[name]
-        for name, array in arrays.items()
+        arrays[name].shape != (sizes[name],) or arrays[name].dtype != DTYPES[name]
+        for name in DTYPES
     ):
+        return None
+    labels = arrays["labels"]
+    if (labels.ndim, str(labels.dtype)) not in LABELS or len(labels) != num_rows:
         return None
     if arrays["offsets"][-1] != num_tokens:
         return None

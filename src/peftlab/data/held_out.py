@@ -11,6 +11,10 @@ from peftlab.core.identity import content_id, derived_seed
 from peftlab.core.types import Selection
 from peftlab.data.batches import Indices, gather
 from peftlab.data.encode import Encoded
+from peftlab.tasks.problem import Values, problem_type_of
+
+LEAST_ALIKE = 10
+"""Rows that have the same set of labels, fewer than which are shared out with other rare sets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +32,25 @@ def hold_out(data: Encoded, selection: Selection, *, seed: int) -> HeldOut:
     return HeldOut(train=take(data, train), held_out=take(data, held_out))
 
 
-def is_held_out(
-    labels: npt.NDArray[np.int64], selection: Selection, *, seed: int
-) -> npt.NDArray[np.bool_]:
-    """Of each row whether it is held out: of every label the same share, to the nearest row."""
+def is_held_out(labels: Values, selection: Selection, *, seed: int) -> npt.NDArray[np.bool_]:
+    """Of each row whether it is held out: of every stratum the same share, to the nearest row."""
     chosen = np.zeros(len(labels), dtype=bool)
     num_rows = selection.num_held_out(len(labels))
-    chosen[_stratified(labels, num_rows, seed=derived_seed(seed, "held-out"))] = True
+    chosen[_stratified(strata(labels), num_rows, seed=derived_seed(seed, "held-out"))] = True
     return chosen
+
+
+def strata(labels: Values) -> npt.NDArray[np.int64]:
+    """The stratum of each row, int64 [N]: its class, its score to the nearest whole number, or its
+    set of labels, rare sets being one stratum."""
+    problem_type = problem_type_of(labels)
+    if problem_type == "regression":
+        return np.rint(labels).astype(np.int64)
+    if problem_type == "single_label_classification":
+        return labels.astype(np.int64)
+    _, kinds, counts = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
+    kinds = kinds.reshape(-1)
+    return np.where(counts[kinds] < LEAST_ALIKE, -1, kinds).astype(np.int64)
 
 
 def take(data: Encoded, rows: Indices) -> Encoded:
@@ -53,7 +68,7 @@ def take(data: Encoded, rows: Indices) -> Encoded:
 
 
 def _stratified(labels: npt.NDArray[np.int64], num_rows: int, *, seed: int) -> Indices:
-    """So many places, of each label its share; what is left over goes by largest remainder."""
+    """So many places, of each stratum its share; what is left over goes by largest remainder."""
     kinds, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
     shares = num_rows * counts / len(labels)
     wanted = np.floor(shares).astype(np.int64)

@@ -15,10 +15,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from pydantic import JsonValue
-from torch.nn.functional import cross_entropy
 from transformers import (
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
@@ -37,6 +35,7 @@ from peftlab.data.source import open_source, require
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData, load_data
 from peftlab.engine.evaluate import predict_logits
+from peftlab.engine.loss import summed_loss
 from peftlab.engine.memory import keep_freed_memory
 from peftlab.engine.optimizer import clip_gradients
 from peftlab.engine.prepare import choose_device
@@ -178,8 +177,7 @@ class PackedSide(_Side):
             gather(self.data.train, batch)
             marks.append(perf_counter())
             logits = self.classifier.logits(self.data.train, batch, step=number)
-            labels = torch.from_numpy(self.data.train.labels[batch].astype(np.int64))
-            loss = cross_entropy(logits, labels.to(self.device))
+            loss = summed_loss(logits, self.data.train.labels[batch]) / len(batch)
             marks.append(perf_counter())
             loss.backward()
             marks.append(perf_counter())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.data.batches import batches, batches_of_tokens, by_length
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.classifier import Classifier
+from peftlab.engine.loss import summed_loss
 
 TOKENS_PER_BATCH = 1024
 """Of a packed batch in evaluation: enough for fast matrix products, few enough for the caches."""
@@ -52,7 +52,6 @@ def predict_split(classifier: Classifier, data: Encoded, *, batch_size: int) -> 
 
 
 def mean_loss(predictions: Predictions) -> float:
-    """Cross-entropy, the mean over all examples, in double precision."""
+    """The mean over all examples of the loss of the problem's kind, in double precision."""
     logits = torch.from_numpy(predictions.logits).double()
-    labels = torch.from_numpy(predictions.labels.astype(np.int64))
-    return float(cross_entropy(logits, labels))
+    return float(summed_loss(logits, predictions.labels)) / len(predictions.labels)

@@ -42,6 +42,7 @@ def prepare(trial: Trial, *, cache: Path, device: torch.device) -> Prepared:
         num_labels=data.task.num_labels,
         seed=derived_seed(trial.seeds.init, "head"),
     )
+    base.config.problem_type = data.task.problem_type
     for rows in (data.train, data.dev, data.held_out):
         if rows is not None:
             check_ids(rows, base, where=trial.model.name)

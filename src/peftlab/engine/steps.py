@@ -6,10 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from peftlab.core.errors import TrialError
 from peftlab.core.identity import derived_seed
@@ -19,6 +17,7 @@ from peftlab.engine.checkpoint import Checkpoint
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.embedding_rows import EmbeddingRows, rows_in_use
+from peftlab.engine.loss import summed_loss
 from peftlab.engine.memory import is_out_of_memory
 from peftlab.engine.optimizer import (
     build_optimizer,
@@ -197,8 +196,7 @@ def backward(
     for number, micro in enumerate(batches(rows, micro_batch)):
         first = number * micro_batch
         logits = classifier.logits(data.train, micro, step=step, first_example=first)
-        labels = torch.from_numpy(data.train.labels[micro].astype(np.int64)).to(logits.device)
-        loss = cross_entropy(logits, labels, reduction="sum") / len(rows)
+        loss = summed_loss(logits, data.train.labels[micro]) / len(rows)
         loss.backward()
         total += loss.item()
     require_finite("training", total)

@@ -95,11 +95,18 @@ class EncodedDataset(Dataset[dict[str, Any]]):
         span = slice(self.data.offsets[row], self.data.offsets[row + 1])
         feature = {
             "input_ids": self.data.ids[span].tolist(),
-            "labels": int(self.data.labels[row]),
+            "labels": _label(self.data.labels[row]),
         }
         if self.data.type_ids is not None:
             feature["token_type_ids"] = self.data.type_ids[span].tolist()
         return feature
+
+
+def _label(value: Any) -> int | float | list[float]:
+    """A label as transformers' models take it: of several labels floats."""
+    if isinstance(value, np.ndarray):
+        return [float(each) for each in value]
+    return float(value) if isinstance(value, np.floating) else int(value)
 
 
 class _OrderSampler(Sampler[int]):

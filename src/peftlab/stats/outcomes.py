@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from peftlab.stats.weighted import WEIGHTED
-from peftlab.tasks.metrics import Values
+from peftlab.tasks.problem import Values
 
 
 @dataclass(frozen=True, kw_only=True)

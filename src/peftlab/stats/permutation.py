@@ -10,7 +10,7 @@ from scipy import stats
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import NUM_RESAMPLES, patterns
 from peftlab.stats.weighted import WEIGHTED, Floats
-from peftlab.tasks.metrics import Values
+from peftlab.tasks.problem import Values
 
 LEAST_SEEDS = 6
 """With fewer pairs of runs the least p value of a sign flip, 2 / 2^S, is above 0.05."""

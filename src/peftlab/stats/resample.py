@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.weighted import WEIGHTED, Floats
-from peftlab.tasks.metrics import Values
+from peftlab.tasks.problem import Values
 
 NUM_RESAMPLES = 2000
 """A standard error from so many resamples is off by 1.6%, one part in sqrt(2 x 2000)."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from peftlab.core.registry import Registry
-from peftlab.tasks.metrics import Values
+from peftlab.tasks.problem import Values
 
 Floats = npt.NDArray[np.float64]
 Weighted = Callable[[Floats, Values, Values], Floats]

@@ -8,24 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from peftlab.core.registry import Registry
+from peftlab.tasks.problem import Values, answers
 from peftlab.tasks.spec import Task
 
-Values = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 Metric = Callable[[Values, Values], float]
 """(predictions [N], labels [N]) -> score, at best 1."""
 
 METRICS = Registry[Metric]("metric")
 
 
-def score(
-    task: Task, logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
-) -> dict[str, float]:
-    """The task's metrics in points, its main one first.
-
-    `logits` [N, C] and `labels` [N]; the prediction is the largest logit, the first where two
-    are equal.
-    """
-    predicted = logits.argmax(axis=1)
+def score(task: Task, logits: npt.NDArray[np.float32], labels: Values) -> dict[str, float]:
+    """The task's metrics in points, its main one first, of logits [N, C] (tasks/problem.py)."""
+    predicted = answers(logits, task.problem_type)
     return {name: 100 * METRICS.get(name)(predicted, labels) for name in task.metrics}
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from peftlab.core.errors import UserError
+from peftlab.tasks.problem import ProblemType
 
 Of = TypeVar("Of")
 
@@ -69,8 +70,9 @@ class FolderRows:
 class Task:
     """A labelled text problem.
 
-    `labels` are the names of the classes, in the order of the logits. `metrics` are keys of
-    tasks.metrics.METRICS, the main one first. `num_train` and `num_dev` are the published sizes.
+    `labels` are the names of the classes, in the order of the logits; a regression has none.
+    `metrics` are keys of tasks.metrics.METRICS, the main one first. `num_train` and `num_dev` are
+    the published sizes.
     """
 
     name: str
@@ -80,13 +82,14 @@ class Task:
     texts: tuple[str, ...]
     num_train: int
     num_dev: int
+    problem_type: ProblemType = "single_label_classification"
     hub: HubRows | None = None
     folder: FolderRows | None = None
 
     @property
     def num_labels(self) -> int:
-        """Number of classes."""
-        return len(self.labels)
+        """Columns of the logits: a class each, or one for a regression."""
+        return 1 if self.problem_type == "regression" else len(self.labels)
 
     @property
     def main_metric(self) -> str:

@@ -25,7 +25,7 @@ def confusion_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]
     for task in view.tasks:
         for arm in arms:
             outcomes = view.outcomes(arm, task)
-            if outcomes is None or task.num_labels < 2:
+            if outcomes is None or task.problem_type != "single_label_classification":
                 continue
             size = task.num_labels
             places_SN = outcomes.labels_N * size + outcomes.predictions_SN

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from peftlab.core.identity import content_id, derived_seed
-from peftlab.data.predictions import read_classes
+from peftlab.data.predictions import read_answers
 from peftlab.stats.compare import Comparison, Difference, compare, difference
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, mean_over_tasks, resample
@@ -148,7 +148,7 @@ class Statistics:
 def _read(records: Sequence[TrialRecord], task: Task) -> _Read | None:
     """The outcomes of an arm's done trials, which must be on the same examples."""
     paths = [record.predictions_path for record in records]
-    found = [read_classes(path) for path in paths if path is not None]
+    found = [read_answers(path) for path in paths if path is not None]
     if not found or len(found) < len(paths):
         return None
     first = found[0]

@@ -15,6 +15,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Table
 from peftlab.store.records import TrialRecord
 from peftlab.study.expand import Arm
+from peftlab.tasks.problem import probabilities
 from peftlab.tasks.registry import TASKS
 from peftlab.tasks.spec import Task
 
@@ -62,7 +63,7 @@ def disagreements(view: StudyView, arms: Sequence[Arm], task: Task) -> Disagreem
         first = next(iter(answers.values()), own)
         if own is not None and first is not None and _are_alike(first, own):
             answers[view.label(arm)] = own
-    if len(answers) < 2 or task.num_labels < 2:
+    if len(answers) < 2 or task.problem_type != "single_label_classification":
         return None
     first = next(iter(answers.values()))
     row_ids_N, labels_N = first.row_ids_N, first.labels_N
@@ -131,15 +132,15 @@ def _answers(records: Sequence[TrialRecord]) -> _Answers | None:
     if not found:
         return None
     first = found[0]
-    probabilities = [
-        _softmax(own.logits)
+    shares = [
+        probabilities(own.logits, "single_label_classification")
         for own in found
         if np.array_equal(own.row_ids, first.row_ids) and np.array_equal(own.labels, first.labels)
     ]
     return _Answers(
         row_ids_N=first.row_ids,
-        labels_N=first.labels,
-        probabilities_NC=np.mean(probabilities, axis=0),
+        labels_N=first.labels.astype(np.int64),
+        probabilities_NC=np.mean(shares, axis=0),
     )
 
 
@@ -147,12 +148,6 @@ def _are_alike(first: _Answers, second: _Answers) -> bool:
     return np.array_equal(first.row_ids_N, second.row_ids_N) and np.array_equal(
         first.labels_N, second.labels_N
     )
-
-
-def _softmax(logits_NC: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    powers = np.exp(logits_NC.astype(np.float64) - logits_NC.max(axis=1, keepdims=True))
-    shares: npt.NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return shares
 
 
 def _texts(

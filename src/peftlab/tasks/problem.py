@@ -1,0 +1,53 @@
+"""The kinds of labelled text problem, by transformers' own words, and what each makes of logits.
+
+Labels tell the kind: int64 [N] are classes, float64 [N] scores, int64 [N, C] say of each of C
+labels whether the example has it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+Values = npt.NDArray[np.int64 | np.float64]
+
+
+def problem_type_of(labels: Values) -> ProblemType:
+    """The kind of problem that has such labels."""
+    if labels.ndim == 2:
+        return "multi_label_classification"
+    return "regression" if labels.dtype.kind == "f" else "single_label_classification"
+
+
+def answers(logits: npt.NDArray[np.float32], problem_type: ProblemType) -> Values:
+    """What logits [N, C] say, in the form of the labels.
+
+    The class of the largest logit (the first of equal ones), each label whose logit is above 0
+    (probability above one half), or, of one column, the score itself.
+    """
+    if problem_type == "regression":
+        scores: npt.NDArray[np.float64] = logits[:, 0].astype(np.float64)
+        return scores
+    if problem_type == "multi_label_classification":
+        return (logits > 0).astype(np.int64)
+    classes: npt.NDArray[np.int64] = logits.argmax(axis=1).astype(np.int64)
+    return classes
+
+
+def probabilities(
+    logits: npt.NDArray[np.float32], problem_type: ProblemType
+) -> npt.NDArray[np.float64]:
+    """Probabilities [N, C] of the labels: by softmax, or each by itself where there may be several.
+
+    Raises ValueError for a regression, which has none.
+    """
+    values = logits.astype(np.float64)
+    if problem_type == "single_label_classification":
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    if problem_type == "multi_label_classification":
+        return np.asarray(0.5 * (1 + np.tanh(values / 2)))
+    raise ValueError("a regression has no probabilities")

@@ -1,0 +1,46 @@
+"""Each kind of problem is told from its labels, and answers in their form."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from peftlab.tasks.problem import ProblemType, answers, probabilities, problem_type_of
+
+LOGITS = np.array([[0.5, 0.5, -1.0], [-2.0, 3.0, 1e-30]], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem_type"),
+    [
+        (np.array([0, 2]), "single_label_classification"),
+        (np.array([0.0, 2.5]), "regression"),
+        (np.array([[0, 1], [1, 1]]), "multi_label_classification"),
+    ],
+)
+def test_labels_tell_the_kind(labels: np.ndarray, problem_type: ProblemType) -> None:
+    assert problem_type_of(labels) == problem_type
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "said"),
+    [
+        ("single_label_classification", [0, 1]),
+        ("regression", [0.5, -2.0]),
+        ("multi_label_classification", [[1, 1, 0], [0, 1, 1]]),
+    ],
+)
+def test_answers_are_in_the_form_of_the_labels(problem_type: ProblemType, said: list) -> None:
+    found = answers(LOGITS, problem_type)
+    assert found.tolist() == said
+    assert problem_type_of(found) == problem_type
+
+
+def test_probabilities_of_classes_sum_to_one_and_those_of_labels_stand_alone() -> None:
+    shares = probabilities(LOGITS, "single_label_classification")
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    np.testing.assert_allclose(shares[0, 2] / shares[0, 0], np.exp(-1.5))
+    alone = probabilities(np.array([[0, 1e4, -1e4, 1]]), "multi_label_classification")
+    np.testing.assert_allclose(alone, [[0.5, 1, 0, 1 / (1 + np.exp(-1))]])
+    with pytest.raises(ValueError, match="has no probabilities"):
+        probabilities(LOGITS, "regression")
