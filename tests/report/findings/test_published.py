@@ -14,7 +14,7 @@ def test_every_score_has_a_metric_a_split_a_rule_and_a_source() -> None:
     rows = published_scores()
     assert len({(one.key, one.method) for one in rows}) == len(rows) == 9
     for one in rows:
-        assert set(one.scores) == GLUE
+        assert GLUE - {"stsb"} <= set(one.scores) <= GLUE
         assert one.split == "dev"
         for words in (one.key, one.source, one.checkpoint, one.method, one.selection):
             assert words.strip()
