@@ -99,7 +99,7 @@ class _Side:
         task = TASKS.get(setup.task, where="--task")
         source = open_source(setup.data, where="--data")
         require(source, task, setup.data, where="--data")
-        method = METHODS.get(setup.method, where="--method")
+        self.method = method = METHODS.get(setup.method, where="--method")
         self.trial = Trial(
             task=setup.task,
             data=source.ref(task),
@@ -144,7 +144,9 @@ class PackedSide(_Side):
     def __init__(self, setup: Setup) -> None:
         keep_freed_memory()
         super().__init__(setup)
-        self.classifier = build_classifier("packed", self.module, self.base, self.device)
+        self.classifier = build_classifier(
+            "packed", self.module, self.base, self.device, why_not=self.method.why_not_packed
+        )
         self.steps = Steps(self.classifier, self.trial, self.data)
         self._active = self.steps.active()
         self._active.__enter__()

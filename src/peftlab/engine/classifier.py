@@ -143,14 +143,16 @@ def build_classifier(
     device: torch.device,
     *,
     dropout_seed: int = 0,
+    why_not: str | None = None,
 ) -> Classifier:
     """The classifier for the engine `packed` or `padded`; a model that cannot pack is padded.
 
-    The classifier's `path` then says why.
+    So is one whose method cannot, `why_not` being its `why_not_packed`. The classifier's `path`
+    says why.
     """
     path = "padded"
     if engine == "packed":
-        reason = why_not_packed(base)
+        reason = why_not or why_not_packed(base)
         if reason is None:
             return PackedClassifier(module, base, device, dropout_seed=dropout_seed)
         path = f"padded: {reason}"

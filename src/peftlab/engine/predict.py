@@ -44,12 +44,13 @@ def predict_rows(
     tokenizer = load_tokenizer(trial.model.name)
     base = load_model(trial.model.name, num_labels=task.num_labels, seed=0)
     place = choose_device(device)
-    module = METHODS.get(trial.method).load(base, record.model_path).to(place)
+    method = METHODS.get(trial.method)
+    module = method.load(base, record.model_path).to(place)
     examples = [Example(row_id=i, texts=tuple(row), label=None) for i, row in enumerate(rows)]
     data = encode(examples, tokenizer, max_length=trial.max_length)
     check_ids(data, base, where=trial.model.name)
     engine = "packed" if trial.engine == "packed" else "padded"
-    classifier = build_classifier(engine, module, base, place)
+    classifier = build_classifier(engine, module, base, place, why_not=method.why_not_packed)
     with classifier.active():
         logits = predict_logits(classifier, data, batch_size=batch_size)
     if not np.isfinite(logits).all():

@@ -24,7 +24,13 @@ class RateMeter:
         place = choose_device(device)
         prepared = prepare(trial, cache=cache, device=place)
         engine = "padded" if trial.engine == "trainer" else trial.engine
-        classifier = build_classifier(engine, prepared.module, prepared.base, place)
+        classifier = build_classifier(
+            engine,
+            prepared.module,
+            prepared.base,
+            place,
+            why_not=prepared.method.why_not_packed,
+        )
         self._steps = Steps(classifier, trial, prepared.data)
         order = epoch_order(len(prepared.data.train), seed=trial.seeds.order, epoch=1)
         self._rows = cycle(batches(order, trial.training.examples_per_step))

@@ -86,7 +86,12 @@ def run_trial(
     else:
         keep_freed_memory()
         classifier = build_classifier(
-            trial.engine, module, prepared.base, place, dropout_seed=trial.seeds.dropout
+            trial.engine,
+            module,
+            prepared.base,
+            place,
+            dropout_seed=trial.seeds.dropout,
+            why_not=prepared.method.why_not_packed,
         )
         if trial.cache_frozen:
             cached = cache_frozen_layers(classifier, trial, data, workspace_cache)

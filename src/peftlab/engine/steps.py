@@ -25,6 +25,10 @@ from peftlab.engine.optimizer import (
     learning_rate_at,
     set_learning_rate,
 )
+from peftlab.methods.registry import METHODS
+
+OF_METHOD = "method."
+"""What the method keeps stands under this in a checkpoint."""
 
 
 class Steps:
@@ -42,6 +46,7 @@ class Steps:
         self.micro_batch = min(size, micro_batch or size)
         """How many examples are computed at once."""
         self.classifier = classifier
+        self.method = METHODS.get(trial.method)
         self.trial = trial
         self.data = data
         self.total = trial.training.total_steps(len(data.train))
@@ -62,6 +67,7 @@ class Steps:
             self.parameters = [p for p in module.parameters() if p.requires_grad]
             self.optimizer = build_optimizer(module, settings)
             self._embedding_decay = self._decay_of(self.embedding)
+            self.method.begin_training(module, self.total)
             yield self
 
     @contextmanager
@@ -79,9 +85,10 @@ class Steps:
         self._seed_generators(derived_seed(self.trial.seeds.dropout, step))
         rate = learning_rate_at(step, settings, total_steps=self.total)
         set_learning_rate(self.optimizer, rate)
-        loss = self._backward(rows, step)
+        loss = self._backward(rows, step) + self._penalty()
         clip_gradients(self.optimizer, self.parameters, settings.max_grad_norm)
         self.optimizer.step()
+        self.method.after_step(self.classifier.module, step + 1)
         self.optimizer.zero_grad(set_to_none=True)
         if self.embedding is not None:
             self.embedding.decayed(rate, self._embedding_decay)
@@ -103,15 +110,24 @@ class Steps:
                 self.micro_batch = (self.micro_batch + 1) // 2
                 self.optimizer.zero_grad(set_to_none=True)
 
+    def _penalty(self) -> float:
+        """What the method adds to the loss, its gradients added to those of the batch."""
+        penalty = self.method.penalty(self.classifier.module)
+        if penalty is None:
+            return 0.0
+        penalty.backward()
+        return penalty.item()
+
     def state(self) -> dict[str, Tensor]:
-        """The tensors that change from step to step: what is trained, and the optimizer's own."""
+        """What changes from step to step: what is trained, the optimizer's state, the method's."""
         tensors: dict[str, Tensor] = {
             f"parameter.{name}": tensor for name, tensor in self._trained()
         }
         for name, parameter in self._trained():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"{key}.{name}"] = value
-        return tensors
+        of_method = self.method.state(self.classifier.module)
+        return tensors | {f"{OF_METHOD}{name}": tensor for name, tensor in of_method.items()}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a state with which `state` and `taken` were saved.
@@ -120,7 +136,11 @@ class Steps:
         """
         parameters = dict(self._trained())
         states: dict[str, dict[str, Tensor]] = {name: {} for name in parameters}
+        of_method: dict[str, Tensor] = {}
         for key_and_name, tensor in checkpoint.tensors.items():
+            if key_and_name.startswith(OF_METHOD):
+                of_method[key_and_name.removeprefix(OF_METHOD)] = tensor.to(self.device)
+                continue
             key, name = key_and_name.split(".", 1)
             if name not in states:
                 raise ValueError(f"{name} is not trained")
@@ -136,6 +156,7 @@ class Steps:
         for name, parameter in parameters.items():
             for key, tensor in states[name].items():
                 self.optimizer.state[parameter][key] = tensor.to(self.device)
+        self.method.restore(self.classifier.module, of_method)
         self.taken = checkpoint.step
 
     @property

@@ -36,6 +36,7 @@ from peftlab.engine.dataset import TrialData
 from peftlab.engine.loop import Tally, epoch_orders, record_epoch
 from peftlab.engine.observer import Observer
 from peftlab.engine.steps import put_trained, require_finite, trained
+from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import HubTokenizer
 
 
@@ -72,8 +73,9 @@ def train_with_trainer(
         )
         trainer.orders = orders
         trainer.step_losses = []
-        trainer.add_callback(_Recorder(trainer, trial, data, tally, observer, best))
+        trainer.add_callback(_Recorder(trainer, module, trial, data, tally, observer, best))
         torch.manual_seed(derived_seed(trial.seeds.dropout, 0))
+        METHODS.get(trial.method).begin_training(module, total_steps)
         trainer.train()
     if best is not None:
         put_trained(module, best.tensors)
@@ -146,13 +148,14 @@ class _Recorder(TrainerCallback):
     def __init__(
         self,
         trainer: _OrderedTrainer,
+        module: nn.Module,
         trial: Trial,
         data: TrialData,
         tally: Tally,
         observer: Observer,
         best: BestEpoch | None,
     ) -> None:
-        self.trainer, self.trial, self.data = trainer, trial, data
+        self.trainer, self.module, self.trial, self.data = trainer, module, trial, data
         self.tally, self.observer, self.best = tally, observer, best
         self.epoch = 0
         self.began = 0.0
@@ -164,6 +167,11 @@ class _Recorder(TrainerCallback):
         self.epoch += 1
         self.trainer.step_losses.clear()
         self.began = perf_counter()
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        METHODS.get(self.trial.method).after_step(self.module, state.global_step + 1)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import JsonValue
 
+from peftlab.core.errors import UserError
+
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
     from transformers import PreTrainedModel
 
 
@@ -18,14 +20,23 @@ class Method(ABC):
     """One way of fine-tuning a sequence classifier.
 
     Instances are stateless. Importing a method's module must not import torch: the functions
-    that need it import it.
+    that need it import it. What a method says of itself in the attributes below is held to by
+    tests/methods/test_conformance.py.
     """
 
     name: str
     title: str
     paper: str
+    learning_rate: float | None = None
+    """The rate where a study gives none; None for the default of the training settings."""
     trains_head: ClassVar[bool] = True
     """Whether the classification head learns; where not, it stays at its random first values."""
+    is_identity_at_start: bool = True
+    """Whether the model computes the same as without the method until a step is taken."""
+    can_merge: bool = False
+    """Whether `merged` gives a model of the checkpoint's own architecture."""
+    why_not_packed: str | None = None
+    """None if packed batches give what padded ones do, else the reason in a few words."""
 
     @abstractmethod
     def settings(self) -> dict[str, JsonValue]:
@@ -57,3 +68,33 @@ class Method(ABC):
 
         Raises UserError where the folder does not hold what `save` writes.
         """
+
+    def merged(self, module: nn.Module) -> PreTrainedModel:
+        """The trained model as one of the checkpoint's architecture, equal to rounding.
+
+        `module` is what `apply` or `load` gave and is used up. Raises UserError where the method
+        cannot merge.
+        """
+        raise UserError(f"{self.name} cannot be merged into the checkpoint's own weights")
+
+    def begin_training(self, module: nn.Module, total_steps: int) -> None:  # noqa: B027
+        """Called once before the first step, or before `restore` where training is resumed."""
+
+    def penalty(self, module: nn.Module) -> Tensor | None:
+        """What the method adds to the loss of each step, a scalar with gradients; None if nothing.
+
+        The engine `trainer` does not ask: peft's own forward pass adds it there.
+        """
+        return None
+
+    def after_step(self, module: nn.Module, step: int) -> None:  # noqa: B027
+        """Called behind the optimizer's step of that number (from 1), gradients still in place."""
+
+    def state(self, module: nn.Module) -> dict[str, Tensor]:
+        """What the method keeps from step to step beside the parameters that train, by name."""
+        return {}
+
+    def restore(self, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave. Raises ValueError if it is not of this method."""
+        if tensors:
+            raise ValueError(f"{self.name} keeps no state")

@@ -61,6 +61,8 @@ class PeftMethod(Method):
     Where `target_modules` is not given, peft's default for the architecture holds, or ours.
     """
 
+    can_merge = True
+
     def __init__(self, name: str, peft_type: str, title: str, paper: str) -> None:
         self.name = name
         self.peft_type = peft_type
@@ -135,6 +137,13 @@ class PeftMethod(Method):
             except (ValueError, TypeError, KeyError) as error:
                 raise UserError(f"{self.name} does not fit this model: {error}") from error
         return module
+
+    def merged(self, module: nn.Module) -> PreTrainedModel:
+        """The model with peft's layers folded into its own weights."""
+        if not self.can_merge:
+            return super().merged(module)
+        model: PreTrainedModel = module.merge_and_unload()  # type: ignore[operator]
+        return model
 
     def save(self, module: nn.Module, folder: Path) -> None:
         """A PEFT adapter folder: adapter_config.json and adapter_model.safetensors."""

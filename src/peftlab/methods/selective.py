@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pydantic import JsonValue
 
@@ -27,6 +27,8 @@ class SelectiveMethod(Method):
     Saved are the tensors that differ from the checkpoint: the trained ones, and the head even
     where it stays random, since without it the classifier could not be loaded again.
     """
+
+    can_merge = True
 
     def __init__(
         self,
@@ -61,6 +63,10 @@ class SelectiveMethod(Method):
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(self.trains(name, name in head))
         return model
+
+    def merged(self, module: nn.Module) -> PreTrainedModel:
+        """The model itself: nothing was added to it."""
+        return cast("PreTrainedModel", module)
 
     def save(self, module: nn.Module, folder: Path) -> None:
         """`changed.safetensors` with the trained tensors and the head, and `method.json`."""
