@@ -1,22 +1,20 @@
-"""Rows from the Hub, or from a local folder laid out like a Hub repository, by load_dataset."""
+"""Rows from the Hub, or from a local folder laid out like a Hub repository."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from hashlib import sha256
 from typing import Any
 
-from peftlab.core.bounds import check_values
+import numpy as np
+
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_at
 from peftlab.core.identity import content_id
 from peftlab.core.types import DataRef, Example
+from peftlab.data.hub_dataset import load_split
 from peftlab.tasks.spec import Task
-
-# PyYAML raises these on a text that its own tag does not fit, as in `!!bool 3`.
-NOT_ITS_TAG = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
-# All that datasets says at first of a file that it cannot read.
-VAGUE = "An error occurred while generating the dataset"
 
 
 class HubSource:
@@ -36,7 +34,12 @@ class HubSource:
 
     def examples(self, task: Task, split: str) -> list[Example]:
         """The rows of a split in their order; a label of -1 is none."""
-        return list(_examples(self._repository(task), task, split))
+        columns = _columns(self._repository(task), task, split)
+        rows = zip(*(column.to_pylist() for column in columns.texts), strict=True)
+        return [
+            Example(row_id=row_id, texts=texts, label=label)
+            for row_id, (texts, label) in enumerate(zip(rows, columns.labels, strict=True))
+        ]
 
     def _repository(self, task: Task) -> str:
         assert task.hub is not None, "require() is called first"
@@ -46,21 +49,40 @@ class HubSource:
         return self.repository if folder is None else str(folder.resolve())
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Columns:
+    """The checked columns of a split: its texts as Arrow, which lies in a file map, and labels."""
+
+    texts: tuple[Any, ...]
+    labels: tuple[int | None, ...]
+
+
 @lru_cache
 def _digest(repository: str, task: Task) -> str:
-    rows = [
-        [example.texts, example.label]
-        for split in ("train", "dev")
-        for example in _examples(repository, task, split)
-    ]
-    return content_id(["hub", task.name, rows], length=64)
+    """Of the texts' and labels' content: the same from every file, in whatever pieces it comes."""
+    splits = [_columns(repository, task, split) for split in ("train", "dev")]
+    content = [[[text_digest(text) for text in one.texts], one.labels] for one in splits]
+    return content_id(["hub", task.name, content], length=64)
+
+
+def text_digest(texts: Any) -> str:
+    """SHA-256 of an Arrow column of texts: of their lengths in bytes, int64, and of their UTF-8."""
+    import pyarrow as pa
+
+    array = texts.cast(pa.large_string()).combine_chunks()
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, "<i8")[array.offset : array.offset + len(array) + 1]
+    digest = sha256(np.diff(ends).tobytes())
+    if data is not None:
+        digest.update(memoryview(data)[ends[0] : ends[-1]])
+    return digest.hexdigest()
 
 
 @lru_cache(maxsize=16)
-def _examples(repository: str, task: Task, split: str) -> tuple[Example, ...]:
+def _columns(repository: str, task: Task, split: str) -> _Columns:
     rows = task.hub
     assert rows is not None
-    dataset = _load(repository, rows.config, rows.splits.of(split))
+    dataset = load_split(repository, rows.config, rows.splits.of(split))
     where = f"{repository}/{rows.config} {split}"
     for column in (*rows.text_columns, rows.label_column):
         if column not in dataset.column_names:
@@ -72,15 +94,12 @@ def _examples(repository: str, task: Task, split: str) -> tuple[Example, ...]:
     if not len(dataset):
         raise UserError("the split has no rows", where=where)
     _check_class_names(dataset.features[rows.label_column], task, where)
-    texts = [dataset[column] for column in rows.text_columns]
-    labels = dataset[rows.label_column]
-    return tuple(
-        Example(
-            row_id=row_id,
-            texts=_texts(row_texts, where, row_id),
-            label=_label(label, task, where, row_id),
-        )
-        for row_id, (*row_texts, label) in enumerate(zip(*texts, labels, strict=True))
+    table = dataset.with_format("arrow")[:]
+    texts = tuple(table[column] for column in rows.text_columns)
+    _check_texts(texts, where)
+    labels = enumerate(table[rows.label_column].to_pylist())
+    return _Columns(
+        texts=texts, labels=tuple(_label(label, task, where, row_id) for row_id, label in labels)
     )
 
 
@@ -99,11 +118,17 @@ def _check_class_names(feature: Any, task: Task, where: str) -> None:
         )
 
 
-def _texts(texts: list[Any], where: str, row_id: int) -> tuple[str, ...]:
-    for text in texts:
-        if not isinstance(text, str):
-            raise UserError(f"{text!r} is not a text", where=f"{where} row {row_id}")
-    return tuple(texts)
+def _check_texts(texts: tuple[Any, ...], where: str) -> None:
+    """UserError that names the first row in which one of the columns has no text."""
+    import pyarrow as pa
+
+    kinds = (pa.string(), pa.large_string(), pa.string_view())
+    if all(column.type in kinds and not column.null_count for column in texts):
+        return
+    for row_id, row in enumerate(zip(*(column.to_pylist() for column in texts), strict=True)):
+        for text in row:
+            if not isinstance(text, str):
+                raise UserError(f"{text!r} is not a text", where=f"{where} row {row_id}")
 
 
 def _label(label: Any, task: Task, where: str, row_id: int) -> int | None:
@@ -116,53 +141,3 @@ def _label(label: Any, task: Task, where: str, row_id: int) -> int | None:
             allowed=f"0 to {task.num_labels - 1}",
         )
     return label
-
-
-def _load(repository: str, config: str, split: str) -> Any:
-    """The split as a datasets.Dataset; every way in which it can fail, as one line."""
-    try:
-        import datasets
-    except ImportError as error:
-        raise UserError(
-            "reading from the Hub needs the package datasets",
-            where="--data hub",
-            allowed="pip install 'peftlab[hub]', --data demo, or a GLUE folder",
-        ) from error
-    _check_card(folder_at(repository), config)
-    datasets.disable_progress_bars()
-    verbosity = datasets.logging.get_verbosity()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-    try:
-        return datasets.load_dataset(repository, config, split=split)
-    except Exception as error:  # a broken folder makes it raise whatever it runs into
-        raise UserError(
-            f"cannot load '{config}' from {repository}: {_reason(error)[:300]}",
-            where="data",
-            allowed="a repository that this machine can reach or has cached, a local folder in "
-            "its layout (hub:FOLDER), a GLUE folder, demo",
-        ) from error
-    finally:
-        datasets.logging.set_verbosity(verbosity)
-
-
-def _check_card(folder: Path | None, config: str) -> None:
-    """UserError for a README whose header is no YAML, or expands to more than memory holds."""
-    card = None if folder is None else folder / "README.md"
-    if card is None or not card.is_file():
-        return
-    import yaml
-
-    try:
-        text = card.read_text(encoding="utf-8").removeprefix("\ufeff")
-        header = text.removeprefix("---").partition("\n---")[0] if text.startswith("---") else ""
-        value = yaml.safe_load(header)
-    except (OSError, yaml.YAMLError, *NOT_ITS_TAG) as error:
-        first_line = (str(error) or repr(error)).splitlines()[0]
-        raise UserError(f"cannot load '{config}': {first_line}", where=str(card)) from error
-    check_values(value, where=str(card))
-
-
-def _reason(error: Exception) -> str:
-    """What the error says, or its cause where datasets says only that there was an error."""
-    cause = error.__cause__ if str(error).startswith(VAGUE) else None
-    return str(cause or error) or repr(error)
