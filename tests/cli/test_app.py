@@ -134,10 +134,20 @@ MISTAKES = {
     "empty trial": ("predict {empty} --text a --workspace {w}", "a trial's id is needed"),
     "neither text nor file": (PREDICT, "either --text TEXT or --file IN"),
     "both text and file": (PREDICT + " --text a --file {study}", "either --text TEXT or --file"),
-    "too many texts": (PREDICT + " --text a --text b", "row 1: a row of the task 'demo-sentiment'"),
+    "too many texts": (PREDICT + " --text a --text b", "has 1 text(s), this one has 2"),
     "too few texts": ("predict {pair} --text a --workspace {w}", "has 2 text(s), this one has 1"),
-    "file that is not there": (PREDICT + " --file {here}/none", "cannot read the file: No such"),
-    "file that is a folder": (PREDICT + " --file {here}", "cannot read the file: Is a directory"),
+    "text for no trial": ("predict --text a --workspace {w}", "--text needs a TRIAL"),
+    "columns of a text": (PREDICT + " --text a --columns b", "--text has no columns"),
+    "file that is not there": (PREDICT + " --file {here}/none.csv", "cannot read the file"),
+    "file that is a folder": (PREDICT + " --file {here}", "without an ending (allowed: .csv, .tsv"),
+    "file of an unknown format": (PREDICT + " --file {study}", "'.yaml' is no format"),
+    "output of an unknown format": (PREDICT + " --text a --output x.xls", "'.xls' is no format"),
+    "no trial for a file": (
+        "predict --file {latin} --workspace {w}", "cannot read the file: not UTF-8 text",
+    ),
+    "trials given twice": (
+        PREDICT + " --file {latin} --trial-column t", "--trial-column: trials are given, and a",
+    ),
     "file that is not text": (PREDICT + " --file {latin}", "not UTF-8 text"),
     "file without rows": (PREDICT + " --file {blank}", "the file has no rows"),
     "output that cannot be written": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pytest
 
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.predictions import read_predictions
-from peftlab.outputs.predict import softmax
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
+from peftlab.tasks.problem import probabilities
 from peftlab.tasks.registry import TASKS
 
 Peftlab = Callable[..., Any]
@@ -38,9 +39,10 @@ def test_one_text_gets_a_label_and_probabilities_that_sum_to_1(
     assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-12)
     assert row["label"] == max(row["probabilities"], key=row["probabilities"].get)
     head, line = peftlab(*arguments).out.splitlines()
-    assert head == "label\tp(negative)\tp(positive)\ttext1"
-    probabilities = [f"{p:.4f}" for p in row["probabilities"].values()]
-    assert line.split("\t") == [row["label"], *probabilities, "a warm film"]
+    assert head == "sentence\tprediction\tpredicted_label\tp(negative)\tp(positive)"
+    shares = [f"{round(p, 6)}" for p in row["probabilities"].values()]
+    number = str(["negative", "positive"].index(row["label"]))
+    assert line.split("\t") == ["a warm film", number, row["label"], *shares]
 
 
 @pytest.mark.parametrize("task", ["demo-sentiment", "demo-paraphrase"])
@@ -48,7 +50,7 @@ def test_a_file_of_dev_rows_gets_the_stored_predictions(
     task: str, peftlab: Peftlab, finished_workspace: Path, tmp_path: Path
 ) -> None:
     rows = [example.texts for example in DemoSource().examples(TASKS.get(task), "dev")[:24]]
-    source, target = tmp_path / "in.tsv", tmp_path / "out.tsv"
+    source, target = tmp_path / "in.txt", tmp_path / "out.tsv"
     source.write_text("".join("\t".join(texts) + "\n" for texts in rows))
     for record in trials_on(finished_workspace, task):
         arguments = ("predict", record.trial.id, "--workspace", finished_workspace)
@@ -59,16 +61,19 @@ def test_a_file_of_dev_rows_gets_the_stored_predictions(
         labels = TASKS.get(task).labels
         np.testing.assert_allclose(
             [list(row["probabilities"].values()) for row in answer.json],
-            softmax(stored.logits),
+            probabilities(stored.logits, "single_label_classification"),
             atol=1e-5,
         )
         assert [row["label"] for row in answer.json] == [labels[k] for k in stored.predicted]
     written = peftlab(*arguments, "--file", source, "--output", target)
     assert (written.status, written.out) == (0, "")
     head, *lines = target.read_text().splitlines()
-    assert head.split("\t")[3:] == [f"text{i + 1}" for i in range(len(rows[0]))]
-    assert [tuple(line.split("\t")[3:]) for line in lines] == rows
-    assert [line.split("\t")[0] for line in lines] == [row["label"] for row in answer.json]
+    names = TASKS.get(task).texts
+    added = ["prediction", "predicted_label", *(f"p({label})" for label in labels)]
+    assert head.split("\t") == [*names, *added]
+    fields = [line.split("\t") for line in lines]
+    assert [tuple(own[: len(names)]) for own in fields] == rows
+    assert [own[len(names) + 1] for own in fields] == [row["label"] for row in answer.json]
 
 
 def test_a_pair_is_given_by_two_texts_and_their_order_counts(
@@ -97,12 +102,13 @@ def test_a_row_with_too_many_tabs_is_named(
     peftlab: Peftlab, finished_workspace: Path, tmp_path: Path
 ) -> None:
     trial = trials_on(finished_workspace, "demo-paraphrase")[0].trial.id
-    (tmp_path / "in.tsv").write_text("a\tb\na\tb\tc\n")
-    place = ("--workspace", finished_workspace, "--file", tmp_path / "in.tsv")
+    (tmp_path / "in.txt").write_text("a\tb\na\tb\tc\n")
+    place = ("--workspace", finished_workspace, "--file", tmp_path / "in.txt")
     answer = peftlab("predict", trial, *place)
     assert answer.status == 2
     assert answer.err == (
-        "peftlab: row 2: a row of the task 'demo-paraphrase' has 2 text(s), this one has 3\n"
+        f"peftlab: {tmp_path}/in.txt:2: 3 field(s) where there must be 2 "
+        "(allowed: sentence1 | sentence2)\n"
     )
 
 
@@ -110,14 +116,39 @@ def test_tabs_and_line_ends_in_a_text_stay_in_its_field(
     peftlab: Peftlab, finished_workspace: Path, tmp_path: Path
 ) -> None:
     trial = trials_on(finished_workspace, "demo-sentiment")[0].trial.id
-    text = "a\twarm\nand\r\nfunny \\ film"
+    text = "a\twarm\nand\r\nfunny \\/ film"
     arguments = ("predict", trial, f"--text={text}", "--workspace", finished_workspace)
     for out in (peftlab(*arguments).out, _written(peftlab, tmp_path / "out.tsv", *arguments)):
         head, line = out.split("\n")[:-1]
         fields = line.split("\t")
         assert len(fields) == len(head.split("\t"))
-        assert fields[-1] == r"a\twarm\nand\r\nfunny \\ film"
+        assert fields[0] == r"a\twarm\nand\r\nfunny \/ film"
     assert peftlab(*arguments, "--json").json[0]["texts"] == [text]
+
+
+def test_each_row_of_a_table_is_answered_by_the_trial_that_it_names(
+    peftlab: Peftlab, finished_workspace: Path, tmp_path: Path
+) -> None:
+    trials = [record.trial.id for record in trials_on(finished_workspace, "demo-sentiment")[:4]]
+    rows = [example.texts for example in DemoSource().examples(TASKS.get("demo-sentiment"), "dev")]
+    source, target = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    lines = [f'{i},"{rows[i][0]}",{trials[i % 4][:8]}' for i in range(12)]
+    source.write_text("\n".join(["number,sentence,trial", *lines]) + "\n")
+    place = ("--workspace", finished_workspace, "--file", source)
+    told = peftlab("predict", *place, "--output", target, "--json").json
+    assert told == {"output": str(target), "rows": 12, "trials": trials}
+    answers = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [answer["number"] for answer in answers] == [str(i) for i in range(12)]
+    assert [answer["trial"] for answer in answers] == [trials[i % 4][:8] for i in range(12)]
+    for k, trial in enumerate(trials):
+        for i in range(k, 12, 4):
+            (alone,) = peftlab("predict", trial, "--text", rows[i][0], *place[:2], "--json").json
+            assert answers[i]["predicted_label"] == alone["label"]
+            assert answers[i]["p(positive)"] == pytest.approx(
+                alone["probabilities"]["positive"], abs=2e-6
+            )
+    objects = peftlab("predict", *place, "--json").json
+    assert [one["trial"] for one in objects] == [trials[i % 4] for i in range(12)]
 
 
 def _written(peftlab: Peftlab, target: Path, *arguments: object) -> str:

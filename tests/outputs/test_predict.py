@@ -15,7 +15,7 @@ from peftlab.data.demo.source import DemoSource
 from peftlab.data.predictions import read_predictions
 from peftlab.engine.predict import predict_rows
 from peftlab.models.checkpoints import load_model, load_tokenizer
-from peftlab.outputs.predict import predict_texts, softmax
+from peftlab.outputs.predict import predict_texts, predictions_of
 from peftlab.store.records import MODEL_FOLDER, TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.tasks.registry import TASKS
@@ -103,11 +103,20 @@ def test_no_rows_have_no_predictions(finished_workspace: Path) -> None:
     assert predict_texts(find(finished_workspace, "full", "demo-sentiment"), []) == []
 
 
-def test_softmax_does_not_overflow() -> None:
-    assert softmax(np.array([[1e5, 0], [-1e5, -1e5]], dtype=np.float32)).tolist() == [
-        [1.0, 0.0],
-        [0.5, 0.5],
-    ]
+def test_a_regression_gives_its_score_and_several_labels_are_judged_apart() -> None:
+    logits = np.array([[2.0, -1.0], [-3.0, -1.0]], dtype=np.float32)
+    several = replace(
+        TASKS.get("demo-sentiment"), problem_type="multi_label_classification", labels=("x", "y")
+    )
+    first, second = predictions_of(several, logits)
+    assert (first.value, first.labels, first.label) == ((1, 0), ("x",), "x")
+    assert (second.value, second.labels, second.label) == ((0, 0), (), "")
+    assert first.probabilities == pytest.approx(
+        {"x": 1 / (1 + np.exp(-2)), "y": 1 / (1 + np.exp(1))}
+    )
+    scored = replace(several, problem_type="regression", labels=())
+    (found,) = predictions_of(scored, logits[:1, :1])
+    assert (found.value, found.labels, dict(found.probabilities)) == (2.0, (), {})
 
 
 @pytest.mark.parametrize("status", ["pending", "running", "failed"])

@@ -1,10 +1,11 @@
-"""`peftlab predict`: classify text with a trained trial."""
+"""`peftlab predict`: classify text with trained trials."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,100 +13,136 @@ from peftlab.cli import options
 from peftlab.core.errors import UserError
 from peftlab.core.quiet import quiet_libraries
 
+if TYPE_CHECKING:
+    from peftlab.data.row_files import Row
+    from peftlab.outputs.predict_table import Answer, Question
+    from peftlab.store.workspace import Workspace
+
 NAME = "predict"
-EXAMPLE = 'Example: peftlab predict 3f2a --text "a warm and funny film"'
+EXAMPLE = (
+    'Example: peftlab predict 3f2a --text "a warm and funny film"; or of a whole table, under two '
+    "trials: peftlab predict 3f2a 9c01 --file reviews.csv --output answered.parquet"
+)
 
 
 def command(
-    trial: Annotated[str, typer.Argument(help="A trial's id, or its first digits.")],
+    trials: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TRIAL]...", help="Ids of trials, or their first digits."),
+    ] = None,
     text: Annotated[
         list[str] | None,
         typer.Option("--text", help="The text; twice for a task with pairs."),
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--file", metavar="IN", help="A row a line; pairs with a tab between."),
+        typer.Option(
+            "--file",
+            metavar="IN",
+            help="A table: .csv, .tsv, .jsonl or .parquet; or a .txt, a row a line, a tab between "
+            "the texts of a pair.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output",
-            metavar="OUT",
-            help="A TSV file; else stdout. Tabs, line ends and backslashes in a text are written "
-            "as \\t, \\n, \\r and \\\\.",
+            "--output", metavar="OUT", help="Likewise .csv, .tsv, .jsonl or .parquet; else stdout."
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Those with the texts, comma-separated; else by the task's names."),
+    ] = None,
+    trial_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of each row, the trial that it is for, instead of TRIAL."
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
 ) -> int:
-    """Classify text: one row by --text, or all rows of a file."""
+    """Classify text: one row by --text, or all rows of a file; under every TRIAL.
+
+    Or each row under the trial that its column --trial-column names ("trial", where no TRIAL is
+    given). The columns of a table are kept; prediction, label and probabilities are added.
+    """
     from peftlab.store.workspace import Workspace
 
-    rows = _rows(text, file)
+    if (text is None) == (file is None):
+        raise UserError("nothing to classify, or both", allowed="either --text TEXT or --file IN")
     with Workspace.open(workspace, create=False) as opened:
-        record = opened.trial(trial)
+        question = _question(opened, trials or [], file, trial_column, options.comma_list(columns))
     quiet_libraries()
-    from peftlab.outputs.predict import predict_texts
+    from peftlab.engine.predict import Predictor
+    from peftlab.outputs.predict_table import answers, text_names, write_answers
 
-    predictions = predict_texts(record, rows, device=device)
-    if as_json:
-        options.print_json(
-            [
-                {"texts": row, "label": found.label, "probabilities": dict(found.probabilities)}
-                for row, found in zip(rows, predictions, strict=True)
-            ]
-        )
+    predictor = Predictor(device=device)
+    where = "--text" if file is None else str(file)
+    parts = _parts(text, file, text_names(question))
+    if as_json and output is None:
+        found = answers(question, parts, predictor=predictor, where=where)
+        options.print_json([_object(answer, question) for part in found for answer in part])
         return 0
-    lines = [
-        "\t".join(
-            [found.label, *(f"{p:.4f}" for p in found.probabilities.values()), *map(_field, row)]
-        )
-        for row, found in zip(rows, predictions, strict=True)
-    ]
-    if predictions:
-        names = [f"p({label})" for label in predictions[0].probabilities]
-        lines.insert(
-            0, "\t".join(["label", *names, *(f"text{i + 1}" for i in range(len(rows[0])))])
-        )
-    if output is None:
-        sys.stdout.write("\n".join(lines) + "\n")
-    else:
-        _write(output, "\n".join(lines) + "\n")
+    num_rows = 0
+    with options.telling() as tell:
+        for num_rows in write_answers(
+            question, parts, output or sys.stdout.write,
+            predictor=predictor, where=where, like=file,
+        ):  # fmt: skip
+            if output is not None:
+                tell(f"{num_rows:,} rows")
+    if as_json:
+        ids = [record.trial.id for record in question.trials.values()]
+        options.print_json({"output": str(output), "rows": num_rows, "trials": ids})
     return 0
 
 
-def _field(text: str) -> str:
-    r"""The text as a field of a line.
+def _question(
+    workspace: Workspace,
+    trials: list[str],
+    file: Path | None,
+    trial_column: str | None,
+    columns: list[str] | None,
+) -> Question:
+    from peftlab.outputs.predict_table import Question, question_of
 
-    >>> print(_field("a\tb"))
-    a\tb
-    """
-    for sign, written in (("\\", r"\\"), ("\t", r"\t"), ("\n", r"\n"), ("\r", r"\r")):
-        text = text.replace(sign, written)
-    return text
+    if file is not None:
+        return question_of(workspace, file, trials, trial_column=trial_column, columns=columns)
+    if not trials or trial_column or columns:
+        what = "--text needs a TRIAL" if not trials else "--text has no columns"
+        raise UserError(what, where="predict", allowed="TRIAL --text TEXT")
+    records = [workspace.trial(name) for name in trials]
+    return Question(trials={record.trial.id: record for record in records})
 
 
-def _write(output: Path, text: str) -> None:
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write the file: {error.strerror}", where=str(output)) from error
+def _parts(text: list[str] | None, file: Path | None, names: Sequence[str]) -> Iterable[list[Row]]:
+    from peftlab.data.row_files import read_rows
+
+    if file is not None:
+        return read_rows(file, names=names)
+    assert text is not None
+    if len(text) != len(names):
+        raise UserError(
+            f"a row of this task has {len(names)} text(s), this one has {len(text)}",
+            where="--text", allowed=", ".join(names),
+        )  # fmt: skip
+    return [[dict(zip(names, text, strict=True))]]
 
 
-def _rows(text: list[str] | None, file: Path | None) -> list[tuple[str, ...]]:
-    if (text is None) == (file is None):
-        raise UserError("nothing to classify, or both", allowed="either --text TEXT or --file IN")
-    if text is not None:
-        return [tuple(text)]
-    assert file is not None
-    try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise UserError(f"cannot read the file: {reason}", where=str(file)) from error
-    if lines and not lines[-1]:
-        lines.pop()
-    if not lines:
-        raise UserError("the file has no rows", where=str(file))
-    return [tuple(line.split("\t")) for line in lines]
+def _object(answer: Answer, question: Question) -> dict[str, Any]:
+    """An answer as `--json` has it."""
+    several = len(question.trials) > 1 or question.trial_column is not None
+    prediction = answer.prediction
+    value: dict[str, Any] = {"label": prediction.label}
+    if isinstance(prediction.value, tuple):
+        value = {"labels": prediction.labels}
+    elif isinstance(prediction.value, float):
+        value = {"score": prediction.value}
+    return {
+        **({"trial": answer.record.trial.id} if several else {}),
+        "texts": answer.texts,
+        **value,
+        "probabilities": dict(prediction.probabilities),
+    }

@@ -1,15 +1,19 @@
-"""Logits of a trained trial for rows that it has not seen."""
+"""Logits of trained trials for rows that they have not seen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from peftlab.core.errors import UserError
 from peftlab.core.types import Example
-from peftlab.data.encode import encode
-from peftlab.engine.classifier import build_classifier
+from peftlab.data.encode import Encoded, encode
+from peftlab.engine.classifier import Classifier, build_classifier
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.prepare import check_ids, choose_device
 from peftlab.methods.registry import METHODS
@@ -17,45 +21,106 @@ from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.registry import TASKS
 
+Logits = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+Rows = Sequence[tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loaded:
+    """A trial in memory; `shared` are its parameters whose numbers another trial has too."""
+
+    base: PreTrainedModel
+    classifier: Classifier
+    shared: list[tuple[nn.Parameter, Tensor]]
+
+
+class Predictor:
+    """Trained trials in memory, each loaded once; what they have in common is there once.
+
+    A trial is loaded as if it were alone, so that it has its own adapter and its own head. Then
+    every parameter that equals, bit for bit, that of the same name in a trial loaded before it
+    uses that one's memory: trials of one checkpoint take its size and what each of them trained.
+    """
+
+    def __init__(self, *, device: str = "auto", batch_size: int = 32) -> None:
+        self.device = choose_device(device)
+        self._batch_size = batch_size
+        self._loaded: dict[str, _Loaded] = {}
+        self._tensors: dict[tuple[str, str], list[Tensor]] = {}
+        self._rows: Rows = ()
+        self._encoded: dict[tuple[str, int], Encoded] = {}
+
+    def logits(self, record: TrialRecord, rows: Rows) -> Logits:
+        """Logits float32 [N, C] of rows of one or two texts, as the trial's task wants them.
+
+        Raises UserError where the trial has no saved model, a row has the wrong number of texts,
+        or the model gives what is no number.
+        """
+        _check(record, rows)
+        found = self._loaded.get(record.trial.id) or self._load(record)
+        data = self._encode(record, rows)
+        check_ids(data, found.base, where=record.trial.model.name)
+        with found.classifier.active():
+            logits = predict_logits(found.classifier, data, batch_size=self._batch_size)
+        for parameter, tensor in found.shared:  # packing has given some of them memory of their own
+            parameter.data = tensor
+        if not np.isfinite(logits).all():
+            raise UserError(
+                "the trained model gives no finite numbers: its tensors are damaged, or diverged",
+                where=str(record.model_path),
+            )
+        return logits
+
+    def _load(self, record: TrialRecord) -> _Loaded:
+        trial = record.trial
+        assert record.model_path is not None
+        num_labels = TASKS.get(trial.task).num_labels
+        base = load_model(trial.model.name, num_labels=num_labels, seed=0)
+        own = dict(base.named_parameters())
+        method = METHODS.get(trial.method)
+        module = method.load(base, record.model_path).to(self.device)
+        shared = []
+        for name, parameter in own.items():
+            known = self._tensors.setdefault((trial.model.name, name), [])
+            equal = next((one for one in known if torch.equal(one, parameter.detach())), None)
+            if equal is None:
+                equal = parameter.detach()
+                known.append(equal)
+            parameter.data = equal
+            shared.append((parameter, equal))
+        engine = "packed" if trial.engine == "packed" else "padded"
+        classifier = build_classifier(
+            engine, module, base, self.device, why_not=method.why_not_packed
+        )
+        self._loaded[trial.id] = _Loaded(base=base, classifier=classifier, shared=shared)
+        return self._loaded[trial.id]
+
+    def _encode(self, record: TrialRecord, rows: Rows) -> Encoded:
+        """The rows' tokens; those of the rows of the last call are kept for the other trials."""
+        if rows is not self._rows:
+            self._rows, self._encoded = rows, {}
+        key = (record.trial.model.name, record.trial.max_length)
+        if key not in self._encoded:
+            examples = [Example(row_id=i, texts=texts, label=None) for i, texts in enumerate(rows)]
+            self._encoded[key] = encode(examples, load_tokenizer(key[0]), max_length=key[1])
+        return self._encoded[key]
+
 
 def predict_rows(
-    record: TrialRecord,
-    rows: Sequence[tuple[str, ...]],
-    *,
-    batch_size: int = 32,
-    device: str = "auto",
-) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Logits float32 [N, C] of rows of one or two texts, as the task wants them.
+    record: TrialRecord, rows: Rows, *, batch_size: int = 32, device: str = "auto"
+) -> Logits:
+    """Logits float32 [N, C] of one trial; UserError as Predictor.logits raises it."""
+    return Predictor(device=device, batch_size=batch_size).logits(record, rows)
 
-    The trained tensors are put on a fresh copy of the checkpoint. Raises UserError where the
-    trial has no saved model or a row has the wrong number of texts.
-    """
-    trial = record.trial
-    task = TASKS.get(trial.task)
+
+def _check(record: TrialRecord, rows: Rows) -> None:
+    task = TASKS.get(record.trial.task)
     if record.model_path is None:
-        raise UserError(f"the trial {trial.id} has no saved model: it is {record.status}")
+        raise UserError(f"the trial {record.trial.id} has no saved model: it is {record.status}")
     wanted = len(task.texts)
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows, start=1):
         if len(row) != wanted:
             raise UserError(
                 f"a row of the task '{task.name}' has {wanted} text(s), this one has {len(row)}",
-                where=f"row {number + 1}",
+                where=f"row {number}",
             )
-    tokenizer = load_tokenizer(trial.model.name)
-    base = load_model(trial.model.name, num_labels=task.num_labels, seed=0)
-    place = choose_device(device)
-    method = METHODS.get(trial.method)
-    module = method.load(base, record.model_path).to(place)
-    examples = [Example(row_id=i, texts=tuple(row), label=None) for i, row in enumerate(rows)]
-    data = encode(examples, tokenizer, max_length=trial.max_length)
-    check_ids(data, base, where=trial.model.name)
-    engine = "packed" if trial.engine == "packed" else "padded"
-    classifier = build_classifier(engine, module, base, place, why_not=method.why_not_packed)
-    with classifier.active():
-        logits = predict_logits(classifier, data, batch_size=batch_size)
-    if not np.isfinite(logits).all():
-        raise UserError(
-            "the trained model gives no finite numbers: its tensors are damaged, or diverged",
-            where=str(record.model_path),
-        )
-    return logits

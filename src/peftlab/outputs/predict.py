@@ -1,4 +1,4 @@
-"""New text classified by a trained trial."""
+"""New text classified by trained trials."""
 
 from __future__ import annotations
 
@@ -7,51 +7,65 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from peftlab.engine.predict import predict_rows
+from peftlab.engine.predict import Logits, Predictor
 from peftlab.store.records import TrialRecord
+from peftlab.tasks.problem import answers, probabilities
 from peftlab.tasks.registry import TASKS
+from peftlab.tasks.spec import Task
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """The label that a trial gives a row, and the probability of every label (they sum to 1)."""
+    """What a trial says of a row.
 
-    label: str
+    `value` is the number of the class, of several labels 0 or 1 for each, of a regression the
+    score. `labels` are the names of those that hold, and `probabilities` those of all labels, which
+    sum to 1 where one holds; a regression has neither.
+    """
+
+    value: int | float | tuple[int, ...]
+    labels: tuple[str, ...]
     probabilities: Mapping[str, float]
+
+    @property
+    def label(self) -> str:
+        """The name of the label that holds; with commas where there are several, or none."""
+        return ", ".join(self.labels)
 
 
 def predict_texts(
-    record: TrialRecord, rows: Sequence[tuple[str, ...]], *, device: str = "auto"
+    record: TrialRecord,
+    rows: Sequence[tuple[str, ...]],
+    *,
+    device: str = "auto",
+    predictor: Predictor | None = None,
 ) -> list[Prediction]:
     """The trial's predictions for rows of one or two texts, in their order.
 
-    Probabilities are the softmax of the logits; they are not calibrated. Raises UserError where
-    the trial has no saved model or a row has the wrong number of texts.
+    Probabilities are the softmax of the logits, or of several labels the sigmoid of each; they are
+    not calibrated. A `predictor` that is
+    given keeps the trial in memory. Raises UserError where the trial has no saved model or a row
+    has the wrong number of texts.
     """
     if not rows:
         return []
-    labels = TASKS.get(record.trial.task).labels
-    probabilities = softmax(predict_rows(record, rows, device=device))
-    return [
-        Prediction(
-            label=labels[int(row.argmax())],
-            probabilities={label: float(value) for label, value in zip(labels, row, strict=True)},
+    logits = (predictor or Predictor(device=device)).logits(record, rows)
+    return predictions_of(TASKS.get(record.trial.task), logits)
+
+
+def predictions_of(task: Task, logits: Logits) -> list[Prediction]:
+    """What logits [N, C] say in the task's words (tasks/problem.py)."""
+    values = answers(logits, task.problem_type).tolist()
+    if task.problem_type == "regression":
+        return [Prediction(value=value, labels=(), probabilities={}) for value in values]
+    found = []
+    for value, shares in zip(values, probabilities(logits, task.problem_type), strict=True):
+        holding = np.flatnonzero(value) if isinstance(value, list) else [value]
+        found.append(
+            Prediction(
+                value=tuple(value) if isinstance(value, list) else value,
+                labels=tuple(task.labels[number] for number in holding),
+                probabilities=dict(zip(task.labels, shares.tolist(), strict=True)),
+            )
         )
-        for row in probabilities
-    ]
-
-
-def softmax(
-    logits: np.ndarray[tuple[int, int], np.dtype[np.float32]],
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Probabilities [N, C] in double precision.
-
-    >>> softmax(np.zeros((1, 2), dtype=np.float32)).tolist()
-    [[0.5, 0.5]]
-    """
-    shifted = logits.astype(np.float64)
-    exponentials = np.exp(shifted - shifted.max(axis=1, keepdims=True))
-    result: np.ndarray[tuple[int, int], np.dtype[np.float64]] = exponentials / exponentials.sum(
-        axis=1, keepdims=True
-    )
-    return result
+    return found

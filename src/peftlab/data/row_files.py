@@ -1,0 +1,254 @@
+"""Files of rows with named columns, read and written a part at a time: the ending is the format.
+
+CSV as RFC 4180 has it. TSV as GLUE has it: a tab ends a field, a line end a row, and a quote is a
+quote; tabs and line ends in what is written become \\t, \\n and \\r. JSONL: an object a line. All
+three are UTF-8. Parquet keeps its types. A .txt has no header: a row a line, a tab between texts.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from peftlab.core.errors import UnknownNameError, UserError, first_line
+from peftlab.core.files import whole_file
+
+Row = dict[str, Any]
+Write = Callable[[Sequence[Row]], None]
+
+ROWS_PER_PART = 8192
+READABLE = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
+WRITABLE = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+def read_rows(
+    path: Path, *, names: Sequence[str] = (), size: int = ROWS_PER_PART
+) -> Iterator[list[Row]]:
+    """The file's rows in their order, at most `size` at a time; `names` are a .txt's columns.
+
+    Raises UserError, with file and line or row, where the file cannot be read as what its ending
+    says, and where it has no rows.
+    """
+    kind = _ending(path, READABLE)
+    try:
+        parts = _parquet(path, size) if kind == ".parquet" else _text(path, kind, names, size)
+        yield from parts
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"cannot read the file: {reason}", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise UserError("cannot read the file: not UTF-8 text", where=str(path)) from error
+
+
+@contextmanager
+def row_writer(
+    path: Path, columns: Mapping[str, type], like: Path | None = None
+) -> Iterator[Write]:
+    """A call that appends rows to the file, which is there at the end, whole, or not at all.
+
+    `columns` are the names and the types of what is written; columns of the Parquet file `like`
+    keep theirs in Parquet. Raises UserError for an ending that is no format, and for a place that
+    is none.
+    """
+    kind = _ending(path, WRITABLE)
+    if not path.parent.is_dir() or path.is_dir():
+        reason = "Is a directory" if path.is_dir() else "No such file or directory"
+        raise UserError(f"cannot write the file: {reason}", where=str(path))
+    with whole_file(path) as stream:
+        if kind == ".parquet":
+            with _parquet_writer(stream, columns, like, str(path)) as write:
+                yield write
+        else:
+            write = text_writer(kind, [*columns], lambda text: stream.write(text.encode()))
+            write([])
+            yield write
+
+
+def text_writer(kind: str, columns: Sequence[str], put: Callable[[str], object]) -> Write:
+    """A call that turns rows into text of the format and puts it; the first puts the header."""
+    if kind == ".jsonl":
+
+        def write_objects(rows: Sequence[Row]) -> None:
+            put("".join(f"{_json(row)}\n" for row in rows))
+
+        return write_objects
+    plain = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
+    settings: dict[str, Any] = plain if kind == ".tsv" else {}
+    as_text = _field if kind == ".tsv" else _cell
+    writer = csv.writer(_Sink(put), lineterminator="\n", **settings)
+    headers = [[*columns]]
+
+    def write(rows: Sequence[Row]) -> None:
+        if headers:
+            writer.writerow(map(as_text, headers.pop()))
+        writer.writerows([[as_text(row.get(name)) for name in columns] for row in rows])
+
+    return write
+
+
+class _Sink:
+    """What csv writes to."""
+
+    def __init__(self, put: Callable[[str], object]) -> None:
+        self.write = put
+
+
+def _field(value: Any) -> str:
+    r"""The value as a field of a line.
+
+    >>> print(_field("a\tb"))
+    a\tb
+    """
+    return _cell(value).replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return _json(value) if isinstance(value, list | dict) else str(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _ending(path: Path, known: Sequence[str]) -> str:
+    kind = path.suffix.lower()
+    if kind not in known:
+        raise UserError(
+            f"the ending '{kind}' is no format" if kind else "a file without an ending",
+            where=str(path),
+            allowed=", ".join(known),
+        )
+    return kind
+
+
+def _text(path: Path, kind: str, names: Sequence[str], size: int) -> Iterator[list[Row]]:
+    with path.open(encoding="utf-8-sig", newline="\n") as stream:
+        rows = _json_rows(stream, path) if kind == ".jsonl" else _lines(stream, path, kind, names)
+        yield from _parts(rows, path, size)
+
+
+def _parts(rows: Iterator[Row], path: Path, size: int) -> Iterator[list[Row]]:
+    part: list[Row] = []
+    has_any = False
+    for row in rows:
+        part.append(row)
+        has_any = True
+        if len(part) == size:
+            yield part
+            part = []
+    if not has_any:
+        raise UserError("the file has no rows", where=str(path))
+    if part:
+        yield part
+
+
+def _lines(stream: TextIO, path: Path, kind: str, names: Sequence[str]) -> Iterator[Row]:
+    """The rows of a file whose first line names the columns, or of a .txt with these names."""
+    records = _csv_records(stream, path) if kind == ".csv" else _tsv_records(stream)
+    columns = [*names]
+    if kind != ".txt":
+        _, columns = next(records, (1, []))
+        for name in columns:
+            if columns.count(name) > 1:
+                raise UserError(f"the column '{name}' is there twice", where=f"{path}:1")
+    for number, fields in records:
+        if len(fields) != len(columns):
+            raise UserError(
+                f"{len(fields)} field(s) where there must be {len(columns)}",
+                where=f"{path}:{number}",
+                allowed=" | ".join(columns),
+            )
+        yield dict(zip(columns, fields, strict=True))
+
+
+def _tsv_records(stream: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """Number and fields of each line."""
+    for number, line in enumerate(stream, start=1):
+        yield number, line.removesuffix("\n").removesuffix("\r").split("\t")
+
+
+def _csv_records(stream: TextIO, path: Path) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(stream, strict=True)
+    while True:
+        number = reader.line_num + 1
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            raise UserError(f"not a row of CSV: {error}", where=f"{path}:{number}") from error
+        if fields is None:
+            return
+        if fields:  # csv gives none for an empty line
+            yield number, fields
+
+
+def _json_rows(stream: TextIO, path: Path) -> Iterator[Row]:
+    for number, line in enumerate(stream, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"not JSON: {first_line(error)}", where=f"{path}:{number}") from error
+        if not isinstance(row, dict):
+            raise UserError("not a JSON object", where=f"{path}:{number}", allowed="{...}")
+        yield row
+
+
+def _parquet(path: Path, size: int) -> Iterator[list[Row]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as stream:
+        try:
+            file = pq.ParquetFile(stream)
+            if file.metadata.num_rows == 0:
+                raise UserError("the file has no rows", where=str(path))
+            for batch in file.iter_batches(batch_size=size):
+                yield batch.to_pylist()
+        except (pa.ArrowException, ValueError, OSError) as error:
+            raise UserError(f"not a Parquet file: {first_line(error)}", where=str(path)) from error
+
+
+@contextmanager
+def _parquet_writer(
+    stream: BinaryIO, columns: Mapping[str, type], like: Path | None, where: str
+) -> Iterator[Write]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {
+        bool: pa.bool_(),
+        int: pa.int64(),
+        float: pa.float64(),
+        list: pa.list_(pa.int64()),
+    }
+    schema = pa.schema([(name, types.get(kind, pa.string())) for name, kind in columns.items()])
+    if like is not None and like.suffix.lower() == ".parquet":
+        for field in pq.read_schema(like):
+            place = schema.get_field_index(field.name)
+            schema = schema.set(place, field) if place >= 0 else schema
+    with pq.ParquetWriter(stream, schema) as writer:
+
+        def write(rows: Sequence[Row]) -> None:
+            values = [{name: row.get(name) for name in columns} for row in rows]
+            try:
+                writer.write_table(pa.Table.from_pylist(values, schema=schema))
+            except (pa.ArrowException, ValueError, TypeError) as error:
+                raise UserError(f"cannot write as Parquet: {first_line(error)}", where=where) from (
+                    error
+                )
+
+        yield write
+
+
+def require_columns(row: Row, names: Sequence[str], *, where: str) -> None:
+    """UnknownNameError for a name that is no column of the row."""
+    for name in names:
+        if name not in row:
+            raise UnknownNameError("column", name, row, where=where)
