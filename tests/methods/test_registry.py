@@ -19,7 +19,10 @@ from peftlab.methods.registry import METHODS
 IDS = torch.tensor([[2, 5, 7, 9], [2, 8, 8, 3]])
 LABELS = torch.tensor([0, 1])
 # Methods that leave the function as it is until a step is taken.
-IDENTITY_AT_STEP_0 = {"full", "bitfit", "bitfit-frozen-head", "head", "lora"}
+IDENTITY_AT_STEP_0 = {
+    *("full", "bitfit", "bitfit-frozen-head", "layernorm", "top-layers", "head"),
+    *("houlsby", "pfeiffer", "lora"),
+}
 
 
 def tiny_bert(seed: int = 0, model_type: str = "bert") -> PreTrainedModel:
@@ -93,9 +96,10 @@ def test_an_unknown_setting_is_refused_in_one_line(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS.names())
-def test_settings_resolve_to_themselves(name: str) -> None:
+def test_settings_resolve_to_themselves_but_for_younger_ones(name: str) -> None:
     method = METHODS.get(name)
-    assert method.resolve(method.settings()) == method.settings()
+    assert method.resolve(method.settings()) == method.resolve({})
+    assert method.resolve({}).keys() == method.settings().keys() - method.younger
 
 
 @pytest.mark.parametrize("name", METHODS.names())

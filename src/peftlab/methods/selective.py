@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
-from peftlab.core.errors import UnknownNameError, UserError, first_line
+from peftlab.core.errors import UserError
+from peftlab.core.types import Count, Frozen, YesNo
 from peftlab.methods.base import Method
+from peftlab.methods.changed_tensors import load_changed, read_description, save_changed
 from peftlab.methods.head import head_parameter_names
+from peftlab.methods.settings import NoSettings, checked
+from peftlab.models.layers import (
+    embedding_parameter_names,
+    norm_parameter_names,
+    top_parameter_names,
+)
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-TENSORS_FILE = "changed.safetensors"
-DESCRIPTION_FILE = "method.json"
+QUERY_BIAS = re.compile(r"\.(query|query_proj|q_lin|q_proj|q)\.bias$|\.q_bias$")
+INTERMEDIATE_BIAS = re.compile(
+    r"\.(intermediate\.dense|ffn\.lin1|ffn|linear_1|fc1|c_fc|layer_1|Wi)\.bias$"
+)
+
+Chooses = Callable[["PreTrainedModel", Any], set[str]]
+"""(model, settings of the method's schema) -> the names of the parameters that train."""
 
 
 class SelectiveMethod(Method):
-    """Train the parameters for which `trains(name, is_head)` holds; freeze all others.
+    """Train the parameters that `chooses` names; freeze all others.
 
     Saved are the tensors that differ from the checkpoint: the trained ones, and the head even
     where it stays random, since without it the classifier could not be loaded again.
@@ -36,32 +49,37 @@ class SelectiveMethod(Method):
         title: str,
         paper: str,
         *,
-        trains: Callable[[str, bool], bool],
+        chooses: Chooses,
+        schema: type[Frozen] = NoSettings,
+        younger: frozenset[str] = frozenset(),
         trains_head: bool = True,
     ) -> None:
         self.name = name
         self.title = title
         self.paper = paper
-        self.trains = trains
+        self.chooses = chooses
+        self.schema = schema
+        self.younger = younger
         self.trains_head = trains_head  # type: ignore[misc]
 
     def settings(self) -> dict[str, JsonValue]:
-        """{}: nothing can be set."""
-        return {}
+        """The schema's fields with their defaults."""
+        return self.schema().model_dump(mode="json")
 
     def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
-        """{}; UnknownNameError for any setting."""
-        for key in given:
-            raise UnknownNameError(f"setting of the method {self.name}", key, [], where=where)
-        return {}
+        """All settings, but for younger ones that are at their defaults."""
+        return self.without_younger(checked(self.schema, given, method=self.name, where=where))
 
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> nn.Module:
-        """The model itself with requires_grad set; draws nothing."""
-        head = set(head_parameter_names(model))
+        """The model itself with requires_grad set; draws nothing.
+
+        Raises UserError where the model has nothing of the kind that the method trains.
+        """
+        chosen = self.chooses(model, self.schema.model_validate(dict(config)))
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(self.trains(name, name in head))
+            parameter.requires_grad_(name in chosen)
         return model
 
     def merged(self, module: nn.Module) -> PreTrainedModel:
@@ -70,46 +88,11 @@ class SelectiveMethod(Method):
 
     def save(self, module: nn.Module, folder: Path) -> None:
         """`changed.safetensors` with the trained tensors and the head, and `method.json`."""
-        from safetensors.torch import save_file
-
-        head = set(head_parameter_names(module))  # type: ignore[arg-type]
-        tensors = {
-            name: parameter.detach().cpu().contiguous()
-            for name, parameter in module.named_parameters()
-            if parameter.requires_grad or name in head
-        }
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, folder / TENSORS_FILE, metadata={"format": "pt"})
-        description = {"method": self.name, "tensors": sorted(tensors)}
-        (folder / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1) + "\n")
+        save_changed(module, folder, method=self.name)
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
         """The model with the saved tensors in place of its own."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        path = folder / TENSORS_FILE
-        head = set(head_parameter_names(model))
-        wanted = {
-            name
-            for name, _ in model.named_parameters()
-            if name in head or self.trains(name, name in head)
-        }
-        try:
-            tensors = load_file(path)
-            unexpected = model.load_state_dict(tensors, strict=False).unexpected_keys
-        except (OSError, ValueError, SafetensorError, RuntimeError) as error:
-            cause = first_line(error)
-            raise UserError(f"cannot load the trained tensors: {cause}", where=str(path)) from error
-        if unexpected:
-            raise UserError(
-                f"the checkpoint has no parameter '{unexpected[0]}'",
-                where=str(path),
-                allowed="the checkpoint on which the trial was trained",
-            )
-        missing = sorted(wanted - set(tensors))
-        if missing:
-            raise UserError(f"the parameter '{missing[0]}' is missing", where=str(path))
+        load_changed(model, folder, read_description(folder, method=self.name)["tensors"])
         model.eval()
         return model
 
@@ -119,29 +102,107 @@ def is_bias(name: str) -> bool:
     return "bias" in name
 
 
+class FullSettings(Frozen):
+    """What full fine-tuning may leave as it is."""
+
+    freeze_embeddings: YesNo = Field(default=False, description="true or false")
+
+
+class BitFitSettings(Frozen):
+    """Which biases train: all, or b_q and b_m2 of the BitFit paper's section 4."""
+
+    biases: Literal["all", "query-intermediate"] = Field(
+        default="all", description="all, query-intermediate"
+    )
+
+
+class TopLayersSettings(Frozen):
+    """How many of the uppermost layers train."""
+
+    num_layers: Count = Field(default=2, description="1 or more, at most the layers of the model")
+
+
+def _choose_all(model: PreTrainedModel, settings: FullSettings) -> set[str]:
+    names = {name for name, _ in model.named_parameters()}
+    return names - embedding_parameter_names(model) if settings.freeze_embeddings else names
+
+
+def _choose_biases(model: PreTrainedModel, settings: BitFitSettings) -> set[str]:
+    head = {*head_parameter_names(model)}
+    found = {name for name, _ in model.named_parameters() if is_bias(name)} - head
+    _require(found, model, "bias terms")
+    if settings.biases == "query-intermediate":
+        queries = {name for name in found if QUERY_BIAS.search(name)}
+        intermediate = {name for name in found if INTERMEDIATE_BIAS.search(name)}
+        _require(queries, model, "biases of query projections of their own")
+        _require(intermediate, model, "biases of intermediate layers")
+        found = queries | intermediate
+    return head | found
+
+
+def _choose_all_biases(model: PreTrainedModel, settings: Frozen) -> set[str]:
+    return {name for name, _ in model.named_parameters() if is_bias(name)}
+
+
+def _choose_norms(model: PreTrainedModel, settings: Frozen) -> set[str]:
+    found = norm_parameter_names(model)
+    _require(found, model, "normalisation layers with parameters")
+    return found | {*head_parameter_names(model)}
+
+
+def _choose_head(model: PreTrainedModel, settings: Frozen) -> set[str]:
+    return {*head_parameter_names(model)}
+
+
+def _choose_top(model: PreTrainedModel, settings: TopLayersSettings) -> set[str]:
+    return top_parameter_names(model, settings.num_layers) | {*head_parameter_names(model)}
+
+
+def _require(found: set[str], model: PreTrainedModel, what: str) -> None:
+    if not found:
+        raise UserError(f"the architecture {model.config.model_type} has no {what}")
+
+
 FULL = SelectiveMethod(
     "full",
     "Full fine-tuning: every parameter",
     "Devlin et al. 2019, arXiv 1810.04805",
-    trains=lambda name, is_head: True,
+    chooses=_choose_all,
+    schema=FullSettings,
+    younger=frozenset({"freeze_embeddings"}),
 )
 BITFIT = SelectiveMethod(
     "bitfit",
     "BitFit: bias terms, and the whole classification head",
     "Ben Zaken et al. 2022, arXiv 2106.10199",
-    trains=lambda name, is_head: is_head or is_bias(name),
+    chooses=_choose_biases,
+    schema=BitFitSettings,
+    younger=frozenset({"biases"}),
 )
 BITFIT_FROZEN_HEAD = SelectiveMethod(
     "bitfit-frozen-head",
     "BitFit as often copied: bias terms only, the head's weights stay random",
     "Ben Zaken et al. 2022, arXiv 2106.10199, but with the head's weights frozen",
-    trains=lambda name, is_head: is_bias(name),
+    chooses=_choose_all_biases,
     trains_head=False,
+)
+LAYERNORM = SelectiveMethod(
+    "layernorm",
+    "Scales and shifts of all normalisation layers, and the classification head",
+    "Qi et al. 2022, arXiv 2211.08682",
+    chooses=_choose_norms,
+)
+TOP_LAYERS = SelectiveMethod(
+    "top-layers",
+    "The uppermost layers, what is above them, and the classification head",
+    "Lee et al. 2019, arXiv 1911.03090",
+    chooses=_choose_top,
+    schema=TopLayersSettings,
 )
 HEAD = SelectiveMethod(
     "head",
     "Linear probe: the classification head alone",
     "Alain and Bengio 2017, arXiv 1610.01644",
-    trains=lambda name, is_head: is_head,
+    chooses=_choose_head,
 )
-SELECTIVE = (FULL, BITFIT, BITFIT_FROZEN_HEAD, HEAD)
+SELECTIVE = (FULL, BITFIT, BITFIT_FROZEN_HEAD, LAYERNORM, TOP_LAYERS, HEAD)

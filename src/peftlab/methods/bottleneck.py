@@ -1,0 +1,138 @@
+"""Bottleneck adapters: small modules with a residual of their own, put into a frozen model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, JsonValue
+
+from peftlab.core.types import Count, Frozen, YesNo
+from peftlab.methods.base import Method
+from peftlab.methods.changed_tensors import load_changed, read_description, save_changed
+from peftlab.methods.head import head_parameter_names
+from peftlab.methods.settings import checked
+from peftlab.models.layers import norm_parameter_names
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+
+class BottleneckSettings(Frozen):
+    """How narrow the bottleneck is, what stands in it, and whether the model's norms train too.
+
+    The bottleneck is the model's width by `reduction_factor`, rounded down, and at least 1.
+    """
+
+    reduction_factor: Count = Field(default=16, description="1 or more")
+    non_linearity: Literal["gelu", "relu", "silu", "tanh"] = Field(
+        default="gelu", description="gelu, relu, silu, tanh"
+    )
+    train_layer_norm: YesNo = Field(default=True, description="true or false")
+
+
+class PfeifferSettings(BottleneckSettings):
+    """The same, with the defaults of another paper."""
+
+    non_linearity: Literal["gelu", "relu", "silu", "tanh"] = Field(
+        default="relu", description="gelu, relu, silu, tanh"
+    )
+    train_layer_norm: YesNo = Field(default=False, description="true or false")
+
+
+class BottleneckMethod(Method):
+    """Adapters behind the projections of both sublayers, or around the norm that ends each layer.
+
+    Only they, the head and, if it is so set, the model's norms train. A layer that a model passes
+    through many times (ALBERT's) has its adapters in every pass.
+    """
+
+    def __init__(
+        self, name: str, title: str, paper: str, *, wraps_norm: bool, schema: type[Frozen]
+    ) -> None:
+        self.name = name
+        self.title = title
+        self.paper = paper
+        self.wraps_norm = wraps_norm
+        self.schema = schema
+
+    def settings(self) -> dict[str, JsonValue]:
+        """The schema's fields with their defaults."""
+        return self.schema().model_dump(mode="json")
+
+    def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
+        """All settings; UserError for one that is unknown or wrong."""
+        return checked(self.schema, given, method=self.name, where=where)
+
+    def apply(
+        self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
+    ) -> nn.Module:
+        """The model itself with adapters in it, their projections down drawn from `seed`.
+
+        Raises UserError where the architecture has no place for them that is known.
+        """
+        import torch
+
+        from peftlab.models import bottleneck
+
+        settings = BottleneckSettings.model_validate(dict(config))
+        if self.wraps_norm:
+            names = bottleneck.last_norm_names(model)
+        else:
+            names = bottleneck.projection_names(model)
+        adapted = bottleneck.AdaptedNorm if self.wraps_norm else bottleneck.AdaptedOutput
+        trained = {*head_parameter_names(model)}
+        if settings.train_layer_norm:
+            trained |= norm_parameter_names(model)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in trained)
+        generator = torch.Generator().manual_seed(seed)
+        for name in names:
+            base_layer = model.get_submodule(name)
+            weight = next(base_layer.parameters())
+            width = _output_width(base_layer, weight.shape)
+            size = max(1, width // settings.reduction_factor)
+            adapter = bottleneck.Bottleneck(width, size, settings.non_linearity, weight)
+            adapter.draw(generator)
+            model.set_submodule(name, adapted(base_layer, adapter))
+        model.method_settings = settings.model_dump(mode="json")  # type: ignore[assignment]
+        return model
+
+    def save(self, module: nn.Module, folder: Path) -> None:
+        """`changed.safetensors` with all that trained, and `method.json` with the settings."""
+        settings: dict[str, JsonValue] = module.method_settings  # type: ignore[assignment]
+        save_changed(module, folder, method=self.name, settings=settings)
+
+    def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
+        """The model with the saved adapters in it."""
+        description = read_description(folder, method=self.name)
+        where = str(folder)
+        config = self.resolve(description["settings"], where=where)
+        module = self.apply(model, config, seed=0)
+        trained = [name for name, one in module.named_parameters() if one.requires_grad]
+        load_changed(model, folder, trained)
+        return module.eval()
+
+
+def _output_width(projection: nn.Module, shape: tuple[int, ...]) -> int:
+    """Of nn.Linear, of GPT-2's Conv1D, whose weight is [in, out], or of a norm, [out]."""
+    return int(getattr(projection, "out_features", shape[-1]))
+
+
+HOULSBY = BottleneckMethod(
+    "houlsby",
+    "Adapters after attention and after the feed-forward part of every layer",
+    "Houlsby et al. 2019, arXiv 1902.00751",
+    wraps_norm=False,
+    schema=BottleneckSettings,
+)
+PFEIFFER = BottleneckMethod(
+    "pfeiffer",
+    "One adapter at the end of every layer",
+    "Pfeiffer et al. 2021, arXiv 2005.00247",
+    wraps_norm=True,
+    schema=PfeifferSettings,
+)
+BOTTLENECK = (HOULSBY, PFEIFFER)

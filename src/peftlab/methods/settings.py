@@ -1,0 +1,37 @@
+"""Settings of our own methods: a schema's defaults, and what is given checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue, ValidationError
+
+from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.core.types import Frozen
+
+
+class NoSettings(Frozen):
+    """Of a method of which nothing can be set."""
+
+
+def checked(
+    schema: type[Frozen], given: Mapping[str, JsonValue], *, method: str, where: str
+) -> dict[str, JsonValue]:
+    """All settings of the schema, those given checked and the others at their defaults.
+
+    What a setting may be is its field's description. Raises UserError that names the setting.
+    """
+    for key in given:
+        if key not in schema.model_fields:
+            raise UnknownNameError(
+                f"setting of the method {method}", key, schema.model_fields, where=where
+            )
+    try:
+        return schema.model_validate(dict(given)).model_dump(mode="json")
+    except ValidationError as error:
+        key = str(error.errors()[0]["loc"][0])
+        raise UserError(
+            f"{key} = {repr(given[key])[:60]} is not valid",
+            where=where,
+            allowed=schema.model_fields[key].description or "",
+        ) from error

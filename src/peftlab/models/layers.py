@@ -1,0 +1,89 @@
+"""The parts of a model that methods speak of, found by its structure: layers, norms, embeddings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from peftlab.core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def layer_names(model: PreTrainedModel) -> list[str]:
+    """The names of the base model's layers, the lowest first: bert.encoder.layer.0 and so on.
+
+    They are the entries of the list of modules that is as long as the config has layers. Raises
+    UserError where there is no such list, as in ALBERT, which passes through one layer many times.
+    """
+    from torch import nn
+
+    config = model.config
+    count = getattr(config.get_text_config(), "num_hidden_layers", None)
+    prefix = f"{model.base_model_prefix}."
+    found: list[str] = []
+    for name, module in model.named_modules():
+        is_list = isinstance(module, nn.ModuleList) and name.startswith(prefix)
+        if is_list and len(module) == count and not any(name.startswith(f"{n}.") for n in found):
+            found.append(name)
+    if len(found) != 1 or getattr(config, "is_encoder_decoder", False):
+        raise UserError(
+            f"the architecture {config.model_type} has no layers one above another to choose from",
+            allowed="an encoder or a decoder whose layers have weights of their own",
+        )
+    return [f"{found[0]}.{index}" for index in range(count or 0)]
+
+
+def norm_parameter_names(model: PreTrainedModel) -> set[str]:
+    """Scales and shifts of all normalisation layers: modules whose class is called a norm."""
+    return {
+        f"{path}.{name}"
+        for path, module in model.named_modules()
+        if "norm" in type(module).__name__.lower()
+        for name, _ in module.named_parameters(recurse=False)
+    }
+
+
+def embedding_parameter_names(model: PreTrainedModel) -> set[str]:
+    """What turns ids into vectors: embedding tables, and all that is in a module called so.
+
+    BERT: word, position and type embeddings, and the norm behind them. GPT-2: wte and wpe.
+    """
+    from torch import nn
+
+    prefix = f"{model.base_model_prefix}."
+    tables = {
+        f"{path}.{name}"
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Embedding)
+        for name, _ in module.named_parameters(recurse=False)
+    }
+    return {
+        name
+        for name, _ in model.named_parameters()
+        if name in tables or (name.startswith(prefix) and "embed" in name[len(prefix) :])
+    }
+
+
+def top_parameter_names(model: PreTrainedModel, num_layers: int) -> set[str]:
+    """The uppermost layers of the base model, and what is above them: a last norm, a pooler.
+
+    Raises UserError where the model has fewer layers, or none that are found.
+    """
+    layers = layer_names(model)
+    if not 1 <= num_layers <= len(layers):
+        raise UserError(
+            f"the {num_layers} uppermost layers are asked for, the model has {len(layers)}",
+            allowed=f"1 to {len(layers)}",
+        )
+    names = [name for name, _ in model.named_parameters()]
+    of_layers = tuple(f"{layer}." for layer in layers)
+    outside = {name for name in names if not name.startswith(of_layers)}
+    last_norms = norm_parameter_names(model) - embedding_parameter_names(model)
+    above = {name for name in outside if ".pooler." in name or name in last_norms}
+    if any("rel_embeddings" in name for name in outside):
+        # DeBERTa's norm outside of its layers is of the relative positions, which all layers read.
+        above = {name for name in above if not name.endswith(".encoder.LayerNorm.weight")}
+        above = {name for name in above if not name.endswith(".encoder.LayerNorm.bias")}
+    of_top = tuple(f"{layer}." for layer in layers[-num_layers:])
+    return above | {name for name in names if name.startswith(of_top)}
