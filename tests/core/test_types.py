@@ -17,6 +17,7 @@ from peftlab.core.types import (
     ParameterCount,
     Seeds,
     Selection,
+    TaskDefinition,
     TrainingSettings,
     Trial,
 )
@@ -47,7 +48,14 @@ OTHER_TRIAL: dict[str, Any] = {
     "engine": "padded",
     "cache_frozen": True,
     "selection": Selection(fraction=0.2),
+    "definition": TaskDefinition(
+        problem_type="single_label_classification",
+        labels=("bad", "good"),
+        metrics=("accuracy",),
+        texts=("body",),
+    ),
 }
+YOUNGER = ("cache_frozen", "selection", "definition")
 OTHER_TRAINING: dict[str, Any] = {
     "num_train_epochs": 4,
     "max_steps": 10,
@@ -221,7 +229,8 @@ def test_a_trials_id_is_pinned_for_good() -> None:
 
 def test_a_trials_id_is_the_hash_of_its_content_with_data_and_model_by_fingerprint() -> None:
     content = TRIAL.model_dump(mode="json") | {"data": "d0", "model": "f0"}
-    del content["cache_frozen"], content["selection"]  # they came when there were stored trials
+    for younger in YOUNGER:  # they came when there were stored trials
+        del content[younger]
     assert TRIAL.id == content_id(content)
     assert rebuilt(cache_frozen=True).id == content_id(content | {"cache_frozen": True})
     selection = {"split": "train", "fraction": 0.2}
@@ -229,7 +238,7 @@ def test_a_trials_id_is_the_hash_of_its_content_with_data_and_model_by_fingerpri
     assert chosen.id == content_id(content | {"selection": selection})
 
 
-@pytest.mark.parametrize("younger", ["cache_frozen", "selection"])
+@pytest.mark.parametrize("younger", YOUNGER)
 def test_a_trial_that_was_stored_before_there_was_such_a_key_has_its_id(younger: str) -> None:
     content = TRIAL.model_dump(mode="json")
     del content[younger]
@@ -275,6 +284,22 @@ def test_every_training_setting_changes_the_id(field: str) -> None:
 @pytest.mark.parametrize("seed", ["init", "order", "dropout"])
 def test_every_source_of_chance_changes_the_id(seed: str) -> None:
     assert rebuilt(seeds=TRIAL.seeds.model_copy(update={seed: 1})).id != TRIAL.id
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "labels"),
+    [
+        ("single_label_classification", ("one",)),
+        ("multi_label_classification", ()),
+        ("regression", ("score",)),
+    ],
+)
+def test_a_task_has_the_labels_that_its_kind_needs(
+    problem_type: str, labels: tuple[str, ...]
+) -> None:
+    fields = {"labels": labels, "metrics": ("accuracy",), "texts": ("body",)}
+    with pytest.raises(ValidationError, match=f"{problem_type} has {len(labels)} label"):
+        TaskDefinition.model_validate({"problem_type": problem_type, **fields})
 
 
 def test_where_the_rows_are_and_what_a_checkpoint_is_called_do_not_change_the_id() -> None:

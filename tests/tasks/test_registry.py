@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 
 from peftlab.core.errors import UnknownNameError
+from peftlab.core.types import (
+    DataRef,
+    ModelRef,
+    Seeds,
+    TaskDefinition,
+    TrainingSettings,
+    Trial,
+)
 from peftlab.tasks.metrics import METRICS
-from peftlab.tasks.registry import TASKS
+from peftlab.tasks.registry import TASKS, task_of
 
 
 @pytest.mark.parametrize("name", TASKS.names())
@@ -29,3 +37,23 @@ def test_a_task_holds_together(name: str) -> None:
 def test_a_task_that_does_not_exist_is_named_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="unknown task 'sst', did you mean 'sst2'"):
         TASKS.get("sst")
+
+
+def test_a_trials_task_is_its_own_definition_or_else_the_registered_one() -> None:
+    trial = Trial(
+        task="sst2",
+        data=DataRef(source="files", location="train.csv", digest="d0"),
+        model=ModelRef(name="minilm", fingerprint="f0"),
+        method="full",
+        method_config={},
+        training=TrainingSettings(),
+        seed=1,
+        seeds=Seeds.of(1),
+    )
+    assert task_of(trial) is TASKS.get("sst2")
+    definition = TaskDefinition(
+        problem_type="regression", metrics=("spearman",), texts=("left", "right")
+    )
+    own = task_of(trial.model_copy(update={"definition": definition}))
+    assert (own.name, own.problem_type, own.num_labels) == ("sst2", "regression", 1)
+    assert (own.metrics, own.texts, own.labels) == (("spearman",), ("left", "right"), ())

@@ -26,6 +26,8 @@ Integer = Annotated[int, Field(strict=True)]
 Count = Annotated[Integer, Field(gt=0)]
 YesNo = Annotated[bool, Field(strict=True)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+"""The kinds of labelled text problem, by transformers' own words."""
 
 
 class Frozen(BaseModel):
@@ -149,15 +151,56 @@ class Seeds(Frozen):
         )
 
 
+class OwnFiles(Frozen):
+    """The files of a task of a person's own, and how they are read.
+
+    Without a file `dev`, `dev_fraction` of train is cut off, drawn by `split_seed`. `text` are the
+    columns of the one or two texts, `label` that of the label, or one column for each label, 0 or
+    1. Words of several labels in one column stand between `separator`.
+    """
+
+    train: str
+    dev: str | None = None
+    dev_fraction: float | None = None
+    split_seed: Integer = 42
+    test: str | None = None
+    text: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+    label: Annotated[tuple[str, ...], Field(min_length=1)]
+    separator: Annotated[str, Field(min_length=1)] = ","
+
+
 class DataRef(Frozen):
     """Where a task's rows come from; only the digest of their content is part of an identity.
 
-    `source` is hub, demo or folder; `location` the folder or the repository, for people.
+    `source` is hub, demo, folder or files; `location` the place, for people. Of files, `files` says
+    more.
     """
 
     source: str
     location: str
     digest: str
+    files: OwnFiles | None = None
+
+
+class TaskDefinition(Frozen):
+    """What a task of a person's own is; that of a task which comes with the package is known.
+
+    `labels` stand in the order of the logits, a regression has none; `metrics` are keys of
+    tasks.metrics.METRICS, the main one first; `texts` are the columns of the one or two texts.
+    """
+
+    problem_type: ProblemType
+    labels: tuple[str, ...] = ()
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)]
+    texts: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+
+    @model_validator(mode="after")
+    def _has_labels(self) -> TaskDefinition:
+        least = {"single_label_classification": 2, "multi_label_classification": 1}
+        wanted = least.get(self.problem_type, 0)
+        if len(self.labels) < wanted or (self.labels and not wanted):
+            raise ValueError(f"{self.problem_type} has {len(self.labels)} label(s)")
+        return self
 
 
 class ModelRef(Frozen):
@@ -183,7 +226,8 @@ class Trial(Frozen):
 
     `method_config` holds every setting of the method, defaults filled in. With `cache_frozen` the
     layers below the lowest trainable parameter run once, in eval mode, and their outputs are kept.
-    Without a `selection` the last epoch is reported.
+    Without a `selection` the last epoch is reported. `definition` says what the task is where it
+    is a person's own.
     Two trials with the same `id` would give the same numbers on one machine, so the second is
     never run.
     """
@@ -202,6 +246,7 @@ class Trial(Frozen):
     engine: str = "packed"
     cache_frozen: YesNo = False
     selection: Selection | None = None
+    definition: TaskDefinition | None = None
 
     @cached_property
     def id(self) -> str:
@@ -215,7 +260,7 @@ class Trial(Frozen):
         content = self.model_dump(mode="json", exclude={"seed", "seeds"})
         content["data"] = self.data.digest
         content["model"] = self.model.fingerprint
-        for younger in ("cache_frozen", "selection"):
+        for younger in ("cache_frozen", "selection", "definition"):
             # These keys are younger than stored trials: without them their ids stay what they are.
             if not content[younger]:
                 del content[younger]

@@ -11,7 +11,7 @@ from peftlab.core.types import Trial
 from peftlab.data.encode import Encoded, Tokenizer, encode_cached
 from peftlab.data.held_out import hold_out
 from peftlab.data.source import Source, open_ref
-from peftlab.tasks.registry import TASKS
+from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
 
 
@@ -32,7 +32,7 @@ def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
     former some are held out where the trial has a selection.
     Raises UserError where the data are gone or are not those that the trial was planned with.
     """
-    task = TASKS.get(trial.task)
+    task = task_of(trial)
     source = open_ref(trial.data)
     if source.ref(task).digest != trial.data.digest:
         raise UserError(

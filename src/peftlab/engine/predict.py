@@ -19,7 +19,7 @@ from peftlab.engine.prepare import check_ids, choose_device
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.store.records import TrialRecord
-from peftlab.tasks.registry import TASKS
+from peftlab.tasks.registry import task_of
 
 Logits = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 Rows = Sequence[tuple[str, ...]]
@@ -74,7 +74,7 @@ class Predictor:
     def _load(self, record: TrialRecord) -> _Loaded:
         trial = record.trial
         assert record.model_path is not None
-        num_labels = TASKS.get(trial.task).num_labels
+        num_labels = task_of(trial).num_labels
         base = load_model(trial.model.name, num_labels=num_labels, seed=0)
         own = dict(base.named_parameters())
         method = METHODS.get(trial.method)
@@ -114,7 +114,7 @@ def predict_rows(
 
 
 def _check(record: TrialRecord, rows: Rows) -> None:
-    task = TASKS.get(record.trial.task)
+    task = task_of(record.trial)
     if record.model_path is None:
         raise UserError(f"the trial {record.trial.id} has no saved model: it is {record.status}")
     wanted = len(task.texts)

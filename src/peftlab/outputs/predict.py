@@ -10,7 +10,7 @@ import numpy as np
 from peftlab.engine.predict import Logits, Predictor
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.problem import answers, probabilities
-from peftlab.tasks.registry import TASKS
+from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
 
 
@@ -50,7 +50,7 @@ def predict_texts(
     if not rows:
         return []
     logits = (predictor or Predictor(device=device)).logits(record, rows)
-    return predictions_of(TASKS.get(record.trial.task), logits)
+    return predictions_of(task_of(record.trial), logits)
 
 
 def predictions_of(task: Task, logits: Logits) -> list[Prediction]:

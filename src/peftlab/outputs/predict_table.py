@@ -29,7 +29,7 @@ from peftlab.outputs.predict import Prediction, predict_texts
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.tasks.problem import ProblemType
-from peftlab.tasks.registry import TASKS
+from peftlab.tasks.registry import task_of
 
 DIGITS = 6
 TRIAL = "trial"
@@ -68,7 +68,7 @@ class Question:
     def added(self) -> dict[str, type]:
         """The columns that an answer adds to a row, with their types."""
         several = self.trial_column is None and len(self.trials) > 1
-        tasks = [TASKS.get(record.trial.task) for record in self.trials.values()]
+        tasks = [task_of(record.trial) for record in self.trials.values()]
         labels = [label for task in tasks for label in task.labels]
         return {
             **({TRIAL: str} if several else {}),
@@ -79,7 +79,7 @@ class Question:
 
     def texts(self, row: Row, record: TrialRecord, where: str) -> tuple[str, ...]:
         """The row's texts for that trial; UserError where a column is missing or no text."""
-        names = self.columns or TASKS.get(record.trial.task).texts
+        names = self.columns or task_of(record.trial).texts
         require_columns(row, names, where=where)
         for name in names:
             if not isinstance(row[name], str):
@@ -205,7 +205,7 @@ def write_answers(
 def text_names(question: Question) -> tuple[str, ...]:
     """What the columns of a file without a header are called."""
     first = next(iter(question.trials.values()))
-    return question.columns or TASKS.get(first.trial.task).texts
+    return question.columns or task_of(first.trial).texts
 
 
 def _columns(row: Row, question: Question, where: str) -> dict[str, type]:

@@ -26,7 +26,7 @@ from peftlab.store.records import Status, is_open
 from peftlab.store.rows import Speed
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
-from peftlab.tasks.registry import TASKS
+from peftlab.tasks.registry import task_of
 
 SHARE_OF_PEAK = 0.5
 """What part of the machine's matrix multiplication a training reaches, for a first estimate."""
@@ -166,7 +166,7 @@ def _first_plan(
         trial.model.name,
         trial.method,
         canonical_json(trial.method_config),
-        TASKS.get(trial.task).num_labels,
+        task_of(trial).num_labels,
     )
     steps = trial.training.total_steps(num_train)
     passes = steps / trial.training.steps_per_epoch(num_train)
@@ -195,7 +195,7 @@ class _Tokens:
 
 
 def _tokens(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Tokens:
-    source, task = open_ref(trial.data), TASKS.get(trial.task)
+    source, task = open_ref(trial.data), task_of(trial)
 
     def split(name: str, limit: int | None) -> Encoded:
         return encode_split(

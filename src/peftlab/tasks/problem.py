@@ -6,12 +6,11 @@ labels whether the example has it.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
-ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+from peftlab.core.types import ProblemType
+
 Values = npt.NDArray[np.int64 | np.float64]
 
 

@@ -18,7 +18,7 @@ from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Arm, expand_arms, select_arms
 from peftlab.study.spec import StudySpec
 from peftlab.study.stored import stored_spec
-from peftlab.tasks.registry import TASKS
+from peftlab.tasks.registry import TASKS, task_of
 from peftlab.tasks.spec import Task
 
 
@@ -123,10 +123,11 @@ def make_view(workspace: Workspace, study: str) -> StudyView:
         for arm in record.arms[study]:
             place = (arm, record.trial.task)
             by_place[place] = (*by_place.get(place, ()), record)
+    of_trials = {record.trial.task: task_of(record.trial) for record in records}
     return StudyView(
         spec=spec,
         arms=expand_arms(spec, resolve=False),
-        tasks=tuple(TASKS.get(task) for task in spec.tasks),
+        tasks=tuple(of_trials.get(task) or TASKS.get(task) for task in spec.tasks),
         records=records,
         by_place=by_place,
     )
@@ -135,7 +136,7 @@ def make_view(workspace: Workspace, study: str) -> StudyView:
 def _check_scores(record: TrialRecord, where: str) -> None:
     """UserError where a trial that is done lacks a score of its task."""
     if record.status == "done":
-        for metric in TASKS.get(record.trial.task, where=where).metrics:
+        for metric in task_of(record.trial, where=where).metrics:
             if metric not in record.scores or metric not in record.best_scores:
                 raise damaged(f"the trial {record.trial.id} has no score '{metric}'", where)
 

@@ -16,7 +16,7 @@ from peftlab.report.pages.blocks import Table
 from peftlab.store.records import TrialRecord
 from peftlab.study.expand import Arm
 from peftlab.tasks.problem import probabilities
-from peftlab.tasks.registry import TASKS
+from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
 
 LONGEST = 400
@@ -155,7 +155,7 @@ def _texts(
 ) -> dict[int, tuple[str, ...]]:
     """The texts of these examples by row; UserError where they are gone, or are others now."""
     trial = next(record.trial for arm in arms for record in view.done(arm, task))
-    source, named = open_ref(trial.data), TASKS.get(trial.task)
+    source, named = open_ref(trial.data), task_of(trial)
     if source.ref(named).digest != trial.data.digest:
         raise UserError("the data have changed since", where=trial.data.location)
     examples = source.examples(named, "dev")

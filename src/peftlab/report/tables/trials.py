@@ -7,7 +7,7 @@ from peftlab.report.findings.marks import mark_note, marked
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.store.records import TrialRecord
-from peftlab.tasks.registry import TASKS
+from peftlab.tasks.registry import task_of
 
 COLUMNS = (
     "trial", "arm", "task", "seed", "status", "metric", "score", "training", "examples/s",
@@ -75,7 +75,7 @@ def _row(view: StudyView, record: TrialRecord) -> list[str]:
         record.trial.task,
         Cell(str(record.trial.seed), value=record.trial.seed),
         record.status,
-        TASKS.get(record.trial.task).main_metric.replace("_", " "),
+        task_of(record.trial).main_metric.replace("_", " "),
         NOTHING if score is None else Cell(f"{score:.2f}", value=score),
         *measured,
     ]
