@@ -14,13 +14,14 @@ from torch.nn.functional import cross_entropy, gelu, layer_norm, relu
 from transformers import PreTrainedModel
 
 from peftlab.core.errors import UserError
+from peftlab.engine.classifier import build_classifier
 from peftlab.methods.changed_tensors import DESCRIPTION_FILE, TENSORS_FILE
 from peftlab.methods.parameters import count_parameters
 from peftlab.methods.registry import METHODS
 from peftlab.models.bottleneck import AdaptedNorm, AdaptedOutput
 from peftlab.models.packing import PackedModel
 from peftlab.models.padding import PaddedModel
-from tests.methods.tiny import tiny_model
+from tests.methods.architectures import tiny_model
 
 BASE = "google-bert/bert-base-uncased"
 IDS = torch.tensor([[2, 5, 7, 9], [2, 8, 8, 3]])
@@ -177,6 +178,15 @@ def test_packed_equals_padded_with_the_same_dropout(
     largest = max(float(gradient.abs().max()) for gradient in wanted.values())
     for name, gradient in wanted.items():
         assert float((gradients[name] - gradient).abs().max()) < tolerance * largest, name
+
+
+@pytest.mark.parametrize("method", ["houlsby", "pfeiffer", "layernorm"])
+def test_the_path_says_that_blocks_with_adapters_are_not_recorded(method: str) -> None:
+    chosen = METHODS.get(method)
+    model = tiny_model("bert")
+    module = chosen.apply(model, chosen.resolve({}), seed=0)
+    path = build_classifier("packed", module, model, torch.device("cpu")).path
+    assert path.endswith(", some modules called as they are") == (method != "layernorm")
 
 
 def test_adapters_are_drawn_from_their_seed_alone() -> None:

@@ -13,7 +13,7 @@ from peftlab.methods.changed_tensors import DESCRIPTION_FILE, TENSORS_FILE
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import count_parameters
 from peftlab.methods.registry import METHODS
-from tests.methods.tiny import tiny_model
+from tests.methods.architectures import tiny_model
 
 BASE = "google-bert/bert-base-uncased"
 LARGE = "google-bert/bert-large-uncased"

@@ -60,6 +60,8 @@ class PackedClassifier:
         blocks = "stock blocks" if self.packed.encoder is None else "fused blocks"
         kernels = "compiled" if runs_kernels(*module.parameters()) else "plain"
         self.path = f"packed, {blocks}, {kernels} kernels"
+        if self.packed.encoder is not None and not self.packed.encoder.is_recorded:
+            self.path += ", some modules called as they are"
 
     def active(self) -> AbstractContextManager[Any]:
         """Packed attention and pooling switched on."""

@@ -94,8 +94,12 @@ class Encoder:
 
         None where that is done elsewhere, since it or a block has to be called as it is.
         """
-        is_whole = all(block.parameters is not None for block in self.blocks)
-        return self._embedding if is_whole else None
+        return self._embedding if self.is_recorded else None
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it can be recorded: no module of a block has to be called as it is."""
+        return all(block.parameters is not None for block in self.blocks)
 
     def forget(self) -> None:
         """Let go of the recordings, and of the weights that they read."""
