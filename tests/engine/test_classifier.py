@@ -116,7 +116,9 @@ def test_a_model_that_cannot_pack_is_padded_and_says_why() -> None:
     )
     model = MPNetForSequenceClassification(config)
     classifier = build_classifier("packed", model, model, CPU)
-    assert classifier.path == "padded: the architecture mpnet is not among those that pack"
+    assert (
+        classifier.path == "padded: mpnet: its attention, with a bias for each distance, is its own"
+    )
     assert not classifier.packs
 
 

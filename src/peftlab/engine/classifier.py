@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from peftlab.data.batches import Indices, gather
 from peftlab.data.encode import Encoded
 from peftlab.data.states import EncodedWithStates, States, gather_states
+from peftlab.models.architectures import PADDED_IN_FRONT, takes_token_types
 from peftlab.models.fused.jit import runs_kernels
 from peftlab.models.packing import PackedModel, why_not_packed
 from peftlab.models.padding import PaddedModel
@@ -56,6 +57,7 @@ class PackedClassifier:
         self.module = module
         self.word_embedding = base.get_input_embeddings()
         self.packed = PackedModel(module, base, dropout_seed=dropout_seed)
+        self.takes_types = takes_token_types(base)
         self.device = device
         blocks = "stock blocks" if self.packed.encoder is None else "fused blocks"
         kernels = "compiled" if runs_kernels(*module.parameters()) else "plain"
@@ -89,7 +91,7 @@ class PackedClassifier:
         """Ids, token types where the model has them, and lengths of the rows."""
         ragged = gather(data, rows)
         type_ids = None
-        if ragged.type_ids is not None:
+        if ragged.type_ids is not None and self.takes_types:
             type_ids = torch.from_numpy(ragged.type_ids.astype(np.int64)).to(self.device)
         ids = torch.from_numpy(ragged.ids.astype(np.int64)).to(self.device)
         return ids, type_ids, ragged.lengths
@@ -115,6 +117,8 @@ class PaddedClassifier:
         self.device = device
         self.path = path
         self.pad_id = int(base.config.pad_token_id or 0)
+        self.takes_types = takes_token_types(base)
+        self.pads_in_front = base.config.model_type in PADDED_IN_FRONT
 
     def active(self) -> AbstractContextManager[Any]:
         """Dropout drawn by the counter."""
@@ -125,10 +129,11 @@ class PaddedClassifier:
     ) -> Tensor:
         """Logits [B, C]."""
         ragged = gather(data, rows)
-        keep = np.arange(ragged.lengths.max()) < ragged.lengths[:, None]
+        place_L = np.arange(ragged.lengths.max())
+        keep = (place_L[::-1] if self.pads_in_front else place_L) < ragged.lengths[:, None]
         inputs = {"input_ids": self._pad(ragged.ids, keep, self.pad_id)}
         inputs["attention_mask"] = torch.from_numpy(keep.astype(np.int64)).to(self.device)
-        if ragged.type_ids is not None:
+        if ragged.type_ids is not None and self.takes_types:
             inputs["token_type_ids"] = self._pad(ragged.type_ids, keep, 0)
         return self.padded(inputs, step=step, first_example=first_example)
 

@@ -18,6 +18,7 @@ from peftlab.methods.base import Method
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import count_module
 from peftlab.methods.registry import METHODS
+from peftlab.models.architectures import takes_token_types
 from peftlab.models.checkpoints import HubTokenizer, load_model, load_tokenizer
 
 
@@ -64,9 +65,10 @@ def prepare(trial: Trial, *, cache: Path, device: torch.device) -> Prepared:
 def check_ids(data: Encoded, base: PreTrainedModel, *, where: str) -> None:
     """UserError where the tokenizer gives ids, or types, for which the model has no embedding."""
     num_tokens = next(base.get_input_embeddings().parameters()).shape[0]
+    type_ids = data.type_ids if takes_token_types(base) else None
     for values, kind, most in (
         (data.ids, "tokens", num_tokens),
-        (data.type_ids, "token types", getattr(base.config, "type_vocab_size", None)),
+        (type_ids, "token types", getattr(base.config, "type_vocab_size", None)),
     ):
         if values is not None and most is not None and values.size:
             least, largest = int(values.min()), int(values.max())

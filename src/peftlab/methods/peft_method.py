@@ -50,6 +50,20 @@ TARGET_MODULES = {
     "camembert": ["query", "value"],
     "distilbert": ["q_lin", "v_lin"],
     "modernbert": ["Wqkv"],
+    "data2vec-text": ["query", "value"],
+    "ernie": ["query", "value"],
+    "mobilebert": ["query", "value"],
+    "roberta-prelayernorm": ["query", "value"],
+    "xlm-roberta-xl": ["query", "value"],
+    "mpnet": ["q", "v"],
+    "funnel": ["q_head", "v_head"],
+    "xlnet": ["layer_1", "layer_2"],  # its projections are no modules: the feed-forward part
+    "biogpt": ["q_proj", "v_proj"],
+    "glm4": ["q_proj", "v_proj"],
+    "olmo2": ["q_proj", "v_proj"],
+    "phi3": ["qkv_proj"],
+    "smollm3": ["q_proj", "v_proj"],
+    "starcoder2": ["q_proj", "v_proj"],
 }
 
 
@@ -129,8 +143,10 @@ class PeftMethod(Method):
             settings["modules_to_save"] = list(head_module_names(model))
         if "target_modules" in settings and settings["target_modules"] is None:
             settings["target_modules"] = own_targets
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             torch.manual_seed(seed)
+            # GPT-2's layers are transposed; peft sets fan_in_fan_out for them, and remarks on it.
+            warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")
             try:
                 peft_config = self.config_class(task_type="SEQ_CLS", **settings)
                 module: nn.Module = get_peft_model(model, peft_config)

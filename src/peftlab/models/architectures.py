@@ -1,6 +1,128 @@
-"""What is known of architectures by the names that transformers gives them; without torch."""
+"""What is known of architectures by the names that transformers gives them; without torch.
+
+Every family here is held by tests/models/test_architectures.py. A checkpoint of another one trains
+too if transformers has a sequence classifier for it, padded and untested.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from inspect import signature
+from typing import Any
+
+
+class Way(StrEnum):
+    """How batches of a family are computed."""
+
+    FUSED = "packed, fused blocks"
+    STOCK = "packed, stock blocks"
+    PADDED = "padded"
+
+
+class Pooling(StrEnum):
+    """What of an example's states the classifier reads."""
+
+    FIRST = "first token"
+    LAST = "last token"
+    MEAN = "mean of all tokens"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """An architecture that is tested: how it is computed and, where it is padded, why."""
+
+    model_type: str
+    title: str
+    way: Way
+    pooling: Pooling = Pooling.FIRST
+    why_padded: str = ""
+
+
+def _fused(model_type: str, title: str) -> Family:
+    return Family(model_type=model_type, title=title, way=Way.FUSED)
+
+
+def _stock(model_type: str, title: str, pooling: Pooling = Pooling.FIRST) -> Family:
+    return Family(model_type=model_type, title=title, way=Way.STOCK, pooling=pooling)
+
+
+def _decoder(model_type: str, title: str) -> Family:
+    return _stock(model_type, title, Pooling.LAST)
+
+
+def _padded(model_type: str, title: str, why: str, pooling: Pooling = Pooling.FIRST) -> Family:
+    return Family(
+        model_type=model_type, title=title, way=Way.PADDED, pooling=pooling, why_padded=why
+    )
+
+
+FAMILIES = {
+    family.model_type: family
+    for family in (
+        _fused("bert", "BERT (Devlin et al. 2019)"),
+        _fused("roberta", "RoBERTa (Liu et al. 2019)"),
+        _fused("xlm-roberta", "XLM-R (Conneau et al. 2020)"),
+        _fused("camembert", "CamemBERT (Martin et al. 2020)"),
+        _fused("distilbert", "DistilBERT (Sanh et al. 2019)"),
+        _fused("electra", "ELECTRA (Clark et al. 2020)"),
+        _stock("albert", "ALBERT (Lan et al. 2020)"),
+        _stock("modernbert", "ModernBERT (Warner et al. 2024)"),
+        _stock("data2vec-text", "data2vec, text (Baevski et al. 2022)"),
+        _stock("ernie", "ERNIE (Sun et al. 2020)"),
+        _stock("roberta-prelayernorm", "RoBERTa, LayerNorm first"),
+        _stock("xlm-roberta-xl", "XLM-R XL (Goyal et al. 2021)"),
+        _decoder("gpt2", "GPT-2 (Radford et al. 2019)"),
+        _decoder("opt", "OPT (Zhang et al. 2022)"),
+        _decoder("gpt_neox", "GPT-NeoX, Pythia (Black et al. 2022)"),
+        _decoder("llama", "Llama (Touvron et al. 2023)"),
+        _decoder("mistral", "Mistral (Jiang et al. 2023)"),
+        _decoder("phi", "Phi (Li et al. 2023)"),
+        _decoder("phi3", "Phi-3 (Abdin et al. 2024)"),
+        _decoder("qwen2", "Qwen2 (Yang et al. 2024)"),
+        _decoder("qwen3", "Qwen3 (Yang et al. 2025)"),
+        _decoder("starcoder2", "StarCoder2 (Lozhkov et al. 2024)"),
+        _decoder("smollm3", "SmolLM3 (Bakouch et al. 2025)"),
+        _decoder("olmo2", "OLMo 2 (OLMo Team 2024)"),
+        _decoder("glm4", "GLM-4 (GLM Team 2024)"),
+        _decoder("biogpt", "BioGPT (Luo et al. 2022)"),
+        _decoder("gemma", "Gemma (Gemma Team 2024)"),
+        _decoder("gemma2", "Gemma 2 (Gemma Team 2024)"),
+        _decoder("gemma3_text", "Gemma 3, text (Gemma Team 2025)"),
+        _padded(
+            "mpnet",
+            "MPNet (Song et al. 2020)",
+            "its attention, with a bias for each distance, is its own",
+        ),
+        _padded(
+            "deberta",
+            "DeBERTa (He et al. 2021)",
+            "its disentangled attention to content and distance is its own",
+        ),
+        _padded(
+            "deberta-v2",
+            "DeBERTa v2 and v3 (He et al. 2023)",
+            "its disentangled attention to content and distance is its own",
+        ),
+        _padded(
+            "mobilebert",
+            "MobileBERT (Sun et al. 2020)",
+            "its embeddings join each token with its neighbours in the row",
+        ),
+        _padded(
+            "xlnet",
+            "XLNet (Yang et al. 2019)",
+            "its two-stream attention is its own",
+            Pooling.LAST,
+        ),
+        _padded(
+            "funnel",
+            "Funnel Transformer (Dai et al. 2020)",
+            "its layers pool neighbouring tokens of the row",
+        ),
+    )
+}
+"""Every family that the conformance test holds, by transformers' name."""
 
 POSITIONS_AFTER_PADDING = frozenset(
     {
@@ -19,8 +141,46 @@ POSITIONS_AFTER_PADDING = frozenset(
 )
 """RoBERTa and its kin: they number positions from pad_token_id + 1 on, as fairseq did."""
 
-PACKED_BY_INTERFACE = frozenset(
-    {"albert", "data2vec-text", "ernie", "roberta-prelayernorm", "xlm-roberta-xl"}
-)
-"""Without fused blocks, but their attention can be replaced, positions can be given, and after the
-encoder only the first token is read."""
+PADDED_IN_FRONT = frozenset({"xlnet"})
+"""Their classifier reads the last place of the row, whatever stands there."""
+
+OWN_ATTENTION = frozenset({"deberta", "deberta-v2", "funnel", "mpnet", "xlnet"})
+"""Of the families: those whose attention function cannot be replaced."""
+
+
+def why_padded(model_type: str) -> str | None:
+    """Why batches of that architecture are padded, in a few words; None where they are packed.
+
+    >>> why_padded("mobilebert")
+    'mobilebert: its embeddings join each token with its neighbours in the row'
+    >>> why_padded("gpt2") is None
+    True
+    """
+    family = FAMILIES.get(model_type)
+    if family is None:
+        return f"the architecture {model_type} is not among those that are tested to pack"
+    return f"{model_type}: {family.why_padded}" if family.why_padded else None
+
+
+def pooling(config: Any) -> Pooling:
+    """What the classifiers of that transformers config read; the first token if it is not known."""
+    if config.model_type == "modernbert" and config.classifier_pooling == "mean":
+        return Pooling.MEAN
+    family = FAMILIES.get(config.model_type)
+    return Pooling.FIRST if family is None else family.pooling
+
+
+def draws_attention(model_type: str) -> bool:
+    """Whether its attention is known to be replaceable by functions of ours."""
+    return model_type in FAMILIES and model_type not in OWN_ATTENTION
+
+
+def takes_token_types(model: Any) -> bool:
+    """Whether a transformers model has embeddings for token types (segments).
+
+    Some tokenizers give types to models that know none, as DeBERTa's does.
+    """
+    return (
+        "token_type_ids" in signature(model.forward).parameters
+        and getattr(model.config, "type_vocab_size", None) != 0
+    )

@@ -21,6 +21,7 @@ from peftlab.core.files import folder_at
 from peftlab.core.identity import content_id, file_sha256
 from peftlab.core.types import ModelRef
 from peftlab.data.encode import TokenLists
+from peftlab.models.architectures import PADDED_IN_FRONT, Pooling, pooling
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -76,13 +77,28 @@ class HubTokenizer:
         self.tokenizer = tokenizer
         self.fingerprint = fingerprint
 
+    @property
+    def pad_id(self) -> int:
+        """What stands for padding."""
+        return int(self.tokenizer.pad_token_id)
+
     def __call__(self, rows: Sequence[tuple[str, ...]], max_length: int) -> TokenLists:
         """Token ids with the model's special tokens, each row cut to `max_length` tokens.
 
-        A pair that is too long loses tokens from its longer text first, as run_glue.py does.
+        A pair that is too long loses tokens from its longer text first, as run_glue.py does. Where
+        a model has no special tokens, as GPT-2, its texts follow each other with nothing between,
+        and a row without any text is one token for padding.
         """
-        if not self.tokenizer.is_fast:
-            return self.plainly(rows, max_length)
+        tokenize = self._fast if self.tokenizer.is_fast else self.plainly
+        lists = tokenize(rows, max_length)
+        if all(lists.ids):
+            return lists
+        return TokenLists(
+            ids=[row or [self.pad_id] for row in lists.ids],
+            type_ids=lists.type_ids and [row or [0] for row in lists.type_ids],
+        )
+
+    def _fast(self, rows: Sequence[tuple[str, ...]], max_length: int) -> TokenLists:
         backend = self.tokenizer.backend_tokenizer
         backend.no_padding()
         backend.enable_truncation(max_length, direction=self.tokenizer.truncation_side)
@@ -189,10 +205,18 @@ def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
 
 @lru_cache(maxsize=4)
 def load_tokenizer(name: str) -> HubTokenizer:
-    """The checkpoint's tokenizer; its fingerprint is the checkpoint's. Read once in a process."""
+    """The checkpoint's tokenizer; its fingerprint is the checkpoint's. Read once in a process.
+
+    One without a token for padding, as decoders' often are, gets its end-of-text token for that.
+    """
     from transformers import AutoTokenizer
 
     tokenizer = _from_hub_or_folder(AutoTokenizer.from_pretrained, _source(name), use_fast=True)
+    if tokenizer.pad_token is None:
+        first = tokenizer.convert_ids_to_tokens(0)
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or first
+    in_front = load_config(name).model_type in PADDED_IN_FRONT
+    tokenizer.padding_side = "left" if in_front else "right"
     return HubTokenizer(tokenizer, locate(name).fingerprint)
 
 
@@ -218,6 +242,9 @@ def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
             dtype=torch.float32,
             use_safetensors=True,
         )
+    if pooling(model.config) is Pooling.LAST:
+        # transformers finds the last token of a row by this, so that it has to be the tokenizer's.
+        model.config.pad_token_id = load_tokenizer(name).pad_id
     model.eval()
     return model
 

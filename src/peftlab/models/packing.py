@@ -1,13 +1,14 @@
 """Packed batches: one row of tokens with no padding between the examples.
 
 The examples of a batch lie one after another in a row of T tokens. Positions restart at each
-example, attention stays within it, and the classifier sees each example's first token only. The
-model's own modules and weights are used:
+example, attention stays within it, and the classifier sees each example's first token only (of
+decoders the last one, of some encoders the mean). The model's own modules and weights are used:
 
 - for the architectures of fused/blocks.py, their modules are called one by one in the order that
   is written there, and those of the head behind them;
 - for others, the model is called with an attention function that is registered with transformers
-  under ATTENTION, and a hook that gathers the first tokens behind the encoder;
+  under ATTENTION, and a hook that gathers the first tokens behind the encoder, or of decoders the
+  last ones behind the head;
 - dropout, while a packed model is active, is drawn by a counter (dropout.py).
 
 Legend: B examples, T tokens of all of them, L tokens of the longest, H heads, D width.
@@ -26,7 +27,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
-from peftlab.models.architectures import PACKED_BY_INTERFACE, POSITIONS_AFTER_PADDING
+from peftlab.models.architectures import POSITIONS_AFTER_PADDING, Pooling, pooling, why_padded
+from peftlab.models.attention import Drawn, Scores, attend
 from peftlab.models.dropout import CounterDropout
 from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
 from peftlab.models.fused.blocks import READERS, blocks_of, embeddings_of, encoder_of
@@ -49,6 +51,11 @@ class Layout:
     num_examples: int
     num_tokens: int
     places: Places
+    longest: int
+    padded_T: Tensor
+    """Each token's place in a padded batch whose rows lie one after another."""
+    last_B: Tensor
+    """The place of each example's last token."""
 
     @classmethod
     def of(
@@ -70,6 +77,8 @@ class Layout:
         example_B = np.arange(num_examples, dtype=np.int64)
         example_T = np.repeat(example_B, lengths_B)
         position_T = np.arange(offsets[-1], dtype=np.int64) - offsets[example_T]
+
+        longest = int(lengths_B.max())
 
         if type_ids_T is None:
             type_ids_T = torch.zeros(len(example_T), dtype=torch.int64, device=device)
@@ -98,6 +107,9 @@ class Layout:
                 pooled_B=torch.from_numpy(offsets[:-1].copy()).to(device),
                 type_T=type_ids_T,
             ),
+            longest=longest,
+            padded_T=torch.from_numpy(example_T * longest + position_T).to(device),
+            last_B=torch.from_numpy(offsets[1:] - 1).to(device),
         )
 
     @property
@@ -113,14 +125,17 @@ def why_not_packed(model: PreTrainedModel) -> str | None:
     >>> from transformers import MPNetConfig, MPNetForSequenceClassification
     >>> tiny = MPNetConfig(vocab_size=9, hidden_size=4, num_attention_heads=1, intermediate_size=4)
     >>> why_not_packed(MPNetForSequenceClassification(tiny))
-    'the architecture mpnet is not among those that pack'
+    'mpnet: its attention, with a bias for each distance, is its own'
     """
-    config = model.config
-    if config.model_type not in READERS.keys() | PACKED_BY_INTERFACE:
-        return f"the architecture {config.model_type} is not among those that pack"
-    if getattr(config, "is_decoder", False):
+    config: Any = model.config
+    reason = why_padded(config.model_type)
+    if (
+        reason is None
+        and pooling(config) is not Pooling.LAST
+        and getattr(config, "is_decoder", False)
+    ):
         return "the model is configured as a decoder"
-    return None
+    return reason
 
 
 class PackedModel:
@@ -143,7 +158,9 @@ class PackedModel:
         after_pad = base.config.model_type in POSITIONS_AFTER_PADDING
         self._first_position = int(base.config.pad_token_id) + 1 if after_pad else 0
         self.encoder = self._encoder() if fused else None
+        self.pooling = pooling(base.config)
         self._layout: Layout | None = None
+        self._last_logits_BC: Tensor | None = None
 
     def __call__(
         self,
@@ -160,9 +177,7 @@ class PackedModel:
         """
         self._begin(lengths_B, ids_T, type_ids_T, step, first_example)
         if self.encoder is None:
-            output = self.module(**self._inputs(ids_T, type_ids_T), packed_model=self)
-            logits_BC: Tensor = output.logits
-            return logits_BC.reshape(self.layout.num_examples, -1)
+            return self._stock_logits(self._inputs(ids_T, type_ids_T))
         return self._head(self._encoded(self._embedded(ids_T, type_ids_T)))
 
     def states(
@@ -206,9 +221,10 @@ class PackedModel:
     def _encoder(self) -> Encoder | None:
         """The blocks, and the embedding where nothing stands between it and them."""
         site_of = self.dropout.site_of
-        blocks, embeddings = blocks_of(self.base, site_of), embeddings_of(self.base)
+        blocks = blocks_of(self.base, site_of)
         if blocks is None:
             return None
+        embeddings = embeddings_of(self.base)
         if len(embeddings) > 1:
             return Encoder(blocks, None)
         return Encoder(blocks, embedding_of(embeddings[0], self._first_position, site_of))
@@ -229,6 +245,17 @@ class PackedModel:
                 stack.callback(self.base.set_attn_implementation, before)
                 stack.callback(self._hook_pooling().remove)
             yield self
+
+    def _stock_logits(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Logits [B, C] by the model's own forward."""
+        if self.pooling is not Pooling.LAST:
+            logits_BC: Tensor = self.module(**inputs, packed_model=self).logits
+            return logits_BC.reshape(self.layout.num_examples, -1)
+        # The logits that it gives are of one token of the row; the hook has those of all examples.
+        self.module(**inputs, packed_model=self, use_cache=False)
+        assert self._last_logits_BC is not None, "the head was called"
+        logits_BC, self._last_logits_BC = self._last_logits_BC, None
+        return logits_BC
 
     def _begin(
         self,
@@ -277,47 +304,90 @@ class PackedModel:
         return READERS[self.base.config.model_type].head(self.base, x_BD)
 
     def _hook_pooling(self) -> Any:
+        if self.pooling is Pooling.LAST:
+            return cast(Any, self.base).score.register_forward_hook(self._keep_last)
         return encoder_of(self.base).register_forward_hook(self._pool_output)
+
+    def _keep_last(self, module: nn.Module, inputs: Any, logits_1TC: Tensor) -> None:
+        self._last_logits_BC = logits_1TC[0, self.layout.last_B]
 
     def _pool_output(self, module: nn.Module, inputs: Any, output: Any) -> Any:
         if isinstance(output, tuple):
-            return (self._first_tokens(output[0]), *output[1:])
-        output["last_hidden_state"] = self._first_tokens(output["last_hidden_state"])
+            return (self._pooled(output[0]), *output[1:])
+        output["last_hidden_state"] = self._pooled(output["last_hidden_state"])
         return output
 
-    def _first_tokens(self, hidden_1TD: Tensor) -> Tensor:
-        return hidden_1TD[0, self.layout.places.pooled_B][:, None]
+    def _pooled(self, hidden_1TD: Tensor) -> Tensor:
+        """[B, 1, D]: to the classifier, examples of one token each."""
+        places = self.layout.places
+        if self.pooling is Pooling.FIRST:
+            return hidden_1TD[0, places.pooled_B][:, None]
+        example_T = places.token_rows.example_R - places.token_spans.first_example
+        sum_BD = hidden_1TD.new_zeros(self.layout.num_examples, hidden_1TD.shape[2])
+        sum_BD = sum_BD.index_add(0, example_T, hidden_1TD[0])
+        length_B = self.layout.last_B - places.pooled_B + 1
+        return (sum_BD / length_B[:, None])[:, None]
 
 
 def packed_attention(
     module: nn.Module,
     query_1HTd: Tensor,
-    key_1HTd: Tensor,
-    value_1HTd: Tensor,
+    key_1GTd: Tensor,
+    value_1GTd: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
     packed_model: PackedModel,
-    **_: Any,
+    **options: Any,
 ) -> tuple[Tensor, None]:
     """Attention within each example; [1, T, H, d] as transformers' attention functions return.
 
     `attention_mask` is not used: transformers makes none for a name that has no mask function.
+    What our own kernels do not know (causality, windows, shared keys) is computed padded, by torch.
     """
     num_heads, width = query_1HTd.shape[1], query_1HTd.shape[3]
-    projections = tuple(
-        x_1HTd[0].transpose(0, 1).flatten(1) for x_1HTd in (query_1HTd, key_1HTd, value_1HTd)
-    )
-    source = packed_model.dropout
-    settings = AttentionSettings(
-        heads=Heads(count=num_heads, scale=width**-0.5 if scaling is None else scaling),
-        spans=packed_model.layout.places.token_spans,
-        key=source.key(source.site_of(module)) if dropout > 0 else 0,
-        probability=dropout,
-    )
-    context_TD = apply(Attention, settings, *projections)
-    return context_TD.unflatten(1, (num_heads, width))[None], None
+    source, layout = packed_model.dropout, packed_model.layout
+    scores = Scores.of(module, width, scaling, options)
+    key = source.key(source.site_of(module)) if dropout > 0 else 0
+    tokens = tuple(x_1HTd[0].transpose(0, 1) for x_1HTd in (query_1HTd, key_1GTd, value_1GTd))
+    spans = layout.places.token_spans
+    if scores.is_plain(layout.longest) and query_1HTd.shape == key_1GTd.shape == value_1GTd.shape:
+        settings = AttentionSettings(
+            heads=Heads(count=num_heads, scale=scores.scale),
+            spans=spans,
+            key=key,
+            probability=dropout,
+        )
+        context_TD = apply(Attention, settings, *(x_THd.flatten(1) for x_THd in tokens))
+        return context_TD.unflatten(1, (num_heads, width))[None], None
+    drawn = None
+    if dropout > 0:
+        drawn = Drawn(key=key, probability=dropout, first_example=spans.first_example)
+    query_BHLd, key_BGLd, value_BGLd = (_padded(x_THd, layout) for x_THd in tokens)
+    seen = _seen(scores, layout)
+    context_BHLd = attend(query_BHLd, key_BGLd, value_BGLd, seen, scores, drawn)
+    return context_BHLd.transpose(1, 2).flatten(0, 1)[layout.padded_T][None], None
+
+
+def _padded(x_THd: Tensor, layout: Layout) -> Tensor:
+    """Tokens as a padded batch, [B, H, L, d], zeros behind each example."""
+    x_RHd = x_THd.new_zeros(layout.num_examples * layout.longest, *x_THd.shape[1:])
+    x_RHd = x_RHd.index_copy(0, layout.padded_T, x_THd)
+    x_BLHd: Tensor = x_RHd.view(layout.num_examples, layout.longest, *x_THd.shape[1:])
+    return x_BLHd.transpose(1, 2)
+
+
+def _seen(scores: Scores, layout: Layout) -> Tensor | None:
+    """Which keys of the padded batch each query sees; causal attention never sees the padding."""
+    device = layout.padded_T.device
+    seen_LL = scores.seen_LL(layout.longest, device)
+    if scores.is_causal:
+        return seen_LL
+    real = torch.zeros(layout.num_examples * layout.longest, dtype=torch.bool, device=device)
+    real[layout.padded_T] = True
+    real_B11L = real.view(layout.num_examples, 1, 1, layout.longest)
+    return real_B11L if seen_LL is None else real_B11L & seen_LL
 
 
 AttentionInterface.register(ATTENTION, packed_attention)

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import sdpa_mask
 
+from peftlab.models.architectures import draws_attention
+from peftlab.models.attention import Drawn, Scores, attend
 from peftlab.models.dropout import CounterDropout
-from peftlab.models.fused.generator import HEAD_STRIDE, keep_RC
 from peftlab.models.fused.jit import share_threads
 from peftlab.models.fused.rows import Rows
 
@@ -28,7 +28,9 @@ ATTENTION = "peftlab_padded"
 class PaddedModel:
     """A classifier (with any method on it) that takes padded batches, dropout drawn by a counter.
 
-    Models that have an attention of their own keep it, and torch's generator in it.
+    Models that have an attention of their own keep it, and torch's generator in it, as do those
+    that are not known (architectures.py). Where a head `score` reads all tokens, the logits are
+    those of each row's last real token, whatever stands for padding.
     """
 
     def __init__(self, module: nn.Module, base: PreTrainedModel, *, dropout_seed: int = 0) -> None:
@@ -36,7 +38,11 @@ class PaddedModel:
         self.base = base
         self.dropout = CounterDropout(module, dropout_seed)
         self.first_example = 0
-        self._is_drawn = False
+        self.is_drawn = draws_attention(base.config.model_type)
+        self.pools_last = isinstance(getattr(base, "score", None), nn.Module)
+        self._lengths_B: Tensor | None = None
+        self._longest = 0
+        self._last_logits_BC: Tensor | None = None
 
     def __call__(
         self, inputs_BL: dict[str, Tensor], *, step: int = 0, first_example: int = 0
@@ -56,8 +62,14 @@ class PaddedModel:
                 num_examples: Rows(example_R=example_B, position_R=torch.zeros_like(example_B)),
             },
         )
-        extra: dict[str, Any] = {"padded_model": self} if self._is_drawn else {}
-        logits_BC: Tensor = self.module(**inputs_BL, **extra).logits
+        extra: dict[str, Any] = {"padded_model": self} if self.is_drawn else {}
+        if not self.pools_last:
+            logits_BC: Tensor = self.module(**inputs_BL, **extra).logits
+            return logits_BC
+        self._lengths_B, self._longest = inputs_BL["attention_mask"].sum(1), longest
+        self.module(**inputs_BL, **extra, use_cache=False)
+        assert self._last_logits_BC is not None, "the head was called"
+        logits_BC, self._last_logits_BC = self._last_logits_BC, None
         return logits_BC
 
     @contextmanager
@@ -67,60 +79,50 @@ class PaddedModel:
         before = self.base.config._attn_implementation
         with ExitStack() as stack:
             stack.enter_context(self.dropout.installed())
-            try:
+            if self.is_drawn:
                 self.base.set_attn_implementation(ATTENTION)
-            except ValueError:
-                self._is_drawn = False
-            else:
-                self._is_drawn = self.base.config._attn_implementation == ATTENTION
                 stack.callback(self.base.set_attn_implementation, before)
+            if self.pools_last:
+                score = cast(Any, self.base).score
+                stack.callback(score.register_forward_hook(self._keep_last).remove)
             yield self
+
+    def _keep_last(self, module: nn.Module, inputs: Any, logits_BLC: Tensor) -> None:
+        """Keep the logits of each row's last real token; virtual ones may stand in front."""
+        assert self._lengths_B is not None
+        num_examples, length, _ = logits_BLC.shape
+        last_B = self._lengths_B - 1 + (length - self._longest)
+        self._last_logits_BC = logits_BLC[torch.arange(num_examples, device=last_B.device), last_B]
 
 
 def padded_attention(
     module: nn.Module,
     query_BHLd: Tensor,
-    key_BHLd: Tensor,
-    value_BHLd: Tensor,
+    key_BGLd: Tensor,
+    value_BGLd: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
     padded_model: PaddedModel,
-    **_: Any,
+    **options: Any,
 ) -> tuple[Tensor, None]:
-    """torch's attention, written out where probabilities are dropped; [B, L, H, d]."""
-    scale = query_BHLd.shape[-1] ** -0.5 if scaling is None else scaling
-    if dropout == 0:
-        context_BHLd = scaled_dot_product_attention(
-            query_BHLd, key_BHLd, value_BHLd, attn_mask=attention_mask, scale=scale
+    """torch's attention, written out where probabilities are dropped; [B, L, H, d].
+
+    Causality and windows are in the mask, or there is none where every query may see all keys
+    that its place allows.
+    """
+    scores = Scores.of(module, query_BHLd.shape[-1], scaling, options)
+    drawn = None
+    if dropout > 0:
+        source = padded_model.dropout
+        drawn = Drawn(
+            key=source.key(source.site_of(module)),
+            probability=dropout,
+            first_example=padded_model.first_example,
         )
-        return context_BHLd.transpose(1, 2).contiguous(), None
-    scores_BHLL = query_BHLd @ key_BHLd.transpose(2, 3) * scale
-    if attention_mask is not None:
-        scores_BHLL = scores_BHLL.masked_fill(~attention_mask, float("-inf"))
-    p_BHLL = scores_BHLL.softmax(dim=-1) * _kept(module, scores_BHLL, padded_model, dropout)
-    return (p_BHLL @ value_BHLd).transpose(1, 2).contiguous(), None
-
-
-def _kept(module: nn.Module, like_BHLL: Tensor, model: PaddedModel, probability: float) -> Tensor:
-    """1 / (1 - probability) where an attention probability is kept, else 0; [B, H, L, L]."""
-    num_examples, num_heads, longest, _ = like_BHLL.shape
-    device = like_BHLL.device
-    example_B = torch.arange(num_examples, device=device) + model.first_example
-    position_L = torch.arange(longest, device=device)
-    channel_HL = (
-        torch.arange(num_heads, device=device)[:, None] * HEAD_STRIDE + position_L
-    ).flatten()
-    keep = keep_RC(
-        model.dropout.key(model.dropout.site_of(module)),
-        example_B.repeat_interleave(longest),
-        position_L.repeat(num_examples),
-        channel_HL,
-        probability,
-    )
-    keep_BLHL = keep.view(num_examples, longest, num_heads, longest)
-    return keep_BLHL.transpose(1, 2).to(like_BHLL.dtype) / (1 - probability)
+    context_BHLd = attend(query_BHLd, key_BGLd, value_BGLd, attention_mask, scores, drawn)
+    return context_BHLd.transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(ATTENTION, padded_attention)

@@ -166,10 +166,12 @@ def blocks_of(base: PreTrainedModel, site_of: SiteOf) -> list[Block] | None:
 
 
 def encoder_of(base: PreTrainedModel) -> nn.Module:
-    """The module that runs the blocks."""
+    """The module that runs the blocks; it is the base model itself where they lie in that."""
     inner: Any = base.base_model
-    encoder: nn.Module = inner.transformer if hasattr(inner, "transformer") else inner.encoder
-    return encoder
+    for name in ("transformer", "encoder"):
+        if hasattr(inner, name):
+            return cast(nn.Module, getattr(inner, name))
+    return cast(nn.Module, inner)
 
 
 def layers_of(base: PreTrainedModel) -> list[nn.Module]:

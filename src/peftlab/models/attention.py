@@ -1,0 +1,142 @@
+"""Attention of stock models in plain torch: padded, or packed and padded for the attention alone.
+
+Transformers calls an attention function with the projections and with what it must know of the
+layer; dropout of the probabilities is drawn by the counter (dropout.py).
+
+Legend: B examples, T tokens of all of them, L tokens of the longest, H heads of the queries, G of
+the keys (fewer where several queries' heads share one), d width of a head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from peftlab.models.fused.generator import HEAD_STRIDE, keep_RC
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What a layer's attention is: the factor of query-key products, and which keys are seen.
+
+    With `is_causal` none that come later. With a `window` only those less than so many places
+    away. With a `softcap` a score x becomes softcap * tanh(x / softcap) (Gemma 2).
+    """
+
+    scale: float
+    is_causal: bool
+    window: int | None
+    softcap: float | None
+
+    @classmethod
+    def of(cls, module: nn.Module, width: int, scaling: float | None, options: Any) -> Scores:
+        """What transformers says of a layer, as its own attention functions read it.
+
+        Raises NotImplementedError for what is not known here: the scores would be others.
+        """
+        for name in ("position_bias", "s_aux"):
+            if options.get(name) is not None:
+                raise NotImplementedError(f"attention with {name}")
+        is_causal = options.get("is_causal")
+        return cls(
+            scale=width**-0.5 if scaling is None else scaling,
+            is_causal=getattr(module, "is_causal", True) if is_causal is None else is_causal,
+            window=options.get("sliding_window"),
+            softcap=options.get("softcap"),
+        )
+
+    def is_plain(self, longest: int) -> bool:
+        """Whether in rows of so many tokens every query sees every key, and scores are products."""
+        return not self.is_causal and self.softcap is None and not self.is_cut(longest)
+
+    def is_cut(self, longest: int) -> bool:
+        """Whether the window is shorter than the row."""
+        return self.window is not None and self.window < longest
+
+    def seen_LL(self, longest: int, device: torch.device) -> Tensor | None:
+        """Which keys each query sees, as far as places alone say; None: by causality or all."""
+        if not self.is_cut(longest):
+            return None
+        assert self.window is not None
+        place_L = torch.arange(longest, device=device)
+        back_LL = place_L[:, None] - place_L
+        seen_LL = back_LL < self.window
+        return seen_LL & (back_LL >= 0 if self.is_causal else back_LL > -self.window)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """Dropout of the probabilities: key of the generator, first example's number in the step."""
+
+    key: int
+    probability: float
+    first_example: int
+
+
+def attend(
+    query_BHLd: Tensor,
+    key_BGLd: Tensor,
+    value_BGLd: Tensor,
+    seen: Tensor | None,
+    scores: Scores,
+    drawn: Drawn | None,
+) -> Tensor:
+    """The context of each query, [B, H, L, d].
+
+    `seen` (bool, broadcast to [B, H, L, L]) says which keys a query sees; without it, all, or
+    those up to its own place where the attention is causal. A query that sees no key gets
+    something finite.
+    """
+    length = query_BHLd.shape[2]
+    is_causal = scores.is_causal and seen is None and length > 1
+    if drawn is None and scores.softcap is None:
+        return scaled_dot_product_attention(
+            query_BHLd,
+            key_BGLd,
+            value_BGLd,
+            attn_mask=seen,
+            is_causal=is_causal,
+            scale=scores.scale,
+            enable_gqa=key_BGLd.shape[1] != query_BHLd.shape[1],
+        )
+    shared = query_BHLd.shape[1] // key_BGLd.shape[1]
+    key_BHLd = key_BGLd.repeat_interleave(shared, dim=1)
+    value_BHLd = value_BGLd.repeat_interleave(shared, dim=1)
+    x_BHLL = query_BHLd @ key_BHLd.transpose(2, 3) * scores.scale
+    if scores.softcap is not None:
+        x_BHLL = scores.softcap * torch.tanh(x_BHLL / scores.softcap)
+    if is_causal:
+        seen = torch.ones(x_BHLL.shape[2:], dtype=torch.bool, device=x_BHLL.device).tril()
+    if seen is not None:
+        x_BHLL = x_BHLL.masked_fill(~seen, torch.finfo(x_BHLL.dtype).min)
+    p_BHLL = x_BHLL.softmax(dim=-1)
+    if drawn is not None:
+        p_BHLL = p_BHLL * _kept(p_BHLL, drawn)
+    return p_BHLL @ value_BHLd
+
+
+def _kept(like_BHQL: Tensor, drawn: Drawn) -> Tensor:
+    """1 / (1 - probability) where an attention probability is kept, else 0; [B, H, Q, L].
+
+    Where keys stand in front of the queries' own tokens (a prefix), they come first.
+    """
+    num_examples, num_heads, num_queries, num_keys = like_BHQL.shape
+    device = like_BHQL.device
+    example_B = torch.arange(num_examples, device=device) + drawn.first_example
+    channel_HL = (
+        torch.arange(num_heads, device=device)[:, None] * HEAD_STRIDE
+        + torch.arange(num_keys, device=device)
+    ).flatten()
+    keep = keep_RC(
+        drawn.key,
+        example_B.repeat_interleave(num_queries),
+        torch.arange(num_queries, device=device).repeat(num_examples),
+        channel_HL,
+        drawn.probability,
+    )
+    keep_BQHL = keep.view(num_examples, num_queries, num_heads, num_keys)
+    return keep_BQHL.transpose(1, 2).to(like_BHQL.dtype) / (1 - drawn.probability)

@@ -1,0 +1,177 @@
+"""A tiny random model of every family, and a folder with one and a tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from peftlab.models.architectures import FAMILIES, Pooling, Way
+
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+LETTERS = "abcdefghijklmnopqrstuvwxyz.,!?'-"
+VOCABULARY = [*SPECIAL, *LETTERS, "the", "was", "not", "never", "used"]
+
+NARROW: dict[str, Any] = {
+    "vocab_size": 50,
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+    "intermediate_size": 40,
+    "max_position_embeddings": 40,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+}
+SHARED_KEYS = {**NARROW, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6}
+WINDOWED = {**SHARED_KEYS, "sliding_window": 4}
+NAMED_OTHERWISE = {"vocab_size": 50, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+CONFIGS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(FAMILIES, NARROW),
+    "electra": {**NARROW, "embedding_size": 16},
+    "albert": {**NARROW, "embedding_size": 16},
+    "distilbert": {
+        "vocab_size": 50,
+        "dim": 24,
+        "n_layers": 2,
+        "n_heads": 3,
+        "hidden_dim": 40,
+        "max_position_embeddings": 40,
+        "pad_token_id": 1,
+    },
+    "modernbert": {
+        **NARROW,
+        "local_attention": 6,
+        "global_attn_every_n_layers": 2,
+        "cls_token_id": 0,
+        "sep_token_id": 2,
+    },
+    "deberta": {
+        **NARROW,
+        "relative_attention": True,
+        "pos_att_type": ["c2p", "p2c"],
+        "position_biased_input": False,
+        "type_vocab_size": 0,
+    },
+    "deberta-v2": {
+        **NARROW,
+        "relative_attention": True,
+        "pos_att_type": ["c2p", "p2c"],
+        "position_biased_input": False,
+        "position_buckets": 8,
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+        "type_vocab_size": 0,
+    },
+    "mobilebert": {
+        **NARROW,
+        "num_attention_heads": 4,
+        "embedding_size": 16,
+        "intra_bottleneck_size": 16,
+    },
+    "xlnet": {**NAMED_OTHERWISE, "d_model": 24, "n_layer": 2, "n_head": 4, "d_inner": 40},
+    "funnel": {
+        **NAMED_OTHERWISE,
+        "d_model": 24,
+        "n_head": 4,
+        "d_head": 6,
+        "d_inner": 40,
+        "block_sizes": [1, 1],
+    },
+    "gpt2": {**NAMED_OTHERWISE, "n_embd": 24, "n_layer": 2, "n_head": 3, "n_positions": 40},
+    "opt": {
+        **NARROW,
+        "intermediate_size": None,
+        "ffn_dim": 40,
+        "word_embed_proj_dim": 16,
+    },
+    "llama": SHARED_KEYS,
+    "mistral": WINDOWED,
+    "phi3": WINDOWED,
+    "qwen2": SHARED_KEYS,
+    "qwen3": {**WINDOWED, "use_sliding_window": True, "max_window_layers": 1},
+    "starcoder2": WINDOWED,
+    "smollm3": SHARED_KEYS,
+    "olmo2": SHARED_KEYS,
+    "glm4": SHARED_KEYS,
+    "gemma": SHARED_KEYS,
+    "gemma2": WINDOWED,
+    "gemma3_text": WINDOWED,
+}
+VARIANTS = {
+    "modernbert, mean": ("modernbert", {"classifier_pooling": "mean"}),
+    "opt, LayerNorm behind": ("opt", {"do_layer_norm_before": False}),
+    "bert, relu": ("bert", {"hidden_act": "relu"}),
+}
+"""Settings of a family that change what is computed: name -> (the family, what is set)."""
+
+
+def tiny_config(name: str, *, dropout: float = 0.0, num_labels: int = 3) -> PreTrainedConfig:
+    """The config of a family or variant, every dropout probability set to `dropout`."""
+    model_type, changes = VARIANTS.get(name, (name, {}))
+    given = {key: value for key, value in (CONFIGS[model_type] | changes).items() if value}
+    config = AutoConfig.for_model(model_type, **given)
+    for key in config.to_dict():
+        if "dropout" in key or key.endswith("pdrop"):
+            setattr(config, key, dropout)
+    config.num_labels = num_labels
+    return config
+
+
+def tiny_model(name: str, *, dropout: float = 0.0) -> PreTrainedModel:
+    """A classifier of three classes in eval mode, its weights wide.
+
+    So wide that a wrong mask shows: at initial ones it hardly moves the loss.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = tiny_config(name, dropout=dropout)
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+    return model.eval()
+
+
+def write_tiny_checkpoint(folder: Path, name: str) -> str:
+    """A folder with a pretrained model, without a head, and its tokenizer; its path.
+
+    Encoders' texts begin with <s> and end with </s>; decoders' have no special tokens, and none
+    for padding.
+    """
+    config = tiny_config(name)
+    family = FAMILIES[config.model_type]
+    is_decoder = family.pooling is Pooling.LAST and family.way is not Way.PADDED
+    if is_decoder:
+        config.pad_token_id = None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = AutoModel.from_config(config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+        model.save_pretrained(folder)
+    vocabulary = {token: number for number, token in enumerate(VOCABULARY)}
+    pieces = {f"##{letter}": len(vocabulary) + number for number, letter in enumerate("aeiou")}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary | pieces, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    names = {"eos_token": "</s>", "unk_token": "<unk>"}
+    if not is_decoder:
+        names |= {"bos_token": "<s>", "pad_token": "<pad>", "cls_token": "<s>", "sep_token": "</s>"}
+        tokenizer.post_processor = processors.BertProcessing(("</s>", 2), ("<s>", 0))
+    inputs = ["input_ids", "attention_mask"]
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_input_names=inputs, **names
+    ).save_pretrained(folder)
+    return str(folder)
