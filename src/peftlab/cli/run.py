@@ -113,6 +113,7 @@ def command(
             _print_plan(plan, as_json=as_json)
             return 0
         from peftlab.engine.prepare import choose_device
+        from peftlab.models.checkpoints import ensure_weights
         from peftlab.models.fused.compile import ensure_compiled
         from peftlab.runner.execute import execute
         from peftlab.runner.executors.base import ExecutorOptions
@@ -120,6 +121,8 @@ def command(
         from peftlab.runner.progress import ProgressDisplay
 
         EXECUTORS.get(executor, where="--executor")
+        if plan.open_trials and executor != "ray":  # whose nodes have caches of their own
+            ensure_weights(spec.model)
         if choose_device(device).type == "cpu" and plan.open_trials:
             ensure_compiled(options.remark)
         seconds = plan.open_seconds

@@ -97,6 +97,7 @@ def command(
     if spec.track:
         options.remark("remark: track has no effect here; trackers follow the trials of 'run'")
     from peftlab.engine.prepare import choose_device
+    from peftlab.models.checkpoints import ensure_weights
     from peftlab.models.fused.compile import ensure_compiled
     from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.executors.inline import InlineExecutor
@@ -105,6 +106,7 @@ def command(
     from peftlab.runner.tune_progress import TuneDisplay
     from peftlab.store.workspace import Workspace
 
+    ensure_weights(spec.model)
     if choose_device(device).type == "cpu":
         ensure_compiled(options.remark)
     with Workspace.open(workspace) as opened:

