@@ -119,8 +119,10 @@ VARIANTS = {
 def tiny_config(name: str, *, dropout: float = 0.0, num_labels: int = 3) -> PreTrainedConfig:
     """The config of a family or variant, every dropout probability set to `dropout`."""
     model_type, changes = VARIANTS.get(name, (name, {}))
-    given = {key: value for key, value in (CONFIGS[model_type] | changes).items() if value}
-    config = AutoConfig.for_model(model_type, **given)
+    given = CONFIGS[model_type] | changes
+    config = AutoConfig.for_model(
+        model_type, **{key: value for key, value in given.items() if value is not None}
+    )
     for key in config.to_dict():
         if "dropout" in key or key.endswith("pdrop"):
             setattr(config, key, dropout)
@@ -150,6 +152,7 @@ def write_tiny_checkpoint(folder: Path, name: str) -> str:
     for padding.
     """
     config = tiny_config(name)
+    config.architectures = []  # Funnel's are asked for
     family = FAMILIES[config.model_type]
     is_decoder = family.pooling is Pooling.LAST and family.way is not Way.PADDED
     if is_decoder:

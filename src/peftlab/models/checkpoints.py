@@ -22,7 +22,7 @@ from peftlab.core.identity import content_id, file_sha256
 from peftlab.core.types import ModelRef
 from peftlab.data.encode import TokenLists
 from peftlab.data.hub_files import fetch
-from peftlab.models.architectures import PADDED_IN_FRONT, Pooling, pooling
+from peftlab.models.architectures import PADDED_IN_FRONT
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -262,7 +262,7 @@ def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
             dtype=torch.float32,
             use_safetensors=True,
         )
-    if pooling(model.config) is Pooling.LAST:
+    if hasattr(model, "score"):
         # transformers finds the last token of a row by this, so that it has to be the tokenizer's.
         model.config.pad_token_id = load_tokenizer(name).pad_id
     model.eval()
