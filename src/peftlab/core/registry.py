@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from peftlab.core.errors import UnknownNameError
+from peftlab.core.errors import UnknownNameError, UserError
 
 Entry = TypeVar("Entry")
 
@@ -26,6 +26,7 @@ class Registry(Generic[Entry]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._entries: dict[str, Entry] = {}
+        self._refused: dict[str, str] = {}
 
     def add(self, name: str, entry: Entry) -> Entry:
         """Join `entry` under `name`; a name serves once (ValueError)."""
@@ -34,8 +35,17 @@ class Registry(Generic[Entry]):
         self._entries[name] = entry
         return entry
 
+    def refuse(self, name: str, reason: str) -> None:
+        """Whoever asks for `name` is told why it is not there."""
+        self._refused[name] = reason
+
     def get(self, name: str, *, where: str = "") -> Entry:
-        """The entry of that name; UnknownNameError (with the nearest name) where there is none."""
+        """The entry of that name; UnknownNameError (with the nearest name) where there is none.
+
+        UserError with the reason for a name that is refused.
+        """
+        if name in self._refused:
+            raise UserError(f"no {self.kind} '{name}': {self._refused[name]}", where=where)
         try:
             return self._entries[name]
         except KeyError:

@@ -33,6 +33,8 @@ class Method(ABC):
     """Whether the classification head learns; where not, it stays at its random first values."""
     is_identity_at_start: bool = True
     """Whether the model computes the same as without the method until a step is taken."""
+    draws: bool = True
+    """Whether what `apply` makes depends on its seed."""
     can_merge: bool = False
     """Whether `merged` gives a model of the checkpoint's own architecture."""
     why_not_packed: str | None = None

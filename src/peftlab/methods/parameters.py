@@ -77,8 +77,11 @@ def _original_name(name: str) -> str:
 
     >>> _original_name("base_model.model.classifier.modules_to_save.default.weight")
     'classifier.weight'
+    >>> _original_name("base_model.classifier.modules_to_save.default.weight")
+    'classifier.weight'
     """
-    name = name.removeprefix("base_model.model.")
+    # Methods that only prepend something to the text have no model of their own in between.
+    name = name.removeprefix("base_model.").removeprefix("model.")
     if HEAD_COPY in name:
         module, _, rest = name.partition(HEAD_COPY)
         name = f"{module}.{rest.partition('.')[2]}"

@@ -5,36 +5,30 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.methods.base import Method
 from peftlab.methods.head import head_module_names
+from peftlab.methods.peft_settings import (
+    NOT_SETTINGS,
+    SEED,
+    as_json,
+    as_settings,
+    default_of,
+    type_adapter,
+    type_name,
+)
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
-
-# Fields of a peft config that describe the file or are ours to set, not the method.
-NOT_SETTINGS = frozenset(
-    {
-        "task_type",
-        "peft_type",
-        "auto_mapping",
-        "peft_version",
-        "base_model_name_or_path",
-        "revision",
-        "inference_mode",
-        "runtime_config",
-        "megatron_config",
-        "megatron_core",
-    }
-)
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 IMPORTING = ("auto_mapping", "megatron_config")
@@ -43,8 +37,20 @@ IMPORTING = ("auto_mapping", "megatron_config")
 SETS = frozenset({"target_modules", "exclude_modules", "modules_to_save"})
 """Fields that peft keeps as sets of names."""
 
-# peft knows no default target modules for these architectures; as for BERT, the query and value
-# projections (ModernBERT has them, with the key's, in one).
+DATA_DRIVEN = frozenset({"eva", "corda", "lora_ga", "loftq"})
+"""First values of LoRA that peft finds by running the model on examples, or for a quantised one."""
+
+UNLISTED_RATE = 1e-3
+
+EXPECTED = (
+    "Unsupported layer type",  # LN tuning warns of every layer norm, which is what it is for
+    "Failed to load the CUDA extension",  # BOFT then computes in torch, to the same result
+    "fan_in_fan_out is set to False",  # GPT-2's layers are transposed; peft then sets it to True
+    "Setting boft_n_butterfly_factor to 1",
+)
+
+# peft knows no default target modules of LoRA for these architectures; as for BERT, the query and
+# value projections (ModernBERT has them, with the key's, in one).
 TARGET_MODULES = {
     "albert": ["query", "value"],
     "camembert": ["query", "value"],
@@ -73,15 +79,53 @@ class PeftMethod(Method):
     The head is trained and saved whole: where `modules_to_save` is not given, it becomes every
     module that the checkpoint lacks. (peft's own default misses DistilBERT's pre_classifier.)
     Where `target_modules` is not given, peft's default for the architecture holds, or ours.
+    A field that seeds a generator of the method's own is null by default: it then follows from
+    the trial's seed.
+
+    `defaults` stand in place of peft's; `hidden` are fields that are not offered. A method of which
+    nothing is known here (`unlisted`) claims nothing, and runs padded.
     """
 
-    can_merge = True
-
-    def __init__(self, name: str, peft_type: str, title: str, paper: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        peft_type: str,
+        title: str,
+        paper: str,
+        *,
+        learning_rate: float | None = None,
+        defaults: Mapping[str, JsonValue] | None = None,
+        hidden: Iterable[str] = (),
+        is_identity_at_start: bool = True,
+        draws: bool = True,
+        can_merge: bool = True,
+        why_not_packed: str | None = None,
+    ) -> None:
         self.name = name
         self.peft_type = peft_type
         self.title = title
         self.paper = paper
+        self.learning_rate = learning_rate
+        self.defaults = dict(defaults or {})
+        self.hidden = NOT_SETTINGS | set(hidden)
+        self.is_identity_at_start = is_identity_at_start
+        self.draws = draws
+        self.can_merge = can_merge
+        self.why_not_packed = why_not_packed
+
+    @classmethod
+    def unlisted(cls, peft_type: str) -> PeftMethod:
+        """A type that peft has and our table has not."""
+        return cls(
+            peft_type.lower().replace("_", "-"),
+            peft_type,
+            f"{peft_type}: as the installed peft defines it",
+            "see peft's documentation",
+            learning_rate=UNLISTED_RATE,
+            is_identity_at_start=False,
+            can_merge=False,
+            why_not_packed="not known to treat every token by itself",
+        )
 
     @cached_property
     def config_class(self) -> type[Any]:
@@ -89,12 +133,15 @@ class PeftMethod(Method):
         from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
         from peft.utils import PeftType
 
-        found: type[Any] = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType[self.peft_type]]
+        try:
+            found: type[Any] = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType[self.peft_type]]
+        except KeyError as error:
+            raise UserError(f"the installed peft has no config for {self.name}") from error
         return found
 
     def settings(self) -> dict[str, JsonValue]:
-        """The fields of peft's config with their defaults."""
-        return _as_settings(self.config_class())
+        """The fields of peft's config with their defaults, ours before peft's."""
+        return self._peft_defaults() | self.defaults
 
     def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
         """All fields of peft's config; types are checked by us, the rest by peft itself."""
@@ -106,14 +153,16 @@ class PeftMethod(Method):
                 raise UnknownNameError(
                     f"setting of the method {self.name}", key, known, where=where
                 )
+            if value is None and known[key] is None:
+                continue
             try:
-                checked[key] = _adapter(types[key]).validate_python(value)
+                checked[key] = type_adapter(types[key]).validate_python(value)
             except ValidationError as error:
                 message = error.errors()[0]["msg"]
                 raise UserError(
                     f"{key} = {repr(value)[:60]} is not valid: {message}",
                     where=where,
-                    allowed=_type_name(types[key]),
+                    allowed=type_name(types[key]),
                 ) from error
             if key == "r" and types[key] is int and checked[key] < 1 and checked[key] != known[key]:
                 # A default of 0 is a rank that follows from another setting, as OFT's does. peft
@@ -121,14 +170,21 @@ class PeftMethod(Method):
                 raise UserError(
                     f"r = {value!r} is not valid: it is the rank", where=where, allowed="1 or more"
                 )
+        settings = known | checked
+        self._refuse_data_driven(settings, where)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                return _as_settings(self.config_class(task_type="SEQ_CLS", **checked))
+                config = self._config(settings)
         except Exception as error:  # its checks presume values of the right kind inside lists too
             raise UserError(
                 f"peft does not accept these settings of {self.name}: {error}", where=where
             ) from error
+        of_peft = as_settings(config)
+        return {
+            key: None if value is None else of_peft.get(key, value)
+            for key, value in settings.items()
+        }
 
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
@@ -137,28 +193,89 @@ class PeftMethod(Method):
         import torch
         from peft import get_peft_model
 
+        settings = self.fitted(model, config, seed=seed)
+        with torch.random.fork_rng(devices=[]), expected_warnings():
+            torch.manual_seed(seed)
+            try:
+                module: nn.Module = get_peft_model(model, self._config(settings))
+            except UserError:
+                raise
+            except Exception as error:  # each method of peft checks in its own way what it is given
+                cause = first_line(error)
+                raise UserError(f"{self.name} does not fit this model: {cause}") from error
+        return module
+
+    def fitted(
+        self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
+    ) -> dict[str, JsonValue]:
+        """The settings with what follows from the model and the seed in place of null."""
         settings = dict(config)
-        own_targets: JsonValue = [*TARGET_MODULES.get(model.config.model_type, ())] or None
-        if settings.get("modules_to_save") is None:
+        if "modules_to_save" in settings and settings["modules_to_save"] is None:
             settings["modules_to_save"] = list(head_module_names(model))
         if "target_modules" in settings and settings["target_modules"] is None:
-            settings["target_modules"] = own_targets
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            torch.manual_seed(seed)
-            # GPT-2's layers are transposed; peft sets fan_in_fan_out for them, and remarks on it.
-            warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")
-            try:
-                peft_config = self.config_class(task_type="SEQ_CLS", **settings)
-                module: nn.Module = get_peft_model(model, peft_config)
-            except (ValueError, TypeError, KeyError) as error:
-                raise UserError(f"{self.name} does not fit this model: {error}") from error
-        return module
+            settings["target_modules"] = self._target_modules(model)
+        for key, value in settings.items():
+            if value is None and SEED.search(key):
+                settings[key] = seed % 2**31
+        return settings
+
+    def _target_modules(self, model: PreTrainedModel) -> JsonValue:
+        """Names of modules where peft knows none for the architecture; None where it does."""
+        from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
+        from peft.tuners import LoraModel
+        from peft.utils import PeftType
+
+        tuner = PEFT_TYPE_TO_TUNER_MAPPING.get(PeftType[self.peft_type])
+        known = getattr(tuner, "target_module_mapping", {})
+        architecture = model.config.model_type
+        if architecture in known:
+            return None
+        of_lora: Any = LoraModel.target_module_mapping
+        names = TARGET_MODULES.get(architecture) or of_lora.get(architecture, [])
+        return [*names] or None
+
+    def _peft_defaults(self) -> dict[str, JsonValue]:
+        return {
+            field.name: None if SEED.search(field.name) else as_json(default_of(field))
+            for field in dataclasses.fields(self.config_class)
+            if field.name not in self.hidden
+        }
+
+    def _config(self, settings: Mapping[str, JsonValue]) -> Any:
+        """peft's config; what is null in ours and not in peft's is left to peft's default."""
+        defaults = {
+            field.name: default_of(field) for field in dataclasses.fields(self.config_class)
+        }
+        return self.config_class(
+            task_type="SEQ_CLS",
+            **{
+                key: value
+                for key, value in settings.items()
+                if value is not None or defaults[key] is None
+            },
+        )
+
+    def _refuse_data_driven(self, settings: Mapping[str, Any], where: str) -> None:
+        chosen = settings.get("init_lora_weights")
+        if isinstance(chosen, str) and chosen.lower() in DATA_DRIVEN:
+            raise UserError(
+                f"init_lora_weights = {chosen} looks at training data, which methods are not shown",
+                where=where,
+                allowed="true, false, gaussian, pissa, pissa_niter_N, olora, orthogonal",
+            )
 
     def merged(self, module: nn.Module) -> PreTrainedModel:
         """The model with peft's layers folded into its own weights."""
         if not self.can_merge:
             return super().merged(module)
+        from peft.utils.other import AuxiliaryTrainingWrapper
+
         model: PreTrainedModel = module.merge_and_unload()  # type: ignore[operator]
+        for name, child in list(model.named_modules()):
+            # Some of peft's methods fold their layers and forget the head's wrapper.
+            if isinstance(child, AuxiliaryTrainingWrapper):
+                trained = child.modules_to_save[child.active_adapters[0]]
+                model.set_submodule(name, trained)
         return model
 
     def save(self, module: nn.Module, folder: Path) -> None:
@@ -177,7 +294,8 @@ class PeftMethod(Method):
                 raise UserError(f"no PEFT adapter here: {name} is missing", where=str(folder))
         self._check_config(folder / ADAPTER_FILES[0])
         try:
-            module: nn.Module = PeftModel.from_pretrained(model, str(folder))
+            with expected_warnings():
+                module: nn.Module = PeftModel.from_pretrained(model, str(folder))
         except Exception as error:  # a broken adapter makes peft raise whatever it runs into
             cause = first_line(error)
             raise UserError(f"cannot load the adapter: {cause}", where=str(folder)) from error
@@ -199,6 +317,19 @@ class PeftMethod(Method):
         self.resolve({key: value for key, value in config.items() if key in known}, where=where)
 
 
+@contextmanager
+def expected_warnings() -> Iterator[None]:
+    """Without peft's warnings of what is as it should be, here and when the model is called."""
+    import torch
+
+    # As torch has it anyway; said so, it does not warn of SHiRA's and FRoD's sparse matrices.
+    torch.sparse.check_sparse_tensor_invariants.disable()
+    with warnings.catch_warnings():
+        for message in EXPECTED:
+            warnings.filterwarnings("ignore", message)
+        yield
+
+
 def _sort_sets(path: Path) -> None:
     """Write a config's sets in order: peft does in one that differs from process to process."""
     config = json.loads(path.read_text(encoding="utf-8"))
@@ -206,43 +337,3 @@ def _sort_sets(path: Path) -> None:
         if isinstance(config[key], list):
             config[key] = sorted(config[key])
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _as_settings(config: Any) -> dict[str, JsonValue]:
-    """The config's fields that are settings, as JSON values (sets become sorted lists)."""
-    return {
-        field.name: _as_json(getattr(config, field.name))
-        for field in dataclasses.fields(config)
-        if field.name not in NOT_SETTINGS
-    }
-
-
-def _as_json(value: Any) -> JsonValue:
-    if isinstance(value, set | frozenset):
-        return sorted(_as_json(item) for item in value)  # type: ignore[type-var]
-    if isinstance(value, list | tuple):
-        return [_as_json(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _as_json(item) for key, item in value.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _as_json(dataclasses.asdict(value))
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    return str(getattr(value, "value", value))
-
-
-def _adapter(hint: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-
-
-def _type_name(hint: Any) -> str:
-    name = hint.__name__ if isinstance(hint, type) else str(hint)
-    return name.replace("typing.", "").replace("NoneType", "null")
-
-
-LORA = PeftMethod(
-    "lora",
-    "LORA",
-    "LoRA: low-rank updates of chosen linear layers",
-    "Hu et al. 2022, arXiv 2106.09685",
-)

@@ -42,6 +42,7 @@ class SelectiveMethod(Method):
     """
 
     can_merge = True
+    draws = False
 
     def __init__(
         self,
