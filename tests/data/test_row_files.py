@@ -76,6 +76,15 @@ def test_objects_of_jsonl_keep_all_that_they_hold(tmp_path: Path) -> None:
     assert read(path) == [{"text": "a"}, {"text": "b"}]
 
 
+@pytest.mark.parametrize("ending", WRITABLE)
+def test_a_table_of_one_column_may_have_empty_rows_and_signs_beyond_ascii(
+    ending: str, tmp_path: Path
+) -> None:
+    rows = [{"text": "naïve 猫 \U0001f600"}, {"text": ""}, {"text": "b"}]
+    path = write(tmp_path / f"rows{ending}", rows, {"text": str})
+    assert read(path) == rows
+
+
 def test_nothing_is_written_where_the_rows_fail(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("old")
@@ -110,6 +119,7 @@ BAD = {
     "rows.jsonl": [
         (b'{"text": "a"}\n{"text": \n', ":2: not JSON: Expecting value"),
         (b'["a"]\n', ":1: not a JSON object (allowed: {...})"),
+        (b'{"text": "\\uD83d"}\n', ":1: half of a UTF-16 pair is no text"),
         (b"[" * 100_000, ":1: not JSON: "),
         (b"\n\n", ": the file has no rows"),
     ],

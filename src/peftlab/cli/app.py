@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from peftlab import __version__
-from peftlab.cli import bench, lint, listing, params, predict, report, run, status, tune
+from peftlab.cli import bench, export, lint, listing, params, predict, report, run, status, tune
 from peftlab.core.errors import PeftlabError, UserError, one_line
 
 EXIT_USER_ERROR = 2
@@ -28,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _module in (run, report, status, tune, lint, params, predict, bench):
+for _module in (run, report, status, tune, lint, params, predict, export, bench):
     app.command(name=_module.NAME, epilog=_module.EXAMPLE)(_module.command)
 app.add_typer(listing.app, name=listing.NAME)
 

@@ -42,34 +42,25 @@ def command(
 ) -> int:
     """Train the same by this engine and by transformers.Trainer + peft, in turn, and compare."""
     quiet_libraries()
-    from peftlab.engine.bench import Setup, SideName
-    from peftlab.runner.bench import run_bench
+    from peftlab.api.listing import bench
     from peftlab.study.safe_yaml import parse_setting
 
-    sides: list[SideName] = ["packed", "trainer"]
-    if grouped:
-        sides.append("trainer-grouped")
-    result = run_bench(
-        Setup(
-            model=model,
-            tokenizer=tokenizer or model,
-            random_weights=random_weights,
-            data=data,
-            task=task,
-            method=method,
-            settings=dict(parse_setting(setting) for setting in settings or ()),
-            training={
-                "per_device_train_batch_size": batch_size,
-                "learning_rate": learning_rate,
-                "max_steps": 10**6,
-            },
-            device=device,
-            cache=workspace.expanduser().absolute() / "cache",
-        ),
+    result = bench(
+        model=model,
+        tokenizer=tokenizer,
+        random_weights=random_weights,
+        data=data,
+        task=task,
+        method=method,
+        settings=dict(parse_setting(setting) for setting in settings or ()),
+        batch_size=batch_size,
+        learning_rate=learning_rate,
         rounds=rounds,
         steps=steps,
-        sides=sides,
+        grouped=grouped,
         threads=threads,
+        device=device,
+        workspace=workspace,
         say=options.remark,
     )
     if as_json:

@@ -14,6 +14,7 @@ import typer
 
 from peftlab.core.errors import UserError
 from peftlab.core.hub import go_offline_if_unreachable
+from peftlab.core.places import DEFAULT_WORKSPACE as DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from peftlab.study.spec import StudySpec
 
-DEFAULT_WORKSPACE = Path("peftlab-runs")
 WIDE = 1000
 SEED_FORMS = "42 or 42,43 or 0-4"
 MOST_SEEDS = 10_000
@@ -150,10 +150,7 @@ def _table(columns: Iterable[str], title: str, style: Any) -> Table:
 
 def settle_hub(spec: StudySpec) -> None:
     """Say so, once, where the study asks for the Hub and the Hub does not answer."""
-    from peftlab.models.checkpoints import locate
+    from peftlab.study.load import needs_hub
 
-    model = locate(spec.model, where=f"{spec.name}: model")
-    if not model.fingerprint.startswith("hub:") and not spec.data.startswith("hub"):
-        return
-    if go_offline_if_unreachable():
+    if needs_hub(spec) and go_offline_if_unreachable():
         remark("the Hub is not reachable: only what is cached on this machine can be used")

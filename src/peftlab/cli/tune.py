@@ -14,8 +14,6 @@ from peftlab.core.quiet import quiet_libraries
 if TYPE_CHECKING:
     from peftlab.store.workspace import Workspace
     from peftlab.study.search import Searches
-    from peftlab.study.spec import StudySpec
-    from peftlab.study.tune import TuneSpec
     from peftlab.study.tuned import Attempt
 
 NAME = "tune"
@@ -65,10 +63,6 @@ def command(
             f"the executor {executor} cannot search", where="--executor",
             allowed=", ".join(EXECUTORS),
         )  # fmt: skip
-    if trials is not None and seconds is not None:
-        raise UserError(
-            "a budget is either trials or seconds", where="--seconds", allowed="one of the two"
-        )
     spec = load_study(
         study,
         Overrides(
@@ -80,7 +74,7 @@ def command(
             arms=options.comma_list(arms),
         ),
     )
-    wanted = _wanted(spec, trials, seconds, options.seed_list(seeds))
+    wanted_seeds = options.seed_list(seeds)
     quiet_libraries()
     options.settle_hub(spec)
     try:
@@ -91,9 +85,9 @@ def command(
             where="tune",
             allowed="pip install 'peftlab[tune]'",
         ) from error
-    from peftlab.study.search import expand_searches
+    from peftlab.study.search import expand_searches, wanted_tune
 
-    searches = expand_searches(spec, wanted)
+    searches = expand_searches(spec, wanted_tune(spec, trials, seconds, wanted_seeds))
     if spec.track:
         options.remark("remark: track has no effect here; trackers follow the trials of 'run'")
     from peftlab.engine.prepare import choose_device
@@ -126,18 +120,6 @@ def command(
                 device=device,
             )
         return _show(searches, opened, as_json=as_json)
-
-
-def _wanted(
-    spec: StudySpec, trials: int | None, seconds: float | None, seeds: list[int] | None
-) -> TuneSpec:
-    """What the study says of the search, changed by what the command line says."""
-    from peftlab.study.tune import Budget, TuneSpec
-
-    found = spec.tune or TuneSpec()
-    if trials is not None or seconds is not None:
-        found = found.model_copy(update={"budget": Budget(trials=trials, seconds=seconds)})
-    return found if seeds is None else found.model_copy(update={"seeds": tuple(seeds)})
 
 
 def _announcement(searches: Searches) -> str:

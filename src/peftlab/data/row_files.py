@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ Row = dict[str, Any]
 Write = Callable[[Sequence[Row]], None]
 
 ROWS_PER_PART = 8192
+NO_TEXT = re.compile("[\\ud800-\\udfff]")
 READABLE = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
 WRITABLE = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -76,16 +78,15 @@ def text_writer(kind: str, columns: Sequence[str], put: Callable[[str], object])
             put("".join(f"{_json(row)}\n" for row in rows))
 
         return write_objects
-    plain = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
-    settings: dict[str, Any] = plain if kind == ".tsv" else {}
-    as_text = _field if kind == ".tsv" else _cell
-    writer = csv.writer(_Sink(put), lineterminator="\n", **settings)
-    headers = [[*columns]]
+    headers: list[Row] = [dict(zip(columns, columns, strict=True))]
 
     def write(rows: Sequence[Row]) -> None:
-        if headers:
-            writer.writerow(map(as_text, headers.pop()))
-        writer.writerows([[as_text(row.get(name)) for name in columns] for row in rows])
+        lines = [[_cell(row.get(name)) for name in columns] for row in (*headers, *rows)]
+        headers.clear()
+        if kind == ".tsv":
+            put("".join("\t".join(map(_field, line)) + "\n" for line in lines))
+        else:
+            csv.writer(_Sink(put), lineterminator="\n").writerows(lines)
 
     return write
 
@@ -97,13 +98,13 @@ class _Sink:
         self.write = put
 
 
-def _field(value: Any) -> str:
-    r"""The value as a field of a line.
+def _field(text: str) -> str:
+    r"""The text as a field of a line.
 
     >>> print(_field("a\tb"))
     a\tb
     """
-    return _cell(value).replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
+    return text.replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
 
 
 def _cell(value: Any) -> str:
@@ -195,6 +196,8 @@ def _json_rows(stream: TextIO, path: Path) -> Iterator[Row]:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise UserError(f"not JSON: {first_line(error)}", where=f"{path}:{number}") from error
+        if "\\ud" in line.lower() and NO_TEXT.search(_json(row)):
+            raise UserError("half of a UTF-16 pair is no text", where=f"{path}:{number}")
         if not isinstance(row, dict):
             raise UserError("not a JSON object", where=f"{path}:{number}", allowed="{...}")
         yield row

@@ -221,15 +221,27 @@ def load_tokenizer(name: str) -> HubTokenizer:
 
     One without a token for padding, as decoders' often are, gets its end-of-text token for that.
     """
+    return HubTokenizer(_read_tokenizer(name), locate(name).fingerprint)
+
+
+def save_tokenizer(name: str, folder: Path, *, max_length: int) -> None:
+    """Write the same, as one that cuts a row to `max_length` tokens when it is asked to cut."""
+    # Read anew: one that has been used would write how it last cut and padded.
+    tokenizer = _read_tokenizer(name)
+    tokenizer.model_max_length = max_length
+    tokenizer.save_pretrained(folder)
+
+
+def _read_tokenizer(name: str) -> Any:
     from transformers import AutoTokenizer
 
-    tokenizer = _from_hub_or_folder(AutoTokenizer.from_pretrained, _source(name), use_fast=True)
+    tokenizer = _from_hub_or_folder(AutoTokenizer.from_pretrained, source_of(name), use_fast=True)
     if tokenizer.pad_token is None:
         first = tokenizer.convert_ids_to_tokens(0)
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or first
     in_front = load_config(name).model_type in PADDED_IN_FRONT
     tokenizer.padding_side = "left" if in_front else "right"
-    return HubTokenizer(tokenizer, locate(name).fingerprint)
+    return tokenizer
 
 
 def ensure_weights(name: str) -> None:
@@ -237,7 +249,7 @@ def ensure_weights(name: str) -> None:
 
     Without it each process downloads them when it first loads the model.
     """
-    source = _source(name)
+    source = source_of(name)
     if folder_at(source) is None:
         _fetch(source, weights=True)
 
@@ -250,9 +262,9 @@ def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    source = _source(name)
+    source = source_of(name)
     load_config(name)  # which refuses a model that would be built for ever
-    with torch.random.fork_rng(devices=[]), _without_load_report():
+    with torch.random.fork_rng(devices=[]), without_load_report():
         torch.manual_seed(seed)
         model: PreTrainedModel = _from_hub_or_folder(
             AutoModelForSequenceClassification.from_pretrained,
@@ -270,7 +282,7 @@ def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
 
 
 @contextmanager
-def _without_load_report() -> Iterator[None]:
+def without_load_report() -> Iterator[None]:
     """Spare the user transformers' report that the head is new, which it always is, and its bar."""
     from transformers.utils import logging
 
@@ -296,8 +308,8 @@ def build_on_meta(name: str, *, num_labels: int) -> PreTrainedModel:
     return model
 
 
-def _source(name: str) -> str:
-    """What transformers is to load for that name."""
+def source_of(name: str) -> str:
+    """What transformers is to load for that name: a Hub id, or a folder of this machine."""
     if name != MINILM:
         return str(folder_at(name) or name)
     spec = find_spec(MINILM_PACKAGE)

@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 from peftlab.core.errors import UserError
+from peftlab.core.types import ProblemType
 from peftlab.data.row_files import (
     Row,
     Write,
@@ -28,7 +29,6 @@ from peftlab.engine.predict import Predictor
 from peftlab.outputs.predict import Prediction, predict_texts
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.tasks.problem import ProblemType
 from peftlab.tasks.registry import task_of
 
 DIGITS = 6

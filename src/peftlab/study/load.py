@@ -10,6 +10,7 @@ from typing import Any
 
 from peftlab.core.bounds import check_text
 from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.models.checkpoints import locate
 from peftlab.study.safe_yaml import parse_setting, parse_yaml
 from peftlab.study.spec import StudySpec, validate
 
@@ -64,6 +65,17 @@ def load_study(name: str, overrides: Overrides = Overrides()) -> StudySpec:
     raw, where = _read(name)
     changed = _apply(raw, overrides, where)
     return validate(changed, where=where)
+
+
+def study_of(raw: Mapping[str, Any], overrides: Overrides = Overrides()) -> StudySpec:
+    """The study of these keys, changed by the overrides; UserError likewise."""
+    return validate(_apply(raw, overrides, "study"), where="study")
+
+
+def needs_hub(spec: StudySpec) -> bool:
+    """Whether the study's checkpoint or data are on the Hub; UserError where there is neither."""
+    model = locate(spec.model, where=f"{spec.name}: model")
+    return model.fingerprint.startswith("hub:") or spec.data.startswith("hub")
 
 
 def study_name(name: str) -> str:

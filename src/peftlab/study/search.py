@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -14,7 +14,7 @@ from peftlab.methods.registry import METHODS
 from peftlab.study.expand import Arm, Expanded, expand
 from peftlab.study.space import Space, space_of
 from peftlab.study.spec import TRAINING_NAMES, StudySpec, validate
-from peftlab.study.tune import TuneSpec
+from peftlab.study.tune import Budget, TuneSpec
 
 SUFFIX = "-tuned"
 """What the study of the settings that were found is named by, behind the name of the searched."""
@@ -108,6 +108,23 @@ def expand_searches(spec: StudySpec, tune: TuneSpec) -> Searches:
             for arm in expanded.arms
         ),
     )
+
+
+def wanted_tune(
+    spec: StudySpec, trials: int | None, seconds: float | None, seeds: Sequence[int] | None
+) -> TuneSpec:
+    """What the study says of its search, changed by what the user says instead.
+
+    UserError where both kinds of budget are given.
+    """
+    if trials is not None and seconds is not None:
+        raise UserError(
+            "a budget is either trials or seconds", where="--seconds", allowed="one of the two"
+        )
+    found = spec.tune or TuneSpec()
+    if trials is not None or seconds is not None:
+        found = found.model_copy(update={"budget": Budget(trials=trials, seconds=seconds)})
+    return found if seeds is None else found.model_copy(update={"seeds": tuple(seeds)})
 
 
 def _tuned(spec: StudySpec, tune: TuneSpec) -> StudySpec:

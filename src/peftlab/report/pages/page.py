@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -14,6 +13,7 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
+from peftlab.core.markdown import escape_markdown
 from peftlab.report.pages.blocks import Block, Cell, Figure, Heading, Table
 
 FIGURE_FOLDER, TABLE_FOLDER = "figures", "tables"
@@ -69,7 +69,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["markdown"] = _escape_markdown
+    environment.filters["markdown"] = escape_markdown
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["rule"] = _rule
     environment.filters["parts"] = _parts
@@ -114,15 +114,6 @@ def _script_json(value: object) -> Markup:
     """JSON that can stand inside a script element."""
     text = json.dumps(value, ensure_ascii=True)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def _escape_markdown(text: object) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    shown = " ".join(str(text).split())
-    for sign in "\\`*_[]<>|#&~":
-        shown = shown.replace(sign, "\\" + sign)
-    # A line that begins as a list does.
-    return re.sub(r"^(\d*)([-+.)])(?=\s)", r"\1\\\2", shown)
 
 
 def _rule(table: Table) -> str:

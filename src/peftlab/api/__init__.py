@@ -1,0 +1,1 @@
+"""The command line's work as Python: studies, trials, and what comes out of them."""

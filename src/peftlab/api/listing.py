@@ -1,0 +1,126 @@
+"""What there is to choose from, and what it would cost, without a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from peftlab.core.places import DEFAULT_WORKSPACE
+from peftlab.core.quiet import quiet_libraries
+from peftlab.core.types import ParameterCount
+
+if TYPE_CHECKING:
+    from peftlab.methods.base import Method
+    from peftlab.models.checkpoints import BuiltinModel
+    from peftlab.runner.bench import BenchResult
+    from peftlab.study.load import BuiltinStudy
+    from peftlab.tasks.spec import Task
+
+
+def list_tasks() -> list[Task]:
+    """The tasks that are known by name: labels, metrics, the names of their texts."""
+    from peftlab.tasks.registry import TASKS
+
+    return [*TASKS]
+
+
+def list_methods() -> list[Method]:
+    """The methods: title, paper, `settings()` with their defaults, `can_merge`."""
+    quiet_libraries()
+    from peftlab.methods.registry import METHODS
+
+    return [*METHODS]
+
+
+def list_models() -> list[BuiltinModel]:
+    """The checkpoints that are known by name; any other Hub id or folder works too."""
+    from peftlab.models.checkpoints import builtin_models
+
+    return builtin_models()
+
+
+def list_studies() -> dict[str, BuiltinStudy]:
+    """The built-in studies by name; `text` is the YAML of one."""
+    from peftlab.study.load import builtin_studies
+
+    return builtin_studies()
+
+
+def params(
+    model: str,
+    method: str,
+    settings: Mapping[str, JsonValue] | None = None,
+    *,
+    num_labels: int = 2,
+) -> ParameterCount:
+    """How many parameters the method trains on the model, from its config alone.
+
+    UserError for an unknown method, setting or checkpoint.
+    """
+    quiet_libraries()
+    from peftlab.core.hub import go_offline_if_unreachable
+    from peftlab.methods.counts import counted
+    from peftlab.models.checkpoints import BUILTIN
+
+    if model not in BUILTIN:
+        go_offline_if_unreachable()
+    return counted(model, method, settings or {}, num_labels=num_labels)
+
+
+def bench(
+    *,
+    model: str = "minilm",
+    tokenizer: str | None = None,
+    random_weights: bool = False,
+    data: str = "demo",
+    task: str = "demo-sentiment",
+    method: str = "lora",
+    settings: Mapping[str, JsonValue] | None = None,
+    batch_size: int = 16,
+    learning_rate: float = 5e-4,
+    rounds: int = 5,
+    steps: int = 40,
+    grouped: bool = True,
+    threads: int | None = None,
+    device: str = "auto",
+    workspace: Path | str = DEFAULT_WORKSPACE,
+    say: Callable[[str], None] = lambda message: None,
+) -> BenchResult:
+    """This engine against transformers.Trainer + peft on the same trial, in turn, here and now.
+
+    Takes `rounds` turns of `steps` optimizer steps a side, in processes of their own; `say` is told
+    what is going on. UserError for what is wrong with the setup.
+    """
+    quiet_libraries()
+    from peftlab.engine.bench import Setup, SideName
+    from peftlab.runner.bench import run_bench
+
+    sides: list[SideName] = ["packed", "trainer"]
+    if grouped:
+        sides.append("trainer-grouped")
+    return run_bench(
+        Setup(
+            model=model,
+            tokenizer=tokenizer or model,
+            random_weights=random_weights,
+            data=data,
+            task=task,
+            method=method,
+            settings=dict(settings or {}),
+            training={
+                "per_device_train_batch_size": batch_size,
+                "learning_rate": learning_rate,
+                "max_steps": 10**6,
+            },
+            device=device,
+            cache=Path(workspace).expanduser().absolute() / "cache",
+        ),
+        rounds=rounds,
+        steps=steps,
+        sides=sides,
+        threads=threads,
+        say=say,
+    )

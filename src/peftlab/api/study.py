@@ -1,0 +1,230 @@
+"""A study and the workspace of its results: planned, run, searched, reported, read."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peftlab.api.trial import Trial
+from peftlab.core.places import DEFAULT_WORKSPACE
+from peftlab.core.quiet import quiet_libraries
+from peftlab.store.workspace import Workspace
+from peftlab.study.load import Overrides, load_study, study_of
+from peftlab.study.spec import StudySpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from peftlab.report.write import ReportFiles
+    from peftlab.runner.plan import Plan
+    from peftlab.study.expand import Expanded
+    from peftlab.study.lint import Finding
+    from peftlab.study.tuned import Attempt
+
+
+class Study:
+    """What a study file says, and where its results live.
+
+    Every method that computes raises UserError for a mistake that its user can mend: one line with
+    what is wrong, where, and what is allowed.
+    """
+
+    def __init__(self, spec: StudySpec, *, workspace: Path | str = DEFAULT_WORKSPACE) -> None:
+        self.spec = spec
+        self.workspace = Path(workspace)
+
+    @classmethod
+    def load(
+        cls, name: Path | str, *, workspace: Path | str = DEFAULT_WORKSPACE, **changes: Any
+    ) -> Study:
+        """The study of a built-in name or in a YAML file.
+
+        `changes` are as the options of `peftlab run`: data, model, engine, seeds, tasks, arms, and
+        `settings`, a mapping from dotted keys to values ({"training.num_train_epochs": 2}).
+        UserError for an unknown name, and for whatever is wrong in the file.
+        """
+        return cls(load_study(str(name), _overrides(**changes)), workspace=workspace)
+
+    @classmethod
+    def from_dict(
+        cls,
+        study: Mapping[str, Any],
+        *,
+        workspace: Path | str = DEFAULT_WORKSPACE,
+        **changes: Any,
+    ) -> Study:
+        """The study of these keys, which are a study file's; `changes` as in `load`."""
+        return cls(study_of(study, _overrides(**changes)), workspace=workspace)
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.spec.name
+
+    def __repr__(self) -> str:
+        return f"<Study {self.name} in {self.workspace}>"
+
+    def lint(self) -> list[Finding]:
+        """What is wrong or doubtful: level ("error" or "warning"), where, message, rule of each."""
+        from peftlab.study.lint import lint
+
+        return lint(self._expanded(data_needed=False))
+
+    def plan(self, *, retry_failed: bool = False) -> Plan:
+        """What `run` would do: of each trial its status, steps, tokens, and estimated seconds."""
+        expanded = self._expanded(data_needed=False)
+        from peftlab.runner.plan import make_plan
+
+        with Workspace.open(self.workspace) as opened:
+            return make_plan(expanded, opened, retry_failed=retry_failed)
+
+    def run(
+        self,
+        *,
+        executor: str = "inline",
+        device: str = "auto",
+        retry_failed: bool = False,
+        progress: bool = True,
+        **options: Any,
+    ) -> list[Trial]:
+        """Run what is not done yet; all of the study's trials, those that failed among them.
+
+        `options` are those of the executor, by the names of runner.executors.base.ExecutorOptions:
+        workers, threads, gpus, address, stall_seconds. With `progress` a display is drawn on
+        stderr. Stopped at any moment, the same call goes on from there.
+        """
+        expanded = self._expanded()
+        from peftlab.engine.prepare import choose_device
+        from peftlab.models.fused.compile import ensure_compiled
+        from peftlab.runner.execute import execute
+        from peftlab.runner.plan import make_plan
+        from peftlab.runner.progress import ProgressDisplay
+
+        console = _console(progress)
+        with Workspace.open(self.workspace) as opened:
+            plan = make_plan(expanded, opened, retry_failed=retry_failed, only_open=True)
+            if plan.open_trials:
+                if choose_device(device).type == "cpu":
+                    ensure_compiled(console.print)
+                with ProgressDisplay(plan, console) as display:
+                    execute(
+                        expanded,
+                        opened,
+                        display=display,
+                        executor=executor,
+                        options=self._options(opened, options),
+                        device=device,
+                        retry_failed=retry_failed,
+                        seconds={one.trial.id: one.seconds or 0.0 for one in plan.open_trials},
+                    )
+        return self.trials()
+
+    def tune(
+        self,
+        *,
+        trials: int | None = None,
+        seconds: float | None = None,
+        seeds: Sequence[int] | None = None,
+        device: str = "auto",
+        progress: bool = True,
+        **options: Any,
+    ) -> list[Attempt]:
+        """Search the best setting of every arm on every task, with the same budget for each.
+
+        The budget is `trials` settings or so many `seconds`, else the study's own. What is found
+        is the study NAME-tuned of the workspace; returned are all settings that were tried, the
+        chosen ones with `is_best`. `workers` among the options has a pool of processes search.
+        """
+        quiet_libraries()
+        self._settle()
+        from peftlab.runner.executors.inline import InlineExecutor
+        from peftlab.runner.executors.pool import PoolExecutor
+        from peftlab.runner.tune import tune
+        from peftlab.runner.tune_progress import TuneDisplay
+        from peftlab.study.search import expand_searches, wanted_tune
+        from peftlab.study.tuned import attempts
+
+        searches = expand_searches(self.spec, wanted_tune(self.spec, trials, seconds, seeds))
+        with Workspace.open(self.workspace) as opened:
+            given = self._options(opened, options)
+            with TuneDisplay(searches, _console(progress)) as display:
+                tune(
+                    searches,
+                    opened,
+                    display=display,
+                    executor=PoolExecutor(given) if given.workers else InlineExecutor(given),
+                    device=device,
+                )
+            return [*attempts(searches.spec, opened.trials(searches.spec.name))]
+
+    def report(self, output: Path | str | None = None) -> ReportFiles:
+        """Write the report of what is measured; its files, and the scores and verdicts in it.
+
+        Into `output`, else reports/NAME of the workspace. UserError where nothing has been run.
+        """
+        quiet_libraries()
+        from peftlab.report.write import write_report
+
+        with Workspace.open(self.workspace, create=False) as opened:
+            return write_report(opened, self.name, None if output is None else Path(output))
+
+    def results(self) -> pd.DataFrame:
+        """One row a trial: scores in points, costs, settings (store.frame.load_results)."""
+        from peftlab.store.frame import load_results
+
+        return load_results(self.workspace, self.name)
+
+    def trials(self) -> list[Trial]:
+        """The study's trials in plan order; UserError where it has not been run."""
+        with Workspace.open(self.workspace, create=False) as opened:
+            return [Trial(record) for record in opened.trials(self.name)]
+
+    def status(self) -> dict[str, int]:
+        """How many of the trials are done, running, pending, failed, pruned."""
+        counts: Counter[str] = Counter()
+        with Workspace.open(self.workspace, create=False) as opened:
+            for tally in opened.tallies(self.name):
+                counts[tally.status] += tally.count
+        return dict(counts)
+
+    def _settle(self) -> None:
+        """Work from the cache alone where the study needs the Hub and it does not answer."""
+        from peftlab.core.hub import go_offline_if_unreachable
+        from peftlab.study.load import needs_hub
+
+        if needs_hub(self.spec):
+            go_offline_if_unreachable()
+
+    def _expanded(self, *, data_needed: bool = True) -> Expanded:
+        quiet_libraries()
+        self._settle()
+        from peftlab.study.expand import expand
+
+        return expand(self.spec, data_needed=data_needed)
+
+    def _options(self, workspace: Workspace, given: Mapping[str, Any]) -> Any:
+        from peftlab.runner.executors.base import ExecutorOptions
+
+        return ExecutorOptions(**{"logs": workspace.path / "logs", **given})
+
+
+def _overrides(
+    *, settings: Mapping[str, Any] | None = None, model: Any = None, data: Any = None, **rest: Any
+) -> Overrides:
+    as_text = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]
+    return Overrides(
+        settings=as_text,
+        model=None if model is None else str(model),
+        data=None if data is None else str(data),
+        **rest,
+    )
+
+
+def _console(shown: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, quiet=not shown)

@@ -1,0 +1,214 @@
+"""A trial of a workspace: its scores, its predictions, and its model put to use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from peftlab.core.errors import UserError
+from peftlab.core.places import DEFAULT_WORKSPACE
+from peftlab.core.quiet import quiet_libraries
+from peftlab.core.types import Costs, EpochRecord
+from peftlab.store.records import Status, TrialRecord, names_of_arms
+from peftlab.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from peftlab.data.predictions import Predictions
+    from peftlab.engine.predict import Predictor
+    from peftlab.outputs.export import Export
+    from peftlab.outputs.predict import Prediction
+
+Texts = Sequence[str | tuple[str, ...]]
+"""Rows: a text each, or a tuple of two for a task with pairs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One training as the workspace had it when it was asked: arm x task x seed, by its id.
+
+    `scores` are in points (91.3, not 0.913), the task's main metric first, of the epoch that
+    `record.rule` says; {} before there are any. `costs` (seconds, bytes, counts) are None before
+    it is done. All else that is known is in `record`.
+    """
+
+    record: TrialRecord
+
+    @classmethod
+    def find(cls, trial_id: str, *, workspace: Path | str = DEFAULT_WORKSPACE) -> Trial:
+        """The trial whose id begins so; UserError unless there is exactly one."""
+        with Workspace.open(Path(workspace), create=False) as opened:
+            return cls(opened.trial(trial_id))
+
+    @property
+    def id(self) -> str:
+        """12 hexadecimal digits: the hash of all that can change its numbers."""
+        return self.record.trial.id
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self.record.trial.task
+
+    @property
+    def model(self) -> str:
+        """The checkpoint's name."""
+        return self.record.trial.model.name
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return self.record.trial.method
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        return self.record.trial.seed
+
+    @property
+    def arms(self) -> list[str]:
+        """The names under which studies hold it, sorted."""
+        return names_of_arms(self.record.arms)
+
+    @property
+    def status(self) -> Status:
+        """done, failed, running, pending or pruned."""
+        return self.record.status
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed."""
+        return self.record.error
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """The reported scores in points."""
+        return self.record.scores
+
+    @property
+    def epochs(self) -> Sequence[EpochRecord]:
+        """What was measured at the end of each epoch; the first is the state before training."""
+        return self.record.epochs
+
+    @property
+    def costs(self) -> Costs | None:
+        """What it cost."""
+        return self.record.costs
+
+    def __repr__(self) -> str:
+        scores = "".join(f", {name} {value:.1f}" for name, value in self.scores.items())
+        where = f"{', '.join(self.arms) or self.method} on {self.task}, seed {self.seed}"
+        return f"<Trial {self.id}: {where}, {self.status}{scores}>"
+
+    def predictions(self) -> Predictions:
+        """What it said of the dev split: row_ids int64 [N], labels [N], logits float32 [N, C].
+
+        In the split's order, of the reported epoch. UserError where there are none.
+        """
+        from peftlab.data.predictions import read_predictions
+
+        path = self.record.predictions_path
+        if path is None:
+            raise UserError(f"the trial {self.id} has no predictions: it is {self.status}")
+        return read_predictions(path)
+
+    def predict(self, texts: Texts) -> list[Prediction]:
+        """Its predictions for new rows, in their order; the model stays in memory for the next.
+
+        UserError where it has no saved model, or a row has the wrong number of texts.
+        """
+        from peftlab.outputs.predict import predict_texts
+
+        return predict_texts(self.record, _rows(texts), predictor=self._predictor)
+
+    def export(
+        self, output: Path | str, *, merge: bool = False, base_model: str | None = None
+    ) -> Export:
+        """Write it as a folder for peft, or with `merge` for transformers alone (outputs/export).
+
+        UserError where the folder is there and not empty, or the method cannot be merged.
+        """
+        quiet_libraries()
+        from peftlab.outputs.export import export
+
+        return export(self.record, Path(output), merge=merge, base_model=base_model)
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        return _new_predictor("auto")
+
+
+def predict(
+    trials: str | Trial | Sequence[str | Trial],
+    texts: Texts,
+    *,
+    workspace: Path | str = DEFAULT_WORKSPACE,
+    device: str = "auto",
+) -> list[list[Prediction]]:
+    """The predictions of each trial (an id, its first digits, or a Trial) for all rows.
+
+    One list a trial, in the order given, with an entry a row. Trials of one checkpoint share its
+    memory; each is predicted as it would be alone. UserError as Trial.predict raises it.
+    """
+    named = [trials] if isinstance(trials, str | Trial) else trials
+    found = [
+        one if isinstance(one, Trial) else Trial.find(one, workspace=workspace) for one in named
+    ]
+    predictor, rows = _new_predictor(device), _rows(texts)
+    from peftlab.outputs.predict import predict_texts
+
+    return [predict_texts(trial.record, rows, predictor=predictor) for trial in found]
+
+
+def predict_file(
+    source: Path | str,
+    target: Path | str,
+    trials: Sequence[str] = (),
+    *,
+    trial_column: str | None = None,
+    columns: Sequence[str] | None = None,
+    workspace: Path | str = DEFAULT_WORKSPACE,
+    device: str = "auto",
+) -> int:
+    """As `peftlab predict --file`: a table answered by trials, written to another; its rows.
+
+    Both are .csv, .tsv, .jsonl or .parquet, read and written a part at a time. The columns are
+    described in outputs/predict_table. UserError for whatever does not fit, and no target then.
+    """
+    from peftlab.data.row_files import read_rows
+
+    source = Path(source)
+    predictor = _new_predictor(device)
+    from peftlab.outputs.predict_table import question_of, text_names, write_answers
+
+    with Workspace.open(Path(workspace), create=False) as opened:
+        question = question_of(opened, source, trials, trial_column=trial_column, columns=columns)
+    parts = read_rows(source, names=text_names(question))
+    done = write_answers(
+        question, parts, Path(target), predictor=predictor, where=str(source), like=source
+    )
+    return max(done, default=0)
+
+
+def list_trials(workspace: Path | str = DEFAULT_WORKSPACE, study: str | None = None) -> list[Trial]:
+    """The trials of a workspace, or of one of its studies in plan order.
+
+    UserError where there is no such workspace or study.
+    """
+    with Workspace.open(Path(workspace), create=False) as opened:
+        return [Trial(record) for record in opened.trials(study)]
+
+
+def _rows(texts: Texts) -> list[tuple[str, ...]]:
+    if isinstance(texts, str):
+        raise UserError("texts are a list, of a text or a pair of texts a row", where="texts")
+    return [(row,) if isinstance(row, str) else tuple(row) for row in texts]
+
+
+def _new_predictor(device: str) -> Predictor:
+    quiet_libraries()
+    from peftlab.engine.predict import Predictor
+
+    return Predictor(device=device)

@@ -1,0 +1,94 @@
+"""`peftlab export`: a trained trial as a folder for peft or transformers, or on the Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from peftlab.cli import options
+from peftlab.core.errors import UserError
+from peftlab.core.quiet import quiet_libraries
+
+NAME = "export"
+EXAMPLE = "Example: peftlab export 3f2a --output my-classifier --merge"
+
+
+def command(
+    trial: Annotated[str, typer.Argument(help="A trial's id, or its first digits.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="A folder that is new or empty."),
+    ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Fold an adapter into its base: a whole model.")
+    ] = False,
+    base_model: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="How others call the checkpoint: a Hub id."),
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Send it to that repository, too.")
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Where --push makes the repository, make it so.")
+    ] = False,
+    workspace: options.Workspace = options.DEFAULT_WORKSPACE,
+    as_json: options.Json = False,
+) -> int:
+    """Write a trained trial as a folder that peft or transformers load by themselves.
+
+    With its tokenizer and a model card: scores, intervals, settings, provenance. An adapter stays
+    one without --merge; what other methods trained is a whole transformers model.
+    """
+    from peftlab.store.workspace import Workspace
+
+    if output is None and push is None:
+        raise UserError("nowhere to", where="export", allowed="--output DIR, --push OWNER/NAME")
+    if private and push is None:
+        raise UserError("only --push makes a repository", where="--private", allowed="with --push")
+    with Workspace.open(workspace, create=False) as opened:
+        record = opened.trial(trial)
+    quiet_libraries()
+    from peftlab.outputs import push as hub
+    from peftlab.outputs.export import export
+
+    if push is not None:
+        hub.check_repository(push)
+    url = None
+    with TemporaryDirectory(prefix="peftlab-") as spare, options.telling() as tell:
+        tell("loading the trial")
+        made = export(
+            record,
+            output or Path(spare) / "model",
+            merge=merge,
+            base_model=base_model,
+            public=push is not None,
+        )
+        if push is not None:
+            tell(f"sending it to {push}")
+            url = hub.push(made.folder, push, private=private)
+    if made.is_local:
+        options.remark(
+            f"remark: this adapter's base is {made.base}, which only this machine has; for others "
+            "use --merge, or say by --base-model what it is called on the Hub"
+        )
+    if as_json:
+        options.print_json(
+            {
+                "trial": record.trial.id,
+                "kind": made.kind,
+                "output": None if output is None else str(output),
+                "base_model": made.base or None,
+                "files": list(made.files),
+                "url": url,
+            }
+        )
+        return 0
+    if output is not None:
+        print(f"{made.kind} folder: {output}")
+    if url is not None:
+        print(f"on the Hub: {url}")
+    return 0

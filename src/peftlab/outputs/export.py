@@ -1,0 +1,135 @@
+"""A trained trial as a folder that peft or transformers load without this package."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from peftlab.core.errors import StorageError, UserError
+from peftlab.core.files import whole_folder
+from peftlab.methods.peft_method import ADAPTER_FILES
+from peftlab.methods.registry import METHODS
+from peftlab.models.checkpoints import load_model, save_tokenizer, source_of, without_load_report
+from peftlab.outputs.model_card import CARD, model_card
+from peftlab.store.records import TrialRecord
+from peftlab.tasks.registry import task_of
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+Kind = Literal["peft", "transformers"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """A folder that was written: an adapter for peft, or a whole model for transformers.
+
+    `base` is what an adapter says that it must be put on, "" for a whole model; `is_local` says of
+    it that it is a folder of this machine, which nobody else has.
+    """
+
+    folder: Path
+    kind: Kind
+    base: str
+    is_local: bool
+    files: tuple[str, ...]
+
+
+def export(
+    record: TrialRecord,
+    output: Path,
+    *,
+    merge: bool = False,
+    base_model: str | None = None,
+    public: bool = False,
+) -> Export:
+    """Write the trial with its tokenizer and a model card into a new or an empty folder.
+
+    A PEFT adapter stays one unless `merge` has it folded into its base; what another method has
+    trained is written as a whole transformers model. `base_model` names the checkpoint where
+    others have it under another name. The folder is there at the end, whole, or not at all.
+    Raises UserError where the trial has no saved model, the method cannot be merged, the folder is
+    not empty, and for an adapter that is to be `public` whose base only this machine has.
+    """
+    trial, model_path = record.trial, record.model_path
+    if model_path is None:
+        raise UserError(f"the trial {trial.id} has no saved model: it is {record.status}")
+    hub_id = trial.model.name if trial.model.fingerprint.startswith("hub:") else None
+    known_as = base_model or hub_id
+    kind: Kind = "transformers"
+    base = ""
+    if (model_path / ADAPTER_FILES[0]).is_file() and not merge:
+        kind, base = "peft", known_as or source_of(trial.model.name)
+        if public and known_as is None:
+            raise UserError(
+                f"the adapter's base is {base}, which only this machine has",
+                where="--push",
+                allowed="with --merge, or --base-model ID of the same checkpoint on the Hub",
+            )
+    with _new_folder(output) as folder:
+        if kind == "peft":
+            config = _write_adapter(record, model_path, folder, base)
+        else:
+            config = _write_model(record, model_path, folder)
+        save_tokenizer(trial.model.name, folder, max_length=trial.max_length)
+        card = model_card(record, kind=kind, base=known_as, pad_token_id=config.pad_token_id)
+        (folder / CARD).write_text(card, encoding="utf-8")
+        files = tuple(sorted(str(path.relative_to(folder)) for path in folder.rglob("*")))
+    is_local = kind == "peft" and known_as is None
+    return Export(folder=output, kind=kind, base=base, is_local=is_local, files=files)
+
+
+def _write_adapter(
+    record: TrialRecord, model_path: Path, folder: Path, base: str
+) -> PretrainedConfig:
+    """The adapter's own files, bit for bit, with the base that is to be loaded under them."""
+    trial = record.trial
+    model = load_model(trial.model.name, num_labels=task_of(trial).num_labels, seed=0)
+    METHODS.get(trial.method).load(model, model_path)  # which refuses what is damaged
+    for name in ADAPTER_FILES:
+        shutil.copyfile(model_path / name, folder / name)
+    path = folder / ADAPTER_FILES[0]
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = base
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return model.config
+
+
+def _write_model(record: TrialRecord, model_path: Path, folder: Path) -> PretrainedConfig:
+    """The whole model, with the names of its labels, as safetensors."""
+    trial = record.trial
+    task, method = task_of(trial), METHODS.get(trial.method)
+    model = load_model(trial.model.name, num_labels=task.num_labels, seed=0)
+    merged = method.merged(method.load(model, model_path))
+    merged.config.problem_type = task.problem_type
+    if task.labels:
+        merged.config.id2label = dict(enumerate(task.labels))
+        merged.config.label2id = {label: number for number, label in enumerate(task.labels)}
+    with without_load_report():
+        merged.save_pretrained(folder)
+    return merged.config
+
+
+@contextmanager
+def _new_folder(output: Path) -> Iterator[Path]:
+    """What is written into the folder given becomes the output, which must be new or empty."""
+    where = str(output)
+    allowed = "a folder that is new or empty, by --output"
+    try:
+        place = output.expanduser().absolute()
+        if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+            what = "the folder is not empty" if place.is_dir() else "this is a file"
+            raise UserError(what, where=where, allowed=allowed)
+        with whole_folder(place) as folder:
+            yield folder
+    except (OSError, RuntimeError) as error:  # a name that is too long, an unknown user
+        raise UserError(f"cannot write: {error}", where=where, allowed=allowed) from error
+    except StorageError as error:
+        cause = error.__cause__
+        reason = getattr(cause, "strerror", None) or str(cause)
+        raise UserError(f"cannot write: {reason}", where=where, allowed=allowed) from error

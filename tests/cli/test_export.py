@@ -1,0 +1,63 @@
+"""`peftlab export` writes a folder, says what is in it, and refuses what makes no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peftlab.store.workspace import Workspace
+
+Peftlab = Callable[..., Any]
+
+
+@pytest.fixture
+def trials(finished_workspace: Path) -> dict[str, str]:
+    """The id of a trial by its method."""
+    with Workspace.open(finished_workspace, create=False) as opened:
+        return {record.trial.method: record.trial.id for record in opened.trials()}
+
+
+def test_a_folder_is_written_and_what_it_is_put_on_is_remarked(
+    peftlab: Peftlab, trials: dict[str, str], finished_workspace: Path, tmp_path: Path
+) -> None:
+    place = ("--workspace", finished_workspace, "--output")
+    answer = peftlab("export", trials["lora"][:8], *place, tmp_path / "adapter")
+    assert (answer.status, answer.out) == (0, f"peft folder: {tmp_path}/adapter\n")
+    assert answer.err.startswith("remark: this adapter's base is ")
+    answer = peftlab("export", trials["bitfit"], *place, tmp_path / "whole", "--json")
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.json["kind"] == "transformers"
+    assert answer.json["base_model"] is None
+    assert {"README.md", "config.json", "model.safetensors"} <= set(answer.json["files"])
+    again = peftlab("export", trials["full"], *place, tmp_path / "whole")
+    assert again.status == 2
+    assert "the folder is not empty (allowed: a folder that is new or empty" in again.err
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{lora}", "export: nowhere to (allowed: --output DIR, --push OWNER/NAME)"),
+        ("{lora} --output {here} --private", "--private: only --push makes a repository"),
+        ("{lora} --push a/b/c", "--push: 'a/b/c' is no repository"),
+        ("{lora} --push me/mine", "--push: the adapter's base is "),
+        ("zz --output {here}", "no trial has an id that begins with 'zz'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_writes_nothing(
+    line: str,
+    words: str,
+    peftlab: Peftlab,
+    trials: dict[str, str],
+    finished_workspace: Path,
+    tmp_path: Path,
+) -> None:
+    words_of_line = [word.format(here=tmp_path / "out", **trials) for word in line.split()]
+    answer = peftlab("export", *words_of_line, "--workspace", finished_workspace)
+    assert (answer.status, answer.out) == (2, "")
+    assert words in answer.err
+    assert answer.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
