@@ -6,12 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from tests.methods.tiny import tiny_model
 
 from peftlab.core.errors import UserError
 from peftlab.methods.head import head_module_names
 from peftlab.methods.peft_method import PeftMethod
 from peftlab.methods.registry import METHODS
+from tests.methods.architectures import tiny_model
 
 
 def test_every_module_of_a_two_layer_head_is_trained_and_saved_by_peft() -> None:
