@@ -143,7 +143,7 @@ MISTAKES = {
     "file of an unknown format": (PREDICT + " --file {study}", "'.yaml' is no format"),
     "output of an unknown format": (PREDICT + " --text a --output x.xls", "'.xls' is no format"),
     "no trial for a file": (
-        "predict --file {latin} --workspace {w}", "cannot read the file: not UTF-8 text",
+        "predict --file {latin} --workspace {w}", "a .txt has no column 'trial'",
     ),
     "trials given twice": (
         PREDICT + " --file {latin} --trial-column t", "--trial-column: trials are given, and a",

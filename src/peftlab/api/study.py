@@ -99,6 +99,7 @@ class Study:
         """
         expanded = self._expanded()
         from peftlab.engine.prepare import choose_device
+        from peftlab.models.checkpoints import ensure_weights
         from peftlab.models.fused.compile import ensure_compiled
         from peftlab.runner.execute import execute
         from peftlab.runner.plan import make_plan
@@ -108,6 +109,8 @@ class Study:
         with Workspace.open(self.workspace) as opened:
             plan = make_plan(expanded, opened, retry_failed=retry_failed, only_open=True)
             if plan.open_trials:
+                if executor != "ray":  # whose nodes have caches of their own
+                    ensure_weights(self.spec.model)
                 if choose_device(device).type == "cpu":
                     ensure_compiled(console.print)
                 with ProgressDisplay(plan, console) as display:
@@ -141,6 +144,7 @@ class Study:
         """
         quiet_libraries()
         self._settle()
+        from peftlab.models.checkpoints import ensure_weights
         from peftlab.runner.executors.inline import InlineExecutor
         from peftlab.runner.executors.pool import PoolExecutor
         from peftlab.runner.tune import tune
@@ -149,6 +153,7 @@ class Study:
         from peftlab.study.tuned import attempts
 
         searches = expand_searches(self.spec, wanted_tune(self.spec, trials, seconds, seeds))
+        ensure_weights(self.spec.model)
         with Workspace.open(self.workspace) as opened:
             given = self._options(opened, options)
             with TuneDisplay(searches, _console(progress)) as display:

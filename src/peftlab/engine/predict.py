@@ -81,6 +81,8 @@ class Predictor:
         module = method.load(base, record.model_path).to(self.device)
         shared = []
         for name, parameter in own.items():
+            if type(parameter) is not nn.Parameter:  # quantised: more than its numbers belong to it
+                continue
             known = self._tensors.setdefault((trial.model.name, name), [])
             equal = next((one for one in known if torch.equal(one, parameter.detach())), None)
             if equal is None:

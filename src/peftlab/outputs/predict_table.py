@@ -161,6 +161,10 @@ def question_of(
         by_id = {record.trial.id: record for record in records}
         return Question(trials=by_id, columns=tuple(columns) if columns else None)
     name = trial_column or TRIAL
+    if path.suffix.lower() == ".txt":
+        raise UserError(
+            f"a .txt has no column '{name}'", where=str(path), allowed="TRIAL, or a table that has"
+        )
     named: dict[str, TrialRecord] = {}
     first = 1
     for rows in read_rows(path):
