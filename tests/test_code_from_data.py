@@ -37,8 +37,11 @@ def findings(tree: ast.AST) -> Iterator[str]:
             yield from (
                 f"{keyword.arg}={ast.unparse(keyword.value)}"
                 for keyword in node.keywords
-                if keyword.arg in {"trust_remote_code", "shell"}
-                and ast.unparse(keyword.value) != "False"
+                if (keyword.arg == "shell" and ast.unparse(keyword.value) != "False")
+                or (
+                    keyword.arg == "trust_remote_code"
+                    and ast.unparse(keyword.value) not in {"False", "trusts_remote_code()"}
+                )
             )
 
 
@@ -83,6 +86,7 @@ def test_the_scan_finds_what_it_looks_for(line: str) -> None:
         "np.load(path, allow_pickle=False)",
         "yaml.load(text, Loader=_Loader)",
         "load(name, trust_remote_code=False)",
+        "load(name, trust_remote_code=trusts_remote_code())",
         "re.compile(text)",
     ],
 )

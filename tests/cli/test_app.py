@@ -13,6 +13,7 @@ import pytest
 from peftlab import __version__
 from peftlab.cli import listing
 from peftlab.cli.app import app
+from peftlab.core.trust import TRUST, trusts_remote_code
 from peftlab.store.workspace import Workspace
 
 Peftlab = Callable[..., Any]
@@ -26,7 +27,8 @@ HEAVY = {"torch", "transformers", "peft", "pandas", "sklearn", "scipy", "pyarrow
 def test_every_command_of_the_design_that_is_built_is_there() -> None:
     assert [" ".join(command) for command in COMMANDS] == [
         "run", "report", "status", "tune", "lint", "params", "predict", "export", "bench",
-        "list tasks", "list methods", "list models", "list studies", "list trials",
+        "list tasks", "list methods", "list models", "list architectures",
+        "list studies", "list trials",
     ]  # fmt: skip
 
 
@@ -202,9 +204,9 @@ def test_a_mistake_is_one_line_on_stderr_and_leaves_the_results_alone(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("run {study} --workspace {w} --model nobody/no-such-model", "'nobody/no-such-model'"),
+        ("run {study} --workspace {w} --model nobody/no-such-model", "nobody/no-such-model"),
         ("run glue-peft --workspace {w} --model minilm --tasks cola", "nyu-mll/glue"),
-        ("params --model nobody/no-such-model --method full", "'nobody/no-such-model'"),
+        ("params --model nobody/no-such-model --method full", "nobody/no-such-model"),
     ],
 )
 def test_without_the_hub_the_mistake_is_one_line_after_one_remark(
@@ -250,3 +252,13 @@ def test_a_bad_glue_file_is_named_in_one_line(
     assert answer.err.count("\n") == 1
     assert words in answer.err
     assert str(tmp_path / directory / "train.tsv") in answer.err
+
+
+def test_code_beside_checkpoints_is_trusted_by_the_flag_alone(
+    peftlab: Peftlab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TRUST, "")
+    assert peftlab("list", "tasks").status == 0
+    assert not trusts_remote_code()
+    assert peftlab("--trust-remote-code", "list", "tasks").status == 0
+    assert trusts_remote_code()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from peftlab.methods.registry import METHODS
+from peftlab.models.architectures import FAMILIES
 from peftlab.models.checkpoints import BUILTIN
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import builtin_studies
@@ -31,7 +32,11 @@ TRIAL_KEYS = [
             ["name", "title", "labels", "metrics", "num_train", "num_dev"],
         ),
         ("methods", METHODS.names(), ["name", "title", "paper", "trains_head", "settings"]),
-        ("models", list(BUILTIN), ["name", "title", "architecture", "available"]),
+        (
+            "models",
+            list(BUILTIN),
+            ["name", "title", "architecture", "way", "why_padded", "available"],
+        ),
     ],
 )
 def test_a_list_names_every_entry(
@@ -45,6 +50,29 @@ def test_a_list_names_every_entry(
     table = peftlab("list", what)
     assert table.err == ""
     assert all(name in table.out for name in names)
+
+
+def test_architectures_are_listed_with_how_they_are_computed_and_why(peftlab: Peftlab) -> None:
+    found = {
+        entry["model_type"]: entry for entry in peftlab("list", "architectures", "--json").json
+    }
+    assert found.keys() == FAMILIES.keys()
+    assert found["gpt2"]["way"] == "packed, stock blocks"
+    assert found["gpt2"]["pooling"] == "last token"
+    assert found["mpnet"]["way"] == "padded"
+    table = peftlab("list", "architectures").out
+    assert "its attention, with a bias for each distance, is its own" in table
+
+
+def test_the_docs_have_the_table_of_architectures() -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs" / "models.md"
+    rows = [
+        line for line in docs.read_text(encoding="utf-8").splitlines() if line.startswith("| `")
+    ]
+    assert rows == [
+        f"| `{f.model_type}` | {f.title} | {f.pooling} | {f.way} | {f.why_padded} |"
+        for f in FAMILIES.values()
+    ]
 
 
 def test_studies_are_those_that_are_built_in_and_those_of_the_workspace(

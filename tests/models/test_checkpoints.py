@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from peftlab.core.errors import UserError
+from peftlab.core.trust import TRUST
 from peftlab.models.checkpoints import (
     BUILTIN,
     MINILM,
@@ -23,6 +25,7 @@ from peftlab.models.checkpoints import (
     load_tokenizer,
     locate,
 )
+from peftlab.models.packing import why_not_packed
 
 # Published sizes with a two-class head (the checkpoints' model cards and papers round these).
 SIZES = {
@@ -140,20 +143,82 @@ def test_encoding_leaves_word_for_later_processes_that_nothing_runs_in_parallel(
         assert os.environ["TOKENIZERS_PARALLELISM"] == after
 
 
-def test_code_beside_a_checkpoint_is_refused_and_nobody_is_asked(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+OWN_CODE = """
+from transformers import BertConfig, BertForSequenceClassification
+open({ran!r}, "w").close()
+class OwnConfig(BertConfig):
+    model_type = "own"
+class OwnModel(BertForSequenceClassification):
+    config_class = OwnConfig
+"""
+
+
+@pytest.fixture
+def folder_with_code(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    """A checkpoint of a BERT by another name, which takes code of its own that leaves a trace."""
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
     config = json.loads((folder / "config.json").read_text())
-    names = ("AutoConfig", "AutoModelForSequenceClassification")
-    config |= {"model_type": "own", "auto_map": {name: f"code.{name}" for name in names}}
+    names = {"AutoConfig": "OwnConfig", "AutoModelForSequenceClassification": "OwnModel"}
+    config |= {"model_type": "own", "auto_map": {key: f"own.{name}" for key, name in names.items()}}
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    (folder / "own.py").write_text(OWN_CODE.format(ran=str(tmp_path / "ran")))
+    return folder
+
+
+def test_code_beside_a_checkpoint_is_refused_and_nobody_is_asked(
+    folder_with_code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("the user was asked"))
     for load in (load_config, lambda name: load_model(name, num_labels=2, seed=0)):
-        with pytest.raises(UserError, match=r"cannot load the checkpoint '.*': "):
-            load(str(folder))
+        with pytest.raises(UserError) as caught:
+            load(str(folder_with_code))
+        assert str(caught.value) == (
+            f"the checkpoint '{folder_with_code}' needs code that lies beside it, which is not run "
+            "(allowed: peftlab --trust-remote-code COMMAND, if you trust its authors with all that "
+            "you can do yourself)"
+        )
     assert not (tmp_path / "ran").exists()
+
+
+def test_code_beside_a_checkpoint_is_run_where_it_is_trusted(
+    folder_with_code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = tmp_path / "modules"
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(modules))
+    monkeypatch.setattr("sys.path", [*sys.path])
+    without = locate(str(folder_with_code)).fingerprint
+    monkeypatch.setenv(TRUST, "1")
+    locate.cache_clear()
+    assert locate(str(folder_with_code)).fingerprint != without, "the code is part of it"
+    model = load_model(str(folder_with_code), num_labels=2, seed=0)
+    assert type(model).__name__ == "OwnModel"
+    assert (tmp_path / "ran").exists()
+    assert (
+        why_not_packed(model) == "the architecture own is not among those that are tested to pack"
+    )
+
+
+def test_pickled_weights_are_refused_with_a_word_on_how_to_convert_them(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(UserError) as caught:
+        locate(str(tmp_path))
+    assert "are pickled, which can run code when they are read" in str(caught.value)
+    assert "AutoModel.from_pretrained(IT).save_pretrained(FOLDER)" in str(caught.value)
+
+
+def test_the_files_of_a_tokenizer_without_tokenizer_json_are_part_of_the_identity(
+    tmp_path: Path,
+) -> None:
+    fingerprints = []
+    for merges in ("a b", "a c"):
+        folder = tmp_path / merges
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(b"weights")
+        (folder / "merges.txt").write_text(merges)
+        fingerprints.append(locate(str(folder)).fingerprint)
+    assert len(set(fingerprints)) == 2
 
 
 @pytest.mark.parametrize("layers", [0, -3, 1001, 10**30])

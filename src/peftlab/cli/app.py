@@ -13,6 +13,7 @@ import typer
 from peftlab import __version__
 from peftlab.cli import bench, export, lint, listing, params, predict, report, run, status, tune
 from peftlab.core.errors import PeftlabError, UserError, one_line
+from peftlab.core.trust import trust_remote_code
 
 EXIT_USER_ERROR = 2
 EXIT_FAILED = 1
@@ -39,10 +40,21 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _trust(wanted: bool) -> None:
+    if wanted:
+        trust_remote_code()
+
+
 @app.callback()
 def _options(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
+    ),
+    trust: bool = typer.Option(
+        False,
+        "--trust-remote-code",
+        callback=_trust,
+        help="Run Python code that lies beside a checkpoint: it can do all that you can.",
     ),
 ) -> None:
     pass

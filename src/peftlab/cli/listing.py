@@ -1,4 +1,4 @@
-"""`peftlab list`: the tasks, methods, models, studies and trials that there are."""
+"""`peftlab list`: the tasks, methods, models, architectures, studies and trials there are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from peftlab.core.quiet import quiet_libraries
 
 NAME = "list"
 app = typer.Typer(
-    help="List tasks, methods, models, studies or trials.",
+    help="List tasks, methods, models, architectures, studies or trials.",
     epilog="Example: peftlab list trials --study quickstart",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -77,7 +77,10 @@ def methods(as_json: options.Json = False) -> int:
 
 @app.command(epilog="Example: peftlab list models")
 def models(as_json: options.Json = False) -> int:
-    """The checkpoints that are known by name; any other Hub id or folder works too."""
+    """The checkpoints that are known by name; any other Hub id or folder works too.
+
+    How those are computed, 'peftlab list architectures' tells.
+    """
     from peftlab.models.checkpoints import builtin_models
 
     found = builtin_models()
@@ -85,11 +88,35 @@ def models(as_json: options.Json = False) -> int:
         options.print_json([asdict(model) for model in found])
         return 0
     options.print_table(
-        ("model", "what it is", "architecture", "weights"),
+        ("model", "what it is", "architecture", "computed", "weights"),
         [
-            (m.name, m.title, m.architecture, "on this machine" if m.available else "from the Hub")
+            (
+                m.name,
+                m.title,
+                m.architecture,
+                m.way,
+                "on this machine" if m.available else "from the Hub",
+            )
             for m in found
         ],
+    )
+    return 0
+
+
+@app.command(epilog="Example: peftlab list architectures")
+def architectures(as_json: options.Json = False) -> int:
+    """The architectures that are tested, how they are computed, and why some are padded.
+
+    Any other one of which transformers makes a sequence classifier is padded, and not tested.
+    """
+    from peftlab.models.architectures import FAMILIES
+
+    if as_json:
+        options.print_json([asdict(family) for family in FAMILIES.values()])
+        return 0
+    options.print_table(
+        ("architecture", "title", "reads the", "computed", "padded because"),
+        [(f.model_type, f.title, f.pooling, f.way, f.why_padded) for f in FAMILIES.values()],
     )
     return 0
 

@@ -26,6 +26,7 @@ class Pooling(StrEnum):
     FIRST = "first token"
     LAST = "last token"
     MEAN = "mean of all tokens"
+    AS_CONFIGURED = "first token or mean, by its config"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ FAMILIES = {
         _fused("distilbert", "DistilBERT (Sanh et al. 2019)"),
         _fused("electra", "ELECTRA (Clark et al. 2020)"),
         _stock("albert", "ALBERT (Lan et al. 2020)"),
-        _stock("modernbert", "ModernBERT (Warner et al. 2024)"),
+        _stock("modernbert", "ModernBERT (Warner et al. 2024)", Pooling.AS_CONFIGURED),
         _stock("data2vec-text", "data2vec, text (Baevski et al. 2022)"),
         _stock("ernie", "ERNIE (Sun et al. 2020)"),
         _stock("roberta-prelayernorm", "RoBERTa, LayerNorm first"),
@@ -164,10 +165,11 @@ def why_padded(model_type: str) -> str | None:
 
 def pooling(config: Any) -> Pooling:
     """What the classifiers of that transformers config read; the first token if it is not known."""
-    if config.model_type == "modernbert" and config.classifier_pooling == "mean":
-        return Pooling.MEAN
     family = FAMILIES.get(config.model_type)
-    return Pooling.FIRST if family is None else family.pooling
+    found = Pooling.FIRST if family is None else family.pooling
+    if found is not Pooling.AS_CONFIGURED:
+        return found
+    return Pooling.MEAN if config.classifier_pooling == "mean" else Pooling.FIRST
 
 
 def draws_attention(model_type: str) -> bool:

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_at
 from peftlab.core.identity import content_id, file_sha256
+from peftlab.core.trust import trusts_remote_code
 from peftlab.core.types import ModelRef
 from peftlab.data.encode import TokenLists
 from peftlab.data.hub_files import fetch
-from peftlab.models.architectures import PADDED_IN_FRONT
+from peftlab.models.architectures import FAMILIES, PADDED_IN_FRONT
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -44,7 +45,15 @@ CONFIG_FILES = (
     "merges.txt",
     "*.model",
 )
+CODE_FILES = ("*.py",)
 WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+
+OTHER_TOKENIZERS = ("vocab.json", "merges.txt", "*.model")
+"""What a tokenizer is made of where its folder has no tokenizer.json."""
+CONVERT = (
+    "where you trust the file, transformers converts it: "
+    "AutoModel.from_pretrained(IT).save_pretrained(FOLDER), its AutoTokenizer likewise"
+)
 
 # The checkpoints whose configs ship with the package, so that their parameters can be counted
 # with no network: name -> (the file's stem in configs/, what it is).
@@ -74,11 +83,16 @@ BUILTIN = {
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltinModel:
-    """A checkpoint that is known by name: for `peftlab list models`."""
+    """A checkpoint that is known by name: for `peftlab list models`.
+
+    `way` is how its batches are computed, `why_padded` empty where they are packed.
+    """
 
     name: str
     title: str
     architecture: str
+    way: str
+    why_padded: str
     available: bool  # its weights are on this machine without asking the Hub
 
 
@@ -153,11 +167,14 @@ def _on_all_cores() -> Iterator[None]:
 
 def builtin_models() -> list[BuiltinModel]:
     """The checkpoints that are known by name, in the order of BUILTIN."""
+    families = {name: FAMILIES[builtin_config(name)["model_type"]] for name in BUILTIN}
     return [
         BuiltinModel(
             name=name,
             title=title,
-            architecture=builtin_config(name)["model_type"],
+            architecture=families[name].model_type,
+            way=families[name].way,
+            why_padded=families[name].why_padded,
             available=name == MINILM and find_spec(MINILM_PACKAGE) is not None,
         )
         for name, (_, title) in BUILTIN.items()
@@ -335,13 +352,23 @@ def _check_minilm(weights: Path) -> None:
 
 def _folder_fingerprint(folder: Path, where: str) -> str:
     weights = sorted(folder.glob("*.safetensors"))
+    if not weights and any(folder.glob("*.bin")):
+        raise UserError(
+            f"the weights in '{folder}' are pickled, which can run code when they are read",
+            where=where,
+            allowed=f"weights as safetensors; {CONVERT}",
+        )
     if not (folder / "config.json").is_file() or not weights:
         raise UserError(
             f"no checkpoint in '{folder}': config.json or *.safetensors is missing",
             where=where,
             allowed="a folder as save_pretrained writes it, weights as safetensors",
         )
-    names = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
+    names = ["config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+    if not (folder / "tokenizer.json").is_file():
+        names += sorted(path.name for form in OTHER_TOKENIZERS for path in folder.glob(form))
+    if trusts_remote_code():
+        names += sorted(path.name for path in folder.glob("*.py"))
     files = [folder / name for name in names if (folder / name).is_file()] + weights
     return "sha256:" + content_id({file.name: file_sha256(file) for file in files}, length=64)
 
@@ -365,23 +392,26 @@ def _from_hub_or_folder(load: Any, source: str, *, weights: bool = False, **opti
     """What `load` makes of the source; every way in which it can fail, as one line.
 
     Of a Hub id the config and the tokenizer, and only if asked for the `weights`, are in the cache
-    before. Code that lies beside a checkpoint is never run, nor is the user asked whether it may.
+    before. Code that lies beside a checkpoint is not run unless it is trusted, and nobody is asked.
     """
     if folder_at(source) is None:
         _fetch(source, weights=weights)
     with _refusing(source):
-        return load(source, trust_remote_code=False, local_files_only=True, **options)
+        return load(
+            source, trust_remote_code=trusts_remote_code(), local_files_only=True, **options
+        )
 
 
 def _fetch(name: str, *, weights: bool) -> None:
     """Have the Hub's cache hold a checkpoint; UserError where it has none as safetensors."""
-    wanted = (*CONFIG_FILES, *WEIGHT_FILES) if weights else CONFIG_FILES
+    code = CODE_FILES if trusts_remote_code() else ()
+    wanted = (*CONFIG_FILES, *(WEIGHT_FILES if weights else ()), *code)
     folder = fetch(name, wanted, ignored=["*/*"])
     if weights and not any(folder.glob("model*.safetensors")):
         raise UserError(
             f"the model {name} has no model.safetensors",
             where="the Hub",
-            allowed="weights as safetensors, which hold no code",
+            allowed=f"weights as safetensors, which hold no code; {CONVERT}",
         )
 
 
@@ -392,6 +422,12 @@ def _refusing(name: str) -> Iterator[None]:
         yield
     except Exception as error:
         text = str(error).strip()
+        if "trust_remote_code" in text:
+            raise UserError(
+                f"the checkpoint '{name}' needs code that lies beside it, which is not run",
+                allowed="peftlab --trust-remote-code COMMAND, if you trust its authors with all "
+                "that you can do yourself",
+            ) from error
         first_line = text.replace(":\n", ": ").splitlines()[0] if text else repr(error)
         if not isinstance(error, OSError | ValueError):
             first_line = f"{type(error).__name__}: {first_line}"
