@@ -290,7 +290,7 @@ def test_every_source_of_chance_changes_the_id(seed: str) -> None:
     ("problem_type", "labels"),
     [
         ("single_label_classification", ("one",)),
-        ("multi_label_classification", ()),
+        ("multi_label_classification", ("one",)),
         ("regression", ("score",)),
     ],
 )

@@ -22,7 +22,7 @@ def test_swaps_are_those_of_all_examples_enumerated(metric: str, draw: Draw) -> 
     right = draw([0.5, 0.6], num_examples=6, metric=metric, chance=4)
 
     def gap(lefts: np.ndarray, rights: np.ndarray) -> float:
-        own = METRICS.get(metric)
+        own = METRICS.get(metric).measure
         scores = [[own(row, left.labels_N) for row in side] for side in (lefts, rights)]
         return abs(float(np.mean(scores[0]) - np.mean(scores[1])))
 

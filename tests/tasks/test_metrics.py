@@ -9,19 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peftlab.core.errors import UnknownNameError
+from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.tasks.demo import ACCEPTABILITY, PARAPHRASE
 from peftlab.tasks.glue import COLA, MRPC, SST2
-from peftlab.tasks.metrics import METRICS, score
+from peftlab.tasks.metrics import DEFAULTS, METRICS, require_metrics, score
 
 # 3 true positives, 1 false positive, 2 false negatives, 4 true negatives.
 PREDICTED = [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
 LABELS = [1, 1, 1, 0, 1, 1, 0, 0, 0, 0]
 BINARY = ("accuracy", "f1", "matthews_correlation")
+OF_A_NUMBER = (*BINARY, "pearson", "spearman")
+SEVERAL = [[1, 1, 0], [1, 0, 1], [0, 0, 1], [0, 0, 1]]
+SEVERAL_LABELS = [[1, 1, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]]
 
 
 def measure(metric: str, predicted: list[float], labels: list[float]) -> float:
-    return METRICS.get(metric)(np.array(predicted), np.array(labels))
+    return METRICS.get(metric).measure(np.array(predicted), np.array(labels))
 
 
 @pytest.mark.parametrize(
@@ -71,12 +74,12 @@ def test_a_correlation_is_that_worked_by_hand(
 def test_a_constant_side_has_no_correlation_and_warns_of_nothing(
     predicted: list[float], labels: list[float], expected: dict[str, float]
 ) -> None:
-    for metric in METRICS.names():
+    for metric in OF_A_NUMBER:
         value = measure(metric, predicted, labels)
         assert value == pytest.approx(expected.get(metric, 0.0), rel=1e-14), metric
 
 
-@pytest.mark.parametrize("metric", METRICS.names())
+@pytest.mark.parametrize("metric", OF_A_NUMBER)
 def test_a_perfect_prediction_scores_one(metric: str) -> None:
     assert measure(metric, [0, 1, 1, 0], [0, 1, 1, 0]) == pytest.approx(1.0, rel=1e-14)
 
@@ -118,6 +121,47 @@ def test_a_task_is_scored_in_points_its_main_metric_first(task: object) -> None:
 def test_the_first_class_is_predicted_where_two_logits_are_equal() -> None:
     logits = np.zeros((3, 2), np.float32)
     assert score(SST2, logits, np.array([0, 0, 1])) == {"accuracy": pytest.approx(200 / 3)}
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        # F1 of the classes: 2 right of 2 + 3, 1 of 2 + 2, and 1 of 2 + 1.
+        ("f1_macro", (4 / 5 + 2 / 4 + 2 / 3) / 3),
+        ("f1_weighted", (3 * 4 / 5 + 2 * 2 / 4 + 1 * 2 / 3) / 6),
+        ("accuracy", 4 / 6),
+    ],
+)
+def test_a_score_of_three_classes_is_that_worked_by_hand(metric: str, expected: float) -> None:
+    found = measure(metric, [0, 0, 1, 1, 2, 2], [0, 0, 1, 0, 1, 2])
+    assert found == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        # F1 of the labels: 2 right of 2 + 3, 1 of 1 + 1, none of 3 + 0.
+        ("f1_macro", (4 / 5 + 2 / 2 + 0) / 3),
+        ("f1_weighted", (3 * 4 / 5 + 1 * 2 / 2) / 4),
+        ("f1_micro", 2 * 3 / (6 + 4)),
+        ("subset_accuracy", 1 / 4),
+    ],
+)
+def test_a_score_of_several_labels_is_that_worked_by_hand(metric: str, expected: float) -> None:
+    found = METRICS.get(metric).measure(np.array(SEVERAL), np.array(SEVERAL_LABELS))
+    assert found == pytest.approx(expected, rel=1e-14)
+    nothing = np.zeros((3, 2), dtype=np.int64)
+    assert METRICS.get(metric).measure(nothing, nothing) == (metric == "subset_accuracy")
+
+
+def test_a_metric_of_another_kind_of_problem_is_refused_with_those_that_fit() -> None:
+    require_metrics(("f1", "accuracy"), "single_label_classification", 2, where="here")
+    with pytest.raises(UserError, match=r"here: the metric 'f1' is not for .* with 3 labels"):
+        require_metrics(("f1",), "single_label_classification", 3, where="here")
+    with pytest.raises(UserError, match=r"allowed: f1_macro, f1_weighted, f1_micro, subset_acc"):
+        require_metrics(("accuracy",), "multi_label_classification", 3, where="here")
+    for problem_type, names in DEFAULTS.items():
+        require_metrics(names, problem_type, 3, where="here")
 
 
 def test_a_metric_that_does_not_exist_is_named() -> None:

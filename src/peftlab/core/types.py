@@ -196,8 +196,7 @@ class TaskDefinition(Frozen):
 
     @model_validator(mode="after")
     def _has_labels(self) -> TaskDefinition:
-        least = {"single_label_classification": 2, "multi_label_classification": 1}
-        wanted = least.get(self.problem_type, 0)
+        wanted = 0 if self.problem_type == "regression" else 2
         if len(self.labels) < wanted or (self.labels and not wanted):
             raise ValueError(f"{self.problem_type} has {len(self.labels)} label(s)")
         return self

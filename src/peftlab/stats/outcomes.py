@@ -17,6 +17,7 @@ from peftlab.tasks.problem import Values
 class Outcomes:
     """labels [N] and predictions [S, N]: class indices, or scores for a regression.
 
+    Of examples that may have several labels they are [N, C] and [S, N, C], each 0 or 1.
     `metric` is a key of tasks.metrics.METRICS; `seeds` name the S rows, all different.
     """
 
@@ -26,7 +27,7 @@ class Outcomes:
     seeds: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if self.predictions_SN.shape != (len(self.seeds), len(self.labels_N)):
+        if self.predictions_SN.shape != (len(self.seeds), *self.labels_N.shape):
             raise ValueError("predictions are not one row a seed and one column an example")
         if not self.seeds or not len(self.labels_N) or len(set(self.seeds)) < len(self.seeds):
             raise ValueError("outcomes need an example, a seed, and different seeds")
@@ -40,9 +41,9 @@ class Outcomes:
 
     @cached_property
     def constant_score(self) -> float:
-        """What one answer for all examples would score: the commonest label, in points."""
-        labels, counts = np.unique(self.labels_N, return_counts=True)
-        answers_1N = np.full((1, len(self.labels_N)), labels[counts.argmax()])
+        """What one answer for all examples would score: the commonest one, in points."""
+        labels, counts = np.unique(self.labels_N, axis=0, return_counts=True)
+        answers_1N = np.broadcast_to(labels[counts.argmax()], (1, *self.labels_N.shape))
         once_1N = np.ones((1, len(self.labels_N)))
         return float(WEIGHTED.get(self.metric)(once_1N, self.labels_N, answers_1N)[0, 0])
 

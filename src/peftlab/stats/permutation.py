@@ -17,6 +17,8 @@ LEAST_SEEDS = 6
 MOST_FLIPS = 12
 """Up to so many pairs all 2^S flips are tried, beyond that NUM_RESAMPLES of them by chance."""
 ROUNDING = 1e-9
+ACCURACIES = ("accuracy", "subset_accuracy")
+"""Metrics by which an example is right or wrong."""
 
 
 def swap_test(
@@ -63,13 +65,16 @@ def flip_test(differences_S: Floats, generator: np.random.Generator) -> float | 
 
 
 def mcnemar_test(left: Outcomes, right: Outcomes) -> float | None:
-    """The exact p value of McNemar's test (1947) of one model each; None but for accuracy.
+    """The exact p value of McNemar's test (1947) of one model each; None but for accuracies.
 
     Of the examples that just one of the two gets right, half would be either's.
     """
-    if left.metric != "accuracy" or len(left.seeds) > 1 or len(right.seeds) > 1:
+    if left.metric not in ACCURACIES or len(left.seeds) > 1 or len(right.seeds) > 1:
         return None
-    is_right = [one.predictions_SN[0] == one.labels_N for one in (left, right)]
+    is_right = [
+        (one.predictions_SN[0] == one.labels_N).reshape(len(one.labels_N), -1).all(axis=1)
+        for one in (left, right)
+    ]
     only_left = int(np.count_nonzero(is_right[0] & ~is_right[1]))
     only_right = int(np.count_nonzero(is_right[1] & ~is_right[0]))
     if only_left + only_right == 0:

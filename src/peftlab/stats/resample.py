@@ -64,7 +64,8 @@ def patterns(every: Sequence[Outcomes]) -> Patterns:
     if any(not np.array_equal(outcomes.labels_N, labels_N) for outcomes in every):
         raise ValueError("outcomes on different examples cannot be paired")
     predictions_SN = np.concatenate([outcomes.predictions_SN for outcomes in every])
-    columns = np.ascontiguousarray(np.concatenate([labels_N[None], predictions_SN]).T)
+    by_example = np.moveaxis(np.concatenate([labels_N[None], predictions_SN]), 1, 0)
+    columns = np.ascontiguousarray(by_example.reshape(len(labels_N), -1))
     as_bytes = columns.view(np.dtype((np.void, columns.itemsize * columns.shape[1])))[:, 0]
     _, first_P, sizes_P = np.unique(as_bytes, return_index=True, return_counts=True)
     return Patterns(

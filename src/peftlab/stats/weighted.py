@@ -1,12 +1,13 @@
 """Metrics of the same predictions under many weightings of the examples, all at once.
 
-Dimensions: R weightings, N examples, S seeds, K classes. A weight is how often an example is
+Dimensions: R weightings, N examples, S seeds, C labels of which an example may have several: they
+come as labels [N, C] and predictions [S, N, C] of 0 and 1. A weight is how often an example is
 there, so that a bootstrap resample is a row of counts. Scores are in points.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,9 @@ from peftlab.core.registry import Registry
 from peftlab.tasks.problem import Values
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 Weighted = Callable[[Floats, Values, Values], Floats]
-"""(weights [R, N], labels [N], predictions [S, N]) -> scores [R, S], in points."""
+"""(weights [R, N], labels, predictions, a seed each) -> scores [R, S], in points."""
 
 WEIGHTED = Registry[Weighted]("metric")
 NO_SPREAD = 1e-12
@@ -37,6 +39,41 @@ def f1(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
     predicted_RS = _count(weights_RN, predictions_SN == 1)
     labelled_R1 = _count(weights_RN, is_labelled_N[None])
     return 100 * _quotient(2 * right_RS, predicted_RS + labelled_R1)
+
+
+def f1_macro(weights_RN: Floats, labels: Values, predictions: Values) -> Floats:
+    """The mean F1 of the classes that either side holds, or of all labels; 0 of an empty one."""
+    total = number = np.zeros((len(weights_RN), len(predictions)))
+    for own_N, own_SN in _one_by_one(labels, predictions):
+        right_RS, size_RS, _ = _sizes(weights_RN, own_N, own_SN)
+        total = total + _quotient(2 * right_RS, size_RS)
+        number = number + (size_RS > 0 if labels.ndim == 1 else 1.0)
+    return 100 * _quotient(total, number)
+
+
+def f1_weighted(weights_RN: Floats, labels: Values, predictions: Values) -> Floats:
+    """The same mean, each weighing as often as it is labelled; 0 where nothing is labelled."""
+    total = np.zeros((len(weights_RN), len(predictions)))
+    weight_R1 = np.zeros((len(weights_RN), 1))
+    for own_N, own_SN in _one_by_one(labels, predictions):
+        right_RS, size_RS, labelled_R1 = _sizes(weights_RN, own_N, own_SN)
+        total = total + labelled_R1 * _quotient(2 * right_RS, size_RS)
+        weight_R1 = weight_R1 + labelled_R1
+    return 100 * _quotient(total, np.broadcast_to(weight_R1, total.shape))
+
+
+def f1_micro(weights_RN: Floats, labels_NC: Values, predictions_SNC: Values) -> Floats:
+    """F1 of all labels of all examples counted together."""
+    right_RS = weights_RN @ ((labels_NC == 1) & (predictions_SNC == 1)).sum(axis=2).T
+    size_RS = weights_RN @ (labels_NC.sum(axis=1) + predictions_SNC.sum(axis=2)).T
+    return 100 * _quotient(2.0 * right_RS, size_RS)
+
+
+def subset_accuracy(weights_RN: Floats, labels_NC: Values, predictions_SNC: Values) -> Floats:
+    """The share of examples whose labels are all right."""
+    right_RS = _count(weights_RN, (predictions_SNC == labels_NC).all(axis=2))
+    shares_RS: Floats = right_RS / weights_RN.sum(axis=1, keepdims=True)
+    return 100 * shares_RS
 
 
 def matthews_correlation(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
@@ -73,6 +110,22 @@ def spearman(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Fl
         _correlation(weights_RN, labels_RN, _ranks(weights_RN, own_N)) for own_N in predictions_SN
     ]
     return 100 * np.stack(columns, axis=1)
+
+
+def _one_by_one(labels: Values, predictions: Values) -> Iterator[tuple[Flags, Flags]]:
+    """Of each class that is there, or of each label, who has it: [N] and [S, N]."""
+    if labels.ndim == 2:
+        for place in range(labels.shape[1]):
+            yield labels[:, place] == 1, predictions[:, :, place] == 1
+    else:
+        for label in np.union1d(labels, predictions):
+            yield labels == label, predictions == label
+
+
+def _sizes(weights_RN: Floats, own_N: Flags, own_SN: Flags) -> tuple[Floats, Floats, Floats]:
+    """How often a class is right, [R, S]; predicted and labelled together; labelled, [R, 1]."""
+    labelled_R1 = _count(weights_RN, own_N[None])
+    return _count(weights_RN, own_SN & own_N), _count(weights_RN, own_SN) + labelled_R1, labelled_R1
 
 
 def _count(weights_RN: Floats, holds_SN: npt.NDArray[np.bool_]) -> Floats:
@@ -113,5 +166,15 @@ def _ranks(weights_RN: Floats, values_N: Values) -> Floats:
     return ranks_RD[:, place_N]
 
 
-for _metric in (accuracy, f1, matthews_correlation, pearson, spearman):
+for _metric in (
+    accuracy,
+    f1,
+    f1_macro,
+    f1_weighted,
+    f1_micro,
+    subset_accuracy,
+    matthews_correlation,
+    pearson,
+    spearman,
+):
     WEIGHTED.add(_metric.__name__, _metric)

@@ -3,24 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from peftlab.core.errors import UserError
 from peftlab.core.registry import Registry
+from peftlab.core.types import ProblemType
 from peftlab.tasks.problem import Values, answers
 from peftlab.tasks.spec import Task
 
-Metric = Callable[[Values, Values], float]
-"""(predictions [N], labels [N]) -> score, at best 1."""
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """`measure` is (predictions, labels) -> score, at best 1, of the kinds of problem that it is
+    for; `is_binary` where it is of two classes alone."""
+
+    measure: Callable[[Values, Values], float]
+    kinds: tuple[ProblemType, ...]
+    is_binary: bool = False
+
+    def fits(self, problem_type: ProblemType, num_labels: int) -> bool:
+        """Whether it can score a problem of that kind."""
+        return problem_type in self.kinds and (not self.is_binary or num_labels == 2)
+
 
 METRICS = Registry[Metric]("metric")
+DEFAULTS: dict[ProblemType, tuple[str, ...]] = {
+    "single_label_classification": ("accuracy", "f1_macro"),
+    "multi_label_classification": ("f1_micro", "f1_macro", "subset_accuracy"),
+    "regression": ("pearson", "spearman"),
+}
+"""Of a person's own task that names none."""
 
 
 def score(task: Task, logits: npt.NDArray[np.float32], labels: Values) -> dict[str, float]:
     """The task's metrics in points, its main one first, of logits [N, C] (tasks/problem.py)."""
     predicted = answers(logits, task.problem_type)
-    return {name: 100 * METRICS.get(name)(predicted, labels) for name in task.metrics}
+    return {name: 100 * METRICS.get(name).measure(predicted, labels) for name in task.metrics}
+
+
+def require_metrics(
+    names: tuple[str, ...], problem_type: ProblemType, num_labels: int, *, where: str
+) -> None:
+    """UserError for a metric that does not exist, or is of another kind of problem."""
+    for name in names:
+        if not METRICS.get(name, where=where).fits(problem_type, num_labels):
+            every = {own: METRICS.get(own) for own in METRICS.names()}
+            raise UserError(
+                f"the metric '{name}' is not for {problem_type} with {num_labels} labels",
+                where=where,
+                allowed=", ".join(
+                    own for own, one in every.items() if one.fits(problem_type, num_labels)
+                ),
+            )
 
 
 def accuracy(predicted: Values, labels: Values) -> float:
@@ -35,6 +72,32 @@ def f1(predicted: Values, labels: Values) -> float:
     from sklearn.metrics import f1_score
 
     return float(f1_score(labels, predicted, zero_division=0.0))
+
+
+def f1_macro(predicted: Values, labels: Values) -> float:
+    """The mean F1 of the classes that either side holds, or of all labels; 0 of an empty one."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predicted, average="macro", zero_division=0.0))
+
+
+def f1_weighted(predicted: Values, labels: Values) -> float:
+    """The same mean, each weighing as often as it is labelled; 0 where nothing is labelled."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predicted, average="weighted", zero_division=0.0))
+
+
+def f1_micro(predicted: Values, labels: Values) -> float:
+    """F1 of all labels of all examples counted together."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predicted, average="micro", zero_division=0.0))
+
+
+def subset_accuracy(predicted: Values, labels: Values) -> float:
+    """The share of examples whose labels are all right."""
+    return float((predicted == labels).all(axis=1).mean())
 
 
 def matthews_correlation(predicted: Values, labels: Values) -> float:
@@ -64,5 +127,18 @@ def spearman(predicted: Values, labels: Values) -> float:
     return float(spearmanr(predicted, labels).statistic)
 
 
-for _metric in (accuracy, f1, matthews_correlation, pearson, spearman):
-    METRICS.add(_metric.__name__, _metric)
+_CLASSES: tuple[ProblemType, ...] = ("single_label_classification",)
+_SEVERAL: tuple[ProblemType, ...] = ("multi_label_classification",)
+_SCORES: tuple[ProblemType, ...] = ("regression",)
+for _measure, _kinds in (
+    (accuracy, _CLASSES),
+    (f1, _CLASSES),
+    (f1_macro, _CLASSES + _SEVERAL),
+    (f1_weighted, _CLASSES + _SEVERAL),
+    (f1_micro, _SEVERAL),
+    (subset_accuracy, _SEVERAL),
+    (matthews_correlation, _CLASSES),
+    (pearson, _SCORES),
+    (spearman, _SCORES),
+):
+    METRICS.add(_measure.__name__, Metric(measure=_measure, kinds=_kinds, is_binary=_measure is f1))
