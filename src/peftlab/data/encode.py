@@ -96,7 +96,7 @@ def encode(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int
         ids=np.concatenate(ids),
         type_ids=np.concatenate(type_ids) if type_ids else None,
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        labels=_labels(examples),
+        labels=labels_of(examples),
         row_ids=np.array([example.row_id for example in examples], dtype=np.int64),
     )
 
@@ -131,8 +131,8 @@ def encode_cached(
     return found
 
 
-def _labels(examples: Sequence[Example]) -> Values:
-    """Those of all examples, of the kind of any that has one."""
+def labels_of(examples: Sequence[Example]) -> Values:
+    """Those of all examples as one array, of the kind of any that has one."""
     given = [example.label for example in examples]
     known = next((label for label in given if label is not None), NO_LABEL)
     if isinstance(known, tuple):

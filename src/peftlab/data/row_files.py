@@ -19,6 +19,7 @@ from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.core.files import whole_file
 
 Row = dict[str, Any]
+Numbered = tuple[int, Row]
 Write = Callable[[Sequence[Row]], None]
 
 ROWS_PER_PART = 8192
@@ -35,6 +36,14 @@ def read_rows(
     Raises UserError, with file and line or row, where the file cannot be read as what its ending
     says, and where it has no rows.
     """
+    for part in read_numbered(path, names=names, size=size):
+        yield [row for _, row in part]
+
+
+def read_numbered(
+    path: Path, *, names: Sequence[str] = (), size: int = ROWS_PER_PART
+) -> Iterator[list[Numbered]]:
+    """The same rows, each with the number of its line, or in Parquet of its row, from 1."""
     kind = _ending(path, READABLE)
     try:
         parts = _parquet(path, size) if kind == ".parquet" else _text(path, kind, names, size)
@@ -128,14 +137,14 @@ def _ending(path: Path, known: Sequence[str]) -> str:
     return kind
 
 
-def _text(path: Path, kind: str, names: Sequence[str], size: int) -> Iterator[list[Row]]:
+def _text(path: Path, kind: str, names: Sequence[str], size: int) -> Iterator[list[Numbered]]:
     with path.open(encoding="utf-8-sig", newline="\n") as stream:
         rows = _json_rows(stream, path) if kind == ".jsonl" else _lines(stream, path, kind, names)
         yield from _parts(rows, path, size)
 
 
-def _parts(rows: Iterator[Row], path: Path, size: int) -> Iterator[list[Row]]:
-    part: list[Row] = []
+def _parts(rows: Iterator[Numbered], path: Path, size: int) -> Iterator[list[Numbered]]:
+    part: list[Numbered] = []
     has_any = False
     for row in rows:
         part.append(row)
@@ -149,7 +158,7 @@ def _parts(rows: Iterator[Row], path: Path, size: int) -> Iterator[list[Row]]:
         yield part
 
 
-def _lines(stream: TextIO, path: Path, kind: str, names: Sequence[str]) -> Iterator[Row]:
+def _lines(stream: TextIO, path: Path, kind: str, names: Sequence[str]) -> Iterator[Numbered]:
     """The rows of a file whose first line names the columns, or of a .txt with these names."""
     records = _csv_records(stream, path) if kind == ".csv" else _tsv_records(stream)
     columns = [*names]
@@ -165,7 +174,7 @@ def _lines(stream: TextIO, path: Path, kind: str, names: Sequence[str]) -> Itera
                 where=f"{path}:{number}",
                 allowed=" | ".join(columns),
             )
-        yield dict(zip(columns, fields, strict=True))
+        yield number, dict(zip(columns, fields, strict=True))
 
 
 def _tsv_records(stream: TextIO) -> Iterator[tuple[int, list[str]]]:
@@ -188,7 +197,7 @@ def _csv_records(stream: TextIO, path: Path) -> Iterator[tuple[int, list[str]]]:
             yield number, fields
 
 
-def _json_rows(stream: TextIO, path: Path) -> Iterator[Row]:
+def _json_rows(stream: TextIO, path: Path) -> Iterator[Numbered]:
     for number, line in enumerate(stream, start=1):
         if not line.strip():
             continue
@@ -200,10 +209,10 @@ def _json_rows(stream: TextIO, path: Path) -> Iterator[Row]:
             raise UserError("half of a UTF-16 pair is no text", where=f"{path}:{number}")
         if not isinstance(row, dict):
             raise UserError("not a JSON object", where=f"{path}:{number}", allowed="{...}")
-        yield row
+        yield number, row
 
 
-def _parquet(path: Path, size: int) -> Iterator[list[Row]]:
+def _parquet(path: Path, size: int) -> Iterator[list[Numbered]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -212,8 +221,10 @@ def _parquet(path: Path, size: int) -> Iterator[list[Row]]:
             file = pq.ParquetFile(stream)
             if file.metadata.num_rows == 0:
                 raise UserError("the file has no rows", where=str(path))
+            first = 1
             for batch in file.iter_batches(batch_size=size):
-                yield batch.to_pylist()
+                yield [*enumerate(batch.to_pylist(), start=first)]
+                first += batch.num_rows
         except (pa.ArrowException, ValueError, OSError) as error:
             raise UserError(f"not a Parquet file: {first_line(error)}", where=str(path)) from error
 

@@ -1,4 +1,4 @@
-"""Where rows come from, behind one interface: the demo, the Hub, or a GLUE folder."""
+"""Where rows come from, behind one interface: the demo, the Hub, a GLUE folder, or own files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from peftlab.core.types import DataRef, Example
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.hub import HubSource
+from peftlab.data.own_files import OwnSource
 from peftlab.tasks.registry import TASKS
 from peftlab.tasks.spec import Task
 
@@ -56,6 +57,8 @@ def open_ref(ref: DataRef) -> Source:
         return DemoSource()
     if ref.source == "hub":
         return HubSource(ref.location)
+    if ref.files is not None:
+        return OwnSource(ref.files)
     return GlueFolder(Path(ref.location))
 
 

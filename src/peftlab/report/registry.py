@@ -53,7 +53,8 @@ def _scores(view: StudyView, options: parts.Scores, name: str) -> Sequence[Block
     rows = scores_data(view, arms)
     if not rows:
         return _missing(view, arms)
-    known = published_scores() if options.published else ()
+    # A task of a person's own may be called as one that papers speak of.
+    known = published_scores() if options.published and not view.spec.own_data else ()
     figure = draw_scores(rows, name=name, every=_names(view), published=published_data(view, known))
     table = published_table(view.tasks, known)
     return [figure, scores_table(view, arms), *([table] if table else []), *_missing(view, arms)]

@@ -198,7 +198,7 @@ def _facts(view: StudyView) -> dict[str, str]:
     facts = {
         "trials": f"{done:,} of {len(view.records):,} done",
         "model": spec.model,
-        "data": spec.data,
+        "data": spec.data_words,
         "tasks": ", ".join(spec.tasks),
         "seeds": seeds_words(spec.seeds),
     }
@@ -208,6 +208,8 @@ def _facts(view: StudyView) -> dict[str, str]:
     pruned = sum(record.status == "pruned" for record in view.records)
     if pruned:
         facts["pruned"] = f"{pruned:,} given up by the search"
+    if spec.split_words:
+        facts["split"] = spec.split_words
     if spec.max_train_samples is not None:
         facts["training rows"] = f"the first {spec.max_train_samples:,} of each task"
     for record in view.records:

@@ -12,16 +12,18 @@ from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.garbage import search_put_off
-from peftlab.core.types import DataRef, Seeds, TrainingSettings, Trial
+from peftlab.core.types import DataRef, Seeds, TaskDefinition, TrainingSettings, Trial
 from peftlab.data.source import Source, open_source, require
 from peftlab.engine.registry import CACHING_ENGINES
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import locate
+from peftlab.study.own_data import define_task
 from peftlab.study.parts import Advice, Parameters, Sweep
 from peftlab.study.positions import check_max_length
 from peftlab.study.spec import TRAINING_NAMES, ArmSpec, Claim, ReportPart, StudySpec
 from peftlab.study.trackers import require_trackers
 from peftlab.tasks.registry import TASKS
+from peftlab.tasks.spec import Task
 
 MOST_ARMS, MOST_TRIALS = 1000, 1_000_000
 
@@ -69,6 +71,7 @@ class _Rows:
     num_train: int
     num_dev: int
     unread: str = ""
+    definition: TaskDefinition | None = None
 
 
 @search_put_off()
@@ -106,6 +109,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
                 engine=spec.engine,
                 cache_frozen=arm.cache_frozen,
                 selection=spec.selection,
+                definition=rows[task].definition,
             ),
         )
         for task, arm in itertools.product(spec.tasks, arms)
@@ -140,7 +144,7 @@ def expand_arms(spec: StudySpec, *, resolve: bool = True) -> tuple[Arm, ...]:
     exist.
     """
     for number, task in enumerate(spec.tasks):
-        TASKS.get(task, where=f"{spec.name}: tasks[{number}]")
+        spec.require_task(task, where=f"{spec.name}: tasks[{number}]")
     num_arms = sum(math.prod(map(len, arm.sweep.values())) for arm in spec.arms.values())
     if num_arms > MOST_ARMS:
         raise UserError(
@@ -162,7 +166,7 @@ def expand_arms(spec: StudySpec, *, resolve: bool = True) -> tuple[Arm, ...]:
         if names.count(name) > 1:
             raise UserError(f"two arms are named '{name}'", where=f"{spec.name}: arms")
     for number, claim in enumerate(spec.claims):
-        _check_claim(claim, arms, where=f"{spec.name}: claims[{number}]")
+        _check_claim(spec, claim, arms, where=f"{spec.name}: claims[{number}]")
     for number, part in enumerate(spec.report):
         _check_part(part, arms, where=f"{spec.name}: report[{number}].{part.kind}")
     if spec.only_arms is not None:
@@ -181,7 +185,7 @@ def select_arms(
     return tuple(arm for arm in arms if arm.name in names or arm.base in names)
 
 
-def _check_claim(claim: Claim, arms: list[Arm], *, where: str) -> None:
+def _check_claim(spec: StudySpec, claim: Claim, arms: list[Arm], *, where: str) -> None:
     """UserError where a claim names an unknown arm or task, or one arm twice by a sweep's name."""
     seen: set[str] = set()
     for name in claim.arms:
@@ -190,7 +194,7 @@ def _check_claim(claim: Claim, arms: list[Arm], *, where: str) -> None:
             raise UserError(f"the arm '{twice}' is compared with itself", where=where)
         seen |= chosen
     for task in claim.tasks or ():
-        TASKS.get(task, where=f"{where}.tasks")
+        spec.require_task(task, where=f"{where}.tasks")
 
 
 def _check_part(part: ReportPart, arms: list[Arm], *, where: str) -> None:
@@ -278,7 +282,9 @@ def _training(
         for key, value in given.items():
             if key not in TRAINING_NAMES:
                 raise UnknownNameError("training setting", key, TRAINING_NAMES, where=place)
-            if _holds(value, task, f"{place}.{key}", overridden=place != where and key in own):
+            if _holds(
+                spec, value, task, f"{place}.{key}", overridden=place != where and key in own
+            ):
                 values[key] = value[task] if isinstance(value, dict) else value
     try:
         return TrainingSettings.model_validate(values)
@@ -293,11 +299,11 @@ def _training(
         raise UserError(f"{message} (it is {shown})", where=f"{place}.{key}") from error
 
 
-def _holds(value: JsonValue, task: str, where: str, *, overridden: bool) -> bool:
+def _holds(spec: StudySpec, value: JsonValue, task: str, where: str, *, overridden: bool) -> bool:
     """Whether a training value holds for the task; it need not where an arm has its own."""
     by_task = value if isinstance(value, dict) else {task: value}
     for name, one in by_task.items():
-        TASKS.get(name, where=where)
+        spec.require_task(name, where=where)
         if one is None:
             place = f"{where}.{name}" if isinstance(value, dict) else where
             raise UserError("null is no value", where=place, allowed="a value, or no such key")
@@ -307,19 +313,24 @@ def _holds(value: JsonValue, task: str, where: str, *, overridden: bool) -> bool
 
 
 def _rows(spec: StudySpec, name: str, *, data_needed: bool) -> _Rows:
-    task = TASKS.get(name)
+    definition = None
     where = f"{spec.name}: data"
     limits = (spec.max_train_samples, spec.max_eval_samples)
-    try:
-        source: Source = open_source(spec.data, where=where)
-        require(source, task, spec.data, where=where)
-        counts = [len(source.examples(task, split)) for split in ("train", "dev")]
-        ref, unread = source.ref(task), ""
-    except UserError as error:
-        if data_needed:
-            raise
-        counts = [task.num_train, task.num_dev]
-        ref, unread = DataRef(source="unread", location=spec.data, digest="unread"), str(error)
+    if not isinstance(spec.data, str):
+        own = define_task(name, spec.data[name], where=f"{where}.{name}")
+        ref, counts = _read(own.source, own.task)
+        unread, definition = "", own.definition
+    else:
+        task = TASKS.get(name)
+        try:
+            source: Source = open_source(spec.data, where=where)
+            require(source, task, spec.data, where=where)
+            (ref, counts), unread = _read(source, task), ""
+        except UserError as error:
+            if data_needed:
+                raise
+            counts = [task.num_train, task.num_dev]
+            ref, unread = DataRef(source="unread", location=spec.data, digest="unread"), str(error)
     num_train, num_dev = (
         count if limit is None else min(count, limit)
         for count, limit in zip(counts, limits, strict=True)
@@ -334,7 +345,14 @@ def _rows(spec: StudySpec, name: str, *, data_needed: bool) -> _Rows:
                 allowed="a share that leaves at least one row on either side",
             )
         num_train -= num_held_out
-    return _Rows(ref=ref, num_train=num_train, num_dev=num_dev, unread=unread)
+    return _Rows(
+        ref=ref, num_train=num_train, num_dev=num_dev, unread=unread, definition=definition
+    )
+
+
+def _read(source: Source, task: Task) -> tuple[DataRef, list[int]]:
+    """Where the task's rows are, and how many train and dev have."""
+    return source.ref(task), [len(source.examples(task, split)) for split in ("train", "dev")]
 
 
 def _short(value: JsonValue) -> str:

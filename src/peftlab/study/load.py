@@ -11,6 +11,7 @@ from typing import Any
 from peftlab.core.bounds import check_text
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.models.checkpoints import locate
+from peftlab.study.own_data import anchored
 from peftlab.study.safe_yaml import parse_setting, parse_yaml
 from peftlab.study.spec import StudySpec, validate
 
@@ -64,18 +65,23 @@ def load_study(name: str, overrides: Overrides = Overrides()) -> StudySpec:
     """
     raw, where = _read(name)
     changed = _apply(raw, overrides, where)
-    return validate(changed, where=where)
+    return validate(anchored(changed, _folder(name)), where=where)
 
 
 def study_of(raw: Mapping[str, Any], overrides: Overrides = Overrides()) -> StudySpec:
-    """The study of these keys, changed by the overrides; UserError likewise."""
-    return validate(_apply(raw, overrides, "study"), where="study")
+    """The study of these keys, changed by the overrides; UserError likewise.
+
+    Files of its own data are named from the working directory.
+    """
+    changed = anchored(_apply(raw, overrides, "study"), Path.cwd())
+    return validate(changed, where="study")
 
 
 def needs_hub(spec: StudySpec) -> bool:
     """Whether the study's checkpoint or data are on the Hub; UserError where there is neither."""
     model = locate(spec.model, where=f"{spec.name}: model")
-    return model.fingerprint.startswith("hub:") or spec.data.startswith("hub")
+    is_of_hub = isinstance(spec.data, str) and spec.data.startswith("hub")
+    return is_of_hub or model.fingerprint.startswith("hub:")
 
 
 def study_name(name: str) -> str:
@@ -84,6 +90,11 @@ def study_name(name: str) -> str:
         return name
     raw, where = _read(name)
     return validate(raw, where=where).name
+
+
+def _folder(name: str) -> Path:
+    """Where the study's own files are named from: the place of its file."""
+    return Path(name).expanduser().absolute().parent
 
 
 def _read(name: str) -> tuple[dict[str, Any], str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
     ConfigDict,
+    Discriminator,
     Field,
     JsonValue,
+    Tag,
     ValidationError,
     field_serializer,
     field_validator,
@@ -28,8 +31,10 @@ from peftlab.core.types import (
     YesNo,
 )
 from peftlab.engine.registry import ENGINES
+from peftlab.study.own_data import OwnData
 from peftlab.study.parts import PARTS
 from peftlab.study.tune import Budget, TuneSpec
+from peftlab.tasks.registry import TASKS
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -130,8 +135,26 @@ class FixedSeeds(Frozen):
     dropout: Integer | None = None
 
 
+def _kind_of_data(data: Any) -> str:
+    return "files" if isinstance(data, Mapping) else "place"
+
+
+Data = Annotated[
+    Annotated[str, Tag("place")]
+    | Annotated[dict[Name, OwnData], Field(min_length=1), Tag("files")],
+    Discriminator(_kind_of_data),
+]
+
+
+def _tasks_may_be_left_out(schema: dict[str, Any]) -> None:
+    schema["required"] = [key for key in schema["required"] if key != "tasks"]
+
+
 class StudySpec(Frozen):
     """A study: every combination of its arms, tasks and seeds is a trial.
+
+    `data` is the name of a place, or a mapping from task to a person's own files; the tasks are
+    then those, where `tasks` does not say which.
 
     Any value of `training`, here or in an arm, may be a mapping from task to value. With
     `cache_frozen` the layers below the lowest one that an arm trains run once, without dropout,
@@ -140,10 +163,12 @@ class StudySpec(Frozen):
     `track` names the trackers, accelerate's, that follow the trials; it is no part of a trial.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_tasks_may_be_left_out)
+
     name: Name
     description: str = ""
     model: str
-    data: str
+    data: Data
     tasks: Annotated[tuple[str, ...], Field(min_length=1)]
     seeds: SeedList = (42,)
     fixed_seeds: FixedSeeds = FixedSeeds()
@@ -161,6 +186,13 @@ class StudySpec(Frozen):
     only_arms: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     claims: tuple[Claim, ...] = ()
     report: tuple[ReportPart, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tasks_of_files(cls, raw: Any) -> Any:
+        if isinstance(raw, Mapping) and "tasks" not in raw and isinstance(raw.get("data"), Mapping):
+            return {**raw, "tasks": list(raw["data"])}
+        return raw
 
     @field_validator("engine")
     @classmethod
@@ -180,6 +212,31 @@ class StudySpec(Frozen):
         if not isinstance(parts, list | tuple):
             raise ValueError("a list of parts")
         return [_part(part, number) for number, part in enumerate(parts)]
+
+    @property
+    def own_data(self) -> Mapping[str, OwnData]:
+        """The person's own files by task; none where the data are a place."""
+        return {} if isinstance(self.data, str) else self.data
+
+    @property
+    def data_words(self) -> str:
+        """Where the data come from, in a few words."""
+        if isinstance(self.data, str):
+            return self.data
+        return "; ".join(f"{name}: {Path(own.train).name}" for name, own in self.data.items())
+
+    @property
+    def split_words(self) -> str:
+        """Of each task whose dev is cut off train, how; "" where there is none."""
+        words = {name: own.split_words for name, own in self.own_data.items() if name in self.tasks}
+        return "; ".join(f"dev of {name} is {said}" for name, said in words.items() if said)
+
+    def require_task(self, name: str, *, where: str) -> None:
+        """UnknownNameError unless the study's data, or a place of data, may have such a task."""
+        if isinstance(self.data, str):
+            TASKS.get(name, where=where)
+        elif name not in self.data:
+            raise UnknownNameError("task", name, self.data, where=where)
 
 
 def validate(raw: object, *, where: str) -> StudySpec:
@@ -221,7 +278,9 @@ def _as_user_error(
 ) -> UserError:
     """The first of pydantic's complaints as one line; a misspelt key before the one it misses."""
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    path = [part for part in first["loc"] if part not in ("[key]",)]
+    path = [part for part in first["loc"] if part != "[key]"]
+    if path[:1] == ["data"]:
+        del path[1:2]  # the name of the union's part
     place = f"{where}: {_dotted(path)}" if path else where
     if first["type"] == "extra_forbidden":
         owner = _owner(model, path)
@@ -270,6 +329,7 @@ def _dotted(path: list[Any]) -> str:
 def _owner(model: type[Frozen], path: list[Any]) -> type[Frozen]:
     """The model in which the last key of the path stands."""
     owners: dict[str, type[Frozen]] = {
+        "data": OwnData if len(path) > 2 else model,
         "claims": Claim,
         "fixed_seeds": FixedSeeds,
         "selection": Selection,

@@ -16,6 +16,7 @@ from peftlab.store.records import is_open
 from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
+from peftlab.study.own_data import define_task
 from peftlab.study.spec import StudySpec, validate
 from peftlab.tasks.registry import TASKS
 
@@ -61,11 +62,18 @@ def basis(spec: StudySpec) -> str:
 
     Raises UserError where the data or the model cannot be found.
     """
-    source, tasks = open_source(spec.data), [TASKS.get(name) for name in spec.tasks]
-    for task in tasks:
-        require(source, task, spec.data)
     model = locate(spec.model, where=f"{spec.name}: model")
-    return _basis(spec, model.fingerprint, {task.name: source.ref(task).digest for task in tasks})
+    return _basis(spec, model.fingerprint, {name: _digest(spec, name) for name in spec.tasks})
+
+
+def _digest(spec: StudySpec, name: str) -> str:
+    """That of a task's data."""
+    if not isinstance(spec.data, str):
+        own = define_task(name, spec.data[name], where=f"{spec.name}: data.{name}")
+        return own.source.ref(own.task).digest
+    source, task = open_source(spec.data), TASKS.get(name)
+    require(source, task, spec.data)
+    return source.ref(task).digest
 
 
 def _basis(spec: StudySpec, fingerprint: str, digests: Mapping[str, str]) -> str:

@@ -66,7 +66,7 @@ def combine(name: str, sources: Sequence[Source]) -> StudyView:
             "name": name,
             "description": "",
             "model": _joined(view.spec.model for view in views),
-            "data": _joined(view.spec.data for view in views),
+            "data": _joined(view.spec.data_words for view in views),
             "tasks": tuple(task.name for task in tasks.values()),
             "seeds": tuple(dict.fromkeys(seed for view in views for seed in view.spec.seeds)),
             "arms": {},

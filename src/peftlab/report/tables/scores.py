@@ -52,7 +52,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
         columns=columns,
         rows=rows,
         numbers=frozenset(columns[1:]),
-        note=" ".join(filter(None, (note, view.note(arms)))),
+        note=" ".join(filter(None, (note, _sentence(view.spec.split_words), view.note(arms)))),
     )
 
 
@@ -74,6 +74,11 @@ def best_arm(view: StudyView, arms: Sequence[Arm], task: Task) -> Arm | None:
         p_values.append(found.p_value)
     is_best = bool(p_values) and max(holm(p_values)) <= LEVEL
     return ordered[0] if is_best else None
+
+
+def _sentence(words: str) -> str:
+    """The words as one; "" for none."""
+    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def _covered(every: Sequence[Summary]) -> str:

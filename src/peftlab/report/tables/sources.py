@@ -24,7 +24,7 @@ def sources_blocks(sources: Sequence[Source]) -> list[Block]:
                 ", ".join(spec.tasks),
                 str(len(spec.seeds)),
                 spec.model,
-                spec.data,
+                spec.data_words,
                 "all" if limit is None else Cell(f"the first {limit:,}", value=limit),
             ]
         )

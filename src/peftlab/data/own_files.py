@@ -1,0 +1,167 @@
+"""Rows of a person's own files: CSV, TSV, JSONL or Parquet, each cell checked where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from peftlab.core.errors import UserError
+from peftlab.core.identity import content_id, derived_seed, file_sha256
+from peftlab.core.types import DataRef, Example, OwnFiles, Selection
+from peftlab.data.encode import labels_of
+from peftlab.data.held_out import is_held_out
+from peftlab.data.own_labels import LabelReader
+from peftlab.data.row_files import read_numbered, require_columns
+from peftlab.tasks.spec import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnRow:
+    """A row of a file: the number of its line (in Parquet of its row), its texts, and the cells of
+    its label's columns as they are there."""
+
+    number: int
+    texts: tuple[str, ...]
+    cells: tuple[Any, ...]
+
+
+class OwnSource:
+    """One task's files; their digest is of the bytes of train and dev, and of how they are read."""
+
+    def __init__(self, files: OwnFiles) -> None:
+        self.files = files
+
+    def has(self, task: Task) -> bool:
+        """Yes: it was made for the task."""
+        return True
+
+    def ref(self, task: Task) -> DataRef:
+        """The files, and a digest of what the rows of train and dev follow from."""
+        files = self.files
+        dev = [files.dev_fraction, files.split_seed] if files.dev is None else _digest(files.dev)
+        reading = [files.text, files.label, files.separator, task.problem_type, task.labels]
+        return DataRef(
+            source="files",
+            location=files.train,
+            digest=content_id(["files", _digest(files.train), dev, reading], length=64),
+            files=files,
+        )
+
+    def examples(self, task: Task, split: str) -> list[Example]:
+        """The rows of a split in the file's order; UserError names file, line and column.
+
+        Rows of dev that are cut off train stand in train's order in either part. Those of test
+        have no labels.
+        """
+        files = self.files
+        if split == "test":
+            if files.test is None:
+                raise UserError(
+                    f"the task '{task.name}' has no test file", where=files.train,
+                    allowed="test: FILE in the study's data",
+                )  # fmt: skip
+            rows = own_rows(files.test, files, has_labels=False)
+            return [_example(place, row.texts, None) for place, row in enumerate(rows)]
+        labels = LabelReader(files, task.problem_type, task.labels)
+        path = files.dev if split == "dev" and files.dev is not None else files.train
+        found = [
+            _example(place, row.texts, labels.read(row.cells, f"{path}:{row.number}"))
+            for place, row in enumerate(own_rows(path, files))
+        ]
+        if files.dev is not None:
+            return found
+        chosen = is_dev(found, files)
+        kept = [
+            one for one, of_dev in zip(found, chosen, strict=True) if of_dev == (split == "dev")
+        ]
+        return [_example(place, one.texts, one.label) for place, one in enumerate(kept)]
+
+
+def own_rows(path: str, files: OwnFiles, *, has_labels: bool = True) -> tuple[OwnRow, ...]:
+    """The rows of one of the files; UserError where a column is missing or a text is none."""
+    columns = files.label if has_labels else ()
+    return _rows(Path(path), _stamp(path), files.text, columns)
+
+
+def is_dev(examples: list[Example], files: OwnFiles) -> npt.NDArray[np.bool_]:
+    """Of each row of train whether it is cut off: a share of each label, drawn by `split_seed`."""
+    fraction = files.dev_fraction
+    assert fraction is not None, "without a file of dev there is a share"
+    selection = Selection(fraction=fraction)
+    if not 0 < selection.num_held_out(len(examples)) < len(examples):
+        raise UserError(
+            f"{fraction:g} of {len(examples)} rows leaves nothing for dev or for train",
+            where=files.train,
+            allowed="a share that leaves at least one row on either side, or a file",
+        )
+    seed = derived_seed(files.split_seed, "dev")
+    return is_held_out(labels_of(examples), selection, seed=seed)
+
+
+@lru_cache(maxsize=4)
+def _rows(
+    path: Path, stamp: tuple[int, int], texts: tuple[str, ...], labels: tuple[str, ...]
+) -> tuple[OwnRow, ...]:
+    return tuple(_read(path, texts, labels))
+
+
+def _read(path: Path, texts: tuple[str, ...], labels: tuple[str, ...]) -> Iterator[OwnRow]:
+    for part in read_numbered(path):
+        for number, row in part:
+            require_columns(row, (*texts, *labels), where=f"{path}:{number}")
+            yield OwnRow(
+                number=number,
+                texts=tuple(
+                    _text(row[name], f"{path}:{number}: column '{name}'") for name in texts
+                ),
+                cells=tuple(row[name] for name in labels),
+            )
+
+
+def _text(value: Any, where: str) -> str:
+    """The value where it is a text; UserError else."""
+    if not isinstance(value, str) or not value.strip():
+        shown = "no text" if value is None or isinstance(value, str) else f"{value!r} is no text"
+        raise UserError(shown, where=where, allowed="a text with something in it")
+    return value
+
+
+def _example(row_id: int, texts: tuple[str, ...], label: Any) -> Example:
+    return Example(row_id=row_id, texts=texts, label=label)
+
+
+def _digest(path: str) -> list[str]:
+    """How the file is read, which its ending says, and its bytes."""
+    stamp = _stamp(path)
+    try:
+        return [Path(path).suffix.lower(), _digest_of(path, stamp)]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+@lru_cache(maxsize=64)
+def _digest_of(path: str, stamp: tuple[int, int]) -> str:
+    return file_sha256(Path(path))
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """What changes when the file does: its time of change and its size."""
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if not S_ISREG(status.st_mode):  # a device or a pipe may have no end
+        raise UserError("not a file", where=path)
+    return status.st_mtime_ns, status.st_size
+
+
+def _unreadable(path: str, error: Exception) -> UserError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return UserError(f"cannot read the file: {reason}", where=path)

@@ -1,0 +1,60 @@
+"""What a person's own task is, from its files and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peftlab.core.errors import UserError
+from peftlab.core.types import OwnFiles, ProblemType, TaskDefinition
+from peftlab.data.own_files import own_rows
+from peftlab.data.own_labels import found_labels, guess_problem_type
+from peftlab.tasks.metrics import DEFAULTS, require_metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is said of a task beside its files; None is found out, or the default."""
+
+    problem_type: ProblemType | None = None
+    labels: tuple[str, ...] | None = None
+    metrics: tuple[str, ...] | None = None
+
+
+def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
+    """The task, its kind and labels found in train where they are not said.
+
+    Raises UserError, with the key below `where` or the file and line, for what does not fit.
+    """
+    rows = own_rows(files.train, files)
+    problem_type = asked.problem_type or guess_problem_type(row.cells for row in rows)
+    several_columns = len(files.label) > 1
+    if several_columns and problem_type != "multi_label_classification":
+        raise UserError(
+            f"{len(files.label)} columns are no label of {problem_type}",
+            where=f"{where}.label",
+            allowed="one column, or problem_type: multi_label_classification",
+        )
+    labels = asked.labels
+    if problem_type == "regression":
+        if labels is not None:
+            raise UserError("a regression has no labels", where=f"{where}.labels")
+    elif labels is None and several_columns:
+        labels = files.label
+    elif labels is None:
+        places = ((row.cells, f"{files.train}:{row.number}") for row in rows)
+        labels = found_labels(places, files, problem_type)
+    if several_columns and labels is not None and len(labels) != len(files.label):
+        raise UserError(
+            f"{len(labels)} names for {len(files.label)} columns", where=f"{where}.labels"
+        )
+    if labels is not None and len(labels) < 2:
+        raise UserError(
+            f"{problem_type} with fewer than two labels: {', '.join(labels) or 'there are none'}",
+            where=f"{files.train}: column '{files.label[0]}'",
+            allowed="another column, or all labels in labels",
+        )
+    metrics = asked.metrics or DEFAULTS[problem_type]
+    require_metrics(metrics, problem_type, len(labels or ()), where=f"{where}.metrics")
+    return TaskDefinition(
+        problem_type=problem_type, labels=labels or (), metrics=metrics, texts=files.text
+    )

@@ -1,0 +1,163 @@
+"""A person's own files as the study file describes them, a task each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema, field_validator
+
+from peftlab.core.errors import UserError
+from peftlab.core.types import Frozen, Integer, OwnFiles, ProblemType, TaskDefinition
+from peftlab.data.own_files import OwnSource
+from peftlab.data.own_labels import word_of
+from peftlab.data.own_tasks import Asked, define
+from peftlab.tasks.registry import own_task
+from peftlab.tasks.spec import Task
+
+FILES = ("train", "dev", "test")
+DEV_FRACTION = 0.1
+_WORDS = WithJsonSchema(
+    {"type": "array", "minItems": 2, "items": {"type": ["string", "number", "boolean"]}}
+)
+
+
+class OwnData(Frozen):
+    """One task: its files, CSV, TSV, JSONL or Parquet by their endings, and what is in them.
+
+    `dev` is a file or the share of train that is cut off, of each label the same, drawn by
+    `split_seed`; `test` is for predictions alone. `text` names one column or two, `label` a
+    column, or for several labels one for each. `labels` are in the order of the classes; without
+    them they are those of train, sorted. Several labels in one text stand between `separator`.
+    """
+
+    train: str
+    dev: str | float = DEV_FRACTION
+    test: str | None = None
+    text: str | tuple[str, ...]
+    label: str | tuple[str, ...]
+    labels: Annotated[tuple[str, ...], _WORDS] | None = None
+    problem_type: ProblemType | None = None
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    separator: Annotated[str, Field(min_length=1)] = ","
+    split_seed: Annotated[Integer, Field(ge=0)] = 42
+
+    @field_validator("dev", mode="before")
+    @classmethod
+    def _file_or_share(cls, dev: Any) -> Any:
+        is_share = isinstance(dev, int | float) and not isinstance(dev, bool) and 0 < dev < 1
+        if not isinstance(dev, str) and not is_share:
+            raise ValueError("must be a file, or a share of train between 0 and 1")
+        return dev
+
+    @field_validator("text", "label", mode="before")
+    @classmethod
+    def _columns(cls, columns: Any) -> Any:
+        every = [columns] if isinstance(columns, str) else columns
+        if (
+            not isinstance(every, list | tuple)
+            or not every
+            or not all(isinstance(one, str) for one in every)
+        ):
+            raise ValueError("must be the name of a column, or a list of them")
+        if len(set(every)) < len(every):
+            raise ValueError("a column is there twice")
+        return columns if isinstance(columns, str) else tuple(every)
+
+    @field_validator("text")
+    @classmethod
+    def _one_or_two(cls, text: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not isinstance(text, str) and len(text) > 2:
+            raise ValueError("must be one column, or two for a pair of texts")
+        return text
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _as_words(cls, labels: Any) -> Any:
+        if labels is None:
+            return None
+        words = [word_of(one) for one in labels] if isinstance(labels, list | tuple) else [None]
+        if len(words) < 2 or None in words or "" in words:
+            raise ValueError("must be a list of two or more words or numbers")
+        if len(set(words)) < len(words):
+            raise ValueError("a label is there twice")
+        return tuple(words)
+
+    @property
+    def files(self) -> OwnFiles:
+        """The files and how they are read."""
+        is_file = isinstance(self.dev, str)
+        return OwnFiles(
+            train=self.train,
+            dev=str(self.dev) if is_file else None,
+            dev_fraction=None if is_file else float(self.dev),
+            split_seed=self.split_seed,
+            test=self.test,
+            text=(self.text,) if isinstance(self.text, str) else self.text,
+            label=(self.label,) if isinstance(self.label, str) else self.label,
+            separator=self.separator,
+        )
+
+    @property
+    def split_words(self) -> str:
+        """Where dev comes from, in a few words; "" where it is a file.
+
+        >>> OwnData(train="/a/train.csv", text="body", label="mood").split_words
+        '10% of train.csv, of each label the same share, cut off by seed 42'
+        """
+        if isinstance(self.dev, str):
+            return ""
+        name = Path(self.train).name
+        return (
+            f"{100 * self.dev:g}% of {name}, of each label the same share, cut off by seed "
+            f"{self.split_seed}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defined:
+    """A task that was looked at: what it is, and where its rows are."""
+
+    definition: TaskDefinition
+    task: Task
+    source: OwnSource
+
+
+def define_task(name: str, own: OwnData, *, where: str) -> Defined:
+    """The task of that name; UserError where its files cannot be read or do not fit."""
+    files = own.files
+    asked = Asked(problem_type=own.problem_type, labels=own.labels, metrics=own.metrics)
+    definition = define(files, asked, where=where)
+    return Defined(definition=definition, task=own_task(name, definition), source=OwnSource(files))
+
+
+def anchored(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The study with the files of its own data in the folder, where it names them otherwise.
+
+    >>> study = {"data": {"mood": {"train": "a.csv", "dev": 0.2, "text": "body"}}}
+    >>> anchored(study, Path("/my"))["data"]["mood"]["train"]
+    '/my/a.csv'
+    """
+    data = raw.get("data")
+    if not isinstance(data, Mapping):
+        return dict(raw)
+    return {
+        **raw,
+        "data": {
+            name: {key: _path(value, key, folder) for key, value in one.items()}
+            if isinstance(one, Mapping)
+            else one
+            for name, one in data.items()
+        },
+    }
+
+
+def _path(value: Any, key: Any, folder: Path) -> Any:
+    if key not in FILES or not isinstance(value, str):
+        return value
+    try:
+        return str(folder / Path(value).expanduser())
+    except RuntimeError as error:  # an unknown user
+        raise UserError(f"no such place: {error}", where=value) from error

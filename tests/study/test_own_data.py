@@ -1,0 +1,135 @@
+"""A study on a person's own files: its tasks, its trials, and one line for what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peftlab.core.errors import UserError
+from peftlab.study.expand import expand
+from peftlab.study.load import Overrides, load_study
+from peftlab.study.spec import StudySpec, validate
+from peftlab.tasks.registry import task_of
+
+OWN: dict[str, Any] = {"train": "train.csv", "dev": 0.25, "text": "body", "label": "mood"}
+
+
+def study(checkpoint: Path, **changes: Any) -> dict[str, Any]:
+    return {
+        "name": "own",
+        "model": str(checkpoint),
+        "data": {"moods": {**OWN, **changes}},
+        "arms": {"full": {"method": "full"}},
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rows = "".join(f"text {n},{('sad', 'glad', 'calm')[n % 3]}\n" for n in range(24))
+    (tmp_path / "train.csv").write_text(f"body,mood\n{rows}")
+    return tmp_path
+
+
+def load(folder: Path, raw: dict[str, Any], *settings: str) -> StudySpec:
+    import json
+
+    path = folder / "own.yaml"
+    path.write_text(json.dumps(raw))
+    return load_study(str(path), Overrides(settings=settings))
+
+
+def test_paths_are_named_from_the_study_file_and_the_tasks_are_those_of_the_files(
+    folder: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = load(folder, study(tiny_checkpoint))
+    monkeypatch.chdir(folder.parent)
+    assert spec.tasks == ("moods",)
+    assert spec.own_data["moods"].train == str(folder / "train.csv")
+    expanded = expand(spec)
+    assert expanded.num_examples == {"moods": (18, 6)}
+    (trial,) = expanded.trials
+    assert trial.data.files == spec.own_data["moods"].files
+    assert task_of(trial).labels == ("calm", "glad", "sad")
+    assert validate(spec.model_dump(mode="json"), where="stored") == spec
+
+
+def test_a_trial_is_the_same_wherever_the_files_are_and_another_with_other_labels(
+    folder: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    (trial,) = expand(load(folder, study(tiny_checkpoint))).trials
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "train.csv").write_bytes((folder / "train.csv").read_bytes())
+    (same,) = expand(load(other, study(tiny_checkpoint))).trials
+    assert same.id == trial.id
+    for change in (
+        "data.moods.labels=[sad, glad, calm]",
+        "data.moods.metrics=[f1_macro]",
+        "data.moods.split_seed=1",
+    ):
+        (changed,) = expand(load(folder, study(tiny_checkpoint), change)).trials
+        assert changed.id != trial.id, change
+
+
+def test_training_values_and_claims_know_the_tasks_of_the_files(
+    folder: Path, tiny_checkpoint: Path
+) -> None:
+    raw = {**study(tiny_checkpoint), "training": {"learning_rate": {"moods": 1e-3}}}
+    (trial,) = expand(load(folder, raw)).trials
+    assert trial.training.learning_rate == 1e-3
+    with pytest.raises(UserError, match=r"unknown task 'mods', did you mean 'moods'"):
+        expand(load(folder, {**raw, "tasks": ["mods"]}))
+    with pytest.raises(UserError, match=r"training.learning_rate: unknown task 'sst2'"):
+        expand(load(folder, {**raw, "training": {"learning_rate": {"sst2": 1e-3}}}))
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"lable": "x"}, "own.yaml: data.moods: unknown key 'lable', did you mean 'label'?"),
+        ({"train": None}, "own.yaml: data.moods.train: "),
+        ({"dev": 1.5}, "data.moods.dev: must be a file, or a share of train between 0 and 1"),
+        ({"dev": True}, "data.moods.dev: must be a file, or a share of train between 0 and 1"),
+        ({"text": ["a", "b", "c"]}, "data.moods.text: must be one column, or two"),
+        ({"text": []}, "data.moods.text: must be the name of a column, or a list of them"),
+        ({"label": ["a", "a"]}, "data.moods.label: a column is there twice"),
+        ({"labels": ["one"]}, "data.moods.labels: must be a list of two or more words or numbers"),
+        ({"labels": [1, "1"]}, "data.moods.labels: a label is there twice"),
+        ({"problem_type": "ranking"}, "data.moods.problem_type: "),
+        ({"separator": ""}, "data.moods.separator: "),
+    ],
+)
+def test_a_wrong_key_of_the_mapping_is_named(
+    change: dict[str, Any], line: str, folder: Path, tiny_checkpoint: Path
+) -> None:
+    with pytest.raises(UserError) as caught:
+        load(folder, study(tiny_checkpoint, **change))
+    assert line in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [{}, {"a b": OWN}, {"moods": "train.csv"}, ["train.csv"], None])
+def test_what_is_no_mapping_of_files_is_refused_at_data(
+    data: object, folder: Path, tiny_checkpoint: Path
+) -> None:
+    with pytest.raises(UserError, match=r"own\.yaml: data"):
+        load(folder, {**study(tiny_checkpoint), "data": data, "tasks": ["moods"]})
+
+
+def test_data_on_the_command_line_take_the_place_of_the_files(
+    folder: Path, tiny_checkpoint: Path
+) -> None:
+    path = folder / "own.yaml"
+    load(folder, study(tiny_checkpoint))
+    spec = load_study(str(path), Overrides(data="demo", tasks=["demo-sentiment"]))
+    assert (spec.data, spec.own_data, spec.split_words) == ("demo", {}, "")
+    with pytest.raises(UserError, match="unknown task 'moods'"):
+        expand(load_study(str(path), Overrides(data="demo", tasks=["moods"])))
+
+
+def test_the_schema_for_editors_knows_files_and_leaves_tasks_open() -> None:
+    schema = StudySpec.model_json_schema()
+    assert "tasks" not in schema["required"]
+    assert {"name", "model", "data", "arms"} <= set(schema["required"])
+    assert {"train", "dev", "text", "label"} <= set(schema["$defs"]["OwnData"]["properties"])
