@@ -11,7 +11,19 @@ from collections.abc import Sequence
 import typer
 
 from peftlab import __version__
-from peftlab.cli import bench, export, lint, listing, params, predict, report, run, status, tune
+from peftlab.cli import (
+    bench,
+    export,
+    lint,
+    listing,
+    new,
+    params,
+    predict,
+    report,
+    run,
+    status,
+    tune,
+)
 from peftlab.core.errors import PeftlabError, UserError, one_line
 from peftlab.core.trust import trust_remote_code
 
@@ -29,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _module in (run, report, status, tune, lint, params, predict, export, bench):
+for _module in (run, new, report, status, tune, lint, params, predict, export, bench):
     app.command(name=_module.NAME, epilog=_module.EXAMPLE)(_module.command)
 app.add_typer(listing.app, name=listing.NAME)
 

@@ -1,0 +1,74 @@
+"""`peftlab new`: a study to start from, for a person's own file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from peftlab.cli import options
+from peftlab.core.errors import UserError
+
+NAME = "new"
+EXAMPLE = "Example: peftlab new my-study.yaml --data train.csv"
+
+
+def command(
+    study: Annotated[Path, typer.Argument(help="The file to write; its ending is .yaml.")],
+    data: Annotated[Path, typer.Option(help="Rows to train on: .csv, .tsv, .jsonl or .parquet.")],
+    dev: Annotated[
+        Path | None, typer.Option(help="Rows to score on; else they are cut off the data.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="The column of the text, or two of a pair: a,b.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="The column of the label, or several of 0 and 1: a,b.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    as_json: options.Json = False,
+) -> int:
+    """Look at a file of your own, and write a study of it that runs as it is.
+
+    What was guessed, and why, is shown and stands in the study as comments.
+    """
+    from peftlab.core.files import whole_file
+    from peftlab.study.draft import draft
+    from peftlab.study.load import SUFFIXES
+
+    if study.suffix not in SUFFIXES:
+        raise UserError("not the name of a study file", where=str(study), allowed="NAME.yaml")
+    if study.exists() and not force:
+        raise UserError("this file is there", where=str(study), allowed="--force, another name")
+    if not study.absolute().parent.is_dir():
+        raise UserError("no such folder", where=str(study.parent))
+    made = draft(
+        study,
+        data,
+        dev=dev,
+        text=options.comma_list(text),
+        label=options.comma_list(label),
+        model=model,
+    )
+    with whole_file(study) as stream:
+        stream.write(made.text.encode())
+    if as_json:
+        guesses = [asdict(guess) for guess in made.guesses]
+        options.print_json({"study": str(study), "guesses": guesses, "hints": made.hints})
+        return 0
+    options.print_table(
+        ("key", "value", "why"),
+        [(guess.key, _shown(guess.value), guess.why) for guess in made.guesses],
+        title=f"What {data.name} seems to be",
+    )
+    for hint in made.hints:
+        print(f"hint: {hint}")
+    print(f"written: {study}; next: peftlab lint {study}, peftlab run {study}")
+    return 0
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

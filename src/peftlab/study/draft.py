@@ -1,0 +1,244 @@
+"""A study to start from, written for a person's own file, with why it is as it is."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from peftlab.core.errors import one_line
+from peftlab.models.checkpoints import MINILM, builtin_models
+from peftlab.study.guess import Guess, Looked, look
+from peftlab.study.own_data import anchored, define_task
+from peftlab.study.safe_yaml import parse_yaml
+from peftlab.study.spec import NAME_PATTERN, validate
+from peftlab.tasks.metrics import DEFAULTS
+
+DEV_NAMES, TEST_NAMES = ("dev", "validation", "valid", "val"), ("test",)
+GENERAL_NAMES = ("train", "data", "dataset", "all")
+OTHERWISE = "google-bert/bert-base-uncased"
+ENOUGH_ROWS, FEW_ROWS = 100, 500
+MOST_SHOWN = 20
+"""More labels than that are not written into the study: they are found in train."""
+UNEVEN, RARE = 0.7, 5
+TOKENS_PER_WORD, LONGEST, USUAL = 1.4, 512, 128
+"""WordPiece makes about so many tokens of an English word; the encoders have 512 positions."""
+
+TEMPLATE = """\
+# A study of {file}, to start from. What stands with "guessed" was found by looking at the file.
+#   peftlab lint {study}        what is doubtful, before compute is spent
+#   peftlab run {study}         train, and write the report
+name: {name}
+model: {model}
+data:
+  {task}:
+{data}
+seeds: [42, 43, 44]             # a verdict takes three of each arm; five are better
+max_length: {max_length}                 # tokens; {lengths}
+training:                       # names and defaults of transformers.TrainingArguments
+  num_train_epochs: 3
+  per_device_train_batch_size: 16
+  warmup_steps: 0.06            # a share of all steps
+# selection: {{split: train, fraction: 0.1}}   # pick the epoch on rows held out of train
+arms:                           # `peftlab list methods` shows what else there is
+  full: {{method: full, training: {{learning_rate: 2e-5}}}}
+  bitfit: {{method: bitfit, training: {{learning_rate: 5e-4}}}}
+  lora: {{method: lora, r: 8, lora_alpha: 16, training: {{learning_rate: 5e-4}}}}
+claims:
+  - {{say: LoRA is as good as full fine-tuning, equivalent: [lora, full], margin: 1.0}}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """The study's text, what was guessed for it, and what a person should know of the data."""
+
+    text: str
+    guesses: Sequence[Guess]
+    hints: Sequence[str]
+
+
+def draft(
+    study: Path,
+    data: Path,
+    *,
+    dev: Path | None = None,
+    text: Sequence[str] | None = None,
+    label: Sequence[str] | None = None,
+    model: str | None = None,
+) -> Draft:
+    """The study that the file `study` is to hold, of the rows in `data`.
+
+    Dev is the file given, or one beside the data that is called so, or is cut off them. Raises
+    UserError where the data cannot be read or have no column that could be the label or the text.
+    """
+    looked = look(data, text=text, label=label)
+    guesses = [
+        Guess(key="train", value=_named(data, study), why=f"{len(looked.rows):,} rows"),
+        _dev(study, data, dev, len(looked.rows)),
+        *_test(study, data),
+        *looked.guesses.values(),
+        *_labels(looked),
+        Guess(key="metrics", value=_metrics(looked), why="the first one is the main one"),
+    ]
+    words = _words(looked)
+    max_length = _max_length(words)
+    name = _name(study.stem, "my-study")
+    written = TEMPLATE.format(
+        file=one_line(data.name, length=100),
+        study=one_line(study.name, length=100),
+        name=_scalar(name),
+        model=_scalar(model or _model()),
+        task=_scalar(_task(data, looked)),
+        data="\n".join(_line(guess) for guess in guesses),
+        max_length=max_length,
+        lengths=f"of 20 texts 19 have at most about {math.ceil(words * TOKENS_PER_WORD):,}",
+    )
+    _require_readable(written, study)
+    return Draft(text=written, guesses=guesses, hints=[*_hints(looked, words)])
+
+
+def _require_readable(written: str, study: Path) -> None:
+    """UserError, with file and line, where the study's rows are not all as they must be."""
+    raw = anchored(parse_yaml(written, where=study.name), study.absolute().parent)
+    for name, own in validate(raw, where=study.name).own_data.items():
+        defined = define_task(name, own, where=f"{study.name}: data.{name}")
+        for split in ("train", "dev"):
+            defined.source.examples(defined.task, split)
+
+
+def _dev(study: Path, data: Path, dev: Path | None, num_rows: int) -> Guess:
+    if dev is not None:
+        return Guess(key="dev", value=_named(dev, study), why="as you said")
+    beside = _beside(data, DEV_NAMES)
+    if beside is not None:
+        return Guess(key="dev", value=_named(beside, study), why="lies beside it")
+    share = 0.1 if num_rows >= ENOUGH_ROWS else 0.2
+    return Guess(key="dev", value=share, why="this share of train, of each label the same")
+
+
+def _test(study: Path, data: Path) -> list[Guess]:
+    beside = _beside(data, TEST_NAMES)
+    if beside is None:
+        return []
+    why = "lies beside it; for predictions alone"
+    return [Guess(key="test", value=_named(beside, study), why=why)]
+
+
+def _beside(data: Path, names: Sequence[str]) -> Path | None:
+    """The file in the same folder that is called by one of the names, where the data are train."""
+    if data.stem.casefold() != "train":
+        return None
+    places = (data.with_name(f"{name}{data.suffix}") for name in names)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _labels(looked: Looked) -> list[Guess]:
+    """The labels in their order, where they are few."""
+    has_columns = isinstance(looked.guesses["label"].value, list)
+    if has_columns or not 2 <= len(looked.counts) <= MOST_SHOWN:
+        return []
+    numbers = all(re.fullmatch(r"-?\d+", word) for word in looked.counts)
+    words = sorted(looked.counts, key=int) if numbers else sorted(looked.counts)
+    return [Guess(key="labels", value=words, why="in the order of the classes")]
+
+
+def _metrics(looked: Looked) -> list[str]:
+    """Those of the kind; F1 first where accuracy would flatter."""
+    names = [*DEFAULTS[looked.problem_type]]
+    if looked.problem_type == "single_label_classification" and _commonest(looked)[1] > UNEVEN:
+        names.reverse()
+    return names
+
+
+def _hints(looked: Looked, words: int) -> list[str]:
+    hints = []
+    if len(looked.rows) < FEW_ROWS:
+        hints.append(
+            f"{len(looked.rows):,} rows are few: scores on a small dev are noisy, and the "
+            "intervals of the report will say so"
+        )
+    if looked.problem_type == "single_label_classification":
+        name, share = _commonest(looked)
+        if share > UNEVEN:
+            hints.append(
+                f"{share:.0%} of the rows have the label '{name}': always answering it scores "
+                "that accuracy, so f1_macro stands first"
+            )
+    rare = [name for name, count in looked.counts.items() if count < RARE]
+    if rare:
+        hints.append(f"fewer than {RARE} rows have the label {', '.join(sorted(rare)[:10])}")
+    tokens = math.ceil(words * TOKENS_PER_WORD)
+    if tokens > LONGEST:
+        hints.append(
+            f"one text in 20 has more than about {tokens:,} tokens: what is beyond {LONGEST} is "
+            "cut off"
+        )
+    return [one_line(hint) for hint in hints]
+
+
+def _commonest(looked: Looked) -> tuple[str, float]:
+    name = max(looked.counts, key=lambda own: looked.counts[own])
+    return name, looked.counts[name] / len(looked.rows)
+
+
+def _words(looked: Looked) -> int:
+    """The words that 19 of 20 rows have at most, of both texts."""
+    lengths = sorted(
+        sum(len(str(row.get(name, "")).split()) for name in looked.texts) for row in looked.rows
+    )
+    return lengths[min(len(lengths) - 1, len(lengths) * 19 // 20)]
+
+
+def _max_length(words: int) -> int:
+    """The usual one, or, for longer texts, a multiple of 64 that holds them, as far as it goes."""
+    tokens = math.ceil(words * TOKENS_PER_WORD) + 3
+    return USUAL if tokens <= USUAL else min(LONGEST, 64 * math.ceil(tokens / 64))
+
+
+def _model() -> str:
+    """The embedded checkpoint where it is on this machine."""
+    is_here = any(own.name == MINILM and own.available for own in builtin_models())
+    return MINILM if is_here else OTHERWISE
+
+
+def _task(data: Path, looked: Looked) -> str:
+    """What the task is called: as the file, or as the label where all files are called so."""
+    if data.stem.casefold() not in GENERAL_NAMES:
+        return _name(data.stem, "own")
+    label = looked.guesses["label"].value
+    return _name(label, "own") if isinstance(label, str) else "labels"
+
+
+def _name(text: str, otherwise: str) -> str:
+    """The text as a name of a study or a task may be."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64]
+    return name if re.fullmatch(NAME_PATTERN, name) else otherwise
+
+
+def _named(file: Path, study: Path) -> str:
+    """The file as the study names it: from its own folder where it lies below that."""
+    place, folder = file.absolute(), study.absolute().parent
+    return str(place.relative_to(folder)) if place.is_relative_to(folder) else str(place)
+
+
+def _line(guess: Guess) -> str:
+    shown = f"    {guess.key}: {_scalar(guess.value)}"
+    return f"{shown:<31} # {'' if guess.why.startswith('as you') else 'guessed: '}{guess.why}"
+
+
+def _scalar(value: Any) -> str:
+    """The value as YAML on one line, plain where that reads back as the same."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_scalar, value))}]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./ -]*", value) and yaml.safe_load(value) == value:
+        return value
+    return json.dumps(value)
