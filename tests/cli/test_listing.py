@@ -29,7 +29,16 @@ TRIAL_KEYS = [
         (
             "tasks",
             TASKS.names(),
-            ["name", "title", "labels", "metrics", "num_train", "num_dev"],
+            [
+                "name",
+                "title",
+                "labels",
+                "metrics",
+                "num_train",
+                "num_dev",
+                "problem_type",
+                "answered_by",
+            ],
         ),
         ("methods", METHODS.names(), ["name", "title", "paper", "trains_head", "settings"]),
         (

@@ -10,10 +10,13 @@ import pytest
 from peftlab.core.errors import UserError
 from peftlab.data.hub import HubSource, text_digest
 from peftlab.data.source import open_source
-from peftlab.tasks.glue import COLA, GLUE, MRPC, SST2
+from peftlab.tasks.glue import COLA, MRPC, SST2
 from peftlab.tasks.spec import Task
 
 pytest.importorskip("datasets")
+
+
+THREE = (SST2, COLA, MRPC)
 
 
 def write_rows(path: Path, columns: dict[str, list[object]]) -> None:
@@ -52,7 +55,7 @@ def refusal(source: HubSource, task: Task, split: str) -> str:
 
 
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
-@pytest.mark.parametrize("task", GLUE, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", THREE, ids=lambda task: task.name)
 def test_a_folder_in_the_hubs_layout_gives_its_rows(
     task: Task, split: str, small_hub: Path, rows: dict[str, dict[str, list[object]]]
 ) -> None:
@@ -88,7 +91,7 @@ def test_the_digest_covers_texts_and_labels_of_train_and_dev(small_hub: Path) ->
 def test_without_a_repository_the_tasks_own_is_asked_for_dev_by_its_name_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def answer(*asked: object) -> None:
+    def answer(*asked: object, revision: str | None) -> None:
         raise UserError(f"{asked}")
 
     monkeypatch.setattr("peftlab.data.hub.load_split", answer)
@@ -157,7 +160,7 @@ def test_an_empty_split_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
     # Of most kinds of file datasets itself says that they are empty.
     empty = datasets.Dataset.from_dict({"sentence": [], "label": []})
-    monkeypatch.setattr("peftlab.data.hub.load_split", lambda *_: empty)
+    monkeypatch.setattr("peftlab.data.hub.load_split", lambda *_, **__: empty)
     source = HubSource("someone/empty")
     assert refusal(source, SST2, "train") == "someone/empty/sst2 train: the split has no rows"
 

@@ -15,7 +15,7 @@ from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.hub import HubSource
 from peftlab.data.source import FORMS, Source, open_ref, open_source, require
 from peftlab.tasks.demo import DEMO
-from peftlab.tasks.glue import GLUE, SST2
+from peftlab.tasks.glue import COLA, MRPC, SST2
 from peftlab.tasks.registry import TASKS
 from peftlab.tasks.spec import Task
 
@@ -53,7 +53,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         yield Place(
             data=str(folder),
             kind="folder",
-            tasks=GLUE,
+            tasks=(SST2, COLA, MRPC),
             splits=("train", "dev", "test"),
             change=lambda: _edit_folder(folder),
         )
@@ -62,7 +62,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         yield Place(
             data=f"hub:{folder}",
             kind="hub",
-            tasks=GLUE,
+            tasks=(SST2, COLA, MRPC),
             splits=("train", "dev", "test"),
             change=lambda: _edit_hub(folder),
         )
@@ -70,7 +70,11 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
 
 def test_a_source_knows_its_tasks_and_no_others(place: Place) -> None:
     source = open_source(place.data)
-    assert [task.name for task in TASKS if source.has(task)] == [task.name for task in place.tasks]
+    known = {task.name for task in TASKS if source.has(task)}
+    assert known >= {task.name for task in place.tasks}
+    layouts = {"folder": lambda task: task.folder, "hub": lambda task: task.hub}
+    if place.kind in layouts:
+        assert known == {task.name for task in TASKS if layouts[place.kind](task) is not None}
 
 
 def test_rows_are_numbered_have_the_tasks_texts_and_labels_in_range(place: Place) -> None:
@@ -143,17 +147,18 @@ def test_a_task_that_a_source_lacks_is_refused_with_those_that_it_has(place: Pla
     source = open_source(place.data)
     for task in place.tasks:
         require(source, task, place.data)
-    missing = next(task for task in TASKS if task not in place.tasks)
+    missing = next(task for task in TASKS if not source.has(task))
     with pytest.raises(UserError) as caught:
         require(source, missing, place.data, where="study.yaml: tasks")
-    known = ", ".join(task.name for task in place.tasks)
+    trained = [task for task in TASKS if source.has(task) and task.answered_by is None]
+    known = ", ".join(task.name for task in trained)
     assert str(caught.value) == (
         f"study.yaml: tasks: the data '{place.data}' has no task '{missing.name}' "
         f"(allowed: {known})"
     )
 
 
-@pytest.mark.parametrize("task", GLUE, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [SST2, COLA, MRPC], ids=lambda task: task.name)
 def test_a_glue_folder_and_the_hubs_layout_give_the_same_rows(
     task: Task, small_glue: Path, small_hub: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from peftlab.core.errors import UnknownNameError
+from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.types import (
     DataRef,
     ModelRef,
@@ -14,24 +14,38 @@ from peftlab.core.types import (
     Trial,
 )
 from peftlab.tasks.metrics import METRICS
-from peftlab.tasks.registry import TASKS, task_of
+from peftlab.tasks.registry import TASKS, task_of, trained_task
 
 
 @pytest.mark.parametrize("name", TASKS.names())
 def test_a_task_holds_together(name: str) -> None:
     task = TASKS.get(name)
     assert task.name == name
-    assert task.num_labels == len(set(task.labels)) >= 2
+    if task.problem_type == "regression":
+        assert (task.num_labels, task.labels) == (1, ())
+    else:
+        assert task.num_labels == len(set(task.labels)) >= 2
     assert task.main_metric == task.metrics[0]
     assert set(task.metrics) <= set(METRICS.names())
     assert len(task.texts) in {1, 2}
-    assert task.num_train > task.num_dev > 0
+    assert task.answered_by is not None or task.num_train >= task.num_dev > 0
+    for other in task.also_on:
+        assert (other.labels, len(other.texts)) == (task.labels, len(task.texts))
+        assert other.answered_by == name
     if task.hub is not None:
         assert len(task.hub.text_columns) == len(task.texts)
     if task.folder is not None:
-        assert len(task.folder.label_words) == task.num_labels
-        for split in ("train", "dev", "test"):
-            assert len(task.folder.files.of(split).text_columns) == len(task.texts)
+        assert len(task.folder.label_words) == len(task.labels)
+        files = task.folder.files
+        for file in (files.train, files.dev, files.test):
+            assert file is None or len(file.text_columns) == len(task.texts)
+
+
+@pytest.mark.parametrize("name", ["mnli-mm", "ax"])
+def test_a_task_that_another_ones_trials_answer_is_not_trained(name: str) -> None:
+    with pytest.raises(UserError, match=f"'{name}' has no training .* trials of 'mnli' answer it"):
+        trained_task(name)
+    assert trained_task("mnli").further_metrics == ("accuracy_on_mnli-mm",)
 
 
 def test_a_task_that_does_not_exist_is_named_with_the_nearest() -> None:

@@ -34,16 +34,25 @@ def tasks(as_json: options.Json = False) -> int:
                     "metrics": task.metrics,
                     "num_train": task.num_train,
                     "num_dev": task.num_dev,
+                    "problem_type": task.problem_type,
+                    "answered_by": task.answered_by,
                 }
                 for task in TASKS
             ]
         )
         return 0
     options.print_table(
-        ("task", "title", "metrics", "#train", "#dev"),
+        ("task", "title", "kind", "metrics", "#train", "#dev"),
         [
-            (t.name, t.title, ", ".join(t.metrics), f"{t.num_train:,}", f"{t.num_dev:,}")
-            for t in TASKS
+            (
+                task.name,
+                task.title,
+                f"{task.num_labels} classes" if task.labels else task.problem_type,
+                ", ".join(task.metrics),
+                f"by {task.answered_by}" if task.answered_by else f"{task.num_train:,}",
+                f"{task.num_dev:,}",
+            )
+            for task in TASKS
         ],
     )
     return 0

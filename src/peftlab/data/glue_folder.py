@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,7 +17,10 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class GlueFolder:
-    """The tasks below a folder; their digest is that of the bytes of train and dev."""
+    """The tasks below a folder; their digest is that of the bytes of train and dev.
+
+    Where trials of a task are evaluated on other tasks too, their dev files count as well.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -28,6 +32,7 @@ class GlueFolder:
     def ref(self, task: Task) -> DataRef:
         """The folder and the digest of the task's train and dev files."""
         digests = [_digest(self._path(task, split)) for split in ("train", "dev")]
+        digests += [_digest(self._path(one, "dev")) for one in task.also_on]
         return DataRef(
             source="folder",
             location=str(self.folder),
@@ -39,24 +44,32 @@ class GlueFolder:
         rows = _rows(task)
         return read_tsv(self._path(task, split), rows.files.of(split), rows.label_words)
 
+    def left_out(self, task: Task, split: str) -> int:
+        """How many rows of the split lack fields and are left out (those of QQP alone may)."""
+        return num_left_out(self._path(task, split), _rows(task).files.of(split))
+
     def _path(self, task: Task, split: str) -> Path:
         rows = _rows(task)
-        path = self.folder / rows.directory / rows.files.of(split).name
-        with _reading(path):
-            is_there = path.exists()
-        if not is_there:
-            raise UserError(
-                f"the task '{task.name}' has no {split} file: {path} is missing",
-                where=str(self.folder),
-                allowed="a folder in the layout of GLUE's download script "
-                f"({rows.directory}/{rows.files.of(split).name})",
-            )
-        return path
+        file = rows.files.of(split)
+        for name in (file.name, *file.other_names):
+            path = self.folder / rows.directory / name
+            with _reading(path):
+                if path.exists():
+                    return path
+        path = self.folder / rows.directory / file.name
+        raise UserError(
+            f"the task '{task.name}' has no {split} file: {path} is missing",
+            where=str(self.folder),
+            allowed="a folder in the layout of GLUE's download script "
+            f"({(Path(rows.directory) / file.name).as_posix()})",
+        )
 
 
 def read_tsv(path: Path, file: TsvFile, label_words: tuple[str, ...]) -> list[Example]:
     """The rows of one file; a field ends at a tab, a row at a line feed, nothing is quoted.
 
+    Labels are the places of `label_words`, or without such scores. Rows that lack fields are left
+    out where the file may have such; `row_id` counts those that are kept.
     Raises UserError that names the file, the line (from 1) and the column, and for a file that
     cannot be read.
     """
@@ -71,11 +84,11 @@ def read_tsv(path: Path, file: TsvFile, label_words: tuple[str, ...]) -> list[Ex
     columns = file.columns or tuple(_decode(lines[0], path, 1).split("\t"))
     text_places = [_place(columns, name, path) for name in file.text_columns]
     label_place = None if file.label_column is None else _place(columns, file.label_column, path)
-    classes = {word: number for number, word in enumerate(label_words)}
-    examples = []
-    for row_id, line in enumerate(lines[first:]):
-        number = row_id + first + 1
+    examples: list[Example] = []
+    for number, line in enumerate(lines[first:], start=first + 1):
         fields = _decode(line, path, number).split("\t")
+        if len(fields) < len(columns) and file.may_lack_fields:
+            continue
         if len(fields) != len(columns):
             raise UserError(
                 f"{len(fields)} field(s) where there must be {len(columns)}",
@@ -84,16 +97,40 @@ def read_tsv(path: Path, file: TsvFile, label_words: tuple[str, ...]) -> list[Ex
             )
         label = None
         if label_place is not None:
-            label = classes.get(fields[label_place])
-            if label is None:
-                raise UserError(
-                    f"unknown label {fields[label_place][:40]!r}",
-                    where=f"{path}:{number}: column '{file.label_column}'",
-                    allowed=", ".join(label_words),
-                )
+            where = f"{path}:{number}: column '{file.label_column}'"
+            label = _label(fields[label_place], label_words, where)
         texts = tuple(fields[place] for place in text_places)
-        examples.append(Example(row_id=row_id, texts=texts, label=label))
+        examples.append(Example(row_id=len(examples), texts=texts, label=label))
+    if not examples:
+        raise UserError("every row of the file lacks fields", where=str(path))
     return examples
+
+
+def num_left_out(path: Path, file: TsvFile) -> int:
+    """How many rows of a file that may have such lack fields and are left out."""
+    if not file.may_lack_fields:
+        return 0
+    with _reading(path):
+        lines = path.read_bytes().removesuffix(b"\n").split(b"\n")
+    num_columns = len(file.columns) if file.columns else lines[0].count(b"\t") + 1
+    return sum(line.count(b"\t") + 1 < num_columns for line in lines)
+
+
+def _label(word: str, label_words: tuple[str, ...], where: str) -> int | float:
+    """The class that is written so, or where there are no words the score."""
+    if label_words:
+        if word not in label_words:
+            raise UserError(
+                f"unknown label {word[:40]!r}", where=where, allowed=", ".join(label_words)
+            )
+        return label_words.index(word)
+    try:
+        score = float(word)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise UserError(f"{word[:40]!r} is no score", where=where, allowed="a number")
+    return score
 
 
 def _rows(task: Task) -> FolderRows:

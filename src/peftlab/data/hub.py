@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,9 @@ from peftlab.core.identity import content_id
 from peftlab.core.types import DataRef, Example
 from peftlab.data.hub_dataset import load_split
 from peftlab.tasks.spec import Task
+
+BETWEEN = ": "
+"""What stands between the columns of a text that has several."""
 
 
 class HubSource:
@@ -54,13 +60,17 @@ class _Columns:
     """The checked columns of a split: its texts as Arrow, which lies in a file map, and labels."""
 
     texts: tuple[Any, ...]
-    labels: tuple[int | None, ...]
+    labels: tuple[int | float | None, ...]
 
 
 @lru_cache
 def _digest(repository: str, task: Task) -> str:
-    """Of the texts' and labels' content: the same from every file, in whatever pieces it comes."""
+    """Of the texts' and labels' content: the same from every file, in whatever pieces it comes.
+
+    Where trials of a task are evaluated on other tasks too, their dev rows count as well.
+    """
     splits = [_columns(repository, task, split) for split in ("train", "dev")]
+    splits += [_columns(repository, one, "dev") for one in task.also_on]
     content = [[[text_digest(text) for text in one.texts], one.labels] for one in splits]
     return content_id(["hub", task.name, content], length=64)
 
@@ -82,9 +92,12 @@ def text_digest(texts: Any) -> str:
 def _columns(repository: str, task: Task, split: str) -> _Columns:
     rows = task.hub
     assert rows is not None
-    dataset = load_split(repository, rows.config, rows.splits.of(split))
+    # A folder that is given in the Hub's place has no branches.
+    revision = rows.revision if repository == rows.repository else None
+    dataset = load_split(repository, rows.config, rows.splits.of(split), revision=revision)
     where = f"{repository}/{rows.config} {split}"
-    for column in (*rows.text_columns, rows.label_column):
+    parts = [(one,) if isinstance(one, str) else one for one in rows.text_columns]
+    for column in (*chain(*parts), rows.label_column):
         if column not in dataset.column_names:
             raise UserError(
                 f"no column '{column}'",
@@ -95,12 +108,19 @@ def _columns(repository: str, task: Task, split: str) -> _Columns:
         raise UserError("the split has no rows", where=where)
     _check_class_names(dataset.features[rows.label_column], task, where)
     table = dataset.with_format("arrow")[:]
-    texts = tuple(table[column] for column in rows.text_columns)
-    _check_texts(texts, where)
+    _check_texts(tuple(table[column] for column in chain(*parts)), where)
+    texts = tuple(_joined([table[column] for column in columns]) for columns in parts)
     labels = enumerate(table[rows.label_column].to_pylist())
     return _Columns(
         texts=texts, labels=tuple(_label(label, task, where, row_id) for row_id, label in labels)
     )
+
+
+def _joined(columns: Sequence[Any]) -> Any:
+    """One Arrow column of texts from several, with BETWEEN between them."""
+    import pyarrow.compute as pc
+
+    return columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, BETWEEN)
 
 
 def _check_class_names(feature: Any, task: Task, where: str) -> None:
@@ -131,9 +151,15 @@ def _check_texts(texts: tuple[Any, ...], where: str) -> None:
                 raise UserError(f"{text!r} is not a text", where=f"{where} row {row_id}")
 
 
-def _label(label: Any, task: Task, where: str, row_id: int) -> int | None:
+def _label(label: Any, task: Task, where: str, row_id: int) -> int | float | None:
     if label == -1 or label is None:
         return None
+    if task.problem_type == "regression":
+        if isinstance(label, bool | str) or not math.isfinite(label):
+            raise UserError(
+                f"{label!r} is no score", where=f"{where} row {row_id}", allowed="a number"
+            )
+        return float(label)
     if not isinstance(label, int) or not 0 <= label < task.num_labels:
         raise UserError(
             f"unknown label {label!r}",

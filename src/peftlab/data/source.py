@@ -66,5 +66,5 @@ def require(source: Source, task: Task, data: str, *, where: str = "") -> None:
     """UserError unless the source knows the task."""
     if source.has(task):
         return
-    known = ", ".join(other.name for other in TASKS if source.has(other))
+    known = ", ".join(other.name for other in TASKS if source.has(other) and not other.answered_by)
     raise UserError(f"the data '{data}' has no task '{task.name}'", where=where, allowed=known)

@@ -44,7 +44,7 @@ from peftlab.engine.trainer import EncodedDataset
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config, load_model, load_tokenizer, locate
 from peftlab.models.flops import EncoderShape, step_flops
-from peftlab.tasks.registry import TASKS
+from peftlab.tasks.registry import trained_task
 
 SideName = Literal["packed", "trainer", "trainer-grouped"]
 PEAK_SIZE = 1024
@@ -96,7 +96,7 @@ def serve(connection: Connection, side: SideName, setup: Setup, threads: int) ->
 class _Side:
     def __init__(self, setup: Setup) -> None:
         self.device = choose_device(setup.device)
-        task = TASKS.get(setup.task, where="--task")
+        task = trained_task(setup.task, where="--task")
         source = open_source(setup.data, where="--data")
         require(source, task, setup.data, where="--data")
         self.method = method = METHODS.get(setup.method, where="--method")

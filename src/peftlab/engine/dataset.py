@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from peftlab.core.errors import UserError
@@ -17,12 +18,22 @@ from peftlab.tasks.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class TrialData:
-    """The task with its encoded rows: those to train on, dev, and those of train held out."""
+    """The task with its encoded rows: those to train on, dev, and those of train held out.
+
+    `further` are the dev rows of the tasks that its trials are evaluated on too, by their names.
+    """
 
     task: Task
     train: Encoded
     dev: Encoded
     held_out: Encoded | None = None
+    further: Mapping[str, Encoded] = field(default_factory=dict)
+
+    @property
+    def every(self) -> list[Encoded]:
+        """All of its rows."""
+        own = [rows for rows in (self.train, self.dev, self.held_out) if rows is not None]
+        return [*own, *self.further.values()]
 
 
 def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
@@ -41,16 +52,19 @@ def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
             allowed="the same files, or a new run of the study",
         )
 
-    def split(name: str, limit: int | None) -> Encoded:
+    def split(name: str, limit: int | None, of: Task = task) -> Encoded:
         return encode_split(
-            source, task, name, limit, tokenizer, max_length=trial.max_length, cache=cache
+            source, of, name, limit, tokenizer, max_length=trial.max_length, cache=cache
         )
 
     train, dev = split("train", trial.max_train_samples), split("dev", trial.max_eval_samples)
+    further = {one.name: split("dev", trial.max_eval_samples, one) for one in task.also_on}
     if trial.selection is None:
-        return TrialData(task=task, train=train, dev=dev)
+        return TrialData(task=task, train=train, dev=dev, further=further)
     parts = hold_out(train, trial.selection, seed=trial.seed)
-    return TrialData(task=task, train=parts.train, dev=dev, held_out=parts.held_out)
+    return TrialData(
+        task=task, train=parts.train, dev=dev, held_out=parts.held_out, further=further
+    )
 
 
 def encode_split(
@@ -76,7 +90,7 @@ def encode_split(
 
 def _digest(source: Source, task: Task, split: str) -> str:
     """A digest of content that the split's rows follow from; a source's own leaves out test."""
-    if split in {"train", "dev"}:
+    if split in {"train", "dev"} and task.answered_by is None:
         return source.ref(task).digest
     rows = [[example.texts, example.label] for example in source.examples(task, split)]
     return content_id([split, task.name, rows], length=64)

@@ -67,6 +67,7 @@ def cache_frozen_layers(
             train=computed(data.train),
             dev=computed(data.dev),
             held_out=None if data.held_out is None else computed(data.held_out),
+            further={name: computed(rows) for name, rows in data.further.items()},
         )
     return CachedLayers(
         data=cached,

@@ -273,12 +273,19 @@ def record_epoch(
         held_out_loss = mean_loss(held_out)
         require_finite("held-out", held_out_loss)
         held_out_scores = score(data.task, held_out.logits, held_out.labels)
+    scores = score(data.task, predictions.logits, predictions.labels)
+    for task in data.task.also_on:
+        further = predict(data.further[task.name])
+        scores |= {
+            f"{name}_on_{task.name}": value
+            for name, value in score(task, further.logits, further.labels).items()
+        }
     record = EpochRecord(
         epoch=epoch,
         step=step,
         train_loss=float(np.mean(losses)) if losses else None,
         eval_loss=eval_loss,
-        scores=score(data.task, predictions.logits, predictions.labels),
+        scores=scores,
         seconds=tally.train_seconds,
         step_losses=tuple(losses or ()),
         held_out_loss=held_out_loss,

@@ -44,9 +44,8 @@ def prepare(trial: Trial, *, cache: Path, device: torch.device) -> Prepared:
         seed=derived_seed(trial.seeds.init, "head"),
     )
     base.config.problem_type = data.task.problem_type
-    for rows in (data.train, data.dev, data.held_out):
-        if rows is not None:
-            check_ids(rows, base, where=trial.model.name)
+    for rows in data.every:
+        check_ids(rows, base, where=trial.model.name)
     own = frozenset(name for name, _ in base.named_parameters())
     head = frozenset(head_parameter_names(base))
     method = METHODS.get(trial.method)

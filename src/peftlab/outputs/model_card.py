@@ -140,7 +140,7 @@ def _result(record: TrialRecord, task: Task, name: str, summary: Summary) -> Eva
         dataset_type=task.hub.repository if is_public and task.hub else task.name,
         dataset_name=task.title,
         dataset_config=task.hub.config if is_public and task.hub else None,
-        dataset_split=task.hub.splits.dev if is_public and task.hub else "dev",
+        dataset_split=task.hub.splits.of("dev") if is_public and task.hub else "dev",
         metric_type=name,
         metric_name=f"{name} ({POINTS}, {record.rule})",
         metric_value=round(summary.mean, 2),

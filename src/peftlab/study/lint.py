@@ -8,11 +8,14 @@ from typing import Literal
 
 from peftlab.core.errors import UserError
 from peftlab.core.types import TrainingSettings
+from peftlab.data.glue_folder import GlueFolder
+from peftlab.data.source import open_source
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config
 from peftlab.stats.power import detectable_spreads
 from peftlab.study.expand import Arm, Expanded
 from peftlab.study.spec import LEAST_SEEDS
+from peftlab.tasks.registry import TASKS
 
 LONG_WARMUP = 0.2
 """A warm-up beyond this share of the training is remarked on; papers use 0.06 to 0.1."""
@@ -67,6 +70,7 @@ def lint(expanded: Expanded) -> list[Finding]:
         *_seeds(expanded),
         *_selection(expanded),
         *_claims(expanded),
+        *_left_out(expanded),
     ]
     grave = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: grave[finding.level])
@@ -254,6 +258,28 @@ def _claims(expanded: Expanded) -> Iterator[Finding]:
                 where=", ".join(claims),
                 message=_few_seeds(fewest),
             )
+
+
+def _left_out(expanded: Expanded) -> Iterator[Finding]:
+    """Rows that the files of a GLUE folder have and no trial sees."""
+    spec = expanded.spec
+    if expanded.unread or not isinstance(spec.data, str):
+        return
+    source = open_source(spec.data)
+    if not isinstance(source, GlueFolder):
+        return
+    for name in spec.tasks:
+        task = TASKS.get(name)
+        for split in ("train", "dev"):
+            number = source.left_out(task, split)
+            if number:
+                yield Finding(
+                    level="note",
+                    rule="rows-left-out",
+                    where=f"data: {name} {split}",
+                    message=f"{number} row(s) lack fields and are left out, as the published "
+                    "readers of these files do",
+                )
 
 
 def _few_seeds(number: int) -> str:

@@ -34,7 +34,7 @@ from peftlab.engine.registry import ENGINES
 from peftlab.study.own_data import OwnData
 from peftlab.study.parts import PARTS
 from peftlab.study.tune import Budget, TuneSpec
-from peftlab.tasks.registry import TASKS
+from peftlab.tasks.registry import trained_task
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -234,7 +234,7 @@ class StudySpec(Frozen):
     def require_task(self, name: str, *, where: str) -> None:
         """UnknownNameError unless the study's data, or a place of data, may have such a task."""
         if isinstance(self.data, str):
-            TASKS.get(name, where=where)
+            trained_task(name, where=where)
         elif name not in self.data:
             raise UnknownNameError("task", name, self.data, where=where)
 

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from peftlab.core.errors import UserError
 from peftlab.core.registry import Registry
 from peftlab.core.types import TaskDefinition, Trial
 from peftlab.tasks.demo import DEMO
 from peftlab.tasks.glue import GLUE
+from peftlab.tasks.public import PUBLIC
 from peftlab.tasks.spec import Task
+from peftlab.tasks.superglue import SUPERGLUE
 
 TASKS = Registry[Task]("task")
-for _task in (*GLUE, *DEMO):
+for _task in (*GLUE, *SUPERGLUE, *PUBLIC, *DEMO):
     TASKS.add(_task.name, _task)
+
+
+def trained_task(name: str, *, where: str = "") -> Task:
+    """The task that a study can train; UserError for one that trials of another task answer."""
+    task = TASKS.get(name, where=where)
+    if task.answered_by is not None:
+        raise UserError(
+            f"the task '{name}' has no training of its own: trials of '{task.answered_by}' answer "
+            "it",
+            where=where,
+            allowed=", ".join(one.name for one in TASKS if one.answered_by is None),
+        )
+    return task
 
 
 def task_of(trial: Trial, *, where: str = "") -> Task:

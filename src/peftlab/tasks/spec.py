@@ -13,31 +13,38 @@ Of = TypeVar("Of")
 
 @dataclass(frozen=True, kw_only=True)
 class Splits(Generic[Of]):
-    """Something of each of the three splits."""
+    """Something of each of the three splits; None for one that there is not."""
 
-    train: Of
-    dev: Of
-    test: Of
+    train: Of | None = None
+    dev: Of | None = None
+    test: Of | None = None
 
     def of(self, split: str) -> Of:
         """That of the split "train", "dev" or "test"; UserError for another name."""
         known = {"train": self.train, "dev": self.dev, "test": self.test}
-        if split not in known:
-            raise UserError(f"no split '{split}'", allowed=", ".join(known))
-        return known[split]
+        found = known.get(split)
+        if found is None:
+            there = [name for name, one in known.items() if one is not None]
+            raise UserError(f"no split '{split}'", allowed=", ".join(there))
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubRows:
-    """Where a task's rows are on the Hub, by datasets.load_dataset(repository, config)."""
+    """Where a task's rows are on the Hub, by datasets.load_dataset(repository, config).
+
+    A text of several columns has them with ": " between. `revision` is the branch that holds the
+    rows where it is not the repository's own.
+    """
 
     repository: str
     config: str
-    text_columns: tuple[str, ...]
+    text_columns: tuple[str | tuple[str, ...], ...]
     label_column: str = "label"
     splits: Splits[str] = field(
         default_factory=lambda: Splits(train="train", dev="validation", test="test")
     )
+    revision: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,20 +52,25 @@ class TsvFile:
     """One tab-separated file of a GLUE folder; fields are never quoted.
 
     `columns` are all columns where the file has no header line; with a header the columns that
-    are read are found by their names, wherever they stand.
+    are read are found by their names, wherever they stand. With `may_lack_fields` a row that has
+    too few fields is left out; else it is refused. `other_names` are places where it lies in some
+    downloads.
     """
 
     name: str
     text_columns: tuple[str, ...]
     label_column: str | None
     columns: tuple[str, ...] | None = None
+    may_lack_fields: bool = False
+    other_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderRows:
     """A task's folder in the layout of GLUE's download script, a file a split.
 
-    `label_words` are the labels as the files write them, in the order of the classes.
+    `label_words` are the labels as the files write them, in the order of the classes; of a
+    regression there are none, its labels are numbers.
     """
 
     directory: str
@@ -73,6 +85,10 @@ class Task:
     `labels` are the names of the classes, in the order of the logits; a regression has none.
     `metrics` are keys of tasks.metrics.METRICS, the main one first. `num_train` and `num_dev` are
     the published sizes.
+
+    Trials of the task are evaluated `also_on` the dev splits of others, which have the same labels
+    and texts. A task that is `answered_by` another one has no training of its own: trials of that
+    one predict it.
     """
 
     name: str
@@ -85,6 +101,8 @@ class Task:
     problem_type: ProblemType = "single_label_classification"
     hub: HubRows | None = None
     folder: FolderRows | None = None
+    also_on: tuple[Task, ...] = ()
+    answered_by: str | None = None
 
     @property
     def num_labels(self) -> int:
@@ -95,3 +113,8 @@ class Task:
     def main_metric(self) -> str:
         """The metric that the task is compared by."""
         return self.metrics[0]
+
+    @property
+    def further_metrics(self) -> tuple[str, ...]:
+        """Names of the scores on the other tasks' dev splits, as in accuracy_on_mnli-mm."""
+        return tuple(f"{name}_on_{one.name}" for one in self.also_on for name in one.metrics)

@@ -10,10 +10,11 @@ from random import Random
 from peftlab.data.encode import encode
 from peftlab.data.source import open_source
 from peftlab.models.checkpoints import HubTokenizer, load_tokenizer
-from peftlab.tasks.glue import COLA, GLUE, MRPC, SST2
+from peftlab.tasks.glue import COLA, MRPC, SST2
 from tests.fuzz.kinds.base import Kind
 from tests.fuzz.mutate import mutate_text
 
+THREE = (SST2, COLA, MRPC)
 FILES = {
     SST2.name: "sentence\tlabel\na fine film \t1\n\"dull\" one\t0\nnaïve — et 猫\t1\nso-so\t0\n",
     COLA.name: "gj04\t1\t\tCats sleep.\ngj04\t0\t*\tSleep cats the.\nc\t1\t\t\"Yes\", she said.\n",
@@ -34,7 +35,7 @@ class Tables(Kind):
         return load_tokenizer(str(self.world.checkpoint))
 
     def attempt(self, rng: Random, folder: Path) -> Callable[[], object]:
-        task, tokenizer = rng.choice(GLUE), self.tokenizer
+        task, tokenizer = rng.choice(THREE), self.tokenizer
         assert task.folder is not None
         place = folder / task.folder.directory
         place.mkdir()

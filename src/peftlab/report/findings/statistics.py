@@ -103,7 +103,9 @@ class Statistics:
         scores = [record.scores[metric] for record in records if record.status == "done"]
         if not scores:
             return None
-        outcomes = self.outcomes(arm, task, metric)
+        # Of other tasks' dev splits there are scores and no predictions.
+        is_own = metric in task.metrics
+        outcomes = self.outcomes(arm, task, metric) if is_own else None
         if outcomes is None:
             return summarise_scores(metric, scores, num_failed)
         is_main = metric == task.main_metric

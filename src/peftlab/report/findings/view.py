@@ -136,7 +136,8 @@ def make_view(workspace: Workspace, study: str) -> StudyView:
 def _check_scores(record: TrialRecord, where: str) -> None:
     """UserError where a trial that is done lacks a score of its task."""
     if record.status == "done":
-        for metric in task_of(record.trial, where=where).metrics:
+        task = task_of(record.trial, where=where)
+        for metric in (*task.metrics, *task.further_metrics):
             if metric not in record.scores or metric not in record.best_scores:
                 raise damaged(f"the trial {record.trial.id} has no score '{metric}'", where)
 

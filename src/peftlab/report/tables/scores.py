@@ -21,7 +21,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     """
     columns = ["arm"]
     for task in view.tasks:
-        columns += [f"{task.name} {metric.replace('_', ' ')}" for metric in task.metrics]
+        columns += [f"{task.name} {metric.replace('_', ' ')}" for metric in _metrics(task)]
         columns.append(f"{task.name} best epoch")
     best = {task.name: best_arm(view, arms, task) for task in view.tasks}
     rows: list[list[str]] = []
@@ -30,7 +30,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
         row: list[str] = [view.label(arm)]
         for task in view.tasks:
             num_runs = len(view.of(arm, task))
-            for metric in task.metrics:
+            for metric in _metrics(task):
                 summary = view.summary(arm, task, metric)
                 is_best = metric == task.main_metric and arm == best[task.name]
                 row.append(_cell(summary, num_runs, is_best=is_best))
@@ -79,6 +79,11 @@ def best_arm(view: StudyView, arms: Sequence[Arm], task: Task) -> Arm | None:
 def _sentence(words: str) -> str:
     """The words as one; "" for none."""
     return f"{words[0].upper()}{words[1:]}." if words else ""
+
+
+def _metrics(task: Task) -> tuple[str, ...]:
+    """Its own, then those on the dev splits of other tasks."""
+    return (*task.metrics, *task.further_metrics)
 
 
 def _covered(every: Sequence[Summary]) -> str:
