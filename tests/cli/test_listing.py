@@ -19,7 +19,7 @@ Peftlab = Callable[..., Any]
 TRIAL_KEYS = [
     "id", "study", "arm", "task", "model", "method", "seed", "status", "scores", "best_scores",
     "num_train_examples", "num_eval_examples", "epochs", "costs", "engine", "error", "artifacts",
-    "rule", "reported_epoch", "held_out_scores",
+    "rule", "reported_epoch", "held_out_scores", "dev",
 ]  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def test_a_study_of_a_private_file_is_written_linted_and_run(
     assert {tuple(one["scores"]) for one in run.json} == {("accuracy", "f1_macro")}
     assert {(one["num_train_examples"], one["num_eval_examples"]) for one in run.json} == {(38, 10)}
     page = (private / "ws" / "reports" / "mine" / "report.html").read_text(encoding="utf-8")
-    assert "20% of complaints.csv, of each label the same share, cut off by seed 42" in page
+    assert "20% of complaints.csv, stratified, cut off by seed 42" in page
     again = peftlab("run", "mine.yaml", "--seeds", "1,2", *quick)
     assert "4 trials, 0 to run" in again.err
 

@@ -31,6 +31,7 @@ KEYS = [
     "rule",
     "reported_epoch",
     "held_out_scores",
+    "dev",
 ]
 COSTS = {
     "train_seconds",

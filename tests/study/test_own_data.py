@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from peftlab.core.errors import UserError
+from peftlab.core.types import Trial
 from peftlab.study.expand import expand
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.spec import StudySpec, validate
@@ -33,8 +37,6 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(folder: Path, raw: dict[str, Any], *settings: str) -> StudySpec:
-    import json
-
     path = folder / "own.yaml"
     path.write_text(json.dumps(raw))
     return load_study(str(path), Overrides(settings=settings))
@@ -53,6 +55,8 @@ def test_paths_are_named_from_the_study_file_and_the_tasks_are_those_of_the_file
     assert trial.data.files == spec.own_data["moods"].files
     assert task_of(trial).labels == ("calm", "glad", "sad")
     assert validate(spec.model_dump(mode="json"), where="stored") == spec
+    back = Trial.model_validate_json(trial.model_dump_json())
+    assert (back, back.id) == (trial, trial.id)
 
 
 def test_a_trial_is_the_same_wherever_the_files_are_and_another_with_other_labels(
@@ -133,3 +137,13 @@ def test_the_schema_for_editors_knows_files_and_leaves_tasks_open() -> None:
     assert "tasks" not in schema["required"]
     assert {"name", "model", "data", "arms"} <= set(schema["required"])
     assert {"train", "dev", "text", "label"} <= set(schema["$defs"]["OwnData"]["properties"])
+
+
+def test_the_study_in_the_docs_is_a_study() -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs" / "own-data.md"
+    (block,) = re.findall(r"```yaml\n(.*?)```", docs.read_text(encoding="utf-8"), flags=re.DOTALL)
+    spec = validate(yaml.safe_load(block), where="docs")
+    assert (spec.tasks, spec.own_data["reviews"].label) == (("reviews",), "rating")
+    assert spec.split_words == (
+        "dev of reviews is 10% of train.csv, stratified, cut off by seed 42"
+    )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -167,6 +168,14 @@ class OwnFiles(Frozen):
     text: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
     label: Annotated[tuple[str, ...], Field(min_length=1)]
     separator: Annotated[str, Field(min_length=1)] = ","
+
+    @property
+    def split_words(self) -> str:
+        """Where dev comes from, in a few words; "" where it is a file."""
+        if self.dev_fraction is None:
+            return ""
+        share, name = 100 * self.dev_fraction, Path(self.train).name
+        return f"{share:g}% of {name}, stratified, cut off by seed {self.split_seed}"
 
 
 class DataRef(Frozen):

@@ -96,6 +96,7 @@ class TrialRecord:
         studies: list[JsonValue] = [*sorted(self.arms)]
         arms: list[JsonValue] = [*names_of_arms(self.arms)]
         model, predictions = self.model_path, self.predictions_path
+        files = self.trial.data.files
         return {
             "id": self.trial.id,
             "study": studies,
@@ -120,6 +121,7 @@ class TrialRecord:
             "rule": self.rule,
             "reported_epoch": self.reported.epoch if self.reported else None,
             "held_out_scores": dict(self.reported.held_out_scores) if self.reported else {},
+            "dev": files.split_words or files.dev if files else None,
         }
 
 

@@ -100,21 +100,6 @@ class OwnData(Frozen):
             separator=self.separator,
         )
 
-    @property
-    def split_words(self) -> str:
-        """Where dev comes from, in a few words; "" where it is a file.
-
-        >>> OwnData(train="/a/train.csv", text="body", label="mood").split_words
-        '10% of train.csv, of each label the same share, cut off by seed 42'
-        """
-        if isinstance(self.dev, str):
-            return ""
-        name = Path(self.train).name
-        return (
-            f"{100 * self.dev:g}% of {name}, of each label the same share, cut off by seed "
-            f"{self.split_seed}"
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class Defined:

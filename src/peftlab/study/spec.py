@@ -228,8 +228,10 @@ class StudySpec(Frozen):
     @property
     def split_words(self) -> str:
         """Of each task whose dev is cut off train, how; "" where there is none."""
-        words = {name: own.split_words for name, own in self.own_data.items() if name in self.tasks}
-        return "; ".join(f"dev of {name} is {said}" for name, said in words.items() if said)
+        words = {name: own.files.split_words for name, own in self.own_data.items()}
+        return "; ".join(
+            f"dev of {task} is {words[task]}" for task in self.tasks if words.get(task)
+        )
 
     def require_task(self, name: str, *, where: str) -> None:
         """UnknownNameError unless the study's data, or a place of data, may have such a task."""

@@ -24,7 +24,7 @@ def sources_blocks(sources: Sequence[Source]) -> list[Block]:
                 ", ".join(spec.tasks),
                 str(len(spec.seeds)),
                 spec.model,
-                spec.data_words,
+                spec.data_words + (f" ({spec.split_words})" if spec.split_words else ""),
                 "all" if limit is None else Cell(f"the first {limit:,}", value=limit),
             ]
         )

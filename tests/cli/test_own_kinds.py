@@ -1,0 +1,102 @@
+"""Own files of several labels and of scores go from the study to the report and to predictions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from peftlab.data.predictions import read_answers
+
+Peftlab = Callable[..., Any]
+ROWS = [
+    {
+        "body": f"the {('lamp', 'chair', 'book')[n % 3]} was {('fine', 'dull')[n % 2]}",
+        "tags": [["things"], ["things", "praise"], []][n % 3],
+        "stars": n % 2 + n / 64,
+    }
+    for n in range(32)
+]
+
+
+def study(folder: Path, checkpoint: Path, label: str, ending: str) -> Path:
+    pq.write_table(pa.Table.from_pylist(ROWS), folder / "own.parquet")
+    (folder / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    raw = {
+        "name": "own",
+        "model": str(checkpoint),
+        "data": {"own": {"train": f"own{ending}", "dev": 0.25, "text": "body", "label": label}},
+        "seeds": [1, 2],
+        "selection": {"split": "train", "fraction": 0.2},
+        "training": {"num_train_epochs": 1, "learning_rate": 1e-2},
+        "arms": {"full": {"method": "full"}, "lora": {"method": "lora"}},
+        "claims": [{"say": "One is better", "better": "full", "than": "lora"}],
+        "report": [
+            {"scores": {"published": True}}, "seed-spread", "significance", "confusion",
+            "disagreement", "loss-curves", "learning-rate",
+        ],
+    }  # fmt: skip
+    path = folder / "own.yaml"
+    path.write_text(json.dumps(raw))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("label", "ending", "executor", "metrics"),
+    [
+        ("tags", ".jsonl", "inline", ["f1_micro", "f1_macro", "subset_accuracy"]),
+        ("stars", ".parquet", "inline", ["pearson", "spearman"]),
+    ],
+)
+def test_a_study_of_another_kind_is_run_reported_and_predicted_from(
+    label: str,
+    ending: str,
+    executor: str,
+    metrics: list[str],
+    peftlab: Peftlab,
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+) -> None:
+    path = study(tmp_path, tiny_checkpoint, label, ending)
+    place = ("--workspace", tmp_path / "ws")
+    answer = peftlab("run", path, *place, "--device", "cpu", "--json")
+    assert answer.status == 0, answer.err
+    assert [one["status"] for one in answer.json] == ["done"] * 4
+    assert {tuple(one["scores"]) for one in answer.json} == {tuple(metrics)}
+    assert all(list(one["held_out_scores"]) == metrics for one in answer.json)
+    said = f"25% of own{ending}, stratified, cut off by seed 42"
+    assert {one["dev"] for one in answer.json} == {said}
+    stored = read_answers(Path(answer.json[0]["artifacts"]["predictions"]))
+    assert len(stored.row_ids) == 8
+    assert stored.labels.shape == ((8, 2) if label == "tags" else (8,))
+
+    report = peftlab("report", path, *place, "--json")
+    assert report.status == 0, report.err
+    (verdict,) = report.json["verdicts"]
+    assert verdict["verdict"] == "not enough runs"
+    page = Path(report.json["html"]).read_text(encoding="utf-8")
+    assert f"Dev of own is {said}." in page
+    assert "confusion: these arms have nothing that it could show" in page
+
+    rows = ("--file", tmp_path / f"own{ending}", "--output", tmp_path / "said.jsonl")
+    predicted = peftlab("predict", answer.json[0]["id"], *rows, *place, "--device", "cpu")
+    assert predicted.status == 0, predicted.err
+    assert len((tmp_path / "said.jsonl").read_text().splitlines()) == len(ROWS)
+
+
+def test_worker_processes_train_on_own_files_to_the_same_scores(
+    peftlab: Peftlab, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    path = study(tmp_path, tiny_checkpoint, "tags", ".jsonl")
+    one = ("--arms", "full", "--seeds", "1", "--device", "cpu", "--json")
+    pool = ("--executor", "pool", "--workers", "1", "--threads", "1")
+    (apart,) = peftlab("run", path, *one, *pool, "--workspace", tmp_path / "pool").json
+    (here,) = peftlab("run", path, *one, "--workspace", tmp_path / "ws").json
+    assert apart["status"] == here["status"] == "done"
+    assert apart["id"] == here["id"]
+    assert apart["scores"] == here["scores"]
