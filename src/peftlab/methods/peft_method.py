@@ -226,13 +226,14 @@ class PeftMethod(Method):
         from peft.utils import PeftType
 
         tuner = PEFT_TYPE_TO_TUNER_MAPPING.get(PeftType[self.peft_type])
-        known = getattr(tuner, "target_module_mapping", {})
+        known = getattr(tuner, "target_module_mapping", None)
         architecture = model.config.model_type
+        if known is None:  # (IA)³ keeps what it knows, with the feed-forward modules, elsewhere
+            return [*TARGET_MODULES.get(architecture, ())] or None
         if architecture in known:
             return None
         of_lora: Any = LoraModel.target_module_mapping
-        names = TARGET_MODULES.get(architecture) or of_lora.get(architecture, [])
-        return [*names] or None
+        return [*(TARGET_MODULES.get(architecture) or of_lora.get(architecture, ()))] or None
 
     def _peft_defaults(self) -> dict[str, JsonValue]:
         return {
