@@ -10,7 +10,15 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
 
+from peftlab.runner import bars
+
 GLUE = Path(__file__).resolve().parents[2] / "shared" / "glue"
+
+
+@pytest.fixture(autouse=True)
+def nothing_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine too, no stage lasts so long that it is shown."""
+    monkeypatch.setattr(bars, "AFTER_SECONDS", 3600.0)
 
 
 @pytest.fixture(scope="session")

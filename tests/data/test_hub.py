@@ -215,11 +215,11 @@ def test_what_datasets_logs_does_not_stand_beside_our_line(
     [
         (
             "nobody/no-such-rows",
-            "offline: the dataset nobody/no-such-rows is not in the",
+            "offline: the dataset 'nobody/no-such-rows' is not in the",
         ),
-        ("a/b/c", "the dataset a/b/c: Repo id must be"),
-        ("two words", "the dataset two words: Repo id must"),
-        ("./nowhere", "the dataset ./nowhere: Repo id must"),
+        ("a/b/c", "the dataset 'a/b/c': Repo id must be"),
+        ("two words", "the dataset 'two words': Repo id must"),
+        ("./nowhere", "the dataset './nowhere': Repo id must"),
     ],
 )
 def test_a_repository_that_cannot_be_reached_is_one_line(repository: str, words: str) -> None:

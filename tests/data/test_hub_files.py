@@ -88,7 +88,7 @@ def test_offline_the_cache_is_used_and_nothing_is_asked(
     asked = again(hub, tmp_path, monkeypatch, offline=True)
     assert ask() == first
     assert refusal("someone/else").startswith(
-        "offline: the model someone/else is not in the Hub's cache, or not all of it (allowed: "
+        "offline: the model 'someone/else' is not in the Hub's cache, or not all of it (allowed: "
     )
     assert asked == []
 
@@ -133,7 +133,7 @@ def test_a_refusal_is_one_line_that_says_what_to_do(
 ) -> None:
     hub.repositories[f"{kind}s/someone/thing"].fault = fault
     line = refusal(kind=kind)
-    assert line.startswith(f"{hub.url}: the {kind} someone/thing: {words}")
+    assert line.startswith(f"{hub.url}: the {kind} 'someone/thing': {words}")
 
 
 @pytest.mark.parametrize("kind", ["model", "dataset"])
@@ -143,7 +143,7 @@ def test_a_file_with_a_wrong_checksum_is_named_and_does_not_stay(
     served = hub.repositories[f"{kind}s/someone/thing"]
     served.fault = "changed"
     assert refusal(kind=kind).startswith(
-        f"{hub.url}: model.safetensors of someone/thing came with a wrong checksum and was removed"
+        f"{hub.url}: model.safetensors of 'someone/thing' came with a wrong checksum and was"
     )
     assert not list(tmp_path.rglob("model.safetensors"))
     served.fault = None
@@ -170,5 +170,7 @@ def test_a_token_is_shown_to_the_hub_alone(
 def test_a_hub_that_is_gone_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with HubServer().running() as gone:
         use_hub(monkeypatch, gone.url, tmp_path)
-    assert f"{gone.url}: the model someone/thing: the connection failed: ConnectError" in refusal()
+    assert (
+        f"{gone.url}: the model 'someone/thing': the connection failed: ConnectError" in refusal()
+    )
     use_hub(monkeypatch, gone.url, tmp_path)

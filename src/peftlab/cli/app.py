@@ -17,6 +17,7 @@ from peftlab.cli import (
     lint,
     listing,
     new,
+    options,
     params,
     predict,
     report,
@@ -25,7 +26,9 @@ from peftlab.cli import (
     tune,
 )
 from peftlab.core.errors import PeftlabError, UserError, one_line
+from peftlab.core.progress import watched_by
 from peftlab.core.trust import trust_remote_code
+from peftlab.runner.bars import StageBars
 
 EXIT_USER_ERROR = 2
 EXIT_FAILED = 1
@@ -80,11 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _require_text(given)
-        result = app(
-            args=given,
-            prog_name="peftlab",
-            standalone_mode=False,
-        )
+        with watched_by(StageBars(options.stderr_console)):
+            result = app(
+                args=given,
+                prog_name="peftlab",
+                standalone_mode=False,
+            )
     except UserError as error:
         return _say(str(error), EXIT_USER_ERROR)
     except PeftlabError as error:

@@ -10,6 +10,7 @@ import typer
 
 from peftlab.cli import options
 from peftlab.core.errors import UserError
+from peftlab.core.progress import stage
 from peftlab.core.quiet import quiet_libraries
 
 NAME = "export"
@@ -58,8 +59,7 @@ def command(
     if push is not None:
         hub.check_repository(push)
     url = None
-    with TemporaryDirectory(prefix="peftlab-") as spare, options.telling() as tell:
-        tell("loading the trial")
+    with TemporaryDirectory(prefix="peftlab-") as spare, stage("exporting the trial") as exporting:
         made = export(
             record,
             output or Path(spare) / "model",
@@ -68,7 +68,7 @@ def command(
             public=push is not None,
         )
         if push is not None:
-            tell(f"sending it to {push}")
+            exporting.say(f"sending it to {push}")
             url = hub.push(made.folder, push, private=private)
     if made.is_local:
         options.remark(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from peftlab.study.spec import StudySpec
 
 WIDE = 1000
+WRITING = "writing the report"
 SEED_FORMS = "42 or 42,43 or 0-4"
 MOST_SEEDS = 10_000
 _STDOUT: ContextVar[TextIO | None] = ContextVar("_STDOUT", default=None)
@@ -106,15 +107,6 @@ def stderr_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
-
-
-@contextmanager
-def telling() -> Iterator[Callable[[str], None]]:
-    """What shows on stderr what is being done, where that is a terminal."""
-    from rich.markup import escape
-
-    with stderr_console().status("") as status:
-        yield lambda text: status.update(escape(text))
 
 
 def remark(message: str) -> None:

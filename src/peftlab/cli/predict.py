@@ -11,6 +11,7 @@ import typer
 
 from peftlab.cli import options
 from peftlab.core.errors import UserError
+from peftlab.core.progress import stage
 from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -86,13 +87,12 @@ def command(
         options.print_json([_object(answer, question) for part in found for answer in part])
         return 0
     num_rows = 0
-    with options.telling() as tell:
+    with stage("classifying", unit="rows") as classifying:
         for num_rows in write_answers(
             question, parts, output or sys.stdout.write,
             predictor=predictor, where=where, like=file,
         ):  # fmt: skip
-            if output is not None:
-                tell(f"{num_rows:,} rows")
+            classifying.reach(num_rows)
     if as_json:
         ids = [record.trial.id for record in question.trials.values()]
         options.print_json({"output": str(output), "rows": num_rows, "trials": ids})

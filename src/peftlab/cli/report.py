@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from peftlab.cli import options
+from peftlab.cli.options import WRITING
 from peftlab.core.errors import UserError
+from peftlab.core.progress import stage
 from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def command(
         quiet_libraries()
         from peftlab.report.write import write_comparison, write_report
 
-        tell = stack.enter_context(options.telling())
+        tell = stack.enter_context(stage(WRITING)).say
         if len(chosen) == 1:
             report = write_report(*chosen[0], output, tell)
         else:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from peftlab.cli import options
+from peftlab.cli.options import WRITING
 from peftlab.core.durations import duration
 from peftlab.core.errors import UserError, first_line
+from peftlab.core.progress import stage
 from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -178,8 +180,8 @@ def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     report = kept_report(workspace, study)
     results = read_results(report.parent) if report else None
     if report is None or results is None:
-        with options.telling() as tell:
-            written = write_report(workspace, study, tell=tell)
+        with stage(WRITING) as writing:
+            written = write_report(workspace, study, tell=writing.say)
         report, results = written.files.html, written.results
     if as_json:
         options.print_json([record.to_json() for record in workspace.trials(study)])

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from peftlab.cli import options
+from peftlab.cli.options import WRITING
 from peftlab.core.durations import duration
 from peftlab.core.errors import UserError
+from peftlab.core.progress import stage
 from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -147,8 +149,8 @@ def _show(searches: Searches, workspace: Workspace, *, as_json: bool) -> int:
         ]
         for search in searches.searches
     }
-    with options.telling() as tell:
-        report = write_report(workspace, study, tell=tell).files.html
+    with stage(WRITING) as writing:
+        report = write_report(workspace, study, tell=writing.say).files.html
     if as_json:
         options.print_json(_json(searches, by_search, str(report)))
     else:

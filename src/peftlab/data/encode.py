@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
+from peftlab.core.progress import stage
 from peftlab.core.types import Example
 from peftlab.data.entries import write_entry
 from peftlab.tasks.problem import Values
@@ -82,16 +83,18 @@ def encode(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int
     """The examples' token ids, in their order."""
     ids, type_ids = [], []
     lengths: list[int] = []
-    for start in range(0, len(examples), ROWS_PER_CALL):
-        rows = [example.texts for example in examples[start : start + ROWS_PER_CALL]]
-        lists = tokenizer(rows, max_length)
-        lengths.extend(len(row) for row in lists.ids)
-        try:
-            ids.append(np.fromiter(chain.from_iterable(lists.ids), np.int32))
-        except (OverflowError, TypeError) as error:
-            raise UserError(f"the tokenizer gives what is no token id: {error}") from error
-        if lists.type_ids is not None:
-            type_ids.append(np.fromiter(chain.from_iterable(lists.type_ids), np.uint8))
+    with stage("encoding", total=len(examples), unit="rows") as encoding:
+        for start in range(0, len(examples), ROWS_PER_CALL):
+            rows = [example.texts for example in examples[start : start + ROWS_PER_CALL]]
+            lists = tokenizer(rows, max_length)
+            lengths.extend(len(row) for row in lists.ids)
+            try:
+                ids.append(np.fromiter(chain.from_iterable(lists.ids), np.int32))
+            except (OverflowError, TypeError) as error:
+                raise UserError(f"the tokenizer gives what is no token id: {error}") from error
+            if lists.type_ids is not None:
+                type_ids.append(np.fromiter(chain.from_iterable(lists.type_ids), np.uint8))
+            encoding.advance(len(rows))
     return Encoded(
         ids=np.concatenate(ids),
         type_ids=np.concatenate(type_ids) if type_ids else None,

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from peftlab.core.errors import UserError, first_line
 from peftlab.core.identity import file_sha256
+from peftlab.core.progress import Stage, stage
 
 Kind = Literal["model", "dataset"]
 
@@ -76,7 +77,7 @@ def _fetch(
         names = [name for blob in bad for name in _remove(storage, blob)]
     if names:
         raise UserError(
-            f"{', '.join(names)} of {repository} came with a wrong checksum and was removed",
+            f"{', '.join(names)} of '{repository}' came with a wrong checksum and was removed",
             where=_endpoint(),
             allowed="the file that the Hub lists: try again",
         )
@@ -101,7 +102,7 @@ def _cached(
         if cause is not None or isinstance(error, ValueError):
             raise _refusal(repository, kind, cause or error) from error
         raise UserError(
-            f"the {kind} {repository} is not in the Hub's cache, or not all of it",
+            f"the {kind} '{repository}' is not in the Hub's cache, or not all of it",
             where="offline",
             allowed=f"what was downloaded before, or {ELSE[kind]}",
         ) from error
@@ -118,7 +119,7 @@ def _download(
 ) -> Path:
     from huggingface_hub import constants, snapshot_download
 
-    with _quietly():
+    with _quietly(), stage(f"downloading {repository}", unit="MB") as downloading:
         return Path(
             snapshot_download(
                 repository,
@@ -128,21 +129,26 @@ def _download(
                 ignore_patterns=list(ignored) or None,
                 local_files_only=local_files_only,
                 max_workers=CONNECTIONS,
-                tqdm_class=_bar_class(),
+                tqdm_class=_bar_class(downloading),
                 endpoint=constants.ENDPOINT,
                 cache_dir=constants.HF_HUB_CACHE,
             )
         )
 
 
-@lru_cache
-def _bar_class() -> Any:
-    """A tqdm that draws nothing."""
+def _bar_class(downloading: Stage) -> Any:
+    """A tqdm that draws nothing: of its bars, those of bytes tell the stage how far they are."""
     from tqdm import tqdm
 
     class Bar(tqdm):  # type: ignore[misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:
+            self._of_bytes = options.get("unit") == "B"
             super().__init__(*arguments, **options | {"disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += n or 0
+            if self._of_bytes:
+                downloading.reach(int(self.n / 1e6), int((self.total or 0) / 1e6) or None)
 
     return Bar
 
@@ -213,7 +219,7 @@ def _refusal(repository: str, kind: Kind, error: Exception) -> UserError:
         cause = cause.__cause__
     response: Any = getattr(cause, "response", None)
     status = getattr(response, "status_code", 0)
-    what = f"the {kind} {repository}"
+    what = f"the {kind} '{repository}'"
     place = f"{what}: the Hub answers {status}"
     allowed = f"a repository that this machine can reach or has cached, {ELSE[kind]}"
     if status == 401:

@@ -409,7 +409,7 @@ def _fetch(name: str, *, weights: bool) -> None:
     folder = fetch(name, wanted, ignored=["*/*"])
     if weights and not any(folder.glob("model*.safetensors")):
         raise UserError(
-            f"the model {name} has no model.safetensors",
+            f"the model '{name}' has no model.safetensors",
             where="the Hub",
             allowed=f"weights as safetensors, which hold no code; {CONVERT}",
         )

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from peftlab.core.errors import UserError
 from peftlab.core.garbage import search_put_off
 from peftlab.core.identity import canonical_json
+from peftlab.core.progress import stage
 from peftlab.core.types import ParameterCount, Trial
 from peftlab.data.batches import epoch_order, padded_tokens
 from peftlab.data.encode import Encoded, Tokenizer
@@ -133,17 +134,19 @@ def make_plan(
     rates = _Rates(workspace.speeds())
     first: dict[tuple[str, tuple[str, ...]], TrialPlan] = {}
     plans = []
-    for trial in planned:
-        arms, status = expanded.arms_of[trial.id], statuses[trial.id]
-        place = trial.task, arms
-        if place not in first:
-            tokens = None
-            if tokenizer is not None and trial.task not in expanded.unread:
-                tokens = _tokens(trial, tokenizer, workspace)
-            first[place] = _first_plan(
-                trial, arms, status, tokens, expanded.num_examples[trial.task], rates
-            )
-        plans.append(replace(first[place], trial=trial, status=status))
+    with stage("planning", total=len(planned), unit="trials") as planning:
+        for trial in planned:
+            arms, status = expanded.arms_of[trial.id], statuses[trial.id]
+            place = trial.task, arms
+            if place not in first:
+                tokens = None
+                if tokenizer is not None and trial.task not in expanded.unread:
+                    tokens = _tokens(trial, tokenizer, workspace)
+                first[place] = _first_plan(
+                    trial, arms, status, tokens, expanded.num_examples[trial.task], rates
+                )
+            plans.append(replace(first[place], trial=trial, status=status))
+            planning.advance()
     return Plan(
         study=expanded.spec.name,
         trials=tuple(plans),

@@ -7,30 +7,15 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import TaskID
 
 from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
+from peftlab.core.progress import watched_by
 from peftlab.core.types import EpochRecord, Trial
 from peftlab.engine.run import Outcome
+from peftlab.runner.bars import StageBars, make_bars
 from peftlab.runner.plan import Plan, TrialPlan
-
-REFRESHES_PER_SECOND = 4
-
-
-def make_bars(console: Console) -> Progress:
-    """Bars, each with fields `unit` and `note`; none are drawn where there is no terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}"),
-        TextColumn("[dim]{task.fields[note]}"),
-        console=console,
-        refresh_per_second=REFRESHES_PER_SECOND,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 class Clock:
@@ -96,15 +81,18 @@ class ProgressDisplay:
         self.began_at = perf_counter()
         self.running: dict[str, _Running] = {}
         self.bars = make_bars(console)
+        self._watching = watched_by(StageBars(lambda: console, bars=self.bars))
         self.study_bar = self.bars.add_task(
             f"study {plan.study}", total=self.num_open, unit="trials", note=""
         )
 
     def __enter__(self) -> ProgressDisplay:
         self.bars.start()
+        self._watching.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._watching.__exit__(None, None, None)
         self.bars.stop()
 
     def started(self, trial: Trial) -> None:

@@ -9,9 +9,10 @@ from rich.progress import TaskID
 
 from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
+from peftlab.core.progress import watched_by
 from peftlab.core.types import EpochRecord, Trial
 from peftlab.engine.run import Outcome
-from peftlab.runner.progress import make_bars
+from peftlab.runner.bars import StageBars, make_bars
 from peftlab.study.search import Searches
 from peftlab.study.tuned import Attempt, setting_words
 
@@ -22,6 +23,7 @@ class TuneDisplay:
     def __init__(self, searches: Searches, console: Console) -> None:
         self._console, self._budget = console, searches.tune.budget
         self._bars = make_bars(console)
+        self._watching = watched_by(StageBars(lambda: console, bars=self._bars))
         self._of_search = {
             (one.arm.name, one.task): self._bars.add_task(
                 one.name, total=self._budget.trials or self._budget.seconds,
@@ -33,9 +35,11 @@ class TuneDisplay:
 
     def __enter__(self) -> TuneDisplay:
         self._bars.start()
+        self._watching.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._watching.__exit__(None, None, None)
         self._bars.stop()
 
     def attempted(self, attempt: Attempt) -> None:

@@ -12,6 +12,7 @@ from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.garbage import search_put_off
+from peftlab.core.progress import stage
 from peftlab.core.types import DataRef, Seeds, TaskDefinition, TrainingSettings, Trial
 from peftlab.data.source import Source, open_source, require
 from peftlab.engine.registry import CACHING_ENGINES
@@ -115,12 +116,15 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
         for task, arm in itertools.product(spec.tasks, arms)
     ]
     seeds_of = {seed: _seeds(spec, seed) for arm in arms for seed in arm.seeds}
-    for number in range(max(len(arm.seeds) for arm in arms)):
-        for arm, of_first_seed in of_first:
-            for seed in arm.seeds[number : number + 1]:
-                trial = of_first_seed.with_seeds(seed, seeds_of[seed])
-                trials.setdefault(trial.id, trial)
-                arms_of[trial.id] = (*arms_of.get(trial.id, ()), arm.name)
+    num_trials = sum(len(arm.seeds) for arm, _ in of_first)
+    with stage("making the trials", total=num_trials, unit="trials") as making:
+        for number in range(max(len(arm.seeds) for arm in arms)):
+            for arm, of_first_seed in of_first:
+                for seed in arm.seeds[number : number + 1]:
+                    trial = of_first_seed.with_seeds(seed, seeds_of[seed])
+                    trials.setdefault(trial.id, trial)
+                    arms_of[trial.id] = (*arms_of.get(trial.id, ()), arm.name)
+                    making.advance()
     return Expanded(
         spec=spec,
         arms=arms,
@@ -318,14 +322,16 @@ def _rows(spec: StudySpec, name: str, *, data_needed: bool) -> _Rows:
     limits = (spec.max_train_samples, spec.max_eval_samples)
     if not isinstance(spec.data, str):
         own = define_task(name, spec.data[name], where=f"{where}.{name}")
-        ref, counts = _read(own.source, own.task)
+        with stage(f"reading the rows of {name}"):
+            ref, counts = _read(own.source, own.task)
         unread, definition = "", own.definition
     else:
         task = TASKS.get(name)
         try:
             source: Source = open_source(spec.data, where=where)
             require(source, task, spec.data, where=where)
-            (ref, counts), unread = _read(source, task), ""
+            with stage(f"reading the rows of {name}"):
+                (ref, counts), unread = _read(source, task), ""
         except UserError as error:
             if data_needed:
                 raise

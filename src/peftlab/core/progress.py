@@ -1,0 +1,82 @@
+"""How far something is that takes its time: told by who does it, to whoever watches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+
+class Stage:
+    """Work that takes its time: `done` of `total` (None where that is not known), in `unit`s."""
+
+    def __init__(
+        self, words: str, *, total: int | None, unit: str, watcher: Watcher | None
+    ) -> None:
+        self.words, self.total, self.unit = words, total, unit
+        self.done, self.note = 0, ""
+        self._watcher = watcher
+
+    def advance(self, number: int = 1) -> None:
+        """So much more is done."""
+        self.reach(self.done + number, self.total)
+
+    def reach(self, done: int, total: int | None = None) -> None:
+        """So much is done in all."""
+        self.done, self.total = done, total
+        if self._watcher is not None:
+            self._watcher.changed(self)
+
+    def say(self, note: str) -> None:
+        """In a few words, what is being done."""
+        self.note = note
+        if self._watcher is not None:
+            self._watcher.changed(self)
+
+
+class Watcher(Protocol):
+    """Is told of the stages in its context; `changed` may come from any thread, and often."""
+
+    def began(self, stage: Stage) -> None:
+        """The stage begins."""
+
+    def changed(self, stage: Stage) -> None:
+        """It is further, or says something else."""
+
+    def ended(self, stage: Stage) -> None:
+        """It has ended, well or by an error."""
+
+
+_WATCHER: ContextVar[Watcher | None] = ContextVar("_WATCHER", default=None)
+
+
+@contextmanager
+def watched_by(watcher: Watcher) -> Iterator[None]:
+    """Have the watcher told of the stages that begin inside, instead of the one before."""
+    token = _WATCHER.set(watcher)
+    try:
+        yield
+    finally:
+        _WATCHER.reset(token)
+
+
+@contextmanager
+def stage(words: str, *, total: int | None = None, unit: str = "") -> Iterator[Stage]:
+    """The stage as which the block is shown, by the watcher of this context if there is one.
+
+    >>> with stage("counting", total=3, unit="rows") as counting:
+    ...     counting.advance(2)
+    >>> counting.done
+    2
+    """
+    watcher = _WATCHER.get()
+    begun = Stage(words, total=total, unit=unit, watcher=watcher)
+    if watcher is None:
+        yield begun
+        return
+    watcher.began(begun)
+    try:
+        yield begun
+    finally:
+        watcher.ended(begun)
