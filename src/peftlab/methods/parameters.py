@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ def count_module(module: nn.Module, *, own: frozenset[str], head: frozenset[str]
     trainable = {"backbone": 0, "adapter": 0, "head": 0}
     total = duplicated = 0
     for name, parameter in module.named_parameters():
-        size = parameter.numel()
+        size = _num_elements(parameter)
         if FROZEN_ORIGINAL in name:
             duplicated += size
             continue
@@ -70,6 +71,12 @@ def count_module(module: nn.Module, *, own: frozenset[str], head: frozenset[str]
         total_peft_counting=total + duplicated,
         **trainable,
     )
+
+
+def _num_elements(parameter: nn.Parameter) -> int:
+    """How many numbers it stands for: bitsandbytes keeps two of its 4-bit ones in an element."""
+    quantized = getattr(parameter, "quant_state", None)
+    return parameter.numel() if quantized is None else math.prod(quantized.shape)
 
 
 def _original_name(name: str) -> str:

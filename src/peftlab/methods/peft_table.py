@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 from peftlab.methods.adalora import AdaLora
 from peftlab.methods.layer_norm import LayerNormTuning
+from peftlab.methods.lora import Lora
 from peftlab.methods.peft_method import PeftMethod
 from peftlab.methods.prompts import PromptMethod
 from peftlab.methods.trainable_tokens import TrainableTokens
 
-LORA = PeftMethod(
+LORA = Lora(
     "lora",
     "LORA",
     "LoRA: low-rank updates of chosen linear layers",
@@ -22,7 +23,7 @@ LORA = PeftMethod(
     learning_rate=1e-3,
 )
 LORA_VARIANTS = (
-    PeftMethod(
+    Lora(
         "rslora",
         "LORA",
         "rsLoRA: LoRA scaled by alpha over the root of the rank",
@@ -30,7 +31,7 @@ LORA_VARIANTS = (
         learning_rate=1e-3,
         defaults={"use_rslora": True},
     ),
-    PeftMethod(
+    Lora(
         "dora",
         "LORA",
         "DoRA: LoRA on the weights' directions, their magnitudes learned apart",
@@ -38,7 +39,7 @@ LORA_VARIANTS = (
         learning_rate=1e-3,
         defaults={"use_dora": True},
     ),
-    PeftMethod(
+    Lora(
         "pissa",
         "LORA",
         "PiSSA: LoRA that starts at the weights' largest singular values",
@@ -47,7 +48,7 @@ LORA_VARIANTS = (
         defaults={"init_lora_weights": "pissa"},
         draws=False,
     ),
-    PeftMethod(
+    Lora(
         "olora",
         "LORA",
         "OLoRA: LoRA that starts at an orthonormal basis of the weights",
