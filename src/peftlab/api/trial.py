@@ -210,5 +210,9 @@ def _rows(texts: Texts) -> list[tuple[str, ...]]:
 def _new_predictor(device: str) -> Predictor:
     quiet_libraries()
     from peftlab.engine.predict import Predictor
+    from peftlab.models.fused.compile import ensure_compiled
 
-    return Predictor(device=device)
+    predictor = Predictor(device=device)
+    if predictor.device.type == "cpu":
+        ensure_compiled(lambda told: None)
+    return predictor
