@@ -23,6 +23,7 @@ from peftlab.cli import (
     report,
     run,
     status,
+    submit,
     tune,
 )
 from peftlab.core.errors import PeftlabError, UserError, one_line
@@ -44,7 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _module in (run, new, report, status, tune, lint, params, predict, export, bench):
+for _module in (run, new, report, status, tune, lint, params, predict, submit, export, bench):
     app.command(name=_module.NAME, epilog=_module.EXAMPLE)(_module.command)
 app.add_typer(listing.app, name=listing.NAME)
 
