@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id, derived_seed, file_sha256
-from peftlab.core.types import DataRef, Example, OwnFiles, Selection
+from peftlab.core.types import DataRef, Example, OwnFiles, ProblemType, Selection
 from peftlab.data.encode import labels_of
 from peftlab.data.held_out import is_held_out
 from peftlab.data.own_labels import LabelReader
@@ -69,19 +69,46 @@ class OwnSource:
                 )  # fmt: skip
             rows = own_rows(files.test, files, has_labels=False)
             return [_example(place, row.texts, None) for place, row in enumerate(rows)]
-        labels = LabelReader(files, task.problem_type, task.labels)
-        path = files.dev if split == "dev" and files.dev is not None else files.train
-        found = [
-            _example(place, row.texts, labels.read(row.cells, f"{path}:{row.number}"))
-            for place, row in enumerate(own_rows(path, files))
-        ]
+        read = _Reading(files=files, problem_type=task.problem_type, labels=task.labels)
         if files.dev is not None:
-            return found
-        chosen = is_dev(found, files)
-        kept = [
-            one for one, of_dev in zip(found, chosen, strict=True) if of_dev == (split == "dev")
-        ]
-        return [_example(place, one.texts, one.label) for place, one in enumerate(kept)]
+            path = files.dev if split == "dev" else files.train
+            return [*_labelled(read, path, _stamp(path))]
+        return [*_parts(read, _stamp(files.train))[split == "dev"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """All that the labels of the files' rows follow from."""
+
+    files: OwnFiles
+    problem_type: ProblemType
+    labels: tuple[str, ...]
+
+
+@lru_cache(maxsize=4)
+def _labelled(read: _Reading, path: str, stamp: tuple[int, int]) -> tuple[Example, ...]:
+    labels = LabelReader(read.files, read.problem_type, read.labels)
+    return tuple(
+        _example(place, row.texts, labels.read(row.cells, f"{path}:{row.number}"))
+        for place, row in enumerate(own_rows(path, read.files))
+    )
+
+
+@lru_cache(maxsize=2)
+def _parts(
+    read: _Reading, stamp: tuple[int, int]
+) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Train without the rows that are cut off for dev, and those."""
+    every = _labelled(read, read.files.train, stamp)
+    chosen = is_dev(every, read.files)
+    train, dev = (
+        tuple(
+            _example(place, every[row].texts, every[row].label)
+            for place, row in enumerate(np.flatnonzero(own).tolist())
+        )
+        for own in (~chosen, chosen)
+    )
+    return train, dev
 
 
 def own_rows(path: str, files: OwnFiles, *, has_labels: bool = True) -> tuple[OwnRow, ...]:
@@ -90,7 +117,7 @@ def own_rows(path: str, files: OwnFiles, *, has_labels: bool = True) -> tuple[Ow
     return _rows(Path(path), _stamp(path), files.text, columns)
 
 
-def is_dev(examples: list[Example], files: OwnFiles) -> npt.NDArray[np.bool_]:
+def is_dev(examples: Sequence[Example], files: OwnFiles) -> npt.NDArray[np.bool_]:
     """Of each row of train whether it is cut off: a share of each label, drawn by `split_seed`."""
     fraction = files.dev_fraction
     assert fraction is not None, "without a file of dev there is a share"

@@ -14,7 +14,7 @@ import yaml
 
 from peftlab.core.errors import one_line
 from peftlab.models.checkpoints import MINILM, builtin_models
-from peftlab.study.guess import Guess, Looked, look
+from peftlab.study.guess import SAID, Guess, Looked, look
 from peftlab.study.own_data import anchored, define_task
 from peftlab.study.safe_yaml import parse_yaml
 from peftlab.study.spec import NAME_PATTERN, validate
@@ -26,6 +26,7 @@ OTHERWISE = "google-bert/bert-base-uncased"
 ENOUGH_ROWS, FEW_ROWS = 100, 500
 MOST_SHOWN = 20
 """More labels than that are not written into the study: they are found in train."""
+GUESSED = ("text", "label", "separator", "problem_type")
 UNEVEN, RARE = 0.7, 5
 TOKENS_PER_WORD, LONGEST, USUAL = 1.4, 512, 128
 """WordPiece makes about so many tokens of an English word; the encoders have 512 positions."""
@@ -115,7 +116,7 @@ def _require_readable(written: str, study: Path) -> None:
 
 def _dev(study: Path, data: Path, dev: Path | None, num_rows: int) -> Guess:
     if dev is not None:
-        return Guess(key="dev", value=_named(dev, study), why="as you said")
+        return Guess(key="dev", value=_named(dev, study), why=SAID)
     beside = _beside(data, DEV_NAMES)
     if beside is not None:
         return Guess(key="dev", value=_named(beside, study), why="lies beside it")
@@ -230,7 +231,8 @@ def _named(file: Path, study: Path) -> str:
 
 def _line(guess: Guess) -> str:
     shown = f"    {guess.key}: {_scalar(guess.value)}"
-    return f"{shown:<31} # {'' if guess.why.startswith('as you') else 'guessed: '}{guess.why}"
+    is_guess = guess.key in GUESSED and guess.why != SAID
+    return f"{shown:<31} # {'guessed: ' if is_guess else ''}{guess.why}"
 
 
 def _scalar(value: Any) -> str:

@@ -26,6 +26,7 @@ PAIRS = (
     ("question", "passage"), ("query", "document"),
 )  # fmt: skip
 ID_NAMES = ("id", "idx", "index", "row_id", "uid", "guid", "")
+SAID = "as you said"
 SEPARATORS = ("|", ";", ",")
 OFTEN = 0.05
 """At least so many of the cells with several words make a column one of several labels."""
@@ -89,7 +90,7 @@ def look(
 
 def _label(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: str) -> Guess:
     if said is not None:
-        return Guess(key="label", value=_one_or_more(said), why="as you said")
+        return Guess(key="label", value=_one_or_more(said), why=SAID)
     by_name = {name.casefold(): name for name in reversed([*columns])}
     for name in LABEL_NAMES:
         own = by_name.get(name)
@@ -120,7 +121,7 @@ def _label(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: 
 
 def _text(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: str) -> Guess:
     if said is not None:
-        return Guess(key="text", value=_one_or_more(said), why="as you said")
+        return Guess(key="text", value=_one_or_more(said), why=SAID)
     by_name = {name.casefold(): name for name in reversed([*columns])}
     lengths = {
         name: sum(map(len, cells)) / len(cells)
