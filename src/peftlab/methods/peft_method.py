@@ -281,7 +281,9 @@ class PeftMethod(Method):
 
     def save(self, module: nn.Module, folder: Path) -> None:
         """A PEFT adapter folder: adapter_config.json and adapter_model.safetensors."""
-        module.save_pretrained(str(folder), safe_serialization=True)  # type: ignore[operator]
+        # Else peft asks the Hub, for every trial, whether the base's vocabulary is as it was.
+        options = {"safe_serialization": True, "save_embedding_layers": False}
+        module.save_pretrained(str(folder), **options)  # type: ignore[operator]
         _sort_sets(folder / "adapter_config.json")
         # peft writes an empty model card; the trial's record says more.
         (folder / "README.md").unlink(missing_ok=True)
