@@ -54,14 +54,12 @@ def command(
     from peftlab.engine.predict import Predictor
     from peftlab.outputs.submit import FILES, submit
 
-    with options.telling() as tell:
-        made = submit(
-            [record for record in own if record.trial.seed == chosen],
-            output,
-            seed=chosen,
-            predictor=Predictor(device=device),
-            tell=tell,
-        )
+    made = submit(
+        [record for record in own if record.trial.seed == chosen],
+        output,
+        seed=chosen,
+        predictor=Predictor(device=device),
+    )
     if made.missing:
         files = ", ".join(FILES[task] for task in made.missing)
         options.remark(f"remark: not run, so not in the zip, which the server will refuse: {files}")

@@ -6,7 +6,7 @@ A row of a file is the row's place in the test file and the answer, in the words
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from peftlab.core.errors import UserError
 from peftlab.core.files import whole_file
+from peftlab.core.progress import stage
 from peftlab.data.source import open_ref
 from peftlab.engine.predict import Logits, Predictor
 from peftlab.store.records import TrialRecord
@@ -59,7 +60,6 @@ def submit(
     *,
     seed: int,
     predictor: Predictor,
-    tell: Callable[[str], None] = lambda _: None,
 ) -> Submission:
     """Write the zip of an arm's trials of that seed; it is there whole or not at all.
 
@@ -70,11 +70,13 @@ def submit(
         raise UserError("no trial of a task of GLUE is done", where="submit",
                         allowed=", ".join(FILES))  # fmt: skip
     contents: dict[str, str] = {}
-    for name, record in answered.items():
-        tell(f"{FILES[name]}: trial {record.trial.id}")
-        task = TASKS.get(name)
-        rows = [one.texts for one in open_ref(record.trial.data).examples(task, "test")]
-        contents[FILES[name]] = table(task, predictor.logits(record, rows))
+    with stage("predicting the test rows", total=len(answered), unit="files") as predicting:
+        for name, record in answered.items():
+            predicting.say(FILES[name])
+            task = TASKS.get(name)
+            rows = [one.texts for one in open_ref(record.trial.data).examples(task, "test")]
+            contents[FILES[name]] = table(task, predictor.logits(record, rows))
+            predicting.advance()
     with whole_file(output) as stream, zipfile.ZipFile(stream, "w") as archive:
         for file, text in contents.items():
             info = zipfile.ZipInfo(file, date_time=SAME_TIME)

@@ -99,7 +99,8 @@ def _loss_curves(view: StudyView, options: parts.LossCurves, name: str) -> Seque
     rows = loss_curves_data(view, shown.arms)
     if not rows:
         return _missing(view, shown.arms)
-    figure = draw_loss_curves(rows, name=name, every=_names(view))
+    kinds = [task.problem_type for task in view.tasks]
+    figure = draw_loss_curves(rows, name=name, every=_names(view), problem_types=kinds)
     return [_titled(figure, shown.note), *_missing(view, shown.arms)]
 
 

@@ -107,3 +107,13 @@ def test_the_figure_carries_its_rows(hand_made: View) -> None:
     view = hand_made({("full", SENTIMENT): [[(None, 0.8, 50), (0.75, 0.5, 60)]]})
     rows = loss_curves_data(view, view.arms)
     assert values(draw_loss_curves(rows, name="x").specification) == rows
+
+
+def test_the_axis_names_the_loss_of_every_kind_of_problem(hand_made: View) -> None:
+    view = hand_made({("full", SENTIMENT): [[(None, 0.8, 50)]]})
+    rows = loss_curves_data(view, view.arms)
+    figure = draw_loss_curves(
+        rows, name="x", problem_types=["single_label_classification", "regression", "regression"]
+    )
+    (layer,) = figure.specification["spec"]["layer"]
+    assert layer["encoding"]["y"]["title"] == "loss (cross-entropy or squared error)"

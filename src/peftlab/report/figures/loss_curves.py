@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from peftlab.core.types import ProblemType
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.store.records import TrialRecord
 from peftlab.study.expand import Arm
 
 TRAINING, VALIDATION = "training", "validation"
+LOSSES: Mapping[ProblemType, str] = {
+    "single_label_classification": "cross-entropy",
+    "multi_label_classification": "binary cross-entropy",
+    "regression": "squared error",
+}
 
 
 def loss_curves_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
@@ -43,11 +49,16 @@ def loss_curves_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any
 
 
 def draw_loss_curves(
-    rows: Sequence[dict[str, Any]], *, name: str, every: Sequence[str] = ()
+    rows: Sequence[dict[str, Any]],
+    *,
+    name: str,
+    every: Sequence[str] = (),
+    problem_types: Iterable[ProblemType] = ("single_label_classification",),
 ) -> Figure:
     """The curves; with several seeds a band from the least to the greatest.
 
-    `every` names all arms of the study, for their colours.
+    `every` names all arms of the study, for their colours; the axis says the loss of the kinds of
+    problem.
     """
     import altair as alt
 
@@ -70,8 +81,9 @@ def draw_loss_curves(
             symbolType="stroke", symbolSize=400, symbolStrokeColor=INK, symbolFillColor=INK
         ),
     )
+    loss = f"loss ({' or '.join(sorted({LOSSES[one] for one in problem_types}))})"
     lines = base.mark_line(point={"size": 28}).encode(
-        y=alt.Y("loss:Q", title="loss (cross-entropy)", scale=alt.Scale(zero=False)),
+        y=alt.Y("loss:Q", title=loss, scale=alt.Scale(zero=False)),
         strokeDash=dashes,
         tooltip=["task:N", "arm:N", "split:N", "epoch:Q", alt.Tooltip("loss:Q", format=".4f")],
     )
@@ -80,7 +92,7 @@ def draw_loss_curves(
         layers.insert(
             0,
             base.mark_area(opacity=0.14).encode(
-                y=alt.Y("least:Q", title="loss (cross-entropy)"), y2="greatest:Q", detail="split:N"
+                y=alt.Y("least:Q", title=loss), y2="greatest:Q", detail="split:N"
             ),
         )
     chart = alt.layer(*layers).properties(width=250, height=200)
