@@ -7,7 +7,8 @@ from pathlib import Path
 from peftlab.data.encode import Encoded
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.engine.dataset import encode_split
-from peftlab.models.checkpoints import HubTokenizer, load_tokenizer
+from peftlab.models.checkpoints import load_tokenizer
+from peftlab.models.tokenizer import HubTokenizer
 from peftlab.tasks.glue import SST2
 
 HEADERS = {"train": "sentence\tlabel", "dev": "sentence\tlabel", "test": "index\tsentence"}

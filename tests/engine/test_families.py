@@ -140,3 +140,22 @@ def test_token_types_that_the_model_does_not_know_are_left_out(
     classifier = build_classifier("packed", base, base, torch.device("cpu"))
     with classifier.active():
         assert predict_logits(classifier, data.dev, batch_size=8).shape == (24, 2)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "xlnet", "deberta-v2", "modernbert"])
+def test_the_trainer_predicts_what_the_padded_engine_does(
+    name: str, checkpoint_of: Callable[[str], str], make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    """Transformers pads by its own collator, and finds a decoder's last token by what pads."""
+    found = {}
+    for engine in ("trainer", "padded"):
+        trial = make_trial(model=checkpoint_of(name), engine=engine, learning_rate=1e-3, **SHORT)
+        run_trial(
+            trial,
+            workspace_cache=tmp_path / "cache",
+            artifacts=tmp_path / engine,
+            observer=SilentObserver(),
+            device="cpu",
+        )
+        found[engine] = read_predictions(tmp_path / engine / "predictions.parquet").logits
+    np.testing.assert_allclose(found["trainer"], found["padded"], rtol=1e-3, atol=1e-3)

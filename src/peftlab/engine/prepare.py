@@ -19,7 +19,8 @@ from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import count_module
 from peftlab.methods.registry import METHODS
 from peftlab.models.architectures import takes_token_types
-from peftlab.models.checkpoints import HubTokenizer, load_model, load_tokenizer
+from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.models.tokenizer import HubTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)

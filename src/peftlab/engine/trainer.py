@@ -37,7 +37,7 @@ from peftlab.engine.loop import Tally, epoch_orders, record_epoch
 from peftlab.engine.observer import Observer
 from peftlab.engine.steps import put_trained, require_finite, trained
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import HubTokenizer
+from peftlab.models.tokenizer import HubTokenizer
 
 
 def train_with_trainer(

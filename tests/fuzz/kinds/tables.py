@@ -9,7 +9,8 @@ from random import Random
 
 from peftlab.data.encode import encode
 from peftlab.data.source import open_source
-from peftlab.models.checkpoints import HubTokenizer, load_tokenizer
+from peftlab.models.checkpoints import load_tokenizer
+from peftlab.models.tokenizer import HubTokenizer
 from peftlab.tasks.glue import COLA, MRPC, SST2
 from tests.fuzz.kinds.base import Kind
 from tests.fuzz.mutate import mutate_text
