@@ -16,6 +16,10 @@ from peftlab.study.load import builtin_studies
 from peftlab.tasks.registry import TASKS
 
 Peftlab = Callable[..., Any]
+METHOD_KEYS = [
+    "name", "title", "paper", "learning_rate", "trains_head", "is_identity_at_start", "packs",
+    "why_not_packed", "merges", "settings",
+]  # fmt: skip
 TRIAL_KEYS = [
     "id", "study", "arm", "task", "model", "method", "seed", "status", "scores", "best_scores",
     "num_train_examples", "num_eval_examples", "epochs", "costs", "engine", "error", "artifacts",
@@ -40,7 +44,7 @@ TRIAL_KEYS = [
                 "answered_by",
             ],
         ),
-        ("methods", METHODS.names(), ["name", "title", "paper", "trains_head", "settings"]),
+        ("methods", METHODS.names(), METHOD_KEYS),
         (
             "models",
             list(BUILTIN),

@@ -172,6 +172,7 @@ WAYS = [
     ("full", {}, "padded"),
     ("lora", {"r": 2, "lora_dropout": 0.1}, "packed"),
     ("bitfit-frozen-head", {}, "packed"),
+    ("adalora", {"init_r": 3, "target_r": 2}, "packed"),
 ]
 
 

@@ -83,7 +83,7 @@ def step_losses(tally: Tally) -> list[float]:
     return [loss for record in tally.epochs for loss in record.step_losses]
 
 
-@pytest.mark.parametrize("method", ["full", "lora", "bitfit"])
+@pytest.mark.parametrize("method", ["full", "lora", "bitfit", "adalora"])
 def test_without_dropout_the_three_engines_take_the_same_steps(
     method: str, make_trial: MakeTrial, data_of: DataOf
 ) -> None:

@@ -60,7 +60,10 @@ def tasks(as_json: options.Json = False) -> int:
 
 @app.command(epilog="Example: peftlab list methods")
 def methods(as_json: options.Json = False) -> int:
-    """The methods with their papers and settings."""
+    """The methods with their papers and defaults, and whether they pack and merge.
+
+    With --json every setting of each, which takes the seconds in which peft is imported.
+    """
     quiet_libraries()
     from peftlab.methods.registry import METHODS
 
@@ -71,7 +74,12 @@ def methods(as_json: options.Json = False) -> int:
                     "name": method.name,
                     "title": method.title,
                     "paper": method.paper,
+                    "learning_rate": method.learning_rate,
                     "trains_head": method.trains_head,
+                    "is_identity_at_start": method.is_identity_at_start,
+                    "packs": method.why_not_packed is None,
+                    "why_not_packed": method.why_not_packed,
+                    "merges": method.can_merge,
                     "settings": method.settings(),
                 }
                 for method in METHODS
@@ -79,7 +87,18 @@ def methods(as_json: options.Json = False) -> int:
         )
         return 0
     options.print_table(
-        ("method", "title", "source"), [(m.name, m.title, m.paper) for m in METHODS]
+        ("method", "title", "source", "#rate", "packs", "merges"),
+        [
+            (
+                method.name,
+                method.title,
+                method.paper,
+                "-" if method.learning_rate is None else f"{method.learning_rate:g}",
+                "no" if method.why_not_packed else "yes",
+                "yes" if method.can_merge else "no",
+            )
+            for method in METHODS
+        ],
     )
     return 0
 

@@ -16,6 +16,7 @@ from peftlab.core.progress import stage
 from peftlab.core.types import DataRef, Seeds, TaskDefinition, TrainingSettings, Trial
 from peftlab.data.source import Source, open_source, require
 from peftlab.engine.registry import CACHING_ENGINES
+from peftlab.methods.base import Method
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import locate
 from peftlab.study.own_data import define_task
@@ -253,7 +254,7 @@ def _spread(spec: StudySpec, name: str, arm: ArmSpec, *, resolve: bool) -> list[
                 method_config=method.resolve(settings, where=where) if resolve else settings,
                 swept=swept,
                 training={
-                    task: _training(spec, training, task, f"{where}.training")
+                    task: _training(spec, training, task, f"{where}.training", method)
                     for task in spec.tasks
                 },
                 seeds=arm.seeds or spec.seeds,
@@ -278,10 +279,14 @@ def _caches_frozen(spec: StudySpec, name: str, arm: ArmSpec) -> bool:
 
 
 def _training(
-    spec: StudySpec, own: Mapping[str, JsonValue], task: str, where: str
+    spec: StudySpec, own: Mapping[str, JsonValue], task: str, where: str, method: Method
 ) -> TrainingSettings:
-    """The training settings of an arm on a task: its own over the study's."""
-    values: dict[str, Any] = {}
+    """The training settings of an arm on a task: its own over the study's.
+
+    Where neither has a learning rate, it is the method's own.
+    """
+    rate = method.learning_rate
+    values: dict[str, Any] = {} if rate is None else {"learning_rate": rate}
     for place, given in ((f"{spec.name}: training", spec.training), (where, own)):
         for key, value in given.items():
             if key not in TRAINING_NAMES:

@@ -21,7 +21,8 @@ RATES: Mapping[str, tuple[float, float]] = {
 }
 """Learning rates by method: about a factor of ten around those of its authors."""
 ADAPTER_RATES = (5e-5, 5e-3)
-"""Of every other method: adapters want about ten times the rate of full fine-tuning."""
+"""Of every other method whose own rate lies in between: adapters want about ten times the rate of
+full fine-tuning. For the others it is a factor of ten around their own."""
 SETTINGS: Mapping[str, JsonValue] = {
     "r": [4, 8, 16, 32],
     "lora_dropout": {"low": 0.0, "high": 0.2},
@@ -125,6 +126,9 @@ def _check_names(spec: StudySpec, where: str) -> None:
 
 def _defaults(spec: StudySpec, arm: Arm, task: str) -> dict[str, JsonValue]:
     low, high = RATES.get(arm.method, ADAPTER_RATES)
+    own = METHODS.get(arm.method).learning_rate
+    if own is not None and not low < own < high:
+        low, high = own / 10, own * 10
     found: dict[str, JsonValue] = {"learning_rate": {"low": low, "high": high, "log": True}}
     training = arm.training[task]
     if training.max_steps < 1:
