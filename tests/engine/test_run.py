@@ -38,6 +38,18 @@ def run(trial: Trial, folder: Path) -> Outcome:
     )
 
 
+def test_a_method_that_cannot_be_packed_is_padded_and_the_record_says_why(
+    make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    trial = make_trial(
+        method="prompt", settings={"num_virtual_tokens": 2}, rows=16, num_train_epochs=1
+    )
+    costs = run(trial, tmp_path).costs
+    assert costs.path == "padded: virtual tokens stand before each example"
+    assert costs.padding_avoided == 0
+    assert costs.parameters.head == costs.parameters.trainable - costs.parameters.adapter
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_saves_a_model_that_predicts_what_it_recorded(
     engine: str, make_trial: MakeTrial, tmp_path: Path

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import Seeds
+from peftlab.core.types import Seeds, TrainingSettings
+from peftlab.methods.registry import METHODS
 from peftlab.study.expand import expand, expand_arms, select_arms
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.spec import StudySpec, validate
@@ -230,6 +231,18 @@ def test_a_study_may_lack_a_tasks_value_where_every_arm_has_its_own() -> None:
         "s: training.learning_rate: no value for the task 'demo-paraphrase' "
         "(allowed: demo-sentiment)"
     )
+
+
+def test_where_a_study_gives_no_learning_rate_it_is_the_method_s_own() -> None:
+    arms = {"lora": {"method": "lora"}, "full": {"method": "full"}}
+    rates = {
+        found.name: found.training["demo-sentiment"].learning_rate
+        for found in expand_arms(study(arms=arms, training={}))
+    }
+    assert rates == {
+        "lora": METHODS.get("lora").learning_rate,
+        "full": TrainingSettings().learning_rate,
+    }
 
 
 def test_a_sweep_is_one_arm_for_each_combination_with_the_values_in_its_name() -> None:

@@ -6,14 +6,18 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import torch
 from pydantic import JsonValue
 
+from peftlab.core.errors import UserError
 from peftlab.core.types import ParameterCount
+from peftlab.methods.head import head_parameter_names
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import build_on_meta
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PreTrainedModel
 
 HEAD_COPY = ".modules_to_save."
 FROZEN_ORIGINAL = ".original_module."
@@ -24,11 +28,10 @@ def count_parameters(
 ) -> ParameterCount:
     """The counts of a method on a checkpoint, from its config alone (no weights are read)."""
     plain = build_on_meta(model, num_labels=num_labels)
-    prefix = f"{plain.base_model_prefix}."
-    names = [name for name, _ in plain.named_parameters()]
-    head = frozenset(name for name in names if not name.startswith(prefix))
-    module = METHODS.get(method).apply(plain, config, seed=0)
-    return count_module(module, own=frozenset(names), head=head)
+    names = frozenset(name for name, _ in plain.named_parameters())
+    head = frozenset(head_parameter_names(plain))
+    _, module = _applied(model, method, config, num_labels=num_labels)
+    return count_module(module, own=names, head=head)
 
 
 def num_frozen_layers(model: str, method: str, config: Mapping[str, JsonValue]) -> int | None:
@@ -43,8 +46,27 @@ def num_frozen_layers(model: str, method: str, config: Mapping[str, JsonValue]) 
     plain = build_on_meta(model, num_labels=2)
     if plain.config.model_type not in READERS or why_not_packed(plain) is not None:
         return None
-    METHODS.get(method).apply(plain, config, seed=0)
-    return num_frozen_blocks(plain)
+    base, _ = _applied(model, method, config, num_labels=2)
+    return num_frozen_blocks(base)
+
+
+def _applied(
+    model: str, method: str, config: Mapping[str, JsonValue], *, num_labels: int
+) -> tuple[PreTrainedModel, nn.Module]:
+    """The checkpoint's shapes, and the method on them.
+
+    Without numbers where that will do, else with made-up ones: some methods decompose the weights.
+    """
+    base = build_on_meta(model, num_labels=num_labels)
+    try:
+        return base, METHODS.get(method).apply(base, config, seed=0)
+    except UserError:
+        base = build_on_meta(model, num_labels=num_labels).to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in base.parameters():
+            parameter.normal_(std=0.02, generator=generator)
+    return base, METHODS.get(method).apply(base, config, seed=0)
 
 
 def count_module(module: nn.Module, *, own: frozenset[str], head: frozenset[str]) -> ParameterCount:

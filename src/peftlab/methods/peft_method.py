@@ -37,7 +37,7 @@ IMPORTING = ("auto_mapping", "megatron_config")
 SETS = frozenset({"target_modules", "exclude_modules", "modules_to_save"})
 """Fields that peft keeps as sets of names."""
 
-DATA_DRIVEN = frozenset({"eva", "corda", "lora_ga", "loftq"})
+DATA_DRIVEN = frozenset({"eva", "corda", "loftq"})
 """First values of LoRA that peft finds by running the model on examples, or for a quantised one."""
 
 UNLISTED_RATE = 1e-3
@@ -260,9 +260,9 @@ class PeftMethod(Method):
         chosen = settings.get("init_lora_weights")
         if isinstance(chosen, str) and chosen.lower() in DATA_DRIVEN:
             raise UserError(
-                f"init_lora_weights = {chosen} looks at training data, which methods are not shown",
+                f"init_lora_weights = {chosen} takes training data or a quantised model",
                 where=where,
-                allowed="true, false, gaussian, pissa, pissa_niter_N, olora, orthogonal",
+                allowed="true, false, gaussian, pissa, olora, orthogonal, mica",
             )
 
     def merged(self, module: nn.Module) -> PreTrainedModel:

@@ -136,6 +136,8 @@ def _defaults(spec: StudySpec, arm: Arm, task: str) -> dict[str, JsonValue]:
         found["num_train_epochs"] = {"low": (most + 1) // 2, "high": most}
     settings = METHODS.get(arm.method).settings()
     fixed = spec.arms[arm.base].settings
+    if settings.get("r") == 0:  # as OFT's: it follows from another setting
+        del settings["r"]
     return found | {k: v for k, v in SETTINGS.items() if k in settings and k not in fixed}
 
 
