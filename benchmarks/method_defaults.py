@@ -37,6 +37,9 @@ def main() -> None:
     parser.add_argument("--task", default="sst2")
     parser.add_argument("--model", default="minilm")
     parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--eval-rows", type=int, default=872)
+    parser.add_argument("--rates", type=int, default=3, choices=(1, 2, 3))
+    parser.add_argument("--methods", default="", help="only these, comma-separated")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--table", action="store_true", help="only print the table")
@@ -65,14 +68,16 @@ def study_of(given: argparse.Namespace) -> dict[str, Any]:
         "tasks": [given.task],
         "seeds": [given.seed],
         "max_train_samples": given.rows,
+        "max_eval_samples": given.eval_rows,
         "training": {"num_train_epochs": given.epochs, "per_device_train_batch_size": 16},
         "arms": {
             f"{method.name}-at-{rates_of(method)[k]:g}": {
                 "method": method.name,
                 "training": {"learning_rate": rates_of(method)[k]},
             }
-            for k in range(3)
+            for k in range(given.rates)
             for method in METHODS
+            if not given.methods or method.name in given.methods.split(",")
         },
     }
 
@@ -108,6 +113,7 @@ def _kept(trial: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]:
         "task": given.task,
         "model": given.model,
         "rows": given.rows,
+        "eval_rows": given.eval_rows,
         "epochs": given.epochs,
         "seed": given.seed,
         "scores": trial["scores"],

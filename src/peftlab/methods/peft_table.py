@@ -1,7 +1,7 @@
 """What peft can't say of its methods: papers, our defaults, how they compute, what can't serve.
 
 A type of peft that stands in no row here is offered all the same, as PeftMethod.unlisted makes it.
-The learning rates are measured: docs/methods.md has the command and what each rate gave.
+The learning rates are starting points; docs/methods.md has the command that measures them.
 """
 
 from __future__ import annotations
