@@ -24,6 +24,7 @@ from peftlab.models.checkpoints import (
     load_model,
     load_tokenizer,
     locate,
+    source_of,
 )
 from peftlab.models.packing import why_not_packed
 
@@ -90,6 +91,11 @@ def test_a_name_that_leads_nowhere_is_one_line(name: str) -> None:
         locate(name, where="study.yaml: model")
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("study.yaml: model: no checkpoint")
+
+
+def test_a_folder_that_is_gone_is_not_looked_for_on_the_hub() -> None:
+    with pytest.raises(UserError, match=r"^no checkpoint '/was/here/once'"):
+        source_of("/was/here/once")
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:

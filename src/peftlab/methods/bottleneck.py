@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+RATE = 1e-3
+
+
 class BottleneckSettings(Frozen):
     """How narrow the bottleneck is, what stands in it, and whether the model's norms train too.
 
@@ -55,6 +58,7 @@ class BottleneckMethod(Method):
         self.name = name
         self.title = title
         self.paper = paper
+        self.learning_rate = RATE
         self.wraps_norm = wraps_norm
         self.schema = schema
 

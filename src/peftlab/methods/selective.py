@@ -53,6 +53,7 @@ class SelectiveMethod(Method):
         chooses: Chooses,
         schema: type[Frozen] = NoSettings,
         younger: frozenset[str] = frozenset(),
+        learning_rate: float | None = None,
         trains_head: bool = True,
     ) -> None:
         self.name = name
@@ -61,6 +62,7 @@ class SelectiveMethod(Method):
         self.chooses = chooses
         self.schema = schema
         self.younger = younger
+        self.learning_rate = learning_rate
         self.trains_head = trains_head  # type: ignore[misc]
 
     def settings(self) -> dict[str, JsonValue]:
@@ -176,6 +178,7 @@ BITFIT = SelectiveMethod(
     "bitfit",
     "BitFit: bias terms, and the whole classification head",
     "Ben Zaken et al. 2022, arXiv 2106.10199",
+    learning_rate=1e-3,
     chooses=_choose_biases,
     schema=BitFitSettings,
     younger=frozenset({"biases"}),
@@ -184,6 +187,7 @@ BITFIT_FROZEN_HEAD = SelectiveMethod(
     "bitfit-frozen-head",
     "BitFit as often copied: bias terms only, the head's weights stay random",
     "Ben Zaken et al. 2022, arXiv 2106.10199, but with the head's weights frozen",
+    learning_rate=1e-3,
     chooses=_choose_all_biases,
     trains_head=False,
 )
@@ -191,12 +195,14 @@ LAYERNORM = SelectiveMethod(
     "layernorm",
     "Scales and shifts of all normalisation layers, and the classification head",
     "Qi et al. 2022, arXiv 2211.08682",
+    learning_rate=1e-3,
     chooses=_choose_norms,
 )
 TOP_LAYERS = SelectiveMethod(
     "top-layers",
     "The uppermost layers, what is above them, and the classification head",
     "Lee et al. 2019, arXiv 1911.03090",
+    learning_rate=1e-4,
     chooses=_choose_top,
     schema=TopLayersSettings,
 )
@@ -204,6 +210,7 @@ HEAD = SelectiveMethod(
     "head",
     "Linear probe: the classification head alone",
     "Alain and Bengio 2017, arXiv 1610.01644",
+    learning_rate=3e-3,
     chooses=_choose_head,
 )
 SELECTIVE = (FULL, BITFIT, BITFIT_FROZEN_HEAD, LAYERNORM, TOP_LAYERS, HEAD)

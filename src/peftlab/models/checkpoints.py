@@ -129,12 +129,7 @@ def locate(name: str, *, where: str = "") -> ModelRef:
     folder = folder_at(name)
     if folder is not None:
         return ModelRef(name=name, fingerprint=_folder_fingerprint(folder, where))
-    if not _can_be_hub_id(name):
-        raise UserError(
-            f"no checkpoint '{name}'",
-            where=where,
-            allowed=f"a folder with config.json and model.safetensors, a Hub id, or {MINILM}",
-        )
+    _require_hub_id(name, where)
     return ModelRef(name=name, fingerprint=f"hub:{name}")
 
 
@@ -254,9 +249,15 @@ def build_on_meta(name: str, *, num_labels: int) -> PreTrainedModel:
 
 
 def source_of(name: str) -> str:
-    """What transformers is to load for that name: a Hub id, or a folder of this machine."""
+    """What transformers is to load for that name: a Hub id, or a folder of this machine.
+
+    UserError for a name that is neither, as that of a folder that is gone.
+    """
     if name != MINILM:
-        return str(folder_at(name) or name)
+        folder = folder_at(name)
+        if folder is None:
+            _require_hub_id(name)
+        return str(folder or name)
     spec = find_spec(MINILM_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
@@ -299,6 +300,15 @@ def _folder_fingerprint(folder: Path, where: str) -> str:
         names += sorted(path.name for path in folder.glob("*.py"))
     files = [folder / name for name in names if (folder / name).is_file()] + weights
     return "sha256:" + content_id({file.name: file_sha256(file) for file in files}, length=64)
+
+
+def _require_hub_id(name: str, where: str = "") -> None:
+    if not _can_be_hub_id(name):
+        raise UserError(
+            f"no checkpoint '{name}'",
+            where=where,
+            allowed=f"a folder with config.json and model.safetensors, a Hub id, or {MINILM}",
+        )
 
 
 def _can_be_hub_id(name: str) -> bool:

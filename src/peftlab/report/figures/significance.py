@@ -80,15 +80,16 @@ def draw_significance(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
     decided = [BEATS, LOSES, OPEN, UNTESTED]
     shown = [outcome for outcome in decided if any(row["outcome"] == outcome for row in rows)]
     faint = {BEATS: f"{BETTER}80", LOSES: f"{WORSE}80", OPEN: f"{NEUTRAL}28", UNTESTED: "#0000"}
+    size = max(52 * len(arms), 160)  # the legend stands below, and is no wider
     cells = base.mark_rect(stroke=INK, strokeOpacity=0.15).encode(
         color=alt.Color(
             "outcome:N",
             scale=alt.Scale(domain=shown, range=[faint[outcome] for outcome in shown]),
             title=None,
+            legend=alt.Legend(columns=max(1, size // 160)),
         )
     )
     numbers = base.mark_text(color=INK, fontSize=11).encode(text="shown:N")
-    size = max(52 * len(arms), 110)
     chart = alt.layer(cells, numbers).properties(width=size, height=max(26 * len(arms), 60))
     beaten = [
         f"{row['arm']} beats {row['other']} on {row['task']} by {row['difference']:.1f}"
