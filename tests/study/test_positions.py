@@ -12,6 +12,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from peftlab.core.errors import UserError
 from peftlab.models.checkpoints import BUILTIN
+from peftlab.study.expand import expand
+from peftlab.study.load import study_of
 from peftlab.study.positions import check_max_length, num_positions
 
 SMALL = {
@@ -75,6 +77,28 @@ def test_a_length_beyond_the_positions_is_one_line_that_says_what_is_allowed() -
     assert str(caught.value) == (
         "s: max_length: 513 tokens are more than 'FacebookAI/roberta-base' has positions for "
         "(allowed: 1 to 512)"
+    )
+
+
+def test_virtual_tokens_take_positions_too() -> None:
+    spec = study_of(
+        {
+            "name": "s",
+            "model": "minilm",
+            "data": "demo",
+            "tasks": ["demo-sentiment"],
+            "max_length": 500,
+            "arms": {
+                "lora": {"method": "lora"},
+                "prompt": {"method": "prompt", "num_virtual_tokens": 20},
+            },
+        }
+    )
+    with pytest.raises(UserError) as caught:
+        expand(spec)
+    assert str(caught.value) == (
+        "s: max_length: 500 tokens, behind 20 virtual ones, are more than 'minilm' has positions "
+        "for (allowed: 1 to 492)"
     )
 
 

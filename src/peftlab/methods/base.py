@@ -63,6 +63,10 @@ class Method(ABC):
             if key not in self.younger or value != defaults[key]
         }
 
+    def num_virtual_tokens(self, config: Mapping[str, JsonValue]) -> int:
+        """Positions that the method takes before the tokens of each example."""
+        return 0
+
     @abstractmethod
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int

@@ -36,6 +36,11 @@ class PromptMethod(PeftMethod):
             why_not_packed="virtual tokens stand before each example",
         )
 
+    def num_virtual_tokens(self, config: Mapping[str, JsonValue]) -> int:
+        """As many as are set; 0 where peft has yet to be asked."""
+        number = config.get("num_virtual_tokens")
+        return number if isinstance(number, int) else 0
+
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> nn.Module:

@@ -88,7 +88,10 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     arms = expand_arms(spec)
     require_trackers(spec.track, where=f"{where}: track")
     model = locate(spec.model, where=f"{where}: model")
-    check_max_length(spec.model, spec.max_length, where=f"{where}: max_length")
+    virtual = (METHODS.get(arm.method).num_virtual_tokens(arm.method_config) for arm in arms)
+    check_max_length(
+        spec.model, spec.max_length, max(virtual, default=0), where=f"{where}: max_length"
+    )
     rows = {task: _rows(spec, task, data_needed=data_needed) for task in spec.tasks}
     trials: dict[str, Trial] = {}
     arms_of: dict[str, tuple[str, ...]] = {}

@@ -10,8 +10,8 @@ from peftlab.models.architectures import POSITIONS_AFTER_PADDING
 from peftlab.models.checkpoints import BUILTIN, builtin_config, load_config
 
 
-def check_max_length(model: str, max_length: int, *, where: str) -> None:
-    """UserError if the checkpoint has fewer positions than `max_length`.
+def check_max_length(model: str, max_length: int, virtual: int = 0, *, where: str) -> None:
+    """UserError if the checkpoint has fewer positions than `max_length` tokens and virtual ones.
 
     Nothing is checked where its config cannot be read: a dry run goes on without the Hub.
     """
@@ -19,11 +19,12 @@ def check_max_length(model: str, max_length: int, *, where: str) -> None:
         allowed = num_positions(model)
     except UserError:
         return
-    if allowed is not None and max_length > allowed:
+    if allowed is not None and max_length + virtual > allowed:
+        before = f", behind {virtual} virtual ones," if virtual else ""
         raise UserError(
-            f"{max_length} tokens are more than '{model}' has positions for",
+            f"{max_length} tokens{before} are more than '{model}' has positions for",
             where=where,
-            allowed=f"1 to {allowed}",
+            allowed=f"1 to {allowed - virtual}",
         )
 
 
