@@ -83,7 +83,8 @@ def test_it_is_equal_to_the_operations_one_by_one(key: int) -> None:
         twins = with_gradients(sublayer(lambda op, *x: op.plain(*x), *given, key), sources)
         for left, right, twin in zip(whole, apart, twins, strict=True):
             assert torch.equal(left, right)
-            torch.testing.assert_close(left, twin, rtol=1e-5, atol=1e-5)
+            # Sums over all tokens, of which some cancel.
+            torch.testing.assert_close(left, twin, rtol=1e-5, atol=5e-5)
 
 
 def test_batches_may_be_on_their_way_at_the_same_time() -> None:

@@ -59,8 +59,8 @@ def test_two_views_of_the_same_trials_give_the_same_numbers(predicted: Predicted
 def test_files_are_read_once(predicted: Predicted, monkeypatch: pytest.MonkeyPatch) -> None:
     from peftlab.report.findings import statistics
 
-    read, paths = statistics.read_classes, []
-    monkeypatch.setattr(statistics, "read_classes", lambda path: paths.append(path) or read(path))
+    read, paths = statistics.read_answers, []
+    monkeypatch.setattr(statistics, "read_answers", lambda path: paths.append(path) or read(path))
     view = predicted({("full", SENTIMENT): rows(0.9, 0.8), ("lora-r2", SENTIMENT): rows(0.9, 0.7)})
     left, right = view.choose(["full", "lora-r2"])
     for _ in range(2):
