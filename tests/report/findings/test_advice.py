@@ -108,6 +108,8 @@ def test_predictions_that_are_gone_or_missing_trials_are_said(tmp_path: Path) ->
     for path in tmp_path.rglob("*.parquet"):
         path.unlink()
     assert "predictions are gone" in advice_of(view).lacking
+    tables = [block for block in advice_blocks(view, parts.Advice()) if isinstance(block, Table)]
+    assert all("task" not in table.columns for table in tables)  # it would be nothing but dashes
     every = [(arm, "demo-sentiment", seed) for arm in ARMS for seed in range(1, 6)]
     half = view_of(tmp_path / "half", pending=every)
     assert advice_of(half).lacking == "no arm is measured on demo-sentiment, demo-paraphrase"

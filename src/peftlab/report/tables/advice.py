@@ -20,7 +20,7 @@ UNITS = {COSTS[name].title: COSTS[name].unit for name in WEIGHED}
 
 
 def advice_blocks(view: StudyView, options: parts.Advice) -> list[Block]:
-    """A heading with the advice over all tasks, that on each task, and all arms compared."""
+    """A heading with the advice over all tasks, that on each (if any), and all arms compared."""
     advices = [
         advise(
             view,
@@ -33,7 +33,7 @@ def advice_blocks(view: StudyView, options: parts.Advice) -> list[Block]:
     ]
     whole, *by_task = advices
     blocks: list[Block] = [Heading(title=TITLE, text=_words(view, whole, options))]
-    if by_task:
+    if any(advice.chosen is not None for advice in by_task):
         blocks.append(_by_task_table(view, by_task, options))
     if whole.candidates:
         blocks.append(_arms_table(view, whole, options))
