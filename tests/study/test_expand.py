@@ -518,7 +518,7 @@ def test_the_ids_of_a_study_are_the_same_in_another_process() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
     assert answer.stdout.split() == [trial.id for trial in expanded.trials]
-    assert len(set(answer.stdout.split())) == 18
+    assert len(set(answer.stdout.split())) == 27
 
 
 @pytest.mark.parametrize(
