@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
-from transformers import PreTrainedModel
 
-from peftlab.methods.registry import METHODS
 from peftlab.models.architectures import (
     FAMILIES,
     Pooling,
@@ -23,7 +18,7 @@ from peftlab.models.architectures import (
 from peftlab.models.fused.blocks import READERS
 from peftlab.models.packing import PackedModel, why_not_packed
 from peftlab.models.padding import PaddedModel
-from tests.models.tiny import CONFIGS, VARIANTS, tiny_model
+from tests.models.tiny import CONFIGS, VARIANTS, gradients, tiny_model, with_method
 
 LENGTHS = np.array([5, 11, 2, 11, 7, 1])
 PACKED = [name for name, family in FAMILIES.items() if family.way is not Way.PADDED]
@@ -46,24 +41,6 @@ def padded_inputs(ids_T: Tensor, *, pad_id: int = 1, in_front: bool = False) -> 
     ones = [torch.ones_like(row) for row in rows]
     mask_BL = nn.utils.rnn.pad_sequence(ones, batch_first=True, padding_side=side)
     return {"input_ids": ids_BL, "attention_mask": mask_BL}
-
-
-def gradients(module: nn.Module, logits_BC: Tensor) -> dict[str, Tensor]:
-    module.zero_grad()
-    cross_entropy(logits_BC, torch.tensor([0, 1, 2, 0, 1, 2])).backward()
-    named = module.named_parameters()
-    return {name: p.grad.clone() for name, p in named if p.grad is not None}
-
-
-def with_method(base: PreTrainedModel, method: str, **given: Any) -> nn.Module:
-    """The method on the model, LoRA's B drawn at random, so that A has a gradient."""
-    chosen = METHODS.get(method)
-    module = chosen.apply(base, chosen.resolve(given), seed=3)
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(generator=torch.Generator().manual_seed(4))
-    return module
 
 
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> None:

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from peftlab.methods.registry import METHODS
 from peftlab.models.fused.blocks import READERS, embeddings_of, layers_of
 from peftlab.models.packing import Layout, PackedModel, why_not_packed
 from peftlab.models.padding import PaddedModel
+from tests.models.tiny import gradients, with_method
 
 LENGTHS = np.array([5, 11, 2, 11, 7, 1])
 NARROW = {
@@ -78,27 +77,6 @@ def padded_inputs(ids_T: Tensor) -> dict[str, Tensor]:
 def padded_logits(module: nn.Module, ids_T: Tensor) -> Tensor:
     logits: Tensor = module(**padded_inputs(ids_T)).logits
     return logits
-
-
-def gradients(module: nn.Module, logits_BC: Tensor) -> dict[str, Tensor]:
-    module.zero_grad()
-    cross_entropy(logits_BC, torch.tensor([0, 1, 2, 0, 1, 2])).backward()
-    return {
-        name: parameter.grad.clone()
-        for name, parameter in module.named_parameters()
-        if parameter.grad is not None
-    }
-
-
-def with_method(base: PreTrainedModel, method: str, **given: Any) -> nn.Module:
-    """The method on the model, LoRA's B drawn at random, so that A has a gradient."""
-    chosen = METHODS.get(method)
-    module = chosen.apply(base, chosen.resolve(given), seed=3)
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(generator=torch.Generator().manual_seed(4))
-    return module
 
 
 def random_ids(total: int) -> Tensor:

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -16,6 +18,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from peftlab.methods.registry import METHODS
 from peftlab.models.architectures import FAMILIES, Pooling, Way
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -178,3 +181,21 @@ def write_tiny_checkpoint(folder: Path, name: str) -> str:
         tokenizer_object=tokenizer, model_input_names=inputs, **names
     ).save_pretrained(folder)
     return str(folder)
+
+
+def gradients(module: nn.Module, logits_BC: Tensor) -> dict[str, Tensor]:
+    module.zero_grad()
+    cross_entropy(logits_BC, torch.tensor([0, 1, 2, 0, 1, 2])).backward()
+    named = module.named_parameters()
+    return {name: p.grad.clone() for name, p in named if p.grad is not None}
+
+
+def with_method(base: PreTrainedModel, method: str, **given: Any) -> nn.Module:
+    """The method on the model, LoRA's B drawn at random, so that A has a gradient."""
+    chosen = METHODS.get(method)
+    module = chosen.apply(base, chosen.resolve(given), seed=3)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(generator=torch.Generator().manual_seed(4))
+    return module

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, JsonValue
 
 from peftlab.core.types import Count, Frozen, YesNo
-from peftlab.methods.base import Method
 from peftlab.methods.changed_tensors import load_changed, read_description, save_changed
 from peftlab.methods.head import head_parameter_names
-from peftlab.methods.settings import checked
+from peftlab.methods.settings import SchemaMethod
 from peftlab.models.layers import norm_parameter_names
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class PfeifferSettings(BottleneckSettings):
     train_layer_norm: YesNo = Field(default=False, description="true or false")
 
 
-class BottleneckMethod(Method):
+class BottleneckMethod(SchemaMethod):
     """Adapters behind the projections of both sublayers, or around the norm that ends each layer.
 
     Only they, the head and, if it is so set, the model's norms train. A layer that a model passes
@@ -61,14 +60,6 @@ class BottleneckMethod(Method):
         self.learning_rate = RATE
         self.wraps_norm = wraps_norm
         self.schema = schema
-
-    def settings(self) -> dict[str, JsonValue]:
-        """The schema's fields with their defaults."""
-        return self.schema().model_dump(mode="json")
-
-    def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
-        """All settings; UserError for one that is unknown or wrong."""
-        return checked(self.schema, given, method=self.name, where=where)
 
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int

@@ -11,10 +11,9 @@ from pydantic import Field, JsonValue
 
 from peftlab.core.errors import UserError
 from peftlab.core.types import Count, Frozen, YesNo
-from peftlab.methods.base import Method
 from peftlab.methods.changed_tensors import load_changed, read_description, save_changed
 from peftlab.methods.head import head_parameter_names
-from peftlab.methods.settings import NoSettings, checked
+from peftlab.methods.settings import NoSettings, SchemaMethod
 from peftlab.models.layers import (
     embedding_parameter_names,
     norm_parameter_names,
@@ -34,7 +33,7 @@ Chooses = Callable[["PreTrainedModel", Any], set[str]]
 """(model, settings of the method's schema) -> the names of the parameters that train."""
 
 
-class SelectiveMethod(Method):
+class SelectiveMethod(SchemaMethod):
     """Train the parameters that `chooses` names; freeze all others.
 
     Saved are the tensors that differ from the checkpoint: the trained ones, and the head even
@@ -64,14 +63,6 @@ class SelectiveMethod(Method):
         self.younger = younger
         self.learning_rate = learning_rate
         self.trains_head = trains_head  # type: ignore[misc]
-
-    def settings(self) -> dict[str, JsonValue]:
-        """The schema's fields with their defaults."""
-        return self.schema().model_dump(mode="json")
-
-    def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
-        """All settings, but for younger ones that are at their defaults."""
-        return self.without_younger(checked(self.schema, given, method=self.name, where=where))
 
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int

@@ -8,6 +8,7 @@ from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.types import Frozen
+from peftlab.methods.base import Method
 
 
 class NoSettings(Frozen):
@@ -35,3 +36,17 @@ def checked(
             where=where,
             allowed=schema.model_fields[key].description or "",
         ) from error
+
+
+class SchemaMethod(Method):
+    """A method whose settings are the fields of a schema of ours."""
+
+    schema: type[Frozen]
+
+    def settings(self) -> dict[str, JsonValue]:
+        """The schema's fields with their defaults."""
+        return self.schema().model_dump(mode="json")
+
+    def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
+        """All settings, but for younger ones that are at their defaults."""
+        return self.without_younger(checked(self.schema, given, method=self.name, where=where))
