@@ -98,21 +98,16 @@ class Study:
         stderr. Stopped at any moment, the same call goes on from there.
         """
         expanded = self._expanded()
-        from peftlab.engine.prepare import choose_device
-        from peftlab.models.checkpoints import ensure_weights
-        from peftlab.models.fused.compile import ensure_compiled
         from peftlab.runner.execute import execute
         from peftlab.runner.plan import make_plan
         from peftlab.runner.progress import ProgressDisplay
+        from peftlab.runner.ready import make_ready
 
         console = _console(progress)
         with Workspace.open(self.workspace) as opened:
             plan = make_plan(expanded, opened, retry_failed=retry_failed, only_open=True)
             if plan.open_trials:
-                if executor != "ray":  # whose nodes have caches of their own
-                    ensure_weights(self.spec.model)
-                if choose_device(device).type == "cpu":
-                    ensure_compiled(console.print)
+                make_ready(self.spec.model, device=device, executor=executor, say=console.print)
                 with ProgressDisplay(plan, console) as display:
                     execute(
                         expanded,
@@ -144,19 +139,20 @@ class Study:
         """
         quiet_libraries()
         self._settle()
-        from peftlab.models.checkpoints import ensure_weights
         from peftlab.runner.executors.inline import InlineExecutor
         from peftlab.runner.executors.pool import PoolExecutor
+        from peftlab.runner.ready import make_ready
         from peftlab.runner.tune import tune
         from peftlab.runner.tune_progress import TuneDisplay
         from peftlab.study.search import expand_searches, wanted_tune
         from peftlab.study.tuned import attempts
 
         searches = expand_searches(self.spec, wanted_tune(self.spec, trials, seconds, seeds))
-        ensure_weights(self.spec.model)
+        console = _console(progress)
+        make_ready(self.spec.model, device=device, say=console.print)
         with Workspace.open(self.workspace) as opened:
             given = self._options(opened, options)
-            with TuneDisplay(searches, _console(progress)) as display:
+            with TuneDisplay(searches, console) as display:
                 tune(
                     searches,
                     opened,

@@ -114,19 +114,15 @@ def command(
         if dry_run:
             _print_plan(plan, as_json=as_json)
             return 0
-        from peftlab.engine.prepare import choose_device
-        from peftlab.models.checkpoints import ensure_weights
-        from peftlab.models.fused.compile import ensure_compiled
         from peftlab.runner.execute import execute
         from peftlab.runner.executors.base import ExecutorOptions
         from peftlab.runner.executors.registry import EXECUTORS
         from peftlab.runner.progress import ProgressDisplay
+        from peftlab.runner.ready import make_ready
 
         EXECUTORS.get(executor, where="--executor")
-        if plan.open_trials and executor != "ray":  # whose nodes have caches of their own
-            ensure_weights(spec.model)
-        if choose_device(device).type == "cpu" and plan.open_trials:
-            ensure_compiled(options.remark)
+        if plan.open_trials:
+            make_ready(spec.model, device=device, executor=executor, say=options.remark)
         seconds = plan.open_seconds
         estimate = f", about {duration(seconds)}" if seconds else ""
         options.remark(

@@ -92,19 +92,15 @@ def command(
     searches = expand_searches(spec, wanted_tune(spec, trials, seconds, wanted_seeds))
     if spec.track:
         options.remark("remark: track has no effect here; trackers follow the trials of 'run'")
-    from peftlab.engine.prepare import choose_device
-    from peftlab.models.checkpoints import ensure_weights
-    from peftlab.models.fused.compile import ensure_compiled
     from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.executors.inline import InlineExecutor
     from peftlab.runner.executors.pool import PoolExecutor
+    from peftlab.runner.ready import make_ready
     from peftlab.runner.tune import tune
     from peftlab.runner.tune_progress import TuneDisplay
     from peftlab.store.workspace import Workspace
 
-    ensure_weights(spec.model)
-    if choose_device(device).type == "cpu":
-        ensure_compiled(options.remark)
+    make_ready(spec.model, device=device, say=options.remark)
     with Workspace.open(workspace) as opened:
         options.remark(_announcement(searches))
         given = ExecutorOptions(
