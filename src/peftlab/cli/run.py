@@ -114,6 +114,7 @@ def command(
         if dry_run:
             _print_plan(plan, as_json=as_json)
             return 0
+        from peftlab.engine.prepare import choose_device
         from peftlab.runner.execute import execute
         from peftlab.runner.executors.base import ExecutorOptions
         from peftlab.runner.executors.registry import EXECUTORS
@@ -121,6 +122,7 @@ def command(
         from peftlab.runner.ready import make_ready
 
         EXECUTORS.get(executor, where="--executor")
+        choose_device(device)
         if plan.open_trials:
             make_ready(spec.model, device=device, executor=executor, say=options.remark)
         seconds = plan.open_seconds
