@@ -6,20 +6,30 @@ BIN := $(VENV)/bin
 # Two test processes with one thread each: torch would else start two threads in both.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check format clean
+# Modules are compiled to bytecode when they are first imported; most never are.
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+
+.PHONY: demo test check static kernels format clean
 
 demo: $(VENV)/.ready
 	$(BIN)/peftlab run quickstart
 
-test: $(VENV)/.ready-dev
+test: kernels
 	$(PYTEST)
 
 check: $(VENV)/.ready-dev
+	$(MAKE) --jobs 2 static kernels
+	$(PYTEST)
+
+static: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST)
+
+# Once, before the two test processes would both do it.
+kernels: $(VENV)/.ready-dev
+	$(BIN)/python -W ignore -m peftlab.models.fused.compile
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .
@@ -33,13 +43,13 @@ $(BIN)/python:
 
 # torch first and by its version: whatever else asks for torch is then content with it.
 $(VENV)/.torch: constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(PIP) torch
 	touch $@
 
 $(VENV)/.ready: pyproject.toml constraints.txt $(VENV)/.torch
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[offline]'
+	$(PIP) --editable '.[offline]'
 	touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --editable '.[dev]'
 	touch $@

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from peftlab.core.types import Example
 from peftlab.tasks.glue import COLA, MRPC, SST2
+from tests.hub.layout import repository
 
 THREE = (SST2, COLA, MRPC)
 Rows = dict[str, dict[str, list[tuple[tuple[str, ...], int | None]]]]
@@ -28,19 +30,6 @@ ROWS: Rows = {
         "test": [(("Who knows ?", "Nobody ."), None)],
     },
 }
-HEADER = """\
-- config_name: {config}
-  features:
-{texts}
-  - name: label
-    dtype:
-      class_label:
-        names:
-          '0': {labels[0]}
-          '1': {labels[1]}
-  - name: idx
-    dtype: int32
-"""
 
 
 @pytest.fixture
@@ -68,30 +57,21 @@ def small_glue(tmp_path: Path) -> Path:
 def small_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """ROWS in the layout of nyu-mll/glue on the Hub; what datasets caches stays in tmp_path."""
     datasets = pytest.importorskip("datasets")
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets-cache")
     folder = tmp_path / "hub"
-    configs, infos = "configs:\n", "dataset_info:\n"
-    for task in THREE:
-        (folder / task.name).mkdir(parents=True)
-        texts = "\n".join(f"  - name: {column}\n    dtype: string" for column in task.texts)
-        infos += HEADER.format(config=task.name, texts=texts, labels=task.labels)
-        configs += f"- config_name: {task.name}\n  data_files:\n"
-        for split, split_rows in ROWS[task.name].items():
-            hub_split = "validation" if split == "dev" else split
-            configs += f"  - split: {hub_split}\n    path: {task.name}/{hub_split}-*\n"
-            columns: dict[str, object] = {
-                column: [texts[place] for texts, _ in split_rows]
-                for place, column in enumerate(task.texts)
+    files = repository(
+        {
+            task: {
+                split: [Example(k, texts, label) for k, (texts, label) in enumerate(split_rows)]
+                for split, split_rows in ROWS[task.name].items()
             }
-            labels = [-1 if label is None else label for _, label in split_rows]
-            columns["label"] = pa.array(labels, pa.int64())
-            columns["idx"] = pa.array(range(len(split_rows)), pa.int32())
-            name = f"{hub_split}-00000-of-00001.parquet"
-            pq.write_table(pa.table(columns), folder / task.name / name)
-    (folder / "README.md").write_text(f"---\n{configs}{infos}---\n")
+            for task in THREE
+        }
+    )
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
     return folder
 
 

@@ -6,14 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from peftlab.models.fused import jit
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded
+from peftlab.study.expand import Expanded, expand
+from peftlab.study.spec import validate
 
 ARMS = {
     "full": {"method": "full", "training": {"weight_decay": 0.1}},
@@ -21,6 +21,11 @@ ARMS = {
     "lora": {"method": "lora", "r": 2, "lora_dropout": 0.1},
 }
 STUDY = {
+    "name": "killed",
+    "data": "demo",
+    "max_train_samples": 20,
+    "max_eval_samples": 12,
+    "training": {"num_train_epochs": 2, "learning_rate": 1e-3},
     "seeds": [1, 2],
     "tasks": ["demo-paraphrase", "demo-sentiment"],
     "arms": ARMS,
@@ -46,7 +51,7 @@ class Silent:
 
 def run():
     with Workspace.open(folder) as workspace:
-        options = ExecutorOptions(workers=2, logs=folder / "logs")
+        options = ExecutorOptions(workers=2, threads=1, logs=folder / "logs")
         execute(expanded, workspace, display=Silent(), executor=executor, options=options)
 
 killed = 0
@@ -115,17 +120,31 @@ def run(study: Expanded, folder: Path, executor: str, kills: int, longest: float
     return int(done.stdout)
 
 
+@pytest.fixture(scope="module")
+def study(tiny_checkpoint: Path) -> Expanded:
+    """A dozen trials."""
+    found = expand(validate({**STUDY, "model": str(tiny_checkpoint)}, where="killed.yaml"))
+    assert len(found.trials) == 12
+    return found
+
+
+@pytest.fixture(scope="module")
+def unkilled(study: Expanded, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """What they come to when nobody kills them."""
+    folder = tmp_path_factory.mktemp("unkilled")
+    run(study, folder, "inline", 0, 0.0)
+    return results(folder)
+
+
 @pytest.mark.parametrize(("executor", "kills", "longest"), [("inline", 100, 0.9), ("pool", 4, 9.0)])
 def test_a_dozen_trials_killed_at_random_moments_end_with_the_same_bits(
     executor: str,
     kills: int,
     longest: float,
     tmp_path: Path,
-    tiny_study: Callable[..., Expanded],
+    study: Expanded,
+    unkilled: dict[str, object],
 ) -> None:
-    study = tiny_study(**STUDY)
-    assert len(study.trials) == 12
-    run(study, tmp_path / "whole", executor, 0, 0.0)
-    killed = run(study, tmp_path / "killed", executor, kills, longest)
+    killed = run(study, tmp_path, executor, kills, longest)
     assert killed > kills // 4, "most kills came after the end"
-    assert results(tmp_path / "killed") == results(tmp_path / "whole")
+    assert results(tmp_path) == unkilled

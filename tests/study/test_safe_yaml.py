@@ -93,6 +93,7 @@ def test_a_tag_that_would_run_code_is_refused_in_one_line(tag: str, tmp_path: Pa
 def test_deep_nesting_is_refused_in_one_line(opening: str) -> None:
     with pytest.raises(UserError) as caught:
         parse_yaml(opening * 5000, where="study.yaml")
+    assert "nested more than 50 deep" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -146,7 +147,7 @@ def test_any_text_is_a_value_or_one_line(text: str) -> None:
         ("a: &loop [*loop]", "here: a: nested more than 50 deep"),
         ('a: {b: "\\ud800"}', "here: a: the sign U+D800 is no text"),
         ("a: " + "[" * 400 + "]" * 400, "nested more than 50 deep"),
-        ("a: " + "[" * 2000, "not valid YAML"),
+        ("a:\n " + "[" * 51, "here:2: not valid YAML: nested more than 50 deep"),
     ],
 )
 def test_what_is_too_much_or_no_text_is_refused(text: str, words: str) -> None:

@@ -23,7 +23,6 @@ from peftlab.engine.loop import Tally, train
 from peftlab.engine.memory import PeakMemory, keep_freed_memory
 from peftlab.engine.observer import Observer
 from peftlab.engine.prepare import Prepared, choose_device, prepare
-from peftlab.engine.trainer import train_with_trainer
 from peftlab.models.flops import EncoderShape, step_flops
 from peftlab.models.fused.blocks import READERS, embeddings_of, num_frozen_blocks
 from peftlab.store.records import CHECKPOINTS_FOLDER, MODEL_FOLDER, PREDICTIONS_FILE
@@ -80,6 +79,8 @@ def run_trial(
     cached = CachedLayers(data=data, num_layers=0, words="")
     energy = EnergyMeter(place, is_alone=is_alone)
     if trial.engine == "trainer":
+        from peftlab.engine.trainer import train_with_trainer  # a second of imports
+
         with energy:
             tally = train_with_trainer(module, prepared.tokenizer, trial, data, recorder, best)
         path, packs = "transformers.Trainer", False

@@ -25,7 +25,7 @@ from peftlab.core.quiet import quiet_libraries
 
 quiet_libraries()
 if __name__ == "__main__":
-    # Libraries print while they are imported, too: transformers does for WANDB_MODE=offline.
+    # Libraries print while they are imported, too: transformers' Trainer with WANDB_MODE=offline.
     OUTPUT = os.dup(1)
     os.dup2(2, 1)
 

@@ -9,14 +9,28 @@ from typing import Any
 
 import yaml
 
-from peftlab.core.bounds import check_values
+from peftlab.core.bounds import DEEPEST, check_values
 from peftlab.core.errors import UserError
 
 LARGEST_INTEGER = 2**63 - 1
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, to which a key that stands twice is an error."""
+    """PyYAML's safe loader, to which a key that stands twice is an error, and so is deep nesting.
+
+    The latter it would read in a time that grows with the square of the depth.
+    """
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self._depth > DEEPEST:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, f"nested more than {DEEPEST} deep", mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

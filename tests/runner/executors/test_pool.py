@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,14 @@ from peftlab.core.types import Trial
 from peftlab.runner import worker_process
 from peftlab.runner.executors import pool
 from peftlab.runner.executors.base import ExecutorOptions
+from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.pool import Layout, PoolExecutor, end_of
 from peftlab.runner.executors.retry import MOST_KILLS
 from peftlab.runner.messages import ENDS
 from peftlab.runner.worker_process import WorkerProcess
 from peftlab.study.expand import Expanded
+from tests.runner.conftest import OUTCOME
+from tests.runner.executors import bare_worker
 
 MakeStudy = Callable[..., Expanded]
 ARMS = {"bitfit": {"method": "bitfit"}, "head": {"method": "head"}}
@@ -26,8 +31,11 @@ LONG = {"num_train_epochs": 10}
 
 
 def executor(folder: Path, *, workers: int = 1, stall_seconds: float = 600.0) -> PoolExecutor:
-    options = ExecutorOptions(workers=workers, logs=folder / "logs", stall_seconds=stall_seconds)
-    return PoolExecutor(options)
+    return PoolExecutor(
+        ExecutorOptions(
+            workers=workers, threads=1, logs=folder / "logs", stall_seconds=stall_seconds
+        )
+    )
 
 
 @pytest.fixture
@@ -42,6 +50,14 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[WorkerProcess]:
 
     monkeypatch.setattr(pool, "WorkerProcess", Noted)
     return started
+
+
+@pytest.fixture
+def bare_workers(monkeypatch: pytest.MonkeyPatch, workers: list[WorkerProcess]) -> Any:
+    """Every worker that is started, each a process of bare_worker.py."""
+    monkeypatch.setattr(worker_process, "WORKER", bare_worker.__name__)
+    monkeypatch.setenv(bare_worker.OUTCOME, json.dumps(asdict(OUTCOME)))
+    return workers
 
 
 def strike(workers: list[WorkerProcess], number: int, *, method: str, times: int = 1) -> Any:
@@ -61,7 +77,8 @@ def test_what_libraries_print_while_they_are_imported_is_not_taken_for_a_message
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     listener = make_listener()
-    executor(tmp_path).run(jobs_of(tiny_study(arms={"head": ARMS["head"]}), tmp_path), listener)
+    study = tiny_study(arms={"head": ARMS["head"]}, engine="trainer")
+    executor(tmp_path).run(jobs_of(study, tmp_path), listener)
     assert listener.events[-1] == ("finished", "head", 0)
     assert "WANDB offline mode" in (tmp_path / "logs" / "worker-0.log").read_text()
 
@@ -77,14 +94,14 @@ def test_a_crash_is_the_failure_of_one_trial(
     tiny_study: MakeStudy,
     make_listener: Any,
     jobs_of: Any,
-    workers: list[WorkerProcess],
+    bare_workers: list[WorkerProcess],
 ) -> None:
-    listener = make_listener(on_event=strike(workers, number, method="bitfit"))
-    executor(tmp_path).run(jobs_of(tiny_study(arms=ARMS, training=LONG), tmp_path), listener)
+    listener = make_listener(on_event=strike(bare_workers, number, method="bitfit"))
+    executor(tmp_path).run(jobs_of(tiny_study(arms=ARMS), tmp_path), listener)
     ends = [(event, method) for event, method, _ in listener.events if event in ENDS]
     assert sorted(ends) == [("failed", "bitfit"), ("finished", "head")]
     assert words in listener.errors[0]
-    assert len(workers) == 2
+    assert len(bare_workers) == 2
 
 
 def test_a_trial_whose_worker_is_killed_goes_on_in_another(
@@ -96,7 +113,8 @@ def test_a_trial_whose_worker_is_killed_goes_on_in_another(
 ) -> None:
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
     whole = make_listener()
-    executor(tmp_path).run(jobs_of(study, tmp_path / "whole"), whole)
+    options = ExecutorOptions(threads=1, logs=tmp_path / "logs")
+    InlineExecutor(options).run(jobs_of(study, tmp_path / "whole"), whole)
 
     listener = make_listener(on_event=strike(workers, signal.SIGKILL, method="bitfit"))
     executor(tmp_path).run(jobs_of(study, tmp_path / "killed"), listener)
@@ -115,13 +133,13 @@ def test_a_trial_whose_worker_is_killed_again_and_again_has_failed(
     tiny_study: MakeStudy,
     make_listener: Any,
     jobs_of: Any,
-    workers: list[WorkerProcess],
+    bare_workers: list[WorkerProcess],
 ) -> None:
-    study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
-    strikes = strike(workers, signal.SIGKILL, method="bitfit", times=9)
+    study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
+    strikes = strike(bare_workers, signal.SIGKILL, method="bitfit", times=9)
     listener = make_listener(on_event=strikes)
     executor(tmp_path).run(jobs_of(study, tmp_path), listener)
-    assert len(workers) == MOST_KILLS
+    assert len(bare_workers) == MOST_KILLS
     assert "ended by SIGKILL" in listener.errors[0]
 
 
@@ -130,16 +148,16 @@ def test_a_worker_killed_for_want_of_memory_is_followed_by_smaller_batches(
     tiny_study: MakeStudy,
     make_listener: Any,
     jobs_of: Any,
-    workers: list[WorkerProcess],
+    bare_workers: list[WorkerProcess],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     counter = tmp_path / "memory.events"
     counter.write_text("oom 0\noom_kill 4\n")
     monkeypatch.setattr(worker_process, "MEMORY_EVENTS", (counter,))
-    kill = strike(workers, signal.SIGKILL, method="bitfit")
+    kill = strike(bare_workers, signal.SIGKILL, method="bitfit")
 
     def act(event: str, trial: Trial, number: int) -> None:
-        if event == "stepped" and len(workers) == 1:
+        if event == "stepped" and len(bare_workers) == 1:
             counter.write_text("oom 1\noom_kill 5\n")
         kill(event, trial, number)
 
@@ -147,10 +165,10 @@ def test_a_worker_killed_for_want_of_memory_is_followed_by_smaller_batches(
     listener = make_listener(on_event=act)
     finished = listener.finished
     listener.finished = lambda trial, outcome: (outcomes.append(outcome), finished(trial, outcome))
-    study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
+    study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
     executor(tmp_path).run(jobs_of(study, tmp_path), listener)
     assert "out of memory" in listener.remarks[-1]
-    assert outcomes[0].costs.path.endswith("4 examples at once for want of memory")
+    assert outcomes[0].costs.path == "micro_batch 4"
 
 
 def test_a_trial_that_tells_nothing_any_more_is_ended(
@@ -158,12 +176,11 @@ def test_a_trial_that_tells_nothing_any_more_is_ended(
     tiny_study: MakeStudy,
     make_listener: Any,
     jobs_of: Any,
-    workers: list[WorkerProcess],
+    bare_workers: list[WorkerProcess],
 ) -> None:
-    listener = make_listener(on_event=strike(workers, signal.SIGSTOP, method="bitfit"))
-    study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
-    # Long enough for a worker to start on a busy machine.
-    executor(tmp_path, stall_seconds=20.0).run(jobs_of(study, tmp_path), listener)
+    listener = make_listener(on_event=strike(bare_workers, signal.SIGSTOP, method="bitfit"))
+    study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
+    executor(tmp_path, stall_seconds=2.0).run(jobs_of(study, tmp_path), listener)
     assert listener.errors[0].startswith("no progress for ")
 
 
@@ -199,10 +216,8 @@ def test_a_request_to_stop_saves_what_every_worker_has(
 
 
 def test_the_longest_trial_goes_first(
-    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any
+    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any, bare_workers: Any
 ) -> None:
-    from dataclasses import replace
-
     jobs = jobs_of(tiny_study(arms=ARMS), tmp_path)
     jobs = [replace(job, seconds=float(place)) for place, job in enumerate(jobs)]
     listener = make_listener()

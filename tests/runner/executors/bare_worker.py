@@ -1,0 +1,39 @@
+"""A worker that loads nothing and trains nothing: it starts at once and says what a real one says.
+
+For what the pool does about its processes, which are real, and really die. A trial takes a step
+every hundredth of a second, a hundred of them; its costs name as path how many examples it was told
+to compute at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+OUTCOME = "BARE_WORKERS_OUTCOME"
+"""The environment's variable with the outcome of every trial, as JSON."""
+STEPS = 100
+
+
+def main() -> None:
+    """Do what comes, until there is no more."""
+    for line in sys.stdin:
+        told = json.loads(line)["job"]
+        tell(event="began", total_steps=STEPS, total_epochs=1)
+        for step in range(1, STEPS + 1):
+            time.sleep(0.01)
+            tell(event="stepped", step=step, loss=0.5)
+        outcome = json.loads(os.environ[OUTCOME])
+        outcome["costs"]["path"] = f"micro_batch {told['micro_batch']}"
+        tell(event="finished", outcome=outcome)
+
+
+def tell(**message: Any) -> None:
+    print(json.dumps(message), flush=True)
+
+
+if __name__ == "__main__":
+    main()
