@@ -63,7 +63,10 @@ def small_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     files = repository(
         {
             task: {
-                split: [Example(k, texts, label) for k, (texts, label) in enumerate(split_rows)]
+                split: [
+                    Example(row_id=k, texts=texts, label=label)
+                    for k, (texts, label) in enumerate(split_rows)
+                ]
                 for split, split_rows in ROWS[task.name].items()
             }
             for task in THREE
