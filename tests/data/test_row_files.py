@@ -39,6 +39,11 @@ def test_rows_come_back_as_they_were_written(ending: str, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_text_may_be_as_long_as_a_book(tmp_path: Path) -> None:
+    rows = [{"id": "1", "text": "word " * 100_000}]
+    assert read(write(tmp_path / "books.csv", rows)) == rows
+
+
 def test_a_csv_field_may_hold_line_ends_and_a_tsv_field_has_them_written_out(
     tmp_path: Path,
 ) -> None:

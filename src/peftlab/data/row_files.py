@@ -23,6 +23,8 @@ Numbered = tuple[int, Row]
 Write = Callable[[Sequence[Row]], None]
 
 ROWS_PER_PART = 8192
+LONGEST_FIELD = 1 << 24
+"""Characters of a field of CSV; the csv module's own limit is 131,072, which documents exceed."""
 NO_TEXT = re.compile("[\\ud800-\\udfff]")
 READABLE = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
 WRITABLE = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -184,6 +186,7 @@ def _tsv_records(stream: TextIO) -> Iterator[tuple[int, list[str]]]:
 
 
 def _csv_records(stream: TextIO, path: Path) -> Iterator[tuple[int, list[str]]]:
+    csv.field_size_limit(LONGEST_FIELD)
     reader = csv.reader(stream, strict=True)
     while True:
         number = reader.line_num + 1
