@@ -153,3 +153,18 @@ def test_an_empty_parquet_file_has_no_rows(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": pa.array([], pa.string())}), path)
     with pytest.raises(UserError, match=r"the file has no rows$"):
         read(path)
+
+
+def test_a_parquet_file_has_the_rows_that_its_footer_promises_or_is_refused(tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole.parquet", ROWS).read_bytes()
+    footer = int.from_bytes(whole[-8:-4], "little")
+    path, refused = tmp_path / "damaged.parquet", 0
+    for place in range(len(whole) - 8 - footer, len(whole) - 8):
+        damaged = bytearray(whole)
+        damaged[place] ^= 2
+        path.write_bytes(damaged)
+        try:
+            assert read(path)
+        except UserError as error:
+            refused += "rows where its footer says" in str(error)
+    assert refused

@@ -222,12 +222,14 @@ def _parquet(path: Path, size: int) -> Iterator[list[Numbered]]:
     with path.open("rb") as stream:
         try:
             file = pq.ParquetFile(stream)
-            if file.metadata.num_rows == 0:
+            promised, first = file.metadata.num_rows, 1
+            if promised == 0:
                 raise UserError("the file has no rows", where=str(path))
-            first = 1
             for batch in file.iter_batches(batch_size=size):
                 yield [*enumerate(batch.to_pylist(), start=first)]
                 first += batch.num_rows
+            if first - 1 != promised:
+                raise ValueError(f"{first - 1:,} rows where its footer says {promised:,}")
         except (pa.ArrowException, ValueError, OSError) as error:
             raise UserError(f"not a Parquet file: {first_line(error)}", where=str(path)) from error
 
