@@ -1,7 +1,7 @@
 """What peft can't say of its methods: papers, our defaults, how they compute, what can't serve.
 
 A type of peft that stands in no row here is offered all the same, as PeftMethod.unlisted makes it.
-The learning rates are starting points; docs/methods.md has the command that measures them.
+Learning rates: docs/methods.md says which are measured, how, and what they gave.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ ADAPTERS = (
         "ADALORA",
         "AdaLoRA: low-rank updates whose ranks are pruned by importance while they train",
         "Zhang et al. 2023, arXiv 2303.10512",
-        learning_rate=1e-3,
+        learning_rate=1e-2,
     ),
     PeftMethod(
         "ia3",
         "IA3",
         "(IA)³: learned factors on keys, values and feed-forward activations",
         "Liu et al. 2022, arXiv 2205.05638",
-        learning_rate=3e-3,
+        learning_rate=1e-2,
         draws=False,
     ),
     PeftMethod(
@@ -79,7 +79,7 @@ ADAPTERS = (
         "VERA",
         "VeRA: learned scales around random matrices that all layers share",
         "Kopiczko et al. 2023, arXiv 2310.11454",
-        learning_rate=3e-3,
+        learning_rate=1e-2,
     ),
     PeftMethod(
         "pvera",
@@ -101,7 +101,7 @@ ADAPTERS = (
         "LOKR",
         "LoKr: updates that are Kronecker products",
         "Yeh et al. 2023, arXiv 2309.14859",
-        learning_rate=1e-3,
+        learning_rate=3e-3,
     ),
     PeftMethod(
         "oft",
@@ -116,7 +116,7 @@ ADAPTERS = (
         "BOFT",
         "BOFT: rotations of the weights in butterfly form",
         "Liu et al. 2024, arXiv 2311.06243",
-        learning_rate=1e-3,
+        learning_rate=3e-3,
         draws=False,
     ),
     PeftMethod(
@@ -138,7 +138,7 @@ ADAPTERS = (
         "ROAD",
         "RoAd: rotations of the outputs in the plane of two channels",
         "Liao and Monz 2024, arXiv 2409.00119",
-        learning_rate=3e-3,
+        learning_rate=1e-2,
         draws=False,
     ),
     PeftMethod(
@@ -146,7 +146,7 @@ ADAPTERS = (
         "FOURIERFT",
         "FourierFT: updates of a few learned frequencies",
         "Gao et al. 2024, arXiv 2405.03003",
-        learning_rate=1e-2,
+        learning_rate=3e-2,
         is_identity_at_start=False,
     ),
     PeftMethod(
@@ -161,7 +161,7 @@ ADAPTERS = (
         "C3A",
         "C³A: updates that are circular convolutions, block by block",
         "Chen et al. 2024, arXiv 2407.19342",
-        learning_rate=1e-2,
+        learning_rate=3e-2,
         defaults={"block_size": 64},
         is_identity_at_start=False,
     ),
@@ -224,7 +224,7 @@ ADAPTERS = (
         "BEFT",
         "BEFT: the bias terms of the value projections",
         "BEFT 2025, arXiv 2509.15974",
-        learning_rate=3e-3,
+        learning_rate=1e-2,
         draws=False,
     ),
     LayerNormTuning(

@@ -201,7 +201,7 @@ HEAD = SelectiveMethod(
     "head",
     "Linear probe: the classification head alone",
     "Alain and Bengio 2017, arXiv 1610.01644",
-    learning_rate=3e-3,
+    learning_rate=1e-2,
     chooses=_choose_head,
 )
 SELECTIVE = (FULL, BITFIT, BITFIT_FROZEN_HEAD, LAYERNORM, TOP_LAYERS, HEAD)
