@@ -148,16 +148,16 @@ def test_a_worker_killed_for_want_of_memory_is_followed_by_smaller_batches(
     tiny_study: MakeStudy,
     make_listener: Any,
     jobs_of: Any,
-    bare_workers: list[WorkerProcess],
+    workers: list[WorkerProcess],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     counter = tmp_path / "memory.events"
     counter.write_text("oom 0\noom_kill 4\n")
     monkeypatch.setattr(worker_process, "MEMORY_EVENTS", (counter,))
-    kill = strike(bare_workers, signal.SIGKILL, method="bitfit")
+    kill = strike(workers, signal.SIGKILL, method="bitfit")
 
     def act(event: str, trial: Trial, number: int) -> None:
-        if event == "stepped" and len(bare_workers) == 1:
+        if event == "stepped" and len(workers) == 1:
             counter.write_text("oom 1\noom_kill 5\n")
         kill(event, trial, number)
 
@@ -165,10 +165,10 @@ def test_a_worker_killed_for_want_of_memory_is_followed_by_smaller_batches(
     listener = make_listener(on_event=act)
     finished = listener.finished
     listener.finished = lambda trial, outcome: (outcomes.append(outcome), finished(trial, outcome))
-    study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
+    study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
     executor(tmp_path).run(jobs_of(study, tmp_path), listener)
     assert "out of memory" in listener.remarks[-1]
-    assert outcomes[0].costs.path == "micro_batch 4"
+    assert outcomes[0].costs.path.endswith("4 examples at once for want of memory")
 
 
 def test_a_trial_that_tells_nothing_any_more_is_ended(
