@@ -74,13 +74,13 @@ class Study:
 
         return lint(self._expanded(data_needed=False))
 
-    def plan(self, *, retry_failed: bool = False) -> Plan:
+    def plan(self, *, device: str = "auto", retry_failed: bool = False) -> Plan:
         """What `run` would do: of each trial its status, steps, tokens, and estimated seconds."""
         expanded = self._expanded(data_needed=False)
         from peftlab.runner.plan import make_plan
 
         with Workspace.open(self.workspace) as opened:
-            return make_plan(expanded, opened, retry_failed=retry_failed)
+            return make_plan(expanded, opened, device=device, retry_failed=retry_failed)
 
     def run(
         self,
@@ -105,7 +105,9 @@ class Study:
 
         console = _console(progress)
         with Workspace.open(self.workspace) as opened:
-            plan = make_plan(expanded, opened, retry_failed=retry_failed, only_open=True)
+            plan = make_plan(
+                expanded, opened, device=device, retry_failed=retry_failed, only_open=True
+            )
             if plan.open_trials:
                 make_ready(self.spec.model, device=device, executor=executor, say=console.print)
                 with ProgressDisplay(plan, console) as display:

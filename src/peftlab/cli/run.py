@@ -108,7 +108,9 @@ def command(
     from peftlab.runner.plan import make_plan
 
     with Workspace.open(workspace) as opened:
-        plan = make_plan(expanded, opened, retry_failed=retry_failed, only_open=not dry_run)
+        plan = make_plan(
+            expanded, opened, device=device, retry_failed=retry_failed, only_open=not dry_run
+        )
         for text in plan.remarks:
             options.remark(f"remark: {text}")
         if dry_run:

@@ -46,7 +46,7 @@ from peftlab.models.checkpoints import load_config, load_model, load_tokenizer, 
 from peftlab.models.flops import EncoderShape, step_flops
 from peftlab.tasks.registry import trained_task
 
-SideName = Literal["packed", "trainer", "trainer-grouped"]
+SideName = Literal["packed", "padded", "trainer", "trainer-grouped"]
 PEAK_SIZE = 1024
 
 
@@ -80,7 +80,7 @@ def serve(connection: Connection, side: SideName, setup: Setup, threads: int) ->
     quiet_libraries()
     torch.set_num_threads(threads)
     try:
-        worker: Any = PackedSide(setup) if side == "packed" else TrainerSide(setup, side)
+        worker: Any = side_of(side, setup)
         connection.send("ready")
         while True:
             name, arguments = connection.recv()
@@ -91,6 +91,13 @@ def serve(connection: Connection, side: SideName, setup: Setup, threads: int) ->
         return
     except Exception as error:
         connection.send(error if isinstance(error, UserError) else RuntimeError(repr(error)))
+
+
+def side_of(side: SideName, setup: Setup) -> EngineSide | TrainerSide:
+    """The side of that name, its model and data loaded."""
+    if side in ("packed", "padded"):
+        return EngineSide(setup, engine=side)
+    return TrainerSide(setup, side)
 
 
 class _Side:
@@ -138,14 +145,14 @@ class _Side:
         return TrainTime(seconds=seconds, examples=len(rows), tokens=tokens)
 
 
-class PackedSide(_Side):
-    """This engine: the steps that `train` takes, batches made and gathered on the way."""
+class EngineSide(_Side):
+    """One of our engines: the steps that `train` takes, batches made and gathered on the way."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, *, engine: str = "packed") -> None:
         keep_freed_memory()
         super().__init__(setup)
         self.classifier = build_classifier(
-            "packed", self.module, self.base, self.device, why_not=self.method.why_not_packed
+            engine, self.module, self.base, self.device, why_not=self.method.why_not_packed
         )
         self.steps = Steps(self.classifier, self.trial, self.data)
         self._active = self.steps.active()

@@ -10,6 +10,7 @@ the keys (fewer where several queries' heads share one), d width of a head.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -66,6 +67,46 @@ class Scores:
         back_LL = place_L[:, None] - place_L
         seen_LL = back_LL < self.window
         return seen_LL & (back_LL >= 0 if self.is_causal else back_LL > -self.window)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Padding:
+    """Where the tokens of B examples lie in a padded batch whose rows stand one after another."""
+
+    num_examples: int
+    longest: int
+    place_T: Tensor
+    """int64 [T] on the device of the batch."""
+
+    @classmethod
+    def of(cls, offsets: Tensor, device: torch.device) -> Padding:
+        """The padding of examples with the tokens offsets[b] to offsets[b + 1] (on the CPU)."""
+        length_B = offsets.diff()
+        longest = int(length_B.max())
+        row_B = torch.arange(len(length_B)) * longest - offsets[:-1]
+        place_T = torch.arange(int(offsets[-1])) + row_B.repeat_interleave(length_B)
+        return cls(num_examples=len(length_B), longest=longest, place_T=place_T.to(device))
+
+    def pad(self, x_THd: Tensor) -> Tensor:
+        """The tokens as a padded batch, [B, H, L, d], with zeros behind each example."""
+        x_RHd = x_THd.new_zeros(self.num_examples * self.longest, *x_THd.shape[1:])
+        x_RHd = x_RHd.index_copy(0, self.place_T, x_THd)
+        x_BLHd: Tensor = x_RHd.view(self.num_examples, self.longest, *x_THd.shape[1:])
+        return x_BLHd.transpose(1, 2)
+
+    def unpad(self, x_BHLd: Tensor) -> Tensor:
+        """The tokens of a padded batch, [T, H, d]."""
+        return x_BHLd.transpose(1, 2).flatten(0, 1)[self.place_T]
+
+    @cached_property
+    def is_real_B11L(self) -> Tensor | None:
+        """Which places hold a token, bool [B, 1, 1, L]; None where all of them do."""
+        num_places = self.num_examples * self.longest
+        if len(self.place_T) == num_places:
+            return None
+        is_real = torch.zeros(num_places, dtype=torch.bool, device=self.place_T.device)
+        is_real[self.place_T] = True
+        return is_real.view(self.num_examples, 1, 1, self.longest)
 
 
 @dataclass(frozen=True, kw_only=True)

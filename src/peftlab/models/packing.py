@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
 from peftlab.models.architectures import POSITIONS_AFTER_PADDING, Pooling, pooling, why_padded
-from peftlab.models.attention import Drawn, Scores, attend
+from peftlab.models.attention import Drawn, Padding, Scores, attend
 from peftlab.models.dropout import CounterDropout
 from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
 from peftlab.models.fused.blocks import READERS, blocks_of, embeddings_of, encoder_of
@@ -51,9 +51,6 @@ class Layout:
     num_examples: int
     num_tokens: int
     places: Places
-    longest: int
-    padded_T: Tensor
-    """Each token's place in a padded batch whose rows lie one after another."""
     last_B: Tensor
     """The place of each example's last token."""
 
@@ -77,8 +74,6 @@ class Layout:
         example_B = np.arange(num_examples, dtype=np.int64)
         example_T = np.repeat(example_B, lengths_B)
         position_T = np.arange(offsets[-1], dtype=np.int64) - offsets[example_T]
-
-        longest = int(lengths_B.max())
 
         if type_ids_T is None:
             type_ids_T = torch.zeros(len(example_T), dtype=torch.int64, device=device)
@@ -107,8 +102,6 @@ class Layout:
                 pooled_B=torch.from_numpy(offsets[:-1].copy()).to(device),
                 type_T=type_ids_T,
             ),
-            longest=longest,
-            padded_T=torch.from_numpy(example_T * longest + position_T).to(device),
             last_B=torch.from_numpy(offsets[1:] - 1).to(device),
         )
 
@@ -352,7 +345,8 @@ def packed_attention(
     key = source.key(source.site_of(module)) if dropout > 0 else 0
     tokens = tuple(x_1HTd[0].transpose(0, 1) for x_1HTd in (query_1HTd, key_1GTd, value_1GTd))
     spans = layout.places.token_spans
-    if scores.is_plain(layout.longest) and query_1HTd.shape == key_1GTd.shape == value_1GTd.shape:
+    padding = spans.key_padding(query_1HTd.device)
+    if scores.is_plain(padding.longest) and query_1HTd.shape == key_1GTd.shape == value_1GTd.shape:
         settings = AttentionSettings(
             heads=Heads(count=num_heads, scale=scores.scale),
             spans=spans,
@@ -364,30 +358,19 @@ def packed_attention(
     drawn = None
     if dropout > 0:
         drawn = Drawn(key=key, probability=dropout, first_example=spans.first_example)
-    query_BHLd, key_BGLd, value_BGLd = (_padded(x_THd, layout) for x_THd in tokens)
-    seen = _seen(scores, layout)
+    query_BHLd, key_BGLd, value_BGLd = (padding.pad(x_THd) for x_THd in tokens)
+    seen = _seen(scores, padding)
     context_BHLd = attend(query_BHLd, key_BGLd, value_BGLd, seen, scores, drawn)
-    return context_BHLd.transpose(1, 2).flatten(0, 1)[layout.padded_T][None], None
+    return padding.unpad(context_BHLd)[None], None
 
 
-def _padded(x_THd: Tensor, layout: Layout) -> Tensor:
-    """Tokens as a padded batch, [B, H, L, d], zeros behind each example."""
-    x_RHd = x_THd.new_zeros(layout.num_examples * layout.longest, *x_THd.shape[1:])
-    x_RHd = x_RHd.index_copy(0, layout.padded_T, x_THd)
-    x_BLHd: Tensor = x_RHd.view(layout.num_examples, layout.longest, *x_THd.shape[1:])
-    return x_BLHd.transpose(1, 2)
-
-
-def _seen(scores: Scores, layout: Layout) -> Tensor | None:
+def _seen(scores: Scores, padding: Padding) -> Tensor | None:
     """Which keys of the padded batch each query sees; causal attention never sees the padding."""
-    device = layout.padded_T.device
-    seen_LL = scores.seen_LL(layout.longest, device)
-    if scores.is_causal:
-        return seen_LL
-    real = torch.zeros(layout.num_examples * layout.longest, dtype=torch.bool, device=device)
-    real[layout.padded_T] = True
-    real_B11L = real.view(layout.num_examples, 1, 1, layout.longest)
-    return real_B11L if seen_LL is None else real_B11L & seen_LL
+    seen_LL = scores.seen_LL(padding.longest, padding.place_T.device)
+    is_real_B11L = None if scores.is_causal else padding.is_real_B11L
+    if seen_LL is None or is_real_B11L is None:
+        return is_real_B11L if seen_LL is None else seen_LL
+    return is_real_B11L & seen_LL
 
 
 AttentionInterface.register(ATTENTION, packed_attention)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from time import perf_counter
 
 import numpy as np
@@ -30,7 +30,11 @@ from peftlab.study.expand import Expanded
 from peftlab.tasks.registry import task_of
 
 SHARE_OF_PEAK = 0.5
-"""What part of the machine's matrix multiplication a training reaches, for a first estimate."""
+"""What part of a processor's matrix multiplication a training reaches, for a first estimate."""
+
+CARD_SECONDS_PER_LAYER = 0.005
+"""What a layer takes of a step on a GPU, however few its tokens: the time is that of starting the
+kernels, not of their work (benchmarks/gpu.py, section steps)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +112,11 @@ def make_plan(
     expanded: Expanded,
     workspace: Workspace,
     *,
+    device: str = "auto",
     retry_failed: bool = False,
     only_open: bool = False,
 ) -> Plan:
-    """The plan of a study on this machine; failed trials are open in it if `retry_failed`.
+    """Return the plan of a study on a device; failed trials are open in it if `retry_failed`.
 
     With `only_open` it holds those trials alone. Encodes the data where it has not been (into the
     workspace's cache). Raises UserError where a method does not fit the model.
@@ -131,7 +136,7 @@ def make_plan(
         if not expanded.unread:
             raise
         remarks.append(str(error))
-    rates = _Rates(workspace.speeds())
+    rates = _Rates(workspace.speeds(), device)
     first: dict[tuple[str, tuple[str, ...]], TrialPlan] = {}
     plans = []
     with stage("planning", total=len(planned), unit="trials") as planning:
@@ -195,6 +200,7 @@ class _Tokens:
     train: int
     evaluated: int
     padding: float
+    a_step: float
 
 
 def _tokens(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Tokens:
@@ -219,7 +225,12 @@ def _tokens(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Tokens
     order = epoch_order(len(lengths), seed=trial.seeds.order, epoch=1)
     padded = padded_tokens(lengths, order, trial.training.per_device_train_batch_size)
     real = int(lengths.sum())
-    return _Tokens(train=real, evaluated=evaluated, padding=1 - real / padded)
+    return _Tokens(
+        train=real,
+        evaluated=evaluated,
+        padding=1 - real / padded,
+        a_step=real / trial.training.steps_per_epoch(len(lengths)),
+    )
 
 
 @lru_cache(maxsize=256)
@@ -228,34 +239,44 @@ def _parameters(model: str, method: str, config: str, num_labels: int) -> Parame
 
 
 class _Rates:
-    """How fast trials run here: measured on finished ones, else guessed from the processor."""
+    """How fast trials run on a device: measured on finished ones, else guessed from its kind."""
 
-    def __init__(self, speeds: Sequence[Speed]) -> None:
+    def __init__(self, speeds: Sequence[Speed], device: str) -> None:
+        self._device = device
         self._measured: dict[tuple[object, ...], list[float]] = {}
         for speed in speeds:
             kind = (speed.model_fingerprint, speed.method, speed.engine, speed.cache_frozen)
-            self._measured.setdefault(kind, []).append(speed.tokens_per_second)
-        self._peak: float | None = None
+            on = speed.device.partition(":")[0]
+            self._measured.setdefault((on, *kind), []).append(speed.tokens_per_second)
+
+    @cached_property
+    def _on(self) -> str:
+        """The kind of the device: cpu, cuda, ..."""
+        from peftlab.engine.prepare import choose_device
+
+        return choose_device(self._device).type
 
     def seconds(
         self, trial: Trial, tokens: _Tokens, passes: float, parameters: ParameterCount
     ) -> float:
         """Seconds of training and evaluation."""
         evaluations = 1 + trial.training.total_epochs(1)
-        measured = self._measured.get(_kind(trial))
+        measured = self._measured.get((self._on, *_kind(trial)))
         if measured:
             rate = float(np.median(measured))
-        else:
+        elif self._on == "cpu":
             backward = 2.0 if parameters.backbone > parameters.total / 2 else 1.0
             padding = 0.0 if trial.engine == "packed" else tokens.padding
             flops = _flops_per_token(trial.model.name) * (1 + backward)
-            rate = SHARE_OF_PEAK * self._peak_flops() / flops * (1 - padding)
+            rate = SHARE_OF_PEAK * self._peak_flops / flops * (1 - padding)
+        else:
+            num_layers = int(load_config(trial.model.name).num_hidden_layers)
+            rate = tokens.a_step / (num_layers * CARD_SECONDS_PER_LAYER)
         return tokens.train * passes / rate + evaluations * tokens.evaluated / (2 * rate)
 
+    @cached_property
     def _peak_flops(self) -> float:
-        if self._peak is None:
-            self._peak = _measured_peak_flops()
-        return self._peak
+        return _measured_peak_flops()
 
 
 def _kind(trial: Trial) -> tuple[object, ...]:
@@ -273,11 +294,9 @@ def _flops_per_token(model: str) -> float:
 
 
 def _measured_peak_flops(seconds: float = 0.1) -> float:
-    """Floating-point operations per second of fp32 matrix multiplication, measured now."""
+    """Return the processor's operations a second of fp32 matrix multiplication, measured now."""
     import torch
 
-    if torch.cuda.is_available():
-        return 2e13
     left, right = torch.rand(512, 1024), torch.rand(1024, 1024)
     left @ right
     began, count = perf_counter(), 0

@@ -183,6 +183,7 @@ class Reader:
             "json_extract(trial, '$.method') AS method, "
             "json_extract(trial, '$.engine') AS engine, "
             "json_extract(trial, '$.cache_frozen') AS cache_frozen, "
+            "json_extract(costs, '$.device') AS device, "
             "json_extract(costs, '$.train_tokens_per_second') AS tokens_per_second "
             "FROM trials WHERE status = 'done' ORDER BY ended_at DESC LIMIT ?",
             most,

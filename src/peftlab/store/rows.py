@@ -84,6 +84,7 @@ class Speed(_Row):
     method: str
     engine: str
     cache_frozen: bool
+    device: str
     tokens_per_second: FiniteFloat
 
 

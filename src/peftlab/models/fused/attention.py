@@ -14,20 +14,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from peftlab.models.attention import Drawn, Padding, Scores, attend
 from peftlab.models.fused.generator import (
     HEAD_STRIDE,
     LOW_32,
     channel_bits,
-    channel_bits_RC,
     row_bits,
-    row_bits_R,
     signed,
     threshold_of,
     u32,
@@ -68,6 +67,21 @@ class Spans:
     query_offsets: Tensor
     key_offsets: Tensor
     first_example: int = 0
+    _paddings: dict[tuple[int, torch.device], Padding] = field(default_factory=dict, init=False)
+
+    def query_padding(self, device: torch.device) -> Padding:
+        """Where the queries lie in a padded batch; found once for all layers."""
+        return self._padding(self.query_offsets, device)
+
+    def key_padding(self, device: torch.device) -> Padding:
+        """Where the keys lie in a padded batch; found once for all layers."""
+        return self._padding(self.key_offsets, device)
+
+    def _padding(self, offsets: Tensor, device: torch.device) -> Padding:
+        found = self._paddings.get((id(offsets), device))
+        if found is None:
+            found = self._paddings[id(offsets), device] = Padding.of(offsets, device)
+        return found
 
 
 @part
@@ -422,39 +436,22 @@ class Attention(Operation):
 
     @staticmethod
     def plain(settings: AttentionSettings, *inputs: Tensor) -> Tensor:
-        """A loop over the examples."""
-        heads, spans = settings.heads, settings.spans
-        key, probability = settings.key, settings.probability
-        q, k, v = _split(inputs, _width(inputs))
-        contexts = []
-        for b in range(len(spans.key_offsets) - 1):
-            queries = slice(spans.query_offsets[b], spans.query_offsets[b + 1])
-            keys = slice(spans.key_offsets[b], spans.key_offsets[b + 1])
-            q_HQd, k_HLd, v_HLd = (
-                x.unflatten(1, (heads.count, -1)).transpose(0, 1)
-                for x in (q[queries], k[keys], v[keys])
+        """By torch, all examples at once, each padded to the longest."""
+        num_heads, spans = settings.heads.count, settings.spans
+        q, k, v = (x.unflatten(1, (num_heads, -1)) for x in _split(inputs, _width(inputs)))
+        queries, keys = spans.query_padding(q.device), spans.key_padding(q.device)
+        drawn = None
+        if settings.probability > 0:
+            drawn = Drawn(
+                key=settings.key,
+                probability=settings.probability,
+                first_example=spans.first_example,
             )
-            p_HQL = (q_HQd @ k_HLd.transpose(1, 2) * heads.scale).softmax(dim=-1)
-            if probability > 0:
-                p_HQL = p_HQL * _kept(p_HQL, spans.first_example + b, key, probability)
-            contexts.append((p_HQL @ v_HLd).transpose(0, 1).flatten(1))
-        return torch.cat(contexts)
-
-
-def _kept(p_HQL: Tensor, example: int, key: int, probability: float) -> Tensor:
-    """1 / (1 - probability) where a probability of one example is kept, else 0; [H, Q, L]."""
-    num_heads, num_queries, length = p_HQL.shape
-    device = p_HQL.device
-    position_Q = torch.arange(num_queries, device=device)
-    example_Q = torch.full_like(position_Q, example)
-    channel_HL = (
-        torch.arange(num_heads, device=device)[:, None] * HEAD_STRIDE
-        + torch.arange(length, device=device)
-    ).flatten()
-    bits = channel_bits_RC(row_bits_R(key, example_Q, position_Q), channel_HL)
-    kept_QHL = (bits >= threshold_of(probability)).unflatten(1, (num_heads, length))
-    scaled: Tensor = kept_QHL.transpose(0, 1).to(p_HQL.dtype) / (1 - probability)
-    return scaled
+        scores = Scores(scale=settings.heads.scale, is_causal=False, window=None, softcap=None)
+        context_BHQd = attend(
+            queries.pad(q), keys.pad(k), keys.pad(v), keys.is_real_B11L, scores, drawn
+        )
+        return queries.unpad(context_BHQd).flatten(1)
 
 
 def _width(projections: Sequence[Tensor]) -> int:
