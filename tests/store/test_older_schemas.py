@@ -17,7 +17,7 @@ from peftlab.store.schema import VERSION
 from peftlab.store.workspace import DATABASE, Workspace
 
 SCHEMAS = Path(__file__).parent / "schemas"
-DONE, FAILED, PENDING = "e30492e490d4", "dedb7508c8a7", "a4c6662c0bbb"
+DONE, FAILED, PENDING = "c1c438f2a659", "6892ad789695", "eb11a29a9cf9"
 
 
 @pytest.fixture(params=range(1, VERSION + 1))

@@ -32,6 +32,7 @@ KEYS = [
     "reported_epoch",
     "held_out_scores",
     "dev",
+    "outdated",
 ]
 COSTS = {
     "train_seconds",

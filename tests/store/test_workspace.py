@@ -141,8 +141,12 @@ def test_a_workspace_that_another_process_is_just_making_is_waited_for(tmp_path:
     beside.start()
     beside.join(0.3)
     assert beside.is_alive()
-    for statement in "".join(MIGRATIONS).split(";"):
-        maker.execute(statement)
+    for migration in MIGRATIONS:
+        if callable(migration):
+            migration(maker, tmp_path)
+        else:
+            for statement in migration.split(";"):
+                maker.execute(statement)
     maker.execute(f"PRAGMA user_version = {VERSION}")
     maker.execute("COMMIT")
     maker.close()

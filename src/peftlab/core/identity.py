@@ -6,9 +6,13 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 
 TRIAL_ID_LENGTH = 12
+PINNED = "pinned_settings.json"
+"""The settings of every method at their defaults, as they are left out of the ids of trials."""
 
 
 def canonical_json(value: object) -> str:
@@ -45,6 +49,31 @@ def members_id(parts: Mapping[str, str], *, length: int = TRIAL_ID_LENGTH) -> st
     True
     """
     return _digits("{" + ",".join(parts[key] for key in sorted(parts)) + "}", length)
+
+
+@lru_cache(maxsize=1)
+def pinned_settings() -> Mapping[str, Mapping[str, object]]:
+    """Return the settings of each method with the values that an id leaves out.
+
+    They are the defaults of the release that brought the setting, and stay what they are when a
+    default changes: a trial with the new default then has another id.
+    """
+    pinned: dict[str, dict[str, object]] = json.loads(
+        files("peftlab.core").joinpath(PINNED).read_text(encoding="utf-8")
+    )
+    return pinned
+
+
+def without_pinned(method: str, settings: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings of a method that are not at their pinned defaults.
+
+    >>> without_pinned("top-layers", {"num_layers": 1})
+    {'num_layers': 1}
+    """
+    pinned = pinned_settings().get(method, {})
+    return {
+        key: value for key, value in settings.items() if key not in pinned or value != pinned[key]
+    }
 
 
 def _digits(text: str, length: int) -> str:

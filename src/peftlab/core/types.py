@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from peftlab.core.identity import derived_seed, members, members_id
+from peftlab.core.corrections import RULES, marks
+from peftlab.core.identity import derived_seed, members, members_id, without_pinned
 
 # Strict: true and "3" are integers to pydantic, and to nobody else.
 Integer = Annotated[int, Field(strict=True)]
@@ -229,13 +230,18 @@ class Selection(Frozen):
         return round(self.fraction * num_rows)
 
 
+WITHOUT_EFFECT = ("per_device_eval_batch_size",)
+"""Training settings that cannot change the numbers: no id depends on them."""
+
+
 class Trial(Frozen):
     """One training, fully resolved: arm x task x seed with nothing left to decide.
 
     `method_config` holds every setting of the method, defaults filled in. With `cache_frozen` the
     layers below the lowest trainable parameter run once, in eval mode, and their outputs are kept.
     Without a `selection` the last epoch is reported. `definition` says what the task is where it
-    is a person's own.
+    is a person's own. `rules` is the version of the rules by which the trial is measured
+    (core/corrections.py); what is stored keeps the one by which it was.
     Two trials with the same `id` would give the same numbers on one machine, so the second is
     never run.
     """
@@ -255,23 +261,30 @@ class Trial(Frozen):
     cache_frozen: YesNo = False
     selection: Selection | None = None
     definition: TaskDefinition | None = None
+    rules: Count = RULES
 
     @cached_property
     def id(self) -> str:
-        """12 hexadecimal digits: the hash of everything that can change the numbers."""
-        seeds = members({"seed": self.seed, "seeds": self.seeds.model_dump()})
-        return members_id(self._unseeded | seeds)
+        """12 hexadecimal digits: the hash of everything that can change the numbers.
+
+        A setting at its default is left out, so that a setting that comes later changes no id.
+        """
+        return members_id(self._unseeded | members(_seeds_in_id(self.seed, self.seeds)))
 
     @cached_property
     def _unseeded(self) -> dict[str, str]:
         """What the id is made of, but for the seeds, as members of an object."""
-        content = self.model_dump(mode="json", exclude={"seed", "seeds"})
+        content = self.model_dump(
+            mode="json", exclude={"seed", "seeds", "rules"}, exclude_defaults=True
+        )
         content["data"] = self.data.digest
         content["model"] = self.model.fingerprint
-        for younger in ("cache_frozen", "selection", "definition"):
-            # These keys are younger than stored trials: without them their ids stay what they are.
-            if not content[younger]:
-                del content[younger]
+        content["method_config"] = without_pinned(self.method, self.method_config)
+        for name in WITHOUT_EFFECT:
+            content["training"].pop(name, None)
+        corrected = marks(self)
+        if corrected:
+            content["corrections"] = corrected
         return members(content)
 
     def with_settings(
@@ -281,12 +294,25 @@ class Trial(Frozen):
         given = {name: getattr(self, name) for name in Trial.model_fields}
         return Trial(**(given | {"training": training, "method_config": method_config}))
 
+    def as_measured_before(self, rules: int) -> Trial:
+        """The same trial as an older version of peftlab measured it, by earlier rules."""
+        given = {name: getattr(self, name) for name in Trial.model_fields}
+        return Trial(**(given | {"rules": rules}))
+
     def with_seeds(self, seed: int, seeds: Seeds) -> Trial:
         """The same trial with other seeds, which takes a fraction of the time of a new one."""
         other = self.model_copy(update={"seed": seed, "seeds": seeds})
         other.__dict__["_unseeded"] = self._unseeded
         other.__dict__.pop("id", None)
         return other
+
+
+@lru_cache(maxsize=4096)
+def _seeds_in_id(seed: int, seeds: Seeds) -> dict[str, object]:
+    """Return a trial's seed, and those of its three seeds that do not follow from it."""
+    usual = Seeds.of(seed).model_dump()
+    own = {name: one for name, one in seeds.model_dump().items() if one != usual[name]}
+    return {"seed": seed} | ({"seeds": own} if own else {})
 
 
 @dataclass(frozen=True, kw_only=True)

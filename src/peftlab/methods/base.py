@@ -39,9 +39,6 @@ class Method(ABC):
     """Whether `merged` gives a model of the checkpoint's own architecture."""
     why_not_packed: str | None = None
     """None if packed batches give what padded ones do, else the reason in a few words."""
-    younger: frozenset[str] = frozenset()
-    """Settings that came after trials of the method had been stored. At their defaults they are
-    left out of what is resolved, so that the ids of those trials stay what they are."""
 
     @abstractmethod
     def settings(self) -> dict[str, JsonValue]:
@@ -49,19 +46,10 @@ class Method(ABC):
 
     @abstractmethod
     def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
-        """All settings but younger ones at their defaults; what is given is checked.
+        """All settings; what is given is checked.
 
         Raises UserError that names the setting, what is wrong with it and what is allowed.
         """
-
-    def without_younger(self, config: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        """The config without younger settings that are at their defaults."""
-        defaults = self.settings() if self.younger else {}
-        return {
-            key: value
-            for key, value in config.items()
-            if key not in self.younger or value != defaults[key]
-        }
 
     def num_virtual_tokens(self, config: Mapping[str, JsonValue]) -> int:
         """Positions that the method takes before the tokens of each example."""

@@ -36,21 +36,19 @@ OWN = BaseSettings.model_fields.keys()
 class Lora(PeftMethod):
     """LoRA or a variant of it, on all layers or the uppermost ones of a base in 32 or 4 bits."""
 
-    younger = frozenset(OWN)
-
     def settings(self) -> dict[str, JsonValue]:
         """The fields of peft's config, and those of BaseSettings."""
         return super().settings() | BaseSettings().model_dump()
 
     def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
-        """All settings, but for ours that are at their defaults."""
+        """All settings, peft's and ours."""
         of_base = {key: value for key, value in given.items() if key in OWN}
         own = checked(BaseSettings, of_base, method=self.name, where=where)
         of_peft = {key: value for key, value in given.items() if key not in OWN}
         config = super().resolve(of_peft, where=where) | own
         if own["top_layers"] is not None and config["layers_to_transform"] is not None:
             raise UserError("top_layers and layers_to_transform are both set", where=where)
-        return self.without_younger(config)
+        return config
 
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError, first_line
+from peftlab.core.identity import pinned_settings
 from peftlab.methods.base import Method
 from peftlab.methods.head import head_module_names
 from peftlab.methods.peft_settings import (
@@ -144,7 +145,11 @@ class PeftMethod(Method):
         return self._peft_defaults() | self.defaults
 
     def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
-        """All fields of peft's config; types are checked by us, the rest by peft itself."""
+        """All fields of peft's config; types are checked by us, the rest by peft itself.
+
+        A field that a newer peft has brought is left out at its default, so that the ids of trials
+        do not depend on the version of peft.
+        """
         known = self.settings()
         types = get_type_hints(self.config_class)
         checked: dict[str, Any] = {}
@@ -181,9 +186,11 @@ class PeftMethod(Method):
                 f"peft does not accept these settings of {self.name}: {error}", where=where
             ) from error
         of_peft = as_settings(config)
+        pinned = pinned_settings().get(self.name, known)
         return {
             key: None if value is None else of_peft.get(key, value)
             for key, value in settings.items()
+            if key in pinned or value != known[key]
         }
 
     def apply(

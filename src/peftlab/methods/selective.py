@@ -51,7 +51,6 @@ class SelectiveMethod(SchemaMethod):
         *,
         chooses: Chooses,
         schema: type[Frozen] = NoSettings,
-        younger: frozenset[str] = frozenset(),
         learning_rate: float | None = None,
         trains_head: bool = True,
     ) -> None:
@@ -60,7 +59,6 @@ class SelectiveMethod(SchemaMethod):
         self.paper = paper
         self.chooses = chooses
         self.schema = schema
-        self.younger = younger
         self.learning_rate = learning_rate
         self.trains_head = trains_head  # type: ignore[misc]
 
@@ -163,7 +161,6 @@ FULL = SelectiveMethod(
     "Devlin et al. 2019, arXiv 1810.04805",
     chooses=_choose_all,
     schema=FullSettings,
-    younger=frozenset({"freeze_embeddings"}),
 )
 BITFIT = SelectiveMethod(
     "bitfit",
@@ -172,7 +169,6 @@ BITFIT = SelectiveMethod(
     learning_rate=1e-3,
     chooses=_choose_biases,
     schema=BitFitSettings,
-    younger=frozenset({"biases"}),
 )
 BITFIT_FROZEN_HEAD = SelectiveMethod(
     "bitfit-frozen-head",

@@ -48,5 +48,5 @@ class SchemaMethod(Method):
         return self.schema().model_dump(mode="json")
 
     def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
-        """All settings, but for younger ones that are at their defaults."""
-        return self.without_younger(checked(self.schema, given, method=self.name, where=where))
+        """All settings, those given checked."""
+        return checked(self.schema, given, method=self.name, where=where)

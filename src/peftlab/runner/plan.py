@@ -11,6 +11,7 @@ from time import perf_counter
 import numpy as np
 from pydantic import JsonValue
 
+from peftlab.core.corrections import CORRECTIONS
 from peftlab.core.errors import UserError
 from peftlab.core.garbage import search_put_off
 from peftlab.core.identity import canonical_json
@@ -127,7 +128,7 @@ def make_plan(
         for trial in expanded.trials
         if not only_open or is_open(statuses[trial.id], retry_failed)
     ]
-    remarks = list(expanded.unread.values())
+    remarks = [*expanded.unread.values(), *_measured_again(planned, workspace)]
     tokenizer: Tokenizer | None = None
     try:
         if planned:
@@ -158,6 +159,25 @@ def make_plan(
         remarks=tuple(dict.fromkeys(remarks)),
         retry_failed=retry_failed,
     )
+
+
+def _measured_again(trials: Sequence[Trial], workspace: Workspace) -> list[str]:
+    """Return what was wrong in results of older versions that these trials replace, in sentences.
+
+    An older result stands under the id that the trial had by the rules of then.
+    """
+    earlier: dict[str, list[str]] = {}
+    for correction in CORRECTIONS:
+        affected = [trial for trial in trials if correction.mark(trial) is not None]
+        before = [trial.as_measured_before(correction.rules - 1).id for trial in affected]
+        statuses = workspace.statuses(before) if before else {}
+        earlier[correction.what] = [one for one in before if statuses[one] == "done"]
+    return [
+        f"{len(found)} {'trial was' if len(found) == 1 else 'trials were'} measured by an older "
+        f"version, in which {what}; with the present one they are new trials"
+        for what, found in earlier.items()
+        if found
+    ]
 
 
 def _first_plan(

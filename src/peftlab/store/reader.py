@@ -155,9 +155,17 @@ class Reader:
             yield Result(row, arms[row.id], epochs[row.id])
 
     def trial(self, prefix: str) -> TrialRecord:
-        """The trial whose id begins so; UserError unless there is exactly one."""
+        """The trial whose id begins so; UserError unless there is exactly one.
+
+        Where none does, an id of before schema 4 will do.
+        """
+        begins = "substr({}, 1, ?) = ? LIMIT 3"
         found = self._query(
-            "SELECT id FROM trials WHERE substr(id, 1, ?) = ? LIMIT 3", len(prefix), prefix
+            f"SELECT id FROM trials WHERE {begins.format('id')}", len(prefix), prefix
+        ) or self._query(
+            f"SELECT DISTINCT id FROM older_ids WHERE {begins.format('older_id')}",
+            len(prefix),
+            prefix,
         )
         if len(found) != 1 or not prefix:
             num_trials = "several trials have" if found else "no trial has"

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from peftlab.core.corrections import missing
 from peftlab.core.selection import reported, rule
 from peftlab.core.types import Costs, EpochRecord, Trial
 
@@ -122,6 +123,7 @@ class TrialRecord:
             "reported_epoch": self.reported.epoch if self.reported else None,
             "held_out_scores": dict(self.reported.held_out_scores) if self.reported else {},
             "dev": files.split_words or files.dev if files else None,
+            "outdated": [correction.what for correction in missing(self.trial)],
         }
 
 

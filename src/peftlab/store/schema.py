@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from pathlib import Path
 
 from peftlab.core.errors import UserError
+from peftlab.store.renewal import renew_ids
 
 # MIGRATIONS[n] turns version n into version n + 1; an empty database is version 0.
 # A released entry is never edited: a change is a new entry. A ";" ends a statement, nothing else.
-MIGRATIONS = (
+# What SQL cannot say is a function of the database and the workspace's folder.
+MIGRATIONS: tuple[str | Callable[[sqlite3.Connection, Path], None], ...] = (
     """
     CREATE TABLE studies (
         name TEXT PRIMARY KEY,
@@ -85,12 +89,16 @@ MIGRATIONS = (
     CREATE INDEX trials_counted ON trials (id, status, task, total_seconds, ended_at);
     CREATE INDEX trials_by_status ON trials (status, ended_at);
     """,
+    # Ids that leave out what is at its default; the trials are found by their earlier ids too.
+    renew_ids,
 )
 VERSION = len(MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection, *, where: str) -> None:
     """Bring the database to VERSION, in one transaction; connections are in autocommit mode.
+
+    `where` is the workspace's folder.
 
     Several processes may do so at once: one does it, the others wait and find it done. Foreign
     keys must not be enforced yet: a table that is replaced would take along what refers to it.
@@ -109,8 +117,11 @@ def migrate(connection: sqlite3.Connection, *, where: str) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         for migration in MIGRATIONS[_version(connection) :]:
-            for statement in migration.split(";"):
-                connection.execute(statement)
+            if isinstance(migration, str):
+                for statement in migration.split(";"):
+                    connection.execute(statement)
+            else:
+                migration(connection, Path(where))
         connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         connection.execute("ROLLBACK")

@@ -1,0 +1,101 @@
+"""Trials of a workspace from before schema 4 under the ids that they have today.
+
+Ids used to depend on every setting, also on those at their defaults and on those without effect
+(core/types.py says what they depend on now). What was measured keeps its numbers: a trial is only
+known by another name, and is found by the earlier one too.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from peftlab.core.types import Trial
+
+RULES_BEFORE = 1
+"""The rules by which everything was measured before trials said by which."""
+
+PREFERRED = ("done", "failed", "pruned", "running", "pending")
+"""Which of two trials that are the same by today's ids is kept: the one that has come furthest."""
+
+
+def renew_ids(database: sqlite3.Connection, folder: Path) -> None:
+    """Give the stored trials their ids of today, in the database and as names of folders.
+
+    Runs within a transaction. A folder that has been renamed by an attempt which was cut short is
+    found under its new name. Rows that cannot be read are left as they are.
+    """
+    database.execute("CREATE TABLE older_ids (older_id TEXT PRIMARY KEY, id TEXT NOT NULL)")
+    same: defaultdict[str, list[tuple[str, str, Trial]]] = defaultdict(list)
+    for older_id, text, status, num_train, num_eval in database.execute(
+        "SELECT id, trial, status, num_train_examples, num_eval_examples FROM trials ORDER BY rowid"
+    ).fetchall():
+        try:
+            trial = Trial.model_validate(_as_measured(json.loads(text), num_train, num_eval))
+        except (ValidationError, ValueError, TypeError):
+            continue
+        same[trial.id].append((older_id, status, trial))
+    for trial_id, found in same.items():
+        found.sort(key=lambda one: PREFERRED.index(one[1]) if one[1] in PREFERRED else 9)
+        (kept, _, trial), *others = found
+        for older_id, _, _ in found:
+            database.execute("INSERT INTO older_ids VALUES (?, ?)", (older_id, trial_id))
+        for older_id, _, _ in others:
+            _merge_placements(database, older_id, kept)
+            database.execute("DELETE FROM epochs WHERE trial_id = ?", (older_id,))
+            database.execute("DELETE FROM trials WHERE id = ?", (older_id,))
+        database.execute(
+            "UPDATE trials SET id = ?, trial = ? WHERE id = ?",
+            (trial_id, trial.model_dump_json(), kept),
+        )
+        for table in ("placements", "epochs"):
+            database.execute(
+                f"UPDATE {table} SET trial_id = ? WHERE trial_id = ?", (trial_id, kept)
+            )
+        _rename(folder / "artifacts" / kept, folder / "artifacts" / trial_id)
+
+
+def _as_measured(
+    stored: Mapping[str, Any], num_train: int | None, num_eval: int | None
+) -> dict[str, Any]:
+    """Return the trial's values with its rules, and without limits that cut nothing off."""
+    values = {**stored, "rules": RULES_BEFORE}
+    counts = {"max_train_samples": num_train, "max_eval_samples": num_eval}
+    if stored.get("selection"):  # the count is without the rows that are held out
+        del counts["max_train_samples"]
+    for name, count in counts.items():
+        limit = values.get(name)
+        if limit is not None and count is not None and count < limit:
+            values[name] = None
+    return values
+
+
+def _merge_placements(database: sqlite3.Connection, older_id: str, kept: str) -> None:
+    """Let the studies that hold a trial hold the kept one, under the arms of both."""
+    for study, position, arms in database.execute(
+        "SELECT study, position, arms FROM placements WHERE trial_id = ?", (older_id,)
+    ).fetchall():
+        found = database.execute(
+            "SELECT arms FROM placements WHERE study = ? AND trial_id = ?", (study, kept)
+        ).fetchone()
+        if found is None:
+            database.execute("INSERT INTO placements VALUES (?, ?, ?, ?)",
+                             (study, kept, position, arms))  # fmt: skip
+        else:
+            both = list(dict.fromkeys([*json.loads(found[0]), *json.loads(arms)]))
+            database.execute(
+                "UPDATE placements SET arms = ? WHERE study = ? AND trial_id = ?",
+                (json.dumps(both), study, kept),
+            )
+    database.execute("DELETE FROM placements WHERE trial_id = ?", (older_id,))
+
+
+def _rename(older: Path, newer: Path) -> None:
+    if older.is_dir() and not newer.exists():
+        older.rename(newer)
