@@ -18,7 +18,7 @@ from peftlab.tasks.registry import TASKS
 Peftlab = Callable[..., Any]
 METHOD_KEYS = [
     "name", "title", "paper", "learning_rate", "trains_head", "is_identity_at_start", "packs",
-    "why_not_packed", "merges", "settings",
+    "why_not_packed", "merges", "merges_if", "why_row_by_row", "settings",
 ]  # fmt: skip
 TRIAL_KEYS = [
     "id", "study", "arm", "task", "model", "method", "seed", "status", "scores", "best_scores",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +85,47 @@ def test_what_a_dead_process_left_goes(tmp_path: Path) -> None:
     (tmp_path / f"{ASIDE}2" / "file").write_text("half")
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+DIES_WRITING = """
+import sys
+from pathlib import Path
+from peftlab.core.files import whole_file, whole_folder
+
+with whole_folder(Path(sys.argv[1]) / "folder") as folder:
+    (folder / "weights").write_text("half")
+    with whole_file(Path(sys.argv[1]) / "file") as stream:
+        stream.write(b"half")
+        stream.flush()
+        print("writing", flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+def test_what_a_killed_process_left_goes_with_the_next_write_and_what_is_being_written_stays(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-c", DIES_WRITING, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"writing\n"
+        begun = {path.name for path in tmp_path.iterdir()}
+        assert len(begun) == 2
+        make_old(tmp_path)
+        write_file(tmp_path / "other", "x")
+        assert {path.name for path in tmp_path.iterdir()} == begun | {"other"}
+        writer.kill()
+    make_old(tmp_path)
+    write_file(tmp_path / "other", "y")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def make_old(folder: Path) -> None:
+    """As if what lies in the folder had lain there for a minute."""
+    then = time.time() - 60
+    for path in folder.iterdir():
+        os.utime(path, (then, then))
 
 
 def test_a_name_leads_to_a_folder_or_to_none(tmp_path: Path) -> None:

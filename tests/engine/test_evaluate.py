@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from peftlab.core.types import Trial
+from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.evaluate import mean_loss, predict_logits, predict_split
 from peftlab.engine.memory import PeakMemory
 from peftlab.models.checkpoints import load_model
+from tests.models.tiny import CONFIGS
 
 
 @pytest.mark.parametrize("engine", ["packed", "padded"])
@@ -33,6 +37,44 @@ def test_predictions_are_in_the_order_of_the_data(
             alone = [classifier.logits(data, np.array([row])).numpy() for row in range(len(data))]
     np.testing.assert_allclose(together.logits, np.concatenate(alone), rtol=1e-4, atol=1e-5)
     assert together.row_ids.tolist() == list(range(len(data)))
+
+
+@pytest.mark.parametrize(
+    ("model_type", "changes"), [("mobilebert", {}), ("funnel", {"block_sizes": [1, 1, 1]})]
+)
+def test_where_padding_shows_a_row_is_predicted_without_any(
+    model_type: str, changes: dict[str, Any]
+) -> None:
+    """Or with what its own length asks for: Funnel cannot read rows of a few tokens."""
+    config = AutoConfig.for_model(model_type, **(CONFIGS[model_type] | changes))
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    for parameter in model.parameters():
+        parameter.data.normal_(std=0.3)
+    lengths = [9, 3, 17, 9, 12, 3, 1]
+    ids = np.random.default_rng(0).integers(3, 50, sum(lengths), dtype=np.int32)
+    ends = np.cumsum(lengths)
+
+    def rows(*chosen: int) -> Encoded:
+        parts = [ids[ends[row] - lengths[row] : ends[row]] for row in chosen]
+        return Encoded(
+            ids=np.concatenate(parts),
+            type_ids=None,
+            offsets=np.cumsum([0, *map(len, parts)]),
+            labels=np.zeros(len(parts), dtype=np.int64),
+            row_ids=np.arange(len(parts)),
+        )
+
+    classifier = build_classifier("packed", model, model, torch.device("cpu"))
+    with classifier.active():
+        together = predict_logits(classifier, rows(*range(7)), batch_size=8)
+        alone = [predict_logits(classifier, rows(row), batch_size=8)[0] for row in range(7)]
+        with torch.inference_mode():
+            mixed = classifier.logits(rows(*range(7)), np.arange(7)).numpy()
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
+    assert np.abs(mixed - together).max() > 1e-3
+    expected = model(input_ids=torch.from_numpy(ids[:9]).long()[None]).logits.detach().numpy()
+    np.testing.assert_allclose(together[:1], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_evaluation_drops_nothing_and_leaves_the_mode_as_it_was(

@@ -17,7 +17,7 @@ from peftlab.engine.dataset import TrialData
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.loop import train
 from peftlab.engine.observer import SilentObserver
-from peftlab.engine.predict import predict_rows
+from peftlab.engine.predict import Predictor
 from peftlab.engine.prepare import check_ids
 from peftlab.engine.run import run_trial
 from peftlab.methods.parameters import count_parameters
@@ -66,9 +66,12 @@ def test_a_family_trains_and_predicts_when_loaded_what_it_recorded(
     assert FAMILIES[name].why_padded in outcome.costs.path
     record = TrialRecord(trial=trial, status="done", arms={}, folder=tmp_path / "trial")
     rows = [row.texts for row in DemoSource().examples(TASKS.get(trial.task), "dev")]
-    logits = predict_rows(record, rows[:24], device="cpu")
+    predictor = Predictor(device="cpu")
+    logits = predictor.logits(record, rows[:24])
     recorded = read_predictions(tmp_path / "trial" / "predictions.parquet").logits
     assert np.array_equal(logits, recorded)
+    alone = [predictor.logits(record, [row])[0] for row in rows[:6]]
+    np.testing.assert_allclose(alone, recorded[:6], rtol=1e-4, atol=1e-4)
     assert len({tuple(row) for row in logits.tolist()}) > 1
     counted = count_parameters(trial.model.name, "lora", trial.method_config)
     assert counted == outcome.costs.parameters

@@ -94,6 +94,29 @@ def test_every_engine_saves_a_model_that_predicts_what_it_recorded(
     )
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_method_that_mixes_the_rows_of_a_batch_predicts_what_it_recorded(
+    engine: str, make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    """Whichever rows come with them: Lily's routers average over a batch."""
+    from peftlab.data.demo.source import DemoSource
+    from peftlab.engine.predict import Predictor
+    from peftlab.store.records import TrialRecord
+    from peftlab.tasks.registry import TASKS
+
+    trial = make_trial(
+        method="lily", engine=engine, rows=16, num_train_epochs=1, learning_rate=0.05
+    )
+    run(trial, tmp_path)
+    recorded = read_predictions(tmp_path / "artifacts" / "predictions.parquet").logits
+    record = TrialRecord(trial=trial, status="done", arms={}, folder=tmp_path / "artifacts")
+    rows = [row.texts for row in DemoSource().examples(TASKS.get(trial.task), "dev")][:24]
+    predictor = Predictor(device="cpu")
+    for chosen in ([0], [3, 1, 2], [*range(23, 5, -1)]):
+        found = predictor.logits(record, [rows[row] for row in chosen])
+        np.testing.assert_allclose(found, recorded[chosen], rtol=1e-5, atol=1e-6)
+
+
 def test_a_lora_trial_is_a_peft_adapter_that_peft_loads_to_the_same_logits(
     make_trial: MakeTrial, tmp_path: Path
 ) -> None:

@@ -126,7 +126,7 @@ def test_packed_equals_padded_or_the_method_says_why_it_is_not_packed(name: str)
     case = after_training(name)
     why_not = case.method.why_not_packed
     if why_not is not None:
-        classifier = build_classifier("packed", case.module, case.base, CPU, why_not=why_not)
+        classifier = build_classifier("packed", case.module, case.base, CPU, method=case.method)
         assert classifier.path == f"padded: {why_not}"
         return
     case.module.train()

@@ -16,16 +16,19 @@ from peft import AutoPeftModelForSequenceClassification
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from peftlab.core.errors import UserError
+from peftlab.core.files import ASIDE
 from peftlab.core.types import DataRef, ModelRef, TaskDefinition, Trial
 from peftlab.data.demo.source import DemoSource
 from peftlab.engine.predict import predict_rows
+from peftlab.methods.peft_method import PeftMethod
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
-from peftlab.outputs.export import export
+from peftlab.outputs.export import export, merged_alike
 from peftlab.outputs.model_card import model_card, summaries
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.tasks.registry import TASKS
+from tests.methods.conformance_model import logits, tiny_bert
 
 CASES = [
     ("full", False, "transformers"),
@@ -256,6 +259,36 @@ def test_an_empty_folder_is_taken_and_a_failed_export_leaves_nothing(
         assert os.listdir(tmp_path) == ["empty"]  # noqa: PTH208
     with pytest.raises(UserError, match=r"only this machine has \(allowed: with --merge, or"):
         export(record, tmp_path / "out", public=True)
+
+
+def test_what_a_killed_export_left_beside_the_output_goes_with_the_next(
+    finished_workspace: Path, tmp_path: Path
+) -> None:
+    left = tmp_path / f"{ASIDE}0123"
+    left.mkdir()
+    (left / "model.safetensors").write_text("half")
+    os.utime(left, (0, 0))
+    export(find(finished_workspace, "bitfit"), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_merged_model_with_other_logits_is_not_exported() -> None:
+    class Forgetful(PeftMethod):
+        """LoRA of which merging leaves the adapter out."""
+
+        def merged(self, module: Any) -> Any:
+            return module.unload()
+
+    lora = METHODS.get("lora")
+    config = lora.resolve({"init_lora_weights": False})
+    module = lora.apply(tiny_bert(), config, seed=1).eval()
+    with pytest.raises(UserError) as caught:
+        merged_alike(Forgetful("lora", "LORA", "", ""), module)
+    assert "cannot be merged into this model: its logits would change by" in str(caught.value)
+    assert str(caught.value).endswith("(allowed: without --merge)")
+    module = lora.apply(tiny_bert(), config, seed=1).eval()
+    before = logits(module)
+    torch.testing.assert_close(logits(merged_alike(lora, module)), before, rtol=0, atol=2e-5)
 
 
 def _on(record: TrialRecord, model: str) -> TrialRecord:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from peftlab.cli import options
 from peftlab.core.quiet import quiet_libraries
+
+if TYPE_CHECKING:
+    from peftlab.methods.base import Method
 
 NAME = "list"
 app = typer.Typer(
@@ -80,6 +83,8 @@ def methods(as_json: options.Json = False) -> int:
                     "packs": method.why_not_packed is None,
                     "why_not_packed": method.why_not_packed,
                     "merges": method.can_merge,
+                    "merges_if": method.merges_if,
+                    "why_row_by_row": method.why_row_by_row,
                     "settings": method.settings(),
                 }
                 for method in METHODS
@@ -95,12 +100,18 @@ def methods(as_json: options.Json = False) -> int:
                 method.paper,
                 "-" if method.learning_rate is None else f"{method.learning_rate:g}",
                 "no" if method.why_not_packed else "yes",
-                "yes" if method.can_merge else "no",
+                _merges(method),
             )
             for method in METHODS
         ],
     )
     return 0
+
+
+def _merges(method: Method) -> str:
+    if method.can_merge and method.merges_if is not None:
+        return f"if {method.merges_if}"
+    return "yes" if method.can_merge else "no"
 
 
 @app.command(epilog="Example: peftlab list models")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,10 @@ ASIDE = ".writing-"
 """How names begin under which something is being written; what a process that died left of it."""
 
 
+BEGINS_WITHIN_SECONDS = 1.0
+"""How long after its creation a name may still be without its writer's lock."""
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """What is written to the stream becomes the file; after an error the old one is untouched.
@@ -29,7 +34,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     aside = aside_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path.parent)
         with aside.open("wb") as stream:
+            _lock(stream.fileno())
             yield stream
             stream.flush()
             sync(stream.fileno())
@@ -49,12 +56,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     aside = aside_of(path)
     try:
-        aside.mkdir(parents=True)
-        yield aside
-        sync_files(aside)
-        if path.exists():
-            shutil.rmtree(path)
-        rename(aside, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path.parent)
+        aside.mkdir()
+        with locked_folder(aside):
+            yield aside
+            sync_files(aside)
+            if path.exists():
+                shutil.rmtree(path)
+            rename(aside, path)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
@@ -107,6 +117,56 @@ def remove_leftovers(folder: Path) -> None:
         else:
             with suppress(OSError):
                 aside.unlink()
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what processes that died have left half written, and nothing that is being written.
+
+    Who writes holds a lock, which ends with the process. Where there are no locks nothing is done.
+    """
+    for aside in folder.glob(f"{ASIDE}*"):
+        try:
+            descriptor = os.open(aside, os.O_RDONLY)
+        except OSError:  # gone by now, or somebody else's
+            continue
+        try:
+            begun = time.time() - os.fstat(descriptor).st_mtime < BEGINS_WITHIN_SECONDS
+            if not begun and _lock(descriptor):
+                if aside.is_dir():
+                    shutil.rmtree(aside, ignore_errors=True)
+                else:
+                    aside.unlink(missing_ok=True)
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """The lock of a new folder held, so that it is not taken for abandoned; nothing on Windows."""
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether an open file's or folder's lock is this process's now; it ends when that closes."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another holds it, or the file system has none
+        return False
+    return True
 
 
 def aside_of(path: Path) -> Path:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from peftlab.core.files import aside_of, cannot_write, sync_files
+from peftlab.core.files import aside_of, cannot_write, locked_folder, sync_files
 
 
 def write_entry(
@@ -21,15 +21,16 @@ def write_entry(
     aside = aside_of(folder)
     try:
         aside.mkdir(parents=True)
-        write(aside)
-        sync_files(aside)
-        if not is_whole(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-        try:
-            aside.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
+        with locked_folder(aside):
+            write(aside)
+            sync_files(aside)
+            if not is_whole(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+            try:
+                aside.rename(folder)
+            except OSError:
+                if not folder.is_dir():
+                    raise
     except OSError as error:
         raise cannot_write(folder, error) from error
     finally:

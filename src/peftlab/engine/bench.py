@@ -152,7 +152,7 @@ class EngineSide(_Side):
         keep_freed_memory()
         super().__init__(setup)
         self.classifier = build_classifier(
-            engine, self.module, self.base, self.device, why_not=self.method.why_not_packed
+            engine, self.module, self.base, self.device, method=self.method
         )
         self.steps = Steps(self.classifier, self.trial, self.data)
         self._active = self.steps.active()

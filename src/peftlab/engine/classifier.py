@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from enum import StrEnum
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,10 +14,24 @@ from transformers import PreTrainedModel
 from peftlab.data.batches import Indices, gather
 from peftlab.data.encode import Encoded
 from peftlab.data.states import EncodedWithStates, States, gather_states
-from peftlab.models.architectures import PADDED_IN_FRONT, takes_token_types
+from peftlab.methods.base import Method
+from peftlab.models.architectures import (
+    PADDED_IN_FRONT,
+    fewest_tokens,
+    shows_padding,
+    takes_token_types,
+)
 from peftlab.models.fused.jit import runs_kernels
 from peftlab.models.packing import PackedModel, why_not_packed
 from peftlab.models.padding import PaddedModel
+
+
+class Together(StrEnum):
+    """Which rows share a batch in evaluation: those that do not change each other's logits."""
+
+    ANY = "any rows"
+    ONE_LENGTH = "rows of one length"
+    NONE = "no rows"
 
 
 class Classifier(Protocol):
@@ -26,6 +41,7 @@ class Classifier(Protocol):
     word_embedding: nn.Module
     path: str
     packs: bool
+    together: Together
 
     def active(self) -> AbstractContextManager[Any]:
         """Around all calls of `logits`: what the way of computing needs switched on."""
@@ -45,6 +61,7 @@ class PackedClassifier:
     """Rows one after another without padding (models/packing.py)."""
 
     packs = True
+    together = Together.ANY
 
     def __init__(
         self,
@@ -110,12 +127,15 @@ class PaddedClassifier:
         *,
         dropout_seed: int = 0,
         path: str = "padded",
+        together: Together = Together.ANY,
     ) -> None:
         self.module = module
         self.word_embedding = base.get_input_embeddings()
         self.padded = PaddedModel(module, base, dropout_seed=dropout_seed)
         self.device = device
         self.path = path
+        self.together = together
+        self.fewest_tokens = fewest_tokens(base.config)
         self.pad_id = int(base.config.pad_token_id or 0)
         self.takes_types = takes_token_types(base)
         self.pads_in_front = base.config.model_type in PADDED_IN_FRONT
@@ -129,7 +149,7 @@ class PaddedClassifier:
     ) -> Tensor:
         """Logits [B, C]."""
         ragged = gather(data, rows)
-        place_L = np.arange(ragged.lengths.max())
+        place_L = np.arange(max(ragged.lengths.max(), self.fewest_tokens))
         keep = (place_L[::-1] if self.pads_in_front else place_L) < ragged.lengths[:, None]
         inputs = {"input_ids": self._pad(ragged.ids, keep, self.pad_id)}
         inputs["attention_mask"] = torch.from_numpy(keep.astype(np.int64)).to(self.device)
@@ -150,17 +170,30 @@ def build_classifier(
     device: torch.device,
     *,
     dropout_seed: int = 0,
-    why_not: str | None = None,
+    method: Method | None = None,
 ) -> Classifier:
     """The classifier for the engine `packed` or `padded`; a model that cannot pack is padded.
 
-    So is one whose method cannot, `why_not` being its `why_not_packed`. The classifier's `path`
-    says why.
+    So is one whose `method` cannot. The classifier's `path` says why.
     """
     path = "padded"
     if engine == "packed":
-        reason = why_not or why_not_packed(base)
+        reason = (method and method.why_not_packed) or why_not_packed(base)
         if reason is None:
             return PackedClassifier(module, base, device, dropout_seed=dropout_seed)
         path = f"padded: {reason}"
-    return PaddedClassifier(module, base, device, dropout_seed=dropout_seed, path=path)
+    return PaddedClassifier(
+        module,
+        base,
+        device,
+        dropout_seed=dropout_seed,
+        path=path,
+        together=rows_together(base, method),
+    )
+
+
+def rows_together(base: PreTrainedModel, method: Method | None) -> Together:
+    """Which rows may share a padded batch in evaluation."""
+    if method is not None and method.why_row_by_row is not None:
+        return Together.NONE
+    return Together.ONE_LENGTH if shows_padding(base.config.model_type) else Together.ANY

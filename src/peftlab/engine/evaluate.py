@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from peftlab.core.interrupts import stop_if_requested
-from peftlab.data.batches import batches, batches_of_tokens, by_length
+from peftlab.data.batches import Indices, batches, batches_of_tokens, by_length
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
-from peftlab.engine.classifier import Classifier
+from peftlab.engine.classifier import Classifier, Together
 from peftlab.engine.loss import summed_loss
 
 TOKENS_PER_BATCH = 1024
@@ -21,21 +24,17 @@ def predict_logits(
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """Logits float32 [N, C] in the data's order, computed in eval mode, longest rows first.
 
-    Padded batches have `batch_size` rows, packed ones as many as TOKENS_PER_BATCH holds. Which
-    rows meet in a batch changes the result by rounding only. Raises KeyboardInterrupt if the
-    process is asked to stop.
+    Padded batches have up to `batch_size` rows, packed ones as many as TOKENS_PER_BATCH holds.
+    Which rows meet in a batch changes the result by rounding only: where a row would see its
+    neighbours or the padding, those are kept apart (Classifier.together). Raises KeyboardInterrupt
+    if the process is asked to stop.
     """
     was_training = classifier.module.training
     classifier.module.eval()
     order = by_length(data.lengths)
-    groups = (
-        batches_of_tokens(order, data.lengths, TOKENS_PER_BATCH)
-        if classifier.packs
-        else batches(order, batch_size)
-    )
     parts = []
     with torch.inference_mode():
-        for rows in groups:
+        for rows in _batches(classifier, order, data.lengths, batch_size):
             stop_if_requested()
             parts.append(classifier.logits(data, rows).float().cpu().numpy())
     classifier.module.train(was_training)
@@ -43,6 +42,19 @@ def predict_logits(
     logits = np.empty_like(sorted_logits)
     logits[order] = sorted_logits
     return logits
+
+
+def _batches(
+    classifier: Classifier, order: Indices, lengths: npt.NDArray[np.int64], size: int
+) -> Iterator[Indices]:
+    if classifier.packs:
+        yield from batches_of_tokens(order, lengths, TOKENS_PER_BATCH)
+    elif classifier.together is Together.ONE_LENGTH:
+        ends = np.flatnonzero(np.diff(lengths[order])) + 1
+        for rows in np.split(order, ends):
+            yield from batches(rows, size)
+    else:
+        yield from batches(order, 1 if classifier.together is Together.NONE else size)
 
 
 def predict_split(classifier: Classifier, data: Encoded, *, batch_size: int) -> Predictions:

@@ -91,9 +91,7 @@ class Predictor:
             parameter.data = equal
             shared.append((parameter, equal))
         engine = "packed" if trial.engine == "packed" else "padded"
-        classifier = build_classifier(
-            engine, module, base, self.device, why_not=method.why_not_packed
-        )
+        classifier = build_classifier(engine, module, base, self.device, method=method)
         self._loaded[trial.id] = _Loaded(base=base, classifier=classifier, shared=shared)
         return self._loaded[trial.id]
 

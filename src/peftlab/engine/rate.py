@@ -29,7 +29,7 @@ class RateMeter:
             prepared.module,
             prepared.base,
             place,
-            why_not=prepared.method.why_not_packed,
+            method=prepared.method,
         )
         self._steps = Steps(classifier, trial, prepared.data)
         order = epoch_order(len(prepared.data.train), seed=trial.seeds.order, epoch=1)

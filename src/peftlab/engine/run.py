@@ -16,7 +16,7 @@ from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, Costs, EpochRecord,
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.engine.best import BestEpoch
 from peftlab.engine.checkpoint import Checkpoints
-from peftlab.engine.classifier import build_classifier
+from peftlab.engine.classifier import build_classifier, rows_together
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.frozen import CachedLayers, cache_frozen_layers
 from peftlab.engine.loop import Tally, train
@@ -82,7 +82,15 @@ def run_trial(
         from peftlab.engine.trainer import train_with_trainer  # a second of imports
 
         with energy:
-            tally = train_with_trainer(module, prepared.tokenizer, trial, data, recorder, best)
+            tally = train_with_trainer(
+                module,
+                prepared.tokenizer,
+                trial,
+                data,
+                recorder,
+                best,
+                together=rows_together(prepared.base, prepared.method),
+            )
         path, packs = "transformers.Trainer", False
     else:
         keep_freed_memory()
@@ -92,7 +100,7 @@ def run_trial(
             prepared.base,
             place,
             dropout_seed=trial.seeds.dropout,
-            why_not=prepared.method.why_not_packed,
+            method=prepared.method,
         )
         if trial.cache_frozen:
             cached = cache_frozen_layers(classifier, trial, data, workspace_cache)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -32,11 +33,13 @@ from peftlab.data.batches import Indices
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.best import BestEpoch
+from peftlab.engine.classifier import Together
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.loop import Tally, epoch_orders, record_epoch
 from peftlab.engine.observer import Observer
 from peftlab.engine.steps import put_trained, require_finite, trained
 from peftlab.methods.registry import METHODS
+from peftlab.models.architectures import fewest_tokens
 from peftlab.models.tokenizer import HubTokenizer
 
 
@@ -47,10 +50,13 @@ def train_with_trainer(
     data: TrialData,
     observer: Observer,
     best: BestEpoch | None = None,
+    *,
+    together: Together = Together.ANY,
 ) -> Tally:
     """Train the module in place with transformers.Trainer; what was measured on the way.
 
-    With `best` the module ends with the state of that epoch.
+    With `best` the module ends with the state of that epoch. Where not any rows may share a batch
+    in evaluation (`together`), each is alone in one.
 
     Raises TrialError if a loss is not finite, and KeyboardInterrupt if the process is asked to
     stop: what the Trainer has trained is then lost.
@@ -66,10 +72,12 @@ def train_with_trainer(
     ):
         trainer = _OrderedTrainer(
             model=module,
-            args=_arguments(trial, module, folder),
+            args=_arguments(trial, module, folder, together),
             train_dataset=EncodedDataset(data.train),
             eval_dataset=EncodedDataset(data.dev),
-            data_collator=DataCollatorWithPadding(tokenizer.tokenizer),
+            data_collator=_Collator(
+                tokenizer.tokenizer, fewest_tokens=fewest_tokens(module.config)
+            ),
         )
         trainer.orders = orders
         trainer.step_losses = []
@@ -109,6 +117,20 @@ def _label(value: Any) -> int | float | list[float]:
     if isinstance(value, np.ndarray):
         return [float(each) for each in value]
     return float(value) if isinstance(value, np.floating) else int(value)
+
+
+@dataclass
+class _Collator(DataCollatorWithPadding):
+    """Rows padded to the longest, or to as many tokens as the model takes at least."""
+
+    fewest_tokens: int = 1
+
+    def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
+        is_short = max(len(one["input_ids"]) for one in features) < self.fewest_tokens
+        self.padding = "max_length" if is_short else True
+        self.max_length = self.fewest_tokens if is_short else None
+        batch: dict[str, Any] = super().__call__(features)
+        return batch
 
 
 class _OrderSampler(Sampler[int]):
@@ -204,12 +226,17 @@ class _Recorder(TrainerCallback):
         return Predictions(row_ids=rows.row_ids, labels=rows.labels, logits=logits)
 
 
-def _arguments(trial: Trial, module: nn.Module, folder: str) -> TrainingArguments:
+def _arguments(
+    trial: Trial, module: nn.Module, folder: str, together: Together
+) -> TrainingArguments:
     """The trial's settings under their own names; nothing saved, logged or reported."""
     on_cpu = next(module.parameters()).device.type == "cpu"
+    settings = trial.training.model_dump()
+    if together is not Together.ANY:
+        settings["per_device_eval_batch_size"] = 1
     return TrainingArguments(
         output_dir=folder,
-        **trial.training.model_dump(),
+        **settings,
         seed=trial.seed,
         use_cpu=on_cpu,
         eval_strategy="no",

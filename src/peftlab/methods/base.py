@@ -37,8 +37,13 @@ class Method(ABC):
     """Whether what `apply` makes depends on its seed."""
     can_merge: bool = False
     """Whether `merged` gives a model of the checkpoint's own architecture."""
+    merges_if: str | None = None
+    """What a model must have for a method that can merge to do so, in a few words; None if any."""
     why_not_packed: str | None = None
     """None if packed batches give what padded ones do, else the reason in a few words."""
+    why_row_by_row: str | None = None
+    """None if a row's logits do not depend on the rows that share its batch, else the reason in a
+    few words. Such a method is evaluated and predicts one row at a time; it trains in batches."""
 
     @abstractmethod
     def settings(self) -> dict[str, JsonValue]:

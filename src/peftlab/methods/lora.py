@@ -56,7 +56,17 @@ class Lora(PeftMethod):
         """A PeftModel around the model; UserError where 4 bits cannot be had."""
         if config.get("quantization") is not None:
             quantize(model)
-        return super().apply(model, config, seed=seed)
+        module = super().apply(model, config, seed=seed)
+        if config.get("init_lora_weights") == "olora" and any(
+            getattr(child, "fan_in_fan_out", False) for child in module.modules()
+        ):
+            # Where such a layer is square nothing fails, and the model starts as another one.
+            raise UserError(
+                f"{self.name} does not fit this model: {model.config.model_type} keeps its weights "
+                "transposed, and peft decomposes them as if it did not",
+                allowed="another init_lora_weights, or other target_modules",
+            )
+        return module
 
     def fitted(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int

@@ -48,6 +48,7 @@ EXPECTED = (
     "Failed to load the CUDA extension",  # BOFT then computes in torch, to the same result
     "fan_in_fan_out is set to False",  # GPT-2's layers are transposed; peft then sets it to True
     "Setting boft_n_butterfly_factor to 1",
+    "Detected that the base layer has no bias term",  # BEFT's adapter then stands beside it
 )
 
 # peft knows no default target modules of LoRA for these architectures; as for BERT, the query and
@@ -100,7 +101,9 @@ class PeftMethod(Method):
         is_identity_at_start: bool = True,
         draws: bool = True,
         can_merge: bool = True,
+        merges_if: str | None = None,
         why_not_packed: str | None = None,
+        why_row_by_row: str | None = None,
     ) -> None:
         self.name = name
         self.peft_type = peft_type
@@ -112,7 +115,9 @@ class PeftMethod(Method):
         self.is_identity_at_start = is_identity_at_start
         self.draws = draws
         self.can_merge = can_merge
+        self.merges_if = merges_if
         self.why_not_packed = why_not_packed
+        self.why_row_by_row = why_row_by_row
 
     @classmethod
     def unlisted(cls, peft_type: str) -> PeftMethod:
@@ -126,6 +131,7 @@ class PeftMethod(Method):
             is_identity_at_start=False,
             can_merge=False,
             why_not_packed="not known to treat every token by itself",
+            why_row_by_row="not known to treat every row by itself",
         )
 
     @cached_property
@@ -273,17 +279,27 @@ class PeftMethod(Method):
             )
 
     def merged(self, module: nn.Module) -> PreTrainedModel:
-        """The model with peft's layers folded into its own weights."""
+        """The model with peft's layers folded into its own weights.
+
+        Raises UserError also where peft cannot fold them into this model's layers, or under the
+        settings that they were trained with.
+        """
         if not self.can_merge:
             return super().merged(module)
-        from peft.utils.other import AuxiliaryTrainingWrapper
+        from peft.utils.other import ModulesToSaveWrapper
 
-        model: PreTrainedModel = module.merge_and_unload()  # type: ignore[operator]
-        for name, child in list(model.named_modules()):
-            # Some of peft's methods fold their layers and forget the head's wrapper.
-            if isinstance(child, AuxiliaryTrainingWrapper):
-                trained = child.modules_to_save[child.active_adapters[0]]
-                model.set_submodule(name, trained)
+        # peft would put some methods' heads back by copying a weight, which a head of two layers
+        # has not, and leave others' in their wrapper.
+        for name, child in list(module.named_modules()):
+            if isinstance(child, ModulesToSaveWrapper):
+                module.set_submodule(name, child.modules_to_save[child.active_adapters[0]])
+        try:
+            with expected_warnings():
+                model: PreTrainedModel = module.merge_and_unload()  # type: ignore[operator]
+        except Exception as error:  # each method of peft checks in its own way what it can fold
+            raise UserError(
+                f"{self.name} cannot be merged into this model: {first_line(error)}"
+            ) from error
         return model
 
     def save(self, module: nn.Module, folder: Path) -> None:

@@ -226,6 +226,7 @@ ADAPTERS = (
         "BEFT 2025, arXiv 2509.15974",
         learning_rate=1e-2,
         draws=False,
+        merges_if="the value projections have biases",
     ),
     LayerNormTuning(
         "ln-tuning",
@@ -277,6 +278,7 @@ ADAPTERS = (
         learning_rate=1e-3,
         can_merge=False,
         why_not_packed="Lily's routers average over a whole batch",
+        why_row_by_row="Lily's routers average over a whole batch",
     ),
     PeftMethod(
         "peanut",

@@ -54,3 +54,17 @@ class PromptMethod(PeftMethod):
                 "values from outside"
             )
         return super().apply(model, config, seed=seed)
+
+    def fitted(
+        self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
+    ) -> dict[str, JsonValue]:
+        """With the model's sizes, which peft takes for others: ALBERT's embeddings are narrow."""
+        settings = super().fitted(model, config, seed=seed)
+        if self.peft_type not in PASS_KEYS:
+            sizes: Any = model.config
+            settings |= {
+                "token_dim": next(model.get_input_embeddings().parameters()).shape[1],
+                "num_layers": sizes.num_hidden_layers,
+                "num_attention_heads": sizes.num_attention_heads,
+            }
+        return settings

@@ -133,7 +133,9 @@ def _choose_biases(model: PreTrainedModel, settings: BitFitSettings) -> set[str]
 
 
 def _choose_all_biases(model: PreTrainedModel, settings: Frozen) -> set[str]:
-    return {name for name, _ in model.named_parameters() if is_bias(name)}
+    found = {name for name, _ in model.named_parameters() if is_bias(name)}
+    _require(found - {*head_parameter_names(model)}, model, "bias terms")
+    return found
 
 
 def _choose_norms(model: PreTrainedModel, settings: Frozen) -> set[str]:

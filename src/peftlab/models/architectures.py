@@ -145,6 +145,9 @@ POSITIONS_AFTER_PADDING = frozenset(
 PADDED_IN_FRONT = frozenset({"xlnet"})
 """Their classifier reads the last place of the row, whatever stands there."""
 
+SHOWS_PADDING = frozenset({"funnel", "mobilebert"})
+"""Of the families: those in which a row's logits change with the padding behind it."""
+
 OWN_ATTENTION = frozenset({"deberta", "deberta-v2", "funnel", "mpnet", "xlnet"})
 """Of the families: those whose attention function cannot be replaced."""
 
@@ -161,6 +164,20 @@ def why_padded(model_type: str) -> str | None:
     if family is None:
         return f"the architecture {model_type} is not among those that are tested to pack"
     return f"{model_type}: {family.why_padded}" if family.why_padded else None
+
+
+def shows_padding(model_type: str) -> bool:
+    """Whether padding may change a row's logits; nothing else is presumed of untested ones.
+
+    >>> shows_padding("mobilebert"), shows_padding("bert"), shows_padding("nezha")
+    (True, False, True)
+    """
+    return model_type in SHOWS_PADDING or model_type not in FAMILIES
+
+
+def fewest_tokens(config: Any) -> int:
+    """How many tokens a row is padded to at least: each of Funnel's blocks halves what is there."""
+    return int(2 ** len(config.block_sizes)) if config.model_type == "funnel" else 1
 
 
 def pooling(config: Any) -> Pooling:

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.files import whole_folder
+from peftlab.methods.base import Method
 from peftlab.methods.peft_method import ADAPTER_FILES
+from peftlab.methods.quantize import is_quantized
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, save_tokenizer, source_of, without_load_report
 from peftlab.outputs.model_card import CARD, model_card
@@ -20,9 +24,16 @@ from peftlab.store.records import TrialRecord
 from peftlab.tasks.registry import task_of
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from torch import nn
+    from transformers import PretrainedConfig, PreTrainedModel
 
 Kind = Literal["peft", "transformers"]
+
+PROBE_LENGTHS = (12, 9)
+"""Tokens of the rows by which a merged model is compared with the one that was trained."""
+MERGED_ALIKE = 1e-3
+"""How far its logits may be from the trained model's, relative to the largest: rounding, which
+grows with the layers, and far below what another model would give."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +116,7 @@ def _write_model(record: TrialRecord, model_path: Path, folder: Path) -> Pretrai
     trial = record.trial
     task, method = task_of(trial), METHODS.get(trial.method)
     model = load_model(trial.model.name, num_labels=task.num_labels, seed=0)
-    merged = method.merged(method.load(model, model_path))
+    merged = merged_alike(method, method.load(model, model_path))
     merged.config.problem_type = task.problem_type
     if task.labels:
         merged.config.id2label = dict(enumerate(task.labels))
@@ -113,6 +124,42 @@ def _write_model(record: TrialRecord, model_path: Path, folder: Path) -> Pretrai
     with without_load_report():
         merged.save_pretrained(folder)
     return merged.config
+
+
+def merged_alike(method: Method, module: nn.Module) -> PreTrainedModel:
+    """The model of the checkpoint's architecture; UserError where it would not be the trial's.
+
+    Which settings peft can fold is for each of its methods to say; a few tokens say whether it did.
+    """
+    if not method.can_merge or is_quantized(module):
+        return method.merged(module)  # which says why it is not
+    before = _probe(module)
+    merged = method.merged(module)
+    after = _probe(merged)
+    tolerance = MERGED_ALIKE * max(1.0, float(np.abs(before).max()))
+    if not np.allclose(before, after, rtol=0, atol=tolerance, equal_nan=True):
+        raise UserError(
+            f"{method.name} cannot be merged into this model: its logits would change by "
+            f"{np.abs(after - before).max():.2g}",
+            allowed="without --merge",
+        )
+    return merged
+
+
+def _probe(module: nn.Module) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Logits of rows of a few tokens, each by itself."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    embedding = module.get_input_embeddings()  # type: ignore[operator]
+    num_tokens = next(embedding.parameters()).shape[0]
+    found = []
+    with torch.inference_mode():
+        for length in PROBE_LENGTHS:
+            ids = torch.randint(num_tokens, (1, length), generator=generator)
+            mask = torch.ones_like(ids)
+            found.append(module(input_ids=ids, attention_mask=mask).logits.float().numpy())
+    return np.concatenate(found)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from peftlab.core.markdown import escape_markdown
 from peftlab.report.pages.blocks import Block, Cell, Figure, Heading, Table
+from peftlab.report.pages.printable import printable
 
 FIGURE_FOLDER, TABLE_FOLDER = "figures", "tables"
 FIGURE_FORMATS = ("svg", "png", "pdf")
@@ -24,12 +25,19 @@ MOST_ROWS = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What a report says: its title, facts on top (name -> value), and blocks."""
+    """What a report says: its title, facts on top (name -> value), and blocks.
+
+    All text in it is made printable.
+    """
 
     title: str
     description: str
     facts: Mapping[str, str]
     blocks: Sequence[Block]
+
+    def __post_init__(self) -> None:
+        for name in ("title", "description", "facts", "blocks"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
 
 
 def render_html(page: Page, drawings: Mapping[str, str], vega: str) -> str:

@@ -1,0 +1,59 @@
+"""Text as a page, a drawing and a printer can take it: what cannot be seen is spelled out.
+
+Labels, names and texts are a user's own, and may hold any character. XML knows no control
+characters, for one of which the converter of figures ends the whole process; the language of
+figures ends a line at U+2028; a character that turns the direction of writing turns what follows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+
+from peftlab.report.pages.blocks import Cell
+
+Value = TypeVar("Value")
+
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls but for tabs and ends of lines
+    "\u2028\u2029"  # separators of lines and paragraphs
+    "\u202a-\u202e\u2066-\u2069"  # directions of writing
+    "\ud800-\udfff\ufffe\uffff]"  # no characters at all
+)
+
+
+def printable_text(text: str) -> str:
+    r"""The text, each character that cannot be shown as its number; so two of them stay two.
+
+    >>> printable_text("a\u2028b\x00"), printable_text("naïve 👩‍👧 نص")
+    ('a⟨U+2028⟩b⟨U+0000⟩', 'naïve 👩‍👧 نص')
+    """
+    return UNPRINTABLE.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
+
+
+def printable(value: Value) -> Value:
+    """The same value with every text in it printable: of lists, mappings, cells and blocks."""
+    shown: object = value
+    if isinstance(value, Cell):
+        if UNPRINTABLE.search(value):
+            shown = Cell(
+                printable_text(value),
+                value=value.value,
+                low=value.low,
+                high=value.high,
+                best=value.best,
+            )
+    elif isinstance(value, str):
+        shown = printable_text(value)
+    elif isinstance(value, Mapping):
+        shown = {printable(key): printable(one) for key, one in value.items()}
+    elif isinstance(value, list | tuple | frozenset):
+        shown = type(value)(printable(one) for one in value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {
+            field.name: printable(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+        shown = dataclasses.replace(value, **fields)
+    return shown  # type: ignore[return-value]
