@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from peftlab.study.expand import expand
-from peftlab.study.lint import Finding, lint
+from peftlab.study.finding import Finding
+from peftlab.study.lint import lint
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.spec import validate
 

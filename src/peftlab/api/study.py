@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from peftlab.report.write import ReportFiles
     from peftlab.runner.plan import Plan
     from peftlab.study.expand import Expanded
-    from peftlab.study.lint import Finding
+    from peftlab.study.finding import Finding
     from peftlab.study.tuned import Attempt
 
 

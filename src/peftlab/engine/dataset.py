@@ -11,6 +11,7 @@ from peftlab.core.identity import content_id
 from peftlab.core.types import Trial
 from peftlab.data.encode import Encoded, Tokenizer, encode_cached
 from peftlab.data.held_out import hold_out
+from peftlab.data.limited import limit_key, limited
 from peftlab.data.source import Source, open_ref
 from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
@@ -39,8 +40,8 @@ class TrialData:
 def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
     """The trial's rows, from the encoded cache where they have been encoded before.
 
-    `max_train_samples` and `max_eval_samples` keep the first rows, as run_glue.py does; of the
-    former some are held out where the trial has a selection.
+    `max_train_samples` and `max_eval_samples` keep so many rows (data/limited.py says which); of
+    the former some are held out where the trial has a selection.
     Raises UserError where the data are gone or are not those that the trial was planned with.
     """
     task = task_of(trial)
@@ -77,10 +78,10 @@ def encode_split(
     max_length: int,
     cache: Path,
 ) -> Encoded:
-    """The first `limit` rows of a split (None: all), encoded."""
-    key = f"{_digest(source, task, split)}:{task.name}:{split}:{limit}"
+    """The rows of a split that are within the limit (None: all), encoded."""
+    key = f"{_digest(source, task, split)}:{task.name}:{split}:{limit_key(source, limit)}"
     return encode_cached(
-        lambda: source.examples(task, split)[:limit],
+        lambda: limited(source, task, split, limit),
         tokenizer,
         max_length=max_length,
         cache=cache,

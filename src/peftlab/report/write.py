@@ -12,16 +12,17 @@ from pydantic import JsonValue
 from peftlab.core.errors import UserError
 from peftlab.report.default_page import page_parts
 from peftlab.report.findings.combine import Source, combine
+from peftlab.report.findings.leaks import leak_warnings
 from peftlab.report.findings.results import StudyResults, results_of, write_results
 from peftlab.report.findings.verdicts import Verdict, verdicts
 from peftlab.report.findings.view import StudyView, make_view
-from peftlab.report.pages.blocks import Block, Heading, Missing, Table
+from peftlab.report.pages.blocks import Block, Heading, Missing, Table, Warnings
 from peftlab.report.pages.files import HTML, PageFiles, Tell, write_files
 from peftlab.report.pages.page import Page
 from peftlab.report.registry import MAKERS
 from peftlab.report.tables.claims import claims_blocks
 from peftlab.report.tables.settings import seeds_words
-from peftlab.report.tables.sources import sources_blocks
+from peftlab.report.tables.sources import limit_words, sources_blocks
 from peftlab.report.tables.trials import trials_table
 from peftlab.store.workspace import Workspace
 from peftlab.study.parts import PARTS
@@ -116,6 +117,9 @@ def make_page(
     """
     chosen = page_parts(view)
     blocks: list[Block] = [*before]
+    leaks = leak_warnings(view)
+    if leaks:
+        blocks.append(Warnings(title="Rows of dev stand in train", lines=leaks))
     if not any(part.kind == ADVICE for part in chosen):
         tell("weighing the arms")
         advice = MAKERS.get(ADVICE)(view, PARTS[ADVICE](), f"figure-{ADVICE}")
@@ -211,7 +215,9 @@ def _facts(view: StudyView) -> dict[str, str]:
     if spec.split_words:
         facts["split"] = spec.split_words
     if spec.max_train_samples is not None:
-        facts["training rows"] = f"the first {spec.max_train_samples:,} of each task"
+        facts["training rows"] = limit_words(spec.max_train_samples, spec, " of each task")
+    if spec.max_eval_samples is not None:
+        facts["dev rows"] = limit_words(spec.max_eval_samples, spec, " of each task")
     for record in view.records:
         versions = record.provenance.get("versions")
         machine = record.provenance.get("machine")

@@ -52,7 +52,7 @@ def execute(
         store_study(expanded, workspace)
         workspace.reset_running()
         jobs = _jobs(expanded, workspace, device, retry_failed, seconds)
-        engine.run(jobs, Recorder(workspace, display))
+        engine.run(jobs, Recorder(workspace, display, expanded.rows))
 
 
 def _jobs(

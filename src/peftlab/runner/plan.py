@@ -28,6 +28,7 @@ from peftlab.store.records import Status, is_open
 from peftlab.store.rows import Speed
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
+from peftlab.study.row_remarks import require_labels
 from peftlab.tasks.registry import task_of
 
 SHARE_OF_PEAK = 0.5
@@ -120,8 +121,10 @@ def make_plan(
     """Return the plan of a study on a device; failed trials are open in it if `retry_failed`.
 
     With `only_open` it holds those trials alone. Encodes the data where it has not been (into the
-    workspace's cache). Raises UserError where a method does not fit the model.
+    workspace's cache). Raises UserError where a method does not fit the model, and where a split
+    has one label alone.
     """
+    require_labels(expanded)
     statuses = workspace.statuses(trial.id for trial in expanded.trials)
     planned = [
         trial

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+
+from pydantic import JsonValue
 
 from peftlab.core.errors import StorageError
 from peftlab.core.types import EpochRecord, Trial
+from peftlab.data.leaks import LEAK
 from peftlab.engine.run import Outcome
 from peftlab.runner.executors.base import Listener
 from peftlab.store.provenance import provenance
 from peftlab.store.workspace import Workspace
+from peftlab.study.task_rows import TaskRows
 
 
 class Recorder:
-    """Stores what trials tell, and then passes it on to the display."""
+    """Stores what trials tell, and then passes it on to the display.
 
-    def __init__(self, workspace: Workspace, display: Listener) -> None:
+    What is known of the tasks' rows is stored with each trial, as they were when it was trained.
+    """
+
+    def __init__(
+        self, workspace: Workspace, display: Listener, rows: Mapping[str, TaskRows]
+    ) -> None:
         self.workspace = workspace
         self.display = display
+        self._of_task: dict[str, dict[str, JsonValue]] = {
+            task: {LEAK: one.leak.to_json()} for task, one in rows.items()
+        }
 
     def started(self, trial: Trial) -> None:
-        self.workspace.start(trial.id, provenance())
+        self.workspace.start(trial.id, provenance() | self._of_task.get(trial.task, {}))
         self.display.started(trial)
 
     def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:

@@ -63,7 +63,12 @@ def tune(
         ]
         feeder = _Feeder(searches, samplers, workspace, display, device)
         most = sum(len(search.templates) for search in searches.searches)
-        executor.feed(feeder.next_job, Recorder(workspace, display), device=device, most=most)
+        executor.feed(
+            feeder.next_job,
+            Recorder(workspace, display, searches.expanded.rows),
+            device=device,
+            most=most,
+        )
 
 
 @dataclass(kw_only=True)

@@ -13,19 +13,16 @@ from pydantic import JsonValue, ValidationError
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.garbage import search_put_off
 from peftlab.core.progress import stage
-from peftlab.core.types import DataRef, Seeds, TaskDefinition, TrainingSettings, Trial
-from peftlab.data.source import Source, open_source, require
+from peftlab.core.types import Seeds, TrainingSettings, Trial
 from peftlab.engine.registry import CACHING_ENGINES
 from peftlab.methods.base import Method
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import locate
-from peftlab.study.own_data import define_task
 from peftlab.study.parts import Advice, Parameters, Sweep
 from peftlab.study.positions import check_max_length
 from peftlab.study.spec import TRAINING_NAMES, ArmSpec, Claim, ReportPart, StudySpec
+from peftlab.study.task_rows import TaskRows, read_rows
 from peftlab.study.trackers import require_trackers
-from peftlab.tasks.registry import TASKS
-from peftlab.tasks.spec import Task
 
 MOST_ARMS, MOST_TRIALS = 1000, 1_000_000
 
@@ -56,7 +53,7 @@ class Expanded:
     `arms_of` says under which arms each trial id stands. `num_examples` are a task's rows to train
     on and in dev, after max_train_samples, max_eval_samples and what is held out, or by their
     published number where the data could not be read: `unread` then says why, by task, and the
-    trials' ids are provisional.
+    trials' ids are provisional. `rows` are those of the tasks that could be read.
     """
 
     spec: StudySpec
@@ -65,15 +62,7 @@ class Expanded:
     arms_of: Mapping[str, tuple[str, ...]]
     num_examples: Mapping[str, tuple[int, int]]
     unread: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Rows:
-    ref: DataRef
-    num_train: int
-    num_dev: int
-    unread: str = ""
-    definition: TaskDefinition | None = None
+    rows: Mapping[str, TaskRows] = field(default_factory=dict)
 
 
 @search_put_off()
@@ -92,7 +81,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     check_max_length(
         spec.model, spec.max_length, max(virtual, default=0), where=f"{where}: max_length"
     )
-    rows = {task: _rows(spec, task, data_needed=data_needed) for task in spec.tasks}
+    rows = {task: read_rows(spec, task, data_needed=data_needed) for task in spec.tasks}
     trials: dict[str, Trial] = {}
     arms_of: dict[str, tuple[str, ...]] = {}
     first = spec.seeds[0]
@@ -108,8 +97,8 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
                 training=arm.training[task],
                 seed=first,
                 seeds=_seeds(spec, first),
-                max_train_samples=spec.max_train_samples,
-                max_eval_samples=spec.max_eval_samples,
+                max_train_samples=rows[task].max_train_samples,
+                max_eval_samples=rows[task].max_eval_samples,
                 max_length=spec.max_length,
                 engine=spec.engine,
                 cache_frozen=arm.cache_frozen,
@@ -136,6 +125,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
         arms_of=arms_of,
         num_examples={task: (row.num_train, row.num_dev) for task, row in rows.items()},
         unread={task: row.unread for task, row in rows.items() if row.unread},
+        rows={task: row.seen for task, row in rows.items() if row.seen is not None},
     )
 
 
@@ -322,51 +312,6 @@ def _holds(spec: StudySpec, value: JsonValue, task: str, where: str, *, overridd
     if task not in by_task and not overridden:
         raise UserError(f"no value for the task '{task}'", where=where, allowed=", ".join(by_task))
     return task in by_task
-
-
-def _rows(spec: StudySpec, name: str, *, data_needed: bool) -> _Rows:
-    definition = None
-    where = f"{spec.name}: data"
-    limits = (spec.max_train_samples, spec.max_eval_samples)
-    if not isinstance(spec.data, str):
-        own = define_task(name, spec.data[name], where=f"{where}.{name}")
-        with stage(f"reading the rows of {name}"):
-            ref, counts = _read(own.source, own.task)
-        unread, definition = "", own.definition
-    else:
-        task = TASKS.get(name)
-        try:
-            source: Source = open_source(spec.data, where=where)
-            require(source, task, spec.data, where=where)
-            with stage(f"reading the rows of {name}"):
-                (ref, counts), unread = _read(source, task), ""
-        except UserError as error:
-            if data_needed:
-                raise
-            counts = [task.num_train, task.num_dev]
-            ref, unread = DataRef(source="unread", location=spec.data, digest="unread"), str(error)
-    num_train, num_dev = (
-        count if limit is None else min(count, limit)
-        for count, limit in zip(counts, limits, strict=True)
-    )
-    if spec.selection is not None:
-        num_held_out = spec.selection.num_held_out(num_train)
-        if not 0 < num_held_out < num_train:
-            raise UserError(
-                f"{spec.selection.fraction:g} of {num_train} rows of '{name}' is "
-                f"{num_held_out or 'none'}",
-                where=f"{spec.name}: selection.fraction",
-                allowed="a share that leaves at least one row on either side",
-            )
-        num_train -= num_held_out
-    return _Rows(
-        ref=ref, num_train=num_train, num_dev=num_dev, unread=unread, definition=definition
-    )
-
-
-def _read(source: Source, task: Task) -> tuple[DataRef, list[int]]:
-    """Where the task's rows are, and how many train and dev have."""
-    return source.ref(task), [len(source.examples(task, split)) for split in ("train", "dev")]
 
 
 def _short(value: JsonValue) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 from peftlab.core.errors import UserError
 from peftlab.core.types import TrainingSettings
@@ -14,6 +12,8 @@ from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config
 from peftlab.stats.power import detectable_spreads
 from peftlab.study.expand import Arm, Expanded
+from peftlab.study.finding import Finding
+from peftlab.study.row_remarks import row_remarks
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.registry import TASKS
 
@@ -46,22 +46,11 @@ IGNORED: tuple[tuple[str, str, Callable[[TrainingSettings], bool]], ...] = (
 )
 """Training settings that nothing looks at beside another one: name, advice, and when."""
 
-Level = Literal["error", "warning", "note"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One remark: how grave it is, which rule made it, where, and what to do."""
-
-    level: Level
-    rule: str
-    where: str
-    message: str
-
 
 def lint(expanded: Expanded) -> list[Finding]:
     """All remarks on a study, the gravest first."""
     findings = [
+        *row_remarks(expanded),
         *_learning_rates(expanded),
         *_random_heads(expanded),
         *_warmups(expanded),

@@ -12,6 +12,7 @@ from peftlab.core.identity import content_id
 from peftlab.core.types import Selection, TrainingSettings, Trial
 from peftlab.methods.registry import METHODS
 from peftlab.study.expand import Arm, Expanded, expand
+from peftlab.study.row_remarks import require_labels
 from peftlab.study.space import Space, space_of
 from peftlab.study.spec import TRAINING_NAMES, StudySpec, validate
 from peftlab.study.tune import Budget, TuneSpec
@@ -88,6 +89,7 @@ class Searches:
 def expand_searches(spec: StudySpec, tune: TuneSpec) -> Searches:
     """The searches of every arm on every task; UserError for what is wrong with the study."""
     expanded = expand(_tuned(spec, tune))
+    require_labels(expanded)
     templates: dict[tuple[str, str], list[Trial]] = {}
     for trial in expanded.trials:
         for arm in expanded.arms_of[trial.id]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from peftlab.core.errors import UserError
+from peftlab.core.identity import content_id
+from peftlab.core.types import Trial
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import TrialRecord
 from peftlab.study.expand import Arm
@@ -121,12 +123,20 @@ def dev_rows(view: StudyView, task: Task) -> DevRows:
     records = [record for arm in view.arms for record in view.of(arm, task)]
     counted = [record.num_eval_examples for record in records if record.status == "done"]
     limits = [record.trial.max_eval_samples for record in records]
-    digests = [record.trial.data.digest for record in records]
+    digests = [_digest(record.trial) for record in records]
     return DevRows(
         task=task.name,
         digest=next(iter(digests), ""),
         num_rows=next(iter([*counted, *limits]), None),
     )
+
+
+def _digest(trial: Trial) -> str:
+    """That of the data; where rows of dev are drawn, with what they are drawn by."""
+    files = trial.data.files
+    if files is None or trial.max_eval_samples is None:
+        return trial.data.digest
+    return content_id([trial.data.digest, files.split_seed], length=64)
 
 
 def _arm_names(sources: Sequence[Source]) -> list[dict[str, str]]:

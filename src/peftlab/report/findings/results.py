@@ -12,6 +12,7 @@ from pydantic import JsonValue, ValidationError
 
 from peftlab.core.files import whole_file
 from peftlab.core.types import Frozen
+from peftlab.report.findings.leaks import leak_warnings
 from peftlab.report.findings.verdicts import Verdict
 from peftlab.report.findings.view import StudyView
 
@@ -75,12 +76,12 @@ def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
                         covers=summary.covers,
                     )
                 )
-    note = view.note(view.arms)
+    notes = (*leak_warnings(view), view.note(view.arms))
     return StudyResults(
         study=view.spec.name,
         rule=view.rule,
         scores=tuple(scores),
-        notes=(note,) if note else (),
+        notes=tuple(note for note in notes if note),
         verdicts=tuple(verdict.to_json() for verdict in found),
     )
 

@@ -86,6 +86,14 @@ class Missing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Warnings:
+    """What a reader must know before the scores, a line each."""
+
+    title: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """What a study claims, the verdict on it in a word or three, and its evidence in lines."""
 
@@ -101,4 +109,4 @@ class Claims:
     claims: Sequence[Claim]
 
 
-Block = Heading | Table | Figure | Missing | Claims
+Block = Heading | Table | Figure | Missing | Warnings | Claims

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from peftlab.report.findings.leaks import leak_note
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.stats.families import holm
@@ -52,7 +53,9 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
         columns=columns,
         rows=rows,
         numbers=frozenset(columns[1:]),
-        note=" ".join(filter(None, (note, _sentence(view.spec.split_words), view.note(arms)))),
+        note=" ".join(
+            filter(None, (note, _sentence(view.spec.split_words), leak_note(view), view.note(arms)))
+        ),
     )
 
 

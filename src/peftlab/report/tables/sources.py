@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from peftlab.report.findings.combine import DevRows, Source, dev_rows
 from peftlab.report.pages.blocks import Block, Cell, Heading, Table
+from peftlab.study.spec import StudySpec
 
 
 def sources_blocks(sources: Sequence[Source]) -> list[Block]:
@@ -25,7 +26,7 @@ def sources_blocks(sources: Sequence[Source]) -> list[Block]:
                 str(len(spec.seeds)),
                 spec.model,
                 spec.data_words + (f" ({spec.split_words})" if spec.split_words else ""),
-                "all" if limit is None else Cell(f"the first {limit:,}", value=limit),
+                "all" if limit is None else Cell(limit_words(limit, spec), value=limit),
             ]
         )
     numbers = frozenset({"trials done", "seeds"})
@@ -33,6 +34,14 @@ def sources_blocks(sources: Sequence[Source]) -> list[Block]:
         name="table-sources", title="Sources", columns=columns, rows=rows, numbers=numbers
     )
     return [Heading(title="What is compared", text=" ".join(_remarks(sources))), table]
+
+
+def limit_words(limit: int, spec: StudySpec, of: str = "") -> str:
+    """Which rows a study's limit leaves, in a few words, `of` what; all where there are fewer."""
+    if not spec.own_data:
+        return f"the first {limit:,}{of}"
+    seeds = dict.fromkeys(str(own.split_seed) for own in spec.own_data.values())
+    return f"{limit:,}{of}, each label its share, drawn by split_seed {', '.join(seeds)}"
 
 
 def _remarks(sources: Sequence[Source]) -> list[str]:

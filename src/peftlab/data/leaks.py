@@ -1,0 +1,121 @@
+"""Rows of dev that stand in train too: a score on them says what was learned by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import JsonValue
+
+from peftlab.core.types import Example
+
+Texts = tuple[str, ...]
+LEAK = "leak"
+"""Under which name a trial's provenance has what was found when it was trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leak:
+    """Of `num_rows` rows of a split, how many stand in train.
+
+    `exact` have the very texts of a row of train (of a pair both), `alike`, those among them, the
+    same after lower-casing and with every run of blanks as one. `is_same_file` says that the
+    split's file is that of train, under another name perhaps.
+    """
+
+    num_rows: int
+    exact: int = 0
+    alike: int = 0
+    is_same_file: bool = False
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is anything to tell."""
+        return self.alike > 0 or self.is_same_file
+
+    @property
+    def share(self) -> float:
+        """The part of the rows that stand in train."""
+        return self.alike / self.num_rows if self.num_rows else 0.0
+
+    def words(self, split: str = "dev") -> str:
+        """What was found, in one sentence.
+
+        >>> Leak(num_rows=20, exact=3, alike=5).words()
+        '5 of 20 rows of dev stand in train (3 exactly, 2 more after lower-casing and squeezing \
+blanks)'
+        """
+        same = f"{split} is the file of train itself" if self.is_same_file else ""
+        if not self.alike:
+            return same or f"no row of {split} stands in train"
+        more = self.alike - self.exact
+        how = "exactly" if not more else "after lower-casing and squeezing blanks"
+        if more and self.exact:
+            how = f"{self.exact:,} exactly, {more:,} more {how}"
+        stand = "stands" if self.alike == 1 else "stand"
+        found = f"{self.alike:,} of {self.num_rows:,} rows of {split} {stand} in train ({how})"
+        return f"{same}: {found}" if same else found
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """As it is stored beside a trial."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, values: Any) -> Leak | None:
+        """What was stored; None where that is nothing of the kind."""
+        if not isinstance(values, Mapping):
+            return None
+        counts = [values.get(name) for name in ("num_rows", "exact", "alike")]
+        if not all(type(count) is int and count >= 0 for count in counts):
+            return None
+        num_rows, exact, alike = counts
+        return cls(
+            num_rows=num_rows, exact=exact, alike=alike,
+            is_same_file=values.get("is_same_file") is True,
+        )  # fmt: skip
+
+
+def find_leak(
+    train: Sequence[Example], rows: Sequence[Example], *, is_same_file: bool = False
+) -> Leak:
+    """Which of a split's rows stand in train. Time and memory grow with the number of rows alone.
+
+    >>> train = [Example(row_id=0, texts=("Good  film",), label=1)]
+    >>> find_leak(train, [Example(row_id=0, texts=("good film",), label=1)]).alike
+    1
+    """
+    exact = {row.texts for row in rows}
+    exact.intersection_update(row.texts for row in train)
+    wanted = [as_read(row.texts) for row in rows]
+    alike = set(wanted)
+    alike.intersection_update(as_read(row.texts) for row in train)
+    return Leak(
+        num_rows=len(rows),
+        exact=sum(row.texts in exact for row in rows),
+        alike=sum(texts in alike for texts in wanted),
+        is_same_file=is_same_file,
+    )
+
+
+def num_contradictory(train: Sequence[Example]) -> tuple[int, tuple[int, int] | None]:
+    """How many different texts stand with more than one label, and the places of the first two."""
+    first: dict[Texts, int] = {}
+    contradictory: set[Texts] = set()
+    example: tuple[int, int] | None = None
+    for place, row in enumerate(train):
+        texts = as_read(row.texts)
+        before = first.setdefault(texts, place)
+        if train[before].label != row.label:
+            contradictory.add(texts)
+            example = example or (before, place)
+    return len(contradictory), example
+
+
+def as_read(texts: Texts) -> Texts:
+    """Texts as a reader takes them: without capitals, and with every run of blanks as one.
+
+    >>> as_read(("Good\\t film ",))
+    ('good film',)
+    """
+    return tuple(" ".join(text.lower().split()) for text in texts)

@@ -1,0 +1,162 @@
+"""The rows of a task that a study's trials see, as far as can be told without a tokenizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peftlab.core.errors import UserError
+from peftlab.core.progress import stage
+from peftlab.core.types import DataRef, TaskDefinition
+from peftlab.data.encode import labels_of
+from peftlab.data.leaks import Leak, find_leak
+from peftlab.data.limited import within
+from peftlab.data.own_files import OwnSource
+from peftlab.data.source import Source, open_source, require
+from peftlab.study.own_data import define_task
+from peftlab.study.spec import StudySpec
+from peftlab.tasks.problem import Values
+from peftlab.tasks.registry import TASKS
+from peftlab.tasks.spec import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRows:
+    """Where a task's rows are, and the labels of those within the limits.
+
+    `max_train_samples` and `max_eval_samples` are None where they would cut nothing. What is held
+    out is among the rows of train. `leak` is of those rows.
+    """
+
+    task: Task
+    ref: DataRef
+    train: Values
+    dev: Values
+    leak: Leak
+    max_train_samples: int | None = None
+    max_eval_samples: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """A task's rows as a study's trials name them; `seen` says more where they could be read.
+
+    `num_train` is without what is held out. `unread` says why they could not be read.
+    """
+
+    ref: DataRef
+    num_train: int
+    num_dev: int
+    max_train_samples: int | None
+    max_eval_samples: int | None
+    seen: TaskRows | None = None
+    unread: str = ""
+    definition: TaskDefinition | None = None
+
+
+def read_rows(spec: StudySpec, name: str, *, data_needed: bool) -> Rows:
+    """The rows of one of the study's tasks; by their published number where they cannot be read.
+
+    Raises UserError where the task is no such task, where nothing would be held out or trained on,
+    and, with `data_needed` or for a person's own files, for rows that cannot be read.
+    """
+    where = f"{spec.name}: data"
+    if not isinstance(spec.data, str):
+        own = define_task(name, spec.data[name], where=f"{where}.{name}")
+        return _as_seen(spec, name, _read(own.source, own.task, spec), own.definition)
+    task = TASKS.get(name)
+    try:
+        source = open_source(spec.data, where=where)
+        require(source, task, spec.data, where=where)
+        seen = _read(source, task, spec)
+    except UserError as error:
+        if data_needed:
+            raise
+        unread = str(error)
+    else:
+        return _as_seen(spec, name, seen)
+    num_train = min(task.num_train, spec.max_train_samples or task.num_train)
+    most_dev = max(one.num_dev for one in (task, *task.also_on))
+    return Rows(
+        ref=DataRef(source="unread", location=spec.data, digest="unread"),
+        num_train=num_train - _num_held_out(spec, name, num_train),
+        num_dev=min(task.num_dev, spec.max_eval_samples or task.num_dev),
+        max_train_samples=cutting(spec.max_train_samples, task.num_train),
+        max_eval_samples=cutting(spec.max_eval_samples, most_dev),
+        unread=unread,
+    )
+
+
+def read_task_rows(
+    source: Source,
+    task: Task,
+    *,
+    max_train_samples: int | None = None,
+    max_eval_samples: int | None = None,
+) -> TaskRows:
+    """The rows of a task; UserError where they cannot be read."""
+    ref = source.ref(task)
+    train, dev = source.examples(task, "train"), source.examples(task, "dev")
+    num_dev = len(dev)
+    if max_eval_samples is not None:  # which also cuts the dev splits of other tasks
+        num_dev = max(num_dev, *(len(source.examples(one, "dev")) for one in task.also_on), 0)
+    seen_train = within(source, train, "train", max_train_samples)
+    seen_dev = within(source, dev, "dev", max_eval_samples)
+    is_same_file = isinstance(source, OwnSource) and source.is_train("dev")
+    return TaskRows(
+        task=task,
+        ref=ref,
+        train=labels_of(seen_train),
+        dev=labels_of(seen_dev),
+        leak=find_leak(seen_train, seen_dev, is_same_file=is_same_file),
+        max_train_samples=cutting(max_train_samples, len(train)),
+        max_eval_samples=cutting(max_eval_samples, num_dev),
+    )
+
+
+def cutting(limit: int | None, num_rows: int) -> int | None:
+    """The limit; None where it cuts nothing off so many rows.
+
+    >>> cutting(5, 6), cutting(6, 6)
+    (5, None)
+    """
+    return limit if limit is not None and limit < num_rows else None
+
+
+def _as_seen(
+    spec: StudySpec, name: str, seen: TaskRows, definition: TaskDefinition | None = None
+) -> Rows:
+    num_train = len(seen.train)
+    return Rows(
+        ref=seen.ref,
+        num_train=num_train - _num_held_out(spec, name, num_train),
+        num_dev=len(seen.dev),
+        max_train_samples=seen.max_train_samples,
+        max_eval_samples=seen.max_eval_samples,
+        seen=seen,
+        definition=definition,
+    )
+
+
+def _num_held_out(spec: StudySpec, name: str, num_train: int) -> int:
+    """How many rows of train are held out; UserError where that leaves none on either side."""
+    if spec.selection is None:
+        return 0
+    num_held_out = spec.selection.num_held_out(num_train)
+    if not 0 < num_held_out < num_train:
+        raise UserError(
+            f"{spec.selection.fraction:g} of {num_train} rows of '{name}' is "
+            f"{num_held_out or 'none'}",
+            where=f"{spec.name}: selection.fraction",
+            allowed="a share that leaves at least one row on either side",
+        )
+    return num_held_out
+
+
+def _read(source: Source, task: Task, spec: StudySpec) -> TaskRows:
+    with stage(f"reading the rows of {task.name}"):
+        return read_task_rows(
+            source,
+            task,
+            max_train_samples=spec.max_train_samples,
+            max_eval_samples=spec.max_eval_samples,
+        )
