@@ -38,6 +38,7 @@ def command(
     from peftlab.core.files import whole_file
     from peftlab.study.draft import draft
     from peftlab.study.load import SUFFIXES
+    from peftlab.study.row_remarks import remarks_on_draft
 
     if study.suffix not in SUFFIXES:
         raise UserError("not the name of a study file", where=str(study), allowed="NAME.yaml")
@@ -53,18 +54,19 @@ def command(
         label=options.comma_list(label),
         model=model,
     )
+    hints = [*made.hints, *remarks_on_draft(made.text, study)]
     with whole_file(study) as stream:
         stream.write(made.text.encode())
     if as_json:
         guesses = [asdict(guess) for guess in made.guesses]
-        options.print_json({"study": str(study), "guesses": guesses, "hints": made.hints})
+        options.print_json({"study": str(study), "guesses": guesses, "hints": hints})
         return 0
     options.print_table(
         ("key", "value", "why"),
         [(guess.key, _shown(guess.value), guess.why) for guess in made.guesses],
         title=f"What {data.name} seems to be",
     )
-    for hint in made.hints:
+    for hint in hints:
         print(f"hint: {hint}")
     print(f"written: {study}; next: peftlab lint {study}, peftlab run {study}")
     return 0

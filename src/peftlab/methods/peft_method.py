@@ -17,6 +17,7 @@ from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.core.identity import pinned_settings
 from peftlab.methods.base import Method
 from peftlab.methods.head import head_module_names
+from peftlab.methods.patterns import require_bounded
 from peftlab.methods.peft_settings import (
     NOT_SETTINGS,
     SEED,
@@ -207,6 +208,8 @@ class PeftMethod(Method):
         from peft import get_peft_model
 
         settings = self.fitted(model, config, seed=seed)
+        names = [name for name, _ in model.named_modules()]
+        require_bounded(settings, names, where=f"settings of {self.name}")
         with torch.random.fork_rng(devices=[]), expected_warnings():
             torch.manual_seed(seed)
             try:
@@ -318,7 +321,9 @@ class PeftMethod(Method):
         for name in ADAPTER_FILES:  # without one of them peft would ask the Hub, or unpickle
             if not (folder / name).is_file():
                 raise UserError(f"no PEFT adapter here: {name} is missing", where=str(folder))
-        self._check_config(folder / ADAPTER_FILES[0])
+        config = self._check_config(folder / ADAPTER_FILES[0])
+        names = [name for name, _ in model.named_modules()]
+        require_bounded(config, names, where=str(folder / ADAPTER_FILES[0]))
         try:
             with expected_warnings():
                 module: nn.Module = PeftModel.from_pretrained(model, str(folder))
@@ -327,8 +332,11 @@ class PeftMethod(Method):
             raise UserError(f"cannot load the adapter: {cause}", where=str(folder)) from error
         return module.eval()
 
-    def _check_config(self, path: Path) -> None:
-        """UserError for a config that is not one of this method, or has modules imported."""
+    def _check_config(self, path: Path) -> dict[str, Any]:
+        """What it holds.
+
+        UserError where it is not one of this method, or has modules imported.
+        """
         where = str(path)
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
@@ -341,6 +349,7 @@ class PeftMethod(Method):
                 raise UserError(f"{key} is not used here", where=where, allowed="null")
         known = self.settings()
         self.resolve({key: value for key, value in config.items() if key in known}, where=where)
+        return config
 
 
 @contextmanager

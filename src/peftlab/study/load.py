@@ -12,10 +12,12 @@ from peftlab.core.bounds import check_text
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.models.checkpoints import locate
 from peftlab.study.own_data import anchored
-from peftlab.study.safe_yaml import parse_setting, parse_yaml
+from peftlab.study.safe_yaml import MOST_CHARACTERS, parse_setting, parse_yaml
 from peftlab.study.spec import StudySpec, validate
 
 SUFFIXES = (".yaml", ".yml")
+MOST_BYTES = 4 * MOST_CHARACTERS
+"""Of a study's file: as many as the characters that are read can have in UTF-8."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +102,7 @@ def _folder(name: str) -> Path:
 def _read(name: str) -> tuple[dict[str, Any], str]:
     if name.endswith(SUFFIXES):
         try:
-            path = Path(name).expanduser()
-            text = path.read_text(encoding="utf-8")
+            text = _text(Path(name).expanduser())
         except UnicodeDecodeError as error:
             byte = error.object[error.start]
             raise UserError(
@@ -119,6 +120,20 @@ def _read(name: str) -> tuple[dict[str, Any], str]:
             "study", name, [*studies, "a file that ends in .yaml"], where="STUDY"
         )
     return _parse(studies[name].text, name), name
+
+
+def _text(path: Path) -> str:
+    """The text of a study's file; UserError where it is none, as a device or a pipe without end."""
+    if not path.is_file() and path.exists():
+        kind = "a folder" if path.is_dir() else "no file with an end"
+        raise UserError(f"cannot read the study file: it is {kind}", where=str(path))
+    with path.open("rb") as stream:
+        content = stream.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise UserError(
+            "too long a file for a study", where=str(path), allowed=f"at most {MOST_BYTES:,} bytes"
+        )
+    return content.decode("utf-8")
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:

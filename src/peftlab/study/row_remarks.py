@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +15,10 @@ from peftlab.data.leaks import Leak, find_leak, num_contradictory
 from peftlab.data.own_files import OwnSource
 from peftlab.study.expand import Expanded
 from peftlab.study.finding import Finding
-from peftlab.study.task_rows import TaskRows
+from peftlab.study.own_data import anchored, define_task
+from peftlab.study.safe_yaml import parse_yaml
+from peftlab.study.spec import validate
+from peftlab.study.task_rows import TaskRows, read_task_rows
 from peftlab.tasks.problem import Values, problem_type_of
 from peftlab.tasks.spec import Task
 
@@ -42,6 +46,18 @@ def row_remarks(expanded: Expanded) -> list[Finding]:
             *file_remarks(rows),
         ]
     return found
+
+
+def remarks_on_draft(text: str, study: Path) -> list[str]:
+    """Those on the rows of a study of a person's own files, as it is to be written there."""
+    raw = anchored(parse_yaml(text, where=study.name), study.absolute().parent)
+    spec = validate(raw, where=study.name)
+    found: list[Finding] = []
+    for name, own in spec.own_data.items():
+        defined = define_task(name, own, where=f"{study.name}: data.{name}")
+        rows = read_task_rows(defined.source, defined.task)
+        found += [*split_remarks(rows), *leak_remarks(rows), *file_remarks(rows)]
+    return [f"{one.where.removeprefix('data: ')}: {one.message}" for one in found]
 
 
 def require_labels(expanded: Expanded) -> None:

@@ -1,5 +1,5 @@
 """YAML read safely, its traps closed: keys that stand twice, 5e-4 as a text, infinite numbers,
-aliases that expand to more than memory holds, integers and nesting without end."""
+aliases and merges that expand to more than memory holds, integers and nesting without end."""
 
 from __future__ import annotations
 
@@ -9,39 +9,92 @@ from typing import Any
 
 import yaml
 
-from peftlab.core.bounds import DEEPEST, check_values
+from peftlab.core.bounds import DEEPEST, MOST_VALUES, check_values
 from peftlab.core.errors import UserError
 
-LARGEST_INTEGER = 2**63 - 1
+LARGEST_INTEGER, LONGEST_NUMBER = 2**63 - 1, 100
+MOST_CHARACTERS, MOST_NODES = 1 << 18, 15_000
+"""Of a text, and of keys and values written in it: PyYAML reads so much in about a second. A
+thousand arms, each with settings of its own, are ten thousand."""
+
+MERGE = "tag:yaml.org,2002:merge"
+Pairs = list[tuple[yaml.Node, yaml.Node]]
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, to which a key that stands twice is an error, and so is deep nesting.
+    """PyYAML's safe loader, to which a key that stands twice is an error, and so is too much.
 
-    The latter it would read in a time that grows with the square of the depth.
+    That is deep nesting, which it would read in a time that grows with the square of the depth,
+    and merges (`<<`) of merges, which it would write out to exponentially many keys.
     """
 
-    _depth = 0
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._num_nodes = self._num_merged = 0
+        self._flattened: set[int] = set()
+        self._flattening: set[int] = set()
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self._depth > DEEPEST:
+        self._num_nodes += 1
+        if self._depth > DEEPEST or self._num_nodes > MOST_NODES:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, f"nested more than {DEEPEST} deep", mark)
+            too_much = f"nested more than {DEEPEST} deep"
+            if self._num_nodes > MOST_NODES:
+                too_much = f"more than {MOST_NODES:,} keys and values"
+            raise yaml.composer.ComposerError(None, None, too_much, mark)
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:merge":
-                if str(key.value) in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key '{key.value}' is there twice", key.start_mark
-                    )
-                seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put the keys that are merged in before the mapping's own, each key once."""
+        if id(node) in self._flattened:
+            return
+        if id(node) in self._flattening:
+            raise _refusal("a mapping is merged into itself", node)
+        self._flattening.add(id(node))
+        own = [(key, value) for key, value in node.value if key.tag != MERGE]
+        _require_different(own)
+        merged: Pairs = []
+        for key, value in node.value:
+            if key.tag == MERGE:
+                for source in self._merged(value):
+                    self._num_merged += len(source.value)
+                    if self._num_merged > MOST_VALUES:
+                        raise _refusal(f"more than {MOST_VALUES:,} keys are merged", key)
+                    merged += source.value
+        node.value = [*merged, *own]
+        super().flatten_mapping(node)  # no key is merged any more; it knows `=` as a key
+        if merged:
+            node.value = [
+                *{(key.tag, str(key.value)): (key, one) for key, one in node.value}.values()
+            ]
+        self._flattening.discard(id(node))
+        self._flattened.add(id(node))
+
+    def _merged(self, value: yaml.Node) -> list[yaml.MappingNode]:
+        """The mappings that a merge names, flattened; of two that have a key the first one's is
+        last, and holds."""
+        sources = value.value[::-1] if isinstance(value, yaml.SequenceNode) else [value]
+        for source in sources:
+            if not isinstance(source, yaml.MappingNode):
+                raise _refusal("what is merged is no mapping", source)
+            self.flatten_mapping(source)
+        return sources
+
+
+def _require_different(pairs: Pairs) -> None:
+    """Refuse a key that stands twice."""
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if str(key.value) in seen:
+            raise _refusal(f"the key '{key.value}' is there twice", key)
+        seen.add(str(key.value))
+
+
+def _refusal(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 # YAML 1.2 reads 5e-4 as a number; PyYAML follows 1.1, which wants a point: 5.0e-4.
@@ -54,22 +107,26 @@ _Loader.add_implicit_resolver(
 
 def _finite_float(loader: _Loader, node: yaml.ScalarNode) -> float:
     """No setting of a study can be NaN or infinite, and canonical JSON has neither."""
+    _require_short(node)
     value: float = loader.construct_yaml_float(node)
     if not math.isfinite(value):
-        raise yaml.constructor.ConstructorError(
-            None, None, f"'{node.value}' is not a finite number", node.start_mark
-        )
+        raise _refusal(f"'{node.value}' is not a finite number", node)
     return value
 
 
 def _bounded_int(loader: _Loader, node: yaml.ScalarNode) -> int:
     """Seeds and counts fit in 64 bits; Python itself does not print far longer ones."""
+    _require_short(node)
     value: int = loader.construct_yaml_int(node)
     if abs(value) > LARGEST_INTEGER:
-        raise yaml.constructor.ConstructorError(
-            None, None, f"'{node.value[:40]}' is too large a number", node.start_mark
-        )
+        raise _refusal(f"'{node.value[:40]}' is too large a number", node)
     return value
+
+
+def _require_short(node: yaml.ScalarNode) -> None:
+    """Refuse a number of very many digits: in base 60 (1:30) it takes the square of their time."""
+    if len(node.value) > LONGEST_NUMBER:
+        raise _refusal(f"'{node.value[:40]}' is too large a number", node)
 
 
 _Loader.add_constructor("tag:yaml.org,2002:float", _finite_float)
@@ -82,6 +139,11 @@ def parse_yaml(text: str, *, where: str) -> Any:
     >>> parse_yaml("{rate: 5e-4, names: [a, b]}", where="here")
     {'rate': 0.0005, 'names': ['a', 'b']}
     """
+    if len(text) > MOST_CHARACTERS:
+        raise UserError(
+            "too long a text to be read as YAML", where=where,
+            allowed=f"at most {MOST_CHARACTERS:,} characters",
+        )  # fmt: skip
     try:
         value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:

@@ -1,0 +1,107 @@
+"""Regular expressions in settings, tried on a model's names where they may take for ever.
+
+peft matches `target_modules` and its kin with Python's `re`, which goes back over what it has
+matched: `(a+)+b` takes a time that doubles with every letter. Nothing in a process can end a match
+that has begun, so what is not plainly fast is tried in a process of its own, which a timer ends.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+
+from peftlab.core.errors import UserError
+
+SECONDS = 0.3
+"""Of processor time that all names may take; peft then matches them a few times over."""
+WAIT_SECONDS = 30.0
+"""For the trying process to get so much of a processor."""
+
+REPEATED_GROUP = re.compile(r"\)[*+?{]")
+MOST_REPEATS, MOST_CHOICES, MOST_GROUPS = 2, 10, 3
+
+WHOLE = (r"(?:{})\Z",)
+"""How peft uses an expression that is a setting's value; one in a list is none, but for these."""
+IN_LIST = {
+    "layers_pattern": (r"(?:^|.*?\.){}\.(?P<layer_index>\d+)\.",),
+    "modules_to_save": (r"(^|.*\.){}($|\..*)",),
+}
+AS_KEY = (r"(.*\.)?({})$", r".*\.{}$", r".*?(?:{})")
+"""How it uses a key: rank_pattern, alpha_pattern and their kin."""
+
+TRIAL = """
+import json, re, signal, sys
+signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+given = json.load(sys.stdin)
+signal.setitimer(signal.ITIMER_VIRTUAL, given["seconds"])
+for pattern in given["patterns"]:
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, RecursionError, OverflowError):
+        continue  # is peft's to refuse
+    for name in given["names"]:
+        compiled.match(name)
+"""
+
+
+def require_bounded(
+    settings: Mapping[str, object], names: Iterable[str], *, where: str = ""
+) -> None:
+    """UserError where an expression among a method's settings does not end soon on the names."""
+    names = tuple(names)
+    for text, uses in _expressions(settings):
+        if not is_plain(text) and not _ends(tuple(use.replace("{}", text) for use in uses), names):
+            raise UserError(
+                f"the regular expression {text!r} takes too long on the names of the model's "
+                "modules",
+                where=where,
+                allowed="one without a repeat of what repeats, as (a+)+ is, or a list of names",
+            )
+
+
+def is_plain(text: str) -> bool:
+    """Whether matching takes a time that is at most a small power of a name's length.
+
+    >>> is_plain(r".*\\.(query|value)$"), is_plain("(a+)+b")
+    (True, False)
+    """
+    return (
+        not REPEATED_GROUP.search(text)
+        and sum(map(text.count, "*+?{")) <= MOST_REPEATS
+        and text.count("|") <= MOST_CHOICES
+        and text.count("(") <= MOST_GROUPS
+    )
+
+
+@lru_cache(maxsize=256)
+def _ends(patterns: tuple[str, ...], names: tuple[str, ...]) -> bool:
+    """Whether it is known in time which of the names they match."""
+    given = {"patterns": patterns, "names": names, "seconds": SECONDS}
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", TRIAL],
+            input=json.dumps(given).encode(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=WAIT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return tried.returncode == 0
+
+
+def _expressions(settings: Mapping[str, object]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every text among the settings that peft may take for an expression, and how it uses it."""
+    for key, value in settings.items():
+        of_list = IN_LIST.get(key, ())
+        if isinstance(value, str):
+            yield value, of_list or WHOLE
+        elif isinstance(value, list | tuple):
+            yield from ((str(one), of_list) for one in value if of_list)
+        elif isinstance(value, Mapping):
+            yield from ((str(one), AS_KEY) for one in value)
