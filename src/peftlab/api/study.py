@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peftlab.api.trial import Trial
+from peftlab.core.errors import UnknownNameError
 from peftlab.core.places import DEFAULT_WORKSPACE
 from peftlab.core.quiet import quiet_libraries
 from peftlab.store.workspace import Workspace
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from peftlab.report.write import ReportFiles
+    from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import Plan
     from peftlab.study.expand import Expanded
     from peftlab.study.finding import Finding
@@ -97,12 +100,15 @@ class Study:
         workers, threads, gpus, address, stall_seconds. With `progress` a display is drawn on
         stderr. Stopped at any moment, the same call goes on from there.
         """
-        expanded = self._expanded()
-        from peftlab.runner.execute import execute
+        quiet_libraries()
+        from peftlab.runner.execute import check_execution, execute
         from peftlab.runner.plan import make_plan
         from peftlab.runner.progress import ProgressDisplay
         from peftlab.runner.ready import make_ready
 
+        given = self._options(options)
+        check_execution(executor, given, device)
+        expanded = self._expanded()
         console = _console(progress)
         with Workspace.open(self.workspace) as opened:
             plan = make_plan(
@@ -116,7 +122,7 @@ class Study:
                         opened,
                         display=display,
                         executor=executor,
-                        options=self._options(opened, options),
+                        options=_in(opened, given, options),
                         device=device,
                         retry_failed=retry_failed,
                         seconds={one.trial.id: one.seconds or 0.0 for one in plan.open_trials},
@@ -141,6 +147,7 @@ class Study:
         """
         quiet_libraries()
         self._settle()
+        from peftlab.runner.execute import check_execution
         from peftlab.runner.executors.inline import InlineExecutor
         from peftlab.runner.executors.pool import PoolExecutor
         from peftlab.runner.ready import make_ready
@@ -149,11 +156,13 @@ class Study:
         from peftlab.study.search import expand_searches, wanted_tune
         from peftlab.study.tuned import attempts
 
+        given = self._options(options)
+        check_execution("pool" if given.workers else "inline", given, device)
         searches = expand_searches(self.spec, wanted_tune(self.spec, trials, seconds, seeds))
         console = _console(progress)
         make_ready(self.spec.model, device=device, say=console.print)
         with Workspace.open(self.workspace) as opened:
-            given = self._options(opened, options)
+            given = _in(opened, given, options)
             with TuneDisplay(searches, console) as display:
                 tune(
                     searches,
@@ -209,15 +218,26 @@ class Study:
 
         return expand(self.spec, data_needed=data_needed)
 
-    def _options(self, workspace: Workspace, given: Mapping[str, Any]) -> Any:
+    def _options(self, given: Mapping[str, Any]) -> ExecutorOptions:
         from peftlab.runner.executors.base import ExecutorOptions
 
-        return ExecutorOptions(**{"logs": workspace.path / "logs", **given})
+        return ExecutorOptions.of(given)
+
+
+def _in(
+    workspace: Workspace, options: ExecutorOptions, given: Mapping[str, Any]
+) -> ExecutorOptions:
+    """The options with logs in the workspace, where their place is not given."""
+    return options if "logs" in given else replace(options, logs=workspace.path / "logs")
 
 
 def _overrides(
     *, settings: Mapping[str, Any] | None = None, model: Any = None, data: Any = None, **rest: Any
 ) -> Overrides:
+    known = [field.name for field in fields(Overrides)]
+    for name in rest:
+        if name not in known:
+            raise UnknownNameError("change", name, known)
     as_text = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]
     return Overrides(
         settings=as_text,

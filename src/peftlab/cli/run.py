@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +17,7 @@ from peftlab.core.progress import stage
 from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
+    from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import Plan
     from peftlab.store.workspace import Workspace
     from peftlab.study.spec import StudySpec
@@ -74,12 +77,6 @@ def command(
     """
     from peftlab.study.load import Overrides, load_study
 
-    if artifacts is not None and executor != "ray":
-        raise UserError(
-            f"the executor {executor} writes into the workspace itself",
-            where=f"--artifacts {artifacts}",
-            allowed="with --executor ray",
-        )
     spec = load_study(
         study,
         Overrides(
@@ -96,8 +93,21 @@ def command(
     options.settle_hub(spec)
     from peftlab.store.workspace import Workspace
 
-    needs_checks = executor != "inline" or device not in {"auto", "cpu"}
-    if not (dry_run or needs_checks) and _is_settled(spec, workspace, retry_failed=retry_failed):
+    needs_checks = executor != "inline" or artifacts or device not in {"auto", "cpu"}
+    given = partial(
+        _options,
+        workers=workers,
+        threads=threads,
+        gpus=gpus,
+        address=address,
+        artifacts=artifacts,
+        stall_seconds=stall_seconds,
+    )
+    if needs_checks:
+        from peftlab.runner.execute import check_execution
+
+        check_execution(executor, given(), device)
+    elif not dry_run and _is_settled(spec, workspace, retry_failed=retry_failed):
         with Workspace.open(workspace) as opened:
             num_trials = sum(tally.count for tally in opened.tallies(spec.name))
             options.remark(f"study {spec.name}: {num_trials} trials, 0 to run")
@@ -116,15 +126,10 @@ def command(
         if dry_run:
             _print_plan(plan, as_json=as_json)
             return 0
-        from peftlab.engine.prepare import choose_device
         from peftlab.runner.execute import execute
-        from peftlab.runner.executors.base import ExecutorOptions
-        from peftlab.runner.executors.registry import EXECUTORS
         from peftlab.runner.progress import ProgressDisplay
         from peftlab.runner.ready import make_ready
 
-        EXECUTORS.get(executor, where="--executor")
-        choose_device(device)
         if plan.open_trials:
             make_ready(spec.model, device=device, executor=executor, say=options.remark)
         seconds = plan.open_seconds
@@ -139,20 +144,19 @@ def command(
                 opened,
                 display=display,
                 executor=executor,
-                options=ExecutorOptions(
-                    workers=workers,
-                    threads=threads,
-                    gpus=gpus,
-                    address=address,
-                    artifacts=artifacts,
-                    stall_seconds=stall_seconds,
-                    logs=opened.path / "logs",
-                ),
+                options=replace(given(), logs=opened.path / "logs"),
                 device=device,
                 retry_failed=retry_failed,
                 seconds={trial.trial.id: trial.seconds or 0.0 for trial in plan.open_trials},
             )
         return _show(plan.study, opened, as_json=as_json)
+
+
+def _options(**given: Any) -> ExecutorOptions:
+    """What the command line says of how trials are to be run."""
+    from peftlab.runner.executors.base import ExecutorOptions
+
+    return ExecutorOptions(**given)
 
 
 def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:

@@ -47,7 +47,7 @@ class UnknownNameError(UserError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
         names = sorted(known)
-        name = one_line(name, length=LONGEST_NAME)
+        name = one_line(str(name), length=LONGEST_NAME)
         near = difflib.get_close_matches(name, names, n=1)
         hint = f", did you mean '{near[0]}'?" if near else ""
         super().__init__(f"unknown {kind} '{name}'{hint}", where=where, allowed=", ".join(names))

@@ -87,7 +87,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # of "meta" there is no value to be had
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise UserError(
             f"no device '{name}' here", where="--device", allowed=", ".join(_devices())
         ) from error

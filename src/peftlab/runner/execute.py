@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from peftlab.core.errors import UserError
 from peftlab.core.interrupts import stopping_gently
 from peftlab.engine.prepare import choose_device
 from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
@@ -18,6 +19,18 @@ from peftlab.study.expand import Expanded
 from peftlab.study.stored import store_study
 
 STOPPING = "stopping; what is trained so far is saved first (once more: at once)"
+
+
+def check_execution(executor: str, options: ExecutorOptions, device: str) -> None:
+    """UserError unless there is such an executor, and such a device, here."""
+    EXECUTORS.get(executor, where="--executor")
+    if options.artifacts is not None and executor != "ray":
+        raise UserError(
+            f"the executor {executor} writes into the workspace itself",
+            where=f"--artifacts {options.artifacts}",
+            allowed="with --executor ray",
+        )
+    choose_device(device)
 
 
 def execute(
@@ -38,8 +51,9 @@ def execute(
     Raises UserError, StorageError and KeyboardInterrupt with everything that was measured stored;
     after Ctrl-C or SIGTERM the state of the training is too.
     """
-    engine = EXECUTORS.get(executor, where="--executor")(options or ExecutorOptions())
-    choose_device(device)
+    options = options or ExecutorOptions()
+    check_execution(executor, options, device)
+    engine = EXECUTORS.get(executor)(options)
     if expanded.spec.track:
         display = TrackedListener(
             display,

@@ -191,6 +191,12 @@ def _check_claim(spec: StudySpec, claim: Claim, arms: list[Arm], *, where: str) 
         for twice in sorted(chosen & seen):
             raise UserError(f"the arm '{twice}' is compared with itself", where=where)
         seen |= chosen
+    if len(seen) < 2:
+        raise UserError(
+            f"'{claim.arms[0]}' is one arm, and is compared with nothing",
+            where=f"{where}.equivalent",
+            allowed="two arms or more, or the name of a sweep",
+        )
     for task in claim.tasks or ():
         spec.require_task(task, where=f"{where}.tasks")
 

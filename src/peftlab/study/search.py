@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
@@ -123,10 +124,19 @@ def wanted_tune(
         raise UserError(
             "a budget is either trials or seconds", where="--seconds", allowed="one of the two"
         )
-    found = spec.tune or TuneSpec()
-    if trials is not None or seconds is not None:
-        found = found.model_copy(update={"budget": Budget(trials=trials, seconds=seconds)})
-    return found if seeds is None else found.model_copy(update={"seeds": tuple(seeds)})
+    changes: dict[str, Any] = {}
+    try:
+        if trials is not None or seconds is not None:
+            changes["budget"] = Budget(trials=trials, seconds=seconds)
+        if seeds is not None:
+            changes["seeds"] = TuneSpec(seeds=tuple(seeds)).seeds
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(
+            f"{first['msg'][0].lower()}{first['msg'][1:]} (it is {str(first['input'])[:60]!r})",
+            where=f"--{first['loc'][0]}",
+        ) from error
+    return (spec.tune or TuneSpec()).model_copy(update=changes)
 
 
 def _tuned(spec: StudySpec, tune: TuneSpec) -> StudySpec:

@@ -88,14 +88,14 @@ class ArmSpec(Frozen):
 class Claim(Frozen):
     """A sentence with what it says of the arms: either `better` and `than`, or `equivalent`.
 
-    `margin` is in points of the task's main metric. It is tested on the mean over its `tasks`, all
-    of the study's where none are named.
+    A sweep's name stands for all its arms. `margin` is in points of the task's main metric. It is
+    tested on the mean over its `tasks`, all of the study's where none are named.
     """
 
     say: str
     better: str | None = None
     than: str | None = None
-    equivalent: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    equivalent: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     tasks: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 

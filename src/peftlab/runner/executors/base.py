@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
-from peftlab.core.errors import PeftlabError
+from peftlab.core.errors import PeftlabError, UnknownNameError, UserError
 from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, EpochRecord, Trial
 from peftlab.engine.observer import Observer
 from peftlab.engine.run import Outcome, run_trial
@@ -93,6 +94,15 @@ class FedExecutor(Executor, Protocol):
         """Run jobs as they come, at most so many at once, until there are none; ends as `run`."""
 
 
+NUMBERS: Mapping[str, tuple[type | tuple[type, ...], float, str]] = {
+    "workers": (int, 1, "a whole number from 1"),
+    "threads": (int, 1, "a whole number from 1"),
+    "gpus": ((int, float), 0.01, "a number from 0.01"),
+    "stall_seconds": ((int, float), 1, "a number from 1"),
+}
+"""Options that are numbers: their types, the least of them, and both in words."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExecutorOptions:
     """What a user says of how trials are to be run; an executor takes what concerns it.
@@ -110,6 +120,28 @@ class ExecutorOptions:
     address: str | None = None
     artifacts: str | None = None
     logs: Path = Path("logs")
+
+    def __post_init__(self) -> None:
+        for name, (kinds, least, allowed) in NUMBERS.items():
+            value = getattr(self, name)
+            if value is None and getattr(ExecutorOptions, name) is None:
+                continue
+            is_one = isinstance(value, kinds) and not isinstance(value, bool)
+            if not is_one or not least <= value < math.inf:
+                raise UserError(f"{name} = {value!r} is not valid", allowed=allowed)
+        for name in ("address", "artifacts"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise UserError(f"{name} = {value!r} is not valid", allowed="a text")
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> ExecutorOptions:
+        """Those that are given by name; UserError for a name or a value that is none."""
+        known = [field.name for field in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise UnknownNameError("option", name, known)
+        return cls(**given)
 
 
 def run_job(job: Job, observer: Observer, on_saved: Callable[[], None] = lambda: None) -> Outcome:
