@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,3 +81,52 @@ def test_a_trial_says_what_the_engine_says(finished_workspace: Path) -> None:
     assert pairs[0].id in repr(again)
     with pytest.raises(UserError, match="texts are a list"):
         again.predict("a text")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"executor": "poool"}, "unknown executor 'poool', did you mean 'pool'?"),
+        ({"executor": None}, "unknown executor 'None'"),
+        ({"device": "gpu"}, "no device 'gpu' here"),
+        ({"device": None}, "no device 'None' here"),
+        ({"worker": 2}, "unknown option 'worker', did you mean 'workers'?"),
+        ({"workers": 0}, "workers = 0 is not valid (allowed: a whole number from 1)"),
+        ({"threads": True}, "threads = True is not valid"),
+        ({"gpus": float("nan")}, "gpus = nan is not valid"),
+        ({"stall_seconds": "soon"}, "stall_seconds = 'soon' is not valid"),
+        ({"address": 3}, "address = 3 is not valid"),
+        ({"artifacts": "s3://x"}, "the executor inline writes into the workspace itself"),
+    ],
+)
+def test_options_are_checked_though_nothing_is_open(
+    options: dict[str, Any], words: str, study_file: Path, finished_workspace: Path
+) -> None:
+    study = Study.load(study_file, workspace=finished_workspace)
+    with pytest.raises(UserError) as caught:
+        study.run(progress=False, **options)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"trials": 0}, "--trials: input should be greater than 0"),
+        ({"seconds": -1}, "--seconds: input should be greater than 0"),
+        ({"seeds": []}, "--seeds: must have at least 1"),
+        ({"seeds": "4"}, "--seeds: input should be a valid integer"),
+        ({"device": "gpu"}, "no device 'gpu' here"),
+        ({"wrkers": 1}, "unknown option 'wrkers', did you mean 'workers'?"),
+    ],
+)
+def test_options_of_a_search_are_checked_too(
+    options: dict[str, Any], words: str, study_file: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError) as caught:
+        Study.load(study_file, workspace=tmp_path).tune(progress=False, **options)
+    assert words in str(caught.value)
+
+
+def test_an_unknown_change_is_a_mistake_in_one_line(study_file: Path) -> None:
+    with pytest.raises(UserError, match=r"^unknown change 'engien', did you mean 'engine'\?"):
+        Study.load(study_file, engien="packed")

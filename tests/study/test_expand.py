@@ -542,3 +542,42 @@ def test_more_trials_than_anyone_runs_are_refused_at_once(keys: dict, words: str
     }  # fmt: skip
     with pytest.raises(UserError, match=f"^s: .*{words}|^s: {words}"):
         expand(validate(study | keys, where="s"))
+
+
+def test_a_claim_may_name_one_sweep_and_not_one_arm() -> None:
+    claim = {"say": "all the same", "equivalent": ["a"], "margin": 1.0}
+    swept = {"a": {"method": "lora", "sweep": {"r": [2, 4]}}, "b": {"method": "full"}}
+    assert len(expand_arms(study(arms=swept, claims=[claim]))) == 3
+    with pytest.raises(UserError) as caught:
+        expand_arms(study(arms=swept, claims=[{**claim, "equivalent": ["b"]}]))
+    assert str(caught.value) == (
+        "s: claims[0].equivalent: 'b' is one arm, and is compared with nothing "
+        "(allowed: two arms or more, or the name of a sweep)"
+    )
+
+
+@pytest.mark.parametrize("data_words", ["demo", NO_DATA])
+def test_a_limit_that_cuts_nothing_is_no_part_of_a_trial(data_words: str) -> None:
+    name = "demo-sentiment" if data_words == "demo" else "mrpc"
+    task = TASKS.get(name)
+
+    def trial(**limits: int) -> Any:
+        spec = study(data=data_words, tasks=[name], **limits)
+        return expand(spec, data_needed=False).trials[0]
+
+    above = trial(max_train_samples=task.num_train, max_eval_samples=task.num_dev + 1)
+    assert above == trial()
+    assert (above.max_train_samples, above.max_eval_samples) == (None, None)
+    below = trial(max_train_samples=task.num_train - 1, max_eval_samples=task.num_dev - 1)
+    assert below.max_train_samples == task.num_train - 1
+    assert below.max_eval_samples == task.num_dev - 1
+
+
+def test_a_limit_on_dev_that_cuts_another_tasks_dev_is_kept() -> None:
+    matched, (mismatched,) = TASKS.get("mnli").num_dev, TASKS.get("mnli").also_on
+    assert matched < mismatched.num_dev
+    for limit, kept in ((matched, matched), (mismatched.num_dev, None)):
+        spec = study(data=NO_DATA, tasks=["mnli"], max_eval_samples=limit)
+        expanded = expand(spec, data_needed=False)
+        assert expanded.trials[0].max_eval_samples == kept
+        assert expanded.num_examples["mnli"][1] == matched

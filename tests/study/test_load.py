@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,30 @@ def test_a_wrong_setting_is_one_line(file: Path, setting: str, words: str) -> No
         load(file, setting)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("folder", "cannot read the study file: it is a folder"),
+        ("fifo", "cannot read the study file: it is no file with an end"),
+        ("device", "cannot read the study file: it is no file with an end"),
+        ("long", "too long a file for a study (allowed: at most 1,048,576 bytes)"),
+    ],
+)
+def test_what_is_no_file_of_a_study_is_refused_in_one_line(
+    kind: str, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "study.yaml"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        with path.open("wb") as stream:
+            stream.truncate(1 << 40)
+    with pytest.raises(UserError) as caught:
+        load_study(str(path))
+    assert str(caught.value) == f"{path}: {words}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -163,3 +164,61 @@ def test_aliases_that_expand_without_end_are_refused_at_once() -> None:
         lines.append(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]")
     with pytest.raises(UserError, match=r"more than 100,000 values, aliases written out"):
         parse_yaml("\n".join(lines), where="here")
+
+
+def nine_levels(names: str) -> str:
+    """Merges of merges, ten each time: ten keys, or ten thousand million."""
+    lines = ["a0: &a0 {" + ", ".join(f"k{n}: {n}" for n in range(10)) + "}"]
+    for n in range(1, 10):
+        lines.append(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]{names}}}")
+    return "\n".join(lines)
+
+
+def test_merges_of_merges_hold_each_key_once() -> None:
+    found = parse_yaml(nine_levels(""), where="here")
+    assert found["a9"] == {f"k{n}": n for n in range(10)}
+
+
+def test_what_is_merged_is_as_yaml_says() -> None:
+    text = (
+        "first: {<<: [{a: 1}, {a: 2, b: 3}], c: 4}\n"
+        "inner: {deep: &deep {<<: {x: 1}, x: 2}}\n"
+        "outer: {<<: *deep, y: 3}\n"
+    )
+    assert parse_yaml(text, where="here") == {
+        "first": {"a": 1, "b": 3, "c": 4},
+        "inner": {"deep": {"x": 2}},
+        "outer": {"x": 2, "y": 3},
+    }
+
+
+WIDE = "b: &b {" + ", ".join(f"k{n}: 1" for n in range(3000)) + "}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: &a {<<: *a}", "here:1: not valid YAML: a mapping is merged into itself"),
+        ("a: &a {<<: [{x: 1}, *a]}", "a mapping is merged into itself"),
+        ("a: {<<: 3}", "here:1: not valid YAML: what is merged is no mapping"),
+        ("a:\n b: &b {x: 1, x: 2}\nc: {<<: *b}", "here:2: not valid YAML: the key 'x' is there"),
+        (
+            WIDE + "c: [" + ", ".join(["{<<: *b}"] * 100) + "]",
+            "here:2: not valid YAML: more than 100,000 keys are merged",
+        ),
+        (
+            "".join(f"k{n}: 1\n" for n in range(9000)),
+            "here:7500: not valid YAML: more than 15,000 keys and values",
+        ),
+        ("".join(f"k{n}: 1\n" for n in range(150_000)), "here: too long a text to be read as YAML"),
+        ("a: " + "x" * 300_000, "(allowed: at most 262,144 characters)"),
+        ("a: 1" + ":1" * 100_000, "is too large a number"),
+        ("a: 1" + ":1" * 100_000 + ".5", "is too large a number"),
+    ],
+)
+def test_what_would_take_very_long_is_refused_at_once(text: str, words: str) -> None:
+    began = process_time()
+    with pytest.raises(UserError) as caught:
+        parse_yaml(text, where="here")
+    assert words in str(caught.value)
+    assert process_time() - began < 5  # a machine that is used by others has its slow times

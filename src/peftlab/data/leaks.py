@@ -66,7 +66,7 @@ blanks)'
         """What was stored; None where that is nothing of the kind."""
         if not isinstance(values, Mapping):
             return None
-        counts = [values.get(name) for name in ("num_rows", "exact", "alike")]
+        counts: list[Any] = [values.get(name) for name in ("num_rows", "exact", "alike")]
         if not all(type(count) is int and count >= 0 for count in counts):
             return None
         num_rows, exact, alike = counts

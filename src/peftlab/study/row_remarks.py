@@ -195,7 +195,7 @@ def _one_label(rows: TaskRows, split: _Split) -> str:
     name = "train, held out," if split.name == "held-out" else split.name
     which = "the only row" if len(labels) == 1 else f"all {len(labels):,} rows"
     limit = rows.max_eval_samples if split.name == "dev" else rows.max_train_samples
-    if limit is not None and rows.ref.source != "files" and split.name != "held-out":
+    if limit is not None and rows.ref.source != "files" and split.seed is None:
         which = f"the first {len(labels):,} rows" if len(labels) > 1 else "the first row"
     has = "has" if len(labels) == 1 else "have"
     key = "max_eval_samples" if split.name == "dev" else "max_train_samples"

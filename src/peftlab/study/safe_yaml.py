@@ -76,11 +76,12 @@ class _Loader(yaml.SafeLoader):
     def _merged(self, value: yaml.Node) -> list[yaml.MappingNode]:
         """The mappings that a merge names, flattened; of two that have a key the first one's is
         last, and holds."""
-        sources = value.value[::-1] if isinstance(value, yaml.SequenceNode) else [value]
-        for source in sources:
+        sources: list[yaml.MappingNode] = []
+        for source in value.value[::-1] if isinstance(value, yaml.SequenceNode) else [value]:
             if not isinstance(source, yaml.MappingNode):
                 raise _refusal("what is merged is no mapping", source)
             self.flatten_mapping(source)
+            sources.append(source)
         return sources
 
 

@@ -15,7 +15,7 @@ from peftlab.methods.registry import METHODS
 from peftlab.study.expand import Arm, Expanded, expand
 from peftlab.study.row_remarks import require_labels
 from peftlab.study.space import Space, space_of
-from peftlab.study.spec import TRAINING_NAMES, StudySpec, validate
+from peftlab.study.spec import MESSAGES, TRAINING_NAMES, StudySpec, validate
 from peftlab.study.tune import Budget, TuneSpec
 
 SUFFIX = "-tuned"
@@ -132,8 +132,10 @@ def wanted_tune(
             changes["seeds"] = TuneSpec(seeds=tuple(seeds)).seeds
     except ValidationError as error:
         first = error.errors()[0]
+        template = MESSAGES.get(first["type"], first["msg"])
+        message = template.format(**first.get("ctx", {}))
         raise UserError(
-            f"{first['msg'][0].lower()}{first['msg'][1:]} (it is {str(first['input'])[:60]!r})",
+            f"{message[0].lower()}{message[1:]} (it is {str(first['input'])[:60]!r})",
             where=f"--{first['loc'][0]}",
         ) from error
     return (spec.tune or TuneSpec()).model_copy(update=changes)

@@ -227,3 +227,19 @@ def test_the_json_has_the_stable_keys_first(predicted: Predicted) -> None:
     assert part["task"] == SENTIMENT  # type: ignore[index,call-overload]
     assert "by_task" not in part  # type: ignore[operator]
     assert found["pair"] == ["full", "lora-r2"]
+
+
+def test_the_name_of_a_sweep_stands_for_all_its_arms(predicted: Predicted) -> None:
+    claim = {"say": "the rank hardly matters", "equivalent": ["lora"], "margin": 5.0}
+    trials = {
+        (f"lora-r{rank}", SENTIMENT): rows(0.8, chance=chance)
+        for rank, chance in ((2, 1), (4, 2), (8, 3))
+    }
+    arms = {"lora": {"method": "lora", "sweep": {"r": [2, 4, 8]}}}
+    keys = {"tasks": [SENTIMENT], "seeds": [1, 2, 3, 4, 5], "arms": arms}
+    named = {**claim, "equivalent": ["lora-r2", "lora-r4", "lora-r8"]}
+    short, long = verdicts(predicted(trials, {**keys, "claims": [claim, named]}))
+    assert short == long
+    assert short.verdict == "supported"
+    assert short.pair is not None
+    assert set(short.pair) <= {"lora-r2", "lora-r4", "lora-r8"}
