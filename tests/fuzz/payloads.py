@@ -47,6 +47,10 @@ def yaml_specials(sentinel: Path) -> tuple[str, ...]:
         [f"&a0 [{', '.join(['1'] * 10)}]"]
         + [f"&a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     )
+    merges = ", ".join(
+        ["&m0 {a: 1, b: 2}"]
+        + [f"&m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}]}}" for n in range(1, 10)]
+    )
     return (
         f'!!python/object/apply:os.system ["touch {sentinel}"]',
         f'!!python/object/apply:os.mknod ["{sentinel}"]',
@@ -72,6 +76,9 @@ def yaml_specials(sentinel: Path) -> tuple[str, ...]:
         "{<<: {a: 1}}",
         "{<<: [1, 2]}",
         "{<<: &m {<<: *m}}",
+        f"[{merges}]",
+        "1" + ":1" * 50_000,
+        "1" + ":1" * 50_000 + ".5",
         "{? [a] : b}",
         "{? {a: b} : c}",
         '"\\ud800"',

@@ -27,8 +27,8 @@ NAMES = [
         {"target_modules": "(.|.)" * 25 + "!"},
         {"rank_pattern": {"([a-z0-9.]+)+!": 4}},
         {"alpha_pattern": {"query": 1, "([a-z0-9.]*)*!": 4}},
-        {"layers_pattern": ["layer", "([a-z]*)*!"]},
-        {"layers_pattern": "([a-z]*)*!"},
+        {"layers_pattern": ["layer", "([a-z.0-9]*)*!"]},
+        {"layers_pattern": "([a-z.0-9]*)*!"},
         {"modules_to_save": ["classifier", "([a-z.0-9]*)*!"]},
     ],
 )

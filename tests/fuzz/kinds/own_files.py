@@ -14,6 +14,8 @@ import numpy as np
 
 from peftlab.core.types import OwnFiles
 from peftlab.data.encode import labels_of
+from peftlab.data.leaks import find_leak
+from peftlab.data.limited import limited
 from peftlab.data.own_files import OwnSource
 from peftlab.data.own_tasks import Asked, define
 from peftlab.tasks.registry import own_task
@@ -103,6 +105,10 @@ def _read(files: OwnFiles) -> None:
         assert len(labels) == len(examples) > 0
         assert np.isfinite(labels).all()
         assert all(text.strip() for example in examples for text in example.texts)
+        few = limited(source, task, split, len(examples) // 2 or 1)
+        assert len(few) == (len(examples) // 2 or 1)
+        assert all(examples[one.row_id] == one for one in few)
+        assert find_leak(examples, few).exact == len(few)
 
 
 KIND = OwnFilesKind
