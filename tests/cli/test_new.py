@@ -164,3 +164,13 @@ def test_what_cannot_be_is_said_in_one_line(
     assert (answer.status, len(answer.err.splitlines())) == (2, 1)
     assert line in answer.err
     assert not (private / "mine.yaml").exists()
+
+
+def test_rows_of_dev_that_stand_in_train_are_told(peftlab: Peftlab, private: Path) -> None:
+    (private / "link.csv").symlink_to("complaints.csv")
+    for dev in ("complaints.csv", "link.csv"):
+        said = ("--data", "complaints.csv", "--dev", dev, "--force")
+        answer = peftlab("new", "mine.yaml", *said, "--json")
+        assert answer.status == 0, answer.err
+        (hint,) = [one for one in answer.json["hints"] if "dev" in one and "stand" in one]
+        assert "dev is the file of train itself: 48 of 48 rows of dev stand in train" in hint

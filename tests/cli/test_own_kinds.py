@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,67 @@ def test_worker_processes_train_on_own_files_to_the_same_scores(
     assert apart["status"] == here["status"] == "done"
     assert apart["id"] == here["id"]
     assert apart["scores"] == here["scores"]
+
+
+def sorted_study(folder: Path, checkpoint: Path, **keys: Any) -> Path:
+    """A study of files whose rows are sorted by label, with limits; every text names its row."""
+    for split in ("train", "dev"):
+        lines = [f"{split} {n},{'ab'[n >= 40]}\n" for n in range(80)]
+        (folder / f"{split}.csv").write_text("body,mood\n" + "".join(lines))
+    raw = {
+        "name": "sorted",
+        "model": str(checkpoint),
+        "data": {
+            "moods": {"train": "train.csv", "dev": "dev.csv", "text": "body", "label": "mood"}
+        },
+        "seeds": [1, 2],
+        "max_train_samples": 16,
+        "max_eval_samples": 12,
+        "training": {"num_train_epochs": 1, "learning_rate": 1e-2},
+        "arms": {"full": {"method": "full"}, "lora": {"method": "lora"}},
+        "report": ["scores", {"disagreement": {"examples": 12}}],
+        **keys,
+    }
+    path = folder / "sorted.yaml"
+    path.write_text(json.dumps(raw))
+    return path
+
+
+def test_rows_of_sorted_files_are_drawn_once_for_all_trials_and_the_report_shows_them(
+    peftlab: Peftlab, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    path, place = sorted_study(tmp_path, tiny_checkpoint), ("--workspace", tmp_path / "ws")
+    assert peftlab("lint", path).status == 0
+    plan = peftlab("run", path, "--dry-run", "--json", *place).json["trials"]
+    assert {(one["num_train_examples"], one["num_eval_examples"]) for one in plan} == {(16, 12)}
+    answer = peftlab("run", path, *place, "--device", "cpu", "--json")
+    assert answer.status == 0, answer.err
+    found = [read_answers(Path(one["artifacts"]["predictions"])) for one in answer.json]
+    assert len(found) == 4
+    for one in found:
+        assert one.row_ids.tolist() == found[0].row_ids.tolist()
+        assert one.labels.tolist() == [int(row >= 40) for row in one.row_ids]
+        assert one.labels.sum() == 6
+    tokens = {one["id"]: one["tokens"] for one in plan}
+    assert len(set(tokens.values())) == 1
+    page = (tmp_path / "ws" / "reports" / "sorted" / "report.md").read_text(encoding="utf-8")
+    assert "16 of each task, each label its share, drawn by split\\_seed 42" in page
+    shown = re.findall(r"^\| (\d+) \| dev (\d+) \|", page, flags=re.MULTILINE)
+    assert shown
+    assert all(row == text for row, text in shown)
+    assert {int(row) for row, _ in shown} <= set(found[0].row_ids.tolist())
+
+
+def test_one_label_alone_is_refused_before_anything_is_trained(
+    peftlab: Peftlab, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    path = sorted_study(tmp_path, tiny_checkpoint, max_eval_samples=1)
+    words = "data: moods dev: the only row of dev has the label "
+    linted = peftlab("lint", path)
+    assert linted.status == 1
+    assert f"error: {words}" in linted.out
+    for options in ((), ("--dry-run",)):
+        answer = peftlab("run", path, "--workspace", tmp_path / "ws", *options)
+        assert answer.status == 2
+        assert answer.err.count("\n") == 1
+        assert f"sorted: {words}" in answer.err

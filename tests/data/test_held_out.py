@@ -80,3 +80,8 @@ def test_rare_sets_of_labels_are_one_stratum() -> None:
     assert len(set(kinds[:10])) == len(set(kinds[10:20])) == len(set(kinds[20:])) == 1
     assert len(set(kinds)) == 3
     assert is_held_out(labels, Selection(fraction=0.1), seed=2).sum() == 5
+
+
+def test_scores_that_no_integer_holds_are_of_one_stratum_on_each_side() -> None:
+    scores = np.array([-1e300, -1e20, 0.4, 1e20, 1e300])
+    assert strata(scores).tolist() == [-(2**62), -(2**62), 0, 2**62, 2**62]

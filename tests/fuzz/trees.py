@@ -18,7 +18,8 @@ NAMES = (
     "<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "[x](javascript:1)",
     "\ud800", "\udfff\ud800", "\u202e", "\x1b[31m", "a\nb", "a\rb", "\u2028", "", " ", "é\u0301",
     "bert\u00e9", "१२", "none", "hub:", "hub:../..", "hub:/", "file:///etc/passwd",
-    "http://127.0.0.1:9/x", "([a-z.0-9]+)+!", ".*.*.*.*.*.*.*!", "demo", "hub", "minilm", "gpt2", "lora", "full",
+    "http://127.0.0.1:9/x", "([a-z.0-9]+)+!", ".*.*.*.*.*.*.*!", "demo", "hub", "minilm",
+    "gpt2", "lora", "full",
 )  # fmt: skip
 
 NUMBERS = (

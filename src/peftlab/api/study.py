@@ -101,14 +101,16 @@ class Study:
         stderr. Stopped at any moment, the same call goes on from there.
         """
         quiet_libraries()
+        self._settle()
         from peftlab.runner.execute import check_execution, execute
         from peftlab.runner.plan import make_plan
         from peftlab.runner.progress import ProgressDisplay
         from peftlab.runner.ready import make_ready
+        from peftlab.study.expand import expand
 
         given = self._options(options)
         check_execution(executor, given, device)
-        expanded = self._expanded()
+        expanded = expand(self.spec)
         console = _console(progress)
         with Workspace.open(self.workspace) as opened:
             plan = make_plan(

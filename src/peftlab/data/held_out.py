@@ -13,6 +13,8 @@ from peftlab.data.batches import Indices, gather
 from peftlab.data.encode import Encoded
 from peftlab.tasks.problem import Values, problem_type_of
 
+FARTHEST = 2.0**62
+"""Scores beyond it are of one stratum: a conversion to an integer would differ by machine."""
 LEAST_ALIKE = 10
 """Rows that have the same set of labels, fewer than which are shared out with other rare sets."""
 
@@ -45,7 +47,7 @@ def strata(labels: Values) -> npt.NDArray[np.int64]:
     set of labels, rare sets being one stratum."""
     problem_type = problem_type_of(labels)
     if problem_type == "regression":
-        return np.rint(labels).astype(np.int64)
+        return np.rint(np.clip(labels, -FARTHEST, FARTHEST)).astype(np.int64)
     if problem_type == "single_label_classification":
         return labels.astype(np.int64)
     _, kinds, counts = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
