@@ -31,7 +31,7 @@ def class_names(path: str) -> Names:
 def _class_names(path: Path, stamp: tuple[int, int]) -> Names:
     try:
         info = json.loads(parquet_metadata(path).get(KEY, b"{}"))
-        features = info["info"]["features"].items()
+        features = [*info["info"]["features"].items()]
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return {}  # it is nobody's
     found = {column: _names(feature) for column, feature in features}
@@ -49,10 +49,9 @@ def _names(feature: Any) -> tuple[str, ...]:
         is_class = isinstance(inner, dict) and inner.get("_type") == "ClassLabel"
         return _names(inner) if is_class else ()
     names = feature.get("names")
-    is_class = feature.get("_type") == "ClassLabel" and isinstance(names, list)
-    if not is_class or not all(isinstance(name, str) for name in names):
+    if feature.get("_type") != "ClassLabel" or not isinstance(names, list):
         return ()
-    return tuple(names)
+    return tuple(names) if all(isinstance(name, str) for name in names) else ()
 
 
 def named(cell: Any, names: Sequence[str]) -> Any:

@@ -71,7 +71,7 @@ def notation_of(
         return Notation(problem_type=problem_type or "multi_label_classification")
     column = [cells[0] for cells in every]
     may_be_several = problem_type in (None, "multi_label_classification")
-    lists_in_texts = may_be_several and _are_lists_in_texts(column)
+    lists_in_texts = may_be_several and are_lists_in_texts(column)
     has_lists = lists_in_texts or any(isinstance(cell, list) for cell in column)
     has_commas = problem_type in (None, "regression") and _have_decimal_commas(column)
     if problem_type is None:
@@ -206,7 +206,7 @@ def _flag(cell: Any, where: str) -> int:
     return flag
 
 
-def _are_lists_in_texts(column: Sequence[Any]) -> bool:
+def are_lists_in_texts(column: Sequence[Any]) -> bool:
     """Yes where more than half of the texts that are not empty are lists."""
     texts = [cell for cell in column if isinstance(cell, str) and cell.strip()]
     opened = [text for text in texts if text.lstrip().startswith("[")]

@@ -1,8 +1,9 @@
 """Files of rows with named columns, read and written a part at a time: the ending is the format.
 
 CSV as RFC 4180 has it. TSV as GLUE has it: a tab ends a field, a line end a row, and a quote is a
-quote; tabs and line ends in what is written become \\t, \\n and \\r. JSONL: an object a line. All
-three are UTF-8. Parquet keeps its types. A .txt has no header: a row a line, a tab between texts.
+quote; tabs and line ends in what is written become \\t, \\n and \\r. In both a text that a
+spreadsheet would run is written with an apostrophe in front. JSONL: an object a line. All three are
+UTF-8. Parquet keeps its types. A .txt has no header: a row a line, a tab between texts.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, BinaryIO
 from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.core.files import whole_file
 from peftlab.data.parquet_rows import parquet_rows
+from peftlab.data.sheet_cells import inert
 from peftlab.data.text_lines import (
     LONGEST_ROW,
     MOST_COLUMNS,
@@ -34,6 +36,9 @@ Write = Callable[[Sequence[Row]], None]
 
 ROWS_PER_PART = 8192
 NO_TEXT = re.compile("[\\ud800-\\udfff]")
+LONG_LINE, MOST_VALUES = 1 << 20, 1 << 18
+"""Characters of a line of JSON beyond which its values are counted, and how many it may have."""
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 READABLE = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
 WRITABLE = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -99,7 +104,10 @@ def text_writer(kind: str, columns: Sequence[str], put: Callable[[str], object])
     headers: list[Row] = [dict(zip(columns, columns, strict=True))]
 
     def write(rows: Sequence[Row]) -> None:
-        lines = [[_cell(row.get(name)) for name in columns] for row in (*headers, *rows)]
+        lines = [
+            [_cell(row.get(name), quotes_are_text=kind == ".tsv") for name in columns]
+            for row in (*headers, *rows)
+        ]
         headers.clear()
         if kind == ".tsv":
             put("".join("\t".join(map(_field, line)) + "\n" for line in lines))
@@ -125,9 +133,11 @@ def _field(text: str) -> str:
     return text.replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, *, quotes_are_text: bool) -> str:
     if value is None:
         return ""
+    if isinstance(value, str):
+        return inert(value, quotes_are_text=quotes_are_text)
     return _json(value) if isinstance(value, list | dict) else str(value)
 
 
@@ -210,6 +220,14 @@ def _json_rows(lines: Lines, path: Path) -> Iterator[Numbered]:
         number, lines.length = lines.number, 0
         if not line.strip():
             continue
+        if len(line) > LONG_LINE:
+            signs = STRING.sub("", line)
+            num_values = signs.count(",") + signs.count("[") + signs.count("{")
+            if num_values > MOST_VALUES:
+                raise UserError(
+                    f"{num_values:,} values", where=f"{path}:{number}",
+                    allowed=f"at most {MOST_VALUES:,} in a row",
+                )  # fmt: skip
         try:
             row = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:

@@ -155,8 +155,8 @@ def _not_utf8(path: Path) -> UserError:
             number += error.object[: error.start].count(b"\n")
             byte = error.object[error.start]
     return UserError(
-        f"cannot read the file: not UTF-8 text at line {number} (byte 0x{byte:02X}); it seems to be "
-        "in an older encoding, as Windows-1252",
+        f"cannot read the file: not UTF-8 text at line {number} (byte 0x{byte:02X}); it seems to "
+        "be in an older encoding, as Windows-1252",
         where=str(path),
         allowed="UTF-8 text, which iconv -f WINDOWS-1252 -t UTF-8 makes of that",
     )
