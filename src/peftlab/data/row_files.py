@@ -221,11 +221,13 @@ def _json_rows(lines: Lines, path: Path) -> Iterator[Numbered]:
         if not line.strip():
             continue
         if len(line) > LONG_LINE:
-            signs = STRING.sub("", line)
-            num_values = signs.count(",") + signs.count("[") + signs.count("{")
+            num_values = (line.count('"') - line.count('\\"')) // 4  # of keys and texts alone
+            if num_values <= MOST_VALUES:
+                signs = STRING.sub("", line)
+                num_values = signs.count(",") + signs.count("[") + signs.count("{")
             if num_values > MOST_VALUES:
                 raise UserError(
-                    f"{num_values:,} values", where=f"{path}:{number}",
+                    f"{num_values:,} values and more", where=f"{path}:{number}",
                     allowed=f"at most {MOST_VALUES:,} in a row",
                 )  # fmt: skip
         try:
