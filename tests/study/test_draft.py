@@ -18,8 +18,9 @@ from peftlab.study.safe_yaml import parse_yaml
 TRAPS = (
     "yes", "no", "on", "off", "y", "N", "True", "null", "~", "1_000", "0x10", "0o7", "0b1", "017",
     "1:30", "2001-01-01", ".5", "5.", "1e3", "+1", "1_0.5", "=", "<<", "- a", "a: b", "#a", "a #b",
-    "[a]", "{a}", "&a", "*a", "!a", "|", ">", "%a", "@a", "`a", "?", "-", "---", "'a'", '"a"', "a\\b",
-    "é", "\U0001f600", "a b", "\u00a0x", "\u2028x", "x\u0085y", "\ufeffa", "a\tb", "-1", "00", "null ",
+    "[a]", "{a}", "&a", "*a", "!a", "|", ">", "%a", "@a", "`a", "?", "-", "---", "'a'", '"a"',
+    "a\\b", "é", "\U0001f600", "a b", "\u00a0x", "\u2028x", "x\u0085y", "\ufeffa", "a\tb", "-1",
+    "00", "null ",
 )  # fmt: skip
 
 
@@ -54,9 +55,7 @@ def test_labels_are_the_same_words_to_every_reader_of_yaml(
         assert sorted(read(made.text)["data"]["t"]["labels"]) == sorted(some)
 
 
-@pytest.mark.parametrize(
-    "name", ["no.csv", "1e3.csv", "null.csv", "a b.csv", "é #1.csv", "'x'.csv"]
-)
+@pytest.mark.parametrize("name", ["no.csv", "1e3.csv", "null.csv", "a b.csv", "é #1.csv"])
 def test_names_of_files_and_columns_are_quoted_too(name: str, tmp_path: Path) -> None:
     path = write(tmp_path / name, ["a", "b"])
     path.write_text(path.read_text().replace("text,label", "no,yes"))

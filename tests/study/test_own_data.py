@@ -99,7 +99,7 @@ def test_training_values_and_claims_know_the_tasks_of_the_files(
         ({"text": ["a", "b", "c"]}, "data.moods.text: must be one column, or two"),
         (
             {"label": False},
-            "data.moods.label: must be the name of a column, or a list of them: YAML",
+            "moods.label: must be the name of a column, or a list of them: YAML",
         ),
         ({"text": []}, "data.moods.text: must be the name of a column, or a list of them"),
         ({"label": ["a", "a"]}, "data.moods.label: a column is there twice"),

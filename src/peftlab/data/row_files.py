@@ -112,16 +112,21 @@ def text_writer(kind: str, columns: Sequence[str], put: Callable[[str], object])
         if kind == ".tsv":
             put("".join("\t".join(map(_field, line)) + "\n" for line in lines))
         else:
-            csv.writer(_Sink(put), lineterminator="\n").writerows(lines)
+            csv.writer(_Sink(put)).writerows(lines)
 
     return write
 
 
 class _Sink:
-    """What csv writes to."""
+    """What csv writes to, a row at a time; it puts quotes around what its own line ends have, which
+    are of two signs, and we of one."""
 
     def __init__(self, put: Callable[[str], object]) -> None:
-        self.write = put
+        self._put = put
+
+    def write(self, row: str) -> None:
+        """Put the row."""
+        self._put(row.removesuffix("\r\n") + "\n")
 
 
 def _field(text: str) -> str:

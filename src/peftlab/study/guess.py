@@ -11,7 +11,7 @@ from typing import Any
 from peftlab.core.errors import UserError
 from peftlab.core.types import ProblemType
 from peftlab.data.class_names import class_names, named
-from peftlab.data.label_cells import flag_of, word_of
+from peftlab.data.label_cells import flag_of, number_of, word_of
 from peftlab.data.own_labels import MOST_LABELS, Notation, are_lists_in_texts, notation_of
 from peftlab.data.row_files import read_rows, require_columns
 
@@ -197,7 +197,8 @@ def _separator(cells: Sequence[Any]) -> str | None:
     for separator in FLAG_SEPARATORS:
         if notation_of(((cell,) for cell in cells), separator, SEVERAL).num_flags:
             return separator
-    for separator in SEPARATORS:
+    are_numbers = all(number_of(cell, has_decimal_commas=True) is not None for cell in texts)
+    for separator in SEPARATORS[:-1] if are_numbers else SEPARATORS:
         several = [cell for cell in texts if separator in cell.strip(separator)]
         words = {word.strip() for cell in texts for word in cell.split(separator)} - {""}
         repeats = len(words) <= MOST_LABELS and len(words) <= len(texts) / 2
