@@ -163,9 +163,7 @@ def test_a_table_that_does_not_fit_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize("way", ["same", "dotted", "symbolic", "hard"])
-def test_the_file_that_is_read_is_never_replaced(
-    way: str, finished_workspace: Path, tmp_path: Path
-) -> None:
+def test_the_file_that_is_read_is_never_replaced(way: str, tmp_path: Path) -> None:
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text("sentence\na warm film\n")
     match way:
@@ -177,9 +175,12 @@ def test_the_file_that_is_read_is_never_replaced(
             target.symlink_to(source)
         case "hard":
             target.hardlink_to(source)
-    trial = every_trial(finished_workspace, "demo-sentiment")[0].trial.id
+    writing = write_answers(
+        Question(trials={}), read_rows(source), target,
+        predictor=Predictor(device="cpu"), where="in", like=source,
+    )  # fmt: skip
     with pytest.raises(UserError, match=r"this would replace the file that is read \(allowed: "):
-        predict_file(source, target, [trial], workspace=finished_workspace, device="cpu")
+        next(writing)
     assert source.read_text() == "sentence\na warm film\n"
     assert {path.name for path in tmp_path.iterdir()} <= {"in.csv", "out.csv"}
 
