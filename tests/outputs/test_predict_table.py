@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from peftlab.api.trial import predict_file
 from peftlab.core.errors import UserError
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.row_files import Row, read_rows
@@ -159,6 +160,40 @@ def test_a_table_that_does_not_fit_is_refused_in_one_line(
         )
     assert words in str(caught.value)
     assert not target.exists()
+
+
+@pytest.mark.parametrize("way", ["same", "dotted", "symbolic", "hard"])
+def test_the_file_that_is_read_is_never_replaced(way: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("sentence\na warm film\n")
+    match way:
+        case "same":
+            target = source
+        case "dotted":
+            target = tmp_path / ".." / tmp_path.name / "in.csv"
+        case "symbolic":
+            target.symlink_to(source)
+        case "hard":
+            target.hardlink_to(source)
+    writing = write_answers(
+        Question(trials={}), read_rows(source), target,
+        predictor=Predictor(device="cpu"), where="in", like=source,
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"this would replace the file that is read \(allowed: "):
+        next(writing)
+    assert source.read_text() == "sentence\na warm film\n"
+    assert {path.name for path in tmp_path.iterdir()} <= {"in.csv", "out.csv"}
+
+
+def test_texts_of_a_table_are_written_so_that_no_spreadsheet_runs_them(
+    finished_workspace: Path, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.csv"
+    source.write_text('{"sentence": "=1+1", "n": -1}\n{"sentence": "-0.5", "n": 2}\n')
+    trial = every_trial(finished_workspace, "demo-sentiment")[0].trial.id
+    assert predict_file(source, target, [trial], workspace=finished_workspace, device="cpu") == 2
+    rows = [row for part in read_rows(target) for row in part]
+    assert [(row["sentence"], row["n"]) for row in rows] == [("'=1+1", "-1"), ("-0.5", "2")]
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,10 @@ def test_training_values_and_claims_know_the_tasks_of_the_files(
         ({"dev": 1.5}, "data.moods.dev: must be a file, or a share of train between 0 and 1"),
         ({"dev": True}, "data.moods.dev: must be a file, or a share of train between 0 and 1"),
         ({"text": ["a", "b", "c"]}, "data.moods.text: must be one column, or two"),
+        (
+            {"label": False},
+            "moods.label: must be the name of a column, or a list of them: YAML",
+        ),
         ({"text": []}, "data.moods.text: must be the name of a column, or a list of them"),
         ({"label": ["a", "a"]}, "data.moods.label: a column is there twice"),
         ({"labels": ["one"]}, "data.moods.labels: must be a list of two or more words or numbers"),
@@ -111,6 +115,41 @@ def test_a_wrong_key_of_the_mapping_is_named(
     with pytest.raises(UserError) as caught:
         load(folder, study(tiny_checkpoint, **change))
     assert line in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words", "line"),
+    [
+        ("[yes, no]", ("yes", "no"), "YAML reads the label yes as true: write it in quotes"),
+        ("[1e3, 2e3]", ("1e3", "2e3"), "YAML reads the label 1e3 as 1000: write it in quotes"),
+        ("[maybe, off]", ("maybe", "off"), "YAML reads the label off as false: write it in quotes"),
+        ("[1:30, x]", ("1:30", "x"), "YAML reads the label 1:30 as 90: write it in quotes"),
+        ("[on, yes]", ("on", "yes"), "a label is there twice: YAML reads yes and on as true"),
+        ("[x, null]", ("x", "null"), "label 2 is 'None' to YAML, which is no word"),
+        ("[2001-01-01, x]", ("2001-01-01", "x"), "label 1 is '2001-01-01' to YAML, which is no"),
+    ],
+)
+def test_labels_that_yaml_reads_as_something_else_are_refused_with_a_word_on_it(
+    labels: str, words: tuple[str, str], line: str, folder: Path, tiny_checkpoint: Path
+) -> None:
+    rows = "".join(f"text {n},{words[n % 2]}\n" for n in range(24))
+    (folder / "train.csv").write_text(f"body,mood\n{rows}")
+    with pytest.raises(UserError) as caught:
+        expand(load(folder, study(tiny_checkpoint), f"data.moods.labels={labels}"))
+    assert "data.moods.labels: " in str(caught.value)
+    assert line in str(caught.value)
+    quoted = json.dumps(words)
+    (trial,) = expand(load(folder, study(tiny_checkpoint), f"data.moods.labels={quoted}")).trials
+    assert task_of(trial).labels == words
+
+
+def test_labels_of_yes_and_no_that_the_file_writes_as_true_and_false_are_fine(
+    folder: Path, tiny_checkpoint: Path
+) -> None:
+    rows = "".join(f"text {n},{('true', 'false')[n % 2]}\n" for n in range(24))
+    (folder / "train.csv").write_text(f"body,mood\n{rows}")
+    (trial,) = expand(load(folder, study(tiny_checkpoint), "data.moods.labels=[no, yes]")).trials
+    assert task_of(trial).labels == ("false", "true")
 
 
 @pytest.mark.parametrize("data", [{}, {"a b": OWN}, {"moods": "train.csv"}, ["train.csv"], None])

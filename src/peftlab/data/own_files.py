@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from stat import S_ISREG
@@ -15,9 +15,10 @@ import numpy.typing as npt
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id, derived_seed, file_sha256
 from peftlab.core.types import DataRef, Example, OwnFiles, ProblemType, Selection
+from peftlab.data.class_names import class_names, named
 from peftlab.data.encode import labels_of
 from peftlab.data.held_out import is_held_out
-from peftlab.data.own_labels import LabelReader
+from peftlab.data.own_labels import LabelReader, Notation, notation_of
 from peftlab.data.row_files import read_numbered, require_columns
 from peftlab.tasks.spec import Task
 
@@ -46,7 +47,13 @@ class OwnSource:
         """The files, and a digest of what the rows of train and dev follow from."""
         files = self.files
         dev = [files.dev_fraction, files.split_seed] if files.dev is None else _digest(files.dev)
-        reading = [files.text, files.label, files.separator, task.problem_type, task.labels]
+        reading: list[Any] = [
+            files.text, files.label, files.separator, task.problem_type, task.labels,
+        ]  # fmt: skip
+        names = class_names_of(files, task.labels, task.problem_type)
+        num_flags = notation_in(files, names, task.problem_type).num_flags
+        if names or num_flags:  # else it is as it was before there was either
+            reading.append([names, num_flags])
         return DataRef(
             source="files",
             location=files.train,
@@ -74,7 +81,9 @@ class OwnSource:
                 )  # fmt: skip
             rows = own_rows(files.test, files, has_labels=False)
             return [_example(place, row.texts, None) for place, row in enumerate(rows)]
-        read = _Reading(files=files, problem_type=task.problem_type, labels=task.labels)
+        names = class_names_of(files, task.labels, task.problem_type)
+        notation = notation_in(files, names, task.problem_type)
+        read = _Reading(files=files, notation=notation, labels=task.labels, by_name=bool(names))
         if files.dev is not None:
             path = files.dev if split == "dev" else files.train
             return [*_labelled(read, path, _stamp(path))]
@@ -86,16 +95,18 @@ class _Reading:
     """All that the labels of the files' rows follow from."""
 
     files: OwnFiles
-    problem_type: ProblemType
+    notation: Notation
     labels: tuple[str, ...]
+    by_name: bool
 
 
 @lru_cache(maxsize=4)
 def _labelled(read: _Reading, path: str, stamp: tuple[int, int]) -> tuple[Example, ...]:
-    labels = LabelReader(read.files, read.problem_type, read.labels)
+    labels = LabelReader(read.files, read.notation, read.labels)
+    rows = own_rows(path, read.files, by_name=read.by_name)
     return tuple(
         _example(place, row.texts, labels.read(row.cells, f"{path}:{row.number}"))
-        for place, row in enumerate(own_rows(path, read.files))
+        for place, row in enumerate(rows)
     )
 
 
@@ -116,10 +127,58 @@ def _parts(
     return train, dev
 
 
-def own_rows(path: str, files: OwnFiles, *, has_labels: bool = True) -> tuple[OwnRow, ...]:
-    """The rows of one of the files; UserError where a column is missing or a text is none."""
+def own_rows(
+    path: str, files: OwnFiles, *, has_labels: bool = True, by_name: bool = False
+) -> tuple[OwnRow, ...]:
+    """The rows of one of the files; UserError where a column is missing or a text is none.
+
+    With `by_name` the cells of labels hold the names that the file has for numbers of classes.
+    """
     columns = files.label if has_labels else ()
-    return _rows(Path(path), _stamp(path), files.text, columns)
+    rows = _rows(Path(path), _stamp(path), files.text, columns)
+    names = class_names(path) if by_name else {}
+    if not any(column in names for column in columns):
+        return rows
+    return tuple(
+        replace(
+            row,
+            cells=tuple(
+                named(cell, names[column]) if column in names else cell
+                for cell, column in zip(row.cells, columns, strict=True)
+            ),
+        )
+        for row in rows
+    )
+
+
+def class_names_of(
+    files: OwnFiles, labels: Sequence[str] | None, problem_type: ProblemType | None
+) -> tuple[str, ...]:
+    """The names that train's file has for the numbers in its column of labels.
+
+    None where there are no names, and where the labels are said and are not such names: they are
+    then the numbers themselves.
+    """
+    if len(files.label) > 1 or problem_type == "regression":
+        return ()
+    _stamp(files.train)
+    names = class_names(files.train).get(files.label[0], ())
+    return names if labels is None or {*labels} <= {*names} else ()
+
+
+def notation_in(
+    files: OwnFiles, names: tuple[str, ...], problem_type: ProblemType | None
+) -> Notation:
+    """How the labels of train are written; the names are those of its numbers, if any."""
+    return _notation(files, bool(names), problem_type, _stamp(files.train))
+
+
+@lru_cache(maxsize=8)
+def _notation(
+    files: OwnFiles, by_name: bool, problem_type: ProblemType | None, stamp: tuple[int, int]
+) -> Notation:
+    rows = own_rows(files.train, files, by_name=by_name)
+    return notation_of((row.cells for row in rows), files.separator, problem_type)
 
 
 def is_dev(examples: Sequence[Example], files: OwnFiles) -> npt.NDArray[np.bool_]:

@@ -1,42 +1,117 @@
-"""Labels of a person's own rows: what kind they are, which there are, and what a cell says."""
+"""Labels of a person's own rows: how they are written, which there are, and what a cell says."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from peftlab.core.bounds import check_text
 from peftlab.core.errors import UserError
 from peftlab.core.types import OwnFiles, ProblemType
+from peftlab.data.label_cells import (
+    FLAGS,
+    flag_of,
+    has_decimal_comma,
+    is_missing,
+    list_in,
+    number_of,
+    word_of,
+)
 
-YES_OR_NO = {"0": 0, "1": 1, "false": 0, "true": 1}
 LONGEST_LABEL, MOST_LABELS = 200, 1000
 """Characters of a label, and how many of them are found: beyond it is another column."""
+IDS: tuple[list[int], ...] = ([], [0], [1], [0, 1])
+"""All lists of different numbers of labels, in their order, that could pass for 0 and 1."""
 
 Cells = tuple[Any, ...]
 
 
-class LabelReader:
-    """Reads the cells of a row's label columns as the kind of problem wants them."""
+@dataclass(frozen=True, kw_only=True)
+class Notation:
+    """The kind of problem, and how the labels of one column are written in the rows of train.
 
-    def __init__(self, files: OwnFiles, problem_type: ProblemType, labels: Sequence[str]) -> None:
+    With `num_flags` a cell is a list of so many 0 and 1, one for each label, else of the labels
+    that hold. With `lists_in_texts` lists are written as texts.
+    """
+
+    problem_type: ProblemType
+    num_flags: int = 0
+    lists_in_texts: bool = False
+    has_decimal_commas: bool = False
+
+    def items(self, cell: Any, separator: str, where: str) -> list[Any]:
+        """What the list holds that a cell of several labels is; UserError where it is none."""
+        if isinstance(cell, list):
+            return cell
+        if not isinstance(cell, str):
+            return [cell]
+        if not self.lists_in_texts:
+            return [word.strip() for word in cell.split(separator) if word.strip()]
+        found = list_in(cell) if cell.strip() else []
+        if found is None:
+            raise UserError(
+                f"{cell[:40]!r} is no list, as other labels are", where=where,
+                allowed="""["a", "b"], ['a', 'b'], [0, 1, 0], []""",
+            )  # fmt: skip
+        return found
+
+
+def notation_of(
+    rows: Iterable[Cells], separator: str, problem_type: ProblemType | None = None
+) -> Notation:
+    """How the rows' labels are written. Without a kind that is said, it is guessed.
+
+    Several labels where there are several columns or lists, scores where all are numbers and one
+    is no whole one, else classes. Lists as texts are the rule where most cells are such.
+    """
+    every = [*rows]
+    if any(len(cells) > 1 for cells in every):
+        return Notation(problem_type=problem_type or "multi_label_classification")
+    column = [cells[0] for cells in every]
+    may_be_several = problem_type in (None, "multi_label_classification")
+    lists_in_texts = may_be_several and are_lists_in_texts(column)
+    has_lists = lists_in_texts or any(isinstance(cell, list) for cell in column)
+    has_commas = problem_type in (None, "regression") and _have_decimal_commas(column)
+    if problem_type is None:
+        if has_lists:
+            problem_type = "multi_label_classification"
+        else:
+            is_score = _are_scores(column, has_commas)
+            problem_type = "regression" if is_score else "single_label_classification"
+    notation = Notation(
+        problem_type=problem_type, lists_in_texts=lists_in_texts, has_decimal_commas=has_commas
+    )
+    if problem_type != "multi_label_classification":
+        return notation
+    num_flags = _num_flags(_lists(column, notation, separator))
+    return Notation(problem_type=problem_type, lists_in_texts=lists_in_texts, num_flags=num_flags)
+
+
+class LabelReader:
+    """Reads the cells of a row's label columns as they are written."""
+
+    def __init__(self, files: OwnFiles, notation: Notation, labels: Sequence[str]) -> None:
         self._files = files
-        self._problem_type = problem_type
+        self._notation = notation
         self._labels = labels
         self._places = {label: place for place, label in enumerate(labels)}
 
     def read(self, cells: Cells, where: str) -> int | float | tuple[int, ...]:
         """The class, the score, or 0 and 1 for each label; UserError, with the place, for none."""
         columns, first = self._files.label, f"{where}: column '{self._files.label[0]}'"
-        if self._problem_type == "regression":
-            return score_of(cells[0], first)
-        if self._problem_type == "single_label_classification":
+        kind = self._notation
+        if kind.problem_type == "regression":
+            return score_of(cells[0], first, has_decimal_commas=kind.has_decimal_commas)
+        if kind.problem_type == "single_label_classification":
             return self._place(class_of(cells[0], first), first)
         if len(columns) > 1:
             named = zip(cells, columns, strict=True)
             return tuple(_flag(cell, f"{where}: column '{name}'") for cell, name in named)
-        own = {self._place(word, first) for word in words_of(cells[0], self._files, first)}
+        if kind.num_flags:
+            return _flags(kind.items(cells[0], self._files.separator, first), kind, first)
+        own = {self._place(word, first) for word in words_of(cells[0], self._files, kind, first)}
         return tuple(int(place in own) for place in range(len(self._labels)))
 
     def _place(self, word: str, where: str) -> int:
@@ -48,43 +123,30 @@ class LabelReader:
         return place
 
 
-def guess_problem_type(rows: Iterable[Cells]) -> ProblemType:
-    """Several labels where there are several columns or lists, scores where all are numbers and
-    one is no whole one, else classes."""
-    are_numbers = has_fraction = False
-    for cells in rows:
-        if len(cells) > 1 or isinstance(cells[0], list):
-            return "multi_label_classification"
-        number = _number(cells[0])
-        if number is None:
-            return "single_label_classification"
-        are_numbers = True
-        has_fraction = has_fraction or number != int(number)
-    is_regression = are_numbers and has_fraction
-    return "regression" if is_regression else "single_label_classification"
-
-
 def found_labels(
-    rows: Iterable[tuple[Cells, str]], files: OwnFiles, problem_type: ProblemType
+    rows: Iterable[tuple[Cells, str]], files: OwnFiles, notation: Notation
 ) -> tuple[str, ...]:
     """The labels in these rows, (cells, place) each: numbers by value, else words by the alphabet.
 
-    Raises UserError for a row without one and for more than MOST_LABELS.
+    Of lists of 0 and 1 they are the places in the list, from 0. Raises UserError for a row without
+    one and for more than MOST_LABELS.
     """
-    column, found = files.label[0], set[str]()
+    column, found = files.label[0], {str(place) for place in range(notation.num_flags)}
     for cells, place in rows:
         where = f"{place}: column '{column}'"
-        if problem_type == "single_label_classification":
+        if notation.num_flags:
+            _flags(notation.items(cells[0], files.separator, where), notation, where)
+        elif notation.problem_type == "single_label_classification":
             found.add(class_of(cells[0], where))
         else:
-            found.update(words_of(cells[0], files, where))
+            found.update(words_of(cells[0], files, notation, where))
         if len(found) > MOST_LABELS:
             raise UserError(
                 f"more than {MOST_LABELS:,} different labels",
                 where=where,
                 allowed="a column of labels, problem_type: regression, or all of them in labels",
             )
-    numbers = {word: _number(word) for word in found}
+    numbers = {word: number_of(word) for word in found}
     return tuple(sorted(found, key=lambda word: (numbers[word] is None, numbers[word] or 0, word)))
 
 
@@ -102,55 +164,106 @@ def class_of(cell: Any, where: str) -> str:
     return word
 
 
-def words_of(cell: Any, files: OwnFiles, where: str) -> tuple[str, ...]:
+def words_of(cell: Any, files: OwnFiles, notation: Notation, where: str) -> tuple[str, ...]:
     """The words of a list, or between separators; none in an empty text or list."""
-    if isinstance(cell, str):
-        cell = [word.strip() for word in cell.split(files.separator) if word.strip()]
-    if not isinstance(cell, list):
-        cell = [cell]
-    return tuple(class_of(word, where) for word in cell)
+    items = notation.items(cell, files.separator, where)
+    numbers = [item for item in items if isinstance(item, int | float)]
+    if len({*numbers}) < len(numbers) or any(number % 1 for number in numbers):
+        shown = ", ".join(map(str, items[:10]))
+        raise UserError(
+            f"[{shown[:40]}] holds neither labels nor 0 or 1 for each", where=where,
+            allowed="the labels that hold, each once, or as many 0 and 1 as there are labels",
+        )  # fmt: skip
+    return tuple(class_of(item, where) for item in items)
 
 
-def score_of(cell: Any, where: str) -> float:
+def score_of(cell: Any, where: str, *, has_decimal_commas: bool = False) -> float:
     """The score; UserError for what is no finite number."""
-    number = _number(cell)
+    number = number_of(cell, has_decimal_commas=has_decimal_commas)
     if number is None:
-        shown = repr(cell)[:40]
-        raise UserError(f"{shown} is no score", where=where, allowed="a finite number")
+        comma = "with a decimal comma, as others have" if has_decimal_commas else "as 1234.5"
+        raise UserError(
+            f"{repr(cell)[:40]} is no score", where=where, allowed=f"a finite number, {comma}"
+        )
     return number
 
 
-def word_of(value: Any) -> str | None:
-    """A word, number or yes and no as a label is called; None for anything else.
-
-    >>> word_of("good"), word_of(3), word_of(3.0), word_of(True), word_of(None)
-    ('good', '3', '3', 'true', None)
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        return str(int(value)) if value == int(value) else repr(value)
-    if isinstance(value, int):
-        return str(value) if abs(value) < 1 << 63 else None
-    return value if isinstance(value, str) else None
+def _flags(items: Sequence[Any], notation: Notation, where: str) -> tuple[int, ...]:
+    """0 or 1 for each label; UserError where they are too few, too many or something else."""
+    if len(items) != notation.num_flags:
+        raise UserError(
+            f"a list of {len(items)} where others have {notation.num_flags}", where=where,
+            allowed="0 or 1 for each label",
+        )  # fmt: skip
+    return tuple(_flag(item, where) for item in items)
 
 
 def _flag(cell: Any, where: str) -> int:
-    flag = YES_OR_NO.get((word_of(cell) or "").strip().lower())
+    flag = flag_of(cell)
     if flag is None:
         shown = repr(cell)[:40]
-        raise UserError(f"{shown} is neither 0 nor 1", where=where, allowed=", ".join(YES_OR_NO))
+        raise UserError(f"{shown} is neither 0 nor 1", where=where, allowed=FLAGS)
     return flag
 
 
-def _number(cell: Any) -> float | None:
-    """The finite number that a cell is, or says."""
-    if isinstance(cell, bool) or not isinstance(cell, int | float | str):
-        return None
-    try:
-        number = float(cell)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
+def are_lists_in_texts(column: Sequence[Any]) -> bool:
+    """Yes where more than half of the texts that are not empty are lists."""
+    texts = [cell for cell in column if isinstance(cell, str) and cell.strip()]
+    opened = [text for text in texts if text.lstrip().startswith("[")]
+    return 2 * len(opened) > len(texts) and (
+        2 * sum(list_in(text) is not None for text in opened) > len(texts)
+    )
+
+
+def _have_decimal_commas(column: Sequence[Any]) -> bool:
+    """Yes where a comma is surely a decimal one, and all other cells could be such numbers."""
+    found = False
+    for cell in column:
+        if isinstance(cell, str) and not is_missing(cell):
+            if number_of(cell, has_decimal_commas=True) is None and number_of(cell) is None:
+                return False
+            found = found or has_decimal_comma(cell)
+    return found
+
+
+def _are_scores(column: Sequence[Any], has_commas: bool) -> bool:
+    """Yes for numbers one of which is not whole, where a value is missing or not."""
+    if has_commas:
+        return True
+    has_fraction = False
+    for cell in column:
+        number = number_of(cell)
+        if number is None and not is_missing(cell):
+            return False
+        has_fraction = has_fraction or (number is not None and number != int(number))
+    return has_fraction
+
+
+def _lists(column: Sequence[Any], notation: Notation, separator: str) -> Iterator[list[Any]]:
+    """The lists that the cells are, without those that are none."""
+    for cell in column:
+        try:
+            yield notation.items(cell, separator, "")
+        except UserError:
+            continue  # which is said with its place when the rows are read
+
+
+def _num_flags(lists: Iterable[list[Any]]) -> int:
+    """How many 0 and 1 each list has, or most of them; 0 where they are lists of labels.
+
+    Lists of the labels 0 and 1 hold each at most once, the smaller first, and differ in length.
+    """
+    lengths: Counter[int] = Counter()
+    are_ids = True
+    for items in lists:
+        flags = [flag_of(item) for item in items]
+        if None in flags:
+            return 0
+        lengths[len(flags)] += 1
+        are_ids = are_ids and flags in IDS
+    if not lengths:
+        return 0
+    most, _ = lengths.most_common(1)[0]
+    if are_ids:
+        return most if most > 1 and len(lengths) == 1 else 0
+    return most if most > 1 else max(lengths)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from peftlab.core.errors import UserError
 from peftlab.core.types import OwnFiles, ProblemType, TaskDefinition
-from peftlab.data.own_files import own_rows
-from peftlab.data.own_labels import found_labels, guess_problem_type
+from peftlab.data.own_files import class_names_of, notation_in, own_rows
+from peftlab.data.own_labels import found_labels
 from peftlab.tasks.metrics import DEFAULTS, require_metrics
 
 
@@ -25,8 +25,9 @@ def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
 
     Raises UserError, with the key below `where` or the file and line, for what does not fit.
     """
-    rows = own_rows(files.train, files)
-    problem_type = asked.problem_type or guess_problem_type(row.cells for row in rows)
+    names = class_names_of(files, asked.labels, asked.problem_type)
+    notation = notation_in(files, names, asked.problem_type)
+    problem_type = notation.problem_type
     several_columns = len(files.label) > 1
     if several_columns and problem_type != "multi_label_classification":
         raise UserError(
@@ -40,9 +41,17 @@ def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
             raise UserError("a regression has no labels", where=f"{where}.labels")
     elif labels is None and several_columns:
         labels = files.label
+    elif labels is None and names:
+        labels = names
     elif labels is None:
+        rows = own_rows(files.train, files)
         places = ((row.cells, f"{files.train}:{row.number}") for row in rows)
-        labels = found_labels(places, files, problem_type)
+        labels = found_labels(places, files, notation)
+    elif notation.num_flags and len(labels) != notation.num_flags:
+        raise UserError(
+            f"{len(labels)} names for lists of {notation.num_flags} values, 0 or 1 for each label",
+            where=f"{where}.labels",
+        )
     if several_columns and labels is not None and len(labels) != len(files.label):
         raise UserError(
             f"{len(labels)} names for {len(files.label)} columns", where=f"{where}.labels"

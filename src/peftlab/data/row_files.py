@@ -1,8 +1,9 @@
 """Files of rows with named columns, read and written a part at a time: the ending is the format.
 
 CSV as RFC 4180 has it. TSV as GLUE has it: a tab ends a field, a line end a row, and a quote is a
-quote; tabs and line ends in what is written become \\t, \\n and \\r. JSONL: an object a line. All
-three are UTF-8. Parquet keeps its types. A .txt has no header: a row a line, a tab between texts.
+quote; tabs and line ends in what is written become \\t, \\n and \\r. In both a text that a
+spreadsheet would run is written with an apostrophe in front. JSONL: an object a line. All three are
+UTF-8. Parquet keeps its types. A .txt has no header: a row a line, a tab between texts.
 """
 
 from __future__ import annotations
@@ -10,22 +11,34 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO
 
 from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.core.files import whole_file
+from peftlab.data.parquet_rows import parquet_rows
+from peftlab.data.sheet_cells import inert
+from peftlab.data.text_lines import (
+    LONGEST_ROW,
+    MOST_COLUMNS,
+    Lines,
+    require_file,
+    require_header,
+    text_lines,
+)
 
 Row = dict[str, Any]
 Numbered = tuple[int, Row]
 Write = Callable[[Sequence[Row]], None]
 
 ROWS_PER_PART = 8192
-LONGEST_FIELD = 1 << 24
-"""Characters of a field of CSV; the csv module's own limit is 131,072, which documents exceed."""
 NO_TEXT = re.compile("[\\ud800-\\udfff]")
+LONG_LINE, MOST_VALUES = 1 << 20, 1 << 18
+"""Characters of a line of JSON beyond which its values are counted, and how many it may have."""
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 READABLE = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
 WRITABLE = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -48,13 +61,12 @@ def read_numbered(
     """The same rows, each with the number of its line, or in Parquet of its row, from 1."""
     kind = _ending(path, READABLE)
     try:
-        parts = _parquet(path, size) if kind == ".parquet" else _text(path, kind, names, size)
-        yield from parts
+        require_file(path)
+        rows = parquet_rows(path) if kind == ".parquet" else _text(path, kind, names)
+        yield from _parts(rows, path, size)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"cannot read the file: {reason}", where=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise UserError("cannot read the file: not UTF-8 text", where=str(path)) from error
 
 
 @contextmanager
@@ -92,21 +104,29 @@ def text_writer(kind: str, columns: Sequence[str], put: Callable[[str], object])
     headers: list[Row] = [dict(zip(columns, columns, strict=True))]
 
     def write(rows: Sequence[Row]) -> None:
-        lines = [[_cell(row.get(name)) for name in columns] for row in (*headers, *rows)]
+        lines = [
+            [_cell(row.get(name), quotes_are_text=kind == ".tsv") for name in columns]
+            for row in (*headers, *rows)
+        ]
         headers.clear()
         if kind == ".tsv":
             put("".join("\t".join(map(_field, line)) + "\n" for line in lines))
         else:
-            csv.writer(_Sink(put), lineterminator="\n").writerows(lines)
+            csv.writer(_Sink(put)).writerows(lines)
 
     return write
 
 
 class _Sink:
-    """What csv writes to."""
+    """What csv writes to, a row at a time; it puts quotes around what its own line ends have, which
+    are of two signs, and we of one."""
 
     def __init__(self, put: Callable[[str], object]) -> None:
-        self.write = put
+        self._put = put
+
+    def write(self, row: str) -> None:
+        """Put the row."""
+        self._put(row.removesuffix("\r\n") + "\n")
 
 
 def _field(text: str) -> str:
@@ -118,9 +138,11 @@ def _field(text: str) -> str:
     return text.replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, *, quotes_are_text: bool) -> str:
     if value is None:
         return ""
+    if isinstance(value, str):
+        return inert(value, quotes_are_text=quotes_are_text)
     return _json(value) if isinstance(value, list | dict) else str(value)
 
 
@@ -139,10 +161,9 @@ def _ending(path: Path, known: Sequence[str]) -> str:
     return kind
 
 
-def _text(path: Path, kind: str, names: Sequence[str], size: int) -> Iterator[list[Numbered]]:
-    with path.open(encoding="utf-8-sig", newline="\n") as stream:
-        rows = _json_rows(stream, path) if kind == ".jsonl" else _lines(stream, path, kind, names)
-        yield from _parts(rows, path, size)
+def _text(path: Path, kind: str, names: Sequence[str]) -> Iterator[Numbered]:
+    with text_lines(path) as lines:
+        yield from _json_rows(lines, path) if kind == ".jsonl" else _lines(lines, path, kind, names)
 
 
 def _parts(rows: Iterator[Numbered], path: Path, size: int) -> Iterator[list[Numbered]]:
@@ -160,15 +181,13 @@ def _parts(rows: Iterator[Numbered], path: Path, size: int) -> Iterator[list[Num
         yield part
 
 
-def _lines(stream: TextIO, path: Path, kind: str, names: Sequence[str]) -> Iterator[Numbered]:
+def _lines(lines: Lines, path: Path, kind: str, names: Sequence[str]) -> Iterator[Numbered]:
     """The rows of a file whose first line names the columns, or of a .txt with these names."""
-    records = _csv_records(stream, path) if kind == ".csv" else _tsv_records(stream)
+    records = _csv_records(lines, path) if kind == ".csv" else _tsv_records(lines)
     columns = [*names]
     if kind != ".txt":
         _, columns = next(records, (1, []))
-        for name in columns:
-            if columns.count(name) > 1:
-                raise UserError(f"the column '{name}' is there twice", where=f"{path}:1")
+        require_header(columns, kind, f"{path}:1")
     for number, fields in records:
         if len(fields) != len(columns):
             raise UserError(
@@ -179,17 +198,18 @@ def _lines(stream: TextIO, path: Path, kind: str, names: Sequence[str]) -> Itera
         yield number, dict(zip(columns, fields, strict=True))
 
 
-def _tsv_records(stream: TextIO) -> Iterator[tuple[int, list[str]]]:
+def _tsv_records(lines: Lines) -> Iterator[tuple[int, list[str]]]:
     """Number and fields of each line."""
-    for number, line in enumerate(stream, start=1):
-        yield number, line.removesuffix("\n").removesuffix("\r").split("\t")
+    for line in lines:
+        lines.length = 0
+        yield lines.number, line.removesuffix("\n").removesuffix("\r").split("\t")
 
 
-def _csv_records(stream: TextIO, path: Path) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(LONGEST_FIELD)
-    reader = csv.reader(stream, strict=True)
+def _csv_records(lines: Lines, path: Path) -> Iterator[tuple[int, list[str]]]:
+    csv.field_size_limit(LONGEST_ROW)
+    reader = csv.reader(lines, strict=True)
     while True:
-        number = reader.line_num + 1
+        number, lines.length = reader.line_num + 1, 0
         try:
             fields = next(reader, None)
         except csv.Error as error:
@@ -200,38 +220,45 @@ def _csv_records(stream: TextIO, path: Path) -> Iterator[tuple[int, list[str]]]:
             yield number, fields
 
 
-def _json_rows(stream: TextIO, path: Path) -> Iterator[Numbered]:
-    for number, line in enumerate(stream, start=1):
+def _json_rows(lines: Lines, path: Path) -> Iterator[Numbered]:
+    for line in lines:
+        number, lines.length = lines.number, 0
         if not line.strip():
             continue
+        if len(line) > LONG_LINE:
+            num_values = (line.count('"') - line.count('\\"')) // 4  # of keys and texts alone
+            if num_values <= MOST_VALUES:
+                signs = STRING.sub("", line)
+                num_values = signs.count(",") + signs.count("[") + signs.count("{")
+            if num_values > MOST_VALUES:
+                raise UserError(
+                    f"{num_values:,} values and more", where=f"{path}:{number}",
+                    allowed=f"at most {MOST_VALUES:,} in a row",
+                )  # fmt: skip
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
             raise UserError(f"not JSON: {first_line(error)}", where=f"{path}:{number}") from error
         if "\\ud" in line.lower() and NO_TEXT.search(_json(row)):
             raise UserError("half of a UTF-16 pair is no text", where=f"{path}:{number}")
         if not isinstance(row, dict):
             raise UserError("not a JSON object", where=f"{path}:{number}", allowed="{...}")
+        if len(row) > MOST_COLUMNS:
+            raise UserError(
+                f"{len(row):,} columns",
+                where=f"{path}:{number}",
+                allowed=f"at most {MOST_COLUMNS:,}",
+            )
         yield number, row
 
 
-def _parquet(path: Path, size: int) -> Iterator[list[Numbered]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with path.open("rb") as stream:
-        try:
-            file = pq.ParquetFile(stream)
-            promised, first = file.metadata.num_rows, 1
-            if promised == 0:
-                raise UserError("the file has no rows", where=str(path))
-            for batch in file.iter_batches(batch_size=size):
-                yield [*enumerate(batch.to_pylist(), start=first)]
-                first += batch.num_rows
-            if first - 1 != promised:
-                raise ValueError(f"{first - 1:,} rows where its footer says {promised:,}")
-        except (pa.ArrowException, ValueError, OSError) as error:
-            raise UserError(f"not a Parquet file: {first_line(error)}", where=str(path)) from error
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    """The object; ValueError for a key that is there twice, of which one would be lost."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = Counter(name for name, _ in pairs)
+        raise ValueError(f"the key '{names.most_common(1)[0][0][:60]}' is there twice")
+    return row
 
 
 @contextmanager

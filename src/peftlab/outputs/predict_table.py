@@ -192,8 +192,11 @@ def write_answers(
     """Write the rows, answered, and tell after each part how many rows are done.
 
     To a file, which is there at the end, whole, or not at all, or as TSV to a call that takes
-    text. `like` is the file that the rows come from: Parquet's types are kept in Parquet.
+    text. `like` is the file that the rows come from: Parquet's types are kept in Parquet, and it
+    is never the one that is written.
     """
+    if isinstance(target, Path) and like is not None:
+        _require_other_file(like, target)
     rest = iter(parts)
     first = next(rest)
     columns = _columns(first[0], question, where)
@@ -204,6 +207,19 @@ def write_answers(
             write([as_row(answer, question) for answer in part])
             num_rows += len({id(answer.row) for answer in part})
             yield num_rows
+
+
+def _require_other_file(source: Path, target: Path) -> None:
+    """UserError where the file that is read is the one that would be replaced, by any name."""
+    try:
+        is_same = source.samefile(target)
+    except OSError:  # one of them is not there
+        is_same = source.absolute() == target.absolute()
+    if is_same:
+        raise UserError(
+            "this would replace the file that is read", where=str(target),
+            allowed="an output of another name",
+        )  # fmt: skip
 
 
 def text_names(question: Question) -> tuple[str, ...]:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from peftlab.core.errors import one_line
 from peftlab.models.checkpoints import MINILM, builtin_models
 from peftlab.study.guess import SAID, Guess, Looked, look
+from peftlab.study.label_hints import label_hints
 from peftlab.study.own_data import anchored, define_task
 from peftlab.study.safe_yaml import parse_yaml
 from peftlab.study.spec import NAME_PATTERN, validate
@@ -24,6 +23,9 @@ DEV_NAMES, TEST_NAMES = ("dev", "validation", "valid", "val"), ("test",)
 GENERAL_NAMES = ("train", "data", "dataset", "all")
 OTHERWISE = "google-bert/bert-base-uncased"
 ENOUGH_ROWS, FEW_ROWS = 100, 500
+PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_./-])?")
+NO_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
+"""Words without quotes that some reader of YAML takes for something else."""
 MOST_SHOWN = 20
 """More labels than that are not written into the study: they are found in train."""
 GUESSED = ("text", "label", "separator", "problem_type")
@@ -145,9 +147,12 @@ def _labels(looked: Looked) -> list[Guess]:
     has_columns = isinstance(looked.guesses["label"].value, list)
     if has_columns or not 2 <= len(looked.counts) <= MOST_SHOWN:
         return []
-    numbers = all(re.fullmatch(r"-?\d+", word) for word in looked.counts)
+    numbers = all(re.fullmatch(r"-?\d{1,18}", word) for word in looked.counts)
     words = sorted(looked.counts, key=int) if numbers else sorted(looked.counts)
-    return [Guess(key="labels", value=words, why="in the order of the classes")]
+    why = "in the order of the classes"
+    if looked.names:
+        words, why = [*looked.names], "the file's own names, in the order of the classes"
+    return [Guess(key="labels", value=words, why=why)]
 
 
 def _metrics(looked: Looked) -> list[str]:
@@ -172,6 +177,16 @@ def _hints(looked: Looked, words: int) -> list[str]:
                 f"{share:.0%} of the rows have the label '{name}': always answering it scores "
                 "that accuracy, so f1_macro stands first"
             )
+    hints += label_hints(looked.counts)
+    if looked.notation.num_flags:
+        hints.append(
+            "the labels are called by their places in the lists, from 0: labels may name them"
+        )
+    if looked.notation.has_decimal_commas:
+        hints.append(
+            "labels such as 1,5 are read as numbers: where they are several labels, write "
+            "problem_type: multi_label_classification"
+        )
     rare = [name for name, count in looked.counts.items() if count < RARE]
     if rare:
         hints.append(f"fewer than {RARE} rows have the label {', '.join(sorted(rare)[:10])}")
@@ -236,11 +251,22 @@ def _line(guess: Guess) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """The value as YAML on one line, plain where that reads back as the same."""
+    """The value as YAML on one line: in quotes unless every reader takes it for that text."""
     if isinstance(value, list):
         return f"[{', '.join(map(_scalar, value))}]"
     if not isinstance(value, str):
         return json.dumps(value)
-    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./ -]*", value) and yaml.safe_load(value) == value:
-        return value
-    return json.dumps(value)
+    is_plain = PLAIN.fullmatch(value) and value.casefold() not in NO_WORDS
+    return value if is_plain else _quoted(value)
+
+
+def _quoted(value: str) -> str:
+    r"""The text in YAML's double quotes, whatever is in it.
+
+    >>> print(_quoted('no "\u2028"'))
+    "no \"\U00002028\""
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(
+        sign if sign.isprintable() and sign != "\ufeff" else f"\\U{ord(sign):08x}" for sign in text
+    )

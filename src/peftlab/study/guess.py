@@ -10,7 +10,9 @@ from typing import Any
 
 from peftlab.core.errors import UserError
 from peftlab.core.types import ProblemType
-from peftlab.data.own_labels import MOST_LABELS, YES_OR_NO, guess_problem_type, word_of
+from peftlab.data.class_names import class_names, named
+from peftlab.data.label_cells import flag_of, number_of, word_of
+from peftlab.data.own_labels import MOST_LABELS, Notation, are_lists_in_texts, notation_of
 from peftlab.data.row_files import read_rows, require_columns
 
 LABEL_NAMES = (
@@ -27,7 +29,9 @@ PAIRS = (
 )  # fmt: skip
 ID_NAMES = ("id", "idx", "index", "row_id", "uid", "guid", "")
 SAID = "as you said"
+SEVERAL: ProblemType = "multi_label_classification"
 SEPARATORS = ("|", ";", ",")
+FLAG_SEPARATORS = (*SEPARATORS, " ")
 OFTEN = 0.05
 """At least so many of the cells with several words make a column one of several labels."""
 
@@ -43,12 +47,21 @@ class Guess:
 
 @dataclass(frozen=True, kw_only=True)
 class Looked:
-    """A table that was looked at: its rows, the guesses by key, and what the labels are."""
+    """A table that was looked at: its rows, the guesses by key, and what the labels are.
+
+    `names` are those that the file itself has for its classes, in their order, if any.
+    """
 
     rows: Sequence[Mapping[str, Any]]
     guesses: Mapping[str, Guess]
-    problem_type: ProblemType
+    notation: Notation
     counts: Mapping[str, int]
+    names: tuple[str, ...] = ()
+
+    @property
+    def problem_type(self) -> ProblemType:
+        """The kind of problem."""
+        return self.notation.problem_type
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -70,21 +83,32 @@ def look(
     for name in (*(text or ()), *(label or ())):
         require_columns(rows[0], [name], where=str(path))
     columns = {name: [row.get(name) for row in rows] for name in names}
+    known = class_names(str(path))
+    for name in {*known} & {*columns}:
+        columns[name] = [named(cell, known[name]) for cell in columns[name]]
     taken = set(text or ())
     label_guess = _label({k: v for k, v in columns.items() if k not in taken}, label, str(path))
     taken = {label_guess.value} if isinstance(label_guess.value, str) else {*label_guess.value}
     text_guess = _text({k: v for k, v in columns.items() if k not in taken}, text, str(path))
     guesses = [text_guess, label_guess]
-    cells = [columns[name] for name in sorted(taken, key=names.index)]
-    separator = _separator(cells[0]) if len(cells) == 1 else None
+    own = sorted(taken, key=names.index)
+    cells = [columns[name] for name in own]
+    of_file = known.get(own[0], ()) if len(own) == 1 else ()
+    notation, separator = notation_of([*zip(*cells, strict=True)], ","), None
+    if notation.problem_type == "single_label_classification" and not of_file:
+        separator = _separator(cells[0])
     if separator is not None:
         guesses.append(Guess(key="separator", value=separator, why="stands between the labels"))
-    kind = _problem_type(cells, separator)
+        notation = notation_of(((cell,) for cell in cells[0]), separator, SEVERAL)
+    kind = _problem_type(cells, notation, separator)
+    counts = Counter(dict.fromkeys(of_file, 0))
+    counts.update(_counts(cells, own, notation, separator or ","))
     return Looked(
         rows=rows,
         guesses={guess.key: guess for guess in (*guesses, kind)},
-        problem_type=kind.value,
-        counts=_counts(cells, [*sorted(taken, key=names.index)], kind.value, separator),
+        notation=notation,
+        counts=counts,
+        names=of_file,
     )
 
 
@@ -97,7 +121,7 @@ def _label(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: 
         if own is not None and _num_different(columns[own]) > 1:
             return Guess(key="label", value=own, why="called as labels are")
     for name, cells in columns.items():
-        if any(isinstance(cell, list) for cell in cells):
+        if any(isinstance(cell, list) for cell in cells) or are_lists_in_texts(cells):
             return Guess(key="label", value=name, why="holds lists")
     flags = [name for name, cells in columns.items() if _are_flags(cells)]
     if len(flags) > 1:
@@ -149,14 +173,17 @@ def _text(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: s
     )
 
 
-def _problem_type(columns: Sequence[list[Any]], separator: str | None) -> Guess:
-    rows = [*zip(*columns, strict=True)]
-    kind = guess_problem_type(rows)
+def _problem_type(columns: Sequence[list[Any]], notation: Notation, separator: str | None) -> Guess:
+    kind = notation.problem_type
     why = f"{_num_different(columns[0])} different values"
-    if separator is not None:
-        kind, why = "multi_label_classification", f"words with '{separator}' between them"
-    elif kind == "multi_label_classification":
+    if notation.num_flags:
+        why = f"lists of {notation.num_flags} values, 0 or 1 for each label"
+    elif separator is not None:
+        why = f"words with '{separator}' between them"
+    elif kind == SEVERAL:
         why = "a column a label" if len(columns) > 1 else "lists of labels"
+    elif notation.has_decimal_commas:
+        why = "numbers with decimal commas"
     elif kind == "regression":
         why = "numbers, not all of them whole"
     return Guess(key="problem_type", value=kind, why=why)
@@ -167,7 +194,11 @@ def _separator(cells: Sequence[Any]) -> str | None:
     texts = [cell for cell in cells if isinstance(cell, str)]
     if len(texts) < len(cells):
         return None
-    for separator in SEPARATORS:
+    for separator in FLAG_SEPARATORS:
+        if notation_of(((cell,) for cell in cells), separator, SEVERAL).num_flags:
+            return separator
+    are_numbers = all(number_of(cell, has_decimal_commas=True) is not None for cell in texts)
+    for separator in SEPARATORS[:-1] if are_numbers else SEPARATORS:
         several = [cell for cell in texts if separator in cell.strip(separator)]
         words = {word.strip() for cell in texts for word in cell.split(separator)} - {""}
         repeats = len(words) <= MOST_LABELS and len(words) <= len(texts) / 2
@@ -178,37 +209,41 @@ def _separator(cells: Sequence[Any]) -> str | None:
 
 
 def _counts(
-    columns: Sequence[list[Any]],
-    names: Sequence[str],
-    problem_type: ProblemType,
-    separator: str | None,
+    columns: Sequence[list[Any]], names: Sequence[str], notation: Notation, separator: str
 ) -> Counter[str]:
     """How many rows have each label."""
     counts: Counter[str] = Counter()
-    if problem_type == "regression":
+    if notation.problem_type == "regression":
         return counts
     if len(columns) > 1:
         for name, cells in zip(names, columns, strict=True):
-            counts[name] = sum(_flag(cell) == 1 for cell in cells)
+            counts[name] = sum(flag_of(cell) == 1 for cell in cells)
         return counts
+    if notation.num_flags:
+        counts.update({str(place): 0 for place in range(notation.num_flags)})
     for cell in columns[0]:
-        if separator is not None:
-            counts.update({word.strip() for word in str(cell).split(separator)} - {""})
-        elif isinstance(cell, list):
-            counts.update({word_of(word) or "" for word in cell} - {""})
+        if notation.problem_type == SEVERAL:
+            counts.update(_words(cell, notation, separator))
         else:
             counts[word_of(cell) or ""] += 1
     del counts[""]  # which is no label, and is named with its line when the rows are read
     return counts
 
 
+def _words(cell: Any, notation: Notation, separator: str) -> set[str]:
+    """The labels that a cell says hold, each once; none for what is named when it is read."""
+    try:
+        items = notation.items(cell, separator, "")
+    except UserError:
+        return set()
+    if notation.num_flags:
+        return {str(place) for place, item in enumerate(items) if flag_of(item) == 1}
+    return {word_of(item) or "" for item in items}
+
+
 def _are_flags(cells: Sequence[Any]) -> bool:
-    flags = {_flag(cell) for cell in cells}
+    flags = {flag_of(cell) for cell in cells}
     return flags == {0, 1}
-
-
-def _flag(cell: Any) -> int | None:
-    return YES_OR_NO.get((word_of(cell) or "").strip().lower())
 
 
 def _num_different(cells: Sequence[Any]) -> int:

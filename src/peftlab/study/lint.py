@@ -13,6 +13,7 @@ from peftlab.models.checkpoints import load_config
 from peftlab.stats.power import detectable_spreads
 from peftlab.study.expand import Arm, Expanded
 from peftlab.study.finding import Finding
+from peftlab.study.label_hints import label_hints
 from peftlab.study.row_remarks import row_remarks
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.registry import TASKS
@@ -60,6 +61,7 @@ def lint(expanded: Expanded) -> list[Finding]:
         *_selection(expanded),
         *_claims(expanded),
         *_left_out(expanded),
+        *_odd_labels(expanded),
     ]
     grave = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: grave[finding.level])
@@ -269,6 +271,14 @@ def _left_out(expanded: Expanded) -> Iterator[Finding]:
                     message=f"{number} row(s) lack fields and are left out, as the published "
                     "readers of these files do",
                 )
+
+
+def _odd_labels(expanded: Expanded) -> Iterator[Finding]:
+    """Labels of own files that are probably none, or one written in two ways."""
+    definitions = {trial.task: trial.definition for trial in expanded.trials}
+    for task, definition in definitions.items():
+        for hint in label_hints(definition.labels if definition else ()):
+            yield Finding(level="warning", rule="labels", where=f"data.{task}", message=hint)
 
 
 def _few_seeds(number: int) -> str:

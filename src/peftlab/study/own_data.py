@@ -11,14 +11,17 @@ from pydantic import Field, WithJsonSchema, field_validator
 
 from peftlab.core.errors import UserError
 from peftlab.core.types import Frozen, Integer, OwnFiles, ProblemType, TaskDefinition
-from peftlab.data.own_files import OwnSource
-from peftlab.data.own_labels import word_of
+from peftlab.data.label_cells import word_of
+from peftlab.data.own_files import OwnSource, class_names_of, own_rows
 from peftlab.data.own_tasks import Asked, define
+from peftlab.study.safe_yaml import parse_yaml
 from peftlab.tasks.registry import own_task
 from peftlab.tasks.spec import Task
 
 FILES = ("train", "dev", "test")
 DEV_FRACTION = 0.1
+LONGEST_SCALAR = 40
+YES_AND_NO = ": YAML reads yes and on as true, no and off as false; write them in quotes"
 _WORDS = WithJsonSchema(
     {"type": "array", "minItems": 2, "items": {"type": ["string", "number", "boolean"]}}
 )
@@ -61,7 +64,11 @@ class OwnData(Frozen):
             or not every
             or not all(isinstance(one, str) for one in every)
         ):
-            raise ValueError("must be the name of a column, or a list of them")
+            has_boolean = isinstance(every, list | tuple) and any(
+                isinstance(one, bool) for one in every
+            )
+            hint = YES_AND_NO if has_boolean or isinstance(columns, bool) else ""
+            raise ValueError(f"must be the name of a column, or a list of them{hint}")
         if len(set(every)) < len(every):
             raise ValueError("a column is there twice")
         return columns if isinstance(columns, str) else tuple(every)
@@ -79,10 +86,17 @@ class OwnData(Frozen):
         if labels is None:
             return None
         words = [word_of(one) for one in labels] if isinstance(labels, list | tuple) else [None]
+        if len(words) > 1 and None in words:
+            no_word = labels[words.index(None)]
+            raise ValueError(
+                f"label {words.index(None) + 1} is {str(no_word)[:40]!r} to YAML, which is no "
+                "word: write it in quotes, as it is in the file"
+            )
         if len(words) < 2 or None in words or "" in words:
             raise ValueError("must be a list of two or more words or numbers")
         if len(set(words)) < len(words):
-            raise ValueError("a label is there twice")
+            has_booleans = any(isinstance(one, bool) for one in labels)
+            raise ValueError(f"a label is there twice{YES_AND_NO if has_booleans else ''}")
         return tuple(words)
 
     @property
@@ -115,7 +129,28 @@ def define_task(name: str, own: OwnData, *, where: str) -> Defined:
     files = own.files
     asked = Asked(problem_type=own.problem_type, labels=own.labels, metrics=own.metrics)
     definition = define(files, asked, where=where)
+    if own.labels is not None and definition.problem_type == "single_label_classification":
+        _require_quoted(own, where=f"{where}.labels")
     return Defined(definition=definition, task=own_task(name, definition), source=OwnSource(files))
+
+
+def _require_quoted(own: OwnData, *, where: str) -> None:
+    """UserError for a label of train that is among the study's, but that YAML read otherwise."""
+    files, labels = own.files, own.labels or ()
+    names = class_names_of(files, labels, "single_label_classification")
+    for row in own_rows(files.train, files, by_name=bool(names)):
+        word = row.cells[0]
+        if not isinstance(word, str) or word in labels or len(word) > LONGEST_SCALAR:
+            continue
+        try:
+            value = parse_yaml(word, where=where)
+        except UserError:
+            continue
+        if word_of(value) in labels:
+            raise UserError(
+                f"YAML reads the label {word} as {word_of(value)}: write it in quotes", where=where,
+                allowed=f"'{word}'",
+            )  # fmt: skip
 
 
 def anchored(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from functools import cached_property
@@ -31,6 +32,13 @@ ROWS: list[dict[str, Any]] = [
     {"body": "never again", "mood": "sad", "score": 3.25, "tags": ["a"]},
 ]
 CSV = 'body,mood,score\n"a ""fine"" film,\nthen",glad,0.5\nso-so — 猫,sad,2\ndull,calm,-1.5\n'
+LABELS: list[Any] = [
+    "yes", "no", "null", "1e3", "0x10", "1:30", "2001-01-01", "=", "~", ".5", "nan", "pos", "pos ",
+    "1,5", "1 234,5", "1,234", "2.5", "0,1,0", "0 1", "[0, 1, 0]", "[1 0 0]", "[]", "['a', 'b']",
+    '["a"]', "['a", "[a]", [0, 1, 0], [1, 0, 0], [0, 1], [], ["a"], [0.5, 0.5], [[1]], "", None,
+    0, 1, 1.0, True, "\u2028", "\U0001f600", "=1+1", "'", '"', "a: b", "#",
+]  # fmt: skip
+FILE_NAMES = ("train", "no", "1e3", "é #", "=x", "a'b")
 OWN: dict[str, Any] = {
     "train": "train.jsonl",
     "dev": 0.25,
@@ -64,6 +72,8 @@ class OwnFilesKind(Kind):
         way = rng.random()
         if way < 0.3:
             return self._study(rng, folder)
+        if way < 0.45:
+            return self._labels(rng, folder)
         ending = rng.choice(("csv", "tsv", "jsonl", "parquet"))
         path = folder / f"train.{ending}"
         text = CSV if ending == "csv" else CSV.replace(",", "\t")
@@ -73,12 +83,30 @@ class OwnFilesKind(Kind):
             text = "".join(json.dumps(row) + "\n" for row in rows)
         is_parquet = ending == "parquet"
         path.write_bytes(mutate_bytes(self.parquet, rng) if is_parquet else mutate_text(text, rng))
-        if way < 0.4:
+        if way < 0.55:
             return lambda: command(["new", str(folder / "s.yaml"), "--data", str(path)])
         label = rng.choice(("mood", "score", "tags"))
         return lambda: _read(
             OwnFiles(train=str(path), dev_fraction=0.3, text=("body",), label=(label,))
         )
+
+    def _labels(self, rng: Random, folder: Path) -> Callable[[], object]:
+        """A column of labels written in one way, or in two, its names in quotes or not."""
+        drawn = [rng.choice(LABELS) for _ in range(rng.choice((2, 3, 3, 4)))]
+        every = rng.choice((drawn, drawn, LABELS))
+        rows = [{"body": f"film {n}", "mood": rng.choice(every)} for n in range(24)]
+        path = folder / f"{rng.choice(FILE_NAMES)}.{rng.choice(('csv', 'jsonl', 'parquet'))}"
+        match path.suffix:
+            case ".csv":
+                with path.open("w", newline="", encoding="utf-8") as stream:
+                    writer = csv.DictWriter(stream, ["body", "mood"])
+                    writer.writeheader()
+                    writer.writerows(rows)
+            case ".jsonl":
+                path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            case _:
+                path.write_bytes(_class_file(rows, rng))
+        return lambda: command(["new", str(folder / "s.yaml"), "--data", str(path)])
 
     def _study(self, rng: Random, folder: Path) -> Callable[[], object]:
         """A study whose mapping is not what it was, on a file that is as it should be."""
@@ -93,6 +121,25 @@ class OwnFilesKind(Kind):
         path = folder / "study.yaml"
         path.write_bytes(json_bytes(study))
         return lambda: command(["lint", str(path)])
+
+
+def _class_file(rows: list[dict[str, Any]], rng: Random) -> bytes:
+    """The rows as Parquet, their labels numbers of classes that the metadata name, more or less."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [row["mood"] for row in rows[: rng.randrange(6)]]
+    info = {"info": {"features": {"mood": {"names": names, "_type": "ClassLabel"}}}}
+    mood = [[n % 3, 1][: n % 2] if rng.random() < 0.01 else n % 3 for n in range(len(rows))]
+    if any(isinstance(one, list) for one in mood):
+        mood = [[n % 3, 1][: n % 3] for n in range(len(rows))]
+    table = pa.table({"body": [row["body"] for row in rows], "mood": mood})
+    if rng.random() < 0.2:
+        table = table.append_column("mood", table["body"])
+    stream = BytesIO()
+    told = mutate_tree(info, rng) if rng.random() < 0.5 else info
+    pq.write_table(table.replace_schema_metadata({"huggingface": json_bytes(told)}), stream)
+    return stream.getvalue()
 
 
 def _read(files: OwnFiles) -> None:

@@ -1,0 +1,67 @@
+"""Names of classes in the metadata of a Parquet file, where Hugging Face's `datasets` writes them.
+
+A column of the type ClassLabel holds numbers, a column of lists of it lists of numbers; the names
+are JSON in the schema. A number below 0 is the library's way to say that there is no label.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from peftlab.data.parquet_rows import parquet_metadata
+
+KEY = b"huggingface"
+Names = Mapping[str, tuple[str, ...]]
+
+
+def class_names(path: str) -> Names:
+    """The names of the classes by column; none in a file of another format, or without them."""
+    place = Path(path)
+    if place.suffix.lower() != ".parquet":
+        return {}
+    status = place.stat()
+    return _class_names(place, (status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=16)
+def _class_names(path: Path, stamp: tuple[int, int]) -> Names:
+    try:
+        info = json.loads(parquet_metadata(path).get(KEY, b"{}"))
+        features = [*info["info"]["features"].items()]
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return {}  # it is nobody's
+    found = {column: _names(feature) for column, feature in features}
+    return {column: names for column, names in found.items() if names}
+
+
+def _names(feature: Any) -> tuple[str, ...]:
+    """The names of a ClassLabel or of a list of it, which has three forms; none of another type."""
+    if isinstance(feature, list) and len(feature) == 1:
+        return _names(feature[0])
+    if not isinstance(feature, dict):
+        return ()
+    if feature.get("_type") in ("Sequence", "List", "LargeList"):
+        inner = feature.get("feature")
+        is_class = isinstance(inner, dict) and inner.get("_type") == "ClassLabel"
+        return _names(inner) if is_class else ()
+    names = feature.get("names")
+    if feature.get("_type") != "ClassLabel" or not isinstance(names, list):
+        return ()
+    return tuple(names) if all(isinstance(name, str) for name in names) else ()
+
+
+def named(cell: Any, names: Sequence[str]) -> Any:
+    """The cell with names in the place of numbers of classes; None where there is no such class.
+
+    >>> named(1, ["neg", "pos"]), named([0, 1], ["neg", "pos"]), named(-1, ["neg", "pos"])
+    ('pos', ['neg', 'pos'], None)
+    """
+    if isinstance(cell, list):
+        return [named(one, names) for one in cell]
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return names[cell] if 0 <= cell < len(names) else None
+    return cell

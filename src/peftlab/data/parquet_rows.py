@@ -1,0 +1,167 @@
+"""Rows of a Parquet file, which may hold in a few bytes what memory does not: looked at first.
+
+What it unpacks to is told by its footer. A file of real texts has a byte for each row and does not
+shrink to a fiftieth; small files are not asked. Where one text may stand for many rows (a
+dictionary), so few rows are unpacked at a time that even the longest one in each would fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from peftlab.core.errors import UserError, first_line
+from peftlab.data.parquet_footer import Chunk, Footer, read_footer
+from peftlab.data.text_lines import LONGEST_ROW, MOST_COLUMNS, require_different
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+FREE_ROWS, FREE_VALUES, FREE_BYTES = 1 << 17, 1 << 22, 1 << 27
+"""So much any file may unpack to; more only in proportion to the bytes that it has."""
+VALUES_PER_BYTE, BYTES_PER_BYTE = 8, 50
+BYTES_AT_ONCE, ROWS_AT_ONCE = 1 << 26, 8192
+
+
+def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each row with its number from 1.
+
+    Raises UserError for what is no Parquet file, for a column that is there twice, and for what
+    unpacks to much more than a file of that size holds.
+    """
+    import pyarrow as pa
+
+    with path.open("rb") as stream:
+        try:
+            opened = _opened(stream, path)
+            promised, number = opened.file.metadata.num_rows, 0
+            if promised == 0:
+                raise UserError("the file has no rows", where=str(path))
+            for batch in _batches(opened, path):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+            if number != promised:
+                raise ValueError(f"{number:,} rows where its footer says {promised:,}")
+        except (pa.ArrowException, ValueError, OSError) as error:
+            raise UserError(f"not a Parquet file: {first_line(error)}", where=str(path)) from error
+
+
+def parquet_metadata(path: Path) -> Mapping[bytes, bytes]:
+    """What is written into the schema beside its columns; UserError for no Parquet file."""
+    import pyarrow as pa
+
+    with path.open("rb") as stream:
+        try:
+            return _opened(stream, path).file.schema_arrow.metadata or {}
+        except (pa.ArrowException, ValueError, OSError) as error:
+            raise UserError(f"not a Parquet file: {first_line(error)}", where=str(path)) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """The file, and how many rows of each of its groups are read at a time."""
+
+    file: pq.ParquetFile
+    size: int
+    rows_at_once: list[int]
+
+
+def _opened(stream: BinaryIO, path: Path) -> _Opened:
+    """The file, its footer looked at; texts in lists are read as a dictionary and numbers."""
+    import pyarrow.parquet as pq
+
+    size = path.stat().st_size
+    footer = read_footer(stream, size)
+    _require_bounded(footer, size, path)
+    stream.seek(0)
+    metadata = pq.read_metadata(stream)
+    leaves = [metadata.schema.column(place) for place in range(metadata.num_columns)]
+    inner = [
+        leaf.path for leaf in leaves
+        if leaf.max_repetition_level and leaf.physical_type == "BYTE_ARRAY"
+    ]  # fmt: skip
+    stream.seek(0)
+    return _Opened(
+        file=pq.ParquetFile(stream, metadata=metadata, read_dictionary=inner),
+        size=size,
+        rows_at_once=[_rows_at_once(group) for group in footer.groups],
+    )
+
+
+def _require_bounded(footer: Footer, size: int, path: Path) -> None:
+    num_leaves = max((len(group) for group in footer.groups), default=0)
+    num_columns = max(num_leaves, len(footer.columns))
+    if num_columns > MOST_COLUMNS:
+        raise UserError(
+            f"{num_columns:,} columns", where=str(path), allowed=f"at most {MOST_COLUMNS:,}"
+        )
+    require_different(footer.columns, str(path))
+    if footer.num_rows > max(FREE_ROWS, size):
+        raise _too_much(f"{footer.num_rows:,} rows", size, path)
+    chunks = [chunk for group in footer.groups for chunk in group]
+    for chunk in chunks:
+        if chunk.num_values > max(FREE_VALUES, VALUES_PER_BYTE * size):
+            raise _too_much(f"{chunk.num_values:,} values in a column", size, path)
+    _require_room(sum(chunk.unpacked for chunk in chunks), size, path)
+
+
+def _rows_at_once(group: Sequence[Chunk]) -> int:
+    """So many that no repeated text, were it in each of them, takes more than BYTES_AT_ONCE."""
+    longest = sum(chunk.longest_repeated for chunk in group)
+    return min(ROWS_AT_ONCE, max(1, BYTES_AT_ONCE // max(1, longest)))
+
+
+def _require_room(unpacked: int, size: int, path: Path) -> None:
+    if unpacked > max(FREE_BYTES, BYTES_PER_BYTE * size):
+        raise _too_much(f"{unpacked:,} bytes and more", size, path)
+
+
+def _too_much(what: str, size: int, path: Path) -> UserError:
+    return UserError(
+        f"the {size:,} bytes of this file unpack to {what}", where=str(path),
+        allowed="a Parquet file that holds about what its size says",
+    )  # fmt: skip
+
+
+def _batches(opened: _Opened, path: Path) -> Iterator[pa.RecordBatch]:
+    unpacked = 0
+    for group, num_rows in enumerate(opened.rows_at_once):
+        for batch in opened.file.iter_batches(batch_size=num_rows, row_groups=[group]):
+            for column in batch.columns:
+                unpacked += _unpacked(column)
+                _require_room(unpacked, opened.size, path)
+                _require_short(column, path)
+            yield batch
+
+
+def _unpacked(column: pa.Array) -> int:
+    """The bytes of the column as Python gets it, each value written out."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(column, pa.DictionaryArray):
+        lengths = pc.binary_length(column.dictionary)
+        return int(pc.sum(lengths.take(column.indices.drop_null())).as_py() or 0)
+    if isinstance(column, pa.ListArray | pa.LargeListArray):
+        return 8 * len(column) + _unpacked(column.flatten())
+    if isinstance(column, pa.StructArray):
+        return sum(map(_unpacked, column.flatten()))
+    return int(column.nbytes)
+
+
+def _require_short(column: pa.Array, path: Path) -> None:
+    """UserError for a text of more than LONGEST_ROW bytes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+    if any(is_kind(column.type) for is_kind in kinds):
+        longest = pc.max(pc.binary_length(column)).as_py() or 0
+        if longest > LONGEST_ROW:
+            raise UserError(
+                f"a text of {longest:,} bytes", where=str(path), allowed=f"at most {LONGEST_ROW:,}"
+            )
