@@ -214,5 +214,5 @@ def _new_predictor(device: str) -> Predictor:
 
     predictor = Predictor(device=device)
     if predictor.device.type == "cpu":
-        ensure_compiled(lambda told: None)
+        ensure_compiled()
     return predictor

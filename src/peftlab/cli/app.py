@@ -27,6 +27,7 @@ from peftlab.cli import (
     tune,
 )
 from peftlab.core.errors import PeftlabError, UserError, one_line
+from peftlab.core.interrupts import interruptible, was_interrupted
 from peftlab.core.progress import watched_by
 from peftlab.core.trust import trust_remote_code
 from peftlab.runner.bars import StageBars
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _require_text(given)
-        with watched_by(StageBars(options.stderr_console)):
+        with interruptible(), watched_by(StageBars(options.stderr_console)):
             result = app(
                 args=given,
                 prog_name="peftlab",
@@ -104,6 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_FAILED
+    except Exception as error:
+        if was_interrupted(error):
+            return _say(INTERRUPTED, EXIT_INTERRUPTED)
+        raise
     if result == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C in a command
         return _say(INTERRUPTED, EXIT_INTERRUPTED)
     return result if isinstance(result, int) else 0
@@ -121,8 +126,3 @@ def _require_text(arguments: Sequence[str]) -> None:
 def _say(message: str, status: int) -> int:
     print(f"peftlab: {message}", file=sys.stderr)
     return status
-
-
-def entry() -> None:
-    """The console script."""
-    sys.exit(main())

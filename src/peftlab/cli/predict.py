@@ -82,7 +82,7 @@ def command(
 
     predictor = Predictor(device=device)
     if predictor.device.type == "cpu":
-        ensure_compiled(options.remark)
+        ensure_compiled()
     where = "--text" if file is None else str(file)
     parts = _parts(text, file, text_names(question))
     if as_json and output is None:

@@ -126,7 +126,7 @@ def command(
         EXECUTORS.get(executor, where="--executor")
         choose_device(device)
         if plan.open_trials:
-            make_ready(spec.model, device=device, executor=executor, say=options.remark)
+            make_ready(spec.model, device=device, executor=executor)
         seconds = plan.open_seconds
         estimate = f", about {duration(seconds)}" if seconds else ""
         options.remark(

@@ -100,7 +100,7 @@ def command(
     from peftlab.runner.tune_progress import TuneDisplay
     from peftlab.store.workspace import Workspace
 
-    make_ready(spec.model, device=device, say=options.remark)
+    make_ready(spec.model, device=device)
     with Workspace.open(workspace) as opened:
         options.remark(_announcement(searches))
         given = ExecutorOptions(
