@@ -9,14 +9,16 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from peftlab import __version__
 from peftlab.core.errors import UserError
+from peftlab.core.identity import content_id
 from peftlab.report.default_page import page_parts
 from peftlab.report.findings.combine import Source, combine
-from peftlab.report.findings.results import StudyResults, results_of, write_results
+from peftlab.report.findings.results import RESULTS, StudyResults, results_file, results_of
 from peftlab.report.findings.verdicts import Verdict, verdicts
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.pages.blocks import Block, Heading, Missing, Table
-from peftlab.report.pages.files import HTML, PageFiles, Tell, write_files
+from peftlab.report.pages.files import HTML, PageFiles, Tell, is_whole_page, write_files
 from peftlab.report.pages.page import Page
 from peftlab.report.registry import MAKERS
 from peftlab.report.tables.claims import claims_blocks
@@ -53,13 +55,9 @@ def say_nothing(text: str) -> None:
 
 
 def kept_report(workspace: Workspace, study: str) -> Path | None:
-    """The page in its usual place, if nothing has changed since it was written."""
-    path = _folder(workspace, study) / HTML
-    try:
-        written_at = int(path.stat().st_mtime)
-    except OSError:
-        return None
-    return path if written_at > workspace.changed_at(study).timestamp() else None
+    """The page in its usual place, if it is whole and shows what is stored now."""
+    folder = _folder(workspace, study)
+    return folder / HTML if is_whole_page(folder, made_of=_made_of(workspace, study)) else None
 
 
 def write_report(
@@ -71,11 +69,12 @@ def write_report(
     Raises UserError where the study has not been run or the folder cannot be written.
     """
     tell("reading the results")
+    made_of = _made_of(workspace, study)  # first: what is stored meanwhile makes the page old
     view = make_view(workspace, study)
     tell("testing the claims")
     found = verdicts(view)
     page = make_page(view, claims=claims_blocks(found), tell=tell)
-    return _write(view, page, found, output or _folder(workspace, study), tell)
+    return _write(view, page, found, output or _folder(workspace, study), tell, made_of)
 
 
 def write_comparison(
@@ -140,12 +139,22 @@ def make_page(
 
 
 def _write(
-    view: StudyView, page: Page, found: Sequence[Verdict], folder: Path, tell: Tell
+    view: StudyView,
+    page: Page,
+    found: Sequence[Verdict],
+    folder: Path,
+    tell: Tell,
+    made_of: str = "several studies",
 ) -> ReportFiles:
-    files = write_files(page, folder, tell)
     results = results_of(view, found)
-    write_results(files.html.parent, results)
+    beside = {RESULTS: results_file(results)}
+    files = write_files(page, folder, tell, beside=beside, made_of=made_of)
     return ReportFiles(files=files, results=results)
+
+
+def _made_of(workspace: Workspace, study: str) -> str:
+    """A name for what the page of the study shows: what is stored, and how it is shown."""
+    return content_id([__version__, workspace.results_digest(study)], length=32)
 
 
 def _folder(workspace: Workspace, study: str) -> Path:
