@@ -154,9 +154,9 @@ class Study:
 
         searches = expand_searches(self.spec, wanted_tune(self.spec, trials, seconds, seeds))
         console = _console(progress)
-        with watched_by(StageBars(lambda: console)):
-            make_ready(self.spec.model, device=device)
         with Workspace.open(self.workspace) as opened:
+            with watched_by(StageBars(lambda: console)):
+                make_ready(self.spec.model, device=device)
             given = self._options(opened, options)
             with TuneDisplay(searches, console) as display:
                 tune(

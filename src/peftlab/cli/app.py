@@ -42,7 +42,6 @@ app = typer.Typer(
     help="Which way of fine-tuning should I use for my model and my data, and what does it cost?",
     epilog="Example: peftlab run quickstart",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -51,14 +50,14 @@ for _module in (run, new, report, status, tune, lint, params, predict, submit, e
 app.add_typer(listing.app, name=listing.NAME)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(context: typer.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:  # as it is for a shell's Tab
         print(f"peftlab {__version__}")
         raise typer.Exit
 
 
-def _trust(wanted: bool) -> None:
-    if wanted:
+def _trust(context: typer.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
         trust_remote_code()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import completion, options
 from peftlab.cli.options import WRITING
 from peftlab.core.durations import duration
 from peftlab.core.errors import UserError, first_line
@@ -27,17 +27,34 @@ EXAMPLE = (
 
 
 def command(
-    study: Annotated[str, typer.Argument(help="A built-in study or a YAML file.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            help="A built-in study or a YAML file.", autocompletion=completion.known_studies
+        ),
+    ],
     data: Annotated[
         str | None, typer.Option(help="hub, demo, hub:FOLDER or a GLUE folder.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")] = None,
     seeds: Annotated[str | None, typer.Option(help="For example 42,43 or 0-4.")] = None,
-    tasks: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
-    arms: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
-    engine: Annotated[str | None, typer.Option(help="packed, padded or trainer.")] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="Only these, comma-separated.", autocompletion=completion.tasks),
+    ] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(help="Only these, comma-separated.", autocompletion=completion.arms),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="packed, padded or trainer.", autocompletion=completion.engines),
+    ] = None,
     executor: Annotated[
-        str, typer.Option(help="Where trials run: inline, pool or ray.")
+        str,
+        typer.Option(
+            help="Where trials run: inline, pool or ray.", autocompletion=completion.executors
+        ),
     ] = "inline",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes of the pool.")

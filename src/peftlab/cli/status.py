@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import completion, options
 from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
 
@@ -22,7 +22,12 @@ WATCH_SECONDS = 2.0
 
 
 def command(
-    study: Annotated[str | None, typer.Argument(help="One study; else all of them.")] = None,
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            help="One study; else all of them.", autocompletion=completion.stored_studies
+        ),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow until all is done.")] = False,
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,

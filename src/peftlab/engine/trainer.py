@@ -177,7 +177,7 @@ class _OrderedTrainer(Trainer):
         self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         num_examples = len(inputs["labels"])
-        computed = super().compute_loss(model, inputs, *args, **kwargs)
+        computed: Any = super().compute_loss(model, inputs, *args, **kwargs)
         if not model.training:
             return computed
         return computed * (num_examples / self._examples_of_step)

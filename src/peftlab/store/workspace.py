@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,13 +46,13 @@ class Workspace(Reader):
                     allowed="a folder that 'peftlab run' has written, by --workspace",
                 )
             path.mkdir(parents=True, exist_ok=True)
-            if create and not os.access(path, os.W_OK):
-                raise _read_only(path)
             try:
                 return cls(path, _connect(database))
             except sqlite3.OperationalError as error:
-                if create or not may_not_be_written(error):
+                if not may_not_be_written(error):
                     raise
+                if create:
+                    raise _read_only(path) from error
                 return cls(path, connect_to_copy(database, _connect))
         except (OSError, RuntimeError, *UNREADABLE) as error:  # too long a name, an unknown user
             raise UserError(
@@ -255,7 +254,7 @@ def _read_only(path: Path) -> UserError:
     return UserError(
         "cannot use the workspace: nothing may be written there",
         where=str(path),
-        allowed="another --workspace; list, status, report --output DIR, predict and export read it",
+        allowed="another --workspace; what is there can be listed, reported, predicted with",
     )
 
 
