@@ -9,8 +9,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from peftlab.store.workspace import Workspace
 
 STOPPED = "peftlab: stopped; what was measured is kept"
 LONGEST = 120.0
@@ -111,3 +114,84 @@ def test_a_signal_ends_a_benchmark_with_its_processes(
     assert last == STOPPED
     assert "Traceback" not in "".join(rest)
     wait_for_end(sides)
+
+
+MOMENTS = {
+    "planning": ("run {study} --workspace {w} --seeds 9", "peftlab.runner.plan.make_plan"),
+    "expanding": ("run {study} --workspace {w} --seeds 9", "peftlab.study.expand.expand"),
+    "reading the results": ("report small-study --workspace {w}", "peftlab.report.write.make_view"),
+    "drawing": ("report small-study --workspace {w}", "peftlab.report.pages.files.draw"),
+    "writing": ("report small-study --workspace {w}", "peftlab.core.files.sync_files"),
+    "predicting": ("predict {trial} --text a --workspace {w}", "peftlab.engine.predict.load_model"),
+    "exporting": (
+        "export {trial} --workspace {w} --output {w}/out", "peftlab.outputs.export.load_model",
+    ),
+    "linting": ("lint {study}", "peftlab.study.lint.lint"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_at_any_moment_a_signal_is_one_line_and_leaves_nothing_half(
+    moment: str,
+    number: int,
+    peftlab: Callable[..., Any],
+    workspace: Path,
+    study_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line, place = MOMENTS[moment]
+    with Workspace.open(workspace, create=False) as opened:
+        trial = opened.trials()[0].trial.id
+    files = {path for path in workspace.rglob("*") if path.is_file()}
+    handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+
+    def interrupted(*_: object, **__: object) -> None:
+        signal.raise_signal(number)
+        time.sleep(60)
+
+    monkeypatch.setattr(place, interrupted)
+    given = {"study": study_file, "w": workspace, "trial": trial}
+    answer = peftlab(*line.format(**given).split())
+    assert answer.status == 130
+    assert answer.out == ""
+    assert answer.err.splitlines()[-1] == STOPPED
+    assert answer.err.count("\n") == 1
+    assert {path for path in workspace.rglob("*") if path.is_file()} == files
+    assert not list(workspace.rglob(".writing-*"))
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_what_a_library_makes_of_an_interrupt_is_one_too(
+    peftlab: Callable[..., Any], study_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def imported(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise ImportError("cannot import its core") from error
+
+    monkeypatch.setattr("peftlab.study.lint.lint", imported)
+    answer = peftlab("lint", study_file)
+    assert (answer.status, answer.err) == (130, f"{STOPPED}\n")
+
+
+def test_while_rows_are_encoded_a_request_to_stop_is_heard() -> None:
+    from peftlab.core.interrupts import stopping_gently
+    from peftlab.core.types import Example
+    from peftlab.data import encode
+
+    calls = []
+
+    class Tokenizer:
+        fingerprint = "slow"
+
+        def __call__(self, rows: Any, max_length: int) -> Any:
+            calls.append(len(rows))
+            signal.raise_signal(signal.SIGINT)
+            return encode.TokenLists(ids=[[1]] * len(rows), type_ids=None)
+
+    rows = [Example(row_id=i, texts=("a",), label=0) for i in range(3 * encode.ROWS_PER_CALL)]
+    with stopping_gently(), pytest.raises(KeyboardInterrupt):
+        encode.encode(rows, Tokenizer(), max_length=8)
+    assert calls == [encode.ROWS_PER_CALL]
