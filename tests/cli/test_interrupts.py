@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,18 @@ from peftlab.store.workspace import Workspace
 
 STOPPED = "peftlab: stopped; what was measured is kept"
 LONGEST = 120.0
+AS_IS = "from peftlab.__main__ import entry; entry()"
+SLOW = "from peftlab.models.fused import compile; compile.PROCESS = 'tests.cli.slow_compiler'; "
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
-AS_IS = "from peftlab.__main__ import entry; entry()"
-SLOW = "from peftlab.models.fused import compile; compile.PROCESS = 'tests.cli.slow_compiler'; "
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """SIGINT is heard, also where the tests run in a shell's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def start(

@@ -6,6 +6,7 @@ be found out quickly, or at all, it is not offered.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
@@ -100,7 +101,7 @@ def _arms(context: typer.Context) -> list[str]:
     from peftlab.core.errors import PeftlabError
     from peftlab.study.safe_yaml import parse_yaml
 
-    name = str(context.params.get("study") or "")
+    name = _study(context)
     own = resources.files("peftlab.study.builtin").joinpath(f"{name}.yaml")
     with suppress(OSError, ValueError, PeftlabError):
         is_file = name.endswith((".yaml", ".yml"))
@@ -110,14 +111,27 @@ def _arms(context: typer.Context) -> list[str]:
     return []
 
 
+def _study(context: typer.Context) -> str:
+    """The study that was named before; "" for none.
+
+    Behind an option that still lacks its value the parser has found no arguments: then it is the
+    first word that could be a study.
+    """
+    if found := context.params.get("study"):
+        return str(found)
+    words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split()
+    builtin = {*_builtin()}
+    return next((w for w in words if w in builtin or w.endswith((".yaml", ".yml"))), "")
+
+
 def _stored_studies(context: typer.Context) -> list[str]:
     return [str(name) for (name,) in _query(context, "SELECT name FROM studies ORDER BY name")]
 
 
 def _query(context: typer.Context, sql: str, *values: object) -> list[tuple[Any, ...]]:
     """The rows from the workspace that was named before, or the usual one; none of no workspace."""
-    given = context.params.get("workspace") or context.params.get("workspaces")
-    folder = (given[0] if isinstance(given, list | tuple) else given) or DEFAULT_WORKSPACE
+    given = context.params.get("workspace") or context.params.get("workspaces") or DEFAULT_WORKSPACE
+    folder = given[0] if isinstance(given, list | tuple) else given
     with suppress(OSError, RuntimeError, UnicodeDecodeError, sqlite3.Error):
         # The store's own reader brings an older database up to date, which is not for Tab to do.
         database = Path(folder).expanduser().absolute() / "results.sqlite"

@@ -36,14 +36,15 @@ def command(
     from peftlab.store.workspace import Workspace
     from peftlab.study.load import study_name
 
-    with Workspace.open(workspace, create=False) as opened:
-        names = opened.studies() if study is None else [study_name(study)]
-        while True:
+    while True:
+        # Opened anew each time: one that may not be written is read as it is at that moment.
+        with Workspace.open(workspace, create=False) as opened:
+            names = opened.studies() if study is None else [study_name(study)]
             rows = [_status(name, opened) for name in names]
-            _print(rows, as_json=as_json)
-            if not watch or not any(row["pending"] or row["running"] for row in rows):
-                return 0
-            time.sleep(WATCH_SECONDS)
+        _print(rows, as_json=as_json)
+        if not watch or not any(row["pending"] or row["running"] for row in rows):
+            return 0
+        time.sleep(WATCH_SECONDS)
 
 
 def _status(study: str, workspace: Workspace) -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from peftlab import __version__
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
 from peftlab.report.default_page import page_parts
@@ -30,6 +32,7 @@ from peftlab.study.parts import PARTS
 
 LONGEST_FOLDER = 120
 ADVICE = "advice"
+CODE = {".py", ".j2", ".css", ".js", ".yaml"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +156,19 @@ def _write(
 
 
 def _made_of(workspace: Workspace, study: str) -> str:
-    """A name for what the page of the study shows: what is stored, and how it is shown."""
-    return content_id([__version__, workspace.results_digest(study)], length=32)
+    """A name for what the page of the study shows: what is stored, and the code that shows it."""
+    return content_id([_code(), workspace.results_digest(study)], length=32)
+
+
+@lru_cache
+def _code() -> str:
+    """A SHA-256 of this package's files."""
+    root = Path(str(resources.files("peftlab")))
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        if path.suffix in CODE:
+            digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _folder(workspace: Workspace, study: str) -> Path:
