@@ -16,9 +16,11 @@ import pytest
 from peftlab.store.workspace import Workspace
 
 STOPPED = "peftlab: stopped; what was measured is kept"
-LONGEST = 120.0
+LONGEST = 600.0
 AS_IS = "from peftlab.__main__ import entry; entry()"
 SLOW = "from peftlab.models.fused import compile; compile.PROCESS = 'tests.cli.slow_compiler'; "
+
+STARTED: list[subprocess.Popen[str]] = []
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -29,6 +31,10 @@ def heard() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+    while STARTED:
+        process = STARTED.pop()
+        process.kill()
+        process.communicate()
 
 
 def start(
@@ -38,7 +44,7 @@ def start(
 
     `kernels` is another folder for compiled ones than that of all tests.
     """
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         env={**os.environ, **({"NUMBA_CACHE_DIR": str(kernels)} if kernels else {})},
         stdout=subprocess.PIPE,
@@ -46,6 +52,8 @@ def start(
         text=True,
         start_new_session=True,
     )
+    STARTED.append(process)
+    return process
 
 
 def stop(process: subprocess.Popen[str], number: int) -> list[str]:
@@ -55,6 +63,7 @@ def stop(process: subprocess.Popen[str], number: int) -> list[str]:
     else:
         process.send_signal(number)
     _, said = process.communicate(timeout=LONGEST)
+    STARTED.remove(process)
     return said.splitlines()
 
 

@@ -115,7 +115,7 @@ def command(
 
     needs_checks = executor != "inline" or device not in {"auto", "cpu"}
     if not (dry_run or needs_checks) and _is_settled(spec, workspace, retry_failed=retry_failed):
-        with Workspace.open(workspace) as opened:
+        with Workspace.open(workspace, create=False) as opened:
             num_trials = sum(tally.count for tally in opened.tallies(spec.name))
             options.remark(f"study {spec.name}: {num_trials} trials, 0 to run")
             return _show(spec.name, opened, as_json=as_json)
