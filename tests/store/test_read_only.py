@@ -58,10 +58,11 @@ def test_one_of_an_older_schema_is_read_and_left_as_it_is(tmp_path: Path) -> Non
     folder = tmp_path / "w"
     Workspace.open(folder).close()
     database = sqlite3.connect(folder / DATABASE)
-    database.executescript(
-        "DROP TABLE epochs; DROP TABLE placements; DROP TABLE trials; DROP TABLE studies;"
-        "PRAGMA user_version = 0;"
-    )
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid DESC"
+    for (name,) in database.execute(query).fetchall():
+        database.execute(f"DROP TABLE {name}")
+    database.execute("PRAGMA user_version = 0")
+    database.commit()
     database.close()
     before = files_of(folder)
     with nothing_written_below(folder), Workspace.open(folder, create=False) as opened:
