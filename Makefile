@@ -29,7 +29,7 @@ static: $(VENV)/.ready-dev
 
 # Once, before the two test processes would both do it.
 kernels: $(VENV)/.ready-dev
-	$(BIN)/python -c 'from peftlab.models.fused.compile import ensure_compiled; ensure_compiled(print)'
+	$(BIN)/python -c 'from peftlab.models.fused.compile import ensure_compiled; ensure_compiled()'
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .

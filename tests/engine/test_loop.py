@@ -99,6 +99,35 @@ def test_without_dropout_the_three_engines_take_the_same_steps(
     assert scores["packed"] == scores["padded"] == scores["trainer"]
 
 
+@pytest.mark.parametrize("max_steps", [-1, 7], ids=["whole epochs", "cut short"])
+@pytest.mark.parametrize("method", ["lora", "adalora"])
+def test_without_dropout_the_three_engines_accumulate_to_the_same_clipped_steps(
+    method: str, max_steps: int, make_trial: MakeTrial, data_of: DataOf
+) -> None:
+    # 77 rows in batches of 8: each epoch ends with a step of a batch of 5 alone.
+    losses, weights = {}, {}
+    for engine in ("packed", "padded", "trainer"):
+        trial = make_trial(
+            method=method,
+            engine=engine,
+            rows=77,
+            gradient_accumulation_steps=3,
+            max_grad_norm=0.1,
+            num_train_epochs=3,
+            max_steps=max_steps,
+        )
+        tally, listener, weights[engine] = run(trial, data_of(trial), dropout=False)
+        losses[engine] = step_losses(tally)
+        assert [loss for _, loss in listener.steps] == losses[engine]
+        for record in tally.epochs[1:]:
+            assert record.train_loss == pytest.approx(np.mean(record.step_losses))
+    assert len(losses["packed"]) == (12 if max_steps == -1 else 7)
+    for other in ("padded", "trainer"):
+        assert losses[other] == pytest.approx(losses["packed"], rel=1e-5)
+        for name, value in weights["packed"].items():
+            torch.testing.assert_close(weights[other][name], value, rtol=1e-4, atol=2e-6)
+
+
 @pytest.mark.parametrize(("method", "learning_rate"), [("lora", 2e-4), ("full", 2e-5)])
 def test_without_dropout_fifty_steps_on_minilm_and_real_text_are_the_same(
     method: str,

@@ -86,6 +86,39 @@ def test_the_engines_agree_step_by_step_without_dropout(
 
 
 @pytest.mark.parametrize(
+    ("task", "change"), [(SCORES, scored), (LABELS, labelled)], ids=["regression", "labels"]
+)
+def test_the_engines_accumulate_to_the_same_clipped_steps_without_dropout(
+    task: Task,
+    change: Callable[[Encoded], Encoded],
+    make_trial: Callable[..., Trial],
+    data_of: Callable[[Trial], TrialData],
+) -> None:
+    # 37 rows in batches of 8: an epoch is a step of 24 and one of 13, 8 and then 5.
+    plain = data_of(make_trial(rows=37))
+    data = TrialData(task=task, train=change(plain.train), dev=change(plain.dev))
+    packed, padded, trainer = (
+        trained(
+            make_trial(
+                engine=engine,
+                method="lora",
+                rows=37,
+                gradient_accumulation_steps=3,
+                max_grad_norm=0.05,
+                num_train_epochs=3,
+            ),
+            data,
+        )
+        for engine in ("packed", "padded", "trainer")
+    )
+    assert [len(record.step_losses) for record in packed.epochs] == [0, 2, 2, 2]
+    for peer in (padded, trainer):
+        for own, other in zip(packed.epochs, peer.epochs, strict=True):
+            np.testing.assert_allclose(own.step_losses, other.step_losses, rtol=1e-4)
+            assert own.eval_loss == pytest.approx(other.eval_loss, rel=1e-4)
+
+
+@pytest.mark.parametrize(
     ("labels", "logits", "loss"),
     [
         (np.array([1.0, -1.0]), [[0.0], [2.0]], (1 + 9) / 2),

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from peftlab.core.errors import UserError
+from peftlab.core.files import folder_sha256
+from peftlab.core.identity import file_sha256
 from peftlab.core.types import Trial
 from peftlab.data.predictions import read_predictions
 from peftlab.engine.observer import SilentObserver
@@ -75,6 +77,8 @@ def test_every_engine_saves_a_model_that_predicts_what_it_recorded(
     assert (outcome.num_train_examples, outcome.num_eval_examples) == (16, 24)
     assert costs.parameters.trainable == costs.parameters.adapter + costs.parameters.head
     assert costs.train_seconds > 0
+    assert costs.predictions_sha256 == file_sha256(tmp_path / "artifacts" / "predictions.parquet")
+    assert costs.model_sha256 == folder_sha256(tmp_path / "artifacts" / "model")
     assert costs.train_examples_per_second == pytest.approx(16 / costs.train_seconds)
     assert costs.threads == torch.get_num_threads()
     assert (costs.padding_avoided > 0) == (engine == "packed")

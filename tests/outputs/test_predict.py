@@ -15,6 +15,7 @@ from peftlab.data.demo.source import DemoSource
 from peftlab.data.predictions import read_predictions
 from peftlab.engine.predict import predict_rows
 from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.outputs.export import export
 from peftlab.outputs.predict import predict_texts, predictions_of
 from peftlab.store.records import MODEL_FOLDER, TrialRecord
 from peftlab.store.workspace import Workspace
@@ -156,12 +157,35 @@ def test_a_model_of_damaged_numbers_gives_no_prediction(
     tensors = load_file(model / "changed.safetensors")
     save_file({**tensors, "classifier.bias": tensors["classifier.bias"] * float("nan")},
               model / "changed.safetensors")  # fmt: skip
-    with pytest.raises(UserError, match="the trained model gives no finite numbers"):
+    with pytest.raises(UserError, match="it is damaged"):
         predict_texts(replace(record, folder=tmp_path), [("a",)])
+    assert record.costs is not None
+    older = replace(record, folder=tmp_path, costs=replace(record.costs, model_sha256=None))
+    with pytest.raises(UserError, match="the trained model gives no finite numbers"):
+        predict_texts(older, [("a",)])
     del tensors["classifier.bias"]
     save_file(tensors, model / "changed.safetensors")
     with pytest.raises(UserError, match=r"the parameter 'classifier.bias' is missing$"):
         predict_texts(replace(record, folder=tmp_path), [("a",)])
+
+
+def test_the_model_of_another_trial_of_the_same_kind_is_refused(
+    finished_workspace: Path, tmp_path: Path
+) -> None:
+    with Workspace.open(finished_workspace, create=False) as opened:
+        first, second = [
+            record
+            for record in opened.trials("small-study")
+            if record.trial.task == "demo-sentiment" and "full" in record.arms["small-study"]
+        ][:2]
+    assert second.model_path is not None
+    shutil.copytree(second.model_path, tmp_path / MODEL_FOLDER)
+    swapped = replace(first, folder=tmp_path)
+    with pytest.raises(UserError, match=f"not the model that the trial {first.trial.id} has saved"):
+        predict_texts(swapped, [("a",)])
+    with pytest.raises(UserError, match=f"not the model that the trial {first.trial.id} has saved"):
+        export(swapped, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import resource
+import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,7 +28,7 @@ from peftlab.report.pages.blocks import Figure, Heading, Missing, Table
 from peftlab.report.pages.files import PageFiles
 from peftlab.report.pages.page import Page
 from peftlab.report.tables.claims import claims_blocks
-from peftlab.report.write import make_page, write_report
+from peftlab.report.write import kept_report, make_page, write_comparison, write_report
 from peftlab.store.workspace import DATABASE, Workspace
 
 Rows = list[list[str]]
@@ -407,3 +412,147 @@ def test_a_study_under_another_name_than_its_own_is_refused(half_done: Path) -> 
         pytest.raises(UserError, match="the study 'other' is stored as 'small-study'"),
     ):
         write_report(opened, "other")
+
+
+# What is kept
+
+NAME = "small-study"
+
+
+@pytest.fixture
+def own(finished_workspace: Path, tmp_path: Path) -> Path:
+    """A workspace with its page in the usual place, to be changed."""
+    return Path(shutil.copytree(finished_workspace, tmp_path / "own"))
+
+
+def kept(workspace: Path) -> Path | None:
+    with Workspace.open(workspace, create=False) as opened:
+        return kept_report(opened, NAME)
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@contextmanager
+def no_file_above(num_bytes: int) -> Iterator[None]:
+    """Files cannot grow beyond that size meanwhile, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_page_is_kept_whatever_the_clock_says(own: Path) -> None:
+    page = own / "reports" / NAME / "report.html"
+    for seconds in (1, 2**31):
+        os.utime(page, (seconds, seconds))
+        assert kept(own) == page
+    with Workspace.open(own) as opened:
+        opened.fail(opened.trials(NAME)[0].trial.id, "lost")
+    assert kept(own) is None, "though the page is younger than anything"
+
+
+def test_whatever_is_stored_anew_makes_a_page_old(own: Path) -> None:
+    with Workspace.open(own) as opened:
+        record = opened.trials(NAME)[0]
+        last = record.epochs[-1]
+        better = replace(last, scores={name: score + 1 for name, score in last.scores.items()})
+        for change in (
+            lambda: opened.add_epoch(record.trial.id, better),
+            lambda: opened.fail(record.trial.id, "an error"),
+        ):
+            write_report(opened, NAME)
+            assert kept_report(opened, NAME) is not None
+            change()
+            assert kept_report(opened, NAME) is None
+
+
+def test_a_page_of_another_version_is_not_kept(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kept(own) is not None
+    monkeypatch.setattr("peftlab.report.write._code", lambda: "other code")
+    assert kept(own) is None
+
+
+@pytest.mark.parametrize("how", ["missing", "short"])
+def test_a_page_of_which_any_file_is_torn_is_not_kept(how: str, own: Path) -> None:
+    folder = own / "reports" / NAME
+    whole = files_below(folder)
+    assert len(whole) > 15
+    for name, content in whole.items():
+        path = folder / name
+        if how == "missing":
+            path.unlink()
+        else:
+            path.write_bytes(content[:-1])
+        assert kept(own) is None, name
+        path.write_bytes(content)
+    assert kept(own) is not None
+
+
+def test_where_the_disk_is_full_the_old_page_stays_and_is_not_taken_for_the_new_one(
+    own: Path,
+) -> None:
+    folder = own / "reports" / NAME
+    before = files_below(folder)
+    with Workspace.open(own) as opened:
+        opened.fail(opened.trials(NAME)[0].trial.id, "lost")
+        for num_bytes in (0, 3000, 200_000):
+            with no_file_above(num_bytes), pytest.raises(UserError, match="File too large"):
+                write_report(opened, NAME)
+            assert files_below(folder) == before
+        assert kept_report(opened, NAME) is None
+        written = write_report(opened, NAME).files
+        assert kept_report(opened, NAME) == written.html
+    assert "lost" in written.html.read_text()
+
+
+def test_a_process_that_dies_between_two_files_leaves_no_page_that_is_kept(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from peftlab.core import files
+
+    folder, rename = own / "reports" / NAME, files.rename
+    with Workspace.open(own) as opened:
+        opened.fail(opened.trials(NAME)[0].trial.id, "lost")
+        html = (folder / "report.html").read_bytes()
+        left: list[Path] = []
+
+        def dies(source: Path, target: Path) -> None:
+            if not left:
+                raise KeyboardInterrupt
+            left.pop()
+            rename(source, target)
+
+        monkeypatch.setattr(files, "rename", dies)
+        for number in range(7):
+            left[:] = [folder] * number
+            with pytest.raises(KeyboardInterrupt):
+                write_report(opened, NAME)
+            assert (folder / "report.html").read_bytes() == html
+            assert kept_report(opened, NAME) is None
+    assert not list(folder.glob(".writing-*"))
+
+
+def test_files_of_an_earlier_page_go(own: Path) -> None:
+    folder = own / "reports" / NAME
+    (folder / "figures" / "figure-99-old.svg").write_text("old")
+    (folder / "figures" / "mine.svg").write_text("mine")
+    with Workspace.open(own) as opened:
+        write_report(opened, NAME)
+    names = {path.name for path in (folder / "figures").iterdir()}
+    assert "mine.svg" in names
+    assert "figure-99-old.svg" not in names
+
+
+def test_a_report_of_several_studies_is_never_taken_for_that_of_one(own: Path) -> None:
+    other = shutil.copytree(own, own.parent / "other")
+    with Workspace.open(own) as left, Workspace.open(other) as right:
+        write_comparison([(left, NAME), (right, NAME)], own / "reports" / NAME)
+        assert kept_report(left, NAME) is None

@@ -105,11 +105,11 @@ def test_a_second_run_does_nothing(
     workspace: Workspace, tiny_study: MakeStudy, make_listener: Any, fake_engine: Any
 ) -> None:
     execute(tiny_study(), workspace, display=make_listener())
-    first, changed_at = workspace.trials("tiny"), workspace.changed_at("tiny")
+    first, digest = workspace.trials("tiny"), workspace.results_digest("tiny")
     listener = make_listener()
     execute(tiny_study(), workspace, display=listener)
     assert workspace.trials("tiny") == first
-    assert workspace.changed_at("tiny") == changed_at
+    assert workspace.results_digest("tiny") == digest
     assert listener.events == []
     assert fake_engine.ran == METHODS
 

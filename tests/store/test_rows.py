@@ -21,7 +21,7 @@ READERS: dict[str, Callable[[Workspace], object]] = {
     "failures": lambda opened: opened.failures("small-study"),
     "results": lambda opened: [*opened.results("small-study")],
     "speeds": lambda opened: opened.speeds(),
-    "time of a change": lambda opened: opened.changed_at("small-study"),
+    "digest of the results": lambda opened: opened.results_digest("small-study"),
 }
 DAMAGE = {
     "a trial that is no JSON": ("UPDATE trials SET trial = '{'", "trials"),
@@ -34,7 +34,10 @@ DAMAGE = {
     "costs that are no JSON": ("UPDATE trials SET costs = '{'", "speeds"),
     "scores that are no JSON": ("UPDATE epochs SET scores = 'high'", "results"),
     "results without a seed": ("UPDATE trials SET trial = '{}'", "results"),
-    "no time": ("UPDATE studies SET saved_at = 'x'", "time of a change"),
+    "an error of no text": (
+        "UPDATE trials SET error = CAST(x'ff' AS TEXT)",
+        "digest of the results",
+    ),
     "a negative count": ("UPDATE trials SET num_train_examples = -1", "trials"),
     "no name": ("UPDATE studies SET name = ''", "studies"),
     "bytes that are no text": ("UPDATE trials SET error = CAST(x'ff' AS TEXT)", "trials"),

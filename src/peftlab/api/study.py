@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from peftlab.api.trial import Trial
 from peftlab.core.errors import UnknownNameError
 from peftlab.core.places import DEFAULT_WORKSPACE
+from peftlab.core.progress import watched_by
 from peftlab.core.quiet import quiet_libraries
+from peftlab.runner.bars import StageBars
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import Overrides, load_study, study_of
 from peftlab.study.spec import StudySpec
@@ -117,7 +119,8 @@ class Study:
                 expanded, opened, device=device, retry_failed=retry_failed, only_open=True
             )
             if plan.open_trials:
-                make_ready(self.spec.model, device=device, executor=executor, say=console.print)
+                with watched_by(StageBars(lambda: console)):
+                    make_ready(self.spec.model, device=device, executor=executor)
                 with ProgressDisplay(plan, console) as display:
                     execute(
                         expanded,
@@ -162,8 +165,9 @@ class Study:
         check_execution("pool" if given.workers else "inline", given, device)
         searches = expand_searches(self.spec, wanted_tune(self.spec, trials, seconds, seeds))
         console = _console(progress)
-        make_ready(self.spec.model, device=device, say=console.print)
         with Workspace.open(self.workspace) as opened:
+            with watched_by(StageBars(lambda: console)):
+                make_ready(self.spec.model, device=device)
             given = _in(opened, given, options)
             with TuneDisplay(searches, console) as display:
                 tune(

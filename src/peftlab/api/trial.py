@@ -107,12 +107,12 @@ class Trial:
 
         In the split's order, of the reported epoch. UserError where there are none.
         """
-        from peftlab.data.predictions import read_predictions
+        from peftlab.study.predicted import predictions_of
 
-        path = self.record.predictions_path
-        if path is None:
+        found = predictions_of(self.record)
+        if found is None:
             raise UserError(f"the trial {self.id} has no predictions: it is {self.status}")
-        return read_predictions(path)
+        return found
 
     def predict(self, texts: Texts) -> list[Prediction]:
         """Its predictions for new rows, in their order; the model stays in memory for the next.
@@ -214,5 +214,5 @@ def _new_predictor(device: str) -> Predictor:
 
     predictor = Predictor(device=device)
     if predictor.device.type == "cpu":
-        ensure_compiled(lambda told: None)
+        ensure_compiled()
     return predictor

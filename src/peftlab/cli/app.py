@@ -27,6 +27,7 @@ from peftlab.cli import (
     tune,
 )
 from peftlab.core.errors import PeftlabError, UserError, one_line
+from peftlab.core.interrupts import interruptible, was_interrupted
 from peftlab.core.progress import watched_by
 from peftlab.core.trust import trust_remote_code
 from peftlab.runner.bars import StageBars
@@ -41,7 +42,6 @@ app = typer.Typer(
     help="Which way of fine-tuning should I use for my model and my data, and what does it cost?",
     epilog="Example: peftlab run quickstart",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -50,14 +50,14 @@ for _module in (run, new, report, status, tune, lint, params, predict, submit, e
 app.add_typer(listing.app, name=listing.NAME)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(context: typer.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:  # as it is for a shell's Tab
         print(f"peftlab {__version__}")
         raise typer.Exit
 
 
-def _trust(wanted: bool) -> None:
-    if wanted:
+def _trust(context: typer.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
         trust_remote_code()
 
 
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _require_text(given)
-        with watched_by(StageBars(options.stderr_console)):
+        with interruptible(), watched_by(StageBars(options.stderr_console)):
             result = app(
                 args=given,
                 prog_name="peftlab",
@@ -104,6 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_FAILED
+    except Exception as error:
+        if was_interrupted(error):
+            return _say(INTERRUPTED, EXIT_INTERRUPTED)
+        raise
     if result == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C in a command
         return _say(INTERRUPTED, EXIT_INTERRUPTED)
     return result if isinstance(result, int) else 0
@@ -121,8 +125,3 @@ def _require_text(arguments: Sequence[str]) -> None:
 def _say(message: str, status: int) -> int:
     print(f"peftlab: {message}", file=sys.stderr)
     return status
-
-
-def entry() -> None:
-    """The console script."""
-    sys.exit(main())

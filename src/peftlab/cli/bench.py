@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import completion, options
 from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -19,8 +19,13 @@ EXAMPLE = "Example: peftlab bench --model minilm --data demo --task demo-sentime
 def command(
     model: Annotated[str, typer.Option(help="A Hub id, a folder, or minilm.")] = "minilm",
     data: Annotated[str, typer.Option(help="hub, demo, hub:FOLDER or a GLUE folder.")] = "demo",
-    task: Annotated[str, typer.Option(help="A task of 'peftlab list tasks'.")] = "demo-sentiment",
-    method: Annotated[str, typer.Option(help="A method of 'peftlab list methods'.")] = "lora",
+    task: Annotated[
+        str, typer.Option(help="A task of 'peftlab list tasks'.", autocompletion=completion.tasks)
+    ] = "demo-sentiment",
+    method: Annotated[
+        str,
+        typer.Option(help="A method of 'peftlab list methods'.", autocompletion=completion.methods),
+    ] = "lora",
     settings: options.Settings = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples of a step.")] = 16,
     learning_rate: Annotated[float, typer.Option(help="Of both sides.")] = 5e-4,

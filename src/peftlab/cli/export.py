@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import completion, options
 from peftlab.core.errors import UserError
 from peftlab.core.progress import stage
 from peftlab.core.quiet import quiet_libraries
@@ -18,7 +18,10 @@ EXAMPLE = "Example: peftlab export 3f2a --output my-classifier --merge"
 
 
 def command(
-    trial: Annotated[str, typer.Argument(help="A trial's id, or its first digits.")],
+    trial: Annotated[
+        str,
+        typer.Argument(help="A trial's id, or its first digits.", autocompletion=completion.trials),
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="DIR", help="A folder that is new or empty."),

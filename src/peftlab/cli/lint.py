@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import completion, options
 from peftlab.core.quiet import quiet_libraries
 
 NAME = "lint"
@@ -15,7 +15,12 @@ EXAMPLE = "Example: peftlab lint my-study.yaml"
 
 
 def command(
-    study: Annotated[str, typer.Argument(help="A built-in study or a YAML file.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            help="A built-in study or a YAML file.", autocompletion=completion.known_studies
+        ),
+    ],
     data: Annotated[str | None, typer.Option(help="As in 'run'.")] = None,
     model: Annotated[str | None, typer.Option(help="As in 'run'.")] = None,
     settings: options.Settings = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import completion, options
 from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -209,7 +209,10 @@ def studies(
 
 @app.command(epilog="Example: peftlab list trials --study quickstart --json")
 def trials(
-    study: Annotated[str | None, typer.Option(help="Only this study's.")] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(help="Only this study's.", autocompletion=completion.stored_studies),
+    ] = None,
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
 ) -> int:

@@ -42,7 +42,7 @@ def json_alone() -> Iterator[None]:
 
 
 def _stdout_for_json(context: typer.Context, wanted: bool) -> bool:
-    if wanted:
+    if wanted and not context.resilient_parsing:
         context.with_resource(json_alone())
     return wanted
 

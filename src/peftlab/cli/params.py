@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import completion, options
 from peftlab.core.quiet import quiet_libraries
 
 NAME = "params"
@@ -15,7 +15,10 @@ EXAMPLE = "Example: peftlab params --model google-bert/bert-base-uncased --metho
 
 def command(
     model: Annotated[str, typer.Option(help="A Hub id, a folder, or a built-in name.")],
-    method: Annotated[str, typer.Option(help="A method of 'peftlab list methods'.")],
+    method: Annotated[
+        str,
+        typer.Option(help="A method of 'peftlab list methods'.", autocompletion=completion.methods),
+    ],
     settings: options.Settings = None,
     labels: Annotated[int, typer.Option(min=1, help="Classes of the head.")] = 2,
     as_json: options.Json = False,

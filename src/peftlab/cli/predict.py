@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import completion, options
 from peftlab.core.errors import UserError
 from peftlab.core.progress import stage
 from peftlab.core.quiet import quiet_libraries
@@ -29,7 +29,11 @@ EXAMPLE = (
 def command(
     trials: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TRIAL]...", help="Ids of trials, or their first digits."),
+        typer.Argument(
+            metavar="[TRIAL]...",
+            help="Ids of trials, or their first digits.",
+            autocompletion=completion.trials,
+        ),
     ] = None,
     text: Annotated[
         list[str] | None,
@@ -82,7 +86,7 @@ def command(
 
     predictor = Predictor(device=device)
     if predictor.device.type == "cpu":
-        ensure_compiled(options.remark)
+        ensure_compiled()
     where = "--text" if file is None else str(file)
     parts = _parts(text, file, text_names(question))
     if as_json and output is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import completion, options
 from peftlab.cli.options import WRITING
 from peftlab.core.errors import UserError
 from peftlab.core.progress import stage
@@ -26,7 +26,12 @@ EXAMPLE = (
 
 def command(
     studies: Annotated[
-        list[str], typer.Argument(metavar="STUDY...", help="Studies that have been run here.")
+        list[str],
+        typer.Argument(
+            metavar="STUDY...",
+            help="Studies that have been run here.",
+            autocompletion=completion.stored_studies,
+        ),
     ],
     output: Annotated[
         Path | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import completion, options
 from peftlab.cli.options import WRITING
 from peftlab.core.durations import duration
 from peftlab.core.errors import UserError, first_line
@@ -30,17 +30,34 @@ EXAMPLE = (
 
 
 def command(
-    study: Annotated[str, typer.Argument(help="A built-in study or a YAML file.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            help="A built-in study or a YAML file.", autocompletion=completion.known_studies
+        ),
+    ],
     data: Annotated[
         str | None, typer.Option(help="hub, demo, hub:FOLDER or a GLUE folder.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")] = None,
     seeds: Annotated[str | None, typer.Option(help="For example 42,43 or 0-4.")] = None,
-    tasks: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
-    arms: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
-    engine: Annotated[str | None, typer.Option(help="packed, padded or trainer.")] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="Only these, comma-separated.", autocompletion=completion.tasks),
+    ] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(help="Only these, comma-separated.", autocompletion=completion.arms),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="packed, padded or trainer.", autocompletion=completion.engines),
+    ] = None,
     executor: Annotated[
-        str, typer.Option(help="Where trials run: inline, pool or ray.")
+        str,
+        typer.Option(
+            help="Where trials run: inline, pool or ray.", autocompletion=completion.executors
+        ),
     ] = "inline",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes of the pool.")
@@ -108,7 +125,7 @@ def command(
 
         check_execution(executor, given(), device)
     elif not dry_run and _is_settled(spec, workspace, retry_failed=retry_failed):
-        with Workspace.open(workspace) as opened:
+        with Workspace.open(workspace, create=False) as opened:
             num_trials = sum(tally.count for tally in opened.tallies(spec.name))
             options.remark(f"study {spec.name}: {num_trials} trials, 0 to run")
             return _show(spec.name, opened, as_json=as_json)
@@ -131,7 +148,7 @@ def command(
         from peftlab.runner.ready import make_ready
 
         if plan.open_trials:
-            make_ready(spec.model, device=device, executor=executor, say=options.remark)
+            make_ready(spec.model, device=device, executor=executor)
         seconds = plan.open_seconds
         estimate = f", about {duration(seconds)}" if seconds else ""
         options.remark(

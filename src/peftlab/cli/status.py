@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import completion, options
 from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
 
@@ -22,7 +22,12 @@ WATCH_SECONDS = 2.0
 
 
 def command(
-    study: Annotated[str | None, typer.Argument(help="One study; else all of them.")] = None,
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            help="One study; else all of them.", autocompletion=completion.stored_studies
+        ),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow until all is done.")] = False,
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
@@ -31,14 +36,15 @@ def command(
     from peftlab.store.workspace import Workspace
     from peftlab.study.load import study_name
 
-    with Workspace.open(workspace, create=False) as opened:
-        names = opened.studies() if study is None else [study_name(study)]
-        while True:
+    while True:
+        # Opened anew each time: one that may not be written is read as it is at that moment.
+        with Workspace.open(workspace, create=False) as opened:
+            names = opened.studies() if study is None else [study_name(study)]
             rows = [_status(name, opened) for name in names]
-            _print(rows, as_json=as_json)
-            if not watch or not any(row["pending"] or row["running"] for row in rows):
-                return 0
-            time.sleep(WATCH_SECONDS)
+        _print(rows, as_json=as_json)
+        if not watch or not any(row["pending"] or row["running"] for row in rows):
+            return 0
+        time.sleep(WATCH_SECONDS)
 
 
 def _status(study: str, workspace: Workspace) -> dict[str, Any]:

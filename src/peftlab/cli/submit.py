@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import completion, options
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.quiet import quiet_libraries
 
@@ -16,8 +16,19 @@ EXAMPLE = "Example: peftlab submit glue-peft --arm lora-r8 --output glue.zip"
 
 
 def command(
-    study: Annotated[str, typer.Argument(help="A study of the workspace, or its YAML file.")],
-    arm: Annotated[str, typer.Option("--arm", metavar="ARM", help="Whose trials answer.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            help="A study of the workspace, or its YAML file.",
+            autocompletion=completion.stored_studies,
+        ),
+    ],
+    arm: Annotated[
+        str,
+        typer.Option(
+            "--arm", metavar="ARM", help="Whose trials answer.", autocompletion=completion.arms
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", metavar="ZIP", help="The file to write.")],
     seed: Annotated[
         int | None,

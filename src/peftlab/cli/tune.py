@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import completion, options
 from peftlab.cli.options import WRITING
 from peftlab.core.durations import duration
 from peftlab.core.errors import UserError
@@ -24,7 +24,12 @@ EXECUTORS = ("inline", "pool")
 
 
 def command(
-    study: Annotated[str, typer.Argument(help="A built-in study or a YAML file.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            help="A built-in study or a YAML file.", autocompletion=completion.known_studies
+        ),
+    ],
     trials: Annotated[
         int | None, typer.Option(min=1, help="Settings to try of each arm on each task, in all.")
     ] = None,
@@ -36,10 +41,22 @@ def command(
     seeds: Annotated[
         str | None, typer.Option(help="A setting is trained with each: 42,43 or 0-4.")
     ] = None,
-    tasks: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
-    arms: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
-    engine: Annotated[str | None, typer.Option(help="packed, padded or trainer.")] = None,
-    executor: Annotated[str, typer.Option(help="Where trials run: inline or pool.")] = "inline",
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="Only these, comma-separated.", autocompletion=completion.tasks),
+    ] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(help="Only these, comma-separated.", autocompletion=completion.arms),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="packed, padded or trainer.", autocompletion=completion.engines),
+    ] = None,
+    executor: Annotated[
+        str,
+        typer.Option(help="Where trials run: inline or pool.", autocompletion=completion.executors),
+    ] = "inline",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes of the pool.")
     ] = None,
@@ -100,8 +117,8 @@ def command(
     from peftlab.runner.tune_progress import TuneDisplay
     from peftlab.store.workspace import Workspace
 
-    make_ready(spec.model, device=device, say=options.remark)
     with Workspace.open(workspace) as opened:
+        make_ready(spec.model, device=device)
         options.remark(_announcement(searches))
         given = ExecutorOptions(
             workers=workers,

@@ -5,21 +5,22 @@ They are written under another name beside their place, synced to the disk and r
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 from peftlab.core.errors import StorageError
+from peftlab.core.identity import file_sha256
 
 ASIDE = ".writing-"
 """How names begin under which something is being written; what a process that died left of it."""
-
 
 BEGINS_WITHIN_SECONDS = 1.0
 """How long after its creation a name may still be without its writer's lock."""
@@ -69,6 +70,40 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_whole_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files into the folder, by their names in it, all of them or none.
+
+    They are put in their places in their order, once all are on the disk: a process that dies
+    between two of them leaves the last ones as they were. Raises OSError where they cannot be
+    written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)
+    aside = aside_of(folder / "files")
+    try:
+        aside.mkdir()
+        with locked_folder(aside):
+            for name, content in contents.items():
+                path = aside / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            sync_files(aside)
+            for name in contents:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                rename(aside / name, folder / name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def folder_sha256(folder: Path) -> str:
+    """A SHA-256 of the folder's files: of their names and of what is in them."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest.update(f"{path.relative_to(folder).as_posix()}\n{file_sha256(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def folder_at(name: str) -> Path | None:

@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM: the first asks the work to stop at its next good moment, a second at once."""
+"""Ctrl-C and SIGTERM, which are treated alike.
+
+While a study runs, the first asks the work to stop at its next good moment and the second stops it
+at once; anywhere else the first does that.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,58 @@ def request_stop() -> None:
 def forget_request() -> None:
     """Work that begins now is not asked to stop."""
     _requested.clear()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within, SIGTERM raises KeyboardInterrupt, as SIGINT does.
+
+    Without effect in a thread that is not the main one, which gets no signals.
+    """
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """Whether it is a KeyboardInterrupt, or what a library has made of one."""
+    seen: set[int] = set()
+    now: BaseException | None = error
+    while now is not None and id(now) not in seen:
+        if isinstance(now, KeyboardInterrupt):
+            return True
+        seen.add(id(now))
+        now = now.__cause__ or now.__context__
+    return False
+
+
+def end_at_once() -> None:
+    """From now on a signal ends the process without a word: all that mattered has been said."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def children_ignore_interrupts() -> Iterator[None]:
+    """Processes that are started within never get SIGINT.
+
+    A terminal sends it to all of its processes, and their parent ends them. What comes meanwhile
+    is delivered to this process afterwards.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -384,6 +384,8 @@ class Costs:
     trial trained and was evaluated, where a counter exists and no other trial ran beside it.
     `train_flops` are the operations of training (models/flops.py), `inference_seconds_per_example`
     those of the fastest pass over the dev split; both are None where lower layers were cached.
+    `predictions_sha256` is that of the predictions' file, `model_sha256` of the model's folder
+    (core/files.py), by which they are known again; trials of older versions have neither.
     """
 
     parameters: ParameterCount
@@ -403,6 +405,8 @@ class Costs:
     energy_joules: float | None = None
     train_flops: float | None = None
     inference_seconds_per_example: float | None = None
+    predictions_sha256: str | None = None
+    model_sha256: str | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Costs:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
+from peftlab.core.interrupts import stop_if_requested
 from peftlab.core.progress import stage
 from peftlab.core.types import Example
 from peftlab.data.entries import write_entry
@@ -85,6 +86,7 @@ def encode(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int
     lengths: list[int] = []
     with stage("encoding", total=len(examples), unit="rows") as encoding:
         for start in range(0, len(examples), ROWS_PER_CALL):
+            stop_if_requested()
             rows = [example.texts for example in examples[start : start + ROWS_PER_CALL]]
             lists = tokenizer(rows, max_length)
             lengths.extend(len(row) for row in lists.ids)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from peftlab.core.identity import content_id
+from peftlab.core.interrupts import stop_if_requested
 from peftlab.core.progress import stage
 from peftlab.data.batches import Indices, batches_of_tokens
 from peftlab.data.encode import Encoded
@@ -87,6 +88,7 @@ def gather_states(data: EncodedWithStates, rows: Indices) -> States:
 def _computed(data: Encoded, compute: Callable[[Indices], States]) -> Iterator[States]:
     with stage("computing frozen layers", total=len(data), unit="rows") as computing:
         for rows in batches_of_tokens(np.arange(len(data)), data.lengths, TOKENS_PER_CALL):
+            stop_if_requested()
             yield compute(rows)
             computing.advance(len(rows))
 

@@ -79,6 +79,7 @@ class Predictor:
         own = dict(base.named_parameters())
         method = METHODS.get(trial.method)
         module = method.load(base, record.model_path).to(self.device)
+        record.require_own_model()  # once it is known to be whole
         shared = []
         for name, parameter in own.items():
             if type(parameter) is not nn.Parameter:  # quantised: more than its numbers belong to it

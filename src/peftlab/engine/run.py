@@ -10,7 +10,8 @@ from time import perf_counter
 import torch
 
 from peftlab.core.errors import StorageError
-from peftlab.core.files import remove_leftovers, whole_folder
+from peftlab.core.files import folder_sha256, remove_leftovers, whole_folder
+from peftlab.core.identity import file_sha256
 from peftlab.core.selection import reported
 from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, Costs, EpochRecord, Trial
 from peftlab.data.predictions import Predictions, write_predictions
@@ -146,6 +147,8 @@ def run_trial(
             inference_seconds_per_example=None
             if cached.num_layers or tally.dev_seconds is None
             else tally.dev_seconds / len(data.dev),
+            predictions_sha256=None if tally.is_paused else _sha256(artifacts / PREDICTIONS_FILE),
+            model_sha256=None if tally.is_paused else folder_sha256(artifacts / MODEL_FOLDER),
         ),
         num_train_examples=len(data.train),
         num_eval_examples=len(data.dev),
@@ -209,6 +212,11 @@ class _PredictionsWriter:
         if reported(self.epochs) is record:
             write_predictions(self.path, predictions)
         self.observer.ended_epoch(record, predictions)
+
+
+def _sha256(path: Path) -> str | None:
+    """That of the file; None where somebody has removed it."""
+    return file_sha256(path) if path.is_file() else None
 
 
 def _folder_bytes(folder: Path) -> int:

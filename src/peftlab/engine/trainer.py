@@ -1,8 +1,9 @@
 """The peer: transformers.Trainer on the same trial, giving the same record.
 
-The Trainer keeps its own loop, collator, optimizer, schedule and evaluation. Two things are ours:
-it is given the trial's order of examples, so that the engines see the same batches, and its
-losses and predictions are handed to the observer.
+The Trainer keeps its own loop, collator, optimizer, schedule and evaluation. Three things are ours:
+it is given the trial's order of examples, so that the engines see the same batches; a step's loss
+is the mean over its examples, however many micro-batches it accumulates; and its losses and
+predictions are handed to the observer.
 """
 
 from __future__ import annotations
@@ -149,19 +150,48 @@ class _OrderSampler(Sampler[int]):
 
 
 class _OrderedTrainer(Trainer):
-    """A Trainer that takes the examples in the trial's order and keeps each step's loss."""
+    """A Trainer that takes the examples in the trial's order and keeps each step's loss.
+
+    Left to itself it adds up the mean losses of a step's micro-batches where the model's `forward`
+    takes any keyword: it leaves the division to the model, and models that classify sequences do
+    not divide. Elsewhere it takes the mean of those means, which weighs the examples of a shorter
+    micro-batch more. Here each micro-batch counts by its share of the step's examples.
+    """
 
     orders: dict[int, Any]
     step_losses: list[float]
+    loss_is_scaled_for_ga = True
+    _examples_of_step = 1
+    _loss_of_step = 0.0
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return _OrderSampler(self.orders)
 
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], Any]:
+        micro_batches, _ = super().get_batch_samples(*args, **kwargs)
+        self._examples_of_step = sum(len(micro["labels"]) for micro in micro_batches)
+        self._loss_of_step = 0.0
+        return micro_batches, None
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        num_examples = len(inputs["labels"])
+        computed: Any = super().compute_loss(model, inputs, *args, **kwargs)
+        if not model.training:
+            return computed
+        return computed * (num_examples / self._examples_of_step)
+
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*args, **kwargs)
         require_finite("training", float(loss))
-        self.step_losses.append(float(loss))
+        self._loss_of_step += float(loss)
         return loss
+
+    def keep_step(self) -> float:
+        """Keep the loss of the step that was taken: the mean over its examples."""
+        self.step_losses.append(self._loss_of_step)
+        return self._loss_of_step
 
 
 class _Recorder(TrainerCallback):
@@ -199,8 +229,7 @@ class _Recorder(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         stop_if_requested()
-        micro_losses = self.trainer.step_losses
-        self.observer.stepped(state.global_step, micro_losses[-1])
+        self.observer.stepped(state.global_step, self.trainer.keep_step())
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

@@ -87,6 +87,7 @@ def export(
             config = _write_adapter(record, model_path, folder, base)
         else:
             config = _write_model(record, model_path, folder)
+        record.require_own_model()  # once it is known to be whole
         save_tokenizer(trial.model.name, folder, max_length=trial.max_length)
         card = model_card(record, kind=kind, base=known_as, pad_token_id=config.pad_token_id)
         (folder / CARD).write_text(card, encoding="utf-8")

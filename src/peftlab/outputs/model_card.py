@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from peftlab.core.markdown import escape_markdown
-from peftlab.data.predictions import read_answers
 from peftlab.methods.registry import METHODS
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.summary import Summary, summarise, summarise_scores
 from peftlab.store.records import TrialRecord, names_of_arms
+from peftlab.study.predicted import answers_of
 from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
 
@@ -81,14 +81,13 @@ def summaries(record: TrialRecord) -> dict[str, Summary]:
 
     Where the predictions are gone an interval covers nothing.
     """
-    task, path = task_of(record.trial), record.predictions_path
-    if path is None:
+    task, found = task_of(record.trial), answers_of(record)
+    if found is None:
         return {
             name: summarise_scores(name, [record.scores[name]])
             for name in task.metrics
             if name in record.scores
         }
-    found = read_answers(path)
     return {
         name: summarise(
             Outcomes(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from peftlab.core.errors import UserError
+from peftlab.core.identity import content_id
 from peftlab.report.default_page import page_parts
 from peftlab.report.findings.combine import Source, combine
 from peftlab.report.findings.leaks import leak_warnings
-from peftlab.report.findings.results import StudyResults, results_of, write_results
+from peftlab.report.findings.results import RESULTS, StudyResults, results_file, results_of
 from peftlab.report.findings.verdicts import Verdict, verdicts
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.pages.blocks import Block, Heading, Missing, Table, Warnings
-from peftlab.report.pages.files import HTML, PageFiles, Tell, write_files
+from peftlab.report.pages.files import HTML, PageFiles, Tell, is_whole_page, write_files
 from peftlab.report.pages.page import Page
 from peftlab.report.registry import MAKERS
 from peftlab.report.tables.claims import claims_blocks
@@ -29,6 +33,7 @@ from peftlab.study.parts import PARTS
 
 LONGEST_FOLDER = 120
 ADVICE = "advice"
+CODE = {".py", ".j2", ".css", ".js", ".yaml"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +59,9 @@ def say_nothing(text: str) -> None:
 
 
 def kept_report(workspace: Workspace, study: str) -> Path | None:
-    """The page in its usual place, if nothing has changed since it was written."""
-    path = _folder(workspace, study) / HTML
-    try:
-        written_at = int(path.stat().st_mtime)
-    except OSError:
-        return None
-    return path if written_at > workspace.changed_at(study).timestamp() else None
+    """The page in its usual place, if it is whole and shows what is stored now."""
+    folder = _folder(workspace, study)
+    return folder / HTML if is_whole_page(folder, made_of=_made_of(workspace, study)) else None
 
 
 def write_report(
@@ -72,11 +73,12 @@ def write_report(
     Raises UserError where the study has not been run or the folder cannot be written.
     """
     tell("reading the results")
+    made_of = _made_of(workspace, study)  # first: what is stored meanwhile makes the page old
     view = make_view(workspace, study)
     tell("testing the claims")
     found = verdicts(view)
     page = make_page(view, claims=claims_blocks(found), tell=tell)
-    return _write(view, page, found, output or _folder(workspace, study), tell)
+    return _write(view, page, found, output or _folder(workspace, study), tell, made_of)
 
 
 def write_comparison(
@@ -144,12 +146,33 @@ def make_page(
 
 
 def _write(
-    view: StudyView, page: Page, found: Sequence[Verdict], folder: Path, tell: Tell
+    view: StudyView,
+    page: Page,
+    found: Sequence[Verdict],
+    folder: Path,
+    tell: Tell,
+    made_of: str = "several studies",
 ) -> ReportFiles:
-    files = write_files(page, folder, tell)
     results = results_of(view, found)
-    write_results(files.html.parent, results)
+    beside = {RESULTS: results_file(results)}
+    files = write_files(page, folder, tell, beside=beside, made_of=made_of)
     return ReportFiles(files=files, results=results)
+
+
+def _made_of(workspace: Workspace, study: str) -> str:
+    """A name for what the page of the study shows: what is stored, and the code that shows it."""
+    return content_id([_code(), workspace.results_digest(study)], length=32)
+
+
+@lru_cache
+def _code() -> str:
+    """A SHA-256 of this package's files."""
+    root = Path(str(resources.files("peftlab")))
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        if path.suffix in CODE:
+            digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _folder(workspace: Workspace, study: str) -> Path:

@@ -19,6 +19,7 @@ import torch
 from pydantic import JsonValue
 
 from peftlab.core.errors import PeftlabError, UserError
+from peftlab.core.interrupts import children_ignore_interrupts
 from peftlab.engine.bench import Setup, SideName, TrainTime, serve
 from peftlab.engine.prepare import choose_device
 from peftlab.models.fused.compile import ensure_compiled
@@ -90,7 +91,8 @@ class _Process:
         self._process = context.Process(
             target=serve, args=(theirs, side, setup, threads), daemon=True
         )
-        self._process.start()
+        with children_ignore_interrupts():  # a terminal sends Ctrl-C to them as well
+            self._process.start()
         theirs.close()
 
     def wait_until_ready(self) -> None:
@@ -135,7 +137,7 @@ def run_bench(
     num_threads = threads or torch.get_num_threads()
     size = int(str(setup.training["per_device_train_batch_size"]))
     if choose_device(setup.device).type == "cpu":
-        ensure_compiled(say)
+        ensure_compiled()
     say("loading the model on every side")
     with _started(sides, setup, num_threads) as processes:
         packed = processes["packed"]

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 
 from peftlab.core.errors import PeftlabError, UserError
+from peftlab.core.progress import Stage
 from peftlab.core.types import CheckpointEvery, Costs, EpochRecord, Trial
 from peftlab.data.predictions import Predictions
 from peftlab.engine.run import Outcome
@@ -17,6 +18,13 @@ from peftlab.runner.executors.base import Job, Listener
 Message = Mapping[str, Any]
 ENDS = {"finished", "failed", "interrupted", "refused", "lost", "measured"}
 """Events after which a worker has nothing to do."""
+READY: Message = {"event": "ready"}
+"""Said once by a process that has imported all it needs."""
+BUSY: Message = {"event": "busy"}
+"""Said now and then by a process that gets on with something before the first step."""
+OF_THE_PROCESS = {"ready", "busy"}
+"""Events that say nothing of a trial."""
+SECONDS_OF_PULSE = 1.0
 
 
 def job_to_json(job: Job) -> dict[str, Any]:
@@ -72,6 +80,26 @@ class Telling:
 
     def ended_epoch(self, record: EpochRecord, predictions: Predictions) -> None:
         self._send({"event": "ended_epoch", "record": asdict(record)})
+
+
+class Pulse:
+    """A watcher of stages, such as encoding, that says now and then that they get on."""
+
+    def __init__(self, send: Callable[[Message], None]) -> None:
+        self._send = send
+        self._told_at = monotonic()
+
+    def began(self, stage: Stage) -> None:
+        self.changed(stage)
+
+    def changed(self, stage: Stage) -> None:
+        now = monotonic()
+        if now - self._told_at >= SECONDS_OF_PULSE:
+            self._told_at = now
+            self._send(BUSY)
+
+    def ended(self, stage: Stage) -> None:
+        self.changed(stage)
 
 
 def pass_on(message: Message, trial: Trial, listener: Listener) -> None:

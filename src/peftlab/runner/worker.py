@@ -3,28 +3,28 @@
 It is told by its standard input and answers by its standard output, a line of JSON each; what
 libraries print goes to the standard error, which is the log. It is told to run a trial, or to
 measure how fast one trains here. The process ends when its input ends, after a trial that was asked
-to stop by SIGTERM, or with the process that made it.
+to stop by SIGTERM, or with the process that made it, whose id it is given.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Any, TextIO
 
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.interrupts import stop_requested, stopping_gently
+from peftlab.core.parent import end_with_parent
+from peftlab.core.progress import watched_by
 from peftlab.core.quiet import quiet_libraries
 
 quiet_libraries()
 if __name__ == "__main__":
+    end_with_parent(int(sys.argv[1]))  # the imports below take seconds
     # Libraries print while they are imported, too: transformers' Trainer with WANDB_MODE=offline.
     OUTPUT = os.dup(1)
     os.dup2(2, 1)
@@ -33,16 +33,14 @@ from peftlab.engine.observer import Observer  # noqa: E402
 from peftlab.engine.rate import RateMeter  # noqa: E402
 from peftlab.engine.run import Outcome  # noqa: E402
 from peftlab.runner.executors.base import Job, describe, run_job, use_threads  # noqa: E402
-from peftlab.runner.messages import Message, Telling, job_from_json  # noqa: E402
-
-PR_SET_PDEATHSIG = 1
+from peftlab.runner.messages import READY, Message, Pulse, Telling, job_from_json  # noqa: E402
 
 
 def main(output: int) -> None:
     """Do what comes, until there is no more; `output` is the file descriptor for messages."""
-    _end_with_parent()
     out = os.fdopen(output, "w", encoding="utf-8")
     with stopping_gently():
+        _write(out, READY)
         worker = Worker(partial(_write, out))
         for line in _lines(sys.stdin):
             if not worker.do(json.loads(line)):
@@ -65,7 +63,8 @@ class Worker:
         job = job_from_json(told["job"])
         use_threads(job.threads)
         try:
-            self._tell(self._answer(job, told))
+            with watched_by(Pulse(self._tell)):
+                self._tell(self._answer(job, told))
         except KeyboardInterrupt:
             self._tell({"event": "interrupted"})
             return False
@@ -100,16 +99,6 @@ def _lines(stream: TextIO) -> Iterator[str]:
         if not line:
             return
         yield line
-
-
-def _end_with_parent() -> None:
-    """Have the process killed when the one that made it ends.
-
-    Elsewhere than on Linux it ends when it next tells something.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

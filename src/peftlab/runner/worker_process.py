@@ -12,8 +12,8 @@ from pathlib import Path
 from time import monotonic
 
 from peftlab.runner.executors.base import Job
-from peftlab.runner.executors.retry import Death, no_progress
-from peftlab.runner.messages import Message, job_to_json
+from peftlab.runner.executors.retry import Death, no_progress, seconds_of_silence
+from peftlab.runner.messages import OF_THE_PROCESS, READY, Message, job_to_json
 
 WORKER = "peftlab.runner.worker"
 SECONDS_TO_END = 5.0
@@ -31,7 +31,8 @@ class WorkerProcess:
         self.job: Job | None = None
         self.has_ended = False
         self._does = ""
-        self.heard_at = monotonic()
+        self._heard_at = monotonic()
+        self._is_ready = False
         self._log = log
         self._log_start = 0
         self._stalled = False
@@ -39,7 +40,7 @@ class WorkerProcess:
         self._oom_kills = _count_oom_kills()
         with log.open("wb") as stream:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", WORKER],
+                [sys.executable, "-W", "ignore", "-m", WORKER, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stream,
@@ -70,7 +71,7 @@ class WorkerProcess:
 
     def _tell(self, job: Job, what: Message) -> None:
         self.job, self._does = job, what["do"]
-        self.heard_at = monotonic()
+        self._heard_at = monotonic()
         self._log_start = self._log.stat().st_size
         line = json.dumps({**what, "job": job_to_json(job)})
         with suppress(BrokenPipeError):  # it has died, which `read` will find
@@ -78,14 +79,21 @@ class WorkerProcess:
             self._input.flush()
 
     def read(self) -> list[Message]:
-        """The messages that are there; to be called when `output` can be read."""
+        """What it tells of its job; to be called when `output` can be read."""
         found = os.read(self.output.fileno(), 1 << 20)
         if not found:
             self.has_ended = True
             return []
-        self.heard_at = monotonic()
+        self._heard_at = monotonic()
         *lines, self._unread = (self._unread + found).split(b"\n")
-        return [json.loads(line) for line in lines]
+        messages = [json.loads(line) for line in lines]
+        self._is_ready |= READY in messages
+        return [message for message in messages if message["event"] not in OF_THE_PROCESS]
+
+    def is_silent(self, stall_seconds: float) -> bool:
+        """Whether it has told nothing for so long; importing what it needs is not counted."""
+        most = seconds_of_silence(stall_seconds, is_ready=self._is_ready)
+        return monotonic() - self._heard_at > most
 
     def ask_to_stop(self) -> None:
         """Have it save its trial and end."""
@@ -115,7 +123,7 @@ class WorkerProcess:
         is_killed = status == -signal.SIGKILL and not self._stalled
         is_memory = is_killed and _count_oom_kills() > self._oom_kills
         if self._stalled:
-            words = no_progress(monotonic() - self.heard_at)
+            words = no_progress(monotonic() - self._heard_at)
         elif is_memory:
             words = "out of memory: the system has ended its process"
         elif status < 0:

@@ -22,6 +22,9 @@ FIRST = (
     "id", "arm", "task", "model", "method", "seed", "engine", "status", "epochs", "error", "rule",
 )  # fmt: skip
 
+NO_COSTS = ("parameters", "predictions_sha256", "model_sha256")
+"""What stands among the costs and is no column of them."""
+
 
 @search_put_off()
 def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFrame:
@@ -72,7 +75,8 @@ def _measured(result: Result, study: str | None) -> dict[str, Any]:
         row |= _named("best", best_of([one.scores for one in trained]))
     if result.row.costs is not None:
         row |= _named("cost", result.row.costs | result.row.costs["parameters"])
-        del row["cost.parameters"]
+        for name in NO_COSTS:
+            row.pop(f"cost.{name}", None)
     return row
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from peftlab.core.errors import UserError
+from peftlab.core.files import cannot_write
 
 LOCK_FILE, HOLDER_FILE = ".lock", ".holder.json"
 
@@ -21,7 +22,7 @@ LOCK_FILE, HOLDER_FILE = ".lock", ".holder.json"
 def held(workspace: Path, *, study: str) -> Iterator[None]:
     """The workspace kept from other runs. The system frees it when the process ends, however.
 
-    Raises UserError that says who holds it.
+    Raises UserError that says who holds it, StorageError where nothing can be written.
     """
     lock = FileLock(workspace / LOCK_FILE)
     try:
@@ -32,10 +33,15 @@ def held(workspace: Path, *, study: str) -> Iterator[None]:
             where=str(workspace),
             allowed="wait for its end, or another --workspace",
         ) from error
+    except OSError as error:
+        raise cannot_write(workspace, error) from error
     try:
         since = datetime.now().astimezone().isoformat(timespec="seconds")
         holder = {"study": study, "pid": os.getpid(), "host": socket.gethostname(), "since": since}
-        (workspace / HOLDER_FILE).write_text(json.dumps(holder), encoding="utf-8")
+        try:
+            (workspace / HOLDER_FILE).write_text(json.dumps(holder), encoding="utf-8")
+        except OSError as error:
+            raise cannot_write(workspace, error) from error
         yield
     finally:
         with suppress(OSError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +32,7 @@ from peftlab.store.rows import (
 
 Row = TypeVar("Row", bound=BaseModel)
 
-DATABASE = "results.sqlite"
+DATABASE, ARTIFACTS = "results.sqlite", "artifacts"
 # SQLite puts names of a damaged file into its message, which Python then cannot decode.
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
@@ -68,7 +68,7 @@ class Reader:
 
     def artifacts(self, trial_id: str) -> Path:
         """The folder of a trial's model and predictions; it may not be there yet."""
-        return self.path / "artifacts" / trial_id
+        return self.path / ARTIFACTS / trial_id
 
     # Studies
 
@@ -116,16 +116,23 @@ class Reader:
             study,
         )
 
-    def changed_at(self, study: str) -> datetime:
-        """When the study was last planned otherwise or one of its trials ended, to the second."""
-        found = self._query(
-            "SELECT max(saved_at, coalesce((SELECT max(ended_at) FROM placements "
-            "JOIN trials INDEXED BY trials_counted ON trial_id = id WHERE study = name), '')) "
-            "AS changed_at FROM studies WHERE name = ?",
-            study,
-        )
-        with refusing_damage(self.where):
-            return datetime.fromisoformat(str(found[0]["changed_at"]))
+    def results_digest(self, study: str) -> str:
+        """A SHA-256 of all that is stored of the study: it changes when any of it does.
+
+        A trial's single step losses are left out: they come and go with its epochs.
+        """
+        digest = hashlib.sha256()
+        for sql in (
+            "SELECT name, spec FROM studies WHERE name = ?",
+            "SELECT arms, trials.* FROM placements JOIN trials ON trial_id = id "
+            "WHERE study = ? ORDER BY position",
+            "SELECT trial_id, epoch, step, train_loss, eval_loss, scores, seconds, "
+            "held_out_loss, held_out_scores FROM placements JOIN epochs USING (trial_id) "
+            "WHERE study = ? ORDER BY position, epoch",
+        ):
+            for row in self._query(sql, study):
+                digest.update(f"{list(row.values())!r}\n".encode(errors="surrogatepass"))
+        return digest.hexdigest()
 
     # Trials
 

@@ -10,6 +10,8 @@ from typing import Literal
 from pydantic import JsonValue
 
 from peftlab.core.corrections import missing
+from peftlab.core.errors import UserError
+from peftlab.core.files import folder_sha256
 from peftlab.core.selection import reported, rule
 from peftlab.core.types import Costs, EpochRecord, Trial
 
@@ -54,6 +56,19 @@ class TrialRecord:
             return None
         path = self.folder / MODEL_FOLDER
         return path if path.is_dir() else None
+
+    def require_own_model(self) -> None:
+        """UserError where the trained model is not the one that the trial has saved.
+
+        Trials of older versions do not know theirs again.
+        """
+        known, path = self.costs.model_sha256 if self.costs else None, self.model_path
+        if known is not None and path is not None and folder_sha256(path) != known:
+            raise UserError(
+                f"this is not the model that the trial {self.trial.id} has saved, or it is damaged",
+                where=str(path),
+                allowed="the folder as the trial has written it",
+            )
 
     @property
     def predictions_path(self) -> Path | None:

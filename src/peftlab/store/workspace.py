@@ -18,8 +18,10 @@ from peftlab.core.errors import StorageError, UserError
 from peftlab.core.garbage import search_put_off
 from peftlab.core.identity import canonical_json
 from peftlab.core.types import Costs, EpochRecord, Trial
-from peftlab.store.reader import DATABASE, UNREADABLE, Reader
+from peftlab.store.read_only import connect_to_copy, may_not_be_written
+from peftlab.store.reader import ARTIFACTS, DATABASE, UNREADABLE, Reader
 from peftlab.store.records import CHECKPOINTS_FOLDER, Status
+from peftlab.store.rows import damaged
 from peftlab.store.schema import migrate
 
 
@@ -30,11 +32,13 @@ class Workspace(Reader):
     def open(cls, path: Path, *, create: bool = True) -> Workspace:
         """The workspace in that folder, made if it is not there and `create` is set.
 
-        Raises UserError where there is none, or none that this version can read.
+        Without `create` one that may not be written is read, as it is now (read_only.py). Raises
+        UserError where there is none, or none that this version can read.
         """
         try:
             path = path.expanduser().absolute()
             database = path / DATABASE
+            _refuse_lost(path)
             if not create and not database.is_file():
                 raise UserError(
                     "no results here yet",
@@ -42,7 +46,14 @@ class Workspace(Reader):
                     allowed="a folder that 'peftlab run' has written, by --workspace",
                 )
             path.mkdir(parents=True, exist_ok=True)
-            return cls(path, _connect(database))
+            try:
+                return cls(path, _connect(database))
+            except sqlite3.OperationalError as error:
+                if not may_not_be_written(error):
+                    raise
+                if create:
+                    raise _read_only(path) from error
+                return cls(path, connect_to_copy(database, _connect))
         except (OSError, RuntimeError, *UNREADABLE) as error:  # too long a name, an unknown user
             raise UserError(
                 f"cannot use the workspace: {error}", where=str(path), allowed="another --workspace"
@@ -226,6 +237,25 @@ class Workspace(Reader):
             raise
         except UNREADABLE as error:
             raise StorageError(f"cannot write: {error}", where=self.where) from error
+
+
+def _refuse_lost(path: Path) -> None:
+    """UserError for a database of no bytes beside what trials have left: it was a whole one.
+
+    A run that was killed as it made a new workspace may leave one too, and nothing else.
+    """
+    database, artifacts = path / DATABASE, path / ARTIFACTS
+    is_empty = database.is_file() and database.stat().st_size == 0
+    if is_empty and artifacts.is_dir() and any(artifacts.iterdir()):
+        raise damaged("the file is empty, though trials have been run here", str(database))
+
+
+def _read_only(path: Path) -> UserError:
+    return UserError(
+        "cannot use the workspace: nothing may be written there",
+        where=str(path),
+        allowed="another --workspace; what is there can be listed, reported, predicted with",
+    )
 
 
 def _connect(database: Path) -> sqlite3.Connection:

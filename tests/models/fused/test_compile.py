@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from peftlab.core.progress import Stage, watched_by
 from peftlab.models.fused import compile as compiling
 from peftlab.models.fused.launch import ENTRIES
 
 
 def test_all_kernels_are_compiled() -> None:
-    compiling.compile_all()
+    told: list[tuple[int, int]] = []
+    compiling.compile_all(lambda done, total: told.append((done, total)))
     assert len(ENTRIES) >= 12
     assert all("address" in vars(entry) for entry in ENTRIES)
     assert compiling._mark().exists()
+    total = len(ENTRIES) + 1
+    assert told == [(done, total) for done in range(total + 1)]
+
+
+class Watcher:
+    """Notes how far a stage is."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, int, int | None, str]] = []
+
+    def _note(self, stage: Stage) -> None:
+        self.seen.append((stage.words, stage.done, stage.total, stage.unit))
+
+    began = changed = ended = _note
 
 
 def test_nothing_is_compiled_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    said: list[str] = []
-    runs: list[list[str]] = []
-    monkeypatch.setattr(compiling.subprocess, "run", lambda command, check: runs.append(command))
-    compiling.ensure_compiled(said.append)
-    assert len(said) == len(runs) == 1
-    compiling._mark().touch()
-    compiling.ensure_compiled(said.append)
-    assert len(said) == len(runs) == 1
+    runs: list[Any] = []
+
+    def told() -> Any:
+        runs.append(None)
+        yield from ("0 of 3\n", "a remark of a library\n", "1 of 3\n", "3 of 3\n")
+
+    monkeypatch.setattr(compiling, "_told", told)
+    watcher = Watcher()
+    with watched_by(watcher):
+        compiling.ensure_compiled()
+        compiling._mark().touch()
+        compiling.ensure_compiled()
+    assert len(runs) == 1
+    assert [(done, total) for _, done, total, _ in watcher.seen] == [
+        (0, None), (0, 3), (1, 3), (3, 3), (3, 3),
+    ]  # fmt: skip
+    assert {(words, unit) for words, _, _, unit in watcher.seen} == {(compiling.WORDS, "kernels")}
 
 
 def test_without_kernels_there_is_nothing_to_compile(
@@ -34,6 +60,5 @@ def test_without_kernels_there_is_nothing_to_compile(
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(compiling, "ENABLED", False)
-    said: list[str] = []
-    compiling.ensure_compiled(said.append)
-    assert said == []
+    monkeypatch.setattr(compiling, "_told", lambda: pytest.fail("a process was started"))
+    compiling.ensure_compiled()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from peftlab.report.findings.results import RESULTS, read_results, results_of, write_results
+from peftlab.report.findings.results import RESULTS, read_results, results_file, results_of
 from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import make_view
 from peftlab.store.workspace import Workspace
@@ -16,7 +16,7 @@ def test_they_come_back_as_they_were(finished_workspace: Path, tmp_path: Path) -
     with Workspace.open(finished_workspace, create=False) as opened:
         view = make_view(opened, "small-study")
         found = results_of(view, verdicts(view))
-    write_results(tmp_path, found)
+    (tmp_path / RESULTS).write_bytes(results_file(found))
     assert read_results(tmp_path) == found
     assert len(found.scores) == 4 * 2
     assert [verdict["verdict"] for verdict in found.verdicts] == ["not enough runs"] * 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.data.predictions import Predictions, write_predictions
+from peftlab.data.predictions import read_predictions, write_predictions
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.store.records import PREDICTIONS_FILE
 from peftlab.store.workspace import Workspace
@@ -59,14 +59,14 @@ def test_two_views_of_the_same_trials_give_the_same_numbers(predicted: Predicted
 def test_files_are_read_once(predicted: Predicted, monkeypatch: pytest.MonkeyPatch) -> None:
     from peftlab.report.findings import statistics
 
-    read, paths = statistics.read_answers, []
-    monkeypatch.setattr(statistics, "read_answers", lambda path: paths.append(path) or read(path))
+    read, records = statistics.answers_of, []
+    monkeypatch.setattr(statistics, "answers_of", lambda one: records.append(one) or read(one))
     view = predicted({("full", SENTIMENT): rows(0.9, 0.8), ("lora-r2", SENTIMENT): rows(0.9, 0.7)})
     left, right = view.choose(["full", "lora-r2"])
     for _ in range(2):
         view.summary(left, view.tasks[0])
         view.comparison(left, right, view.tasks[0])
-    assert len(paths) == 4
+    assert len(records) == 4
 
 
 def test_where_predictions_are_gone_there_is_the_noise_of_seeds(predicted: Predicted) -> None:
@@ -116,10 +116,8 @@ def test_seeds_of_an_arm_on_other_examples_are_damage(predicted: Predicted) -> N
     view = predicted({("full", SENTIMENT): rows(0.9, 0.8)})
     record = view.records[1]
     assert record.folder is not None
-    few = Predictions(
-        row_ids=np.arange(3), labels=np.zeros(3, int), logits=np.zeros((3, 2), np.float32)
-    )
-    write_predictions(record.folder / PREDICTIONS_FILE, few)
+    own = read_predictions(record.folder / PREDICTIONS_FILE)
+    write_predictions(record.folder / PREDICTIONS_FILE, replace(own, row_ids=own.row_ids + 1))
     with pytest.raises(UserError, match="not the examples of the arm's other seeds"):
         view.outcomes(view.arms[0], view.tasks[0])
 

@@ -50,7 +50,7 @@ LONG = Table(
 @pytest.fixture(scope="module")
 def tables(opened_page: Open, tmp_path_factory: pytest.TempPathFactory) -> Opened:
     page = Page(title="Tables", description="", facts={}, blocks=[TABLE, LONG])
-    files = write_files(page, tmp_path_factory.mktemp("tables"), say_nothing)
+    files = write_files(page, tmp_path_factory.mktemp("tables"), say_nothing, beside={}, made_of="")
     permissions = ["clipboard-read", "clipboard-write"]
     return opened_page(files.html, permissions=permissions)
 
@@ -168,7 +168,7 @@ def nasty(opened_page: Open, tmp_path_factory: pytest.TempPathFactory) -> Opened
             Claims(claims=[Claim(say=NASTY, verdict=NASTY, lines=[NASTY])]),
         ],
     )
-    files = write_files(page, tmp_path_factory.mktemp("nasty"), say_nothing)
+    files = write_files(page, tmp_path_factory.mktemp("nasty"), say_nothing, beside={}, made_of="")
     opened = opened_page(files.html, permissions=["clipboard-read", "clipboard-write"])
     opened.draw_all()
     return opened
@@ -219,7 +219,7 @@ def test_even_a_script_that_got_into_the_page_would_not_run_nor_reach_the_networ
 ) -> None:
     address, paths = asked
     page = Page(title="Plain", description="", facts={}, blocks=[TABLE])
-    html = write_files(page, tmp_path, say_nothing).html
+    html = write_files(page, tmp_path, say_nothing, beside={}, made_of="").html
     assert try_to_escape(opened_page(html, offline=False), address) == [
         "connect-src", "img-src", "script-src-elem",
     ]  # fmt: skip

@@ -14,11 +14,15 @@ from typing import Any
 
 OUTCOME = "BARE_WORKERS_OUTCOME"
 """The environment's variable with the outcome of every trial, as JSON."""
+IMPORTS = "BARE_WORKERS_IMPORTS"
+"""Likewise, how many seconds it takes until it is ready."""
 STEPS = 100
 
 
 def main() -> None:
-    """Do what comes, until there is no more."""
+    """Do what comes, until there is no more, after the seconds that a real one imports."""
+    time.sleep(float(os.environ.get(IMPORTS, "0")))
+    tell(event="ready")
     for _ in sys.stdin:
         tell(event="began", total_steps=STEPS, total_epochs=1)
         for step in range(1, STEPS + 1):

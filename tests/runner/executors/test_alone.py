@@ -53,7 +53,6 @@ def test_in_a_pool_a_trial_is_alone_where_there_is_one_worker(
         job: Job | None = None
         is_running_trial = True
         has_ended = False
-        heard_at = float("inf")
 
         def __init__(self, log: Path) -> None:
             reading, self._writing = os.pipe()
@@ -66,6 +65,9 @@ def test_in_a_pool_a_trial_is_alone_where_there_is_one_worker(
 
         def read(self) -> list[Any]:
             return [json.loads(os.read(self.output.fileno(), 1000))]
+
+        def is_silent(self, stall_seconds: float) -> bool:
+            return False
 
         def close(self) -> None:
             self.output.close()

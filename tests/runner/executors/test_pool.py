@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +22,7 @@ from peftlab.runner.executors.base import ExecutorOptions
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.pool import Layout, PoolExecutor, end_of
 from peftlab.runner.executors.retry import MOST_KILLS
-from peftlab.runner.messages import ENDS
+from peftlab.runner.messages import ENDS, job_to_json
 from peftlab.runner.worker_process import WorkerProcess
 from peftlab.study.expand import Expanded
 from tests.runner.conftest import OUTCOME
@@ -28,6 +31,17 @@ from tests.runner.executors import bare_worker
 MakeStudy = Callable[..., Expanded]
 ARMS = {"bitfit": {"method": "bitfit"}, "head": {"method": "head"}}
 LONG = {"num_train_epochs": 10}
+MAKER = """
+import json, os, sys, time
+from pathlib import Path
+from peftlab.runner.messages import job_from_json
+from peftlab.runner.worker_process import WorkerProcess
+
+worker = WorkerProcess(Path(sys.argv[2]) / "worker.log")
+worker.run(job_from_json(json.loads(sys.argv[1])))
+print(worker.pid, flush=True)
+time.sleep(600)
+"""
 
 
 def executor(folder: Path, *, workers: int = 1, stall_seconds: float = 600.0) -> PoolExecutor:
@@ -182,6 +196,44 @@ def test_a_trial_that_tells_nothing_any_more_is_ended(
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
     executor(tmp_path, stall_seconds=2.0).run(jobs_of(study, tmp_path), listener)
     assert listener.errors[0].startswith("no progress for ")
+
+
+def test_the_seconds_in_which_a_worker_imports_are_none_in_which_a_trial_tells_nothing(
+    tmp_path: Path,
+    tiny_study: MakeStudy,
+    make_listener: Any,
+    jobs_of: Any,
+    bare_workers: list[WorkerProcess],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(bare_worker.IMPORTS, "4")
+    listener = make_listener()
+    study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
+    executor(tmp_path, stall_seconds=2.0).run(jobs_of(study, tmp_path), listener)
+    assert listener.errors == []
+    assert listener.events[-1] == ("finished", "bitfit", 0)
+
+
+def test_a_worker_whose_maker_is_killed_while_it_imports_trains_nothing(
+    tmp_path: Path, tiny_study: MakeStudy, jobs_of: Any
+) -> None:
+    study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
+    (job,) = jobs_of(study, tmp_path)
+    maker = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", MAKER, json.dumps(job_to_json(job)), tmp_path],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert maker.stdout is not None
+    worker = Path("/proc") / maker.stdout.readline().strip()
+    maker.kill()
+    maker.wait()
+    maker.stdout.close()
+    deadline = time.monotonic() + 120
+    while worker.exists() and "Z" not in (worker / "stat").read_text().rpartition(")")[2]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not job.artifacts.exists()
 
 
 def test_a_request_to_stop_saves_what_every_worker_has(

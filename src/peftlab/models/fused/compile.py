@@ -1,7 +1,8 @@
 """All kernels compiled ahead: once on a machine, in a process of their own.
 
 numba keeps what it has compiled on disk. Without this the first trial would wait for it, and its
-peak memory would be the compiler's.
+peak memory would be the compiler's. The process (compile_process.py) ends with the one that waits
+for it; the next one goes on where it was.
 """
 
 from __future__ import annotations
@@ -10,32 +11,67 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from peftlab.core.progress import stage
 from peftlab.models.fused import blocks  # noqa: F401  brings all operations, and so all entries
 from peftlab.models.fused.jit import ENABLED
 from peftlab.models.fused.launch import ENTRIES, compile_loop
 
+PROCESS = "peftlab.models.fused.compile_process"
+WORDS = "compiling the kernels for this processor, once"
 
-def ensure_compiled(say: Callable[[str], None]) -> None:
-    """Compile all kernels if this has not been done on this machine; `say` is told of it.
+
+def ensure_compiled() -> None:
+    """Compile all kernels if this has not been done on this machine, as a stage of the work.
 
     Where that fails nothing is lost: a kernel is compiled when it is first called.
     """
     if not ENABLED or _mark().exists():
         return
-    say("compiling the kernels for this processor, once: about a minute")
-    subprocess.run([sys.executable, "-W", "ignore", "-m", __name__], check=False)
+    with stage(WORDS, unit="kernels") as compiling:
+        for line in _told():
+            done, _, total = line.partition(" of ")
+            if done.strip().isdecimal() and total.strip().isdecimal():
+                compiling.reach(int(done), int(total))
 
 
-def compile_all() -> None:
-    """Compile all kernels in this process, or find them compiled."""
+def compile_all(told: Callable[[int, int], None] = lambda done, total: None) -> None:
+    """Compile all kernels in this process, or find them compiled.
+
+    `told` is how many of how many are done, again whenever one more is.
+    """
+    total = len(ENTRIES) + 1
+    told(0, total)
     compile_loop()
-    for entry in ENTRIES:
+    for done, entry in enumerate(ENTRIES, start=1):
+        told(done, total)
         _ = entry.address
     _mark().touch()
+    told(total, total)
+
+
+def _told() -> Iterator[str]:
+    """What the process says that compiles; it is ended with whoever listens.
+
+    It has a session of its own: Ctrl-C reaches this process alone.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", PROCESS, str(os.getpid())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield from process.stdout
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 def _mark() -> Path:
@@ -53,7 +89,3 @@ def _mark() -> Path:
     ]
     digest = hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
     return Path(os.environ["NUMBA_CACHE_DIR"]) / f"all-compiled-{digest}"
-
-
-if __name__ == "__main__":
-    compile_all()

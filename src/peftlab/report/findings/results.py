@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
-from peftlab.core.files import whole_file
 from peftlab.core.types import Frozen
 from peftlab.report.findings.leaks import leak_warnings
 from peftlab.report.findings.verdicts import Verdict
@@ -86,10 +85,9 @@ def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
     )
 
 
-def write_results(folder: Path, results: StudyResults) -> None:
-    """Write them into the folder; the file is whole or the old one."""
-    with whole_file(folder / RESULTS) as stream:
-        stream.write(results.model_dump_json(indent=2).encode())
+def results_file(results: StudyResults) -> bytes:
+    """What is in the file RESULTS."""
+    return results.model_dump_json(indent=2).encode()
 
 
 def read_results(folder: Path) -> StudyResults | None:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from peftlab.core.identity import content_id, derived_seed
-from peftlab.data.predictions import read_answers
 from peftlab.stats.compare import Comparison, Difference, compare, difference
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, mean_over_tasks, resample
 from peftlab.stats.summary import Summary, summarise, summarise_scores
 from peftlab.store.records import TrialRecord
 from peftlab.store.rows import damaged
+from peftlab.study.predicted import answers_of
 from peftlab.tasks.spec import Task
 
 Place = tuple[str, str]
@@ -149,16 +149,16 @@ class Statistics:
 
 def _read(records: Sequence[TrialRecord], task: Task) -> _Read | None:
     """The outcomes of an arm's done trials, which must be on the same examples."""
-    paths = [record.predictions_path for record in records]
-    found = [read_answers(path) for path in paths if path is not None]
-    if not found or len(found) < len(paths):
+    read = [answers_of(record) for record in records]
+    found = [one for one in read if one is not None]
+    if not found or len(found) < len(records):
         return None
     first = found[0]
-    for one, path in zip(found, paths, strict=True):
+    for one, record in zip(found, records, strict=True):
         if not (
             np.array_equal(one.row_ids, first.row_ids) and np.array_equal(one.labels, first.labels)
         ):
-            raise damaged("not the examples of the arm's other seeds", str(path))
+            raise damaged("not the examples of the arm's other seeds", str(record.predictions_path))
     return _Read(
         outcomes=Outcomes(
             metric=task.main_metric,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from peftlab.core.errors import UserError
+from peftlab.core.files import write_whole_files
+from peftlab.core.identity import file_sha256
 from peftlab.report.pages.blocks import Figure, Table
 from peftlab.report.pages.drawing import draw, vega_script
 from peftlab.report.pages.page import (
@@ -20,6 +24,8 @@ from peftlab.report.pages.table_csv import csv_text
 from peftlab.report.pages.table_latex import latex_text
 
 HTML, MARKDOWN = "report.html", "report.md"
+MANIFEST = "report.json"
+"""What the page was made of, and the SHA-256 of each of its files."""
 
 Tell = Callable[[str], None]
 """Is told in a few words what is being done."""
@@ -35,54 +41,83 @@ class PageFiles:
     tables: tuple[Path, ...]
 
 
-def write_files(page: Page, folder: Path, tell: Tell) -> PageFiles:
-    """Write the page into the folder; its files of an earlier page are replaced or removed.
+def write_files(
+    page: Page, folder: Path, tell: Tell, *, beside: Mapping[str, bytes], made_of: str
+) -> PageFiles:
+    """Write the page into the folder, with the files `beside` it; all of them or none.
 
-    Raises UserError where the folder cannot be written.
+    `made_of` names what it shows, by which `is_whole_page` knows it again. Files of an earlier page
+    are replaced or removed, the HTML last of all. Raises UserError where the folder cannot be
+    written; what is there is then as it was.
     """
     try:
         folder = folder.expanduser().absolute()
-        for name, own in ((FIGURE_FOLDER, "figure-*.*"), (TABLE_FOLDER, "table-*.*")):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-            for old in (folder / name).glob(own):
-                old.unlink()
-        drawings, figures = _write_figures(page, folder / FIGURE_FOLDER, tell)
-        tables = _write_tables(page, folder / TABLE_FOLDER)
+        drawings, figures = _figures(page, tell)
+        tables = _tables(page)
         tell("writing the page")
-        html = render_html(page, drawings, vega_script() if drawings else "")
-        (folder / HTML).write_text(html, encoding="utf-8")
-        (folder / MARKDOWN).write_text(render_markdown(page), encoding="utf-8")
+        html = render_html(page, drawings, vega_script() if drawings else "").encode()
+        markdown = render_markdown(page).encode()
+        files = {**figures, **tables, **beside, MARKDOWN: markdown, HTML: html}
+        manifest = {"of": made_of, "files": {name: _sha256(files[name]) for name in files}}
+        files = {MANIFEST: json.dumps(manifest, indent=2).encode(), **files}
+        write_whole_files(folder, files)
+        for name, own in ((FIGURE_FOLDER, "figure-*.*"), (TABLE_FOLDER, "table-*.*")):
+            (folder / name).mkdir(exist_ok=True)
+            for old in (folder / name).glob(own):
+                if f"{name}/{old.name}" not in files:
+                    old.unlink()
     except (OSError, RuntimeError) as error:  # the latter for the home of an unknown user
         reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"cannot write the report: {reason}", where=str(folder)) from error
+        raise UserError(
+            f"cannot write the report: {reason}", where=str(folder), allowed="--output DIR"
+        ) from error
     return PageFiles(
         html=folder / HTML,
         markdown=folder / MARKDOWN,
-        figures=tuple(figures),
-        tables=tuple(tables),
+        figures=tuple(folder / name for name in figures),
+        tables=tuple(folder / name for name in tables),
     )
 
 
-def _write_figures(page: Page, folder: Path, tell: Tell) -> tuple[dict[str, str], list[Path]]:
-    """The drawings for the page, by the figures' names, and the files."""
+def is_whole_page(folder: Path, *, made_of: str) -> bool:
+    """Whether a page that was made of that lies there, and every file of it as it was written."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        return bool(
+            manifest["of"] == made_of
+            and HTML in manifest["files"]
+            and all(
+                (folder / name).is_file() and file_sha256(folder / name) == own
+                for name, own in manifest["files"].items()
+            )
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _figures(page: Page, tell: Tell) -> tuple[dict[str, str], dict[str, bytes]]:
+    """The drawings for the page, by the figures' names, and the files by theirs."""
     drawings: dict[str, str] = {}
-    paths: list[Path] = []
+    files: dict[str, bytes] = {}
     figures = [block for block in page.blocks if isinstance(block, Figure)]
     for number, figure in enumerate(figures, start=1):
         tell(f"figure {number} of {len(figures)}: {figure.title}")
         drawing = draw(figure.specification, name=figure.name)
         drawings[figure.name] = drawing.inline
         for kind, content in drawing.files.items():
-            paths.append(folder / f"{figure.name}.{kind}")
-            paths[-1].write_bytes(content)
-    return drawings, paths
+            files[f"{FIGURE_FOLDER}/{figure.name}.{kind}"] = content
+    return drawings, files
 
 
-def _write_tables(page: Page, folder: Path) -> list[Path]:
-    paths = []
-    for block in page.blocks:
-        if isinstance(block, Table):
-            for kind, text in (("csv", csv_text(block)), ("tex", latex_text(block))):
-                paths.append(folder / f"{block.name}.{kind}")
-                paths[-1].write_text(text, encoding="utf-8", newline="\n")
-    return paths
+def _tables(page: Page) -> dict[str, bytes]:
+    """The files of the tables by their names."""
+    return {
+        f"{TABLE_FOLDER}/{block.name}.{kind}": text.encode()
+        for block in page.blocks
+        if isinstance(block, Table)
+        for kind, text in (("csv", csv_text(block)), ("tex", latex_text(block)))
+    }

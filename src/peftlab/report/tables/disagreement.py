@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from peftlab.core.errors import UserError
-from peftlab.data.predictions import read_predictions
 from peftlab.data.source import open_ref
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Table
 from peftlab.store.records import TrialRecord
 from peftlab.study.expand import Arm
+from peftlab.study.predicted import predictions_of
 from peftlab.tasks.problem import probabilities
 from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
@@ -127,8 +127,7 @@ def disagreement_table(view: StudyView, arms: Sequence[Arm], task: Task, most: i
 
 def _answers(records: Sequence[TrialRecord]) -> _Answers | None:
     """An arm's on a task; None where no file of its trials is there."""
-    paths = [path for record in records if (path := record.predictions_path) is not None]
-    found = [read_predictions(path) for path in paths]
+    found = [one for record in records if (one := predictions_of(record)) is not None]
     if not found:
         return None
     first = found[0]

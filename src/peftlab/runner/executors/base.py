@@ -109,8 +109,9 @@ class ExecutorOptions:
 
     `workers`, and `threads` of each trial on a CPU, are the executor's choice where they are None.
     `gpus` is what a trial takes on a cluster; several share one where it is below 1. A trial that
-    tells nothing for `stall_seconds` is ended. `address` is that of a cluster, `artifacts` the URL
-    by which its nodes hand trials on; None where they share the workspace's folder.
+    tells nothing for `stall_seconds`, once its process has started, is ended. `address` is that of
+    a cluster, `artifacts` the URL by which its nodes hand trials on; None where they share the
+    workspace's folder.
     """
 
     workers: int | None = None

@@ -164,7 +164,7 @@ class _Pool:
             stop_if_requested()
             self._listen()
             for worker in self._busy():
-                if monotonic() - worker.heard_at > self._options.stall_seconds:
+                if worker.is_silent(self._options.stall_seconds):
                     worker.kill(because_it_stalled=True)
 
     def _give(self, next_job: NextJob, layout: Layout) -> bool:

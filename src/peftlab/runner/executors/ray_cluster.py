@@ -30,8 +30,9 @@ from peftlab.runner.executors.retry import (
     Death,
     Retries,
     no_progress,
+    seconds_of_silence,
 )
-from peftlab.runner.messages import ENDS, job_to_json, pass_on
+from peftlab.runner.messages import ENDS, OF_THE_PROCESS, READY, job_to_json, pass_on
 
 SECONDS_TO_ANSWER = 5.0
 MOST_SUBMITTED = 1000
@@ -115,6 +116,8 @@ class _Task:
     node: str = ""
     pid: int = 0
     heard_at: float | None = None
+    is_ready: bool = False
+    """Whether it has imported what it needs."""
     silent_seconds: float | None = None
     """After which it was ended."""
 
@@ -196,6 +199,8 @@ class _Cluster:
         if event == "started":
             task.node, task.pid = message["node"], message["pid"]
             self._listener.started(task.job.trial)
+        elif event in OF_THE_PROCESS:
+            task.is_ready |= message == READY
         elif event in ENDS:
             del self._tasks[reference]
             self._ended(task, message)
@@ -243,7 +248,8 @@ class _Cluster:
             if task.heard_at is None or task.silent_seconds is not None:
                 continue
             seconds = monotonic() - task.heard_at
-            if seconds > self._options.stall_seconds and not self._has_told(reference):
+            most = seconds_of_silence(self._options.stall_seconds, is_ready=task.is_ready)
+            if seconds > most and not self._has_told(reference):
                 task.silent_seconds = seconds
                 # Ray's own way asks the process to end itself, which one that hangs may not do.
                 call_on(self._ray, task.node, kill, task.pid)

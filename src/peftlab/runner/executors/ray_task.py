@@ -33,8 +33,10 @@ def run_told(told: str) -> Iterator[str]:
     forget_request()
     yield json.dumps({"event": "started", "node": _node_id(), "pid": os.getpid()})
     from peftlab.runner.executors.base import run_job
+    from peftlab.runner.messages import READY
     from peftlab.runner.worker import Worker
 
+    yield json.dumps(READY)
     messages: queue.Queue[str | None] = queue.Queue()
     values = json.loads(told)
     exchanged = None if values["artifacts"] is None else _Exchanged(values["artifacts"])

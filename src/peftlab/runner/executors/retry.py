@@ -12,6 +12,8 @@ POLL_SECONDS = 0.2
 """How long an executor waits for what its processes tell before it looks around."""
 SECONDS_TO_STOP = 120.0
 """How long a process that is asked to stop may take to save its trial."""
+SECONDS_TO_START = 1800.0
+"""How long a process may at least take to import what it needs, on a machine that is busy."""
 MOST_KILLS = 3
 """A trial whose process is killed from outside so often has failed."""
 
@@ -23,6 +25,11 @@ class Death:
     cause: str
     is_killed: bool
     is_memory: bool
+
+
+def seconds_of_silence(stall_seconds: float, *, is_ready: bool) -> float:
+    """How long a process may say nothing, once it is ready and before that."""
+    return stall_seconds if is_ready else max(stall_seconds, SECONDS_TO_START)
 
 
 def no_progress(seconds: float) -> str:

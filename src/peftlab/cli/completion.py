@@ -1,0 +1,141 @@
+"""What a shell offers when Tab is pressed: names of studies, trials, arms, tasks and methods.
+
+It must be there at once, so nothing heavy is imported and nothing is checked: where a name cannot
+be found out quickly, or at all, it is not offered.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from peftlab.core.places import DEFAULT_WORKSPACE
+
+METHOD_NAMES = (
+    "full", "bitfit", "bitfit-frozen-head", "layernorm", "top-layers", "head", "houlsby",
+    "pfeiffer", "lora", "rslora", "dora", "pissa", "olora", "adalora", "ia3", "vera", "pvera",
+    "loha", "lokr", "oft", "boft", "hra", "psoft", "road", "fourierft", "waveft", "c3a",
+    "miss", "randlora", "vblora", "unilora", "tinylora", "shira", "supertuning", "beft",
+    "ln-tuning", "trainable-tokens", "delora", "gralora", "hira", "glora", "lily", "peanut",
+    "adamss", "osf", "deft", "frod", "prefix", "cartridge", "prompt", "p-tuning",
+)  # fmt: skip
+"""Of the registry, which takes seconds to import; those of another peft may be a few others."""
+MOST_TRIALS = 200
+
+
+def known_studies(context: typer.Context, incomplete: str) -> list[str]:
+    """The studies that can be run by name: the built-in ones, and those of the workspace."""
+    return _beginning(incomplete, [*_builtin(), *_stored_studies(context)])
+
+
+def stored_studies(context: typer.Context, incomplete: str) -> list[str]:
+    """The studies of the workspace."""
+    return _beginning(incomplete, _stored_studies(context))
+
+
+def trials(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """The ids of the workspace's trials that are done, the newest first, each with what it is."""
+    rows = _query(
+        context,
+        "SELECT id, json_extract(trial, '$.method') || ' on ' || task || ', seed ' || "
+        "json_extract(trial, '$.seed') FROM trials WHERE status = 'done' "
+        "AND substr(id, 1, ?) = ? ORDER BY ended_at DESC LIMIT ?",
+        len(incomplete),
+        incomplete,
+        MOST_TRIALS,
+    )
+    return [(str(trial_id), str(words)) for trial_id, words in rows]
+
+
+def arms(context: typer.Context, incomplete: str) -> list[str]:
+    """The arms of the study that was named before, as its file calls them; behind a comma too."""
+    done, names = _behind_comma(incomplete), _arms(context)
+    return _beginning(incomplete, [f"{done}{name}" for name in names])
+
+
+def tasks(incomplete: str) -> list[str]:
+    """The tasks that are known by name; behind a comma too."""
+    from peftlab.tasks.registry import TASKS
+
+    done = _behind_comma(incomplete)
+    return _beginning(incomplete, [f"{done}{name}" for name in TASKS.names()])
+
+
+def methods(incomplete: str) -> list[str]:
+    """The methods."""
+    return _beginning(incomplete, METHOD_NAMES)
+
+
+def engines(incomplete: str) -> list[str]:
+    """The engines."""
+    return _beginning(incomplete, ("packed", "padded", "trainer"))
+
+
+def executors(incomplete: str) -> list[str]:
+    """The executors."""
+    return _beginning(incomplete, ("inline", "pool", "ray"))
+
+
+def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
+def _behind_comma(incomplete: str) -> str:
+    return incomplete[: incomplete.rfind(",") + 1]
+
+
+def _builtin() -> Iterator[str]:
+    for file in resources.files("peftlab.study.builtin").iterdir():
+        if file.name.endswith(".yaml"):
+            yield file.name.removesuffix(".yaml")
+
+
+def _arms(context: typer.Context) -> list[str]:
+    from peftlab.core.errors import PeftlabError
+    from peftlab.study.safe_yaml import parse_yaml
+
+    name = _study(context)
+    own = resources.files("peftlab.study.builtin").joinpath(f"{name}.yaml")
+    with suppress(OSError, ValueError, PeftlabError):
+        is_file = name.endswith((".yaml", ".yml"))
+        text = (Path(name).expanduser() if is_file else own).read_text(encoding="utf-8")
+        found = parse_yaml(text, where=name)
+        return [*map(str, found["arms"])] if isinstance(found.get("arms"), dict) else []
+    return []
+
+
+def _study(context: typer.Context) -> str:
+    """The study that was named before; "" for none.
+
+    Behind an option that still lacks its value the parser has found no arguments: then it is the
+    first word that could be a study.
+    """
+    if found := context.params.get("study"):
+        return str(found)
+    words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split()
+    builtin = {*_builtin()}
+    return next((w for w in words if w in builtin or w.endswith((".yaml", ".yml"))), "")
+
+
+def _stored_studies(context: typer.Context) -> list[str]:
+    return [str(name) for (name,) in _query(context, "SELECT name FROM studies ORDER BY name")]
+
+
+def _query(context: typer.Context, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    """The rows from the workspace that was named before, or the usual one; none of no workspace."""
+    given = context.params.get("workspace") or context.params.get("workspaces") or DEFAULT_WORKSPACE
+    folder = given[0] if isinstance(given, list | tuple) else given
+    with suppress(OSError, RuntimeError, UnicodeDecodeError, sqlite3.Error):
+        # The store's own reader brings an older database up to date, which is not for Tab to do.
+        database = Path(folder).expanduser().absolute() / "results.sqlite"
+        uri = f"{database.as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=0.5)) as connection:
+            return connection.execute(sql, values).fetchall()
+    return []

@@ -1,0 +1,22 @@
+"""The process that compiles all kernels: `python -m` this module, with the id of its parent.
+
+It says on its standard output how many of how many are done, a line each time.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from peftlab.core.parent import end_with_parent
+
+
+def main(parent: int) -> None:
+    """Compile what is not compiled yet."""
+    end_with_parent(parent)
+    from peftlab.models.fused.compile import compile_all  # which takes seconds
+
+    compile_all(lambda done, total: print(f"{done} of {total}", flush=True))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
