@@ -13,11 +13,12 @@ from transformers import PreTrainedModel
 from peftlab.core.errors import UserError
 from peftlab.core.types import Example
 from peftlab.data.encode import Encoded, encode
+from peftlab.engine.base_model import base_model
 from peftlab.engine.classifier import Classifier, build_classifier
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.prepare import check_ids, choose_device
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.models.checkpoints import load_tokenizer
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.registry import task_of
 
@@ -74,8 +75,7 @@ class Predictor:
     def _load(self, record: TrialRecord) -> _Loaded:
         trial = record.trial
         assert record.model_path is not None
-        num_labels = task_of(trial).num_labels
-        base = load_model(trial.model.name, num_labels=num_labels, seed=0)
+        base = base_model(trial)
         own = dict(base.named_parameters())
         method = METHODS.get(trial.method)
         module = method.load(base, record.model_path).to(self.device)

@@ -13,13 +13,14 @@ from peftlab.core.errors import UserError
 from peftlab.core.identity import derived_seed
 from peftlab.core.types import ParameterCount, Trial
 from peftlab.data.encode import Encoded
+from peftlab.engine.base_model import base_model
 from peftlab.engine.dataset import TrialData, load_data
 from peftlab.methods.base import Method
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import count_module
 from peftlab.methods.registry import METHODS
 from peftlab.models.architectures import takes_token_types
-from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.models.checkpoints import load_tokenizer
 from peftlab.models.tokenizer import HubTokenizer
 
 
@@ -39,11 +40,7 @@ def prepare(trial: Trial, *, cache: Path, device: torch.device) -> Prepared:
     """Read what the trial names. Raises UserError for data or checkpoints that are not there."""
     tokenizer = load_tokenizer(trial.model.name)
     data = load_data(trial, tokenizer, cache)
-    base = load_model(
-        trial.model.name,
-        num_labels=data.task.num_labels,
-        seed=derived_seed(trial.seeds.init, "head"),
-    )
+    base = base_model(trial)
     base.config.problem_type = data.task.problem_type
     for rows in data.every:
         check_ids(rows, base, where=trial.model.name)

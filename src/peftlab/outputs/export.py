@@ -14,11 +14,12 @@ import numpy as np
 
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.files import whole_folder
+from peftlab.engine.base_model import base_model
 from peftlab.methods.base import Method
 from peftlab.methods.peft_method import ADAPTER_FILES
 from peftlab.methods.quantize import is_quantized
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import load_model, save_tokenizer, source_of, without_load_report
+from peftlab.models.checkpoints import save_tokenizer, source_of, without_load_report
 from peftlab.outputs.model_card import CARD, model_card
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.registry import task_of
@@ -100,7 +101,7 @@ def _write_adapter(
 ) -> PretrainedConfig:
     """The adapter's own files, bit for bit, with the base that is to be loaded under them."""
     trial = record.trial
-    model = load_model(trial.model.name, num_labels=task_of(trial).num_labels, seed=0)
+    model = base_model(trial)
     METHODS.get(trial.method).load(model, model_path)  # which refuses what is damaged
     for name in ADAPTER_FILES:
         shutil.copyfile(model_path / name, folder / name)
@@ -115,7 +116,7 @@ def _write_model(record: TrialRecord, model_path: Path, folder: Path) -> Pretrai
     """The whole model, with the names of its labels, as safetensors."""
     trial = record.trial
     task, method = task_of(trial), METHODS.get(trial.method)
-    model = load_model(trial.model.name, num_labels=task.num_labels, seed=0)
+    model = base_model(trial)
     merged = merged_alike(method, method.load(model, model_path))
     merged.config.problem_type = task.problem_type
     if task.labels:

@@ -11,6 +11,7 @@ from peftlab.data.source import open_source
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config
 from peftlab.stats.power import detectable_spreads
+from peftlab.study.checkpoint import unused_head, weights_remarks
 from peftlab.study.expand import Arm, Expanded
 from peftlab.study.finding import Finding
 from peftlab.study.label_hints import label_hints
@@ -54,6 +55,7 @@ def lint(expanded: Expanded) -> list[Finding]:
         *row_remarks(expanded),
         *_learning_rates(expanded),
         *_random_heads(expanded),
+        *_checkpoint(expanded),
         *_warmups(expanded),
         *_without_effect(expanded),
         *_nothing_cached(expanded),
@@ -110,6 +112,17 @@ def _random_heads(expanded: Expanded) -> Iterator[Finding]:
                 message=f"{arm.method} never trains the classifier's weights: they stay at random "
                 "values; 'bitfit' trains the head, as the authors of BitFit do",
             )
+
+
+def _checkpoint(expanded: Expanded) -> Iterator[Finding]:
+    remark = unused_head(expanded)
+    if remark:
+        yield Finding(level="note", rule="unused-head", where="model", message=remark)
+    try:
+        for remark in weights_remarks(expanded):
+            yield Finding(level="warning", rule="weights", where="model", message=remark)
+    except UserError as error:
+        yield Finding(level="error", rule="weights", where="model", message=str(error))
 
 
 def _warmups(expanded: Expanded) -> Iterator[Finding]:
