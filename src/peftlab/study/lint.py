@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from peftlab.core.errors import UserError
+from peftlab.core.identity import canonical_json
 from peftlab.core.types import TrainingSettings
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.source import open_source
@@ -56,6 +57,7 @@ def lint(expanded: Expanded) -> list[Finding]:
         *_learning_rates(expanded),
         *_random_heads(expanded),
         *_checkpoint(expanded),
+        *_methods(expanded),
         *_warmups(expanded),
         *_without_effect(expanded),
         *_nothing_cached(expanded),
@@ -123,6 +125,29 @@ def _checkpoint(expanded: Expanded) -> Iterator[Finding]:
             yield Finding(level="warning", rule="weights", where="model", message=remark)
     except UserError as error:
         yield Finding(level="error", rule="weights", where="model", message=str(error))
+
+
+def _methods(expanded: Expanded) -> Iterator[Finding]:
+    from peftlab.methods.parameters import count_parameters
+
+    model = expanded.spec.model
+    try:
+        load_config(model)
+    except UserError:  # not on this machine: a run tells it
+        return
+    causes: dict[str, str] = {}
+    for arm in expanded.arms:
+        key = canonical_json([arm.method, dict(arm.method_config)])
+        if key not in causes:
+            try:
+                count_parameters(model, arm.method, arm.method_config)
+                causes[key] = ""
+            except UserError as error:
+                causes[key] = str(error)
+        if causes[key]:
+            yield Finding(
+                level="error", rule="method", where=f"arms.{arm.name}", message=causes[key]
+            )
 
 
 def _warmups(expanded: Expanded) -> Iterator[Finding]:
