@@ -30,6 +30,7 @@ def command(
         str | None,
         typer.Option(metavar="ID", help="How others call the checkpoint: a Hub id."),
     ] = None,
+    model: options.Places = None,
     push: Annotated[
         str | None, typer.Option(metavar="OWNER/NAME", help="Send it to that repository, too.")
     ] = None,
@@ -66,6 +67,7 @@ def command(
             merge=merge,
             base_model=base_model,
             public=push is not None,
+            places=model or (),
         )
         if push is not None:
             exporting.say(f"sending it to {push}")

@@ -25,7 +25,7 @@ from peftlab.models.head import output_parameter_names
 from peftlab.models.headers import INDEX, WHOLE
 from peftlab.models.own_head import had_head, has_head, reorder, require_head, rows_by_name
 from peftlab.models.reading import CONVERT, cached_file, folder_of, read, refusing
-from peftlab.models.tokenizer import HubTokenizer
+from peftlab.models.tokenizer import HubTokenizer, require_words
 from peftlab.models.weights import Checkpoint, load_weights, remarks_on
 
 if TYPE_CHECKING:
@@ -168,7 +168,8 @@ def _read_config(name: str) -> PretrainedConfig:
 def load_tokenizer(name: str) -> HubTokenizer:
     """The checkpoint's tokenizer; its fingerprint is the checkpoint's. Read once in a process.
 
-    One without a token for padding, as decoders' often are, gets its end-of-text token for that.
+    One without a token for padding, as decoders' often are, or with one for which the model has no
+    embedding, gets its end-of-text token for that. Raises UserError where it knows no words.
     """
     return HubTokenizer(_read_tokenizer(name), locate(name).fingerprint)
 
@@ -185,10 +186,13 @@ def _read_tokenizer(name: str) -> Any:
     from transformers import AutoTokenizer
 
     tokenizer = read(AutoTokenizer.from_pretrained, source_of(name), use_fast=True)
-    if tokenizer.pad_token is None:
+    require_words(tokenizer, name=name)
+    config = load_config(name)
+    size = getattr(config, "vocab_size", None) or len(tokenizer)
+    if tokenizer.pad_token is None or tokenizer.pad_token_id >= size:
         first = tokenizer.convert_ids_to_tokens(0)
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or first
-    in_front = load_config(name).model_type in PADDED_IN_FRONT
+    in_front = config.model_type in PADDED_IN_FRONT
     tokenizer.padding_side = "left" if in_front else "right"
     return tokenizer
 
