@@ -25,7 +25,7 @@ def counted(folder: Path, architecture: str, method: str, **given: object) -> ob
 @pytest.mark.parametrize(
     ("architecture", "method", "cause"),
     [
-        ("gpt2", "olora", "its layers are stored transposed"),
+        ("gpt2", "olora", "gpt2 keeps its weights transposed"),
         ("llama", "bitfit-frozen-head", "the architecture llama has no bias terms"),
         ("bert", "trainable-tokens", "has 127, the model has 50 tokens"),
     ],

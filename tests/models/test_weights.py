@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,11 +25,15 @@ from peftlab.models.head import (
     head_parameter_names,
     output_parameter_names,
 )
-from tests.models.tiny import tiny_config, write_tiny_checkpoint
+from tests.models.tiny import (
+    NAMES,
+    PRETRAINED,
+    rewrite,
+    tiny_config,
+    write_pair,
+    write_tiny_checkpoint,
+)
 
-NAMES = ["entailment", "neutral", "contradiction"]
-PRETRAINED = {"modernbert": {"head.dense.weight", "head.norm.weight"}}
-"""Of a head: what comes from pretraining, like BERT's pooler."""
 Tensors = dict[str, torch.Tensor]
 
 
@@ -42,38 +45,9 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return request.param, *write_pair(root, request.param)
 
 
-def write_pair(root: Path, family: str) -> tuple[Path, Path]:
-    with without_load_report():
-        write_tiny_checkpoint(root / "pretrained", family)
-        shutil.copytree(root / "pretrained", root / "classifier")
-        model = AutoModelForSequenceClassification.from_pretrained(
-            root / "pretrained", id2label=dict(enumerate(NAMES)), num_labels=3
-        )
-        with torch.no_grad():
-            for number, name in enumerate(head_parameter_names(model)):
-                model.get_parameter(name).fill_(number + 1)
-            for name in output_parameter_names(model):
-                for row in range(3):
-                    model.get_parameter(name)[row] = 10 + row
-        model.save_pretrained(root / "classifier")
-    if family in PRETRAINED:  # as its masked language model has it
-        stored = load_file(root / "classifier" / "model.safetensors")
-        rewrite(
-            root / "pretrained",
-            lambda old: old | {name: stored[name] for name in PRETRAINED[family]},
-        )
-    return root / "pretrained", root / "classifier"
-
-
 def parameters(folder: Path, labels: int = 3, **options: object) -> Tensors:
     model = load_model(str(folder), num_labels=labels, seed=5, **options)  # type: ignore[arg-type]
     return {name: value.detach() for name, value in model.named_parameters()}
-
-
-def rewrite(folder: Path, change: Callable[[Tensors], Tensors]) -> None:
-    """Change the tensors in the folder's one file."""
-    tensors = change(load_file(folder / "model.safetensors"))
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from peftlab.models.checkpoints import remarks_on_weights
 from peftlab.study.expand import Expanded
 
@@ -26,5 +28,10 @@ def weights_remarks(expanded: Expanded) -> list[str]:
     """
     found: list[str] = []
     for keeps_head in sorted({arm.head == "keep" for arm in expanded.arms}):
-        found += remarks_on_weights(expanded.spec.model, keeps_head=keeps_head)
+        found += _remarks(expanded.spec.model, keeps_head)
     return list(dict.fromkeys(found))
+
+
+@lru_cache
+def _remarks(model: str, keeps_head: bool) -> tuple[str, ...]:
+    return tuple(remarks_on_weights(model, keeps_head=keeps_head))

@@ -21,7 +21,7 @@ from peftlab.models.checkpoints import load_config, locate, rows_of_head
 from peftlab.study.parts import Advice, Parameters, Sweep
 from peftlab.study.positions import check_max_length
 from peftlab.study.spec import TRAINING_NAMES, ArmSpec, Claim, ReportPart, StudySpec
-from peftlab.study.task_rows import TaskRows, read_rows
+from peftlab.study.task_rows import Rows, TaskRows, read_rows
 from peftlab.study.trackers import require_trackers
 from peftlab.tasks.registry import TASKS
 
@@ -135,7 +135,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     )
 
 
-def _check_heads(spec: StudySpec, arms: tuple[Arm, ...], rows: Mapping[str, TaskRows]) -> None:
+def _check_heads(spec: StudySpec, arms: tuple[Arm, ...], rows: Mapping[str, Rows]) -> None:
     """UserError where an arm keeps a head that the checkpoint lacks, or one for other labels.
 
     Nothing is checked where its config cannot be read: a dry run goes on without the Hub.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import canonical_json
@@ -128,26 +130,27 @@ def _checkpoint(expanded: Expanded) -> Iterator[Finding]:
 
 
 def _methods(expanded: Expanded) -> Iterator[Finding]:
-    from peftlab.methods.parameters import count_parameters
-
     model = expanded.spec.model
     try:
         load_config(model)
     except UserError:  # not on this machine: a run tells it
         return
-    causes: dict[str, str] = {}
     for arm in expanded.arms:
-        key = canonical_json([arm.method, dict(arm.method_config)])
-        if key not in causes:
-            try:
-                count_parameters(model, arm.method, arm.method_config)
-                causes[key] = ""
-            except UserError as error:
-                causes[key] = str(error)
-        if causes[key]:
-            yield Finding(
-                level="error", rule="method", where=f"arms.{arm.name}", message=causes[key]
-            )
+        cause = _why_not(model, arm.method, canonical_json(dict(arm.method_config)))
+        if cause:
+            yield Finding(level="error", rule="method", where=f"arms.{arm.name}", message=cause)
+
+
+@lru_cache(maxsize=256)
+def _why_not(model: str, method: str, config: str) -> str:
+    """Why a method cannot work on a checkpoint; "" where it can."""
+    from peftlab.methods.parameters import count_parameters
+
+    try:
+        count_parameters(model, method, json.loads(config))
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _warmups(expanded: Expanded) -> Iterator[Finding]:
