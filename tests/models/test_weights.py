@@ -70,15 +70,15 @@ def test_the_output_of_each_family_is_what_has_a_row_for_each_label() -> None:
         assert output_parameter_names(three) == grown, family
 
 
-@pytest.mark.parametrize("labels", [3, 2])
 def test_a_checkpoint_s_own_head_is_not_used_and_the_fresh_one_is_that_of_the_pretrained_one(
-    pair: tuple, labels: int
+    pair: tuple,
 ) -> None:
-    _, pretrained, classifier = pair
-    fresh, found = parameters(pretrained, labels), parameters(classifier, labels)
-    assert found.keys() == fresh.keys()
-    for name in fresh:
-        assert torch.equal(found[name], fresh[name]), name
+    family, pretrained, classifier = pair
+    for labels in (3, 2) if family in {"bert", "roberta", "distilbert"} else (3,):
+        fresh, found = parameters(pretrained, labels), parameters(classifier, labels)
+        assert found.keys() == fresh.keys()
+        for name in fresh:
+            assert torch.equal(found[name], fresh[name]), name
 
 
 def test_whether_there_is_a_head_is_told_from_the_files_and_is_no_part_of_the_identity(

@@ -64,7 +64,8 @@ def load_weights(checkpoint: Checkpoint, read: Read) -> PreTrainedModel:
                 opened = stack.enter_context(_opened(file))
                 names = [name for name in opened.keys() if name not in dropped]  # noqa: SIM118
                 state |= {name: opened.get_slice(name) for name in names}
-            model, info = type(empty).from_pretrained(
+            classifier: Any = type(empty)
+            model, info = classifier.from_pretrained(
                 None, config=checkpoint.config, state_dict=state, **options
             )
     require_whole(checkpoint, model, info)
@@ -89,8 +90,9 @@ def remarks_on(checkpoint: Checkpoint) -> list[str]:
         for name, shape in shapes.items()
         if name not in dropped
     }
+    classifier: Any = type(empty)
     try:
-        model, info = type(empty).from_pretrained(
+        model, info = classifier.from_pretrained(
             None,
             config=checkpoint.config,
             state_dict=state,
