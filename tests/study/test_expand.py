@@ -361,7 +361,7 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
         (
             {"arms": arm(trainin={})},
             "s: arms.a: unknown setting of the method full 'trainin', did you mean 'training'? "
-            "(allowed: cache_frozen, freeze_embeddings, method, note, seeds, sweep, training, "
+            "(allowed: cache_frozen, freeze_embeddings, head, method, note, seeds, sweep, training, "
             "tune)",
         ),
         (

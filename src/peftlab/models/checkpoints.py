@@ -151,7 +151,7 @@ def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
 
 def own_labels(name: str) -> tuple[str, ...]:
     """The names of the labels that the checkpoint's config has, in the order of its logits."""
-    names: dict[int, Any] = _read_config(name).id2label or {}
+    names: Any = _read_config(name).id2label or {}
     return tuple(str(names[number]) for number in sorted(names))
 
 
