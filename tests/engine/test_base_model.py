@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from peftlab.core.errors import UserError
 from peftlab.core.types import Trial
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.evaluate import predict_logits
-from peftlab.engine.predict import predict_rows
+from peftlab.engine.predict import Predictor, predict_rows
 from peftlab.engine.prepare import prepare
 from peftlab.outputs.export import export
 from peftlab.store.records import TrialRecord
@@ -81,3 +83,25 @@ def test_a_kept_head_gives_the_checkpoint_s_own_answers_in_the_task_s_order(
     plain = AutoModelForSequenceClassification.from_pretrained(classifier)
     theirs = build_classifier("padded", plain, plain, CPU)
     np.testing.assert_array_equal(found, predict_logits(theirs, rows, batch_size=8)[:, [1, 0]])
+
+
+def test_a_moved_checkpoint_predicts_and_exports_from_its_new_place(
+    make_trial: Callable[..., Trial], tmp_path: Path
+) -> None:
+    trial = make_trial(method="head", engine="padded", max_length=40)
+    prepared = prepare(trial, cache=tmp_path / "cache", device=CPU)
+    prepared.method.save(prepared.module, tmp_path / "model")
+    record = TrialRecord(trial=trial, status="done", arms={}, folder=tmp_path)
+    rows = [("the film was never dull",)]
+    expected = predict_rows(record, rows, device="cpu")
+    gone = trial.model.model_copy(update={"name": "/was/here/once"})
+    moved = replace(record, trial=trial.model_copy(update={"model": gone}))
+    out = tmp_path / "out"
+    for use in (lambda: predict_rows(moved, rows, device="cpu"), lambda: export(moved, out)):
+        with pytest.raises(UserError, match="'/was/here/once' is gone"):
+            use()
+        assert not out.exists()
+    places = [str(Path(trial.model.name).parent)]
+    found = Predictor(device="cpu", places=places).logits(moved, rows)
+    np.testing.assert_array_equal(found, expected)
+    assert "model.safetensors" in export(moved, out, places=places).files
