@@ -41,16 +41,6 @@ class PromptMethod(PeftMethod):
         number = config.get("num_virtual_tokens")
         return number if isinstance(number, int) else 0
 
-    def fitted(
-        self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
-    ) -> dict[str, JsonValue]:
-        """With the width of the words where that is not the layers': peft takes it for the same."""
-        settings = super().fitted(model, config, seed=seed)
-        width = next(model.get_input_embeddings().parameters()).shape[-1]
-        if self.peft_type not in PASS_KEYS and width != getattr(model.config, "hidden_size", width):
-            settings["token_dim"] = width
-        return settings
-
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> nn.Module:
