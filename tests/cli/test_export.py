@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +63,22 @@ def test_a_mistake_is_one_line_and_writes_nothing(
     assert words in answer.err
     assert answer.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_that_was_moved_is_found_where_the_line_says(
+    peftlab: Peftlab, trials: dict[str, str], workspace: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(workspace / "results.sqlite")) as opened, opened:
+        moved = (str(tiny_checkpoint), "/was/here/once")
+        opened.execute("UPDATE trials SET trial = replace(trial, ?, ?)", moved)
+    place = ("--workspace", workspace)
+    asked = ("predict", trials["full"], "--text", "the film was a joy", "--json", *place)
+    exported = ("export", trials["lora"], "--output", tmp_path / "out", "--merge", *place)
+    for line in (asked, exported):
+        answer = peftlab(*line)
+        assert (answer.status, answer.out) == (2, "")
+        assert "the checkpoint '/was/here/once' is gone (allowed: --model FOLDER" in answer.err
+        assert answer.err.count("\n") == 1
+        answer = peftlab(*line, "--model", tiny_checkpoint.parent)
+        assert (answer.status, answer.err) == (0, "")
+    assert (tmp_path / "out" / "model.safetensors").is_file()

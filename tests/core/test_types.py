@@ -56,6 +56,7 @@ OTHER_TRIAL: dict[str, Any] = {
         metrics=("accuracy",),
         texts=("body",),
     ),
+    "head": "keep",
 }
 OTHER_TRAINING: dict[str, Any] = {
     "num_train_epochs": 4,
@@ -243,6 +244,12 @@ def test_a_trials_id_is_the_hash_of_what_is_not_at_its_default() -> None:
     assert rebuilt(seeds=seeds).id == content_id(content | {"seeds": {"order": 1}})
 
 
+def test_what_is_known_of_a_checkpoint_s_head_is_no_part_of_the_id() -> None:
+    model = TRIAL.model.model_copy(update={"has_head": True})
+    assert rebuilt(model=model).id == TRIAL.id
+    assert rebuilt(model=model).model.has_head
+
+
 @pytest.mark.parametrize("field", [*TrainingSettings.model_fields])
 def test_a_training_setting_that_is_given_its_default_or_left_out_is_one_trial(field: str) -> None:
     """So that a setting which comes later, at its default, changes no stored id."""
@@ -279,7 +286,7 @@ def test_defaults_that_ids_leave_out_are_what_they_were() -> None:
     assert defaults == {
         "max_train_samples": None, "max_eval_samples": None, "max_length": 128,
         "engine": "packed", "cache_frozen": False, "selection": None, "definition": None,
-        "rules": RULES,
+        "head": "fresh", "rules": RULES,
     }  # fmt: skip
 
 

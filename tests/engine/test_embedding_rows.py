@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,8 +18,10 @@ from peftlab.engine.loop import train
 from peftlab.engine.observer import SilentObserver
 from peftlab.engine.steps import Steps
 from peftlab.models.checkpoints import load_model
+from tests.models.tiny import write_tiny_checkpoint
 
 CPU = torch.device("cpu")
+SILENT = SilentObserver()
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
@@ -40,6 +44,48 @@ def test_the_whole_table_ends_as_if_all_rows_had_been_trained(
     torch.testing.assert_close(tables["packed"], tables["padded"], rtol=1e-4, atol=2e-5)
     moved = (tables["packed"] - before)[unused].abs().max()
     assert (moved == 0) == (weight_decay == 0)
+
+
+def test_token_types_that_are_words_train_the_rows_of_those_words(
+    make_trial: Callable[..., Trial], data_of: Callable[[Trial], TrialData], tmp_path: Path
+) -> None:
+    """GPT-2 with a tokenizer that gives types: type 1 is the vector of token 1."""
+    name = write_tiny_checkpoint(tmp_path / "gpt2", "gpt2")
+    with_types(Path(name))
+    tables = {}
+    for engine in ("packed", "padded"):
+        trial = make_trial(
+            engine=engine, model=name, task="demo-paraphrase", rows=24, max_length=40,
+            learning_rate=0.01,
+        )  # fmt: skip
+        data = data_of(trial)
+        assert data.train.type_ids is not None
+        assert {0, 1} == {*data.train.type_ids.tolist()}
+        assert not {0, 1} & {*data.train.ids.tolist()}, "in use as types alone"
+        base = load_model(name, num_labels=2, seed=1)
+        before = base.get_input_embeddings().weight.detach().clone()
+        train(build_classifier(engine, base, base, CPU, dropout_seed=5), trial, data, SILENT)
+        tables[engine] = base.get_input_embeddings().weight.detach()
+    torch.testing.assert_close(tables["packed"], tables["padded"], rtol=1e-4, atol=2e-5)
+    assert ((tables["packed"] - before)[:2].abs() > 1e-3).any(dim=1).all()
+
+
+def with_types(folder: Path) -> None:
+    """Have the folder's tokenizer give token types."""
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    config["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    path.write_text(json.dumps(config))
+
+
+def test_a_row_that_is_not_in_use_is_never_taken_for_another() -> None:
+    table = nn.Embedding(6, 2)
+    rows = EmbeddingRows(table, torch.tensor([1, 4]))
+    with rows.compact():
+        assert torch.equal(table(torch.tensor([4, 1])), rows.rows[[1, 0]])
+        for unused in (0, 2, 5):
+            with pytest.raises(IndexError):
+                table(torch.tensor([unused]))
 
 
 def test_the_optimizer_holds_the_rows_in_use_alone(

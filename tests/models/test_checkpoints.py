@@ -24,6 +24,7 @@ from peftlab.models.checkpoints import (
     load_model,
     load_tokenizer,
     locate,
+    located,
     source_of,
 )
 from peftlab.models.packing import why_not_packed
@@ -78,7 +79,7 @@ def test_a_folder_is_identified_by_its_content_and_not_its_path(tmp_path: Path) 
         (folder / "model.safetensors").write_bytes(b"weights")
     here, there = locate(str(tmp_path / "here")), locate(str(tmp_path / "there"))
     assert here.fingerprint == there.fingerprint
-    locate.cache_clear()
+    located.cache_clear()
     (tmp_path / "there" / "model.safetensors").write_bytes(b"other weights")
     assert locate(str(tmp_path / "there")).fingerprint != here.fingerprint
 
@@ -194,7 +195,7 @@ def test_code_beside_a_checkpoint_is_run_where_it_is_trusted(
     monkeypatch.setattr("sys.path", [*sys.path])
     without = locate(str(folder_with_code)).fingerprint
     monkeypatch.setenv(TRUST, "1")
-    locate.cache_clear()
+    located.cache_clear()
     assert locate(str(folder_with_code)).fingerprint != without, "the code is part of it"
     model = load_model(str(folder_with_code), num_labels=2, seed=0)
     assert type(model).__name__ == "OwnModel"

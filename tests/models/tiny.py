@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -20,7 +23,12 @@ from transformers import (
 
 from peftlab.methods.registry import METHODS
 from peftlab.models.architectures import FAMILIES, Pooling, Way
+from peftlab.models.checkpoints import without_load_report
+from peftlab.models.head import head_parameter_names, output_parameter_names
 
+NAMES = ["entailment", "neutral", "contradiction"]
+PRETRAINED = {"modernbert": {"head.dense.weight", "head.norm.weight"}}
+"""Of a head: what comes from pretraining, like BERT's pooler."""
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz.,!?'-"
 VOCABULARY = [*SPECIAL, *LETTERS, "the", "was", "not", "never", "used"]
@@ -181,6 +189,36 @@ def write_tiny_checkpoint(folder: Path, name: str) -> str:
         tokenizer_object=tokenizer, model_input_names=inputs, **names
     ).save_pretrained(folder)
     return str(folder)
+
+
+def write_pair(root: Path, family: str, names: Sequence[str] = NAMES) -> tuple[Path, Path]:
+    """Folders with a pretrained model, and with it as a classifier whose head has learnt."""
+    with without_load_report():
+        write_tiny_checkpoint(root / "pretrained", family)
+        shutil.copytree(root / "pretrained", root / "classifier")
+        model = AutoModelForSequenceClassification.from_pretrained(
+            root / "pretrained", id2label=dict(enumerate(names)), num_labels=len(names)
+        )
+        with torch.no_grad():
+            for number, name in enumerate(head_parameter_names(model)):
+                model.get_parameter(name).fill_(number + 1)
+            for name in output_parameter_names(model):
+                for row in range(len(names)):
+                    model.get_parameter(name)[row] = 10 + row
+        model.save_pretrained(root / "classifier")
+    if family in PRETRAINED:  # as its masked language model has it
+        stored = load_file(root / "classifier" / "model.safetensors")
+        rewrite(
+            root / "pretrained",
+            lambda old: old | {name: stored[name] for name in PRETRAINED[family]},
+        )
+    return root / "pretrained", root / "classifier"
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> None:
+    """Change the tensors in the folder's one file."""
+    tensors = change(load_file(folder / "model.safetensors"))
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def gradients(module: nn.Module, logits_BC: Tensor) -> dict[str, Tensor]:

@@ -361,8 +361,8 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
         (
             {"arms": arm(trainin={})},
             "s: arms.a: unknown setting of the method full 'trainin', did you mean 'training'? "
-            "(allowed: cache_frozen, freeze_embeddings, method, note, seeds, sweep, training, "
-            "tune)",
+            "(allowed: cache_frozen, freeze_embeddings, head, method, note, seeds, sweep, "
+            "training, tune)",
         ),
         (
             {"arms": arm(method="lora", r="many")},

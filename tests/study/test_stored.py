@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from peftlab.models.checkpoints import locate
+from peftlab.models.checkpoints import located
 from peftlab.store.workspace import Workspace
 from peftlab.study import stored
 from peftlab.study.load import Overrides, load_study
@@ -63,7 +63,7 @@ def test_other_data_or_other_weights_make_other_trials(
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    locate.cache_clear()
+    located.cache_clear()
     assert basis(of_model) != before
 
 

@@ -123,6 +123,16 @@ class Trial:
 
         return predict_texts(self.record, _rows(texts), predictor=self._predictor)
 
+    def with_model(self, folder: Path | str) -> Trial:
+        """The same trial with its checkpoint where it lies now, if it was moved since.
+
+        That is the folder, or one in it. UserError where it is neither, by its content.
+        """
+        quiet_libraries()
+        from peftlab.engine.base_model import with_checkpoint
+
+        return Trial(with_checkpoint(self.record, [str(folder)]))
+
     def export(
         self, output: Path | str, *, merge: bool = False, base_model: str | None = None
     ) -> Export:

@@ -33,6 +33,7 @@ def command(
         str | None,
         typer.Option(metavar="ID", help="How others call the checkpoint: a Hub id."),
     ] = None,
+    model: options.Places = None,
     push: Annotated[
         str | None, typer.Option(metavar="OWNER/NAME", help="Send it to that repository, too.")
     ] = None,
@@ -69,6 +70,7 @@ def command(
             merge=merge,
             base_model=base_model,
             public=push is not None,
+            places=model or (),
         )
         if push is not None:
             exporting.say(f"sending it to {push}")

@@ -47,6 +47,14 @@ def _stdout_for_json(context: typer.Context, wanted: bool) -> bool:
     return wanted
 
 
+Places = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="FOLDER",
+        help="Where the checkpoint lies now, or the folder it is in, if it was moved.",
+    ),
+]
 Workspace = Annotated[
     Path, typer.Option("--workspace", metavar="DIR", help="The folder where results live.")
 ]

@@ -64,6 +64,7 @@ def command(
             metavar="NAME", help="Of each row, the trial that it is for, instead of TRIAL."
         ),
     ] = None,
+    model: options.Places = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
@@ -84,7 +85,7 @@ def command(
     from peftlab.models.fused.compile import ensure_compiled
     from peftlab.outputs.predict_table import answers, text_names, write_answers
 
-    predictor = Predictor(device=device)
+    predictor = Predictor(device=device, places=model or ())
     if predictor.device.type == "cpu":
         ensure_compiled()
     where = "--text" if file is None else str(file)

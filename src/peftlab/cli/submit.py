@@ -34,6 +34,7 @@ def command(
         int | None,
         typer.Option(help="Of which seed; else the arm's first, never the best on dev."),
     ] = None,
+    model: options.Places = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
@@ -69,7 +70,7 @@ def command(
         [record for record in own if record.trial.seed == chosen],
         output,
         seed=chosen,
-        predictor=Predictor(device=device),
+        predictor=Predictor(device=device, places=model or ()),
     )
     if made.missing:
         files = ", ".join(FILES[task] for task in made.missing)

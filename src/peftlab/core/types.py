@@ -30,6 +30,8 @@ YesNo = Annotated[bool, Field(strict=True)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 """The kinds of labelled text problem, by transformers' own words."""
+Head = Literal["fresh", "keep"]
+"""Whether the classifier's head is drawn anew, or is the checkpoint's own."""
 
 
 class Frozen(BaseModel):
@@ -213,10 +215,14 @@ class TaskDefinition(Frozen):
 
 
 class ModelRef(Frozen):
-    """A checkpoint by the name that the user gave and a fingerprint of its content."""
+    """A checkpoint by the name that the user gave and a fingerprint of its content.
+
+    `has_head` says that it has been a classifier before; what is known of it, no part of an id.
+    """
 
     name: str
     fingerprint: str
+    has_head: bool = False
 
 
 class Selection(Frozen):
@@ -240,7 +246,8 @@ class Trial(Frozen):
     `method_config` holds every setting of the method, defaults filled in. With `cache_frozen` the
     layers below the lowest trainable parameter run once, in eval mode, and their outputs are kept.
     Without a `selection` the last epoch is reported. `definition` says what the task is where it
-    is a person's own. `rules` is the version of the rules by which the trial is measured
+    is a person's own. The classifier's `head` is drawn anew, or the checkpoint's own is kept.
+    `rules` is the version of the rules by which the trial is measured
     (core/corrections.py); what is stored keeps the one by which it was.
     Two trials with the same `id` would give the same numbers on one machine, so the second is
     never run.
@@ -261,6 +268,7 @@ class Trial(Frozen):
     cache_frozen: YesNo = False
     selection: Selection | None = None
     definition: TaskDefinition | None = None
+    head: Head = "fresh"
     rules: Count = RULES
 
     @cached_property

@@ -17,6 +17,7 @@ from peftlab.data.states import EncodedWithStates, States, gather_states
 from peftlab.methods.base import Method
 from peftlab.models.architectures import (
     PADDED_IN_FRONT,
+    TYPES_AS_WORDS,
     fewest_tokens,
     shows_padding,
     takes_token_types,
@@ -42,6 +43,8 @@ class Classifier(Protocol):
     path: str
     packs: bool
     together: Together
+    types_as_words: bool
+    """Whether token types are looked up in the word embedding, as GPT-2 does."""
 
     def active(self) -> AbstractContextManager[Any]:
         """Around all calls of `logits`: what the way of computing needs switched on."""
@@ -75,6 +78,7 @@ class PackedClassifier:
         self.word_embedding = base.get_input_embeddings()
         self.packed = PackedModel(module, base, dropout_seed=dropout_seed)
         self.takes_types = takes_token_types(base)
+        self.types_as_words = base.config.model_type in TYPES_AS_WORDS
         self.device = device
         blocks = "stock blocks" if self.packed.encoder is None else "fused blocks"
         kernels = "compiled" if runs_kernels(*module.parameters()) else "plain"
@@ -138,6 +142,7 @@ class PaddedClassifier:
         self.fewest_tokens = fewest_tokens(base.config)
         self.pad_id = int(base.config.pad_token_id or 0)
         self.takes_types = takes_token_types(base)
+        self.types_as_words = base.config.model_type in TYPES_AS_WORDS
         self.pads_in_front = base.config.model_type in PADDED_IN_FRONT
 
     def active(self) -> AbstractContextManager[Any]:

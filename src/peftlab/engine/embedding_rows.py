@@ -19,6 +19,9 @@ from torch.nn.functional import embedding
 
 from peftlab.data.encode import Encoded
 
+NOWHERE = -1
+"""The place of a row that is not in use: to look it up is an error, never another row."""
+
 
 class EmbeddingRows:
     """The rows of `table` that `ids` name, trained in its place while `compact` is active."""
@@ -30,7 +33,7 @@ class EmbeddingRows:
         used[ids] = True
         used = used.to(self.whole.device)
         self._used, self._unused = used.nonzero()[:, 0], (~used).nonzero()[:, 0]
-        self._place = used.cumsum(0) - 1
+        self._place = torch.where(used, used.cumsum(0) - 1, NOWHERE)
         self._padding: int | None = None
         if table.padding_idx is not None and bool(used[table.padding_idx]):
             self._padding = int(self._place[table.padding_idx])
@@ -80,14 +83,20 @@ class EmbeddingRows:
         return embedding(self._place[input], self.rows, self._padding)
 
 
-def rows_in_use(table: nn.Module, data: Encoded) -> EmbeddingRows | None:
+def rows_in_use(
+    table: nn.Module, data: Encoded, *, types_as_words: bool = False
+) -> EmbeddingRows | None:
     """The rows of a word embedding that `data` uses; None where there is nothing to gain.
 
-    That is where the table is frozen, is not a plain one, or nearly all of it is in use.
+    That is where the table is frozen, is not a plain one, or nearly all of it is in use. With
+    `types_as_words` token types are looked up in it too, as GPT-2 does.
     """
     if type(table) is not nn.Embedding or not table.weight.requires_grad:
         return None
-    ids = torch.from_numpy(np.unique(data.ids).astype(np.int64))
+    used = np.unique(data.ids)
+    if types_as_words and data.type_ids is not None:
+        used = np.union1d(used, data.type_ids)
+    ids = torch.from_numpy(used.astype(np.int64))
     if 10 * len(ids) > 9 * table.num_embeddings:
         return None
     return EmbeddingRows(table, ids)

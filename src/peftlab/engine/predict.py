@@ -13,11 +13,12 @@ from transformers import PreTrainedModel
 from peftlab.core.errors import UserError
 from peftlab.core.types import Example
 from peftlab.data.encode import Encoded, encode
+from peftlab.engine.base_model import base_model, with_checkpoint
 from peftlab.engine.classifier import Classifier, build_classifier
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.prepare import check_ids, choose_device
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.models.checkpoints import load_tokenizer
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.registry import task_of
 
@@ -40,10 +41,16 @@ class Predictor:
     A trial is loaded as if it were alone, so that it has its own adapter and its own head. Then
     every parameter that equals, bit for bit, that of the same name in a trial loaded before it
     uses that one's memory: trials of one checkpoint take its size and what each of them trained.
+
+    Checkpoints are looked for in the `places` first (models/places).
     """
 
-    def __init__(self, *, device: str = "auto", batch_size: int = 32) -> None:
+    def __init__(
+        self, *, device: str = "auto", batch_size: int = 32, places: Sequence[str] = ()
+    ) -> None:
         self.device = choose_device(device)
+        self._places = tuple(places)
+        self._found: dict[str, TrialRecord] = {}
         self._batch_size = batch_size
         self._loaded: dict[str, _Loaded] = {}
         self._tensors: dict[tuple[str, str], list[Tensor]] = {}
@@ -53,10 +60,13 @@ class Predictor:
     def logits(self, record: TrialRecord, rows: Rows) -> Logits:
         """Logits float32 [N, C] of rows of one or two texts, as the trial's task wants them.
 
-        Raises UserError where the trial has no saved model, a row has the wrong number of texts,
-        or the model gives what is no number.
+        Raises UserError where the trial has no saved model or its checkpoint is gone, a row has the
+        wrong number of texts, or the model gives what is no number.
         """
         _check(record, rows)
+        if record.trial.id not in self._found:
+            self._found[record.trial.id] = with_checkpoint(record, self._places)
+        record = self._found[record.trial.id]
         found = self._loaded.get(record.trial.id) or self._load(record)
         data = self._encode(record, rows)
         check_ids(data, found.base, where=record.trial.model.name)
@@ -74,8 +84,7 @@ class Predictor:
     def _load(self, record: TrialRecord) -> _Loaded:
         trial = record.trial
         assert record.model_path is not None
-        num_labels = task_of(trial).num_labels
-        base = load_model(trial.model.name, num_labels=num_labels, seed=0)
+        base = base_model(trial)
         own = dict(base.named_parameters())
         method = METHODS.get(trial.method)
         module = method.load(base, record.model_path).to(self.device)

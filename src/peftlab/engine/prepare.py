@@ -13,13 +13,14 @@ from peftlab.core.errors import UserError
 from peftlab.core.identity import derived_seed
 from peftlab.core.types import ParameterCount, Trial
 from peftlab.data.encode import Encoded
+from peftlab.engine.base_model import base_model
 from peftlab.engine.dataset import TrialData, load_data
 from peftlab.methods.base import Method
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import count_module
 from peftlab.methods.registry import METHODS
-from peftlab.models.architectures import takes_token_types
-from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.models.architectures import TYPES_AS_WORDS, takes_token_types
+from peftlab.models.checkpoints import load_tokenizer
 from peftlab.models.tokenizer import HubTokenizer
 
 
@@ -39,11 +40,7 @@ def prepare(trial: Trial, *, cache: Path, device: torch.device) -> Prepared:
     """Read what the trial names. Raises UserError for data or checkpoints that are not there."""
     tokenizer = load_tokenizer(trial.model.name)
     data = load_data(trial, tokenizer, cache)
-    base = load_model(
-        trial.model.name,
-        num_labels=data.task.num_labels,
-        seed=derived_seed(trial.seeds.init, "head"),
-    )
+    base = base_model(trial)
     base.config.problem_type = data.task.problem_type
     for rows in data.every:
         check_ids(rows, base, where=trial.model.name)
@@ -66,9 +63,21 @@ def check_ids(data: Encoded, base: PreTrainedModel, *, where: str) -> None:
     """UserError where the tokenizer gives ids, or types, for which the model has no embedding."""
     num_tokens = next(base.get_input_embeddings().parameters()).shape[0]
     type_ids = data.type_ids if takes_token_types(base) else None
+    num_types = getattr(base.config, "type_vocab_size", None)
+    if base.config.model_type in TYPES_AS_WORDS:
+        num_types = num_tokens
+    if any(
+        name.endswith("token_type_embeddings.weight") and not table.numel()
+        for name, table in base.named_parameters()
+    ):
+        raise UserError(
+            "the model looks every token's type up in a table that has no rows (type_vocab_size 0)",
+            where=where,
+            allowed="a checkpoint with at least one token type",
+        )
     for values, kind, most in (
         (data.ids, "tokens", num_tokens),
-        (type_ids, "token types", getattr(base.config, "type_vocab_size", None)),
+        (type_ids, "token types", num_types),
     ):
         if values is not None and most is not None and values.size:
             least, largest = int(values.min()), int(values.max())

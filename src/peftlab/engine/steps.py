@@ -61,7 +61,11 @@ class Steps:
         with ExitStack() as stack:
             stack.enter_context(self.classifier.active())
             if self.classifier.packs:
-                self.embedding = rows_in_use(self.classifier.word_embedding, self.data.train)
+                self.embedding = rows_in_use(
+                    self.classifier.word_embedding,
+                    self.data.train,
+                    types_as_words=self.classifier.types_as_words,
+                )
             if self.embedding is not None:
                 stack.enter_context(self.embedding.compact())
             self.parameters = [p for p in module.parameters() if p.requires_grad]

@@ -24,6 +24,8 @@ from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import BUILTIN, builtin_config, locate
 
 PACKAGES = ("peftlab", "torch", "transformers", "peft")
+COUNTING = 2
+"""How parameters are counted: another number where the same versions come to count otherwise."""
 
 
 def counted(
@@ -57,7 +59,7 @@ def _cache_path(
         if str(config).startswith("hub:"):
             return None
     versions = [version(name) for name in PACKAGES]
-    name = content_id([versions, config, method, dict(given), num_labels], length=32)
+    name = content_id([COUNTING, versions, config, method, dict(given), num_labels], length=32)
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "peftlab" / "counts" / f"{name}.json"
 

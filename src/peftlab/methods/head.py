@@ -1,22 +1,15 @@
-"""Which parameters of a sequence classifier are its head: those that the checkpoint lacks."""
+"""A sequence classifier's head as methods take it: by its modules."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from peftlab.models.head import head_parameter_names
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-
-def head_parameter_names(model: PreTrainedModel) -> list[str]:
-    """Names of the parameters outside the pretrained base model, in the model's order.
-
-    BERT: classifier.weight and classifier.bias (its pooler is pretrained and belongs to the
-    base). RoBERTa and ELECTRA: the two dense layers of `classifier`. DistilBERT:
-    pre_classifier and classifier. Decoders: score.
-    """
-    prefix = f"{model.base_model_prefix}."
-    return [name for name, _ in model.named_parameters() if not name.startswith(prefix)]
+__all__ = ["head_module_names", "head_parameter_names"]
 
 
 def head_module_names(model: PreTrainedModel) -> list[str]:

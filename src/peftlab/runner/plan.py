@@ -27,6 +27,7 @@ from peftlab.models.checkpoints import load_config, load_tokenizer
 from peftlab.store.records import Status, is_open
 from peftlab.store.rows import Speed
 from peftlab.store.workspace import Workspace
+from peftlab.study.checkpoint import unused_head, weights_remarks
 from peftlab.study.expand import Expanded
 from peftlab.study.row_remarks import require_labels
 from peftlab.tasks.registry import task_of
@@ -140,6 +141,8 @@ def make_plan(
         if not expanded.unread:
             raise
         remarks.append(str(error))
+    if planned:
+        remarks += [unused_head(expanded), *weights_remarks(expanded)]
     rates = _Rates(workspace.speeds(), device)
     first: dict[tuple[str, tuple[str, ...]], TrialPlan] = {}
     plans = []
@@ -159,7 +162,7 @@ def make_plan(
     return Plan(
         study=expanded.spec.name,
         trials=tuple(plans),
-        remarks=tuple(dict.fromkeys(remarks)),
+        remarks=tuple(dict.fromkeys(remark for remark in remarks if remark)),
         retry_failed=retry_failed,
     )
 

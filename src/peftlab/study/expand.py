@@ -13,16 +13,17 @@ from pydantic import JsonValue, ValidationError
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.garbage import search_put_off
 from peftlab.core.progress import stage
-from peftlab.core.types import Seeds, TrainingSettings, Trial
+from peftlab.core.types import Head, Seeds, TrainingSettings, Trial
 from peftlab.engine.registry import CACHING_ENGINES
 from peftlab.methods.base import Method
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import locate
+from peftlab.models.checkpoints import load_config, locate, rows_of_head
 from peftlab.study.parts import Advice, Parameters, Sweep
 from peftlab.study.positions import check_max_length
 from peftlab.study.spec import TRAINING_NAMES, ArmSpec, Claim, ReportPart, StudySpec
-from peftlab.study.task_rows import TaskRows, read_rows
+from peftlab.study.task_rows import Rows, TaskRows, read_rows
 from peftlab.study.trackers import require_trackers
+from peftlab.tasks.registry import TASKS
 
 MOST_ARMS, MOST_TRIALS = 1000, 1_000_000
 
@@ -43,6 +44,7 @@ class Arm:
     training: Mapping[str, TrainingSettings]
     seeds: tuple[int, ...]
     cache_frozen: bool = False
+    head: Head = "fresh"
     note: str = ""
 
 
@@ -70,18 +72,21 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     """The study's arms and trials: for each seed (an arm's first, second, ...) and task, all arms.
 
     Raises UserError for an unknown task, method, setting or arm, for a max_length beyond the
-    checkpoint's positions, for a tracker that is not here, and for data that cannot be read; with
-    `data_needed` False the last is noted in `unread` instead.
+    checkpoint's positions, for a head to keep that is not for a task's labels, for a tracker that
+    is not here, and for data that cannot be read; with `data_needed` False the last is noted in
+    `unread` instead.
     """
     where = spec.name
     arms = expand_arms(spec)
     require_trackers(spec.track, where=f"{where}: track")
-    model = locate(spec.model, where=f"{where}: model")
+    locate(spec.model, where=f"{where}: model")
     virtual = (METHODS.get(arm.method).num_virtual_tokens(arm.method_config) for arm in arms)
     check_max_length(
         spec.model, spec.max_length, max(virtual, default=0), where=f"{where}: max_length"
     )
+    model = locate(spec.model)  # the Hub's cache has its config by now, which tells of a head
     rows = {task: read_rows(spec, task, data_needed=data_needed) for task in spec.tasks}
+    _check_heads(spec, arms, rows)
     trials: dict[str, Trial] = {}
     arms_of: dict[str, tuple[str, ...]] = {}
     first = spec.seeds[0]
@@ -104,6 +109,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
                 cache_frozen=arm.cache_frozen,
                 selection=spec.selection,
                 definition=rows[task].definition,
+                head=arm.head,
             ),
         )
         for task, arm in itertools.product(spec.tasks, arms)
@@ -127,6 +133,25 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
         unread={task: row.unread for task, row in rows.items() if row.unread},
         rows={task: row.seen for task, row in rows.items() if row.seen is not None},
     )
+
+
+def _check_heads(spec: StudySpec, arms: tuple[Arm, ...], rows: Mapping[str, Rows]) -> None:
+    """UserError where an arm keeps a head that the checkpoint lacks, or one for other labels.
+
+    Nothing is checked where its config cannot be read: a dry run goes on without the Hub.
+    """
+    keeping = [arm for arm in arms if arm.head == "keep"]
+    try:
+        if keeping:
+            load_config(spec.model)
+    except UserError:
+        return
+    for arm in keeping:
+        own = spec.arms[arm.base].head is not None
+        where = f"{spec.name}: {f'arms.{arm.base}.' if own else ''}head"
+        for task, row in rows.items():
+            labels = TASKS.get(task).labels if row.definition is None else row.definition.labels
+            rows_of_head(spec.model, labels, where=where, task=task)
 
 
 def _seeds(spec: StudySpec, seed: int) -> Seeds:
@@ -258,6 +283,7 @@ def _spread(spec: StudySpec, name: str, arm: ArmSpec, *, resolve: bool) -> list[
                 },
                 seeds=arm.seeds or spec.seeds,
                 cache_frozen=_caches_frozen(spec, name, arm),
+                head=arm.head or spec.head,
                 note=arm.note,
             )
         )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from peftlab.core.errors import UserError
+from peftlab.core.identity import canonical_json
 from peftlab.core.types import TrainingSettings
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.source import open_source
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config
 from peftlab.stats.power import detectable_spreads
+from peftlab.study.checkpoint import unused_head, weights_remarks
 from peftlab.study.expand import Arm, Expanded
 from peftlab.study.finding import Finding
 from peftlab.study.label_hints import label_hints
@@ -54,6 +58,8 @@ def lint(expanded: Expanded) -> list[Finding]:
         *row_remarks(expanded),
         *_learning_rates(expanded),
         *_random_heads(expanded),
+        *_checkpoint(expanded),
+        *_methods(expanded),
         *_warmups(expanded),
         *_without_effect(expanded),
         *_nothing_cached(expanded),
@@ -110,6 +116,41 @@ def _random_heads(expanded: Expanded) -> Iterator[Finding]:
                 message=f"{arm.method} never trains the classifier's weights: they stay at random "
                 "values; 'bitfit' trains the head, as the authors of BitFit do",
             )
+
+
+def _checkpoint(expanded: Expanded) -> Iterator[Finding]:
+    remark = unused_head(expanded)
+    if remark:
+        yield Finding(level="note", rule="unused-head", where="model", message=remark)
+    try:
+        for remark in weights_remarks(expanded):
+            yield Finding(level="warning", rule="weights", where="model", message=remark)
+    except UserError as error:
+        yield Finding(level="error", rule="weights", where="model", message=str(error))
+
+
+def _methods(expanded: Expanded) -> Iterator[Finding]:
+    model = expanded.spec.model
+    try:
+        load_config(model)
+    except UserError:  # not on this machine: a run tells it
+        return
+    for arm in expanded.arms:
+        cause = _why_not(model, arm.method, canonical_json(dict(arm.method_config)))
+        if cause:
+            yield Finding(level="error", rule="method", where=f"arms.{arm.name}", message=cause)
+
+
+@lru_cache(maxsize=256)
+def _why_not(model: str, method: str, config: str) -> str:
+    """Why a method cannot work on a checkpoint; "" where it can."""
+    from peftlab.methods.parameters import count_parameters
+
+    try:
+        count_parameters(model, method, json.loads(config))
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _warmups(expanded: Expanded) -> Iterator[Finding]:

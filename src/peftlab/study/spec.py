@@ -25,6 +25,7 @@ from peftlab.core.types import (
     CheckpointEvery,
     Count,
     Frozen,
+    Head,
     Integer,
     Selection,
     TrainingSettings,
@@ -55,8 +56,8 @@ MESSAGES = {
 class ArmSpec(Frozen):
     """One arm: a method, its settings (every further key), and training settings of its own.
 
-    `cache_frozen` None leaves it to the study, `seeds` likewise. `tune` maps settings to what
-    `peftlab tune` tries of them for this arm.
+    `cache_frozen` None leaves it to the study, `seeds` and `head` likewise. `tune` maps settings to
+    what `peftlab tune` tries of them for this arm.
 
     `sweep` maps settings (of the method or of the training) to lists of values; the arm becomes
     one arm for each combination, named arm-key1value1-key2value2.
@@ -72,6 +73,7 @@ class ArmSpec(Frozen):
     note: str = ""
     seeds: SeedList | None = None
     cache_frozen: YesNo | None = None
+    head: Head | None = None
     tune: dict[str, JsonValue] = Field(default_factory=dict)
 
     @field_validator("seeds")
@@ -160,6 +162,8 @@ class StudySpec(Frozen):
     `cache_frozen` the layers below the lowest one that an arm trains run once, without dropout,
     and their outputs are shared by all trials; an arm may say otherwise for itself. With a
     `selection` each trial holds out rows of train, and reports the epoch that is best there.
+    The classifier's `head` is drawn anew, or with `keep` the checkpoint's own, its rows matched by
+    the names of the labels; an arm may say otherwise for itself.
     `track` names the trackers, accelerate's, that follow the trials; it is no part of a trial.
     """
 
@@ -178,6 +182,7 @@ class StudySpec(Frozen):
     max_eval_samples: Count | None = None
     cache_frozen: YesNo = False
     selection: Selection | None = None
+    head: Head = "fresh"
     checkpoint_every: CheckpointEvery = EVERY_EPOCH
     track: tuple[str, ...] = ()
     tune: TuneSpec | None = None

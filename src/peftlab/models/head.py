@@ -1,0 +1,37 @@
+"""Which parameters of a sequence classifier are its head: those that a pretrained one lacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from peftlab.models.architectures import FAMILIES, OUTPUTS, PRETRAINED_BEFORE_OUTPUT
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def head_parameter_names(model: PreTrainedModel) -> list[str]:
+    """Names of the parameters outside the pretrained base model, in the model's order.
+
+    BERT: classifier.weight and classifier.bias (its pooler is pretrained and belongs to the
+    base). RoBERTa and ELECTRA: the two dense layers of `classifier`. DistilBERT:
+    pre_classifier and classifier. Decoders: score.
+    """
+    prefix = f"{model.base_model_prefix}."
+    return [name for name, _ in model.named_parameters() if not name.startswith(prefix)]
+
+
+def fresh_parameter_names(model: PreTrainedModel) -> list[str]:
+    """Those of them that are drawn for each trial, whatever head a checkpoint has.
+
+    All, but for layers that come from pretraining (ModernBERT's dense one before the classifier).
+    """
+    kept = PRETRAINED_BEFORE_OUTPUT.get(model.config.model_type, ())
+    return [name for name in head_parameter_names(model) if name.split(".")[0] not in kept]
+
+
+def output_parameter_names(model: PreTrainedModel) -> list[str]:
+    """Those of the layer that gives the logits, which have a row for each label."""
+    family = FAMILIES.get(model.config.model_type)
+    outputs = OUTPUTS if family is None else {family.output}
+    return [name for name in head_parameter_names(model) if name.rpartition(".")[0] in outputs]

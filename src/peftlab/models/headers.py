@@ -1,0 +1,51 @@
+"""What tensors a checkpoint's files hold, from their headers alone; without torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from peftlab.core.errors import UserError, first_line
+
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The files from which transformers reads a model's weights: one, or those of an index.
+
+    Raises UserError for an index that is not one, and where there is neither.
+    """
+    if (folder / WHOLE).is_file():
+        return (folder / WHOLE,)
+    index = folder / INDEX
+    try:
+        found = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        return tuple(folder / name for name in sorted(set(found.values())))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"there is neither {WHOLE} nor {INDEX}",
+            where=str(folder),
+            allowed="a folder as save_pretrained writes it",
+        ) from error
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        cause = first_line(error)
+        raise UserError(f"not an index of weights: {cause}", where=str(index)) from error
+
+
+def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of all tensors of the checkpoint, by their names in its files.
+
+    Raises UserError where its files cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    shapes = {}
+    for file in weight_files(folder):
+        try:
+            with safe_open(file, framework="np") as opened:
+                for name in opened.keys():  # noqa: SIM118
+                    shapes[name] = tuple(opened.get_slice(name).get_shape())
+        except (OSError, SafetensorError) as error:
+            cause = first_line(error)
+            raise UserError(f"cannot read the weights: {cause}", where=str(file)) from error
+    return shapes

@@ -1,0 +1,106 @@
+"""A checkpoint's own head: whether it has one, and which of its rows is for which label."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peftlab.core.errors import UserError
+from peftlab.models.architectures import holds_head
+from peftlab.models.headers import tensor_shapes
+from peftlab.models.reading import cached_file
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+PLACEHOLDER = re.compile(r"LABEL_\d+")
+"""What transformers calls a label that has no name."""
+
+FRESH = "head: fresh"
+
+
+def has_head(folder: Path) -> bool:
+    """Whether the folder's weights have the head of a classifier; False where that cannot be read,
+    of which the loading of the model will tell."""
+    try:
+        model_type = _json_of(folder / "config.json").get("model_type", "")
+        return holds_head(str(model_type), tensor_shapes(folder))
+    except UserError:
+        return False
+
+
+def had_head(name: str) -> bool:
+    """Whether the config of a Hub id, in the cache, is that of a classifier."""
+    path = cached_file(name, "config.json")
+    classes = _json_of(path).get("architectures") if path else None
+    return isinstance(classes, list) and any(str(one).endswith("Classification") for one in classes)
+
+
+def rows_by_name(
+    own: Sequence[str], wanted: Sequence[str], *, name: str, where: str = "", task: str = ""
+) -> list[int]:
+    """For each label wanted the row of the head that is for it; names match in any case.
+
+    `own` are the names of the checkpoint's labels in the order of its rows; without labels wanted,
+    as for a regression, it must have one row. Raises UserError where they are not the same labels.
+
+    >>> rows_by_name(["POSITIVE", "negative"], ["negative", "positive"], name="it")
+    [1, 0]
+    """
+    head = f"the head of the checkpoint '{name}'"
+    the_task = f"the task {task}" if task else "the task"
+    if not wanted:
+        if len(own) == 1:
+            return [0]
+        raise UserError(
+            f"{head} has {len(own)} outputs ({', '.join(own)}), {the_task} has one, a score",
+            where=where,
+            allowed=FRESH,
+        )
+    lists = f"it has {', '.join(own)}; {the_task} has {', '.join(wanted)}"
+    if own and all(PLACEHOLDER.fullmatch(label) for label in own):
+        raise UserError(
+            f"{head} does not name its labels, so that nothing says which is which: {lists}",
+            where=where,
+            allowed=f"names as id2label in its config.json, or {FRESH}",
+        )
+    rows = {_plain(label): row for row, label in enumerate(own)}
+    if len(rows) < len(own) or rows.keys() != {_plain(label) for label in wanted}:
+        raise UserError(f"{head} is not for these labels: {lists}", where=where, allowed=FRESH)
+    return [rows[_plain(label)] for label in wanted]
+
+
+def require_head(has_head: bool, *, name: str, where: str) -> None:
+    """UserError where the checkpoint has no head that could be kept."""
+    if not has_head:
+        raise UserError(
+            f"the checkpoint '{name}' has no head of a sequence classifier to keep",
+            where=where,
+            allowed=FRESH,
+        )
+
+
+def reorder(model: PreTrainedModel, names: Sequence[str], rows: Sequence[int]) -> None:
+    """Put the rows of the parameters of these names into that order."""
+    import torch
+
+    with torch.no_grad():
+        for name in names:
+            parameter = model.get_parameter(name)
+            parameter.copy_(parameter[list(rows)].clone())
+
+
+def _plain(label: str) -> str:
+    return label.strip().casefold()
+
+
+def _json_of(path: Path) -> dict[str, Any]:
+    """The object in a file; an empty one where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,192 @@
+"""A classifier from a checkpoint's weights: whole but for its head, which is fresh or is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peftlab.core.errors import UserError
+from peftlab.models.architectures import holds_head
+from peftlab.models.head import fresh_parameter_names, head_parameter_names
+from peftlab.models.headers import tensor_shapes, weight_files
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+MOST_NAMED = 3
+"""Of tensors that are missing, or too many, so many are named."""
+
+Read = Callable[..., Any]
+"""A from_pretrained with the checkpoint given; it takes the options that are left."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Where a checkpoint's weights are and what is to be made of them.
+
+    `config` is its own with the labels of the classifier wanted, `empty` that classifier on the
+    meta device. With `keeps_head` its head is loaded as well.
+    """
+
+    name: str
+    folder: Path
+    config: PretrainedConfig
+    empty: Callable[[], PreTrainedModel]
+    keeps_head: bool
+
+
+def load_weights(checkpoint: Checkpoint, read: Read) -> PreTrainedModel:
+    """The classifier, what the checkpoint lacks of it drawn from torch's global generator.
+
+    That is the head, also where the checkpoint has one: what is drawn is the same as for one that
+    has none. `read` is the way without a head to leave out. Raises UserError where the checkpoint
+    lacks other tensors, or has them in another size.
+    """
+    import torch
+
+    options = {
+        "dtype": torch.float32,
+        "output_loading_info": True,
+        "ignore_mismatched_sizes": True,
+    }
+    shapes = tensor_shapes(checkpoint.folder)
+    if checkpoint.keeps_head or not holds_head(checkpoint.config.model_type, shapes):
+        model, info = read(**options)
+    else:
+        empty = checkpoint.empty()
+        dropped = _dropped(empty, shapes)
+        with ExitStack() as stack:
+            state: dict[str, Any] = {}
+            for file in weight_files(checkpoint.folder):
+                opened = stack.enter_context(_opened(file))
+                names = [name for name in opened.keys() if name not in dropped]  # noqa: SIM118
+                state |= {name: opened.get_slice(name) for name in names}
+            classifier: Any = type(empty)
+            model, info = classifier.from_pretrained(
+                None, config=checkpoint.config, state_dict=state, **options
+            )
+    require_whole(checkpoint, model, info)
+    return model  # type: ignore[no-any-return]
+
+
+def remarks_on(checkpoint: Checkpoint) -> list[str]:
+    """What is odd about the weights without being an error, in words; reads their headers alone.
+
+    transformers loads tensors without numbers for that. Raises UserError as load_weights does.
+    """
+    import torch
+
+    if getattr(checkpoint.config, "quantization_config", None) is not None:
+        return []  # what is stored is then not what the model has
+    empty = checkpoint.empty()
+    shapes = tensor_shapes(checkpoint.folder)
+    has_head = holds_head(checkpoint.config.model_type, shapes)
+    dropped = _dropped(empty, shapes) if has_head and not checkpoint.keeps_head else set()
+    state = {
+        name: torch.empty(shape, device="meta")
+        for name, shape in shapes.items()
+        if name not in dropped
+    }
+    classifier: Any = type(empty)
+    try:
+        model, info = classifier.from_pretrained(
+            None,
+            config=checkpoint.config,
+            state_dict=state,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            device_map={"": "meta"},
+        )
+    except Exception:  # code beside a checkpoint may want numbers: its loading will tell
+        return []
+    require_whole(checkpoint, model, info)
+    remarks = []
+    poolers = sorted(name for name in info["missing_keys"] if _is_of_pooler(name, model))
+    if poolers:
+        remarks.append(
+            f"the checkpoint '{checkpoint.name}' has no pooler ({_some(poolers)}): it is drawn by "
+            "the seed, like the head"
+        )
+    unused = sorted(name for name in info["unexpected_keys"] if _is_of_base(name, model))
+    if unused:
+        remarks.append(
+            f"the checkpoint '{checkpoint.name}' has {len(unused)} tensor(s) for which its config "
+            f"has no place, and which are not used: {_some(unused)}"
+        )
+    return remarks
+
+
+def require_whole(checkpoint: Checkpoint, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+    """UserError where transformers' loading info tells of weights that are not the checkpoint's."""
+    head = frozenset() if checkpoint.keeps_head else frozenset(head_parameter_names(model))
+    missing = sorted(
+        name for name in info["missing_keys"] if name not in head and not _is_of_pooler(name, model)
+    )
+    if missing:
+        raise UserError(
+            f"the checkpoint '{checkpoint.name}' lacks {len(missing)} of the tensors of its model: "
+            f"{_some(missing)}",
+            allowed="a whole checkpoint, whose config.json belongs to its weights",
+        )
+    others = sorted(info["mismatched_keys"])
+    if others:
+        sizes = [
+            f"{name} is {_size(stored)}, not {_size(wanted)}" for name, stored, wanted in others
+        ]
+        raise UserError(
+            f"the checkpoint '{checkpoint.name}' has {len(others)} tensor(s) of another size than "
+            f"its model: {_some(sizes)}",
+            allowed="a whole checkpoint, whose config.json belongs to its weights",
+        )
+
+
+def _dropped(empty: PreTrainedModel, shapes: Mapping[str, Any]) -> set[str]:
+    """The names in the checkpoint's files of the tensors of its head, with what is stored of them
+    where they are quantised."""
+    fresh = fresh_parameter_names(empty)
+    return {
+        name for name in shapes if any(name == own or name.startswith(f"{own}.") for own in fresh)
+    }
+
+
+def _opened(file: Path) -> Any:
+    from safetensors import safe_open
+
+    return safe_open(file, framework="pt")
+
+
+def _is_of_pooler(name: str, model: PreTrainedModel) -> bool:
+    """Whether a tensor is of the base model's pooler: one saved from a language model has none."""
+    return name.startswith(f"{model.base_model_prefix}.pooler.")
+
+
+def _is_of_base(name: str, model: PreTrainedModel) -> bool:
+    """Whether a tensor without a place would be of the base model, not of pretraining's head."""
+    parts = name.split(".")
+    if parts[0] == model.base_model_prefix:
+        parts = parts[1:]
+    elif not hasattr(model.base_model, parts[0]):
+        return False
+    return parts[0] != "pooler"
+
+
+def _some(names: list[str]) -> str:
+    """The first of them.
+
+    >>> _some(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _size(shape: Any) -> str:
+    """As people write it.
+
+    >>> _size((3, 4)), _size(())
+    ('3 x 4', '1 number')
+    """
+    return " x ".join(map(str, shape)) or "1 number"
