@@ -35,6 +35,8 @@ ACCUMULATED = TrainingSettings(gradient_accumulation_steps=2)
 AFFECTED = {
     "trainer-accumulation": trial(engine="trainer", training=ACCUMULATED),
     "rows-drawn": own(max_train_samples=10),
+    "head-left-out": trial(model=ModelRef(name="it", fingerprint="f", has_head=True)),
+    "rows-apart": trial(method="lily"),
 }
 UNAFFECTED = [
     trial(),
@@ -42,6 +44,7 @@ UNAFFECTED = [
     trial(training=ACCUMULATED),
     trial(max_train_samples=10),
     own(),
+    trial(model=ModelRef(name="it", fingerprint="f", has_head=True), head="keep"),
 ]
 
 
@@ -65,6 +68,12 @@ def test_a_correction_changes_the_id_of_a_trial_that_it_affects(name: str) -> No
 def test_a_correction_leaves_the_ids_of_other_trials(unaffected: Trial) -> None:
     before = unaffected.as_measured_before(1)
     assert (before.id, missing(before)) == (unaffected.id, [])
+
+
+def test_rows_are_apart_now_in_methods_and_models_in_which_they_were_not() -> None:
+    padded = ModelRef(name="it", fingerprint="f", shows_padding=True)
+    for affected in (trial(model=padded), trial(method="a-method-that-only-peft-knows")):
+        assert [*marks(affected)] == ["rows-apart"]
 
 
 def test_the_seed_of_a_draw_of_rows_is_part_of_the_id_where_there_is_a_draw() -> None:

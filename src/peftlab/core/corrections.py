@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from peftlab.core.identity import pinned_settings
+
 if TYPE_CHECKING:
     from peftlab.core.types import Trial
 
@@ -47,6 +49,15 @@ def _draws_rows(trial: Trial) -> JsonValue:
     return None if files is None or not is_cut else files.split_seed
 
 
+def _leaves_head_out(trial: Trial) -> JsonValue:
+    return True if trial.model.has_head and trial.head == "fresh" else None
+
+
+def _mixes_rows(trial: Trial) -> JsonValue:
+    mixes = trial.method == "lily" or trial.method not in pinned_settings()
+    return True if mixes or trial.model.shows_padding else None
+
+
 CORRECTIONS = (
     Correction(
         name="trainer-accumulation",
@@ -61,6 +72,19 @@ CORRECTIONS = (
         mark=_draws_rows,
         what="max_train_samples and max_eval_samples took the first rows of own files, whatever "
         "their labels, in place of a draw in which each label has its share",
+    ),
+    Correction(
+        name="head-left-out",
+        rules=2,
+        mark=_leaves_head_out,
+        what="the classifier's head of the checkpoint was kept, whatever its labels, where a fresh "
+        "one was said to be drawn",
+    ),
+    Correction(
+        name="rows-apart",
+        rules=2,
+        mark=_mixes_rows,
+        what="a row's prediction depended on the rows that shared its batch",
     ),
 )
 

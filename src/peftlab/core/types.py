@@ -217,12 +217,14 @@ class TaskDefinition(Frozen):
 class ModelRef(Frozen):
     """A checkpoint by the name that the user gave and a fingerprint of its content.
 
-    `has_head` says that it has been a classifier before; what is known of it, no part of an id.
+    `has_head` says that it has been a classifier before, `shows_padding` that a row's logits change
+    with the padding behind it. Both follow from the content and are no part of an id by themselves.
     """
 
     name: str
     fingerprint: str
     has_head: bool = False
+    shows_padding: bool = False
 
 
 class Selection(Frozen):

@@ -210,7 +210,7 @@ def shows_padding(model_type: str) -> bool:
     >>> shows_padding("mobilebert"), shows_padding("bert"), shows_padding("nezha")
     (True, False, True)
     """
-    return model_type in SHOWS_PADDING or model_type not in FAMILIES
+    return model_type in SHOWS_PADDING or bool(model_type and model_type not in FAMILIES)
 
 
 def fewest_tokens(config: Any) -> int:

@@ -20,10 +20,18 @@ from peftlab.core.files import folder_at
 from peftlab.core.identity import content_id, file_sha256
 from peftlab.core.trust import trusts_remote_code
 from peftlab.core.types import ModelRef
-from peftlab.models.architectures import FAMILIES, PADDED_IN_FRONT
+from peftlab.models.architectures import FAMILIES, PADDED_IN_FRONT, shows_padding
 from peftlab.models.head import output_parameter_names
 from peftlab.models.headers import INDEX, WHOLE
-from peftlab.models.own_head import had_head, has_head, reorder, require_head, rows_by_name
+from peftlab.models.own_head import (
+    had_head,
+    has_head,
+    hub_model_type,
+    model_type_in,
+    reorder,
+    require_head,
+    rows_by_name,
+)
 from peftlab.models.reading import CONVERT, cached_file, folder_of, read, refusing
 from peftlab.models.tokenizer import HubTokenizer, require_words
 from peftlab.models.weights import Checkpoint, load_weights, remarks_on
@@ -110,24 +118,31 @@ def locate(name: str, *, where: str = "") -> ModelRef:
     A local folder's fingerprint covers its config, tokenizer and safetensors files; the
     embedded model's is the checksum of its weights; a Hub id stands for itself. Whether it has a
     head is told from the tensors' names, of a Hub id from the classes in its config once the cache
-    has that: the answer is the same before and after the weights are there.
+    has that: the answer is the same before and after the weights are there. So is whether it shows
+    padding, from the architecture in its config.
     Raises UserError for a folder without a checkpoint and for a name that cannot be a Hub id.
     """
     found = located(name, where)
-    if found.fingerprint.startswith("hub:") and name not in BUILTIN and had_head(name):
-        return found.model_copy(update={"has_head": True})
+    if found.fingerprint.startswith("hub:") and name not in BUILTIN:
+        told = {"has_head": had_head(name), "shows_padding": shows_padding(hub_model_type(name))}
+        return found.model_copy(update=told)
     return found
 
 
 @lru_cache
 def located(name: str, where: str) -> ModelRef:
-    """The same but for a Hub id's head; a folder is read once in a process."""
+    """The same but for what a Hub id's config tells; a folder is read once in a process."""
     if name == MINILM:
         return ModelRef(name=name, fingerprint=f"sha256:{MINILM_SHA256}")
     folder = folder_at(name)
     if folder is not None:
         fingerprint = _folder_fingerprint(folder, where)
-        return ModelRef(name=name, fingerprint=fingerprint, has_head=has_head(folder))
+        return ModelRef(
+            name=name,
+            fingerprint=fingerprint,
+            has_head=has_head(folder),
+            shows_padding=shows_padding(model_type_in(folder / "config.json")),
+        )
     _require_hub_id(name, where)
     return ModelRef(name=name, fingerprint=f"hub:{name}")
 

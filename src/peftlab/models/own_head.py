@@ -22,6 +22,20 @@ PLACEHOLDER = re.compile(r"LABEL_\d+")
 FRESH = "head: fresh"
 
 
+def model_type_in(config: Path) -> str:
+    """Return the architecture in a config.json; "" where that cannot be read."""
+    try:
+        return str(_json_of(config).get("model_type", ""))
+    except UserError:
+        return ""
+
+
+def hub_model_type(name: str) -> str:
+    """Return the architecture of a Hub id whose config is in the cache; "" where it is not."""
+    path = cached_file(name, "config.json")
+    return model_type_in(path) if path else ""
+
+
 def has_head(folder: Path) -> bool:
     """Whether the folder's weights have the head of a classifier; False where that cannot be read,
     of which the loading of the model will tell."""
