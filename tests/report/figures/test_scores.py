@@ -62,7 +62,7 @@ def test_the_figure_says_its_scores_in_words_and_keeps_the_order_of_the_arms(
     figure = draw_scores(rows, name="figure-03-scores")
     assert figure.name == "figure-03-scores"
     assert figure.description.endswith(
-        "lora-r8 on demo-sentiment 81.3; full on demo-sentiment 50.0"
+        "lora-r8 on demo-sentiment 81.3 ? cannot tell; full on demo-sentiment 50.0 ? cannot tell"
     )
     points = figure.specification["spec"]["layer"][1]["encoding"]
     assert points["y"]["sort"] == ["lora-r8", "full"]

@@ -91,7 +91,7 @@ def test_a_reference_that_learned_nothing_recommends_nothing(tmp_path: Path) -> 
     view = view_of(tmp_path, {"full": 0.3, "lora": 0.3, "bitfit": 0.3}, tasks=["demo-sentiment"])
     advice = advice_of(view)
     assert advice.chosen is None
-    assert "has learned nothing on demo-sentiment" in advice.lacking
+    assert advice.lacking == "the models did not learn demo-sentiment"
 
 
 def test_an_arm_with_failed_trials_is_not_recommended(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_words_say_what_to_use_and_what_it_costs(tmp_path: Path) -> None:
 
 
 def test_an_arm_that_is_better_is_told_though_another_is_cheaper(tmp_path: Path) -> None:
-    right = {"full": 0.8, "lora": 0.95, "bitfit": 0.8}
+    right = {"full": 0.84, "lora": 0.97, "bitfit": 0.84}
     words = words_of(view_of(tmp_path, right), margin=LENIENT)
     assert "use bitfit" in words
     assert "The best score is that of lora" in words
@@ -154,5 +154,9 @@ def test_the_table_has_every_arm_beside_the_reference(tmp_path: Path) -> None:
         ["demo-sentiment", "lora"],
         ["demo-paraphrase", "lora"],
     ]
-    assert [(row[0], row[2]) for row in arms.rows] == [("lora", "yes"), ("bitfit", "no")]
+    # By F1 on demo-paraphrase, bitfit is not above calling every pair a paraphrase.
+    assert [(row[0], row[2]) for row in arms.rows] == [
+        ("lora", "yes"),
+        ("bitfit", "not shown to have learned"),
+    ]
     assert arms.rows[0][3] == "1 min 20 s (0.4x)"

@@ -9,6 +9,7 @@ from statistics import mean
 import numpy as np
 import pytest
 
+from peftlab.report.findings.learning import MARKS
 from peftlab.report.findings.marks import NOTE
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.pages.blocks import Cell
@@ -46,8 +47,13 @@ def test_a_cell_is_the_mean_of_the_records_and_the_interval_of_the_view(
             summary = view.summary(arm, by_name[task], metric)
             assert summary is not None
             cell = cells[f"{task} {metric}"]
-            assert cell == f"{last:.2f} [{summary.low:.2f}, {summary.high:.2f}]"
             assert isinstance(cell, Cell)
+            mark = f" {cell.mark}" if cell.mark else ""
+            assert cell == f"{last:.2f} [{summary.low:.2f}, {summary.high:.2f}]{mark}"
+            if metric == by_name[task].main_metric:
+                found = view.learned(arm, by_name[task])
+                assert found is not None
+                assert cell.mark == MARKS[found.state]
             assert cell.value == pytest.approx(last)
             assert (cell.low, cell.high) == (summary.low, summary.high)
             if metric == by_name[task].main_metric:
@@ -99,7 +105,7 @@ def test_a_cell_of_fewer_seeds_says_so_and_one_of_none_is_empty(hand_made: View)
         }
     )
     rows = {row[0]: row[1:] for row in scores_table(view, view.arms).rows}
-    assert rows["full"] == ["60.00 (1 of 2)", "60.00 (1 of 2)", "-", "-", "-"]
+    assert rows["full"] == ["60.00 (1 of 2) ? cannot tell", "60.00 (1 of 2)", "-", "-", "-"]
     assert rows["lora-r2"] == ["-"] * 5
 
 
@@ -122,5 +128,5 @@ def test_an_arm_whose_frozen_layers_ran_without_dropout_is_marked_and_the_note_s
 def test_one_score_without_predictions_has_no_interval(hand_made: View) -> None:
     view = hand_made({("full", "demo-sentiment"): [[(None, 1, 50), (1, 1, 60)]]}, {"seeds": [1]})
     table = scores_table(view, view.arms)
-    assert table.rows[0][1] == "60.00"
+    assert table.rows[0][1] == "60.00 ? cannot tell", "its predictions are gone"
     assert "interval" not in table.note
