@@ -62,6 +62,43 @@ def test_a_cell_is_the_mean_of_the_records_and_the_interval_of_the_view(
     assert "95% interval, which holds the noise of seeds and examples" in table.note
 
 
+def test_an_arm_that_is_not_shown_to_have_learned_has_a_mark_and_no_noise_no_interval(
+    predicted: View,
+) -> None:
+    answered_1 = np.arange(300) % 2 == 1
+    trials = {
+        ("full", "demo-sentiment"): answers(0.9, 3, "full"),
+        ("lora-r2", "demo-sentiment"): [answered_1] * 3,
+        ("lora-r8", "demo-sentiment"): [np.ones(300, dtype=bool)] * 3,
+        ("full", "demo-paraphrase"): [answered_1] * 3,
+    }
+    view = predicted(trials, {"seeds": [1, 2, 3]})
+    table = scores_table(view, view.arms)
+    sentiment = {row[0]: row[1] for row in table.rows}
+    assert sentiment["full"].endswith("]"), "learned"
+    assert sentiment["lora-r2"].startswith("50.00 [")
+    assert sentiment["lora-r2"].endswith("] × did not learn")
+    assert sentiment["lora-r8"] == "100.00", "all runs and examples say the same"
+    assert "no interval where all runs and examples say the same" in table.note
+    assert "× did not learn: every run gives one answer to all examples" in table.note
+    f1, accuracy = table.rows[0][3:5]
+    assert f1.endswith("× did not learn")
+    assert accuracy.endswith("]"), "the main metric has the mark"
+
+
+def test_an_arm_that_did_not_learn_is_not_bold_though_it_beats_the_others(predicted: View) -> None:
+    answered_1 = np.arange(300) % 2 == 1
+    trials = {
+        ("full", "demo-sentiment"): [answered_1] * 3,
+        ("lora-r2", "demo-sentiment"): answers(0.2, 3, "lora-r2"),
+    }
+    view = predicted(trials, {"tasks": ["demo-sentiment"], "seeds": [1, 2, 3]})
+    found = view.statistics.difference("full", "lora-r2", view.tasks)
+    assert found is not None
+    assert found.p_value < 0.001
+    assert bold(view) == []
+
+
 def bold(view: StudyView) -> list[str]:
     table = scores_table(view, view.arms)
     cells = {row[0]: [getattr(cell, "best", False) for cell in row] for row in table.rows}

@@ -95,7 +95,8 @@ def remarks(view: StudyView, arms: Sequence[Arm]) -> list[Remark]:
 
 def reason(view: StudyView, arm: Arm, task: Task, found: Learned) -> str:
     """Return what shows that an arm did not learn, or why that cannot be told, and the cause."""
-    causes = dict.fromkeys(cause for record in view.done(arm, task) for cause in _causes(record))
+    records = [] if found.gain is None else view.done(arm, task)
+    causes = dict.fromkeys(cause for record in records for cause in _causes(record))
     return ". ".join((_shown_words(found), *causes)) + "."
 
 

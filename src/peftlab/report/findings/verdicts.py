@@ -45,6 +45,7 @@ Word = Literal[
     "not enough runs",
     "the models did not learn",
 ]
+TOO_FEW: Word = "not enough runs"
 UNLEARNED: Word = "the models did not learn"
 NOT_SHOWN = (
     "None of these arms is shown to have learned anything, and models that learned nothing decide "
@@ -106,7 +107,7 @@ class _Tested:
     found: Difference | None
     leans: Literal["supported", "contradicted"] = "supported"
     p_value: float | None = None
-    untested: Word = "not enough runs"
+    untested: Word = TOO_FEW
     lacking: str = ""
     over: tuple[Task, ...] = ()
     has_learned: bool = True
@@ -279,7 +280,7 @@ def _verdict(tested: _Tested, p_holm: float | None, num_tests: int) -> Verdict:
         if found.noise.is_known:
             blank = replace(blank, low=found.low, high=found.high)
     if found is None or tested.p_value is None or p_holm is None:
-        is_few = found is not None and found.num_seeds < LEAST_SEEDS
+        is_few = found is not None and tested.untested == TOO_FEW
         further = LEAST_SEEDS - found.num_seeds if found and is_few else None
         evidence = " ".join(filter(None, (f"{tested.lacking}.", tested.remark)))
         return replace(blank, evidence=evidence, further_seeds=further)
