@@ -47,10 +47,7 @@ Word = Literal[
 ]
 TOO_FEW: Word = "not enough runs"
 UNLEARNED: Word = "the models did not learn"
-NOT_SHOWN = (
-    "None of these arms is shown to have learned anything, and models that learned nothing decide "
-    "nothing."
-)
+NOT_SHOWN = "None of these arms is shown to have learned anything, so nothing is decided."
 
 
 @dataclass(frozen=True, kw_only=True)
