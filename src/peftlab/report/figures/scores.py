@@ -14,7 +14,7 @@ from peftlab.study.expand import Arm
 from peftlab.tasks.spec import Task
 
 ROW, PANEL = 22, 190
-CROSS = "M-0.7,-0.7L0.7,0.7M-0.7,0.7L0.7,-0.7"
+CROSS = "M-1,-1L1,1M-1,1L1,-1"
 """A shape for points in SVG's words; it has no area."""
 KEYS = ("score", "low", "high")
 SIGNS: dict[State, str] = {"did not learn": CROSS, "cannot tell": "circle"}

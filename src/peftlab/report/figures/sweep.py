@@ -62,7 +62,12 @@ def draw_sweep(rows: Sequence[dict[str, Any]], *, key: str, name: str) -> Figure
     points = base.mark_point(filled=True, size=55, opacity=1).encode(
         y="score:Q",
         **({} if is_one else {"shape": shapes("line", lines)}),
-        tooltip=["panel:N", "arm:N", "state:N", *(alt.Tooltip(f"{k}:Q", format=".2f") for k in SCORES)],
+        tooltip=[
+            "panel:N",
+            "arm:N",
+            "state:N",
+            *(alt.Tooltip(f"{k}:Q", format=".2f") for k in SCORES),
+        ],
     )
     intervals = base.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q"), y2="high:Q")
     chart: Any = panels(
