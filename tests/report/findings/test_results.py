@@ -19,7 +19,9 @@ def test_they_come_back_as_they_were(finished_workspace: Path, tmp_path: Path) -
     write_results(tmp_path, found)
     assert read_results(tmp_path) == found
     assert len(found.scores) == 4 * 2
-    assert [verdict["verdict"] for verdict in found.verdicts] == ["not enough runs"] * 2
+    said = {verdict["verdict"] for verdict in found.verdicts}
+    assert said <= {"not enough runs", "the models did not learn"}, "two seeds of a tiny model"
+    assert len(found.learned) == 4 * 2
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b'{"study": "x", "scores": 3}', b"\xff"])
