@@ -16,8 +16,8 @@ from peftlab.report.pages.blocks import (
     Figure,
     Heading,
     Missing,
-    Remarks,
     Table,
+    Warnings,
 )
 from peftlab.report.pages.page import MOST_ROWS, Page, render_html, render_markdown
 
@@ -76,7 +76,7 @@ def page_of(text: str) -> Page:
             Table(name="table-x", title=text, columns=["c", text], rows=[["r", text]], note=text),
             Figure(name="figure-01-x", title=text, description=text, specification=specification),
             Missing(lines=[text]),
-            Remarks(title=text, lines=[text]),
+            Warnings(title=text, lines=[text]),
             Claims(claims=[Claim(say=text, verdict=text, lines=[text])]),
         ],
     )
