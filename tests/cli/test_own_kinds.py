@@ -81,7 +81,9 @@ def test_a_study_of_another_kind_is_run_reported_and_predicted_from(
     report = peftlab("report", path, *place, "--json")
     assert report.status == 0, report.err
     (verdict,) = report.json["verdicts"]
-    assert verdict["verdict"] == "not enough runs"
+    # On eight rows a tiny model may well give one answer to all.
+    assert verdict["verdict"] in {"not enough runs", "the models did not learn"}
+    assert verdict["p_value"] is None
     page = Path(report.json["html"]).read_text(encoding="utf-8")
     assert f"Dev of own is {said}." in page
     assert "confusion: these arms have nothing that it could show" in page

@@ -6,10 +6,11 @@ import csv
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from peftlab.stats.learned import State
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import expand
 from peftlab.study.load import load_study
@@ -21,7 +22,7 @@ Peftlab = Callable[..., Any]
 def test_the_files_and_the_verdicts_are_given_as_json(peftlab: Peftlab, workspace: Path) -> None:
     answer = peftlab("report", "small-study", "--workspace", workspace, "--json")
     assert (answer.status, answer.err) == (0, "")
-    assert list(answer.json) == ["html", "markdown", "figures", "tables", "verdicts"]
+    assert list(answer.json) == ["html", "markdown", "figures", "tables", "verdicts", "learned"]
     paths = [answer.json["html"], answer.json["markdown"]]
     paths += [*answer.json["figures"], *answer.json["tables"]]
     assert all(Path(path).is_absolute() and Path(path).stat().st_size for path in paths)
@@ -32,6 +33,8 @@ def test_the_files_and_the_verdicts_are_given_as_json(peftlab: Peftlab, workspac
     keys = ["claim", "verdict", "estimate", "low", "high", "p_value"]
     assert [list(verdict)[:6] for verdict in answer.json["verdicts"]] == [keys, keys]
     assert answer.json["verdicts"][0]["claim"] == "LoRA beats full fine-tuning"
+    assert len(answer.json["learned"]) == 4 * 2, "an arm on a task each"
+    assert {one["state"] for one in answer.json["learned"]} <= {*get_args(State)}
 
 
 def test_a_report_can_be_written_elsewhere(

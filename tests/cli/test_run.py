@@ -45,7 +45,7 @@ def test_run_and_report_print_the_same_scores_and_verdicts(
     reported = peftlab("report", study_file, "--workspace", workspace)
     kept = peftlab("run", study_file, "--workspace", workspace)
     assert kept.out == reported.out
-    assert "not enough runs: LoRA beats full fine-tuning" in kept.out
+    assert ": LoRA beats full fine-tuning\n" in kept.out
     (workspace / "reports" / "small-study" / "results.json").write_text("{}")
     assert peftlab("run", study_file, "--workspace", workspace).out == reported.out
 

@@ -140,14 +140,14 @@ def _record(
         status=status,
         arms={"made-up": (arm.name,)},
         epochs=epochs if status == "done" else (),
-        costs=_costs(seconds) if status == "done" else None,
+        costs=costs(seconds) if status == "done" else None,
         num_eval_examples=NUM_ROWS,
         error="the loss is not finite" if status == "failed" else None,
         folder=own,
     )
 
 
-def _costs(seconds: float) -> Costs:
+def costs(seconds: float) -> Costs:
     adapter = int(1000 * seconds)
     return Costs(
         parameters=ParameterCount(

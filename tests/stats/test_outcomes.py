@@ -30,10 +30,20 @@ def test_seeds_are_chosen_by_name_in_the_order_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "score"), [("accuracy", 75.0), ("f1", 600 / 7), ("matthews_correlation", 0.0)]
+    ("labels", "metric", "score"),
+    [
+        (LABELS, "accuracy", 75.0),
+        (LABELS, "f1", 600 / 7),
+        (LABELS, "matthews_correlation", 0.0),
+        (1 - LABELS, "accuracy", 75.0),
+        (1 - LABELS, "f1", 40.0),
+    ],
 )
-def test_one_answer_for_all_is_the_commonest_label(metric: str, score: float) -> None:
-    assert Outcomes(**{**SOUND, "metric": metric}).constant_score == pytest.approx(score)
+def test_the_best_constant_answer_is_that_of_the_metric(
+    labels: np.ndarray, metric: str, score: float
+) -> None:
+    found = Outcomes(**{**SOUND, "labels_N": labels, "metric": metric})
+    assert found.constant_score == pytest.approx(score)
 
 
 @pytest.mark.parametrize(

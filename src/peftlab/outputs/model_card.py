@@ -149,7 +149,7 @@ def _result(record: TrialRecord, task: Task, name: str, summary: Summary) -> Eva
 def _score_rows(scores: Mapping[str, Summary]) -> Iterable[tuple[str, str, str]]:
     for name, summary in scores.items():
         interval = f"{summary.low:.1f} to {summary.high:.1f}"
-        yield name, f"{summary.mean:.1f}", "" if summary.covers == "nothing" else interval
+        yield name, f"{summary.mean:.1f}", interval if summary.has_interval else ""
 
 
 def _note(record: TrialRecord, scores: Mapping[str, Summary]) -> str:
@@ -157,7 +157,7 @@ def _note(record: TrialRecord, scores: Mapping[str, Summary]) -> str:
     number = record.num_eval_examples
     of = "dev" if number is None else f"the {number:,} examples of dev"
     words = f"In {POINTS}, on {of}; {record.rule}."
-    if any(summary.covers != "nothing" for summary in scores.values()):
+    if any(summary.has_interval for summary in scores.values()):
         words += (
             " The interval holds what other examples would give; another seed would be another "
             "model."

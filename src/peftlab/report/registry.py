@@ -17,9 +17,10 @@ from peftlab.report.figures.significance import draw_significance, significance_
 from peftlab.report.figures.sweep import draw_sweep, sweep_data
 from peftlab.report.figures.tuning import draw_tuning, tuning_data
 from peftlab.report.findings.leading import leading
+from peftlab.report.findings.learning import remarks
 from peftlab.report.findings.published import published_scores
 from peftlab.report.findings.view import StudyView
-from peftlab.report.pages.blocks import Block, Figure, Heading, Missing
+from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Warnings
 from peftlab.report.tables.advice import advice_blocks
 from peftlab.report.tables.comparisons import comparisons_table
 from peftlab.report.tables.costs import costs_table
@@ -57,7 +58,15 @@ def _scores(view: StudyView, options: parts.Scores, name: str) -> Sequence[Block
     known = published_scores() if options.published and not view.spec.own_data else ()
     figure = draw_scores(rows, name=name, every=_names(view), published=published_data(view, known))
     table = published_table(view.tasks, known)
-    return [figure, scores_table(view, arms), *([table] if table else []), *_missing(view, arms)]
+    told = [remark.words for remark in remarks(view, arms)]
+    unlearned = [Warnings(title="Not shown to have learned", lines=told)] if told else []
+    return [
+        figure,
+        scores_table(view, arms),
+        *unlearned,
+        *([table] if table else []),
+        *_missing(view, arms),
+    ]
 
 
 def _seed_spread(view: StudyView, options: parts.SeedSpread, name: str) -> Sequence[Block]:

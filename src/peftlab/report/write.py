@@ -51,6 +51,7 @@ class ReportFiles:
             "figures": [str(path) for path in self.files.figures],
             "tables": [str(path) for path in self.files.tables],
             "verdicts": list(self.results.verdicts),
+            "learned": list(self.results.learned),
         }
 
 

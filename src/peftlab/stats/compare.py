@@ -9,7 +9,7 @@ import numpy as np
 
 from peftlab.core.identity import derived_seed
 from peftlab.stats.dominance import dominance
-from peftlab.stats.noise import Noise, noise_between, noise_of, upper_tail
+from peftlab.stats.noise import NO_NOISE, Noise, noise_between, noise_of, upper_tail
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.permutation import flip_test, mcnemar_test, swap_test
 from peftlab.stats.resample import Resampled, resample
@@ -20,8 +20,9 @@ from peftlab.stats.weighted import Floats
 class Difference:
     """A difference in points with its noise, and the tests that follow from both.
 
-    `low` and `high` hold it with 95%. `num_seeds` are the runs of each side (the fewer, where they
-    are not paired). With one seed it speaks of the two trained models alone.
+    `low` and `high` hold it with 95%, where its noise is known. `num_seeds` are the runs of each
+    side (the fewer, where they are not paired). With one seed it speaks of the two trained models
+    alone.
     """
 
     estimate: float
@@ -40,8 +41,13 @@ class Difference:
         return self.estimate + self.noise.half_width
 
     @property
+    def says_nothing(self) -> bool:
+        """Whether the two are the same in all that was seen, so that no test can weigh it."""
+        return not self.noise.is_known and abs(self.estimate) <= NO_NOISE
+
+    @property
     def p_value(self) -> float:
-        """Of there being no difference, two-sided: both kinds of noise are in it."""
+        """Return the p value of there being no difference, two-sided, with both kinds of noise."""
         return min(1.0, 2 * self._tail(abs(self.estimate)))
 
     def equivalence_p(self, margin: float) -> float:
@@ -52,11 +58,24 @@ class Difference:
         """Of the difference being at most the margin, two-sided."""
         return min(1.0, 2 * self._tail(abs(self.estimate) - margin))
 
+    def p_above(self, threshold: float) -> float:
+        """Return the one-sided p value of the difference being at most the threshold."""
+        return self._tail(self.estimate - threshold)
+
+    def p_below(self, threshold: float) -> float:
+        """Return the one-sided p value of the difference being at least the threshold."""
+        return self._tail(threshold - self.estimate)
+
     def _tail(self, distance: float) -> float:
-        error = self.noise.error
-        if error == 0:
-            return 0.0 if distance > 0 else 0.5 if distance == 0 else 1.0
-        return upper_tail(distance / error, self.noise.degrees)
+        """Return the probability of an estimate that is so far on the one side of a bound.
+
+        Without noise every example says the same, so that only their signs can be counted: of N
+        examples all have the sign that was seen with probability 1 / 2^N.
+        """
+        if not self.noise.is_known:
+            by_signs = 0.5**self.noise.num_examples
+            return by_signs if distance > 0 else 0.5 if distance == 0 else 1.0
+        return upper_tail(distance / self.noise.error, self.noise.degrees)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,9 @@ from peftlab.stats.weighted import Floats
 LEVEL = 0.05
 """Intervals hold 1 - LEVEL, and a test that says different errs in LEVEL."""
 
+NO_NOISE = 1e-9
+"""Points: a standard error below it is one of rounding."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SeedNoise:
@@ -60,6 +63,11 @@ class Noise:
     def error(self) -> float:
         """The standard error, in points."""
         return math.sqrt(self._variance)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything varies: where all runs and examples say the same, no noise is seen."""
+        return self.error > NO_NOISE
 
     @property
     def degrees(self) -> float:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from peftlab.stats.constant import best_constant
 from peftlab.stats.weighted import WEIGHTED
 from peftlab.tasks.problem import Values
 
@@ -41,11 +42,8 @@ class Outcomes:
 
     @cached_property
     def constant_score(self) -> float:
-        """What one answer for all examples would score: the commonest one, in points."""
-        labels, counts = np.unique(self.labels_N, axis=0, return_counts=True)
-        answers_1N = np.broadcast_to(labels[counts.argmax()], (1, *self.labels_N.shape))
-        once_1N = np.ones((1, len(self.labels_N)))
-        return float(WEIGHTED.get(self.metric)(once_1N, self.labels_N, answers_1N)[0, 0])
+        """What the best constant answer, one for all examples, scores by the metric, in points."""
+        return best_constant(self.metric, self.labels_N).score
 
     def of_seeds(self, seeds: Sequence[int]) -> Outcomes:
         """Those of these seeds alone, in this order; ValueError for one that is not here."""

@@ -31,7 +31,7 @@ class Summary:
     says; both are the mean where it covers nothing. `sd` (n - 1) is None for one value. `iqm` is
     the mean without the lowest and the highest quarter. `best_of[n - 1]` is the expected best of
     n runs (Dodge et al. 2019, arXiv 1909.03004). `failed_share` is that of the runs that failed,
-    or scored no better than one answer for all examples.
+    or scored no better than the best constant answer (stats/constant.py) does.
     """
 
     num_values: int
@@ -46,6 +46,11 @@ class Summary:
     failed_share: float
     best_of: tuple[float, ...]
     covers: Covers
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether any noise was seen: without it `low` and `high` are no interval."""
+        return self.low < self.high
 
 
 def summarise(

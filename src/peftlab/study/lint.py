@@ -73,10 +73,24 @@ def lint(expanded: Expanded) -> list[Finding]:
     return sorted(findings, key=lambda finding: grave[finding.level])
 
 
+def learning_rate_advice(method: str, rate: float) -> str:
+    """Return what is known against a method at a learning rate; "" if nothing is."""
+    if method.startswith("bitfit") and rate < BITFIT_LEAST:
+        return (
+            "hardly learns: few numbers move, so they must move far; "
+            "its authors searched 1e-4 to 1e-3"
+        )
+    if method == "lora" and rate < LORA_LEAST:
+        return "is low: LoRA's best rate is about ten times that of full fine-tuning (try 2e-4)"
+    if method == "full" and rate > FULL_MOST:
+        return "is high: full fine-tuning wants 1e-5 to 5e-5 and tends to collapse above 1e-4"
+    return ""
+
+
 def _learning_rates(expanded: Expanded) -> Iterator[Finding]:
     for arm in expanded.arms:
         for rate, tasks in _tasks_by_rate(arm).items():
-            advice = _advice(arm.method, rate)
+            advice = learning_rate_advice(arm.method, rate)
             if advice:
                 yield Finding(
                     level="warning",
@@ -91,19 +105,6 @@ def _tasks_by_rate(arm: Arm) -> dict[float, list[str]]:
     for task, training in arm.training.items():
         found.setdefault(training.learning_rate, []).append(task)
     return found
-
-
-def _advice(method: str, rate: float) -> str:
-    if method.startswith("bitfit") and rate < BITFIT_LEAST:
-        return (
-            "hardly learns: few numbers move, so they must move far; "
-            "its authors searched 1e-4 to 1e-3"
-        )
-    if method == "lora" and rate < LORA_LEAST:
-        return "is low: LoRA's best rate is about ten times that of full fine-tuning (try 2e-4)"
-    if method == "full" and rate > FULL_MOST:
-        return "is high: full fine-tuning wants 1e-5 to 5e-5 and tends to collapse above 1e-4"
-    return ""
 
 
 def _random_heads(expanded: Expanded) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from peftlab.report.figures.scores import draw_scores, published_data, scores_data
@@ -62,7 +63,7 @@ def test_the_figure_says_its_scores_in_words_and_keeps_the_order_of_the_arms(
     figure = draw_scores(rows, name="figure-03-scores")
     assert figure.name == "figure-03-scores"
     assert figure.description.endswith(
-        "lora-r8 on demo-sentiment 81.3; full on demo-sentiment 50.0"
+        "lora-r8 on demo-sentiment 81.3 ? cannot tell; full on demo-sentiment 50.0 ? cannot tell"
     )
     points = figure.specification["spec"]["layer"][1]["encoding"]
     assert points["y"]["sort"] == ["lora-r8", "full"]
@@ -111,3 +112,27 @@ def test_there_is_a_panel_a_task(tasks: tuple[str, ...], tmp_path: Path) -> None
     view = made_up(tmp_path, RIGHT, tasks=tasks)
     specification = draw_scores(scores_data(view, view.arms), name="x").specification
     assert len(specification["facet"]["sort"]) == len(tasks) == specification["columns"]
+
+
+def test_what_is_not_shown_to_have_learned_is_drawn_and_told_apart(
+    predicted: View,
+) -> None:
+    right = np.random.default_rng(1).random((3, 200)) < 0.9
+    constant = np.stack([np.arange(200) % 2 == 1] * 3)
+    view = predicted(
+        {("full", "demo-sentiment"): right, ("lora-r2", "demo-sentiment"): constant},
+        {"tasks": ["demo-sentiment"], "seeds": [1, 2, 3]},
+    )
+    rows = scores_data(view, view.arms)
+    assert [row["state"] for row in rows] == ["learned", "did not learn"]
+    assert {row["constant"] for row in rows} == {50.0}
+    figure = draw_scores(rows, name="x")
+    assert figure.title == (
+        "Scores by task and arm; the dashed line is the best constant answer; a cross did not learn"
+    )
+    assert figure.description.endswith("× did not learn")
+    learned = draw_scores(rows[:1], name="x")
+    assert "did not learn" not in learned.title + learned.description
+    assert len(figure.specification["spec"]["layer"]) == (
+        len(learned.specification["spec"]["layer"]) + 1
+    )

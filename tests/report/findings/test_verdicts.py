@@ -243,3 +243,124 @@ def test_the_name_of_a_sweep_stands_for_all_its_arms(predicted: Predicted) -> No
     assert short.verdict == "supported"
     assert short.pair is not None
     assert set(short.pair) <= {"lora-r2", "lora-r4", "lora-r8"}
+
+
+def constant(num_seeds: int = 5, num: int = 600, answer: int = 1) -> np.ndarray:
+    """Runs that give one answer to everything; every second label is 1."""
+    return np.stack([np.arange(num) % 2 == answer] * num_seeds)
+
+
+@pytest.mark.parametrize("claim", [BETTER, SAME])
+@pytest.mark.parametrize("num_seeds", [1, 3, 5])
+def test_a_claim_about_arms_that_did_not_learn_says_that(
+    num_seeds: int, claim: dict[str, Any], predicted: Predicted
+) -> None:
+    rows, seeds = constant(num_seeds), list(range(1, num_seeds + 1))
+    arms = {"full": {"method": "full"}, "lora": {"method": "lora", "sweep": {"r": [2, 8]}}}
+    training = {"learning_rate": {SENTIMENT: 5e-5}}
+    (verdict,) = judge(predicted, rows, rows, [claim], seeds=seeds, arms=arms, training=training)
+    assert verdict.verdict == "the models did not learn"
+    assert (verdict.estimate, verdict.low, verdict.high) == (0.0, None, None)
+    assert (verdict.p_value, verdict.p_holm, verdict.further_seeds) == (None, None, None)
+    runs = "the only run gives" if num_seeds == 1 else f"all {num_seeds} runs give"
+    assert verdict.evidence == (
+        f"full and lora-r2 did not learn demo-sentiment: {runs} one answer to all examples, "
+        "of which the best scores 50.0."
+    )
+
+
+def test_it_says_that_too_where_one_constant_answer_scores_more_than_the_other(
+    predicted: Predicted,
+) -> None:
+    """Of 601 examples 301 have the label 0."""
+    zeros, ones = constant(num=601, answer=0), constant(num=601)
+    (verdict,) = judge(predicted, zeros, ones)
+    assert verdict.verdict == "the models did not learn"
+    assert verdict.estimate == pytest.approx(100 / 601)
+
+
+def test_an_arm_that_learned_beats_one_that_did_not_and_the_evidence_says_so(
+    predicted: Predicted,
+) -> None:
+    better, same = judge(predicted, rows(0.9), constant(), [BETTER, SAME])
+    assert (better.verdict, same.verdict) == ("supported", "contradicted")
+    assert better.evidence.endswith("lora-r2 did not learn demo-sentiment.")
+
+
+def test_a_claim_on_arms_that_did_not_learn_takes_nothing_from_the_others(
+    predicted: Predicted,
+) -> None:
+    trials = {
+        ("full", SENTIMENT): rows(0.9, chance=1),
+        ("lora-r2", SENTIMENT): rows(0.7, chance=2),
+        ("lora-r8", SENTIMENT): constant(),
+        ("again", SENTIMENT): constant(),
+    }
+    arms = {
+        "full": {"method": "full"},
+        "lora": {"method": "lora", "sweep": {"r": [2, 8]}},
+        "again": {"method": "bitfit"},
+    }
+    claims = [BETTER, {"say": "no", "equivalent": ["lora-r8", "again"], "margin": 1}]
+    changes = {"arms": arms, "claims": claims, "tasks": [SENTIMENT], "seeds": [1, 2, 3, 4, 5]}
+    first, second = verdicts(predicted(trials, changes))
+    assert (first.verdict, second.verdict) == ("supported", "the models did not learn")
+    assert first.p_holm == first.p_value, "it is a family of its own"
+
+
+def test_a_task_that_no_arm_learned_is_left_out_of_the_mean(predicted: Predicted) -> None:
+    """With it a difference of 20 points would be one of 10."""
+    trials = {
+        ("full", SENTIMENT): rows(0.9, chance=1),
+        ("lora-r2", SENTIMENT): rows(0.7, chance=2),
+        ("full", PARAPHRASE): constant(),
+        ("lora-r2", PARAPHRASE): constant(),
+    }
+    (verdict,) = verdicts(predicted(trials, {"claims": [BETTER], "seeds": [1, 2, 3, 4, 5]}))
+    first, second = verdict.by_task
+    assert [first.verdict, second.verdict] == ["supported", "the models did not learn"]
+    assert verdict.verdict == "supported"
+    assert verdict.estimate == first.estimate
+    assert verdict.evidence.endswith(
+        "full and lora-r2 did not learn demo-paraphrase, which is left out."
+    )
+
+
+def test_nothing_is_decided_where_no_arm_is_shown_to_have_learned(predicted: Predicted) -> None:
+    """Runs that are right on some more than half of few examples; the margin holds them all."""
+    few = rows(0.55, num=60, chance=1), rows(0.55, num=60, chance=1)
+    few[1][0, 0] ^= True
+    claim = {**SAME, "margin": 50}
+    (verdict,) = judge(predicted, *few, [claim])
+    assert verdict.p_holm is not None
+    assert verdict.p_holm < 0.001
+    assert verdict.verdict == "not distinguishable"
+    assert "None of these arms is shown to have learned anything" in verdict.evidence
+    assert verdict.further_seeds is None
+
+
+@pytest.mark.parametrize("claim", [BETTER, SAME])
+def test_the_same_answers_throughout_have_neither_interval_nor_test(
+    claim: dict[str, Any], predicted: Predicted
+) -> None:
+    full = rows(0.9, chance=1)
+    (verdict,) = judge(predicted, full, full, [claim])
+    assert verdict.verdict == "not distinguishable"
+    assert (verdict.estimate, verdict.low, verdict.high) == (0.0, None, None)
+    assert (verdict.p_value, verdict.p_holm, verdict.further_seeds) == (None, None, None)
+    assert verdict.evidence == (
+        "full and lora-r2 give the same answer to every example with every seed (5 seeds, 600 "
+        "examples): no noise is seen, so there is neither an interval nor a test."
+    )
+
+
+def test_right_throughout_against_wrong_throughout_is_as_sure_as_the_examples_are_many(
+    predicted: Predicted,
+) -> None:
+    """Of two examples that one arm has right, each may be so by chance."""
+    right = np.ones((5, 600), dtype=bool)
+    (many,) = judge(predicted, right, ~right)
+    assert (many.verdict, many.low, many.high) == ("supported", None, None)
+    (two,) = judge(predicted, right[:, :2], ~right[:, :2])
+    assert two.verdict == "not distinguishable"
+    assert two.p_value == pytest.approx(0.5)

@@ -8,7 +8,17 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
-from peftlab.report.pages.blocks import Block, Cell, Claim, Claims, Figure, Heading, Missing, Table
+from peftlab.report.pages.blocks import (
+    Block,
+    Cell,
+    Claim,
+    Claims,
+    Figure,
+    Heading,
+    Missing,
+    Table,
+    Warnings,
+)
 from peftlab.report.pages.page import MOST_ROWS, Page, render_html, render_markdown
 
 NASTY = [
@@ -66,6 +76,7 @@ def page_of(text: str) -> Page:
             Table(name="table-x", title=text, columns=["c", text], rows=[["r", text]], note=text),
             Figure(name="figure-01-x", title=text, description=text, specification=specification),
             Missing(lines=[text]),
+            Warnings(title=text, lines=[text]),
             Claims(claims=[Claim(say=text, verdict=text, lines=[text])]),
         ],
     )
@@ -86,8 +97,8 @@ def test_html_shows_a_text_as_it_is_wherever_it_stands(text: str) -> None:
     ]
     shown = sum(found.strip() == text for found in read.texts)
     # h1, lead, fact, 3 headings with links to them and texts, caption, column, cell, note,
-    # caption, missing, claim, verdict, evidence
-    assert shown == 21
+    # caption, missing, title and line of a remark, claim, verdict, evidence
+    assert shown == 23
     labels = [attributes.get("aria-label") for _, attributes in read.tags]
     assert labels.count(text) == 2
     (script,) = read.json
@@ -104,7 +115,7 @@ def test_markdown_shows_a_text_as_it_is_wherever_it_stands(text: str) -> None:
     words = [_words(token.children or []) for token in tokens if token.type == "inline"]
     expected = [_words(token.children or []) for token in plain if token.type == "inline"]
     assert words == [line.replace("p" * len(text), text) for line in expected]
-    assert sum(text in line for line in words) == 17
+    assert sum(text in line for line in words) == 19
     inside = {child.type for token in tokens for child in token.children or []}
     assert inside - {"text_special"} == {
         "text", "strong_open", "strong_close", "image", "link_open", "link_close", "softbreak",
@@ -147,6 +158,19 @@ def test_a_number_is_there_to_sort_by_and_the_best_is_bold() -> None:
     assert '<td class="short" data-value="1234.5">1,234.5</td>' in html
     assert 'data-value="9"><b>9.0</b> <span class="interval">[8.0, 9.9]</span></td>' in html
     assert "| 1,234.5 | **9.0 \\[8.0, 9.9\\]** |" in render_markdown(page)
+
+
+def test_a_mark_stands_behind_the_number_and_its_interval() -> None:
+    cells = [
+        Cell("9.0 [8.0, 9.9]", value=9, low=8, high=9.9, mark="× no"),
+        Cell("7.0", value=7, mark="× no"),
+    ]
+    page = page_with(Table(title="t", columns=["arm", "a", "b"], rows=[["full", *cells]]))
+    html = render_html(page, {}, "")
+    mark = '<span class="mark">× no</span></td>'
+    assert f'>9.0 <span class="interval">[8.0, 9.9]</span> {mark}' in html
+    assert f'data-value="7">7.0 {mark}' in html
+    assert "| 9.0 \\[8.0, 9.9\\] × no | 7.0 × no |" in render_markdown(page)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None])

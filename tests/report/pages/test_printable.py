@@ -10,7 +10,7 @@ from peftlab.report.figures.confusion import draw_confusion
 from peftlab.report.pages.blocks import Cell, Figure, Heading, Table
 from peftlab.report.pages.drawing import draw
 from peftlab.report.pages.page import Page, render_html, render_markdown
-from peftlab.report.pages.printable import UNPRINTABLE, printable_text
+from peftlab.report.pages.printable import UNPRINTABLE, printable, printable_text
 from peftlab.report.pages.table_csv import csv_text
 from peftlab.report.pages.table_latex import latex_text
 
@@ -72,3 +72,9 @@ def test_a_page_with_such_a_label_is_made_whole(text: str) -> None:
 def test_labels_that_differ_in_what_cannot_be_seen_stay_apart() -> None:
     texts = ["ab", *(f"a{sign}b" for sign in HIDDEN)]
     assert len({printable_text(text) for text in texts}) == len(texts)
+
+
+def test_a_cell_keeps_its_mark_once() -> None:
+    shown = printable(Cell("a\x00 1.0", value=1.0, mark="× no"))
+    assert shown == "a⟨U+0000⟩ 1.0 × no"
+    assert (shown.value, shown.mark) == (1.0, "× no")

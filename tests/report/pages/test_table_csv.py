@@ -44,6 +44,16 @@ def test_a_number_is_written_in_full_with_its_interval_and_unit_beside_it() -> N
     assert frame["score (points)"].dtype == float
 
 
+def test_a_mark_has_a_column_of_its_own() -> None:
+    cell = Cell("48.7 [32.9, 64.4]", value=48.7, low=32.9, high=64.4, mark="× no")
+    table = Table(title="t", columns=["arm", "score"], rows=[["lora", cell], ["full", "-"]])
+    assert read(table) == [
+        ["arm", "score", "score low", "score high", "score mark"],
+        ["lora", "48.7", "32.9", "64.4", "× no"],
+        ["full", "", "", "", ""],
+    ]
+
+
 def test_counts_stay_whole_and_texts_that_are_numbers_lose_their_commas() -> None:
     row = [
         "1",

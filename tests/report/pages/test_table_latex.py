@@ -80,6 +80,18 @@ def test_a_table_has_rules_a_caption_a_label_and_the_best_in_bold() -> None:
     ]
 
 
+def test_a_mark_is_set_small_behind_the_number() -> None:
+    cells = [
+        Cell("48.7 [32.9, 64.4]", value=48.7, low=32.9, high=64.4, mark="× no"),
+        Cell("0.0", value=0, mark="? no"),
+    ]
+    lines = latex_text(Table(title="t", columns=[*"abc"], rows=[["x", *cells]])).splitlines()
+    assert (
+        r"x & 48.7 {\scriptsize [32.9, 64.4]} {\scriptsize $\times$ no} & 0.0 {\scriptsize ? no} \\"
+        in lines
+    )
+
+
 def test_a_wide_table_is_shrunk_and_a_long_one_goes_on_over_pages() -> None:
     wide = Table(title="t", columns=[*"abcdefg"], rows=[[*"1234567"]])
     assert "booktabs, graphicx" in latex_text(wide)

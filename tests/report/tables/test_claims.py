@@ -55,5 +55,15 @@ def test_claims_have_a_table_by_task_where_one_has_several() -> None:
     ]
 
 
+def test_a_difference_without_noise_has_no_interval() -> None:
+    same = replace(ON_TASK, verdict="the models did not learn", estimate=0.0, low=None, high=None)
+    whole = replace(WHOLE, by_task=(replace(same, p_value=None, p_holm=None), LACKING))
+    *_, table = claims_blocks([whole])
+    assert isinstance(table, Table)
+    assert list(table.rows[0]) == [
+        "LoRA wins", "cola", "0.00 (no noise)", "5", "-", "-", "the models did not learn",
+    ]  # fmt: skip
+
+
 def test_one_task_needs_no_table_by_task() -> None:
     assert len(claims_blocks([replace(WHOLE, by_task=(ON_TASK,))])) == 2

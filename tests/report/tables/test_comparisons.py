@@ -46,6 +46,16 @@ def test_one_seed_has_the_tests_of_the_trained_models_alone(predicted: Predicted
     )
 
 
+def test_the_same_answers_have_neither_interval_nor_test(predicted: Predicted) -> None:
+    same = rows(0.9, 6, 1)
+    view = predicted({("full", SENTIMENT): same, ("lora-r2", SENTIMENT): same}, {"seeds": range(6)})
+    table = comparisons_table(view, view.arms)
+    assert table is not None
+    (row,) = table.rows
+    assert row[2:] == ["0.00 (same answers)", "6", *["-"] * 7]
+    assert "same answers: to every example with every seed" in table.note
+
+
 def test_arms_that_cannot_be_compared_have_no_row(predicted: Predicted) -> None:
     view = predicted({("full", SENTIMENT): rows(0.9, 2, 1)})
     assert comparisons_table(view, view.arms) is None

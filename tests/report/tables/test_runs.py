@@ -33,6 +33,23 @@ def test_a_row_is_the_summary_of_an_arms_runs(predicted: Predicted) -> None:
     assert cells["best of all"] == f"{(90 * 19 + 80 * 7 + 50) / 27:.2f}"
 
 
+def test_a_row_says_whether_the_arm_learned_and_what_it_is_measured_by(
+    predicted: Predicted,
+) -> None:
+    ones = np.arange(20) % 2 == 1
+    trials = {
+        ("full", SENTIMENT): [right(20)] * 3,
+        ("lora-r2", SENTIMENT): [ones] * 3,
+        ("lora-r8", SENTIMENT): [right(12), right(8), right(10)],
+    }
+    view = predicted(trials, {"seeds": [1, 2, 3]})
+    table = runs_table(view, view.arms)
+    assert table is not None
+    cells = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [one["learned"] for one in cells] == ["yes", "no", "cannot tell"]
+    assert {one["best constant"] for one in cells} == {"50.00"}
+
+
 def test_one_run_has_no_deviation_and_none_no_table(predicted: Predicted) -> None:
     view = predicted({("full", SENTIMENT): [right(16)]}, {"seeds": [1]})
     table = runs_table(view, view.arms)

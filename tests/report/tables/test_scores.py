@@ -9,6 +9,7 @@ from statistics import mean
 import numpy as np
 import pytest
 
+from peftlab.report.findings.learning import MARKS
 from peftlab.report.findings.marks import NOTE
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.pages.blocks import Cell
@@ -46,14 +47,56 @@ def test_a_cell_is_the_mean_of_the_records_and_the_interval_of_the_view(
             summary = view.summary(arm, by_name[task], metric)
             assert summary is not None
             cell = cells[f"{task} {metric}"]
-            assert cell == f"{last:.2f} [{summary.low:.2f}, {summary.high:.2f}]"
             assert isinstance(cell, Cell)
+            mark = f" {cell.mark}" if cell.mark else ""
+            assert cell == f"{last:.2f} [{summary.low:.2f}, {summary.high:.2f}]{mark}"
+            if metric == by_name[task].main_metric:
+                found = view.learned(arm, by_name[task])
+                assert found is not None
+                assert cell.mark == MARKS[found.state]
             assert cell.value == pytest.approx(last)
             assert (cell.low, cell.high) == (summary.low, summary.high)
             if metric == by_name[task].main_metric:
                 best = mean(max(e.scores[metric] for e in epoch[1:]) for epoch in epochs)
                 assert cells[f"{task} best epoch"] == f"{best:.2f}"
     assert "95% interval, which holds the noise of seeds and examples" in table.note
+
+
+def test_an_arm_that_is_not_shown_to_have_learned_has_a_mark_and_no_noise_no_interval(
+    predicted: View,
+) -> None:
+    answered_1 = np.arange(300) % 2 == 1
+    trials = {
+        ("full", "demo-sentiment"): answers(0.9, 3, "full"),
+        ("lora-r2", "demo-sentiment"): [answered_1] * 3,
+        ("lora-r8", "demo-sentiment"): [np.ones(300, dtype=bool)] * 3,
+        ("full", "demo-paraphrase"): [answered_1] * 3,
+    }
+    view = predicted(trials, {"seeds": [1, 2, 3]})
+    table = scores_table(view, view.arms)
+    sentiment = {row[0]: row[1] for row in table.rows}
+    assert sentiment["full"].endswith("]"), "learned"
+    assert sentiment["lora-r2"].startswith("50.00 [")
+    assert sentiment["lora-r2"].endswith("] × did not learn")
+    assert sentiment["lora-r8"] == "100.00", "all runs and examples say the same"
+    assert "no interval where all runs and examples say the same" in table.note
+    assert "× did not learn: every run gives one answer to all examples" in table.note
+    f1, accuracy = table.rows[0][3:5]
+    assert f1.endswith("× did not learn")
+    assert accuracy.endswith("]"), "the main metric has the mark"
+
+
+def test_an_arm_that_did_not_learn_is_not_bold_though_it_beats_the_others(predicted: View) -> None:
+    answered_1 = np.arange(300) % 2 == 1
+    trials = {
+        ("full", "demo-sentiment"): [answered_1] * 3,
+        ("lora-r2", "demo-sentiment"): answers(0.2, 3, "lora-r2"),
+    }
+    view = predicted(trials, {"tasks": ["demo-sentiment"], "seeds": [1, 2, 3]})
+    found = view.statistics.difference("full", "lora-r2", view.tasks)
+    assert found is not None
+    assert found.p_value < 0.001
+    assert bold(view) == []
 
 
 def bold(view: StudyView) -> list[str]:
@@ -99,7 +142,7 @@ def test_a_cell_of_fewer_seeds_says_so_and_one_of_none_is_empty(hand_made: View)
         }
     )
     rows = {row[0]: row[1:] for row in scores_table(view, view.arms).rows}
-    assert rows["full"] == ["60.00 (1 of 2)", "60.00 (1 of 2)", "-", "-", "-"]
+    assert rows["full"] == ["60.00 (1 of 2) ? cannot tell", "60.00 (1 of 2)", "-", "-", "-"]
     assert rows["lora-r2"] == ["-"] * 5
 
 
@@ -122,5 +165,5 @@ def test_an_arm_whose_frozen_layers_ran_without_dropout_is_marked_and_the_note_s
 def test_one_score_without_predictions_has_no_interval(hand_made: View) -> None:
     view = hand_made({("full", "demo-sentiment"): [[(None, 1, 50), (1, 1, 60)]]}, {"seeds": [1]})
     table = scores_table(view, view.arms)
-    assert table.rows[0][1] == "60.00"
+    assert table.rows[0][1] == "60.00 ? cannot tell", "its predictions are gone"
     assert "interval" not in table.note

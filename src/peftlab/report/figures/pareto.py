@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 from peftlab.report.figures.scores import panel_title
 from peftlab.report.findings.costs import COSTS, mean_cost
+from peftlab.report.findings.learning import MARKS
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.study.expand import Arm
@@ -14,13 +16,17 @@ from peftlab.study.parts import CostName
 
 
 def pareto_data(view: StudyView, arms: Sequence[Arm], against: CostName) -> list[dict[str, Any]]:
-    """Rows of task, arm, its cost, its mean score with the interval, and if it is on the front."""
+    """Rows of task, arm, its cost, its mean score with the interval, and if it is on the front.
+
+    An arm that did not learn is cheap at any score, and never on it.
+    """
     rows = []
     for task in view.tasks:
         of_task: list[dict[str, Any]] = []
         for arm in arms:
             summary, cost = view.summary(arm, task), mean_cost(view, arm, task, against)
-            if summary is not None and cost is not None:
+            learned = view.learned(arm, task)
+            if summary is not None and cost is not None and learned is not None:
                 of_task.append(
                     {
                         "task": task.name,
@@ -31,10 +37,16 @@ def pareto_data(view: StudyView, arms: Sequence[Arm], against: CostName) -> list
                         "score": summary.mean,
                         "low": summary.low,
                         "high": summary.high,
+                        "state": learned.state,
                     }
                 )
-        is_on = front([(row["cost"], row["score"]) for row in of_task])
-        rows += [{**row, "front": on} for row, on in zip(of_task, is_on, strict=True)]
+        may_be_on = [row["state"] != "did not learn" for row in of_task]
+        weighed = [*compress(of_task, may_be_on)]
+        is_on = iter(front([(row["cost"], row["score"]) for row in weighed]))
+        rows += [
+            {**row, "front": may_be and next(is_on)}
+            for row, may_be in zip(of_task, may_be_on, strict=True)
+        ]
     return rows
 
 
@@ -97,6 +109,7 @@ def draw_pareto(
             "panel:N",
             "arm:N",
             alt.Tooltip("shown:N", title=cost.title),
+            "state:N",
             *(alt.Tooltip(f"{key}:Q", format=".2f") for key in ("score", "low", "high")),
         ],
     )
@@ -106,12 +119,16 @@ def draw_pareto(
         for task in dict.fromkeys(row["task"] for row in rows)
     }
     words = "; ".join(
-        f"{row['arm']} on {row['task']} {row['score']:.1f} for {row['shown']}" for row in rows
+        f"{row['arm']} on {row['task']} {row['score']:.1f} for {row['shown']} "
+        f"{MARKS[row['state']]}".rstrip()
+        for row in rows
     )
-    ends = "; ".join(f"{names} on {task}" for task, names in fronts.items())
+    ends = "; ".join(f"{names or 'none'} on {task}" for task, names in fronts.items())
+    unlearned = any(row["state"] == "did not learn" for row in rows)
     return Figure(
         name=name,
-        title=f"Score against {cost.title}; the dashed line joins the arms that none beats in both",
+        title=f"Score against {cost.title}; the dashed line joins the arms that none beats in both"
+        + (", without those that did not learn" if unlearned else ""),
         description=f"Main score on dev against {cost.title}. Beaten by none in both: {ends}. "
         f"All: {words}",
         specification=finish(panels(chart, "panel", titles, x="independent", y="independent")),

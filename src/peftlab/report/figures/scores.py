@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from peftlab.report.findings.learning import MARKS
 from peftlab.report.findings.published import Published
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
+from peftlab.stats.learned import State
 from peftlab.study.expand import Arm
 from peftlab.tasks.spec import Task
 
 ROW, PANEL = 22, 190
+CROSS = "M-1,-1L1,1M-1,1L1,-1"
+"""A shape for points in SVG's words; it has no area."""
 KEYS = ("score", "low", "high")
+SIGNS: dict[State, str] = {"did not learn": CROSS, "cannot tell": "circle"}
+LEGENDS: dict[State, str] = {
+    "did not learn": "a cross did not learn",
+    "cannot tell": "a ring is not shown to have learned",
+}
 BREAK = " · "
 """Where the title of a panel goes on in a line of its own."""
 
@@ -23,12 +32,17 @@ def panel_title(task: Task) -> str:
 
 
 def scores_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Rows of task, arm and the main score: its mean over the seeds with its interval."""
+    """Rows of task, arm and the main score: its mean over the seeds with its interval.
+
+    `state` says whether the arm learned the task, and `constant` is the score of the best constant
+    answer, None where no predictions are at hand.
+    """
     rows = []
     for task in view.tasks:
         for arm in arms:
             summary = view.summary(arm, task)
-            if summary is not None:
+            learned = view.learned(arm, task)
+            if summary is not None and learned is not None:
                 rows.append(
                     {
                         "task": task.name,
@@ -39,6 +53,8 @@ def scores_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
                         "high": summary.high,
                         "seeds": summary.num_values,
                         "covers": summary.covers,
+                        "state": learned.state,
+                        "constant": learned.constant,
                     }
                 )
     return rows
@@ -61,13 +77,14 @@ def published_data(view: StudyView, published: Sequence[Published]) -> list[dict
 
 
 def in_words(row: Mapping[str, Any]) -> str:
-    """A row's score, with its interval where it has one.
+    """A row's score, with its interval and the mark of its state where it has them.
 
     >>> in_words({"arm": "full", "task": "sst2", "score": 91.26, "low": 90.0, "high": 92.5})
     'full on sst2 91.3 [90.0, 92.5]'
     """
     interval = f" [{row['low']:.1f}, {row['high']:.1f}]" if row["low"] < row["high"] else ""
-    return f"{row['arm']} on {row['task']} {row['score']:.1f}{interval}"
+    mark = MARKS[row["state"]] if "state" in row else ""
+    return f"{row['arm']} on {row['task']} {row['score']:.1f}{interval} {mark}".rstrip()
 
 
 def draw_scores(
@@ -77,9 +94,11 @@ def draw_scores(
     every: Sequence[str] = (),
     published: Sequence[dict[str, Any]] = (),
 ) -> Figure:
-    """Points with a line over the interval, and open points for what papers report.
+    """Points with a line over the interval, and open diamonds for what papers report.
 
-    `every` names all arms of the study, for their colours.
+    A cross is an arm that did not learn, a ring one of which that cannot be told, and a dashed
+    line stands at the score of the best constant answer. `every` names all arms of the study, for
+    their colours.
     """
     import altair as alt
 
@@ -89,19 +108,23 @@ def draw_scores(
     titles = list(dict.fromkeys(row["panel"] for row in rows))
     of_panels = [row for row in published if row["panel"] in titles]
     places = [*arms, *dict.fromkeys(row["arm"] for row in of_panels)]
-    base = alt.Chart(alt.Data(values=[*rows, *of_panels])).encode(
+    data = alt.Data(values=[*rows, *of_panels])
+    base = alt.Chart(data).encode(
         y=alt.Y("arm:N", sort=places, title=None, axis=alt.Axis(ticks=False, domain=False))
     )
     own = base.transform_filter("isValid(datum.low)")
     colour = colours("arm", arms, every).legend(None)
     tooltip = ["panel:N", "arm:N", *(alt.Tooltip(f"{key}:Q", format=".2f") for key in KEYS)]
+    told = [*tooltip, "state:N", alt.Tooltip("constant:Q", format=".2f"), "seeds:Q", "covers:N"]
     layers = [
         own.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", color=colour),
-        own.mark_point(filled=True, size=70, opacity=1).encode(
+        own.transform_filter("datum.state == 'learned'")
+        .mark_point(filled=True, size=70, opacity=1)
+        .encode(
             x=score_axis(),
             color=colour,
             shape=shapes("arm", arms, every).legend(None),
-            tooltip=[*tooltip, "seeds:Q", "covers:N"],
+            tooltip=told,
         ),
     ]
     if of_panels:
@@ -110,12 +133,33 @@ def draw_scores(
             .mark_point(shape="diamond", size=70, stroke=INK, opacity=0.75)
             .encode(x=score_axis(), tooltip=[*tooltip[:3], "rule:N"])
         )
+    for state, shape in SIGNS.items():
+        if any(row["state"] == state for row in rows):
+            layers.append(
+                own.transform_filter(f"datum.state == '{state}'")
+                .mark_point(shape=shape, size=70, opacity=1, strokeWidth=2)
+                .encode(x=score_axis(), color=colour, tooltip=told)
+            )
+    is_measured = any(row["constant"] is not None for row in rows)
+    if is_measured:
+        layers.append(
+            alt.Chart(data)
+            .transform_filter("isValid(datum.constant)")
+            .mark_rule(strokeDash=[3, 3], color=INK, opacity=0.6)
+            .encode(x=alt.X("max(constant):Q"))
+        )
     chart = alt.layer(*layers).properties(width=PANEL, height=ROW * len(places))
     said = "; ".join(f"{row['arm']} on {row['task']} {row['score']:.1f}" for row in of_panels)
     return Figure(
         name=name,
-        title="Scores by task and arm"
-        + ("; open points are published scores on dev" if of_panels else ""),
+        title="; ".join(
+            (
+                "Scores by task and arm",
+                *(["the dashed line is the best constant answer"] if is_measured else []),
+                *(LEGENDS[s] for s in SIGNS if any(row["state"] == s for row in rows)),
+                *(["open diamonds are published scores on dev"] if of_panels else []),
+            )
+        ),
         description="Main score on dev, mean over seeds with its 95% interval: "
         + "; ".join(map(in_words, rows))
         + (f". Published, open diamonds: {said}" if said else ""),

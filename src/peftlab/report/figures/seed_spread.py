@@ -13,7 +13,7 @@ from peftlab.study.expand import Arm
 
 
 def seed_spread_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Rows of task, arm, seed, the main score, and what one answer for all examples scores.
+    """Rows of task, arm, seed, the main score, and what the best constant answer scores.
 
     The last, `constant`, is None where no predictions are at hand.
     """
@@ -68,7 +68,8 @@ def draw_seed_spread(
     chart = alt.layer(constant, medians, points).properties(width=PANEL, height=ROW * len(arms))
     return Figure(
         name=name,
-        title="Score of every seed; the tick is their median, the dashed line one answer for all",
+        title="Score of every seed; the tick is their median, the dashed line the best constant "
+        "answer",
         description=f"Main score on dev of each seed. {_words(rows)}",
         specification=finish(panels(chart, "panel", titles, x="independent")),
     )

@@ -7,24 +7,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from peftlab.report.figures.scores import panel_title
-from peftlab.report.findings.evidence import signed
+from peftlab.report.findings.evidence import IDENTICAL, signed
+from peftlab.report.findings.learning import did_not_learn
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
+from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
 from peftlab.study.expand import Arm
 from peftlab.study.spec import LEAST_SEEDS
+from peftlab.tasks.spec import Task
 
 BEATS, LOSES, OPEN = "beats", "is beaten by", "not distinguishable"
 UNTESTED = f"fewer than {LEAST_SEEDS} seeds"
-SIGNS = {BEATS: " ▲", LOSES: " ▼", OPEN: "", UNTESTED: " ?"}
+UNLEARNED = "neither learned"
+SIGNS = {BEATS: " ▲", LOSES: " ▼", OPEN: "", IDENTICAL: " =", UNLEARNED: " ×", UNTESTED: " ?"}
 
 
 def significance_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """Rows of task, two arms, their difference in points with its interval, and what it says.
 
-    `p_holm` is adjusted (Holm 1979) for all pairs on all tasks that have the seeds for a test;
-    None for the others.
+    `p_holm` is adjusted (Holm 1979) for all pairs on all tasks that have the seeds for a test and
+    something to be tested: noise, and an arm that may have learned; None for the others.
     """
     found = [
         (task, arm, other, difference)
@@ -32,11 +36,12 @@ def significance_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, An
         for arm, other in itertools.combinations(arms, 2)
         if (difference := view.statistics.difference(arm.name, other.name, [task])) is not None
     ]
-    tested = [difference.num_seeds >= LEAST_SEEDS for *_, difference in found]
-    adjusted = iter(holm([one.p_value for *_, one in itertools.compress(found, tested)]))
+    untested = [_untested(view, *one) for one in found]
+    p_values = [one.p_value for (*_, one), why in zip(found, untested, strict=True) if not why]
+    adjusted = iter(holm(p_values))
     rows = []
-    for (task, arm, other, difference), is_tested in zip(found, tested, strict=True):
-        p_holm = next(adjusted) if is_tested else None
+    for (task, arm, other, difference), why in zip(found, untested, strict=True):
+        p_holm = None if why else next(adjusted)
         for row, column, sign in ((arm, other, 1), (other, arm, -1)):
             estimate = sign * difference.estimate
             rows.append(
@@ -49,7 +54,7 @@ def significance_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, An
                     "low": difference.low if sign > 0 else -difference.high,
                     "high": difference.high if sign > 0 else -difference.low,
                     "p_holm": p_holm,
-                    "outcome": _outcome(estimate, p_holm),
+                    "outcome": why if p_holm is None else _outcome(estimate, p_holm),
                 }
             )
     return rows
@@ -77,9 +82,10 @@ def draw_significance(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
             alt.Tooltip("p_holm:Q", format=".3g"),
         ],
     )  # fmt: skip
-    decided = [BEATS, LOSES, OPEN, UNTESTED]
-    shown = [outcome for outcome in decided if any(row["outcome"] == outcome for row in rows)]
-    faint = {BEATS: f"{BETTER}80", LOSES: f"{WORSE}80", OPEN: f"{NEUTRAL}28", UNTESTED: "#0000"}
+    shown = [outcome for outcome in SIGNS if any(row["outcome"] == outcome for row in rows)]
+    faint = dict.fromkeys(SIGNS, "#0000") | {
+        BEATS: f"{BETTER}80", LOSES: f"{WORSE}80", OPEN: f"{NEUTRAL}28", IDENTICAL: f"{NEUTRAL}28",
+    }  # fmt: skip
     size = max(52 * len(arms), 160)  # the legend stands below, and is no wider
     cells = base.mark_rect(stroke=INK, strokeOpacity=0.15).encode(
         color=alt.Color(
@@ -96,7 +102,7 @@ def draw_significance(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
         for row in rows
         if row["outcome"] == BEATS
     ]
-    others = "all other pairs are not distinguishable, or have too few seeds"
+    others = "all other pairs are not distinguishable, or not tested"
     return Figure(
         name=name,
         title="Which arm beats which: the row's score less the column's, in points",
@@ -106,9 +112,16 @@ def draw_significance(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
     )
 
 
-def _outcome(difference: float, p_holm: float | None) -> str:
-    if p_holm is None:
-        return UNTESTED
+def _untested(view: StudyView, task: Task, arm: Arm, other: Arm, difference: Difference) -> str:
+    """Return why the two are not tested; "" where they are."""
+    if did_not_learn(view, arm, task) and did_not_learn(view, other, task):
+        return UNLEARNED
+    if difference.says_nothing:
+        return IDENTICAL
+    return UNTESTED if difference.num_seeds < LEAST_SEEDS else ""
+
+
+def _outcome(difference: float, p_holm: float) -> str:
     if p_holm > LEVEL:
         return OPEN
     return BEATS if difference > 0 else LOSES

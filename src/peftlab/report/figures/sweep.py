@@ -24,7 +24,8 @@ def sweep_data(view: StudyView, arms: Sequence[Arm], key: str) -> list[dict[str,
     for task in view.tasks:
         for arm in arms:
             summary = view.summary(arm, task)
-            if summary is not None and key in arm.swept:
+            learned = view.learned(arm, task)
+            if summary is not None and learned is not None and key in arm.swept:
                 rows.append(
                     {
                         "task": task.name,
@@ -35,6 +36,7 @@ def sweep_data(view: StudyView, arms: Sequence[Arm], key: str) -> list[dict[str,
                         "score": summary.mean,
                         "low": summary.low,
                         "high": summary.high,
+                        "state": learned.state,
                         "parameters": mean_cost(view, arm, task, "parameters"),
                     }
                 )
@@ -60,7 +62,12 @@ def draw_sweep(rows: Sequence[dict[str, Any]], *, key: str, name: str) -> Figure
     points = base.mark_point(filled=True, size=55, opacity=1).encode(
         y="score:Q",
         **({} if is_one else {"shape": shapes("line", lines)}),
-        tooltip=["panel:N", "arm:N", *(alt.Tooltip(f"{k}:Q", format=".2f") for k in SCORES)],
+        tooltip=[
+            "panel:N",
+            "arm:N",
+            "state:N",
+            *(alt.Tooltip(f"{k}:Q", format=".2f") for k in SCORES),
+        ],
     )
     intervals = base.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q"), y2="high:Q")
     chart: Any = panels(

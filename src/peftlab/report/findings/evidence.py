@@ -10,6 +10,9 @@ from peftlab.stats.noise import quantile
 from peftlab.stats.power import MOST_SEEDS, POWER, Hopeless
 from peftlab.tasks.spec import Task
 
+IDENTICAL = "same answers"
+"""What stands in the place of an interval where two arms give the same answers throughout."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TestNumbers:
@@ -32,14 +35,32 @@ def evidence_words(
     """The difference, its interval and its test; `further` is what would decide it, if asked."""
     where = f"on {tasks[0].name}" if len(tasks) == 1 else f"in the mean over {len(tasks)} tasks"
     more = "more" if found.estimate >= 0 else "fewer"
+    interval = (
+        f"95% interval {found.low:+.2f} to {found.high:+.2f}"
+        if found.noise.is_known
+        else "on every example alike, so by their number alone"
+    )
     sentences = [
         f"{pair[0]} scores {abs(found.estimate):.2f} points {more} than {pair[1]} {where} "
-        f"(95% interval {found.low:+.2f} to {found.high:+.2f}; {runs_words(found)})",
+        f"({interval}; {runs_words(found)})",
         _test_words(margin, tested),
     ]
     if further is not None:
         sentences.append(_further_words(found, tested.level, further))
     return ". ".join(sentences) + "."
+
+
+def no_noise_words(pair: tuple[str, str], found: Difference, *, is_identical: bool) -> str:
+    """Return that two arms do not differ in anything that a test could weigh."""
+    same = (
+        "give the same answer to every example with every seed"
+        if is_identical
+        else "score the same, whichever of the examples are drawn"
+    )
+    return (
+        f"{pair[0]} and {pair[1]} {same} ({runs_words(found)}): no noise is seen, "
+        "so there is neither an interval nor a test"
+    )
 
 
 def runs_words(found: Difference) -> str:
@@ -53,7 +74,7 @@ def too_few_words(found: Difference, least: int) -> str:
     """That a difference rests on too few runs for a verdict."""
     own = "1 run" if found.num_seeds == 1 else f"{found.num_seeds} runs"
     words = f"{own} of each arm, where a verdict takes at least {least}"
-    if found.num_seeds == 1:
+    if found.num_seeds == 1 and found.noise.is_known:
         words += "; the interval is that of these trained models, other seeds are not in it"
     return words
 
@@ -75,6 +96,15 @@ def signed(difference: float, digits: int) -> str:
     """
     rounded = round(difference, digits)
     return f"{rounded:+.{digits}f}" if rounded else f"{0:.{digits}f}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the names as a list in a sentence.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _test_words(margin: float | None, tested: TestNumbers) -> str:

@@ -12,8 +12,10 @@ from pydantic import JsonValue, ValidationError
 
 from peftlab.core.types import Frozen
 from peftlab.report.findings.leaks import leak_warnings
+from peftlab.report.findings.learning import MARKS, learned_json, remarks
 from peftlab.report.findings.verdicts import Verdict
 from peftlab.report.findings.view import StudyView
+from peftlab.stats.learned import State
 
 RESULTS = "results.json"
 
@@ -21,7 +23,8 @@ RESULTS = "results.json"
 class ArmScore(Frozen):
     """The main metric of an arm on a task: the mean over its runs and the 95% interval, in points.
 
-    `arm` is its name as tables show it. `num_seeds` is how many runs there should be.
+    `arm` is its name as tables show it. `num_seeds` is how many runs there should be. `state` says
+    whether it learned the task; an interval of no width is none.
     """
 
     arm: str
@@ -33,19 +36,23 @@ class ArmScore(Frozen):
     low: float
     high: float
     covers: str
+    state: State
 
     @property
     def words(self) -> str:
-        """The mean with its interval, and how many runs it is of where some are missing."""
-        interval = "" if self.covers == "nothing" else f" [{self.low:.1f}, {self.high:.1f}]"
-        part = f" ({self.num_values} of {self.num_seeds})"
-        return f"{self.mean:.1f}{interval}{part if self.num_values < self.num_seeds else ''}"
+        """The mean with its interval, how many runs it is of where some are missing, and a mark."""
+        words = [f"{self.mean:.1f}"]
+        if self.low < self.high:
+            words.append(f"[{self.low:.1f}, {self.high:.1f}]")
+        if self.num_values < self.num_seeds:
+            words.append(f"({self.num_values} of {self.num_seeds})")
+        return " ".join(filter(None, (*words, MARKS[self.state])))
 
 
 class StudyResults(Frozen):
     """What a study has come to. `rule` says of which epoch the scores are.
 
-    `verdicts` are objects as `report STUDY --json` has them.
+    `verdicts` and `learned` are objects as `report STUDY --json` has them.
     """
 
     study: str
@@ -53,6 +60,7 @@ class StudyResults(Frozen):
     scores: tuple[ArmScore, ...]
     notes: tuple[str, ...]
     verdicts: tuple[dict[str, JsonValue], ...]
+    learned: tuple[dict[str, JsonValue], ...]
 
 
 def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
@@ -61,7 +69,8 @@ def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
     for arm in view.arms:
         for task in view.tasks:
             summary = view.summary(arm, task)
-            if summary is not None:
+            learned = view.learned(arm, task)
+            if summary is not None and learned is not None:
                 scores.append(
                     ArmScore(
                         arm=view.label(arm),
@@ -73,15 +82,21 @@ def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
                         low=summary.low,
                         high=summary.high,
                         covers=summary.covers,
+                        state=learned.state,
                     )
                 )
-    notes = (*leak_warnings(view), view.note(view.arms))
+    notes = (
+        *leak_warnings(view),
+        view.note(view.arms),
+        *(remark.words for remark in remarks(view, view.arms)),
+    )
     return StudyResults(
         study=view.spec.name,
         rule=view.rule,
         scores=tuple(scores),
         notes=tuple(note for note in notes if note),
         verdicts=tuple(verdict.to_json() for verdict in found),
+        learned=tuple(learned_json(view)),
     )
 
 

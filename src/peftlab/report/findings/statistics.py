@@ -13,6 +13,7 @@ import numpy as np
 
 from peftlab.core.identity import content_id, derived_seed
 from peftlab.stats.compare import Comparison, Difference, compare, difference
+from peftlab.stats.learned import Constants, Learned, constants_of, has_moved, judge
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, mean_over_tasks, resample
 from peftlab.stats.summary import Summary, summarise, summarise_scores
@@ -40,6 +41,8 @@ class Statistics:
     by_place: Mapping[Place, Sequence[TrialRecord]]
     _outcomes: dict[Place, _Read | None] = field(default_factory=dict, init=False)
     _resampled: dict[Place, Resampled] = field(default_factory=dict, init=False)
+    _constants: dict[Place, tuple[Constants, Resampled]] = field(default_factory=dict, init=False)
+    _learned: dict[Place, Learned | None] = field(default_factory=dict, init=False)
     _summaries: dict[tuple[Place, str], Summary | None] = field(default_factory=dict, init=False)
     _comparisons: dict[tuple[str, str, str], Comparison | None] = field(
         default_factory=dict, init=False
@@ -69,6 +72,20 @@ class Statistics:
         if (arm, task.name) not in self._resampled:
             self._resample(task)
         return self._resampled[arm, task.name]
+
+    def learned(self, arm: str, task: Task) -> Learned | None:
+        """Whether the arm has learned the task; None where no trial is done."""
+        place = (arm, task.name)
+        if place not in self._learned:
+            self._learned[place] = self._judge(arm, task)
+        return self._learned[place]
+
+    def are_identical(self, left: str, right: str, tasks: Sequence[Task]) -> bool:
+        """Whether both arms gave the same answers to all examples, each run like its partner.
+
+        Without seeds in common every run of both must agree with every other one.
+        """
+        return all(self._are_identical(left, right, task) for task in tasks)
 
     def comparison(self, left: str, right: str, task: Task) -> Comparison | None:
         """left - right in the main metric; None where they cannot be paired by example."""
@@ -113,6 +130,31 @@ class Statistics:
             outcomes, num_failed, resampled=self.resampled(arm, task) if is_main else None
         )
 
+    def _judge(self, arm: str, task: Task) -> Learned | None:
+        records = self._done(arm, task)
+        outcomes, resampled = self.outcomes(arm, task), self.resampled(arm, task)
+        if not records:
+            return None
+        if outcomes is None or resampled is None:
+            return Learned(state="cannot tell", num_runs=len(records))
+        read = self._read(arm, task)
+        assert read is not None
+        constants, drawn = self._constants[task.name, read.examples]
+        return judge(outcomes, resampled, constants, drawn, has_moved=_has_moved(records, task))
+
+    def _are_identical(self, left: str, right: str, task: Task) -> bool:
+        if not self._on_the_same_examples(left, right, task):
+            return False
+        first, second = self.outcomes(left, task), self.outcomes(right, task)
+        assert first is not None
+        assert second is not None
+        common = [seed for seed in first.seeds if seed in second.seeds]
+        if common:
+            first, second = first.of_seeds(common), second.of_seeds(common)
+            return np.array_equal(first.predictions_SN, second.predictions_SN)
+        every = np.concatenate([first.predictions_SN, second.predictions_SN])
+        return bool((every == every[:1]).all())
+
     def _compare(self, left: str, right: str, task: Task) -> Comparison | None:
         if not self._on_the_same_examples(left, right, task):
             return None
@@ -128,10 +170,13 @@ class Statistics:
             found = self._read(arm, task) if name == task.name else None
             if found is not None:
                 groups.setdefault(found.examples, []).append(arm)
-        for arms in groups.values():
+        for examples, arms in groups.items():
             every = [self.outcomes(arm, task) for arm in arms]
             generator = np.random.default_rng(self._seed(task, arms))
-            drawn = resample([one for one in every if one is not None], generator)
+            known = [one for one in every if one is not None]
+            constants = constants_of(known)
+            *drawn, of_constants = resample([*known, constants.outcomes], generator)
+            self._constants[task.name, examples] = constants, of_constants
             for arm, one in zip(arms, drawn, strict=True):
                 self._resampled[arm, task.name] = one
 
@@ -142,9 +187,25 @@ class Statistics:
     def _read(self, arm: str, task: Task) -> _Read | None:
         place = (arm, task.name)
         if place not in self._outcomes:
-            done = [record for record in self.by_place.get(place, ()) if record.status == "done"]
-            self._outcomes[place] = _read(done, task)
+            self._outcomes[place] = _read(self._done(arm, task), task)
         return self._outcomes[place]
+
+    def _done(self, arm: str, task: Task) -> list[TrialRecord]:
+        records = self.by_place.get((arm, task.name), ())
+        return [record for record in records if record.status == "done"]
+
+
+def _has_moved(records: Sequence[TrialRecord], task: Task) -> bool:
+    """Whether training changed one of the runs; True where that was not measured."""
+    pairs = [(record.epochs[0], record.reported) for record in records if record.epochs]
+    known = [(first, last) for first, last in pairs if last is not None and first.epoch == 0]
+    if len(known) < len(records) or any(first is last for first, last in known):
+        return True
+    metric = task.main_metric
+    return has_moved(
+        [(first.scores[metric], last.scores[metric]) for first, last in known],
+        [(first.eval_loss, last.eval_loss) for first, last in known],
+    )
 
 
 def _read(records: Sequence[TrialRecord], task: Task) -> _Read | None:

@@ -3,6 +3,11 @@
 A claim is tested on the mean over its tasks of the difference between two arms, and on each task
 alone. The claims are one family, and their tests on single tasks another: in each, Holm's
 correction keeps the chance of any wrong verdict at 5%.
+
+Models that learned nothing (learning.py) are no evidence for a claim: tasks that none of its arms
+learned are left out of the mean, and where that leaves none the verdict says so. A claim is decided
+only if one of its arms is shown to have learned. Arms that give the same answers throughout show no
+noise to test by.
 """
 
 from __future__ import annotations
@@ -16,7 +21,14 @@ import numpy as np
 from pydantic import JsonValue
 
 from peftlab.core.identity import derived_seed
-from peftlab.report.findings.evidence import TestNumbers, evidence_words, too_few_words
+from peftlab.report.findings.evidence import (
+    TestNumbers,
+    evidence_words,
+    listed,
+    no_noise_words,
+    too_few_words,
+)
+from peftlab.report.findings.learning import did_not_learn, has_learned, remarks
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
@@ -26,7 +38,16 @@ from peftlab.study.expand import Arm, expand_arms, select_arms
 from peftlab.study.spec import LEAST_SEEDS, Claim
 from peftlab.tasks.spec import Task
 
-Word = Literal["supported", "contradicted", "not distinguishable", "not enough runs"]
+Word = Literal[
+    "supported",
+    "contradicted",
+    "not distinguishable",
+    "not enough runs",
+    "the models did not learn",
+]
+TOO_FEW: Word = "not enough runs"
+UNLEARNED: Word = "the models did not learn"
+NOT_SHOWN = "None of these arms is shown to have learned anything, so nothing is decided."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +57,8 @@ class Verdict:
     `estimate`, `low` and `high` are the difference in points between the two arms of `pair`,
     first minus second, with its 95% interval: where a claim speaks of several pairs, the one that
     decides. `p_value` is the test's own, `p_holm` the one that the verdict rests on. The numbers
-    are None where there are none; with one seed they hold for the trained models alone.
+    are None where there are none, and those but the estimate where nothing varies, so that no noise
+    is seen; with one seed they hold for the trained models alone.
     """
 
     claim: str
@@ -70,7 +92,10 @@ class Verdict:
 class _Tested:
     """A claim on some tasks: the pair that decides, and what its test says.
 
-    `leans` is where the smaller p value points: for the claim or against it.
+    `over` are those of the tasks that some of its arms learned, or may have. `leans` is where the
+    smaller p value points: for the claim or against it. `untested` is the verdict where there is no
+    p value, for what `lacking` says. `has_learned` is False where none of its arms is shown to have
+    learned any of the tasks, so that it cannot be decided. `remark` says which did not.
     """
 
     claim: Claim
@@ -79,7 +104,11 @@ class _Tested:
     found: Difference | None
     leans: Literal["supported", "contradicted"] = "supported"
     p_value: float | None = None
+    untested: Word = TOO_FEW
     lacking: str = ""
+    over: tuple[Task, ...] = ()
+    has_learned: bool = True
+    remark: str = ""
 
 
 def verdicts(view: StudyView) -> tuple[Verdict, ...]:
@@ -115,7 +144,17 @@ def _test(
     lacking = _lacking(view, claim, every, tasks)
     if lacking:
         return replace(untested, lacking=lacking)
-    found = [view.statistics.difference(*pair, tasks) for pair in pairs]
+    arms = [arm for arm in view.arms if any(arm.name in pair for pair in pairs)]
+    over = tuple(t for t in tasks if not all(did_not_learn(view, arm, t) for arm in arms))
+    if not over:
+        return _unlearned(view, untested, pairs, arms)
+    untested = replace(
+        untested,
+        over=over,
+        has_learned=any(has_learned(view, arm, [task]) for arm in arms for task in over),
+        remark=_remark(view, arms, tasks, over),
+    )
+    found = [view.statistics.difference(*pair, over) for pair in pairs]
     tested = [
         (one, pair, *_p_values(claim, one))
         for one, pair in zip(found, pairs, strict=True)
@@ -124,7 +163,7 @@ def _test(
     if len(tested) < len(pairs):
         return replace(
             untested,
-            lacking="the arms have no seed in common on all of these tasks, "
+            lacking="The arms have no seed in common on all of these tasks, "
             "or were not evaluated on the same examples",
         )
     few = min(tested, key=lambda one: one[0].num_seeds)
@@ -135,9 +174,50 @@ def _test(
     weakest = max(tested, key=lambda one: one[2])
     worst = min(tested, key=lambda one: one[3])
     against = min(1.0, len(tested) * worst[3])
-    if weakest[2] <= against:
-        return replace(untested, pair=weakest[1], found=weakest[0], p_value=weakest[2])
-    return replace(untested, pair=worst[1], found=worst[0], leans="contradicted", p_value=against)
+    if weakest[2] > against:
+        return replace(
+            untested, pair=worst[1], found=worst[0], leans="contradicted", p_value=against
+        )
+    decisive = replace(untested, pair=weakest[1], found=weakest[0])
+    if weakest[0].says_nothing:
+        is_identical = view.statistics.are_identical(*weakest[1], over)
+        return replace(
+            decisive,
+            untested="not distinguishable",
+            lacking=no_noise_words(weakest[1], weakest[0], is_identical=is_identical),
+        )
+    return replace(decisive, p_value=weakest[2])
+
+
+def _unlearned(
+    view: StudyView, untested: _Tested, pairs: Sequence[tuple[str, str]], arms: Sequence[Arm]
+) -> _Tested:
+    """Return the claim as one about arms that learned none of its tasks, with the widest pair."""
+    found = [(view.statistics.difference(*pair, untested.tasks), pair) for pair in pairs]
+    known = [(one, pair) for one, pair in found if one is not None]
+    widest = max(known, key=lambda one: abs(one[0].estimate), default=(None, untested.pair))
+    names = {task.name for task in untested.tasks}
+    told = [one.sentence for one in remarks(view, arms) if one.task in names]
+    return replace(
+        untested,
+        found=widest[0],
+        pair=widest[1],
+        untested=UNLEARNED,
+        lacking=" ".join(told).removesuffix("."),
+    )
+
+
+def _remark(
+    view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task], over: Sequence[Task]
+) -> str:
+    """Return sentences that say which of the arms did not learn, and which tasks are left out."""
+    sentences = []
+    for task in tasks:
+        names = [arm.name for arm in arms if did_not_learn(view, arm, task)]
+        if names:
+            left_out = "" if task in over else ", which is left out"
+            sentences.append(f"{listed(names)} did not learn {task.name}{left_out}.")
+    return " ".join(sentences)
 
 
 def _pairs(claim: Claim, arms: tuple[Arm, ...]) -> list[tuple[str, str]]:
@@ -186,28 +266,34 @@ def _verdict(tested: _Tested, p_holm: float | None, num_tests: int) -> Verdict:
     claim, found = tested.claim, tested.found
     blank = Verdict(
         claim=claim.say,
-        verdict="not enough runs",
+        verdict=tested.untested,
         task=None,
         pair=tested.pair,
         margin=claim.margin,
         num_seeds=found.num_seeds if found else 0,
     )
     if found is not None:
-        blank = replace(blank, estimate=found.estimate, low=found.low, high=found.high)
+        blank = replace(blank, estimate=found.estimate)
+        if found.noise.is_known:
+            blank = replace(blank, low=found.low, high=found.high)
     if found is None or tested.p_value is None or p_holm is None:
-        further = LEAST_SEEDS - found.num_seeds if found else None
-        return replace(blank, evidence=f"{tested.lacking}.", further_seeds=further)
+        is_few = found is not None and tested.untested == TOO_FEW
+        further = LEAST_SEEDS - found.num_seeds if found and is_few else None
+        evidence = " ".join(filter(None, (f"{tested.lacking}.", tested.remark)))
+        return replace(blank, evidence=evidence, further_seeds=further)
     assert tested.pair is not None
     is_decided = p_holm <= LEVEL
     level = LEVEL * tested.p_value / p_holm if p_holm > tested.p_value else LEVEL
-    more = None if is_decided else _further(claim, found, level)
+    more = None if is_decided or not tested.has_learned else _further(claim, found, level)
     numbers = TestNumbers(p_value=tested.p_value, p_holm=p_holm, num_tests=num_tests, level=level)
+    evidence = evidence_words(tested.pair, tested.over, found, claim.margin, numbers, more)
+    caveat = "" if tested.has_learned else NOT_SHOWN
     return replace(
         blank,
-        verdict=tested.leans if is_decided else "not distinguishable",
+        verdict=tested.leans if is_decided and tested.has_learned else "not distinguishable",
         p_value=tested.p_value,
         p_holm=p_holm,
-        evidence=evidence_words(tested.pair, tested.tasks, found, claim.margin, numbers, more),
+        evidence=" ".join(filter(None, (evidence, caveat, tested.remark))),
         further_seeds=more if isinstance(more, int) else None,
     )
 

@@ -10,6 +10,7 @@ from peftlab.core.selection import rules
 from peftlab.report.findings.marks import mark_note, marked
 from peftlab.report.findings.statistics import Statistics
 from peftlab.stats.compare import Comparison
+from peftlab.stats.learned import Learned
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.summary import Summary, summarise_scores
 from peftlab.store.records import TrialRecord
@@ -79,6 +80,10 @@ class StudyView:
             scores = [record.best_scores[name] for record in self.done(arm, task)]
             return summarise_scores(name, scores) if scores else None
         return self.statistics.summary(arm.name, task, name)
+
+    def learned(self, arm: Arm, task: Task) -> Learned | None:
+        """Whether the arm has learned the task (stats/learned.py); None where no trial is done."""
+        return self.statistics.learned(arm.name, task)
 
     def comparison(self, left: Arm, right: Arm, task: Task) -> Comparison | None:
         """left - right in the main metric; None where they cannot be paired by example."""

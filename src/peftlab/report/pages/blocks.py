@@ -18,7 +18,8 @@ class Heading:
 class Cell(str):
     """A cell's text with the number behind it, in the column's unit, and that number's interval.
 
-    `best` is said of a score only where a test says so.
+    `best` is said of a score only where a test says so. `mark` is a word or three on what the
+    number is worth; it is the end of the text.
 
     >>> Cell("2 min 5 s", value=125).value, Cell("2 min 5 s", value=125) == "2 min 5 s"
     (125, True)
@@ -28,6 +29,7 @@ class Cell(str):
     low: float | None
     high: float | None
     best: bool
+    mark: str
 
     def __new__(
         cls,
@@ -37,10 +39,11 @@ class Cell(str):
         low: float | None = None,
         high: float | None = None,
         best: bool = False,
+        mark: str = "",
     ) -> Cell:
         """The cell."""
-        cell = super().__new__(cls, text)
-        cell.value, cell.low, cell.high, cell.best = value, low, high, best
+        cell = super().__new__(cls, f"{text} {mark}" if mark else text)
+        cell.value, cell.low, cell.high, cell.best, cell.mark = value, low, high, best, mark
         return cell
 
 
@@ -87,7 +90,7 @@ class Missing:
 
 @dataclass(frozen=True, kw_only=True)
 class Warnings:
-    """What a reader must know before the scores, a line each."""
+    """What a reader must know of the scores, a line each."""
 
     title: str
     lines: Sequence[str]

@@ -129,12 +129,15 @@ def _rule(table: Table) -> str:
     return "|".join(["", *("--:" if c in table.numbers else "---" for c in table.columns), ""])
 
 
-def _parts(cell: str) -> tuple[str, str]:
-    """The cell's text, and its interval apart where it has one."""
-    if not isinstance(cell, Cell) or cell.low is None:
-        return cell, ""
-    shown, bracket, interval = cell.partition(" [")
-    return shown, f"{bracket.strip()}{interval}"
+def _parts(cell: str) -> tuple[str, str, str]:
+    """The cell's text, with its interval and its mark apart where it has them."""
+    if not isinstance(cell, Cell):
+        return cell, "", ""
+    text = cell.removesuffix(cell.mark).rstrip()
+    if cell.low is None:
+        return text, "", cell.mark
+    shown, bracket, interval = text.partition(" [")
+    return shown, f"{bracket.strip()}{interval}", cell.mark
 
 
 def _is_valued(cell: str) -> bool:

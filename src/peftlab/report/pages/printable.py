@@ -39,11 +39,12 @@ def printable(value: Value) -> Value:
     if isinstance(value, Cell):
         if UNPRINTABLE.search(value):
             shown = Cell(
-                printable_text(value),
+                printable_text(value.removesuffix(value.mark).rstrip()),
                 value=value.value,
                 low=value.low,
                 high=value.high,
                 best=value.best,
+                mark=value.mark,
             )
     elif isinstance(value, str):
         shown = printable_text(value)

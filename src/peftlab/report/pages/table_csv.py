@@ -17,10 +17,17 @@ NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?")
 def csv_text(table: Table) -> str:
     """The table with a line a row, UTF-8; what is not known is empty.
 
-    A column's unit stands behind its name, in brackets. Where a text would be a formula to a
-    spreadsheet, an apostrophe stands before it.
+    The interval of a number and its mark have columns of their own. A column's unit stands behind
+    its name, in brackets. Where a text would be a formula to a spreadsheet, an apostrophe stands
+    before it.
     """
     columns = range(len(table.columns))
+    with_mark = {
+        column
+        for column in columns
+        for row in table.rows
+        if isinstance(cell := row[column], Cell) and cell.mark
+    }
     with_interval = {
         column for column in columns for row in table.rows if _has_interval(row[column])
     }
@@ -31,6 +38,8 @@ def csv_text(table: Table) -> str:
         head.append(_plain(f"{name}{unit}"))
         if column in with_interval:
             head += [_plain(f"{name} low{unit}"), _plain(f"{name} high{unit}")]
+        if column in with_mark:
+            head.append(_plain(f"{name} mark"))
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(head)
@@ -44,6 +53,8 @@ def csv_text(table: Table) -> str:
                     _number(getattr(cell, "low", None)),
                     _number(getattr(cell, "high", None)),
                 ]
+            if column in with_mark:
+                written.append(_plain(getattr(row[column], "mark", "")))
         writer.writerow(written)
     return stream.getvalue()
 

@@ -73,12 +73,16 @@ def latex(text: str) -> str:
 
 
 def _cell(cell: str) -> str:
+    mark = cell.mark if isinstance(cell, Cell) else ""
+    text = cell.removesuffix(mark).rstrip()
     if not isinstance(cell, Cell) or cell.low is None:
-        written = latex(cell)
+        written = latex(text)
     else:
-        score, bracket, interval = cell.partition(" [")
+        score, bracket, interval = text.partition(" [")
         written = latex(score) + (f" {{\\scriptsize {latex(bracket.strip() + interval)}}}")
-    return f"\\textbf{{{written}}}" if getattr(cell, "best", False) else written
+    if getattr(cell, "best", False):
+        written = f"\\textbf{{{written}}}"
+    return f"{written} {{\\scriptsize {latex(mark)}}}" if mark else written
 
 
 def _row(cells: list[str]) -> str:

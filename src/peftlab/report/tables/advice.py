@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from peftlab.report.findings.advice import Advice, Candidate, advise
 from peftlab.report.findings.costs import COSTS, total_cost
-from peftlab.report.findings.evidence import signed
+from peftlab.report.findings.evidence import IDENTICAL, listed, signed
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
 from peftlab.study import parts
@@ -15,6 +15,7 @@ from peftlab.study.parts import CostName
 from peftlab.tasks.spec import Task
 
 TITLE = "What to use"
+NOT_SHOWN = "not shown to have learned"
 WEIGHED: tuple[CostName, ...] = ("time", "memory", "disk")
 UNITS = {COSTS[name].title: COSTS[name].unit for name in WEIGHED}
 
@@ -55,26 +56,45 @@ def _words(view: StudyView, advice: Advice, options: parts.Advice) -> str:
     candidate = advice.of(chosen)
     if candidate is None:
         others = [one.arm.name for one in advice.candidates if one.is_not_worse]
-        why = (
-            f"{_listed(others)} would lose no more than {points}, but save no {cheap}"
-            if others
-            else f"no other arm is shown to lose no more than {points}"
-        )
+        if others:
+            why = f"{listed(others)} would lose no more than {points}, but save no {cheap}"
+        elif all(one.unlearned for one in advice.candidates):
+            why = "no other arm is shown to have learned"
+        else:
+            why = f"no other arm is shown to lose no more than {points}"
         said = f"{over}: use {base.name}; {why}."
     else:
         mean = ", mean over the tasks" if len(advice.tasks) > 1 else ""
-        said = (
-            f"{over}: use {chosen.name}. It loses no more than {points} against {base.name}: the "
-            f"difference is {_difference(candidate)} (95% interval{mean}). Of the arms of which "
-            f"that can be said it is the cheapest in {cheap}. "
-            f"{_cost_words(view, advice, chosen, base)}"
+        shown = (
+            f"It loses no more than {points} against {base.name}: the difference is "
+            f"{_difference(candidate)} (95% interval{mean})."
         )
-    return " ".join(filter(None, (said.rstrip(), _better_words(advice))))
+        if candidate.is_identical:
+            shown = f"It gives the same answer as {base.name} to every example with every seed."
+        said = (
+            f"{over}: use {chosen.name}. {shown} Of the arms that lose no more than {points} it is "
+            f"the cheapest in {cheap}. {_cost_words(view, advice, chosen, base)}"
+        )
+    return " ".join(filter(None, (said.rstrip(), _better_words(advice), _left_out(advice))))
+
+
+def _left_out(advice: Advice) -> str:
+    """What is to be said of arms that are not recommended whatever they score."""
+    names = [one.arm.name for one in advice.candidates if one.unlearned]
+    if not names:
+        return ""
+    where = advice.tasks[0].name if len(advice.tasks) == 1 else "every task"
+    verb = "is" if len(names) == 1 else "are"
+    return f"{listed(names)} {verb} left out: not shown to have learned {where}."
 
 
 def _better_words(advice: Advice) -> str:
     """What to know of the best arm, where it is shown to be better than the reference."""
-    better = [one for one in advice.candidates if one.difference and one.difference.low > 0]
+    better = [
+        one
+        for one in advice.candidates
+        if one.difference and one.difference.low > 0 and not one.unlearned
+    ]
     best = max(
         better, key=lambda one: one.difference.estimate if one.difference else 0.0, default=None
     )
@@ -93,7 +113,7 @@ def _cost_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
         if own is not None and other is not None:
             show = COSTS[name].show
             told.append(f"{show(own)} {phrases[name]} instead of {show(other)}")
-    return f"It takes {_listed(told)}." if told else ""
+    return f"It takes {listed(told)}." if told else ""
 
 
 def _amount(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> float | None:
@@ -168,6 +188,8 @@ def _finding(candidate: Candidate, margin: float) -> str:
     found = candidate.difference
     if candidate.num_failed:
         return f"{candidate.num_failed} failed"
+    if candidate.unlearned:
+        return candidate.unlearned if candidate.unlearned == "did not learn" else NOT_SHOWN
     if candidate.is_not_worse:
         return "yes"
     if found is None:
@@ -179,6 +201,9 @@ def _difference(candidate: Candidate) -> str:
     found = candidate.difference
     if found is None:
         return NOTHING
+    if not found.noise.is_known:
+        same = IDENTICAL if candidate.is_identical else "no noise"
+        return Cell(f"{signed(found.estimate, 2)} ({same})", value=found.estimate)
     middle, low, high = (signed(value, 2) for value in (found.estimate, found.low, found.high))
     return Cell(f"{middle} [{low}, {high}]", value=found.estimate, low=found.low, high=found.high)
 
@@ -193,11 +218,3 @@ def _beside(view: StudyView, tasks: Sequence[Task], arm: Arm, base: Arm, name: C
 
 def _points(margin: float) -> str:
     return f"{margin:g} point{'' if margin == 1 else 's'}"
-
-
-def _listed(parts: Sequence[str]) -> str:
-    """
-    >>> _listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))

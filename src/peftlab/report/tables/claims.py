@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from peftlab.report.findings.evidence import p_words
+from peftlab.report.findings.evidence import p_words, signed
 from peftlab.report.findings.verdicts import Verdict
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Claim, Claims, Heading, Table
 
@@ -52,13 +52,16 @@ def _by_task(found: Sequence[Verdict]) -> Table:
         rows=rows,
         numbers=frozenset({"difference", "seeds", "p", "p (Holm)"}),
         note="difference: in points [95% interval], between the two arms that decide the claim. "
-        "Holm: adjusted for the number of tests in this table, on which these verdicts rest.",
+        "Holm: adjusted for the number of tests in this table, on which these verdicts rest. "
+        "no noise: every example and seed says the same, so that there is no interval.",
     )
 
 
 def _difference(one: Verdict) -> str:
-    if one.estimate is None or one.low is None or one.high is None:
+    if one.estimate is None:
         return NOTHING
+    if one.low is None or one.high is None:
+        return Cell(f"{signed(one.estimate, 2)} (no noise)", value=one.estimate)
     text = f"{one.estimate:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
     return Cell(text, value=one.estimate, low=one.low, high=one.high)
 

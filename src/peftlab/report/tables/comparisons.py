@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from peftlab.report.findings.evidence import IDENTICAL, signed
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.stats.compare import Comparison
 from peftlab.study.expand import Arm
+from peftlab.tasks.spec import Task
 
 NUMBERS = (
     "difference", "seeds", "p", "p (swaps)", "p (flips)", "p (McNemar)", "effect size",
@@ -19,7 +21,7 @@ NUMBERS = (
 def comparisons_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
     """A row a task and pair of arms; None where no two can be compared."""
     rows = [
-        [f"{arm.name} - {other.name}", task.name, *_cells(found)]
+        [f"{arm.name} - {other.name}", task.name, *_cells(found, _same(view, arm, other, task))]
         for task in view.tasks
         for arm, other in itertools.combinations(arms, 2)
         if (found := view.comparison(arm, other, task)) is not None
@@ -36,16 +38,29 @@ def comparisons_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
         "alone, by exchanging their predictions. flips: of the seeds alone, from six on. McNemar: "
         "for accuracy and one seed. effect size: Hedges' g over the runs. wins: how often a run of "
         "the first scores above one of the second. dominance: below 0.5 the first almost "
-        "stochastically dominates the second, from five seeds on.",
+        "stochastically dominates the second, from five seeds on. "
+        f"{IDENTICAL}: to every example with every seed, so that there is nothing to test.",
     )
 
 
-def _cells(found: Comparison) -> list[str]:
+def _same(view: StudyView, arm: Arm, other: Arm, task: Task) -> str:
+    """What stands in the place of an interval where no noise is seen."""
+    return IDENTICAL if view.statistics.are_identical(arm.name, other.name, [task]) else "no noise"
+
+
+def _cells(found: Comparison, same: str) -> list[str]:
+    if found.says_nothing:
+        told = Cell(f"{signed(found.estimate, 2)} ({same})", value=found.estimate)
+        seeds = Cell(str(found.num_seeds), value=found.num_seeds)
+        return [told, seeds, *[NOTHING] * (len(NUMBERS) - 2)]
     is_single = found.num_seeds < 2
-    interval = f"{found.estimate:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+    told = Cell(f"{found.estimate:+.2f} (no noise)", value=found.estimate)
+    if found.noise.is_known:
+        interval = f"{found.estimate:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+        told = Cell(interval, value=found.estimate, low=found.low, high=found.high)
     wins = found.superiority
     return [
-        Cell(interval, value=found.estimate, low=found.low, high=found.high),
+        told,
         Cell(str(found.num_seeds), value=found.num_seeds),
         _p_value(None if is_single else found.p_value),
         _p_value(found.swap_p),

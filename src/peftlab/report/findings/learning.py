@@ -1,0 +1,169 @@
+"""Which arms have learned which tasks, in words: the state, what shows it, and a known cause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from peftlab.methods.registry import METHODS
+from peftlab.report.findings.evidence import listed, signed
+from peftlab.report.findings.view import StudyView
+from peftlab.stats.learned import GAIN, Learned, State
+from peftlab.store.records import TrialRecord
+from peftlab.study.expand import Arm
+from peftlab.study.lint import learning_rate_advice
+from peftlab.tasks.spec import Task
+
+MARKS: dict[State, str] = {
+    "learned": "",
+    "did not learn": "× did not learn",
+    "cannot tell": "? cannot tell",
+}
+"""What stands beside the score of an arm in each state."""
+BEYOND = (
+    "every run gives one answer to all examples, or none has moved since before its first step, or "
+    f"the score is shown to be less than {GAIN:g} point above that of the best constant answer"
+)
+MARK_NOTE = (
+    f"× did not learn: {BEYOND}. ? cannot tell: the score is not shown to be above it, nor that. "
+    "An arm without a mark has learned."
+)
+LEARNED_NOTE = (
+    "learned: yes, if the 95% interval of the score less that of the best constant answer lies "
+    f"above 0; no, if {BEYOND}."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remark:
+    """Arms that are not shown to have learned a task, and why that is said of all of them."""
+
+    state: State
+    arms: tuple[str, ...]
+    task: str
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """The remark as a sentence."""
+        verb = "did not learn" if self.state == "did not learn" else "may not have learned"
+        return f"{listed(self.arms)} {verb} {self.task}: {self.reason}"
+
+    @property
+    def words(self) -> str:
+        """The remark as a line, with the mark that stands beside the scores."""
+        return f"{MARKS[self.state]}: {listed(self.arms)} on {self.task}: {self.reason}"
+
+
+def mark(view: StudyView, arm: Arm, task: Task) -> str:
+    """Return what stands beside the arm's score on the task; "" if it has learned."""
+    found = view.learned(arm, task)
+    return MARKS[found.state] if found is not None else ""
+
+
+def has_learned(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> bool:
+    """Whether the arm is shown to have learned every one of the tasks."""
+    found = [view.learned(arm, task) for task in tasks]
+    return all(one is not None and one.state == "learned" for one in found)
+
+
+def did_not_learn(view: StudyView, arm: Arm, task: Task) -> bool:
+    """Whether the arm is shown to have learned nothing of the task."""
+    found = view.learned(arm, task)
+    return found is not None and found.state == "did not learn"
+
+
+def remarks(view: StudyView, arms: Sequence[Arm]) -> list[Remark]:
+    """Return what is to be said of the arms that are not shown to have learned, task by task.
+
+    Arms of which the same is to be said share a remark.
+    """
+    grouped: dict[tuple[str, State, str], list[str]] = {}
+    for task in view.tasks:
+        for arm in arms:
+            found = view.learned(arm, task)
+            if found is not None and found.state != "learned":
+                key = (task.name, found.state, reason(view, arm, task, found))
+                grouped.setdefault(key, []).append(arm.name)
+    return [
+        Remark(state=state, arms=tuple(names), task=task, reason=why)
+        for (task, state, why), names in grouped.items()
+    ]
+
+
+def reason(view: StudyView, arm: Arm, task: Task, found: Learned) -> str:
+    """Return what shows that an arm did not learn, or why that cannot be told, and the cause."""
+    records = [] if found.gain is None else view.done(arm, task)
+    causes = dict.fromkeys(cause for record in records for cause in _causes(record))
+    return ". ".join((_shown_words(found), *causes)) + "."
+
+
+def learned_json(view: StudyView) -> list[dict[str, JsonValue]]:
+    """Return an object an arm and task: its state, what it is measured by, and the reason."""
+    rows: list[dict[str, JsonValue]] = []
+    for task in view.tasks:
+        for arm in view.arms:
+            found = view.learned(arm, task)
+            if found is None:
+                continue
+            gain = found.gain if found.gain is not None and found.gain.noise.is_known else None
+            rows.append(
+                {
+                    "arm": arm.name,
+                    "task": task.name,
+                    "state": found.state,
+                    "best_constant": found.constant,
+                    "gain": None if found.gain is None else found.gain.estimate,
+                    "low": None if gain is None else gain.low,
+                    "high": None if gain is None else gain.high,
+                    "reason": "" if found.state == "learned" else reason(view, arm, task, found),
+                }
+            )
+    return rows
+
+
+def _shown_words(found: Learned) -> str:
+    """Return what the runs show, as a clause."""
+    gain, num_runs, num_constant = found.gain, found.num_runs, found.num_constant
+    if gain is None:
+        return "predictions are gone"
+    if found.is_one_label:
+        return "all examples of dev have the same label, so no answer beats the constant one"
+    best = f"the best constant answer ({found.constant:.1f})"
+    if num_constant == num_runs:
+        runs = "the only run gives" if num_runs == 1 else f"all {num_runs} runs give"
+        return f"{runs} one answer to all examples, of which the best scores {found.constant:.1f}"
+    words = f"{signed(gain.estimate, 1)} points against {best}"
+    if gain.noise.is_known:
+        words += f", 95% interval {signed(gain.low, 1)} to {signed(gain.high, 1)}"
+    if found.state == "did not learn" and not found.has_moved:
+        words = f"score and loss are where they were before the first step; {words}"
+    elif found.state == "did not learn":
+        words = f"not {GAIN:g} point better than {best}: {words}"
+    if num_constant:
+        words += f"; {num_constant} of {num_runs} runs give one answer to all examples"
+    return words
+
+
+def _causes(record: TrialRecord) -> list[str]:
+    """Return what is known to keep such a trial from learning, a sentence without its dot each."""
+    training, found = record.trial.training, []
+    if not METHODS.get(record.trial.method).trains_head:
+        found.append(f"{record.trial.method} never trains the classifier's weights")
+    if training.learning_rate == 0:
+        return [*found, "The learning rate is 0"]
+    if record.num_train_examples is not None and training.lr_scheduler_type != "constant":
+        steps = training.total_steps(record.num_train_examples)
+        warmup = training.num_warmup_steps(steps)
+        if warmup >= steps:
+            found.append(
+                f"The warm-up of {warmup:,} steps is not over when the training is ({steps:,} "
+                "steps): the learning rate never gets to its value"
+            )
+    advice = learning_rate_advice(record.trial.method, training.learning_rate)
+    if advice:
+        rate = f"{training.learning_rate:g}"
+        found.append(f"{record.trial.method} at a learning rate of {rate} {advice}")
+    return found

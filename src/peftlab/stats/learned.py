@@ -1,0 +1,153 @@
+"""Whether an arm has learned a task: its score beside that of the best constant answer.
+
+A model that gives one answer to all examples has learned nothing, and neither has one whose score
+such an answer would reach. An arm
+
+- learned, if the 95% interval of its score less that of the best constant answer lies above 0;
+- did not learn, if every run is constant; or no run has moved from where it was before its first
+  step; or the score is shown (again by a 95% interval) to exceed by less than GAIN points that of
+  the best constant answer, or of the answer that each run gives to half of the examples or more;
+- else it cannot be told.
+
+The answer that a run gives most often scores no more than the best constant one and is chosen
+without a look at the labels. A run that almost always gives it is near to it, with little noise
+between the two, however far both are from the best one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from peftlab.stats.compare import Difference, difference
+from peftlab.stats.constant import best_constant, commonest, for_all, is_constant
+from peftlab.stats.noise import LEVEL
+from peftlab.stats.outcomes import Outcomes
+from peftlab.stats.resample import Resampled
+from peftlab.tasks.problem import Values
+
+State = Literal["learned", "did not learn", "cannot tell"]
+GAIN = 1.0
+"""Points: an arm that exceeds the best constant answer by less has not learned."""
+STILL = 0.01
+"""A loss that changes by no more than this share of itself has not moved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """What the runs of an arm on a task show.
+
+    `constant` is the score of the best constant answer in points, and `gain` the arm's score less
+    it; None where predictions are gone. `num_constant` of `num_runs` runs gave one answer to all
+    examples. `has_moved` is False where no run moved from where it was before its first step.
+    `is_one_label` says that all examples have the same label: no score is then above `constant`.
+    """
+
+    state: State
+    constant: float | None = None
+    gain: Difference | None = None
+    num_runs: int = 0
+    num_constant: int = 0
+    has_moved: bool = True
+    is_one_label: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constants:
+    """Constant answers as if arms gave them: the best one, then those that runs give most often.
+
+    `rows` finds the row of `outcomes` by an answer's bytes.
+    """
+
+    outcomes: Outcomes
+    rows: Mapping[bytes, int]
+
+    def row_of(self, predictions_N: Values) -> int:
+        """Return the row of the answer that a run gives most often, or of the best one."""
+        own = _leading(predictions_N, self.outcomes.labels_N)
+        return 0 if own is None else self.rows[own.tobytes()]
+
+
+def constants_of(every: Sequence[Outcomes]) -> Constants:
+    """Return the constant answers that arms on the same examples are measured by."""
+    labels_N, metric = every[0].labels_N, every[0].metric
+    best = best_constant(metric, labels_N).answer
+    runs = [run_N for outcomes in every for run_N in outcomes.predictions_SN]
+    own = [found for run_N in runs if (found := _leading(run_N, labels_N)) is not None]
+    answers = {answer.tobytes(): answer for answer in (best, *own)}
+    outcomes = Outcomes(
+        metric=metric,
+        labels_N=labels_N,
+        predictions_SN=for_all(np.stack([*answers.values()]), len(labels_N)),
+        seeds=tuple(range(len(answers))),
+    )
+    return Constants(outcomes=outcomes, rows={key: row for row, key in enumerate(answers)})
+
+
+def judge(
+    outcomes: Outcomes,
+    resampled: Resampled,
+    constants: Constants,
+    drawn: Resampled,
+    *,
+    has_moved: bool = True,
+) -> Learned:
+    """Return what an arm's outcomes show.
+
+    `resampled` are the outcomes, and `drawn` those of `constants`, under the same resamples.
+    """
+    rows = [constants.row_of(run_N) for run_N in outcomes.predictions_SN]
+    gain = difference(resampled, _beside(resampled, drawn, [0] * len(rows)))
+    over_own = difference(resampled, _beside(resampled, drawn, rows))
+    num_constant = sum(is_constant(run_N) for run_N in outcomes.predictions_SN)
+    is_one_label = is_constant(outcomes.labels_N)
+    is_near = min(gain.p_below(GAIN), over_own.p_below(GAIN)) <= LEVEL / 2
+    state: State = "cannot tell"
+    if not is_one_label and gain.p_above(0.0) <= LEVEL / 2:
+        state = "learned"
+    elif not is_one_label and (num_constant == len(rows) or not has_moved or is_near):
+        state = "did not learn"
+    return Learned(
+        state=state,
+        constant=float(drawn.scores_S[0]),
+        gain=gain,
+        num_runs=len(rows),
+        num_constant=num_constant,
+        has_moved=has_moved,
+        is_one_label=is_one_label,
+    )
+
+
+def has_moved(scores: Sequence[tuple[float, float]], losses: Sequence[tuple[float, float]]) -> bool:
+    """Whether training changed any run: (before the first step, reported) of each, on dev.
+
+    A run has not moved if its score changed by no more than GAIN points and its loss by no more
+    than the share STILL of itself.
+
+    >>> has_moved([(45.0, 46.0)], [(0.695, 0.694)]), has_moved([(45.0, 45.0)], [(0.695, 0.6)])
+    (False, True)
+    """
+    return any(
+        not (abs(score - first) <= GAIN and abs(loss - start) <= STILL * abs(start))
+        for (first, score), (start, loss) in zip(scores, losses, strict=True)
+    )
+
+
+def _leading(predictions_N: Values, labels_N: Values) -> Values | None:
+    """Return the answer that a run gives to half of the examples or more; None if there is none."""
+    own = commonest(predictions_N).astype(labels_N.dtype)
+    is_own = (predictions_N == own).reshape(len(labels_N), -1).all(axis=1)
+    return own if 2 * np.count_nonzero(is_own) >= len(labels_N) else None
+
+
+def _beside(resampled: Resampled, drawn: Resampled, rows: Sequence[int]) -> Resampled:
+    """Return the constant answers of these rows, one for each seed of `resampled`."""
+    return Resampled(
+        scores_S=drawn.scores_S[rows],
+        replicates_RS=drawn.replicates_RS[:, rows],
+        seeds=resampled.seeds,
+        num_examples=resampled.num_examples,
+    )

@@ -1,0 +1,148 @@
+"""An arm has learned, has not, or it cannot be told: by what its runs show and no more."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from peftlab.stats.constant import best_constant
+from peftlab.stats.learned import Learned, constants_of, has_moved, judge
+from peftlab.stats.outcomes import Outcomes
+from peftlab.stats.resample import resample
+
+NUM = 400
+
+
+def labels_of(share: float = 0.5, num: int = NUM) -> np.ndarray:
+    """A share of ones, in the order of a shuffled deck."""
+    labels = (np.arange(num) < share * num).astype(np.int64)
+    return np.asarray(np.random.default_rng(0).permutation(labels))
+
+
+def right(labels: np.ndarray, share: float, num_seeds: int = 5, chance: int = 1) -> np.ndarray:
+    """Runs that are right on about that share of the examples."""
+    is_right = np.random.default_rng(chance).random((num_seeds, len(labels))) < share
+    return np.where(is_right, labels, 1 - labels)
+
+
+def judged(labels: np.ndarray, rows: np.ndarray, metric: str = "accuracy", **more: bool) -> Learned:
+    outcomes = Outcomes(
+        metric=metric, labels_N=labels, predictions_SN=rows, seeds=tuple(range(len(rows)))
+    )
+    constants = constants_of([outcomes])
+    own, drawn = resample([outcomes, constants.outcomes], np.random.default_rng(2))
+    return judge(outcomes, own, constants, drawn, **more)
+
+
+def test_a_score_above_the_best_constant_answer_is_learned_and_the_gain_says_by_how_much() -> None:
+    labels = labels_of(0.6)
+    found = judged(labels, right(labels, 0.8))
+    assert found.state == "learned"
+    assert found.constant == 60.0
+    assert found.gain is not None
+    assert 0 < found.gain.low < found.gain.estimate < found.gain.high
+    rows = right(labels, 0.8)
+    assert found.gain.estimate == pytest.approx(100 * (rows == labels).mean() - 60.0)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "f1_macro", "matthews_correlation"])
+@pytest.mark.parametrize("answers", [[0, 0, 0], [1, 1, 1], [0, 1, 1]])
+def test_constant_runs_did_not_learn_whatever_they_answer(metric: str, answers: list[int]) -> None:
+    rows = np.repeat(np.array(answers)[:, None], NUM, axis=1)
+    found = judged(labels_of(0.3), rows, metric)
+    assert (found.state, found.num_constant) == ("did not learn", 3)
+
+
+def test_one_constant_run_did_not_learn() -> None:
+    assert judged(labels_of(), np.zeros((1, NUM), dtype=int)).state == "did not learn"
+
+
+def test_by_f1_a_run_that_finds_less_than_all_positives_did_not_learn() -> None:
+    """46 is the F1 of calling everything positive; 70% accuracy by calling nothing so is not 0."""
+    labels = labels_of(0.3)
+    few = np.where((labels == 1) & (np.arange(NUM) % 8 == 0), 1, 0)
+    found = judged(labels, np.stack([few] * 3), "f1")
+    assert found.constant == pytest.approx(best_constant("f1", labels).score)
+    assert found.gain is not None
+    assert found.gain.high < 0
+    assert found.state == "did not learn"
+
+
+def test_runs_that_almost_always_give_one_answer_did_not_learn_though_another_is_better() -> None:
+    """Against the best constant answer alone their noise is that of all examples."""
+    labels = labels_of(0.49)
+    rows = np.ones((4, NUM), dtype=int)
+    rows[0, np.flatnonzero(labels == 1)[0]] = 0
+    rows[1, np.flatnonzero(labels == 0)[0]] = 0
+    found = judged(labels, rows)
+    assert (found.constant, found.num_constant) == (51.0, 2)
+    assert found.gain is not None
+    assert found.gain.high > 1, "the best constant answer does not show it"
+    assert found.state == "did not learn"
+
+
+def test_coin_flips_cannot_be_told_from_learning_and_are_never_called_that() -> None:
+    labels = labels_of(num=200)
+    states = [judged(labels, right(labels, 0.5, chance=chance)).state for chance in range(40)]
+    assert states.count("learned") <= 3  # 2.5% of 40 is 1
+    assert "cannot tell" in states
+
+
+def test_what_did_not_move_did_not_learn_unless_it_is_better_than_any_constant_answer() -> None:
+    labels = labels_of(num=100)
+    rows = right(labels, 0.55, num_seeds=3, chance=3)
+    assert judged(labels, rows).state == "cannot tell"
+    assert judged(labels, rows, has_moved=False).state == "did not learn"
+    assert judged(labels, right(labels, 0.9), has_moved=False).state == "learned"
+
+
+def test_where_all_examples_have_one_label_nothing_can_be_told() -> None:
+    labels = np.zeros(50, dtype=int)
+    found = judged(labels, np.zeros((3, 50), dtype=int))
+    assert (found.state, found.is_one_label, found.constant) == ("cannot tell", True, 100.0)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "matthews_correlation"])
+def test_perfect_runs_have_learned_though_nothing_varies(metric: str) -> None:
+    labels = labels_of()
+    assert judged(labels, np.stack([labels] * 3), metric).state == "learned"
+
+
+def test_two_right_answers_are_not_enough_to_tell() -> None:
+    labels = np.array([0, 1])
+    assert judged(labels, np.stack([labels] * 3)).state == "cannot tell"
+
+
+def test_runs_that_collapse_leave_it_open_and_are_counted() -> None:
+    labels = labels_of()
+    rows = right(labels, 0.95, num_seeds=4)
+    rows[:3] = 0
+    found = judged(labels, rows)
+    assert (found.state, found.num_constant, found.num_runs) == ("cannot tell", 3, 4)
+
+
+def test_several_labels_and_scores_have_their_own_constants() -> None:
+    flags = np.random.default_rng(0).integers(0, 2, (NUM, 3))
+    flipped = np.random.default_rng(1).random((3, NUM, 3)) < 0.1
+    assert judged(flags, flags ^ flipped, "f1_macro").state == "learned"
+    assert judged(flags, np.ones((3, NUM, 3), dtype=int), "f1_macro").state == "did not learn"
+    scores = np.random.default_rng(0).normal(size=NUM)
+    noise = np.random.default_rng(1).normal(size=(3, NUM))
+    assert judged(scores, scores + noise, "pearson").state == "learned"
+    collapsed = judged(scores, 2.5 + 1e-7 * noise, "pearson")
+    assert (collapsed.state, collapsed.constant) == ("did not learn", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "losses", "expected"),
+    [
+        ([(45, 45), (55, 55)], [(0.7, 0.7), (0.69, 0.69)], False),
+        ([(45, 45), (55, 58)], [(0.7, 0.7), (0.69, 0.69)], True),
+        ([(45, 45), (55, 55)], [(0.7, 0.7), (0.69, 0.6)], True),
+        ([(45, 45)], [(0.7, float("nan"))], True),
+    ],
+)
+def test_a_run_moves_by_its_score_or_by_its_loss(
+    scores: list[tuple[float, float]], losses: list[tuple[float, float]], expected: bool
+) -> None:
+    assert has_moved(scores, losses) is expected
