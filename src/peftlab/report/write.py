@@ -17,6 +17,7 @@ from peftlab.core.identity import content_id
 from peftlab.report.default_page import page_parts
 from peftlab.report.findings.combine import Source, combine
 from peftlab.report.findings.leaks import leak_warnings
+from peftlab.report.findings.outdated import outdated_warnings
 from peftlab.report.findings.results import RESULTS, StudyResults, results_file, results_of
 from peftlab.report.findings.verdicts import Verdict, verdicts
 from peftlab.report.findings.view import StudyView, make_view
@@ -120,9 +121,12 @@ def make_page(
     """
     chosen = page_parts(view)
     blocks: list[Block] = [*before]
-    leaks = leak_warnings(view)
-    if leaks:
-        blocks.append(Warnings(title="Rows of dev stand in train", lines=leaks))
+    for title, lines in (
+        ("Measured by an older version", outdated_warnings(view)),
+        ("Rows of dev stand in train", leak_warnings(view)),
+    ):
+        if lines:
+            blocks.append(Warnings(title=title, lines=lines))
     if not any(part.kind == ADVICE for part in chosen):
         tell("weighing the arms")
         advice = MAKERS.get(ADVICE)(view, PARTS[ADVICE](), f"figure-{ADVICE}")

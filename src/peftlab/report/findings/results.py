@@ -13,6 +13,7 @@ from pydantic import JsonValue, ValidationError
 from peftlab.core.types import Frozen
 from peftlab.report.findings.leaks import leak_warnings
 from peftlab.report.findings.learning import MARKS, learned_json, remarks
+from peftlab.report.findings.outdated import outdated_warnings
 from peftlab.report.findings.verdicts import Verdict
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.learned import State
@@ -86,6 +87,7 @@ def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
                     )
                 )
     notes = (
+        *outdated_warnings(view),
         *leak_warnings(view),
         view.note(view.arms),
         *(remark.words for remark in remarks(view, view.arms)),
