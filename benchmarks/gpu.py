@@ -7,8 +7,10 @@ folder, so that what is measured stays measured when a later section fails. `--s
 may be repeated, runs some of them alone. The whole takes at most six minutes on one H200.
 
 - machine: the card, the versions, and the peaks of its matrix products
-- families, methods: every architecture and every method against the CPU, dropout on
+- families: every architecture, tiny and with random weights, against the CPU, dropout on
+- methods: every method on MiniLM against the CPU, dropout on
 - steps: a training step of this engine, of its padded twin and of transformers.Trainer
+- launches: kernels, copies and waits of a step, and what most of its time goes to
 - resume: the same bits when a trial is run again, and when it is stopped and gone on from
 - memory: a trial in too little memory, which takes half as many examples at once
 - energy: joules by the card's counter beside the power that nvidia-smi shows
@@ -32,8 +34,8 @@ sys.path.insert(0, str(ROOT))
 
 Found = dict[str, Any]
 LIMITS = {
-    "machine": 40, "steps": 170, "energy": 30, "resume": 60, "memory": 60, "plan": 70,
-    "methods": 110, "families": 90,
+    "machine": 40, "steps": 170, "launches": 60, "energy": 30, "resume": 60, "memory": 60,
+    "plan": 70, "methods": 150, "families": 90,
 }  # fmt: skip
 """Seconds that a section may take, in the order in which they are run."""
 
@@ -102,15 +104,15 @@ def families(given: argparse.Namespace) -> Found:
 
 
 def methods(given: argparse.Namespace) -> Found:
-    """The same of each method on a tiny BERT."""
+    """The same of each method on MiniLM."""
     from peftlab.methods.registry import METHODS
 
-    found: Found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        model = _tiny(Path(folder) / "bert", "bert")
-        for name in METHODS.names():
-            found[name] = _against_cpu(given.device, model=model, method=name)
-    return _shown(found)
+    return _shown(
+        {
+            name: _against_cpu(given.device, model=given.minilm, method=name)
+            for name in METHODS.names()
+        }
+    )
 
 
 def steps(given: argparse.Namespace) -> Found:
@@ -146,6 +148,39 @@ def steps(given: argparse.Namespace) -> Found:
         print(title, method, task, found[f"{title} {method} {task}"], flush=True)
         (given.output / "steps.json").write_text(json.dumps(found, indent=1) + "\n")
     return found
+
+
+def launches(given: argparse.Namespace) -> Found:
+    """What a step of LoRA on bert-base asks of the card, by torch's profiler, and what takes it."""
+    from torch.profiler import ProfilerActivity, profile
+
+    from peftlab.engine.bench import Setup, side_of
+
+    found: Found = {}
+    setup = Setup(
+        model="google-bert/bert-base-uncased", tokenizer=given.minilm, random_weights=True,
+        data=str(given.data), task="sst2", method="lora", settings={}, device=given.device,
+        cache=given.output / "cache",
+        training={"per_device_train_batch_size": 16, "learning_rate": 1e-4},
+    )  # fmt: skip
+    for name in ("packed", "trainer"):
+        side = side_of(name, setup)  # type: ignore[arg-type]
+        rows = _rows(side.num_examples())
+        side.train(rows[: 16 * 5])
+        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+            side.train(rows[: 16 * 10])
+        counts = {one.key: one.count / 10 for one in seen.key_averages()}
+        busiest = sorted(seen.key_averages(), key=lambda one: -one.self_cpu_time_total)[:12]
+        found[name] = {
+            "launches": sum(n for key, n in counts.items() if "LaunchKernel" in key),
+            "copies": sum(n for key, n in counts.items() if key.startswith("cudaMemcpy")),
+            "waits": sum(n for key, n in counts.items() if "Synchronize" in key),
+            "busy_ms": sum(one.self_device_time_total for one in seen.key_averages()) / 10e3,
+            "busiest_ms": {
+                one.key: [one.count / 10, one.self_cpu_time_total / 10e3] for one in busiest
+            },
+        }
+    return _shown(found)
 
 
 def resume(given: argparse.Namespace) -> Found:
@@ -245,7 +280,7 @@ def plan(given: argparse.Namespace) -> Found:
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], Found]] = {
     "machine": machine, "families": families, "methods": methods, "steps": steps,
-    "resume": resume, "memory": memory, "energy": energy, "plan": plan,
+    "launches": launches, "resume": resume, "memory": memory, "energy": energy, "plan": plan,
 }  # fmt: skip
 
 
