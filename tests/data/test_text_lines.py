@@ -47,7 +47,7 @@ def test_the_line_that_is_not_utf8_is_named(before: int, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (gzip.compress(CSV.encode()), "gzip"),
+        (gzip.compress(CSV.encode(), mtime=0), "gzip"),
         (b"PK\x03\x04\x14\0\x06\0", "an .xlsx workbook"),
         (b"PAR1\x15\x04", "Parquet"),
     ],

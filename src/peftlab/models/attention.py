@@ -174,7 +174,7 @@ def _kept(like_BHQL: Tensor, drawn: Drawn) -> Tensor:
     ).flatten()
     keep = keep_RC(
         drawn.key,
-        example_B.repeat_interleave(num_queries),
+        example_B[:, None].expand(num_examples, num_queries).flatten(),
         torch.arange(num_queries, device=device).repeat(num_examples),
         channel_HL,
         drawn.probability,
