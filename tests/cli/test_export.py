@@ -72,7 +72,8 @@ def test_a_checkpoint_that_was_moved_is_found_where_the_line_says(
         moved = (str(tiny_checkpoint), "/was/here/once")
         opened.execute("UPDATE trials SET trial = replace(trial, ?, ?)", moved)
     place = ("--workspace", workspace)
-    asked = ("predict", trials["full"], "--text", "the film was a joy", "--json", *place)
+    texts = ("--text", "the film was a joy", "--text", "it was a joy")
+    asked = ("predict", trials["full"], *texts, "--json", *place)
     exported = ("export", trials["lora"], "--output", tmp_path / "out", "--merge", *place)
     for line in (asked, exported):
         answer = peftlab(*line)

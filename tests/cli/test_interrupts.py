@@ -137,9 +137,9 @@ MOMENTS = {
     "reading the results": ("report small-study --workspace {w}", "peftlab.report.write.make_view"),
     "drawing": ("report small-study --workspace {w}", "peftlab.report.pages.files.draw"),
     "writing": ("report small-study --workspace {w}", "peftlab.core.files.sync_files"),
-    "predicting": ("predict {trial} --text a --workspace {w}", "peftlab.engine.predict.load_model"),
+    "predicting": ("predict {trial} --text a --workspace {w}", "peftlab.engine.predict.base_model"),
     "exporting": (
-        "export {trial} --workspace {w} --output {w}/out", "peftlab.outputs.export.load_model",
+        "export {trial} --workspace {w} --output {w}/out", "peftlab.outputs.export.base_of",
     ),
     "linting": ("lint {study}", "peftlab.study.lint.lint"),
 }  # fmt: skip

@@ -47,7 +47,7 @@ def test_a_report_can_be_written_elsewhere(
     assert last == f"report: {place / 'report.html'}"
     assert lines[0].startswith("small-study: scores on dev")
     assert "not enough runs: LoRA beats full fine-tuning" in lines
-    names = ["figures", "report.html", "report.md", "results.json", "tables"]
+    names = ["figures", "report.html", "report.json", "report.md", "results.json", "tables"]
     assert sorted(file.name for file in place.iterdir()) == names
 
 

@@ -31,12 +31,26 @@ def done(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("submit")
     write_mnli(folder / "glue")
     write_others(folder / "glue")
+    write_rows_that_differ(folder / "glue")
     study = folder / "study.yaml"
     study.write_text(STUDY.format(model=tiny_checkpoint, data=folder / "glue"))
     workspace = folder / "workspace"
     line = ["run", str(study), "--workspace", str(workspace), "--device", "cpu"]
     assert main(line) == 0
     return workspace
+
+
+def write_rows_that_differ(glue: Path) -> None:
+    """A second row, with another label or score, to each split that is trained on or scored."""
+    for file in ("STS-B/train", "STS-B/dev", "RTE/train", "RTE/dev", "MNLI/dev_matched",
+                 "MNLI/dev_mismatched"):  # fmt: skip
+        path = glue / f"{file}.tsv"
+        header, row = path.read_text(encoding="utf-8").splitlines()
+        number, *between, label = row.split("\t")
+        assert number == "0"
+        other = {"4.750": "1.250", "not_entailment": "entailment", "entailment": "neutral"}[label]
+        second = "\t".join(["1", *between, other])
+        path.write_text(f"{header}\n{row}\n{second}\n", encoding="utf-8")
 
 
 def test_the_zip_has_a_file_a_task_and_mnlis_trial_answers_three(

@@ -244,10 +244,10 @@ def test_a_trials_id_is_the_hash_of_what_is_not_at_its_default() -> None:
     assert rebuilt(seeds=seeds).id == content_id(content | {"seeds": {"order": 1}})
 
 
-def test_what_is_known_of_a_checkpoint_s_head_is_no_part_of_the_id() -> None:
-    model = TRIAL.model.model_copy(update={"has_head": True})
-    assert rebuilt(model=model).id == TRIAL.id
-    assert rebuilt(model=model).model.has_head
+@pytest.mark.parametrize("fact", ["has_head", "shows_padding"])
+def test_what_is_known_of_a_checkpoint_is_in_an_id_by_a_correction_alone(fact: str) -> None:
+    model = TRIAL.model.model_copy(update={fact: True})
+    assert rebuilt(model=model, rules=1).id == TRIAL.id != rebuilt(model=model).id
 
 
 @pytest.mark.parametrize("field", [*TrainingSettings.model_fields])

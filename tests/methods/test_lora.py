@@ -83,14 +83,6 @@ def test_the_layers_below_stay_the_checkpoints_own() -> None:
     assert num_frozen_layers(BASE, "lora", LORA.resolve({"top_layers": 2})) == 10
 
 
-@pytest.mark.parametrize("name", ["lora", "rslora", "dora", "pissa", "olora"])
-def test_ids_of_stored_trials_stay_what_they_are(name: str) -> None:
-    method = METHODS.get(name)
-    given = {"top_layers": None, "quantization": None}
-    assert not given.keys() & method.resolve(given).keys()
-    assert method.resolve({"top_layers": 2})["top_layers"] == 2
-
-
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -114,13 +114,6 @@ def test_a_wrong_setting_is_named(method: str, given: dict[str, Any], words: str
     assert words in str(caught.value)
 
 
-def test_settings_that_came_later_leave_the_ids_of_stored_trials_alone() -> None:
-    assert METHODS.get("full").resolve({"freeze_embeddings": False}) == {}
-    assert METHODS.get("bitfit").resolve({"biases": "all"}) == {}
-    kept = {"biases": "query-intermediate"}
-    assert METHODS.get("bitfit").resolve(kept) == kept
-
-
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -143,7 +143,9 @@ def made_record(
     )  # fmt: skip
     base = load_model(trial.model.name, num_labels=len(labels) or 1, seed=3)
     METHODS.get(method).save(METHODS.get(method).apply(base, config, seed=4), folder / "model")
-    return replace(like, trial=Trial(**dict(trial)), folder=folder, epochs=())
+    assert like.costs is not None
+    costs = replace(like.costs, model_sha256=None)
+    return replace(like, trial=Trial(**dict(trial)), folder=folder, epochs=(), costs=costs)
 
 
 def run_code_of_card(folder: Path) -> dict[str, Any]:

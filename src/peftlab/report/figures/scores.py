@@ -118,27 +118,39 @@ def draw_scores(
     told = [*tooltip, "state:N", alt.Tooltip("constant:Q", format=".2f"), "seeds:Q", "covers:N"]
     layers = [
         own.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", color=colour),
-        own.transform_filter("datum.state == 'learned'")
-        .mark_point(filled=True, size=70, opacity=1)
-        .encode(
-            x=score_axis(),
-            color=colour,
-            shape=shapes("arm", arms, every).legend(None),
-            tooltip=told,
-        ),
     ]
+
+    def seen(where: str, opacity: float = 1) -> Any:
+        # Hidden, not left out: a layer without a row in some panel has no extent there.
+        return alt.condition(where, alt.value(opacity), alt.value(0))
+
+    if any(row["state"] == "learned" for row in rows):
+        layers.append(
+            own.mark_point(filled=True, size=70).encode(
+                x=score_axis(),
+                color=colour,
+                shape=shapes("arm", arms, every).legend(None),
+                opacity=seen("datum.state == 'learned'"),
+                tooltip=told,
+            )
+        )
     if of_panels:
         layers.append(
-            base.transform_filter("isValid(datum.rule)")
-            .mark_point(shape="diamond", size=70, stroke=INK, opacity=0.75)
-            .encode(x=score_axis(), tooltip=[*tooltip[:3], "rule:N"])
+            base.mark_point(shape="diamond", size=70, stroke=INK).encode(
+                x=score_axis(),
+                opacity=seen("isValid(datum.rule)", 0.75),
+                tooltip=[*tooltip[:3], "rule:N"],
+            )
         )
     for state, shape in SIGNS.items():
         if any(row["state"] == state for row in rows):
             layers.append(
-                own.transform_filter(f"datum.state == '{state}'")
-                .mark_point(shape=shape, size=70, opacity=1, strokeWidth=2)
-                .encode(x=score_axis(), color=colour, tooltip=told)
+                own.mark_point(shape=shape, size=70, strokeWidth=2).encode(
+                    x=score_axis(),
+                    color=colour,
+                    opacity=seen(f"datum.state == '{state}'"),
+                    tooltip=told,
+                )
             )
     is_measured = any(row["constant"] is not None for row in rows)
     if is_measured:
