@@ -100,8 +100,12 @@ def test_published_scores_of_the_same_metric_stand_below_with_their_rule(
     assert not [row for row in of_mrpc if "LoRA paper" in row["arm"]], "these are accuracies"
     figure = draw_scores(scores_data(view, view.arms), name="x", published=rows)
     assert "LoRA r=8 (UniPELT, best on dev) on mrpc 90.0" in figure.description
-    layer = figure.specification["spec"]["layer"][2]
-    assert "rule" in [one["field"] for one in layer["encoding"]["tooltip"]]
+    (layer,) = (
+        layer
+        for layer in figure.specification["spec"]["layer"]
+        if "rule" in [one["field"] for one in layer["encoding"].get("tooltip", ())]
+    )
+    assert layer["mark"]["shape"] == "diamond"
     (rule,) = {row["rule"] for row in rows if row["arm"] == "LoRA r=8 (UniPELT, best on dev)"}
     for word in ("BERT-base", "dev", "best on dev", "2110.07577"):
         assert word in rule

@@ -51,7 +51,9 @@ def test_every_mark_of_the_data_is_drawn(desktop: Opened) -> None:
     scores, curves, sweep = charts.all()
 
     def marks(chart: Any, kind: str) -> int:
-        return int(chart.locator(f"g.mark-{kind}.role-mark > *").count())
+        found = chart.locator(f"g.mark-{kind}.role-mark > *")
+        seen = "found => found.filter(mark => mark.getAttribute('opacity') !== '0').length"
+        return int(found.evaluate_all(seen))
 
     assert marks(scores, "symbol") == 2 * 4
     assert marks(scores, "rule") == 2 * 4
