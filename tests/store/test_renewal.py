@@ -12,6 +12,7 @@ import pytest
 
 from peftlab.core.errors import UserError
 from peftlab.core.types import DataRef, OwnFiles, TrainingSettings, Trial
+from peftlab.store import workspace as workspace_module
 from peftlab.store.workspace import DATABASE, Workspace
 from tests.store.test_older_schemas import SCHEMAS
 
@@ -137,14 +138,35 @@ def folder_names(folder: Path) -> list[str]:
     return [json.loads(arms)[0] for (arms,) in rows]
 
 
-def test_a_renewal_that_was_cut_short_is_done_again(
+def test_one_that_may_not_be_written_is_read_by_the_ids_of_today(
+    older: Callable[..., Path], make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = older(aaaa1=(make_trial(), "done", 5))
+    files = sorted(folder.rglob("*"))
+
+    def refuse(_: Path) -> sqlite3.Connection:
+        error = sqlite3.OperationalError("attempt to write a readonly database")
+        error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+        raise error
+
+    connect = workspace_module._connect
+    monkeypatch.setattr(
+        workspace_module, "_connect", lambda at: (refuse if at.parent == folder else connect)(at)
+    )
+    with Workspace.open(folder, create=False) as workspace:
+        assert workspace.trial(make_trial().id).status == "done"
+        assert whose(workspace, make_trial()) == "aaaa1"
+    assert sorted(folder.rglob("*")) == files
+
+
+def test_a_trial_that_is_new_has_a_folder_of_its_own_id(
     older: Callable[..., Path], make_trial: MakeTrial
 ) -> None:
-    """The folders may have their names already."""
-    folder, trial = older(aaaa1=(make_trial(), "done", 5)), make_trial()
-    (folder / "artifacts" / "aaaa1").rename(folder / "artifacts" / trial.id)
+    new = make_trial(seed=9)
+    folder = older(aaaa1=(make_trial(), "done", 5))
     with Workspace.open(folder, create=False) as workspace:
-        assert whose(workspace, trial) == "aaaa1"
+        assert workspace.artifacts(new.id) == folder / "artifacts" / new.id
+        assert workspace.artifacts(make_trial().id) == folder / "artifacts" / "aaaa1"
 
 
 def test_a_row_that_cannot_be_read_is_left_as_it_is(

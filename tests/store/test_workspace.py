@@ -143,7 +143,7 @@ def test_a_workspace_that_another_process_is_just_making_is_waited_for(tmp_path:
     assert beside.is_alive()
     for migration in MIGRATIONS:
         if callable(migration):
-            migration(maker, tmp_path)
+            migration(maker)
         else:
             for statement in migration.split(";"):
                 maker.execute(statement)

@@ -7,6 +7,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,8 +68,22 @@ class Reader:
         return self.path / "cache"
 
     def artifacts(self, trial_id: str) -> Path:
-        """The folder of a trial's model and predictions; it may not be there yet."""
-        return self.path / ARTIFACTS / trial_id
+        """The folder of a trial's model and predictions; it may not be there yet.
+
+        One from before schema 4 has an earlier id for its name.
+        """
+        folder = self.path / ARTIFACTS
+        older = self._older_ids.get(trial_id, ())
+        return next((folder / name for name in older if (folder / name).is_dir()),
+                    folder / trial_id)  # fmt: skip
+
+    @cached_property
+    def _older_ids(self) -> dict[str, list[str]]:
+        """The ids that trials had before schema 4, by those of today."""
+        found: dict[str, list[str]] = {}
+        for row in self._query("SELECT id, older_id FROM older_ids ORDER BY rowid"):
+            found.setdefault(row["id"], []).append(row["older_id"])
+        return found
 
     # Studies
 

@@ -2,7 +2,7 @@
 
 Ids used to depend on every setting, also on those at their defaults and on those without effect
 (core/types.py says what they depend on now). What was measured keeps its numbers: a trial is only
-known by another name, and is found by the earlier one too.
+known by another name, and is found by the earlier one too, which its folder keeps.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -25,11 +24,10 @@ PREFERRED = ("done", "failed", "pruned", "running", "pending")
 """Which of two trials that are the same by today's ids is kept: the one that has come furthest."""
 
 
-def renew_ids(database: sqlite3.Connection, folder: Path) -> None:
-    """Give the stored trials their ids of today, in the database and as names of folders.
+def renew_ids(database: sqlite3.Connection) -> None:
+    """Give the stored trials their ids of today; rows that cannot be read are left as they are.
 
-    Runs within a transaction. A folder that has been renamed by an attempt which was cut short is
-    found under its new name. Rows that cannot be read are left as they are.
+    The table `older_ids` has the earlier ids of each, that of the kept one first.
     """
     database.execute("CREATE TABLE older_ids (older_id TEXT PRIMARY KEY, id TEXT NOT NULL)")
     same: defaultdict[str, list[tuple[str, str, Trial]]] = defaultdict(list)
@@ -58,7 +56,6 @@ def renew_ids(database: sqlite3.Connection, folder: Path) -> None:
             database.execute(
                 f"UPDATE {table} SET trial_id = ? WHERE trial_id = ?", (trial_id, kept)
             )
-        _rename(folder / "artifacts" / kept, folder / "artifacts" / trial_id)
 
 
 def _as_measured(
@@ -94,8 +91,3 @@ def _merge_placements(database: sqlite3.Connection, older_id: str, kept: str) ->
                 (json.dumps(both), study, kept),
             )
     database.execute("DELETE FROM placements WHERE trial_id = ?", (older_id,))
-
-
-def _rename(older: Path, newer: Path) -> None:
-    if older.is_dir() and not newer.exists():
-        older.rename(newer)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 
 from peftlab.core.errors import UserError
 from peftlab.store.renewal import renew_ids
 
 # MIGRATIONS[n] turns version n into version n + 1; an empty database is version 0.
 # A released entry is never edited: a change is a new entry. A ";" ends a statement, nothing else.
-# What SQL cannot say is a function of the database and the workspace's folder.
-MIGRATIONS: tuple[str | Callable[[sqlite3.Connection, Path], None], ...] = (
+# What SQL cannot say is a function of the database.
+MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     """
     CREATE TABLE studies (
         name TEXT PRIMARY KEY,
@@ -98,8 +97,6 @@ VERSION = len(MIGRATIONS)
 def migrate(connection: sqlite3.Connection, *, where: str) -> None:
     """Bring the database to VERSION, in one transaction; connections are in autocommit mode.
 
-    `where` is the workspace's folder.
-
     Several processes may do so at once: one does it, the others wait and find it done. Foreign
     keys must not be enforced yet: a table that is replaced would take along what refers to it.
     Raises UserError for a database that a newer peftlab wrote.
@@ -121,7 +118,7 @@ def migrate(connection: sqlite3.Connection, *, where: str) -> None:
                 for statement in migration.split(";"):
                     connection.execute(statement)
             else:
-                migration(connection, Path(where))
+                migration(connection)
         connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         connection.execute("ROLLBACK")
