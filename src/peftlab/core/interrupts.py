@@ -84,6 +84,10 @@ def children_ignore_interrupts() -> Iterator[None]:
     A terminal sends it to all of its processes, and their parent ends them. What comes meanwhile
     is delivered to this process afterwards.
     """
+    # Starting it unblocks SIGINT, so it is not left to the first process that is spawned.
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

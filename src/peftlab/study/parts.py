@@ -27,8 +27,9 @@ class ArmsPart(Frozen):
 
 
 class Advice(Frozen):
-    """What to use: of the arms that are not worse than `reference` by more than `margin` points,
-    the one that costs the least. Full fine-tuning is the reference, or the best arm without it."""
+    """What to use: of the arms that learned the tasks and are not worse than `reference` by more
+    than `margin` points, the one that costs the least. Full fine-tuning is the reference, or the
+    best arm without it; an arm that is not shown to have learned is none where another is."""
 
     margin: Points = 1.0
     reference: str | None = None
@@ -40,8 +41,8 @@ class LossCurves(ArmsPart):
 
 
 class Scores(ArmsPart):
-    """Scores by task and arm with their intervals, as a figure and a table; with `published` those
-    of papers beside them."""
+    """Scores by task and arm with their intervals, as a figure and a table, and what is known of
+    arms that are not shown to have learned; with `published` those of papers beside them."""
 
     published: YesNo = False
 
