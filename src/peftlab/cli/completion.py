@@ -26,7 +26,7 @@ METHOD_NAMES = (
     "ln-tuning", "trainable-tokens", "delora", "gralora", "hira", "glora", "lily", "peanut",
     "adamss", "osf", "deft", "frod", "prefix", "cartridge", "prompt", "p-tuning",
 )  # fmt: skip
-"""Of the registry, which takes seconds to import; those of another peft may be a few others."""
+"""The registry's names, since importing it takes seconds; another peft may have a few others."""
 MOST_TRIALS = 200
 
 

@@ -17,7 +17,7 @@ LEAK = "leak"
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """Of `num_rows` rows of a split, how many stand in train.
+    """How many of the `num_rows` rows of a split stand in train.
 
     `exact` have the very texts of a row of train (of a pair both), `alike`, those among them, the
     same after lower-casing and with every run of blanks as one. `is_same_file` says that the

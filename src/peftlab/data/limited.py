@@ -35,7 +35,7 @@ def limited(source: Source, task: Task, split: str, limit: int | None) -> Sequen
 def within(
     source: Source, examples: Sequence[Example], split: str, limit: int | None
 ) -> Sequence[Example]:
-    """Those of all rows of the split that are within the limit."""
+    """Return the rows of the split that are within the limit."""
     if limit is None or limit >= len(examples):
         return examples
     if not isinstance(source, OwnSource):

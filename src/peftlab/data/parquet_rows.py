@@ -51,7 +51,7 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def parquet_metadata(path: Path) -> Mapping[bytes, bytes]:
-    """What is written into the schema beside its columns; UserError for no Parquet file."""
+    """Return the metadata of a file's schema; UserError where it is no Parquet file."""
     import pyarrow as pa
 
     with path.open("rb") as stream:
@@ -110,7 +110,7 @@ def _require_bounded(footer: Footer, size: int, path: Path) -> None:
 
 
 def _rows_at_once(group: Sequence[Chunk]) -> int:
-    """So many that no repeated text, were it in each of them, takes more than BYTES_AT_ONCE."""
+    """Return how many rows fit BYTES_AT_ONCE, even if each has the longest repeated text."""
     longest = sum(chunk.longest_repeated for chunk in group)
     return min(ROWS_AT_ONCE, max(1, BYTES_AT_ONCE // max(1, longest)))
 

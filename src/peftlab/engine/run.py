@@ -215,7 +215,7 @@ class _PredictionsWriter:
 
 
 def _sha256(path: Path) -> str | None:
-    """That of the file; None where somebody has removed it."""
+    """Return the SHA-256 of the file; None where somebody has removed it."""
     return file_sha256(path) if path.is_file() else None
 
 

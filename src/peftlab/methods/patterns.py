@@ -17,7 +17,7 @@ from functools import lru_cache
 from peftlab.core.errors import UserError
 
 SECONDS = 0.3
-"""Of processor time that all names may take; peft then matches them a few times over."""
+"""The processor time that matching all names may take; peft matches them a few times over."""
 WAIT_SECONDS = 30.0
 """For the trying process to get so much of a processor."""
 

@@ -184,10 +184,10 @@ PADDED_IN_FRONT = frozenset({"xlnet"})
 """Their classifier reads the last place of the row, whatever stands there."""
 
 SHOWS_PADDING = frozenset({"funnel", "mobilebert"})
-"""Of the families: those in which a row's logits change with the padding behind it."""
+"""The families in which a row's logits change with the padding behind it."""
 
 OWN_ATTENTION = frozenset({"deberta", "deberta-v2", "funnel", "mpnet", "xlnet"})
-"""Of the families: those whose attention function cannot be replaced."""
+"""The families whose attention function cannot be replaced."""
 
 
 def why_padded(model_type: str) -> str | None:

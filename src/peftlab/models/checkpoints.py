@@ -260,7 +260,7 @@ def load_model(
 
 
 def remarks_on_weights(name: str, *, keeps_head: bool = False) -> list[str]:
-    """What is odd about a checkpoint's weights, in words; [] where they are not on this machine.
+    """Return what is odd about a checkpoint's weights; [] where they are not on this machine.
 
     Raises UserError where the checkpoint lacks any of its tensors.
     """
@@ -273,7 +273,7 @@ def remarks_on_weights(name: str, *, keeps_head: bool = False) -> list[str]:
 
 
 def rows_of_head(name: str, labels: Sequence[str], *, where: str = "", task: str = "") -> list[int]:
-    """The rows of the checkpoint's own head that are for these labels; none are of a regression.
+    """Return the rows of the checkpoint's own head for these labels; a regression has none.
 
     Raises UserError where it has no head, or one for other labels.
     """
@@ -282,7 +282,7 @@ def rows_of_head(name: str, labels: Sequence[str], *, where: str = "", task: str
 
 
 def _checkpoint(name: str, *, num_labels: int, keeps_head: bool) -> Checkpoint:
-    """What is to be loaded: the source's own config, not the one that the package has of it."""
+    """Return what to load, by the source's own config, not the one that the package has of it."""
     from transformers import AutoConfig
 
     source = source_of(name)

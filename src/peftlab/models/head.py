@@ -22,7 +22,7 @@ def head_parameter_names(model: PreTrainedModel) -> list[str]:
 
 
 def fresh_parameter_names(model: PreTrainedModel) -> list[str]:
-    """Those of them that are drawn for each trial, whatever head a checkpoint has.
+    """Return the names of head parameters that each trial draws, whatever head a checkpoint has.
 
     All, but for layers that come from pretraining (ModernBERT's dense one before the classifier).
     """
@@ -31,7 +31,7 @@ def fresh_parameter_names(model: PreTrainedModel) -> list[str]:
 
 
 def output_parameter_names(model: PreTrainedModel) -> list[str]:
-    """Those of the layer that gives the logits, which have a row for each label."""
+    """Return the names of the parameters of the last layer, which have a row for each label."""
     family = FAMILIES.get(model.config.model_type)
     outputs = OUTPUTS if family is None else {family.output}
     return [name for name in head_parameter_names(model) if name.rpartition(".")[0] in outputs]

@@ -64,7 +64,7 @@ def _folders(place: str) -> Iterator[Path]:
 
 
 def _fingerprint(name: str) -> str | None:
-    """That of the checkpoint there; None where there is none."""
+    """Return the fingerprint of the checkpoint there; None where there is none."""
     try:
         return locate(name).fingerprint
     except (UserError, OSError):

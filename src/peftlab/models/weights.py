@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 MOST_NAMED = 3
-"""Of tensors that are missing, or too many, so many are named."""
+"""How many tensors a message names at most."""
 
 Read = Callable[..., Any]
 """A from_pretrained with the checkpoint given; it takes the options that are left."""
@@ -73,7 +73,7 @@ def load_weights(checkpoint: Checkpoint, read: Read) -> PreTrainedModel:
 
 
 def remarks_on(checkpoint: Checkpoint) -> list[str]:
-    """What is odd about the weights without being an error, in words; reads their headers alone.
+    """Return what is odd about the weights without being an error; reads their headers alone.
 
     transformers loads tensors without numbers for that. Raises UserError as load_weights does.
     """

@@ -22,7 +22,7 @@ def unused_head(expanded: Expanded) -> str:
 
 
 def weights_remarks(expanded: Expanded) -> list[str]:
-    """What is odd about the checkpoint's weights; [] also where they are not on this machine.
+    """Return what is odd about the checkpoint's weights; [] where they are not on this machine.
 
     Raises UserError where tensors are missing, or of another size than its config says.
     """

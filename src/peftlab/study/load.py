@@ -17,7 +17,7 @@ from peftlab.study.spec import StudySpec, validate
 
 SUFFIXES = (".yaml", ".yml")
 MOST_BYTES = 4 * MOST_CHARACTERS
-"""Of a study's file: as many as the characters that are read can have in UTF-8."""
+"""The largest study file: what the characters that are read can take in UTF-8."""
 
 
 @dataclass(frozen=True, kw_only=True)

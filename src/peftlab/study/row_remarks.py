@@ -37,7 +37,7 @@ WITHOUT = {
 
 
 def row_remarks(expanded: Expanded) -> list[Finding]:
-    """Those on all tasks whose rows could be read."""
+    """Return the findings on the rows of all tasks that could be read."""
     found: list[Finding] = []
     for rows in expanded.rows.values():
         found += [
@@ -49,7 +49,7 @@ def row_remarks(expanded: Expanded) -> list[Finding]:
 
 
 def remarks_on_draft(text: str, study: Path) -> list[str]:
-    """Those on the rows of a study of a person's own files, as it is to be written there."""
+    """Return the findings on the rows of a study that `peftlab new` is about to write."""
     raw = anchored(parse_yaml(text, where=study.name), study.absolute().parent)
     spec = validate(raw, where=study.name)
     found: list[Finding] = []
@@ -91,7 +91,7 @@ def split_remarks(
 
 
 def leak_remarks(rows: TaskRows) -> Iterator[Finding]:
-    """Of the rows of dev that stand in train."""
+    """Yield a finding where rows of dev stand in train."""
     leak = rows.leak
     if leak.is_any:
         grave = is_grave(leak, is_own=rows.ref.source == "files")
@@ -109,7 +109,7 @@ def is_grave(leak: Leak, *, is_own: bool) -> bool:
 
 
 def file_remarks(rows: TaskRows) -> Iterator[Finding]:
-    """Of a person's own files: rows of test in train, and texts that have several labels there."""
+    """Yield findings on own files: test rows in train, and texts with several labels."""
     files = rows.ref.files
     if files is None:
         return
@@ -153,7 +153,7 @@ class _Split:
 
 
 def _splits(rows: TaskRows, selection: Selection | None, seeds: Sequence[int]) -> Iterator[_Split]:
-    """Those that are used; of the parts of train those of each seed that may have one label."""
+    """Yield the splits that are used; parts of train for the seeds that may leave one label."""
     if selection is None:
         yield _Split(name="train", labels=rows.train)
     else:
@@ -222,7 +222,7 @@ def _label(task: Task, label: object) -> str:
 
 
 def _lacking(rows: TaskRows, split: _Split, where: str) -> Iterator[Finding]:
-    """Of the labels that the split lacks."""
+    """Yield a finding for the labels that the split lacks."""
     here, of_dev = _counts(split.labels, rows.task), _counts(rows.dev, rows.task)
     lacking = np.flatnonzero(here == 0)
     if not len(lacking):

@@ -14,8 +14,8 @@ from peftlab.core.errors import UserError
 
 LARGEST_INTEGER, LONGEST_NUMBER = 2**63 - 1, 100
 MOST_CHARACTERS, MOST_NODES = 1 << 18, 15_000
-"""Of a text, and of keys and values written in it: PyYAML reads so much in about a second. A
-thousand arms, each with settings of its own, are ten thousand."""
+"""How long a text may be, and how many keys and values it may have: PyYAML reads that in about a
+second. A thousand arms, each with settings of its own, are ten thousand."""
 
 MERGE = "tag:yaml.org,2002:merge"
 Pairs = list[tuple[yaml.Node, yaml.Node]]

@@ -132,7 +132,7 @@ def dev_rows(view: StudyView, task: Task) -> DevRows:
 
 
 def _digest(trial: Trial) -> str:
-    """That of the data; where rows of dev are drawn, with what they are drawn by."""
+    """Return the data's digest; where rows of dev are drawn, the seed of the draw is part of it."""
     files = trial.data.files
     if files is None or trial.max_eval_samples is None:
         return trial.data.digest

@@ -103,7 +103,7 @@ def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
 
 
 def results_file(results: StudyResults) -> bytes:
-    """What is in the file RESULTS."""
+    """Return the content of the file RESULTS."""
     return results.model_dump_json(indent=2).encode()
 
 

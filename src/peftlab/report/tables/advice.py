@@ -79,7 +79,7 @@ def _words(view: StudyView, advice: Advice, options: parts.Advice) -> str:
 
 
 def _left_out(advice: Advice) -> str:
-    """What is to be said of arms that are not recommended whatever they score."""
+    """Return a sentence on the arms that are not recommended, whatever they score."""
     names = [one.arm.name for one in advice.candidates if one.unlearned]
     if not names:
         return ""

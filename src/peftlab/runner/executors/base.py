@@ -137,7 +137,7 @@ class ExecutorOptions:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> ExecutorOptions:
-        """Those that are given by name; UserError for a name or a value that is none."""
+        """Return the options given by name; UserError for an unknown name or a bad value."""
         known = [field.name for field in fields(cls)]
         for name in given:
             if name not in known:
