@@ -40,6 +40,12 @@ def test_one_that_is_gone_is_one_line_that_names_the_option(moved: tuple[ModelRe
     assert "\n" not in str(caught.value)
 
 
+def test_a_gone_folder_whose_name_could_be_a_hub_s_is_gone(moved: tuple[ModelRef, Path]) -> None:
+    known, _ = moved
+    with pytest.raises(UserError, match=r"the checkpoint 'ckpt' is gone \(allowed: --model FOLDER"):
+        find_checkpoint(known.model_copy(update={"name": "ckpt"}))
+
+
 def test_another_one_at_its_name_is_not_taken_for_it(tiny_checkpoint: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "bert"))
     known = locate(str(folder))

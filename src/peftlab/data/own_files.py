@@ -143,12 +143,28 @@ def own_rows(
         replace(
             row,
             cells=tuple(
-                named(cell, names[column]) if column in names else cell
+                _named(cell, names[column], where=f"{path}:{row.number}: column '{column}'")
+                if column in names
+                else cell
                 for cell, column in zip(row.cells, columns, strict=True)
             ),
         )
         for row in rows
     )
+
+
+def _named(cell: Any, names: Sequence[str], *, where: str) -> Any:
+    """Return the cell with names of classes; UserError where a list has a class twice.
+
+    Such a list is 0 or 1 for each class, which the names in the file's metadata do not say.
+    """
+    if isinstance(cell, list) and len(set(map(str, cell))) < len(cell):
+        raise UserError(
+            f"the list {repr(cell)[:40]} has a class twice",
+            where=where,
+            allowed="the numbers of its classes, each once, as the file's metadata say",
+        )
+    return named(cell, names)
 
 
 def class_names_of(

@@ -66,6 +66,7 @@ def _folders(place: str) -> Iterator[Path]:
 def _fingerprint(name: str) -> str | None:
     """Return the fingerprint of the checkpoint there; None where there is none."""
     try:
-        return locate(name).fingerprint
+        found = locate(name).fingerprint
     except (UserError, OSError):
         return None
+    return None if found.startswith("hub:") else found  # a folder's name that is gone could be one
