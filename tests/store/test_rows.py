@@ -20,6 +20,7 @@ READERS: dict[str, Callable[[Workspace], object]] = {
     "tallies": lambda opened: opened.tallies("small-study"),
     "failures": lambda opened: opened.failures("small-study"),
     "results": lambda opened: [*opened.results("small-study")],
+    "statuses": lambda opened: opened.statuses([]),
     "speeds": lambda opened: opened.speeds(),
     "digest of the results": lambda opened: opened.results_digest("small-study"),
 }
@@ -47,6 +48,10 @@ DAMAGE = {
     "half a loss": ("UPDATE epochs SET step_losses = x'0001'", "trials"),
     "a spec that is a list": ("UPDATE studies SET spec = '[1]'", "spec"),
     "arms that are a number": ("UPDATE placements SET arms = '3'", "trials of the study"),
+    "a study of bytes": ("UPDATE placements SET study = x'00ff'", "trials"),
+    "a status that there is not": ("UPDATE trials SET status = 'gone'", "statuses"),
+    "an earlier id of bytes": ("INSERT INTO older_ids VALUES (x'00ff', '0')", "trials"),
+    "an earlier id that leads elsewhere": ("INSERT INTO older_ids VALUES ('../x', '0')", "trials"),
     "a lost table": ("DROP TABLE epochs", "trials"),
     "a lost column": ("ALTER TABLE studies DROP COLUMN spec", "spec"),
 }

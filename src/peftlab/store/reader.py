@@ -21,13 +21,15 @@ from peftlab.store.rows import (
     Failure,
     Speed,
     StoredEpoch,
+    StoredOlderId,
+    StoredPlacement,
     StoredResult,
     StoredScores,
+    StoredStatus,
     StoredStudy,
     StoredTrial,
     Tally,
     damaged,
-    read_arms,
     refusing_damage,
 )
 
@@ -81,8 +83,8 @@ class Reader:
     def _older_ids(self) -> dict[str, list[str]]:
         """The ids that trials had before schema 4, by those of today."""
         found: dict[str, list[str]] = {}
-        for row in self._query("SELECT id, older_id FROM older_ids ORDER BY rowid"):
-            found.setdefault(row["id"], []).append(row["older_id"])
+        for row in self._read(StoredOlderId, "SELECT id, older_id FROM older_ids ORDER BY rowid"):
+            found.setdefault(row.id, []).append(row.older_id)
         return found
 
     # Studies
@@ -201,8 +203,8 @@ class Reader:
 
     def statuses(self, trial_ids: Iterable[str]) -> dict[str, Status]:
         """The status of each of these trials; one that is not stored yet is pending."""
-        rows = self._query("SELECT id, status FROM trials")
-        known: dict[str, Status] = {row["id"]: row["status"] for row in rows}
+        rows = self._read(StoredStatus, "SELECT id, status FROM trials")
+        known = {row.id: row.status for row in rows}
         return {trial_id: known.get(trial_id, "pending") for trial_id in trial_ids}
 
     def speeds(self, most: int = 1000) -> list[Speed]:
@@ -290,11 +292,10 @@ class Reader:
     ) -> defaultdict[str, dict[str, tuple[str, ...]]]:
         """The arms of each trial by study; a trial that no study holds has none."""
         found: defaultdict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
-        rows = self._query(
+        for row in self._read(
+            StoredPlacement,
             f"SELECT trial_id, study, arms FROM placements WHERE trial_id IN (SELECT id {chosen})",
             *values,
-        )
-        with refusing_damage(self.where):
-            for row in rows:
-                found[row["trial_id"]][row["study"]] = read_arms(row["arms"])
+        ):
+            found[row.trial_id][row.study] = row.arms
         return found

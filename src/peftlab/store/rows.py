@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
@@ -27,7 +28,7 @@ DAMAGED = "the results cannot be read"
 REMEDY = "a copy from before, or another --workspace"
 
 Counted = Annotated[int, Field(ge=0)]
-Arms = Json[tuple[str, ...]]
+Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
 Scores = Annotated[Json[dict[str, FiniteFloat]], Field(min_length=1)]
 
 
@@ -43,10 +44,31 @@ class StoredStudy(_Row):
     spec: Json[dict[str, JsonValue]]
 
 
+@lru_cache(maxsize=4096)
+def _names(text: object) -> object:
+    """The names of arms; ValidationError for what are none. Many trials have the same."""
+    return TypeAdapter(Json[tuple[str, ...]]).validate_python(text)
+
+
+class StoredPlacement(_Row):
+    """A row of `placements`: which arms of a study have the trial."""
+
+    trial_id: str
+    study: str
+    arms: Annotated[tuple[str, ...], BeforeValidator(_names)]
+
+
+class StoredOlderId(_Row):
+    """A row of `older_ids`: the id that a trial had before schema 4, and that of today."""
+
+    older_id: Identifier
+    id: Identifier
+
+
 class StoredTrial(_Row):
     """A row of `trials`. The id names a folder."""
 
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
+    id: Identifier
     trial: Json[Trial]
     status: Status
     error: str | None
@@ -58,6 +80,13 @@ class StoredTrial(_Row):
     def read_costs(self) -> Costs | None:
         """The costs; ValidationError for what are none."""
         return None if self.costs is None else _costs().validate_python(self.costs)
+
+
+class StoredStatus(_Row):
+    """The status of a trial."""
+
+    id: str
+    status: Status
 
 
 class Tally(_Row):
@@ -158,10 +187,3 @@ def damaged(what: str, where: str) -> UserError:
 @lru_cache
 def _costs() -> TypeAdapter[Costs]:
     return TypeAdapter(Costs)
-
-
-@lru_cache(maxsize=4096)
-def read_arms(text: object) -> tuple[str, ...]:
-    """The names of arms; ValidationError for what are none. Many trials have the same."""
-    arms: tuple[str, ...] = TypeAdapter(Arms).validate_python(text)
-    return arms
