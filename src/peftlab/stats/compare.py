@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from peftlab.core.identity import derived_seed
 from peftlab.stats.dominance import dominance
-from peftlab.stats.noise import NO_NOISE, Noise, noise_between, noise_of, upper_tail
+from peftlab.stats.noise import NO_NOISE, NUM_ADDED, Noise, noise_between, noise_of
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.permutation import flip_test, mcnemar_test, swap_test
 from peftlab.stats.resample import Resampled, resample
-from peftlab.stats.weighted import Floats
+from peftlab.stats.weighted import RANGE, Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,40 +22,48 @@ class Difference:
 
     `low` and `high` hold it with 95%, where its noise is known. `num_seeds` are the runs of each
     side (the fewer, where they are not paired). With one seed it speaks of the two trained models
-    alone.
+    alone. `is_always_valid` says that its intervals and tests hold however often one has looked
+    while seeds were added (tails.py). It is never more than `reach` either way; `is_share` says
+    that the metric is the share of examples that are right.
     """
 
     estimate: float
     noise: Noise
     num_seeds: int
     is_paired: bool
+    is_always_valid: bool = False
+    reach: float = math.inf
+    is_share: bool = False
 
     @property
     def low(self) -> float:
         """The lower end of the interval, in points."""
-        return self.estimate - self.noise.half_width
+        return max(self.estimate - self._half_width, -self.reach)
 
     @property
     def high(self) -> float:
         """The upper end of the interval, in points."""
-        return self.estimate + self.noise.half_width
+        return min(self.estimate + self._half_width, self.reach)
 
     @property
     def says_nothing(self) -> bool:
-        """Whether the two are the same in all that was seen, so that no test can weigh it."""
+        """Whether the two are the same in all that was seen: no test can tell them apart."""
         return not self.noise.is_known and abs(self.estimate) <= NO_NOISE
 
     @property
     def p_value(self) -> float:
-        """Return the p value of there being no difference, two-sided, with both kinds of noise."""
+        """Return the two-sided p value of the test that there is no difference."""
         return min(1.0, 2 * self._tail(abs(self.estimate)))
 
     def equivalence_p(self, margin: float) -> float:
-        """Of the difference being at least the margin: two one-sided tests (Schuirmann 1987)."""
+        """Return the p value of two one-sided tests that the difference is at least the margin.
+
+        Schuirmann 1987: the larger of the two counts.
+        """
         return self._tail(margin - abs(self.estimate))
 
     def excess_p(self, margin: float) -> float:
-        """Of the difference being at most the margin, two-sided."""
+        """Return the two-sided p value of the test that the difference is at most the margin."""
         return min(1.0, 2 * self._tail(abs(self.estimate) - margin))
 
     def p_above(self, threshold: float) -> float:
@@ -66,16 +74,33 @@ class Difference:
         """Return the one-sided p value of the difference being at least the threshold."""
         return self._tail(threshold - self.estimate)
 
-    def _tail(self, distance: float) -> float:
-        """Return the probability of an estimate that is so far on the one side of a bound.
+    @property
+    def _half_width(self) -> float:
+        if self.is_always_valid and self.noise.is_known:
+            return self.noise.always_valid_half_width
+        return self.noise.half_width
 
-        Without noise every example says the same, so that only their signs can be counted: of N
-        examples all have the sign that was seen with probability 1 / 2^N.
-        """
+    def _tail(self, distance: float) -> float:
+        """Return the probability of an estimate that is so far on the one side of a bound."""
         if not self.noise.is_known:
-            by_signs = 0.5**self.noise.num_examples
-            return by_signs if distance > 0 else 0.5 if distance == 0 else 1.0
-        return upper_tail(distance / self.noise.error, self.noise.degrees)
+            return self._tail_by_number(distance)
+        if self.is_always_valid:
+            return self.noise.always_valid_tail(distance)
+        return self.noise.tail(distance)
+
+    def _tail_by_number(self, distance: float) -> float:
+        """Return the exact probability where all examples say the same, by their number alone.
+
+        Where the two never differ, N examples miss a share q that differs with (1 - q)^N, of which
+        the rule of three is the bound at 5%. Where they differ throughout, all N have the sign that
+        was seen with at most ((1 + t) / 2)^N, t being the bound that is tested, from -1 to 1.
+        """
+        if distance <= 0:
+            return 1.0 if distance < 0 or self.says_nothing else 0.5
+        if self.says_nothing and not self.is_share:
+            return 1.0
+        missed = 1 - distance / (RANGE if self.says_nothing else 2 * RANGE)
+        return max(missed, 0.0 if self.says_nothing else 0.5) ** self.noise.num_examples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +146,8 @@ def compare(
         noise=found.noise,
         num_seeds=found.num_seeds,
         is_paired=found.is_paired,
+        reach=found.reach,
+        is_share=found.is_share,
         effect_size=hedges_g(left.scores_S, right.scores_S),
         superiority=superiority(left.scores_S, right.scores_S),
         swap_p=swap_test(left, right, generator),
@@ -135,13 +162,12 @@ def difference(left: Resampled, right: Resampled) -> Difference:
     common = [own for own in left.seeds if own in right.seeds]
     if common:
         left, right = left.of_seeds(common), right.of_seeds(common)
-        paired = Resampled(
+        paired = replace(
+            left,
             scores_S=left.scores_S - right.scores_S,
             replicates_RS=left.replicates_RS - right.replicates_RS,
-            seeds=tuple(common),
-            num_examples=left.num_examples,
         )
-        noise = noise_of(paired)
+        noise = noise_of(paired, NUM_ADDED * left.grain)
     else:
         noise = noise_between(left, right)
     return Difference(
@@ -149,6 +175,8 @@ def difference(left: Resampled, right: Resampled) -> Difference:
         noise=noise,
         num_seeds=min(len(left.seeds), len(right.seeds)),
         is_paired=bool(common),
+        reach=left.reach,
+        is_share=left.is_share,
     )
 
 

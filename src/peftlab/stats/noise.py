@@ -8,8 +8,8 @@ variance
 
 The bootstrap of the examples, with the models as they are, sees V_E + V_SE / S in the mean and
 V_SE in what a seed departs from the mean; the spread of the scores over the seeds estimates
-V_S + V_SE, and where it falls below V_SE, which V_S cannot, V_SE is taken. The sum has
-Satterthwaite's degrees of freedom (1946): S - 1 for the part that the observed spread has in it.
+V_S + V_SE, and where it falls below V_SE, which V_S cannot, V_SE is taken. What follows for a test
+and an interval is in tails.py.
 """
 
 from __future__ import annotations
@@ -18,13 +18,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.optimize import brentq
 
 from peftlab.stats.resample import Resampled
+from peftlab.stats.tails import always_valid_tail, fixed_tail, mixture_statistic, upper_quantile
 from peftlab.stats.weighted import Floats
 
 LEVEL = 0.05
 """Intervals hold 1 - LEVEL, and a test that says different errs in LEVEL."""
+
+NUM_ADDED = 2
+"""Two arms are told apart by this many examples more than they are, as many each way: without them
+six of 100 examples that are all for one arm give p = 0.01, where the exact test gives 0.03."""
 
 NO_NOISE = 1e-9
 """Points: a standard error below it is one of rounding."""
@@ -51,18 +56,26 @@ class SeedNoise:
 class Noise:
     """The variance of an estimate in points squared: that of its examples, and of its seeds.
 
-    `examples` is what no number of seeds takes away. `seeds` are the groups of runs whose means
-    are in the estimate; none where it speaks of single trained models.
+    `examples` is what no number of seeds takes away. `grain` is added to it in tests and
+    intervals: the bootstrap of few examples that tell two arms apart sees too little. `seeds` are
+    the groups of runs whose means are in the estimate; none where it speaks of single trained
+    models.
     """
 
     examples: float
     num_examples: int
     seeds: tuple[SeedNoise, ...] = ()
+    grain: float = 0.0
 
     @property
     def error(self) -> float:
-        """The standard error, in points."""
-        return math.sqrt(self._variance)
+        """The standard error, in points, without the grain."""
+        return math.sqrt(self.examples + self.of_seeds)
+
+    @property
+    def of_seeds(self) -> float:
+        """What the seeds add to the variance of the estimate."""
+        return sum(group.variance / group.num_seeds for group in self.seeds)
 
     @property
     def is_known(self) -> bool:
@@ -70,39 +83,67 @@ class Noise:
         return self.error > NO_NOISE
 
     @property
-    def degrees(self) -> float:
-        """Satterthwaite's degrees of freedom of the variance, at most those of the examples."""
-        most = self.num_examples - 1 if self.num_examples > 1 else math.inf
-        parts = [
-            (group.spread / group.num_seeds) ** 2 / (group.num_seeds - 1) for group in self.seeds
-        ]
-        return min(self._variance**2 / sum(parts), most) if sum(parts) > 0 else most
+    def num_pairs(self) -> float:
+        """What the estimate is worth in pairs of runs: of two groups the half of what they have."""
+        return 1 / sum(1 / group.num_seeds for group in self.seeds)
+
+    @property
+    def degrees(self) -> int:
+        """The degrees of freedom of the seeds' spread, of the smaller group where there are two."""
+        return min(group.num_seeds for group in self.seeds) - 1
+
+    def tail(self, distance: float) -> float:
+        """Return how likely noise is to carry an estimate so many points above a bound."""
+        groups = [(group.spread, group.own, group.num_seeds) for group in self.seeds]
+        return fixed_tail(distance, self.examples + self.grain, self.num_examples, groups)
+
+    def always_valid_tail(self, distance: float) -> float:
+        """Return the same for any number of looks at growing numbers of seeds."""
+        found = always_valid_tail(
+            np.array([distance]),
+            self.examples + self.grain,
+            self.num_examples,
+            np.array([self.of_seeds]),
+            self.num_pairs,
+            self.degrees,
+        )
+        return float(found[0])
 
     @property
     def half_width(self) -> float:
-        """Half of the interval of 1 - LEVEL, in points."""
-        return quantile(1 - LEVEL / 2, self.degrees) * self.error
+        """Half of the interval of 1 - LEVEL, in points; 0 where no noise is seen."""
+        if not self.is_known:
+            return 0.0
+        scale = math.sqrt(self.error**2 + self.grain)
+        most = scale
+        while self.tail(most) > LEVEL / 2:
+            most *= 2
+        return float(brentq(lambda half: self.tail(half) - LEVEL / 2, 0.0, most, xtol=1e-6 * scale))
 
     @property
-    def _variance(self) -> float:
-        return self.examples + sum(group.variance / group.num_seeds for group in self.seeds)
+    def always_valid_half_width(self) -> float:
+        """The same for any number of looks; infinite for fewer than five seeds."""
+        reach = mixture_statistic(np.array([LEVEL]), self.num_pairs, self.degrees) * self.of_seeds
+        of_examples = upper_quantile(np.array([LEVEL / 2]), self.num_examples - 1) ** 2
+        return math.sqrt(float(reach[0] + of_examples[0] * (self.examples + self.grain)))
 
 
-def noise_of(one: Resampled) -> Noise:
+def noise_of(one: Resampled, grain: float = 0.0) -> Noise:
     """That of the mean over the seeds; with one seed, of its examples alone."""
     num_seeds = len(one.seeds)
     of_mean = _variance(one.replicates_RS.mean(axis=1))
     if num_seeds == 1:
-        return Noise(examples=of_mean, num_examples=one.num_examples)
+        return Noise(examples=of_mean, num_examples=one.num_examples, grain=grain)
     own = interaction(one)
     group = SeedNoise(spread=_variance(one.scores_S), own=own, num_seeds=num_seeds)
     examples = max(of_mean - own / num_seeds, 0.0)
-    return Noise(examples=examples, num_examples=one.num_examples, seeds=(group,))
+    return Noise(examples=examples, num_examples=one.num_examples, seeds=(group,), grain=grain)
 
 
 def noise_between(left: Resampled, right: Resampled) -> Noise:
     """That of the difference of two means whose seeds have nothing to do with each other."""
     of_mean = _variance(left.replicates_RS.mean(axis=1) - right.replicates_RS.mean(axis=1))
+    grain = NUM_ADDED * left.grain
     groups: list[SeedNoise] = []
     for one in (left, right):
         if len(one.seeds) > 1:
@@ -110,7 +151,9 @@ def noise_between(left: Resampled, right: Resampled) -> Noise:
             of_mean -= own / len(one.seeds)
             spread = _variance(one.scores_S)
             groups.append(SeedNoise(spread=spread, own=own, num_seeds=len(one.seeds)))
-    return Noise(examples=max(of_mean, 0.0), num_examples=left.num_examples, seeds=tuple(groups))
+    return Noise(
+        examples=max(of_mean, 0.0), num_examples=left.num_examples, seeds=tuple(groups), grain=grain
+    )
 
 
 def noise_of_seeds(scores_S: Floats) -> Noise:
@@ -126,18 +169,6 @@ def interaction(one: Resampled) -> float:
     apart_RS = one.replicates_RS - one.replicates_RS.mean(axis=1, keepdims=True)
     num_seeds = len(one.seeds)
     return float(apart_RS.var(axis=0, ddof=1).mean()) * num_seeds / (num_seeds - 1)
-
-
-def quantile(share: float, degrees: float) -> float:
-    """That of Student's t; of the normal distribution for infinite degrees."""
-    return float(stats.t.ppf(share, degrees) if math.isfinite(degrees) else stats.norm.ppf(share))
-
-
-def upper_tail(statistic: float, degrees: float) -> float:
-    """The probability that Student's t is at least this."""
-    if math.isfinite(degrees):
-        return float(stats.t.sf(statistic, degrees))
-    return float(stats.norm.sf(statistic))
 
 
 def _variance(values: Floats) -> float:

@@ -9,7 +9,7 @@ from scipy import stats
 
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import NUM_RESAMPLES, patterns
-from peftlab.stats.weighted import WEIGHTED, Floats
+from peftlab.stats.weighted import SHARES, WEIGHTED, Floats
 from peftlab.tasks.problem import Values
 
 LEAST_SEEDS = 6
@@ -17,8 +17,6 @@ LEAST_SEEDS = 6
 MOST_FLIPS = 12
 """Up to so many pairs all 2^S flips are tried, beyond that NUM_RESAMPLES of them by chance."""
 ROUNDING = 1e-9
-ACCURACIES = ("accuracy", "subset_accuracy")
-"""Metrics by which an example is right or wrong."""
 
 
 def swap_test(
@@ -69,7 +67,7 @@ def mcnemar_test(left: Outcomes, right: Outcomes) -> float | None:
 
     Of the examples that just one of the two gets right, half would be either's.
     """
-    if left.metric not in ACCURACIES or len(left.seeds) > 1 or len(right.seeds) > 1:
+    if left.metric not in SHARES or len(left.seeds) > 1 or len(right.seeds) > 1:
         return None
     is_right = [
         (one.predictions_SN[0] == one.labels_N).reshape(len(one.labels_N), -1).all(axis=1)

@@ -8,13 +8,13 @@ is drawn is multinomial: exactly the bootstrap of the examples, at the cost of t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from peftlab.stats.outcomes import Outcomes
-from peftlab.stats.weighted import WEIGHTED, Floats
+from peftlab.stats.weighted import CORRELATIONS, RANGE, SHARES, WEIGHTED, Floats
 from peftlab.tasks.problem import Values
 
 NUM_RESAMPLES = 2000
@@ -40,21 +40,28 @@ class Resampled:
     """The scores [S] of an arm, and those [R, S] under R resamples of its N examples, in points.
 
     Two that were resampled together are paired by example: their row r saw the same resample.
+    `grain` is the square
+    of what one example is worth in points, as if the metric were a share of examples. `reach` is
+    how far the metric goes, in points, from its lowest value to its highest. `is_share`
+    says that it is the share of examples that are right.
     """
 
     scores_S: Floats
     replicates_RS: Floats
     seeds: tuple[int, ...]
     num_examples: int
+    grain: float = 0.0
+    reach: float = RANGE
+    is_share: bool = False
 
     def of_seeds(self, seeds: Sequence[int]) -> Resampled:
         """That of these seeds alone, in this order."""
         rows = [self.seeds.index(seed) for seed in seeds]
-        return Resampled(
+        return replace(
+            self,
             scores_S=self.scores_S[rows],
             replicates_RS=self.replicates_RS[:, rows],
             seeds=tuple(seeds),
-            num_examples=self.num_examples,
         )
 
 
@@ -99,6 +106,9 @@ def resample(
             replicates_RS=into,
             seeds=outcomes.seeds,
             num_examples=num_examples,
+            grain=(RANGE / num_examples) ** 2,
+            reach=2 * RANGE if outcomes.metric in CORRELATIONS else RANGE,
+            is_share=outcomes.metric in SHARES,
         )
         for outcomes, into in zip(every, replicates, strict=True)
     )
@@ -118,4 +128,7 @@ def mean_over_tasks(every: Sequence[Resampled]) -> Resampled | None:
         replicates_RS=np.mean([one.replicates_RS for one in chosen], axis=0),
         seeds=tuple(seeds),
         num_examples=sum(one.num_examples for one in chosen),
+        grain=sum(one.grain for one in chosen) / len(chosen) ** 2,
+        reach=sum(one.reach for one in chosen) / len(chosen),
+        is_share=all(one.is_share for one in chosen),
     )

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from scipy import stats
+from scipy.optimize import brentq
 
 from peftlab.core.identity import derived_seed
-from peftlab.stats.noise import Noise, noise_of, noise_of_seeds
+from peftlab.stats.noise import LEVEL, Noise, noise_of, noise_of_seeds
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, resample
-from peftlab.stats.weighted import Floats
+from peftlab.stats.weighted import CORRELATIONS, RANGE, SHARES, Floats
 
 Covers = Literal["seeds and examples", "examples", "seeds", "nothing"]
 """Which noise an interval holds."""
-MOST = 100.0
-"""Points: no metric goes beyond."""
-CORRELATIONS = frozenset({"matthews_correlation", "pearson", "spearman"})
-"""Metrics that can be as low as -MOST; the others end at 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +93,12 @@ def _summary(
     scores_S: Floats, metric: str, noise: Noise, covers: Covers, num_poor: int, num_failed: int
 ) -> Summary:
     mean, size = float(scores_S.mean()), len(scores_S)
-    half_width = noise.half_width
+    low, high = _interval(mean, metric, noise)
     return Summary(
         num_values=size,
         mean=mean,
-        low=max(mean - half_width, -MOST if metric in CORRELATIONS else 0.0),
-        high=min(mean + half_width, MOST),
+        low=low,
+        high=high,
         sd=float(scores_S.std(ddof=1)) if size > 1 else None,
         median=float(np.median(scores_S)),
         iqm=float(stats.trim_mean(scores_S, 0.25)),
@@ -111,3 +108,33 @@ def _summary(
         best_of=expected_best(scores_S),
         covers=covers,
     )
+
+
+def _interval(mean: float, metric: str, noise: Noise) -> tuple[float, float]:
+    """Return the ends of the interval of a mean, which lie within the metric's range.
+
+    Wilson's (1927), with the noise of the seeds beside that of the examples: a true score is in it
+    if the mean is no farther from it than the noise there would be at that score is likely to carry
+    it. The examples' variance is proportional to u (1 - u), u being the place in the range from 0
+    to 1. Where all answers are right, or all wrong, it is that of a share of N examples.
+    """
+    least = -RANGE if metric in CORRELATIONS else 0.0
+    place = (mean - least) / (RANGE - least)
+    if 0 < place < 1:
+        scale = noise.examples / (place * (1 - place))
+    else:
+        is_exact = metric in SHARES and noise.num_examples > 0
+        scale = RANGE**2 / noise.num_examples if is_exact else 0.0
+
+    def beyond(score: float) -> float:
+        """Above 0 where the mean is farther from a true score than noise is likely to carry it."""
+        own = (score - least) / (RANGE - least)
+        expected = replace(noise, examples=scale * own * (1 - own))
+        return LEVEL / 2 - (expected.tail(abs(mean - score)) if expected.is_known else 0.0)
+
+    def end(bound: float) -> float:
+        return float(brentq(beyond, mean, bound)) if mean != bound and beyond(bound) > 0 else bound
+
+    if scale == 0 and not noise.is_known:
+        return mean, mean
+    return end(least), end(RANGE)

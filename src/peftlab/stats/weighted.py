@@ -21,6 +21,12 @@ Weighted = Callable[[Floats, Values, Values], Floats]
 """(weights [R, N], labels, predictions, a seed each) -> scores [R, S], in points."""
 
 WEIGHTED = Registry[Weighted]("metric")
+RANGE = 100.0
+"""Points: the best score by every metric."""
+CORRELATIONS = frozenset({"matthews_correlation", "pearson", "spearman"})
+"""Metrics that can be as low as -RANGE; the others end at 0."""
+SHARES = frozenset({"accuracy", "subset_accuracy"})
+"""Metrics by which an example is right or wrong."""
 NO_SPREAD = 1e-12
 """A variance below this share of the mean square is that of a constant, but for rounding."""
 

@@ -1,0 +1,121 @@
+"""How likely noise alone is to carry an estimate so far: for one look, and for any number of looks.
+
+An estimate over S seeds has the variance V_E + sigma^2 / S (noise.py). V_E is known from the
+bootstrap. Of sigma^2, at least V_SE, there is the sample variance s^2 of S runs, which for few runs
+is small by chance often enough: a quantile that is right for the most likely sigma is then wrong
+where a family of claims needs small p values.
+
+**One look** (`fixed_tail`). Given sigma the tail is known; s^2 says of sigma that
+(S - 1) s^2 / sigma^2 is a draw of chi square with S - 1 degrees of freedom. The tail is the mean
+over these draws, sigma^2 being max(V_SE, (S - 1) s^2 / draw): a generalized p value (Tsui and
+Weerahandi 1989), which without V_E and V_SE is Student's t test, and with two groups that of
+Behrens and Fisher. Its size is at most the level for any V_E, V_SE and sigma
+(docs/statistics.md).
+
+**Any number of looks** (`always_valid_tail`). The mixture of t tests over effects delta ~ N(0, 1),
+in deviations of a seed's difference, is an e-value: whatever the true spread, the chance that it
+ever exceeds 1 / alpha is at most alpha, however often one looks and whenever one stops
+(Perez-Ortiz, Lardy, de Heide and Grünwald 2024, Annals of Statistics 52). The examples stay the
+same at all looks, so that their part is one normal variable; with the quantiles of both,
+c^2 = t_mix^2 max(s^2, V_SE) / S + z^2 V_E.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from scipy import special
+
+from peftlab.stats.weighted import Floats
+
+NUM_NODES = {1: 128, 2: 48}
+"""Draws of chi square, by how many groups of seeds there are: every pair of them is a case."""
+LEAST_SHARE = 1e-9
+"""What is left out of either end of chi square."""
+LEAST_LEVEL = 1e-12
+NUM_HALVINGS = 44
+"""From LEAST_LEVEL to 1 a level is found to this many bits of its logarithm."""
+
+
+def fixed_tail(
+    distance: float, examples: float, num_examples: int, seeds: Sequence[tuple[float, float, int]]
+) -> float:
+    """Return the probability of an estimate at least so far above a bound, in one look.
+
+    `distance` is in points and may be negative; `examples` is V_E in points squared; `seeds` has
+    for each group of runs (s^2, V_SE, S). At least one of the variances is positive.
+    """
+    variances, weights = np.array([examples]), np.ones(1)
+    for spread, own, size in seeds:
+        draws, shares = _chi_square(size - 1, NUM_NODES[len(seeds)])
+        part = np.maximum((size - 1) * spread / draws, own) / size
+        variances = (variances[:, None] + part).reshape(-1)
+        weights = (weights[:, None] * shares).reshape(-1)
+    return float(weights @ upper_tail(distance / np.sqrt(variances), num_examples - 1))
+
+
+def always_valid_tail(
+    distances: Floats, examples: float, num_examples: int, of_seeds: Floats, num_seeds: float,
+    degrees: int,
+) -> Floats:  # fmt: skip
+    """Return the same of each of several estimates, for any number of looks.
+
+    `of_seeds` is the seeds' part of each estimate's variance; `num_seeds` is what a difference of
+    two means is worth in pairs of runs, and `degrees` are those of the spread. It is half of the
+    level at which the interval of that level just ends at the bound, and 1 where the estimate is
+    not above the bound.
+    """
+    low, high = np.full(len(distances), math.log(LEAST_LEVEL)), np.zeros(len(distances))
+    for _ in range(NUM_HALVINGS):
+        middle = (low + high) / 2
+        level = np.exp(middle)
+        reach = mixture_statistic(level, num_seeds, degrees) * of_seeds
+        reach = reach + upper_quantile(level / 2, num_examples - 1) ** 2 * examples
+        is_beyond = np.square(distances) >= reach
+        low, high = np.where(is_beyond, low, middle), np.where(is_beyond, middle, high)
+    tails: Floats = np.where((distances > 0) & (high < 0), np.exp(high) / 2, 1.0)
+    return tails
+
+
+def mixture_statistic(level: Floats, num_seeds: float, degrees: int) -> Floats:
+    """Return the square of the t statistic whose mixture is 1 / level; infinite where none is.
+
+    With n runs and f degrees of freedom the mixture of t is
+    (1 + n)^(-1/2) ((1 + t^2 / f) / (1 + t^2 / (f (1 + n))))^((f + 1) / 2).
+    """
+    wanted = np.exp((0.5 * math.log1p(num_seeds) - np.log(level)) * 2 / (degrees + 1))
+    left = 1 - wanted / (1 + num_seeds)
+    found: Floats = degrees * np.divide(
+        wanted - 1, left, out=np.full_like(wanted, math.inf), where=left > 0
+    )
+    return found
+
+
+def upper_tail(statistics: Floats, degrees: float) -> Floats:
+    """Return the probabilities that Student's t is at least these; normal for no degrees."""
+    found: Floats = np.asarray(
+        special.stdtr(degrees, -statistics) if degrees > 0 else special.ndtr(-statistics)
+    )
+    return found
+
+
+def upper_quantile(shares: Floats, degrees: float) -> Floats:
+    """Return what Student's t exceeds with these probabilities; the normal for no degrees."""
+    found: Floats = np.asarray(
+        -special.stdtrit(degrees, shares) if degrees > 0 else -special.ndtri(shares)
+    )
+    return found
+
+
+@lru_cache(maxsize=256)
+def _chi_square(degrees: int, num: int) -> tuple[Floats, Floats]:
+    """Return values of chi square, evenly spaced in their logarithm, and the share of each."""
+    least = special.chdtri(degrees, 1 - LEAST_SHARE)
+    most = special.chdtri(degrees, LEAST_SHARE)
+    logs = np.linspace(math.log(least), math.log(most), num)
+    densities = degrees / 2 * logs - np.exp(logs) / 2
+    shares = np.exp(densities - densities.max())
+    return np.exp(logs), shares / shares.sum()
