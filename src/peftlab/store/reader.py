@@ -16,6 +16,7 @@ from pydantic import BaseModel, JsonValue
 from peftlab.core.errors import UserError
 from peftlab.core.garbage import search_put_off
 from peftlab.core.types import EpochRecord
+from peftlab.store.looks import Look, read_looks
 from peftlab.store.records import Status, TrialRecord
 from peftlab.store.rows import (
     Failure,
@@ -218,6 +219,13 @@ class Reader:
             "FROM trials WHERE status = 'done' ORDER BY ended_at DESC LIMIT ?",
             most,
         )
+
+    # Looks
+
+    def looks(self, trial_ids: Iterable[str]) -> list[Look]:
+        """The looks here that showed one of these trials."""
+        with refusing_damage(self.where):
+            return read_looks(self._query, trial_ids)
 
     # Helpers
 
