@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from peftlab.store.looks import TABLES, Look, is_known, read_looks, write_looks
+from peftlab.store.looks import TABLES, Look, is_known, read_looks, united, write_looks
+from peftlab.store.reader import Reader
 
 FILE = "looks.sqlite"
 VERSION = 1
@@ -44,6 +45,11 @@ def read_ledger(trial_ids: Iterable[str]) -> list[Look]:
             return read_looks(_query(database), trial_ids)
     except FAILURES:
         return []
+
+
+def known_looks(workspace: Reader, trial_ids: Sequence[str]) -> tuple[Look, ...]:
+    """The looks that showed one of these trials, as the workspace and this user know them."""
+    return united(workspace.looks(trial_ids), read_ledger(trial_ids))
 
 
 def write_ledger(looks: Sequence[Look]) -> str:

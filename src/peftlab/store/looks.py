@@ -185,6 +185,16 @@ def united(*every: Sequence[Look]) -> tuple[Look, ...]:
     return tuple(found[key] for key in sorted(found))
 
 
+def joined(name: str, looks: Sequence[Look]) -> Look:
+    """Looks of one moment as one, under that name."""
+    return Look(
+        study=name,
+        places=tuple(place for look in looks for place in look.places),
+        claims=frozenset(claim for look in looks for claim in look.claims),
+        shown={trial: at for look in looks for trial, at in look.shown.items()},
+    )
+
+
 def _first(left: Look, right: Look) -> Look:
     shown = dict(left.shown)
     for trial, at in right.shown.items():

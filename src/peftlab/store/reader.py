@@ -157,6 +157,16 @@ class Reader:
         """The study's trials in plan order, or all trials; UserError for an unknown study."""
         return self._records(*self._chosen(study))
 
+    def trial_ids(self, study: str, status: Status | None = None) -> list[str]:
+        """The ids of the study's trials in plan order; with `status` of those that have it."""
+        rows = self._query(
+            "SELECT trial_id FROM placements JOIN trials ON trial_id = id "
+            "WHERE study = ? AND ? IN ('', status) ORDER BY position",
+            study,
+            status or "",
+        )
+        return [row["trial_id"] for row in rows]
+
     def results(self, study: str | None = None) -> Iterator[Result]:
         """The same trials, as a frame needs them; UserError for an unknown study."""
         chosen, order, values = self._chosen(study)

@@ -13,8 +13,8 @@ from peftlab.stats.compare import Comparison
 from peftlab.stats.learned import Learned
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.summary import Summary, summarise_scores
-from peftlab.store.ledger import read_ledger
-from peftlab.store.looks import Look, united
+from peftlab.store.ledger import known_looks
+from peftlab.store.looks import Look
 from peftlab.store.records import TrialRecord
 from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
@@ -152,14 +152,13 @@ def make_view(workspace: Workspace, study: str) -> StudyView:
             place = (arm, record.trial.task)
             by_place[place] = (*by_place.get(place, ()), record)
     of_trials = {record.trial.task: task_of(record.trial) for record in records}
-    trial_ids = [record.trial.id for record in records]
     return StudyView(
         spec=spec,
         arms=expand_arms(spec, resolve=False),
         tasks=tuple(of_trials.get(task) or TASKS.get(task) for task in spec.tasks),
         records=records,
         by_place=by_place,
-        looks=united(workspace.looks(trial_ids), read_ledger(trial_ids)),
+        looks=known_looks(workspace, [record.trial.id for record in records]),
         looks_remembered=workspace.may_be_written,
     )
 
