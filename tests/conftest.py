@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -12,6 +14,11 @@ import pytest
 
 from peftlab.runner import bars
 
+# Looks are remembered for the user as well: never for whoever runs the tests.
+STATE = TemporaryDirectory(prefix="peftlab-state-")
+NUMBERS = count()
+os.environ["XDG_STATE_HOME"] = STATE.name
+
 GLUE = Path(__file__).resolve().parents[2] / "shared" / "glue"
 
 
@@ -19,6 +26,12 @@ GLUE = Path(__file__).resolve().parents[2] / "shared" / "glue"
 def nothing_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine too, no stage lasts so long that it is shown."""
     monkeypatch.setattr(bars, "AFTER_SECONDS", 3600.0)
+
+
+@pytest.fixture(autouse=True)
+def no_earlier_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests have looked at is not known to this one."""
+    monkeypatch.setenv("XDG_STATE_HOME", f"{STATE.name}/{next(NUMBERS)}")
 
 
 @pytest.fixture(scope="session")

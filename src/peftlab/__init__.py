@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from peftlab.api.frame import load_results
     from peftlab.api.listing import (
         bench,
         list_methods,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from peftlab.api.trial import Trial, list_trials, predict, predict_file
     from peftlab.core.errors import UserError
     from peftlab.outputs.push import push
-    from peftlab.store.frame import load_results
 
 __all__ = [
     "Study",
@@ -45,7 +45,7 @@ __all__ = [
 _HOMES = {
     "Study": "peftlab.api.study",
     "UserError": "peftlab.core.errors",
-    "load_results": "peftlab.store.frame",
+    "load_results": "peftlab.api.frame",
     "push": "peftlab.outputs.push",
     **dict.fromkeys(("Trial", "list_trials", "predict", "predict_file"), "peftlab.api.trial"),
 }

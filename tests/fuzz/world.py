@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from peftlab.store.ledger import ledger_file
 from tests.conftest import write_tiny_checkpoint
 from tests.fuzz.judge import command
 from tests.fuzz.payloads import SENTINEL, plant_module
@@ -107,9 +108,13 @@ class World:
     @contextmanager
     def active(self) -> Iterator[World]:
         """The working folder as the process's, from which Python imports as it does at a prompt."""
-        cache = os.environ.get("XDG_CACHE_HOME")
+        homes = {name: os.environ.get(name) for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME")}
         here = Path.cwd()
         os.environ["XDG_CACHE_HOME"] = str(self.root / "cache")
+        os.environ["XDG_STATE_HOME"] = str(self.root / "state")
+        ledger = ledger_file()  # there before, so that nobody is blamed for having made it
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        ledger.touch()
         os.chdir(self.work)
         sys.path.insert(0, str(self.work))
         try:
@@ -117,6 +122,7 @@ class World:
         finally:
             sys.path.remove(str(self.work))
             os.chdir(here)
-            os.environ.pop("XDG_CACHE_HOME")
-            if cache is not None:
-                os.environ["XDG_CACHE_HOME"] = cache
+            for name, value in homes.items():
+                os.environ.pop(name)
+                if value is not None:
+                    os.environ[name] = value

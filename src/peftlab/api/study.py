@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peftlab.api.trial import Trial
+from peftlab.api.trial import Trial, list_trials
 from peftlab.core.errors import UnknownNameError
 from peftlab.core.places import DEFAULT_WORKSPACE
 from peftlab.core.progress import watched_by
@@ -158,6 +158,7 @@ class Study:
         from peftlab.runner.ready import make_ready
         from peftlab.runner.tune import tune
         from peftlab.runner.tune_progress import TuneDisplay
+        from peftlab.study.looking import remember_records
         from peftlab.study.search import expand_searches, wanted_tune
         from peftlab.study.tuned import attempts
 
@@ -177,7 +178,9 @@ class Study:
                     executor=PoolExecutor(given) if given.workers else InlineExecutor(given),
                     device=device,
                 )
-            return [*attempts(searches.spec, opened.trials(searches.spec.name))]
+            records = opened.trials(searches.spec.name)
+            remember_records(opened, records, searches.spec.name)
+            return [*attempts(searches.spec, records)]
 
     def report(self, output: Path | str | None = None) -> ReportFiles:
         """Write the report of what is measured; its files, and the scores and verdicts in it.
@@ -191,15 +194,20 @@ class Study:
             return write_report(opened, self.name, None if output is None else Path(output))
 
     def results(self) -> pd.DataFrame:
-        """One row a trial: scores in points, costs, settings (store.frame.load_results)."""
-        from peftlab.store.frame import load_results
+        """One row a trial: scores in points, costs, settings (store.frame.load_results).
+
+        It shows scores of all arms, so it counts as a look at them.
+        """
+        from peftlab.api.frame import load_results
 
         return load_results(self.workspace, self.name)
 
     def trials(self) -> list[Trial]:
-        """The study's trials in plan order; UserError where it has not been run."""
-        with Workspace.open(self.workspace, create=False) as opened:
-            return [Trial(record) for record in opened.trials(self.name)]
+        """The study's trials in plan order; UserError where it has not been run.
+
+        They show scores of all arms, so this counts as a look at them.
+        """
+        return list_trials(self.workspace, self.name)
 
     def status(self) -> dict[str, int]:
         """How many of the trials are done, running, pending, failed, pruned."""

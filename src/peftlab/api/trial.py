@@ -203,12 +203,16 @@ def predict_file(
 
 
 def list_trials(workspace: Path | str = DEFAULT_WORKSPACE, study: str | None = None) -> list[Trial]:
-    """The trials of a workspace, or of one of its studies in plan order.
+    """The trials of a workspace, or of one of its studies in plan order: a look at their scores.
 
     UserError where there is no such workspace or study.
     """
+    from peftlab.study.looking import remember_records
+
     with Workspace.open(Path(workspace), create=False) as opened:
-        return [Trial(record) for record in opened.trials(study)]
+        records = opened.trials(study)
+        remember_records(opened, records, study)
+    return [Trial(record) for record in records]
 
 
 def _rows(texts: Texts) -> list[tuple[str, ...]]:

@@ -12,6 +12,7 @@ from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from peftlab.methods.base import Method
+    from peftlab.store.records import TrialRecord
 
 NAME = "list"
 app = typer.Typer(
@@ -217,16 +218,27 @@ def trials(
     as_json: options.Json = False,
 ) -> int:
     """The trials of the workspace with their scores in points."""
-    from peftlab.cli.tables import print_mark_note
-    from peftlab.report.findings.marks import marked
     from peftlab.store.workspace import Workspace
     from peftlab.study.load import study_name
+    from peftlab.study.looking import remember_records
 
+    name = None if study is None else study_name(study)
     with Workspace.open(workspace, create=False) as opened:
-        records = opened.trials(None if study is None else study_name(study))
+        records = opened.trials(name)
+        _print_trials(records, as_json=as_json)
+        remark = remember_records(opened, records, name)
+    if remark:
+        options.remark(remark)
+    return 0
+
+
+def _print_trials(records: list[TrialRecord], *, as_json: bool) -> None:
+    from peftlab.cli.tables import print_mark_note
+    from peftlab.report.findings.marks import marked
+
     if as_json:
         options.print_json([record.to_json() for record in records])
-        return 0
+        return
     options.print_table(
         ("trial", "arm", "task", "#seed", "status", "scores on dev", "of the"),
         [
@@ -246,4 +258,3 @@ def trials(
         ],
     )
     print_mark_note(records)
-    return 0

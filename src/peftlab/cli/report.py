@@ -74,6 +74,8 @@ def command(
 
         print_results(report.results)
         print(f"report: {report.files.html}")
+    if report.remark:
+        options.remark(report.remark)
     return 0
 
 

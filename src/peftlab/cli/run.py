@@ -200,15 +200,23 @@ def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
         options.remark(f"failed: {failure.id} ({failure.task}): {cause}")
     report = kept_report(workspace, study)
     results = read_results(report.parent) if report else None
+    remark = None
     if report is None or results is None:
         with stage(WRITING) as writing:
             written = write_report(workspace, study, tell=writing.say)
-        report, results = written.files.html, written.results
+        report, results, remark = written.files.html, written.results, written.remark
+    records = workspace.trials(study) if as_json else []
     if as_json:
-        options.print_json([record.to_json() for record in workspace.trials(study)])
+        options.print_json([record.to_json() for record in records])
     else:
         print_results(results)
         print(f"report: {report}")
+    if remark is None:
+        from peftlab.study.looking import remember_again
+
+        remark = remember_again(workspace, study, results.declaration)
+    if remark:
+        options.remark(remark)
     return 1 if failures else 0
 
 

@@ -163,12 +163,14 @@ def _show(searches: Searches, workspace: Workspace, *, as_json: bool) -> int:
         for search in searches.searches
     }
     with stage(WRITING) as writing:
-        report = write_report(workspace, study, tell=writing.say).files.html
+        report = write_report(workspace, study, tell=writing.say)
     if as_json:
-        options.print_json(_json(searches, by_search, str(report)))
+        options.print_json(_json(searches, by_search, str(report.files.html)))
     else:
         _print(study, by_search)
-        print(f"report: {report}")
+        print(f"report: {report.files.html}")
+    if report.remark:
+        options.remark(report.remark)
     return 0 if all(any(one.is_best for one in tried) for tried in by_search.values()) else 1
 
 

@@ -279,10 +279,10 @@ class Trial(Frozen):
 
         A setting at its default is left out, so that a setting that comes later changes no id.
         """
-        return members_id(self._unseeded | members(_seeds_in_id(self.seed, self.seeds)))
+        return members_id(self.unseeded | members(_seeds_in_id(self.seed, self.seeds)))
 
     @cached_property
-    def _unseeded(self) -> dict[str, str]:
+    def unseeded(self) -> dict[str, str]:
         """What the id is made of, but for the seeds, as members of an object."""
         content = self.model_dump(
             mode="json", exclude={"seed", "seeds", "rules"}, exclude_defaults=True
@@ -312,7 +312,7 @@ class Trial(Frozen):
     def with_seeds(self, seed: int, seeds: Seeds) -> Trial:
         """The same trial with other seeds, which takes a fraction of the time of a new one."""
         other = self.model_copy(update={"seed": seed, "seeds": seeds})
-        other.__dict__["_unseeded"] = self._unseeded
+        other.__dict__["unseeded"] = self.unseeded
         other.__dict__.pop("id", None)
         return other
 

@@ -17,8 +17,15 @@ from peftlab.core.identity import content_id
 from peftlab.report.default_page import page_parts
 from peftlab.report.findings.combine import Source, combine
 from peftlab.report.findings.leaks import leak_warnings
+from peftlab.report.findings.looks import looks_digest
 from peftlab.report.findings.outdated import outdated_warnings
-from peftlab.report.findings.results import RESULTS, StudyResults, results_file, results_of
+from peftlab.report.findings.results import (
+    RESULTS,
+    StudyResults,
+    read_results,
+    results_file,
+    results_of,
+)
 from peftlab.report.findings.verdicts import Verdict, verdicts
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.pages.blocks import Block, Heading, Missing, Table, Warnings
@@ -29,7 +36,11 @@ from peftlab.report.tables.claims import claims_blocks
 from peftlab.report.tables.settings import seeds_words
 from peftlab.report.tables.sources import limit_words, sources_blocks
 from peftlab.report.tables.trials import trials_table
+from peftlab.store.ledger import known_looks
+from peftlab.store.looks import Look, joined, now
 from peftlab.store.workspace import Workspace
+from peftlab.study.declared import look_at
+from peftlab.study.looking import remember
 from peftlab.study.parts import PARTS
 
 LONGEST_FOLDER = 120
@@ -39,10 +50,14 @@ CODE = {".py", ".j2", ".css", ".js", ".yaml"}
 
 @dataclass(frozen=True, kw_only=True)
 class ReportFiles:
-    """Where the report was written, and the scores and verdicts that it says."""
+    """Where the report was written, and the scores and verdicts that it says.
+
+    `remark` is a line for the user where it could not be remembered that they were shown.
+    """
 
     files: PageFiles
     results: StudyResults
+    remark: str = ""
 
     def to_json(self) -> dict[str, JsonValue]:
         """The object of `report STUDY --json`."""
@@ -63,7 +78,12 @@ def say_nothing(text: str) -> None:
 def kept_report(workspace: Workspace, study: str) -> Path | None:
     """The page in its usual place, if it is whole and shows what is stored now."""
     folder = _folder(workspace, study)
-    return folder / HTML if is_whole_page(folder, made_of=_made_of(workspace, study)) else None
+    kept = read_results(folder)
+    if kept is None:
+        return None
+    looks = known_looks(workspace, workspace.trial_ids(study))
+    made_of = _made_of(workspace.results_digest(study), looks_digest(looks, kept.declaration))
+    return folder / HTML if is_whole_page(folder, made_of=made_of) else None
 
 
 def write_report(
@@ -75,12 +95,15 @@ def write_report(
     Raises UserError where the study has not been run or the folder cannot be written.
     """
     tell("reading the results")
-    made_of = _made_of(workspace, study)  # first: what is stored meanwhile makes the page old
+    stored = workspace.results_digest(study)  # first: what comes meanwhile makes the page old
     view = make_view(workspace, study)
+    look = look_at(view.spec, view.placed, now())
+    made_of = _made_of(stored, looks_digest(view.looks, look.id))
     tell("testing the claims")
     found = verdicts(view)
     page = make_page(view, claims=claims_blocks(found), tell=tell)
-    return _write(view, page, found, output or _folder(workspace, study), tell, made_of)
+    written = _write(view, page, found, output or _folder(workspace, study), tell, look, made_of)
+    return replace(written, remark=remember([workspace], [look]))
 
 
 def write_comparison(
@@ -105,7 +128,13 @@ def write_comparison(
     name = name if len(studies) > 1 else f"{studies[0]}+{name}"
     folder = output or _folder(chosen[0][0], name[:LONGEST_FOLDER])
     page = make_page(view, before=sources_blocks(sources), tell=tell)
-    return _write(view, page, (), folder, tell)
+    moment = now()
+    look = joined(
+        title, [look_at(source.view.spec, source.view.placed, moment) for source in sources]
+    )
+    written = _write(view, page, (), folder, tell, look)
+    workspaces = {workspace.path: workspace for workspace, _ in chosen}
+    return replace(written, remark=remember(workspaces.values(), [look]))
 
 
 def make_page(
@@ -156,17 +185,18 @@ def _write(
     found: Sequence[Verdict],
     folder: Path,
     tell: Tell,
+    look: Look,
     made_of: str = "several studies",
 ) -> ReportFiles:
-    results = results_of(view, found)
+    results = results_of(view, found).model_copy(update={"declaration": look.id})
     beside = {RESULTS: results_file(results)}
     files = write_files(page, folder, tell, beside=beside, made_of=made_of)
     return ReportFiles(files=files, results=results)
 
 
-def _made_of(workspace: Workspace, study: str) -> str:
-    """A name for what the page of the study shows: what is stored, and the code that shows it."""
-    return content_id([_code(), workspace.results_digest(study)], length=32)
+def _made_of(*shown: str) -> str:
+    """A name for what a page shows: what is stored, earlier looks, and the code that shows it."""
+    return content_id([_code(), *shown], length=32)
 
 
 @lru_cache

@@ -16,6 +16,7 @@ from pydantic import BaseModel, JsonValue
 from peftlab.core.errors import UserError
 from peftlab.core.garbage import search_put_off
 from peftlab.core.types import EpochRecord
+from peftlab.store.looks import Look, read_looks
 from peftlab.store.records import Status, TrialRecord
 from peftlab.store.rows import (
     Failure,
@@ -158,6 +159,16 @@ class Reader:
         """The study's trials in plan order, or all trials; UserError for an unknown study."""
         return self._records(*self._chosen(study))
 
+    def trial_ids(self, study: str, status: Status | None = None) -> list[str]:
+        """The ids of the study's trials in plan order; with `status` of those that have it."""
+        rows = self._query(
+            "SELECT trial_id FROM placements JOIN trials ON trial_id = id "
+            "WHERE study = ? AND ? IN ('', status) ORDER BY position",
+            study,
+            status or "",
+        )
+        return [row["trial_id"] for row in rows]
+
     def results(self, study: str | None = None) -> Iterator[Result]:
         """The same trials, as a frame needs them; UserError for an unknown study."""
         chosen, order, values = self._chosen(study)
@@ -220,6 +231,13 @@ class Reader:
             "FROM trials WHERE status = 'done' ORDER BY ended_at DESC LIMIT ?",
             most,
         )
+
+    # Looks
+
+    def looks(self, trial_ids: Iterable[str]) -> list[Look]:
+        """The looks here that showed one of these trials."""
+        with refusing_damage(self.where):
+            return read_looks(self._query, trial_ids)
 
     # Helpers
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 
 from peftlab.core.errors import UserError
+from peftlab.store.first_looks import add_looks
 from peftlab.store.renewal import renew_ids
 
 # MIGRATIONS[n] turns version n into version n + 1; an empty database is version 0.
@@ -90,6 +91,8 @@ MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     """,
     # Ids that leave out what is at its default; the trials are found by their earlier ids too.
     renew_ids,
+    # What was declared when scores were shown, and of each trial when it was.
+    add_looks,
 )
 VERSION = len(MIGRATIONS)
 

@@ -18,6 +18,7 @@ from peftlab.core.errors import StorageError, UserError
 from peftlab.core.garbage import search_put_off
 from peftlab.core.identity import canonical_json
 from peftlab.core.types import Costs, EpochRecord, Trial
+from peftlab.store.looks import Look, is_known, write_looks
 from peftlab.store.read_only import connect_to_copy, may_not_be_written
 from peftlab.store.reader import ARTIFACTS, DATABASE, UNREADABLE, Reader
 from peftlab.store.records import CHECKPOINTS_FOLDER, Status
@@ -26,7 +27,12 @@ from peftlab.store.schema import migrate
 
 
 class Workspace(Reader):
-    """Studies and trials on disk. One process writes; any number may read beside it."""
+    """Studies and trials on disk. One process writes; any number may read beside it.
+
+    `may_be_written` is False where a copy is read (read_only.py).
+    """
+
+    may_be_written = True
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True) -> Workspace:
@@ -53,7 +59,9 @@ class Workspace(Reader):
                     raise
                 if create:
                     raise _read_only(path) from error
-                return cls(path, connect_to_copy(database, _connect))
+                copied = cls(path, connect_to_copy(database, _connect))
+                copied.may_be_written = False
+                return copied
         except (OSError, RuntimeError, *UNREADABLE) as error:  # too long a name, an unknown user
             raise UserError(
                 f"cannot use the workspace: {error}", where=str(path), allowed="another --workspace"
@@ -184,6 +192,16 @@ class Workspace(Reader):
         """The trial was stopped from outside and will go on with the next run."""
         with self._transaction() as database:
             database.execute("UPDATE trials SET status = 'pending' WHERE id = ?", (trial_id,))
+
+    # Looks
+
+    def add_looks(self, looks: Sequence[Look]) -> None:
+        """Store what is new in the looks; readers may do so, too. StorageError if it cannot be."""
+        known = self.looks(trial for look in looks for trial in look.shown)
+        new = [look for look in looks if look.shown and not is_known(look, known)]
+        if new:
+            with self._transaction() as database:
+                write_looks(database, new)
 
     # Helpers
 

@@ -9,6 +9,7 @@ from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
 from peftlab.core.types import Trial
 from peftlab.report.findings.view import StudyView
+from peftlab.store.looks import united
 from peftlab.store.records import TrialRecord
 from peftlab.study.expand import Arm
 from peftlab.tasks.spec import Task
@@ -85,6 +86,8 @@ def combine(name: str, sources: Sequence[Source]) -> StudyView:
         by_place={
             place: tuple(told[id(record)] for record in found) for place, found in by_place.items()
         },
+        looks=united(*(view.looks for view in views)),
+        looks_remembered=all(view.looks_remembered for view in views),
     )
 
 

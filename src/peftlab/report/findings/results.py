@@ -53,7 +53,8 @@ class ArmScore(Frozen):
 class StudyResults(Frozen):
     """What a study has come to. `rule` says of which epoch the scores are.
 
-    `verdicts` and `learned` are objects as `report STUDY --json` has them.
+    `verdicts` and `learned` are objects as `report STUDY --json` has them. `declaration` is the id
+    of what the study declared then (store/looks.py).
     """
 
     study: str
@@ -62,6 +63,7 @@ class StudyResults(Frozen):
     notes: tuple[str, ...]
     verdicts: tuple[dict[str, JsonValue], ...]
     learned: tuple[dict[str, JsonValue], ...]
+    declaration: str = ""
 
 
 def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:

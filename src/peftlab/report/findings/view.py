@@ -13,9 +13,12 @@ from peftlab.stats.compare import Comparison
 from peftlab.stats.learned import Learned
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.summary import Summary, summarise_scores
+from peftlab.store.ledger import known_looks
+from peftlab.store.looks import Look
 from peftlab.store.records import TrialRecord
 from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
+from peftlab.study.declared import PlacedTrial, Places, placed_trial, places_of
 from peftlab.study.expand import Arm, expand_arms, select_arms
 from peftlab.study.spec import StudySpec
 from peftlab.study.stored import stored_spec
@@ -25,13 +28,19 @@ from peftlab.tasks.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class StudyView:
-    """The spec, its arms in order, and all records with those of each (arm, task)."""
+    """The spec, its arms in order, and all records with those of each (arm, task).
+
+    `looks` are those at its trials so far, in this workspace or by this user. `looks_remembered` is
+    False where the workspace may not be written, so that it will not know of the next one.
+    """
 
     spec: StudySpec
     arms: tuple[Arm, ...]
     tasks: tuple[Task, ...]
     records: tuple[TrialRecord, ...]
     by_place: Mapping[tuple[str, str], tuple[TrialRecord, ...]]
+    looks: tuple[Look, ...] = ()
+    looks_remembered: bool = True
 
     def choose(self, names: Sequence[str] | None) -> tuple[Arm, ...]:
         """The arms of those names that this run of the study has; all for None."""
@@ -94,6 +103,20 @@ class StudyView:
         """What is computed from the trials' predictions."""
         return Statistics(by_place=self.by_place)
 
+    @cached_property
+    def placed(self) -> tuple[PlacedTrial, ...]:
+        """The study's trials as looks know them."""
+        arms: dict[int, list[str]] = {}
+        for (arm, _), records in self.by_place.items():
+            for record in records:
+                arms.setdefault(id(record), []).append(arm)
+        return tuple(placed_trial(record, (*arms.get(id(record), ()),)) for record in self.records)
+
+    @cached_property
+    def places(self) -> Places:
+        """What the study declares, by arm and task."""
+        return places_of(self.placed)
+
     @property
     def rule(self) -> str:
         """By which rule the epoch is chosen whose scores are reported, in words."""
@@ -135,6 +158,8 @@ def make_view(workspace: Workspace, study: str) -> StudyView:
         tasks=tuple(of_trials.get(task) or TASKS.get(task) for task in spec.tasks),
         records=records,
         by_place=by_place,
+        looks=known_looks(workspace, [record.trial.id for record in records]),
+        looks_remembered=workspace.may_be_written,
     )
 
 

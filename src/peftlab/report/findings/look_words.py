@@ -1,0 +1,105 @@
+"""What is to be said of earlier looks, in sentences for a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
+
+
+def date_words(at: datetime) -> str:
+    """The day in UTC, as people write it.
+
+    >>> date_words(datetime(2026, 11, 6, 23, tzinfo=UTC))
+    '6 November 2026'
+    """
+    day = at.astimezone(UTC)
+    return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
+
+
+def seeds_words(seeds: Sequence[int]) -> str:
+    """Seeds in a sentence.
+
+    >>> seeds_words([4]), seeds_words([4, 5]), seeds_words([1, 2, 3]), seeds_words([1, 3, 9])
+    ('seed 4', 'seeds 4 and 5', 'seeds 1 to 3', 'seeds 1, 3 and 9')
+    """
+    ordered = sorted(set(seeds))
+    if len(ordered) == 1:
+        return f"seed {ordered[0]}"
+    if len(ordered) > 2 and ordered[-1] - ordered[0] == len(ordered) - 1:
+        return f"seeds {ordered[0]} to {ordered[-1]}"
+    return f"seeds {_listed([str(seed) for seed in ordered])}"
+
+
+def added_words(
+    at: datetime,
+    added: Sequence[int],
+    dropped: Sequence[int],
+    seen: Sequence[int],
+    *,
+    arms: Sequence[str] = (),
+) -> list[str]:
+    """Sentences on seeds that came after a look, or went; of these arms, or of all for none.
+
+    >>> added_words(datetime(2026, 11, 6, tzinfo=UTC), [4, 5], [], [1, 2, 3])
+    ['Seeds 4 and 5 were added after a look on 6 November 2026 that showed seeds 1 to 3.']
+    """
+    of_arms = f" of {_listed(arms)}" if arms else ""
+    look = f"a look on {date_words(at)}" + (f" that showed {seeds_words(seen)}" if seen else "")
+    sentences = []
+    if added:
+        were = "was" if len(set(added)) == 1 else "were"
+        sentences.append(f"{seeds_words(added).capitalize()}{of_arms} {were} added after {look}.")
+    if dropped:
+        were, are = ("was", "is") if len(set(dropped)) == 1 else ("were", "are")
+        sentences.append(
+            f"{seeds_words(dropped).capitalize()}{of_arms} {were} declared at {look}, "
+            f"and {are} no longer in the comparison."
+        )
+    return sentences
+
+
+def interim_words(num_done: int, num_declared: int) -> str:
+    """That not all declared seeds are done.
+
+    >>> interim_words(3, 5)
+    '3 of 5 declared seeds are done; until all are, the verdict is interim.'
+    """
+    are = "is" if num_done == 1 else "are"
+    return (
+        f"{num_done} of {num_declared} declared seeds {are} done; "
+        "until all are, the verdict is interim."
+    )
+
+
+def claim_words(at: datetime, new: Sequence[str]) -> str:
+    """That these arms or tasks, or for none the claim itself, came after a look.
+
+    >>> claim_words(datetime(2026, 11, 6, tzinfo=UTC), ["lora"])
+    'Exploratory: lora was added after a look at the other results on 6 November 2026.'
+    """
+    day = date_words(at)
+    if not new:
+        return f"Exploratory: this claim was added after a look at its arms on {day}."
+    were = "was" if len(new) == 1 else "were"
+    return f"Exploratory: {_listed(new)} {were} added after a look at the other results on {day}."
+
+
+def margin_words(at: datetime, then: float, now: float) -> str:
+    """That the margin was another at a look.
+
+    >>> margin_words(datetime(2026, 11, 6, tzinfo=UTC), 1.0, 2.5)
+    'Exploratory: the margin is 2.5 points, and was 1 at a look on 6 November 2026.'
+    """
+    return (
+        f"Exploratory: the margin is {now:g} points, and was {then:g} at a look "
+        f"on {date_words(at)}."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

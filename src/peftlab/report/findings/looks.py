@@ -1,0 +1,298 @@
+"""How the test of a claim stands to what was seen of its arms before: too soon, added to, or new.
+
+A look says which trials were shown, and what was declared by then (store/looks.py). Seeds of an arm
+that were not declared when both arms of a pair had been shown were added with their scores in mind,
+or may have been; so may an arm, a claim or a margin that came after any look at one of the arms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from peftlab.core.identity import content_id
+from peftlab.report.findings.look_words import (
+    added_words,
+    claim_words,
+    interim_words,
+    margin_words,
+)
+from peftlab.report.findings.view import StudyView
+from peftlab.store.looks import DeclaredClaim, DeclaredPlace, Look
+from peftlab.study.declared import declared_claim, declared_claims, tasks_of_claim
+from peftlab.study.spec import Claim
+from peftlab.tasks.spec import Task
+
+Place = tuple[str, str]
+"""An arm and a task, by their names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How the test of a claim stands to what was seen before it.
+
+    `is_sequential`: seeds were added or dropped after a look, so the test is the always-valid one
+    whatever is done. `is_interim`: declared trials are pending or running; failed ones are
+    finished. `is_exploratory`: an arm, the claim or its margin came after a look at one of its
+    arms. `reasons` are whole sentences for a reader, with dates and seeds.
+    """
+
+    is_sequential: bool
+    is_interim: bool
+    is_exploratory: bool
+    reasons: tuple[str, ...]
+
+    @property
+    def is_always_valid(self) -> bool:
+        """Whether the test must hold however often it is looked at."""
+        return self.is_sequential or self.is_interim
+
+
+def standing(
+    view: StudyView, claim: Claim, pairs: Sequence[tuple[str, str]], tasks: Sequence[Task]
+) -> Standing:
+    """How the claim stands on these tasks: all that it speaks of, or one of them.
+
+    `pairs` are the arms that it compares. Trials of the study's arms that were never shown, such as
+    those of new seeds in place of others, have no look behind them.
+    """
+    arms = dict.fromkeys(name for pair in pairs for name in pair)
+    places = {
+        (arm, task.name): view.places.get((arm, task.name), ()) for arm in arms for task in tasks
+    }
+    sequential = _sequential(view.looks, places, pairs)
+    interim = _interim(view, places)
+    exploratory = _exploratory(view, claim, places, pairs, tasks)
+    return Standing(
+        is_sequential=bool(sequential),
+        is_interim=bool(interim),
+        is_exploratory=bool(exploratory),
+        reasons=(*sequential, *interim, *exploratory),
+    )
+
+
+def withdrawn(view: StudyView) -> int:
+    """How many claims that were declared at the first look the study no longer has.
+
+    They still count in Holm's family. The first look is the one that first showed two of the
+    study's arms on one task; a claim whose margin is another now is both withdrawn and new.
+    """
+    moments = {look.id: _shown_two_at(view, look) for look in view.looks}
+    at = min((moment for moment in moments.values() if moment is not None), default=None)
+    if at is None:
+        return 0
+    own = {trial.id for trial in view.placed}
+    of_moment = [look for look in view.looks if moments[look.id] == at]
+    first = max(of_moment, key=lambda look: (_overlap(look, own), look.id))
+    now = declared_claims(view.spec, view.places)
+    kept = {(one.subject, one.margin) for one in now if not one.is_part}
+    then = {(one.subject, one.margin) for one in first.claims if not one.is_part}
+    return len(then - kept)
+
+
+def looks_digest(looks: Sequence[Look], own: str) -> str:
+    """A name for what earlier looks say of a study that declares what `own` is the id of.
+
+    It changes with every look that declared something else. What was shown of the study as it is
+    now matters only where it came before such a look: so a page is not made again because of the
+    look at itself.
+    """
+    others = [look for look in looks if look.id != own]
+    last = max((at for look in others for at in look.shown.values()), default=None)
+    before = [
+        (trial, at)
+        for look in looks
+        if look.id == own
+        for trial, at in look.shown.items()
+        if last is not None and at <= last
+    ]
+    shown = [(look.id, [*look.shown.items()]) for look in others] + [(own, before)]
+    return content_id(
+        sorted([key, sorted([trial, at.isoformat()] for trial, at in of)] for key, of in shown),
+        length=32,
+    )
+
+
+def _shown_two_at(view: StudyView, look: Look) -> datetime | None:
+    """When the look had shown trials of two of the study's arms on one task."""
+    moments = []
+    for task in view.tasks:
+        found = [view.places.get((arm.name, task.name), ()) for arm in view.arms]
+        shown = [
+            min(look.shown[trial] for trial in trials)
+            for places in found
+            if (trials := [key for one in places for key in one.trials if key in look.shown])
+        ]
+        moments += sorted(shown)[1:2]
+    return min(moments, default=None)
+
+
+# Seeds
+
+
+def _sequential(
+    looks: Sequence[Look],
+    places: Mapping[Place, Sequence[DeclaredPlace]],
+    pairs: Sequence[tuple[str, str]],
+) -> list[str]:
+    """Sentences on seeds that are others than were declared when both arms were first shown."""
+    at, relevant = _first_relevant(looks, places, pairs)
+    if at is None:
+        return []
+    then = [place for look in relevant for place in look.places]
+    known = {place.ids for place in then}
+    shown = {trial for look in relevant for trial, own in look.shown.items() if own <= at}
+    found: dict[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]], dict[str, None]] = {}
+    for (arm, _), own_places in places.items():
+        for own in own_places:
+            if own.ids not in known:
+                found.setdefault(_changes(own, then, shown), {})[arm] = None
+    every = {arm for arm, _ in places}
+    return [
+        sentence
+        for (added, dropped, seen), arms in found.items()
+        for sentence in added_words(
+            at, added, dropped, seen, arms=() if set(arms) == every else tuple(arms)
+        )
+    ]
+
+
+def _first_relevant(
+    looks: Sequence[Look],
+    places: Mapping[Place, Sequence[DeclaredPlace]],
+    pairs: Sequence[tuple[str, str]],
+) -> tuple[datetime | None, list[Look]]:
+    """When both arms of a pair had first been shown on one task, and the looks of that moment.
+
+    Where no single look had shown both by then, they are all looks at one of them so far.
+    """
+    together = {look.id: _shown_pair_at(look.shown, places, pairs) for look in looks}
+    by_one = min((at for at in together.values() if at is not None), default=None)
+    by_all = _shown_pair_at(_first_shown(looks), places, pairs)
+    if by_all is None or by_all == by_one:
+        return by_one, [look for look in looks if by_one and together[look.id] == by_one]
+    own = {trial for found in places.values() for place in found for trial in place.trials}
+    return by_all, [
+        look
+        for look in looks
+        if any(at <= by_all for trial, at in look.shown.items() if trial in own)
+    ]
+
+
+def _shown_pair_at(
+    shown: Mapping[str, datetime],
+    places: Mapping[Place, Sequence[DeclaredPlace]],
+    pairs: Iterable[tuple[str, str]],
+) -> datetime | None:
+    """When trials of both arms of one of the pairs had been shown on one task; None: never."""
+    first = {
+        place: min(
+            (shown[trial] for one in found for trial in one.trials if trial in shown), default=None
+        )
+        for place, found in places.items()
+    }
+    moments = []
+    tasks = dict.fromkeys(task for _, task in places)
+    for left, right in pairs:
+        for task in tasks:
+            both = first.get((left, task)), first.get((right, task))
+            if both[0] is not None and both[1] is not None:
+                moments.append(max(both[0], both[1]))
+    return min(moments, default=None)
+
+
+def _first_shown(looks: Iterable[Look]) -> dict[str, datetime]:
+    """When each trial was first shown in any of the looks."""
+    found: dict[str, datetime] = {}
+    for look in looks:
+        for trial, at in look.shown.items():
+            found[trial] = min(at, found.get(trial, at))
+    return found
+
+
+def _changes(
+    own: DeclaredPlace, then: Sequence[DeclaredPlace], shown: set[str]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The seeds that were added to what was declared, those that were dropped, those shown."""
+    alike = [place for place in then if place.cell == own.cell]
+    nearest = max(alike, key=lambda place: (len(place.ids & own.ids), -len(place.ids)), default=own)
+    added = [seed for trial, seed in own.trials.items() if trial not in nearest.trials]
+    dropped = [seed for trial, seed in nearest.trials.items() if trial not in own.trials]
+    seen = [seed for trial, seed in nearest.trials.items() if trial in shown]
+    return tuple(sorted(added)), tuple(sorted(dropped)), tuple(sorted(seen))
+
+
+def _interim(view: StudyView, places: Iterable[Place]) -> list[str]:
+    """A sentence on declared trials that are not finished."""
+    records = [record for place in places for record in view.by_place.get(place, ())]
+    seeds = {record.trial.seed for record in records}
+    opened = {r.trial.seed for r in records if r.status in {"pending", "running"}}
+    return [interim_words(len(seeds - opened), len(seeds))] if opened else []
+
+
+# Arms, claims and margins
+
+
+def _exploratory(
+    view: StudyView,
+    claim: Claim,
+    places: Mapping[Place, Sequence[DeclaredPlace]],
+    pairs: Sequence[tuple[str, str]],
+    tasks: Sequence[Task],
+) -> list[str]:
+    """A sentence on what is new since the first look at one of the arms."""
+    own = {trial for found in places.values() for place in found for trial in place.trials}
+    at = min((at for look in view.looks for key, at in look.shown.items() if key in own),
+             default=None)  # fmt: skip
+    if at is None:
+        return []
+    first = [look for look in view.looks if any(look.shown.get(trial) == at for trial in own)]
+    names = [task.name for task in tasks]
+    is_whole = set(names) == set(tasks_of_claim(view.spec, claim))
+    wanted = declared_claim(claim, _sides(claim, pairs), names, view.places)
+    known = {
+        (one.subject, one.margin)
+        for look in first
+        for one in look.claims
+        if not (is_whole and one.is_part)
+    }
+    if (wanted.subject, wanted.margin) in known:
+        return []
+    cells = {place.cell for look in first for place in look.places}
+    new = [place for place, found in places.items() if any(one.cell not in cells for one in found)]
+    return [_newness(at, wanted, known, new, arms=[*dict.fromkeys(arm for arm, _ in places)])]
+
+
+def _newness(
+    at: datetime,
+    wanted: DeclaredClaim,
+    known: set[tuple[str, float | None]],
+    new: Sequence[Place],
+    *,
+    arms: Sequence[str],
+) -> str:
+    """What is new: arms (or a task of all of them), the margin, or the claim itself."""
+    new_tasks = [
+        task
+        for task in dict.fromkeys(task for _, task in new)
+        if len({arm for arm, own in new if own == task}) == len(arms)
+    ]
+    new_arms = [*dict.fromkeys(arm for arm, task in new if task not in new_tasks)]
+    if new_arms or new_tasks:
+        return claim_words(at, new_arms or new_tasks)
+    margins = [margin for subject, margin in known if subject == wanted.subject]
+    if margins and wanted.margin is not None and margins[0] is not None:
+        return margin_words(at, margins[0], wanted.margin)
+    return claim_words(at, ())
+
+
+def _sides(claim: Claim, pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """The arms on the two sides of the claim, or on its one."""
+    if claim.equivalent is not None:
+        return [[*dict.fromkeys(name for pair in pairs for name in pair)]]
+    return [[*dict.fromkeys(pair[side] for pair in pairs)] for side in (0, 1)]
+
+
+def _overlap(look: Look, own: set[str]) -> int:
+    return sum(len(place.ids & own) for place in look.places)

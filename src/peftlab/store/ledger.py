@@ -1,0 +1,115 @@
+"""The user's own record of looks, beside those of workspaces, so that a second one hides none.
+
+It lies in $XDG_STATE_HOME/peftlab, else ~/.local/state/peftlab. Where it cannot be used the work
+goes on without it. It is no write-ahead database as workspaces are: home folders are often on a
+network disk, where those do not work, and what is written here is little.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from peftlab.store.looks import TABLES, Look, is_known, read_looks, united, write_looks
+from peftlab.store.reader import Reader
+
+FILE = "looks.sqlite"
+VERSION = 1
+SECONDS = 5.0
+"""How long another process is waited for that writes."""
+
+FAILURES = (sqlite3.Error, OSError, RuntimeError, ValidationError, UnicodeError, ValueError)
+"""What comes of a file that is damaged, or not there to be used; of a home that is not known."""
+
+
+def ledger_file() -> Path:
+    """Where it is; RuntimeError where the user has no home."""
+    given = Path(os.environ.get("XDG_STATE_HOME", ""))
+    state = given if given.is_absolute() else Path.home() / ".local" / "state"
+    return state / "peftlab" / FILE
+
+
+def read_ledger(trial_ids: Iterable[str]) -> list[Look]:
+    """The looks of this user that showed one of these trials; none where it cannot be read."""
+    try:
+        path = ledger_file()
+        if not path.is_file():
+            return []
+        with _opened(path, "ro") as database:
+            return read_looks(_query(database), trial_ids)
+    except FAILURES:
+        return []
+
+
+def known_looks(workspace: Reader, trial_ids: Sequence[str]) -> tuple[Look, ...]:
+    """The looks that showed one of these trials, as the workspace and this user know them."""
+    return united(workspace.looks(trial_ids), read_ledger(trial_ids))
+
+
+def write_ledger(looks: Sequence[Look]) -> str:
+    """Store what is new in the looks; in words why that could not be, else ""."""
+    try:
+        path = ledger_file()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _opened(path, "rwc") as database:
+            _prepare(database)
+            shown = [trial for look in looks for trial in look.shown]
+            known = read_looks(_query(database), shown)
+            new = [look for look in looks if look.shown and not is_known(look, known)]
+            if new:
+                with _transaction(database):
+                    write_looks(database, new)
+    except FAILURES as error:
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ""
+
+
+@contextmanager
+def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    database = sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=SECONDS
+    )
+    try:
+        database.execute("PRAGMA trusted_schema = OFF")
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    """Make the tables where they are not there; ValueError where a newer peftlab made them."""
+    (found,) = database.execute("PRAGMA user_version").fetchone()
+    if found > VERSION:
+        raise ValueError("a newer peftlab wrote it")
+    if found < VERSION:
+        with _transaction(database):
+            for table in TABLES:
+                database.execute(table)
+            database.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _query(database: sqlite3.Connection) -> Any:
+    def query(sql: str, *values: object) -> list[dict[str, Any]]:
+        cursor = database.execute(sql, values)
+        columns = [column[0] for column in cursor.description]
+        return [dict(zip(columns, row, strict=True)) for row in cursor]
+
+    return query
