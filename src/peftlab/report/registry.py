@@ -18,6 +18,7 @@ from peftlab.report.figures.sweep import draw_sweep, sweep_data
 from peftlab.report.figures.tuning import draw_tuning, tuning_data
 from peftlab.report.findings.leading import leading
 from peftlab.report.findings.learning import remarks
+from peftlab.report.findings.losses import losses_words
 from peftlab.report.findings.published import published_scores
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Warnings
@@ -60,6 +61,8 @@ def _scores(view: StudyView, options: parts.Scores, name: str) -> Sequence[Block
     table = published_table(view.tasks, known)
     told = [remark.words for remark in remarks(view, arms)]
     unlearned = [Warnings(title="Not shown to have learned", lines=told)] if told else []
+    lost = losses_words(view, arms, view.tasks)
+    unlearned += [Warnings(title="Runs that failed or collapsed", lines=lost)] if lost else []
     return [
         figure,
         scores_table(view, arms),

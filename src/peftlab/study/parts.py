@@ -27,9 +27,9 @@ class ArmsPart(Frozen):
 
 
 class Advice(Frozen):
-    """What to use: of the arms that learned the tasks and are not worse than `reference` by more
-    than `margin` points, the one that costs the least. Full fine-tuning is the reference, or the
-    best arm without it; an arm that is not shown to have learned is none where another is."""
+    """What to use: of the arms that learned the tasks and are shown to be no more than `margin`
+    points below the best one, the one that costs the least; or below the arm that `reference`
+    names, if it learned."""
 
     margin: Points = 1.0
     reference: str | None = None

@@ -1,46 +1,52 @@
 """What to use, as far as the trials can say: on each task, and on all of them together.
 
-Only an arm that is shown to have learned each of the tasks (learning.py) is ever recommended, or
-taken for the reference where one has. An arm is not worse than the reference if the lower end of
-the 95% interval of the difference between the two (statistics.py) lies above minus the margin. Of
-the arms that are not worse, the reference among them, the one that costs the least is chosen.
+An arm can be used if it is shown to be no more than the margin below the best one, whichever that
+is: for all arms together with 95% (stats/best.py). Of those the one that costs the least is chosen;
+of arms whose costs are not shown to differ the one with the fewest trainable parameters is taken.
+Only arms that are shown to have learned each of the tasks (learning.py), and of which no run
+failed, take part. A study may name the arm to measure by in place of the best one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
-from peftlab.report.findings.costs import total_cost
+import numpy as np
+
+from peftlab.report.findings.costs import is_dearer, total_cost
 from peftlab.report.findings.learning import did_not_learn, has_learned
+from peftlab.report.findings.looks import is_always_valid
 from peftlab.report.findings.view import StudyView
+from peftlab.stats.best import near_best_p
 from peftlab.stats.compare import Difference
+from peftlab.stats.families import holm
 from peftlab.stats.learned import State
+from peftlab.stats.noise import LEVEL
 from peftlab.study.expand import Arm
 from peftlab.study.parts import CostName
-from peftlab.study.spec import LEAST_SEEDS
+from peftlab.study.spec import LEAST_SEEDS, LEAST_SEEDS_IN_LOOKS
 from peftlab.tasks.spec import Task
-
-FULL = "full"
-"""The method that the others are measured by."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """An arm beside the reference: arm less reference in points, None where it cannot be compared.
 
-    `cost` is in the unit of the cost that decides, None where it is not known. An arm of which
-    trials have failed is never `is_not_worse`: what is left of it flatters. Neither is one that is
-    not shown to have learned each of the tasks; `unlearned` is its state on the first of those.
-    `is_identical` says that it gives the same answers as the reference throughout.
+    `cost` is in the unit of the cost that decides, None where it is not known. `is_near` says that
+    the arm is shown to be no more than the margin below the best arm, or below the one that the
+    study measures by. An arm of which `num_failed` trials failed never is: what is left of it
+    flatters. Neither is one that is not shown to have learned each of the tasks; `unlearned` is its
+    state on the first of those. `is_identical` says that it gives the same answers as the reference
+    throughout.
     """
 
     arm: Arm
     difference: Difference | None
     cost: float | None
     num_failed: int
-    is_not_worse: bool
+    is_near: bool
     unlearned: State | None = None
     is_identical: bool = False
 
@@ -49,13 +55,17 @@ class Candidate:
 class Advice:
     """What to use on these tasks: `chosen`, or none because of what `lacking` says.
 
-    `candidates` are all arms but the reference, those that are not worse and the cheap ones first.
+    `reference` is the arm with the highest mean, or the one that the study measures by, which
+    `is_named` says. `near` are the arms that can be used, the reference among them if it can;
+    `candidates` are all arms but the reference, those that can be used and the cheap ones first.
     """
 
     tasks: tuple[Task, ...]
     reference: Arm | None
     chosen: Arm | None
     lacking: str = ""
+    is_named: bool = False
+    near: tuple[Arm, ...] = ()
     candidates: tuple[Candidate, ...] = ()
 
     def of(self, arm: Arm) -> Candidate | None:
@@ -68,53 +78,102 @@ def advise(
 ) -> Advice:
     """The advice for the tasks together; differences are means over them, costs sums.
 
-    `reference` names the arm to measure by: full fine-tuning if None, its best arm if there are
-    several, or the best arm of all where there is none. One that is not shown to have learned the
-    tasks is passed over where another is.
+    `reference` names the arm to measure by; the best one if None, or where the named one is not
+    shown to have learned the tasks though another is.
     """
-    chosen_tasks = tuple(tasks)
     compared = [arm for arm in view.arms if all(view.done(arm, task) for task in tasks)]
     learned = [arm for arm in compared if has_learned(view, arm, tasks)]
-    base = _reference(view, compared, tasks, reference)
-    if base is not None and base not in learned and learned:
-        base = _reference(view, learned, tasks, None)
+    taking_part = [arm for arm in learned if not _num_failed(view, arm, tasks)]
+    named = next((arm for arm in compared if arm.name == reference), None)
+    if named is not None and named not in learned and learned:
+        named = None
+        reference = None
+    among = taking_part or learned or compared
+    base = named if reference else max(
+        among, key=lambda arm: _mean_score(view, arm, tasks), default=None
+    )  # fmt: skip
     if base is None:
         where = ", ".join(task.name for task in tasks)
         lacking = f"{reference} is not measured" if reference else "no arm is measured"
         return Advice(
-            tasks=chosen_tasks, reference=None, chosen=None, lacking=f"{lacking} on {where}"
+            tasks=tuple(tasks), reference=None, chosen=None, lacking=f"{lacking} on {where}"
         )
-    candidates = sorted(
-        (
-            _candidate(view, arm, base, tasks, margin, cost)
-            for arm in compared
-            if arm.name != base.name
-        ),
-        key=lambda one: (not one.is_not_worse, one.cost is None, one.cost or 0.0),
-    )
-    lacking = _lacking(base, candidates) or _few_learned(view, learned, compared, tasks)
-    lacking = lacking or _too_few_seeds(candidates)
-    fits = [one for one in candidates if one.is_not_worse and one.cost is not None]
-    own_cost = total_cost(view, base, tasks, cost)
-    chosen = base
-    if fits and (own_cost is None or (fits[0].cost or 0.0) < own_cost):
-        chosen = fits[0].arm
+    others = [arm for arm in compared if arm.name != base.name]
+    lacking = _lacking(view, base, others, tasks)
+    lacking = lacking or _few_learned(view, learned, compared, tasks)
+    lacking = lacking or _all_failed(view, taking_part, learned, tasks)
+    lacking = lacking or _too_few_seeds(view, base, others, tasks)
+    near: list[Arm] = []
+    if not lacking:
+        near = _near(view, taking_part, tasks, margin, base if reference else None)
+        lacking = "" if near else _undecided(base, margin)
+    candidates = [_candidate(view, arm, base, tasks, near, cost) for arm in others]
+    candidates.sort(key=lambda one: (not one.is_near, one.cost is None, one.cost or 0.0))
     return Advice(
-        tasks=chosen_tasks,
+        tasks=tuple(tasks),
         reference=base,
-        chosen=None if lacking else chosen,
+        chosen=None if lacking else _cheapest(view, near, tasks, cost),
         lacking=lacking,
+        is_named=bool(reference),
+        near=tuple(near),
         candidates=tuple(candidates),
     )
 
 
-def _reference(
-    view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task], name: str | None
-) -> Arm | None:
-    if name is not None:
-        return next((arm for arm in arms if arm.name == name), None)
-    among = [arm for arm in arms if arm.method == FULL] or list(arms)
-    return max(among, key=lambda arm: _mean_score(view, arm, tasks), default=None)
+def _near(
+    view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task], margin: float, named: Arm | None
+) -> list[Arm]:
+    """Return the arms that are shown to be no more than the margin below the best, or `named`."""
+    if named is not None:
+        rivals = [arm for arm in arms if arm.name != named.name]
+        adjusted = holm([_p_below(view, arm, named, tasks, margin) for arm in rivals])
+        return [named, *(arm for arm, p in zip(rivals, adjusted, strict=True) if p <= LEVEL)]
+    p_values_AA = np.array(
+        [
+            [0.0 if arm is other else _p_below(view, arm, other, tasks, margin) for other in arms]
+            for arm in arms
+        ]
+    )
+    adjusted = near_best_p(p_values_AA)
+    return [arm for arm, p in zip(arms, adjusted, strict=True) if p <= LEVEL]
+
+
+def _p_below(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], margin: float) -> float:
+    """Return the p value of the arm being more than the margin below the other one.
+
+    Those that give the same answers are the same arm, in all that was seen.
+    """
+    found = _difference(view, arm, other, tasks)
+    if found is None or found.num_seeds < _least_seeds(found):
+        return 1.0
+    if view.statistics.are_identical(arm.name, other.name, tasks):
+        return 0.0
+    return found.p_above(-margin)
+
+
+def _difference(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task]) -> Difference | None:
+    found = view.statistics.difference(arm.name, other.name, tasks)
+    if found is None:
+        return None
+    return replace(found, is_always_valid=is_always_valid(view, (arm.name, other.name), tasks))
+
+
+def _least_seeds(found: Difference) -> int:
+    return LEAST_SEEDS_IN_LOOKS if found.is_always_valid else LEAST_SEEDS
+
+
+def _cheapest(view: StudyView, near: Sequence[Arm], tasks: Sequence[Task], cost: CostName) -> Arm:
+    """Return the arm with the fewest parameters of those that cost the least.
+
+    The first in the study of equal ones. An arm whose cost is not known counts as the dearest.
+    """
+    costs = {arm.name: total_cost(view, arm, tasks, cost) for arm in near}
+    known = [arm for arm in near if costs[arm.name] is not None]
+    least = min(known, key=lambda arm: costs[arm.name] or 0.0, default=None)
+    alike = [
+        arm for arm in known if least is not None and not is_dearer(view, arm, least, tasks, cost)
+    ]
+    return min(alike or near, key=lambda arm: total_cost(view, arm, tasks, "parameters") or 0.0)
 
 
 def _mean_score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> float:
@@ -122,44 +181,36 @@ def _mean_score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> float:
     return fmean(one.mean for one in summaries if one is not None)
 
 
+def _num_failed(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> int:
+    records = [record for task in tasks for record in view.of(arm, task)]
+    return sum(record.status == "failed" for record in records)
+
+
 def _candidate(
     view: StudyView,
     arm: Arm,
     base: Arm,
     tasks: Sequence[Task],
-    margin: float,
+    near: Sequence[Arm],
     cost: CostName,
 ) -> Candidate:
-    found = view.statistics.difference(arm.name, base.name, tasks)
-    records = [record for task in tasks for record in view.of(arm, task)]
-    num_failed = sum(record.status == "failed" for record in records)
-    is_measured = found is not None and found.num_seeds >= LEAST_SEEDS and num_failed == 0
-    unlearned = _unlearned(view, arm, tasks)
+    found = [view.learned(arm, task) for task in tasks]
     return Candidate(
         arm=arm,
-        difference=found,
+        difference=_difference(view, arm, base, tasks),
         cost=total_cost(view, arm, tasks, cost),
-        num_failed=num_failed,
-        is_not_worse=found is not None
-        and is_measured
-        and unlearned is None
-        and found.low > -margin,
-        unlearned=unlearned,
+        num_failed=_num_failed(view, arm, tasks),
+        is_near=arm in near,
+        unlearned=next((one.state for one in found if one and one.state != "learned"), None),
         is_identical=view.statistics.are_identical(arm.name, base.name, tasks),
     )
 
 
-def _unlearned(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> State | None:
-    """Return the arm's state on the first task that it is not shown to have learned."""
-    found = [view.learned(arm, task) for task in tasks]
-    return next((one.state for one in found if one is not None and one.state != "learned"), None)
-
-
-def _lacking(base: Arm, candidates: Sequence[Candidate]) -> str:
+def _lacking(view: StudyView, base: Arm, others: Sequence[Arm], tasks: Sequence[Task]) -> str:
     """Why nothing can be compared; "" where something can."""
-    if not candidates:
+    if not others:
         return f"there is no other arm to compare {base.name} with"
-    if all(one.difference is None for one in candidates):
+    if all(view.statistics.difference(arm.name, base.name, tasks) is None for arm in others):
         return (
             f"no arm can be compared with {base.name}: predictions are gone, or of other examples"
         )
@@ -175,17 +226,45 @@ def _few_learned(
     for task in tasks:
         if all(did_not_learn(view, arm, task) for arm in compared):
             return f"the models did not learn {task.name}"
-    where = tasks[0].name if len(tasks) == 1 else f"each of the {len(tasks)} tasks"
-    return f"no arm is shown to have learned {where}"
+    return f"no arm is shown to have learned {_where(tasks)}"
 
 
-def _too_few_seeds(candidates: Sequence[Candidate]) -> str:
-    """That there are too few seeds; "" where there are enough."""
-    most = max(one.difference.num_seeds for one in candidates if one.difference is not None)
-    if most >= LEAST_SEEDS:
+def _all_failed(
+    view: StudyView, taking_part: Sequence[Arm], learned: Sequence[Arm], tasks: Sequence[Task]
+) -> str:
+    """That runs of every arm that learned failed; "" where one has none that did."""
+    if taking_part:
         return ""
-    runs = "one seed is" if most == 1 else f"{most} seeds are"
+    failed = "; ".join(f"{_num_failed(view, arm, tasks)} runs of {arm.name}" for arm in learned)
+    return f"of every arm that learned {_where(tasks)} runs failed ({failed})"
+
+
+def _too_few_seeds(view: StudyView, base: Arm, others: Sequence[Arm], tasks: Sequence[Task]) -> str:
+    """That there are too few seeds; "" where there are enough."""
+    every = [_difference(view, arm, base, tasks) for arm in others]
+    known = [one for one in every if one is not None]
+    if any(one.num_seeds >= _least_seeds(one) for one in known):
+        return ""
+    most = max(known, key=lambda one: one.num_seeds)
+    runs = "one seed is" if most.num_seeds == 1 else f"{most.num_seeds} seeds are"
+    if most.num_seeds >= LEAST_SEEDS:
+        return (
+            f"{runs} measured, and as the scores were looked at before all of them were, "
+            f"{LEAST_SEEDS_IN_LOOKS} are the least that can tell"
+        )
     return (
         f"{runs} measured, and {LEAST_SEEDS} are the least that tell what an arm does from "
         "what its seed does"
     )
+
+
+def _undecided(base: Arm, margin: float) -> str:
+    points = f"{margin:g} point{'' if margin == 1 else 's'}"
+    return (
+        f"no arm is shown to be no more than {points} below the best one; {base.name} has the "
+        "highest mean"
+    )
+
+
+def _where(tasks: Sequence[Task]) -> str:
+    return tasks[0].name if len(tasks) == 1 else f"each of the {len(tasks)} tasks"

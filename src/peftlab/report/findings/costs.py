@@ -6,12 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import numpy as np
+from scipy import stats
+
 from peftlab.core.durations import duration
 from peftlab.core.types import Costs
 from peftlab.report.findings.view import StudyView
 from peftlab.study.expand import Arm
 from peftlab.study.parts import CostName
 from peftlab.tasks.spec import Task
+
+COST_LEVEL = 0.01
+"""Of arms that cost the same one is called dearer with this probability."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +96,32 @@ def total_cost(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName)
     found = [mean_cost(view, arm, task, name) for task in tasks]
     known = [value for value in found if value is not None]
     return sum(known) if len(known) == len(found) else None
+
+
+def is_dearer(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], name: CostName) -> bool:
+    """Whether the arm is shown to cost more than the other one, over the tasks together.
+
+    Runs of the same arm cost other amounts each time. By Welch's t test of the runs at COST_LEVEL,
+    one-sided; costs that are the same in every run of each arm differ where they differ at all.
+    """
+    sides = [_runs(view, own, tasks, name) for own in (arm, other)]
+    means = [sum(fmean(runs) for runs in side) for side in sides]
+    if means[0] <= means[1]:
+        return False
+    parts = [(np.var(runs, ddof=1) / len(runs), len(runs)) for side in sides for runs in side
+             if len(runs) > 1]  # fmt: skip
+    variance = float(sum(part for part, _ in parts))
+    if variance == 0:
+        return True
+    degrees = variance**2 / sum(float(part) ** 2 / (size - 1) for part, size in parts)
+    return float(stats.t.sf((means[0] - means[1]) / variance**0.5, degrees)) <= COST_LEVEL
+
+
+def _runs(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> list[list[float]]:
+    """The cost of each run, task by task; what was not measured is left out."""
+    costs = [[record.costs for record in view.done(arm, task) if record.costs] for task in tasks]
+    found = [[COSTS[name].of(one) for one in own] for own in costs]
+    return [[value for value in own if value is not None] for own in found]
 
 
 def _in(unit: float, value: float | None) -> float | None:

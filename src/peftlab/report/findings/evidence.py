@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from peftlab.stats.compare import Difference
-from peftlab.stats.noise import quantile
 from peftlab.stats.power import MOST_SEEDS, POWER, Hopeless
+from peftlab.stats.tails import upper_quantile
 from peftlab.tasks.spec import Task
 
+LEAST_SHOWN = 0.01
+"""Points: what is below is shown as up to it."""
 IDENTICAL = "same answers"
 """What stands in the place of an interval where two arms give the same answers throughout."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TestNumbers:
-    """A test's own p value, Holm's in its family, how many tests that has, and its level."""
+    """A test's own p value, Holm's in its family, how many tests that has, and its level.
+
+    The level is what Holm's method leaves the test beside those that are not decided either.
+    """
 
     p_value: float
     p_holm: float
@@ -35,15 +42,14 @@ def evidence_words(
     """The difference, its interval and its test; `further` is what would decide it, if asked."""
     where = f"on {tasks[0].name}" if len(tasks) == 1 else f"in the mean over {len(tasks)} tasks"
     more = "more" if found.estimate >= 0 else "fewer"
-    interval = (
-        f"95% interval {found.low:+.2f} to {found.high:+.2f}"
-        if found.noise.is_known
-        else "on every example alike, so by their number alone"
-    )
+    interval = "on every example alike, so by their number alone"
+    if found.noise.is_known:
+        looks = " for any number of looks" if found.is_always_valid else ""
+        interval = f"95% interval{looks} {found.low:+.2f} to {found.high:+.2f}"
     sentences = [
         f"{pair[0]} scores {abs(found.estimate):.2f} points {more} than {pair[1]} {where} "
         f"({interval}; {runs_words(found)})",
-        _test_words(margin, tested),
+        _test_words(found, margin, tested),
     ]
     if further is not None:
         sentences.append(_further_words(found, tested.level, further))
@@ -107,29 +113,33 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
-def _test_words(margin: float | None, tested: TestNumbers) -> str:
+def _test_words(found: Difference, margin: float | None, tested: TestNumbers) -> str:
     of_what = (
         "difference" if margin is None else f"difference against a margin of {margin:g} points"
     )
+    looks = ", for any number of looks" if found.is_always_valid else ""
     holm = (
         f"; as one of {tested.num_tests} tests {p_words(tested.p_holm)} (Holm)"
         if tested.num_tests > 1
         else ""
     )
-    return f"Test of the {of_what}: {p_words(tested.p_value)}{holm}"
+    return f"Test of the {of_what}{looks}: {p_words(tested.p_value)}{holm}"
 
 
 def _further_words(found: Difference, level: float, further: int | Hopeless) -> str:
     if further == "examples":
-        left = quantile(1 - level / 2, found.noise.num_examples - 1) * found.noise.examples**0.5
+        noise = found.noise
+        reach = upper_quantile(np.array([level / 2]), noise.num_examples - 1)
+        left = float(reach[0]) * (noise.examples + noise.grain) ** 0.5
+        doubt = f"{left:.2f}" if left >= LEAST_SHOWN else f"up to {LEAST_SHOWN:g}"
         return (
             f"More seeds would not decide it: with any number of them these examples leave "
-            f"{left:.2f} points of doubt on either side"
+            f"{doubt} points of doubt on either side"
         )
     if further == "too many":
         return f"It would take more than {MOST_SEEDS} seeds to decide it"
     seeds = "1 further seed" if further == 1 else f"{further} further seeds"
     return (
-        f"With {seeds} it would be decided in {POWER:.0%} of cases, "
-        "if the difference stays what it is"
+        f"With {seeds} it would be decided in {POWER:.0%} of cases, if the difference and the "
+        "spread of the seeds stay what they are"
     )

@@ -72,6 +72,12 @@ def standing(
     )
 
 
+def is_always_valid(view: StudyView, pair: tuple[str, str], tasks: Sequence[Task]) -> bool:
+    """Whether a test of these two arms must hold however often their scores are looked at."""
+    claim = Claim(say="", better=pair[0], than=pair[1])
+    return standing(view, claim, [pair], tasks).is_always_valid
+
+
 def withdrawn(view: StudyView) -> int:
     """How many claims that were declared at the first look the study no longer has.
 

@@ -13,6 +13,7 @@ from pydantic import JsonValue, ValidationError
 from peftlab.core.types import Frozen
 from peftlab.report.findings.leaks import leak_warnings
 from peftlab.report.findings.learning import MARKS, learned_json, remarks
+from peftlab.report.findings.losses import losses_words
 from peftlab.report.findings.outdated import outdated_warnings
 from peftlab.report.findings.verdicts import Verdict
 from peftlab.report.findings.view import StudyView
@@ -93,6 +94,7 @@ def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
         *leak_warnings(view),
         view.note(view.arms),
         *(remark.words for remark in remarks(view, view.arms)),
+        *losses_words(view, view.arms, view.tasks),
     )
     return StudyResults(
         study=view.spec.name,

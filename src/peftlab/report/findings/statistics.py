@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from peftlab.core.identity import content_id, derived_seed
+from peftlab.stats.collapse import Collapse, collapse_of
 from peftlab.stats.compare import Comparison, Difference, compare, difference
 from peftlab.stats.learned import Constants, Learned, constants_of, has_moved, judge
 from peftlab.stats.outcomes import Outcomes
@@ -42,6 +43,7 @@ class Statistics:
     _outcomes: dict[Place, _Read | None] = field(default_factory=dict, init=False)
     _resampled: dict[Place, Resampled] = field(default_factory=dict, init=False)
     _constants: dict[Place, tuple[Constants, Resampled]] = field(default_factory=dict, init=False)
+    _collapses: dict[Place, Collapse | None] = field(default_factory=dict, init=False)
     _learned: dict[Place, Learned | None] = field(default_factory=dict, init=False)
     _summaries: dict[tuple[Place, str], Summary | None] = field(default_factory=dict, init=False)
     _comparisons: dict[tuple[str, str, str], Comparison | None] = field(
@@ -79,6 +81,19 @@ class Statistics:
         if place not in self._learned:
             self._learned[place] = self._judge(arm, task)
         return self._learned[place]
+
+    def collapse(self, arm: str, task: Task) -> Collapse | None:
+        """What collapsed of the arm's runs; None where nothing did, or where it cannot be told."""
+        place = (arm, task.name)
+        if place not in self._collapses:
+            outcomes, resampled = self.outcomes(arm, task), self.resampled(arm, task)
+            read = self._read(arm, task)
+            if outcomes is None or resampled is None or read is None:
+                self._collapses[place] = None
+            else:
+                constants = self._constants[task.name, read.examples]
+                self._collapses[place] = collapse_of(outcomes, resampled, *constants)
+        return self._collapses[place]
 
     def are_identical(self, left: str, right: str, tasks: Sequence[Task]) -> bool:
         """Whether both arms gave the same answers to all examples, each run like its partner.

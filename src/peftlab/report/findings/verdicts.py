@@ -4,6 +4,11 @@ A claim is tested on the mean over its tasks of the difference between two arms,
 alone. The claims are one family, and their tests on single tasks another: in each, Holm's
 correction keeps the chance of any wrong verdict at 5%.
 
+A claim whose seeds were all declared before anybody looked gets the test for one look, once all of
+them are finished; else the one that holds for any number of looks (looks.py, stats/tails.py). What
+was declared after a look is exploratory: it never makes the family of the other claims larger, and
+is itself one of all.
+
 Models that learned nothing (learning.py) are no evidence for a claim: tasks that none of its arms
 learned are left out of the mean, and where that leaves none the verdict says so. A claim is decided
 only if one of its arms is shown to have learned. Arms that give the same answers throughout show no
@@ -29,13 +34,15 @@ from peftlab.report.findings.evidence import (
     too_few_words,
 )
 from peftlab.report.findings.learning import did_not_learn, has_learned, remarks
+from peftlab.report.findings.looks import Standing, standing, withdrawn
+from peftlab.report.findings.losses import losses_words
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
-from peftlab.stats.power import Hopeless, difference_p, equivalence_p, further_seeds
+from peftlab.stats.power import further_seeds
 from peftlab.study.expand import Arm, expand_arms, select_arms
-from peftlab.study.spec import LEAST_SEEDS, Claim
+from peftlab.study.spec import LEAST_SEEDS, LEAST_SEEDS_IN_LOOKS, Claim
 from peftlab.tasks.spec import Task
 
 Word = Literal[
@@ -47,6 +54,7 @@ Word = Literal[
 ]
 TOO_FEW: Word = "not enough runs"
 UNLEARNED: Word = "the models did not learn"
+NOT_REMEMBERED = "This workspace cannot be written, so that it will not remember this look."
 NOT_SHOWN = "None of these arms is shown to have learned anything, so nothing is decided."
 
 
@@ -58,7 +66,10 @@ class Verdict:
     first minus second, with its 95% interval: where a claim speaks of several pairs, the one that
     decides. `p_value` is the test's own, `p_holm` the one that the verdict rests on. The numbers
     are None where there are none, and those but the estimate where nothing varies, so that no noise
-    is seen; with one seed they hold for the trained models alone.
+    is seen; with one seed they hold for the trained models alone. `test` is "fixed", for one look
+    at seeds that were declared before, or "always-valid", for any number of looks; the verdict is
+    interim where seeds are still to come, and exploratory where what it says was declared after a
+    look.
     """
 
     claim: str
@@ -74,6 +85,9 @@ class Verdict:
     p_holm: float | None = None
     evidence: str = ""
     further_seeds: int | None = None
+    test: Literal["fixed", "always-valid"] = "fixed"
+    is_interim: bool = False
+    is_exploratory: bool = False
     by_task: tuple[Verdict, ...] = ()
 
     def to_json(self) -> dict[str, JsonValue]:
@@ -88,6 +102,9 @@ class Verdict:
         return ordered
 
 
+UNSEEN = Standing(is_sequential=False, is_interim=False, is_exploratory=False, reasons=())
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Tested:
     """A claim on some tasks: the pair that decides, and what its test says.
@@ -95,7 +112,8 @@ class _Tested:
     `over` are those of the tasks that some of its arms learned, or may have. `leans` is where the
     smaller p value points: for the claim or against it. `untested` is the verdict where there is no
     p value, for what `lacking` says. `has_learned` is False where none of its arms is shown to have
-    learned any of the tasks, so that it cannot be decided. `remark` says which did not.
+    learned any of the tasks, so that it cannot be decided. `remark` says which did not, and which
+    runs failed or collapsed.
     """
 
     claim: Claim
@@ -109,6 +127,7 @@ class _Tested:
     over: tuple[Task, ...] = ()
     has_learned: bool = True
     remark: str = ""
+    standing: Standing = UNSEEN
 
 
 def verdicts(view: StudyView) -> tuple[Verdict, ...]:
@@ -116,8 +135,9 @@ def verdicts(view: StudyView) -> tuple[Verdict, ...]:
     every = expand_arms(view.spec.model_copy(update={"only_arms": None}), resolve=False)
     whole = [_test(view, every, claim, _tasks(view, claim)) for claim in view.spec.claims]
     parts = [_test(view, every, tested.claim, (task,)) for tested in whole for task in tested.tasks]
-    judged = _judge(whole)
-    judged_parts = iter(_judge(parts))
+    num_withdrawn = withdrawn(view)
+    judged = _judge(whole, num_withdrawn)
+    judged_parts = iter(_judge(parts, num_withdrawn))
     return tuple(
         replace(
             verdict,
@@ -141,6 +161,8 @@ def _test(
     )
     if not tasks:
         return replace(untested, lacking="none of its tasks is in this run")
+    stands = standing(view, claim, pairs, tasks)
+    untested = replace(untested, standing=stands)
     lacking = _lacking(view, claim, every, tasks)
     if lacking:
         return replace(untested, lacking=lacking)
@@ -154,7 +176,11 @@ def _test(
         has_learned=any(has_learned(view, arm, [task]) for arm in arms for task in over),
         remark=_remark(view, arms, tasks, over),
     )
-    found = [view.statistics.difference(*pair, over) for pair in pairs]
+    found = [
+        one and replace(one, is_always_valid=stands.is_always_valid)
+        for pair in pairs
+        for one in [view.statistics.difference(*pair, over)]
+    ]
     tested = [
         (one, pair, *_p_values(claim, one))
         for one, pair in zip(found, pairs, strict=True)
@@ -167,10 +193,10 @@ def _test(
             "or were not evaluated on the same examples",
         )
     few = min(tested, key=lambda one: one[0].num_seeds)
-    if few[0].num_seeds < LEAST_SEEDS:
-        return replace(
-            untested, pair=few[1], found=few[0], lacking=too_few_words(few[0], LEAST_SEEDS)
-        )
+    least = _least_seeds(stands)
+    if few[0].num_seeds < least:
+        once = replace(few[0], is_always_valid=False)
+        return replace(untested, pair=few[1], found=once, lacking=too_few_words(once, least))
     weakest = max(tested, key=lambda one: one[2])
     worst = min(tested, key=lambda one: one[3])
     against = min(1.0, len(tested) * worst[3])
@@ -179,7 +205,7 @@ def _test(
             untested, pair=worst[1], found=worst[0], leans="contradicted", p_value=against
         )
     decisive = replace(untested, pair=weakest[1], found=weakest[0])
-    if weakest[0].says_nothing:
+    if weakest[0].says_nothing and (claim.margin is None or not weakest[0].is_share):
         is_identical = view.statistics.are_identical(*weakest[1], over)
         return replace(
             decisive,
@@ -210,8 +236,8 @@ def _unlearned(
 def _remark(
     view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task], over: Sequence[Task]
 ) -> str:
-    """Return sentences that say which of the arms did not learn, and which tasks are left out."""
-    sentences = []
+    """Return sentences on runs that failed or collapsed, and on arms that did not learn."""
+    sentences = losses_words(view, arms, tasks)
     for task in tasks:
         names = [arm.name for arm in arms if did_not_learn(view, arm, task)]
         if names:
@@ -252,18 +278,41 @@ def _p_values(claim: Claim, found: Difference) -> tuple[float, float]:
     return (found.p_value, 1.0) if found.estimate > 0 else (1.0, found.p_value)
 
 
-def _judge(family: Sequence[_Tested]) -> list[Verdict]:
-    """The verdict on each, all of them being one family."""
-    p_values = [one.p_value for one in family if one.p_value is not None]
-    adjusted = iter(holm(p_values))
+def _least_seeds(stands: Standing) -> int:
+    return LEAST_SEEDS_IN_LOOKS if stands.is_always_valid else LEAST_SEEDS
+
+
+def _judge(tests: Sequence[_Tested], num_withdrawn: int) -> list[Verdict]:
+    """The verdict on each of the tests that are read together.
+
+    Those declared before any look are one family, with as many as were withdrawn since; one that is
+    exploratory is read as one of all.
+    """
+    tested = [one for one in tests if one.p_value is not None]
+    declared = [one for one in tested if not one.standing.is_exploratory]
+    in_all, in_declared = (_family(own, num_withdrawn) for own in (tested, declared))
     return [
-        _verdict(one, None if one.p_value is None else next(adjusted), len(p_values))
-        for one in family
+        _verdict(one, (in_declared if id(one) in in_declared else in_all).get(id(one)))
+        for one in tests
     ]
 
 
-def _verdict(tested: _Tested, p_holm: float | None, num_tests: int) -> Verdict:
-    claim, found = tested.claim, tested.found
+def _family(tested: Sequence[_Tested], num_withdrawn: int) -> dict[int, TestNumbers]:
+    """The numbers of each test of a family, by its id as an object."""
+    p_values = [one.p_value for one in tested if one.p_value is not None]
+    num_tests = len(p_values) + num_withdrawn
+    adjusted = holm(p_values, num_tests)
+    num_open = num_withdrawn + sum(p_holm > LEVEL for p_holm in adjusted)
+    return {
+        id(one): TestNumbers(
+            p_value=p_value, p_holm=p_holm, num_tests=num_tests, level=LEVEL / max(num_open, 1)
+        )
+        for one, p_value, p_holm in zip(tested, p_values, adjusted, strict=True)
+    }
+
+
+def _verdict(tested: _Tested, numbers: TestNumbers | None) -> Verdict:
+    claim, found, stands = tested.claim, tested.found, tested.standing
     blank = Verdict(
         claim=claim.say,
         verdict=tested.untested,
@@ -271,34 +320,36 @@ def _verdict(tested: _Tested, p_holm: float | None, num_tests: int) -> Verdict:
         pair=tested.pair,
         margin=claim.margin,
         num_seeds=found.num_seeds if found else 0,
+        test="always-valid" if stands.is_always_valid else "fixed",
+        is_interim=stands.is_interim,
+        is_exploratory=stands.is_exploratory,
     )
     if found is not None:
         blank = replace(blank, estimate=found.estimate)
         if found.noise.is_known:
             blank = replace(blank, low=found.low, high=found.high)
-    if found is None or tested.p_value is None or p_holm is None:
+    if found is None or numbers is None:
         is_few = found is not None and tested.untested == TOO_FEW
-        further = LEAST_SEEDS - found.num_seeds if found and is_few else None
-        evidence = " ".join(filter(None, (f"{tested.lacking}.", tested.remark)))
-        return replace(blank, evidence=evidence, further_seeds=further)
+        further = _least_seeds(stands) - found.num_seeds if found and is_few else None
+        sentences = (f"{tested.lacking}.", tested.remark, *stands.reasons)
+        return replace(blank, evidence=_joined(sentences), further_seeds=further)
     assert tested.pair is not None
-    is_decided = p_holm <= LEVEL
-    level = LEVEL * tested.p_value / p_holm if p_holm > tested.p_value else LEVEL
-    more = None if is_decided or not tested.has_learned else _further(claim, found, level)
-    numbers = TestNumbers(p_value=tested.p_value, p_holm=p_holm, num_tests=num_tests, level=level)
+    is_decided = numbers.p_holm <= LEVEL
+    more = None
+    if not is_decided and tested.has_learned and found.noise.seeds:
+        generator = np.random.default_rng(derived_seed(0, "power"))
+        more = further_seeds(found, claim.margin, numbers.level, generator)
     evidence = evidence_words(tested.pair, tested.over, found, claim.margin, numbers, more)
     caveat = "" if tested.has_learned else NOT_SHOWN
     return replace(
         blank,
         verdict=tested.leans if is_decided and tested.has_learned else "not distinguishable",
-        p_value=tested.p_value,
-        p_holm=p_holm,
-        evidence=" ".join(filter(None, (evidence, caveat, tested.remark))),
+        p_value=numbers.p_value,
+        p_holm=numbers.p_holm,
+        evidence=_joined((evidence, caveat, tested.remark, *stands.reasons)),
         further_seeds=more if isinstance(more, int) else None,
     )
 
 
-def _further(claim: Claim, found: Difference, level: float) -> int | Hopeless:
-    """Further seeds for the test at the level that the family leaves it."""
-    test = difference_p if claim.margin is None else equivalence_p(claim.margin)
-    return further_seeds(found, test, level, np.random.default_rng(derived_seed(0, "power")))
+def _joined(sentences: Sequence[str]) -> str:
+    return " ".join(filter(None, sentences))

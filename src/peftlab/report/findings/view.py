@@ -9,6 +9,7 @@ from functools import cached_property
 from peftlab.core.selection import rules
 from peftlab.report.findings.marks import mark_note, marked
 from peftlab.report.findings.statistics import Statistics
+from peftlab.stats.collapse import Collapse
 from peftlab.stats.compare import Comparison
 from peftlab.stats.learned import Learned
 from peftlab.stats.outcomes import Outcomes
@@ -93,6 +94,10 @@ class StudyView:
     def learned(self, arm: Arm, task: Task) -> Learned | None:
         """Whether the arm has learned the task (stats/learned.py); None where no trial is done."""
         return self.statistics.learned(arm.name, task)
+
+    def collapse(self, arm: Arm, task: Task) -> Collapse | None:
+        """What collapsed of the arm's runs on the task (stats/collapse.py); None where nothing."""
+        return self.statistics.collapse(arm.name, task)
 
     def comparison(self, left: Arm, right: Arm, task: Task) -> Comparison | None:
         """left - right in the main metric; None where they cannot be paired by example."""

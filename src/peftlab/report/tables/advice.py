@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from peftlab.report.findings.advice import Advice, Candidate, advise
-from peftlab.report.findings.costs import COSTS, total_cost
+from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
 from peftlab.report.findings.evidence import IDENTICAL, listed, signed
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
+from peftlab.stats.noise import LEVEL
 from peftlab.study import parts
 from peftlab.study.expand import Arm
 from peftlab.study.parts import CostName
@@ -51,41 +52,72 @@ def _words(view: StudyView, advice: Advice, options: parts.Advice) -> str:
     base, chosen = advice.reference, advice.chosen
     if base is None or chosen is None:
         shown = " What is measured so far is below." if advice.candidates else ""
-        return f"Nothing can be recommended yet: {advice.lacking}.{shown}"
-    points, cheap = _points(options.margin), COSTS[options.cost].title
+        said = f"Nothing can be recommended yet: {advice.lacking}.{shown}"
+        return " ".join(filter(None, (said, _left_out(advice))))
+    points, below = _points(options.margin), _below(advice, options)
+    others = [arm.name for arm in advice.near if arm.name != chosen.name]
     candidate = advice.of(chosen)
-    if candidate is None:
-        others = [one.arm.name for one in advice.candidates if one.is_not_worse]
-        if others:
-            why = f"{listed(others)} would lose no more than {points}, but save no {cheap}"
-        elif all(one.unlearned for one in advice.candidates):
-            why = "no other arm is shown to have learned"
-        else:
-            why = f"no other arm is shown to lose no more than {points}"
-        said = f"{over}: use {base.name}; {why}."
+    sentences = [f"{over}: use {chosen.name}."]
+    if not others:
+        left = [one for one in advice.candidates if not one.unlearned and not one.num_failed]
+        sentences.append(
+            f"It is the only arm that is shown to be no more than {points} {below}."
+            if left
+            else "No other arm is shown to have learned, with all of its runs done."
+        )
     else:
+        sentences.append(
+            f"{listed([chosen.name, *others])} are shown to be no more than {points} {below}, for "
+            f"all arms together with {1 - LEVEL:.0%}; of these it {_why_it(view, advice, options)}."
+        )
+    if candidate is not None and candidate.is_identical:
+        sentences.append(
+            f"It gives the same answer as {base.name} to every example with every seed."
+        )
+    elif candidate is not None:
         mean = ", mean over the tasks" if len(advice.tasks) > 1 else ""
-        shown = (
-            f"It loses no more than {points} against {base.name}: the difference is "
-            f"{_difference(candidate)} (95% interval{mean})."
+        best = "" if advice.is_named else ", which has the highest mean,"
+        sentences.append(
+            f"Its difference to {base.name}{best} is {_difference(candidate)} (95% interval{mean})."
         )
-        if candidate.is_identical:
-            shown = f"It gives the same answer as {base.name} to every example with every seed."
-        said = (
-            f"{over}: use {chosen.name}. {shown} Of the arms that lose no more than {points} it is "
-            f"the cheapest in {cheap}. {_cost_words(view, advice, chosen, base)}"
-        )
-    return " ".join(filter(None, (said.rstrip(), _better_words(advice), _left_out(advice))))
+    if candidate is not None:
+        sentences.append(_cost_words(view, advice, chosen, base))
+    return " ".join(filter(None, (*sentences, _better_words(advice), _left_out(advice))))
+
+
+def _below(advice: Advice, options: parts.Advice) -> str:
+    """What the arms are no more than the margin below."""
+    if advice.is_named and advice.reference is not None:
+        return f"below {advice.reference.name}"
+    return "below the best arm, whichever that is"
+
+
+def _why_it(view: StudyView, advice: Advice, options: parts.Advice) -> str:
+    """Why the chosen arm is taken of those that can be used."""
+    chosen, cost = advice.chosen, COSTS[options.cost].title
+    assert chosen is not None
+    others = [arm for arm in advice.near if arm.name != chosen.name]
+    if all(is_dearer(view, arm, chosen, advice.tasks, options.cost) for arm in others):
+        return f"is the cheapest in {cost}"
+    return (
+        f"has the fewest trainable parameters among those whose {cost} is not shown to differ from "
+        "the lowest"
+    )
 
 
 def _left_out(advice: Advice) -> str:
-    """Return a sentence on the arms that are not recommended, whatever they score."""
+    """Return sentences on the arms that are not recommended, whatever they score."""
+    sentences = []
     names = [one.arm.name for one in advice.candidates if one.unlearned]
-    if not names:
-        return ""
     where = advice.tasks[0].name if len(advice.tasks) == 1 else "every task"
-    verb = "is" if len(names) == 1 else "are"
-    return f"{listed(names)} {verb} left out: not shown to have learned {where}."
+    if names:
+        verb = "is" if len(names) == 1 else "are"
+        sentences.append(f"{listed(names)} {verb} left out: not shown to have learned {where}.")
+    for one in advice.candidates:
+        if one.num_failed and not one.unlearned:
+            runs = "1 of its runs" if one.num_failed == 1 else f"{one.num_failed} of its runs"
+            sentences.append(f"{one.arm.name} is left out: {runs} failed.")
+    return " ".join(sentences)
 
 
 def _better_words(advice: Advice) -> str:
@@ -131,10 +163,9 @@ def _by_task_table(view: StudyView, advices: Sequence[Advice], options: parts.Ad
             rows.append([*row, *[NOTHING] * (2 + len(WEIGHED)), advice.lacking])
             continue
         candidate = advice.of(chosen)
-        if candidate is None:
-            why = f"no cheaper arm is shown to lose no more than {_points(options.margin)}"
-        else:
-            why = f"loses no more than {_points(options.margin)} against {base.name}"
+        why = f"no more than {_points(options.margin)} {_below(advice, options)}"
+        if len(advice.near) > 1:
+            why += f"; of {len(advice.near)} such arms it {_why_it(view, advice, options)}"
         rows.append(
             [
                 *row,
@@ -162,6 +193,7 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.Advice) -> Table
     over = f"over {len(advice.tasks)} tasks" if len(advice.tasks) > 1 else advice.tasks[0].name
     titles = [COSTS[name].title for name in WEIGHED]
     score = f"less {base.name}, in points"
+    near = f"no more than {_points(options.margin)} below"
     rows = [
         [
             view.label(one.arm),
@@ -173,14 +205,14 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.Advice) -> Table
     ]
     return Table(
         title=f"The arms beside {base.name}, {over}",
-        columns=["arm", score, f"loses no more than {_points(options.margin)}", *titles],
+        columns=["arm", score, near, *titles],
         rows=rows,
         numbers=frozenset({score, *titles}),
         units=UNITS,
-        note=f"An arm loses no more than {_points(options.margin)} if the lower end of the 95% "
-        f"interval of its difference lies above -{options.margin:g}; each interval is for its arm "
-        "alone. Times and sizes are sums over the tasks, memory is their mean; in brackets how "
-        f"many times as much as {base.name} takes.",
+        note=f"{near}: whether the arm is shown to be no more than {_points(options.margin)} "
+        f"{_below(advice, options)}, for all arms together with {1 - LEVEL:.0%}; the interval of a "
+        "difference is for its arm alone. Times and sizes are sums over the tasks, memory is their "
+        f"mean; in brackets how many times as much as {base.name} takes.",
     )
 
 
@@ -190,7 +222,7 @@ def _finding(candidate: Candidate, margin: float) -> str:
         return f"{candidate.num_failed} failed"
     if candidate.unlearned:
         return candidate.unlearned if candidate.unlearned == "did not learn" else NOT_SHOWN
-    if candidate.is_not_worse:
+    if candidate.is_near:
         return "yes"
     if found is None:
         return "not comparable"

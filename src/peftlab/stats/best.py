@@ -1,0 +1,43 @@
+"""Which of several arms are shown to be near the best of them, whichever that is.
+
+An arm is shown to be no more than a margin below the best if it is shown to be no more than that
+below every other one, whichever is the best in truth: of its tests against the others the largest p
+value counts. The arms of which that is asked are one family. One of them is the best, so that of k
+hypotheses "this arm is more than the margin below the best" at most k - 1 are true, and Holm's
+method (1979) starts from there. These are multiple comparisons with the best (Hsu 1984), without
+the equal variances that the usual critical values take for granted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from peftlab.stats.weighted import Floats
+
+
+def near_best_p(p_values_AA: Floats) -> list[float]:
+    """Return the adjusted p value of each arm that it is farther than the margin below the best.
+
+    `p_values_AA[i, j]` is that of arm i being more than the margin below arm j; the diagonal is not
+    looked at. A single arm is the best one.
+    """
+    size = len(p_values_AA)
+    largest = [
+        max((float(p_values_AA[own, other]) for other in range(size) if other != own), default=0.0)
+        for own in range(size)
+    ]
+    return holm_of_false(largest)
+
+
+def holm_of_false(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p values where at least one of the hypotheses is known to be false.
+
+    >>> holm_of_false([0.01, 0.04, 0.9])
+    [0.02, 0.08, 0.9]
+    """
+    size, highest = len(p_values), 0.0
+    adjusted = [0.0] * size
+    for rank, index in enumerate(sorted(range(size), key=p_values.__getitem__)):
+        highest = max(highest, max(min(size - 1, size - rank), 1) * p_values[index])
+        adjusted[index] = min(1.0, highest)
+    return adjusted

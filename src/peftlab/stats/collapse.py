@@ -1,0 +1,59 @@
+"""Runs of an arm that collapsed while others of it learned: how many, and what the others score.
+
+A run collapsed if by itself it did not learn (learned.py): it gives one answer to all examples, or
+is shown to be less than a point better than a constant answer. The mean over all runs is then one
+of two kinds of runs, which no interval around it describes: three runs often hold no collapse at
+all. So the share of collapses has an interval of its own, and the runs that learned another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scipy import stats
+
+from peftlab.stats.learned import Constants, judge
+from peftlab.stats.noise import LEVEL
+from peftlab.stats.outcomes import Outcomes
+from peftlab.stats.resample import Resampled
+from peftlab.stats.summary import Summary, summarise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collapse:
+    """`num_collapsed` of `num_runs` runs, at least one and not all of them.
+
+    `low` and `high` bound the share, from 0 to 1, with 95% (Clopper and Pearson 1934). `others`
+    sums up the other runs, of which at least one learned.
+    """
+
+    num_runs: int
+    num_collapsed: int
+    low: float
+    high: float
+    others: Summary
+
+
+def collapse_of(
+    outcomes: Outcomes, resampled: Resampled, constants: Constants, drawn: Resampled
+) -> Collapse | None:
+    """Return what collapsed of an arm's runs; None where none did, or none of them learned.
+
+    `resampled` are the outcomes, and `drawn` those of `constants`, under the same resamples.
+    """
+    states = {
+        seed: judge(outcomes.of_seeds([seed]), resampled.of_seeds([seed]), constants, drawn).state
+        for seed in outcomes.seeds
+    }
+    others = [seed for seed, state in states.items() if state != "did not learn"]
+    num_collapsed = len(states) - len(others)
+    if not num_collapsed or "learned" not in states.values():
+        return None
+    interval = stats.binomtest(num_collapsed, len(states)).proportion_ci(1 - LEVEL)
+    return Collapse(
+        num_runs=len(states),
+        num_collapsed=num_collapsed,
+        low=float(interval.low),
+        high=float(interval.high),
+        others=summarise(outcomes.of_seeds(others), resampled=resampled.of_seeds(others)),
+    )
