@@ -35,6 +35,8 @@ NUM_NODES = {1: 128, 2: 48}
 """Draws of chi square, by how many groups of seeds there are: every pair of them is a case."""
 LEAST_SHARE = 1e-9
 """What is left out of either end of chi square."""
+LEAST_DEGREES = 0.5
+"""The variance of Student's t with f degrees of freedom is f / (f - 2)."""
 LEAST_LEVEL = 1e-12
 NUM_HALVINGS = 44
 """From LEAST_LEVEL to 1 a level is found to this many bits of its logarithm."""
@@ -48,13 +50,18 @@ def fixed_tail(
     `distance` is in points and may be negative; `examples` is V_E in points squared; `seeds` has
     for each group of runs (s^2, V_SE, S). At least one of the variances is positive.
     """
-    variances, weights = np.array([examples]), np.ones(1)
+    degrees = num_examples - 1
+    if not seeds:
+        return float(upper_tail(np.array([distance / math.sqrt(examples)]), degrees)[0])
+    # V_E is itself known from so many examples: its part is as wide as Student's t.
+    widened = examples * (degrees / max(degrees - 2, LEAST_DEGREES) if degrees > 0 else 1.0)
+    variances, weights = np.array([widened]), np.ones(1)
     for spread, own, size in seeds:
         draws, shares = _chi_square(size - 1, NUM_NODES[len(seeds)])
         part = np.maximum((size - 1) * spread / draws, own) / size
         variances = (variances[:, None] + part).reshape(-1)
         weights = (weights[:, None] * shares).reshape(-1)
-    return float(weights @ upper_tail(distance / np.sqrt(variances), num_examples - 1))
+    return float(weights @ upper_tail(distance / np.sqrt(variances), 0))
 
 
 def always_valid_tail(
