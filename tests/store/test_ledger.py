@@ -107,7 +107,7 @@ def test_one_of_a_newer_version_is_left_alone() -> None:
     with sqlite3.connect(ledger_file()) as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
-    assert write_ledger([look("b")]) == "a newer peftlab wrote it"
+    assert write_ledger([look("b")]) == f"{ledger_file()}: a newer peftlab wrote it"
 
 
 def test_it_is_read_by_an_index() -> None:
