@@ -37,7 +37,7 @@ from peftlab.report.tables.settings import seeds_words
 from peftlab.report.tables.sources import limit_words, sources_blocks
 from peftlab.report.tables.trials import trials_table
 from peftlab.store.ledger import known_looks
-from peftlab.store.looks import Look, joined, now
+from peftlab.store.looks import joined, now
 from peftlab.store.workspace import Workspace
 from peftlab.study.declared import look_at
 from peftlab.study.looking import remember
@@ -102,7 +102,7 @@ def write_report(
     tell("testing the claims")
     found = verdicts(view)
     page = make_page(view, claims=claims_blocks(found), tell=tell)
-    written = _write(view, page, found, output or _folder(workspace, study), tell, look, made_of)
+    written = _write(view, page, found, output or _folder(workspace, study), tell, made_of)
     return replace(written, remark=remember([workspace], [look]))
 
 
@@ -132,7 +132,7 @@ def write_comparison(
     look = joined(
         title, [look_at(source.view.spec, source.view.placed, moment) for source in sources]
     )
-    written = _write(view, page, (), folder, tell, look)
+    written = _write(view, page, (), folder, tell)
     workspaces = {workspace.path: workspace for workspace, _ in chosen}
     return replace(written, remark=remember(workspaces.values(), [look]))
 
@@ -185,10 +185,9 @@ def _write(
     found: Sequence[Verdict],
     folder: Path,
     tell: Tell,
-    look: Look,
     made_of: str = "several studies",
 ) -> ReportFiles:
-    results = results_of(view, found).model_copy(update={"declaration": look.id})
+    results = results_of(view, found)
     beside = {RESULTS: results_file(results)}
     files = write_files(page, folder, tell, beside=beside, made_of=made_of)
     return ReportFiles(files=files, results=results)

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from peftlab.core.errors import first_line
 from peftlab.store.looks import TABLES, Look, is_known, read_looks, united, write_looks
 from peftlab.store.reader import Reader
 
@@ -65,8 +66,10 @@ def write_ledger(looks: Sequence[Look]) -> str:
             if new:
                 with _transaction(database):
                     write_looks(database, new)
+    except (OSError, RuntimeError) as error:  # which names the file, or says that there is no home
+        return first_line(error)
     except FAILURES as error:
-        return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return f"{path}: {first_line(error)}"
     return ""
 
 

@@ -84,6 +84,8 @@ def declared_claim(
 
 def declared_claims(spec: StudySpec, places: Places) -> frozenset[DeclaredClaim]:
     """The study's claims, each on its tasks together and, where it has several, on each alone."""
+    if not spec.claims:
+        return frozenset()
     every = expand_arms(spec.model_copy(update={"only_arms": None}), resolve=False)
     found: set[DeclaredClaim] = set()
     for claim in spec.claims:
