@@ -8,8 +8,8 @@ from pathlib import Path
 import yaml
 
 from peftlab.cli.app import app
+from peftlab.core.safe_yaml import parse_yaml
 from peftlab.study.expand import expand
-from peftlab.study.safe_yaml import parse_yaml
 from peftlab.study.spec import validate
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -247,13 +247,20 @@ def test_texts_have_a_digest_of_their_lengths_and_bytes_in_whatever_pieces_they_
     assert text_digest(pa.chunked_array([[""]])) == sha256(bytes(8)).hexdigest()
 
 
+MERGES = "a0: &a0 {x: 1}\n" + "\n".join(
+    f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 9)}]\n  k{n}: 1" for n in range(1, 12)
+)
+
+
 @pytest.mark.parametrize(
     ("header", "words"),
     [
         ("a: !!python/object/apply:os.mkdir [x]", "could not determine a constructor"),
-        ("a: [1", "while parsing a flow sequence"),
+        ("a: [1", "expected ',' or ']'"),
         ("a: &loop [*loop]", "nested more than 50 deep"),
-        ("configs: {a: [}", "while parsing"),
+        ("configs: {a: [}", "expected"),
+        ("a: " + "1:" * 400 + "5.0", "too large a number"),
+        (MERGES, "more than 100,000 keys are merged"),
     ],
 )
 def test_a_readme_whose_header_is_damaged_is_named(

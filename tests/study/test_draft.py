@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from peftlab.core.errors import UserError
+from peftlab.core.safe_yaml import parse_yaml
 from peftlab.study.draft import Draft, draft
-from peftlab.study.safe_yaml import parse_yaml
 
 TRAPS = (
     "yes", "no", "on", "off", "y", "N", "True", "null", "~", "1_000", "0x10", "0o7", "0b1", "017",

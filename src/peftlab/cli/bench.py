@@ -48,7 +48,7 @@ def command(
     """Train the same by this engine and by transformers.Trainer + peft, in turn, and compare."""
     quiet_libraries()
     from peftlab.api.listing import bench
-    from peftlab.study.safe_yaml import parse_setting
+    from peftlab.core.safe_yaml import parse_setting
 
     result = bench(
         model=model,

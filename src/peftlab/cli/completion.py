@@ -99,7 +99,7 @@ def _builtin() -> Iterator[str]:
 
 def _arms(context: typer.Context) -> list[str]:
     from peftlab.core.errors import PeftlabError
-    from peftlab.study.safe_yaml import parse_yaml
+    from peftlab.core.safe_yaml import parse_yaml
 
     name = _study(context)
     own = resources.files("peftlab.study.builtin").joinpath(f"{name}.yaml")

@@ -25,9 +25,9 @@ def command(
 ) -> int:
     """Count the parameters that a method trains on a model; needs no weights."""
     from peftlab.core.hub import go_offline_if_unreachable
+    from peftlab.core.safe_yaml import parse_setting
     from peftlab.methods.counts import counted
     from peftlab.models.checkpoints import BUILTIN
-    from peftlab.study.safe_yaml import parse_setting
 
     given = dict(parse_setting(setting) for setting in settings or ())
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from peftlab.core.bounds import check_values
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_at
+from peftlab.core.safe_yaml import parse_yaml
 from peftlab.data.hub_files import fetch
 
 CARD = "README.md"
@@ -18,8 +18,8 @@ DATA_FILES = tuple(
     for packed in ("", ".gz", ".zst")
 )
 """What is downloaded of a repository whose card does not say."""
-# PyYAML raises these on a text that its own tag does not fit, as in `!!bool 3`.
-NOT_ITS_TAG = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+CARD_TIMES = 8
+"""How many times as long as a study the header may be: some list hundreds of configurations."""
 # All that datasets says at first of a file that it cannot read.
 VAGUE = "An error occurred while generating the dataset"
 
@@ -101,17 +101,12 @@ def _read_card(folder: Path, config: str) -> Any:
     card = folder / CARD
     if not card.is_file():
         return None
-    import yaml
-
     try:
         text = card.read_text(encoding="utf-8").removeprefix("\ufeff")
-        header = text.removeprefix("---").partition("\n---")[0] if text.startswith("---") else ""
-        value = yaml.safe_load(header)
-    except (OSError, yaml.YAMLError, *NOT_ITS_TAG) as error:
-        first_line = (str(error) or repr(error)).splitlines()[0]
-        raise UserError(f"cannot load '{config}': {first_line}", where=str(card)) from error
-    check_values(value, where=str(card))
-    return value
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot load '{config}': {error}", where=str(card)) from error
+    header = text.removeprefix("---").partition("\n---")[0] if text.startswith("---") else ""
+    return parse_yaml(header, where=str(card), times=CARD_TIMES)
 
 
 def _reason(error: Exception) -> str:

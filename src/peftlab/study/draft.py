@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.core.errors import one_line
+from peftlab.core.safe_yaml import parse_yaml
 from peftlab.models.checkpoints import MINILM, builtin_models
 from peftlab.study.guess import SAID, Guess, Looked, look
 from peftlab.study.label_hints import label_hints
 from peftlab.study.own_data import anchored, define_task
-from peftlab.study.safe_yaml import parse_yaml
 from peftlab.study.spec import NAME_PATTERN, validate
 from peftlab.tasks.metrics import DEFAULTS
 

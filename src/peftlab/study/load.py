@@ -10,9 +10,9 @@ from typing import Any
 
 from peftlab.core.bounds import check_text
 from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.core.safe_yaml import MOST_CHARACTERS, parse_setting, parse_yaml
 from peftlab.models.checkpoints import locate
 from peftlab.study.own_data import anchored
-from peftlab.study.safe_yaml import MOST_CHARACTERS, parse_setting, parse_yaml
 from peftlab.study.spec import StudySpec, validate
 
 SUFFIXES = (".yaml", ".yml")

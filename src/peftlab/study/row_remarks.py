@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from peftlab.core.errors import UserError
+from peftlab.core.safe_yaml import parse_yaml
 from peftlab.core.types import Selection
 from peftlab.data.held_out import is_held_out
 from peftlab.data.leaks import Leak, find_leak, num_contradictory
@@ -16,7 +17,6 @@ from peftlab.data.own_files import OwnSource
 from peftlab.study.expand import Expanded
 from peftlab.study.finding import Finding
 from peftlab.study.own_data import anchored, define_task
-from peftlab.study.safe_yaml import parse_yaml
 from peftlab.study.spec import validate
 from peftlab.study.task_rows import TaskRows, read_task_rows
 from peftlab.tasks.problem import Values, problem_type_of

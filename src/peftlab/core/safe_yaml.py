@@ -28,19 +28,20 @@ class _Loader(yaml.SafeLoader):
     and merges (`<<`) of merges, which it would write out to exponentially many keys.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, most_nodes: int) -> None:
         super().__init__(text)
+        self._most_nodes = most_nodes
         self._depth = self._num_nodes = self._num_merged = 0
         self._flattened: set[int] = set()
         self._flattening: set[int] = set()
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self._num_nodes += 1
-        if self._depth > DEEPEST or self._num_nodes > MOST_NODES:
+        if self._depth > DEEPEST or self._num_nodes > self._most_nodes:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             too_much = f"nested more than {DEEPEST} deep"
-            if self._num_nodes > MOST_NODES:
-                too_much = f"more than {MOST_NODES:,} keys and values"
+            if self._num_nodes > self._most_nodes:
+                too_much = f"more than {self._most_nodes:,} keys and values"
             raise yaml.composer.ComposerError(None, None, too_much, mark)
         self._depth += 1
         node = super().compose_node(parent, index)
@@ -48,7 +49,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Put the keys that are merged in before the mapping's own, each key once."""
+        """Put the keys that are merged in before the mapping's own."""
         if id(node) in self._flattened:
             return
         if id(node) in self._flattening:
@@ -66,10 +67,6 @@ class _Loader(yaml.SafeLoader):
                     merged += source.value
         node.value = [*merged, *own]
         super().flatten_mapping(node)  # no key is merged any more; it knows `=` as a key
-        if merged:
-            node.value = [
-                *{(key.tag, str(key.value)): (key, one) for key, one in node.value}.values()
-            ]
         self._flattening.discard(id(node))
         self._flattened.add(id(node))
 
@@ -134,19 +131,25 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _finite_float)
 _Loader.add_constructor("tag:yaml.org,2002:int", _bounded_int)
 
 
-def parse_yaml(text: str, *, where: str) -> Any:
+def parse_yaml(text: str, *, where: str, times: int = 1) -> Any:
     """The value that a YAML text holds; UserError with the line where it is not valid.
+
+    It may be `times` as long as a study is, and takes as much longer.
 
     >>> parse_yaml("{rate: 5e-4, names: [a, b]}", where="here")
     {'rate': 0.0005, 'names': ['a', 'b']}
     """
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > times * MOST_CHARACTERS:
         raise UserError(
             "too long a text to be read as YAML", where=where,
-            allowed=f"at most {MOST_CHARACTERS:,} characters",
+            allowed=f"at most {times * MOST_CHARACTERS:,} characters",
         )  # fmt: skip
     try:
-        value = yaml.load(text, Loader=_Loader)
+        loader = _Loader(text, times * MOST_NODES)
+        try:
+            value = loader.get_single_data()
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
