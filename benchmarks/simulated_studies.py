@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -46,12 +47,18 @@ NUM_RESAMPLES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is simulated; a share `collapsed` of the runs answers 1 to everything."""
+    """What is simulated; a share `collapsed` of the runs answers 1 to everything.
+
+    `luck` is the deviation of a run's luck in probits; its `tails` are normal, or those of
+    Student's t with three degrees of freedom.
+    """
 
     metric: str
     num_seeds: int
     num_examples: int = 400
     collapsed: float = 0.0
+    luck: float = LUCK
+    tails: Literal["normal", "t3"] = "normal"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +84,22 @@ def simulate(setting: Setting, seed: int, num_studies: int) -> list[Outcome]:
 
 def draw(setting: Setting, generator: np.random.Generator) -> list[Outcomes]:
     """The outcomes of the equal arms and of the worse one, all with the same seeds."""
+    return draw_arms(setting, [0.0] * NUM_EQUAL + [WORSE], generator)
+
+
+def draw_arms(
+    setting: Setting, shifts: Sequence[float], generator: np.random.Generator
+) -> list[Outcomes]:
+    """The outcomes of arms that are worse by so many probits, all with the same seeds."""
     num_seeds, num_examples = setting.num_seeds, setting.num_examples
     labels_N = (generator.random(num_examples) < SHARE_OF_ONE).astype(np.int64)
     ease_N = np.asarray(EASE)[labels_N] + DIFFICULTY * generator.normal(size=num_examples)
     every = []
-    for shift in [0.0] * NUM_EQUAL + [WORSE]:
-        luck_S1 = LUCK * generator.normal(size=(num_seeds, 1))
+    for shift in shifts:
+        if setting.tails == "normal":
+            luck_S1 = setting.luck * generator.normal(size=(num_seeds, 1))
+        else:
+            luck_S1 = setting.luck * generator.standard_t(3, size=(num_seeds, 1)) / math.sqrt(3)
         is_right_SN = generator.normal(size=(num_seeds, num_examples)) < ease_N + luck_S1 - shift
         predictions_SN = np.where(is_right_SN, labels_N, 1 - labels_N)
         predictions_SN[generator.random(num_seeds) < setting.collapsed] = 1
@@ -101,7 +118,9 @@ def true_score(setting: Setting, shift: float) -> float:
     """The expected score of a run on all examples there could be, in points."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     scale = math.sqrt(1 + DIFFICULTY**2)
-    right_0, right_1 = (stats.norm.cdf((ease - shift + LUCK * nodes) / scale) for ease in EASE)
+    right_0, right_1 = (
+        stats.norm.cdf((ease - shift + setting.luck * nodes) / scale) for ease in EASE
+    )
     hits, misses = SHARE_OF_ONE * right_1, SHARE_OF_ONE * (1 - right_1)
     passes, alarms = (1 - SHARE_OF_ONE) * right_0, (1 - SHARE_OF_ONE) * (1 - right_0)
     if setting.metric == "accuracy":

@@ -11,7 +11,11 @@ the equal variances that the usual critical values take for granted.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
+import numpy as np
+
+from peftlab.stats.tails import upper_tail
 from peftlab.stats.weighted import Floats
 
 
@@ -41,3 +45,28 @@ def holm_of_false(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, max(min(size - 1, size - rank), 1) * p_values[index])
         adjusted[index] = min(1.0, highest)
     return adjusted
+
+
+def sum_is_larger(
+    lefts: Sequence[Sequence[float]], rights: Sequence[Sequence[float]], level: float
+) -> bool:
+    """Whether the sum of the means of the left groups of numbers is shown to be the larger one.
+
+    By Welch's t test (1947), one-sided. Where no group varies, any difference is one.
+
+    >>> sum_is_larger([[3.0, 5.0], [7.0]], [[9.0]], 0.05), sum_is_larger([[2.0]], [[1.0]], 0.05)
+    (False, True)
+    """
+    excess = sum(fmean(own) for own in lefts) - sum(fmean(own) for own in rights)
+    if excess <= 0:
+        return False
+    parts = [
+        (float(np.var(own, ddof=1)) / len(own), len(own) - 1)
+        for own in (*lefts, *rights)
+        if len(own) > 1
+    ]
+    variance = sum(part for part, _ in parts)
+    if variance == 0:
+        return True
+    degrees = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    return float(upper_tail(np.array([excess / variance**0.5]), degrees)[0]) <= level

@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-import numpy as np
-from scipy import stats
-
 from peftlab.core.durations import duration
 from peftlab.core.types import Costs
 from peftlab.report.findings.view import StudyView
+from peftlab.stats.best import sum_is_larger
 from peftlab.study.expand import Arm
 from peftlab.study.parts import CostName
 from peftlab.tasks.spec import Task
@@ -104,17 +102,7 @@ def is_dearer(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], name
     Runs of the same arm cost other amounts each time. By Welch's t test of the runs at COST_LEVEL,
     one-sided; costs that are the same in every run of each arm differ where they differ at all.
     """
-    sides = [_runs(view, own, tasks, name) for own in (arm, other)]
-    means = [sum(fmean(runs) for runs in side) for side in sides]
-    if means[0] <= means[1]:
-        return False
-    parts = [(np.var(runs, ddof=1) / len(runs), len(runs)) for side in sides for runs in side
-             if len(runs) > 1]  # fmt: skip
-    variance = float(sum(part for part, _ in parts))
-    if variance == 0:
-        return True
-    degrees = variance**2 / sum(float(part) ** 2 / (size - 1) for part, size in parts)
-    return float(stats.t.sf((means[0] - means[1]) / variance**0.5, degrees)) <= COST_LEVEL
+    return sum_is_larger(_runs(view, arm, tasks, name), _runs(view, other, tasks, name), COST_LEVEL)
 
 
 def _runs(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> list[list[float]]:
