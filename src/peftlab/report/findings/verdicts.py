@@ -69,7 +69,7 @@ class Verdict:
     is seen; with one seed they hold for the trained models alone. `test` is "fixed", for one look
     at seeds that were declared before, or "always-valid", for any number of looks; the verdict is
     interim where seeds are still to come, and exploratory where what it says was declared after a
-    look.
+    look. `is_remembered` is False where the workspace cannot store that the scores were shown.
     """
 
     claim: str
@@ -88,6 +88,7 @@ class Verdict:
     test: Literal["fixed", "always-valid"] = "fixed"
     is_interim: bool = False
     is_exploratory: bool = False
+    is_remembered: bool = True
     by_task: tuple[Verdict, ...] = ()
 
     def to_json(self) -> dict[str, JsonValue]:
@@ -141,6 +142,8 @@ def verdicts(view: StudyView) -> tuple[Verdict, ...]:
     return tuple(
         replace(
             verdict,
+            evidence=_joined((verdict.evidence, "" if view.looks_remembered else NOT_REMEMBERED)),
+            is_remembered=view.looks_remembered,
             by_task=tuple(replace(next(judged_parts), task=task.name) for task in tested.tasks),
         )
         for verdict, tested in zip(judged, whole, strict=True)
