@@ -9,7 +9,7 @@ import numpy as np
 
 from peftlab.core.identity import derived_seed
 from peftlab.stats.dominance import dominance
-from peftlab.stats.noise import NO_NOISE, NUM_ADDED, Noise, noise_between, noise_of
+from peftlab.stats.noise import LEVEL, NO_NOISE, NUM_ADDED, Noise, noise_between, noise_of
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.permutation import flip_test, mcnemar_test, swap_test
 from peftlab.stats.resample import Resampled, resample
@@ -77,7 +77,7 @@ class Difference:
     @property
     def _half_width(self) -> float:
         if self.is_always_valid and self.noise.is_known:
-            return self.noise.always_valid_half_width
+            return self.noise.always_valid_reach(LEVEL)
         return self.noise.half_width
 
     def _tail(self, distance: float) -> float:

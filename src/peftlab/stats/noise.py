@@ -21,7 +21,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from peftlab.stats.resample import Resampled
-from peftlab.stats.tails import always_valid_tail, fixed_tail, mixture_statistic, upper_quantile
+from peftlab.stats.tails import always_valid_reach, always_valid_tail, fixed_tail
 from peftlab.stats.weighted import Floats
 
 LEVEL = 0.05
@@ -99,15 +99,14 @@ class Noise:
 
     def always_valid_tail(self, distance: float) -> float:
         """Return the same for any number of looks at growing numbers of seeds."""
-        found = always_valid_tail(
-            np.array([distance]),
-            self.examples + self.grain,
-            self.num_examples,
-            np.array([self.of_seeds]),
-            self.num_pairs,
-            self.degrees,
-        )
-        return float(found[0])
+        return always_valid_tail(distance, *self._for_looks)
+
+    def always_valid_reach(self, level: float) -> float:
+        """Return half of the interval of 1 - level for any number of looks, in points.
+
+        It is infinite for seeds that are too few for the level: four at 5%.
+        """
+        return always_valid_reach(level, *self._for_looks)
 
     @property
     def half_width(self) -> float:
@@ -121,11 +120,9 @@ class Noise:
         return float(brentq(lambda half: self.tail(half) - LEVEL / 2, 0.0, most, xtol=1e-6 * scale))
 
     @property
-    def always_valid_half_width(self) -> float:
-        """The same for any number of looks; infinite for fewer than five seeds."""
-        reach = mixture_statistic(np.array([LEVEL]), self.num_pairs, self.degrees) * self.of_seeds
-        of_examples = upper_quantile(np.array([LEVEL / 2]), self.num_examples - 1) ** 2
-        return math.sqrt(float(reach[0] + of_examples[0] * (self.examples + self.grain)))
+    def _for_looks(self) -> tuple[float, int, float, float, int]:
+        examples = self.examples + self.grain
+        return examples, self.num_examples, self.of_seeds, self.num_pairs, self.degrees
 
 
 def noise_of(one: Resampled, grain: float = 0.0) -> Noise:

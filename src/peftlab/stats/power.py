@@ -15,9 +15,9 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from peftlab.stats.compare import Difference
-from peftlab.stats.noise import LEVEL, Noise
-from peftlab.stats.tails import always_valid_tail, upper_tail
-from peftlab.stats.weighted import Floats
+from peftlab.stats.noise import LEVEL
+from peftlab.stats.tails import upper_tail
+from peftlab.stats.weighted import Flags, Floats
 
 POWER = 0.8
 NUM_STUDIES = 2000
@@ -52,7 +52,7 @@ def further_seeds(
     drawn = generator.normal(size=(len(noise.seeds), NUM_STUDIES))
 
     def share_decided(further: int) -> float:
-        return float(np.mean(_p_values(found, margin, further, drawn) <= level))
+        return float(np.mean(_are_decided(found, margin, level, further, drawn)))
 
     if most < 1 or share_decided(most) < POWER:
         return "too many"
@@ -63,11 +63,13 @@ def further_seeds(
     return high
 
 
-def _p_values(found: Difference, margin: float | None, further: int, drawn_GM: Floats) -> Floats:
-    """Return the p value [M] of each simulated study with so many further seeds.
+def _are_decided(
+    found: Difference, margin: float | None, level: float, further: int, drawn_GM: Floats
+) -> Flags:
+    """Return whether the test says something in each of M studies with so many further seeds.
 
-    `drawn_GM` is each group's luck in each of M studies. Their spread is today's: what a few runs
-    say of it is as good as what is drawn from it.
+    `drawn_GM` is each group's luck in each study. Their spread is today's: what is drawn from a
+    few runs' spread says no more of it than they do.
     """
     noise = found.noise
     estimates_M = np.full(drawn_GM.shape[1], found.estimate)
@@ -77,22 +79,11 @@ def _p_values(found: Difference, margin: float | None, further: int, drawn_GM: F
         estimates_M += drawn_M * math.sqrt(group.variance * further) / size
         groups.append(replace(group, num_seeds=size))
     grown = replace(noise, seeds=tuple(groups))
-    if margin is None:
-        return np.minimum(1.0, 2 * _tails(grown, np.abs(estimates_M)))
-    inside_M = margin - np.abs(estimates_M)
-    return np.minimum(_tails(grown, inside_M), 2 * _tails(grown, -inside_M))
-
-
-def _tails(noise: Noise, distances_M: Floats) -> Floats:
-    of_seeds_M = np.full(len(distances_M), noise.of_seeds)
-    return always_valid_tail(
-        distances_M,
-        noise.examples + noise.grain,
-        noise.num_examples,
-        of_seeds_M,
-        noise.num_pairs,
-        noise.degrees,
-    )
+    sizes_M = np.abs(estimates_M)
+    is_beyond: Flags = sizes_M - (margin or 0.0) >= grown.always_valid_reach(level)
+    if margin is not None:
+        is_beyond |= margin - sizes_M >= grown.always_valid_reach(2 * level)
+    return is_beyond
 
 
 def detectable_spreads(num_seeds: int) -> float:
