@@ -21,7 +21,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from peftlab.stats.resample import Resampled
-from peftlab.stats.tails import always_valid_tail, fixed_tail, mixture_statistic, upper_quantile
+from peftlab.stats.tails import always_valid_reach, always_valid_tail, fixed_tail
 from peftlab.stats.weighted import Floats
 
 LEVEL = 0.05
@@ -120,12 +120,22 @@ class Noise:
             most *= 2
         return float(brentq(lambda half: self.tail(half) - LEVEL / 2, 0.0, most, xtol=1e-6 * scale))
 
+    def always_valid_reach(self, level: float) -> float:
+        """Return half of the interval of 1 - `level` for any number of looks, in points."""
+        found = always_valid_reach(
+            np.array([level]),
+            self.examples + self.grain,
+            self.num_examples,
+            np.array([self.of_seeds]),
+            self.num_pairs,
+            self.degrees,
+        )
+        return float(found[0])
+
     @property
     def always_valid_half_width(self) -> float:
-        """The same for any number of looks; infinite for fewer than five seeds."""
-        reach = mixture_statistic(np.array([LEVEL]), self.num_pairs, self.degrees) * self.of_seeds
-        of_examples = upper_quantile(np.array([LEVEL / 2]), self.num_examples - 1) ** 2
-        return math.sqrt(float(reach[0] + of_examples[0] * (self.examples + self.grain)))
+        """Half of that of 1 - LEVEL; infinite for fewer than five seeds."""
+        return self.always_valid_reach(LEVEL)
 
 
 def noise_of(one: Resampled, grain: float = 0.0) -> Noise:
