@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from peftlab.stats.compare import Difference, compare, difference, hedges_g, superiority
+from peftlab.stats.compare import (
+    Comparison,
+    Difference,
+    compare,
+    difference,
+    hedges_g,
+    superiority,
+)
 from peftlab.stats.noise import Noise, SeedNoise
 from peftlab.stats.outcomes import Outcomes
-from peftlab.stats.resample import resample
+from peftlab.stats.resample import mean_over_tasks, resample
 
 Draw = Callable[..., Outcomes]
 
@@ -125,3 +133,130 @@ def test_hedges_g_by_hand() -> None:
 def test_superiority_counts_pairs_of_runs() -> None:
     assert superiority(np.array([1.0, 3.0]), np.array([1.0, 2.0])) == (0.5 + 0 + 1 + 1) / 4
     assert superiority(np.array([1.0]), np.array([1.0, 2.0])) is None
+
+
+def outcomes_of(right_SN: np.ndarray, metric: str = "accuracy") -> Outcomes:
+    """Runs that are right where that says so; every second label is 1."""
+    right_SN = np.atleast_2d(right_SN)
+    labels_N = np.arange(right_SN.shape[1]) % 2
+    return Outcomes(
+        metric=metric,
+        labels_N=labels_N,
+        predictions_SN=np.where(right_SN, labels_N, 1 - labels_N),
+        seeds=tuple(range(len(right_SN))),
+    )
+
+
+def against(num_left: int, num_right: int, num: int = 100, num_seeds: int = 1) -> Comparison:
+    """The left alone is right on so many of the examples, then the right on so many others."""
+    place_N = np.arange(num)
+    left_N = (place_N < num_left) | (place_N >= num_left + num_right)
+    right_N = place_N >= num_left
+    sides = [np.stack([own_N] * num_seeds) for own_N in (left_N, right_N)]
+    return compare(outcomes_of(sides[0]), outcomes_of(sides[1]))
+
+
+@pytest.mark.parametrize("num_seeds", [1, 5])
+def test_two_examples_that_one_arm_has_right_are_no_proof_whatever_the_number_of_seeds(
+    num_seeds: int,
+) -> None:
+    found = against(2, 0, num=2, num_seeds=num_seeds)
+    assert found.estimate == 100
+    assert not found.noise.is_known
+    assert found.p_value == 0.5, "each may be so by chance, and so may the contrary"
+    assert found.p_above(50.0) == 0.75**2
+
+
+def test_all_of_six_examples_are_as_good_as_the_sign_test() -> None:
+    found = against(6, 0, num=6)
+    assert found.p_value == found.mcnemar_p == 2 * 0.5**6
+
+
+def test_few_examples_that_tell_two_arms_apart_are_as_good_as_the_exact_test() -> None:
+    six, five = against(6, 0), against(5, 0)
+    assert six.mcnemar_p == 2 * 0.5**6
+    assert six.p_value == pytest.approx(six.mcnemar_p, rel=0.15)
+    assert six.low > 0
+    assert five.p_value > 0.05
+    assert five.low < 0
+
+
+@pytest.mark.parametrize(("num_left", "num_right"), [(9, 1), (10, 2), (15, 5), (30, 12)])
+def test_so_are_more_of_them_on_both_sides(num_left: int, num_right: int) -> None:
+    found = against(num_left, num_right, num=200)
+    assert found.mcnemar_p is not None
+    assert 0.5 * found.mcnemar_p < found.p_value < 1.5 * found.mcnemar_p
+
+
+@pytest.mark.parametrize("num", [10, 59, 300])
+@pytest.mark.parametrize("margin", [1.0, 5.0])
+def test_the_same_answers_are_within_a_margin_if_more_would_have_been_seen(
+    num: int, margin: float
+) -> None:
+    """The rule of three: of examples of which 5% differ, 59 are all alike in 5% of cases."""
+    one = outcomes_of(np.arange(num) % 5 != 0)
+    found = compare(one, one)
+    assert found.equivalence_p(margin) == pytest.approx((1 - margin / 100) ** num)
+    assert found.p_value == 1.0
+
+
+def test_by_other_metrics_the_same_answers_show_nothing() -> None:
+    one = outcomes_of(np.arange(5000) % 5 != 0, "f1")
+    found = compare(one, one)
+    assert found.says_nothing
+    assert found.equivalence_p(5.0) == 1.0
+
+
+def over_tasks(*tasks: tuple[np.ndarray, np.ndarray]) -> Difference:
+    """The mean over tasks of the difference of two arms that are right where it is said."""
+    drawn = [
+        resample([outcomes_of(left), outcomes_of(right)], np.random.default_rng(number))
+        for number, (left, right) in enumerate(tasks)
+    ]
+    sides = [mean_over_tasks([own[side] for own in drawn]) for side in (0, 1)]
+    assert sides[0] is not None
+    assert sides[1] is not None
+    return difference(sides[0], sides[1])
+
+
+def test_in_a_mean_over_tasks_the_smallest_may_hold_all_that_was_missed() -> None:
+    """A mean of 5 points may be 10 of the 20 examples of one task, whatever the other has."""
+    small, large = np.ones(20, dtype=bool), np.ones(1000, dtype=bool)
+    found = over_tasks((small, small), (large, large))
+    assert found.noise.num_examples == 1020
+    worst = max((1 - q) ** 20 * (1 - (0.1 - q)) ** 1000 for q in np.linspace(0, 0.1, 101))
+    assert worst == pytest.approx(0.9**20)
+    assert worst <= found.equivalence_p(5.0) <= 1.1 * worst
+
+
+def test_two_examples_of_one_task_are_no_proof_beside_many_of_another_that_are_alike() -> None:
+    two, many = np.ones(2, dtype=bool), np.ones(1000, dtype=bool)
+    found = over_tasks((two, ~two), (many, many))
+    assert found.estimate == 50
+    assert found.p_value >= 0.5
+
+
+def test_an_interval_ends_where_a_difference_does() -> None:
+    found = against(5, 0, num=6)
+    assert found.high == 100
+    assert compare(*(outcomes_of(np.arange(6) != own, "matthews_correlation") for own in (0, 1))
+                   ).reach == 200  # fmt: skip
+
+
+def test_what_holds_for_any_number_of_looks_takes_more() -> None:
+    group = SeedNoise(spread=1.0, num_seeds=6)
+    once = Difference(
+        estimate=1.5,
+        noise=Noise(examples=0.01, num_examples=1000, seeds=(group,)),
+        num_seeds=6,
+        is_paired=True,
+    )
+    often = replace(once, is_always_valid=True)
+    assert once.p_value < 0.05 < often.p_value
+    assert often.low < 0 < once.low
+    for test in (Difference.equivalence_p, Difference.p_above, Difference.p_below):
+        for bound in (-4.0, 5.0):
+            tails = test(once, bound), test(often, bound)
+            assert tails[0] < tails[1] or tails == (1.0, 1.0) or tails[0] > 0.5
+    few = replace(often, noise=replace(once.noise, seeds=(replace(group, num_seeds=4),)), reach=100)
+    assert (few.low, few.high) == (-100, 100)

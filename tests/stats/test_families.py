@@ -29,3 +29,9 @@ def test_one_test_stays_what_it_is_and_none_is_none() -> None:
     assert holm([0.04]) == [0.04]
     assert holm([]) == []
     assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_tests_that_were_withdrawn_still_count() -> None:
+    assert holm([0.01, 0.02], num_tests=5) == pytest.approx([0.05, 0.08])
+    assert holm([0.01, 0.02], num_tests=1) == holm([0.01, 0.02]), "there are two at least"
+    assert holm([], num_tests=3) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy import stats
 
 from peftlab.stats.compare import Difference
 from peftlab.stats.noise import Noise, SeedNoise
-from peftlab.stats.power import detectable_spreads, difference_p, equivalence_p, further_seeds
+from peftlab.stats.power import detectable_spreads, further_seeds
 
 
 def found(
@@ -25,29 +26,50 @@ def found(
     )
 
 
-def further(one: Difference, level: float = 0.05) -> int | str:
-    return further_seeds(one, difference_p, level, np.random.default_rng(0))
+def further(one: Difference, level: float = 0.05, margin: float | None = None) -> int | str:
+    return further_seeds(one, margin, level, np.random.default_rng(0))
 
 
-def test_it_is_enough_and_one_less_is_not() -> None:
-    one = found(1.0, examples=0.0, seeds=4.0)
-    more = further(one)
+def share_decided(one: Difference, extra: int, margin: float | None = None) -> float:
+    """How often today's runs, whose mean and spread are the difference's, and new ones decide.
+
+    By the test that a reader who looked would get, which sees another spread each time.
+    """
+    generator = np.random.default_rng(1)
+    (group,) = one.noise.seeds
+    start = generator.normal(size=group.num_seeds)
+    start = one.estimate + (start - start.mean()) / start.std(ddof=1) * math.sqrt(group.spread)
+    num_decided = 0
+    for _ in range(300):
+        new = generator.normal(one.estimate, math.sqrt(group.spread), extra)
+        runs = np.concatenate([start, new])
+        noise = Noise(
+            examples=one.noise.examples,
+            num_examples=one.noise.num_examples,
+            seeds=(SeedNoise(spread=float(runs.var(ddof=1)), num_seeds=len(runs)),),
+        )
+        seen = replace(one, estimate=float(runs.mean()), noise=noise, is_always_valid=True)
+        p_value = seen.p_value if margin is None else seen.equivalence_p(margin)
+        num_decided += p_value <= 0.05
+    return num_decided / 300
+
+
+@pytest.mark.parametrize(
+    ("estimate", "examples", "margin"), [(2.0, 0.0, None), (2.0, 0.3, None), (0.2, 0.2, 2.0)]
+)
+def test_it_is_enough_for_a_test_that_was_looked_at_and_fewer_are_not(
+    estimate: float, examples: float, margin: float | None
+) -> None:
+    one = found(estimate, examples=examples, seeds=4.0)
+    more = further(one, margin=margin)
     assert isinstance(more, int)
-
-    def share(extra: int) -> float:
-        """How often three runs whose mean and spread are today's and `extra` new ones decide."""
-        generator = np.random.default_rng(1)
-        start = np.array([-2.0, 0.0, 2.0]) + 1.0
-        new = generator.normal(1.0, 2.0, (4000, extra))
-        every = np.concatenate([np.tile(start, (4000, 1)), new], axis=1)
-        return float(np.mean(stats.ttest_1samp(every, 0, axis=1).pvalue <= 0.05))
-
-    assert share(more + 2) > 0.78
-    assert share(max(more - 4, 0)) < 0.8
+    slack = 4 * math.sqrt(0.16 / 300)
+    assert share_decided(one, more, margin) >= 0.8 - slack
+    assert share_decided(one, more // 2, margin) < 0.8 - slack
 
 
 def test_a_larger_difference_takes_fewer_seeds() -> None:
-    counts = [further(found(size, examples=0.1, seeds=4.0)) for size in (1.0, 1.5, 3.0)]
+    counts = [further(found(size, examples=0.1, seeds=4.0)) for size in (1.5, 2.0, 4.0)]
     assert counts == sorted(counts, key=int, reverse=True)
     assert counts[0] != counts[2]
 
@@ -73,9 +95,25 @@ def test_arms_that_are_not_paired_get_the_seeds_each() -> None:
 
 def test_equivalence_within_the_margin_is_decided_too() -> None:
     one = found(0.1, examples=0.05, seeds=1.0)
-    more = further_seeds(one, equivalence_p(1.0), 0.05, np.random.default_rng(0))
-    assert isinstance(more, int)
-    assert further_seeds(one, equivalence_p(0.2), 0.05, np.random.default_rng(0)) == "examples"
+    assert isinstance(further(one, margin=1.0), int)
+    assert further(one, margin=0.2) == "examples"
+
+
+def test_a_difference_beyond_the_margin_is_decided_as_one_that_is_so_much_smaller() -> None:
+    beyond = further(found(3.0, examples=0.1, seeds=2.0), margin=1.0)
+    assert beyond == further(found(2.0, examples=0.1, seeds=2.0))
+
+
+def test_it_is_never_less_than_a_test_that_was_looked_at_needs() -> None:
+    """Five pairs of runs at 5%, however clear the difference; at 1% six, and at 0.1% eight."""
+    clear = found(50.0, examples=0.0, seeds=1.0)
+    assert [further(clear, level) for level in (0.05, 0.01, 0.001)] == [2, 3, 5]
+
+
+def test_examples_that_tell_two_arms_apart_are_too_few_for_any_number_of_seeds() -> None:
+    one = found(1.0, examples=0.1, seeds=0.1)
+    assert isinstance(further(one), int)
+    assert further(replace(one, noise=replace(one.noise, grain=0.8))) == "examples"
 
 
 def test_one_run_does_not_tell_how_runs_differ() -> None:

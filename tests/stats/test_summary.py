@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ import pytest
 from scipy import stats
 
 from peftlab.stats.outcomes import Outcomes
-from peftlab.stats.summary import expected_best, summarise, summarise_scores
+from peftlab.stats.summary import Summary, expected_best, summarise, summarise_scores
 
 Draw = Callable[..., Outcomes]
 
@@ -87,3 +88,68 @@ def test_failed_runs_are_those_without_scores_and_those_no_better_than_one_answe
 def test_an_interval_ends_where_the_metric_does(metric: str, low: float) -> None:
     found = summarise_scores(metric, [2.0, 98.0])
     assert (found.low, found.high) == (low, 100.0)
+
+
+def summary_of(is_right_SN: np.ndarray, metric: str = "accuracy") -> Summary:
+    labels_N = np.arange(is_right_SN.shape[1]) % 2
+    outcomes = Outcomes(
+        metric=metric,
+        labels_N=labels_N,
+        predictions_SN=np.where(is_right_SN, labels_N, 1 - labels_N),
+        seeds=tuple(range(len(is_right_SN))),
+    )
+    return summarise(outcomes)
+
+
+@pytest.mark.parametrize("num_right", [0, 3, 50, 97, 100])
+def test_the_interval_of_one_run_is_wilsons(num_right: int) -> None:
+    """With Student's quantile of 99 degrees, 1.984, in the place of 1.96."""
+    found = summary_of(np.arange(100)[None] < num_right)
+    wilson = stats.binomtest(num_right, 100).proportion_ci(method="wilson")
+    assert (found.low, found.high) == pytest.approx((100 * wilson.low, 100 * wilson.high), abs=0.3)
+    share, square = num_right / 100, stats.t.ppf(0.975, 99) ** 2 / 100
+    middle = (share + square / 2) / (1 + square)
+    half = math.sqrt(square * share * (1 - share) + square**2 / 4) / (1 + square)
+    ends = [100 * (middle - half), 100 * (middle + half)]
+    # The bootstrap's variance, of 2,000 draws, is off by up to four times 3%.
+    assert [found.low, found.high] == pytest.approx(ends, abs=0.06 * 100 * half + 1e-9)
+
+
+@pytest.mark.parametrize("num_seeds", [1, 5])
+def test_all_of_100_right_may_be_less_of_others_and_so_with_seeds_that_agree(
+    num_seeds: int,
+) -> None:
+    found = summary_of(np.ones((num_seeds, 100), dtype=bool))
+    assert found.low == pytest.approx(96.3, abs=0.11)
+    assert found.high == found.mean == 100
+    assert found.has_interval
+
+
+def test_by_other_metrics_all_right_has_no_interval() -> None:
+    found = summary_of(np.ones((3, 100), dtype=bool), "f1")
+    assert (found.low, found.high, found.has_interval) == (100, 100, False)
+
+
+@pytest.mark.parametrize("num_right", [1, 25, 50, 99])
+def test_the_interval_of_a_correlation_lies_within_its_range(num_right: int) -> None:
+    found = summary_of(np.arange(100)[None] < num_right, "matthews_correlation")
+    assert -100 <= found.low < found.mean < found.high <= 100
+    # It is turned with the score: as far below -m as it is above m.
+    turned = summary_of(np.arange(100)[None] >= num_right, "matthews_correlation")
+    assert (found.low, found.high) == pytest.approx((-turned.high, -turned.low), abs=1.5)
+
+
+def test_a_share_and_its_complement_have_intervals_that_mirror_each_other() -> None:
+    rows = np.random.default_rng(0).random((1, 200)) < 0.93
+    right, wrong = summary_of(rows), summary_of(~rows)
+    assert (right.low, right.high) == pytest.approx((100 - wrong.high, 100 - wrong.low), abs=0.2)
+    assert right.mean - right.low > right.high - right.mean, "farther from the end of the range"
+
+
+def test_few_seeds_that_differ_widen_what_many_examples_would_say() -> None:
+    rows = np.arange(2000)[None] < np.array([[1400], [1600], [1800]])
+    found = summary_of(rows)
+    half_width = stats.t.ppf(0.975, 2) * 10 / math.sqrt(3)
+    assert found.mean == 80
+    assert found.high == 100
+    assert half_width <= found.mean - found.low < 1.1 * half_width

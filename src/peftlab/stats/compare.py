@@ -24,7 +24,8 @@ class Difference:
     side (the fewer, where they are not paired). With one seed it speaks of the two trained models
     alone. `is_always_valid` says that its intervals and tests hold however often one has looked
     while seeds were added (tails.py). It is never more than `reach` either way; `is_share` says
-    that the metric is the share of examples that are right.
+    that the metric is the share of examples that are right, and `num_alike` how many examples count
+    where all of them say the same (0: all).
     """
 
     estimate: float
@@ -34,6 +35,7 @@ class Difference:
     is_always_valid: bool = False
     reach: float = math.inf
     is_share: bool = False
+    num_alike: int = 0
 
     @property
     def low(self) -> float:
@@ -93,14 +95,18 @@ class Difference:
 
         Where the two never differ, N examples miss a share q that differs with (1 - q)^N, of which
         the rule of three is the bound at 5%. Where they differ throughout, all N have the sign that
-        was seen with at most ((1 + t) / 2)^N, t being the bound that is tested, from -1 to 1.
+        was seen with at most ((1 + t) / 2)^N, t being the bound that is tested, from -1 to 1. In a
+        mean over k tasks N is k times what the smallest has: by the mean of the logarithms no
+        shares that have the mean q are missed more often.
         """
         if distance <= 0:
             return 1.0 if distance < 0 or self.says_nothing else 0.5
         if self.says_nothing and not self.is_share:
             return 1.0
         missed = 1 - distance / (RANGE if self.says_nothing else 2 * RANGE)
-        return max(missed, 0.0 if self.says_nothing else 0.5) ** self.noise.num_examples
+        return max(missed, 0.0 if self.says_nothing else 0.5) ** (
+            self.num_alike or self.noise.num_examples
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +154,7 @@ def compare(
         is_paired=found.is_paired,
         reach=found.reach,
         is_share=found.is_share,
+        num_alike=found.num_alike,
         effect_size=hedges_g(left.scores_S, right.scores_S),
         superiority=superiority(left.scores_S, right.scores_S),
         swap_p=swap_test(left, right, generator),
@@ -177,6 +184,7 @@ def difference(left: Resampled, right: Resampled) -> Difference:
         is_paired=bool(common),
         reach=left.reach,
         is_share=left.is_share,
+        num_alike=left.num_alike,
     )
 
 

@@ -99,14 +99,15 @@ class Noise:
 
     def always_valid_tail(self, distance: float) -> float:
         """Return the same for any number of looks at growing numbers of seeds."""
-        return always_valid_tail(distance, *self._for_looks)
-
-    def always_valid_reach(self, level: float) -> float:
-        """Return half of the interval of 1 - level for any number of looks, in points.
-
-        It is infinite for seeds that are too few for the level: four at 5%.
-        """
-        return always_valid_reach(level, *self._for_looks)
+        found = always_valid_tail(
+            np.array([distance]),
+            self.examples + self.grain,
+            self.num_examples,
+            np.array([self.of_seeds]),
+            self.num_pairs,
+            self.degrees,
+        )
+        return float(found[0])
 
     @property
     def half_width(self) -> float:
@@ -119,10 +120,22 @@ class Noise:
             most *= 2
         return float(brentq(lambda half: self.tail(half) - LEVEL / 2, 0.0, most, xtol=1e-6 * scale))
 
+    def always_valid_reach(self, level: float) -> float:
+        """Return half of the interval of 1 - `level` for any number of looks, in points."""
+        found = always_valid_reach(
+            np.array([level]),
+            self.examples + self.grain,
+            self.num_examples,
+            np.array([self.of_seeds]),
+            self.num_pairs,
+            self.degrees,
+        )
+        return float(found[0])
+
     @property
-    def _for_looks(self) -> tuple[float, int, float, float, int]:
-        examples = self.examples + self.grain
-        return examples, self.num_examples, self.of_seeds, self.num_pairs, self.degrees
+    def always_valid_half_width(self) -> float:
+        """Half of that of 1 - LEVEL; infinite for fewer than five seeds."""
+        return self.always_valid_reach(LEVEL)
 
 
 def noise_of(one: Resampled, grain: float = 0.0) -> Noise:

@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 from scipy.optimize import brentq
 
 from peftlab.stats.compare import Difference
-from peftlab.stats.noise import LEVEL
-from peftlab.stats.tails import upper_tail
-from peftlab.stats.weighted import Flags, Floats
+from peftlab.stats.noise import LEVEL, Noise, SeedNoise
+from peftlab.stats.weighted import Floats
 
 POWER = 0.8
 NUM_STUDIES = 2000
@@ -41,18 +41,14 @@ def further_seeds(
     noise = found.noise
     if not noise.seeds:
         raise ValueError("one seed does not tell how seeds differ")
-    examples, estimate = noise.examples + noise.grain, abs(found.estimate)
     most = MOST_SEEDS - min(group.num_seeds for group in noise.seeds)
-    apart = estimate if margin is None else abs(margin - estimate)
-    sides = 2 if margin is None or estimate > margin else 1
-    if examples > 0:
-        beyond = upper_tail(np.array([apart / math.sqrt(examples)]), noise.num_examples - 1)
-        if sides * float(beyond[0]) > level:
-            return "examples"
+    if not _are_decided(np.array([found.estimate]), _of_examples(noise), margin, level)[0]:
+        return "examples"
     drawn = generator.normal(size=(len(noise.seeds), NUM_STUDIES))
 
     def share_decided(further: int) -> float:
-        return float(np.mean(_are_decided(found, margin, level, further, drawn)))
+        estimates_M, grown = _studies(found, further, drawn)
+        return float(np.mean(_are_decided(estimates_M, grown, margin, level)))
 
     if most < 1 or share_decided(most) < POWER:
         return "too many"
@@ -63,27 +59,43 @@ def further_seeds(
     return high
 
 
-def _are_decided(
-    found: Difference, margin: float | None, level: float, further: int, drawn_GM: Floats
-) -> Flags:
-    """Return whether the test says something in each of M studies with so many further seeds.
+def reach_of_examples(noise: Noise, level: float) -> float:
+    """Return half of the interval of 1 - `level` that no number of seeds makes narrower."""
+    return _of_examples(noise).always_valid_reach(level)
 
-    `drawn_GM` is each group's luck in each study. Their spread is today's: what is drawn from a
-    few runs' spread says no more of it than they do.
+
+def _of_examples(noise: Noise) -> Noise:
+    """The noise with so many seeds that only that of the examples is left."""
+    return replace(noise, seeds=(SeedNoise(spread=0.0, num_seeds=MOST_SEEDS),))
+
+
+def _studies(found: Difference, further: int, drawn_GM: Floats) -> tuple[Floats, Noise]:
+    """Return the estimate [M] of each simulated study with so many further seeds, and their noise.
+
+    `drawn_GM` is each group's luck in each of M studies. Their spread is today's: what a few runs
+    say of it is as good as what is drawn from it.
     """
-    noise = found.noise
     estimates_M = np.full(drawn_GM.shape[1], found.estimate)
     groups = []
-    for group, drawn_M in zip(noise.seeds, drawn_GM, strict=True):
+    for group, drawn_M in zip(found.noise.seeds, drawn_GM, strict=True):
         size = group.num_seeds + further
         estimates_M += drawn_M * math.sqrt(group.variance * further) / size
         groups.append(replace(group, num_seeds=size))
-    grown = replace(noise, seeds=tuple(groups))
-    sizes_M = np.abs(estimates_M)
-    is_beyond: Flags = sizes_M - (margin or 0.0) >= grown.always_valid_reach(level)
-    if margin is not None:
-        is_beyond |= margin - sizes_M >= grown.always_valid_reach(2 * level)
-    return is_beyond
+    return estimates_M, replace(found.noise, seeds=tuple(groups))
+
+
+def _are_decided(
+    estimates_M: Floats, noise: Noise, margin: float | None, level: float
+) -> npt.NDArray[np.bool_]:
+    """Return for each estimate whether its p value is at most the level.
+
+    That is where the bound which is tested lies outside the interval of that level.
+    """
+    distances_M = np.abs(estimates_M) - (margin or 0.0)
+    is_apart_M: npt.NDArray[np.bool_] = distances_M >= noise.always_valid_reach(level)
+    if margin is None:
+        return is_apart_M
+    return is_apart_M | (-distances_M >= noise.always_valid_reach(2 * level))
 
 
 def detectable_spreads(num_seeds: int) -> float:

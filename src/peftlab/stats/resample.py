@@ -40,10 +40,11 @@ class Resampled:
     """The scores [S] of an arm, and those [R, S] under R resamples of its N examples, in points.
 
     Two that were resampled together are paired by example: their row r saw the same resample.
-    `grain` is the square
-    of what one example is worth in points, as if the metric were a share of examples. `reach` is
-    how far the metric goes, in points, from its lowest value to its highest. `is_share`
-    says that it is the share of examples that are right.
+    `grain` is the square of what one example is worth in points, as if the metric were a share of
+    examples. `reach` is how far the metric goes, in points, from its lowest value to its highest.
+    `is_share` says that it is the share of examples that are right. `num_alike` is how many
+    examples a mean rests on where all of them say the same (0: all): of several tasks the smallest
+    may hold all the difference that was missed.
     """
 
     scores_S: Floats
@@ -53,6 +54,7 @@ class Resampled:
     grain: float = 0.0
     reach: float = RANGE
     is_share: bool = False
+    num_alike: int = 0
 
     def of_seeds(self, seeds: Sequence[int]) -> Resampled:
         """That of these seeds alone, in this order."""
@@ -131,4 +133,5 @@ def mean_over_tasks(every: Sequence[Resampled]) -> Resampled | None:
         grain=sum(one.grain for one in chosen) / len(chosen) ** 2,
         reach=sum(one.reach for one in chosen) / len(chosen),
         is_share=all(one.is_share for one in chosen),
+        num_alike=len(chosen) * min(one.num_alike or one.num_examples for one in chosen),
     )

@@ -130,6 +130,8 @@ def _interval(mean: float, metric: str, noise: Noise) -> tuple[float, float]:
         """Above 0 where the mean is farther from a true score than noise is likely to carry it."""
         own = (score - least) / (RANGE - least)
         expected = replace(noise, examples=scale * own * (1 - own))
+        if score == mean:
+            return LEVEL / 2 - 0.5  # where no noise is left at the end of the range as well
         return LEVEL / 2 - (expected.tail(abs(mean - score)) if expected.is_known else 0.0)
 
     def end(bound: float) -> float:

@@ -16,8 +16,10 @@ Behrens and Fisher. Its size is at most the level for any V_E, V_SE and sigma
 in deviations of a seed's difference, is an e-value: whatever the true spread, the chance that it
 ever exceeds 1 / alpha is at most alpha, however often one looks and whenever one stops
 (Perez-Ortiz, Lardy, de Heide and Grünwald 2024, Annals of Statistics 52). The examples stay the
-same at all looks, so that their part is one normal variable; with the quantiles of both,
-c^2 = t_mix^2 max(s^2, V_SE) / S + z^2 V_E.
+same at all looks, so that their part is one normal variable. With many seeds it alone is left, and
+what went beyond the bound before that comes on top: it gets half of the level, by which the whole
+errs in no more than alpha (simulated in tests/stats/test_tails.py; with all of it in 1.6 alpha).
+With the quantiles of both, c^2 = t_mix^2 max(s^2, V_SE) / S + z^2 V_E.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ LEAST_SHARE = 1e-9
 """What is left out of either end of chi square."""
 LEAST_DEGREES = 0.5
 """The variance of Student's t with f degrees of freedom is f / (f - 2)."""
+EXAMPLES_SHARE = 0.5
+"""Of the level, for any number of looks, what the examples' part may take."""
 LEAST_LEVEL = 1e-12
 NUM_HALVINGS = 44
 """From LEAST_LEVEL to 1 a level is found to this many bits of its logarithm."""
@@ -64,60 +68,54 @@ def fixed_tail(
     return float(weights @ upper_tail(distance / np.sqrt(variances), 0))
 
 
-def always_valid_reach(
-    level: float,
-    examples: float,
-    num_examples: int,
-    of_seeds: float,
-    num_seeds: float,
-    degrees: int,
-) -> float:
-    """Return half of the interval of 1 - level for any number of looks, in points.
-
-    `of_seeds` is the seeds' part of the variance, in points squared; `num_seeds` is what a
-    difference of two means is worth in pairs of runs, and `degrees` are those of the spread. It is
-    infinite for fewer runs than can tell anything at the level.
-    """
-    squared = mixture_statistic(level, num_seeds, degrees) * of_seeds if of_seeds else 0.0
-    if examples:
-        squared += upper_quantile(level / 2, num_examples - 1) ** 2 * examples
-    return math.sqrt(squared)
-
-
 def always_valid_tail(
-    distance: float,
-    examples: float,
-    num_examples: int,
-    of_seeds: float,
-    num_seeds: float,
+    distances: Floats, examples: float, num_examples: int, of_seeds: Floats, num_seeds: float,
     degrees: int,
-) -> float:
-    """Return the probability of an estimate at least so far above a bound, in any number of looks.
+) -> Floats:  # fmt: skip
+    """Return the same of each of several estimates, for any number of looks.
 
-    It is half of the level whose interval just ends at the bound, and 1 for an estimate that is not
-    above it. The other parameters are those of `always_valid_reach`.
+    `of_seeds` is the seeds' part of each estimate's variance; `num_seeds` is what a difference of
+    two means is worth in pairs of runs, and `degrees` are those of the spread. It is half of the
+    level at which the interval of that level just ends at the bound, and 1 where the estimate is
+    not above the bound.
     """
-    if distance <= 0:
-        return 1.0
-    low, high = math.log(LEAST_LEVEL), 0.0
+    low, high = np.full(len(distances), math.log(LEAST_LEVEL)), np.zeros(len(distances))
     for _ in range(NUM_HALVINGS):
         middle = (low + high) / 2
         reach = always_valid_reach(
-            math.exp(middle), examples, num_examples, of_seeds, num_seeds, degrees
+            np.exp(middle), examples, num_examples, of_seeds, num_seeds, degrees
         )
-        low, high = (low, middle) if distance >= reach else (middle, high)
-    return math.exp(high) / 2 if high < 0 else 1.0
+        is_beyond = distances >= reach
+        low, high = np.where(is_beyond, low, middle), np.where(is_beyond, middle, high)
+    tails: Floats = np.where((distances > 0) & (high < 0), np.exp(high) / 2, 1.0)
+    return tails
 
 
-def mixture_statistic(level: float, num_seeds: float, degrees: int) -> float:
+def always_valid_reach(
+    levels: Floats, examples: float, num_examples: int, of_seeds: Floats, num_seeds: float,
+    degrees: int,
+) -> Floats:  # fmt: skip
+    """Return half the width of the interval at each level, for any number of looks.
+
+    The examples' part has EXAMPLES_SHARE of the level. Infinite where too few seeds can tell.
+    """
+    quantile = upper_quantile(EXAMPLES_SHARE * levels / 2, num_examples - 1)
+    square = mixture_statistic(levels, num_seeds, degrees) * of_seeds + quantile**2 * examples
+    return np.asarray(np.sqrt(square))
+
+
+def mixture_statistic(level: Floats, num_seeds: float, degrees: int) -> Floats:
     """Return the square of the t statistic whose mixture is 1 / level; infinite where none is.
 
     With n runs and f degrees of freedom the mixture of t is
     (1 + n)^(-1/2) ((1 + t^2 / f) / (1 + t^2 / (f (1 + n))))^((f + 1) / 2).
     """
-    wanted = math.exp((0.5 * math.log1p(num_seeds) - math.log(level)) * 2 / (degrees + 1))
+    wanted = np.exp((0.5 * math.log1p(num_seeds) - np.log(level)) * 2 / (degrees + 1))
     left = 1 - wanted / (1 + num_seeds)
-    return degrees * (wanted - 1) / left if left > 0 else math.inf
+    found: Floats = degrees * np.divide(
+        wanted - 1, left, out=np.full_like(wanted, math.inf), where=left > 0
+    )
+    return found
 
 
 def upper_tail(statistics: Floats, degrees: float) -> Floats:
@@ -128,9 +126,12 @@ def upper_tail(statistics: Floats, degrees: float) -> Floats:
     return found
 
 
-def upper_quantile(share: float, degrees: float) -> float:
-    """Return what Student's t exceeds with this probability; the normal for no degrees."""
-    return float(-special.stdtrit(degrees, share) if degrees > 0 else -special.ndtri(share))
+def upper_quantile(shares: Floats, degrees: float) -> Floats:
+    """Return what Student's t exceeds with these probabilities; the normal for no degrees."""
+    found: Floats = np.asarray(
+        -special.stdtrit(degrees, shares) if degrees > 0 else -special.ndtri(shares)
+    )
+    return found
 
 
 @lru_cache(maxsize=256)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.optimize import brentq
 
+from peftlab.core.types import Trial
 from peftlab.data.predictions import Predictions, read_predictions, write_predictions
 from peftlab.report.findings.advice import Advice, advise
+from peftlab.report.findings.costs import is_dearer
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Heading, Table
 from peftlab.report.tables.advice import advice_blocks
@@ -48,30 +52,37 @@ def words_of(view: StudyView, **options: Any) -> str:
     return heading.text
 
 
-def test_the_cheapest_arm_that_is_not_worse_is_chosen(tmp_path: Path) -> None:
+def chosen_of(view: StudyView, **changes: Any) -> str | None:
+    chosen = advice_of(view, **changes).chosen
+    return chosen.name if chosen else None
+
+
+def test_the_cheapest_arm_that_is_near_the_best_is_chosen(tmp_path: Path) -> None:
     advice = advice_of(view_of(tmp_path))
     assert advice.reference is not None
-    assert advice.reference.name == "full"
+    assert advice.reference.name == "lora", "the highest mean, by 0.005 points"
+    assert [arm.name for arm in advice.near] == ["full", "lora"]
     assert advice.chosen is not None
     assert advice.chosen.name == "lora", "bitfit is cheaper and 20 points worse"
-    lora, bitfit = (advice.of(arm) for arm in (advice.chosen, advice.candidates[-1].arm))
-    assert lora is not None
-    assert lora.difference is not None
-    assert lora.difference.low > -LENIENT
+    full, bitfit = (advice.of(arm) for arm in (advice.near[0], advice.candidates[-1].arm))
+    assert full is not None
+    assert full.is_near
+    assert full.difference is not None
+    assert full.difference.low > -LENIENT
     assert bitfit is not None
-    assert not bitfit.is_not_worse
+    assert not bitfit.is_near
 
 
-def test_the_interval_decides_and_not_the_mean(tmp_path: Path) -> None:
-    view = view_of(tmp_path)
-    lora = advice_of(view).candidates[0]
-    assert lora.difference is not None
-    distance = -lora.difference.low
-    assert 0 < distance < LENIENT
-    for margin, chosen in ((distance + 0.01, "lora"), (distance - 0.01, "full")):
-        found = advice_of(view, margin=margin).chosen
-        assert found is not None
-        assert found.name == chosen
+def test_the_test_decides_and_not_the_mean(tmp_path: Path) -> None:
+    """Of two arms that learned one is the best, so that only the other one is tested."""
+    view = view_of(tmp_path, seconds={**SECONDS, "full": 10.0})
+    full = advice_of(view).candidates[0]
+    assert full.arm.name == "full"
+    assert full.difference is not None
+    least = brentq(lambda margin: full.difference.p_above(-margin) - 0.05, 0.0, LENIENT)
+    assert least < -full.difference.low, "an interval is for two sides"
+    for margin, chosen in ((least + 0.01, "full"), (least - 0.01, "lora")):
+        assert chosen_of(view, margin=margin) == (chosen if margin > least else None)
 
 
 def test_another_cost_or_reference_gives_another_advice(tmp_path: Path) -> None:
@@ -107,6 +118,9 @@ def test_an_arm_with_failed_trials_is_not_recommended(tmp_path: Path) -> None:
     advice = advice_of(view)
     assert advice.chosen is not None
     assert advice.chosen.name == "full"
+    words = words_of(view, margin=LENIENT)
+    assert "use full. No other arm is shown to have learned, with all of its runs done." in words
+    assert words.endswith("lora is left out: 1 of its runs failed.")
     tables = [block for block in advice_blocks(view, parts.Advice()) if isinstance(block, Table)]
     assert "1 failed" in [cell for row in tables[-1].rows for cell in row]
 
@@ -138,25 +152,202 @@ def test_without_full_the_best_arm_is_the_reference(tmp_path: Path) -> None:
 
 
 def test_the_words_say_what_to_use_and_what_it_costs(tmp_path: Path) -> None:
-    words = words_of(view_of(tmp_path), margin=LENIENT)
+    words = words_of(view_of(tmp_path), margin=LENIENT, reference="full")
     assert words.startswith(
-        "Over all 2 tasks: use lora. It loses no more than 4 points against full"
+        "Over all 2 tasks: use lora. lora and full are shown to be no more than 4 points below "
+        "full, for all arms together with 95%; of these it is the cheapest in training time. Its "
+        "difference to full is 0.00 [-2.10, +2.11] (95% interval, mean over the tasks)."
     )
-    assert "cheapest in training time" in words
     assert "1 min 20 s to train instead of 3 min 20 s" in words
     assert "1,400 MB of memory instead of 2,000 MB" in words
     assert "8.00 MB on disk instead of 20 MB" in words
 
 
-def test_an_arm_that_is_better_is_told_though_another_is_cheaper(tmp_path: Path) -> None:
-    right = {"full": 0.84, "lora": 0.97, "bitfit": 0.84}
-    words = words_of(view_of(tmp_path, right), margin=LENIENT)
-    assert "use bitfit" in words
-    assert "The best score is that of lora" in words
+def test_an_arm_that_is_better_than_the_named_one_is_told_though_another_is_cheaper(
+    tmp_path: Path,
+) -> None:
+    view = view_of(tmp_path, {"full": 0.84, "lora": 0.97, "bitfit": 0.84})
+    words = words_of(view, margin=LENIENT, reference="full")
+    assert "use bitfit. bitfit, full and lora are shown to be no more than 4 points below full" in (
+        words
+    )
+    assert "The best score is that of lora: +11.06 [" in words
+    by_the_best = words_of(view, margin=LENIENT)
+    assert by_the_best.startswith(
+        "Over all 2 tasks: use lora. It is the only arm that is shown to be no more than 4 points "
+        "below the best arm, whichever that is."
+    )
+
+
+@pytest.mark.parametrize("margin", [1.0, LENIENT])
+def test_an_arm_far_below_the_best_is_not_used_though_it_is_as_good_as_full_fine_tuning(
+    margin: float, tmp_path: Path
+) -> None:
+    view = view_of(tmp_path, {"full": 0.84, "lora": 0.90, "bitfit": 0.84})
+    assert chosen_of(view, margin=margin) == "lora"
+
+
+def test_four_points_are_not_given_away_for_a_tenth_of_the_cost(tmp_path: Path) -> None:
+    seconds = {"full": 100.0, "lora": 44.0, "bitfit": 40.0}
+    view = view_of(tmp_path, {"full": 0.84, "lora": 0.90, "bitfit": 0.86}, seconds=seconds)
+    bitfit = advice_of(view, margin=1.0).candidates[0]
+    assert bitfit.difference is not None
+    assert bitfit.difference.estimate == pytest.approx(-5.3, abs=0.1)
+    assert chosen_of(view, margin=1.0) == "lora"
+
+
+def with_costs(
+    view: StudyView, seconds: Callable[[str, Trial], float], parameters: Mapping[str, int]
+) -> StudyView:
+    """The view with these training times, by arm and trial, and trainable parameters."""
+
+    def changed(arm: str, record: TrialRecord) -> TrialRecord:
+        costs = record.costs
+        assert costs is not None
+        count = replace(costs.parameters, trainable=parameters[arm])
+        took = seconds(arm, record.trial)
+        return replace(record, costs=replace(costs, parameters=count, train_seconds=took))
+
+    by_place = {
+        (arm, task): tuple(changed(arm, record) for record in records)
+        for (arm, task), records in view.by_place.items()
+    }
+    return with_places(view, by_place)
+
+
+@pytest.mark.parametrize("chance", range(4))
+def test_of_equal_arms_that_cost_the_same_the_smallest_is_used_whatever_the_noise_in_times(
+    chance: int, equal: StudyView
+) -> None:
+    noise = np.random.default_rng(chance).normal(0, 1, (3, 2, 6))
+    view = with_costs(
+        equal,
+        lambda arm, trial: (
+            40.0 + float(noise[[*ARMS].index(arm), BOTH.index(trial.task), trial.seed])
+        ),
+        {"full": 10**7, "lora": 300, "bitfit": 2000},
+    )
+    advice = advice_of(view)
+    assert [arm.name for arm in advice.near] == [*ARMS]
+    assert advice.chosen is not None
+    assert advice.chosen.name == "lora"
+    assert "fewest trainable parameters among those whose training time is not shown to" in (
+        words_of(view, margin=LENIENT)
+    )
+
+
+def test_an_arm_that_is_shown_to_cost_more_is_not_used_though_it_is_smaller(
+    equal: StudyView,
+) -> None:
+    sizes = {"full": 10**7, "lora": 300, "bitfit": 2000}
+    times = {"full": 40.0, "lora": 50.0, "bitfit": 40.1}
+    view = with_costs(equal, lambda arm, trial: times[arm] + trial.seed / 5, sizes)
+    assert chosen_of(view) == "bitfit", "full takes as long and is larger"
+    assert chosen_of(view, cost="parameters") == "lora"
+
+
+@pytest.fixture
+def equal(tmp_path: Path) -> StudyView:
+    """Three arms that score the same, but for the luck of their seeds."""
+    return view_of(tmp_path, {"full": 0.9, "lora": 0.9, "bitfit": 0.9})
+
+
+def test_what_costs_the_same_in_every_run_is_compared_as_it_is(equal: StudyView) -> None:
+    lora, bitfit = equal.arms[1:]
+    same = {"full": 300, "lora": 300, "bitfit": 301}
+    view = with_costs(equal, lambda arm, trial: 40.0, same)
+    assert is_dearer(view, bitfit, lora, view.tasks, "parameters")
+    assert not is_dearer(view, lora, bitfit, view.tasks, "parameters")
+    assert not is_dearer(view, equal.arms[0], lora, view.tasks, "parameters")
+    assert not is_dearer(view, bitfit, lora, view.tasks, "time")
+
+
+def test_what_costs_other_amounts_each_time_is_compared_by_welchs_test(equal: StudyView) -> None:
+    first, second = [30.0, 41.0, 38.0, 36.0, 44.0], [52.0, 50.0, 57.0, 45.0, 49.0]
+    times = {"full": [41.0, 36.0, 38.0, 40.0, 30.0], "lora": first, "bitfit": second}
+    view = with_costs(
+        equal, lambda arm, trial: times[arm][trial.seed - 1], dict.fromkeys(ARMS, 300)
+    )
+    full, lora, bitfit = view.arms
+    p_value = stats.ttest_ind(second, first, equal_var=False, alternative="greater").pvalue
+    assert p_value < 0.01
+    one = view.tasks[:1]
+    assert is_dearer(view, bitfit, lora, one, "time")
+    assert not is_dearer(view, lora, bitfit, one, "time")
+    assert not is_dearer(view, lora, full, one, "time")
+    closer = with_costs(view, lambda arm, trial: times[arm][trial.seed - 1] - 5 * (arm == "bitfit"),
+                        dict.fromkeys(ARMS, 300))  # fmt: skip
+    lower = [value - 5 for value in second]
+    p_value = stats.ttest_ind(lower, first, equal_var=False, alternative="greater").pvalue
+    assert 0.01 < p_value < 0.05
+    assert not is_dearer(closer, bitfit, lora, one, "time")
+
+
+HALF_FAILED = [("full", "demo-sentiment", seed) for seed in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("reference", [None, "full"])
+def test_full_fine_tuning_of_which_runs_failed_is_never_used(
+    reference: str | None, tmp_path: Path
+) -> None:
+    """It is the cheapest here and as good as the others, in the runs that are left."""
+    seconds = {"full": 10.0, "lora": 40.0, "bitfit": 20.0}
+    view = view_of(tmp_path, seconds=seconds, seeds=range(1, 7), failed=HALF_FAILED)
+    assert chosen_of(view, reference=reference) == "lora"
+    words = words_of(view, margin=LENIENT, reference=reference)
+    assert words.startswith("Over all 2 tasks: use lora.")
+    assert "full is left out: 3 of its runs failed." in words
+    assert "lora and full" not in words
+
+
+def test_where_only_the_named_arm_is_near_itself_and_runs_of_it_failed_nothing_is_used(
+    tmp_path: Path,
+) -> None:
+    right = {"full": 0.97, "lora": 0.85, "bitfit": 0.8}
+    view = view_of(tmp_path, right, seeds=range(1, 7), failed=HALF_FAILED)
+    advice = advice_of(view, reference="full")
+    assert (advice.chosen, advice.num_failed) == (None, 3)
+    assert words_of(view, margin=LENIENT, reference="full") == (
+        "Nothing can be recommended yet: no arm of which all runs are done is shown to be no more "
+        "than 4 points below full. What is measured so far is below. full is left out: 3 of its "
+        "runs failed."
+    )
+
+
+def test_runs_of_every_arm_that_failed_leave_nothing_to_use(tmp_path: Path) -> None:
+    failed = [(arm, "demo-sentiment", seed) for seed, arm in enumerate(ARMS, start=1)]
+    view = view_of(tmp_path, {"full": 0.9, "lora": 0.9, "bitfit": 0.85}, failed=failed)
+    advice = advice_of(view)
+    assert advice.chosen is None
+    assert advice.lacking == (
+        "of every arm that learned each of the 2 tasks runs failed (1 runs of full; 1 runs of "
+        "lora; 1 runs of bitfit)"
+    )
+
+
+def test_seeds_that_are_still_to_come_take_five_that_are_done(tmp_path: Path) -> None:
+    def pending(first: int) -> list[tuple[str, str, int]]:
+        return [(arm, task, seed) for arm in ARMS for task in BOTH for seed in range(first, 7)]
+
+    four = view_of(tmp_path / "4", seeds=range(1, 7), pending=pending(5))
+    assert advice_of(four).lacking == (
+        "4 seeds are measured, and as the scores were looked at before all of them were, 5 are the "
+        "least that can tell"
+    )
+    every = view_of(tmp_path / "6", seeds=range(1, 7))
+    five = view_of(tmp_path / "5", seeds=range(1, 7), pending=pending(6))
+    (interim,) = (one for one in advice_of(five).candidates if one.arm.name == "bitfit")
+    (final,) = (one for one in advice_of(every).candidates if one.arm.name == "bitfit")
+    assert interim.difference is not None
+    assert final.difference is not None
+    assert interim.difference.is_always_valid
+    assert not final.difference.is_always_valid
+    assert chosen_of(five, margin=1.0) is None
+    assert chosen_of(every, margin=LENIENT) == "lora"
 
 
 def test_the_table_has_every_arm_beside_the_reference(tmp_path: Path) -> None:
-    blocks = advice_blocks(view_of(tmp_path), parts.Advice(margin=LENIENT))
+    blocks = advice_blocks(view_of(tmp_path), parts.Advice(margin=LENIENT, reference="full"))
     by_task, arms = (block for block in blocks if isinstance(block, Table))
     assert [row[:2] for row in by_task.rows] == [
         ["demo-sentiment", "lora"],
@@ -231,9 +422,9 @@ def test_full_fine_tuning_that_learned_nothing_is_no_reference(
 
 def test_the_only_arm_that_learned_is_used_and_the_cheap_one_is_not(tmp_path: Path) -> None:
     view = constant(view_of(tmp_path), ["full", "bitfit"], BOTH)
-    assert words_of(view).startswith(
-        "Over all 2 tasks: use lora; no other arm is shown to have learned. bitfit and full are "
-        "left out"
+    assert words_of(view) == (
+        "Over all 2 tasks: use lora. No other arm is shown to have learned, with all of its runs "
+        "done. bitfit and full are left out: not shown to have learned every task."
     )
 
 
@@ -268,8 +459,12 @@ def test_the_same_answers_are_said_to_be_that_without_an_interval(tmp_path: Path
         shutil.copy(one.predictions_path, other.predictions_path)
     copied = {("lora", BOTH[0]): tuple(map(rescored, lora))}
     view = with_places(view, {**view.by_place, **copied})
-    words = words_of(view)
-    assert "use lora. It gives the same answer as full to every example with every seed." in words
-    assert "95% interval" not in words
-    (table,) = (b for b in advice_blocks(view, parts.Advice()) if isinstance(b, Table))
+    for reference in (None, "full"):
+        words = words_of(view, reference=reference)
+        assert "use lora. lora and full are shown to be no more than 1 point below" in words
+        assert "95% interval" not in words
+    assert "It gives the same answer as full to every example with every seed." in words
+    (table,) = (
+        b for b in advice_blocks(view, parts.Advice(reference="full")) if isinstance(b, Table)
+    )
     assert table.rows[0][:3] == ["lora", "0.00 (same answers)", "yes"]

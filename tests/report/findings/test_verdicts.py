@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from peftlab.report.findings import verdicts as module
+from peftlab.report.findings.looks import Standing
 from peftlab.report.findings.verdicts import Verdict, verdicts
 from peftlab.report.findings.view import StudyView
+from peftlab.study.declared import look_at
+from peftlab.study.spec import Claim
+from tests.report.made_up import made_up
 
 Predicted = Callable[..., StudyView]
 SENTIMENT, PARAPHRASE = "demo-sentiment", "demo-paraphrase"
@@ -339,12 +347,11 @@ def test_nothing_is_decided_where_no_arm_is_shown_to_have_learned(predicted: Pre
     assert verdict.further_seeds is None
 
 
-@pytest.mark.parametrize("claim", [BETTER, SAME])
-def test_the_same_answers_throughout_have_neither_interval_nor_test(
-    claim: dict[str, Any], predicted: Predicted
+def test_the_same_answers_throughout_have_neither_interval_nor_test_of_a_difference(
+    predicted: Predicted,
 ) -> None:
     full = rows(0.9, chance=1)
-    (verdict,) = judge(predicted, full, full, [claim])
+    (verdict,) = judge(predicted, full, full)
     assert verdict.verdict == "not distinguishable"
     assert (verdict.estimate, verdict.low, verdict.high) == (0.0, None, None)
     assert (verdict.p_value, verdict.p_holm, verdict.further_seeds) == (None, None, None)
@@ -352,6 +359,32 @@ def test_the_same_answers_throughout_have_neither_interval_nor_test(
         "full and lora-r2 give the same answer to every example with every seed (5 seeds, 600 "
         "examples): no noise is seen, so there is neither an interval nor a test."
     )
+
+
+def test_the_same_answers_are_within_a_margin_if_the_examples_are_many(
+    predicted: Predicted,
+) -> None:
+    """A share of 3% that differs would be missed by 600 examples once in 86 million times."""
+    full = rows(0.9, chance=1)
+    (many,) = judge(predicted, full, full, [SAME])
+    assert (many.verdict, many.low, many.high) == ("supported", None, None)
+    assert many.p_value == pytest.approx(0.97**600)
+    assert "(on every example alike, so by their number alone; 5 seeds, 600 examples)" in (
+        many.evidence
+    )
+    (few,) = judge(predicted, full[:, :60], full[:, :60], [SAME])
+    assert few.verdict == "not distinguishable"
+    assert few.p_value == pytest.approx(0.97**60)
+    assert few.further_seeds is None, "more seeds on 60 examples say no more"
+
+
+def test_the_same_answers_by_f1_are_within_no_margin(predicted: Predicted) -> None:
+    full = rows(0.9, chance=1)
+    trials = {("full", PARAPHRASE): full, ("lora-r2", PARAPHRASE): full}
+    changes = {"claims": [SAME], "tasks": [PARAPHRASE], "seeds": [1, 2, 3, 4, 5]}
+    (verdict,) = verdicts(predicted(trials, changes))
+    assert (verdict.verdict, verdict.p_value) == ("not distinguishable", None)
+    assert "no noise is seen" in verdict.evidence
 
 
 def test_right_throughout_against_wrong_throughout_is_as_sure_as_the_examples_are_many(
@@ -364,3 +397,146 @@ def test_right_throughout_against_wrong_throughout_is_as_sure_as_the_examples_ar
     (two,) = judge(predicted, right[:, :2], ~right[:, :2])
     assert two.verdict == "not distinguishable"
     assert two.p_value == pytest.approx(0.5)
+
+
+def test_runs_that_failed_are_told_and_what_is_said_is_of_the_others(predicted: Predicted) -> None:
+    full, lora = rows(0.9, chance=1), [None, *rows(0.7, chance=2)[1:4], None]
+    (verdict,) = judge(predicted, full, lora)
+    assert (verdict.verdict, verdict.num_seeds) == ("supported", 3)
+    assert verdict.evidence.endswith(
+        " 2 of 5 runs of lora-r2 on demo-sentiment failed: what is said of it is said of the "
+        "others."
+    )
+    assert verdict.by_task[0].evidence.endswith("said of the others.")
+    assert "failed" not in judge(predicted, full, rows(0.7, chance=2))[0].evidence
+
+
+def test_runs_that_collapsed_are_told_beside_what_the_others_score(predicted: Predicted) -> None:
+    lora = rows(0.8, chance=2)
+    lora[1] = constant()[0]
+    (verdict,) = judge(predicted, rows(0.9, chance=1), lora)
+    others = 100 * np.delete(lora, 1, axis=0).mean()
+    assert (
+        "1 of 5 runs of lora-r2 on demo-sentiment collapsed to what a constant answer scores "
+        in (verdict.evidence)
+    )
+    assert f"(with 95% 1% to 72% of all runs do); the other 4 score {others:.1f} [" in (
+        verdict.evidence
+    )
+
+
+FIXED = Standing(is_sequential=False, is_interim=False, is_exploratory=False, reasons=())
+ADDED = replace(FIXED, is_sequential=True, reasons=("Seeds 4 and 5 were added after a look.",))
+INTERIM = replace(FIXED, is_interim=True, reasons=("The verdict is interim.",))
+NEW = replace(FIXED, is_exploratory=True, reasons=("Exploratory: it is new.",))
+
+
+@pytest.fixture
+def stand(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Say how claims stand to earlier looks, by their words; all others are read once."""
+
+    def change(**by_claim: Standing) -> None:
+        named = {name.replace("_", " "): one for name, one in by_claim.items()}
+        monkeypatch.setattr(module, "standing", lambda view, claim, *_: named.get(claim.say, FIXED))
+
+    return change
+
+
+@pytest.mark.parametrize(("standing", "is_interim"), [(ADDED, False), (INTERIM, True)])
+def test_after_a_look_the_test_holds_for_any_number_of_them(
+    standing: Standing, is_interim: bool, stand: Callable[..., None], predicted: Predicted
+) -> None:
+    full, lora = rows(0.9, chance=1), rows(0.7, chance=2)
+    (once,) = judge(predicted, full, lora)
+    stand(full_beats_lora=standing)
+    (often,) = judge(predicted, full, lora)
+    assert (once.test, often.test) == ("fixed", "always-valid")
+    assert (once.is_interim, often.is_interim) == (False, is_interim)
+    assert often.estimate == once.estimate
+    assert once.p_value is not None
+    assert often.p_value is not None
+    assert once.p_value < often.p_value
+    assert often.low is not None
+    assert often.high is not None
+    assert once.low is not None
+    assert often.low < once.low
+    assert f"95% interval for any number of looks {often.low:+.2f} to {often.high:+.2f}" in (
+        often.evidence
+    )
+    assert "Test of the difference, for any number of looks: p " in often.evidence
+    assert often.evidence.endswith(standing.reasons[0])
+    assert "any number of looks" not in once.evidence
+    assert (often.to_json()["test"], often.to_json()["is_interim"]) == ("always-valid", is_interim)
+
+
+def test_after_a_look_fewer_than_five_seeds_are_not_enough_however_clear_it_is(
+    stand: Callable[..., None], predicted: Predicted
+) -> None:
+    full, lora = rows(0.9, chance=1)[:4], rows(0.6, chance=2)[:4]
+    (once,) = judge(predicted, full, lora)
+    assert once.verdict == "supported"
+    stand(full_beats_lora=ADDED)
+    (often,) = judge(predicted, full, lora)
+    assert (often.verdict, often.p_value, often.further_seeds) == ("not enough runs", None, 1)
+    assert (often.low, often.high) == (once.low, once.high), "what is there is shown as it is"
+    assert often.evidence == (
+        "4 runs of each arm, where a verdict takes at least 5. Seeds 4 and 5 were added after a "
+        "look."
+    )
+    assert often.test == "always-valid"
+
+
+def test_a_claim_that_is_new_takes_nothing_from_those_that_were_declared(
+    stand: Callable[..., None], predicted: Predicted
+) -> None:
+    full, lora = rows(0.8, chance=1), rows(0.77, chance=4)
+    turned = {"say": "new", "better": "lora-r2", "than": "full"}
+    (alone,) = judge(predicted, full, lora)
+    stand(new=NEW)
+    declared, new = judge(predicted, full, lora, [BETTER, turned])
+    assert alone.p_value is not None
+    assert new.p_value is not None
+    assert (declared.p_value, declared.p_holm) == (alone.p_value, alone.p_holm)
+    assert declared.evidence == alone.evidence
+    assert (declared.is_exploratory, new.is_exploratory) == (False, True)
+    assert new.p_holm == pytest.approx(min(1.0, 2 * new.p_value)), "itself it is one of all"
+    assert "as one of 2 tests" in new.evidence
+    assert new.evidence.endswith("Exploratory: it is new.")
+    assert declared.by_task[0].p_holm == alone.by_task[0].p_holm
+
+
+def test_claims_that_were_withdrawn_still_count(
+    monkeypatch: pytest.MonkeyPatch, predicted: Predicted
+) -> None:
+    full, lora = rows(0.8, chance=1), rows(0.77, chance=4)
+    (before,) = judge(predicted, full, lora)
+    monkeypatch.setattr(module, "withdrawn", lambda view: 3)
+    (after,) = judge(predicted, full, lora)
+    assert before.p_value is not None
+    assert before.p_holm == before.p_value == after.p_value
+    assert after.p_holm == pytest.approx(min(1.0, 4 * before.p_value))
+    assert after.by_task[0].p_holm == after.p_holm
+    assert "as one of 4 tests" in after.evidence
+
+
+def test_looks_that_are_stored_make_seeds_that_were_added_another_test(tmp_path: Path) -> None:
+    """From the records and the looks to the verdict, with nothing put in between."""
+    arms = {"full": {"method": "full"}, "lora": {"method": "lora"}}
+
+    def view(seeds: Sequence[int]) -> StudyView:
+        found = made_up(
+            tmp_path / str(len(seeds)), {"full": 0.95, "lora": 0.7}, arms=arms, seeds=seeds,
+            tasks=[SENTIMENT],
+        )  # fmt: skip
+        claim = Claim(say="Full is better", better="full", than="lora")
+        return replace(found, spec=found.spec.model_copy(update={"claims": (claim,)}))
+
+    first, longer = view([1, 2, 3]), view([1, 2, 3, 4, 5, 6])
+    look = look_at(first.spec, first.placed, datetime(2026, 11, 26, tzinfo=UTC))
+    (declared,) = verdicts(longer)
+    (added,) = verdicts(replace(longer, looks=(look,)))
+    assert (declared.test, added.test) == ("fixed", "always-valid")
+    assert added.verdict == declared.verdict == "supported"
+    assert added.evidence.endswith(
+        "Seeds 4 to 6 were added after a look on 26 November 2026 that showed seeds 1 to 3."
+    )

@@ -71,6 +71,7 @@ def test_an_arm_that_is_not_shown_to_have_learned_has_a_mark_and_no_noise_no_int
         ("lora-r2", "demo-sentiment"): [answered_1] * 3,
         ("lora-r8", "demo-sentiment"): [np.ones(300, dtype=bool)] * 3,
         ("full", "demo-paraphrase"): [answered_1] * 3,
+        ("lora-r8", "demo-paraphrase"): [np.ones(300, dtype=bool)] * 3,
     }
     view = predicted(trials, {"seeds": [1, 2, 3]})
     table = scores_table(view, view.arms)
@@ -78,7 +79,9 @@ def test_an_arm_that_is_not_shown_to_have_learned_has_a_mark_and_no_noise_no_int
     assert sentiment["full"].endswith("]"), "learned"
     assert sentiment["lora-r2"].startswith("50.00 [")
     assert sentiment["lora-r2"].endswith("] × did not learn")
-    assert sentiment["lora-r8"] == "100.00", "all runs and examples say the same"
+    # Wilson's, of 300 examples: 100 / (1 + 1.96^2 / 300).
+    assert sentiment["lora-r8"] == "100.00 [98.73, 100.00]", "all right, of so many examples"
+    assert table.rows[-1][3] == "100.00", "all runs and examples say the same, by F1"
     assert "no interval where all runs and examples say the same" in table.note
     assert "× did not learn: every run gives one answer to all examples" in table.note
     f1, accuracy = table.rows[0][3:5]
@@ -95,7 +98,7 @@ def test_an_arm_that_did_not_learn_is_not_bold_though_it_beats_the_others(predic
     view = predicted(trials, {"tasks": ["demo-sentiment"], "seeds": [1, 2, 3]})
     found = view.statistics.difference("full", "lora-r2", view.tasks)
     assert found is not None
-    assert found.p_value < 0.001
+    assert found.p_value < 0.01
     assert bold(view) == []
 
 

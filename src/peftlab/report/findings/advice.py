@@ -58,6 +58,7 @@ class Advice:
     `reference` is the arm with the highest mean, or the one that the study measures by, which
     `is_named` says. `near` are the arms that can be used, the reference among them if it can;
     `candidates` are all arms but the reference, those that can be used and the cheap ones first.
+    `num_failed` are the trials of the reference that failed, which then cannot be used either.
     """
 
     tasks: tuple[Task, ...]
@@ -65,6 +66,7 @@ class Advice:
     chosen: Arm | None
     lacking: str = ""
     is_named: bool = False
+    num_failed: int = 0
     near: tuple[Arm, ...] = ()
     candidates: tuple[Candidate, ...] = ()
 
@@ -106,7 +108,7 @@ def advise(
     near: list[Arm] = []
     if not lacking:
         near = _near(view, taking_part, tasks, margin, base if reference else None)
-        lacking = "" if near else _undecided(base, margin)
+        lacking = "" if near else _undecided(base, margin, is_named=bool(reference))
     candidates = [_candidate(view, arm, base, tasks, near, cost) for arm in others]
     candidates.sort(key=lambda one: (not one.is_near, one.cost is None, one.cost or 0.0))
     return Advice(
@@ -115,6 +117,7 @@ def advise(
         chosen=None if lacking else _cheapest(view, near, tasks, cost),
         lacking=lacking,
         is_named=bool(reference),
+        num_failed=_num_failed(view, base, tasks),
         near=tuple(near),
         candidates=tuple(candidates),
     )
@@ -127,7 +130,8 @@ def _near(
     if named is not None:
         rivals = [arm for arm in arms if arm.name != named.name]
         adjusted = holm([_p_below(view, arm, named, tasks, margin) for arm in rivals])
-        return [named, *(arm for arm, p in zip(rivals, adjusted, strict=True) if p <= LEVEL)]
+        itself = [arm for arm in arms if arm.name == named.name]
+        return [*itself, *(arm for arm, p in zip(rivals, adjusted, strict=True) if p <= LEVEL)]
     p_values_AA = np.array(
         [
             [0.0 if arm is other else _p_below(view, arm, other, tasks, margin) for other in arms]
@@ -258,8 +262,12 @@ def _too_few_seeds(view: StudyView, base: Arm, others: Sequence[Arm], tasks: Seq
     )
 
 
-def _undecided(base: Arm, margin: float) -> str:
+def _undecided(base: Arm, margin: float, *, is_named: bool) -> str:
     points = f"{margin:g} point{'' if margin == 1 else 's'}"
+    if is_named:
+        return f"no arm of which all runs are done is shown to be no more than {points} below " + (
+            base.name
+        )
     return (
         f"no arm is shown to be no more than {points} below the best one; {base.name} has the "
         "highest mean"

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from peftlab.stats.compare import Difference
-from peftlab.stats.power import MOST_SEEDS, POWER, Hopeless
-from peftlab.stats.tails import upper_quantile
+from peftlab.stats.power import MOST_SEEDS, POWER, Hopeless, reach_of_examples
 from peftlab.tasks.spec import Task
 
 LEAST_SHOWN = 0.01
@@ -126,9 +125,7 @@ def _test_words(found: Difference, margin: float | None, tested: TestNumbers) ->
 
 def _further_words(found: Difference, level: float, further: int | Hopeless) -> str:
     if further == "examples":
-        noise = found.noise
-        reach = upper_quantile(level / 2, noise.num_examples - 1)
-        left = reach * (noise.examples + noise.grain) ** 0.5
+        left = reach_of_examples(found.noise, level)
         doubt = f"{left:.2f}" if left >= LEAST_SHOWN else f"up to {LEAST_SHOWN:g}"
         return (
             f"More seeds would not decide it: with any number of them these examples leave "

@@ -113,10 +113,13 @@ def _left_out(advice: Advice) -> str:
     if names:
         verb = "is" if len(names) == 1 else "are"
         sentences.append(f"{listed(names)} {verb} left out: not shown to have learned {where}.")
-    for one in advice.candidates:
-        if one.num_failed and not one.unlearned:
-            runs = "1 of its runs" if one.num_failed == 1 else f"{one.num_failed} of its runs"
-            sentences.append(f"{one.arm.name} is left out: {runs} failed.")
+    failed = [(one.arm, one.num_failed) for one in advice.candidates if not one.unlearned]
+    if advice.reference is not None:
+        failed.insert(0, (advice.reference, advice.num_failed))
+    for arm, num_failed in failed:
+        if num_failed:
+            runs = "1 of its runs" if num_failed == 1 else f"{num_failed} of its runs"
+            sentences.append(f"{arm.name} is left out: {runs} failed.")
     return " ".join(sentences)
 
 
