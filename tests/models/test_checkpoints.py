@@ -241,7 +241,14 @@ def test_a_number_of_layers_that_no_model_has_is_refused_at_once(
 
 
 @pytest.mark.parametrize(
-    "change", [{"hidden_act": " "}, {"num_attention_heads": 3}, {"vocab_size": -1}]
+    "change",
+    [
+        {"hidden_act": " "},
+        {"num_attention_heads": 3},
+        {"num_attention_heads": -1},
+        {"intermediate_size": -8},
+        {"vocab_size": -1},
+    ],
 )
 def test_a_config_that_no_model_can_have_is_one_line(
     change: dict, tiny_checkpoint: Path, tmp_path: Path
