@@ -241,14 +241,7 @@ def test_a_number_of_layers_that_no_model_has_is_refused_at_once(
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"hidden_act": " "},
-        {"num_attention_heads": 3},
-        {"num_attention_heads": -1},
-        {"intermediate_size": -8},
-        {"vocab_size": -1},
-    ],
+    "change", [{"hidden_act": " "}, {"num_attention_heads": 3}, {"vocab_size": -1}]
 )
 def test_a_config_that_no_model_can_have_is_one_line(
     change: dict, tiny_checkpoint: Path, tmp_path: Path
@@ -257,4 +250,15 @@ def test_a_config_that_no_model_can_have_is_one_line(
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | change))
     with pytest.raises(UserError, match=r"cannot load the checkpoint '.*': "):
+        build_on_meta(str(folder), num_labels=2)
+
+
+@pytest.mark.parametrize("size", ["num_attention_heads", "intermediate_size"])
+def test_a_config_that_counts_less_than_one_is_one_line(
+    size: str, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {size: -1}))
+    with pytest.raises(UserError, match=rf"has {size} -1 \(allowed: 1 or more\)"):
         build_on_meta(str(folder), num_labels=2)
