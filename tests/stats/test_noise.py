@@ -115,7 +115,7 @@ def test_an_interval_ends_where_the_test_of_its_end_has_its_level(
 ) -> None:
     seeds = (SeedNoise(spread=4.0, own=1.0, num_seeds=6),)
     noise = Noise(examples=0.3, num_examples=500, seeds=seeds, grain=0.1)
-    half = noise.half_width if tail is Noise.tail else noise.always_valid_half_width
+    half = noise.half_width if tail is Noise.tail else noise.always_valid_reach(LEVEL)
     assert tail(noise, half) == pytest.approx(LEVEL / 2, rel=1e-4)
 
 
@@ -124,9 +124,9 @@ def test_any_number_of_looks_costs_width_and_below_five_seeds_nothing_is_shown()
         seeds = (SeedNoise(spread=4.0, num_seeds=num_seeds),)
         return Noise(examples=0.3, num_examples=500, seeds=seeds)
 
-    assert [math.isfinite(of(size).always_valid_half_width) for size in (2, 3, 4, 5, 6)] == [
+    assert [math.isfinite(of(size).always_valid_reach(LEVEL)) for size in (2, 3, 4, 5, 6)] == [
         False, False, False, True, True,
     ]  # fmt: skip
     assert of(4).always_valid_tail(1e6) > LEVEL / 2
-    assert of(5).half_width < of(5).always_valid_half_width
-    assert of(20).half_width < of(20).always_valid_half_width < of(5).half_width
+    assert of(5).half_width < of(5).always_valid_reach(LEVEL)
+    assert of(20).half_width < of(20).always_valid_reach(LEVEL) < of(5).half_width

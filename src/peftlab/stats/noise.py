@@ -132,11 +132,6 @@ class Noise:
         )
         return float(found[0])
 
-    @property
-    def always_valid_half_width(self) -> float:
-        """Half of that of 1 - LEVEL; infinite for fewer than five seeds."""
-        return self.always_valid_reach(LEVEL)
-
 
 def noise_of(one: Resampled, grain: float = 0.0) -> Noise:
     """That of the mean over the seeds; with one seed, of its examples alone."""
