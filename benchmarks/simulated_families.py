@@ -64,18 +64,20 @@ class Family:
     size: float = 0.0
 
 
-def differences(family: Family, generator: np.random.Generator) -> list[list[Difference]]:
-    """Each claim's difference with its first 1, 2, ... seeds."""
+def differences(
+    family: Family, generator: np.random.Generator, sizes: Sequence[int]
+) -> list[dict[int, Difference]]:
+    """Each claim's difference with so many of its seeds, by their number."""
     setting = family.setting
     shift = shift_of(setting, family.size) if family.size else 0.0
     shifts = [0.0, shift] * family.num_claims
     drawn = resample(draw_arms(setting, shifts, generator), generator, num=NUM_RESAMPLES)
     pairs = zip(drawn[::2], drawn[1::2], strict=True)
     return [
-        [
-            difference(first.of_seeds(first.seeds[:num]), second.of_seeds(second.seeds[:num]))
-            for num in range(1, setting.num_seeds + 1)
-        ]
+        {
+            num: difference(first.of_seeds(first.seeds[:num]), second.of_seeds(second.seeds[:num]))
+            for num in sizes
+        }
         for first, second in pairs
     ]
 
@@ -125,10 +127,10 @@ def one_look(family: Family, seed: int, num_studies: int) -> list[tuple[float, .
     generator = np.random.default_rng(seed)
     found = []
     for _ in range(num_studies):
-        claims = differences(family, generator)
+        claims = differences(family, generator, NUM_SEEDS)
         row: list[float] = []
         for num in NUM_SEEDS:
-            tests = [own[num - 1] for own in claims]
+            tests = [own[num] for own in claims]
             news, olds = [one.p_value for one in tests], [satterthwaite_p(one) for one in tests]
             row += [min(news), min(olds), news[0], olds[0]]
         found.append(tuple(row))
@@ -139,14 +141,14 @@ def every_look(family: Family, seed: int, num_studies: int) -> list[tuple[float,
     """Of each study: whether any claim is ever decided (always-valid; with the test for one look;
     interim, then for one look), whether ever equivalent, and with how many seeds the first is."""
     generator = np.random.default_rng(seed)
-    found = []
+    found: list[tuple[float, ...]] = []
     for _ in range(num_studies):
-        claims = differences(family, generator)
+        claims = differences(family, generator, range(3, MOST_SEEDS + 1))
         looks = range(FIRST_LOOK, MOST_SEEDS + 1)
         always = [_always(own, looks) for own in claims]
         by_look = [[one[place].p_value for one in always] for place in range(len(looks))]
         is_ever = [min(holm(p_values)) <= LEVEL for p_values in by_look]
-        fixed = [min(holm([own[num - 1].p_value for own in claims])) <= LEVEL
+        fixed = [min(holm([own[num].p_value for own in claims])) <= LEVEL
                  for num in range(3, MOST_SEEDS + 1)]  # fmt: skip
         margin = family.size * spread_of_pair(family.setting) if family.size else math.nan
         equal = (
@@ -160,8 +162,8 @@ def every_look(family: Family, seed: int, num_studies: int) -> list[tuple[float,
     return found
 
 
-def _always(own: Sequence[Difference], looks: Iterable[int]) -> list[Difference]:
-    return [replace(own[num - 1], is_always_valid=True) for num in looks]
+def _always(own: dict[int, Difference], looks: Iterable[int]) -> list[Difference]:
+    return [replace(own[num], is_always_valid=True) for num in looks]
 
 
 def main() -> None:
