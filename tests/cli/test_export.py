@@ -83,3 +83,18 @@ def test_a_checkpoint_that_was_moved_is_found_where_the_line_says(
         answer = peftlab(*line, "--model", tiny_checkpoint.parent)
         assert (answer.status, answer.err) == (0, "")
     assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_with_a_folder_to_write_to_nothing_is_made_elsewhere(
+    peftlab: Peftlab,
+    trials: dict[str, str],
+    workspace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(**_: object) -> None:
+        raise AssertionError("which nobody would remove after a kill")
+
+    monkeypatch.setattr("peftlab.cli.export.TemporaryDirectory", refused)
+    place = ("--workspace", workspace, "--output", tmp_path / "out")
+    assert peftlab("export", trials["lora"], *place).status == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,19 @@ def test_a_finished_study_is_not_run_again(
     assert answer.status == 0
     assert answer.json == before
     assert answer.err == "study small-study: 16 trials, 0 to run\n"
+
+
+def test_what_a_run_that_was_killed_at_its_very_end_has_left_goes_with_the_next(
+    peftlab: Peftlab, workspace: Path, study_file: Path, tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(workspace, tmp_path / "own"))
+    left = next((own / "artifacts").iterdir()) / "checkpoints"
+    left.mkdir()
+    (left / "step").write_text("spent")
+    (own / ".holder.json").write_text("{}")
+    assert "0 to run" in peftlab("run", study_file, "--workspace", own).err
+    assert not left.exists()
+    assert not (own / ".holder.json").exists()
 
 
 def test_run_and_report_print_the_same_scores_and_verdicts(

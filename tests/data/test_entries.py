@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,15 @@ def test_every_file_is_synced_before_the_entry_has_its_name(
 
     write_entry(tmp_path / "entry", two_files, is_whole=is_whole)
     assert seen == [False, False]
+
+
+def test_what_a_killed_process_has_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    left = tmp_path / f"{files.ASIDE}1234"
+    left.mkdir()
+    put(left, "half")
+    os.utime(left, (1, 1))
+    write(tmp_path / "entry", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["entry"]
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from peftlab.core.errors import UserError
-from peftlab.core.files import folder_sha256
+from peftlab.core.files import ASIDE, folder_sha256
 from peftlab.core.identity import file_sha256
 from peftlab.core.types import Trial
 from peftlab.data.predictions import read_predictions
+from peftlab.engine import trainer
 from peftlab.engine.observer import SilentObserver
 from peftlab.engine.prepare import choose_device
 from peftlab.engine.registry import ENGINES
@@ -196,6 +198,23 @@ def test_what_a_killed_attempt_left_half_written_goes(
     (tmp_path / "artifacts" / ".writing-1234").write_bytes(b"half")
     run(make_trial(method="head", rows=16, num_train_epochs=1), tmp_path)
     assert not list((tmp_path / "artifacts").glob(".*"))
+
+
+def test_the_trainers_own_folder_is_where_a_killed_attempt_is_tidied_up(
+    make_trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[Path] = []
+    arguments = trainer._arguments
+
+    def noting(trial: Trial, module: Any, folder: str, *more: Any) -> Any:
+        folders.append(Path(folder))
+        return arguments(trial, module, folder, *more)
+
+    monkeypatch.setattr(trainer, "_arguments", noting)
+    run(make_trial(method="head", rows=16, num_train_epochs=1, engine="trainer"), tmp_path)
+    (folder,) = folders
+    assert folder.parent == tmp_path / "artifacts"
+    assert folder.name.startswith(ASIDE)
 
 
 def test_a_device_that_is_not_there_is_one_line() -> None:

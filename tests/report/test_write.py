@@ -551,6 +551,21 @@ def test_files_of_an_earlier_page_go(own: Path) -> None:
     assert "figure-99-old.svg" not in names
 
 
+@pytest.mark.parametrize("left", ["figures/figure-99-old.svg", ".writing-1234/report.md"])
+def test_a_page_whose_writer_was_killed_before_it_had_tidied_up_is_written_again(
+    left: str, own: Path
+) -> None:
+    file = own / "reports" / NAME / left
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("old")
+    os.utime(file.parent, (1, 1))
+    assert kept(own) is None
+    with Workspace.open(own) as opened:
+        write_report(opened, NAME)
+    assert not file.exists()
+    assert kept(own) is not None
+
+
 def test_a_report_of_several_studies_is_never_taken_for_that_of_one(own: Path) -> None:
     other = shutil.copytree(own, own.parent / "other")
     with Workspace.open(own) as left, Workspace.open(other) as right:

@@ -260,6 +260,37 @@ def test_killed_between_two_draws_it_draws_the_same_when_run_again(
     assert search(searches(space=space), tmp_path / "killed", second) == whole
 
 
+@pytest.mark.parametrize("pruning", ["halving", "hyperband"])
+@pytest.mark.parametrize(
+    ("owner", "name"), [(Workspace, "prune"), (sampler.Sampler, "end")], ids=["prune", "end"]
+)
+def test_killed_as_a_setting_is_given_up_it_gives_it_up_when_run_again(
+    owner: type,
+    name: str,
+    pruning: str,
+    searches: Callable[..., Searches],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of_tune = {"pruning": pruning, "budget": {"trials": 8}}
+    whole = search(searches(**of_tune), tmp_path / "whole")
+    assert any(one.status == "pruned" for one in whole)
+    checkpoints: dict[str, int] = {}
+
+    def dying(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(3):
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, dying)
+            with pytest.raises(KeyboardInterrupt):
+                search(
+                    searches(**of_tune), tmp_path / "killed", FakeExecutor(checkpoints=checkpoints)
+                )
+    last = FakeExecutor(checkpoints=checkpoints)
+    assert search(searches(**of_tune), tmp_path / "killed", last) == whole
+
+
 def test_run_again_with_the_same_total_it_trains_nothing_and_with_more_only_that(
     searches: Callable[..., Searches], tmp_path: Path
 ) -> None:

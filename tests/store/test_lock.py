@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.store.lock import HOLDER_FILE, held
+from peftlab.store.lock import HOLDER_FILE, forget_dead_holder, held
 
 HOLD = """
 import sys
@@ -69,3 +69,14 @@ def test_a_holder_that_has_not_said_who_it_is(content: str, tmp_path: Path) -> N
             pass
     finally:
         end(process)
+
+
+def test_what_a_killed_run_has_said_of_itself_is_forgotten_but_not_what_another_says(
+    tmp_path: Path,
+) -> None:
+    process = holder(tmp_path)
+    forget_dead_holder(tmp_path)
+    assert (tmp_path / HOLDER_FILE).is_file()
+    end(process)
+    forget_dead_holder(tmp_path)
+    assert not (tmp_path / HOLDER_FILE).exists()

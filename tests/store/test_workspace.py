@@ -17,7 +17,7 @@ import pytest
 
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.types import Costs, EpochRecord, ModelRef, Trial
-from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
+from peftlab.store.records import CHECKPOINTS_FOLDER, MODEL_FOLDER, PREDICTIONS_FILE
 from peftlab.store.schema import MIGRATIONS, VERSION
 from peftlab.store.workspace import DATABASE, Workspace
 
@@ -397,6 +397,24 @@ def test_statuses_are_told_of_known_and_unknown_trials(
     assert workspace.statuses([done]) == {done: "done"}
     workspace.reset_running()
     assert workspace.statuses(expected) == expected | {running: "pending"}
+
+
+def test_checkpoints_of_trials_that_a_killed_process_had_ended_are_removed(
+    workspace: Workspace, make_trial: MakeTrial, costs: Costs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = [make_trial(seed=seed) for seed in range(4)]
+    plan(workspace, *trials)
+    done, pruned, failed, pending = (trial.id for trial in trials)
+    with monkeypatch.context() as killed:
+        killed.setattr(Workspace, "_remove_checkpoints", lambda *_: None)
+        workspace.finish(done, costs, num_train_examples=1, num_eval_examples=1)
+        workspace.prune(pruned)
+    workspace.fail(failed, "x")
+    for trial_id in (done, pruned, failed, pending):
+        (workspace.artifacts(trial_id) / CHECKPOINTS_FOLDER).mkdir(parents=True)
+    workspace.remove_spent_checkpoints()
+    left = {folder.parent.name for folder in workspace.path.glob(f"*/*/{CHECKPOINTS_FOLDER}")}
+    assert left == {failed, pending}, "from where these go on"
 
 
 def test_a_trial_is_found_by_the_beginning_of_its_id(

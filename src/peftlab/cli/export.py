@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -63,7 +64,9 @@ def command(
     if push is not None:
         hub.check_repository(push)
     url = None
-    with TemporaryDirectory(prefix="peftlab-") as spare, stage("exporting the trial") as exporting:
+    with ExitStack() as stack, stage("exporting the trial") as exporting:
+        if output is None:
+            spare = stack.enter_context(TemporaryDirectory(prefix="peftlab-"))
         made = export(
             record,
             output or Path(spare) / "model",

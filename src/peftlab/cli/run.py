@@ -125,7 +125,11 @@ def command(
 
         check_execution(executor, given(), device)
     elif not dry_run and _is_settled(spec, workspace, retry_failed=retry_failed):
+        from peftlab.store.lock import forget_dead_holder
+
         with Workspace.open(workspace, create=False) as opened:
+            opened.remove_spent_checkpoints()
+            forget_dead_holder(opened.path)
             num_trials = sum(tally.count for tally in opened.tallies(spec.name))
             options.remark(f"study {spec.name}: {num_trials} trials, 0 to run")
             return _show(spec.name, opened, as_json=as_json)

@@ -6,7 +6,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from peftlab.core.files import aside_of, cannot_write, locked_folder, sync_files
+from peftlab.core.files import (
+    aside_of,
+    cannot_write,
+    locked_folder,
+    remove_abandoned,
+    sync_files,
+)
 
 
 def write_entry(
@@ -20,7 +26,9 @@ def write_entry(
     """
     aside = aside_of(folder)
     try:
-        aside.mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder.parent)
+        aside.mkdir()
         with locked_folder(aside):
             write(aside)
             sync_files(aside)

@@ -91,6 +91,7 @@ def run_trial(
                 recorder,
                 best,
                 together=rows_together(prepared.base, prepared.method),
+                spare=artifacts,
             )
         path, packs = "transformers.Trainer", False
     else:

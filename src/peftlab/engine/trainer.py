@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -27,6 +28,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from peftlab.core.files import ASIDE
 from peftlab.core.identity import derived_seed
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.core.types import Trial
@@ -53,11 +55,13 @@ def train_with_trainer(
     best: BestEpoch | None = None,
     *,
     together: Together = Together.ANY,
+    spare: Path | None = None,
 ) -> Tally:
     """Train the module in place with transformers.Trainer; what was measured on the way.
 
     With `best` the module ends with the state of that epoch. Where not any rows may share a batch
-    in evaluation (`together`), each is alone in one.
+    in evaluation (`together`), each is alone in one. The Trainer's own files, if it writes any, lie
+    in the folder `spare` as what is half written (core/files.py), or else in the system's.
 
     Raises TrialError if a loss is not finite, and KeyboardInterrupt if the process is asked to
     stop: what the Trainer has trained is then lost.
@@ -68,7 +72,7 @@ def train_with_trainer(
     observer.began(total_steps, len(orders))
     cuda = [torch.device("cuda")] if torch.cuda.is_available() else []
     with (
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory(prefix=ASIDE, dir=spare) as folder,
         torch.random.fork_rng(devices=cuda),
     ):
         trainer = _OrderedTrainer(

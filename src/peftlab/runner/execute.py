@@ -65,6 +65,7 @@ def execute(
     with held(workspace.path, study=expanded.spec.name), stopping_gently(STOPPING):
         store_study(expanded, workspace)
         workspace.reset_running()
+        workspace.remove_spent_checkpoints()
         jobs = _jobs(expanded, workspace, device, retry_failed, seconds)
         engine.run(jobs, Recorder(workspace, display, expanded.rows))
 

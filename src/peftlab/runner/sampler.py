@@ -26,12 +26,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from peftlab.core.errors import StorageError, UserError, first_line
 from peftlab.core.identity import canonical_json, derived_seed
+from peftlab.runner.rungs import Rungs
 from peftlab.study.search import Search
 from peftlab.study.space import Choice, Dimension
 from peftlab.study.tuned import Ended
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
+
+Pruning = Literal["hyperband", "halving", "none"]
 
 FILE = "tuning.sqlite"
 REDUCTION = 3
@@ -97,12 +100,13 @@ class Sampler:
         storage: RDBStorage,
         *,
         study: str,
-        pruning: Literal["hyperband", "halving", "none"],
+        pruning: Pruning,
     ) -> None:
         self._search, self._storage = search, storage
         self._name = f"{study}/{search.arm.name}/{search.task}/{search.identity(pruning)}"
-        self._pruner = _pruner(pruning, search.most_epochs)
+        self._pruning = pruning
         self._study = self._open()
+        self._rungs = self._recalled_rungs()
 
     def ended(self) -> list[EndedSetting]:
         """The settings that have ended, by number."""
@@ -116,6 +120,7 @@ class Sampler:
         """Begin the search anew."""
         optuna.delete_study(study_name=self._name, storage=self._storage)
         self._study = self._open()
+        self._rungs = self._recalled_rungs()
 
     def next(self) -> Suggestion:
         """The setting that was begun and has not ended; else a new one."""
@@ -131,11 +136,14 @@ class Sampler:
         return Suggestion(number=trial.number, setting=self._setting(trial.params), trial=trial)
 
     def should_prune(self, suggestion: Suggestion, *, epoch: int, score: float) -> bool:
-        """Whether the setting, which has this score so far, is to be given up at this epoch."""
+        """Whether the setting, which has this score so far, is to be given up at this epoch.
+
+        Asked once of each epoch; a process that comes after one that was killed is told the same.
+        """
         trial = self._storage.get_trial(self._trial_id(suggestion.number))
         if epoch not in trial.intermediate_values:
             suggestion.trial.report(score, epoch)
-        return suggestion.trial.should_prune()
+        return self._rungs.gives_up(suggestion.number, epoch=epoch, score=score)
 
     def end(
         self,
@@ -147,11 +155,12 @@ class Sampler:
         self._study.tell(suggestion.trial, score, state=ENDS[status])
 
     def _open(self) -> optuna.Study:
+        # Nothing is asked of this pruner, but the sampler looks at what it is.
         study = optuna.create_study(
             storage=self._storage,
             study_name=self._name,
             direction="maximize",
-            pruner=self._pruner,
+            pruner=_pruner(self._pruning, self._search.most_epochs),
             load_if_exists=True,
         )
         if not study.get_trials(deepcopy=False):
@@ -159,6 +168,15 @@ class Sampler:
             own = {key: _told(space[key], one) for key, one in self._search.own_setting.items()}
             study.enqueue_trial(own)
         return study
+
+    def _recalled_rungs(self) -> Rungs:
+        """To which rungs the settings that have ended came."""
+        rungs = Rungs(self._name, _pruner(self._pruning, self._search.most_epochs))
+        for trial in self._study.get_trials(deepcopy=False):
+            if trial.state.is_finished():
+                for epoch, score in sorted(trial.intermediate_values.items()):
+                    rungs.gives_up(trial.number, epoch=epoch, score=score)
+        return rungs
 
     def _trial_id(self, number: int) -> int:
         """By which the storage knows a trial of the study."""
@@ -182,7 +200,7 @@ class Sampler:
         self._study.sampler = TPESampler(seed=seed, n_startup_trials=NUM_RANDOM)
 
 
-def _pruner(pruning: str, most_epochs: int) -> BasePruner:
+def _pruner(pruning: Pruning, most_epochs: int) -> BasePruner:
     if pruning == "none":
         return NopPruner()
     if pruning == "halving" or most_epochs < REDUCTION:

@@ -57,6 +57,7 @@ def tune(
         stopping_gently(STOPPING),
     ):
         workspace.reset_running()
+        workspace.remove_spent_checkpoints()
         samplers = [
             Sampler(search, storage, study=name, pruning=searches.tune.pruning)
             for search in searches.searches

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from peftlab.core.errors import UserError
+from peftlab.core.errors import StorageError, UserError
 from peftlab.core.files import cannot_write
 
 LOCK_FILE, HOLDER_FILE = ".lock", ".holder.json"
@@ -47,6 +47,13 @@ def held(workspace: Path, *, study: str) -> Iterator[None]:
         with suppress(OSError):
             (workspace / HOLDER_FILE).unlink()
         lock.release()
+
+
+def forget_dead_holder(workspace: Path) -> None:
+    """Remove what a run that was killed has said of itself; nothing while one holds it."""
+    if (workspace / HOLDER_FILE).exists():
+        with suppress(UserError, StorageError), held(workspace, study=""):
+            pass
 
 
 def _holder(workspace: Path) -> str:

@@ -125,6 +125,15 @@ class Workspace(Reader):
         with self._transaction() as database:
             database.execute("UPDATE trials SET status = 'pending' WHERE status = 'running'")
 
+    def remove_spent_checkpoints(self) -> None:
+        """Remove those that a process which is gone left of trials that it had just ended.
+
+        May be called while another process writes here.
+        """
+        if any((self.path / ARTIFACTS).glob(f"*/{CHECKPOINTS_FOLDER}")):
+            for row in self._query("SELECT id FROM trials WHERE status IN ('done', 'pruned')"):
+                self._remove_checkpoints(row["id"])
+
     def start(self, trial_id: str, provenance: Mapping[str, JsonValue]) -> None:
         """The trial begins; what an earlier attempt left goes, unless it can be gone on from.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from peftlab.core.errors import UserError
-from peftlab.core.files import write_whole_files
+from peftlab.core.files import ASIDE, write_whole_files
 from peftlab.core.identity import file_sha256
 from peftlab.report.pages.blocks import Figure, Table
 from peftlab.report.pages.drawing import draw, vega_script
@@ -26,6 +26,9 @@ from peftlab.report.pages.table_latex import latex_text
 HTML, MARKDOWN = "report.html", "report.md"
 MANIFEST = "report.json"
 """What the page was made of, and the SHA-256 of each of its files."""
+
+OF_PARTS = {FIGURE_FOLDER: "figure-*.*", TABLE_FOLDER: "table-*.*"}
+"""Folders of a page, and how the names in them begin that are the page's."""
 
 Tell = Callable[[str], None]
 """Is told in a few words what is being done."""
@@ -61,11 +64,10 @@ def write_files(
         manifest = {"of": made_of, "files": {name: _sha256(files[name]) for name in files}}
         files = {MANIFEST: json.dumps(manifest, indent=2).encode(), **files}
         write_whole_files(folder, files)
-        for name, own in ((FIGURE_FOLDER, "figure-*.*"), (TABLE_FOLDER, "table-*.*")):
+        for name in OF_PARTS:
             (folder / name).mkdir(exist_ok=True)
-            for old in (folder / name).glob(own):
-                if f"{name}/{old.name}" not in files:
-                    old.unlink()
+        for old in _others(folder, files):
+            old.unlink()
     except (OSError, RuntimeError) as error:  # the latter for the home of an unknown user
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
@@ -80,7 +82,11 @@ def write_files(
 
 
 def is_whole_page(folder: Path, *, made_of: str) -> bool:
-    """Whether a page that was made of that lies there, and every file of it as it was written."""
+    """Whether a page that was made of that lies there, and every file of it as it was written.
+
+    Files of an earlier page must be gone, and what was written aside: a process may have been
+    killed before it had removed them.
+    """
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         return bool(
@@ -90,9 +96,20 @@ def is_whole_page(folder: Path, *, made_of: str) -> bool:
                 (folder / name).is_file() and file_sha256(folder / name) == own
                 for name, own in manifest["files"].items()
             )
+            and all((folder / name).is_dir() for name in OF_PARTS)
+            and not any(_others(folder, manifest["files"]))
+            and not any(folder.glob(f"{ASIDE}*"))
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _others(folder: Path, files: Collection[str]) -> Iterator[Path]:
+    """Files of an earlier page: those that are named as a page's and are none of these."""
+    for name, own in OF_PARTS.items():
+        for file in (folder / name).glob(own):
+            if f"{name}/{file.name}" not in files:
+                yield file
 
 
 def _sha256(content: bytes) -> str:
