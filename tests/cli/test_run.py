@@ -65,8 +65,8 @@ def test_a_failed_trial_is_status_1_and_is_tried_again_only_when_asked(
     assert "Traceback" not in answer.err
     again = peftlab(*diverging)
     assert (again.status, again.json) == (1, answer.json)
-    assert again.err.splitlines()[0] == "study small-study: 1 trials, 0 to run"
-    plan = ("1 distinct trials, 0 done, 1 failed, ", " to run; time for them: about ")
+    assert again.err.splitlines()[0] == "study small-study: 1 trial, 0 to run"
+    plan = ("1 distinct trial, 0 done, 1 failed, ", " to run; time for them: about ")
     assert "0".join(plan) + "0 s\n" in peftlab(*diverging[:-3], *diverging[-2:], "--dry-run").out
     dry = peftlab(*diverging[:-3], *diverging[-2:], "--dry-run", "--retry-failed")
     assert "1".join(plan) in dry.out
