@@ -127,6 +127,8 @@ def _found(inner: _Inner) -> _Found | None:
     items = _items(inner)
     if items is not None:
         return _Found(items, is_bare=False)
+    if inner.opening == "(":  # words in parentheses are words
+        return None
     words = _words_in_braces(inner.text) if inner.opening == "{" else _words(inner.text)
     return None if words is None else _Found(words, is_bare=True)
 

@@ -195,7 +195,7 @@ def _hints(looked: Looked, words: int) -> list[str]:
         hints.append(
             "the labels are called by their places in the lists, from 0: labels may name them"
         )
-    if looked.separated is not None:
+    if looked.separated is not None and not looked.notation.num_flags:
         hints.append(_on_separator(looked.separated))
     if looked.notation.has_decimal_commas:
         hints.append(

@@ -49,7 +49,10 @@ def label_hints(labels: Iterable[str]) -> list[str]:
 
 def _on_all(labels: Sequence[str]) -> Iterator[str]:
     """What the labels together seem to be that words are not: numbers, or lists."""
-    lists = [label for label in labels if is_no_word(label) or list_in(label) is not None]
+    lists = [
+        label for label in labels
+        if is_no_word(label) or list_in(label) is not None or label[:1] + label[-1:] == "()"
+    ]  # fmt: skip
     if lists:
         yield (
             f"labels such as {_shown(lists)} stand in brackets, and each is read as one word: "
