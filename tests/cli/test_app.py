@@ -142,7 +142,7 @@ MISTAKES = {
     "text for no trial": ("predict --text a --workspace {w}", "--text needs a TRIAL"),
     "columns of a text": (PREDICT + " --text a --columns b", "--text has no columns"),
     "file that is not there": (PREDICT + " --file {here}/none.csv", "cannot read the file"),
-    "file that is a folder": (PREDICT + " --file {here}", "without an ending (allowed: .csv, .tsv"),
+    "file that is a folder": (PREDICT + " --file {here}", "here: not a file but a folder"),
     "file of an unknown format": (PREDICT + " --file {study}", "'.yaml' is no format"),
     "output of an unknown format": (PREDICT + " --text a --output x.xls", "'.xls' is no format"),
     "no trial for a file": (

@@ -19,7 +19,7 @@ def test_progress_goes_to_stderr_and_the_table_to_stdout(
     place = ("--workspace", tmp_path / "new")
     answer = peftlab("run", study_file, *ONE, *QUICK, *place)
     assert answer.status == 0
-    assert "study small-study: 1 trials, 1 to run" in answer.err
+    assert "study small-study: 1 trial, 1 to run" in answer.err
     assert "[1/1] full on demo-sentiment, seed 3: done in" in answer.err
     (trial,) = peftlab("list", "trials", *place, "--json").json
     row = next(line for line in answer.out.splitlines() if line.split()[:1] == ["full"])
