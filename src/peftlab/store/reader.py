@@ -221,6 +221,16 @@ class Reader:
             most,
         )
 
+    def has_folder(self, name: str) -> bool:
+        """Whether trials here are of a checkpoint of that name that was a folder, not the Hub's."""
+        return bool(
+            self._query(
+                "SELECT 1 FROM trials WHERE json_extract(trial, '$.model.name') = ? "
+                "AND json_extract(trial, '$.model.fingerprint') NOT LIKE 'hub:%' LIMIT 1",
+                name,
+            )
+        )
+
     # Helpers
 
     def _query(self, sql: str, *values: object) -> list[dict[str, Any]]:
