@@ -82,7 +82,7 @@ def test_other_names_are_completed_behind_commas_too(complete: Complete, study_f
 def test_the_names_that_are_not_looked_up_are_those_of_the_registries(
     complete: Complete,
 ) -> None:
-    assert list(completion.METHOD_NAMES) == METHODS.names()
+    assert completion.methods("") == METHODS.names()
     assert completion.executors("") == EXECUTORS.names()
 
 

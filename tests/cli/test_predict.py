@@ -107,7 +107,7 @@ def test_a_row_with_too_many_tabs_is_named(
     answer = peftlab("predict", trial, *place)
     assert answer.status == 2
     assert answer.err == (
-        f"peftlab: {tmp_path}/in.txt:2: 3 field(s) where there must be 2 "
+        f"peftlab: {tmp_path}/in.txt:2: 3 fields where there must be 2 "
         "(allowed: sentence1 | sentence2)\n"
     )
 

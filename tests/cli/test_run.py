@@ -20,7 +20,7 @@ def test_progress_goes_to_stderr_and_the_table_to_stdout(
     place = ("--workspace", tmp_path / "new")
     answer = peftlab("run", study_file, *ONE, *QUICK, *place)
     assert answer.status == 0
-    assert "study small-study: 1 trials, 1 to run" in answer.err
+    assert "study small-study: 1 trial, 1 to run" in answer.err
     assert "[1/1] full on demo-sentiment, seed 3: done in" in answer.err
     (trial,) = peftlab("list", "trials", *place, "--json").json
     row = next(line for line in answer.out.splitlines() if line.split()[:1] == ["full"])
@@ -79,8 +79,8 @@ def test_a_failed_trial_is_status_1_and_is_tried_again_only_when_asked(
     assert "Traceback" not in answer.err
     again = peftlab(*diverging)
     assert (again.status, again.json) == (1, answer.json)
-    assert again.err.splitlines()[0] == "study small-study: 1 trials, 0 to run"
-    plan = ("1 distinct trials, 0 done, 1 failed, ", " to run; time for them: about ")
+    assert again.err.splitlines()[0] == "study small-study: 1 trial, 0 to run"
+    plan = ("1 distinct trial, 0 done, 1 failed, ", " to run; time for them: about ")
     assert "0".join(plan) + "0 s\n" in peftlab(*diverging[:-3], *diverging[-2:], "--dry-run").out
     dry = peftlab(*diverging[:-3], *diverging[-2:], "--dry-run", "--retry-failed")
     assert "1".join(plan) in dry.out

@@ -110,7 +110,7 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(
     answer = peftlab("tune", study_file, *SMALL, "--trials", 2, "--workspace", workspace)
     assert answer.status == 0
     assert answer.err.splitlines() == [
-        "study small-study-tuned: 2 settings for each of 1 searches, 1 seeds a setting"
+        "study small-study-tuned: 2 settings for 1 search, 1 seed a setting"
     ]
     assert "chosen on held-out rows, then seen on dev" in answer.out
 

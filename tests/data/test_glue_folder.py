@@ -187,13 +187,13 @@ def test_any_texts_come_back_as_they_were_written(
 
 def test_a_short_row_is_named_by_its_line(tmp_path: Path) -> None:
     assert refusal(b"sentence\tlabel\na\t1\nb\n", tmp_path / "x.tsv") == (
-        ":3: 1 field(s) where there must be 2 (allowed: sentence | label)"
+        ":3: 1 field where there must be 2 (allowed: sentence | label)"
     )
 
 
 def test_a_long_row_is_named_by_its_line(tmp_path: Path) -> None:
     assert refusal(b"sentence\tlabel\na\tb\t1\n", tmp_path / "x.tsv") == (
-        ":2: 3 field(s) where there must be 2 (allowed: sentence | label)"
+        ":2: 3 fields where there must be 2 (allowed: sentence | label)"
     )
 
 
@@ -204,7 +204,7 @@ def test_a_blank_line_is_a_short_row(tmp_path: Path) -> None:
 def test_without_a_header_lines_count_from_the_first_row(tmp_path: Path) -> None:
     content = b"gj04\t1\tOne.\ngj04\t1\n"
     assert refusal(content, tmp_path / "x.tsv", HEADLESS) == (
-        ":2: 2 field(s) where there must be 3 (allowed: source | label | sentence)"
+        ":2: 2 fields where there must be 3 (allowed: source | label | sentence)"
     )
 
 

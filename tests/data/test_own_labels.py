@@ -117,6 +117,49 @@ def test_a_text_that_is_no_list_among_lists_is_refused_with_its_line(tmp_path: P
     assert "t.csv:4: column 'mood': '[\"joy\"' is no list, as other labels are" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["[joy]", "[joy, fear]", "[]"], ["('joy',)", "('joy', 'fear')", "()"],
+        ["{'joy'}", "{'fear', 'joy'}", "set()"], ["{joy}", "{joy,fear}", "{}"],
+        ["array(['joy'], dtype=object)", "array(['joy', 'fear'])", "array([], dtype=object)"],
+        ["[np.str_('joy')]", "[np.str_('fear'), np.str_('joy')]", "[]"],
+    ],
+)  # fmt: skip
+def test_lists_of_other_programs_are_the_same_lists(cells: list[str], tmp_path: Path) -> None:
+    task, labels = labels_in(csv_of(tmp_path / "t.csv", cells))
+    assert (task.problem_type, task.labels) == (SEVERAL, ("fear", "joy"))
+    assert labels == [(0, 1), (1, 1), (0, 0)]
+
+
+@pytest.mark.parametrize("odd", ["[]", "{'joy': 1}", "['joy' ... 'awe']", "[joy, fear]", "['joy'"])
+def test_a_list_or_an_object_among_words_is_refused_with_its_line(odd: str, tmp_path: Path) -> None:
+    path = csv_of(tmp_path / "t.csv", ["joy", "fear", "joy", odd])
+    with pytest.raises(UserError) as caught:
+        labels_in(path)
+    assert f"t.csv:5: column 'mood': {odd!r} is no word" in str(caught.value)
+    assert "a list in each cell" in str(caught.value)
+    with pytest.raises(UserError, match=r"t.csv:5: .* stands in brackets, where other labels are"):
+        labels_in(path, problem_type=SEVERAL)
+    task, _ = labels_in(path, problem_type="single_label_classification")
+    assert odd in task.labels  # the study says that they are words
+
+
+def test_objects_alone_are_refused_with_their_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"t.csv:2: column 'mood': \"{'a': 1}\" is no word"):
+        labels_in(csv_of(tmp_path / "t.csv", ["{'a': 1}", "{'b': 1}"]))
+    path = write(tmp_path / "t.jsonl", [{"body": "x", "mood": {"a": n}} for n in range(2)])
+    with pytest.raises(UserError, match=r"jsonl:1: column 'mood': {'a': 0} is no label"):
+        labels_in(path)
+
+
+def test_a_list_in_the_quotes_of_csv_in_a_tsv_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text('body\tmood\nx\t"[""joy""]"\ny\t"[""joy"", ""fear""]"\n')
+    with pytest.raises(UserError, match=r"t.tsv:2: column 'mood': .* is no word"):
+        labels_in(path)
+
+
 def test_classes_in_brackets_are_words(tmp_path: Path) -> None:
     task, _ = labels_in(csv_of(tmp_path / "t.csv", ["[spam]", "[ham]", "[spam]"]))
     assert (task.problem_type, task.labels) == ("single_label_classification", ("[ham]", "[spam]"))
@@ -159,6 +202,17 @@ def test_a_number_written_otherwise_and_a_missing_one_are_refused_with_their_lin
 ) -> None:
     with pytest.raises(UserError, match=rf"t.csv:3: column 'mood': {bad} is no score"):
         labels_in(csv_of(tmp_path / "t.csv", cells))
+
+
+def test_a_slip_among_decimal_commas_is_refused_and_labels_of_several_digits_are_none(
+    tmp_path: Path,
+) -> None:
+    path = csv_of(tmp_path / "t.csv", ["0,5", "1,5", "2,5"] * 10 + ["0,5,1"])
+    with pytest.raises(UserError, match=r"t.csv:32: .* '0,5,1' is no score .*, with a decimal co"):
+        labels_in(path)
+    path = csv_of(tmp_path / "t.csv", ["0,5", "0,5,1", "2"] * 10)
+    assert labels_in(path)[0].problem_type == "single_label_classification"
+    assert labels_in(path, problem_type=SEVERAL)[0].labels == ("0", "1", "2", "5")
 
 
 def test_the_kind_that_is_said_is_kept(tmp_path: Path) -> None:
@@ -225,10 +279,18 @@ def test_dev_has_its_own_order_of_names(tmp_path: Path) -> None:
     assert [row.label for row in source.examples(task, "dev")] == [0, 1]
 
 
-@pytest.mark.parametrize("cell", [-1, 2])
-def test_a_number_without_a_name_is_no_label(cell: int, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"t.parquet:2: column 'mood': no label"):
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (-1, "no label but -1, which is how datasets writes that there is no label"),
+        (2, "2 is no class (allowed: 0 to 1, as the metadata name them)"),
+        (None, "no label (allowed: a word or a number)"),
+    ],
+)
+def test_a_number_without_a_name_is_no_label(cell: int | None, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
         labels_in(class_file(tmp_path / "t.parquet", [1, cell, 0], CLASS))
+    assert f"t.parquet:2: column 'mood': {words}" in str(caught.value)
 
 
 @pytest.mark.parametrize("feature", [None, [], {}, {"_type": "ClassLabel", "names": 3}, "x", [1]])

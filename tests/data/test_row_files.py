@@ -109,21 +109,24 @@ def test_a_value_that_a_parquet_column_cannot_hold_is_refused_in_one_line(tmp_pa
 
 BAD = {
     "rows.csv": [
-        (b"id,text\n1,a\n2\n", ":3: 1 field(s) where there must be 2 (allowed: id | text)"),
+        (b"id,text\n1,a\n2\n", ":3: 1 field where there must be 2 (allowed: id | text)"),
         (b'id,text\n1,"a\n2,b\n', ":2: not a row of CSV: unexpected end of data"),
         (b'id,text\n1,"a"b\n', ":2: not a row of CSV: "),
         (b"id,id\n1,a\n", ":1: the column 'id' is there twice"),
         (b"id,text\n", ": the file has no rows"),
         (b"", ": the file has no rows"),
+        (b"id,text\r1,a\r", ":1: a row ends in \\r alone (allowed: rows that end in "),
+        (b"sep=,\nid,text\n1,a\n", ":1: the first line is for Excel alone and names no column"),
         (b"id,text\n1,caf\xe9\n", ": cannot read the file: not UTF-8 text"),
     ],
     "rows.tsv": [
-        (b"id\ttext\n1\ta\tb\n", ":2: 3 field(s) where there must be 2 (allowed: id | text)"),
+        (b"id\ttext\n1\ta\tb\n", ":2: 3 fields where there must be 2 (allowed: id | text)"),
         (b"\n", ": the file has no rows"),
     ],
     "rows.jsonl": [
         (b'{"text": "a"}\n{"text": \n', ":2: not JSON: Expecting value"),
-        (b'["a"]\n', ":1: not a JSON object (allowed: {...})"),
+        (b'{"text": 1, "text": 2}\n', ":1: the key 'text' is there twice (allowed: each key once"),
+        (b'["a"]\n', ":1: not a JSON object (allowed: an object, {...}, on each line)"),
         (b'{"text": "\\uD83d"}\n', ":1: half of a UTF-16 pair is no text"),
         (b"[" * 100_000, ":1: not JSON: "),
         (b"\n\n", ": the file has no rows"),

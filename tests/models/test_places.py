@@ -55,7 +55,7 @@ def test_another_one_at_its_name_is_not_taken_for_it(tiny_checkpoint: Path, tmp_
     located.cache_clear()
     with pytest.raises(UserError, match="is another one now: its files have changed"):
         find_checkpoint(known)
-    with pytest.raises(UserError, match=r"is in none of 1 folder\(s\) searched: none has its"):
+    with pytest.raises(UserError, match=r"is in none of the folders searched \(1\): none has its"):
         find_checkpoint(known, [str(folder)])
 
 

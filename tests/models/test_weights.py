@@ -165,7 +165,7 @@ def test_a_layer_too_many_is_remarked_on_and_not_used(bert: Path) -> None:
     assert remarks_on_weights(str(bert)) == []
     rewrite(bert, lambda old: old | {"encoder.layer.2.output.dense.bias": torch.ones(24)})
     (remark,) = remarks_on_weights(str(bert))
-    assert "1 tensor(s) for which its config has no place" in remark
+    assert "1 tensor for which its config has no place" in remark
     assert "encoder.layer.2.output.dense.bias" in remark
     parameters(bert)
 

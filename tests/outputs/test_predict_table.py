@@ -140,7 +140,7 @@ def test_labels_that_a_trial_does_not_have_are_left_empty(finished_workspace: Pa
         ('{"sentence": "a"}', ["sentenc"], "did you mean 'sentence'?"),
         ('{"sentence": "a"}\n{"sentence": 3}', None, "row 2: column 'sentence': 3 is not text"),
         ('{"sentence": "a", "prediction": 1}', None, "the column 'prediction' is there already"),
-        ('{"sentence": "a", "b": "c"}', ["sentence", "b"], "has 1 text(s), this one has 2"),
+        ('{"sentence": "a", "b": "c"}', ["sentence", "b"], "has 1 text, this one has 2"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused_in_one_line(

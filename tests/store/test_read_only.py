@@ -108,5 +108,8 @@ def test_a_database_of_no_bytes_beside_artifacts_is_damage(create: bool, tmp_pat
 def test_a_database_of_no_bytes_alone_is_a_new_one(tmp_path: Path) -> None:
     (tmp_path / DATABASE).touch()
     (tmp_path / "artifacts").mkdir()
+    with pytest.raises(UserError, match="no results here yet"):
+        Workspace.open(tmp_path, create=False)
+    assert (tmp_path / DATABASE).stat().st_size == 0
     with Workspace.open(tmp_path) as opened:
         assert opened.studies() == []

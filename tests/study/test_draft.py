@@ -110,6 +110,128 @@ def test_odd_labels_are_hinted_at(labels: list[str], hint: str, tmp_path: Path) 
     assert any(hint in one for one in hints), hints
 
 
+@pytest.mark.parametrize(
+    ("labels", "hint"),
+    [
+        (["1,000", "2,500"], "labels such as '1,000' look like numbers: each is read as a class"),
+        (["10%", "20%"], "labels such as '10%' look like numbers"),
+        (["1.5e3", "2e3"], "labels such as '1.5e3' look like numbers"),
+        (["1,000", "250", "12,500,000"], "labels such as '1,000' look like numbers"),
+        (["0.5", "1.5", "n.d."], "labels such as '0.5' look like numbers, 'n.d.' does not"),
+        (["0.0", "1.0", "1"], "'1', '1.0' are two labels that differ only in how the number is"),
+        (["[joy]", "[fear]"], "labels such as '[fear]' stand in brackets"),
+        (["'a'", "'b'"], """labels such as "'a'" stand in quotes"""),
+        ([" a", " b"], "labels such as ' a' begin or end with a blank"),
+        (["a", "#REF!"], "'#REF!' is probably a missing label"),
+    ],
+)
+def test_classes_that_were_probably_meant_otherwise_are_hinted_at(
+    labels: list[str], hint: str, tmp_path: Path
+) -> None:
+    made = drafted(write(tmp_path / "t.csv", labels))
+    assert own(made)["problem_type"] == "single_label_classification"
+    assert any(one.startswith(hint) for one in made.hints), made.hints
+
+
+@pytest.mark.parametrize(
+    "labels", [["1", "2", "3"], ["-1", "0", "1"], ["18-25", "26-35"], ["2020", "2021", "later"]]
+)
+def test_classes_that_are_plain_numbers_need_no_hint(labels: list[str], tmp_path: Path) -> None:
+    assert [
+        hint for hint in drafted(write(tmp_path / "t.csv", labels)).hints if "few:" not in hint
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["Smith, John", "Doe, Jane", "Smith, Anna"], ["Sports", "Food, drinks", "News"],
+        ["sports|tennis", "sports|golf", "news|world"],
+    ],
+)  # fmt: skip
+def test_a_label_with_a_separator_in_it_is_one_where_its_parts_go_together(
+    labels: list[str], tmp_path: Path
+) -> None:
+    made = drafted(write(tmp_path / "t.csv", labels))
+    assert sorted(own(made)["labels"]) == sorted(labels)
+    assert any("are read as one each: where they are several, write" in hint for hint in made.hints)
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (["joy, fear", "joy", "fear, awe"], ["awe", "fear", "joy"]),
+        (["0,5", "0,5,1", "2"], ["0", "1", "2", "5"]),
+        (["b,a", "a,c", "c,b"], ["a", "b", "c"]),
+    ],
+)
+def test_labels_that_stand_in_different_company_are_several(
+    labels: list[str], found: list[str], tmp_path: Path
+) -> None:
+    made = drafted(write(tmp_path / "t.csv", labels))
+    assert (own(made)["labels"], own(made)["separator"]) == (found, ",")
+    assert any("are read as several, with ',' between them" in hint for hint in made.hints)
+
+
+def test_lists_among_words_and_objects_are_refused_with_their_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"t.csv:4: column 'label': '\[\]' is no word"):
+        drafted(write(tmp_path / "t.csv", ["joy", "fear", "[]"]))
+    path = tmp_path / "t.jsonl"
+    rows = [{"text": f"x {n}", "label": {"a": n % 2}} for n in range(20)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match=r"t.jsonl:1: column 'label': {'a': 0} is no label"):
+        drafted(path)
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        ("pos", "has the label 'pos' in all rows, which shows no difference"),
+        ("", "has no label in any row"),
+        ("-1", "has -1 in all rows, which is how datasets writes that there is no label"),
+    ],
+)
+@pytest.mark.parametrize("name", ["label", "kind of thing"])
+def test_a_column_with_one_label_alone_is_said_to_be_that(
+    name: str, label: str, words: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "t.csv", [label])
+    path.write_text(path.read_text().replace("text,label", f"text,{name}"))
+    with pytest.raises(UserError, match=f"t.csv: the column '{name}' {words}.* .allowed: rows"):
+        drafted(path)
+
+
+def test_another_column_is_offered_where_one_could_be_the_label(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = "".join(f"film {n},pos,{'ab'[n % 2]}\n" for n in range(20))
+    path.write_text(f"text,label,mood\n{rows}")
+    with pytest.raises(UserError, match="two labels or more, or --label with one of mood"):
+        drafted(path)
+    assert own(draft(tmp_path / "s.yaml", path, label=["mood"], model="minilm"))["label"] == "mood"
+
+
+def test_dev_gets_the_share_that_has_two_labels(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", ["a"])
+    path.write_text(
+        "text,label\n" + "".join(f"film {n},{'a' if n < 4 else 'b'}\n" for n in range(7))
+    )
+    assert own(drafted(path))["dev"] == 0.3
+
+
+def test_a_study_that_could_not_run_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("text,label\n" + "".join(f"film {n},{'ab'[n == 9]}\n" for n in range(10)))
+    with pytest.raises(UserError) as caught:
+        drafted(path)
+    assert str(caught.value).startswith(
+        f"{path}: no study of it can run: t dev: all 2 rows of dev have the label 'a', which shows "
+        "no difference"
+    )
+    both = write(tmp_path / "u.csv", ["a", "b"])
+    with pytest.raises(UserError, match=r"all 30 rows of dev have the label 'a'.*--dev FILE with"):
+        draft(tmp_path / "s.yaml", both, dev=write(tmp_path / "d.csv", ["a"]), model="minilm")
+
+
 def test_a_missing_score_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"t.csv:3: column 'label': 'nan' is no score"):
         drafted(write(tmp_path / "t.csv", ["0.5", "nan", "1.5", "2.5"]))

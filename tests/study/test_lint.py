@@ -90,9 +90,9 @@ def test_glue_peft_warms_up_for_43_percent_of_mrpc() -> None:
     first, second = [finding for finding in of_glue_peft() if finding.rule == "long-warm-up"]
     assert first.where.startswith("training.warmup_steps on mrpc (full, ")
     # 3668 rows in batches of 16 are 230 steps an epoch, the last one short.
-    assert "covers 43% of the training (500 of 1150 steps)" in first.message
+    assert "covers 43% of the training (500 of 1,150 steps)" in first.message
     assert second.where == "training.warmup_steps on mrpc (lora-10-epochs)"
-    assert "covers 22% of the training (500 of 2300 steps)" in second.message
+    assert "covers 22% of the training (500 of 2,300 steps)" in second.message
 
 
 def test_glue_peft_selects_on_the_split_that_it_reports() -> None:
@@ -195,7 +195,11 @@ def test_caching_has_no_effect_on_an_architecture_that_does_not_pack() -> None:
 
 def test_caching_on_a_checkpoint_that_is_not_at_hand_is_left_to_the_run() -> None:
     keys = {"model": "nobody/no-such-model", "cache_frozen": True}
-    assert findings(arms={"head": {"method": "head"}}, **keys) == []
+    (note,) = findings(arms={"head": {"method": "head"}}, **keys)
+    assert (note.level, note.rule) == ("note", "checkpoint-unread")
+    assert note.message.startswith(
+        "no method was tried on the checkpoint: offline: the model 'nobo"
+    )
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,7 @@ def test_a_draft_is_looked_at_as_it_will_be_read(tmp_path: Path) -> None:
         "name: x\nmodel: minilm\narms: {head: {method: head}}\n"
         "data: {mood: {train: train.csv, dev: train.csv, text: text, label: label}}\n"
     )
-    (found,) = remarks_on_draft(text, tmp_path / "x.yaml")
+    (found,) = remarks_on_draft(text, tmp_path / "x.yaml").others
     assert found.startswith("mood: dev is the file of train itself: 30 of 30 rows of dev stand in")
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from peftlab.core.errors import UserError
 from peftlab.models.checkpoints import located
 from peftlab.store.workspace import Workspace
 from peftlab.study import stored
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.spec import StudySpec
-from peftlab.study.stored import basis, is_settled
+from peftlab.study.stored import basis, is_settled, require_checkpoint
 
 
 @pytest.fixture
@@ -79,3 +80,19 @@ def test_data_that_is_gone_is_for_the_run_to_complain_of(
 ) -> None:
     for data in ("nowhere", str(workspace.path)):
         assert not is_settled(spec.model_copy(update={"data": data}), workspace)
+
+
+def test_a_folder_that_is_gone_is_not_looked_for_on_the_hub(
+    workspace: Workspace, study_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spec = load_study(str(study_file))
+    require_checkpoint(spec, workspace)
+    monkeypatch.chdir(tmp_path)
+    known = workspace.trials(spec.name)[0].trial
+    model = known.model.model_copy(update={"name": "models/my"})
+    trial = known.model_copy(update={"model": model})
+    workspace.save_study("moved", {}, [trial], {trial.id: ("full",)})
+    moved = load_study(str(study_file), Overrides(model="models/my"))
+    with pytest.raises(UserError, match="model: the checkpoint 'models/my' is gone: it was a fol"):
+        require_checkpoint(moved, workspace)
+    require_checkpoint(load_study(str(study_file), Overrides(model="models/other")), workspace)

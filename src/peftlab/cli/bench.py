@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from peftlab.cli import completion, options
+from peftlab.core.counts import counted
 from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
@@ -90,11 +91,11 @@ def _print(result: BenchResult) -> None:
     print(f"padding in the Trainer's random batches: {result.padding_avoided:.0%}")
     print(
         f"peak of this machine: {result.peak_gflops:.0f} GFLOP/s in fp32 matrix products "
-        f"({result.threads} threads); shares count useful operations only"
+        f"({counted(result.threads, 'thread')}); shares count useful operations only"
     )
     print(
-        f"medians of {result.rounds} rounds of {result.steps} steps, the sides in turn; "
-        "in brackets the least and the greatest ratio"
+        f"medians of {counted(result.rounds, 'round')} of {counted(result.steps, 'step')}, the "
+        "sides in turn; in brackets the least and the greatest ratio"
     )
 
 

@@ -16,17 +16,9 @@ from typing import Any
 
 import typer
 
+from peftlab.core.identity import pinned_settings
 from peftlab.core.places import DEFAULT_WORKSPACE
 
-METHOD_NAMES = (
-    "full", "bitfit", "bitfit-frozen-head", "layernorm", "top-layers", "head", "houlsby",
-    "pfeiffer", "lora", "rslora", "dora", "pissa", "olora", "adalora", "ia3", "vera", "pvera",
-    "loha", "lokr", "oft", "boft", "hra", "psoft", "road", "fourierft", "waveft", "c3a",
-    "miss", "randlora", "vblora", "unilora", "tinylora", "shira", "supertuning", "beft",
-    "ln-tuning", "trainable-tokens", "delora", "gralora", "hira", "glora", "lily", "peanut",
-    "adamss", "osf", "deft", "frod", "prefix", "cartridge", "prompt", "p-tuning",
-)  # fmt: skip
-"""The registry's names, since importing it takes seconds; another peft may have a few others."""
 MOST_TRIALS = 200
 
 
@@ -69,8 +61,8 @@ def tasks(incomplete: str) -> list[str]:
 
 
 def methods(incomplete: str) -> list[str]:
-    """The methods."""
-    return _beginning(incomplete, METHOD_NAMES)
+    """The methods whose settings are pinned, since importing the registry takes seconds."""
+    return _beginning(incomplete, pinned_settings())
 
 
 def engines(incomplete: str) -> list[str]:

@@ -38,7 +38,6 @@ def command(
     from peftlab.core.files import whole_file
     from peftlab.study.draft import draft
     from peftlab.study.load import SUFFIXES
-    from peftlab.study.row_remarks import remarks_on_draft
 
     if study.suffix not in SUFFIXES:
         raise UserError("not the name of a study file", where=str(study), allowed="NAME.yaml")
@@ -54,7 +53,7 @@ def command(
         label=options.comma_list(label),
         model=model,
     )
-    hints = [*made.hints, *remarks_on_draft(made.text, study)]
+    hints = [*made.hints]
     with whole_file(study) as stream:
         stream.write(made.text.encode())
     if as_json:

@@ -52,7 +52,7 @@ Places = Annotated[
     typer.Option(
         "--model",
         metavar="FOLDER",
-        help="Where the checkpoint lies now, or the folder it is in, if it was moved.",
+        help="The folder of the checkpoint, if it was moved, or the one right above it.",
     ),
 ]
 Workspace = Annotated[
@@ -148,9 +148,26 @@ def _table(columns: Iterable[str], title: str, style: Any) -> Table:
     return table
 
 
-def settle_hub(spec: StudySpec) -> None:
-    """Say so, once, where the study asks for the Hub and the Hub does not answer."""
+def settle_hub(spec: StudySpec, workspace: Path | None = None) -> None:
+    """Say so, once, where the study asks for the Hub and the Hub does not answer.
+
+    Raises UserError where its checkpoint was a folder in the trials of the workspace, and is gone.
+    """
     from peftlab.study.load import needs_hub
 
+    if workspace is not None and needs_hub(spec):
+        _require_checkpoint(spec, workspace)
     if needs_hub(spec) and go_offline_if_unreachable():
         remark("the Hub is not reachable: only what is cached on this machine can be used")
+
+
+def _require_checkpoint(spec: StudySpec, path: Path) -> None:
+    from peftlab.store.workspace import Workspace as Opened
+    from peftlab.study.stored import require_checkpoint
+
+    try:
+        opened = Opened.open(path, create=False)
+    except UserError:  # of a workspace that is not there, or that the command will complain of
+        return
+    with opened:
+        require_checkpoint(spec, opened)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from peftlab.cli import completion, options
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.core.progress import stage
 from peftlab.core.quiet import quiet_libraries
@@ -133,7 +134,7 @@ def _parts(text: list[str] | None, file: Path | None, names: Sequence[str]) -> I
     assert text is not None
     if len(text) != len(names):
         raise UserError(
-            f"a row of this task has {len(names)} text(s), this one has {len(text)}",
+            f"a row of this task has {counted(len(names), 'text')}, this one has {len(text)}",
             where="--text", allowed=", ".join(names),
         )  # fmt: skip
     return [[dict(zip(names, text, strict=True))]]

@@ -11,6 +11,7 @@ import typer
 
 from peftlab.cli import completion, options
 from peftlab.cli.options import WRITING
+from peftlab.core.counts import counted
 from peftlab.core.durations import duration
 from peftlab.core.errors import UserError, first_line
 from peftlab.core.progress import stage
@@ -107,7 +108,7 @@ def command(
         ),
     )
     quiet_libraries()
-    options.settle_hub(spec)
+    options.settle_hub(spec, workspace)
     from peftlab.store.workspace import Workspace
 
     needs_checks = executor != "inline" or artifacts or device not in {"auto", "cpu"}
@@ -131,7 +132,7 @@ def command(
             opened.remove_spent_checkpoints()
             forget_dead_holder(opened.path)
             num_trials = sum(tally.count for tally in opened.tallies(spec.name))
-            options.remark(f"study {spec.name}: {num_trials} trials, 0 to run")
+            options.remark(f"study {spec.name}: {counted(num_trials, 'trial')}, 0 to run")
             return _show(spec.name, opened, as_json=as_json)
     from peftlab.study.expand import expand
 
@@ -156,7 +157,7 @@ def command(
         seconds = plan.open_seconds
         estimate = f", about {duration(seconds)}" if seconds else ""
         options.remark(
-            f"study {plan.study}: {len(expanded.trials)} trials, "
+            f"study {plan.study}: {counted(len(expanded.trials), 'trial')}, "
             f"{len(plan.open_trials)} to run{estimate}"
         )
         with ProgressDisplay(plan, options.stderr_console()) as display:
@@ -254,7 +255,7 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
     statuses = [trial.status for trial in plan.trials]
     failed = f", {statuses.count('failed')} failed" if "failed" in statuses else ""
     print(
-        f"{len(plan.trials)} distinct trials, {statuses.count('done')} done{failed}, "
+        f"{counted(len(plan.trials), 'distinct trial')}, {statuses.count('done')} done{failed}, "
         f"{len(plan.open_trials)} to run; "
         f"time for them: {'unknown' if left is None else 'about ' + duration(left)}"
     )

@@ -81,6 +81,9 @@ def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         options.print_json(rows)
         return
+    if not rows:
+        print("no study has been run here yet")
+        return
     names = ("trials", "done", "running", "pending", "failed", "pruned")
     options.print_table(
         ["study", *(f"#{name}" for name in names), "#time left"],

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import completion, options
+from peftlab.core.counts import counted
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.quiet import quiet_libraries
 
@@ -87,5 +88,5 @@ def command(
             }
         )
     else:
-        print(f"{made.path}: {len(made.trials)} files, of seed {made.seed}")
+        print(f"{made.path}: {counted(len(made.trials), 'file')}, of seed {made.seed}")
     return 0

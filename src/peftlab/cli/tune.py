@@ -8,6 +8,7 @@ import typer
 
 from peftlab.cli import completion, options
 from peftlab.cli.options import WRITING
+from peftlab.core.counts import counted
 from peftlab.core.durations import duration
 from peftlab.core.errors import UserError
 from peftlab.core.progress import stage
@@ -95,7 +96,7 @@ def command(
     )
     wanted_seeds = options.seed_list(seeds)
     quiet_libraries()
-    options.settle_hub(spec)
+    options.settle_hub(spec, workspace)
     try:
         import optuna  # noqa: F401
     except ImportError as error:
@@ -139,13 +140,16 @@ def command(
 
 def _announcement(searches: Searches) -> str:
     budget = searches.tune.budget
-    amount = f"{budget.trials} settings"
+    amount = counted(budget.trials or 0, "setting")
     if budget.seconds is not None:
         amount = duration(budget.seconds)
     seeds = {len(search.templates) for search in searches.searches}
+    num_searches = len(searches.searches)
+    each = "1 search" if num_searches == 1 else f"each of {num_searches:,} searches"
+    of_each = "-".join(str(number) for number in sorted(seeds))
     return (
-        f"study {searches.spec.name}: {amount} for each of {len(searches.searches)} searches, "
-        f"{'-'.join(str(number) for number in sorted(seeds))} seeds a setting"
+        f"study {searches.spec.name}: {amount} for {each}, "
+        f"{'1 seed' if of_each == '1' else f'{of_each} seeds'} a setting"
     )
 
 

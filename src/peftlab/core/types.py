@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from peftlab.core.corrections import RULES, marks
+from peftlab.core.counts import counted
 from peftlab.core.identity import derived_seed, members, members_id, without_pinned
 
 # Strict: true and "3" are integers to pydantic, and to nobody else.
@@ -210,7 +211,7 @@ class TaskDefinition(Frozen):
     def _has_labels(self) -> TaskDefinition:
         wanted = 0 if self.problem_type == "regression" else 2
         if len(self.labels) < wanted or (self.labels and not wanted):
-            raise ValueError(f"{self.problem_type} has {len(self.labels)} label(s)")
+            raise ValueError(f"{self.problem_type} has {counted(len(self.labels), 'label')}")
         return self
 
 

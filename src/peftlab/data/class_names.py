@@ -15,6 +15,8 @@ from typing import Any
 from peftlab.data.parquet_rows import parquet_metadata
 
 KEY = b"huggingface"
+NO_LABEL = "-1"
+MEANING = "which is how datasets writes that there is no label, as in splits of test"
 Names = Mapping[str, tuple[str, ...]]
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id, file_sha256
 from peftlab.core.types import DataRef, Example
@@ -91,7 +92,7 @@ def read_tsv(path: Path, file: TsvFile, label_words: tuple[str, ...]) -> list[Ex
             continue
         if len(fields) != len(columns):
             raise UserError(
-                f"{len(fields)} field(s) where there must be {len(columns)}",
+                f"{counted(len(fields), 'field')} where there must be {len(columns)}",
                 where=f"{path}:{number}",
                 allowed=" | ".join(columns),
             )

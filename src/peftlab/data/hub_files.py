@@ -28,7 +28,7 @@ CONNECTIONS = 4
 READ_BYTES = 1 << 20
 
 ELSE = {
-    "model": "a folder as save_pretrained writes it, or minilm",
+    "model": "a folder as save_pretrained writes it (here is none of that name), or minilm",
     "dataset": "a folder in its layout (hub:FOLDER), a GLUE folder, or demo",
 }
 """What can be used without the Hub."""
@@ -242,7 +242,7 @@ def _refusal(repository: str, kind: Kind, error: Exception) -> UserError:
         what = f"{what}: {first_line(cause)}"
     else:
         what = f"{what}: the connection failed: {type(cause).__name__}: {first_line(cause)}"
-        allowed = "to try again; what was downloaded whole is kept"
+        allowed = f"to try again, what was downloaded whole is kept; or {ELSE[kind]}"
     return UserError(what, where=_endpoint(), allowed=allowed)
 
 

@@ -1,32 +1,43 @@
-"""What one cell of a label's column says: a word, a number, 0 or 1, or a list of them as text."""
+"""What one cell of a label's column says: a word, a number, 0 or 1, or nothing."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import Any
 
 FLAGS = "0, 1, false, true"
 YES_OR_NO = {"0": 0, "1": 1, "false": 0, "true": 1}
-LONGEST_LIST = 1 << 18
-"""Characters of a text that is looked at as a list."""
 MISSING = frozenset(
-    {"nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "nil", "missing", "?", "-", "--"}
+    {
+        "nan",
+        "na",
+        "n/a",
+        "#n/a",
+        "<na>",
+        "nat",
+        "null",
+        "none",
+        "nil",
+        "missing",
+        "?",
+        "-",
+        "--",
+        "#ref!",
+        "#value!",
+        "#name?",
+        "#div/0!",
+        "#num!",
+        "#null!",
+    }
 )
 """What other programs write, in small letters, where there is no value."""
 
-_ITEM = re.compile(
-    r""" "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*'
-    | [-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)? | [Tt]rue | [Ff]alse """,
-    re.VERBOSE,
-)
-_BETWEEN = re.compile(r"\s*,\s*|\s+")
-_ESCAPED = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))")
-_SIGNS = {"n": "\n", "t": "\t", "r": "\r"}
 _DECIMAL_COMMA = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:[ \u00a0\u2009\u202f.']\d{3})+)(?:,\d+)?")
 _EITHER = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 _GROUPS = re.compile(r"[ \u00a0\u2009\u202f.']")
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
+_UNITS = " \u00a0\u202f%\u2030$\u20ac\u00a3\u00a5"
 
 
 def word_of(value: Any) -> str | None:
@@ -90,58 +101,21 @@ def has_decimal_comma(text: str) -> bool:
     return "," in own and bool(_DECIMAL_COMMA.fullmatch(own)) and not _EITHER.fullmatch(own)
 
 
+def looks_like_number(text: str) -> bool:
+    """Yes for a number, however it is written: with commas, a percent sign, a currency.
+
+    >>> [looks_like_number(text) for text in ("1,000", "10%", "1.5e3", "0,5", "$5", "0,5,1", "a1")]
+    [True, True, True, True, True, False, False]
+    """
+    own = text.strip(_UNITS)
+    if not any(sign.isdigit() for sign in own):
+        return False
+    is_one = number_of(own) is not None or number_of(own, has_decimal_commas=True) is not None
+    return is_one or _THOUSANDS.fullmatch(own) is not None
+
+
 def is_missing(cell: Any) -> bool:
     """Yes for what stands where there is no value, empty cells among it."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return True
     return isinstance(cell, str) and (not cell.strip() or cell.strip().lower() in MISSING)
-
-
-def list_in(text: str) -> list[Any] | None:
-    r"""The list that the text is, as JSON, Python or NumPy write one; None where it is none.
-
-    >>> list_in('["joy", "fear"]'), list_in("['joy', 'it\\'s']"), list_in("[]"), list_in("[0. 1.]")
-    (['joy', 'fear'], ['joy', "it's"], [], [0.0, 1.0])
-    >>> list_in("[spam]"), list_in("joy")
-    (None, None)
-    """
-    own = text.strip()
-    if len(own) > LONGEST_LIST or not (own.startswith("[") and own.endswith("]")):
-        return None
-    try:
-        found = json.loads(own)
-    except (ValueError, RecursionError):
-        return _items(own[1:-1].strip())
-    return found if isinstance(found, list) else None
-
-
-def _items(inner: str) -> list[Any] | None:
-    """The quoted words, numbers, true and false with commas or blanks between them."""
-    found: list[Any] = []
-    place = 0
-    while place < len(inner):
-        item = _ITEM.match(inner, place)
-        if item is None:
-            return None
-        found.append(_value(item[0]))
-        between = _BETWEEN.match(inner, item.end())
-        if between is None:
-            return found if item.end() == len(inner) else None
-        place = between.end()
-    return found
-
-
-def _value(token: str) -> Any:
-    if token[0] in "\"'":
-        return _ESCAPED.sub(_unescaped, token[1:-1])
-    if token[0] in "tTfF":
-        return token[0] in "tT"
-    return int(token) if re.fullmatch(r"[-+]?\d{1,18}", token) else float(token)
-
-
-def _unescaped(escape: re.Match[str]) -> str:
-    code = escape[1] or escape[2] or escape[3]
-    if code is None:
-        return _SIGNS.get(escape[4], escape[4])
-    number = int(code, 16)
-    return chr(number) if number <= 0x10FFFF else escape[0]

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from peftlab.core.counts import counted
 from peftlab.core.types import Example
 
 Texts = tuple[str, ...]
@@ -54,7 +55,9 @@ blanks)'
         if more and self.exact:
             how = f"{self.exact:,} exactly, {more:,} more {how}"
         stand = "stands" if self.alike == 1 else "stand"
-        found = f"{self.alike:,} of {self.num_rows:,} rows of {split} {stand} in train ({how})"
+        found = (
+            f"{self.alike:,} of {counted(self.num_rows, 'row')} of {split} {stand} in train ({how})"
+        )
         return f"{same}: {found}" if same else found
 
     def to_json(self) -> dict[str, JsonValue]:

@@ -6,21 +6,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id, derived_seed, file_sha256
 from peftlab.core.types import DataRef, Example, OwnFiles, ProblemType, Selection
-from peftlab.data.class_names import class_names, named
+from peftlab.data.class_names import MEANING, class_names, named
 from peftlab.data.encode import labels_of
 from peftlab.data.held_out import is_held_out
 from peftlab.data.own_labels import LabelReader, Notation, notation_of
 from peftlab.data.row_files import read_numbered, require_columns
+from peftlab.data.text_lines import require_file
 from peftlab.tasks.spec import Task
+
+WITH_LABELS = "a split that has labels, as train or validation, or the rows with one"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +159,8 @@ def own_rows(
 def _named(cell: Any, names: Sequence[str], *, where: str) -> Any:
     """Return the cell with names of classes; UserError where a list has a class twice.
 
-    Such a list is 0 or 1 for each class, which the names in the file's metadata do not say.
+    Such a list is 0 or 1 for each class, which the names in the file's metadata do not say. So is
+    a number that has no name.
     """
     if isinstance(cell, list) and len(set(map(str, cell))) < len(cell):
         raise UserError(
@@ -164,6 +168,15 @@ def _named(cell: Any, names: Sequence[str], *, where: str) -> Any:
             where=where,
             allowed="the numbers of its classes, each once, as the file's metadata say",
         )
+    for one in cell if isinstance(cell, list) else [cell]:
+        if isinstance(one, int) and not 0 <= one < len(names):
+            what, allowed = (
+                f"{one} is no class",
+                f"0 to {len(names) - 1}, as the metadata name them",
+            )
+            if one < 0:
+                what, allowed = f"no label but {one}, {MEANING}", WITH_LABELS
+            raise UserError(what, where=where, allowed=allowed)
     return named(cell, names)
 
 
@@ -204,7 +217,7 @@ def is_dev(examples: Sequence[Example], files: OwnFiles) -> npt.NDArray[np.bool_
     selection = Selection(fraction=fraction)
     if not 0 < selection.num_held_out(len(examples)) < len(examples):
         raise UserError(
-            f"{fraction:g} of {len(examples)} rows leaves nothing for dev or for train",
+            f"{fraction:g} of {counted(len(examples), 'row')} leaves nothing for dev or for train",
             where=files.train,
             allowed="a share that leaves at least one row on either side, or a file",
         )
@@ -261,11 +274,10 @@ def _digest_of(path: str, stamp: tuple[int, int]) -> str:
 def _stamp(path: str) -> tuple[int, int]:
     """What changes when the file does: its time of change and its size."""
     try:
+        require_file(Path(path))
         status = Path(path).stat()
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-    if not S_ISREG(status.st_mode):  # a device or a pipe may have no end
-        raise UserError("not a file", where=path)
     return status.st_mtime_ns, status.st_size
 
 

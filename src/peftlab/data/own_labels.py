@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from peftlab.core.bounds import check_text
@@ -15,13 +15,15 @@ from peftlab.data.label_cells import (
     flag_of,
     has_decimal_comma,
     is_missing,
-    list_in,
     number_of,
     word_of,
 )
+from peftlab.data.list_cells import FORMS, is_list, is_no_word, list_in
 
 LONGEST_LABEL, MOST_LABELS = 200, 1000
 """Characters of a label, and how many of them are found: beyond it is another column."""
+OFTEN = 0.05
+"""A part of the cells beyond which they are no slips."""
 IDS: tuple[list[int], ...] = ([], [0], [1], [0, 1])
 """All lists of different numbers of labels, in their order, that could pass for 0 and 1."""
 
@@ -33,13 +35,14 @@ class Notation:
     """The kind of problem, and how the labels of one column are written in the rows of train.
 
     With `num_flags` a cell is a list of so many 0 and 1, one for each label, else of the labels
-    that hold. With `lists_in_texts` lists are written as texts.
+    that hold. With `lists_in_texts` lists are written as texts. `is_guessed` says that the kind is.
     """
 
     problem_type: ProblemType
     num_flags: int = 0
     lists_in_texts: bool = False
     has_decimal_commas: bool = False
+    is_guessed: bool = False
 
     def items(self, cell: Any, separator: str, where: str) -> list[Any]:
         """What the list holds that a cell of several labels is; UserError where it is none."""
@@ -48,13 +51,17 @@ class Notation:
         if not isinstance(cell, str):
             return [cell]
         if not self.lists_in_texts:
+            if is_no_word(cell):
+                raise UserError(
+                    f"{cell[:40]!r} stands in brackets, where other labels are words", where=where,
+                    allowed=f"words with '{separator}' between them, or lists in all cells",
+                )  # fmt: skip
             return [word.strip() for word in cell.split(separator) if word.strip()]
         found = list_in(cell) if cell.strip() else []
         if found is None:
             raise UserError(
-                f"{cell[:40]!r} is no list, as other labels are", where=where,
-                allowed="""["a", "b"], ['a', 'b'], [0, 1, 0], []""",
-            )  # fmt: skip
+                f"{cell[:40]!r} is no list, as other labels are", where=where, allowed=FORMS
+            )
         return found
 
 
@@ -66,14 +73,16 @@ def notation_of(
     Several labels where there are several columns or lists, scores where all are numbers and one
     is no whole one, else classes. Lists as texts are the rule where most cells are such.
     """
-    every = [*rows]
+    every, is_guessed = [*rows], problem_type is None
     if any(len(cells) > 1 for cells in every):
-        return Notation(problem_type=problem_type or "multi_label_classification")
+        return Notation(
+            problem_type=problem_type or "multi_label_classification", is_guessed=is_guessed
+        )
     column = [cells[0] for cells in every]
     may_be_several = problem_type in (None, "multi_label_classification")
     lists_in_texts = may_be_several and are_lists_in_texts(column)
     has_lists = lists_in_texts or any(isinstance(cell, list) for cell in column)
-    has_commas = problem_type in (None, "regression") and _have_decimal_commas(column)
+    has_commas = not has_lists and _have_decimal_commas(column, problem_type)
     if problem_type is None:
         if has_lists:
             problem_type = "multi_label_classification"
@@ -81,12 +90,15 @@ def notation_of(
             is_score = _are_scores(column, has_commas)
             problem_type = "regression" if is_score else "single_label_classification"
     notation = Notation(
-        problem_type=problem_type, lists_in_texts=lists_in_texts, has_decimal_commas=has_commas
+        problem_type=problem_type,
+        lists_in_texts=lists_in_texts,
+        has_decimal_commas=has_commas,
+        is_guessed=is_guessed,
     )
     if problem_type != "multi_label_classification":
         return notation
     num_flags = _num_flags(_lists(column, notation, separator))
-    return Notation(problem_type=problem_type, lists_in_texts=lists_in_texts, num_flags=num_flags)
+    return replace(notation, has_decimal_commas=False, num_flags=num_flags)
 
 
 class LabelReader:
@@ -137,6 +149,8 @@ def found_labels(
         if notation.num_flags:
             _flags(notation.items(cells[0], files.separator, where), notation, where)
         elif notation.problem_type == "single_label_classification":
+            if notation.is_guessed:
+                require_word(cells[0], where)
             found.add(class_of(cells[0], where))
         else:
             found.update(words_of(cells[0], files, notation, where))
@@ -150,11 +164,22 @@ def found_labels(
     return tuple(sorted(found, key=lambda word: (numbers[word] is None, numbers[word] or 0, word)))
 
 
+def require_word(cell: Any, where: str) -> None:
+    """UserError for a text that is a list, or an object, where the other cells are none."""
+    if isinstance(cell, str) and is_no_word(cell):
+        raise UserError(
+            f"{cell[:40]!r} is no word, as a label is", where=where,
+            allowed=f"words, or a list in each cell: {FORMS}; for the name of a class, "
+            "problem_type: single_label_classification in the study",
+        )  # fmt: skip
+
+
 def class_of(cell: Any, where: str) -> str:
     """The word for a class; UserError for an empty cell and for what is no word."""
     word = word_of(cell)
     if word is None or not word.strip():
-        raise UserError("no label", where=where, allowed="a word or a number")
+        what = "no label" if is_missing(cell) else f"{repr(cell)[:40]} is no label"
+        raise UserError(what, where=where, allowed="a word or a number")
     if len(word) > LONGEST_LABEL:
         raise UserError(
             f"{len(word):,} characters are no label", where=where,
@@ -181,10 +206,12 @@ def score_of(cell: Any, where: str, *, has_decimal_commas: bool = False) -> floa
     """The score; UserError for what is no finite number."""
     number = number_of(cell, has_decimal_commas=has_decimal_commas)
     if number is None:
-        comma = "with a decimal comma, as others have" if has_decimal_commas else "as 1234.5"
-        raise UserError(
-            f"{repr(cell)[:40]} is no score", where=where, allowed=f"a finite number, {comma}"
-        )
+        allowed = "a finite number, as 1234.5"
+        if has_decimal_commas:
+            allowed = "a finite number, with a decimal comma, as others have; where they are " + (
+                "several labels, problem_type: multi_label_classification"
+            )
+        raise UserError(f"{repr(cell)[:40]} is no score", where=where, allowed=allowed)
     return number
 
 
@@ -207,23 +234,32 @@ def _flag(cell: Any, where: str) -> int:
 
 
 def are_lists_in_texts(column: Sequence[Any]) -> bool:
-    """Yes where more than half of the texts that are not empty are lists."""
+    """Yes where more than half of the texts that are not empty are lists, one surely so."""
     texts = [cell for cell in column if isinstance(cell, str) and cell.strip()]
-    opened = [text for text in texts if text.lstrip().startswith("[")]
-    return 2 * len(opened) > len(texts) and (
-        2 * sum(list_in(text) is not None for text in opened) > len(texts)
+    lists = [text for text in texts if list_in(text) is not None]
+    return 2 * len(lists) > len(texts) and any(map(is_list, lists))
+
+
+def _is_sure_comma(cell: Any) -> bool:
+    return isinstance(cell, str) and has_decimal_comma(cell)
+
+
+def _have_decimal_commas(column: Sequence[Any], problem_type: ProblemType | None) -> bool:
+    """Yes where a comma is surely a decimal one, and all other cells could be such numbers.
+
+    A few that could not, among numbers most of which have such a comma, are slips; so are all where
+    a regression is asked for.
+    """
+    if problem_type not in (None, "regression"):
+        return False
+    texts = [cell for cell in column if isinstance(cell, str) and not is_missing(cell)]
+    others = sum(
+        number_of(text, has_decimal_commas=True) is None and number_of(text) is None
+        for text in texts
     )
-
-
-def _have_decimal_commas(column: Sequence[Any]) -> bool:
-    """Yes where a comma is surely a decimal one, and all other cells could be such numbers."""
-    found = False
-    for cell in column:
-        if isinstance(cell, str) and not is_missing(cell):
-            if number_of(cell, has_decimal_commas=True) is None and number_of(cell) is None:
-                return False
-            found = found or has_decimal_comma(cell)
-    return found
+    num_sure = sum(map(_is_sure_comma, texts))
+    are_slips = others <= OFTEN * len(texts) and 2 * num_sure > len(texts)
+    return num_sure > 0 and (others == 0 or are_slips or problem_type == "regression")
 
 
 def _are_scores(column: Sequence[Any], has_commas: bool) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.core.types import OwnFiles, ProblemType, TaskDefinition
 from peftlab.data.own_files import class_names_of, notation_in, own_rows
@@ -49,12 +50,14 @@ def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
         labels = found_labels(places, files, notation)
     elif notation.num_flags and len(labels) != notation.num_flags:
         raise UserError(
-            f"{len(labels)} names for lists of {notation.num_flags} values, 0 or 1 for each label",
+            f"{counted(len(labels), 'name')} for lists of {notation.num_flags} values, 0 or 1 for "
+            "each label",
             where=f"{where}.labels",
         )
     if several_columns and labels is not None and len(labels) != len(files.label):
         raise UserError(
-            f"{len(labels)} names for {len(files.label)} columns", where=f"{where}.labels"
+            f"{counted(len(labels), 'name')} for {len(files.label)} columns",
+            where=f"{where}.labels",
         )
     if labels is not None and len(labels) < 2:
         raise UserError(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError, first_line
 from peftlab.data.parquet_footer import Chunk, Footer, read_footer
 from peftlab.data.text_lines import LONGEST_ROW, MOST_COLUMNS, require_different
@@ -45,7 +46,7 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     number += 1
                     yield number, row
             if number != promised:
-                raise ValueError(f"{number:,} rows where its footer says {promised:,}")
+                raise ValueError(f"{counted(number, 'row')} where its footer says {promised:,}")
         except (pa.ArrowException, ValueError, OSError) as error:
             raise UserError(f"not a Parquet file: {first_line(error)}", where=str(path)) from error
 

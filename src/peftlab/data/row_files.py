@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.core.files import whole_file
 from peftlab.data.parquet_rows import parquet_rows
@@ -39,6 +40,7 @@ NO_TEXT = re.compile("[\\ud800-\\udfff]")
 LONG_LINE, MOST_VALUES = 1 << 20, 1 << 18
 """Characters of a line of JSON beyond which its values are counted, and how many it may have."""
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+A_LINE = "an object, {...}, on each line"
 READABLE = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
 WRITABLE = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -59,9 +61,10 @@ def read_numbered(
     path: Path, *, names: Sequence[str] = (), size: int = ROWS_PER_PART
 ) -> Iterator[list[Numbered]]:
     """The same rows, each with the number of its line, or in Parquet of its row, from 1."""
-    kind = _ending(path, READABLE)
     try:
-        require_file(path)
+        if path.exists():
+            require_file(path)
+        kind = _ending(path, READABLE)
         rows = parquet_rows(path) if kind == ".parquet" else _text(path, kind, names)
         yield from _parts(rows, path, size)
     except OSError as error:
@@ -191,7 +194,7 @@ def _lines(lines: Lines, path: Path, kind: str, names: Sequence[str]) -> Iterato
     for number, fields in records:
         if len(fields) != len(columns):
             raise UserError(
-                f"{len(fields)} field(s) where there must be {len(columns)}",
+                f"{counted(len(fields), 'field')} where there must be {len(columns)}",
                 where=f"{path}:{number}",
                 allowed=" | ".join(columns),
             )
@@ -213,7 +216,10 @@ def _csv_records(lines: Lines, path: Path) -> Iterator[tuple[int, list[str]]]:
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            raise UserError(f"not a row of CSV: {error}", where=f"{path}:{number}") from error
+            what, allowed = f"not a row of CSV: {error}", ""
+            if "new-line" in str(error):
+                what, allowed = "a row ends in \\r alone", "rows that end in \\n or \\r\\n"
+            raise UserError(what, where=f"{path}:{number}", allowed=allowed) from error
         if fields is None:
             return
         if fields:  # csv gives none for an empty line
@@ -237,12 +243,18 @@ def _json_rows(lines: Lines, path: Path) -> Iterator[Numbered]:
                 )  # fmt: skip
         try:
             row = json.loads(line, object_pairs_hook=_object)
+        except _KeyTwice as error:
+            raise UserError(
+                str(error), where=f"{path}:{number}", allowed="each key once in an object"
+            ) from error
         except (ValueError, RecursionError) as error:
-            raise UserError(f"not JSON: {first_line(error)}", where=f"{path}:{number}") from error
+            raise UserError(
+                f"not JSON: {first_line(error)}", where=f"{path}:{number}", allowed=A_LINE
+            ) from error
         if "\\ud" in line.lower() and NO_TEXT.search(_json(row)):
             raise UserError("half of a UTF-16 pair is no text", where=f"{path}:{number}")
         if not isinstance(row, dict):
-            raise UserError("not a JSON object", where=f"{path}:{number}", allowed="{...}")
+            raise UserError("not a JSON object", where=f"{path}:{number}", allowed=A_LINE)
         if len(row) > MOST_COLUMNS:
             raise UserError(
                 f"{len(row):,} columns",
@@ -252,12 +264,16 @@ def _json_rows(lines: Lines, path: Path) -> Iterator[Numbered]:
         yield number, row
 
 
+class _KeyTwice(ValueError):
+    """What is JSON, and yet says two things of one key."""
+
+
 def _object(pairs: list[tuple[str, Any]]) -> Row:
-    """The object; ValueError for a key that is there twice, of which one would be lost."""
+    """The object; _KeyTwice for a key that is there twice, of which one value would be lost."""
     row = dict(pairs)
     if len(row) < len(pairs):
         names = Counter(name for name, _ in pairs)
-        raise ValueError(f"the key '{names.most_common(1)[0][0][:60]}' is there twice")
+        raise _KeyTwice(f"the key '{names.most_common(1)[0][0][:60]}' is there twice")
     return row
 
 

@@ -91,6 +91,11 @@ def require_header(columns: Sequence[str], kind: str, where: str) -> None:
         raise UserError(
             f"{len(columns):,} columns", where=where, allowed=f"at most {MOST_COLUMNS:,}"
         )
+    if [name.lower() for name in columns] == ["sep=", ""]:
+        raise UserError(
+            "the first line is for Excel alone and names no column", where=where,
+            allowed="a file without the line that begins with sep=",
+        )  # fmt: skip
     require_different(columns, where)
     if len(columns) != 1:
         return

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.core.types import Example
 from peftlab.data.encode import Encoded, encode
@@ -131,6 +132,7 @@ def _check(record: TrialRecord, rows: Rows) -> None:
     for number, row in enumerate(rows, start=1):
         if len(row) != wanted:
             raise UserError(
-                f"a row of the task '{task.name}' has {wanted} text(s), this one has {len(row)}",
+                f"a row of the task '{task.name}' has {counted(wanted, 'text')}, this one has "
+                f"{len(row)}",
                 where=f"row {number}",
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, JsonValue
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError, first_line
 from peftlab.core.types import Count, Frozen
 from peftlab.methods.peft_method import PeftMethod
@@ -78,7 +79,7 @@ class Lora(PeftMethod):
             layers = range(len(layer_names(model)))
             if num_layers > len(layers):
                 raise UserError(
-                    f"top_layers = {num_layers}, the model has {len(layers)} layers",
+                    f"top_layers = {num_layers}, the model has {counted(len(layers), 'layer')}",
                     allowed=f"1 to {len(layers)}",
                 )
             settings["layers_to_transform"] = [*layers[-num_layers:]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def top_parameter_names(model: PreTrainedModel, num_layers: int) -> set[str]:
     layers = layer_names(model)
     if not 1 <= num_layers <= len(layers):
         raise UserError(
-            f"the {num_layers} uppermost layers are asked for, the model has {len(layers)}",
+            f"{counted(num_layers, 'uppermost layer')} asked for, the model has {len(layers)}",
             allowed=f"1 to {len(layers)}",
         )
     names = [name for name, _ in model.named_parameters()]

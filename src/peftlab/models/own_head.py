@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.models.architectures import holds_head
 from peftlab.models.headers import tensor_shapes
@@ -70,7 +71,8 @@ def rows_by_name(
         if len(own) == 1:
             return [0]
         raise UserError(
-            f"{head} has {len(own)} outputs ({', '.join(own)}), {the_task} has one, a score",
+            f"{head} has {counted(len(own), 'output')} ({', '.join(own)}), {the_task} has "
+            "one, a score",
             where=where,
             allowed=FRESH,
         )

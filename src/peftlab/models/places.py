@@ -10,7 +10,9 @@ from peftlab.core.files import folder_at
 from peftlab.core.types import ModelRef
 from peftlab.models.checkpoints import locate
 
-OPTION = "--model FOLDER (in Python, Trial.with_model): where it lies now, or the folder it is in"
+OPTION = (
+    "--model FOLDER (in Python, Trial.with_model): where it lies now, or the folder right above"
+)
 
 
 def find_checkpoint(model: ModelRef, places: Sequence[str] = ()) -> ModelRef:
@@ -39,8 +41,8 @@ def find_checkpoint(model: ModelRef, places: Sequence[str] = ()) -> ModelRef:
         return model
     if places:
         raise UserError(
-            f"the checkpoint '{model.name}' is in none of {searched} folder(s) searched: none has "
-            f"its fingerprint, {model.fingerprint[:19]}...",
+            f"the checkpoint '{model.name}' is in none of the folders searched ({searched}): none "
+            f"has its fingerprint, {model.fingerprint[:19]}...",
             where=f"--model {', '.join(places)}",
             allowed="the folder with the same config, tokenizer and weights, or the one it is in",
         )

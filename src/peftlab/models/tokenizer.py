@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError, first_line
 from peftlab.data.encode import TokenLists
 
@@ -86,8 +87,8 @@ def require_words(tokenizer: Any, *, name: str) -> None:
     vocabulary = tokenizer.get_vocab()
     if vocabulary.keys() <= {*tokenizer.all_special_tokens}:
         raise UserError(
-            f"the tokenizer of '{name}' has no words, only {len(vocabulary)} special token(s): its "
-            "files are not there, or not whole",
+            f"the tokenizer of '{name}' has no words, only "
+            f"{counted(len(vocabulary), 'special token')}: its files are not there, or not whole",
             allowed=allowed,
         )
     special = {vocabulary[one]: one for one in tokenizer.all_special_tokens if one in vocabulary}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.models.architectures import holds_head
 from peftlab.models.head import fresh_parameter_names, head_parameter_names
@@ -113,8 +114,8 @@ def remarks_on(checkpoint: Checkpoint) -> list[str]:
     unused = sorted(name for name in info["unexpected_keys"] if _is_of_base(name, model))
     if unused:
         remarks.append(
-            f"the checkpoint '{checkpoint.name}' has {len(unused)} tensor(s) for which its config "
-            f"has no place, and which are not used: {_some(unused)}"
+            f"the checkpoint '{checkpoint.name}' has {counted(len(unused), 'tensor')} for which "
+            f"its config has no place, not used: {_some(unused)}"
         )
     return remarks
 
@@ -137,8 +138,8 @@ def require_whole(checkpoint: Checkpoint, model: PreTrainedModel, info: Mapping[
             f"{name} is {_size(stored)}, not {_size(wanted)}" for name, stored, wanted in others
         ]
         raise UserError(
-            f"the checkpoint '{checkpoint.name}' has {len(others)} tensor(s) of another size than "
-            f"its model: {_some(sizes)}",
+            f"the checkpoint '{checkpoint.name}' has {counted(len(others), 'tensor')} of another "
+            f"size than its model: {_some(sizes)}",
             allowed="a whole checkpoint, whose config.json belongs to its weights",
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from peftlab.core.counts import counted
 from peftlab.core.markdown import escape_markdown
 from peftlab.methods.registry import METHODS
 from peftlab.stats.outcomes import Outcomes
@@ -155,7 +156,7 @@ def _score_rows(scores: Mapping[str, Summary]) -> Iterable[tuple[str, str, str]]
 def _note(record: TrialRecord, scores: Mapping[str, Summary]) -> str:
     """What the scores are of."""
     number = record.num_eval_examples
-    of = "dev" if number is None else f"the {number:,} examples of dev"
+    of = "dev" if number is None else counted(number, "example") + " of dev"
     words = f"In {POINTS}, on {of}; {record.rule}."
     if any(summary.has_interval for summary in scores.values()):
         words += (

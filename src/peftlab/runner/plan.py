@@ -172,16 +172,21 @@ def _measured_again(trials: Sequence[Trial], workspace: Workspace) -> list[str]:
 
     An older result stands under the id that the trial had by the rules of then.
     """
-    earlier: dict[str, list[str]] = {}
-    for correction in CORRECTIONS:
-        affected = [trial for trial in trials if correction.mark(trial) is not None]
-        before = [trial.as_measured_before(correction.rules - 1).id for trial in affected]
-        statuses = workspace.statuses(before) if before else {}
-        earlier[correction.what] = [one for one in before if statuses[one] == "done"]
+    earlier = {
+        correction.what: [
+            trial.as_measured_before(correction.rules - 1).id
+            for trial in trials
+            if correction.mark(trial) is not None
+        ]
+        for correction in CORRECTIONS
+    }
+    every = {one for ids in earlier.values() for one in ids}
+    statuses = workspace.statuses(every) if every else {}
+    done = {what: [one for one in ids if statuses[one] == "done"] for what, ids in earlier.items()}
     return [
         f"{len(found)} {'trial was' if len(found) == 1 else 'trials were'} measured by an older "
         f"version, in which {what}; with the present one they are new trials"
-        for what, found in earlier.items()
+        for what, found in done.items()
         if found
     ]
 

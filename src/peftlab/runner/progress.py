@@ -9,6 +9,7 @@ from time import perf_counter
 from rich.console import Console
 from rich.progress import TaskID
 
+from peftlab.core.counts import counted
 from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
 from peftlab.core.progress import watched_by
@@ -160,7 +161,7 @@ class ProgressDisplay:
         seconds = perf_counter() - self.began_at
         if self.num_ended and seconds > 0:
             per_hour = 3600 * self.num_ended / seconds
-            words.append(f"{per_hour:,.0f} trials an hour")
+            words.append(f"{counted(round(per_hour), 'trial')} an hour")
         if left is not None:
             words.append(f"{duration(left)} left")
         self.bars.update(self.study_bar, completed=self.num_ended, note=", ".join(words))

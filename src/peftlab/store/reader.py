@@ -232,6 +232,16 @@ class Reader:
             most,
         )
 
+    def has_folder(self, name: str) -> bool:
+        """Whether trials here are of a checkpoint of that name that was a folder, not the Hub's."""
+        return bool(
+            self._query(
+                "SELECT 1 FROM trials WHERE json_extract(trial, '$.model.name') = ? "
+                "AND json_extract(trial, '$.model.fingerprint') NOT LIKE 'hub:%' LIMIT 1",
+                name,
+            )
+        )
+
     # Looks
 
     def looks(self, trial_ids: Iterable[str]) -> list[Look]:

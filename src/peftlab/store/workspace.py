@@ -45,7 +45,7 @@ class Workspace(Reader):
             path = path.expanduser().absolute()
             database = path / DATABASE
             _refuse_lost(path)
-            if not create and not database.is_file():
+            if not create and (not database.is_file() or _is_begun(database)):
                 raise UserError(
                     "no results here yet",
                     where=str(path),
@@ -275,6 +275,12 @@ def _refuse_lost(path: Path) -> None:
     is_empty = database.is_file() and database.stat().st_size == 0
     if is_empty and artifacts.is_dir() and any(artifacts.iterdir()):
         raise damaged("the file is empty, though trials have been run here", str(database))
+
+
+def _is_begun(database: Path) -> bool:
+    """Whether it has no bytes yet, nor any in its log: a run was ended as it made the workspace."""
+    log = database.with_name(f"{database.name}-wal")
+    return database.stat().st_size == 0 and not (log.is_file() and log.stat().st_size)
 
 
 def _read_only(path: Path) -> UserError:

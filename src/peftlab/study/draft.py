@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peftlab.core.errors import one_line
-from peftlab.core.safe_yaml import parse_yaml
+from peftlab.core.counts import counted
+from peftlab.core.errors import UserError, one_line
+from peftlab.core.types import Selection
 from peftlab.models.checkpoints import MINILM, builtin_models
 from peftlab.study.guess import SAID, Guess, Looked, look
 from peftlab.study.label_hints import label_hints
-from peftlab.study.own_data import anchored, define_task
-from peftlab.study.spec import NAME_PATTERN, validate
+from peftlab.study.row_remarks import remarks_on_draft
+from peftlab.study.separators import Separated
+from peftlab.study.spec import NAME_PATTERN
 from peftlab.tasks.metrics import DEFAULTS
 
 DEV_NAMES, TEST_NAMES = ("dev", "validation", "valid", "val"), ("test",)
 GENERAL_NAMES = ("train", "data", "dataset", "all")
 OTHERWISE = "google-bert/bert-base-uncased"
 ENOUGH_ROWS, FEW_ROWS = 100, 500
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
+"""Of train, for dev; of few rows it is no tenth."""
 PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_./-])?")
 NO_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
 """Words without quotes that some reader of YAML takes for something else."""
@@ -79,51 +83,60 @@ def draft(
     """The study that the file `study` is to hold, of the rows in `data`.
 
     Dev is the file given, or one beside the data that is called so, or is cut off them. Raises
-    UserError where the data cannot be read or have no column that could be the label or the text.
+    UserError where the data cannot be read or have no column that could be the label or the text,
+    and where no split of them has what a run needs.
     """
     looked = look(data, text=text, label=label)
-    guesses = [
-        Guess(key="train", value=_named(data, study), why=f"{len(looked.rows):,} rows"),
-        _dev(study, data, dev, len(looked.rows)),
-        *_test(study, data),
-        *looked.guesses.values(),
-        *_labels(looked),
-        Guess(key="metrics", value=_metrics(looked), why="the first one is the main one"),
-    ]
     words = _words(looked)
-    max_length = _max_length(words)
-    name = _name(study.stem, "my-study")
-    written = TEMPLATE.format(
+    errors: list[str] = []
+    for dev_guess in _devs(study, data, dev, len(looked.rows)):
+        guesses = [
+            Guess(key="train", value=_named(data, study), why=counted(len(looked.rows), "row")),
+            dev_guess,
+            *_test(study, data),
+            *looked.guesses.values(),
+            *_labels(looked),
+            Guess(key="metrics", value=_metrics(looked), why="the first one is the main one"),
+        ]
+        written = _written(study, data, model, looked, words, guesses)
+        remarks = remarks_on_draft(written, study)
+        if not remarks.errors:
+            hints = [*_hints(looked, words), *remarks.others]
+            return Draft(text=written, guesses=guesses, hints=hints)
+        errors += remarks.errors
+    raise UserError(
+        f"no study of it can run: {errors[0]}",
+        where=str(data),
+        allowed="more rows, or --dev FILE with rows of two labels or more",
+    )
+
+
+def _written(
+    study: Path, data: Path, model: str | None, looked: Looked, words: int, guesses: Sequence[Guess]
+) -> str:
+    return TEMPLATE.format(
         file=one_line(data.name, length=100),
         study=one_line(study.name, length=100),
-        name=_scalar(name),
+        name=_scalar(_name(study.stem, "my-study")),
         model=_scalar(model or _model()),
         task=_scalar(_task(data, looked)),
         data="\n".join(_line(guess) for guess in guesses),
-        max_length=max_length,
+        max_length=_max_length(words),
         lengths=f"of 20 texts 19 have at most about {math.ceil(words * TOKENS_PER_WORD):,}",
     )
-    _require_readable(written, study)
-    return Draft(text=written, guesses=guesses, hints=[*_hints(looked, words)])
 
 
-def _require_readable(written: str, study: Path) -> None:
-    """UserError, with file and line, where the study's rows are not all as they must be."""
-    raw = anchored(parse_yaml(written, where=study.name), study.absolute().parent)
-    for name, own in validate(raw, where=study.name).own_data.items():
-        defined = define_task(name, own, where=f"{study.name}: data.{name}")
-        for split in ("train", "dev"):
-            defined.source.examples(defined.task, split)
-
-
-def _dev(study: Path, data: Path, dev: Path | None, num_rows: int) -> Guess:
+def _devs(study: Path, data: Path, dev: Path | None, num_rows: int) -> Iterator[Guess]:
+    """What dev may be: a file, or shares of train, a greater one where a smaller has one label."""
+    beside = _beside(data, DEV_NAMES) if dev is None else None
     if dev is not None:
-        return Guess(key="dev", value=_named(dev, study), why=SAID)
-    beside = _beside(data, DEV_NAMES)
-    if beside is not None:
-        return Guess(key="dev", value=_named(beside, study), why="lies beside it")
-    share = 0.1 if num_rows >= ENOUGH_ROWS else 0.2
-    return Guess(key="dev", value=share, why="this share of train, of each label the same")
+        yield Guess(key="dev", value=_named(dev, study), why=SAID)
+    elif beside is not None:
+        yield Guess(key="dev", value=_named(beside, study), why="lies beside it")
+    else:
+        for share in SHARES[num_rows < ENOUGH_ROWS :]:
+            if share == SHARES[-1] or Selection(fraction=share).num_held_out(num_rows):
+                yield Guess(key="dev", value=share, why="this share of train, of each label alike")
 
 
 def _test(study: Path, data: Path) -> list[Guess]:
@@ -167,7 +180,7 @@ def _hints(looked: Looked, words: int) -> list[str]:
     hints = []
     if len(looked.rows) < FEW_ROWS:
         hints.append(
-            f"{len(looked.rows):,} rows are few: scores on a small dev are noisy, and the "
+            f"{counted(len(looked.rows), 'row')} are few: scores on a small dev are noisy, and the "
             "intervals of the report will say so"
         )
     if looked.problem_type == "single_label_classification":
@@ -182,6 +195,8 @@ def _hints(looked: Looked, words: int) -> list[str]:
         hints.append(
             "the labels are called by their places in the lists, from 0: labels may name them"
         )
+    if looked.separated is not None and not looked.notation.num_flags:
+        hints.append(_on_separator(looked.separated))
     if looked.notation.has_decimal_commas:
         hints.append(
             "labels such as 1,5 are read as numbers: where they are several labels, write "
@@ -197,6 +212,20 @@ def _hints(looked: Looked, words: int) -> list[str]:
             "cut off"
         )
     return [one_line(hint) for hint in hints]
+
+
+def _on_separator(found: Separated) -> str:
+    example, several = repr(found.example[:40]), "problem_type: multi_label_classification"
+    if found.is_plain:
+        return (
+            f"labels such as {example} are read as several, with '{found.separator}' between "
+            "them: where each is one, write problem_type: single_label_classification, and leave "
+            "out separator and labels"
+        )
+    return (
+        f"labels such as {example} are read as one each: where they are several, write {several}, "
+        f"separator: '{found.separator}', and leave out labels and metrics"
+    )
 
 
 def _commonest(looked: Looked) -> tuple[str, float]:

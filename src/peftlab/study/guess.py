@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.core.types import ProblemType
-from peftlab.data.class_names import class_names, named
-from peftlab.data.label_cells import flag_of, number_of, word_of
-from peftlab.data.own_labels import MOST_LABELS, Notation, are_lists_in_texts, notation_of
-from peftlab.data.row_files import read_rows, require_columns
+from peftlab.data.class_names import MEANING, NO_LABEL, class_names, named
+from peftlab.data.label_cells import flag_of, is_missing, word_of
+from peftlab.data.own_labels import (
+    MOST_LABELS,
+    Notation,
+    are_lists_in_texts,
+    class_of,
+    notation_of,
+    require_word,
+)
+from peftlab.data.row_files import read_numbered, require_columns
+from peftlab.study.separators import SEVERAL, Separated, separated
 
 LABEL_NAMES = (
     "label", "labels", "target", "targets", "class", "category", "sentiment", "topic", "intent",
@@ -29,11 +38,6 @@ PAIRS = (
 )  # fmt: skip
 ID_NAMES = ("id", "idx", "index", "row_id", "uid", "guid", "")
 SAID = "as you said"
-SEVERAL: ProblemType = "multi_label_classification"
-SEPARATORS = ("|", ";", ",")
-FLAG_SEPARATORS = (*SEPARATORS, " ")
-OFTEN = 0.05
-"""At least so many of the cells with several words make a column one of several labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +53,8 @@ class Guess:
 class Looked:
     """A table that was looked at: its rows, the guesses by key, and what the labels are.
 
-    `names` are those that the file itself has for its classes, in their order, if any.
+    `names` are those that the file itself has for its classes, in their order, if any. `separated`
+    is what stands between words in the labels, whether they are read as several or as one.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -57,6 +62,7 @@ class Looked:
     notation: Notation
     counts: Mapping[str, int]
     names: tuple[str, ...] = ()
+    separated: Separated | None = None
 
     @property
     def problem_type(self) -> ProblemType:
@@ -78,14 +84,17 @@ def look(
     `counts` are the rows that have each label, of all rows. Raises UserError where the file cannot
     be read, or no column looks like a label or like a text.
     """
-    rows = [row for part in read_rows(path) for row in part]
+    numbered = [row for part in read_numbered(path) for row in part]
+    rows = [row for _, row in numbered]
     names = [*rows[0]]
     for name in (*(text or ()), *(label or ())):
         require_columns(rows[0], [name], where=str(path))
     columns = {name: [row.get(name) for row in rows] for name in names}
     known = class_names(str(path))
     for name in {*known} & {*columns}:
-        columns[name] = [named(cell, known[name]) for cell in columns[name]]
+        cells = [named(cell, known[name]) for cell in columns[name]]
+        if any(cell is not None for cell in cells):
+            columns[name] = cells
     taken = set(text or ())
     label_guess = _label({k: v for k, v in columns.items() if k not in taken}, label, str(path))
     taken = {label_guess.value} if isinstance(label_guess.value, str) else {*label_guess.value}
@@ -94,10 +103,15 @@ def look(
     own = sorted(taken, key=names.index)
     cells = [columns[name] for name in own]
     of_file = known.get(own[0], ()) if len(own) == 1 else ()
-    notation, separator = notation_of([*zip(*cells, strict=True)], ","), None
+    notation, separator, found = notation_of([*zip(*cells, strict=True)], ","), None, None
     if notation.problem_type == "single_label_classification" and not of_file:
-        separator = _separator(cells[0])
-    if separator is not None:
+        for (number, _), cell in zip(numbered, cells[0], strict=True):
+            where = f"{path}:{number}: column '{own[0]}'"
+            require_word(cell, where)
+            class_of(cell, where)
+        found = separated(cells[0])
+    if found is not None and found.is_plain:
+        separator = found.separator
         guesses.append(Guess(key="separator", value=separator, why="stands between the labels"))
         notation = notation_of(((cell,) for cell in cells[0]), separator, SEVERAL)
     kind = _problem_type(cells, notation, separator)
@@ -109,6 +123,7 @@ def look(
         notation=notation,
         counts=counts,
         names=of_file,
+        separated=found,
     )
 
 
@@ -126,6 +141,7 @@ def _label(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: 
     flags = [name for name, cells in columns.items() if _are_flags(cells)]
     if len(flags) > 1:
         return Guess(key="label", value=flags, why="columns of 0 and 1: each is a label")
+    _require_labels(columns, [by_name[name] for name in LABEL_NAMES if name in by_name], where)
     different = {
         name: _num_different(cells)
         for name, cells in columns.items()
@@ -134,6 +150,8 @@ def _label(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: 
     fitting = [name for name, num in different.items() if 1 < num <= MOST_LABELS]
     repeated = [name for name in fitting if different[name] <= len(columns[name]) / 2]
     if not repeated:
+        alone = [name for name, cells in columns.items() if _num_different(cells) == 1]
+        _require_labels(columns, alone, where)
         raise UserError(
             "no column looks like a label",
             where=where,
@@ -141,6 +159,26 @@ def _label(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: 
         )
     best = min(repeated, key=lambda name: different[name])
     return Guess(key="label", value=best, why=f"has the fewest different values: {different[best]}")
+
+
+def _require_labels(columns: Mapping[str, list[Any]], names: Sequence[str], where: str) -> None:
+    """UserError for the first of these columns, all cells of which hold the same, or nothing."""
+    for name in names:
+        cell = columns[name][0]
+        what = f"has the label {str(cell)[:40]!r} in all rows, which shows no difference"
+        if is_missing(cell):
+            what = "has no label in any row"
+        elif word_of(cell) == NO_LABEL:
+            what = f"has {NO_LABEL} in all rows, {MEANING}"
+        others = [
+            own for own, cells in columns.items() if 1 < _num_different(cells) <= len(cells) / 2
+        ]
+        said = f", or --label with one of {', '.join(others)}" if others else ""
+        raise UserError(
+            f"the column '{name}' {what}",
+            where=where,
+            allowed=f"rows with two labels or more{said}",
+        )
 
 
 def _text(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: str) -> Guess:
@@ -175,7 +213,7 @@ def _text(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: s
 
 def _problem_type(columns: Sequence[list[Any]], notation: Notation, separator: str | None) -> Guess:
     kind = notation.problem_type
-    why = f"{_num_different(columns[0])} different values"
+    why = counted(_num_different(columns[0]), "different value")
     if notation.num_flags:
         why = f"lists of {notation.num_flags} values, 0 or 1 for each label"
     elif separator is not None:
@@ -187,25 +225,6 @@ def _problem_type(columns: Sequence[list[Any]], notation: Notation, separator: s
     elif kind == "regression":
         why = "numbers, not all of them whole"
     return Guess(key="problem_type", value=kind, why=why)
-
-
-def _separator(cells: Sequence[Any]) -> str | None:
-    """What stands between several labels in a text: few words that come back; None for nothing."""
-    texts = [cell for cell in cells if isinstance(cell, str)]
-    if len(texts) < len(cells):
-        return None
-    for separator in FLAG_SEPARATORS:
-        if notation_of(((cell,) for cell in cells), separator, SEVERAL).num_flags:
-            return separator
-    are_numbers = all(number_of(cell, has_decimal_commas=True) is not None for cell in texts)
-    for separator in SEPARATORS[:-1] if are_numbers else SEPARATORS:
-        several = [cell for cell in texts if separator in cell.strip(separator)]
-        words = {word.strip() for cell in texts for word in cell.split(separator)} - {""}
-        repeats = len(words) <= MOST_LABELS and len(words) <= len(texts) / 2
-        is_word = all(len(word.split()) <= 3 for word in words)
-        if len(several) > OFTEN * len(texts) and repeats and is_word:
-            return separator
-    return None
 
 
 def _counts(
@@ -247,7 +266,13 @@ def _are_flags(cells: Sequence[Any]) -> bool:
 
 
 def _num_different(cells: Sequence[Any]) -> int:
-    return len({word_of(cell) if not isinstance(cell, list) else str(cell) for cell in cells})
+    words = (word_of(cell) for cell in cells)
+    return len(
+        {
+            str(cell) if word is None and not is_missing(cell) else word
+            for word, cell in zip(words, cells, strict=True)
+        }
+    )
 
 
 def _one_or_more(names: Sequence[str]) -> str | list[str]:

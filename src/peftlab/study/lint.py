@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.core.identity import canonical_json
 from peftlab.core.types import TrainingSettings
@@ -134,7 +135,11 @@ def _methods(expanded: Expanded) -> Iterator[Finding]:
     model = expanded.spec.model
     try:
         load_config(model)
-    except UserError:  # not on this machine: a run tells it
+    except UserError as error:
+        yield Finding(
+            level="note", rule="checkpoint-unread", where="model",
+            message=f"no method was tried on the checkpoint: {error}",
+        )  # fmt: skip
         return
     for arm in expanded.arms:
         cause = _why_not(model, arm.method, canonical_json(dict(arm.method_config)))
@@ -169,17 +174,17 @@ def _warmups(expanded: Expanded) -> Iterator[Finding]:
                 level="error",
                 rule="warm-up-too-long",
                 where=where,
-                message=f"the warm-up of {warmup} steps is not over when the training is "
-                f"({steps} steps): the learning rate never gets to its value; "
-                "give a share, such as warmup_steps: 0.06",
+                message=f"the warm-up of {counted(warmup, 'step')} is not over when the "
+                f"training is ({counted(steps, 'step')}): the learning rate never gets to its "
+                "value; give a share, such as warmup_steps: 0.06",
             )
         else:
             yield Finding(
                 level="warning",
                 rule="long-warm-up",
                 where=where,
-                message=f"the warm-up covers {warmup / steps:.0%} of the training ({warmup} of "
-                f"{steps} steps); a share, such as warmup_steps: 0.06, fits tasks of any size",
+                message=f"the warm-up covers {warmup / steps:.0%} of the training ({warmup:,} of "
+                f"{counted(steps, 'step')}); a share, such as warmup_steps: 0.06, fits any task",
             )
 
 
@@ -305,13 +310,15 @@ def _left_out(expanded: Expanded) -> Iterator[Finding]:
         task = TASKS.get(name)
         for split in ("train", "dev"):
             number = source.left_out(task, split)
+            lacking = f"{number:,} rows lack fields and are left out"
+            if number == 1:
+                lacking = "1 row lacks fields and is left out"
             if number:
                 yield Finding(
                     level="note",
                     rule="rows-left-out",
                     where=f"data: {name} {split}",
-                    message=f"{number} row(s) lack fields and are left out, as the published "
-                    "readers of these files do",
+                    message=f"{lacking}, as the published readers of these files do",
                 )
 
 

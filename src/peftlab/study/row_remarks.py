@@ -48,16 +48,35 @@ def row_remarks(expanded: Expanded) -> list[Finding]:
     return found
 
 
-def remarks_on_draft(text: str, study: Path) -> list[str]:
-    """Return the findings on the rows of a study that `peftlab new` is about to write."""
+@dataclass(frozen=True, kw_only=True)
+class Remarks:
+    """Findings in words: those for which a study is not run, and the others."""
+
+    errors: Sequence[str] = ()
+    others: Sequence[str] = ()
+
+
+def remarks_on_draft(text: str, study: Path) -> Remarks:
+    """Return the findings on the rows of a study that `peftlab new` is about to write.
+
+    Where there are errors, the others are not looked for. Raises UserError, with file and line,
+    where the rows are not all as they must be.
+    """
     raw = anchored(parse_yaml(text, where=study.name), study.absolute().parent)
     spec = validate(raw, where=study.name)
-    found: list[Finding] = []
+    errors: list[Finding] = []
+    others: list[Finding] = []
     for name, own in spec.own_data.items():
         defined = define_task(name, own, where=f"{study.name}: data.{name}")
         rows = read_task_rows(defined.source, defined.task)
-        found += [*split_remarks(rows), *leak_remarks(rows), *file_remarks(rows)]
-    return [f"{one.where.removeprefix('data: ')}: {one.message}" for one in found]
+        errors += split_remarks(rows, only_errors=True)
+        if not errors:
+            others += [*split_remarks(rows), *leak_remarks(rows), *file_remarks(rows)]
+    return Remarks(errors=[*map(_in_words, errors)], others=[*map(_in_words, others)])
+
+
+def _in_words(one: Finding) -> str:
+    return f"{one.where.removeprefix('data: ')}: {one.message}"
 
 
 def require_labels(expanded: Expanded) -> None:
@@ -227,6 +246,8 @@ def _lacking(rows: TaskRows, split: _Split, where: str) -> Iterator[Finding]:
     lacking = np.flatnonzero(here == 0)
     if not len(lacking):
         return
+    num_rows = len(split.labels)
+    none = "the only row lacks" if num_rows == 1 else f"none of the {num_rows:,} rows has"
     names = _named([rows.task.labels[place] for place in lacking])
     which = "the label" if len(lacking) == 1 else f"{len(lacking):,} labels"
     reason = f"{WITHOUT[split.name]} {'it' if len(lacking) == 1 else 'them'}"
@@ -238,7 +259,7 @@ def _lacking(rows: TaskRows, split: _Split, where: str) -> Iterator[Finding]:
         level="warning",
         rule="lacking-label",
         where=where,
-        message=f"none of the {len(split.labels):,} rows has {which} {names}: {reason}",
+        message=f"{none} {which} {names}: {reason}",
     )
 
 

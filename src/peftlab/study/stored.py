@@ -44,6 +44,22 @@ def stored_spec(workspace: Reader, study: str) -> StudySpec:
     return spec
 
 
+def require_checkpoint(spec: StudySpec, workspace: Reader) -> None:
+    """UserError where the study's checkpoint was a folder in earlier trials, and is none now.
+
+    The name of such a folder may be one on the Hub too, which is another checkpoint.
+    """
+    model = locate(spec.model, where=f"{spec.name}: model")
+    if model.fingerprint.startswith("hub:") and workspace.has_folder(spec.model):
+        raise UserError(
+            f"the checkpoint '{spec.model}' is gone: it was a folder in the trials of "
+            f"{workspace.path}",
+            where=f"{spec.name}: model",
+            allowed="--model with the place where it lies now; another --workspace for one on the "
+            "Hub of that name",
+        )
+
+
 def is_settled(spec: StudySpec, workspace: Reader, *, retry_failed: bool = False) -> bool:
     """Whether a run of the study has nothing to do, told without making its trials anew.
 

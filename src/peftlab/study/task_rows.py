@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.core.progress import stage
 from peftlab.core.types import DataRef, TaskDefinition
@@ -144,7 +145,7 @@ def _num_held_out(spec: StudySpec, name: str, num_train: int) -> int:
     num_held_out = spec.selection.num_held_out(num_train)
     if not 0 < num_held_out < num_train:
         raise UserError(
-            f"{spec.selection.fraction:g} of {num_train} rows of '{name}' is "
+            f"{spec.selection.fraction:g} of {counted(num_train, 'row')} of '{name}' is "
             f"{num_held_out or 'none'}",
             where=f"{spec.name}: selection.fraction",
             allowed="a share that leaves at least one row on either side",

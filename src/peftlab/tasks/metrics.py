@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.core.registry import Registry
 from peftlab.core.types import ProblemType
@@ -52,7 +53,8 @@ def require_metrics(
         if not METRICS.get(name, where=where).fits(problem_type, num_labels):
             every = {own: METRICS.get(own) for own in METRICS.names()}
             raise UserError(
-                f"the metric '{name}' is not for {problem_type} with {num_labels} labels",
+                f"the metric '{name}' is not for {problem_type} with "
+                f"{counted(num_labels, 'label')}",
                 where=where,
                 allowed=", ".join(
                     own for own, one in every.items() if one.fits(problem_type, num_labels)

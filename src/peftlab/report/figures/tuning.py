@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from peftlab.core.counts import counted
 from peftlab.report.figures.scores import panel_title
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
@@ -93,8 +94,8 @@ def draw_tuning(rows: Sequence[dict[str, Any]], *, name: str, every: Sequence[st
     chart = alt.vconcat(against("settings", "settings tried"), against("seconds", "seconds spent"))
     last = {(row["arm"], row["task"], row["split"]): row for row in rows}
     words = "; ".join(
-        f"{arm} on {task} {row['score']:.1f} on {split} after {row['settings']} settings and "
-        f"{row['seconds']:,.0f} seconds"
+        f"{arm} on {task} {row['score']:.1f} on {split} after "
+        f"{counted(row['settings'], 'setting')} and {row['seconds']:,.0f} seconds"
         for (arm, task, split), row in last.items()
     )
     return Figure(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from peftlab.core.counts import counted
 from peftlab.methods.registry import METHODS
 from peftlab.report.findings.evidence import listed, signed
 from peftlab.report.findings.view import StudyView
@@ -143,7 +144,8 @@ def _shown_words(found: Learned) -> str:
     elif found.state == "did not learn":
         words = f"not {GAIN:g} point better than {best}: {words}"
     if num_constant:
-        words += f"; {num_constant} of {num_runs} runs give one answer to all examples"
+        give = "gives" if num_constant == 1 else "give"
+        words += f"; {num_constant} of {num_runs} runs {give} one answer to all examples"
     return words
 
 
@@ -159,8 +161,8 @@ def _causes(record: TrialRecord) -> list[str]:
         warmup = training.num_warmup_steps(steps)
         if warmup >= steps:
             found.append(
-                f"The warm-up of {warmup:,} steps is not over when the training is ({steps:,} "
-                "steps): the learning rate never gets to its value"
+                f"The warm-up of {counted(warmup, 'step')} is not over when the training is "
+                f"({counted(steps, 'step')}): the learning rate never gets to its value"
             )
     advice = learning_rate_advice(record.trial.method, training.learning_rate)
     if advice:
