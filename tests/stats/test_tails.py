@@ -177,13 +177,14 @@ def ever_decided(
     return float(is_decided.mean())
 
 
-@pytest.mark.parametrize("own", [0.0, 0.8])
-@pytest.mark.parametrize("examples", [0.0, 0.02, 0.05, 0.1, 0.3, 1.0])
+@pytest.mark.parametrize(
+    ("examples", "own"), [(0.0, 0.0), (0.1, 0.0), (0.3, 0.0), (0.3, 0.8), (1.0, 0.0)]
+)
 def test_many_looks_err_no_more_often_than_one_may(examples: float, own: float) -> None:
     """At every number of seeds from 5 to 20, and then at every fifth up to 100.
 
     The bound is four binomial deviations above 5%. The t test at each of the first 16 looks would
-    err in 19%, and a bound that gives the examples all of the level in 7.5%.
+    err in 19%, and a bound that gives the examples all of the level in 6.9%.
     """
     num_studies = 8000
     share = ever_decided(examples, own, num_studies, (*range(5, 21), *range(25, 101, 5)))

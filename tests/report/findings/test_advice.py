@@ -320,8 +320,8 @@ def test_runs_of_every_arm_that_failed_leave_nothing_to_use(tmp_path: Path) -> N
     advice = advice_of(view)
     assert advice.chosen is None
     assert advice.lacking == (
-        "of every arm that learned each of the 2 tasks runs failed (1 runs of full; 1 runs of "
-        "lora; 1 runs of bitfit)"
+        "of every arm that learned each of the 2 tasks runs failed (1 run of full; 1 run of "
+        "lora; 1 run of bitfit)"
     )
 
 

@@ -239,7 +239,8 @@ def _all_failed(
     """That runs of every arm that learned failed; "" where one has none that did."""
     if taking_part:
         return ""
-    failed = "; ".join(f"{_num_failed(view, arm, tasks)} runs of {arm.name}" for arm in learned)
+    counts = [(_num_failed(view, arm, tasks), arm.name) for arm in learned]
+    failed = "; ".join(f"{num} run{'' if num == 1 else 's'} of {name}" for num, name in counts)
     return f"of every arm that learned {_where(tasks)} runs failed ({failed})"
 
 
