@@ -125,6 +125,15 @@ def test_a_file_that_is_not_parquet_is_one_line(content: bytes, tmp_path: Path) 
     assert refusal(path).startswith("not a file of predictions: ")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_predicted_scores_that_are_no_numbers_are_one_line(value: float, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.parquet"
+    columns = {"row_id": [0, 1], "label": [0.5, 1.0], "prediction": [0.5, value]}
+    pq.write_table(pa.table(columns), path)
+    with pytest.raises(UserError, match="the column prediction has values that are not finite"):
+        read_answers(path)
+
+
 def test_a_file_that_was_cut_short_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "predictions.parquet"
     write_predictions(path, PREDICTIONS)

@@ -54,6 +54,7 @@ def test_the_best_constant_answer_is_that_of_the_metric(
         {"labels_N": LABELS[:3]},
         {"seeds": (), "predictions_SN": np.empty((0, 4))},
         {"labels_N": LABELS[:0], "predictions_SN": np.empty((3, 0))},
+        {"metric": "pearson", "predictions_SN": np.full((3, 4), np.nan)},
     ],
 )
 def test_what_does_not_fit_together_is_refused(change: dict[str, Any]) -> None:

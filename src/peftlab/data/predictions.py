@@ -134,13 +134,16 @@ def _column(values: npt.NDArray[Any]) -> Any:
 
 
 def _values(table: Any, name: str) -> Any:
-    """The column as an array, [N] or [N, C]; ValueError for lists of different lengths."""
+    """The column as an array, [N] or [N, C]; ValueError for lists of different lengths, and NaN."""
     import pyarrow as pa
 
     column = table[name]
     if pa.types.is_list(column.type):
         return np.array(column.to_pylist(), dtype=np.int64).reshape(table.num_rows, -1)
-    return column.to_numpy()
+    values = column.to_numpy()
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError(f"the column {name} has values that are not finite numbers")
+    return values
 
 
 def _not_predictions(path: Path, error: Exception) -> UserError:

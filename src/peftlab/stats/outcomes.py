@@ -32,6 +32,8 @@ class Outcomes:
             raise ValueError("predictions are not one row a seed and one column an example")
         if not self.seeds or not len(self.labels_N) or len(set(self.seeds)) < len(self.seeds):
             raise ValueError("outcomes need an example, a seed, and different seeds")
+        if not (np.isfinite(self.labels_N).all() and np.isfinite(self.predictions_SN).all()):
+            raise ValueError("outcomes that are not finite numbers have no score")
 
     @cached_property
     def scores_S(self) -> npt.NDArray[np.float64]:
