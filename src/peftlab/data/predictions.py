@@ -85,6 +85,8 @@ def read_answers(path: Path) -> Answers:
     table = _read(path, ("row_id", "label", "prediction"))
     try:
         labels, predicted = _values(table, "label"), _values(table, "prediction")
+        if predicted.dtype.kind == "f" and not np.isfinite(predicted).all():
+            raise ValueError("the column prediction has values that are not finite numbers")
     except ValueError as error:
         raise _not_predictions(path, error) from error
     if labels.shape != predicted.shape or labels.dtype != predicted.dtype:
@@ -134,16 +136,13 @@ def _column(values: npt.NDArray[Any]) -> Any:
 
 
 def _values(table: Any, name: str) -> Any:
-    """The column as an array, [N] or [N, C]; ValueError for lists of different lengths, and NaN."""
+    """The column as an array, [N] or [N, C]; ValueError for lists of different lengths."""
     import pyarrow as pa
 
     column = table[name]
     if pa.types.is_list(column.type):
         return np.array(column.to_pylist(), dtype=np.int64).reshape(table.num_rows, -1)
-    values = column.to_numpy()
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ValueError(f"the column {name} has values that are not finite numbers")
-    return values
+    return column.to_numpy()
 
 
 def _not_predictions(path: Path, error: Exception) -> UserError:
