@@ -22,7 +22,9 @@ def print_results(results: StudyResults) -> None:
     for note in results.notes:
         print(note)
     for verdict in results.verdicts:
-        print(f"{verdict['verdict']}: {verdict['claim']}")
+        kinds = [kind for kind in ("interim", "exploratory") if verdict.get(f"is_{kind}")]
+        kind = f" ({', '.join(kinds)})" if kinds else ""
+        print(f"{verdict['verdict']}{kind}: {verdict['claim']}")
         print(f"    {verdict['evidence']}")
 
 

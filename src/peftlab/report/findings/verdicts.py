@@ -91,6 +91,12 @@ class Verdict:
     is_remembered: bool = True
     by_task: tuple[Verdict, ...] = ()
 
+    @property
+    def kind(self) -> str:
+        """What sort of verdict it is, where that is not the usual one: interim, exploratory."""
+        kinds = ("interim" * self.is_interim, "exploratory" * self.is_exploratory)
+        return ", ".join(filter(None, kinds))
+
     def to_json(self) -> dict[str, JsonValue]:
         """The object of `report STUDY --json`, its stable keys first."""
         values = {key: value for key, value in asdict(self).items() if key != "by_task"}

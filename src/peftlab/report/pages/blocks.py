@@ -98,10 +98,14 @@ class Warnings:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """What a study claims, the verdict on it in a word or three, and its evidence in lines."""
+    """What a study claims, the verdict on it in a word or three, and its evidence in lines.
+
+    `kind` says what sort of verdict it is, where that is not the usual one.
+    """
 
     say: str
     verdict: str
+    kind: str = ""
     lines: Sequence[str] = ()
 
 

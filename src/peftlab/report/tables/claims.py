@@ -22,7 +22,8 @@ def claims_blocks(found: Sequence[Verdict]) -> list[Block]:
         Heading(title="Claims"),
         Claims(
             claims=[
-                Claim(say=one.claim, verdict=one.verdict, lines=[one.evidence]) for one in found
+                Claim(say=one.claim, verdict=one.verdict, kind=one.kind, lines=[one.evidence])
+                for one in found
             ]
         ),
     ]
