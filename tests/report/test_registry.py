@@ -19,6 +19,7 @@ from peftlab.study.parts import PARTS
 from tests.report.made_up import made_up
 
 OPTIONS: dict[str, dict[str, Any]] = {
+    "advice": {"margin": 10},  # what three seeds can show
     "section": {"title": "A title", "text": "A text."},
     "scores": {"published": True},
     "sweep": {"of": "r", "arms": "lora"},

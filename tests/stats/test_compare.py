@@ -260,3 +260,9 @@ def test_what_holds_for_any_number_of_looks_takes_more() -> None:
             assert tails[0] < tails[1] or tails == (1.0, 1.0) or tails[0] > 0.5
     few = replace(often, noise=replace(once.noise, seeds=(replace(group, num_seeds=4),)), reach=100)
     assert (few.low, few.high) == (-100, 100)
+
+
+def test_two_trained_models_are_looked_at_once_whatever_seeds_are_to_come() -> None:
+    once = against(12, 2)
+    often = replace(once, is_always_valid=True)
+    assert (often.low, often.high, often.p_value) == (once.low, once.high, once.p_value)

@@ -23,9 +23,9 @@ class Difference:
     `low` and `high` hold it with 95%, where its noise is known. `num_seeds` are the runs of each
     side (the fewer, where they are not paired). With one seed it speaks of the two trained models
     alone. `is_always_valid` says that its intervals and tests hold however often one has looked
-    while seeds were added (tails.py). It is never more than `reach` either way; `is_share` says
-    that the metric is the share of examples that are right, and `num_alike` how many examples count
-    where all of them say the same (0: all).
+    while seeds were added (tails.py); those of single models are of one look. It is never more than
+    `reach` either way; `is_share` says that the metric is the share of examples that are right, and
+    `num_alike` how many examples count where all of them say the same (0: all).
     """
 
     estimate: float
@@ -78,7 +78,7 @@ class Difference:
 
     @property
     def _half_width(self) -> float:
-        if self.is_always_valid and self.noise.is_known:
+        if self.is_always_valid and self.noise.is_known and self.noise.seeds:
             return self.noise.always_valid_reach(LEVEL)
         return self.noise.half_width
 
@@ -86,7 +86,7 @@ class Difference:
         """Return the probability of an estimate that is so far on the one side of a bound."""
         if not self.noise.is_known:
             return self._tail_by_number(distance)
-        if self.is_always_valid:
+        if self.is_always_valid and self.noise.seeds:
             return self.noise.always_valid_tail(distance)
         return self.noise.tail(distance)
 
