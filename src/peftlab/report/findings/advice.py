@@ -16,6 +16,7 @@ from statistics import fmean
 import numpy as np
 
 from peftlab.report.findings.costs import is_dearer, total_cost
+from peftlab.report.findings.evidence import least_seeds
 from peftlab.report.findings.learning import did_not_learn, has_learned
 from peftlab.report.findings.looks import is_always_valid
 from peftlab.report.findings.view import StudyView
@@ -26,7 +27,7 @@ from peftlab.stats.learned import State
 from peftlab.stats.noise import LEVEL
 from peftlab.study.expand import Arm
 from peftlab.study.parts import CostName
-from peftlab.study.spec import LEAST_SEEDS, LEAST_SEEDS_IN_LOOKS
+from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.spec import Task
 
 
@@ -148,7 +149,7 @@ def _p_below(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], margi
     Those that give the same answers are the same arm, in all that was seen.
     """
     found = _difference(view, arm, other, tasks)
-    if found is None or found.num_seeds < _least_seeds(found):
+    if found is None or found.num_seeds < least_seeds(found):
         return 1.0
     if view.statistics.are_identical(arm.name, other.name, tasks):
         return 0.0
@@ -160,10 +161,6 @@ def _difference(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task]) ->
     if found is None:
         return None
     return replace(found, is_always_valid=is_always_valid(view, (arm.name, other.name), tasks))
-
-
-def _least_seeds(found: Difference) -> int:
-    return LEAST_SEEDS_IN_LOOKS if found.is_always_valid else LEAST_SEEDS
 
 
 def _cheapest(view: StudyView, near: Sequence[Arm], tasks: Sequence[Task], cost: CostName) -> Arm:
@@ -248,14 +245,14 @@ def _too_few_seeds(view: StudyView, base: Arm, others: Sequence[Arm], tasks: Seq
     """That there are too few seeds; "" where there are enough."""
     every = [_difference(view, arm, base, tasks) for arm in others]
     known = [one for one in every if one is not None]
-    if any(one.num_seeds >= _least_seeds(one) for one in known):
+    if any(one.num_seeds >= least_seeds(one) for one in known):
         return ""
     most = max(known, key=lambda one: one.num_seeds)
     runs = "one seed is" if most.num_seeds == 1 else f"{most.num_seeds} seeds are"
     if most.num_seeds >= LEAST_SEEDS:
         return (
             f"{runs} measured, and as the scores were looked at before all of them were, "
-            f"{LEAST_SEEDS_IN_LOOKS} are the least that can tell"
+            f"{least_seeds(most)} are the least that can tell"
         )
     return (
         f"{runs} measured, and {LEAST_SEEDS} are the least that tell what an arm does from "

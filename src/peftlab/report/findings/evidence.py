@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from peftlab.stats.compare import Difference
 from peftlab.stats.power import MOST_SEEDS, POWER, Hopeless, reach_of_examples
+from peftlab.study.spec import LEAST_SEEDS, LEAST_SEEDS_IN_LOOKS
 from peftlab.tasks.spec import Task
 
 LEAST_SHOWN = 0.01
@@ -71,6 +72,13 @@ def runs_words(found: Difference) -> str:
     seeds = "1 seed" if found.num_seeds == 1 else f"{found.num_seeds} seeds"
     each = "" if found.is_paired else " each"
     return f"{seeds}{each}, {found.noise.num_examples:,} examples"
+
+
+def least_seeds(found: Difference) -> int:
+    """How many runs of each arm a verdict on the difference takes."""
+    if not found.is_always_valid:
+        return LEAST_SEEDS
+    return LEAST_SEEDS_IN_LOOKS if found.is_paired else LEAST_SEEDS_IN_LOOKS + 1
 
 
 def too_few_words(found: Difference, least: int) -> str:

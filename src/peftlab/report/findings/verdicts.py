@@ -29,6 +29,7 @@ from peftlab.core.identity import derived_seed
 from peftlab.report.findings.evidence import (
     TestNumbers,
     evidence_words,
+    least_seeds,
     listed,
     no_noise_words,
     too_few_words,
@@ -42,7 +43,7 @@ from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.power import further_seeds
 from peftlab.study.expand import Arm, expand_arms, select_arms
-from peftlab.study.spec import LEAST_SEEDS, LEAST_SEEDS_IN_LOOKS, Claim
+from peftlab.study.spec import Claim
 from peftlab.tasks.spec import Task
 
 Word = Literal[
@@ -118,9 +119,9 @@ class _Tested:
 
     `over` are those of the tasks that some of its arms learned, or may have. `leans` is where the
     smaller p value points: for the claim or against it. `untested` is the verdict where there is no
-    p value, for what `lacking` says. `has_learned` is False where none of its arms is shown to have
-    learned any of the tasks, so that it cannot be decided. `remark` says which did not, and which
-    runs failed or collapsed.
+    p value, for what `lacking` says; `least` is how many runs it would take, where there are too
+    few. `has_learned` is False where none of its arms is shown to have learned any of the tasks, so
+    that it cannot be decided. `remark` says which did not, and which runs failed or collapsed.
     """
 
     claim: Claim
@@ -131,6 +132,7 @@ class _Tested:
     p_value: float | None = None
     untested: Word = TOO_FEW
     lacking: str = ""
+    least: int = 0
     over: tuple[Task, ...] = ()
     has_learned: bool = True
     remark: str = ""
@@ -201,11 +203,13 @@ def _test(
             lacking="The arms have no seed in common on all of these tasks, "
             "or were not evaluated on the same examples",
         )
-    few = min(tested, key=lambda one: one[0].num_seeds)
-    least = _least_seeds(stands)
-    if few[0].num_seeds < least:
-        once = replace(few[0], is_always_valid=False)
-        return replace(untested, pair=few[1], found=once, lacking=too_few_words(once, least))
+    few, pair = min(tested, key=lambda one: one[0].num_seeds - least_seeds(one[0]))[:2]
+    least = least_seeds(few)
+    if few.num_seeds < least:
+        once = replace(few, is_always_valid=False)
+        return replace(
+            untested, pair=pair, found=once, least=least, lacking=too_few_words(once, least)
+        )
     weakest = max(tested, key=lambda one: one[2])
     worst = min(tested, key=lambda one: one[3])
     against = min(1.0, len(tested) * worst[3])
@@ -287,10 +291,6 @@ def _p_values(claim: Claim, found: Difference) -> tuple[float, float]:
     return (found.p_value, 1.0) if found.estimate > 0 else (1.0, found.p_value)
 
 
-def _least_seeds(stands: Standing) -> int:
-    return LEAST_SEEDS_IN_LOOKS if stands.is_always_valid else LEAST_SEEDS
-
-
 def _judge(tests: Sequence[_Tested], num_withdrawn: int) -> list[Verdict]:
     """The verdict on each of the tests that are read together.
 
@@ -339,7 +339,7 @@ def _verdict(tested: _Tested, numbers: TestNumbers | None) -> Verdict:
             blank = replace(blank, low=found.low, high=found.high)
     if found is None or numbers is None:
         is_few = found is not None and tested.untested == TOO_FEW
-        further = _least_seeds(stands) - found.num_seeds if found and is_few else None
+        further = tested.least - found.num_seeds if found and is_few else None
         sentences = (f"{tested.lacking}.", tested.remark, *stands.reasons)
         return replace(blank, evidence=_joined(sentences), further_seeds=further)
     assert tested.pair is not None
