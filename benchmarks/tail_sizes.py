@@ -4,11 +4,11 @@
 
 V_E is 1; the spread of the seeds is drawn from chi square, the estimate from the normal
 distribution (stats/noise.py). For each number of seeds and level it prints the largest size, as a
-multiple of the level, that a test has over V_SE from 0.001 to 4 and V_S from 0 to 10,000 times V_SE,
-and its power for a true difference of two spreads of a pair of runs where V_S is 1 and V_SE 0.001:
-of Satterthwaite's test, of the sum of squared quantiles, and of the one that peftlab uses. Then, for
-three seeds and 1%, the power of the last one as a multiple of what Satterthwaite's test has at the
-level at which its largest size is 1%.
+multiple of the level, that a test has over V_SE from 0.001 to 4 and V_S from 0 to 10,000 times
+V_SE, and its power for a true difference of two spreads of a pair of runs where V_S is 1 and V_SE
+0.001: of Satterthwaite's test, of the sum of squared quantiles, and of the one that peftlab uses.
+Then, for three seeds and 1%, the power of the last one as a multiple of what Satterthwaite's test
+has at the level at which its largest size is 1%.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def main() -> None:
             for test in tests:
                 size = largest_size(test, level, num_seeds) / level
                 power = rejected(test, level, num_seeds, 0.001, 1.0, 2.0)
-                cells = (test.__name__, num_seeds, f"{100 * level:g}%")
-                print("|", *cells, f"{size:.2f}", f"{power:.3f}", "|", sep=" | ", flush=True)
+                cells = (test.__name__, str(num_seeds), f"{100 * level:g}%")
+                print("|", " | ".join((*cells, f"{size:.2f}", f"{power:.3f}")), "|", flush=True)
     calibrated = 10 ** brentq(
         lambda log: largest_size(satterthwaite, 10**log, 3) - 0.01, -6, -2, xtol=0.02
     )
