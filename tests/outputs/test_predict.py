@@ -130,7 +130,7 @@ def test_a_trial_without_a_model_is_refused(status: str, finished_workspace: Pat
 
 def test_a_row_with_the_wrong_number_of_texts_is_named(finished_workspace: Path) -> None:
     record = find(finished_workspace, "full", "demo-paraphrase")
-    with pytest.raises(UserError, match=r"^row 2: .* has 2 text\(s\), this one has 1"):
+    with pytest.raises(UserError, match=r"^row 2: .* has 2 texts, this one has 1"):
         predict_texts(record, [("a", "b"), ("a",)])
 
 
