@@ -196,6 +196,8 @@ def test_a_folder_in_the_hubs_layout_keeps_its_full_path(
     ("data", "what"),
     [
         ("nowhere", "no data 'nowhere': not a folder"),
+        ("hub:/nowhere", "no data 'hub:/nowhere': no such folder"),
+        ("hub:./nowhere", "no data 'hub:./nowhere': no such folder"),
         ("Demo", "no data 'Demo': not a folder"),
         ("", "no data '': it names no place"),
         ("hub:", "no data 'hub:': it names no place"),

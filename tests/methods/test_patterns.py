@@ -49,12 +49,18 @@ def test_an_expression_that_never_ends_is_refused(settings: dict[str, Any]) -> N
         r"^(?!.*head).*(query|value)$",
         r"bert\.encoder\.layer\.(0|1|2|3|10|11)\.attention\.self\.(query|value)",
         r"(.*)(.*)(.*)query",
-        "(a",
-        "[",
     ],
 )
 def test_what_people_write_is_left_to_peft(pattern: str) -> None:
     require_bounded({"target_modules": pattern, "rank_pattern": {pattern: 4}}, NAMES)
+
+
+@pytest.mark.parametrize("pattern", ["(a|a)*(", "x{1000000000000}", "["])
+@pytest.mark.parametrize("key", ["target_modules", "exclude_modules"])
+def test_what_is_no_expression_is_said_to_be_none(key: str, pattern: str) -> None:
+    with pytest.raises(UserError) as caught:
+        require_bounded({key: pattern, "init_text": "good (or bad"}, NAMES, where="arms.x")
+    assert str(caught.value).startswith(f"arms.x: {key}: {pattern!r} is no regular expression: ")
 
 
 def test_names_in_a_list_are_no_expressions() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from peftlab.stats.compare import Difference
 from peftlab.stats.constant import best_constant
 from peftlab.stats.learned import Learned, constants_of, has_moved, judge
+from peftlab.stats.noise import Noise
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import resample
 
@@ -146,3 +148,16 @@ def test_a_run_moves_by_its_score_or_by_its_loss(
     scores: list[tuple[float, float]], losses: list[tuple[float, float]], expected: bool
 ) -> None:
     assert has_moved(scores, losses) is expected
+
+
+def test_the_interval_of_a_gain_ends_where_scores_do() -> None:
+    gain = Difference(
+        estimate=16.0,
+        noise=Noise(examples=50.0**2, num_examples=6),
+        num_seeds=1,
+        is_paired=True,
+        reach=100.0,
+    )
+    found = Learned(state="cannot tell", constant=33.0, gain=gain, num_runs=1)
+    assert (gain.low, gain.high) == (-100.0, 100.0)
+    assert found.interval == (-33.0, 67.0)

@@ -16,6 +16,8 @@ from peftlab.tasks.registry import TASKS
 from peftlab.tasks.spec import Task
 
 HUB_PREFIX = "hub:"
+NO_REPOSITORY = ("/", ".", "~")
+"""No repository's name begins so: it is a folder's."""
 FORMS = "demo, hub, hub:REPOSITORY, hub:FOLDER, or a GLUE folder"
 
 
@@ -44,7 +46,10 @@ def open_source(data: str, *, where: str = "") -> Source:
     if data == "hub":
         return HubSource()
     if data.startswith(HUB_PREFIX):
-        return HubSource(data.removeprefix(HUB_PREFIX))
+        repository = data.removeprefix(HUB_PREFIX)
+        if repository.startswith(NO_REPOSITORY) and folder_at(repository) is None:
+            raise UserError(f"no data '{data}': no such folder", where=where, allowed=FORMS)
+        return HubSource(repository)
     folder = folder_at(data)
     if folder is None:
         raise UserError(f"no data '{data}': not a folder", where=where, allowed=FORMS)

@@ -24,6 +24,8 @@ WAIT_SECONDS = 30.0
 REPEATED_GROUP = re.compile(r"\)[*+?{]")
 MOST_REPEATS, MOST_CHOICES, MOST_GROUPS = 2, 10, 3
 
+MODULES = ("target_modules", "exclude_modules")
+"""Settings in which a text is an expression for names of modules."""
 WHOLE = (r"(?:{})\Z",)
 """How peft uses an expression that is a setting's value; one in a list is none, but for these."""
 IN_LIST = {
@@ -51,7 +53,8 @@ for pattern in given["patterns"]:
 def require_bounded(
     settings: Mapping[str, object], names: Iterable[str], *, where: str = ""
 ) -> None:
-    """UserError where an expression among a method's settings does not end soon on the names."""
+    """UserError where an expression of a method's settings is none, or takes long on the names."""
+    _require_expressions(settings, where=where)
     names = tuple(names)
     for text, uses in _expressions(settings):
         if not is_plain(text) and not _ends(tuple(use.replace("{}", text) for use in uses), names):
@@ -61,6 +64,20 @@ def require_bounded(
                 where=where,
                 allowed="one without a repeat of what repeats, as (a+)+ is, or a list of names",
             )
+
+
+def _require_expressions(settings: Mapping[str, object], *, where: str) -> None:
+    """UserError for a text in the place of a list of modules that is no regular expression."""
+    for key in MODULES:
+        text = settings.get(key)
+        try:
+            re.compile(text if isinstance(text, str) else "")
+        except (re.error, RecursionError, OverflowError) as error:
+            raise UserError(
+                f"{key}: {text!r} is no regular expression: {error}",
+                where=where,
+                allowed="one that Python's re reads, or a list of names",
+            ) from error
 
 
 def is_plain(text: str) -> bool:

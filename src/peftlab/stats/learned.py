@@ -27,6 +27,7 @@ from peftlab.stats.constant import best_constant, commonest, for_all, is_constan
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled
+from peftlab.stats.weighted import RANGE
 from peftlab.tasks.problem import Values
 
 State = Literal["learned", "did not learn", "cannot tell"]
@@ -53,6 +54,14 @@ class Learned:
     num_constant: int = 0
     has_moved: bool = True
     is_one_label: bool = False
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95% interval of the gain in points, as far as scores go; None where there is none."""
+        if self.gain is None or self.constant is None or not self.gain.noise.is_known:
+            return None
+        most = RANGE - self.constant
+        return max(self.gain.low, most - self.gain.reach), min(self.gain.high, most)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,7 +109,7 @@ def learned_json(view: StudyView) -> list[dict[str, JsonValue]]:
             found = view.learned(arm, task)
             if found is None:
                 continue
-            gain = found.gain if found.gain is not None and found.gain.noise.is_known else None
+            low, high = found.interval or (None, None)
             rows.append(
                 {
                     "arm": arm.name,
@@ -117,8 +117,8 @@ def learned_json(view: StudyView) -> list[dict[str, JsonValue]]:
                     "state": found.state,
                     "best_constant": found.constant,
                     "gain": None if found.gain is None else found.gain.estimate,
-                    "low": None if gain is None else gain.low,
-                    "high": None if gain is None else gain.high,
+                    "low": low,
+                    "high": high,
                     "reason": "" if found.state == "learned" else reason(view, arm, task, found),
                 }
             )
@@ -137,8 +137,9 @@ def _shown_words(found: Learned) -> str:
         runs = "the only run gives" if num_runs == 1 else f"all {num_runs} runs give"
         return f"{runs} one answer to all examples, of which the best scores {found.constant:.1f}"
     words = f"{signed(gain.estimate, 1)} points against {best}"
-    if gain.noise.is_known:
-        words += f", 95% interval {signed(gain.low, 1)} to {signed(gain.high, 1)}"
+    if found.interval:
+        low, high = found.interval
+        words += f", 95% interval {signed(low, 1)} to {signed(high, 1)}"
     if found.state == "did not learn" and not found.has_moved:
         words = f"score and loss are where they were before the first step; {words}"
     elif found.state == "did not learn":

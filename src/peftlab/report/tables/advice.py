@@ -109,6 +109,8 @@ def _left_out(advice: Advice) -> str:
     """Return sentences on the arms that are not recommended, whatever they score."""
     sentences = []
     names = [one.arm.name for one in advice.candidates if one.unlearned]
+    if len(names) == len(advice.candidates) and advice.chosen is None:
+        names = []  # none is shown to have learned, the reference neither
     where = advice.tasks[0].name if len(advice.tasks) == 1 else "every task"
     if names:
         verb = "is" if len(names) == 1 else "are"
