@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from peftlab.stats.best import holm_of_false, near_best_p
+from peftlab.stats.best import near_best_p
 from peftlab.stats.families import holm
 
 
 def test_of_its_tests_against_the_others_the_worst_counts() -> None:
     p_values = np.array([[9.0, 0.01, 0.02], [0.3, 9.0, 0.001], [0.001, 0.002, 9.0]])
-    assert near_best_p(p_values) == holm_of_false([0.02, 0.3, 0.002])
+    assert near_best_p(p_values) == holm([0.02, 0.3, 0.002], num_false=1)
 
 
 def test_one_of_the_hypotheses_is_false_so_that_the_first_step_counts_one_less() -> None:
     p_values = [0.03, 0.011, 0.024, 0.6]
     assert holm(p_values) == pytest.approx([0.072, 0.044, 0.072, 0.6])
-    assert holm_of_false(p_values) == pytest.approx([0.072, 0.033, 0.072, 0.6])
+    assert holm(p_values, num_false=1) == pytest.approx([0.072, 0.033, 0.072, 0.6])
 
 
 def test_of_two_arms_each_is_tested_as_if_alone() -> None:
@@ -31,8 +31,8 @@ def test_of_two_arms_each_is_tested_as_if_alone() -> None:
 
 def test_a_single_arm_is_the_best_one_and_none_is_none() -> None:
     assert near_best_p(np.array([[1.0]])) == [0.0]
-    assert holm_of_false([]) == []
-    assert holm_of_false([0.9, 0.8]) == pytest.approx([0.9, 0.8])
+    assert holm([], num_false=1) == []
+    assert holm([0.9, 0.8], num_false=1) == pytest.approx([0.9, 0.8])
 
 
 @pytest.mark.parametrize("gaps", [(1.0, 1.0, 1.0), (0.0, 1.0, 1.0), (2.0, 2.0, 1.0)])

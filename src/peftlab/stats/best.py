@@ -15,6 +15,7 @@ from statistics import fmean
 
 import numpy as np
 
+from peftlab.stats.families import holm
 from peftlab.stats.tails import upper_tail
 from peftlab.stats.weighted import Floats
 
@@ -30,21 +31,7 @@ def near_best_p(p_values_AA: Floats) -> list[float]:
         max((float(p_values_AA[own, other]) for other in range(size) if other != own), default=0.0)
         for own in range(size)
     ]
-    return holm_of_false(largest)
-
-
-def holm_of_false(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p values where at least one of the hypotheses is known to be false.
-
-    >>> holm_of_false([0.01, 0.04, 0.9])
-    [0.02, 0.08, 0.9]
-    """
-    size, highest = len(p_values), 0.0
-    adjusted = [0.0] * size
-    for rank, index in enumerate(sorted(range(size), key=p_values.__getitem__)):
-        highest = max(highest, max(min(size - 1, size - rank), 1) * p_values[index])
-        adjusted[index] = min(1.0, highest)
-    return adjusted
+    return holm(largest, num_false=1)
 
 
 def sum_is_larger(

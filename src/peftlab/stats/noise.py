@@ -99,15 +99,7 @@ class Noise:
 
     def always_valid_tail(self, distance: float) -> float:
         """Return the same for any number of looks at growing numbers of seeds."""
-        found = always_valid_tail(
-            np.array([distance]),
-            self.examples + self.grain,
-            self.num_examples,
-            np.array([self.of_seeds]),
-            self.num_pairs,
-            self.degrees,
-        )
-        return float(found[0])
+        return float(always_valid_tail(np.array([distance]), *self._for_looks)[0])
 
     @property
     def half_width(self) -> float:
@@ -122,15 +114,13 @@ class Noise:
 
     def always_valid_reach(self, level: float) -> float:
         """Return half of the interval of 1 - `level` for any number of looks, in points."""
-        found = always_valid_reach(
-            np.array([level]),
-            self.examples + self.grain,
-            self.num_examples,
-            np.array([self.of_seeds]),
-            self.num_pairs,
-            self.degrees,
-        )
-        return float(found[0])
+        return float(always_valid_reach(np.array([level]), *self._for_looks)[0])
+
+    @property
+    def _for_looks(self) -> tuple[float, int, Floats, float, int]:
+        """What tails.py asks for beside a distance or a level."""
+        examples, of_seeds = self.examples + self.grain, np.array([self.of_seeds])
+        return examples, self.num_examples, of_seeds, self.num_pairs, self.degrees
 
 
 def noise_of(one: Resampled, grain: float = 0.0) -> Noise:
