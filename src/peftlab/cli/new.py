@@ -53,19 +53,18 @@ def command(
         label=options.comma_list(label),
         model=model,
     )
-    hints = [*made.hints]
     with whole_file(study) as stream:
         stream.write(made.text.encode())
     if as_json:
         guesses = [asdict(guess) for guess in made.guesses]
-        options.print_json({"study": str(study), "guesses": guesses, "hints": hints})
+        options.print_json({"study": str(study), "guesses": guesses, "hints": made.hints})
         return 0
     options.print_table(
         ("key", "value", "why"),
         [(guess.key, _shown(guess.value), guess.why) for guess in made.guesses],
         title=f"What {data.name} seems to be",
     )
-    for hint in hints:
+    for hint in made.hints:
         print(f"hint: {hint}")
     print(f"written: {study}; next: peftlab lint {study}, peftlab run {study}")
     return 0

@@ -155,9 +155,11 @@ def settle_hub(spec: StudySpec, workspace: Path | None = None) -> None:
     """
     from peftlab.study.load import needs_hub
 
-    if workspace is not None and needs_hub(spec):
+    if not needs_hub(spec):
+        return
+    if workspace is not None:
         _require_checkpoint(spec, workspace)
-    if needs_hub(spec) and go_offline_if_unreachable():
+    if go_offline_if_unreachable():
         remark("the Hub is not reachable: only what is cached on this machine can be used")
 
 

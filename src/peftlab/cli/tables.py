@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from peftlab.cli import options
 from peftlab.report.findings.marks import mark_note
 from peftlab.report.findings.results import StudyResults
+from peftlab.report.findings.verdicts import kind_of
 from peftlab.store.records import TrialRecord
 
 
@@ -22,9 +23,11 @@ def print_results(results: StudyResults) -> None:
     for note in results.notes:
         print(note)
     for verdict in results.verdicts:
-        kinds = [kind for kind in ("interim", "exploratory") if verdict.get(f"is_{kind}")]
-        kind = f" ({', '.join(kinds)})" if kinds else ""
-        print(f"{verdict['verdict']}{kind}: {verdict['claim']}")
+        kind = kind_of(
+            is_interim=verdict.get("is_interim") is True,
+            is_exploratory=verdict.get("is_exploratory") is True,
+        )
+        print(f"{verdict['verdict']}{f' ({kind})' if kind else ''}: {verdict['claim']}")
         print(f"    {verdict['evidence']}")
 
 

@@ -97,13 +97,12 @@ def write_report(
     tell("reading the results")
     stored = workspace.results_digest(study)  # first: what comes meanwhile makes the page old
     view = make_view(workspace, study)
-    look = look_at(view.spec, view.placed, now())
-    made_of = _made_of(stored, looks_digest(view.looks, look.id))
+    made_of = _made_of(stored, looks_digest(view.looks, view.look.id))
     tell("testing the claims")
     found = verdicts(view)
     page = make_page(view, claims=claims_blocks(found), tell=tell)
     written = _write(view, page, found, output or _folder(workspace, study), tell, made_of)
-    return replace(written, remark=remember([workspace], [look]))
+    return replace(written, remark=remember([workspace], [view.look]))
 
 
 def write_comparison(

@@ -11,14 +11,15 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from peftlab.core.errors import first_line
-from peftlab.store.looks import TABLES, Look, is_known, read_looks, united, write_looks
+from peftlab.store.looks import TABLES, Look, news_of, read_looks, united, write_looks
 from peftlab.store.reader import Reader
+from peftlab.store.sql import query, transaction
 
 FILE = "looks.sqlite"
 VERSION = 1
@@ -43,7 +44,7 @@ def read_ledger(trial_ids: Iterable[str]) -> list[Look]:
         if not path.is_file():
             return []
         with _opened(path, "ro") as database:
-            return read_looks(_query(database), trial_ids)
+            return read_looks(partial(query, database), trial_ids)
     except FAILURES:
         return []
 
@@ -60,11 +61,9 @@ def write_ledger(looks: Sequence[Look]) -> str:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _opened(path, "rwc") as database:
             _prepare(database)
-            shown = [trial for look in looks for trial in look.shown]
-            known = read_looks(_query(database), shown)
-            new = [look for look in looks if look.shown and not is_known(look, known)]
+            new = news_of(looks, partial(read_looks, partial(query, database)))
             if new:
-                with _transaction(database):
+                with transaction(database):
                     write_looks(database, new)
     except (OSError, RuntimeError) as error:  # which names the file, or says that there is no home
         return first_line(error)
@@ -85,34 +84,13 @@ def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
         database.close()
 
 
-@contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[None]:
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
-        raise
-
-
 def _prepare(database: sqlite3.Connection) -> None:
     """Make the tables where they are not there; ValueError where a newer peftlab made them."""
     (found,) = database.execute("PRAGMA user_version").fetchone()
     if found > VERSION:
         raise ValueError("a newer peftlab wrote it")
     if found < VERSION:
-        with _transaction(database):
+        with transaction(database):
             for table in TABLES:
                 database.execute(table)
             database.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _query(database: sqlite3.Connection) -> Any:
-    def query(sql: str, *values: object) -> list[dict[str, Any]]:
-        cursor = database.execute(sql, values)
-        columns = [column[0] for column in cursor.description]
-        return [dict(zip(columns, row, strict=True)) for row in cursor]
-
-    return query

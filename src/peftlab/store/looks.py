@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, Json
+from pydantic import AwareDatetime, Field, FiniteFloat, Json
 
 from peftlab.core.identity import canonical_json, content_id
+from peftlab.store.rows import StoredRow
 
 DECLARATION_ID_LENGTH = 32
 
@@ -98,24 +99,18 @@ class Look:
         return content_id(self.content, length=DECLARATION_ID_LENGTH)
 
 
-class _Content(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
+class _Content(StoredRow):
     places: tuple[tuple[str, dict[str, int]], ...]
     claims: tuple[tuple[str, FiniteFloat | None, bool], ...]
 
 
-class _StoredDeclaration(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
+class _StoredDeclaration(StoredRow):
     number: int
     study: str
     content: Json[_Content]
 
 
-class _StoredShown(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
+class _StoredShown(StoredRow):
     trial_id: Annotated[str, Field(min_length=1)]
     declaration: int
     shown_at: AwareDatetime
@@ -171,9 +166,15 @@ def write_looks(database: sqlite3.Connection, looks: Iterable[Look]) -> None:
         )
 
 
-def is_known(look: Look, known: Iterable[Look]) -> bool:
-    """Whether the looks that are known say all that this one does."""
-    return any(other.id == look.id and look.shown.keys() <= other.shown.keys() for other in known)
+def news_of(looks: Iterable[Look], read: Callable[[Iterable[str]], Iterable[Look]]) -> list[Look]:
+    """Those of the looks that showed trials and say more than what `read` gives of these trials."""
+    shown = [look for look in looks if look.shown]
+    known = [*read(trial for look in shown for trial in look.shown)]
+    return [
+        look
+        for look in shown
+        if not any(one.id == look.id and look.shown.keys() <= one.shown.keys() for one in known)
+    ]
 
 
 def united(*every: Sequence[Look]) -> tuple[Look, ...]:

@@ -33,6 +33,7 @@ from peftlab.store.rows import (
     damaged,
     refusing_damage,
 )
+from peftlab.store.sql import query
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -254,9 +255,7 @@ class Reader:
     def _query(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """The rows by column; UserError where the file does not give them."""
         try:
-            cursor = self._connection.execute(sql, values)
-            columns = [column[0] for column in cursor.description]
-            return [dict(zip(columns, row, strict=True)) for row in cursor]
+            return query(self._connection, sql, *values)
         except sqlite3.ProgrammingError:  # of ours
             raise
         except (*UNREADABLE, OverflowError) as error:

@@ -32,12 +32,13 @@ Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
 Scores = Annotated[Json[dict[str, FiniteFloat]], Field(min_length=1)]
 
 
-class _Row(BaseModel):
-    # A column that a newer version has added is none of ours.
+class StoredRow(BaseModel):
+    """What is read of a row. A column that a newer version has added is none of ours."""
+
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class StoredStudy(_Row):
+class StoredStudy(StoredRow):
     """A row of `studies`."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -50,7 +51,7 @@ def _names(text: object) -> object:
     return TypeAdapter(Json[tuple[str, ...]]).validate_python(text)
 
 
-class StoredPlacement(_Row):
+class StoredPlacement(StoredRow):
     """A row of `placements`: which arms of a study have the trial."""
 
     trial_id: str
@@ -58,14 +59,14 @@ class StoredPlacement(_Row):
     arms: Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
-class StoredOlderId(_Row):
+class StoredOlderId(StoredRow):
     """A row of `older_ids`: the id that a trial had before schema 4, and that of today."""
 
     older_id: Identifier
     id: Identifier
 
 
-class StoredTrial(_Row):
+class StoredTrial(StoredRow):
     """A row of `trials`. The id names a folder."""
 
     id: Identifier
@@ -82,14 +83,14 @@ class StoredTrial(_Row):
         return None if self.costs is None else _costs().validate_python(self.costs)
 
 
-class StoredStatus(_Row):
+class StoredStatus(StoredRow):
     """The status of a trial."""
 
     id: str
     status: Status
 
 
-class Tally(_Row):
+class Tally(StoredRow):
     """Trials of one task with one status: their number, and the seconds of those that are done."""
 
     task: str
@@ -98,7 +99,7 @@ class Tally(_Row):
     seconds: FiniteFloat
 
 
-class Failure(_Row):
+class Failure(StoredRow):
     """A trial that has failed, and its cause."""
 
     id: str
@@ -106,7 +107,7 @@ class Failure(_Row):
     error: str | None
 
 
-class Speed(_Row):
+class Speed(StoredRow):
     """How many tokens a second a trial was trained with, and what it depends on most."""
 
     model_fingerprint: str
@@ -117,7 +118,7 @@ class Speed(_Row):
     tokens_per_second: FiniteFloat
 
 
-class StoredScores(_Row):
+class StoredScores(StoredRow):
     """The scores of an epoch."""
 
     trial_id: str
@@ -125,7 +126,7 @@ class StoredScores(_Row):
     held_out_scores: Scores | None
 
 
-class StoredResult(_Row):
+class StoredResult(StoredRow):
     """What a frame needs of a trial; `settings` is its JSON text without its seeds."""
 
     id: str
@@ -136,7 +137,7 @@ class StoredResult(_Row):
     costs: Json[dict[str, Any]] | None
 
 
-class StoredEpoch(_Row):
+class StoredEpoch(StoredRow):
     """A row of `epochs`. SQLite has no NaN and keeps it as NULL; epoch 0 has no training loss."""
 
     trial_id: str

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from peftlab.core.errors import UserError
 from peftlab.store.first_looks import add_looks
 from peftlab.store.renewal import renew_ids
+from peftlab.store.sql import transaction
 
 # MIGRATIONS[n] turns version n into version n + 1; an empty database is version 0.
 # A released entry is never edited: a change is a new entry. A ";" ends a statement, nothing else.
@@ -114,8 +115,7 @@ def migrate(connection: sqlite3.Connection, *, where: str) -> None:
     if found == VERSION:
         return
     connection.execute("PRAGMA foreign_keys = OFF")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         for migration in MIGRATIONS[_version(connection) :]:
             if isinstance(migration, str):
                 for statement in migration.split(";"):
@@ -123,10 +123,6 @@ def migrate(connection: sqlite3.Connection, *, where: str) -> None:
             else:
                 migration(connection)
         connection.execute(f"PRAGMA user_version = {VERSION}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -18,12 +18,13 @@ from peftlab.core.errors import StorageError, UserError
 from peftlab.core.garbage import search_put_off
 from peftlab.core.identity import canonical_json
 from peftlab.core.types import Costs, EpochRecord, Trial
-from peftlab.store.looks import Look, is_known, write_looks
+from peftlab.store.looks import Look, news_of, write_looks
 from peftlab.store.read_only import connect_to_copy, may_not_be_written
 from peftlab.store.reader import ARTIFACTS, DATABASE, UNREADABLE, Reader
 from peftlab.store.records import CHECKPOINTS_FOLDER, Status
 from peftlab.store.rows import damaged
 from peftlab.store.schema import migrate
+from peftlab.store.sql import transaction
 
 
 class Workspace(Reader):
@@ -206,8 +207,7 @@ class Workspace(Reader):
 
     def add_looks(self, looks: Sequence[Look]) -> None:
         """Store what is new in the looks; readers may do so, too. StorageError if it cannot be."""
-        known = self.looks(trial for look in looks for trial in look.shown)
-        new = [look for look in looks if look.shown and not is_known(look, known)]
+        new = news_of(looks, self.looks)
         if new:
             with self._transaction() as database:
                 write_looks(database, new)
@@ -252,14 +252,8 @@ class Workspace(Reader):
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All of it is stored or nothing; StorageError where it cannot be."""
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._connection):
                 yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
         except sqlite3.ProgrammingError:
             raise
         except UNREADABLE as error:

@@ -9,6 +9,7 @@ failed, take part. A study may name the arm to measure by in place of the best o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -130,30 +131,30 @@ def _near(
     """Return the arms that are shown to be no more than the margin below the best, or `named`."""
     if named is not None:
         rivals = [arm for arm in arms if arm.name != named.name]
-        adjusted = holm([_p_below(view, arm, named, tasks, margin) for arm in rivals])
+        adjusted = holm([_p_below(view, arm, named, tasks, margin)[0] for arm in rivals])
         itself = [arm for arm in arms if arm.name == named.name]
         return [*itself, *(arm for arm, p in zip(rivals, adjusted, strict=True) if p <= LEVEL)]
-    p_values_AA = np.array(
-        [
-            [0.0 if arm is other else _p_below(view, arm, other, tasks, margin) for other in arms]
-            for arm in arms
-        ]
-    )
+    p_values_AA = np.zeros((len(arms), len(arms)))
+    for one, other in itertools.combinations(range(len(arms)), 2):
+        both = _p_below(view, arms[one], arms[other], tasks, margin)
+        p_values_AA[one, other], p_values_AA[other, one] = both
     adjusted = near_best_p(p_values_AA)
     return [arm for arm, p in zip(arms, adjusted, strict=True) if p <= LEVEL]
 
 
-def _p_below(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], margin: float) -> float:
-    """Return the p value of the arm being more than the margin below the other one.
+def _p_below(
+    view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], margin: float
+) -> tuple[float, float]:
+    """Return the p value of the arm being more than the margin below the other one, and reversed.
 
     Those that give the same answers are the same arm, in all that was seen.
     """
     found = _difference(view, arm, other, tasks)
     if found is None or found.num_seeds < least_seeds(found):
-        return 1.0
+        return 1.0, 1.0
     if view.statistics.are_identical(arm.name, other.name, tasks):
-        return 0.0
-    return found.p_above(-margin)
+        return 0.0, 0.0
+    return found.p_above(-margin), found.p_below(margin)
 
 
 def _difference(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task]) -> Difference | None:

@@ -57,10 +57,7 @@ def standing(
     `pairs` are the arms that it compares. Trials of the study's arms that were never shown, such as
     those of new seeds in place of others, have no look behind them.
     """
-    arms = dict.fromkeys(name for pair in pairs for name in pair)
-    places = {
-        (arm, task.name): view.places.get((arm, task.name), ()) for arm in arms for task in tasks
-    }
+    places = _places(view, pairs, tasks)
     sequential = _sequential(view.looks, places, pairs)
     interim = _interim(view, places)
     exploratory = _exploratory(view, claim, places, pairs, tasks)
@@ -74,8 +71,8 @@ def standing(
 
 def is_always_valid(view: StudyView, pair: tuple[str, str], tasks: Sequence[Task]) -> bool:
     """Whether a test of these two arms must hold however often their scores are looked at."""
-    claim = Claim(say="", better=pair[0], than=pair[1])
-    return standing(view, claim, [pair], tasks).is_always_valid
+    places = _places(view, [pair], tasks)
+    return bool(_interim(view, places) or _sequential(view.looks, places, [pair]))
 
 
 def withdrawn(view: StudyView) -> int:
@@ -132,6 +129,16 @@ def _shown_two_at(view: StudyView, look: Look) -> datetime | None:
         ]
         moments += sorted(shown)[1:2]
     return min(moments, default=None)
+
+
+def _places(
+    view: StudyView, pairs: Sequence[tuple[str, str]], tasks: Sequence[Task]
+) -> dict[Place, Sequence[DeclaredPlace]]:
+    """What the study declares of these arms on these tasks."""
+    arms = dict.fromkeys(name for pair in pairs for name in pair)
+    return {
+        (arm, task.name): view.places.get((arm, task.name), ()) for arm in arms for task in tasks
+    }
 
 
 # Seeds

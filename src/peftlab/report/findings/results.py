@@ -18,8 +18,6 @@ from peftlab.report.findings.outdated import outdated_warnings
 from peftlab.report.findings.verdicts import Verdict
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.learned import State
-from peftlab.store.looks import now
-from peftlab.study.declared import look_at
 
 RESULTS = "results.json"
 
@@ -105,7 +103,7 @@ def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
         notes=tuple(note for note in notes if note),
         verdicts=tuple(verdict.to_json() for verdict in found),
         learned=tuple(learned_json(view)),
-        declaration=look_at(view.spec, view.placed, now()).id,
+        declaration=view.look.id,
     )
 
 

@@ -43,6 +43,9 @@ class Statistics:
     _outcomes: dict[Place, _Read | None] = field(default_factory=dict, init=False)
     _resampled: dict[Place, Resampled] = field(default_factory=dict, init=False)
     _constants: dict[Place, tuple[Constants, Resampled]] = field(default_factory=dict, init=False)
+    _differences: dict[tuple[str, str, tuple[str, ...]], Difference | None] = field(
+        default_factory=dict, init=False
+    )
     _collapses: dict[Place, Collapse | None] = field(default_factory=dict, init=False)
     _learned: dict[Place, Learned | None] = field(default_factory=dict, init=False)
     _summaries: dict[tuple[Place, str], Summary | None] = field(default_factory=dict, init=False)
@@ -86,13 +89,8 @@ class Statistics:
         """What collapsed of the arm's runs; None where nothing did, or where it cannot be told."""
         place = (arm, task.name)
         if place not in self._collapses:
-            outcomes, resampled = self.outcomes(arm, task), self.resampled(arm, task)
-            read = self._read(arm, task)
-            if outcomes is None or resampled is None or read is None:
-                self._collapses[place] = None
-            else:
-                constants = self._constants[task.name, read.examples]
-                self._collapses[place] = collapse_of(outcomes, resampled, *constants)
+            known = self._beside_constants(arm, task)
+            self._collapses[place] = collapse_of(*known) if known else None
         return self._collapses[place]
 
     def are_identical(self, left: str, right: str, tasks: Sequence[Task]) -> bool:
@@ -115,6 +113,12 @@ class Statistics:
         The seeds are those that all tasks have: a seed draws the same first weights on each, so
         its luck is not taken for a new one there.
         """
+        key = (left, right, tuple(task.name for task in tasks))
+        if key not in self._differences:
+            self._differences[key] = self._difference(left, right, tasks)
+        return self._differences[key]
+
+    def _difference(self, left: str, right: str, tasks: Sequence[Task]) -> Difference | None:
         if any(not self._on_the_same_examples(left, right, task) for task in tasks):
             return None
         sides = [
@@ -147,15 +151,21 @@ class Statistics:
 
     def _judge(self, arm: str, task: Task) -> Learned | None:
         records = self._done(arm, task)
-        outcomes, resampled = self.outcomes(arm, task), self.resampled(arm, task)
         if not records:
             return None
-        if outcomes is None or resampled is None:
+        known = self._beside_constants(arm, task)
+        if known is None:
             return Learned(state="cannot tell", num_runs=len(records))
-        read = self._read(arm, task)
-        assert read is not None
-        constants, drawn = self._constants[task.name, read.examples]
-        return judge(outcomes, resampled, constants, drawn, has_moved=_has_moved(records, task))
+        return judge(*known, has_moved=_has_moved(records, task))
+
+    def _beside_constants(
+        self, arm: str, task: Task
+    ) -> tuple[Outcomes, Resampled, Constants, Resampled] | None:
+        """The outcomes of the arm and the constant answers, both resampled; None for none."""
+        read, resampled = self._read(arm, task), self.resampled(arm, task)
+        if read is None or resampled is None:
+            return None
+        return read.outcomes, resampled, *self._constants[task.name, read.examples]
 
     def _are_identical(self, left: str, right: str, task: Task) -> bool:
         if not self._on_the_same_examples(left, right, task):

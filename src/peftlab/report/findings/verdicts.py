@@ -95,8 +95,7 @@ class Verdict:
     @property
     def kind(self) -> str:
         """What sort of verdict it is, where that is not the usual one: interim, exploratory."""
-        kinds = ("interim" * self.is_interim, "exploratory" * self.is_exploratory)
-        return ", ".join(filter(None, kinds))
+        return kind_of(is_interim=self.is_interim, is_exploratory=self.is_exploratory)
 
     def to_json(self) -> dict[str, JsonValue]:
         """The object of `report STUDY --json`, its stable keys first."""
@@ -108,6 +107,15 @@ class Verdict:
         if self.task is None:
             ordered["by_task"] = [one.to_json() for one in self.by_task]
         return ordered
+
+
+def kind_of(*, is_interim: bool, is_exploratory: bool) -> str:
+    """What sort of verdict one is that is any of these, in words; "" for the usual one.
+
+    >>> kind_of(is_interim=True, is_exploratory=True)
+    'interim, exploratory'
+    """
+    return ", ".join(filter(None, ("interim" * is_interim, "exploratory" * is_exploratory)))
 
 
 UNSEEN = Standing(is_sequential=False, is_interim=False, is_exploratory=False, reasons=())

@@ -15,11 +15,11 @@ from peftlab.stats.learned import Learned
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.summary import Summary, summarise_scores
 from peftlab.store.ledger import known_looks
-from peftlab.store.looks import Look
+from peftlab.store.looks import Look, now
 from peftlab.store.records import TrialRecord
 from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
-from peftlab.study.declared import PlacedTrial, Places, placed_trial, places_of
+from peftlab.study.declared import PlacedTrial, Places, look_at, placed_trial, places_of
 from peftlab.study.expand import Arm, expand_arms, select_arms
 from peftlab.study.spec import StudySpec
 from peftlab.study.stored import stored_spec
@@ -121,6 +121,11 @@ class StudyView:
     def places(self) -> Places:
         """What the study declares, by arm and task."""
         return places_of(self.placed)
+
+    @cached_property
+    def look(self) -> Look:
+        """The look at the study that shows it as it is here, at the moment of the first asking."""
+        return look_at(self.spec, self.placed, now())
 
     @property
     def rule(self) -> str:
