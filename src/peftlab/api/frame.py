@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,16 +12,26 @@ from peftlab.store.workspace import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
+    from peftlab.store.reader import Result
+
 
 def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFrame:
     """The frame of store/frame.py: one row a trial, in plan order; a score, a cost is a column.
 
     Raises UserError where there is no such workspace or study.
     """
-    from peftlab.store import frame
-    from peftlab.study.looking import remember_records
+    from peftlab.store.frame import frame_of
+    from peftlab.study.declared import placed_result
+    from peftlab.study.looking import Seen
 
-    found = frame.load_results(workspace, study)
+    seen = Seen(study)
+
+    def noted(results: Iterable[Result]) -> Iterator[Result]:
+        for result in results:
+            yield result
+            seen.note(result.arms, partial(placed_result, result))
+
     with Workspace.open(Path(workspace), create=False) as opened:
-        remember_records(opened, opened.trials(study), study)
+        found = frame_of(noted(opened.results(study)), study, where=opened.where)
+        seen.remember(opened)
     return found

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peftlab.core.cells import unseeded_trial
 from peftlab.core.garbage import search_put_off
 from peftlab.core.selection import reported, rule
-from peftlab.core.types import Seeds, Trial
 from peftlab.store.reader import Result
 from peftlab.store.records import best_of, names_of_arms
 from peftlab.store.rows import refusing_damage
@@ -26,7 +26,6 @@ NO_COSTS = ("parameters", "predictions_sha256", "model_sha256")
 """What stands among the costs and is no column of them."""
 
 
-@search_put_off()
 def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFrame:
     """One row a trial, in plan order; a score, a cost, a setting is a column.
 
@@ -35,21 +34,27 @@ def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFram
     `cost.<name>`, hyperparameters `training.<name>`, the method's settings `method.<name>`.
     Raises UserError where there is no such workspace or study.
     """
+    with Workspace.open(Path(workspace), create=False) as opened:
+        return frame_of(opened.results(study), study, where=opened.where)
+
+
+@search_put_off()
+def frame_of(results: Iterable[Result], study: str | None, *, where: str) -> pd.DataFrame:
+    """The frame of these results of a study, or of all; UserError where one is damaged."""
     import pandas as pd
 
     columns: dict[str, list[Any]] = {}
     settings: dict[str, int] = {}
     places: list[int] = []
-    with Workspace.open(Path(workspace), create=False) as opened:
-        for count, result in enumerate(opened.results(study)):
-            places.append(settings.setdefault(result.row.settings, len(settings)))
-            for name, value in _measured(result, study).items():
-                column = columns.setdefault(name, [])
-                column += [None] * (count - len(column))
-                column.append(value)
+    for count, result in enumerate(results):
+        places.append(settings.setdefault(result.row.settings, len(settings)))
+        for name, value in _measured(result, study).items():
+            column = columns.setdefault(name, [])
+            column += [None] * (count - len(column))
+            column.append(value)
     for column in columns.values():
         column += [None] * (len(places) - len(column))
-    with refusing_damage(opened.where):
+    with refusing_damage(where):
         of_settings = pd.DataFrame([_settings(text) for text in settings])
     parts = [pd.DataFrame(columns), of_settings.take(places).reset_index(drop=True)]
     whole = pd.concat(parts, axis="columns")
@@ -82,8 +87,7 @@ def _measured(result: Result, study: str | None) -> dict[str, Any]:
 
 def _settings(text: str) -> dict[str, Any]:
     """What trials share that differ by their seeds alone; ValueError for what is no trial's."""
-    trial = json.loads(text)
-    checked = Trial.model_validate(trial | {"seed": 0, "seeds": Seeds.of(0)})
+    trial, checked = json.loads(text), unseeded_trial(text)
     row = {name: trial[name] for name in ("task", "method", "engine")}
     row["model"] = trial["model"]["name"]
     row["rule"] = rule(checked.selection)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from peftlab.core.cells import cell_of
+from peftlab.core.cells import cell_of, cell_of_settings, unseeded_trial
 from peftlab.store.looks import DeclaredClaim, DeclaredPlace, Look, subject_of
+from peftlab.store.reader import Result
 from peftlab.store.records import TrialRecord
 from peftlab.study.expand import expand_arms, select_arms
 from peftlab.study.spec import Claim, StudySpec
@@ -39,6 +40,19 @@ def placed_trial(record: TrialRecord, arms: tuple[str, ...]) -> PlacedTrial:
         task=trial.task,
         arms=arms,
         is_done=record.status == "done",
+    )
+
+
+def placed_result(result: Result, arms: tuple[str, ...]) -> PlacedTrial:
+    """The same of what a frame reads of a trial."""
+    row = result.row
+    return PlacedTrial(
+        id=row.id,
+        cell=cell_of_settings(row.settings),
+        seed=row.seed,
+        task=unseeded_trial(row.settings).task,
+        arms=arms,
+        is_done=row.status == "done",
     )
 
 

@@ -6,14 +6,15 @@ in between loses that look, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from peftlab.core.errors import PeftlabError, UserError, first_line
 from peftlab.store.ledger import read_ledger, write_ledger
 from peftlab.store.looks import Look, now
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.declared import look_at, placed_trial
+from peftlab.study.declared import PlacedTrial, look_at, placed_trial
 from peftlab.study.stored import stored_spec
 
 
@@ -31,21 +32,42 @@ def remember(workspaces: Iterable[Workspace], looks: Iterable[Look]) -> str:
     return f"remark: not remembered that scores were shown: {told}" if told else ""
 
 
+class Seen:
+    """Trials of a workspace that are shown, of one study or of all, noted one by one."""
+
+    def __init__(self, study: str | None = None) -> None:
+        self._study = study
+        self._by_study: dict[str, list[PlacedTrial]] = {} if study is None else {study: []}
+        self._of_none: list[PlacedTrial] = []
+
+    def note(
+        self, arms: Mapping[str, tuple[str, ...]], placed: Callable[[tuple[str, ...]], PlacedTrial]
+    ) -> None:
+        """Note a trial, by its arms in each study and a call that gives it under some of them."""
+        for name in arms if self._study is None else arms.keys() & {self._study}:
+            self._by_study.setdefault(name, []).append(placed(arms[name]))
+        if not arms:
+            self._of_none.append(placed(()))
+
+    def remember(self, workspace: Workspace) -> str:
+        """Store the looks at them; what `remember` returns."""
+        moment, looks = now(), []
+        for name, placed in self._by_study.items():
+            try:
+                looks.append(look_at(stored_spec(workspace, name), placed, moment))
+            except UserError:  # of a spec that this version does not take: its trials were shown
+                looks.append(look_at(None, placed, moment))
+        return remember([workspace], [*looks, look_at(None, self._of_none, moment)])
+
+
 def remember_records(
     workspace: Workspace, records: Sequence[TrialRecord], study: str | None = None
 ) -> str:
     """The same for records of a workspace that were shown: of one study, or of all."""
-    moment = now()
-    studies = [study] if study is not None else [*dict.fromkeys(n for r in records for n in r.arms)]
-    looks = []
-    for name in studies:
-        placed = [placed_trial(one, one.arms[name]) for one in records if name in one.arms]
-        try:
-            looks.append(look_at(stored_spec(workspace, name), placed, moment))
-        except UserError:  # of a spec that this version does not take: its trials were shown
-            looks.append(look_at(None, placed, moment))
-    left = [placed_trial(one, ()) for one in records if not one.arms]
-    return remember([workspace], [*looks, look_at(None, left, moment)])
+    seen = Seen(study)
+    for record in records:
+        seen.note(record.arms, partial(placed_trial, record))
+    return seen.remember(workspace)
 
 
 def remember_again(workspace: Workspace, study: str, declaration: str) -> str:

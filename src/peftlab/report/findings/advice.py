@@ -16,8 +16,9 @@ from statistics import fmean
 
 import numpy as np
 
+from peftlab.core.counts import counted
 from peftlab.report.findings.costs import is_dearer, total_cost
-from peftlab.report.findings.evidence import least_seeds
+from peftlab.report.findings.evidence import least_seeds, points_words
 from peftlab.report.findings.learning import did_not_learn, has_learned
 from peftlab.report.findings.looks import is_always_valid
 from peftlab.report.findings.view import StudyView
@@ -238,7 +239,7 @@ def _all_failed(
     if taking_part:
         return ""
     counts = [(_num_failed(view, arm, tasks), arm.name) for arm in learned]
-    failed = "; ".join(f"{num} run{'' if num == 1 else 's'} of {name}" for num, name in counts)
+    failed = "; ".join(f"{counted(num, 'run')} of {name}" for num, name in counts)
     return f"of every arm that learned {_where(tasks)} runs failed ({failed})"
 
 
@@ -262,7 +263,7 @@ def _too_few_seeds(view: StudyView, base: Arm, others: Sequence[Arm], tasks: Seq
 
 
 def _undecided(base: Arm, margin: float, *, is_named: bool) -> str:
-    points = f"{margin:g} point{'' if margin == 1 else 's'}"
+    points = points_words(margin)
     if is_named:
         return f"no arm of which all runs are done is shown to be no more than {points} below " + (
             base.name

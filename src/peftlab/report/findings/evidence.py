@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from peftlab.core.counts import counted
 from peftlab.stats.compare import Difference
 from peftlab.stats.power import MOST_SEEDS, POWER, Hopeless, reach_of_examples
 from peftlab.study.spec import LEAST_SEEDS, LEAST_SEEDS_IN_LOOKS
@@ -69,7 +70,7 @@ def no_noise_words(pair: tuple[str, str], found: Difference, *, is_identical: bo
 
 def runs_words(found: Difference) -> str:
     """How many runs and examples a difference rests on."""
-    seeds = "1 seed" if found.num_seeds == 1 else f"{found.num_seeds} seeds"
+    seeds = counted(found.num_seeds, "seed")
     each = "" if found.is_paired else " each"
     return f"{seeds}{each}, {found.noise.num_examples:,} examples"
 
@@ -83,7 +84,7 @@ def least_seeds(found: Difference) -> int:
 
 def too_few_words(found: Difference, least: int) -> str:
     """That a difference rests on too few runs for a verdict."""
-    own = "1 run" if found.num_seeds == 1 else f"{found.num_seeds} runs"
+    own = counted(found.num_seeds, "run")
     words = f"{own} of each arm, where a verdict takes at least {least}"
     if found.num_seeds == 1 and found.noise.is_known:
         words += "; the interval is that of these trained models, other seeds are not in it"
@@ -107,6 +108,15 @@ def signed(difference: float, digits: int) -> str:
     """
     rounded = round(difference, digits)
     return f"{rounded:+.{digits}f}" if rounded else f"{0:.{digits}f}"
+
+
+def points_words(points: float) -> str:
+    """Points in a sentence.
+
+    >>> points_words(1.0), points_words(2.5)
+    ('1 point', '2.5 points')
+    """
+    return f"{points:g} point{'' if points == 1 else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -141,7 +151,7 @@ def _further_words(found: Difference, level: float, further: int | Hopeless) -> 
         )
     if further == "too many":
         return f"It would take more than {MOST_SEEDS} seeds to decide it"
-    seeds = "1 further seed" if further == 1 else f"{further} further seeds"
+    seeds = counted(further, "further seed")
     return (
         f"With {seeds} it would be decided in {POWER:.0%} of cases, if the difference and the "
         "spread of the seeds stay what they are"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from peftlab.report.findings.evidence import listed
+
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
@@ -32,7 +34,7 @@ def seeds_words(seeds: Sequence[int]) -> str:
         return f"seed {ordered[0]}"
     if len(ordered) > 2 and ordered[-1] - ordered[0] == len(ordered) - 1:
         return f"seeds {ordered[0]} to {ordered[-1]}"
-    return f"seeds {_listed([str(seed) for seed in ordered])}"
+    return f"seeds {listed([str(seed) for seed in ordered])}"
 
 
 def added_words(
@@ -48,7 +50,7 @@ def added_words(
     >>> added_words(datetime(2026, 11, 6, tzinfo=UTC), [4, 5], [], [1, 2, 3])
     ['Seeds 4 and 5 were added after a look on 6 November 2026 that showed seeds 1 to 3.']
     """
-    of_arms = f" of {_listed(arms)}" if arms else ""
+    of_arms = f" of {listed(arms)}" if arms else ""
     look = f"a look on {date_words(at)}" + (f" that showed {seeds_words(seen)}" if seen else "")
     sentences = []
     if added:
@@ -86,7 +88,7 @@ def claim_words(at: datetime, new: Sequence[str]) -> str:
     if not new:
         return f"Exploratory: this claim was added after a look at its arms on {day}."
     were = "was" if len(new) == 1 else "were"
-    return f"Exploratory: {_listed(new)} {were} added after a look at the other results on {day}."
+    return f"Exploratory: {listed(new)} {were} added after a look at the other results on {day}."
 
 
 def margin_words(at: datetime, then: float, now: float) -> str:
@@ -99,7 +101,3 @@ def margin_words(at: datetime, then: float, now: float) -> str:
         f"Exploratory: the margin is {now:g} points, and was {then:g} at a look "
         f"on {date_words(at)}."
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

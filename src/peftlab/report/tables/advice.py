@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from peftlab.report.findings.advice import Advice, Candidate, advise
 from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
-from peftlab.report.findings.evidence import IDENTICAL, listed, signed
+from peftlab.report.findings.evidence import IDENTICAL, listed, points_words, signed
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
 from peftlab.stats.noise import LEVEL
@@ -54,7 +54,7 @@ def _words(view: StudyView, advice: Advice, options: parts.Advice) -> str:
         shown = " What is measured so far is below." if advice.candidates else ""
         said = f"Nothing can be recommended yet: {advice.lacking}.{shown}"
         return " ".join(filter(None, (said, _left_out(advice))))
-    points, below = _points(options.margin), _below(advice, options)
+    points, below = points_words(options.margin), _below(advice, options)
     others = [arm.name for arm in advice.near if arm.name != chosen.name]
     candidate = advice.of(chosen)
     sentences = [f"{over}: use {chosen.name}."]
@@ -120,8 +120,7 @@ def _left_out(advice: Advice) -> str:
         failed.insert(0, (advice.reference, advice.num_failed))
     for arm, num_failed in failed:
         if num_failed:
-            runs = "1 of its runs" if num_failed == 1 else f"{num_failed} of its runs"
-            sentences.append(f"{arm.name} is left out: {runs} failed.")
+            sentences.append(f"{arm.name} is left out: {num_failed} of its runs failed.")
     return " ".join(sentences)
 
 
@@ -168,7 +167,7 @@ def _by_task_table(view: StudyView, advices: Sequence[Advice], options: parts.Ad
             rows.append([*row, *[NOTHING] * (2 + len(WEIGHED)), advice.lacking])
             continue
         candidate = advice.of(chosen)
-        why = f"no more than {_points(options.margin)} {_below(advice, options)}"
+        why = f"no more than {points_words(options.margin)} {_below(advice, options)}"
         if len(advice.near) > 1:
             why += f"; of {len(advice.near)} such arms it {_why_it(view, advice, options)}"
         rows.append(
@@ -198,7 +197,7 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.Advice) -> Table
     over = f"over {len(advice.tasks)} tasks" if len(advice.tasks) > 1 else advice.tasks[0].name
     titles = [COSTS[name].title for name in WEIGHED]
     score = f"less {base.name}, in points"
-    near = f"no more than {_points(options.margin)} below"
+    near = f"no more than {points_words(options.margin)} below"
     rows = [
         [
             view.label(one.arm),
@@ -214,7 +213,7 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.Advice) -> Table
         rows=rows,
         numbers=frozenset({score, *titles}),
         units=UNITS,
-        note=f"{near}: whether the arm is shown to be no more than {_points(options.margin)} "
+        note=f"{near}: whether the arm is shown to be no more than {points_words(options.margin)} "
         f"{_below(advice, options)}, for all arms together with {1 - LEVEL:.0%}; the interval of a "
         "difference is for its arm alone. Times and sizes are sums over the tasks, memory is their "
         f"mean; in brackets how many times as much as {base.name} takes.",
@@ -251,7 +250,3 @@ def _beside(view: StudyView, tasks: Sequence[Task], arm: Arm, base: Arm, name: C
         return NOTHING
     share = f" ({own / other:.2g}x)" if other and arm.name != base.name else ""
     return Cell(f"{COSTS[name].show(own)}{share}", value=own)
-
-
-def _points(margin: float) -> str:
-    return f"{margin:g} point{'' if margin == 1 else 's'}"

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from heapq import heapreplace
 from time import monotonic
 
+from peftlab.core.counts import counted
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.engine.prepare import choose_device
 from peftlab.runner.executors.base import ExecutorOptions, Job, Listener, NextJob
@@ -72,7 +73,7 @@ class Layout:
     threads: int | None
 
     def __str__(self) -> str:
-        workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
+        workers = counted(self.workers, "worker")
         threads = {None: "", 1: ", 1 thread each"}.get(
             self.threads, f", {self.threads} threads each"
         )
