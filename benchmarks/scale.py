@@ -201,7 +201,7 @@ class Silent:
 
 def frame(runs: Path) -> None:
     """The results as a frame."""
-    from peftlab.store.frame import load_results
+    from peftlab import load_results
 
     rows = load_results(runs)
     assert (rows["status"] == "done").all()

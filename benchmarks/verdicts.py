@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from peftlab.core.types import DataRef, EpochRecord, ModelRef, Seeds, Trial
+from peftlab.core.identity import file_sha256
+from peftlab.core.types import (
+    Costs,
+    DataRef,
+    EpochRecord,
+    ModelRef,
+    ParameterCount,
+    Seeds,
+    Trial,
+)
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.report.findings.results import results_of
 from peftlab.report.findings.verdicts import verdicts
@@ -26,6 +36,19 @@ from peftlab.tasks.registry import TASKS
 
 NUM_ARMS, NUM_SEEDS, NUM_EXAMPLES, NUM_CLAIMS = 10, 34, 1000, 50
 TASK_NAMES = ("sst2", "cola", "mrpc")
+COSTS = Costs(
+    parameters=ParameterCount(
+        trainable=1, total=2, total_peft_counting=2, backbone=0, adapter=1, head=0
+    ),
+    device="cpu",
+    threads=1,
+    train_seconds=1.0,
+    eval_seconds=0.1,
+    total_seconds=1.1,
+    train_examples_per_second=1.0,
+    train_tokens_per_second=1.0,
+    padding_avoided=0.5,
+)
 
 
 def main() -> None:
@@ -110,7 +133,12 @@ def _record(arm: Arm, task: str, seed: int, folder: Path) -> TrialRecord:
         seconds=1.0,
     )
     return TrialRecord(
-        trial=trial, status="done", arms={"large": (arm.name,)}, epochs=(epoch, epoch), folder=own
+        trial=trial,
+        status="done",
+        arms={"large": (arm.name,)},
+        epochs=(epoch, epoch),
+        costs=replace(COSTS, predictions_sha256=file_sha256(own / PREDICTIONS_FILE)),
+        folder=own,
     )
 
 

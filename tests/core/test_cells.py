@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from peftlab.core.cells import cell_of
-from peftlab.core.types import DataRef, ModelRef, Seeds, TrainingSettings, Trial
-
-
-def trial(**changes: Any) -> Trial:
-    values: dict[str, Any] = {
-        "task": "sst2",
-        "data": DataRef(source="folder", location="glue", digest="d"),
-        "model": ModelRef(name="minilm", fingerprint="f"),
-        "method": "full",
-        "method_config": {},
-        "training": TrainingSettings(),
-        "seed": 1,
-        "seeds": Seeds.of(1),
-    }
-    return Trial(**(values | changes))
+from peftlab.core.types import ModelRef, Seeds, TrainingSettings
+from tests.core.made_trials import trial
 
 
 def test_seeds_are_no_part_of_it_and_the_rest_of_the_id_is() -> None:

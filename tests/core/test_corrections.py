@@ -7,23 +7,10 @@ from typing import Any
 import pytest
 
 from peftlab.core.corrections import CORRECTIONS, RULES, marks, missing
-from peftlab.core.types import DataRef, ModelRef, OwnFiles, Seeds, TrainingSettings, Trial
+from peftlab.core.types import DataRef, ModelRef, OwnFiles, TrainingSettings, Trial
+from tests.core.made_trials import trial
 
 FILES = OwnFiles(train="t.csv", dev_fraction=0.1, text=("text",), label=("label",))
-
-
-def trial(**given: Any) -> Trial:
-    values: dict[str, Any] = {
-        "task": "sst2",
-        "data": DataRef(source="hub", location="nyu-mll/glue", digest="d0"),
-        "model": ModelRef(name="minilm", fingerprint="f0"),
-        "method": "lora",
-        "method_config": {},
-        "training": TrainingSettings(),
-        "seed": 1,
-        "seeds": Seeds.of(1),
-    }
-    return Trial(**(values | given))
 
 
 def own(**given: Any) -> Trial:
