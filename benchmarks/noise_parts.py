@@ -1,6 +1,6 @@
 """How often the interval of a mean holds the truth, by how the noise is made up.
 
-    python benchmarks/noise_parts.py
+    python -m benchmarks.noise_parts
 
 Estimates and their parts are drawn from the model of stats/noise.py itself, normal luck and the
 bootstrap of 400 examples without its own error, so that only what few seeds cannot know is left.

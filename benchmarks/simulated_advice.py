@@ -1,6 +1,6 @@
 """Does "What to use" hold? Arms whose true scores and costs are known, many times over.
 
-    OMP_NUM_THREADS=1 python benchmarks/simulated_advice.py --studies 2000 --processes 2
+    OMP_NUM_THREADS=1 python -m benchmarks.simulated_advice --studies 2000 --processes 2
 
 Arms are drawn as in simulated_studies; a run takes its arm's true time, with 3% of noise. Advice is
 given by the functions that the report gives it by, for a margin of one point. It prints for each

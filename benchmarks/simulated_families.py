@@ -1,14 +1,14 @@
 """Do verdicts on many claims hold, at one look and at every look? Studies whose truth is known.
 
-    OMP_NUM_THREADS=1 python benchmarks/simulated_families.py --studies 1000 --processes 2
+    OMP_NUM_THREADS=1 python -m benchmarks.simulated_families --studies 1000 --processes 2
 
 A study has pairs of arms, a claim each, on the same examples. Whether a run is right on an example
 is a draw of its own, given the luck of the run and the difficulty of the example
-(simulated_studies).
-Three kinds of noise: `even`, in which runs have luck of about the size that their examples give
-them; `heavy`, the same with tails of Student's t with three degrees of freedom; and `seeds`, where
-runs have four times the luck. It prints, for each kind, number of claims and of seeds, in how many
-of 100 studies
+(simulated_studies). Kinds of noise: `even`, in which runs have luck of about the size that their
+examples give them; `heavy`, the same with tails of Student's t with three degrees of freedom;
+`seeds`, where runs have four times the luck; `f1` and `matthews`, even noise by these metrics; and
+`collapse`, where one run in ten gives one answer to everything. It prints, for each kind, number of
+claims and of seeds, in how many of 100 studies
 
 - any of the claims is decided though all arms are equal: with the test for one look; with the test
   that it replaced (Satterthwaite's degrees of freedom);
@@ -47,6 +47,7 @@ KINDS = {
     "seeds": Setting(metric="accuracy", num_seeds=20, luck=0.4, num_examples=2000),
     "f1": Setting(metric="f1", num_seeds=20),
     "matthews": Setting(metric="matthews_correlation", num_seeds=20),
+    "collapse": Setting(metric="accuracy", num_seeds=20, collapsed=0.1),
 }
 NUM_SEEDS, NUM_CLAIMS = (3, 5, 10), (1, 5, 20)
 FIRST_LOOK, MOST_SEEDS = 5, 20

@@ -1,6 +1,6 @@
 """Is "learned" said of what learned, and "did not learn" of what did not? Many arms of known truth.
 
-    OMP_NUM_THREADS=1 python benchmarks/simulated_learning.py --studies 1000
+    OMP_NUM_THREADS=1 python -m benchmarks.simulated_learning --studies 1000
 
 An arm has runs that are right on an example of class 0 or 1 with probabilities of their own, which
 shift a little from run to run (in probits), as examples do by their difficulty. For each kind of

@@ -1,6 +1,6 @@
 """Do the statistics keep what they promise? Studies whose truth is known, many times over.
 
-    OMP_NUM_THREADS=1 python benchmarks/simulated_studies.py --studies 2000 --processes 2
+    OMP_NUM_THREADS=1 python -m benchmarks.simulated_studies --studies 2000 --processes 2
 
 A study has several arms on the same examples. A run of an arm has its luck, an example its
 difficulty; whether a run is right on an example is a draw of its own given both (a probit model).

@@ -1,6 +1,6 @@
 """The size and the power of tests of a difference with few seeds, by integration.
 
-    python benchmarks/tail_sizes.py
+    python -m benchmarks.tail_sizes
 
 V_E is 1; the spread of the seeds is drawn from chi square, the estimate from the normal
 distribution (stats/noise.py). For each number of seeds and level it prints the largest size, as a
