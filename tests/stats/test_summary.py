@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -153,3 +153,40 @@ def test_few_seeds_that_differ_widen_what_many_examples_would_say() -> None:
     assert found.mean == 80
     assert found.high == 100
     assert half_width <= found.mean - found.low < 1.1 * half_width
+
+
+def outcomes_of(wrong: Sequence[Sequence[int]], num_examples: int = 100) -> Outcomes:
+    """Runs of which each gets these examples wrong."""
+    labels_N = np.arange(num_examples) % 2
+    predictions_SN = np.tile(labels_N, (len(wrong), 1))
+    for seed, places in enumerate(wrong):
+        predictions_SN[seed, [*places]] = 1 - labels_N[[*places]]
+    seeds = tuple(range(len(wrong)))
+    return Outcomes(
+        metric="accuracy", labels_N=labels_N, predictions_SN=predictions_SN, seeds=seeds
+    )
+
+
+def test_one_error_in_ten_runs_makes_no_interval_that_is_far_narrower_than_none() -> None:
+    none = summarise(outcomes_of([[]] * 10))
+    one = summarise(outcomes_of([[7], *[[]] * 9]))
+    assert one.low < none.low + 1.5, "one error tells little of whether runs err at the same rows"
+    assert none.low == pytest.approx(96.3, abs=0.1)
+    same = summarise(outcomes_of([[7]] * 10))
+    assert same.low == pytest.approx(94.6, abs=0.2), "as of one run"
+
+
+def test_many_errors_tell_whether_runs_err_at_the_same_examples() -> None:
+    each = summarise(outcomes_of([range(3 * seed, 3 * seed + 3) for seed in range(10)]))
+    shared = summarise(outcomes_of([[0, 1, 2]] * 10))
+    assert each.mean == shared.mean == 97.0
+    assert each.high - each.low < 0.5 * (shared.high - shared.low)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "num"), [([[]], 0), ([[1, 2], [2, 3]], 3), ([range(98), range(99)], 2)]
+)
+def test_the_examples_that_tell_are_those_that_some_run_gets_wrong_or_right(
+    wrong: Sequence[Sequence[int]], num: int
+) -> None:
+    assert outcomes_of(wrong).num_telling == num

@@ -15,6 +15,7 @@ from peftlab.stats.tails import (
     always_valid_reach,
     always_valid_tail,
     fixed_tail,
+    least_num_seeds,
     mixture_statistic,
     upper_quantile,
     upper_tail,
@@ -208,3 +209,23 @@ def test_tail_and_quantile_belong_together_and_are_normal_for_no_degrees() -> No
         expected = stats.t.sf(statistics, degrees) if degrees else stats.norm.sf(statistics)
         assert tails == pytest.approx(expected)
         assert upper_quantile(tails, degrees) == pytest.approx(statistics)
+
+
+@pytest.mark.parametrize(
+    ("num_tests", "paired", "apart"), [(1, 5, 6), (2, 6, 7), (5, 6, 8), (20, 7, 9)]
+)
+def test_with_fewer_seeds_no_estimate_reaches_the_level_of_so_many_tests(
+    num_tests: int, paired: int, apart: int
+) -> None:
+    for num_groups, least in ((1, paired), (2, apart)):
+        assert least_num_seeds(0.05 / num_tests, num_groups) == least
+        for num, is_enough in ((least - 1, False), (least, True)):
+            found = always_valid_tail(
+                np.array([1e9]), 1.0, 100, np.array([1.0]), num / num_groups, num - 1
+            )
+            assert (2 * found[0] <= 0.05 / num_tests) == is_enough
+
+
+def test_where_too_few_seeds_can_tell_a_spread_of_zero_does_not_help() -> None:
+    reach = always_valid_reach(np.array([0.05]), 1.0, 100, np.array([0.0]), 4, 3)
+    assert reach[0] == np.inf

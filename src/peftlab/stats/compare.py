@@ -48,6 +48,11 @@ class Difference:
         return min(self.estimate + self._half_width, self.reach)
 
     @property
+    def has_interval(self) -> bool:
+        """Whether the interval excludes anything: with too few runs none can."""
+        return math.isfinite(self._half_width) and self._half_width < 2 * self.reach
+
+    @property
     def says_nothing(self) -> bool:
         """Whether the two are the same in all that was seen: no test can tell them apart."""
         return not self.noise.is_known and abs(self.estimate) <= NO_NOISE

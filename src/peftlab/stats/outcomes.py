@@ -47,6 +47,20 @@ class Outcomes:
         """What the best constant answer, one for all examples, scores by the metric, in points."""
         return best_constant(self.metric, self.labels_N).score
 
+    @cached_property
+    def num_telling(self) -> int:
+        """The examples that some run gets wrong, or those that some run gets right: the fewer.
+
+        They tell whether runs fail at the same examples. In a regression all of them do.
+        """
+        if self.labels_N.dtype.kind == "f":
+            return len(self.labels_N)
+        is_right_SN = self.predictions_SN == self.labels_N
+        if is_right_SN.ndim > 2:
+            is_right_SN = is_right_SN.all(axis=2)
+        right_N = is_right_SN.sum(axis=0)
+        return int(min(np.count_nonzero(right_N), np.count_nonzero(right_N < len(self.seeds))))
+
     def of_seeds(self, seeds: Sequence[int]) -> Outcomes:
         """Those of these seeds alone, in this order; ValueError for one that is not here."""
         rows = [self.seeds.index(seed) for seed in seeds]

@@ -16,6 +16,8 @@ from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, resample
 from peftlab.stats.weighted import CORRELATIONS, RANGE, SHARES, Floats
 
+NUM_SHARED = 2
+"""So many examples at which all runs fail count beside those that are seen (_shrunk)."""
 Covers = Literal["seeds and examples", "examples", "seeds", "nothing"]
 """Which noise an interval holds."""
 
@@ -61,7 +63,7 @@ def summarise(
         (resampled,) = resample([outcomes], np.random.default_rng(derived_seed(0, "summary")))
     poor = int(np.count_nonzero(outcomes.scores_S <= outcomes.constant_score))
     covers: Covers = "seeds and examples" if len(outcomes.seeds) > 1 else "examples"
-    found = noise_of(resampled)
+    found = _shrunk(noise_of(resampled), outcomes.num_telling)
     return _summary(outcomes.scores_S, outcomes.metric, found, covers, poor, num_failed)
 
 
@@ -108,6 +110,19 @@ def _summary(
         best_of=expected_best(scores_S),
         covers=covers,
     )
+
+
+def _shrunk(noise: Noise, num_telling: int) -> Noise:
+    """Return the noise with more of it that no number of seeds takes away, where few errors tell.
+
+    Whether the runs fail at the same examples (V_E) or each at its own (V_SE) is seen in the
+    examples that a run gets wrong, which may be two or three. Two are added at which all runs
+    fail, so that of V_E + V_SE, which is known, their share is V_E. Where all answers are right that share
+    is all, as in the interval of a share of N examples.
+    """
+    own = noise.seeds[0].own if noise.seeds else 0.0
+    share = NUM_SHARED / (NUM_SHARED + num_telling)
+    return replace(noise, examples=noise.examples + share * own)
 
 
 def _interval(mean: float, metric: str, noise: Noise) -> tuple[float, float]:

@@ -100,8 +100,23 @@ def always_valid_reach(
     The examples' part has EXAMPLES_SHARE of the level. Infinite where too few seeds can tell.
     """
     quantile = upper_quantile(EXAMPLES_SHARE * levels / 2, num_examples - 1)
-    square = mixture_statistic(levels, num_seeds, degrees) * of_seeds + quantile**2 * examples
-    return np.asarray(np.sqrt(square))
+    statistic = mixture_statistic(levels, num_seeds, degrees)
+    # Where too few seeds can tell, they cannot for a spread of 0 either.
+    is_finite = np.isfinite(statistic)
+    of_mixture = np.where(is_finite, np.where(is_finite, statistic, 0.0) * of_seeds, math.inf)
+    return np.asarray(np.sqrt(of_mixture + quantile**2 * examples))
+
+
+def least_num_seeds(level: float, num_groups: int = 1) -> int:
+    """Return the fewest seeds with which an estimate can reach a level, for any number of looks.
+
+    With fewer the mixture stays below 1 / level, however large the statistic is: with n runs it is
+    at most (1 + n)^((n - 1) / 2). With two groups n is half of the seeds of each.
+    """
+    num = 2
+    while math.isinf(mixture_statistic(np.array(level), num / num_groups, num - 1)):
+        num += 1
+    return num
 
 
 def mixture_statistic(level: Floats, num_seeds: float, degrees: int) -> Floats:

@@ -1,4 +1,4 @@
-"""That scores were shown, remembered: in the workspaces that they lie in and in the user's ledger.
+"""Remembers that scores were shown: in the workspaces that they lie in and in the user's ledger.
 
 It is done after they were shown, so that a look is no earlier one of itself: whoever is interrupted
 in between loses that look, and nothing else.
@@ -19,7 +19,7 @@ from peftlab.study.stored import stored_spec
 
 
 def remember(workspaces: Iterable[Workspace], looks: Iterable[Look]) -> str:
-    """Store the looks; a line for the user where that could not be done, else "".
+    """Store the looks; return a line for the user where that could not be done, else "".
 
     A workspace that may not be written is passed over without a word: its verdicts say so.
     """
@@ -27,9 +27,18 @@ def remember(workspaces: Iterable[Workspace], looks: Iterable[Look]) -> str:
     if not shown:
         return ""
     reasons = [_stored(workspace, shown) for workspace in workspaces if workspace.may_be_written]
-    reasons.append(write_ledger(shown))
-    told = next((reason for reason in reasons if reason), "")
-    return f"remark: not remembered that scores were shown: {told}" if told else ""
+    of_workspace = next((reason for reason in reasons if reason), "")
+    of_user = write_ledger(shown)
+    if of_workspace:
+        return f"remark: the workspace does not remember that scores were shown: {of_workspace}"
+    if of_user:
+        return (
+            "remark: that scores were shown is remembered in the workspace only, not for other "
+            f"workspaces of yours: {of_user}"
+            if reasons
+            else f"remark: it is not remembered that scores were shown: {of_user}"
+        )
+    return ""
 
 
 class Seen:

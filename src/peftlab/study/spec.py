@@ -43,9 +43,6 @@ SeedList = Annotated[tuple[Annotated[Integer, Field(ge=0)], ...], Field(min_leng
 TRAINING_NAMES = tuple(TrainingSettings.model_fields)
 LEAST_SEEDS = 3
 """With fewer runs of each arm no verdict is given on a claim."""
-LEAST_SEEDS_IN_LOOKS = 5
-"""The same where scores are looked at while seeds are added: no such test says anything before. It
-takes one more where the arms have other seeds than each other."""
 
 # pydantic's words for what a YAML file calls a list and a mapping.
 MESSAGES = {

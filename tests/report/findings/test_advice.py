@@ -331,8 +331,8 @@ def test_seeds_that_are_still_to_come_take_five_that_are_done(tmp_path: Path) ->
 
     four = view_of(tmp_path / "4", seeds=range(1, 7), pending=pending(5))
     assert advice_of(four).lacking == (
-        "4 seeds are measured, and as the scores were looked at before all of them were, 5 are the "
-        "least that can tell"
+        "4 seeds are measured; where the scores are looked at before all seeds are done, it takes "
+        "at least 5 to tell 2 arms apart"
     )
     every = view_of(tmp_path / "6", seeds=range(1, 7))
     five = view_of(tmp_path / "5", seeds=range(1, 7), pending=pending(6))
@@ -468,3 +468,49 @@ def test_the_same_answers_are_said_to_be_that_without_an_interval(tmp_path: Path
         b for b in advice_blocks(view, parts.Advice(reference="full")) if isinstance(b, Table)
     )
     assert table.rows[0][:3] == ["lora", "0.00 (same answers)", "yes"]
+
+
+def test_none_is_recommended_while_a_cheaper_arm_may_be_as_good(tmp_path: Path) -> None:
+    """Which of equal arms is shown to be near the best is chance, and would be the advice."""
+    view = view_of(tmp_path, seconds={**SECONDS, "full": 10.0})
+    full = advice_of(view).candidates[0]
+    assert full.difference is not None
+    least = brentq(lambda margin: full.difference.p_above(-margin) - 0.05, 0.0, LENIENT)
+    assert full.difference.p_value > 0.05, "full is not shown to be worse either"
+    advice = advice_of(view, margin=least - 0.01, reference="lora")
+    assert [arm.name for arm in advice.near] == ["lora"]
+    assert advice.chosen is None
+    assert advice.safe is not None
+    assert advice.safe.name == "lora"
+    words = words_of(view, margin=least - 0.01, reference="lora")
+    assert words.startswith("Over all 2 tasks: lora will do, but it is open what is best to use.")
+    assert "but full, which costs less or as much, may be good enough too: it is shown neither" in (
+        words
+    )
+    assert "use lora" not in words
+
+
+def test_a_cheaper_arm_that_is_worse_is_no_reason_to_wait(tmp_path: Path) -> None:
+    advice = advice_of(view_of(tmp_path), margin=0.01)
+    assert "bitfit" not in [arm.name for arm in advice.near]
+    assert "bitfit" not in advice.lacking
+
+
+def test_an_arm_to_measure_by_that_learned_nothing_is_named(tmp_path: Path) -> None:
+    right = {"full": 0.3, "lora": 0.9, "bitfit": 0.7}
+    view = view_of(tmp_path, right, tasks=["demo-sentiment"])
+    words = words_of(view, margin=LENIENT, reference="full")
+    assert (
+        "The study measures by full, which is not shown to have learned demo-sentiment; lora takes "
+        "its place." in words
+    )
+    assert "below the best arm of those that can be compared, whichever that is" in words
+
+
+def test_advice_before_all_declared_seeds_are_done_says_so(tmp_path: Path) -> None:
+    pending = [(arm, task, 8) for arm in ARMS for task in BOTH]
+    view = view_of(tmp_path, seeds=range(1, 9), pending=pending)
+    words = words_of(view, margin=LENIENT)
+    assert "7 of 8 declared seeds are done; until all are, the advice is interim." in words
+    done = view_of(tmp_path / "done", seeds=range(1, 9))
+    assert "interim" not in words_of(done, margin=LENIENT)

@@ -136,7 +136,7 @@ def test_seeds_dropped_after_a_look_make_the_test_sequential(made: Made) -> None
     found = stand(made.view(looks=[looked(made.view((1, 2, 3, 4, 5), pending=pending), 26)]))
     assert found.is_sequential
     assert found.reasons == (
-        "Seeds 4 and 5 were declared at a look on 26 November 2026 that showed seeds 1 to 4, "
+        "Seeds 4 and 5 were declared at a look on 26 November 2026 that showed seeds 1 to 4 "
         "and are no longer in the comparison.",
     )
 
@@ -218,7 +218,7 @@ def test_a_margin_changed_after_a_look_is_exploratory(made: Made) -> None:
     found = stand(view, wide)
     assert found.is_exploratory
     assert found.reasons == (
-        "Exploratory: the margin is 2.5 points, and was 1 at a look on 26 November 2026.",
+        "Exploratory: the margin is 2.5 points; at a look on 26 November 2026 it was 1.",
     )
     assert withdrawn(view) == 1
 

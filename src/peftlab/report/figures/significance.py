@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from peftlab.report.figures.scores import panel_title
-from peftlab.report.findings.evidence import IDENTICAL, signed
+from peftlab.report.findings.evidence import IDENTICAL, least_seeds, signed
 from peftlab.report.findings.learning import did_not_learn
+from peftlab.report.findings.looks import difference_shown
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
 from peftlab.study.expand import Arm
-from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.spec import Task
 
 BEATS, LOSES, OPEN = "beats", "is beaten by", "not distinguishable"
-UNTESTED = f"fewer than {LEAST_SEEDS} seeds"
+UNTESTED = "too few seeds"
 UNLEARNED = "neither learned"
 SIGNS = {BEATS: " ▲", LOSES: " ▼", OPEN: "", IDENTICAL: " =", UNLEARNED: " ×", UNTESTED: " ?"}
 
@@ -34,7 +34,7 @@ def significance_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, An
         (task, arm, other, difference)
         for task in view.tasks
         for arm, other in itertools.combinations(arms, 2)
-        if (difference := view.statistics.difference(arm.name, other.name, [task])) is not None
+        if (difference := difference_shown(view, arm.name, other.name, [task])) is not None
     ]
     untested = [_untested(view, *one) for one in found]
     p_values = [one.p_value for (*_, one), why in zip(found, untested, strict=True) if not why]
@@ -118,7 +118,7 @@ def _untested(view: StudyView, task: Task, arm: Arm, other: Arm, difference: Dif
         return UNLEARNED
     if difference.says_nothing:
         return IDENTICAL
-    return UNTESTED if difference.num_seeds < LEAST_SEEDS else ""
+    return UNTESTED if difference.num_seeds < least_seeds(difference) else ""
 
 
 def _outcome(difference: float, p_holm: float) -> str:

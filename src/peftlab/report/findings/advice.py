@@ -3,6 +3,9 @@
 An arm can be used if it is shown to be no more than the margin below the best one, whichever that
 is: for all arms together with 95% (stats/best.py). Of those the one that costs the least is chosen;
 of arms whose costs are not shown to differ the one with the fewest trainable parameters is taken.
+It is recommended unless an arm that would be taken before it may be as good, being neither shown to
+be so near the best nor to be worse than the chosen one: else which of equal arms is recommended
+would be chance.
 Only arms that are shown to have learned each of the tasks (learning.py), and of which no run
 failed, take part. A study may name the arm to measure by in place of the best one.
 """
@@ -11,16 +14,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
 
 from peftlab.core.counts import counted
 from peftlab.report.findings.costs import is_dearer, total_cost
-from peftlab.report.findings.evidence import least_seeds, points_words
+from peftlab.report.findings.evidence import least_seeds, listed, points_words
 from peftlab.report.findings.learning import did_not_learn, has_learned
-from peftlab.report.findings.looks import is_always_valid
+from peftlab.report.findings.looks import difference_shown
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.best import near_best_p
 from peftlab.stats.compare import Difference
@@ -61,7 +64,10 @@ class Advice:
     `reference` is the arm with the highest mean, or the one that the study measures by, which
     `is_named` says. `near` are the arms that can be used, the reference among them if it can;
     `candidates` are all arms but the reference, those that can be used and the cheap ones first.
-    `num_failed` are the trials of the reference that failed, which then cannot be used either.
+    `num_failed` are the trials of the reference that failed, which then cannot be used either, and
+    `unlearned` is its state on the first task that it is not shown to have learned. `safe` is an
+    arm that can be used, where none is recommended since a cheaper one may be as good. `passed_by`
+    names the arm that the study measures by where another took its place.
     """
 
     tasks: tuple[Task, ...]
@@ -70,18 +76,21 @@ class Advice:
     lacking: str = ""
     is_named: bool = False
     num_failed: int = 0
+    unlearned: State | None = None
+    safe: Arm | None = None
+    passed_by: str | None = None
     near: tuple[Arm, ...] = ()
     candidates: tuple[Candidate, ...] = ()
 
     def of(self, arm: Arm) -> Candidate | None:
-        """The candidate that is this arm."""
+        """Return the candidate that is this arm."""
         return next((one for one in self.candidates if one.arm.name == arm.name), None)
 
 
 def advise(
     view: StudyView, tasks: Sequence[Task], *, margin: float, reference: str | None, cost: CostName
 ) -> Advice:
-    """The advice for the tasks together; differences are means over them, costs sums.
+    """Return the advice for the tasks together; differences are means over them, costs sums.
 
     `reference` names the arm to measure by; the best one if None, or where the named one is not
     shown to have learned the tasks though another is.
@@ -90,9 +99,9 @@ def advise(
     learned = [arm for arm in compared if has_learned(view, arm, tasks)]
     taking_part = [arm for arm in learned if not _num_failed(view, arm, tasks)]
     named = next((arm for arm in compared if arm.name == reference), None)
+    passed_by = None
     if named is not None and named not in learned and learned:
-        named = None
-        reference = None
+        named, reference, passed_by = None, None, reference
     among = taking_part or learned or compared
     base = named if reference else max(
         among, key=lambda arm: _mean_score(view, arm, tasks), default=None
@@ -107,20 +116,31 @@ def advise(
     lacking = _lacking(view, base, others, tasks)
     lacking = lacking or _few_learned(view, learned, compared, tasks)
     lacking = lacking or _all_failed(view, taking_part, learned, tasks)
-    lacking = lacking or _too_few_seeds(view, base, others, tasks)
+    lacking = lacking or _too_few_seeds(view, base, others, tasks, len(taking_part) - 1)
     near: list[Arm] = []
+    chosen, safe = None, None
     if not lacking:
         near = _near(view, taking_part, tasks, margin, base if reference else None)
         lacking = "" if near else _undecided(base, margin, is_named=bool(reference))
+    if near:
+        first = _cheapest(view, near, tasks, cost)
+        before = _may_come_before(view, first, near, taking_part, tasks, cost)
+        chosen, safe = (None, first) if before else (first, None)
+        if before:
+            below = base.name if reference else "the best arm"
+            lacking = _open_words(first, before, margin, below)
     candidates = [_candidate(view, arm, base, tasks, near, cost) for arm in others]
     candidates.sort(key=lambda one: (not one.is_near, one.cost is None, one.cost or 0.0))
     return Advice(
         tasks=tuple(tasks),
         reference=base,
-        chosen=None if lacking else _cheapest(view, near, tasks, cost),
+        chosen=chosen,
         lacking=lacking,
         is_named=bool(reference),
         num_failed=_num_failed(view, base, tasks),
+        unlearned=_unlearned(view, base, tasks),
+        safe=safe,
+        passed_by=passed_by,
         near=tuple(near),
         candidates=tuple(candidates),
     )
@@ -150,19 +170,12 @@ def _p_below(
 
     Those that give the same answers are the same arm, in all that was seen.
     """
-    found = _difference(view, arm, other, tasks)
+    found = difference_shown(view, arm.name, other.name, tasks)
     if found is None or found.num_seeds < least_seeds(found):
         return 1.0, 1.0
     if view.statistics.are_identical(arm.name, other.name, tasks):
         return 0.0, 0.0
     return found.p_above(-margin), found.p_below(margin)
-
-
-def _difference(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task]) -> Difference | None:
-    found = view.statistics.difference(arm.name, other.name, tasks)
-    if found is None:
-        return None
-    return replace(found, is_always_valid=is_always_valid(view, (arm.name, other.name), tasks))
 
 
 def _cheapest(view: StudyView, near: Sequence[Arm], tasks: Sequence[Task], cost: CostName) -> Arm:
@@ -177,6 +190,45 @@ def _cheapest(view: StudyView, near: Sequence[Arm], tasks: Sequence[Task], cost:
         arm for arm in known if least is not None and not is_dearer(view, arm, least, tasks, cost)
     ]
     return min(alike or near, key=lambda arm: total_cost(view, arm, tasks, "parameters") or 0.0)
+
+
+def _may_come_before(
+    view: StudyView,
+    chosen: Arm,
+    near: Sequence[Arm],
+    arms: Sequence[Arm],
+    tasks: Sequence[Task],
+    cost: CostName,
+) -> list[Arm]:
+    """Return the arms that would be taken before the chosen one if they can be used, and may.
+
+    They are not shown to be near the best, nor to be worse than the chosen one.
+    """
+    return [
+        arm
+        for arm in arms
+        if arm not in near
+        and _cheapest(view, [chosen, arm], tasks, cost) == arm
+        and not _is_worse(view, arm, chosen, tasks)
+    ]
+
+
+def _is_worse(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task]) -> bool:
+    found = difference_shown(view, arm.name, other.name, tasks)
+    if found is None or found.num_seeds < least_seeds(found):
+        return False
+    return found.estimate < 0 and found.p_value <= LEVEL
+
+
+def _open_words(safe: Arm, before: Sequence[Arm], margin: float, below: str) -> str:
+    names = listed([arm.name for arm in before])
+    is_one = len(before) == 1
+    costs, they, is_shown = ("costs", "it", "is") if is_one else ("cost", "they", "are")
+    return (
+        f"{safe.name} is shown to be no more than {points_words(margin)} below {below}, but "
+        f"{names}, which {costs} less or as much, may be good enough too: {they} {is_shown} "
+        f"shown neither to be so near nor to be worse than {safe.name}"
+    )
 
 
 def _mean_score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> float:
@@ -197,20 +249,25 @@ def _candidate(
     near: Sequence[Arm],
     cost: CostName,
 ) -> Candidate:
-    found = [view.learned(arm, task) for task in tasks]
     return Candidate(
         arm=arm,
-        difference=_difference(view, arm, base, tasks),
+        difference=difference_shown(view, arm.name, base.name, tasks),
         cost=total_cost(view, arm, tasks, cost),
         num_failed=_num_failed(view, arm, tasks),
         is_near=arm in near,
-        unlearned=next((one.state for one in found if one and one.state != "learned"), None),
+        unlearned=_unlearned(view, arm, tasks),
         is_identical=view.statistics.are_identical(arm.name, base.name, tasks),
     )
 
 
+def _unlearned(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> State | None:
+    """Return the arm's state on the first task that it is not shown to have learned, if any."""
+    found = [view.learned(arm, task) for task in tasks]
+    return next((one.state for one in found if one and one.state != "learned"), None)
+
+
 def _lacking(view: StudyView, base: Arm, others: Sequence[Arm], tasks: Sequence[Task]) -> str:
-    """Why nothing can be compared; "" where something can."""
+    """Return why nothing can be compared; "" where something can."""
     if not others:
         return f"there is no other arm to compare {base.name} with"
     if all(view.statistics.difference(arm.name, base.name, tasks) is None for arm in others):
@@ -223,7 +280,7 @@ def _lacking(view: StudyView, base: Arm, others: Sequence[Arm], tasks: Sequence[
 def _few_learned(
     view: StudyView, learned: Sequence[Arm], compared: Sequence[Arm], tasks: Sequence[Task]
 ) -> str:
-    """That no arm is shown to have learned the tasks; "" where one is."""
+    """Return that no arm is shown to have learned the tasks; "" where one is."""
     if learned:
         return ""
     for task in tasks:
@@ -235,7 +292,7 @@ def _few_learned(
 def _all_failed(
     view: StudyView, taking_part: Sequence[Arm], learned: Sequence[Arm], tasks: Sequence[Task]
 ) -> str:
-    """That runs of every arm that learned failed; "" where one has none that did."""
+    """Return that runs of every arm that learned failed; "" where one has none that did."""
     if taking_part:
         return ""
     counts = [(_num_failed(view, arm, tasks), arm.name) for arm in learned]
@@ -243,18 +300,20 @@ def _all_failed(
     return f"of every arm that learned {_where(tasks)} runs failed ({failed})"
 
 
-def _too_few_seeds(view: StudyView, base: Arm, others: Sequence[Arm], tasks: Sequence[Task]) -> str:
-    """That there are too few seeds; "" where there are enough."""
-    every = [_difference(view, arm, base, tasks) for arm in others]
+def _too_few_seeds(
+    view: StudyView, base: Arm, others: Sequence[Arm], tasks: Sequence[Task], num_tests: int
+) -> str:
+    """Return that there are too few seeds for so many tests; "" where there are enough."""
+    every = [difference_shown(view, arm.name, base.name, tasks) for arm in others]
     known = [one for one in every if one is not None]
-    if any(one.num_seeds >= least_seeds(one) for one in known):
+    if any(one.num_seeds >= least_seeds(one, num_tests) for one in known):
         return ""
     most = max(known, key=lambda one: one.num_seeds)
     runs = "one seed is" if most.num_seeds == 1 else f"{most.num_seeds} seeds are"
     if most.num_seeds >= LEAST_SEEDS:
         return (
-            f"{runs} measured, and as the scores were looked at before all of them were, "
-            f"{least_seeds(most)} are the least that can tell"
+            f"{runs} measured; where the scores are looked at before all seeds are done, it takes "
+            f"at least {least_seeds(most, num_tests)} to tell {counted(num_tests + 1, 'arm')} apart"
         )
     return (
         f"{runs} measured, and {LEAST_SEEDS} are the least that tell what an arm does from "

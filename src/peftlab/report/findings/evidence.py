@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from peftlab.core.counts import counted
 from peftlab.stats.compare import Difference
+from peftlab.stats.noise import LEVEL
 from peftlab.stats.power import MOST_SEEDS, POWER, Hopeless, reach_of_examples
-from peftlab.study.spec import LEAST_SEEDS, LEAST_SEEDS_IN_LOOKS
+from peftlab.stats.tails import least_num_seeds
+from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.spec import Task
 
 LEAST_SHOWN = 0.01
@@ -21,13 +23,15 @@ IDENTICAL = "same answers"
 class TestNumbers:
     """A test's own p value, Holm's in its family, how many tests that has, and its level.
 
-    The level is what Holm's method leaves the test beside those that are not decided either.
+    `num_withdrawn` of the tests are claims that the study no longer has. The level is what Holm's
+    method leaves the test beside those that are not decided either.
     """
 
     p_value: float
     p_holm: float
     num_tests: int
     level: float
+    num_withdrawn: int = 0
 
 
 def evidence_words(
@@ -41,7 +45,7 @@ def evidence_words(
     """The difference, its interval and its test; `further` is what would decide it, if asked."""
     where = f"on {tasks[0].name}" if len(tasks) == 1 else f"in the mean over {len(tasks)} tasks"
     more = "more" if found.estimate >= 0 else "fewer"
-    interval = "on every example alike, so by their number alone"
+    interval = "the same on every example, so that the test goes by their number alone"
     if found.noise.is_known:
         looks = " for any number of looks" if found.is_always_valid else ""
         interval = f"95% interval{looks} {found.low:+.2f} to {found.high:+.2f}"
@@ -75,17 +79,22 @@ def runs_words(found: Difference) -> str:
     return f"{seeds}{each}, {found.noise.num_examples:,} examples"
 
 
-def least_seeds(found: Difference) -> int:
-    """How many runs of each arm a verdict on the difference takes."""
+def least_seeds(found: Difference, num_tests: int = 1) -> int:
+    """Return how many runs of each arm a verdict on the difference takes, as one of several tests.
+
+    A test for any number of looks cannot reach the level of Holm's first step with fewer.
+    """
     if not found.is_always_valid:
         return LEAST_SEEDS
-    return LEAST_SEEDS_IN_LOOKS if found.is_paired else LEAST_SEEDS_IN_LOOKS + 1
+    return least_num_seeds(LEVEL / max(num_tests, 1), num_groups=1 if found.is_paired else 2)
 
 
-def too_few_words(found: Difference, least: int) -> str:
-    """That a difference rests on too few runs for a verdict."""
+def too_few_words(found: Difference, least: int, num_tests: int = 1) -> str:
+    """Return that a difference rests on too few runs for a verdict."""
     own = counted(found.num_seeds, "run")
-    words = f"{own} of each arm, where a verdict takes at least {least}"
+    which = f"a verdict on one of {num_tests} claims" if num_tests > 1 else "a verdict"
+    after = " after a look" if found.is_always_valid else ""
+    words = f"{own} of each arm, where {which}{after} takes at least {least}"
     if found.num_seeds == 1 and found.noise.is_known:
         words += "; the interval is that of these trained models, other seeds are not in it"
     return words
@@ -130,14 +139,15 @@ def listed(names: Sequence[str]) -> str:
 
 def _test_words(found: Difference, margin: float | None, tested: TestNumbers) -> str:
     of_what = (
-        "difference" if margin is None else f"difference against a margin of {margin:g} points"
+        "difference" if margin is None else f"difference against a margin of {points_words(margin)}"
     )
     looks = ", for any number of looks" if found.is_always_valid else ""
-    holm = (
-        f"; as one of {tested.num_tests} tests {p_words(tested.p_holm)} (Holm)"
-        if tested.num_tests > 1
-        else ""
-    )
+    holm = ""
+    if tested.num_tests > 1:
+        gone = f", {tested.num_withdrawn} of them withdrawn after a look," * bool(
+            tested.num_withdrawn
+        )
+        holm = f"; as one of {tested.num_tests} tests{gone} {p_words(tested.p_holm)} (Holm)"
     return f"Test of the {of_what}{looks}: {p_words(tested.p_value)}{holm}"
 
 

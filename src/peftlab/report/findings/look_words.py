@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from peftlab.report.findings.evidence import listed
+from peftlab.report.findings.evidence import listed, points_words
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
@@ -59,14 +59,14 @@ def added_words(
     if dropped:
         were, are = ("was", "is") if len(set(dropped)) == 1 else ("were", "are")
         sentences.append(
-            f"{seeds_words(dropped).capitalize()}{of_arms} {were} declared at {look}, "
+            f"{seeds_words(dropped).capitalize()}{of_arms} {were} declared at {look} "
             f"and {are} no longer in the comparison."
         )
     return sentences
 
 
-def interim_words(num_done: int, num_declared: int) -> str:
-    """That not all declared seeds are done.
+def interim_words(num_done: int, num_declared: int, of_what: str = "the verdict") -> str:
+    """Return that not all declared seeds are done, so that this is interim.
 
     >>> interim_words(3, 5)
     '3 of 5 declared seeds are done; until all are, the verdict is interim.'
@@ -74,7 +74,7 @@ def interim_words(num_done: int, num_declared: int) -> str:
     are = "is" if num_done == 1 else "are"
     return (
         f"{num_done} of {num_declared} declared seeds {are} done; "
-        "until all are, the verdict is interim."
+        f"until all are, {of_what} is interim."
     )
 
 
@@ -95,9 +95,9 @@ def margin_words(at: datetime, then: float, now: float) -> str:
     """That the margin was another at a look.
 
     >>> margin_words(datetime(2026, 11, 6, tzinfo=UTC), 1.0, 2.5)
-    'Exploratory: the margin is 2.5 points, and was 1 at a look on 6 November 2026.'
+    'Exploratory: the margin is 2.5 points; at a look on 6 November 2026 it was 1.'
     """
     return (
-        f"Exploratory: the margin is {now:g} points, and was {then:g} at a look "
-        f"on {date_words(at)}."
+        f"Exploratory: the margin is {points_words(now)}; at a look on {date_words(at)} it was "
+        f"{then:g}."
     )

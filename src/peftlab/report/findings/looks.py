@@ -7,8 +7,9 @@ or may have been; so may an arm, a claim or a margin that came after any look at
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from peftlab.core.identity import content_id
@@ -19,8 +20,10 @@ from peftlab.report.findings.look_words import (
     margin_words,
 )
 from peftlab.report.findings.view import StudyView
+from peftlab.stats.compare import Difference
 from peftlab.store.looks import DeclaredClaim, DeclaredPlace, Look
 from peftlab.study.declared import declared_claim, declared_claims, tasks_of_claim
+from peftlab.study.expand import Arm
 from peftlab.study.spec import Claim
 from peftlab.tasks.spec import Task
 
@@ -69,10 +72,41 @@ def standing(
     )
 
 
+def difference_shown(
+    view: StudyView, left: str, right: str, tasks: Sequence[Task]
+) -> Difference | None:
+    """Return left - right over the tasks, with the test that the looks at the two leave it.
+
+    None where they cannot be compared on all of the tasks.
+    """
+    found = view.statistics.difference(left, right, tasks)
+    if found is None:
+        return None
+    return replace(found, is_always_valid=is_always_valid(view, (left, right), tasks))
+
+
 def is_always_valid(view: StudyView, pair: tuple[str, str], tasks: Sequence[Task]) -> bool:
     """Whether a test of these two arms must hold however often their scores are looked at."""
     places = _places(view, [pair], tasks)
     return bool(_interim(view, places) or _sequential(view.looks, places, [pair]))
+
+
+def reservations(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) -> list[str]:
+    """Return sentences on what makes a choice among the arms interim or exploratory."""
+    pairs = list(itertools.combinations((arm.name for arm in arms), 2))
+    places = _places(view, pairs, tasks)
+    sentences = _interim(view, places, of_what="the advice")
+    at, first = _first_relevant(view.looks, places, pairs)
+    if at is not None:
+        cells = {place.cell for look in first for place in look.places}
+        new = [
+            arm.name
+            for arm in arms
+            if all(one.cell not in cells for task in tasks for one in places[arm.name, task.name])
+        ]
+        if new:
+            sentences.append(claim_words(at, new))
+    return sentences
 
 
 def withdrawn(view: StudyView) -> int:
@@ -236,12 +270,14 @@ def _changes(
     return tuple(sorted(added)), tuple(sorted(dropped)), tuple(sorted(seen))
 
 
-def _interim(view: StudyView, places: Iterable[Place]) -> list[str]:
-    """A sentence on declared trials that are not finished."""
+def _interim(
+    view: StudyView, places: Iterable[Place], *, of_what: str = "the verdict"
+) -> list[str]:
+    """Return a sentence on declared trials that are not finished."""
     records = [record for place in places for record in view.by_place.get(place, ())]
     seeds = {record.trial.seed for record in records}
     opened = {r.trial.seed for r in records if r.status in {"pending", "running"}}
-    return [interim_words(len(seeds - opened), len(seeds))] if opened else []
+    return [interim_words(len(seeds - opened), len(seeds), of_what)] if opened else []
 
 
 # Arms, claims and margins

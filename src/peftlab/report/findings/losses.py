@@ -22,8 +22,8 @@ def losses_words(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) ->
                     "the only run" if len(records) == 1 else f"{num_failed} of {len(records)} runs"
                 )
                 sentences.append(
-                    f"{runs[0].upper()}{runs[1:]} of {arm.name} on {task.name} failed: what is "
-                    "said of it is said of the others."
+                    f"{runs[0].upper()}{runs[1:]} of {arm.name} on {task.name} failed"
+                    + (": all figures are of the others." if num_failed < len(records) else ".")
                 )
             found = view.collapse(arm, task)
             if found is not None:

@@ -55,7 +55,10 @@ Word = Literal[
 ]
 TOO_FEW: Word = "not enough runs"
 UNLEARNED: Word = "the models did not learn"
-NOT_REMEMBERED = "This workspace cannot be written, so that it will not remember this look."
+NOT_REMEMBERED = (
+    "This workspace cannot be written, so it does not remember this look, and neither will others "
+    "who read it."
+)
 NOT_SHOWN = "None of these arms is shown to have learned anything, so nothing is decided."
 
 
@@ -160,7 +163,10 @@ def verdicts(view: StudyView) -> tuple[Verdict, ...]:
             verdict,
             evidence=_joined((verdict.evidence, "" if view.looks_remembered else NOT_REMEMBERED)),
             is_remembered=view.looks_remembered,
-            by_task=tuple(replace(next(judged_parts), task=task.name) for task in tested.tasks),
+            by_task=tuple(
+                replace(next(judged_parts), task=task.name, is_remembered=view.looks_remembered)
+                for task in tested.tasks
+            ),
         )
         for verdict, tested in zip(judged, whole, strict=True)
     )
@@ -214,10 +220,7 @@ def _test(
     few, pair = min(tested, key=lambda one: one[0].num_seeds - least_seeds(one[0]))[:2]
     least = least_seeds(few)
     if few.num_seeds < least:
-        once = replace(few, is_always_valid=False)
-        return replace(
-            untested, pair=pair, found=once, least=least, lacking=too_few_words(once, least)
-        )
+        return replace(untested, pair=pair, found=few, least=least)
     weakest = max(tested, key=lambda one: one[2])
     worst = min(tested, key=lambda one: one[3])
     against = min(1.0, len(tested) * worst[3])
@@ -308,10 +311,27 @@ def _judge(tests: Sequence[_Tested], num_withdrawn: int) -> list[Verdict]:
     tested = [one for one in tests if one.p_value is not None]
     declared = [one for one in tested if not one.standing.is_exploratory]
     in_all, in_declared = (_family(own, num_withdrawn) for own in (tested, declared))
-    return [
-        _verdict(one, (in_declared if id(one) in in_declared else in_all).get(id(one)))
-        for one in tests
-    ]
+    judged = []
+    for one in tests:
+        numbers = (in_declared if id(one) in in_declared else in_all).get(id(one))
+        # What has too few runs yet would be one test more.
+        beside = tested if one.standing.is_exploratory else declared
+        num_tests = numbers.num_tests if numbers else len(beside) + num_withdrawn + 1
+        judged.append(_verdict(_enough(one, num_tests), numbers))
+    return judged
+
+
+def _enough(tested: _Tested, num_tests: int) -> _Tested:
+    """Return the test as one that has too few runs, where none of so many could be decided."""
+    found = tested.found
+    if found is None or tested.untested != TOO_FEW or tested.lacking:
+        return tested
+    least = max(tested.least, least_seeds(found, num_tests))
+    if found.num_seeds >= least:
+        return tested
+    return replace(
+        tested, p_value=None, least=least, lacking=too_few_words(found, least, num_tests)
+    )
 
 
 def _family(tested: Sequence[_Tested], num_withdrawn: int) -> dict[int, TestNumbers]:
@@ -322,7 +342,11 @@ def _family(tested: Sequence[_Tested], num_withdrawn: int) -> dict[int, TestNumb
     num_open = num_withdrawn + sum(p_holm > LEVEL for p_holm in adjusted)
     return {
         id(one): TestNumbers(
-            p_value=p_value, p_holm=p_holm, num_tests=num_tests, level=LEVEL / max(num_open, 1)
+            p_value=p_value,
+            p_holm=p_holm,
+            num_tests=num_tests,
+            level=LEVEL / max(num_open, 1),
+            num_withdrawn=num_withdrawn,
         )
         for one, p_value, p_holm in zip(tested, p_values, adjusted, strict=True)
     }
@@ -330,6 +354,7 @@ def _family(tested: Sequence[_Tested], num_withdrawn: int) -> dict[int, TestNumb
 
 def _verdict(tested: _Tested, numbers: TestNumbers | None) -> Verdict:
     claim, found, stands = tested.claim, tested.found, tested.standing
+    is_few = found is not None and tested.untested == TOO_FEW and bool(tested.least)
     blank = Verdict(
         claim=claim.say,
         verdict=tested.untested,
@@ -343,17 +368,18 @@ def _verdict(tested: _Tested, numbers: TestNumbers | None) -> Verdict:
     )
     if found is not None:
         blank = replace(blank, estimate=found.estimate)
-        if found.noise.is_known:
+        if found.noise.is_known and found.has_interval:
             blank = replace(blank, low=found.low, high=found.high)
-    if found is None or numbers is None:
-        is_few = found is not None and tested.untested == TOO_FEW
+    if found is None or numbers is None or tested.p_value is None:
         further = tested.least - found.num_seeds if found and is_few else None
         sentences = (f"{tested.lacking}.", tested.remark, *stands.reasons)
         return replace(blank, evidence=_joined(sentences), further_seeds=further)
     assert tested.pair is not None
     is_decided = numbers.p_holm <= LEVEL
     more = None
-    if not is_decided and tested.has_learned and found.noise.seeds:
+    # What the seeds that are declared already will show is not known: their test is another.
+    waits = stands.is_interim and not stands.is_sequential
+    if not is_decided and not waits and tested.has_learned and found.noise.seeds:
         generator = np.random.default_rng(derived_seed(0, "power"))
         more = further_seeds(found, claim.margin, numbers.level, generator)
     evidence = evidence_words(tested.pair, tested.over, found, claim.margin, numbers, more)

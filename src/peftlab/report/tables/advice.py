@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from peftlab.report.findings.advice import Advice, Candidate, advise
 from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
 from peftlab.report.findings.evidence import IDENTICAL, listed, points_words, signed
+from peftlab.report.findings.looks import reservations
+from peftlab.report.findings.losses import collapse_words
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
 from peftlab.stats.noise import LEVEL
@@ -53,7 +55,11 @@ def _words(view: StudyView, advice: Advice, options: parts.Advice) -> str:
     if base is None or chosen is None:
         shown = " What is measured so far is below." if advice.candidates else ""
         said = f"Nothing can be recommended yet: {advice.lacking}.{shown}"
-        return " ".join(filter(None, (said, _left_out(advice))))
+        if advice.safe is not None:
+            said = f"{over}: {advice.safe.name} will do, but it is open what is best to use. "
+            said += f"{advice.lacking}."
+        told = (said, _passed_by(advice), _left_out(advice), *_reservations(view, advice))
+        return " ".join(filter(None, told))
     points, below = points_words(options.margin), _below(advice, options)
     others = [arm.name for arm in advice.near if arm.name != chosen.name]
     candidate = advice.of(chosen)
@@ -82,14 +88,44 @@ def _words(view: StudyView, advice: Advice, options: parts.Advice) -> str:
         )
     if candidate is not None:
         sentences.append(_cost_words(view, advice, chosen, base))
-    return " ".join(filter(None, (*sentences, _better_words(advice), _left_out(advice))))
+    sentences += [_better_words(advice), _passed_by(advice), _left_out(advice)]
+    sentences += [
+        f"{collapse_words(chosen, task, found)}."
+        for task in advice.tasks
+        if (found := view.collapse(chosen, task)) is not None
+    ]
+    return " ".join(filter(None, (*sentences, *_reservations(view, advice))))
+
+
+def _reservations(view: StudyView, advice: Advice) -> list[str]:
+    """Return sentences on what makes the advice interim, or exploratory."""
+    if advice.reference is None or not advice.candidates:
+        return []
+    arms = [advice.reference, *(one.arm for one in advice.candidates)]
+    return reservations(view, arms, advice.tasks)
+
+
+def _passed_by(advice: Advice) -> str:
+    """Return that the arm which the study measures by could not be; "" where it could."""
+    if advice.passed_by is None or advice.reference is None:
+        return ""
+    return (
+        f"The study measures by {advice.passed_by}, which is not shown to have learned "
+        f"{_where(advice)}; {advice.reference.name} takes its place."
+    )
+
+
+def _where(advice: Advice) -> str:
+    return advice.tasks[0].name if len(advice.tasks) == 1 else "every task"
 
 
 def _below(advice: Advice, options: parts.Advice) -> str:
-    """What the arms are no more than the margin below."""
+    """Return what the arms are no more than the margin below."""
     if advice.is_named and advice.reference is not None:
         return f"below {advice.reference.name}"
-    return "below the best arm, whichever that is"
+    are_out = any(one.unlearned or one.num_failed for one in advice.candidates)
+    which = " of those that can be compared" if are_out else ""
+    return f"below the best arm{which}, whichever that is"
 
 
 def _why_it(view: StudyView, advice: Advice, options: parts.Advice) -> str:
@@ -109,12 +145,11 @@ def _left_out(advice: Advice) -> str:
     """Return sentences on the arms that are not recommended, whatever they score."""
     sentences = []
     names = [one.arm.name for one in advice.candidates if one.unlearned]
-    if len(names) == len(advice.candidates) and advice.chosen is None:
-        names = []  # none is shown to have learned, the reference neither
-    where = advice.tasks[0].name if len(advice.tasks) == 1 else "every task"
-    if names:
+    if names and not advice.unlearned:  # else no arm is shown to have, which is said already
         verb = "is" if len(names) == 1 else "are"
-        sentences.append(f"{listed(names)} {verb} left out: not shown to have learned {where}.")
+        sentences.append(
+            f"{listed(names)} {verb} left out: not shown to have learned {_where(advice)}."
+        )
     failed = [(one.arm, one.num_failed) for one in advice.candidates if not one.unlearned]
     if advice.reference is not None:
         failed.insert(0, (advice.reference, advice.num_failed))
@@ -146,9 +181,11 @@ def _cost_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
     told = []
     for name in WEIGHED:
         own, other = (_amount(view, arm, advice.tasks, name) for arm in (chosen, base))
-        if own is not None and other is not None:
-            show = COSTS[name].show
-            told.append(f"{show(own)} {phrases[name]} instead of {show(other)}")
+        if own is None or other is None:
+            continue
+        shown, instead = COSTS[name].show(own), COSTS[name].show(other)
+        beside = f" instead of {instead}" if instead != shown else f", as {base.name} does"
+        told.append(f"{shown} {phrases[name]}{beside}")
     return f"It takes {listed(told)}." if told else ""
 
 
@@ -240,6 +277,8 @@ def _difference(candidate: Candidate) -> str:
     if not found.noise.is_known:
         same = IDENTICAL if candidate.is_identical else "no noise"
         return Cell(f"{signed(found.estimate, 2)} ({same})", value=found.estimate)
+    if not found.has_interval:
+        return Cell(signed(found.estimate, 2), value=found.estimate)
     middle, low, high = (signed(value, 2) for value in (found.estimate, found.low, found.high))
     return Cell(f"{middle} [{low}, {high}]", value=found.estimate, low=found.low, high=found.high)
 

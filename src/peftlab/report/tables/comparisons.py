@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 from peftlab.report.findings.evidence import IDENTICAL, signed
+from peftlab.report.findings.looks import is_always_valid
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.stats.compare import Comparison
@@ -20,12 +22,17 @@ NUMBERS = (
 
 def comparisons_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
     """A row a task and pair of arms; None where no two can be compared."""
-    rows = [
-        [f"{arm.name} - {other.name}", task.name, *_cells(found, _same(view, arm, other, task))]
-        for task in view.tasks
-        for arm, other in itertools.combinations(arms, 2)
-        if (found := view.comparison(arm, other, task)) is not None
-    ]
+    rows = []
+    any_looks = False
+    for task in view.tasks:
+        for arm, other in itertools.combinations(arms, 2):
+            found = view.comparison(arm, other, task)
+            if found is not None:
+                looked = is_always_valid(view, (arm.name, other.name), [task])
+                any_looks |= looked
+                found = replace(found, is_always_valid=looked)
+                same = _same(view, arm, other, task)
+                rows.append([f"{arm.name} - {other.name}", task.name, *_cells(found, same)])
     if not rows:
         return None
     return Table(
@@ -34,7 +41,9 @@ def comparisons_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
         rows=rows,
         numbers=frozenset(NUMBERS),
         note="difference: in points [95% interval]. p: of there being none, with the noise of "
-        "seeds and examples; not adjusted for the number of rows. swaps: of the trained models "
+        "seeds and examples; not adjusted for the number of rows"
+        + ("; for any number of looks, where seeds were added after one" if any_looks else "")
+        + ". swaps: of the trained models "
         "alone, by exchanging their predictions. flips: of the seeds alone, from six on. McNemar: "
         "for accuracy and one seed. effect size: Hedges' g over the runs. wins: how often a run of "
         "the first scores above one of the second. dominance: below 0.5 the first almost "
@@ -55,7 +64,9 @@ def _cells(found: Comparison, same: str) -> list[str]:
         return [told, seeds, *[NOTHING] * (len(NUMBERS) - 2)]
     is_single = found.num_seeds < 2
     told = Cell(f"{found.estimate:+.2f} (no noise)", value=found.estimate)
-    if found.noise.is_known:
+    if found.noise.is_known and not found.has_interval:
+        told = Cell(f"{found.estimate:+.2f}", value=found.estimate)
+    elif found.noise.is_known:
         interval = f"{found.estimate:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
         told = Cell(interval, value=found.estimate, low=found.low, high=found.high)
     wins = found.superiority

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from peftlab.report.findings.evidence import least_seeds
 from peftlab.report.findings.leaks import leak_note
 from peftlab.report.findings.learning import MARK_NOTE, has_learned, mark
+from peftlab.report.findings.looks import difference_shown
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.summary import Summary
 from peftlab.study.expand import Arm
-from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.spec import Task
 
 
@@ -80,8 +81,8 @@ def best_arm(view: StudyView, arms: Sequence[Arm], task: Task) -> Arm | None:
         return None
     p_values = []
     for rival in ordered[1:]:
-        found = view.statistics.difference(ordered[0].name, rival.name, [task])
-        if found is None or found.num_seeds < LEAST_SEEDS or found.p_value > LEVEL:
+        found = difference_shown(view, ordered[0].name, rival.name, [task])
+        if found is None or found.num_seeds < least_seeds(found) or found.p_value > LEVEL:
             return None
         p_values.append(found.p_value)
     is_best = bool(p_values) and max(holm(p_values)) <= LEVEL
