@@ -56,6 +56,14 @@ def open_source(data: str, *, where: str = "") -> Source:
     return GlueFolder(folder.resolve())
 
 
+def is_on_hub(data: str) -> bool:
+    """Return True where a study's `data` names a repository of the Hub, and no folder."""
+    if not data.startswith(HUB_PREFIX):
+        return data == "hub"
+    repository = data.removeprefix(HUB_PREFIX)
+    return not repository.startswith(NO_REPOSITORY) and folder_at(repository) is None
+
+
 def open_ref(ref: DataRef) -> Source:
     """The source that a trial's rows came from."""
     if ref.source == "demo":
