@@ -161,7 +161,7 @@ def test_one_label_alone_is_refused_before_anything_is_trained(
     peftlab: Peftlab, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     path = sorted_study(tmp_path, tiny_checkpoint, max_eval_samples=1)
-    words = "data: moods dev: the only row of dev has the label "
+    words = "data: moods dev (dev.csv): the only row of dev has the label "
     linted = peftlab("lint", path)
     assert linted.status == 1
     assert f"error: {words}" in linted.out

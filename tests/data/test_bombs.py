@@ -157,7 +157,7 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
 LINES: dict[str, tuple[str, Callable[[], str], str]] = {
     "csv": (".csv", lambda: 'text,label\n"' + "x" * (LONGEST_ROW + 99), ":2: a row of more than"),
     "a quote that never closes": (
-        ".csv", lambda: 'text,label\n"' + "word, word\n" * 2_000_000, ": a row of more than",
+        ".csv", lambda: 'text,label\n"' + "word, word\n" * 2_000_000, ":2: a row of more than",
     ),
     "tsv": (".tsv", lambda: "text\tlabel\n" + "x" * (LONGEST_ROW + 99), ":2: a row of more than"),
     "txt": (".txt", lambda: "x" * (LONGEST_ROW + 99), ":1: a row of more than"),
@@ -171,7 +171,14 @@ LINES: dict[str, tuple[str, Callable[[], str], str]] = {
         ".jsonl", lambda: json.dumps({str(n): 1 for n in range(10_001)}), ":1: 10,001 columns",
     ),
     "values": (".jsonl", lambda: '{"a": [' + "[]," * 3_000_000 + "1]}", ":1: 6,000,002 values"),
-    "depth": (".jsonl", lambda: '{"a": ' + "[" * 200_000, ":1: not JSON: "),
+    "digits": (
+        ".jsonl", lambda: '{"text": "a", "label": ' + "9" * 5_000 + "}",
+        ":1: the row has a whole number without end (allowed: at most 4,300 digits)",
+    ),
+    "depth": (
+        ".jsonl", lambda: '{"a": ' + "[" * 200_000,
+        ":1: lists or objects lie too deep in one another (allowed: fewer levels)",
+    ),
 }  # fmt: skip
 
 
@@ -182,6 +189,7 @@ def test_rows_without_end_are_refused(name: str, tmp_path: Path) -> None:
     path.write_text(text())
     line = refused(path)
     assert words in line, line
+    assert ("quote" in line) == (ending == ".csv" and "a row of more" in line)
 
 
 def test_a_text_as_long_as_five_novels_is_read(tmp_path: Path) -> None:

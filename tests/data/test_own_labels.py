@@ -196,12 +196,37 @@ def test_commas_that_may_stand_between_thousands_are_no_scores(tmp_path: Path) -
         labels_in(path, problem_type="regression")
 
 
-@pytest.mark.parametrize(("cells", "bad"), [(["1,5", "2.5"], "'2.5'"), (["0.5", "nan"], "'nan'")])
+@pytest.mark.parametrize(("cells", "bad"), [
+    (["1,5", "2.5"], "'2.5'"),
+    *((["0.5", odd], f"'{odd}'") for odd in ("nan", "inf", "-inf", "Infinity", "1e400")),
+    *((["0,5", odd], f"'{odd}'") for odd in ("nan", "inf", "-Infinity", "1e400")),
+])  # fmt: skip
 def test_a_number_written_otherwise_and_a_missing_one_are_refused_with_their_line(
     cells: list[str], bad: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=rf"t.csv:3: column 'mood': {bad} is no score"):
         labels_in(csv_of(tmp_path / "t.csv", cells))
+
+
+@pytest.mark.parametrize("odd", ["Infinity", "-Infinity", "1e400", "9" * 400, "NaN"])
+def test_a_score_in_json_that_is_not_finite_is_refused_with_its_line(
+    odd: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(f'{{"body": "a", "mood": 0.5}}\n{{"body": "b", "mood": {odd}}}\n')
+    with pytest.raises(UserError, match=r"t.jsonl:2: column 'mood': .* is no score .*a finite num"):
+        labels_in(path)
+
+
+def test_labels_that_are_said_of_a_column_of_scores_name_it_and_its_file(tmp_path: Path) -> None:
+    path = csv_of(tmp_path / "t.csv", ["0.5", "1"])
+    with pytest.raises(UserError, match=r"labels: .* and the column 'mood' of t.csv holds scores"):
+        labels_in(path, labels=("0.5", "1"))
+
+
+def test_an_infinite_number_among_words_is_a_word(tmp_path: Path) -> None:
+    task, _ = labels_in(csv_of(tmp_path / "t.csv", ["inf", "sup"]))
+    assert task.labels == ("inf", "sup")
 
 
 def test_a_slip_among_decimal_commas_is_refused_and_labels_of_several_digits_are_none(
@@ -284,13 +309,23 @@ def test_dev_has_its_own_order_of_names(tmp_path: Path) -> None:
     [
         (-1, "no label but -1, which is how datasets writes that there is no label"),
         (2, "2 is no class (allowed: 0 to 1, as the metadata name them)"),
-        (None, "no label (allowed: a word or a number)"),
+        (None, "no label (allowed: a word or a finite number)"),
     ],
 )
 def test_a_number_without_a_name_is_no_label(cell: int | None, words: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         labels_in(class_file(tmp_path / "t.parquet", [1, cell, 0], CLASS))
     assert f"t.parquet:2: column 'mood': {words}" in str(caught.value)
+
+
+@pytest.mark.parametrize("names", [["neg", "neg"], ["neg", "pos", "neg"]])
+def test_a_name_that_two_classes_have_is_refused_where_it_is_read(
+    names: list[str], tmp_path: Path
+) -> None:
+    path = class_file(tmp_path / "t.parquet", [1, 0, 1], CLASS | {"names": names})
+    with pytest.raises(UserError, match=r"t.parquet: column 'mood': the name 'neg' stands twice"):
+        labels_in(path)
+    assert labels_in(path, labels=("0", "1", "2")[: len(names)])[0].labels[0] == "0"
 
 
 @pytest.mark.parametrize("feature", [None, [], {}, {"_type": "ClassLabel", "names": 3}, "x", [1]])

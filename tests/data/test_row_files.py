@@ -128,7 +128,7 @@ BAD = {
         (b'{"text": 1, "text": 2}\n', ":1: the key 'text' is there twice (allowed: each key once"),
         (b'["a"]\n', ":1: not a JSON object (allowed: an object, {...}, on each line)"),
         (b'{"text": "\\uD83d"}\n', ":1: half of a UTF-16 pair is no text"),
-        (b"[" * 100_000, ":1: not JSON: "),
+        (b"[" * 100_000, ":1: lists or objects lie too deep in one another"),
         (b"\n\n", ": the file has no rows"),
     ],
     "rows.parquet": [(b"PAR1 and more", ": not a Parquet file: "), (b"", ": not a Parquet file: ")],

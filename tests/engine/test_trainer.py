@@ -27,3 +27,16 @@ def test_a_loss_that_is_not_finite_ends_every_engine_with_the_same_words(
             device="cpu",
         )
     assert str(caught.value) == "the training loss is nan: the training has diverged"
+
+
+def test_the_trainer_prints_nothing_of_its_own(
+    make_trial: Callable[..., Trial], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run_trial(
+        make_trial(engine="trainer", rows=8, num_train_epochs=1),
+        workspace_cache=tmp_path / "cache",
+        artifacts=tmp_path / "artifacts",
+        observer=SilentObserver(),
+        device="cpu",
+    )
+    assert capfd.readouterr().out == ""

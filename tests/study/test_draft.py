@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -123,6 +125,8 @@ def test_odd_labels_are_hinted_at(labels: list[str], hint: str, tmp_path: Path) 
         (["'a'", "'b'"], """labels such as "'a'" stand in quotes"""),
         ([" a", " b"], "labels such as ' a' begin or end with a blank"),
         (["a", "#REF!"], "'#REF!' is probably a missing label"),
+        (["0", "1", "inf"], "'inf' is infinite, where other labels are numbers: is it a label?"),
+        (["0", "1", "1e400"], "'1e400' is infinite, where other labels are numbers"),
     ],
 )
 def test_classes_that_were_probably_meant_otherwise_are_hinted_at(
@@ -171,6 +175,28 @@ def test_labels_that_stand_in_different_company_are_several(
     made = drafted(write(tmp_path / "t.csv", labels))
     assert (own(made)["labels"], own(made)["separator"]) == (found, ",")
     assert any("are read as several, with ',' between them" in hint for hint in made.hints)
+
+
+@pytest.mark.parametrize("odd", ["inf", "-inf", "Infinity", "1e400", "nan"])
+def test_a_number_among_scores_that_is_not_finite_is_refused_with_its_line(
+    odd: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=rf"t.csv:4: column 'label': '{odd}' is no score"):
+        drafted(write(tmp_path / "t.csv", ["0.5", "1.5", odd]))
+
+
+@pytest.mark.parametrize("names", [["neg", "neg"], ["neg", "pos", "neg"]])
+def test_a_name_that_two_classes_have_is_refused_with_the_file(
+    names: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "t.parquet"
+    feature = {"names": names, "_type": "ClassLabel"}
+    table = pa.table({"text": [f"film {n}" for n in range(30)], "label": [0, 1] * 15})
+    info = json.dumps({"info": {"features": {"label": feature}}})
+    pq.write_table(table.replace_schema_metadata({"huggingface": info}), path)
+    with pytest.raises(UserError) as caught:
+        drafted(path)
+    assert str(caught.value).startswith(f"{path}: column 'label': the name 'neg' stands twice")
 
 
 def test_lists_among_words_and_objects_are_refused_with_their_line(tmp_path: Path) -> None:
@@ -224,8 +250,8 @@ def test_a_study_that_could_not_run_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         drafted(path)
     assert str(caught.value).startswith(
-        f"{path}: no study of it can run: t dev: all 2 rows of dev have the label 'a', which shows "
-        "no difference"
+        f"{path}: no study of it can run: t dev (t.csv): all 2 rows of dev have the label 'a', "
+        "which shows no difference"
     )
     both = write(tmp_path / "u.csv", ["a", "b"])
     with pytest.raises(UserError, match=r"all 30 rows of dev have the label 'a'.*--dev FILE with"):

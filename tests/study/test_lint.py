@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -279,3 +280,12 @@ def test_a_claim_on_a_task_that_the_study_has_not_has_no_effect_there() -> None:
         "warning", "no-effect", "claims[0].tasks",
     )  # fmt: skip
     assert finding.message == "sst2: not among the tasks of the study"
+
+
+def test_odd_labels_are_told_with_the_file_that_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text("text,label\n" + "".join(f"text {n},{n % 3}\n" for n in range(30)) + "x,inf\n")
+    data = {"mood": {"train": str(path), "text": "text", "label": "label", "dev": 0.3}}
+    (found,) = [one for one in findings(data=data, tasks=["mood"]) if one.rule == "labels"]
+    assert found.where == "data.mood (train.csv)"
+    assert found.message.startswith("'inf' is infinite, where other labels are numbers")

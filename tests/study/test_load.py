@@ -9,7 +9,7 @@ import pytest
 
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.study.expand import expand_arms
-from peftlab.study.load import Overrides, builtin_studies, load_study, study_name
+from peftlab.study.load import Overrides, builtin_studies, load_study, needs_hub, study_name
 from peftlab.study.spec import StudySpec
 
 TEXT = """
@@ -231,3 +231,24 @@ def test_what_is_no_file_of_a_study_is_refused_in_one_line(
     with pytest.raises(UserError) as caught:
         load_study(str(path))
     assert str(caught.value) == f"{path}: {words}"
+
+
+@pytest.mark.parametrize(
+    ("data", "is_needed"),
+    [
+        ("hub", True),
+        ("hub:nyu-mll/glue", True),
+        ("hub:mine/glue", False),
+        ("hub:./gone", False),
+        ("hubble", False),
+        ("demo", False),
+    ],
+)
+def test_the_hub_is_asked_only_where_the_data_are_no_folder(
+    data: str, is_needed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine" / "glue").mkdir(parents=True)
+    (tmp_path / "hubble").mkdir()
+    monkeypatch.chdir(tmp_path)
+    spec = load_study("quickstart", Overrides(data=data, model="minilm", tasks=["sst2"]))
+    assert needs_hub(spec) is is_needed

@@ -120,10 +120,10 @@ def test_a_wrong_key_of_the_mapping_is_named(
 @pytest.mark.parametrize(
     ("labels", "words", "line"),
     [
-        ("[yes, no]", ("yes", "no"), "YAML reads the label yes as true: write it in quotes"),
-        ("[1e3, 2e3]", ("1e3", "2e3"), "YAML reads the label 1e3 as 1000: write it in quotes"),
-        ("[maybe, off]", ("maybe", "off"), "YAML reads the label off as false: write it in quotes"),
-        ("[1:30, x]", ("1:30", "x"), "YAML reads the label 1:30 as 90: write it in quotes"),
+        ("[yes, no]", ("yes", "no"), "the label yes of train.csv:2 as true: write it in quotes"),
+        ("[1e3, 2e3]", ("1e3", "2e3"), "the label 1e3 of train.csv:2 as 1000: write it in quotes"),
+        ("[maybe, off]", ("maybe", "off"), "the label off of train.csv:3 as false: write it in"),
+        ("[1:30, x]", ("1:30", "x"), "the label 1:30 of train.csv:2 as 90: write it in quotes"),
         ("[on, yes]", ("on", "yes"), "a label is there twice: YAML reads yes and on as true"),
         ("[x, null]", ("x", "null"), "label 2 is 'None' to YAML, which is no word"),
         ("[2001-01-01, x]", ("2001-01-01", "x"), "label 1 is '2001-01-01' to YAML, which is no"),

@@ -53,12 +53,12 @@ def test_rows_with_which_all_is_well_earn_no_remark(tmp_path: Path, tiny_checkpo
     ("train", "dev", "where", "message"),
     [
         (
-            MIXED[::3], OTHERS, "data: mood train",
+            MIXED[::3], OTHERS, "data: mood train (train.csv)",
             "all 10 rows of train have the label 'a', which shows no difference; rows with two "
             "labels or more are needed",
         ),
         (
-            MIXED, OTHERS[:1], "data: mood dev",
+            MIXED, OTHERS[:1], "data: mood dev (dev.csv)",
             "the only row of dev has the label 'a', which shows no difference; rows with two "
             "labels or more are needed",
         ),
@@ -144,12 +144,12 @@ def test_a_label_that_a_split_lacks_is_a_warning(tmp_path: Path, tiny_checkpoint
     found = told(study(tmp_path, tiny_checkpoint, train, dev, data=labels))
     assert found == [
         (
-            "warning", "lacking-label", "data: mood train",
+            "warning", "lacking-label", "data: mood train (train.csv)",
             "none of the 20 rows has 2 labels 'c', 'd': no method can learn to give them, and 1 "
             "row of dev has one of them",
         ),
         (
-            "warning", "lacking-label", "data: mood dev",
+            "warning", "lacking-label", "data: mood dev (dev.csv)",
             "none of the 3 rows has the label 'd': scores say nothing of it",
         ),
     ]  # fmt: skip
@@ -161,7 +161,7 @@ def test_a_rare_label_whose_only_row_is_cut_off_for_dev_is_told(
     rows = [*MIXED[:2], ("once", "rare"), *[(f"more {n}", "ab"[n % 2]) for n in range(2)]]
     expanded = study(tmp_path, tiny_checkpoint, rows, data={"dev": 0.6})
     assert 2 not in expanded.rows["mood"].train
-    (found,) = [one for one in row_remarks(expanded) if one.where == "data: mood train"]
+    (found,) = [one for one in row_remarks(expanded) if one.where == "data: mood train (train.csv)"]
     assert found.message == (
         "none of the 2 rows has the label 'rare': no method can learn to give it, and 1 row of "
         "dev has it"

@@ -53,6 +53,13 @@ class UnknownNameError(UserError):
         super().__init__(f"unknown {kind} '{name}'{hint}", where=where, allowed=", ".join(names))
 
 
+class AbsentError(UserError):
+    """What is asked for is not on this machine, or cannot be had now: elsewhere it may be there.
+
+    A study can be looked at without it. What is there, and is wrong, is a plain UserError.
+    """
+
+
 class TrialError(PeftlabError):
     """A training that cannot go on; the trial is stored as failed with this cause."""
 

@@ -7,11 +7,13 @@ are JSON in the schema. A number below 0 is the library's way to say that there 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from peftlab.core.errors import UserError
 from peftlab.data.parquet_rows import parquet_metadata
 
 KEY = b"huggingface"
@@ -27,6 +29,19 @@ def class_names(path: str) -> Names:
         return {}
     status = place.stat()
     return _class_names(place, (status.st_mtime_ns, status.st_size))
+
+
+def names_of(path: str, column: str) -> tuple[str, ...]:
+    """Return the names of the column's classes, if any; UserError where a name stands twice."""
+    names = class_names(path).get(column, ())
+    if len({*names}) < len(names):
+        (twice, _), *_ = Counter(names).most_common(1)
+        raise UserError(
+            f"the name {twice[:40]!r} stands twice among the names of its classes",
+            where=f"{path}: column '{column[:60]}'",
+            allowed="another name for each class in the file's metadata",
+        )
+    return names
 
 
 @lru_cache(maxsize=16)

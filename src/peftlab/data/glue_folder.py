@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from peftlab.core.counts import counted
-from peftlab.core.errors import UserError
+from peftlab.core.errors import AbsentError, UserError
 from peftlab.core.identity import content_id, file_sha256
 from peftlab.core.types import DataRef, Example
 from peftlab.tasks.spec import FolderRows, Task, TsvFile
@@ -58,7 +58,7 @@ class GlueFolder:
                 if path.exists():
                     return path
         path = self.folder / rows.directory / file.name
-        raise UserError(
+        raise AbsentError(
             f"the task '{task.name}' has no {split} file: {path} is missing",
             where=str(self.folder),
             allowed="a folder in the layout of GLUE's download script "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from peftlab.core.errors import UserError
+from peftlab.core.errors import AbsentError, UserError
 from peftlab.core.files import folder_at
 from peftlab.core.safe_yaml import parse_yaml
 from peftlab.data.hub_files import fetch
@@ -33,7 +33,7 @@ def load_split(repository: str, config: str, split: str, *, revision: str | None
     try:
         import datasets
     except ImportError as error:
-        raise UserError(
+        raise AbsentError(
             "reading from the Hub needs the package datasets",
             where="--data hub",
             allowed="pip install 'peftlab[hub]', --data demo, or a GLUE folder",

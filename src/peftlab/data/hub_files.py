@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from peftlab.core.errors import UserError, first_line
+from peftlab.core.errors import AbsentError, UserError, first_line
 from peftlab.core.identity import file_sha256
 from peftlab.core.progress import Stage, stage
 
@@ -46,7 +46,7 @@ def fetch(
 
     What is not in the Hub's cache (HF_HOME) is downloaded, and checked against the checksum under
     which the Hub lists it. Offline, or where the Hub does not answer, the cache alone is used.
-    In one process a repository is asked for once. Raises UserError where files are not to be had.
+    In one process a repository is asked for once. Raises AbsentError where files are not to be had.
     """
     return _fetch(repository, tuple(patterns), kind, revision, tuple(ignored))
 
@@ -101,7 +101,7 @@ def _cached(
     except (LocalEntryNotFoundError, OSError, ValueError) as error:
         if cause is not None or isinstance(error, ValueError):
             raise _refusal(repository, kind, cause or error) from error
-        raise UserError(
+        raise AbsentError(
             f"the {kind} '{repository}' is not in the Hub's cache, or not all of it",
             where="offline",
             allowed=f"what was downloaded before, or {ELSE[kind]}",
@@ -212,7 +212,7 @@ def _is_final(error: Exception) -> bool:
     return isinstance(error, ValueError) or getattr(response, "status_code", 0) in {401, 403, 404}
 
 
-def _refusal(repository: str, kind: Kind, error: Exception) -> UserError:
+def _refusal(repository: str, kind: Kind, error: Exception) -> AbsentError:
     """What the Hub's refusal, or the network's, means for whom wanted the repository."""
     cause: BaseException = error
     while getattr(cause, "response", None) is None and cause.__cause__ is not None:
@@ -243,7 +243,7 @@ def _refusal(repository: str, kind: Kind, error: Exception) -> UserError:
     else:
         what = f"{what}: the connection failed: {type(cause).__name__}: {first_line(cause)}"
         allowed = f"to try again, what was downloaded whole is kept; or {ELSE[kind]}"
-    return UserError(what, where=_endpoint(), allowed=allowed)
+    return AbsentError(what, where=_endpoint(), allowed=allowed)
 
 
 def _endpoint() -> str:

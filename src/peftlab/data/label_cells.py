@@ -91,6 +91,22 @@ def number_of(cell: Any, *, has_decimal_commas: bool = False) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def is_infinite(cell: Any) -> bool:
+    """Return True for a number that no float holds: it says so itself, or is too large for one.
+
+    >>> [is_infinite(cell) for cell in (float("inf"), "-Infinity", "1e400", 10**400, "nan", "1", 1)]
+    [True, True, True, True, False, False, False]
+    """
+    if isinstance(cell, bool) or not isinstance(cell, int | float | str):
+        return False
+    try:
+        return math.isinf(float(cell))
+    except OverflowError:
+        return True
+    except ValueError:
+        return False
+
+
 def has_decimal_comma(text: str) -> bool:
     """Yes where the comma can be nothing else: not where it may stand between thousands.
 

@@ -15,7 +15,7 @@ from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id, derived_seed, file_sha256
 from peftlab.core.types import DataRef, Example, OwnFiles, ProblemType, Selection
-from peftlab.data.class_names import MEANING, class_names, named
+from peftlab.data.class_names import MEANING, class_names, named, names_of
 from peftlab.data.encode import labels_of
 from peftlab.data.held_out import is_held_out
 from peftlab.data.own_labels import LabelReader, Notation, notation_of
@@ -139,15 +139,15 @@ def own_rows(
     """
     columns = files.label if has_labels else ()
     rows = _rows(Path(path), _stamp(path), files.text, columns)
-    names = class_names(path) if by_name else {}
-    if not any(column in names for column in columns):
+    names = {column: names_of(path, column) for column in columns} if by_name else {}
+    if not any(names.values()):
         return rows
     return tuple(
         replace(
             row,
             cells=tuple(
                 _named(cell, names[column], where=f"{path}:{row.number}: column '{column}'")
-                if column in names
+                if names[column]
                 else cell
                 for cell, column in zip(row.cells, columns, strict=True)
             ),
@@ -191,8 +191,9 @@ def class_names_of(
     if len(files.label) > 1 or problem_type == "regression":
         return ()
     _stamp(files.train)
-    names = class_names(files.train).get(files.label[0], ())
-    return names if labels is None or {*labels} <= {*names} else ()
+    column = files.label[0]
+    known = class_names(files.train).get(column, ())
+    return names_of(files.train, column) if labels is None or {*labels} <= {*known} else ()
 
 
 def notation_in(

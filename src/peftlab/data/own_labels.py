@@ -14,6 +14,7 @@ from peftlab.data.label_cells import (
     FLAGS,
     flag_of,
     has_decimal_comma,
+    is_infinite,
     is_missing,
     number_of,
     word_of,
@@ -179,7 +180,7 @@ def class_of(cell: Any, where: str) -> str:
     word = word_of(cell)
     if word is None or not word.strip():
         what = "no label" if is_missing(cell) else f"{repr(cell)[:40]} is no label"
-        raise UserError(what, where=where, allowed="a word or a number")
+        raise UserError(what, where=where, allowed="a word or a finite number")
     if len(word) > LONGEST_LABEL:
         raise UserError(
             f"{len(word):,} characters are no label", where=where,
@@ -252,7 +253,7 @@ def _have_decimal_commas(column: Sequence[Any], problem_type: ProblemType | None
     """
     if problem_type not in (None, "regression"):
         return False
-    texts = [cell for cell in column if isinstance(cell, str) and not is_missing(cell)]
+    texts = [cell for cell in column if isinstance(cell, str) and not _is_slip(cell)]
     others = sum(
         number_of(text, has_decimal_commas=True) is None and number_of(text) is None
         for text in texts
@@ -263,16 +264,21 @@ def _have_decimal_commas(column: Sequence[Any], problem_type: ProblemType | None
 
 
 def _are_scores(column: Sequence[Any], has_commas: bool) -> bool:
-    """Yes for numbers one of which is not whole, where a value is missing or not."""
+    """Yes for numbers one of which is not whole, where a value is missing or infinite or not."""
     if has_commas:
         return True
     has_fraction = False
     for cell in column:
         number = number_of(cell)
-        if number is None and not is_missing(cell):
+        if number is None and not _is_slip(cell):
             return False
         has_fraction = has_fraction or (number is not None and number != int(number))
     return has_fraction
+
+
+def _is_slip(cell: Any) -> bool:
+    """Return True for what is no score where others are: nothing, or an infinite number."""
+    return is_missing(cell) or is_infinite(cell)
 
 
 def _lists(column: Sequence[Any], notation: Notation, separator: str) -> Iterator[list[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
@@ -39,7 +40,14 @@ def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
     labels = asked.labels
     if problem_type == "regression":
         if labels is not None:
-            raise UserError("a regression has no labels", where=f"{where}.labels")
+            what = "a regression has no labels"
+            if notation.is_guessed:
+                what += f", and the column '{files.label[0]}' of {_name(files)} holds scores"
+            raise UserError(
+                what,
+                where=f"{where}.labels",
+                allowed="no such key, or problem_type: single_label_classification",
+            )
     elif labels is None and several_columns:
         labels = files.label
     elif labels is None and names:
@@ -51,7 +59,7 @@ def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
     elif notation.num_flags and len(labels) != notation.num_flags:
         raise UserError(
             f"{counted(len(labels), 'name')} for lists of {notation.num_flags} values, 0 or 1 for "
-            "each label",
+            f"each label, in {_name(files)}",
             where=f"{where}.labels",
         )
     if several_columns and labels is not None and len(labels) != len(files.label):
@@ -70,3 +78,7 @@ def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
     return TaskDefinition(
         problem_type=problem_type, labels=labels or (), metrics=metrics, texts=files.text
     )
+
+
+def _name(files: OwnFiles) -> str:
+    return Path(files.train).name

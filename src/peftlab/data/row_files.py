@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -248,9 +249,7 @@ def _json_rows(lines: Lines, path: Path) -> Iterator[Numbered]:
                 str(error), where=f"{path}:{number}", allowed="each key once in an object"
             ) from error
         except (ValueError, RecursionError) as error:
-            raise UserError(
-                f"not JSON: {first_line(error)}", where=f"{path}:{number}", allowed=A_LINE
-            ) from error
+            raise _no_json(error, where=f"{path}:{number}") from error
         if "\\ud" in line.lower() and NO_TEXT.search(_json(row)):
             raise UserError("half of a UTF-16 pair is no text", where=f"{path}:{number}")
         if not isinstance(row, dict):
@@ -262,6 +261,17 @@ def _json_rows(lines: Lines, path: Path) -> Iterator[Numbered]:
                 allowed=f"at most {MOST_COLUMNS:,}",
             )
         yield number, row
+
+
+def _no_json(error: Exception, *, where: str) -> UserError:
+    """Return the error for a line that json cannot read, in words of ours where it has limits."""
+    what, allowed = f"not JSON: {first_line(error)}", A_LINE
+    if isinstance(error, RecursionError):
+        what, allowed = "lists or objects lie too deep in one another", "fewer levels"
+    elif not isinstance(error, json.JSONDecodeError):  # of int() alone
+        what = "the row has a whole number without end"
+        allowed = f"at most {sys.get_int_max_str_digits():,} digits"
+    return UserError(what, where=where, allowed=allowed)
 
 
 class _KeyTwice(ValueError):

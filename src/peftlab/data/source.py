@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from peftlab.core.errors import UserError
+from peftlab.core.errors import AbsentError, UserError
 from peftlab.core.files import folder_at
 from peftlab.core.types import DataRef, Example
 from peftlab.data.demo.source import DemoSource
@@ -48,12 +48,20 @@ def open_source(data: str, *, where: str = "") -> Source:
     if data.startswith(HUB_PREFIX):
         repository = data.removeprefix(HUB_PREFIX)
         if repository.startswith(NO_REPOSITORY) and folder_at(repository) is None:
-            raise UserError(f"no data '{data}': no such folder", where=where, allowed=FORMS)
+            raise AbsentError(f"no data '{data}': no such folder", where=where, allowed=FORMS)
         return HubSource(repository)
     folder = folder_at(data)
     if folder is None:
-        raise UserError(f"no data '{data}': not a folder", where=where, allowed=FORMS)
+        raise AbsentError(f"no data '{data}': not a folder", where=where, allowed=FORMS)
     return GlueFolder(folder.resolve())
+
+
+def is_on_hub(data: str) -> bool:
+    """Return True where a study's `data` names a repository of the Hub, and no folder."""
+    if not data.startswith(HUB_PREFIX):
+        return data == "hub"
+    repository = data.removeprefix(HUB_PREFIX)
+    return not repository.startswith(NO_REPOSITORY) and folder_at(repository) is None
 
 
 def open_ref(ref: DataRef) -> Source:

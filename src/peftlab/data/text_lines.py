@@ -58,11 +58,12 @@ def text_lines(path: Path) -> Iterator[Lines]:
 
 
 class Lines:
-    """The lines, each with its end. `length` counts characters until somebody sets it back."""
+    """The lines, each with its end. `length` counts a row's characters: who reads sets it back."""
 
     def __init__(self, stream: TextIO, path: Path) -> None:
         self._stream = stream
         self._path = path
+        self._first = 1
         self.number = 0
         self.length = 0
 
@@ -74,13 +75,16 @@ class Lines:
         if not line:
             raise StopIteration
         self.number += 1
+        if self.length == 0:
+            self._first = self.number
         self.length += len(line)
         if self.length > LONGEST_ROW:
+            is_csv = self._path.suffix.lower() == ".csv"
             raise UserError(
                 f"a row of more than {LONGEST_ROW:,} characters",
-                where=f"{self._path}:{self.number}",
-                allowed="shorter texts; in .csv a quote that opens must close",
-            )  # fmt: skip
+                where=f"{self._path}:{self._first}",
+                allowed="shorter texts" + ("; a quote that opens must close" if is_csv else ""),
+            )
         return line
 
 

@@ -21,6 +21,7 @@ from torch import nn
 from torch.utils.data import Dataset, Sampler
 from transformers import (
     DataCollatorWithPadding,
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -86,6 +87,7 @@ def train_with_trainer(
         )
         trainer.orders = orders
         trainer.step_losses = []
+        trainer.remove_callback(PrinterCallback)  # which prints a dictionary where tqdm is off
         trainer.add_callback(_Recorder(trainer, module, trial, data, tally, observer, best))
         torch.manual_seed(derived_seed(trial.seeds.dropout, 0))
         METHODS.get(trial.method).begin_training(module, total_steps)

@@ -73,8 +73,8 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
 
     Raises UserError for an unknown task, method, setting or arm, for a max_length beyond the
     checkpoint's positions, for a head to keep that is not for a task's labels, for a tracker that
-    is not here, and for data that cannot be read; with `data_needed` False the last is noted in
-    `unread` instead.
+    is not here, and for data that cannot be read or are not here; with `data_needed` False the last
+    is noted in `unread` instead.
     """
     where = spec.name
     arms = expand_arms(spec)

@@ -11,7 +11,7 @@ from typing import Any
 from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.core.types import ProblemType
-from peftlab.data.class_names import MEANING, NO_LABEL, class_names, named
+from peftlab.data.class_names import MEANING, NO_LABEL, class_names, named, names_of
 from peftlab.data.label_cells import flag_of, is_missing, word_of
 from peftlab.data.own_labels import (
     MOST_LABELS,
@@ -92,6 +92,8 @@ def look(
     columns = {name: [row.get(name) for row in rows] for name in names}
     known = class_names(str(path))
     for name in {*known} & {*columns}:
+        if len({*known[name]}) < len(known[name]):
+            continue  # which is refused if the column is the label
         cells = [named(cell, known[name]) for cell in columns[name]]
         if any(cell is not None for cell in cells):
             columns[name] = cells
@@ -102,7 +104,7 @@ def look(
     guesses = [text_guess, label_guess]
     own = sorted(taken, key=names.index)
     cells = [columns[name] for name in own]
-    of_file = known.get(own[0], ()) if len(own) == 1 else ()
+    of_file = names_of(str(path), own[0]) if len(own) == 1 else ()
     notation, separator, found = notation_of([*zip(*cells, strict=True)], ","), None, None
     if notation.problem_type == "single_label_classification" and not of_file:
         for (number, _), cell in zip(numbered, cells[0], strict=True):

@@ -7,7 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from peftlab.data.label_cells import is_missing, looks_like_number, number_of
+from peftlab.data.label_cells import is_infinite, is_missing, looks_like_number, number_of
 from peftlab.data.list_cells import is_no_word, list_in
 
 MOST_HINTS = 10
@@ -62,7 +62,13 @@ def _on_all(labels: Sequence[str]) -> Iterator[str]:
     if quoted:
         yield f"labels such as {_shown(quoted)} stand in quotes, which are part of them"
     numbers = [label for label in labels if looks_like_number(label)]
-    others = [label for label in labels if label not in numbers and not is_missing(label)]
+    infinite = [label for label in labels if is_infinite(label)]
+    others = [
+        label for label in labels
+        if label not in numbers and not is_missing(label) and label not in infinite
+    ]  # fmt: skip
+    if infinite and len(numbers) > len(others):
+        yield f"{_shown(infinite)} is infinite, where other labels are numbers: is it a label?"
     odd = [label for label in numbers if not PLAIN_NUMBER.fullmatch(label.strip())]
     values = [number_of(label) for label in numbers]
     has_fraction = any(value is not None and value % 1 for value in values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from pathlib import Path
 
 from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
@@ -324,10 +325,11 @@ def _left_out(expanded: Expanded) -> Iterator[Finding]:
 
 def _odd_labels(expanded: Expanded) -> Iterator[Finding]:
     """Labels of own files that are probably none, or one written in two ways."""
-    definitions = {trial.task: trial.definition for trial in expanded.trials}
-    for task, definition in definitions.items():
-        for hint in label_hints(definition.labels if definition else ()):
-            yield Finding(level="warning", rule="labels", where=f"data.{task}", message=hint)
+    for task, trial in {trial.task: trial for trial in expanded.trials}.items():
+        files = trial.data.files
+        for hint in label_hints(trial.definition.labels if trial.definition else ()):
+            file = "" if files is None else f" ({Path(files.train).name})"
+            yield Finding(level="warning", rule="labels", where=f"data.{task}{file}", message=hint)
 
 
 def _few_seeds(number: int) -> str:

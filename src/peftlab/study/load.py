@@ -11,6 +11,7 @@ from typing import Any
 from peftlab.core.bounds import check_text
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.safe_yaml import MOST_CHARACTERS, parse_setting, parse_yaml
+from peftlab.data.source import is_on_hub
 from peftlab.models.checkpoints import locate
 from peftlab.study.own_data import anchored
 from peftlab.study.spec import StudySpec, validate
@@ -82,7 +83,7 @@ def study_of(raw: Mapping[str, Any], overrides: Overrides = Overrides()) -> Stud
 def needs_hub(spec: StudySpec) -> bool:
     """Whether the study's checkpoint or data are on the Hub; UserError where there is neither."""
     model = locate(spec.model, where=f"{spec.name}: model")
-    is_of_hub = isinstance(spec.data, str) and spec.data.startswith("hub")
+    is_of_hub = isinstance(spec.data, str) and is_on_hub(spec.data)
     return is_of_hub or model.fingerprint.startswith("hub:")
 
 

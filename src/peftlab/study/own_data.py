@@ -148,9 +148,11 @@ def _require_quoted(own: OwnData, *, where: str) -> None:
             continue
         if word_of(value) in labels:
             raise UserError(
-                f"YAML reads the label {word} as {word_of(value)}: write it in quotes", where=where,
+                f"YAML reads the label {word} of {Path(files.train).name}:{row.number} as "
+                f"{word_of(value)}: write it in quotes",
+                where=where,
                 allowed=f"'{word}'",
-            )  # fmt: skip
+            )
 
 
 def anchored(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def split_remarks(
     With a selection, train is what is left of it, and its other rows are a split of their own.
     """
     for split in _splits(rows, selection, seeds):
-        where = f"data: {rows.task.name} {split.name}"
+        where = _where(rows, split.name)
         if _is_of_one(split.labels):
             yield Finding(
                 level="error", rule=ONE_LABEL, where=where, message=_one_label(rows, split)
@@ -140,7 +140,7 @@ def file_remarks(rows: TaskRows) -> Iterator[Finding]:
         yield Finding(
             level="warning",
             rule="contradictory-labels",
-            where=f"data: {rows.task.name} train",
+            where=_where(rows, "train"),
             message=f"{number:,} {texts} of train {have} different labels in different rows, as "
             f"rows {places[0] + 1:,} and {places[1] + 1:,}: no method can get both right",
         )
@@ -152,7 +152,7 @@ def file_remarks(rows: TaskRows) -> Iterator[Finding]:
         except UserError as error:
             yield Finding(
                 level="warning", rule="test-unreadable",
-                where=f"data: {rows.task.name} test", message=str(error),
+                where=_where(rows, "test"), message=str(error),
             )  # fmt: skip
             return
         if leak.is_any:
@@ -162,6 +162,16 @@ def file_remarks(rows: TaskRows) -> Iterator[Finding]:
                 where=f"data: {rows.task.name}",
                 message=leak.words("test"),
             )
+
+
+def _where(rows: TaskRows, split: str) -> str:
+    """Return words for a split of the task, with the name of its file where it has one."""
+    words = f"data: {rows.task.name} {split}"
+    files = rows.ref.files
+    if files is None:
+        return words
+    file = {"dev": files.dev, "test": files.test}.get(split) or files.train
+    return f"{words} ({Path(file).name})"
 
 
 @dataclass(frozen=True, kw_only=True)

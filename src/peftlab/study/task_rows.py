@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from peftlab.core.counts import counted
-from peftlab.core.errors import UserError
+from peftlab.core.errors import AbsentError, UserError
 from peftlab.core.progress import stage
 from peftlab.core.types import DataRef, TaskDefinition
 from peftlab.data.encode import labels_of
@@ -41,7 +41,7 @@ class TaskRows:
 class Rows:
     """A task's rows as a study's trials name them; `seen` says more where they could be read.
 
-    `num_train` is without what is held out. `unread` says why they could not be read.
+    `num_train` is without what is held out. `unread` says why they are not here.
     """
 
     ref: DataRef
@@ -55,10 +55,10 @@ class Rows:
 
 
 def read_rows(spec: StudySpec, name: str, *, data_needed: bool) -> Rows:
-    """The rows of one of the study's tasks; by their published number where they cannot be read.
+    """Return the rows of one of the study's tasks; where they are not here, by published number.
 
     Raises UserError where the task is no such task, where nothing would be held out or trained on,
-    and, with `data_needed` or for a person's own files, for rows that cannot be read.
+    and for rows that cannot be read; with `data_needed` for those that are not here, too.
     """
     where = f"{spec.name}: data"
     if not isinstance(spec.data, str):
@@ -69,7 +69,7 @@ def read_rows(spec: StudySpec, name: str, *, data_needed: bool) -> Rows:
         source = open_source(spec.data, where=where)
         require(source, task, spec.data, where=where)
         seen = _read(source, task, spec)
-    except UserError as error:
+    except AbsentError as error:
         if data_needed:
             raise
         unread = str(error)

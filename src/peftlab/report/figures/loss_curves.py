@@ -62,12 +62,14 @@ def draw_loss_curves(
     """
     import altair as alt
 
-    from peftlab.report.figures.style import INK, colours, finish, panels
+    from peftlab.report.figures.style import COLUMNS, INK, colours, finish, panels
 
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     by_arm = len(arms) > 1
-    colour = colours("arm", arms, every) if by_arm else colours("split", [TRAINING, VALIDATION])
+    colour = colours("split", [TRAINING, VALIDATION])
+    if by_arm:
+        colour = colours("arm", arms, every, width=320 * min(COLUMNS, len(tasks)))
     base = alt.Chart(alt.Data(values=list(rows))).encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(values=_ticks(rows), format="d")),
         color=colour,

@@ -16,6 +16,10 @@ INK = "currentColor"
 FONT = "system-ui, sans-serif"
 COLUMNS = 3
 """Panels beside one another."""
+WIDTH = 640
+"""Pixels of a figure where nothing else is said."""
+LETTER, SYMBOL = 7, 36
+"""Pixels of a letter of a legend, about, and of a symbol with the room around it."""
 FAR = 4
 """Where the largest value is so many times the least one, an axis is logarithmic."""
 
@@ -31,23 +35,41 @@ def finish(chart: Any) -> dict[str, Any]:
         .configure_header(labelFontSize=13, labelFontWeight="bold", labelColor=INK, title=None,
                           labelLimit=300)
         .configure_legend(labelFontSize=12, titleFontSize=12, orient="bottom", columns=6,
-                          labelLimit=260, labelColor=INK, titleColor=INK, symbolLimit=0)
+                          labelLimit=480, labelColor=INK, titleColor=INK, symbolLimit=0)
         .configure_title(fontSize=13, color=INK)
         .configure_view(stroke=None)
     )  # fmt: skip
     specification: dict[str, Any] = styled.to_dict()
+    # One legend below the other: side by side their rows do not stand on one line.
+    specification["config"]["legend"]["layout"] = {"bottom": {"direction": "vertical"}}
     return specification
 
 
-def colours(field: str, shown: Sequence[str], every: Sequence[str] = ()) -> alt.Color:
-    """A colour for each of the names shown, which has it among `every` name (figures/looks.py)."""
+def colours(
+    field: str, shown: Sequence[str], every: Sequence[str] = (), *, width: int = WIDTH
+) -> alt.Color:
+    """A colour for each of the names shown, which has it among `every` name (figures/looks.py).
+
+    The legend has as many columns as a figure of that width, in pixels, holds.
+    """
     return alt.Color(
         f"{field}:N",
         sort=list(shown),
         scale=_scale(shown, [look.colour for look in looks(shown, every)]),
         title=None,
-        legend=alt.Legend(symbolOpacity=1),  # also where the first layer is a pale band
+        # Opaque also where the first layer is a pale band.
+        legend=alt.Legend(symbolOpacity=1, columns=legend_columns(shown, width)),
     )
+
+
+def legend_columns(names: Sequence[str], width: int) -> int:
+    """Return how many of the names stand beside one another in so many pixels, at most six.
+
+    >>> legend_columns(["full", "lora"], 320), legend_columns(["full", "lora-10-epochs"] * 4, 320)
+    (2, 2)
+    """
+    widest = max(map(len, names), default=0) * LETTER + SYMBOL
+    return max(1, min(6, len(names), width // widest))
 
 
 def shapes(field: str, shown: Sequence[str], every: Sequence[str] = ()) -> alt.Shape:
