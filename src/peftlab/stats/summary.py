@@ -116,9 +116,9 @@ def _shrunk(noise: Noise, num_telling: int) -> Noise:
     """Return the noise with more of it that no number of seeds takes away, where few errors tell.
 
     Whether the runs fail at the same examples (V_E) or each at its own (V_SE) is seen in the
-    examples that a run gets wrong, which may be two or three. Two are added at which all runs
-    fail, so that of V_E + V_SE, which is known, their share is V_E. Where all answers are right that share
-    is all, as in the interval of a share of N examples.
+    examples that a run gets wrong, which may be two or three. Two are added at which all runs fail,
+    so that of V_E + V_SE, which is known, their share is V_E. Where all answers are right that is
+    all of it, as in the interval of a share of N examples.
     """
     own = noise.seeds[0].own if noise.seeds else 0.0
     share = NUM_SHARED / (NUM_SHARED + num_telling)
