@@ -331,15 +331,17 @@ def _logits(
 ) -> Any:
     """The dev logits of a trial; with `stop_after` it rests behind that epoch and goes on."""
     from peftlab.data.predictions import read_predictions
-    from peftlab.engine.observer import SilentObserver
+    from peftlab.engine.events import ignore
+    from peftlab.engine.job import Job
     from peftlab.engine.run import run_trial
 
     with tempfile.TemporaryDirectory() as folder:
         for until in [stop_after, None] if stop_after else [None]:
-            outcome = run_trial(
-                trial, workspace_cache=Path(folder) / "cache", artifacts=Path(folder) / "trial",
-                observer=SilentObserver(), device=device, stop_after=until,
+            job = Job(
+                trials=(trial,), folders={trial.id: Path(folder) / "trial"},
+                cache=Path(folder) / "cache", device=device, stop_after=until,
             )  # fmt: skip
+            outcome = run_trial(trial, job, ignore, lambda trial: None)
         if told is not None:
             told |= {"path": outcome.costs.path, "peak_memory_bytes":
                      outcome.costs.peak_memory_bytes}  # fmt: skip

@@ -16,16 +16,15 @@ from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.loop import train
-from peftlab.engine.observer import SilentObserver
 from peftlab.engine.predict import Predictor
 from peftlab.engine.prepare import check_ids
-from peftlab.engine.run import run_trial
 from peftlab.methods.parameters import count_parameters
 from peftlab.models.architectures import FAMILIES, POSITIONS_AFTER_PADDING, Pooling, Way
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.store.records import TrialRecord
 from peftlab.study.positions import num_positions
 from peftlab.tasks.registry import TASKS
+from tests.engine.running import run_alone
 from tests.models.tiny import write_tiny_checkpoint
 
 MakeTrial = Callable[..., Trial]
@@ -55,13 +54,7 @@ def test_a_family_trains_and_predicts_when_loaded_what_it_recorded(
     trial = make_trial(
         model=checkpoint_of(name), method="lora", per_device_eval_batch_size=32, **SHORT
     )
-    outcome = run_trial(
-        trial,
-        workspace_cache=tmp_path / "cache",
-        artifacts=tmp_path / "trial",
-        observer=SilentObserver(),
-        device="cpu",
-    )
+    outcome = run_alone(trial, tmp_path / "trial")
     assert outcome.costs.path.startswith(FAMILIES[name].way)
     assert FAMILIES[name].why_padded in outcome.costs.path
     record = TrialRecord(trial=trial, status="done", arms={}, folder=tmp_path / "trial")
@@ -92,7 +85,7 @@ def test_full_fine_tuning_takes_the_steps_of_its_padded_twin(
         base = load_model(trial.model.name, num_labels=2, seed=1)
         before = base.get_input_embeddings().weight.detach().clone()
         classifier = build_classifier(engine, base, base, torch.device("cpu"))
-        train(classifier, trial, data, SilentObserver())
+        train(classifier, trial, data)
         with classifier.active():
             logits[engine] = predict_logits(classifier, data.dev, batch_size=8)
         tables[engine] = base.get_input_embeddings().weight.detach()
@@ -153,12 +146,6 @@ def test_the_trainer_predicts_what_the_padded_engine_does(
     found = {}
     for engine in ("trainer", "padded"):
         trial = make_trial(model=checkpoint_of(name), engine=engine, learning_rate=1e-3, **SHORT)
-        run_trial(
-            trial,
-            workspace_cache=tmp_path / "cache",
-            artifacts=tmp_path / engine,
-            observer=SilentObserver(),
-            device="cpu",
-        )
+        run_alone(trial, tmp_path / engine)
         found[engine] = read_predictions(tmp_path / engine / "predictions.parquet").logits
     np.testing.assert_allclose(found["trainer"], found["padded"], rtol=1e-3, atol=1e-3)

@@ -17,7 +17,6 @@ from peftlab.engine.classifier import Classifier, PackedClassifier, build_classi
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.frozen import cache_frozen_layers
 from peftlab.engine.loop import Tally, train
-from peftlab.engine.observer import SilentObserver
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
 from peftlab.models.fused import jit
@@ -43,7 +42,7 @@ def classifier_of(trial: Trial, *, dropout: bool = True) -> Classifier:
 
 
 def run(trial: Trial, data: TrialData, classifier: Classifier) -> tuple[Tally, list[torch.Tensor]]:
-    tally = train(classifier, trial, data, SilentObserver())
+    tally = train(classifier, trial, data)
     trained = [p.detach() for p in classifier.module.parameters() if p.requires_grad]
     return tally, trained
 

@@ -16,13 +16,13 @@ from peftlab.core.identity import file_sha256
 from peftlab.core.types import Trial
 from peftlab.data.predictions import read_predictions
 from peftlab.engine import trainer
-from peftlab.engine.observer import SilentObserver
+from peftlab.engine.events import Finished
 from peftlab.engine.prepare import choose_device
 from peftlab.engine.registry import ENGINES
-from peftlab.engine.run import Outcome, run_trial
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
 from peftlab.models.flops import EncoderShape, step_flops
+from tests.engine.running import run_alone
 
 PATHS = {
     "packed": "packed, fused blocks, compiled kernels",
@@ -32,14 +32,8 @@ PATHS = {
 MakeTrial = Callable[..., Trial]
 
 
-def run(trial: Trial, folder: Path) -> Outcome:
-    return run_trial(
-        trial,
-        workspace_cache=folder / "cache",
-        artifacts=folder / "artifacts",
-        observer=SilentObserver(),
-        device="cpu",
-    )
+def run(trial: Trial, folder: Path) -> Finished:
+    return run_alone(trial, folder / "artifacts")
 
 
 def test_a_method_that_cannot_be_packed_is_padded_and_the_record_says_why(
@@ -54,7 +48,7 @@ def test_a_method_that_cannot_be_packed_is_padded_and_the_record_says_why(
     assert costs.parameters.head == costs.parameters.trainable - costs.parameters.adapter
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ENGINES.names())
 def test_every_engine_saves_a_model_that_predicts_what_it_recorded(
     engine: str, make_trial: MakeTrial, tmp_path: Path
 ) -> None:
@@ -100,7 +94,7 @@ def test_every_engine_saves_a_model_that_predicts_what_it_recorded(
     )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ENGINES.names())
 def test_a_method_that_mixes_the_rows_of_a_batch_predicts_what_it_recorded(
     engine: str, make_trial: MakeTrial, tmp_path: Path
 ) -> None:

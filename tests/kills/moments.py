@@ -40,7 +40,7 @@ CALLS = (
     "peftlab.engine.loop:predict_split",
     "peftlab.engine.loop:score",
     "peftlab.engine.evaluate:stop_if_requested",  # once a batch
-    "peftlab.engine.best:BestEpoch.offer",
+    "peftlab.engine.best:ReportedEpoch.offer",
     "peftlab.engine.checkpoint:Checkpoints.save",
     "peftlab.engine.checkpoint:Checkpoints.newest",
     "peftlab.engine.run:write_predictions",

@@ -24,6 +24,7 @@ from peftlab.runner.trackers import AccelerateRun, Card, Row
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.study.expand import Expanded
+from tests.runner.conftest import Telling
 
 MakeStudy = Callable[..., Expanded]
 Curves = dict[str, list[tuple[int, float]]]
@@ -329,23 +330,23 @@ def test_several_trials_at_once_do_not_mix_in_a_tracker_of_one_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     study = tiny_study(arms=ARMS, track=["one-run"])
-    listener = track.TrackedListener(
+    listener = track.Tracking(
         make_listener(), study="tiny", trackers=["one-run"], arms_of={}, workspace=Path("nowhere")
     )
     first, second = study.trials
     epochs = [epoch(0, 0), epoch(1, 2), epoch(2, 4)]
     for trial in (first, second):
-        listener.started(trial)
+        Telling(listener).started(trial)
     for record in epochs[:2]:
         for trial in (first, second):
-            listener.ended_epoch(trial, record)
-    listener.interrupted(first)
+            Telling(listener).ended_epoch(trial, record)
+    Telling(listener).interrupted(first)
     assert one_run.ended == []
-    listener.started(first)
-    listener.resumed(first, 3, epochs[:2])
+    Telling(listener).started(first)
+    Telling(listener).resumed(first, 3, epochs[:2])
     for trial in (second, first):
-        listener.ended_epoch(trial, epochs[2])
-        listener.finished(trial, fake_engine.outcome)
+        Telling(listener).ended_epoch(trial, epochs[2])
+        Telling(listener).finished(trial, costs=fake_engine.outcome.costs)
     assert [run.config["trial"] for run in one_run.ended] == [second.id, first.id]
     assert [run.project for run in one_run.ended] == ["tiny", "tiny"]
     costs = Row(step=4, values=values_of_costs(fake_engine.outcome.costs))

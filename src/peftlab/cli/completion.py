@@ -18,6 +18,7 @@ import typer
 
 from peftlab.core.identity import pinned_settings
 from peftlab.core.places import DEFAULT_WORKSPACE
+from peftlab.engine.registry import ENGINES
 
 MOST_TRIALS = 200
 
@@ -67,7 +68,7 @@ def methods(incomplete: str) -> list[str]:
 
 def engines(incomplete: str) -> list[str]:
     """The engines."""
-    return _beginning(incomplete, ("packed", "padded", "trainer"))
+    return _beginning(incomplete, ENGINES.names())
 
 
 def executors(incomplete: str) -> list[str]:

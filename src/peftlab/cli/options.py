@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from peftlab.cli import completion
 from peftlab.core.errors import UserError
 from peftlab.core.hub import go_offline_if_unreachable
 from peftlab.core.places import DEFAULT_WORKSPACE as DEFAULT_WORKSPACE
@@ -70,6 +71,42 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change any key (dotted); may be repeated."),
 ]
+
+
+Model = Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")]
+Data = Annotated[str | None, typer.Option(help="hub, demo, hub:FOLDER or a GLUE folder.")]
+Tasks = Annotated[
+    str | None, typer.Option(help="Only these, comma-separated.", autocompletion=completion.tasks)
+]
+Arms = Annotated[
+    str | None, typer.Option(help="Only these, comma-separated.", autocompletion=completion.arms)
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(help="packed, padded or trainer.", autocompletion=completion.engines),
+]
+Executor = Annotated[
+    str,
+    typer.Option(
+        help="Where trials run: inline, pool or ray.", autocompletion=completion.executors
+    ),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes of the pool.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a trial on a CPU.")]
+Gpus = Annotated[
+    float, typer.Option(min=0.01, help="GPUs, or the share of one, of a trial on ray.")
+]
+Address = Annotated[
+    str | None, typer.Option(help="The Ray cluster: auto or HOST:PORT; else one is started.")
+]
+Artifacts = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Where ray's nodes hand trials on: s3://BUCKET/FOLDER."),
+]
+StallSeconds = Annotated[
+    float, typer.Option(min=1, help="End a trial of pool or ray that tells nothing so long.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")]
 
 
 def comma_list(text: str | None) -> list[str] | None:

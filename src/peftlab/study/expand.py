@@ -14,7 +14,7 @@ from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.garbage import search_put_off
 from peftlab.core.progress import stage
 from peftlab.core.types import Head, Seeds, TrainingSettings, Trial
-from peftlab.engine.registry import CACHING_ENGINES
+from peftlab.engine.registry import ENGINES
 from peftlab.methods.base import Method
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config, locate, rows_of_head
@@ -294,11 +294,12 @@ def _caches_frozen(spec: StudySpec, name: str, arm: ArmSpec) -> bool:
     """The arm's own `cache_frozen` or else the study's; UserError where the engine cannot."""
     is_own = arm.cache_frozen is not None
     caches = arm.cache_frozen if arm.cache_frozen is not None else spec.cache_frozen
-    if caches and spec.engine not in CACHING_ENGINES:
+    if caches and not ENGINES.get(spec.engine).caches_frozen:
+        able = [engine for engine in ENGINES.names() if ENGINES.get(engine).caches_frozen]
         raise UserError(
             f"the engine {spec.engine} cannot cache the outputs of frozen layers",
             where=f"{spec.name}: {f'arms.{name}.' if is_own else ''}cache_frozen",
-            allowed=f"true with engine: {', '.join(CACHING_ENGINES)}; false with any",
+            allowed=f"true with engine: {', '.join(able)}; false with any",
         )
     return caches
 

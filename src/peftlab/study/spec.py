@@ -202,8 +202,7 @@ class StudySpec(Frozen):
     @field_validator("engine")
     @classmethod
     def _engine_is_known(cls, engine: str) -> str:
-        if engine not in ENGINES:
-            raise UnknownNameError("engine", engine, ENGINES)
+        ENGINES.get(engine)
         return engine
 
     @field_validator("tasks", "seeds", "track")

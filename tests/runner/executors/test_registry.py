@@ -12,7 +12,8 @@ import pytest
 
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.types import Trial
-from peftlab.runner.executors.base import ExecutorOptions, Job
+from peftlab.engine.job import Job
+from peftlab.runner.executors.base import ExecutorOptions, listed
 from peftlab.runner.executors.registry import EXECUTORS
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
 from peftlab.study.expand import Expanded
@@ -56,7 +57,7 @@ def test_an_executor_runs_all_jobs_and_tells_of_each_in_order(
             assert (tmp_path / trial.id / PREDICTIONS_FILE).is_file()
 
     listener = make_listener(on_event=look)
-    EXECUTORS.get(name)(options(tmp_path)).run(jobs, listener)
+    EXECUTORS.get(name)(options(tmp_path)).run(listed(jobs, "cpu"), listener)
     whole = [("started", 0), ("began", 6), *(("ended_epoch", n) for n in (0, 1, 2))]
     for method in ("bitfit", "head"):
         assert of(method, listener.events) == [*whole, ("finished", 0)]
@@ -72,8 +73,8 @@ def test_an_executor_gives_the_numbers_of_the_inline_one(
     files = []
     for executor in ("inline", name):
         (job,) = jobs_of(tiny_study(arms={"lora": {"method": "lora"}}), tmp_path / f"{len(files)}")
-        EXECUTORS.get(executor)(options(tmp_path)).run([job], make_listener())
-        files.append((job.artifacts / PREDICTIONS_FILE).read_bytes())
+        EXECUTORS.get(executor)(options(tmp_path)).run(listed([job], "cpu"), make_listener())
+        files.append((job.folder(job.trials[0]) / PREDICTIONS_FILE).read_bytes())
     assert files[0] == files[1]
 
 
@@ -87,7 +88,7 @@ def test_an_executor_passes_an_interrupt_on(
     listener = make_listener(on_event=interrupt)
     with pytest.raises(KeyboardInterrupt):
         EXECUTORS.get(name)(options(tmp_path)).run(
-            jobs_of(tiny_study(arms=ARMS), tmp_path), listener
+            listed(jobs_of(tiny_study(arms=ARMS), tmp_path), "cpu"), listener
         )
     began = {method for event, method, _ in listener.events if event == "started"}
     ended = {method for event, method, _ in listener.events if event == "interrupted"}
@@ -99,12 +100,14 @@ def test_an_executor_ends_at_a_users_mistake(
     name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any
 ) -> None:
     (job,) = jobs_of(tiny_study(arms={"calm": ARMS["calm"]}), tmp_path)
-    other_rows = job.trial.data.model_copy(update={"digest": "of other rows"})
-    trial = Trial.model_validate(job.trial.model_dump() | {"data": other_rows})
-    wrong = Job(trial=trial, artifacts=tmp_path / "wrong", cache=job.cache, device="cpu")
+    other_rows = job.trials[0].data.model_copy(update={"digest": "of other rows"})
+    trial = Trial.model_validate(job.trials[0].model_dump() | {"data": other_rows})
+    wrong = Job(
+        trials=(trial,), folders={trial.id: tmp_path / "wrong"}, cache=job.cache, device="cpu"
+    )
     listener = make_listener()
     with pytest.raises(UserError, match="have changed since the trial"):
-        EXECUTORS.get(name)(options(tmp_path)).run([wrong], listener)
+        EXECUTORS.get(name)(options(tmp_path)).run(listed([wrong], "cpu"), listener)
     assert of("bitfit", listener.events) == [("started", 0), ("interrupted", 0)]
 
 
@@ -112,7 +115,7 @@ def test_an_executor_without_jobs_does_nothing(
     name: str, tmp_path: Path, make_listener: Any
 ) -> None:
     listener = make_listener()
-    EXECUTORS.get(name)(options(tmp_path)).run([], listener)
+    EXECUTORS.get(name)(options(tmp_path)).run(listed([], "cpu"), listener)
     assert listener.events == []
 
 
