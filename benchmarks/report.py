@@ -16,7 +16,8 @@ from time import perf_counter
 
 import numpy as np
 
-from peftlab.core.types import Costs, EpochRecord, ParameterCount, Trial
+from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.trial import Trial
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.store.provenance import provenance
 from peftlab.store.workspace import Workspace

@@ -151,7 +151,7 @@ def ray(study: Path, runs: Path, num_epochs: int) -> None:
 
 def told(num_epochs: int) -> Iterator[dict[str, Any]]:
     """What a worker tells of a trial, from its beginning to its end."""
-    from peftlab.core.types import Costs, EpochRecord, ParameterCount
+    from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
     from peftlab.tasks.registry import TASKS
 
     scores = {TASKS.get(name).main_metric: 50.0 for name in TASKS.names()}

@@ -192,8 +192,8 @@ def test_what_a_library_makes_of_an_interrupt_is_one_too(
 
 
 def test_while_rows_are_encoded_a_request_to_stop_is_heard() -> None:
+    from peftlab.core.inputs import Example
     from peftlab.core.interrupts import stopping_gently
-    from peftlab.core.types import Example
     from peftlab.data import encode
 
     calls = []

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.types import CheckpointEvery, EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.training import CheckpointEvery
+from peftlab.core.trial import Trial
 from peftlab.data.predictions import Predictions
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
 from peftlab.engine.run import Outcome, run_trial

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.source import Source
 from peftlab.engine.classifier import build_classifier

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.predictions import read_predictions
 from peftlab.engine.classifier import build_classifier

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from peftlab.core.errors import TrialError
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine.observer import SilentObserver
 from peftlab.engine.run import run_trial
 

@@ -11,15 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peftlab.core.types import (
-    Costs,
-    DataRef,
-    EpochRecord,
-    ModelRef,
-    ParameterCount,
-    Seeds,
-    Trial,
-)
+from peftlab.core.inputs import DataRef, ModelRef
+from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.trial import Seeds, Trial
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord

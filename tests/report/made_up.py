@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from peftlab.core.types import Costs, EpochRecord, ModelRef, ParameterCount, Seeds, Trial
+from peftlab.core.inputs import ModelRef
+from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.trial import Seeds, Trial
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.report.findings.view import StudyView

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import TrialError, UnknownNameError, UserError
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.predictions import read_predictions
 from peftlab.runner.execute import execute
 from peftlab.store.records import TrialRecord

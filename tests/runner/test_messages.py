@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from peftlab.core.types import CheckpointEvery
+from peftlab.core.training import CheckpointEvery
 from peftlab.runner import messages
 from peftlab.runner.executors.base import Job
 from peftlab.runner.messages import Telling, job_from_json, job_to_json, pass_on

@@ -11,7 +11,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.batches import epoch_order
 from peftlab.data.source import open_ref
 from peftlab.methods.parameters import count_parameters

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.runner import progress
 from peftlab.runner.plan import Plan, TrialPlan, make_plan
 from peftlab.runner.progress import Clock, ProgressDisplay

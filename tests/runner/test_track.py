@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.runner import track, trackers
 from peftlab.runner.execute import execute
 from peftlab.runner.executors.base import ExecutorOptions

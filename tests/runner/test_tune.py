@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.runner import sampler
 from peftlab.runner.executors.base import ExecutorOptions, FedExecutor, Job, NextJob
 from peftlab.runner.executors.inline import InlineExecutor

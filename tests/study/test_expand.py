@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import Seeds, TrainingSettings
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Seeds
 from peftlab.methods.registry import METHODS
 from peftlab.study.expand import expand, expand_arms, select_arms
 from peftlab.study.load import Overrides, load_study

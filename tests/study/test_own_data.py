@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.study.expand import expand
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.spec import StudySpec, validate

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from peftlab.api.trial import Trial, list_trials
 from peftlab.core.errors import UnknownNameError
-from peftlab.core.places import DEFAULT_WORKSPACE
+from peftlab.core.files import DEFAULT_WORKSPACE
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import watched_by
-from peftlab.core.quiet import quiet_libraries
 from peftlab.runner.bars import StageBars
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import Overrides, load_study, study_of

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peftlab.core.errors import UserError
-from peftlab.core.places import DEFAULT_WORKSPACE
-from peftlab.core.quiet import quiet_libraries
-from peftlab.core.types import Costs, EpochRecord
+from peftlab.core.files import DEFAULT_WORKSPACE
+from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.process import quiet_libraries
 from peftlab.store.records import Status, TrialRecord, names_of_arms
 from peftlab.store.workspace import Workspace
 

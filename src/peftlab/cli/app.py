@@ -28,8 +28,8 @@ from peftlab.cli import (
 )
 from peftlab.core.errors import PeftlabError, UserError, one_line
 from peftlab.core.interrupts import interruptible, was_interrupted
+from peftlab.core.process import trust_remote_code
 from peftlab.core.progress import watched_by
-from peftlab.core.trust import trust_remote_code
 from peftlab.runner.bars import StageBars
 
 EXIT_USER_ERROR = 2

@@ -16,8 +16,8 @@ from typing import Any
 
 import typer
 
+from peftlab.core.files import DEFAULT_WORKSPACE
 from peftlab.core.identity import pinned_settings
-from peftlab.core.places import DEFAULT_WORKSPACE
 
 MOST_TRIALS = 200
 

@@ -11,8 +11,8 @@ import typer
 
 from peftlab.cli import completion, options
 from peftlab.core.errors import UserError
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
-from peftlab.core.quiet import quiet_libraries
 
 NAME = "export"
 EXAMPLE = "Example: peftlab export 3f2a --output my-classifier --merge"

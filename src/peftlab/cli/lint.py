@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import completion, options
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.process import quiet_libraries
 
 NAME = "lint"
 EXAMPLE = "Example: peftlab lint my-study.yaml"

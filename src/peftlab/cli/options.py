@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from peftlab.core.errors import UserError
+from peftlab.core.files import DEFAULT_WORKSPACE as DEFAULT_WORKSPACE
 from peftlab.core.hub import go_offline_if_unreachable
-from peftlab.core.places import DEFAULT_WORKSPACE as DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from rich.console import Console

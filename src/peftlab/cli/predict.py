@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from peftlab.cli import completion, options
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.words import counted
 
 if TYPE_CHECKING:
     from peftlab.data.row_files import Row

@@ -11,11 +11,10 @@ import typer
 
 from peftlab.cli import completion, options
 from peftlab.cli.options import WRITING
-from peftlab.core.counts import counted
-from peftlab.core.durations import duration
 from peftlab.core.errors import UserError, first_line
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.words import counted, duration
 
 if TYPE_CHECKING:
     from peftlab.runner.executors.base import ExecutorOptions

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from peftlab.cli import completion, options
-from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
+from peftlab.core.words import duration
 
 if TYPE_CHECKING:
     from peftlab.store.rows import Tally

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import completion, options
-from peftlab.core.counts import counted
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.process import quiet_libraries
+from peftlab.core.words import counted
 
 NAME = "submit"
 EXAMPLE = "Example: peftlab submit glue-peft --arm lora-r8 --output glue.zip"

@@ -19,6 +19,8 @@ from uuid import uuid4
 from peftlab.core.errors import StorageError
 from peftlab.core.identity import file_sha256
 
+DEFAULT_WORKSPACE = Path("peftlab-runs")
+"""The folder in which results live if nobody says where."""
 ASIDE = ".writing-"
 """How names begin under which something is being written; what a process that died left of it."""
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from peftlab.core.identity import derived_seed
-from peftlab.core.types import Example
+from peftlab.core.inputs import Example
 from peftlab.data.encode import labels_of
 from peftlab.data.held_out import strata
 from peftlab.data.own_files import OwnSource

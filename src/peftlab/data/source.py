@@ -7,7 +7,7 @@ from typing import Protocol
 
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_at
-from peftlab.core.types import DataRef, Example
+from peftlab.core.inputs import DataRef, Example
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.hub import HubSource

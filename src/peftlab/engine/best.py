@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from peftlab.core.measurements import EpochRecord
 from peftlab.core.selection import reported
-from peftlab.core.types import EpochRecord
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 

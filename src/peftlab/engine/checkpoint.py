@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor
 
 from peftlab.core.files import remove_leftovers, whole_file
-from peftlab.core.types import CheckpointEvery
+from peftlab.core.training import CheckpointEvery
 
 NAME = re.compile(r"step-(\d{9})-([0-9a-f]{32})\.safetensors")
 NUM_KEPT = 2

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.encode import Encoded, Tokenizer, encode_cached
 from peftlab.data.held_out import hold_out
 from peftlab.data.limited import limit_key, limited

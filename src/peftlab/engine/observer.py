@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from peftlab.core.types import EpochRecord
+from peftlab.core.measurements import EpochRecord
 from peftlab.data.predictions import Predictions
 
 

@@ -12,8 +12,10 @@ import torch
 from peftlab.core.errors import StorageError
 from peftlab.core.files import folder_sha256, remove_leftovers, whole_folder
 from peftlab.core.identity import file_sha256
+from peftlab.core.measurements import Costs, EpochRecord
 from peftlab.core.selection import reported
-from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, Costs, EpochRecord, Trial
+from peftlab.core.training import EVERY_EPOCH, CheckpointEvery
+from peftlab.core.trial import Trial
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.engine.best import BestEpoch
 from peftlab.engine.checkpoint import Checkpoints

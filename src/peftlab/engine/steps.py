@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from peftlab.core.errors import TrialError
 from peftlab.core.identity import derived_seed
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices, batches
 from peftlab.engine.checkpoint import Checkpoint
 from peftlab.engine.classifier import Classifier

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import Frozen
+from peftlab.core.validation import Frozen
 from peftlab.methods.base import Method
 
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_at
 from peftlab.core.identity import content_id, file_sha256
-from peftlab.core.trust import trusts_remote_code
-from peftlab.core.types import ModelRef
+from peftlab.core.inputs import ModelRef
+from peftlab.core.process import trusts_remote_code
 from peftlab.models.architectures import FAMILIES, PADDED_IN_FRONT, shows_padding
 from peftlab.models.head import output_parameter_names
 from peftlab.models.headers import INDEX, WHOLE

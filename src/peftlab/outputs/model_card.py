@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from peftlab.core.counts import counted
-from peftlab.core.markdown import escape_markdown
+from peftlab.core.words import counted, escape_markdown
 from peftlab.methods.registry import METHODS
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.summary import Summary, summarise, summarise_scores

@@ -9,8 +9,10 @@ from time import monotonic
 from typing import Any
 
 from peftlab.core.errors import PeftlabError, UserError
+from peftlab.core.measurements import Costs, EpochRecord
 from peftlab.core.progress import Stage
-from peftlab.core.types import CheckpointEvery, Costs, EpochRecord, Trial
+from peftlab.core.training import CheckpointEvery
+from peftlab.core.trial import Trial
 from peftlab.data.predictions import Predictions
 from peftlab.engine.run import Outcome
 from peftlab.runner.executors.base import Job, Listener

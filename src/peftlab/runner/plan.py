@@ -13,10 +13,11 @@ from pydantic import JsonValue
 
 from peftlab.core.corrections import CORRECTIONS
 from peftlab.core.errors import UserError
-from peftlab.core.garbage import search_put_off
 from peftlab.core.identity import canonical_json
+from peftlab.core.measurements import ParameterCount
+from peftlab.core.process import search_put_off
 from peftlab.core.progress import stage
-from peftlab.core.types import ParameterCount, Trial
+from peftlab.core.trial import Trial
 from peftlab.data.batches import epoch_order, padded_tokens
 from peftlab.data.encode import Encoded, Tokenizer
 from peftlab.data.held_out import is_held_out

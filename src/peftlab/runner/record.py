@@ -8,7 +8,8 @@ from contextlib import suppress
 from pydantic import JsonValue
 
 from peftlab.core.errors import StorageError
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.data.leaks import LEAK
 from peftlab.engine.run import Outcome
 from peftlab.runner.executors.base import Listener

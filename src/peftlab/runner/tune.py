@@ -9,7 +9,7 @@ import numpy as np
 
 from peftlab.core.interrupts import stopping_gently
 from peftlab.core.selection import main_score, reported
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine.prepare import choose_device
 from peftlab.runner.execute import STOPPING
 from peftlab.runner.executors.base import FedExecutor, Job, Listener

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import TaskID
 
-from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
+from peftlab.core.measurements import EpochRecord
 from peftlab.core.progress import watched_by
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.trial import Trial
+from peftlab.core.words import duration
 from peftlab.engine.run import Outcome
 from peftlab.runner.bars import StageBars, make_bars
 from peftlab.study.search import Searches

@@ -19,8 +19,8 @@ from typing import Any, TextIO
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.interrupts import stop_requested, stopping_gently
 from peftlab.core.parent import end_with_parent
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import watched_by
-from peftlab.core.quiet import quiet_libraries
 
 quiet_libraries()
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from peftlab.core.cells import cell_of
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial, cell_of
 from peftlab.store.looks import (
     TABLES,
     DeclaredClaim,

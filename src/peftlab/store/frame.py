@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peftlab.core.cells import unseeded_trial
-from peftlab.core.garbage import search_put_off
+from peftlab.core.process import search_put_off
 from peftlab.core.selection import reported, rule
+from peftlab.core.trial import unseeded_trial
 from peftlab.store.reader import Result
 from peftlab.store.records import best_of, names_of_arms
 from peftlab.store.rows import refusing_damage

@@ -49,7 +49,7 @@ Query = Callable[..., list[dict[str, Any]]]
 
 @dataclass(frozen=True, kw_only=True)
 class DeclaredPlace:
-    """An arm on a task: its cell (core/cells.py), and the seeds of its trials by their ids."""
+    """An arm on a task: its cell (core/trial.py), and the seeds of its trials by their ids."""
 
     cell: str
     trials: Mapping[str, int]

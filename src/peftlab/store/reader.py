@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, JsonValue
 
 from peftlab.core.errors import UserError
-from peftlab.core.garbage import search_put_off
-from peftlab.core.types import EpochRecord
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.process import search_put_off
 from peftlab.store.looks import Look, read_looks
 from peftlab.store.records import Status, TrialRecord
 from peftlab.store.rows import (

@@ -12,8 +12,9 @@ from pydantic import JsonValue
 from peftlab.core.corrections import missing
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_sha256
+from peftlab.core.measurements import Costs, EpochRecord
 from peftlab.core.selection import reported, rule
-from peftlab.core.types import Costs, EpochRecord, Trial
+from peftlab.core.trial import Trial
 
 Status = Literal["pending", "running", "done", "failed", "pruned"]
 """A trial is pruned where a search for the best setting has given it up on the way."""

@@ -21,7 +21,8 @@ from pydantic import (
 )
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import Costs, EpochRecord, Trial
+from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.store.records import Status
 
 DAMAGED = "the results cannot be read"

@@ -15,9 +15,10 @@ import numpy as np
 from pydantic import JsonValue
 
 from peftlab.core.errors import StorageError, UserError
-from peftlab.core.garbage import search_put_off
 from peftlab.core.identity import canonical_json
-from peftlab.core.types import Costs, EpochRecord, Trial
+from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.process import search_put_off
+from peftlab.core.trial import Trial
 from peftlab.store.looks import Look, news_of, write_looks
 from peftlab.store.read_only import connect_to_copy, may_not_be_written
 from peftlab.store.reader import ARTIFACTS, DATABASE, UNREADABLE, Reader

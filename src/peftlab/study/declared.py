@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from peftlab.core.cells import cell_of, cell_of_settings, unseeded_trial
+from peftlab.core.trial import cell_of, cell_of_settings, unseeded_trial
 from peftlab.store.looks import DeclaredClaim, DeclaredPlace, Look, subject_of
 from peftlab.store.reader import Result
 from peftlab.store.records import TrialRecord

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError, one_line
-from peftlab.core.types import Selection
+from peftlab.core.selection import Selection
+from peftlab.core.words import counted
 from peftlab.models.checkpoints import MINILM, builtin_models
 from peftlab.study.guess import SAID, Guess, Looked, look
 from peftlab.study.label_hints import label_hints

@@ -11,9 +11,11 @@ from typing import Any
 from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.garbage import search_put_off
+from peftlab.core.inputs import Head
+from peftlab.core.process import search_put_off
 from peftlab.core.progress import stage
-from peftlab.core.types import Head, Seeds, TrainingSettings, Trial
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Seeds, Trial
 from peftlab.engine.registry import CACHING_ENGINES
 from peftlab.methods.base import Method
 from peftlab.methods.registry import METHODS

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
-from peftlab.core.types import ProblemType
+from peftlab.core.inputs import ProblemType
+from peftlab.core.words import counted
 from peftlab.data.class_names import MEANING, NO_LABEL, class_names, named
 from peftlab.data.label_cells import flag_of, is_missing, word_of
 from peftlab.data.own_labels import (

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.core.identity import canonical_json
-from peftlab.core.types import TrainingSettings
+from peftlab.core.training import TrainingSettings
+from peftlab.core.words import counted
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.source import open_source
 from peftlab.methods.registry import METHODS

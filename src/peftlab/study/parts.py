@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from peftlab.core.types import Count, Frozen, YesNo
+from peftlab.core.validation import Count, Frozen, YesNo
 
 ArmNames = Annotated[tuple[str, ...], Field(min_length=1)]
 CostName = Literal["parameters", "time", "memory", "disk", "latency", "flops"]

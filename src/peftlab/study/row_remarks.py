@@ -10,7 +10,7 @@ import numpy as np
 
 from peftlab.core.errors import UserError
 from peftlab.core.safe_yaml import parse_yaml
-from peftlab.core.types import Selection
+from peftlab.core.selection import Selection
 from peftlab.data.held_out import is_held_out
 from peftlab.data.leaks import Leak, find_leak, num_contradictory
 from peftlab.data.own_files import OwnSource

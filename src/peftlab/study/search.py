@@ -10,7 +10,9 @@ from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
-from peftlab.core.types import Selection, TrainingSettings, Trial
+from peftlab.core.selection import Selection
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Trial
 from peftlab.methods.registry import METHODS
 from peftlab.study.expand import Arm, Expanded, expand
 from peftlab.study.row_remarks import require_labels

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from peftlab.core.types import ProblemType
+from peftlab.core.inputs import ProblemType
 from peftlab.data.label_cells import looks_like_number
 from peftlab.data.own_labels import MOST_LABELS, OFTEN, notation_of
 

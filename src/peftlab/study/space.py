@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import Field, JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import Frozen, TrainingSettings, YesNo
+from peftlab.core.training import TrainingSettings
+from peftlab.core.validation import Frozen, YesNo
 from peftlab.methods.registry import METHODS
 from peftlab.study.expand import Arm
 from peftlab.study.spec import TRAINING_NAMES, StudySpec

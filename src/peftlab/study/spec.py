@@ -20,17 +20,10 @@ from pydantic import (
 )
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import (
-    EVERY_EPOCH,
-    CheckpointEvery,
-    Count,
-    Frozen,
-    Head,
-    Integer,
-    Selection,
-    TrainingSettings,
-    YesNo,
-)
+from peftlab.core.inputs import Head
+from peftlab.core.selection import Selection
+from peftlab.core.training import EVERY_EPOCH, CheckpointEvery, TrainingSettings
+from peftlab.core.validation import Count, Frozen, Integer, YesNo
 from peftlab.engine.registry import ENGINES
 from peftlab.study.own_data import OwnData
 from peftlab.study.parts import PARTS

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
+from peftlab.core.inputs import DataRef, TaskDefinition
 from peftlab.core.progress import stage
-from peftlab.core.types import DataRef, TaskDefinition
+from peftlab.core.words import counted
 from peftlab.data.encode import labels_of
 from peftlab.data.leaks import Leak, find_leak
 from peftlab.data.limited import within

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from peftlab.core.types import Count, Frozen, Integer
+from peftlab.core.validation import Count, Frozen, Integer
 
 
 class Budget(Frozen):

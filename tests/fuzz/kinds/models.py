@@ -10,7 +10,7 @@ from random import Random
 
 import torch
 
-from peftlab.core.types import Example
+from peftlab.core.inputs import Example
 from peftlab.data.encode import encode
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.evaluate import predict_logits

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 from scipy.optimize import brentq
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.predictions import Predictions, read_predictions, write_predictions
 from peftlab.report.findings.advice import Advice, advise
 from peftlab.report.findings.costs import is_dearer

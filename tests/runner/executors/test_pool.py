@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.runner import worker_process
 from peftlab.runner.executors import pool
 from peftlab.runner.executors.base import ExecutorOptions

@@ -14,7 +14,7 @@ import pytest
 
 from peftlab.core.errors import UserError
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.runner.execute import execute
 from peftlab.runner.executors import ray_cluster as module
 from peftlab.runner.executors import retry

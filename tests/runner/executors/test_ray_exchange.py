@@ -15,7 +15,7 @@ import pytest
 
 from peftlab.core.errors import PeftlabError, UserError
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.runner.exchange import Exchange
 from peftlab.runner.exchanged_folder import ExchangedFolder
 from peftlab.runner.executors import ray_task

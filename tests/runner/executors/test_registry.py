@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.runner.executors.base import ExecutorOptions, Job
 from peftlab.runner.executors.registry import EXECUTORS
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from peftlab.core.counts import counted
+from peftlab.core.words import counted
 from peftlab.report.figures.scores import panel_title
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure

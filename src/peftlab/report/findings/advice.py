@@ -16,7 +16,7 @@ from statistics import fmean
 
 import numpy as np
 
-from peftlab.core.counts import counted
+from peftlab.core.words import counted
 from peftlab.report.findings.costs import is_dearer, total_cost
 from peftlab.report.findings.evidence import least_seeds, points_words
 from peftlab.report.findings.learning import did_not_learn, has_learned

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from peftlab.core.counts import counted
+from peftlab.core.words import counted
 from peftlab.methods.registry import METHODS
 from peftlab.report.findings.evidence import listed, signed
 from peftlab.report.findings.view import StudyView

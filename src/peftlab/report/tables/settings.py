@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from peftlab.core.types import TrainingSettings
+from peftlab.core.training import TrainingSettings
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Table
 from peftlab.study.expand import Arm

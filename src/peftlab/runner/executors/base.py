@@ -12,7 +12,9 @@ from typing import Any, Protocol
 import torch
 
 from peftlab.core.errors import PeftlabError, UnknownNameError, UserError
-from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.training import EVERY_EPOCH, CheckpointEvery
+from peftlab.core.trial import Trial
 from peftlab.engine.observer import Observer
 from peftlab.engine.run import Outcome, run_trial
 from peftlab.models.fused.jit import share_threads

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.interrupts import stop_if_requested
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.data.predictions import Predictions
 from peftlab.runner.executors.base import (
     ExecutorOptions,

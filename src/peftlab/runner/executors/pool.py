@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from heapq import heapreplace
 from time import monotonic
 
-from peftlab.core.counts import counted
 from peftlab.core.interrupts import stop_if_requested
+from peftlab.core.words import counted
 from peftlab.engine.prepare import choose_device
 from peftlab.runner.executors.base import ExecutorOptions, Job, Listener, NextJob
 from peftlab.runner.executors.retry import POLL_SECONDS, SECONDS_TO_STOP, Retries

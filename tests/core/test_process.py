@@ -1,11 +1,14 @@
-"""torch and the kernels share one OpenMP runtime, so that they share their threads."""
+"""The search for garbage is taken up again whatever happens; one OpenMP runtime serves all."""
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 
 import pytest
+
+from peftlab.core.process import search_put_off
 
 CODE = """
 import peftlab.models, torch
@@ -15,6 +18,25 @@ from peftlab.models.fused.tape import apply
 apply(Gelu, GeluSettings(has_backward=False), torch.ones(2, 2))
 print(len({line.split()[-1] for line in open("/proc/self/maps") if "libgomp" in line}))
 """
+
+
+def test_it_is_put_off_within_and_taken_up_again() -> None:
+    with search_put_off():
+        assert not gc.isenabled()
+        with search_put_off():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_an_error_leaves_it_on() -> None:
+    @search_put_off()
+    def fail() -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert gc.isenabled()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' torch brings another OpenMP")

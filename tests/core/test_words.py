@@ -1,10 +1,10 @@
-"""Durations in words, on both sides of each border."""
+"""Durations in words, on both sides of each border between units."""
 
 from __future__ import annotations
 
 import pytest
 
-from peftlab.core.durations import duration
+from peftlab.core.words import duration
 
 
 @pytest.mark.parametrize(
