@@ -93,8 +93,8 @@ def plan(study: Path, runs: Path) -> None:
     """The plan of all trials."""
     from peftlab.runner.plan import make_plan
     from peftlab.store.workspace import Workspace
-    from peftlab.study.expand import expand
     from peftlab.study.load import load_study
+    from peftlab.study.trials import expand
 
     spec = load_study(str(study))
     expand(spec.model_copy(update={"seeds": spec.seeds[:1]}))  # what is imported by the way
@@ -183,8 +183,8 @@ def run(study: Path, runs: Path, executor: str) -> int:
     """Run the study; how many trials it has."""
     from peftlab.runner.execute import execute
     from peftlab.store.workspace import Workspace
-    from peftlab.study.expand import expand
     from peftlab.study.load import load_study
+    from peftlab.study.trials import expand
 
     expanded = expand(load_study(str(study)))
     with Workspace.open(runs) as workspace:

@@ -23,7 +23,7 @@ from peftlab.report.findings.results import results_of
 from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
-from peftlab.study.expand import Arm, expand_arms
+from peftlab.study.arms import Arm, expand_arms
 from peftlab.study.spec import validate
 from peftlab.tasks.metrics import score
 from peftlab.tasks.registry import TASKS

@@ -24,7 +24,7 @@ from peftlab.methods.parameters import count_parameters
 from peftlab.models.architectures import FAMILIES, POSITIONS_AFTER_PADDING, Pooling, Way
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.store.records import TrialRecord
-from peftlab.study.positions import num_positions
+from peftlab.study.checks import num_positions
 from peftlab.tasks.registry import TASKS
 from tests.models.tiny import write_tiny_checkpoint
 

@@ -18,7 +18,7 @@ from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import expand_arms
+from peftlab.study.arms import expand_arms
 from peftlab.study.spec import validate
 from peftlab.tasks.metrics import score
 from peftlab.tasks.registry import TASKS

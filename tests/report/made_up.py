@@ -15,7 +15,7 @@ from peftlab.data.demo.source import DemoSource
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
-from peftlab.study.expand import Arm, expand_arms
+from peftlab.study.arms import Arm, expand_arms
 from peftlab.study.spec import validate
 from peftlab.tasks.metrics import score
 from peftlab.tasks.registry import TASKS

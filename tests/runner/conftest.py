@@ -14,8 +14,8 @@ import pytest
 from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
 from peftlab.core.trial import Trial
 from peftlab.engine.run import Outcome
-from peftlab.study.expand import Expanded, expand
 from peftlab.study.spec import validate
+from peftlab.study.trials import Expanded, expand
 
 
 @pytest.fixture

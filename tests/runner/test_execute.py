@@ -14,9 +14,9 @@ from peftlab.data.predictions import read_predictions
 from peftlab.runner.execute import execute
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded
 from peftlab.study.spec import validate
 from peftlab.study.stored import store_study
+from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
 METHODS = ["full", "bitfit", "lora"]

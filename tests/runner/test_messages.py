@@ -14,7 +14,7 @@ from peftlab.core.training import CheckpointEvery
 from peftlab.runner import messages
 from peftlab.runner.executors.base import Job
 from peftlab.runner.messages import Telling, job_from_json, job_to_json, pass_on
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 
 def test_a_job_comes_back_with_all_that_a_worker_needs_of_it(

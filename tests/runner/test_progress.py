@@ -17,7 +17,7 @@ from peftlab.runner import progress
 from peftlab.runner.plan import Plan, TrialPlan, make_plan
 from peftlab.runner.progress import Clock, ProgressDisplay
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 
 class Watch:

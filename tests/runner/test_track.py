@@ -24,7 +24,7 @@ from peftlab.runner.track import FOLDER, MOST_FAILURES, rows_of, run_name, value
 from peftlab.runner.trackers import AccelerateRun, Card, Row
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
 Curves = dict[str, list[tuple[int, float]]]

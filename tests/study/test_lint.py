@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from peftlab.study.expand import expand
 from peftlab.study.finding import Finding
 from peftlab.study.lint import lint
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.spec import validate
+from peftlab.study.trials import expand
 
 SOUND: dict[str, Any] = {
     "name": "sound",

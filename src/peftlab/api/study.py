@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from peftlab.report.write import ReportFiles
     from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import Plan
-    from peftlab.study.expand import Expanded
     from peftlab.study.finding import Finding
+    from peftlab.study.trials import Expanded
     from peftlab.study.tuned import Attempt
 
 
@@ -108,7 +108,7 @@ class Study:
         from peftlab.runner.plan import make_plan
         from peftlab.runner.progress import ProgressDisplay
         from peftlab.runner.ready import make_ready
-        from peftlab.study.expand import expand
+        from peftlab.study.trials import expand
 
         given = self._options(options)
         check_execution(executor, given, device)
@@ -228,7 +228,7 @@ class Study:
     def _expanded(self, *, data_needed: bool = True) -> Expanded:
         quiet_libraries()
         self._settle()
-        from peftlab.study.expand import expand
+        from peftlab.study.trials import expand
 
         return expand(self.spec, data_needed=data_needed)
 

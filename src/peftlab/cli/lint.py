@@ -35,8 +35,8 @@ def command(
     spec = load_study(study, Overrides(settings=settings or (), data=data, model=model))
     quiet_libraries()
     options.settle_hub(spec)
-    from peftlab.study.expand import expand
     from peftlab.study.lint import lint
+    from peftlab.study.trials import expand
 
     findings = lint(expand(spec, data_needed=False))
     status = 1 if any(finding.level == "error" for finding in findings) else 0

@@ -133,7 +133,7 @@ def command(
             num_trials = sum(tally.count for tally in opened.tallies(spec.name))
             options.remark(f"study {spec.name}: {counted(num_trials, 'trial')}, 0 to run")
             return _show(spec.name, opened, as_json=as_json)
-    from peftlab.study.expand import expand
+    from peftlab.study.trials import expand
 
     expanded = expand(spec, data_needed=not dry_run)
     from peftlab.runner.plan import make_plan

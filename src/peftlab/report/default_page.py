@@ -48,7 +48,7 @@ def _default_parts(view: StudyView) -> list[ReportPart]:
 
 
 def _section(title: str) -> ReportPart:
-    return ReportPart(kind="section", options=parts.Section(title=title))
+    return ReportPart(kind="section", options=parts.SectionPart(title=title))
 
 
 def _part(kind: str, **options: str) -> ReportPart:

@@ -28,9 +28,9 @@ from peftlab.models.checkpoints import load_config, load_tokenizer
 from peftlab.store.records import Status, is_open
 from peftlab.store.rows import Speed
 from peftlab.store.workspace import Workspace
-from peftlab.study.checkpoint import unused_head, weights_remarks
-from peftlab.study.expand import Expanded
+from peftlab.study.checkpoint_remarks import unused_head, weights_remarks
 from peftlab.study.row_remarks import require_labels
+from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import task_of
 
 SHARE_OF_PEAK = 0.5

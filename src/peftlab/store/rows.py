@@ -23,6 +23,7 @@ from pydantic import (
 from peftlab.core.errors import UserError
 from peftlab.core.measurements import Costs, EpochRecord
 from peftlab.core.trial import Trial
+from peftlab.core.validation import complaint_of, dotted
 from peftlab.store.records import Status
 
 DAMAGED = "the results cannot be read"
@@ -174,9 +175,8 @@ def refusing_damage(where: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise damaged(f"{place}: {first['msg']}", where) from error
+        complaint = complaint_of(error)
+        raise damaged(f"{dotted(complaint.path)}: {complaint.words}", where) from error
     except ValueError as error:
         raise damaged(str(error), where) from error
 

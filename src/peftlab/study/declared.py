@@ -10,7 +10,7 @@ from peftlab.core.trial import cell_of, cell_of_settings, unseeded_trial
 from peftlab.store.looks import DeclaredClaim, DeclaredPlace, Look, subject_of
 from peftlab.store.reader import Result
 from peftlab.store.records import TrialRecord
-from peftlab.study.expand import expand_arms, select_arms
+from peftlab.study.arms import every_arm, select_arms
 from peftlab.study.spec import Claim, StudySpec
 
 
@@ -100,7 +100,7 @@ def declared_claims(spec: StudySpec, places: Places) -> frozenset[DeclaredClaim]
     """The study's claims, each on its tasks together and, where it has several, on each alone."""
     if not spec.claims:
         return frozenset()
-    every = expand_arms(spec.model_copy(update={"only_arms": None}), resolve=False)
+    every = every_arm(spec, resolve=False)
     found: set[DeclaredClaim] = set()
     for claim in spec.claims:
         sides = [

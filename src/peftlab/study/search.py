@@ -13,15 +13,17 @@ from peftlab.core.identity import content_id
 from peftlab.core.selection import Selection
 from peftlab.core.training import TrainingSettings
 from peftlab.core.trial import Trial
+from peftlab.core.validation import complaint_of
 from peftlab.methods.registry import METHODS
-from peftlab.study.expand import Arm, Expanded, expand
+from peftlab.study.arms import Arm
 from peftlab.study.row_remarks import require_labels
 from peftlab.study.space import Space, space_of
-from peftlab.study.spec import MESSAGES, TRAINING_NAMES, StudySpec, validate
+from peftlab.study.spec import TRAINING_NAMES, StudySpec, validate
+from peftlab.study.trials import Expanded, expand
 from peftlab.study.tune import Budget, TuneSpec
 
 SUFFIX = "-tuned"
-"""What the study of the settings that were found is named by, behind the name of the searched."""
+"""The ending of the name of the study of the settings that were found."""
 NOT_TUNED = ("hyperparameters", "method-config")
 """Report parts that tell of the settings in the study file, which are not those found."""
 
@@ -43,29 +45,29 @@ class Search:
 
     @property
     def own_setting(self) -> dict[str, JsonValue]:
-        """The values of the study file itself, those that lie in the space."""
+        """The values that stand in the study file itself, as far as they lie in the space."""
         template = self.templates[0]
         values = template.method_config | template.training.model_dump(mode="json")
         return {key: values[key] for key, one in self.space.items() if one.holds(values[key])}
 
     @property
     def most_epochs(self) -> int:
-        """Of any setting."""
+        """The most epochs that any setting may take."""
         epochs = self.space.get("num_train_epochs")
         if epochs is None:
             return self.templates[0].training.total_epochs(self.num_train_examples)
         return max(int(str(end)) for end in epochs.ends)
 
     def trials(self, setting: Mapping[str, JsonValue]) -> tuple[Trial, ...]:
-        """The trials of a setting, a seed each."""
+        """Return the trials of a setting, a seed each."""
         return tuple(self._trial(template, setting) for template in self.templates)
 
     def num_epochs(self, trial: Trial) -> int:
-        """After how many epochs the trial is done."""
+        """Return after how many epochs the trial is done."""
         return trial.training.total_epochs(self.num_train_examples)
 
     def identity(self, *more: JsonValue) -> str:
-        """A name of what is searched: another space or other trials have another one."""
+        """Return a hash of what is searched: another space or other trials have another one."""
         space = {key: one.model_dump(mode="json") for key, one in self.space.items()}
         return content_id([space, [one.id for one in self.templates], *more])
 
@@ -81,7 +83,7 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class Searches:
-    """All of a study; `spec` is that of the study to which they lead."""
+    """All searches of a study; `spec` is that of the study to which they lead."""
 
     spec: StudySpec
     tune: TuneSpec
@@ -90,7 +92,7 @@ class Searches:
 
 
 def expand_searches(spec: StudySpec, tune: TuneSpec) -> Searches:
-    """The searches of every arm on every task; UserError for what is wrong with the study."""
+    """Return the searches of every arm on every task; UserError if the study has a fault."""
     expanded = expand(_tuned(spec, tune))
     require_labels(expanded)
     templates: dict[tuple[str, str], list[Trial]] = {}
@@ -118,7 +120,7 @@ def expand_searches(spec: StudySpec, tune: TuneSpec) -> Searches:
 def wanted_tune(
     spec: StudySpec, trials: int | None, seconds: float | None, seeds: Sequence[int] | None
 ) -> TuneSpec:
-    """What the study says of its search, changed by what the user says instead.
+    """Return what the study says of its search, changed by what the user says instead.
 
     UserError where both kinds of budget are given.
     """
@@ -133,18 +135,13 @@ def wanted_tune(
         if seeds is not None:
             changes["seeds"] = TuneSpec(seeds=tuple(seeds)).seeds
     except ValidationError as error:
-        first = error.errors()[0]
-        template = MESSAGES.get(first["type"], first["msg"])
-        message = template.format(**first.get("ctx", {}))
-        raise UserError(
-            f"{message[0].lower()}{message[1:]} (it is {str(first['input'])[:60]!r})",
-            where=f"--{first['loc'][0]}",
-        ) from error
+        complaint = complaint_of(error)
+        raise complaint.refusal(where=f"--{complaint.path[0]}") from error
     return (spec.tune or TuneSpec()).model_copy(update=changes)
 
 
 def _tuned(spec: StudySpec, tune: TuneSpec) -> StudySpec:
-    """The study of what is found: with held-out rows, the search's seeds, and its figure first."""
+    """Return the study of what is found, with held-out rows, and the search's figure first."""
     name = f"{spec.name}{SUFFIX}"
     kept = [part for part in spec.report if part.kind not in (*NOT_TUNED, "tuning")]
     raw = spec.model_copy(

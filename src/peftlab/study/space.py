@@ -9,9 +9,9 @@ from pydantic import Field, JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.training import TrainingSettings
-from peftlab.core.validation import Frozen, YesNo
+from peftlab.core.validation import Frozen, YesNo, complaint_of
 from peftlab.methods.registry import METHODS
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.study.spec import TRAINING_NAMES, StudySpec
 
 RATES: Mapping[str, tuple[float, float]] = {
@@ -22,8 +22,8 @@ RATES: Mapping[str, tuple[float, float]] = {
 }
 """Learning rates by method: about a factor of ten around those of its authors."""
 ADAPTER_RATES = (5e-5, 5e-3)
-"""Of every other method whose own rate lies in between: adapters want about ten times the rate of
-full fine-tuning. For the others it is a factor of ten around their own."""
+"""Learning rates of every other method whose own rate lies in between: adapters want about ten
+times the rate of full fine-tuning. For the others it is a factor of ten around their own."""
 SETTINGS: Mapping[str, JsonValue] = {
     "r": [4, 8, 16, 32],
     "lora_dropout": {"low": 0.0, "high": 0.2},
@@ -53,28 +53,28 @@ class Range(Frozen):
         return self.low, self.high
 
     def of_floats(self) -> Range:
-        """The range of all numbers between the ends, where it is that of whole ones."""
+        """Return the range of all numbers between the ends, also where it is that of whole ones."""
         return self.model_copy(update={"low": float(self.low), "high": float(self.high)})
 
     def holds(self, value: JsonValue) -> bool:
-        """Whether the value is one of them."""
+        """Return whether the value is one of them."""
         if isinstance(value, bool) or not isinstance(value, int if self.is_whole else int | float):
             return False
         return self.low <= value <= self.high
 
 
 class Choice(Frozen):
-    """One of these values."""
+    """A choice among these values."""
 
     values: tuple[JsonValue, ...]
 
     @property
     def ends(self) -> tuple[JsonValue, ...]:
-        """All of them."""
+        """All values, each of which must be allowed."""
         return self.values
 
     def holds(self, value: JsonValue) -> bool:
-        """Whether the value is one of them."""
+        """Return whether the value is one of them."""
         return value in self.values
 
 
@@ -83,7 +83,7 @@ Space = Mapping[str, Dimension]
 
 
 def space_of(spec: StudySpec, arm: Arm, task: str) -> dict[str, Dimension]:
-    """What is searched for an arm on a task, by setting.
+    """Return what is searched for an arm on a task, by setting.
 
     The arm's own `tune` comes before the study's `tune.space`, and that before the defaults: the
     learning rate, the number of epochs up to that of the study file, and rank and dropout where
@@ -143,7 +143,7 @@ def _defaults(spec: StudySpec, arm: Arm, task: str) -> dict[str, JsonValue]:
 
 
 def _dimension(given: JsonValue, task: str, where: str) -> Dimension:
-    """What a value of the study file means; UserError for what means nothing."""
+    """Return what a value of the study file means; UserError where it means nothing."""
     if isinstance(given, list):
         if not given:
             raise UserError("an empty list has nothing to try", where=where, allowed=FORMS)
@@ -157,10 +157,8 @@ def _dimension(given: JsonValue, task: str, where: str) -> Dimension:
     try:
         dimension = Range.model_validate(given, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"][:1])
-        message = first["msg"][0].lower() + first["msg"][1:]
-        raise UserError(message, where=f"{where}.{key}", allowed=FORMS) from error
+        complaint = complaint_of(error)
+        raise complaint.refusal(where=f"{where}.{complaint.path[0]}", allowed=FORMS) from error
     if not dimension.low <= dimension.high:
         raise UserError(
             f"low is {dimension.low:g}, high {dimension.high:g}", where=where, allowed="low <= high"
@@ -179,9 +177,6 @@ def _check(arm: Arm, task: str, key: str, dimension: Dimension, where: str) -> N
             try:
                 TrainingSettings.model_validate({**arm.training[task].model_dump(), key: value})
             except ValidationError as error:
-                message = error.errors()[0]["msg"].removeprefix("Value error, ")
-                raise UserError(
-                    f"{message[0].lower()}{message[1:]} (it is {str(value)[:60]!r})", where=where
-                ) from error
+                raise complaint_of(error).refusal(where=where) from error
         else:
             METHODS.get(arm.method).resolve({**arm.method_config, key: value}, where=where)

@@ -15,9 +15,9 @@ from peftlab.store.reader import Reader
 from peftlab.store.records import is_open
 from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded
 from peftlab.study.own_data import define_task
 from peftlab.study.spec import StudySpec, validate
+from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import TASKS
 
 

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from peftlab.core.selection import main_score
 from peftlab.store.records import TrialRecord
-from peftlab.study.expand import expand_arms
+from peftlab.study.arms import expand_arms
 from peftlab.study.spec import StudySpec
 
 MARK = "#"

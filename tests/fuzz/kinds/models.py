@@ -17,7 +17,7 @@ from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.prepare import check_ids
 from peftlab.methods.parameters import count_parameters
 from peftlab.models.checkpoints import load_model, load_tokenizer, locate
-from peftlab.study.positions import check_max_length
+from peftlab.study.checks import check_max_length
 from tests.fuzz.kinds.base import Kind
 from tests.fuzz.mutate import mutate_bytes
 from tests.fuzz.payloads import MODULE, plant_module, plant_pickles

@@ -13,7 +13,7 @@ import pytest
 from peftlab.core.errors import TrialError
 from peftlab.runner.executors import inline, pool
 from peftlab.runner.executors.base import ExecutorOptions, Job
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 
 def test_inline_each_trial_is_alone(

@@ -24,7 +24,7 @@ from peftlab.runner.executors.pool import Layout, PoolExecutor, end_of
 from peftlab.runner.executors.retry import MOST_KILLS
 from peftlab.runner.messages import ENDS, job_to_json
 from peftlab.runner.worker_process import WorkerProcess
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 from tests.runner.conftest import OUTCOME
 from tests.runner.executors import bare_worker
 

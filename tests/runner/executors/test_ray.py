@@ -23,7 +23,7 @@ from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.ray_cluster import RayExecutor
 from peftlab.runner.messages import ENDS
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
 ARMS = {

@@ -23,7 +23,7 @@ from peftlab.runner.executors.base import ExecutorOptions, Job
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.ray_cluster import RayExecutor
 from peftlab.runner.messages import ENDS
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
 ARMS = {"bitfit": {"method": "bitfit"}, "lora": {"method": "lora", "r": 2, "lora_dropout": 0.1}}

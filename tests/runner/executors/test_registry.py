@@ -15,7 +15,7 @@ from peftlab.core.trial import Trial
 from peftlab.runner.executors.base import ExecutorOptions, Job
 from peftlab.runner.executors.registry import EXECUTORS
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
 ARMS = {

@@ -14,7 +14,7 @@ from peftlab.report.pages.blocks import Figure
 from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.spec import Task
 

@@ -10,7 +10,7 @@ from peftlab.core.measurements import Costs
 from peftlab.core.words import duration
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.best import sum_is_larger
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 from peftlab.tasks.spec import Task
 

@@ -13,7 +13,7 @@ from peftlab.report.findings.evidence import listed, signed
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.learned import GAIN, Learned, State
 from peftlab.store.records import TrialRecord
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.study.lint import learning_rate_advice
 from peftlab.tasks.spec import Task
 

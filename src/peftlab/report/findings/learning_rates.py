@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from peftlab.core.identity import content_id
 from peftlab.core.trial import Trial
 from peftlab.report.findings.view import StudyView
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from peftlab.core.training import TrainingSettings
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Table
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 MOST_SEEDS = 10
 """Seeds that are named one by one."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from peftlab.core.words import duration
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.study.tuned import Attempt, attempts, setting_words
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import subprocess
 import sys
@@ -12,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.training import TrainingSettings
+from peftlab.core.errors import UserError
 from peftlab.core.trial import Seeds
-from peftlab.methods.registry import METHODS
-from peftlab.study.expand import expand, expand_arms, select_arms
 from peftlab.study.load import Overrides, load_study
-from peftlab.study.spec import StudySpec, validate
+from peftlab.study.spec import validate
+from peftlab.study.trials import expand
 from peftlab.tasks.registry import TASKS
+from tests.study.made_studies import arm, complaint, study
 
 NO_DATA = "no-such-folder"
+
+
 REPORTED_ARMS = [
     "full",
     "bitfit-frozen-head",
@@ -29,31 +29,6 @@ REPORTED_ARMS = [
     "lora",
     "lora-10-epochs",
 ]
-BASE: dict[str, Any] = {
-    "name": "s",
-    "model": "minilm",
-    "data": "demo",
-    "tasks": ["demo-sentiment", "demo-paraphrase"],
-    "seeds": [1, 2],
-    "training": {"learning_rate": 1e-3},
-    "arms": {"full": {"method": "full"}, "bitfit": {"method": "bitfit"}},
-}
-
-
-def study(**keys: Any) -> StudySpec:
-    return validate(copy.deepcopy(BASE) | keys, where="s.yaml")
-
-
-def arm(**keys: Any) -> dict[str, Any]:
-    return {"a": {"method": "full"} | keys}
-
-
-def complaint(spec: StudySpec) -> str:
-    with pytest.raises(UserError) as caught:
-        expand(spec)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 def test_glue_peft_has_21_distinct_trials_for_the_reports_seven_arms() -> None:
@@ -206,80 +181,6 @@ def test_whatever_can_change_the_numbers_changes_the_id(keys: dict[str, Any]) ->
     assert before.id != after.id
 
 
-def test_a_value_may_differ_by_task_in_the_study_and_in_an_arm() -> None:
-    spec = study(
-        training={"learning_rate": {"demo-sentiment": 1e-3, "demo-paraphrase": 2e-3}},
-        arms={
-            "full": {
-                "method": "full",
-                "training": {"num_train_epochs": {"demo-sentiment": 1, "demo-paraphrase": 4}},
-            },
-        },
-    )
-    (only,) = expand_arms(spec)
-    assert only.training["demo-sentiment"].learning_rate == 1e-3
-    assert only.training["demo-paraphrase"].learning_rate == 2e-3
-    assert only.training["demo-sentiment"].num_train_epochs == 1
-    assert only.training["demo-paraphrase"].num_train_epochs == 4
-
-
-def test_a_study_may_lack_a_tasks_value_where_every_arm_has_its_own() -> None:
-    rates = {"training": {"learning_rate": {"demo-sentiment": 1e-3}}}
-    own = {"learning_rate": 5e-5}
-    (only,) = expand_arms(study(**rates, arms=arm(training=own)))
-    assert only.training["demo-paraphrase"].learning_rate == 5e-5
-    assert complaint(study(**rates, arms=arm())) == (
-        "s: training.learning_rate: no value for the task 'demo-paraphrase' "
-        "(allowed: demo-sentiment)"
-    )
-
-
-def test_where_a_study_gives_no_learning_rate_it_is_the_method_s_own() -> None:
-    arms = {"lora": {"method": "lora"}, "full": {"method": "full"}}
-    rates = {
-        found.name: found.training["demo-sentiment"].learning_rate
-        for found in expand_arms(study(arms=arms, training={}))
-    }
-    assert rates == {
-        "lora": METHODS.get("lora").learning_rate,
-        "full": TrainingSettings().learning_rate,
-    }
-
-
-def test_a_sweep_is_one_arm_for_each_combination_with_the_values_in_its_name() -> None:
-    swept = {"method": "lora", "sweep": {"r": [8, 16], "learning_rate": [5e-4, 1e-3]}}
-    arms = expand_arms(study(arms={"lora": swept}))
-    assert [found.name for found in arms] == [
-        "lora-r8-learning_rate0.0005",
-        "lora-r8-learning_rate0.001",
-        "lora-r16-learning_rate0.0005",
-        "lora-r16-learning_rate0.001",
-    ]
-    assert {found.base for found in arms} == {"lora"}
-    assert [found.method_config["r"] for found in arms] == [8, 8, 16, 16]
-    assert [found.training["demo-sentiment"].learning_rate for found in arms] == [
-        5e-4,
-        1e-3,
-        5e-4,
-        1e-3,
-    ]
-    assert arms[0].swept == {"r": 8, "learning_rate": 5e-4}
-
-
-def test_a_swept_list_stands_in_the_name_with_a_plus() -> None:
-    swept = {"method": "lora", "sweep": {"target_modules": [["query"], ["query", "value"]]}}
-    names = [found.name for found in expand_arms(study(arms={"lora": swept}))]
-    assert names == ["lora-target_modulesquery", "lora-target_modulesquery+value"]
-
-
-def test_every_setting_of_a_method_is_resolved() -> None:
-    (only,) = expand_arms(study(arms={"lora": {"method": "lora", "r": 4}}))
-    assert only.method_config["r"] == 4
-    assert only.method_config["lora_alpha"] == 8
-    (given,) = expand_arms(study(arms={"lora": {"method": "lora", "r": 4}}), resolve=False)
-    assert given.method_config == {"r": 4}
-
-
 def test_a_default_that_is_written_out_gives_the_same_trial() -> None:
     short = expand(study(arms={"lora": {"method": "lora"}}))
     long = expand(study(arms={"lora": {"method": "lora", "r": 8, "bias": "none"}}))
@@ -318,22 +219,6 @@ def test_an_arms_cache_frozen_goes_before_the_studys(
 def test_an_engine_that_cannot_cache_may_be_told_not_to() -> None:
     arms = {"a": {"method": "head", "cache_frozen": False}}
     assert expand(study(engine="padded", cache_frozen=True, arms=arms)).trials
-
-
-def test_only_arms_chooses_in_the_studys_order_and_a_base_name_means_the_whole_sweep() -> None:
-    arms = {
-        "lora": {"method": "lora", "sweep": {"r": [2, 4]}},
-        "full": {"method": "full"},
-        "bitfit": {"method": "bitfit"},
-    }
-    chosen = expand_arms(study(arms=arms, only_arms=["full", "lora"]))
-    assert [found.name for found in chosen] == ["lora-r2", "lora-r4", "full"]
-    one = expand_arms(study(arms=arms, only_arms=["lora-r4"]))
-    assert [found.name for found in one] == ["lora-r4"]
-
-
-def test_selecting_no_name_gives_no_arm() -> None:
-    assert select_arms(expand_arms(study()), [], where="here") == ()
 
 
 def test_what_is_wrong_with_an_arm_that_is_not_chosen_is_said_too() -> None:
@@ -499,16 +384,11 @@ def test_what_is_wrong_is_one_line_that_says_where(keys: Mapping[str, Any], mess
     assert complaint(study(**keys)).startswith(message)
 
 
-def test_an_unknown_name_is_of_its_own_kind() -> None:
-    with pytest.raises(UnknownNameError):
-        expand_arms(study(tasks=["sst"]))
-
-
 def test_the_ids_of_a_study_are_the_same_in_another_process() -> None:
     settings = ["arms.lora.target_modules=[value, query, key]", "data=demo"]
     expanded = expand(load_study("quickstart", Overrides(settings=settings)))
     code = (
-        "from peftlab.study.expand import expand; "
+        "from peftlab.study.trials import expand; "
         "from peftlab.study.load import Overrides, load_study; "
         f"spec = load_study('quickstart', Overrides(settings={settings!r})); "
         "print(*(trial.id for trial in expand(spec).trials))"
@@ -543,18 +423,6 @@ def test_more_trials_than_anyone_runs_are_refused_at_once(keys: dict, words: str
     }  # fmt: skip
     with pytest.raises(UserError, match=f"^s: .*{words}|^s: {words}"):
         expand(validate(study | keys, where="s"))
-
-
-def test_a_claim_may_name_one_sweep_and_not_one_arm() -> None:
-    claim = {"say": "all the same", "equivalent": ["a"], "margin": 1.0}
-    swept = {"a": {"method": "lora", "sweep": {"r": [2, 4]}}, "b": {"method": "full"}}
-    assert len(expand_arms(study(arms=swept, claims=[claim]))) == 3
-    with pytest.raises(UserError) as caught:
-        expand_arms(study(arms=swept, claims=[{**claim, "equivalent": ["b"]}]))
-    assert str(caught.value) == (
-        "s: claims[0].equivalent: 'b' is one arm, and is compared with nothing "
-        "(allowed: two arms or more, or the name of a sweep)"
-    )
 
 
 @pytest.mark.parametrize("data_words", ["demo", NO_DATA])

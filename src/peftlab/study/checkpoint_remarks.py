@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from peftlab.models.checkpoints import remarks_on_weights
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 
 def unused_head(expanded: Expanded) -> str:
