@@ -1,4 +1,4 @@
-"""What was trained by the epoch that a trial with held-out rows is reported by."""
+"""The state of the epoch by which a trial with held-out rows is reported."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from peftlab.core.measurements import EpochRecord
 from peftlab.core.selection import reported
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
+from peftlab.engine.checkpoint import (
+    OF_BEST,
+    OF_PARAMETER,
+    found_under,
+    put_under,
+    without_those_under,
+)
 
-PREFIX = "best."
-LOGITS = "logits"
-PARAMETER = "parameter."
+LOGITS = f"{OF_BEST}logits"
+OF_BEST_PARAMETER = f"{OF_BEST}{OF_PARAMETER}"
 
 
 class BestEpoch:
@@ -47,14 +53,14 @@ class BestEpoch:
             self.embedding_factor = embedding_factor
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint holds of it as tensors; none before there was an epoch."""
+        """Return the tensors that a checkpoint keeps of it; none before there was an epoch."""
         if self.predictions is None:
             return {}
-        parameters = {f"{PREFIX}{PARAMETER}{name}": one for name, one in self.tensors.items()}
-        return {f"{PREFIX}{LOGITS}": torch.from_numpy(self.predictions.logits), **parameters}
+        parameters = put_under(OF_BEST_PARAMETER, self.tensors)
+        return {LOGITS: torch.from_numpy(self.predictions.logits), **parameters}
 
     def progress(self) -> dict[str, Any]:
-        """What a checkpoint holds of it as JSON values."""
+        """Return the JSON values that a checkpoint keeps of it."""
         return {"epoch": self.epoch, "embedding_factor": self.embedding_factor}
 
     def restore(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
@@ -62,16 +68,14 @@ class BestEpoch:
         epoch, factor = progress["epoch"], progress["embedding_factor"]
         if epoch == 0:
             return
-        of_best = {name: one for name, one in tensors.items() if name.startswith(PREFIX)}
-        logits = of_best.pop(f"{PREFIX}{LOGITS}").numpy()
+        logits = tensors[LOGITS].numpy()
         self.predictions = Predictions(
             row_ids=self._dev.row_ids, labels=self._dev.labels, logits=logits
         )
-        start = len(PREFIX + PARAMETER)
-        self.tensors = {name[start:]: tensor for name, tensor in of_best.items()}
+        self.tensors = found_under(OF_BEST_PARAMETER, tensors)
         self.epoch, self.embedding_factor = epoch, factor
 
 
 def without_best(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A checkpoint's tensors without those of a best epoch."""
-    return {name: one for name, one in tensors.items() if not name.startswith(PREFIX)}
+    """Return a checkpoint's tensors without those of a best epoch."""
+    return without_those_under(OF_BEST, tensors)
