@@ -22,7 +22,7 @@ from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.store.provenance import provenance
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import load_study
-from peftlab.study.stored import store_study
+from peftlab.study.stored_studies import store_study
 from peftlab.study.trials import expand
 from peftlab.tasks.metrics import score
 from peftlab.tasks.registry import TASKS

@@ -15,7 +15,7 @@ from peftlab.runner.execute import execute
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.study.spec import validate
-from peftlab.study.stored import store_study
+from peftlab.study.stored_studies import store_study
 from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]

@@ -15,7 +15,7 @@ import pytest
 from peftlab.runner.plan import Plan, make_plan
 from peftlab.store.workspace import DATABASE, Workspace
 from peftlab.study.spec import validate
-from peftlab.study.stored import store_study
+from peftlab.study.stored_studies import store_study
 from peftlab.study.trials import expand
 
 DUMP = Path(__file__).with_name("older_workspace.sql")

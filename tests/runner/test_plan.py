@@ -18,7 +18,7 @@ from peftlab.methods.parameters import count_parameters
 from peftlab.runner.plan import Plan, make_plan
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import Overrides, load_study
-from peftlab.study.stored import store_study
+from peftlab.study.stored_studies import store_study
 from peftlab.study.trials import Expanded, expand
 from peftlab.tasks.registry import TASKS
 

@@ -19,10 +19,10 @@ from peftlab.runner.executors.pool import PoolExecutor
 from peftlab.runner.sampler import FILE
 from peftlab.runner.tune import tune
 from peftlab.store.workspace import Workspace
+from peftlab.study.attempts import Attempt, attempts
 from peftlab.study.search import Searches, expand_searches
 from peftlab.study.spec import validate
-from peftlab.study.tune import TuneSpec
-from peftlab.study.tuned import Attempt, attempts
+from peftlab.study.tune_spec import TuneSpec
 
 from .conftest import OUTCOME, Listener
 
@@ -204,7 +204,7 @@ def test_settings_that_are_behind_are_given_up_and_stored_as_that(
                 assert len(record.epochs) in (2, 4)
                 assert record.costs is not None
                 assert not (workspace.artifacts(trial_id) / "checkpoints").exists()
-        (row,) = [tally for tally in workspace.tallies("tiny-tuned") if tally.status == "pruned"]
+        (row,) = [one for one in workspace.status_counts("tiny-tuned") if one.status == "pruned"]
         assert row.count == 2 * len(pruned)
 
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from peftlab.report.write import ReportFiles
     from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import Plan
+    from peftlab.study.attempts import Attempt
     from peftlab.study.finding import Finding
     from peftlab.study.trials import Expanded
-    from peftlab.study.tuned import Attempt
 
 
 class Study:
@@ -158,9 +158,9 @@ class Study:
         from peftlab.runner.ready import make_ready
         from peftlab.runner.tune import tune
         from peftlab.runner.tune_progress import TuneDisplay
-        from peftlab.study.looking import remember_records
+        from peftlab.study.attempts import attempts
+        from peftlab.study.remembered_looks import remember_records
         from peftlab.study.search import expand_searches, wanted_tune
-        from peftlab.study.tuned import attempts
 
         given = self._options(options)
         check_execution("pool" if given.workers else "inline", given, device)
@@ -213,13 +213,13 @@ class Study:
         """How many of the trials are done, running, pending, failed, pruned."""
         counts: Counter[str] = Counter()
         with Workspace.open(self.workspace, create=False) as opened:
-            for tally in opened.tallies(self.name):
-                counts[tally.status] += tally.count
+            for one in opened.status_counts(self.name):
+                counts[one.status] += one.count
         return dict(counts)
 
     def _settle(self) -> None:
         """Work from the cache alone where the study needs the Hub and it does not answer."""
-        from peftlab.core.hub import go_offline_if_unreachable
+        from peftlab.core.offline import go_offline_if_unreachable
         from peftlab.study.load import needs_hub
 
         if needs_hub(self.spec):

@@ -107,7 +107,7 @@ class Trial:
 
         In the split's order, of the reported epoch. UserError where there are none.
         """
-        from peftlab.study.predicted import predictions_of
+        from peftlab.study.stored_predictions import predictions_of
 
         found = predictions_of(self.record)
         if found is None:
@@ -207,7 +207,7 @@ def list_trials(workspace: Path | str = DEFAULT_WORKSPACE, study: str | None = N
 
     UserError where there is no such workspace or study.
     """
-    from peftlab.study.looking import remember_records
+    from peftlab.study.remembered_looks import remember_records
 
     with Workspace.open(Path(workspace), create=False) as opened:
         records = opened.trials(study)

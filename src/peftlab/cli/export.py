@@ -34,7 +34,7 @@ def command(
         str | None,
         typer.Option(metavar="ID", help="How others call the checkpoint: a Hub id."),
     ] = None,
-    model: options.Places = None,
+    model: options.MovedModel = None,
     push: Annotated[
         str | None, typer.Option(metavar="OWNER/NAME", help="Send it to that repository, too.")
     ] = None,

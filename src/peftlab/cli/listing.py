@@ -220,7 +220,7 @@ def trials(
     """The trials of the workspace with their scores in points."""
     from peftlab.store.workspace import Workspace
     from peftlab.study.load import study_name
-    from peftlab.study.looking import remember_records
+    from peftlab.study.remembered_looks import remember_records
 
     name = None if study is None else study_name(study)
     with Workspace.open(workspace, create=False) as opened:

@@ -14,7 +14,7 @@ import typer
 
 from peftlab.core.errors import UserError
 from peftlab.core.files import DEFAULT_WORKSPACE as DEFAULT_WORKSPACE
-from peftlab.core.hub import go_offline_if_unreachable
+from peftlab.core.offline import go_offline_if_unreachable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +47,7 @@ def _stdout_for_json(context: typer.Context, wanted: bool) -> bool:
     return wanted
 
 
-Places = Annotated[
+MovedModel = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
@@ -165,7 +165,7 @@ def settle_hub(spec: StudySpec, workspace: Path | None = None) -> None:
 
 def _require_checkpoint(spec: StudySpec, path: Path) -> None:
     from peftlab.store.workspace import Workspace as Opened
-    from peftlab.study.stored import require_checkpoint
+    from peftlab.study.stored_studies import require_checkpoint
 
     try:
         opened = Opened.open(path, create=False)

@@ -65,7 +65,7 @@ def command(
             metavar="NAME", help="Of each row, the trial that it is for, instead of TRIAL."
         ),
     ] = None,
-    model: options.Places = None,
+    model: options.MovedModel = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,

@@ -35,7 +35,7 @@ def command(
         int | None,
         typer.Option(help="Of which seed; else the arm's first, never the best on dev."),
     ] = None,
-    model: options.Places = None,
+    model: options.MovedModel = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,

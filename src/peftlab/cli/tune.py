@@ -15,8 +15,8 @@ from peftlab.core.words import counted, duration
 
 if TYPE_CHECKING:
     from peftlab.store.workspace import Workspace
+    from peftlab.study.attempts import Attempt
     from peftlab.study.search import Searches
-    from peftlab.study.tuned import Attempt
 
 NAME = "tune"
 EXAMPLE = "Example: peftlab tune quickstart --trials 8 --arms lora --seeds 1,2"
@@ -155,7 +155,7 @@ def _announcement(searches: Searches) -> str:
 def _show(searches: Searches, workspace: Workspace, *, as_json: bool) -> int:
     """What was found; the exit status."""
     from peftlab.report.write import write_report
-    from peftlab.study.tuned import attempts
+    from peftlab.study.attempts import attempts
 
     study = searches.spec.name
     found = attempts(searches.spec, workspace.trials(study))
@@ -200,7 +200,7 @@ def _json(
 
 
 def _print(study: str, by_search: dict[tuple[str, str], list[Attempt]]) -> None:
-    from peftlab.study.tuned import setting_words
+    from peftlab.study.attempts import setting_words
 
     rows = []
     for (arm, task), tried in by_search.items():

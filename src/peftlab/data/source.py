@@ -21,7 +21,7 @@ NO_REPOSITORY = ("/", ".", "~")
 FORMS = "demo, hub, hub:REPOSITORY, hub:FOLDER, or a GLUE folder"
 
 
-class Source(Protocol):
+class DataSource(Protocol):
     """A place that holds the rows of tasks."""
 
     def has(self, task: Task) -> bool:
@@ -37,7 +37,7 @@ class Source(Protocol):
         """
 
 
-def open_source(data: str, *, where: str = "") -> Source:
+def open_source(data: str, *, where: str = "") -> DataSource:
     """The source that a study's `data` names; UserError where there is no such place."""
     if data in {"", HUB_PREFIX}:
         raise UserError(f"no data '{data}': it names no place", where=where, allowed=FORMS)
@@ -56,7 +56,7 @@ def open_source(data: str, *, where: str = "") -> Source:
     return GlueFolder(folder.resolve())
 
 
-def open_ref(ref: DataRef) -> Source:
+def open_ref(ref: DataRef) -> DataSource:
     """The source that a trial's rows came from."""
     if ref.source == "demo":
         return DemoSource()
@@ -67,7 +67,7 @@ def open_ref(ref: DataRef) -> Source:
     return GlueFolder(Path(ref.location))
 
 
-def require(source: Source, task: Task, data: str, *, where: str = "") -> None:
+def require(source: DataSource, task: Task, data: str, *, where: str = "") -> None:
     """UserError unless the source knows the task."""
     if source.has(task):
         return

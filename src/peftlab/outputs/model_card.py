@@ -11,7 +11,7 @@ from peftlab.methods.registry import METHODS
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.summary import Summary, summarise, summarise_scores
 from peftlab.store.records import TrialRecord, names_of_arms
-from peftlab.study.predicted import answers_of
+from peftlab.study.stored_predictions import answers_of
 from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
 

@@ -24,8 +24,6 @@ from peftlab.store.looks import (
     write_looks,
 )
 
-Places = Mapping[tuple[str, str], DeclaredPlace]
-
 
 def add_looks(database: sqlite3.Connection) -> None:
     """Make the tables, with a look for each study; what cannot be read is left out."""
@@ -82,7 +80,7 @@ def _moment(text: object) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _claims(text: str, places: Places) -> frozenset[DeclaredClaim]:
+def _claims(text: str, places: Mapping[tuple[str, str], DeclaredPlace]) -> frozenset[DeclaredClaim]:
     """The claims of a stored spec on all their tasks, and on each of several alone."""
     try:
         spec = json.loads(text)
@@ -102,7 +100,7 @@ def _claim(
     claim: Mapping[str, Any],
     tasks: Sequence[str],
     names: Sequence[str],
-    places: Places,
+    places: Mapping[tuple[str, str], DeclaredPlace],
     *,
     is_part: bool,
 ) -> DeclaredClaim:

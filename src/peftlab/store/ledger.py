@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from peftlab.core.errors import first_line
 from peftlab.store.looks import TABLES, Look, news_of, read_looks, united, write_looks
-from peftlab.store.reader import Reader
+from peftlab.store.reader import WorkspaceReader
 from peftlab.store.sql import query, transaction
 
 FILE = "looks.sqlite"
@@ -49,7 +49,7 @@ def read_ledger(trial_ids: Iterable[str]) -> list[Look]:
         return []
 
 
-def known_looks(workspace: Reader, trial_ids: Sequence[str]) -> tuple[Look, ...]:
+def known_looks(workspace: WorkspaceReader, trial_ids: Sequence[str]) -> tuple[Look, ...]:
     """The looks that showed one of these trials, as the workspace and this user know them."""
     return united(workspace.looks(trial_ids), read_ledger(trial_ids))
 

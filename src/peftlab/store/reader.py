@@ -21,6 +21,7 @@ from peftlab.store.records import Status, TrialRecord
 from peftlab.store.rows import (
     Failure,
     Speed,
+    StatusCount,
     StoredEpoch,
     StoredOlderId,
     StoredPlacement,
@@ -29,7 +30,6 @@ from peftlab.store.rows import (
     StoredStatus,
     StoredStudy,
     StoredTrial,
-    Tally,
     damaged,
     refusing_damage,
 )
@@ -51,7 +51,7 @@ class Result:
     epochs: Sequence[StoredScores]
 
 
-class Reader:
+class WorkspaceReader:
     """Studies and trials as they are stored; many may read while one process writes.
 
     Every method raises UserError where the file is damaged.
@@ -112,14 +112,14 @@ class Reader:
         found = self._query("SELECT basis FROM studies WHERE name = ?", study)
         return found[0]["basis"] if found else None
 
-    def tallies(self, study: str) -> list[Tally]:
+    def status_counts(self, study: str) -> list[StatusCount]:
         """How many of the study's trials there are of each task and status, and their seconds.
 
         Counted by the database, without reading the trials. UserError for an unknown study.
         """
         self.spec(study)
         return self._read(
-            Tally,
+            StatusCount,
             "SELECT task, status, count(*) AS count, total(total_seconds) AS seconds "
             "FROM placements JOIN trials INDEXED BY trials_counted ON trial_id = id "
             "WHERE study = ? GROUP BY 1, 2",

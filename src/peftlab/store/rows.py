@@ -31,7 +31,7 @@ REMEDY = "a copy from before, or another --workspace"
 
 Counted = Annotated[int, Field(ge=0)]
 Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
-Scores = Annotated[Json[dict[str, FiniteFloat]], Field(min_length=1)]
+ScoresJson = Annotated[Json[dict[str, FiniteFloat]], Field(min_length=1)]
 
 
 class StoredRow(BaseModel):
@@ -92,7 +92,7 @@ class StoredStatus(StoredRow):
     status: Status
 
 
-class Tally(StoredRow):
+class StatusCount(StoredRow):
     """Trials of one task with one status: their number, and the seconds of those that are done."""
 
     task: str
@@ -124,8 +124,8 @@ class StoredScores(StoredRow):
     """The scores of an epoch."""
 
     trial_id: str
-    scores: Scores
-    held_out_scores: Scores | None
+    scores: ScoresJson
+    held_out_scores: ScoresJson | None
 
 
 class StoredResult(StoredRow):
@@ -147,11 +147,11 @@ class StoredEpoch(StoredRow):
     step: Counted
     train_loss: float | None
     eval_loss: float | None
-    scores: Scores
+    scores: ScoresJson
     seconds: FiniteFloat
     step_losses: bytes
     held_out_loss: float | None
-    held_out_scores: Scores | None
+    held_out_scores: ScoresJson | None
 
     def record(self) -> EpochRecord:
         """The record that was stored; ValueError for losses that are none."""

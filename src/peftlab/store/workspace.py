@@ -21,14 +21,14 @@ from peftlab.core.process import search_put_off
 from peftlab.core.trial import Trial
 from peftlab.store.looks import Look, news_of, write_looks
 from peftlab.store.read_only import connect_to_copy, may_not_be_written
-from peftlab.store.reader import ARTIFACTS, DATABASE, UNREADABLE, Reader
+from peftlab.store.reader import ARTIFACTS, DATABASE, UNREADABLE, WorkspaceReader
 from peftlab.store.records import CHECKPOINTS_FOLDER, Status
 from peftlab.store.rows import damaged
 from peftlab.store.schema import migrate
 from peftlab.store.sql import transaction
 
 
-class Workspace(Reader):
+class Workspace(WorkspaceReader):
     """Studies and trials on disk. One process writes; any number may read beside it.
 
     `may_be_written` is False where a copy is read (read_only.py).

@@ -20,7 +20,7 @@ from peftlab.study.row_remarks import require_labels
 from peftlab.study.space import Space, space_of
 from peftlab.study.spec import TRAINING_NAMES, StudySpec, validate
 from peftlab.study.trials import Expanded, expand
-from peftlab.study.tune import Budget, TuneSpec
+from peftlab.study.tune_spec import Budget, TuneSpec
 
 SUFFIX = "-tuned"
 """The ending of the name of the study of the settings that were found."""

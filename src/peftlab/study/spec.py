@@ -27,7 +27,7 @@ from peftlab.core.validation import Count, Frozen, Integer, YesNo, complaint_of,
 from peftlab.engine.registry import ENGINES
 from peftlab.study.own_data import OwnData
 from peftlab.study.parts import PARTS
-from peftlab.study.tune import Budget, TuneSpec
+from peftlab.study.tune_spec import Budget, TuneSpec
 from peftlab.tasks.registry import trained_task
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"

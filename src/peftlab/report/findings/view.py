@@ -21,9 +21,9 @@ from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
 from peftlab.study.arms import Arm, chosen_arms, every_arm, select_arms
 from peftlab.study.checks import check_arm_names
-from peftlab.study.declared import PlacedTrial, Places, look_at, placed_trial, places_of
+from peftlab.study.declarations import DeclaredPlaces, PlacedTrial, look_at, placed_trial, places_of
 from peftlab.study.spec import StudySpec
-from peftlab.study.stored import stored_spec
+from peftlab.study.stored_studies import stored_spec
 from peftlab.tasks.registry import TASKS, task_of
 from peftlab.tasks.spec import Task
 
@@ -119,7 +119,7 @@ class StudyView:
         return tuple(placed_trial(record, (*arms.get(id(record), ()),)) for record in self.records)
 
     @cached_property
-    def places(self) -> Places:
+    def places(self) -> DeclaredPlaces:
         """What the study declares, by arm and task."""
         return places_of(self.placed)
 

@@ -9,7 +9,7 @@ import pytest
 
 from peftlab.core import files
 from peftlab.core.errors import StorageError
-from peftlab.data.entries import write_entry
+from peftlab.data.cache import write_entry
 
 
 def is_whole(folder: Path) -> bool:

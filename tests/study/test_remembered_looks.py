@@ -13,7 +13,7 @@ from peftlab.report.findings.view import make_view
 from peftlab.report.write import kept_report, write_comparison, write_report
 from peftlab.store.ledger import ledger_file, read_ledger
 from peftlab.store.workspace import DATABASE, Workspace
-from peftlab.study.looking import remember_again, remember_records
+from peftlab.study.remembered_looks import remember_again, remember_records
 from tests.unprivileged import nothing_written_below
 
 STUDY = "small-study"

@@ -11,7 +11,7 @@ from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
 from peftlab.data.source import open_source, require
 from peftlab.models.checkpoints import locate
-from peftlab.store.reader import Reader
+from peftlab.store.reader import WorkspaceReader
 from peftlab.store.records import is_open
 from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
@@ -36,7 +36,7 @@ def store_study(expanded: Expanded, workspace: Workspace) -> None:
     )
 
 
-def stored_spec(workspace: Reader, study: str) -> StudySpec:
+def stored_spec(workspace: WorkspaceReader, study: str) -> StudySpec:
     """The study as it was last run there; UserError where it has not been."""
     spec = validate(workspace.spec(study), where=workspace.where)
     if spec.name != study:  # which names the report's folder
@@ -44,7 +44,7 @@ def stored_spec(workspace: Reader, study: str) -> StudySpec:
     return spec
 
 
-def require_checkpoint(spec: StudySpec, workspace: Reader) -> None:
+def require_checkpoint(spec: StudySpec, workspace: WorkspaceReader) -> None:
     """UserError where the study's checkpoint was a folder in earlier trials, and is none now.
 
     The name of such a folder may be one on the Hub too, which is another checkpoint.
@@ -60,15 +60,15 @@ def require_checkpoint(spec: StudySpec, workspace: Reader) -> None:
         )
 
 
-def is_settled(spec: StudySpec, workspace: Reader, *, retry_failed: bool = False) -> bool:
+def is_settled(spec: StudySpec, workspace: WorkspaceReader, *, retry_failed: bool = False) -> bool:
     """Whether a run of the study has nothing to do, told without making its trials anew.
 
     False does not mean that there is something to do.
     """
     if spec.name not in workspace.studies():
         return False
-    tallies = workspace.tallies(spec.name)
-    if any(is_open(tally.status, retry_failed) for tally in tallies):
+    status_counts = workspace.status_counts(spec.name)
+    if any(is_open(one.status, retry_failed) for one in status_counts):
         return False
     return workspace.basis(spec.name) == _basis_or_none(spec)
 

@@ -11,10 +11,10 @@ import pytest
 from peftlab.core.errors import UserError
 from peftlab.models.checkpoints import located
 from peftlab.store.workspace import Workspace
-from peftlab.study import stored
+from peftlab.study import stored_studies
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.spec import StudySpec
-from peftlab.study.stored import basis, is_settled, require_checkpoint
+from peftlab.study.stored_studies import basis, is_settled, require_checkpoint
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_other_data_or_other_weights_make_other_trials(
 def test_a_changed_package_makes_its_trials_anew(
     workspace: Workspace, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored, "_code", lambda: iter([["other.py", 1, 2]]))
+    monkeypatch.setattr(stored_studies, "_code", lambda: iter([["other.py", 1, 2]]))
     assert not is_settled(spec, workspace)
 
 

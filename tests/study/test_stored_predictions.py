@@ -13,7 +13,7 @@ from peftlab.core.errors import UserError
 from peftlab.data.predictions import read_predictions, write_predictions
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.predicted import answers_of, predictions_of
+from peftlab.study.stored_predictions import answers_of, predictions_of
 
 READERS = [answers_of, predictions_of]
 

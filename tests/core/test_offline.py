@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from peftlab.core import hub
+from peftlab.core import offline
 from peftlab.core.errors import UserError
-from peftlab.core.hub import OFFLINE, go_offline_if_unreachable
+from peftlab.core.offline import OFFLINE, go_offline_if_unreachable
 
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
@@ -84,7 +84,7 @@ def test_the_host_that_is_asked_is_the_endpoints(
         monkeypatch.setenv("HF_ENDPOINT", endpoint)
     monkeypatch.setattr(socket, "create_connection", connect)
     assert not go_offline_if_unreachable()
-    assert asked == [(address, hub.TIMEOUT_SECONDS)]
+    assert asked == [(address, offline.TIMEOUT_SECONDS)]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_behind_a_proxy_nothing_is_asked(name: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_once_the_library_is_imported_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", offline)
     monkeypatch.setattr(socket, "create_connection", refuse)
     assert not go_offline_if_unreachable()
 

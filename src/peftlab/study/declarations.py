@@ -26,7 +26,7 @@ class PlacedTrial:
     is_done: bool
 
 
-Places = Mapping[tuple[str, str], Sequence[DeclaredPlace]]
+DeclaredPlaces = Mapping[tuple[str, str], Sequence[DeclaredPlace]]
 """The places of an arm on a task: one, or none where it has no trial."""
 
 
@@ -73,7 +73,7 @@ def declared_claim(
     claim: Claim,
     sides: Sequence[Iterable[str]],
     tasks: Iterable[str],
-    places: Places,
+    places: DeclaredPlaces,
     *,
     is_part: bool = False,
 ) -> DeclaredClaim:
@@ -96,7 +96,7 @@ def declared_claim(
     )
 
 
-def declared_claims(spec: StudySpec, places: Places) -> frozenset[DeclaredClaim]:
+def declared_claims(spec: StudySpec, places: DeclaredPlaces) -> frozenset[DeclaredClaim]:
     """The study's claims, each on its tasks together and, where it has several, on each alone."""
     if not spec.claims:
         return frozenset()

@@ -14,8 +14,8 @@ from peftlab.store.ledger import read_ledger, write_ledger
 from peftlab.store.looks import Look, now
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.declared import PlacedTrial, look_at, placed_trial
-from peftlab.study.stored import stored_spec
+from peftlab.study.declarations import PlacedTrial, look_at, placed_trial
+from peftlab.study.stored_studies import stored_spec
 
 
 def remember(workspaces: Iterable[Workspace], looks: Iterable[Look]) -> str:
