@@ -61,7 +61,7 @@ def params(
     UserError for an unknown method, setting or checkpoint.
     """
     quiet_libraries()
-    from peftlab.core.offline import go_offline_if_unreachable
+    from peftlab.core.hub import go_offline_if_unreachable
     from peftlab.methods.counts import counted
     from peftlab.models.checkpoints import BUILTIN
 

@@ -219,7 +219,7 @@ class Study:
 
     def _settle(self) -> None:
         """Work from the cache alone where the study needs the Hub and it does not answer."""
-        from peftlab.core.offline import go_offline_if_unreachable
+        from peftlab.core.hub import go_offline_if_unreachable
         from peftlab.study.load import needs_hub
 
         if needs_hub(self.spec):

@@ -14,7 +14,7 @@ import typer
 
 from peftlab.core.errors import UserError
 from peftlab.core.files import DEFAULT_WORKSPACE as DEFAULT_WORKSPACE
-from peftlab.core.offline import go_offline_if_unreachable
+from peftlab.core.hub import go_offline_if_unreachable
 
 if TYPE_CHECKING:
     from rich.console import Console

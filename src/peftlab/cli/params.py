@@ -24,7 +24,7 @@ def command(
     as_json: options.Json = False,
 ) -> int:
     """Count the parameters that a method trains on a model; needs no weights."""
-    from peftlab.core.offline import go_offline_if_unreachable
+    from peftlab.core.hub import go_offline_if_unreachable
     from peftlab.core.safe_yaml import parse_setting
     from peftlab.methods.counts import counted
     from peftlab.models.checkpoints import BUILTIN
