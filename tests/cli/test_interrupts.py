@@ -141,7 +141,7 @@ MOMENTS = {
     "exporting": (
         "export {trial} --workspace {w} --output {w}/out", "peftlab.outputs.export.base_of",
     ),
-    "linting": ("lint {study}", "peftlab.study.lint.lint"),
+    "linting": ("lint {study}", "peftlab.study.remarks.lint.lint"),
 }  # fmt: skip
 
 
@@ -186,7 +186,7 @@ def test_what_a_library_makes_of_an_interrupt_is_one_too(
         except KeyboardInterrupt as error:
             raise ImportError("cannot import its core") from error
 
-    monkeypatch.setattr("peftlab.study.lint.lint", imported)
+    monkeypatch.setattr("peftlab.study.remarks.lint.lint", imported)
     answer = peftlab("lint", study_file)
     assert (answer.status, answer.err) == (130, f"{STOPPED}\n")
 

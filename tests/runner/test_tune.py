@@ -19,10 +19,10 @@ from peftlab.runner.executors.pool import PoolExecutor
 from peftlab.runner.sampler import FILE
 from peftlab.runner.tune import tune
 from peftlab.store.workspace import Workspace
-from peftlab.study.attempts import Attempt, attempts
-from peftlab.study.search import Searches, expand_searches
 from peftlab.study.spec import validate
 from peftlab.study.tune_spec import TuneSpec
+from peftlab.study.tuning.attempts import Attempt, attempts
+from peftlab.study.tuning.search import Searches, expand_searches
 
 from .conftest import OUTCOME, Listener
 

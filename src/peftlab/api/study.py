@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from peftlab.report.write import ReportFiles
     from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import Plan
-    from peftlab.study.attempts import Attempt
-    from peftlab.study.finding import Finding
+    from peftlab.study.remarks.finding import Finding
     from peftlab.study.trials import Expanded
+    from peftlab.study.tuning.attempts import Attempt
 
 
 class Study:
@@ -75,7 +75,7 @@ class Study:
 
     def lint(self) -> list[Finding]:
         """What is wrong or doubtful: level ("error" or "warning"), where, message, rule of each."""
-        from peftlab.study.lint import lint
+        from peftlab.study.remarks.lint import lint
 
         return lint(self._expanded(data_needed=False))
 
@@ -158,9 +158,9 @@ class Study:
         from peftlab.runner.ready import make_ready
         from peftlab.runner.tune import tune
         from peftlab.runner.tune_progress import TuneDisplay
-        from peftlab.study.attempts import attempts
         from peftlab.study.remembered_looks import remember_records
-        from peftlab.study.search import expand_searches, wanted_tune
+        from peftlab.study.tuning.attempts import attempts
+        from peftlab.study.tuning.search import expand_searches, wanted_tune
 
         given = self._options(options)
         check_execution("pool" if given.workers else "inline", given, device)

@@ -35,7 +35,7 @@ def command(
     spec = load_study(study, Overrides(settings=settings or (), data=data, model=model))
     quiet_libraries()
     options.settle_hub(spec)
-    from peftlab.study.lint import lint
+    from peftlab.study.remarks.lint import lint
     from peftlab.study.trials import expand
 
     findings = lint(expand(spec, data_needed=False))

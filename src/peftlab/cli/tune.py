@@ -15,8 +15,8 @@ from peftlab.core.words import counted, duration
 
 if TYPE_CHECKING:
     from peftlab.store.workspace import Workspace
-    from peftlab.study.attempts import Attempt
-    from peftlab.study.search import Searches
+    from peftlab.study.tuning.attempts import Attempt
+    from peftlab.study.tuning.search import Searches
 
 NAME = "tune"
 EXAMPLE = "Example: peftlab tune quickstart --trials 8 --arms lora --seeds 1,2"
@@ -104,7 +104,7 @@ def command(
             where="tune",
             allowed="pip install 'peftlab[tune]'",
         ) from error
-    from peftlab.study.search import expand_searches, wanted_tune
+    from peftlab.study.tuning.search import expand_searches, wanted_tune
 
     searches = expand_searches(spec, wanted_tune(spec, trials, seconds, wanted_seeds))
     if spec.track:
@@ -155,7 +155,7 @@ def _announcement(searches: Searches) -> str:
 def _show(searches: Searches, workspace: Workspace, *, as_json: bool) -> int:
     """What was found; the exit status."""
     from peftlab.report.write import write_report
-    from peftlab.study.attempts import attempts
+    from peftlab.study.tuning.attempts import attempts
 
     study = searches.spec.name
     found = attempts(searches.spec, workspace.trials(study))
@@ -200,7 +200,7 @@ def _json(
 
 
 def _print(study: str, by_search: dict[tuple[str, str], list[Attempt]]) -> None:
-    from peftlab.study.attempts import setting_words
+    from peftlab.study.tuning.attempts import setting_words
 
     rows = []
     for (arm, task), tried in by_search.items():

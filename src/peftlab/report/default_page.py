@@ -5,8 +5,8 @@ from __future__ import annotations
 from peftlab.report.findings.learning_rates import groups_by_learning_rate
 from peftlab.report.findings.view import StudyView
 from peftlab.study import parts
-from peftlab.study.attempts import attempts
 from peftlab.study.spec import ReportPart
+from peftlab.study.tuning.attempts import attempts
 
 
 def page_parts(view: StudyView) -> tuple[ReportPart, ...]:

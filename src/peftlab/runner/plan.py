@@ -28,8 +28,8 @@ from peftlab.models.checkpoints import load_config, load_tokenizer
 from peftlab.store.records import Status, is_open
 from peftlab.store.rows import Speed
 from peftlab.store.workspace import Workspace
-from peftlab.study.checkpoint_remarks import unused_head, weights_remarks
-from peftlab.study.row_remarks import require_labels
+from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remarks
+from peftlab.study.remarks.row_remarks import require_labels
 from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import task_of
 

@@ -18,8 +18,8 @@ from peftlab.runner.sampler import REDUCTION, Sampler, Suggestion, opened_storag
 from peftlab.store.lock import held
 from peftlab.store.records import Status, TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.attempts import Attempt, Ended, attempts, numbered, spent_seconds
-from peftlab.study.search import Search, Searches
+from peftlab.study.tuning.attempts import Attempt, Ended, attempts, numbered, spent_seconds
+from peftlab.study.tuning.search import Search, Searches
 
 LEFT: dict[Ended, set[Status]] = {
     "done": {"done"},

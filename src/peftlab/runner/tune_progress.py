@@ -14,8 +14,8 @@ from peftlab.core.trial import Trial
 from peftlab.core.words import duration
 from peftlab.engine.run import Outcome
 from peftlab.runner.bars import StageBars, make_bars
-from peftlab.study.attempts import Attempt, setting_words
-from peftlab.study.search import Searches
+from peftlab.study.tuning.attempts import Attempt, setting_words
+from peftlab.study.tuning.search import Searches
 
 
 class TuneDisplay:

@@ -25,7 +25,7 @@ class Budget(Frozen):
 class TuneSpec(Frozen):
     """How `peftlab tune` searches: the same budget for every arm on every task.
 
-    `space` maps settings to what is tried of them (study/space.py). A setting is trained with each
+    `space` maps settings to what is tried of them (study/tuning/space.py). A setting is trained with each
     of the `seeds`, the study's where none are given. `pruning` says by which of optuna's pruners
     settings are given up after 1, 3, 9 ... epochs.
     """

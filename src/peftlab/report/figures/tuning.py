@@ -10,7 +10,7 @@ from peftlab.report.figures.scores import panel_title
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.study.arms import Arm
-from peftlab.study.attempts import attempts
+from peftlab.study.tuning.attempts import attempts
 
 HELD_OUT, DEV = "held-out rows of train", "dev"
 

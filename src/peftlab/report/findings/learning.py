@@ -14,7 +14,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.stats.learned import GAIN, Learned, State
 from peftlab.store.records import TrialRecord
 from peftlab.study.arms import Arm
-from peftlab.study.lint import learning_rate_advice
+from peftlab.study.remarks.lint import learning_rate_advice
 from peftlab.tasks.spec import Task
 
 MARKS: dict[State, str] = {

@@ -8,7 +8,7 @@ from peftlab.core.words import duration
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.study.arms import Arm
-from peftlab.study.attempts import Attempt, attempts, setting_words
+from peftlab.study.tuning.attempts import Attempt, attempts, setting_words
 
 
 def tuning_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:

@@ -14,10 +14,10 @@ from peftlab.core.errors import UserError, one_line
 from peftlab.core.selection import Selection
 from peftlab.core.words import counted
 from peftlab.models.checkpoints import MINILM, builtin_models
-from peftlab.study.guess import SAID, Guess, Looked, look
-from peftlab.study.label_hints import label_hints
-from peftlab.study.row_remarks import remarks_on_draft
-from peftlab.study.separators import Separated
+from peftlab.study.new.guess import SAID, Guess, Looked, look
+from peftlab.study.new.separators import Separated
+from peftlab.study.remarks.label_hints import label_hints
+from peftlab.study.remarks.row_remarks import remarks_on_draft
 from peftlab.study.spec import NAME_PATTERN
 from peftlab.tasks.metrics import DEFAULTS
 

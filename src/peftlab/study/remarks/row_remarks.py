@@ -14,8 +14,8 @@ from peftlab.core.selection import Selection
 from peftlab.data.held_out import is_held_out
 from peftlab.data.leaks import Leak, find_leak, num_contradictory
 from peftlab.data.own_files import OwnSource
-from peftlab.study.finding import Finding
 from peftlab.study.own_data import anchored, define_task
+from peftlab.study.remarks.finding import Finding
 from peftlab.study.spec import validate
 from peftlab.study.task_rows import TaskRows, read_task_rows
 from peftlab.study.trials import Expanded

@@ -16,10 +16,10 @@ from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config
 from peftlab.stats.power import detectable_spreads
 from peftlab.study.arms import Arm
-from peftlab.study.checkpoint_remarks import unused_head, weights_remarks
-from peftlab.study.finding import Finding
-from peftlab.study.label_hints import label_hints
-from peftlab.study.row_remarks import row_remarks
+from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remarks
+from peftlab.study.remarks.finding import Finding
+from peftlab.study.remarks.label_hints import label_hints
+from peftlab.study.remarks.row_remarks import row_remarks
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import TASKS

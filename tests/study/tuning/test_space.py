@@ -9,8 +9,8 @@ import pytest
 from peftlab.core.errors import UserError
 from peftlab.methods.registry import METHODS
 from peftlab.study.arms import expand_arms
-from peftlab.study.space import Choice, Dimension, Range, space_of
 from peftlab.study.spec import validate
+from peftlab.study.tuning.space import Choice, Dimension, Range, space_of
 
 LORA = {"method": "lora"}
 

@@ -12,11 +12,11 @@ import pytest
 from peftlab.core.errors import UserError
 from peftlab.runner.plan import make_plan
 from peftlab.store.workspace import Workspace
-from peftlab.study.finding import Finding
-from peftlab.study.row_remarks import remarks_on_draft, require_labels, row_remarks
-from peftlab.study.search import expand_searches, wanted_tune
+from peftlab.study.remarks.finding import Finding
+from peftlab.study.remarks.row_remarks import remarks_on_draft, require_labels, row_remarks
 from peftlab.study.spec import validate
 from peftlab.study.trials import Expanded, expand
+from peftlab.study.tuning.search import expand_searches, wanted_tune
 
 Rows = Sequence[tuple[str, Any]]
 MIXED: Rows = [(f"text {n}", "abc"[n % 3]) for n in range(30)]

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from peftlab.core.errors import UserError
 from peftlab.runner.plan import make_plan
 from peftlab.store.workspace import Workspace
-from peftlab.study.lint import Finding, lint
+from peftlab.study.remarks.lint import Finding, lint
 from peftlab.study.spec import validate
 from peftlab.study.trials import Expanded, expand
 from tests.models.tiny import NAMES, rewrite, write_pair

@@ -13,7 +13,7 @@ import yaml
 
 from peftlab.core.errors import UserError
 from peftlab.core.safe_yaml import parse_yaml
-from peftlab.study.draft import Draft, draft
+from peftlab.study.new.draft import Draft, draft
 
 TRAPS = (
     "yes", "no", "on", "off", "y", "N", "True", "null", "~", "1_000", "0x10", "0o7", "0b1", "017",

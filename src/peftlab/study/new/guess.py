@@ -22,7 +22,7 @@ from peftlab.data.own_labels import (
     require_word,
 )
 from peftlab.data.row_files import read_numbered, require_columns
-from peftlab.study.separators import SEVERAL, Separated, separated
+from peftlab.study.new.separators import SEVERAL, Separated, separated
 
 LABEL_NAMES = (
     "label", "labels", "target", "targets", "class", "category", "sentiment", "topic", "intent",

@@ -16,11 +16,11 @@ from peftlab.core.trial import Trial
 from peftlab.core.validation import complaint_of
 from peftlab.methods.registry import METHODS
 from peftlab.study.arms import Arm
-from peftlab.study.row_remarks import require_labels
-from peftlab.study.space import Space, space_of
+from peftlab.study.remarks.row_remarks import require_labels
 from peftlab.study.spec import TRAINING_NAMES, StudySpec, validate
 from peftlab.study.trials import Expanded, expand
 from peftlab.study.tune_spec import Budget, TuneSpec
+from peftlab.study.tuning.space import Space, space_of
 
 SUFFIX = "-tuned"
 """The ending of the name of the study of the settings that were found."""

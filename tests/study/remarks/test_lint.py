@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from peftlab.study.finding import Finding
-from peftlab.study.lint import lint
 from peftlab.study.load import Overrides, load_study
+from peftlab.study.remarks.finding import Finding
+from peftlab.study.remarks.lint import lint
 from peftlab.study.spec import validate
 from peftlab.study.trials import expand
 
