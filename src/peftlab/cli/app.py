@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _require_text(arguments: Sequence[str]) -> None:
-    """UserError for an argument of bytes that are no UTF-8: it could be neither kept nor shown."""
+    """Raise UserError for an argument that is not UTF-8: it could be neither kept nor shown."""
     for argument in arguments:
         try:
             argument.encode()

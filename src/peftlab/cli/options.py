@@ -27,7 +27,7 @@ WRITING = "writing the report"
 SEED_FORMS = "42 or 42,43 or 0-4"
 MOST_SEEDS = 10_000
 _STDOUT: ContextVar[TextIO | None] = ContextVar("_STDOUT", default=None)
-"""Where JSON goes while everything else that is printed does not."""
+"""The stream that JSON goes to, while everything else that is printed does not."""
 
 
 @contextmanager
@@ -106,19 +106,19 @@ def seed_list(text: str | None) -> list[int] | None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on stdout."""
+    """Print one JSON value on stdout."""
     print(json.dumps(value, indent=2, ensure_ascii=False), file=_STDOUT.get() or sys.stdout)
 
 
 def stderr_console() -> Console:
-    """Where progress and remarks go."""
+    """Return the console for progress and remarks."""
     from rich.console import Console
 
     return Console(stderr=True)
 
 
 def remark(message: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr."""
     print(message, file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""What the database of a workspace can be asked."""
+"""Questions to the database of a workspace."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class WorkspaceReader:
         return found[0]["basis"] if found else None
 
     def status_counts(self, study: str) -> list[StatusCount]:
-        """How many of the study's trials there are of each task and status, and their seconds.
+        """Return the number of the study's trials of each task and status, and their seconds.
 
         Counted by the database, without reading the trials. UserError for an unknown study.
         """
@@ -127,7 +127,7 @@ class WorkspaceReader:
         )
 
     def failures(self, study: str) -> list[Failure]:
-        """Those of the study's trials, in plan order."""
+        """Return the ids of the study's trials, in plan order."""
         return self._read(
             Failure,
             "SELECT id, task, error FROM placements JOIN trials ON trial_id = id "
@@ -171,7 +171,7 @@ class WorkspaceReader:
         return [row["trial_id"] for row in rows]
 
     def results(self, study: str | None = None) -> Iterator[Result]:
-        """The same trials, as a frame needs them; UserError for an unknown study."""
+        """Yield the trials as a frame needs them; UserError for an unknown study."""
         chosen, order, values = self._chosen(study)
         epochs: defaultdict[str, list[StoredScores]] = defaultdict(list)
         for epoch in self._read(
@@ -220,7 +220,7 @@ class WorkspaceReader:
         return {trial_id: known.get(trial_id, "pending") for trial_id in trial_ids}
 
     def speeds(self, most: int = 1000) -> list[Speed]:
-        """Those of the trials that were done last."""
+        """Return the speeds of the trials that were done last."""
         return self._read(
             Speed,
             "SELECT json_extract(trial, '$.model.fingerprint') AS model_fingerprint, "
@@ -234,7 +234,7 @@ class WorkspaceReader:
         )
 
     def has_folder(self, name: str) -> bool:
-        """Whether trials here are of a checkpoint of that name that was a folder, not the Hub's."""
+        """Return whether trials here are of a checkpoint of that name that was a folder."""
         return bool(
             self._query(
                 "SELECT 1 FROM trials WHERE json_extract(trial, '$.model.name') = ? "

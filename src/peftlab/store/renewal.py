@@ -21,7 +21,7 @@ RULES_BEFORE = 1
 """The rules by which everything was measured before trials said by which."""
 
 PREFERRED = ("done", "failed", "pruned", "running", "pending")
-"""Which of two trials that are the same by today's ids is kept: the one that has come furthest."""
+"""The order by which one of two trials of the same id is kept: the one that has come furthest."""
 
 
 def renew_ids(database: sqlite3.Connection) -> None:

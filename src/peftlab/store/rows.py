@@ -35,7 +35,7 @@ ScoresJson = Annotated[Json[dict[str, FiniteFloat]], Field(min_length=1)]
 
 
 class StoredRow(BaseModel):
-    """What is read of a row. A column that a newer version has added is none of ours."""
+    """The part of a row that is read. A column that a newer version has added is none of ours."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -110,7 +110,7 @@ class Failure(StoredRow):
 
 
 class Speed(StoredRow):
-    """How many tokens a second a trial was trained with, and what it depends on most."""
+    """The tokens a second with which a trial was trained, and what they depend on most."""
 
     model_fingerprint: str
     method: str
@@ -129,7 +129,7 @@ class StoredScores(StoredRow):
 
 
 class StoredResult(StoredRow):
-    """What a frame needs of a trial; `settings` is its JSON text without its seeds."""
+    """The part of a trial that a frame needs; `settings` is its JSON text without its seeds."""
 
     id: str
     settings: str
@@ -171,7 +171,7 @@ class StoredEpoch(StoredRow):
 
 @contextmanager
 def refusing_damage(where: str) -> Iterator[None]:
-    """UserError for rows that are not what was stored."""
+    """Raise UserError for rows that are not what was stored."""
     try:
         yield
     except ValidationError as error:

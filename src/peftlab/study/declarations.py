@@ -1,4 +1,4 @@
-"""What a study declares: its trials by id, cell and seed, and its claims by what they compare."""
+"""The declarations of a study: its trials by id, cell and seed, its claims by what they compare."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DeclaredPlaces = Mapping[tuple[str, str], Sequence[DeclaredPlace]]
 
 
 def placed_trial(record: TrialRecord, arms: tuple[str, ...]) -> PlacedTrial:
-    """The trial of a record under these arms."""
+    """Return the trial of a record under these arms."""
     trial = record.trial
     return PlacedTrial(
         id=trial.id,
@@ -44,7 +44,7 @@ def placed_trial(record: TrialRecord, arms: tuple[str, ...]) -> PlacedTrial:
 
 
 def placed_result(result: Result, arms: tuple[str, ...]) -> PlacedTrial:
-    """The same of what a frame reads of a trial."""
+    """Return the trial of a result, which is what a frame reads of it, under these arms."""
     row = result.row
     return PlacedTrial(
         id=row.id,
@@ -57,7 +57,7 @@ def placed_result(result: Result, arms: tuple[str, ...]) -> PlacedTrial:
 
 
 def places_of(placed: Iterable[PlacedTrial]) -> dict[tuple[str, str], list[DeclaredPlace]]:
-    """The places by arm and task; trials of no arm are together where they have one cell."""
+    """Return the places by arm and task; trials of no arm are together where they have one cell."""
     seeds: dict[tuple[str, str], dict[str, dict[str, int]]] = {}
     for trial in placed:
         for arm in trial.arms or ("",):
@@ -77,7 +77,7 @@ def declared_claim(
     *,
     is_part: bool = False,
 ) -> DeclaredClaim:
-    """The claim on these tasks, by the arms on its one side or its two.
+    """Return the claim on these tasks, by the arms on its one side or its two.
 
     Arms that have no trials are left out, so that the claim is another once they have.
     """
@@ -115,7 +115,7 @@ def declared_claims(spec: StudySpec, places: DeclaredPlaces) -> frozenset[Declar
 
 
 def tasks_of_claim(spec: StudySpec, claim: Claim) -> tuple[str, ...]:
-    """The study's tasks that the claim speaks of."""
+    """Return the study's tasks that the claim speaks of."""
     return tuple(task for task in spec.tasks if claim.tasks is None or task in claim.tasks)
 
 

@@ -1,4 +1,4 @@
-"""That scores were shown, remembered: in the workspaces that they lie in and in the user's ledger.
+"""Looks at scores are remembered, in the workspaces of the scores and in the user's ledger.
 
 It is done after they were shown, so that a look is no earlier one of itself: whoever is interrupted
 in between loses that look, and nothing else.
@@ -63,7 +63,7 @@ class Seen:
 def remember_records(
     workspace: Workspace, records: Sequence[TrialRecord], study: str | None = None
 ) -> str:
-    """The same for records of a workspace that were shown: of one study, or of all."""
+    """Remember that these records of a workspace were shown, of one study or of all."""
     seen = Seen(study)
     for record in records:
         seen.note(record.arms, partial(placed_trial, record))
@@ -71,7 +71,7 @@ def remember_records(
 
 
 def remember_again(workspace: Workspace, study: str, declaration: str) -> str:
-    """The same for a study that is shown once more, declaring what it declared when it last was.
+    """Remember that a study was shown once more, declaring what it declared when it last was.
 
     Nothing is read but ids where that is known already. `declaration` is the id of a look.
     """

@@ -37,8 +37,8 @@ TRAINING_NAMES = tuple(TrainingSettings.model_fields)
 LEAST_SEEDS = 3
 """With fewer runs of each arm no verdict is given on a claim."""
 LEAST_SEEDS_IN_LOOKS = 5
-"""The same where scores are looked at while seeds are added: no such test says anything before. It
-takes one more where the arms have other seeds than each other."""
+"""The least seeds where scores are looked at while seeds are added: no test says anything before.
+It takes one more where the arms have other seeds than each other."""
 
 
 class ArmSpec(Frozen):
@@ -213,21 +213,21 @@ class StudySpec(Frozen):
 
     @property
     def data_words(self) -> str:
-        """Where the data come from, in a few words."""
+        """The origin of the data, in a few words."""
         if isinstance(self.data, str):
             return self.data
         return "; ".join(f"{name}: {Path(own.train).name}" for name, own in self.data.items())
 
     @property
     def split_words(self) -> str:
-        """Of each task whose dev is cut off train, how; "" where there is none."""
+        """How dev is cut off train, for each task where it is; "" where there is none."""
         words = {name: own.files.split_words for name, own in self.own_data.items()}
         return "; ".join(
             f"dev of {task} is {words[task]}" for task in self.tasks if words.get(task)
         )
 
     def require_task(self, name: str, *, where: str) -> None:
-        """UnknownNameError unless the study's data, or a place of data, may have such a task."""
+        """Raise UnknownNameError unless the study's data may have such a task."""
         if isinstance(self.data, str):
             trained_task(name, where=where)
         elif name not in self.data:

@@ -23,7 +23,7 @@ ALLOWED = "the file as the trial has written it; or none, and its scores stand w
 
 
 def answers_of(record: TrialRecord) -> Answers | None:
-    """What the trial said of its dev split; None where there is no file.
+    """Return the trial's answers on its dev split; None where there is no file.
 
     Raises UserError where the file is not that of the trial, or damaged.
     """
@@ -36,7 +36,7 @@ def answers_of(record: TrialRecord) -> Answers | None:
 
 
 def predictions_of(record: TrialRecord) -> Predictions | None:
-    """The same with the logits, which takes several times as long."""
+    """Return the trial's answers with their logits, which takes several times as long."""
     path = record.predictions_path
     if path is None:
         return None
@@ -46,7 +46,7 @@ def predictions_of(record: TrialRecord) -> Predictions | None:
 
 
 def _require_own(record: TrialRecord, path: Path, predicted: Values, labels: Values) -> None:
-    """UserError where these are not the predictions of the trial, as far as that can be told.
+    """Raise UserError where these are not the predictions of the trial, as far as that can be told.
 
     Of a trial that has not ended the file may be of an epoch that is not stored yet.
     """

@@ -37,7 +37,7 @@ def store_study(expanded: Expanded, workspace: Workspace) -> None:
 
 
 def stored_spec(workspace: WorkspaceReader, study: str) -> StudySpec:
-    """The study as it was last run there; UserError where it has not been."""
+    """Return the study as it was last run there; UserError where it has not been."""
     spec = validate(workspace.spec(study), where=workspace.where)
     if spec.name != study:  # which names the report's folder
         raise damaged(f"the study '{study}' is stored as '{spec.name}'", workspace.where)
@@ -45,7 +45,7 @@ def stored_spec(workspace: WorkspaceReader, study: str) -> StudySpec:
 
 
 def require_checkpoint(spec: StudySpec, workspace: WorkspaceReader) -> None:
-    """UserError where the study's checkpoint was a folder in earlier trials, and is none now.
+    """Raise UserError where the study's checkpoint was a folder in earlier trials, and is none now.
 
     The name of such a folder may be one on the Hub too, which is another checkpoint.
     """
@@ -61,7 +61,7 @@ def require_checkpoint(spec: StudySpec, workspace: WorkspaceReader) -> None:
 
 
 def is_settled(spec: StudySpec, workspace: WorkspaceReader, *, retry_failed: bool = False) -> bool:
-    """Whether a run of the study has nothing to do, told without making its trials anew.
+    """Return whether a run of the study has nothing to do, told without making its trials anew.
 
     False does not mean that there is something to do.
     """
@@ -74,7 +74,7 @@ def is_settled(spec: StudySpec, workspace: WorkspaceReader, *, retry_failed: boo
 
 
 def basis(spec: StudySpec) -> str:
-    """A hash of all that a study's trials follow from: the spec, what it names, and the code.
+    """Return a hash of all that the trials follow from: the spec, what it names, and the code.
 
     Raises UserError where the data or the model cannot be found.
     """
@@ -83,7 +83,7 @@ def basis(spec: StudySpec) -> str:
 
 
 def _digest(spec: StudySpec, name: str) -> str:
-    """That of a task's data."""
+    """Return the digest of a task's data."""
     if not isinstance(spec.data, str):
         own = define_task(name, spec.data[name], where=f"{spec.name}: data.{name}")
         return own.source.ref(own.task).digest
@@ -93,7 +93,7 @@ def _digest(spec: StudySpec, name: str) -> str:
 
 
 def _basis(spec: StudySpec, fingerprint: str, digests: Mapping[str, str]) -> str:
-    """The same of a checkpoint's fingerprint and of the digests of the tasks' data."""
+    """Return the basis, given a checkpoint's fingerprint and the digests of the tasks' data."""
     return content_id(
         {
             "spec": spec.model_dump(mode="json"),

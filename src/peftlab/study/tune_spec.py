@@ -1,4 +1,4 @@
-"""What a study file says of `peftlab tune`: the budget, the seeds, and what is tried."""
+"""The key `tune` of a study file: the budget, the seeds, and what is tried."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from peftlab.core.validation import Count, Frozen, Integer
 
 
 class Budget(Frozen):
-    """What the search for each arm on each task may cost: so many settings, or seconds."""
+    """The budget of the search for each arm on each task: a number of settings, or of seconds."""
 
     trials: Count | None = None
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -23,11 +23,11 @@ class Budget(Frozen):
 
 
 class TuneSpec(Frozen):
-    """How `peftlab tune` searches: the same budget for every arm on every task.
+    """The settings of `peftlab tune`, which gives the same budget to every arm on every task.
 
-    `space` maps settings to what is tried of them (study/tuning/space.py). A setting is trained with each
-    of the `seeds`, the study's where none are given. `pruning` says by which of optuna's pruners
-    settings are given up after 1, 3, 9 ... epochs.
+    `space` maps settings to what is tried of them (study/tuning/space.py). Each setting is trained
+    with each of the `seeds`, the study's where none are given. `pruning` says by which of optuna's
+    pruners settings are given up after 1, 3, 9 ... epochs.
     """
 
     budget: Budget = Budget(trials=20)

@@ -1,4 +1,4 @@
-"""What a search has come to, read from the trials that it has left in a workspace.
+"""The attempts of a search, read from the trials that it has left in a workspace.
 
 The study of the settings that were found holds every trial of the search. The trials of setting
 number 3 of the arm lora stand under the arm `lora#3`; those of the best one under `lora` as well.
@@ -84,13 +84,13 @@ def numbered(arm: str, number: int) -> str:
 
 
 def spent_seconds(record: TrialRecord) -> float:
-    """What a trial counts towards a budget: training and evaluation, not the start of a process."""
+    """Return the seconds that count towards a budget, which the start of a process does not."""
     costs = record.costs
     return costs.train_seconds + costs.eval_seconds + costs.caching_seconds if costs else 0.0
 
 
 def attempts(spec: StudySpec, records: Iterable[TrialRecord]) -> tuple[Attempt, ...]:
-    """Every setting that has ended, by task and arm in the study's order, then by number.
+    """Return every setting that has ended, by task and arm in the study's order, then by number.
 
     `spec` and `records` are those of the study that `peftlab tune` leaves; of any other study there
     are no attempts.
@@ -158,7 +158,7 @@ def _of_search(
 
 
 def _ended(records: Sequence[TrialRecord]) -> Ended | None:
-    """What has become of a setting; None where it is still trained."""
+    """Return how a setting has ended; None where it is still trained."""
     statuses = {record.status for record in records}
     for status in ("failed", "pruned"):
         if status in statuses and not statuses & {"running"}:

@@ -1,4 +1,4 @@
-"""What a search tries of each setting: a range or a choice, with defaults for every method."""
+"""The space of a search: a range or a choice of each setting, with defaults for every method."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Number = int | Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Range(Frozen):
-    """Every number from `low` to `high`, both included; whole ones if both are whole."""
+    """A range: every number from `low` to `high`, both included; whole ones if both are whole."""
 
     low: Number
     high: Number
@@ -44,7 +44,7 @@ class Range(Frozen):
 
     @property
     def is_whole(self) -> bool:
-        """Whether only whole numbers are tried."""
+        """Return whether only whole numbers are tried."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
@@ -117,7 +117,7 @@ def space_of(spec: StudySpec, arm: Arm, task: str) -> dict[str, Dimension]:
 
 
 def _check_names(spec: StudySpec, where: str) -> None:
-    """UnknownNameError for a setting of the study's space that no arm has."""
+    """Raise UnknownNameError for a setting of the study's space that no arm has."""
     methods = [METHODS.get(arm.method) for arm in spec.arms.values()]
     known = {*TRAINING_NAMES, *(key for method in methods for key in method.settings())}
     for key in () if spec.tune is None else spec.tune.space:
@@ -171,7 +171,7 @@ def _dimension(given: JsonValue, task: str, where: str) -> Dimension:
 
 
 def _check(arm: Arm, task: str, key: str, dimension: Dimension, where: str) -> None:
-    """UserError where training or method do not take all that would be tried."""
+    """Raise UserError where training or method do not take all that would be tried."""
     for value in dimension.ends:
         if key in TRAINING_NAMES:
             try:
