@@ -303,7 +303,8 @@ def seconds_of(work: Callable[[], object]) -> float:
 def _trial(
     *, model: str, method: str, rows: int, epochs: int, batch: int = 8, max_length: int = 20
 ) -> Any:
-    from peftlab.core.types import Seeds, TrainingSettings, Trial
+    from peftlab.core.training import TrainingSettings
+    from peftlab.core.trial import Seeds, Trial
     from peftlab.data.demo.source import DemoSource
     from peftlab.methods.registry import METHODS
     from peftlab.models.checkpoints import locate

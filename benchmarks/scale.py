@@ -92,8 +92,8 @@ def plan(study: Path, runs: Path) -> None:
     """The plan of all trials."""
     from peftlab.runner.plan import make_plan
     from peftlab.store.workspace import Workspace
-    from peftlab.study.expand import expand
     from peftlab.study.load import load_study
+    from peftlab.study.trials import expand
 
     spec = load_study(str(study))
     expand(spec.model_copy(update={"seeds": spec.seeds[:1]}))  # what is imported by the way
@@ -153,7 +153,7 @@ def ray(study: Path, runs: Path, num_epochs: int) -> None:
 
 def told(trial_id: str, num_epochs: int) -> Iterator[Any]:
     """Yield what a worker tells of a trial, from its beginning to its end."""
-    from peftlab.core.types import Costs, EpochRecord, ParameterCount
+    from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
     from peftlab.engine.events import Began, EpochEnded, Finished
     from peftlab.tasks.registry import TASKS
 
@@ -186,8 +186,8 @@ def run(study: Path, runs: Path, executor: str) -> int:
     from peftlab.engine.events import ignore
     from peftlab.runner.execute import execute
     from peftlab.store.workspace import Workspace
-    from peftlab.study.expand import expand
     from peftlab.study.load import load_study
+    from peftlab.study.trials import expand
 
     expanded = expand(load_study(str(study)))
     with Workspace.open(runs) as workspace:

@@ -230,7 +230,8 @@ def _print_one_look(kinds: dict[str, Setting], run: Run) -> None:
 
 def _print_every_look(kinds: dict[str, Setting], run: Run) -> None:
     titles = [f"seeds at {size:g}" for size in SIZES]
-    print("| noise | claims | any number of looks | one look, each time | one look, then any number | interim, then one look |",
+    print("| noise | claims | any number of looks | one look, each time |",
+          "one look, then any number | interim, then one look |",
           " | ".join(titles), "| at the margin |", flush=True)  # fmt: skip
     for kind, setting in kinds.items():
         for num_claims in NUM_CLAIMS:

@@ -16,7 +16,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from peftlab.core.types import Seeds, TrainingSettings, Trial
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Seeds, Trial
 from peftlab.data.batches import batches, epoch_order
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.engine.classifier import build_classifier

@@ -15,21 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from peftlab.core.identity import file_sha256
-from peftlab.core.types import (
-    Costs,
-    DataRef,
-    EpochRecord,
-    ModelRef,
-    ParameterCount,
-    Seeds,
-    Trial,
-)
+from peftlab.core.inputs import DataRef, ModelRef
+from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.trial import Seeds, Trial
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.report.findings.results import results_of
 from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
-from peftlab.study.expand import Arm, expand_arms
+from peftlab.study.arms import Arm, expand_arms
 from peftlab.study.spec import validate
 from peftlab.tasks.metrics import score
 from peftlab.tasks.registry import TASKS

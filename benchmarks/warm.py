@@ -20,8 +20,8 @@ from peftlab.models.fused.compile import ensure_compiled
 from peftlab.runner.executors.base import Job
 from peftlab.runner.messages import job_to_json
 from peftlab.runner.worker import Worker
-from peftlab.study.expand import expand
 from peftlab.study.load import Overrides, load_study
+from peftlab.study.trials import expand
 
 SETTINGS = ("max_train_samples=64", "max_eval_samples=16", "training.max_steps=1")
 

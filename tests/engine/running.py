@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine.events import Finished, Listener, ignore
 from peftlab.engine.job import Job
 from peftlab.engine.run import run_trial

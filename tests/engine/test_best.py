@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.selection import reported
-from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, EpochRecord, Selection, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.selection import Selection, reported
+from peftlab.core.training import EVERY_EPOCH, CheckpointEvery
+from peftlab.core.trial import Trial
 from peftlab.data.predictions import Predictions, read_predictions
 from peftlab.engine.best import ReportedEpoch
 from peftlab.engine.classifier import build_classifier

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.types import CheckpointEvery, EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.training import CheckpointEvery
+from peftlab.core.trial import Trial
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
 from peftlab.engine.events import EpochEnded, Event, Finished, Resumed, Stepped
 from tests.engine.running import run_alone

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.embedding_rows import EmbeddingRows, rows_in_use

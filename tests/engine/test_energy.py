@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from peftlab.core.interrupts import request_stop, stopping_gently
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine import energy
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.events import Event, Stepped

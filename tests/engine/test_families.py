@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.predictions import read_predictions
 from peftlab.engine.classifier import build_classifier
@@ -22,7 +22,7 @@ from peftlab.methods.parameters import count_parameters
 from peftlab.models.architectures import FAMILIES, POSITIONS_AFTER_PADDING, Pooling, Way
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.store.records import TrialRecord
-from peftlab.study.positions import num_positions
+from peftlab.study.checks import num_positions
 from peftlab.tasks.registry import TASKS
 from tests.engine.running import run_alone
 from tests.models.tiny import write_tiny_checkpoint

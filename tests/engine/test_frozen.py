@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.states import EncodedWithStates
 from peftlab.engine.classifier import Classifier, PackedClassifier, build_classifier
 from peftlab.engine.dataset import TrialData

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from peftlab.core.errors import TrialError
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.data.batches import padded_tokens
 from peftlab.data.encode import Encoded
 from peftlab.data.glue_folder import GlueFolder

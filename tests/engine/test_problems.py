@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.classifier import build_classifier

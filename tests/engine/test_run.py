@@ -13,7 +13,7 @@ import torch
 from peftlab.core.errors import UserError
 from peftlab.core.files import ASIDE, folder_sha256
 from peftlab.core.identity import file_sha256
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.predictions import read_predictions
 from peftlab.engine import trainer
 from peftlab.engine.events import Finished

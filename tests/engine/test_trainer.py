@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from peftlab.core.errors import TrialError
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from tests.engine.running import run_alone
 
 

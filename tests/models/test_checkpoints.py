@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from peftlab.core.errors import UserError
-from peftlab.core.trust import TRUST
+from peftlab.core.process import TRUST
 from peftlab.models.checkpoints import (
     BUILTIN,
     MINILM,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import ModelRef
+from peftlab.core.inputs import ModelRef
 from peftlab.models.checkpoints import locate, located
 from peftlab.models.places import find_checkpoint
 

@@ -31,7 +31,7 @@ from peftlab.report.pages.page import Page
 from peftlab.report.tables.claims import claims_blocks
 from peftlab.report.write import kept_report, make_page, write_comparison, write_report
 from peftlab.store.workspace import DATABASE, Workspace
-from peftlab.study.declared import look_at
+from peftlab.study.declarations import look_at
 
 Rows = list[list[str]]
 View = Callable[..., StudyView]

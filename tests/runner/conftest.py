@@ -11,7 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-from peftlab.core.types import Costs, EpochRecord, ParameterCount, Trial
+from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.trial import Trial
 from peftlab.engine.events import (
     Began,
     EpochEnded,
@@ -25,8 +26,8 @@ from peftlab.engine.events import (
     Stepped,
 )
 from peftlab.engine.job import Job
-from peftlab.study.expand import Expanded, expand
 from peftlab.study.spec import validate
+from peftlab.study.trials import Expanded, expand
 
 
 @pytest.fixture

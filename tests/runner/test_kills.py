@@ -15,8 +15,8 @@ import pytest
 
 from peftlab.models.fused import jit
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded, expand
 from peftlab.study.spec import validate
+from peftlab.study.trials import Expanded, expand
 
 ARMS = {
     "full": {"method": "full", "training": {"weight_decay": 0.1}},
@@ -41,7 +41,7 @@ from pathlib import Path
 from peftlab.runner.execute import execute
 from peftlab.runner.executors.base import ExecutorOptions
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import expand
+from peftlab.study.trials import expand
 from peftlab.study.spec import validate
 
 spec, folder, executor, kills, longest = json.loads(sys.argv[1])

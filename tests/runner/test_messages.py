@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import PeftlabError, UserError
-from peftlab.core.types import CheckpointEvery, EpochRecord
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.training import CheckpointEvery
 from peftlab.engine.events import (
     Began,
     EpochEnded,
@@ -42,7 +43,7 @@ from peftlab.runner.messages import (
     to_line,
     told_seldom,
 )
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
 RECORD = EpochRecord(

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.runner import progress
 from peftlab.runner.plan import Plan, TrialPlan, make_plan
 from peftlab.runner.progress import Clock, ProgressDisplay
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 from tests.runner.conftest import Telling
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.runner import track, trackers
 from peftlab.runner.execute import execute
 from peftlab.runner.executors.base import ExecutorOptions
@@ -23,7 +24,7 @@ from peftlab.runner.track import FOLDER, MOST_FAILURES, rows_of, run_name, value
 from peftlab.runner.trackers import AccelerateRun, Card, Row
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 from tests.runner.conftest import Telling
 
 MakeStudy = Callable[..., Expanded]

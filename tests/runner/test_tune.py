@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.engine.job import Job
 from peftlab.runner import sampler
 from peftlab.runner.executors.base import Executor, ExecutorOptions, Source
@@ -19,10 +20,10 @@ from peftlab.runner.executors.pool import PoolExecutor
 from peftlab.runner.sampler import FILE
 from peftlab.runner.tune import tune
 from peftlab.store.workspace import Workspace
-from peftlab.study.search import Searches, expand_searches
 from peftlab.study.spec import validate
-from peftlab.study.tune import TuneSpec
-from peftlab.study.tuned import Attempt, attempts
+from peftlab.study.tune_spec import TuneSpec
+from peftlab.study.tuning.attempts import Attempt, attempts
+from peftlab.study.tuning.search import Searches, expand_searches
 
 from .conftest import OUTCOME, Listener, Telling
 
@@ -203,7 +204,7 @@ def test_settings_that_are_behind_are_given_up_and_stored_as_that(
                 assert len(record.epochs) in (2, 4)
                 assert record.costs is not None
                 assert not (workspace.artifacts(trial_id) / "checkpoints").exists()
-        (row,) = [tally for tally in workspace.tallies("tiny-tuned") if tally.status == "pruned"]
+        (row,) = [one for one in workspace.status_counts("tiny-tuned") if one.status == "pruned"]
         assert row.count == 2 * len(pruned)
 
 

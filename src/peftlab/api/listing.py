@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from peftlab.core.places import DEFAULT_WORKSPACE
-from peftlab.core.quiet import quiet_libraries
-from peftlab.core.types import ParameterCount
+from peftlab.core.files import DEFAULT_WORKSPACE
+from peftlab.core.measurements import ParameterCount
+from peftlab.core.process import quiet_libraries
 
 if TYPE_CHECKING:
     from peftlab.methods.base import Method

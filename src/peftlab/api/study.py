@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from peftlab.api.trial import Trial, list_trials
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.places import DEFAULT_WORKSPACE
+from peftlab.core.files import DEFAULT_WORKSPACE
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import watched_by
-from peftlab.core.quiet import quiet_libraries
 from peftlab.runner.bars import StageBars
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import Overrides, load_study, study_of
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from peftlab.report.write import ReportFiles
     from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import Plan
-    from peftlab.study.expand import Expanded
-    from peftlab.study.finding import Finding
-    from peftlab.study.search import Searches
-    from peftlab.study.tuned import Attempt
+    from peftlab.study.remarks.finding import Finding
+    from peftlab.study.trials import Expanded
+    from peftlab.study.tuning.attempts import Attempt
+    from peftlab.study.tuning.search import Searches
 
 
 class Study:
@@ -76,7 +76,7 @@ class Study:
 
     def lint(self) -> list[Finding]:
         """What is wrong or doubtful: level ("error" or "warning"), where, message, rule of each."""
-        from peftlab.study.lint import lint
+        from peftlab.study.remarks.lint import lint
 
         return lint(self._expanded(data_needed=False))
 
@@ -133,7 +133,7 @@ class Study:
         from peftlab.runner.plan import make_plan
         from peftlab.runner.progress import ProgressDisplay
         from peftlab.runner.ready import make_ready
-        from peftlab.study.expand import expand
+        from peftlab.study.trials import expand
 
         given = self._options(options)
         check_execution(executor, given, device)
@@ -179,8 +179,8 @@ class Study:
         chosen ones with `is_best`. The executor is `inline`, or `pool` where `workers` are among
         the options, which are as in `run`.
         """
-        from peftlab.study.looking import remember_records
-        from peftlab.study.tuned import attempts
+        from peftlab.study.remembered_looks import remember_records
+        from peftlab.study.tuning.attempts import attempts
 
         searches = self.search(
             trials=trials,
@@ -220,7 +220,7 @@ class Study:
         from peftlab.runner.ready import make_ready
         from peftlab.runner.tune import tune
         from peftlab.runner.tune_progress import TuneDisplay
-        from peftlab.study.search import expand_searches, wanted_tune
+        from peftlab.study.tuning.search import expand_searches, wanted_tune
 
         given = self._options(options)
         check_execution(executor, given, device)
@@ -272,8 +272,8 @@ class Study:
         """How many of the trials are done, running, pending, failed, pruned."""
         counts: Counter[str] = Counter()
         with Workspace.open(self.workspace, create=False) as opened:
-            for tally in opened.tallies(self.name):
-                counts[tally.status] += tally.count
+            for one in opened.status_counts(self.name):
+                counts[one.status] += one.count
         return dict(counts)
 
     def _settle(self) -> None:
@@ -287,7 +287,7 @@ class Study:
     def _expanded(self, *, data_needed: bool = True) -> Expanded:
         quiet_libraries()
         self._settle()
-        from peftlab.study.expand import expand
+        from peftlab.study.trials import expand
 
         return expand(self.spec, data_needed=data_needed)
 

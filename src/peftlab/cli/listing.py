@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from peftlab.cli import completion, options
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.process import quiet_libraries
 
 if TYPE_CHECKING:
     from peftlab.methods.base import Method
@@ -220,7 +220,7 @@ def trials(
     """The trials of the workspace with their scores in points."""
     from peftlab.store.workspace import Workspace
     from peftlab.study.load import study_name
-    from peftlab.study.looking import remember_records
+    from peftlab.study.remembered_looks import remember_records
 
     name = None if study is None else study_name(study)
     with Workspace.open(workspace, create=False) as opened:

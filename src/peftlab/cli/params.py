@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import completion, options
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.process import quiet_libraries
 
 NAME = "params"
 EXAMPLE = "Example: peftlab params --model google-bert/bert-base-uncased --method lora --set r=8"

@@ -9,11 +9,10 @@ import typer
 
 from peftlab.cli import completion, options
 from peftlab.cli.options import WRITING
-from peftlab.core.counts import counted
-from peftlab.core.durations import duration
 from peftlab.core.errors import UserError, first_line
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.words import counted, duration
 
 if TYPE_CHECKING:
     from peftlab.api.study import Study
@@ -94,7 +93,7 @@ def command(
         with Workspace.open(workspace, create=False) as opened:
             opened.remove_spent_checkpoints()
             forget_dead_holder(opened.path)
-            num_trials = sum(tally.count for tally in opened.tallies(spec.name))
+            num_trials = sum(one.count for one in opened.status_counts(spec.name))
             options.remark(f"study {spec.name}: {counted(num_trials, 'trial')}, 0 to run")
     else:
         found.carry_out(
@@ -127,7 +126,7 @@ def _announce(plan: Plan, num_trials: int) -> None:
 def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:
     """Whether there is nothing to do in the workspace, as far as can be told at once."""
     from peftlab.store.workspace import Workspace
-    from peftlab.study.stored import is_settled
+    from peftlab.study.stored_studies import is_settled
 
     try:
         with Workspace.open(path, create=False) as opened:
@@ -160,7 +159,7 @@ def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
         print_results(results)
         print(f"report: {report}")
     if remark is None:
-        from peftlab.study.looking import remember_again
+        from peftlab.study.remembered_looks import remember_again
 
         remark = remember_again(workspace, study, results.declaration)
     if remark:

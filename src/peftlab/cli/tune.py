@@ -8,15 +8,14 @@ import typer
 
 from peftlab.cli import completion, options
 from peftlab.cli.options import WRITING
-from peftlab.core.counts import counted
-from peftlab.core.durations import duration
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.words import counted, duration
 
 if TYPE_CHECKING:
     from peftlab.store.workspace import Workspace
-    from peftlab.study.search import Searches
-    from peftlab.study.tuned import Attempt
+    from peftlab.study.tuning.attempts import Attempt
+    from peftlab.study.tuning.search import Searches
 
 NAME = "tune"
 EXAMPLE = "Example: peftlab tune quickstart --trials 8 --arms lora --seeds 1,2"
@@ -119,7 +118,7 @@ def _announcement(searches: Searches) -> str:
 def _show(searches: Searches, workspace: Workspace, *, as_json: bool) -> int:
     """What was found; the exit status."""
     from peftlab.report.write import write_report
-    from peftlab.study.tuned import attempts
+    from peftlab.study.tuning.attempts import attempts
 
     study = searches.spec.name
     found = attempts(searches.spec, workspace.trials(study))
@@ -164,7 +163,7 @@ def _json(
 
 
 def _print(study: str, by_search: dict[tuple[str, str], list[Attempt]]) -> None:
-    from peftlab.study.tuned import setting_words
+    from peftlab.study.tuning.attempts import setting_words
 
     rows = []
     for (arm, task), tried in by_search.items():

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine.best import ReportedEpoch
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.energy import EnergyMeter

@@ -8,7 +8,7 @@ from dataclasses import replace
 from transformers import PreTrainedModel
 
 from peftlab.core.identity import derived_seed
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.models.checkpoints import load_model
 from peftlab.models.places import find_checkpoint
 from peftlab.store.records import TrialRecord

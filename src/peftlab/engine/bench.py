@@ -28,8 +28,10 @@ from transformers import (
 )
 
 from peftlab.core.errors import UserError
-from peftlab.core.quiet import quiet_libraries
-from peftlab.core.types import ModelRef, Seeds, TrainingSettings, Trial
+from peftlab.core.inputs import ModelRef
+from peftlab.core.process import quiet_libraries
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Seeds, Trial
 from peftlab.data.batches import Indices, batches, epoch_order, gather, padded_tokens
 from peftlab.data.source import open_source, require
 from peftlab.engine.classifier import build_classifier

@@ -9,15 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from peftlab.core.measurements import EpochRecord
 from peftlab.core.selection import reported
-from peftlab.core.types import EpochRecord
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions, write_predictions
+from peftlab.engine.checkpoint import (
+    OF_BEST,
+    OF_PARAMETER,
+    found_under,
+    put_under,
+    without_those_under,
+)
 from peftlab.engine.steps import trained
 
-PREFIX = "best."
-LOGITS = "logits"
-PARAMETER = "parameter."
+LOGITS = f"{OF_BEST}logits"
+OF_BEST_PARAMETER = f"{OF_BEST}{OF_PARAMETER}"
 
 
 class ReportedEpoch:
@@ -72,8 +78,8 @@ class ReportedEpoch:
         """Return what a checkpoint holds of it as tensors; none before there was an epoch."""
         if self.predictions is None:
             return {}
-        parameters = {f"{PREFIX}{PARAMETER}{name}": one for name, one in self.tensors.items()}
-        return {f"{PREFIX}{LOGITS}": torch.from_numpy(self.predictions.logits), **parameters}
+        parameters = put_under(OF_BEST_PARAMETER, self.tensors)
+        return {LOGITS: torch.from_numpy(self.predictions.logits), **parameters}
 
     def progress(self) -> dict[str, Any] | None:
         """Return what a checkpoint holds of it as JSON values; None where it keeps no state."""
@@ -90,16 +96,14 @@ class ReportedEpoch:
         epoch, factor = progress["epoch"], progress["embedding_factor"]
         if epoch == 0:
             return
-        of_best = {name: one for name, one in tensors.items() if name.startswith(PREFIX)}
-        logits = of_best.pop(f"{PREFIX}{LOGITS}").numpy()
+        logits = tensors[LOGITS].numpy()
         self.predictions = Predictions(
             row_ids=self._dev.row_ids, labels=self._dev.labels, logits=logits
         )
-        start = len(PREFIX + PARAMETER)
-        self.tensors = {name[start:]: tensor for name, tensor in of_best.items()}
+        self.tensors = found_under(OF_BEST_PARAMETER, tensors)
         self.epoch, self.embedding_factor = epoch, factor
 
 
 def without_best(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a checkpoint's tensors without those of a reported epoch."""
-    return {name: one for name, one in tensors.items() if not name.startswith(PREFIX)}
+    return without_those_under(OF_BEST, tensors)

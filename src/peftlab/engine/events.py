@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from peftlab.core.types import Costs, EpochRecord, Frozen, Trial
+from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.trial import Trial
+from peftlab.core.validation import Frozen
 
 
 class OfTrial(Frozen):

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.encode import Encoded
 from peftlab.data.states import EncodedWithStates, FrozenLayers, with_states
 from peftlab.engine.classifier import Classifier, PackedClassifier

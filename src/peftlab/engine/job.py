@@ -8,7 +8,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, Frozen, Trial
+from peftlab.core.training import EVERY_EPOCH, CheckpointEvery
+from peftlab.core.trial import Trial
+from peftlab.core.validation import Frozen
 
 
 class Job(Frozen):

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from peftlab.core.interrupts import stop_if_requested, stop_requested
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices, batches, epoch_order, padded_tokens
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
-from peftlab.core.types import Example
+from peftlab.core.inputs import Example
+from peftlab.core.words import counted
 from peftlab.data.encode import Encoded, encode
 from peftlab.engine.base_model import base_model, with_checkpoint
 from peftlab.engine.classifier import Classifier

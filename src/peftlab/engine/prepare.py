@@ -11,7 +11,8 @@ from transformers import PreTrainedModel
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import derived_seed
-from peftlab.core.types import ParameterCount, Trial
+from peftlab.core.measurements import ParameterCount
+from peftlab.core.trial import Trial
 from peftlab.data.encode import Encoded
 from peftlab.engine.base_model import base_model
 from peftlab.engine.dataset import TrialData, load_data

@@ -6,7 +6,7 @@ from itertools import cycle
 from pathlib import Path
 from time import perf_counter
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.batches import batches, epoch_order
 from peftlab.engine.memory import keep_freed_memory
 from peftlab.engine.prepare import choose_device, prepare

@@ -12,7 +12,8 @@ import torch
 from peftlab.core.errors import PeftlabError, StorageError, UserError
 from peftlab.core.files import folder_sha256, remove_leftovers, whole_folder
 from peftlab.core.identity import file_sha256
-from peftlab.core.types import Costs, Trial
+from peftlab.core.measurements import Costs
+from peftlab.core.trial import Trial
 from peftlab.engine.base import Run, Trained
 from peftlab.engine.best import ReportedEpoch
 from peftlab.engine.energy import EnergyMeter

@@ -33,7 +33,7 @@ from transformers import (
 from peftlab.core.files import ASIDE
 from peftlab.core.identity import derived_seed
 from peftlab.core.interrupts import stop_if_requested
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, JsonValue
 
-from peftlab.core.types import Count, Frozen, YesNo
+from peftlab.core.validation import Count, Frozen, YesNo
 from peftlab.methods.changed_tensors import load_changed, read_description, save_changed
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.settings import SchemaMethod

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, JsonValue
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError, first_line
-from peftlab.core.types import Count, Frozen
+from peftlab.core.validation import Count, Frozen
+from peftlab.core.words import counted
 from peftlab.methods.peft_method import PeftMethod
 from peftlab.methods.quantize import is_quantized, quantize
 from peftlab.methods.settings import checked

@@ -10,7 +10,7 @@ import torch
 from pydantic import JsonValue
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import ParameterCount
+from peftlab.core.measurements import ParameterCount
 from peftlab.methods.fit import require_fit
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.registry import METHODS

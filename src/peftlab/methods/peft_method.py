@@ -15,6 +15,7 @@ from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.core.identity import pinned_settings
+from peftlab.core.validation import complaint_of
 from peftlab.methods.base import Method
 from peftlab.methods.head import head_module_names
 from peftlab.methods.patterns import require_bounded
@@ -170,9 +171,8 @@ class PeftMethod(Method):
             try:
                 checked[key] = type_adapter(types[key]).validate_python(value)
             except ValidationError as error:
-                message = error.errors()[0]["msg"]
                 raise UserError(
-                    f"{key} = {repr(value)[:60]} is not valid: {message}",
+                    f"{key} = {repr(value)[:60]} is not valid: {complaint_of(error).words}",
                     where=where,
                     allowed=type_name(types[key]),
                 ) from error

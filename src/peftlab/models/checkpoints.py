@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_at
+from peftlab.core.hub import is_repository_id
 from peftlab.core.identity import content_id, file_sha256
-from peftlab.core.trust import trusts_remote_code
-from peftlab.core.types import ModelRef
+from peftlab.core.inputs import ModelRef
+from peftlab.core.process import trusts_remote_code
 from peftlab.models.architectures import FAMILIES, PADDED_IN_FRONT, shows_padding
 from peftlab.models.head import output_parameter_names
 from peftlab.models.headers import INDEX, WHOLE
@@ -39,7 +40,6 @@ from peftlab.models.weights import Checkpoint, load_weights, remarks_on
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-LONGEST_HUB_ID = 96
 MOST_LAYERS = 1000
 SIZES = ("num_attention_heads", "num_key_value_heads", "hidden_size", "intermediate_size")
 """What a config counts under these names, where it has them, is at least one."""
@@ -391,24 +391,9 @@ def _folder_fingerprint(folder: Path, where: str) -> str:
 
 
 def _require_hub_id(name: str, where: str = "") -> None:
-    if not _can_be_hub_id(name):
+    if not is_repository_id(name):
         raise UserError(
             f"no checkpoint '{name}'",
             where=where,
             allowed=f"a folder with config.json and model.safetensors, a Hub id, or {MINILM}",
         )
-
-
-def _can_be_hub_id(name: str) -> bool:
-    parts = name.split("/")
-    return (
-        len(name) <= LONGEST_HUB_ID
-        and len(parts) <= 2
-        and all(
-            part
-            and not part.startswith((".", "-"))
-            and part.replace("_", "-").isascii()
-            and all(letter.isalnum() or letter in "-_." for letter in part)
-            for part in parts
-        )
-    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
+from peftlab.core.words import counted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

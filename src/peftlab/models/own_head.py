@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
+from peftlab.core.words import counted
 from peftlab.models.architectures import holds_head
 from peftlab.models.headers import tensor_shapes
 from peftlab.models.reading import cached_file

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_at
-from peftlab.core.types import ModelRef
+from peftlab.core.inputs import ModelRef
 from peftlab.models.checkpoints import locate
 
 OPTION = (

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
+from peftlab.core.words import counted
 from peftlab.models.architectures import holds_head
 from peftlab.models.head import fresh_parameter_names, head_parameter_names
 from peftlab.models.headers import tensor_shapes, weight_files

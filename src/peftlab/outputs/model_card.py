@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from peftlab.core.counts import counted
-from peftlab.core.markdown import escape_markdown
+from peftlab.core.words import counted, escape_markdown
 from peftlab.methods.registry import METHODS
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.summary import Summary, summarise, summarise_scores
 from peftlab.store.records import TrialRecord, names_of_arms
-from peftlab.study.predicted import answers_of
+from peftlab.study.stored_predictions import answers_of
 from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
 

@@ -39,9 +39,9 @@ from peftlab.report.tables.trials import trials_table
 from peftlab.store.ledger import known_looks
 from peftlab.store.looks import joined, now
 from peftlab.store.workspace import Workspace
-from peftlab.study.declared import look_at
-from peftlab.study.looking import remember
+from peftlab.study.declarations import look_at
 from peftlab.study.parts import PARTS
+from peftlab.study.remembered_looks import remember
 
 LONGEST_FOLDER = 120
 ADVICE = "advice"

@@ -17,8 +17,8 @@ from peftlab.runner.track import Tracking
 from peftlab.store.lock import held
 from peftlab.store.records import is_open
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded
-from peftlab.study.stored import store_study
+from peftlab.study.stored_studies import store_study
+from peftlab.study.trials import Expanded
 
 STOPPING = "stopping; what is trained so far is saved first (once more: at once)"
 

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter
 
 from peftlab.core.errors import PeftlabError, UserError
 from peftlab.core.progress import Stage
-from peftlab.core.types import Frozen
+from peftlab.core.validation import Frozen
 from peftlab.engine.events import (
     Began,
     EpochEnded,

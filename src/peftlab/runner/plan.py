@@ -13,10 +13,11 @@ from pydantic import JsonValue
 
 from peftlab.core.corrections import CORRECTIONS
 from peftlab.core.errors import UserError
-from peftlab.core.garbage import search_put_off
 from peftlab.core.identity import canonical_json
+from peftlab.core.measurements import ParameterCount
+from peftlab.core.process import search_put_off
 from peftlab.core.progress import stage
-from peftlab.core.types import ParameterCount, Trial
+from peftlab.core.trial import Trial
 from peftlab.data.batches import epoch_order, padded_tokens
 from peftlab.data.encode import Encoded, Tokenizer
 from peftlab.data.held_out import is_held_out
@@ -28,9 +29,9 @@ from peftlab.models.checkpoints import load_config, load_tokenizer
 from peftlab.store.records import Status, is_open
 from peftlab.store.rows import Speed
 from peftlab.store.workspace import Workspace
-from peftlab.study.checkpoint import unused_head, weights_remarks
-from peftlab.study.expand import Expanded
-from peftlab.study.row_remarks import require_labels
+from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remarks
+from peftlab.study.remarks.row_remarks import require_labels
+from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import task_of
 
 SHARE_OF_PEAK = 0.5

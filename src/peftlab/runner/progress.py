@@ -9,11 +9,10 @@ from time import perf_counter
 from rich.console import Console
 from rich.progress import TaskID
 
-from peftlab.core.counts import counted
-from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
 from peftlab.core.progress import watched_by
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
+from peftlab.core.words import counted, duration
 from peftlab.engine.events import (
     Began,
     EpochEnded,

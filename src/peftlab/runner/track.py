@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from peftlab.core.errors import first_line
-from peftlab.core.types import Costs, EpochRecord, Trial
+from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.engine.events import (
     EpochEnded,
     Event,

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from pydantic import JsonValue
 
 from peftlab.core.identity import canonical_json
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 
 End = Literal["finished", "failed", "interrupted"]
 LIVE = frozenset({"tensorboard", "mlflow"})

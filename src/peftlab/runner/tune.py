@@ -9,7 +9,7 @@ import numpy as np
 
 from peftlab.core.interrupts import stopping_gently
 from peftlab.core.selection import main_score, reported
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine.events import Listener, all_of
 from peftlab.engine.job import Job
 from peftlab.engine.prepare import choose_device
@@ -21,8 +21,8 @@ from peftlab.runner.sampler import REDUCTION, Sampler, Suggestion, opened_storag
 from peftlab.store.lock import held
 from peftlab.store.records import Status, TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.search import Search, Searches
-from peftlab.study.tuned import Attempt, Ended, attempts, numbered, spent_seconds
+from peftlab.study.tuning.attempts import Attempt, Ended, attempts, numbered, spent_seconds
+from peftlab.study.tuning.search import Search, Searches
 
 LEFT: dict[Ended, set[Status]] = {
     "done": {"done"},

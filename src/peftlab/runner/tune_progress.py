@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import TaskID
 
-from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
 from peftlab.core.progress import watched_by
+from peftlab.core.words import duration
 from peftlab.engine.events import (
     Began,
     Event,
@@ -20,8 +20,8 @@ from peftlab.engine.events import (
     Stepped,
 )
 from peftlab.runner.bars import StageBars, make_bars
-from peftlab.study.search import Searches
-from peftlab.study.tuned import Attempt, setting_words
+from peftlab.study.tuning.attempts import Attempt, setting_words
+from peftlab.study.tuning.search import Searches
 
 
 class TuneDisplay:

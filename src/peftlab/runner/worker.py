@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, TextIO
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.interrupts import stop_requested, stopping_gently
 from peftlab.core.parent import end_with_parent
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import watched_by
-from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from peftlab.engine.events import Listener

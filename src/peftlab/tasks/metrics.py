@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
+from peftlab.core.inputs import ProblemType
 from peftlab.core.registry import Registry
-from peftlab.core.types import ProblemType
+from peftlab.core.words import counted
 from peftlab.tasks.problem import Values, answers
 from peftlab.tasks.spec import Task
 

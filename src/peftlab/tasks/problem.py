@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from peftlab.core.types import ProblemType
+from peftlab.core.inputs import ProblemType
 
 Values = npt.NDArray[np.int64 | np.float64]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import ProblemType
+from peftlab.core.inputs import ProblemType
 
 Of = TypeVar("Of")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import DataRef
+from peftlab.core.inputs import DataRef
 from peftlab.report.findings.combine import Source, combine
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Heading, Table

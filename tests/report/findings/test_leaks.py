@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from peftlab.core.types import DataRef
+from peftlab.core.inputs import DataRef
 from peftlab.data.leaks import LEAK, Leak
 from peftlab.report.findings.leaks import leak_note, leak_warnings
 from peftlab.report.findings.view import StudyView

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from peftlab.core.types import TrainingSettings
+from peftlab.core.training import TrainingSettings
 from peftlab.report.findings.outdated import outdated_warnings
 from peftlab.report.findings.results import results_of
 from peftlab.report.findings.view import StudyView

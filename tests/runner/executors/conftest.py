@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from peftlab.engine.job import Job
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 
 @pytest.fixture(scope="session")

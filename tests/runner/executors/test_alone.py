@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import TrialError
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine.events import Failed
 from peftlab.engine.job import Job
 from peftlab.runner.executors import inline, pool
 from peftlab.runner.executors.base import ExecutorOptions, listed
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 
 def test_inline_each_trial_is_alone(

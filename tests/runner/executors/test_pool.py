@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine.events import Event, Finished
 from peftlab.runner import worker_process
 from peftlab.runner.executors import pool
@@ -22,7 +22,7 @@ from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.pool import Layout, PoolExecutor, end_of
 from peftlab.runner.executors.retry import MOST_KILLS
 from peftlab.runner.worker_process import WorkerProcess
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 from tests.runner.conftest import OUTCOME
 from tests.runner.executors import bare_worker
 

@@ -14,7 +14,7 @@ import pytest
 
 from peftlab.core.errors import UserError
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.runner.execute import execute
 from peftlab.runner.executors import ray_cluster as module
 from peftlab.runner.executors import retry
@@ -22,7 +22,7 @@ from peftlab.runner.executors.base import ExecutorOptions, listed
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.ray_cluster import RayExecutor
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
 ENDS = ("finished", "failed", "interrupted")

@@ -15,7 +15,7 @@ import pytest
 
 from peftlab.core.errors import PeftlabError, UserError
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine.job import Job
 from peftlab.runner.exchange import Exchange
 from peftlab.runner.exchanged_folder import ExchangedFolder
@@ -23,7 +23,7 @@ from peftlab.runner.executors import ray_task
 from peftlab.runner.executors.base import ExecutorOptions, listed
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.ray_cluster import RayExecutor
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
 ARMS = {"bitfit": {"method": "bitfit"}, "lora": {"method": "lora", "r": 2, "lora_dropout": 0.1}}

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine.job import Job
 from peftlab.runner.executors.base import ExecutorOptions, listed
 from peftlab.runner.executors.registry import EXECUTORS
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
 ARMS = {

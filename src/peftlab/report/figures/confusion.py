@@ -9,7 +9,7 @@ import numpy as np
 
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 CELL, COLUMNS = 58, 6
 MOST_LABELS = 12

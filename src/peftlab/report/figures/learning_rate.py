@@ -9,7 +9,7 @@ from peftlab.report.figures.scores import panel_title
 from peftlab.report.findings.learning_rates import groups_by_learning_rate
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 
 def learning_rate_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from peftlab.report.findings.costs import COSTS, mean_cost
 from peftlab.report.findings.learning import MARKS
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 
 

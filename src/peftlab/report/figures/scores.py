@@ -10,7 +10,7 @@ from peftlab.report.findings.published import Published
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.stats.learned import State
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 ROW, PANEL = 22, 190

@@ -9,7 +9,7 @@ from typing import Any
 from peftlab.report.figures.scores import PANEL, ROW, panel_title
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 
 def seed_spread_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from peftlab.report.pages.blocks import Figure
 from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 BEATS, LOSES, OPEN = "beats", "is beaten by", "not distinguishable"

@@ -12,7 +12,7 @@ from peftlab.report.figures.scores import in_words, panel_title
 from peftlab.report.findings.costs import COSTS, mean_cost
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 
 def sweep_data(view: StudyView, arms: Sequence[Arm], key: str) -> list[dict[str, Any]]:

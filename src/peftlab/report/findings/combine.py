@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.report.findings.view import StudyView
 from peftlab.store.looks import united
 from peftlab.store.records import TrialRecord
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 

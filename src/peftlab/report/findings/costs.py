@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from peftlab.core.durations import duration
-from peftlab.core.types import Costs
+from peftlab.core.measurements import Costs
+from peftlab.core.words import duration
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.best import sum_is_larger
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 from peftlab.tasks.spec import Task
 

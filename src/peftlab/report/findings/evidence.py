@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from peftlab.core.counts import counted
+from peftlab.core.words import counted
 from peftlab.stats.compare import Difference
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.power import MOST_SEEDS, POWER, Hopeless, reach_of_examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peftlab.data.leaks import LEAK, Leak
 from peftlab.report.findings.view import StudyView
-from peftlab.study.row_remarks import is_grave
+from peftlab.study.remarks.row_remarks import is_grave
 from peftlab.tasks.spec import Task
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from peftlab.core.counts import counted
+from peftlab.core.words import counted
 from peftlab.methods.registry import METHODS
 from peftlab.report.findings.evidence import listed, signed
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.learned import GAIN, Learned, State
 from peftlab.store.records import TrialRecord
-from peftlab.study.expand import Arm
-from peftlab.study.lint import learning_rate_advice
+from peftlab.study.arms import Arm
+from peftlab.study.remarks.lint import learning_rate_advice
 from peftlab.tasks.spec import Task
 
 MARKS: dict[State, str] = {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.collapse import Collapse
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
-from peftlab.core.types import Frozen
+from peftlab.core.validation import Frozen
 from peftlab.report.findings.leaks import leak_warnings
 from peftlab.report.findings.learning import MARKS, learned_json, remarks
 from peftlab.report.findings.losses import losses_words

@@ -20,7 +20,7 @@ from peftlab.stats.resample import Resampled, mean_over_tasks, resample
 from peftlab.stats.summary import Summary, summarise, summarise_scores
 from peftlab.store.records import TrialRecord
 from peftlab.store.rows import damaged
-from peftlab.study.predicted import answers_of
+from peftlab.study.stored_predictions import answers_of
 from peftlab.tasks.spec import Task
 
 Place = tuple[str, str]

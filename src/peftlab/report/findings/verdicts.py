@@ -42,7 +42,7 @@ from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.power import further_seeds
-from peftlab.study.expand import Arm, expand_arms, select_arms
+from peftlab.study.arms import Arm, every_arm, select_arms
 from peftlab.study.spec import Claim
 from peftlab.tasks.spec import Task
 
@@ -152,7 +152,7 @@ class _Tested:
 
 def verdicts(view: StudyView) -> tuple[Verdict, ...]:
     """Those on the study's claims, in their order."""
-    every = expand_arms(view.spec.model_copy(update={"only_arms": None}), resolve=False)
+    every = every_arm(view.spec, resolve=False)
     whole = [_test(view, every, claim, _tasks(view, claim)) for claim in view.spec.claims]
     parts = [_test(view, every, tested.claim, (task,)) for tested in whole for task in tested.tasks]
     num_withdrawn = withdrawn(view)

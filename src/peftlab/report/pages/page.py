@@ -13,7 +13,7 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
-from peftlab.core.markdown import escape_markdown
+from peftlab.core.words import escape_markdown
 from peftlab.report.pages.blocks import Block, Cell, Figure, Heading, Table
 from peftlab.report.pages.printable import printable
 

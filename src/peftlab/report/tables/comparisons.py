@@ -11,7 +11,7 @@ from peftlab.report.findings.looks import is_always_valid
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.stats.compare import Comparison
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 NUMBERS = (

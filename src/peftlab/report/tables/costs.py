@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from peftlab.report.findings.costs import COSTS, mean_cost
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 
 

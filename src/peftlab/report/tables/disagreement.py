@@ -13,8 +13,8 @@ from peftlab.data.source import open_ref
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Table
 from peftlab.store.records import TrialRecord
-from peftlab.study.expand import Arm
-from peftlab.study.predicted import predictions_of
+from peftlab.study.arms import Arm
+from peftlab.study.stored_predictions import predictions_of
 from peftlab.tasks.problem import probabilities
 from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
-from peftlab.core.types import ParameterCount
+from peftlab.core.measurements import ParameterCount
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 REPORTED = {
     "trainable": "report: trainable",

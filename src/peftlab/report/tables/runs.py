@@ -9,7 +9,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.stats.learned import Learned, State
 from peftlab.stats.summary import Summary
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 COLUMNS = (

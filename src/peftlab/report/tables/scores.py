@@ -13,7 +13,7 @@ from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.summary import Summary
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 

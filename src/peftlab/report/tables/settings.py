@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from peftlab.core.types import TrainingSettings
+from peftlab.core.training import TrainingSettings
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Table
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 MOST_SEEDS = 10
 """Seeds that are named one by one."""

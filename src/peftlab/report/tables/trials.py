@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peftlab.core.durations import duration
+from peftlab.core.words import duration
 from peftlab.report.findings.marks import mark_note, marked
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table

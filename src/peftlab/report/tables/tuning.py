@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from peftlab.core.durations import duration
+from peftlab.core.words import duration
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
-from peftlab.study.expand import Arm
-from peftlab.study.tuned import Attempt, attempts, setting_words
+from peftlab.study.arms import Arm
+from peftlab.study.tuning.attempts import Attempt, attempts, setting_words
 
 
 def tuning_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:

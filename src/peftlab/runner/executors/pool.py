@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from heapq import heapreplace
 from time import monotonic
 
-from peftlab.core.counts import counted
 from peftlab.core.interrupts import stop_if_requested
+from peftlab.core.words import counted
 from peftlab.engine.events import Failed, Finished, Interrupted, Listener, Remarked, Started
 from peftlab.engine.job import Job
 from peftlab.engine.prepare import choose_device

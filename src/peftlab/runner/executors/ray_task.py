@@ -19,7 +19,7 @@ from peftlab.core.interrupts import forget_request, request_stop
 from peftlab.runner.exchange import Exchange
 
 if TYPE_CHECKING:
-    from peftlab.core.types import Trial
+    from peftlab.core.trial import Trial
     from peftlab.engine.events import Listener
     from peftlab.engine.job import Job
     from peftlab.runner.messages import Message
