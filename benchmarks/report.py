@@ -23,7 +23,7 @@ from peftlab.store.workspace import Workspace
 from peftlab.study.expand import expand
 from peftlab.study.load import load_study
 from peftlab.study.stored import store_study
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.registry import TASKS
 
 NAME = "many-trials"

@@ -31,7 +31,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
 from peftlab.study.expand import Arm, expand_arms
 from peftlab.study.spec import validate
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.registry import TASKS
 
 NUM_ARMS, NUM_SEEDS, NUM_EXAMPLES, NUM_CLAIMS = 10, 34, 1000, 50

@@ -22,7 +22,7 @@ from peftlab.engine.registry import ENGINES
 from peftlab.engine.run import Outcome, run_trial
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 
 MakeTrial = Callable[..., Trial]
 HALF = Selection(fraction=0.5)

@@ -13,7 +13,7 @@ from peftlab.core.types import (
     TrainingSettings,
     Trial,
 )
-from peftlab.tasks.metrics import METRICS
+from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.registry import TASKS, task_of, trained_task
 
 

@@ -23,7 +23,7 @@ from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.evaluate import mean_loss, predict_split
 from peftlab.engine.observer import Observer
 from peftlab.engine.steps import Steps, require_finite, trained
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 
 
 @dataclass(kw_only=True)

@@ -22,7 +22,7 @@ from scipy.optimize import brentq
 
 from peftlab.stats.resample import Resampled
 from peftlab.stats.tails import always_valid_reach, always_valid_tail, fixed_tail
-from peftlab.stats.weighted import Floats
+from peftlab.tasks.problem import Floats
 
 LEVEL = 0.05
 """Intervals hold 1 - LEVEL, and a test that says different errs in LEVEL."""

@@ -31,7 +31,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import special
 
-from peftlab.stats.weighted import Floats
+from peftlab.tasks.problem import Floats
 
 NUM_NODES = {1: 128, 2: 48}
 """Draws of chi square, by how many groups of seeds there are: every pair of them is a case."""

@@ -29,7 +29,7 @@ def seed_spread_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any
                         "arm": view.label(arm),
                         "seed": record.trial.seed,
                         "score": record.scores[task.main_metric],
-                        "constant": None if outcomes is None else outcomes.constant_score,
+                        "constant": None if outcomes is None else outcomes.best_constant.score,
                     }
                 )
     return rows
