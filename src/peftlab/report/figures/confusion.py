@@ -53,7 +53,7 @@ def draw_confusion(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
     """The matrices, a line a task: right answers in one colour, wrong ones in another."""
     import altair as alt
 
-    from peftlab.report.figures.looks import BETTER, WORSE
+    from peftlab.report.figures.appearance import BETTER, WORSE
     from peftlab.report.figures.style import INK, finish
 
     arms = list(dict.fromkeys(row["arm"] for row in rows))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from peftlab.report.figures.scores import PANEL, ROW, panel_title
+from peftlab.report.figures.appearance import panel_title
+from peftlab.report.figures.scores import PANEL, ROW
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.study.expand import Arm
