@@ -22,10 +22,10 @@ MOST_COLUMNS, MOST_ROWS = 6, 40
 def latex_text(table: Table) -> str:
     """Return a `table` environment with caption and label, or a `longtable` where it has many rows.
 
-    It is written here because pandas' Styler neither shrinks a wide table nor escapes signs such as
-    `<` and `†`, and takes 6 to 11 times as long. It needs the package booktabs, and longtable or graphicx (which shrinks a wide table to the
+    It needs the package booktabs, and longtable or graphicx (which shrinks a wide table to the
     line) where the first line says so. A cell that a test calls the best is bold, and an interval
-    is set small.
+    is set small. The Styler of pandas takes 6 to 11 times as long, and neither shrinks a table nor
+    escapes signs such as `<` and `†`.
     """
     sides = "".join("r" if column in table.numbers else "l" for column in table.columns)
     caption = latex(" ".join(filter(None, (_sentence(table.title), table.note))))
@@ -87,7 +87,7 @@ def _cell(cell: str) -> str:
 
 
 def _row(cells: list[str]) -> str:
-    """Return a line of the table; `[` and `*` at its beginning would belong to the line break before."""
+    """Return a line of the table; `[` and `*` in front would belong to the line break before."""
     if cells[0].startswith(("[", "*")):
         cells = [f"{{{cells[0][0]}}}{cells[0][1:]}", *cells[1:]]
     return " & ".join(cells) + " \\\\"
