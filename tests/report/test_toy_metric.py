@@ -14,7 +14,7 @@ from peftlab.report.findings.results import results_of
 from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.files import write_files
-from peftlab.report.tables.claims import claims_blocks
+from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.write import make_page, say_nothing
 from peftlab.study.spec import validate
 from peftlab.tasks.metrics.metric import Metric

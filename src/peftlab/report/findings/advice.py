@@ -223,7 +223,7 @@ def _lacking(view: StudyView, base: Arm, others: Sequence[Arm], tasks: Sequence[
 def _few_learned(
     view: StudyView, learned: Sequence[Arm], compared: Sequence[Arm], tasks: Sequence[Task]
 ) -> str:
-    """That no arm is shown to have learned the tasks; "" where one is."""
+    """Return the words for no arm that is shown to have learned the tasks; "" where one is."""
     if learned:
         return ""
     for task in tasks:
@@ -235,7 +235,7 @@ def _few_learned(
 def _all_failed(
     view: StudyView, taking_part: Sequence[Arm], learned: Sequence[Arm], tasks: Sequence[Task]
 ) -> str:
-    """That runs of every arm that learned failed; "" where one has none that did."""
+    """Return the words for failed runs of every arm that learned; "" where one has none."""
     if taking_part:
         return ""
     counts = [(_num_failed(view, arm, tasks), arm.name) for arm in learned]
@@ -244,7 +244,7 @@ def _all_failed(
 
 
 def _too_few_seeds(view: StudyView, base: Arm, others: Sequence[Arm], tasks: Sequence[Task]) -> str:
-    """That there are too few seeds; "" where there are enough."""
+    """Return the words for too few seeds; "" where there are enough."""
     every = [_difference(view, arm, base, tasks) for arm in others]
     known = [one for one in every if one is not None]
     if any(one.num_seeds >= least_seeds(one) for one in known):

@@ -83,7 +83,7 @@ def least_seeds(found: Difference) -> int:
 
 
 def too_few_words(found: Difference, least: int) -> str:
-    """That a difference rests on too few runs for a verdict."""
+    """Return the words for a difference that rests on too few runs for a verdict."""
     own = counted(found.num_seeds, "run")
     words = f"{own} of each arm, where a verdict takes at least {least}"
     if found.num_seeds == 1 and found.noise.is_known:
@@ -92,7 +92,7 @@ def too_few_words(found: Difference, least: int) -> str:
 
 
 def p_words(p_value: float) -> str:
-    """A p value as people read it.
+    """Return a p value as people read it.
 
     >>> p_words(0.0312), p_words(1e-6)
     ('p = 0.031', 'p < 0.001')
@@ -101,7 +101,7 @@ def p_words(p_value: float) -> str:
 
 
 def signed(difference: float, digits: int) -> str:
-    """A difference with its sign; what is rounded to nothing has none.
+    """Return a difference with its sign; what is rounded to nothing has none.
 
     >>> signed(0.31, 1), signed(-1.2, 1), signed(-0.001, 1)
     ('+0.3', '-1.2', '0.0')
