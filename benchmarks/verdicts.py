@@ -2,11 +2,13 @@
 
     OMP_NUM_THREADS=1 python benchmarks/verdicts.py
 
-The trials' predictions lie in files, as after a run; all of them are read.
+The trials' predictions lie in files, as after a run; all of them are read. The digest of the
+results is the same as long as no number changes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 from dataclasses import replace
@@ -25,7 +27,7 @@ from peftlab.core.types import (
     Trial,
 )
 from peftlab.data.predictions import Predictions, write_predictions
-from peftlab.report.findings.results import results_of
+from peftlab.report.findings.results import results_file, results_of
 from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
@@ -92,6 +94,7 @@ def main() -> None:
         print(f"{name}: {end[0] - start[0]:.2f} s, {end[1] - start[1]:.2f} s of processor time")
     words = [str(verdict["verdict"]) for verdict in results.verdicts]
     print({word: words.count(word) for word in words})
+    print(f"results: SHA-256 {hashlib.sha256(results_file(results)).hexdigest()[:16]}")
 
 
 def _claim(number: int) -> dict[str, object]:
