@@ -24,7 +24,7 @@ from peftlab.store.workspace import Workspace
 from peftlab.study.load import load_study
 from peftlab.study.stored_studies import store_study
 from peftlab.study.trials import expand
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.registry import TASKS
 
 NAME = "many-trials"

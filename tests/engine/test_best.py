@@ -26,7 +26,7 @@ from peftlab.engine.events import EpochEnded, Event, Finished, Resumed, Stepped
 from peftlab.engine.registry import ENGINES
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 from tests.engine.running import run_alone
 
 MakeTrial = Callable[..., Trial]

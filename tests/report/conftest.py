@@ -20,7 +20,7 @@ from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.study.arms import expand_arms
 from peftlab.study.spec import validate
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.registry import TASKS
 
 # (training loss, validation loss, main score) of the epochs of one trial, from epoch 0

@@ -17,7 +17,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
 from peftlab.study.arms import Arm, expand_arms
 from peftlab.study.spec import validate
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.registry import TASKS
 from peftlab.tasks.spec import Task
 

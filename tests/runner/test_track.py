@@ -21,7 +21,8 @@ from peftlab.runner.execute import execute
 from peftlab.runner.executors.base import ExecutorOptions
 from peftlab.runner.mlflow_run import STORE
 from peftlab.runner.track import FOLDER, MOST_FAILURES, rows_of, run_name, values_of_costs
-from peftlab.runner.trackers import AccelerateRun, Card, Row
+from peftlab.runner.tracker_run import Card, Row
+from peftlab.runner.trackers import AccelerateRun
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.study.trials import Expanded

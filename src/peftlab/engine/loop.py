@@ -24,7 +24,7 @@ from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.evaluate import mean_loss, predict_split
 from peftlab.engine.events import Began, EpochEnded, Listener, Resumed, Stepped, ignore
 from peftlab.engine.steps import Steps, require_finite
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 
 
 @dataclass(kw_only=True)

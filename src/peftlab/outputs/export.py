@@ -171,7 +171,7 @@ def _probe(module: nn.Module) -> np.ndarray[tuple[int, int], np.dtype[np.float32
 
 @contextmanager
 def _new_folder(output: Path) -> Iterator[Path]:
-    """What is written into the folder given becomes the output, which must be new or empty."""
+    """Yield a folder that becomes the output, which must be new or empty."""
     where = str(output)
     allowed = "a folder that is new or empty, by --output"
     try:

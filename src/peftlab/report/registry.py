@@ -17,8 +17,7 @@ from peftlab.report.figures.significance import draw_significance, significance_
 from peftlab.report.figures.sweep import draw_sweep, sweep_data
 from peftlab.report.figures.tuning import draw_tuning, tuning_data
 from peftlab.report.findings.leading import leading
-from peftlab.report.findings.learning import remarks
-from peftlab.report.findings.losses import losses_words
+from peftlab.report.findings.learning import losses_words, remarks
 from peftlab.report.findings.published import published_scores
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Warnings
@@ -27,11 +26,8 @@ from peftlab.report.tables.comparisons import comparisons_table
 from peftlab.report.tables.costs import costs_table
 from peftlab.report.tables.disagreement import disagreement_table
 from peftlab.report.tables.parameters import parameters_table
-from peftlab.report.tables.published import published_table
-from peftlab.report.tables.runs import runs_table
-from peftlab.report.tables.scores import scores_table
-from peftlab.report.tables.settings import hyperparameters_table, method_config_table
-from peftlab.report.tables.tuning import tuning_table
+from peftlab.report.tables.scores import published_table, runs_table, scores_table
+from peftlab.report.tables.settings import hyperparameters_table, method_config_table, tuning_table
 from peftlab.study import parts
 from peftlab.study.arms import Arm
 

@@ -26,7 +26,8 @@ from peftlab.engine.events import (
     Resumed,
     Started,
 )
-from peftlab.runner.trackers import LIVE, Card, End, Row, Run, open_run
+from peftlab.runner.tracker_run import Card, End, Row, Run
+from peftlab.runner.trackers import LIVE, open_run
 
 FOLDER = "tracking"
 MOST_FAILURES = 3

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-PACKAGES = ("peftlab", "torch", "transformers", "peft", "tokenizers", "numpy", "scikit-learn")
+PACKAGES = ("peftlab", "torch", "transformers", "peft", "tokenizers", "numpy")
 
 
 @lru_cache

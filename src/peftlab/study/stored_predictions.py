@@ -13,7 +13,7 @@ from peftlab.core.errors import UserError
 from peftlab.core.identity import file_sha256
 from peftlab.data.predictions import Answers, Predictions, read_answers, read_predictions
 from peftlab.store.records import TrialRecord
-from peftlab.tasks.metrics import METRICS
+from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Values
 from peftlab.tasks.registry import task_of
 
@@ -60,9 +60,9 @@ def _require_own(record: TrialRecord, path: Path, predicted: Values, labels: Val
         return
     metric = task_of(record.trial).main_metric
     stored = record.scores.get(metric)
-    if stored is None or metric not in METRICS.names():
+    if stored is None or metric not in METRICS or METRICS.get(metric).reads != "answers":
         return
-    found = 100 * METRICS.get(metric).measure(predicted, labels)
+    found = METRICS.get(metric).scores(labels, predicted[None])[0]
     if not abs(found - stored) <= TOLERANCE:
         raise UserError(
             f"{what}: their {metric} is {found:.1f}, the stored one {stored:.1f}",

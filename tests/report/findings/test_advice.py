@@ -22,7 +22,7 @@ from peftlab.report.pages.blocks import Heading, Table
 from peftlab.report.tables.advice import advice_blocks
 from peftlab.store.records import TrialRecord
 from peftlab.study import parts
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.registry import TASKS
 from tests.report.made_up import made_up
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from peftlab.report.figures.scores import panel_title
+from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.learning_rates import groups_by_learning_rate
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure

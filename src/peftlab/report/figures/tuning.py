@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from peftlab.core.words import counted
-from peftlab.report.figures.scores import panel_title
+from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.study.arms import Arm

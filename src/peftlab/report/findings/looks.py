@@ -321,7 +321,7 @@ def _newness(
     *,
     arms: Sequence[str],
 ) -> str:
-    """What is new: arms (or a task of all of them), the margin, or the claim itself."""
+    """Return what is new: arms (or a task of all of them), the margin, or the claim itself."""
     new_tasks = [
         task
         for task in dict.fromkeys(task for _, task in new)

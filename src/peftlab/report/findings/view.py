@@ -56,11 +56,11 @@ class StudyView:
         return tuple(by_name[arm.name] for arm in ordered if arm.name in wanted)
 
     def of(self, arm: Arm, task: Task) -> tuple[TrialRecord, ...]:
-        """The records of an arm on a task, a seed each."""
+        """Return the records of an arm on a task, a seed each."""
         return self.by_place.get((arm.name, task.name), ())
 
     def done(self, arm: Arm, task: Task) -> tuple[TrialRecord, ...]:
-        """Those of them that are done."""
+        """Return the records of an arm on a task that are done."""
         return tuple(record for record in self.of(arm, task) if record.status == "done")
 
     def label(self, arm: Arm) -> str:
@@ -106,7 +106,7 @@ class StudyView:
 
     @cached_property
     def statistics(self) -> Statistics:
-        """What is computed from the trials' predictions."""
+        """The statistics of the trials' predictions."""
         return Statistics(by_place=self.by_place)
 
     @cached_property

@@ -66,7 +66,7 @@ def render_html(page: Page, drawings: Mapping[str, str], vega: str) -> str:
 
 
 def render_markdown(page: Page) -> str:
-    """The same as Markdown; figures are links to their PNG files."""
+    """Return the page as Markdown; figures are links to their PNG files."""
     return _environment().get_template("page.md.j2").render(page=page)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from peftlab.report.findings.advice import Advice, Candidate, advise
 from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
 from peftlab.report.findings.evidence import IDENTICAL, listed, points_words, signed
+from peftlab.report.findings.learning import collapse_words
 from peftlab.report.findings.looks import reservations
-from peftlab.report.findings.losses import collapse_words
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
 from peftlab.stats.noise import LEVEL

@@ -21,7 +21,7 @@ REPORTED = {
 def parameters_table(
     view: StudyView, arms: Sequence[Arm], reported: Mapping[str, Mapping[str, JsonValue]]
 ) -> Table:
-    """A row an arm, from its measured trials, with the reported figures beside it."""
+    """Return a table with a row for each arm, measured, and the reported figures beside it."""
     columns = [
         "arm", "trainable", "all (peft's counting)", "trainable %",
         "all (each tensor once)", "trainable % (once)", "backbone", "adapter", "head",

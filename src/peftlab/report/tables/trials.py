@@ -26,7 +26,7 @@ NUMBERS = frozenset({"seed", "examples/s", "tokens/s", *UNITS})
 
 
 def trials_table(view: StudyView) -> Table:
-    """A row a trial, in the order in which they are run; their energy if one of them has it."""
+    """Return a table with a row for each trial, in the order of the plan; energy if one has it."""
     columns, rows = [*COLUMNS], [_row(view, record) for record in view.records]
     note = (
         "training: wall time without evaluation. padding avoided: the share of padding in the "

@@ -19,7 +19,7 @@ from peftlab.study.new.separators import Separated
 from peftlab.study.remarks.label_hints import label_hints
 from peftlab.study.remarks.row_remarks import remarks_on_draft
 from peftlab.study.spec import NAME_PATTERN
-from peftlab.tasks.metrics import DEFAULTS
+from peftlab.tasks.metrics.registry import DEFAULTS
 
 DEV_NAMES, TEST_NAMES = ("dev", "validation", "valid", "val"), ("test",)
 GENERAL_NAMES = ("train", "data", "dataset", "all")

@@ -1,4 +1,4 @@
-"""Scores on rows that stand in train carry a warning, from what was stored with the trials."""
+"""A report warns of rows of dev in train, and of trials that an older version measured."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from peftlab.core.inputs import DataRef
+from peftlab.core.training import TrainingSettings
 from peftlab.data.leaks import LEAK, Leak
-from peftlab.report.findings.leaks import leak_note, leak_warnings
+from peftlab.report.findings.results import results_of
 from peftlab.report.findings.view import StudyView
+from peftlab.report.findings.warnings import leak_note, leak_warnings, outdated_warnings
 from peftlab.report.pages.blocks import Warnings
 from peftlab.report.pages.page import render_html, render_markdown
 from peftlab.report.tables.scores import scores_table
@@ -73,3 +75,30 @@ def test_a_few_rows_that_a_benchmark_shares_stand_beside_the_scores_alone(tmp_pa
     assert leak_warnings(view) == []
     assert leak_note(view) == f"{SENTIMENT}: 1 of 200 rows of dev stands in train (exactly)."
     assert leak_warnings(view_of(tmp_path / "many", FOUND.to_json(), is_own=False))
+
+
+ACCUMULATED = TrainingSettings(gradient_accumulation_steps=2)
+
+
+def outdated_view(folder: Path, *, rules: int, engine: str = "trainer") -> StudyView:
+    view = made_up(
+        folder, {"a": 0.8}, arms={"a": {"method": "full"}}, tasks=[SENTIMENT], seeds=[1, 2]
+    )
+    given = {"training": ACCUMULATED, "engine": engine, "rules": rules}
+    records = tuple(replace(one, trial=one.trial.model_copy(update=given)) for one in view.records)
+    return replace(view, records=records, by_place={("a", SENTIMENT): records})
+
+
+def test_what_was_wrong_stands_on_top_of_the_page_and_among_the_notes(tmp_path: Path) -> None:
+    view = outdated_view(tmp_path, rules=1)
+    (warning,) = outdated_warnings(view)
+    assert warning.startswith("2 trials were measured by an older version, in which the engine")
+    assert warning.endswith("times too large. Run the study again to measure them anew.")
+    expected = Warnings(title="Measured by an older version", lines=[warning])
+    assert make_page(view).blocks[0] == expected
+    assert results_of(view, ()).notes[0] == warning
+
+
+def test_nothing_is_said_of_what_was_right_or_is_measured_anew(tmp_path: Path) -> None:
+    assert outdated_warnings(outdated_view(tmp_path / "a", rules=2)) == []
+    assert outdated_warnings(outdated_view(tmp_path / "b", rules=1, engine="packed")) == []

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from peftlab.report.figures.looks import PALETTE, looks
+from peftlab.report.figures.appearance import PALETTE, appearances
 
 WHITE, DARK = "#ffffff", "#15181c"
 # Machado, Oliveira and Fernandes 2009, for the complete lack of one kind of cones.
@@ -86,6 +86,6 @@ def test_no_two_colours_look_alike(sight: str) -> None:
 
 def test_sixty_four_names_look_different_and_the_others_do_not_matter() -> None:
     names = [str(number) for number in range(64)]
-    assert len(set(looks(names))) == 64
-    assert looks(["7"], every=names) == [looks(names)[7]]
-    assert looks(["new"], every=names[:3]) == [looks(names)[3]]
+    assert len(set(appearances(names))) == 64
+    assert appearances(["7"], every=names) == [appearances(names)[7]]
+    assert appearances(["new"], every=names[:3]) == [appearances(names)[3]]

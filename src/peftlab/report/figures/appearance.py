@@ -1,9 +1,14 @@
-"""The colour and the shape of a name: the same in all figures, told apart by everyone."""
+"""How tasks and arms appear in all figures: titles of panels, and colours and shapes of names.
+
+A name has the same colour and shape in each of them, which everyone can tell apart.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from peftlab.tasks.spec import Task
 
 # Each has a contrast of 3 to 1 or more on white and on the page's dark paper, and no two of them
 # look alike to readers who lack one of the three kinds of cones.
@@ -15,28 +20,35 @@ SHAPES = (
     "triangle-left",
 )  # fmt: skip
 BETTER, WORSE, NEUTRAL = PALETTE[0], PALETTE[1], PALETTE[6]
+BREAK = " · "
+"""Where the title of a panel goes on in a line of its own."""
+
+
+def panel_title(task: Task) -> str:
+    """Return what stands above a task's panel: its name and its main metric."""
+    return f"{task.name}{BREAK}{task.main_metric.replace('_', ' ')}"
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """How what bears a name is drawn."""
 
     colour: str
     shape: str
 
 
-def looks(shown: Sequence[str], every: Sequence[str] = ()) -> list[Look]:
-    """A look for each of the names shown, by its place among `every` name (or those shown).
+def appearances(shown: Sequence[str], every: Sequence[str] = ()) -> list[Appearance]:
+    """Return one for each of the names shown, by its place among `every` name (or those shown).
 
-    Colours come again after eight names, with other shapes: 64 looks are different.
+    Colours come again after eight names, with other shapes: 64 appearances are different.
 
-    >>> [look.shape for look in looks(["b", "c"], every=["a", "b", "c"])]
+    >>> [one.shape for one in appearances(["b", "c"], every=["a", "b", "c"])]
     ['square', 'diamond']
     """
     order = list(dict.fromkeys([*every, *shown]))
     places = (order.index(name) for name in shown)
     return [
-        Look(
+        Appearance(
             PALETTE[place % len(PALETTE)],
             SHAPES[(place + place // len(PALETTE)) % len(SHAPES)],
         )
