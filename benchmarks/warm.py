@@ -16,7 +16,7 @@ from time import perf_counter
 
 from peftlab.engine.job import Job
 from peftlab.models.fused.compile import ensure_compiled
-from peftlab.runner.messages import Message
+from peftlab.runner.messages import Message, Run
 from peftlab.runner.worker import Worker
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.trials import expand
