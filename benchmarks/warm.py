@@ -16,7 +16,7 @@ from time import perf_counter
 
 from peftlab.engine.job import Job
 from peftlab.models.fused.compile import ensure_compiled
-from peftlab.runner.messages import Message, Run
+from peftlab.runner.messages import Message, RunJob
 from peftlab.runner.worker import Worker
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.trials import expand
@@ -58,7 +58,7 @@ def main() -> None:
                 threads=given.threads,
             )
             told_at = perf_counter()
-            worker.do(Run(job=job))
+            worker.do(RunJob(job=job))
             begins.append(heard["began"] - told_at)
             ends.append(heard["finished"] - told_at)
     print(f"begins after {1e3 * median(begins[1:]):.0f} ms")

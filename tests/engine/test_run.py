@@ -16,9 +16,12 @@ from peftlab.core.identity import file_sha256
 from peftlab.core.trial import Trial
 from peftlab.data.predictions import read_predictions
 from peftlab.engine import trainer
-from peftlab.engine.events import Finished
-from peftlab.engine.prepare import choose_device
-from peftlab.engine.registry import ENGINES
+from peftlab.engine.base import Trained, TrialRun
+from peftlab.engine.classifier import Classifier, build_classifier
+from peftlab.engine.events import Began, EpochEnded, Finished
+from peftlab.engine.loop import Tally, predictor, record_epoch
+from peftlab.engine.prepare import Prepared, choose_device
+from peftlab.engine.registry import ENGINES, EngineEntry
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
 from peftlab.models.flops import EncoderShape, step_flops
@@ -215,3 +218,35 @@ def test_a_device_that_is_not_there_is_one_line() -> None:
     with pytest.raises(UserError, match="no device 'nowhere' here"):
         choose_device("nowhere")
     assert choose_device("cpu").type == "cpu"
+
+
+class Still:
+    """A toy of an engine: it evaluates, and trains nothing."""
+
+    def train(self, prepared: Prepared, run: TrialRun) -> Trained:
+        classifier = self.classifier(prepared.module, prepared.base, run.device)
+        tally = Tally()
+        run.tell(Began(trial_id=run.trial.id, total_steps=0, total_epochs=0))
+        with run.energy, classifier.active():
+            predict = predictor(classifier, run.trial)
+            predictions = record_epoch(tally, prepared.data, predict)
+            run.best.offer(tally.epochs, predictions, prepared.module)
+        run.tell(EpochEnded(trial_id=run.trial.id, record=tally.epochs[-1]))
+        return Trained(tally=tally, path="still", pads=True)
+
+    def classifier(self, module: Any, base: Any, device: Any, **given: Any) -> Classifier:
+        return build_classifier("padded", module, base, device)
+
+
+def test_a_new_engine_is_one_class_and_its_entry(
+    make_trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = EngineEntry(words="a toy", load=Still)
+    monkeypatch.setattr(ENGINES, "_entries", {**ENGINES._entries, "still": toy})
+    told: list[Any] = []
+    trial = make_trial(engine="still", rows=16)
+    outcome = run_alone(trial, tmp_path / "artifacts", tell=told.append)
+    assert outcome.costs.path == "still"
+    assert [event.event for event in told] == ["began", "ended_epoch"]
+    assert (tmp_path / "artifacts" / "model").is_dir()
+    assert len(read_predictions(tmp_path / "artifacts" / "predictions.parquet").logits) == 24

@@ -32,13 +32,13 @@ from peftlab.runner.messages import (
     Busy,
     Done,
     Lost,
-    Measure,
     Measured,
+    MeasureRate,
     Placed,
     Published,
     Ready,
     Refused,
-    Run,
+    RunJob,
     pass_on,
     to_line,
     told_seldom,
@@ -76,7 +76,7 @@ def test_a_request_comes_back_with_all_that_a_worker_needs_of_it(
         is_alone=True,
     )
     assert len(trials) == 3
-    for request in (Run(job=job), Measure(job=job, seconds=0.1)):
+    for request in (RunJob(job=job), MeasureRate(job=job, seconds=0.1)):
         back = REQUESTS.validate_json(to_line(request))
         assert back == request
         assert [trial.id for trial in back.job.trials] == [trial.id for trial in trials]

@@ -24,7 +24,7 @@ from peftlab.methods.base import Method
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class TrialRun:
     """A trial of a job on its way: where it runs, where its files go, and who is told.
 
     `on_saved` is to be called whenever a checkpoint has been written.
@@ -62,7 +62,7 @@ class Engine(Protocol):
     """A way of training. All engines take the same steps on the same rows; a new one joins in
     engine/registry.py."""
 
-    def train(self, prepared: Prepared, run: Run) -> Trained:
+    def train(self, prepared: Prepared, run: TrialRun) -> Trained:
         """Train the prepared module in place, telling what happens.
 
         The time within `run.energy` is what the energy is measured of. Raises TrialError for a

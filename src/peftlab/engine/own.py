@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from peftlab.engine.base import Run, Trained
+from peftlab.engine.base import Trained, TrialRun
 from peftlab.engine.checkpoint import Checkpoints
 from peftlab.engine.classifier import Classifier, build_classifier
 from peftlab.engine.frozen import cache_frozen_layers
@@ -25,7 +25,7 @@ class OwnEngine:
     def __init__(self, classifier: Literal["packed", "padded"]) -> None:
         self._classifier = classifier
 
-    def train(self, prepared: Prepared, run: Run) -> Trained:
+    def train(self, prepared: Prepared, run: TrialRun) -> Trained:
         """Train the module in place, from the newest checkpoint if there is one."""
         keep_freed_memory()
         trial, data = run.trial, prepared.data

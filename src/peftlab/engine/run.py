@@ -14,7 +14,7 @@ from peftlab.core.files import folder_sha256, remove_leftovers, whole_folder
 from peftlab.core.identity import file_sha256
 from peftlab.core.measurements import Costs
 from peftlab.core.trial import Trial
-from peftlab.engine.base import Run, Trained
+from peftlab.engine.base import Trained, TrialRun
 from peftlab.engine.best import ReportedEpoch
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.events import Failed, Finished, Interrupted, Listener
@@ -76,7 +76,7 @@ def run_trial(trial: Trial, job: Job, tell: Listener, on_saved: OnSaved) -> Fini
     best = ReportedEpoch(
         data.dev, file=folder / PREDICTIONS_FILE, keeps_state=data.held_out is not None
     )
-    run = Run(
+    run = TrialRun(
         trial=trial,
         job=job,
         device=device,
@@ -101,7 +101,7 @@ def run_trial(trial: Trial, job: Job, tell: Listener, on_saved: OnSaved) -> Fini
 
 
 def _costs(
-    run: Run, prepared: Prepared, trained: Trained, memory: PeakMemory, seconds: float
+    run: TrialRun, prepared: Prepared, trained: Trained, memory: PeakMemory, seconds: float
 ) -> Costs:
     """Return what the training has cost; `seconds` are those of this attempt."""
     tally, cached, folder = trained.tally, trained.cached, run.folder

@@ -37,7 +37,7 @@ from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
-from peftlab.engine.base import Run, Trained
+from peftlab.engine.base import Trained, TrialRun
 from peftlab.engine.best import ReportedEpoch
 from peftlab.engine.classifier import Classifier, Together, build_classifier, rows_together
 from peftlab.engine.dataset import TrialData
@@ -55,7 +55,7 @@ class TrainerEngine:
     """Trains with transformers.Trainer, which has no checkpoints here: what it has trained is lost
     where the process is asked to stop, and it does not rest before its end."""
 
-    def train(self, prepared: Prepared, run: Run) -> Trained:
+    def train(self, prepared: Prepared, run: TrialRun) -> Trained:
         """Train the module in place."""
         with run.energy:
             tally = train_with_trainer(

@@ -29,14 +29,14 @@ from peftlab.engine.job import Job
 SECONDS_OF_PULSE = 1.0
 
 
-class Run(Frozen):
+class RunJob(Frozen):
     """Asks for a job to be run."""
 
     do: Literal["run"] = "run"
     job: Job
 
 
-class Measure(Frozen):
+class MeasureRate(Frozen):
     """Asks how fast the first trial of a job trains here, over about so many seconds."""
 
     do: Literal["measure"] = "measure"
@@ -101,7 +101,7 @@ class Done(Frozen):
     event: Literal["done"] = "done"
 
 
-Request = Annotated[Run | Measure, Field(discriminator="do")]
+Request = Annotated[RunJob | MeasureRate, Field(discriminator="do")]
 Message = Annotated[
     # What happens to trials (engine/events.py).
     Started | Began | Resumed | Stepped | EpochEnded | Finished | Failed | Interrupted | Remarked

@@ -39,8 +39,8 @@ from peftlab.runner.messages import (  # noqa: E402
     REQUESTS,
     Done,
     Lost,
-    Measure,
     Measured,
+    MeasureRate,
     Message,
     Pulse,
     Ready,
@@ -91,7 +91,7 @@ class Worker:
 
     def _answer(self, request: Request) -> None:
         job = request.job
-        if isinstance(request, Measure):
+        if isinstance(request, MeasureRate):
             if self._meter is None:
                 self._meter = RateMeter(job.trials[0], cache=job.cache, device=job.device)
             self._tell(Measured(rate=self._meter.measure(request.seconds)))

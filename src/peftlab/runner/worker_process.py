@@ -13,7 +13,16 @@ from time import monotonic
 from peftlab.engine.events import Failed, Finished, Interrupted
 from peftlab.engine.job import Job
 from peftlab.runner.executors.retry import Death, no_progress, seconds_of_silence
-from peftlab.runner.messages import MESSAGES, Busy, Done, Measure, Message, Ready, Run, to_line
+from peftlab.runner.messages import (
+    MESSAGES,
+    Busy,
+    Done,
+    MeasureRate,
+    Message,
+    Ready,
+    RunJob,
+    to_line,
+)
 
 WORKER = "peftlab.runner.worker"
 SECONDS_TO_END = 5.0
@@ -62,13 +71,13 @@ class WorkerProcess:
     def run(self, job: Job) -> None:
         """Have it run a job."""
         self.open_trials = {trial.id for trial in job.trials}
-        self._ask(Run(job=job))
+        self._ask(RunJob(job=job))
 
     def measure(self, job: Job, seconds: float) -> None:
         """Have it measure how fast the job's trial trains."""
-        self._ask(Measure(job=job, seconds=seconds))
+        self._ask(MeasureRate(job=job, seconds=seconds))
 
-    def _ask(self, request: Run | Measure) -> None:
+    def _ask(self, request: RunJob | MeasureRate) -> None:
         self.job = request.job
         self._heard_at = monotonic()
         self._log_start = self._log.stat().st_size

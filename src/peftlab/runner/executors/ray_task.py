@@ -33,7 +33,7 @@ def run_told(told: str, url: str | None) -> Iterator[str]:
     With a URL its trials are handed on by it.
     """
     forget_request()
-    from peftlab.runner.messages import Placed, Ready, Run, to_line  # a moment of imports
+    from peftlab.runner.messages import Placed, Ready, RunJob, to_line  # a moment of imports
 
     yield to_line(Placed(node=_node_id(), pid=os.getpid()))
     from peftlab.engine.job import Job
@@ -48,7 +48,7 @@ def run_told(told: str, url: str | None) -> Iterator[str]:
 
     def work() -> None:
         run = run_job if url is None else handed_on(url, tell)
-        Worker(tell, run).do(Run(job=Job.model_validate_json(told)))
+        Worker(tell, run).do(RunJob(job=Job.model_validate_json(told)))
         messages.put(None)
 
     thread = threading.Thread(target=work, daemon=True)
