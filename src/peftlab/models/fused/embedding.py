@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from peftlab.models.fused.dropout import Dropout, DropoutSettings, active_probability
 from peftlab.models.fused.jit import kernel, prange
-from peftlab.models.fused.launch import Entry, Floats, Integers, Reals, integers, launch, matrix
+from peftlab.models.fused.launch import EntryPoint, Floats, Integers, integers, launch, matrix
 from peftlab.models.fused.linear import Keys, SiteOf, is_hooked
 from peftlab.models.fused.math32 import ZERO
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings, is_plain_norm
@@ -45,19 +45,37 @@ def scatter_kernel(x_RD: Floats, ids_R: Integers, first: int, out_VD: Floats) ->
             out_VD[ids_R[r] + first, start:end] += x_RD[r, start:end]
 
 
-@Entry
-def _look_up_entry(n: Integers, f: Reals) -> None:
-    table, ids, out, num_ids, rows, width = n[0], n[1], n[2], n[3], n[4], n[5]
-    look_up_kernel(
-        matrix(table, num_ids, width), integers(ids, rows), n[6], n[7] != 0,
-        matrix(out, rows, width),
-    )  # fmt: skip
+class _LookedUp(NamedTuple):
+    table: Tensor
+    ids: Tensor
+    out: Tensor
+    num_ids: int
+    rows: int
+    width: int
+    first: int
+    adds: bool
 
 
-@Entry
-def _scatter_entry(n: Integers, f: Reals) -> None:
-    x, ids, out, num_ids, rows, width = n[0], n[1], n[2], n[3], n[4], n[5]
-    scatter_kernel(matrix(x, rows, width), integers(ids, rows), n[6], matrix(out, num_ids, width))
+class _Scattered(NamedTuple):
+    x: Tensor
+    ids: Tensor
+    out: Tensor
+    num_ids: int
+    rows: int
+    width: int
+    first: int
+
+
+@EntryPoint
+def _look_up(n: _LookedUp) -> None:
+    table, ids = matrix(n.table, n.num_ids, n.width), integers(n.ids, n.rows)
+    look_up_kernel(table, ids, n.first, n.adds != 0, matrix(n.out, n.rows, n.width))
+
+
+@EntryPoint
+def _scatter(n: _Scattered) -> None:
+    x, ids = matrix(n.x, n.rows, n.width), integers(n.ids, n.rows)
+    scatter_kernel(x, ids, n.first, matrix(n.out, n.num_ids, n.width))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +101,19 @@ class LookUp(Operation):
         num_rows, width = settings[0].ids_R.shape[0], settings[0].weight.shape[1]
         out_RD = settings[0].ids_R.new_empty(num_rows, width, dtype=torch.float32)
         for number, table in enumerate(settings):
-            numbers = (len(table.weight), num_rows, width, table.first, number > 0)
-            launch(_look_up_entry, (table.weight, table.ids_R, out_RD), numbers)
+            launch(
+                _look_up,
+                _LookedUp(
+                    table=table.weight,
+                    ids=table.ids_R,
+                    out=out_RD,
+                    num_ids=len(table.weight),
+                    rows=num_rows,
+                    width=width,
+                    first=table.first,
+                    adds=number > 0,
+                ),
+            )
         return out_RD, None
 
     @staticmethod
@@ -99,8 +128,11 @@ class LookUp(Operation):
         for table in settings:
             if table.weight.requires_grad:
                 found_VD = gradient.new_empty(table.weight.shape)
-                numbers = (len(found_VD), *gradient.shape, table.first)
-                launch(_scatter_entry, (gradient, table.ids_R, found_VD), numbers)
+                (rows, width), num_ids = gradient.shape, len(found_VD)
+                launch(
+                    _scatter,
+                    _Scattered(gradient, table.ids_R, found_VD, num_ids, rows, width, table.first),
+                )
                 gradients[cast(nn.Parameter, table.weight)] = found_VD
 
     @staticmethod
