@@ -11,7 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from peftlab.core.errors import UserError
-from peftlab.models.checkpoints import BUILTIN
+from peftlab.models.builtin import BUILTIN
 from peftlab.study.expand import expand
 from peftlab.study.load import study_of
 from peftlab.study.positions import check_max_length, num_positions

@@ -25,7 +25,7 @@ from peftlab.engine.memory import PeakMemory, keep_freed_memory
 from peftlab.engine.observer import Observer
 from peftlab.engine.prepare import Prepared, choose_device, prepare
 from peftlab.models.flops import EncoderShape, step_flops
-from peftlab.models.fused.blocks import READERS, embeddings_of, num_frozen_blocks
+from peftlab.models.fused.blocks import embeddings_of, has_blocks, num_frozen_blocks
 from peftlab.store.records import CHECKPOINTS_FOLDER, MODEL_FOLDER, PREDICTIONS_FILE
 
 
@@ -163,7 +163,7 @@ def _train_flops(prepared: Prepared, tally: Tally) -> float | None:
     None for an architecture whose layers cannot be told.
     """
     base, lengths = prepared.base, prepared.data.train.lengths
-    if base.config.model_type not in READERS:
+    if not has_blocks(base):
         return None
     of_epoch = step_flops(
         EncoderShape.of(base.config),

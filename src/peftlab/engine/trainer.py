@@ -42,7 +42,7 @@ from peftlab.engine.loop import Tally, epoch_orders, record_epoch
 from peftlab.engine.observer import Observer
 from peftlab.engine.steps import put_trained, require_finite, trained
 from peftlab.methods.registry import METHODS
-from peftlab.models.architectures import fewest_tokens
+from peftlab.models.families import fewest_tokens
 from peftlab.models.tokenizer import HubTokenizer
 
 

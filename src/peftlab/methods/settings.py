@@ -12,7 +12,7 @@ from peftlab.methods.base import Method
 
 
 class NoSettings(Frozen):
-    """Of a method of which nothing can be set."""
+    """The settings of a method that has none."""
 
 
 def checked(

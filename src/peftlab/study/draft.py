@@ -13,7 +13,7 @@ from typing import Any
 from peftlab.core.counts import counted
 from peftlab.core.errors import UserError, one_line
 from peftlab.core.types import Selection
-from peftlab.models.checkpoints import MINILM, builtin_models
+from peftlab.models.builtin import MINILM, builtin_models
 from peftlab.study.guess import SAID, Guess, Looked, look
 from peftlab.study.label_hints import label_hints
 from peftlab.study.row_remarks import remarks_on_draft

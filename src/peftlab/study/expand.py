@@ -17,7 +17,8 @@ from peftlab.core.types import Head, Seeds, TrainingSettings, Trial
 from peftlab.engine.registry import CACHING_ENGINES
 from peftlab.methods.base import Method
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import load_config, locate, rows_of_head
+from peftlab.models.checkpoints import load_config, rows_of_head
+from peftlab.models.location import locate
 from peftlab.study.parts import Advice, Parameters, Sweep
 from peftlab.study.positions import check_max_length
 from peftlab.study.spec import TRAINING_NAMES, ArmSpec, Claim, ReportPart, StudySpec

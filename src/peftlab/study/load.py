@@ -11,7 +11,7 @@ from typing import Any
 from peftlab.core.bounds import check_text
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.safe_yaml import MOST_CHARACTERS, parse_setting, parse_yaml
-from peftlab.models.checkpoints import locate
+from peftlab.models.location import locate
 from peftlab.study.own_data import anchored
 from peftlab.study.spec import StudySpec, validate
 

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from peftlab.core.errors import UserError
-from peftlab.models.architectures import POSITIONS_AFTER_PADDING
-from peftlab.models.checkpoints import BUILTIN, builtin_config, load_config
+from peftlab.models.builtin import BUILTIN, builtin_config
+from peftlab.models.checkpoints import load_config
+from peftlab.models.families import family_of
 
 
 def check_max_length(model: str, max_length: int, virtual: int = 0, *, where: str) -> None:
@@ -46,6 +47,4 @@ def num_positions(model: str) -> int | None:
         return None
     if not getattr(config, "position_biased_input", True):
         return None  # DeBERTa's way: the distance of two tokens alone counts, and has no end
-    if config.model_type in POSITIONS_AFTER_PADDING:
-        return int(positions) - int(config.pad_token_id) - 1
-    return int(positions)
+    return int(positions) - family_of(config.model_type).first_position(config)

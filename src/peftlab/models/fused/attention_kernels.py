@@ -96,7 +96,7 @@ def _differentiate(
 
 @part
 def _inner_products(x_QD: Floats, y_QD: Floats, width: int, out_Q: Floats) -> None:
-    """Of the first `width` columns, row by row."""
+    """out = the inner product of each row of x and y, over the first `width` columns."""
     for i in range(len(out_Q)):
         total = ZERO
         for c in range(width):

@@ -187,14 +187,17 @@ class Embedding:
 def embedding_of(module: nn.Module, first_position: int, site_of: SiteOf) -> Embedding | None:
     """What transformers' module of embeddings adds, or None where it is of some other kind."""
     inner: Any = module
+    positions = getattr(inner, "position_embeddings", None)
     types = getattr(inner, "token_type_embeddings", None)
-    tables = [inner.position_embeddings] + ([] if types is None else [types])
+    if positions is None:
+        return None
+    tables = [positions] if types is None else [positions, types]
     if not all(_is_plain(table) for table in tables) or not is_plain_norm(inner.LayerNorm):
         return None
     if any(is_hooked(child) for child in (inner, inner.LayerNorm, inner.dropout, *tables)):
         return None
     return Embedding(
-        positions=inner.position_embeddings,
+        positions=positions,
         first_position=first_position,
         types=types,
         norm=inner.LayerNorm,

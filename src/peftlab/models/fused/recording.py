@@ -47,7 +47,7 @@ class Sizes:
 
 
 class Number(int):
-    """Stands for a number that is given anew at each playing: the how many-eth."""
+    """The index of a number that is given anew at each playing; it stands for that number."""
 
 
 @dataclass
@@ -168,7 +168,7 @@ def play(
 ) -> Tensor:
     """The output: one function, to autograd, of the input and of what is trained.
 
-    `others` are the given tensors after the input. Raises RuntimeError where it is gone back over
+    `others` are the given tensors after the input. Raises RuntimeError where it is differentiated
     twice.
     """
     input = input.contiguous()
@@ -196,7 +196,7 @@ class _Played(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         running, ctx.running = ctx.running, None
         if running is None:
-            raise RuntimeError("the operations of a recording can be gone back over once only")
+            raise RuntimeError("the operations of a recording can be differentiated once only")
         found = running.recording.run_backward(running, grads[0].contiguous())
         return (None, None, None, None, *found)
 
@@ -205,7 +205,7 @@ class _Numbers:
     """Whole numbers that depend on a batch's sizes."""
 
     def __init__(self, digits: npt.ArrayLike) -> None:
-        """Of an array [..., 3] of (c, t, e)."""
+        """`digits` is an array [..., 3] of (c, t, e)."""
         self._parts = np.moveaxis(np.array(digits, dtype=np.int64), -1, 0).copy()
 
     def of(self, sizes: Sizes) -> Integers:
