@@ -80,7 +80,7 @@ def load_tokenizer(name: str) -> HubTokenizer:
 
 
 def save_tokenizer(name: str, folder: Path, *, max_length: int) -> None:
-    """Write the checkpoint's tokenizer, one that cuts a row to `max_length` tokens when asked to."""
+    """Write the checkpoint's tokenizer, one that cuts rows to `max_length` tokens when asked to."""
     # Read anew: one that has been used would write how it last cut and padded.
     tokenizer = _read_tokenizer(name)
     tokenizer.model_max_length = max_length

@@ -17,7 +17,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.masking_utils import sdpa_mask
 
 from peftlab.data.batches import Ragged
-from peftlab.models.attention import Drawn, Scores, attend
+from peftlab.models.attention import AttentionScores, Drawn, attend
 from peftlab.models.batched import CPU, BatchedModel, LastTokens
 from peftlab.models.families import fewest_tokens
 from peftlab.models.fused.rows import Rows
@@ -126,7 +126,7 @@ def padded_attention(
     Causality and windows are in the mask, or there is none where every query may see all keys
     that its place allows.
     """
-    scores = Scores.of(module, query_BHLd.shape[-1], scaling, options)
+    scores = AttentionScores.of(module, query_BHLd.shape[-1], scaling, options)
     drawn = None
     if dropout > 0:
         source = padded_model.dropout

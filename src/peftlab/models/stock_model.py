@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
 from peftlab.data.batches import Ragged
-from peftlab.models.attention import Drawn, Padding, Scores, attend
+from peftlab.models.attention import AttentionScores, Drawn, Padding, attend
 from peftlab.models.batched import CPU, LastTokens, PackedModel
 from peftlab.models.family import Pooling, Way
 from peftlab.models.fused.attention import Attention, AttentionSettings, Heads
@@ -102,7 +102,7 @@ def packed_attention(
     """
     num_heads, width = query_1HTd.shape[1], query_1HTd.shape[3]
     source = packed_model.dropout
-    scores = Scores.of(module, width, scaling, options)
+    scores = AttentionScores.of(module, width, scaling, options)
     key = source.key(source.site_of(module)) if dropout > 0 else 0
     tokens = tuple(x_1HTd[0].transpose(0, 1) for x_1HTd in (query_1HTd, key_1GTd, value_1GTd))
     spans = packed_model.batch.token_spans
@@ -125,7 +125,7 @@ def packed_attention(
     return padding.unpad(context_BHLd)[None], None
 
 
-def _seen(scores: Scores, padding: Padding) -> Tensor | None:
+def _seen(scores: AttentionScores, padding: Padding) -> Tensor | None:
     """Which keys of the padded batch each query sees; causal attention never sees the padding."""
     seen_LL = scores.seen_LL(padding.longest, padding.place_T.device)
     is_real_B11L = None if scores.is_causal else padding.is_real_B11L

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from peftlab.models.attention import Drawn, Padding, Scores, attend
+from peftlab.models.attention import AttentionScores, Drawn, Padding, attend
 from peftlab.models.fused import attention_kernels as kernels
 from peftlab.models.fused.generator import signed, threshold_of
 from peftlab.models.fused.launch import launch
@@ -142,7 +142,9 @@ class Attention(Operation):
                 probability=settings.probability,
                 first_example=spans.first_example,
             )
-        scores = Scores(scale=settings.heads.scale, is_causal=False, window=None, softcap=None)
+        scores = AttentionScores(
+            scale=settings.heads.scale, is_causal=False, window=None, softcap=None
+        )
         context_BHQd = attend(
             queries.pad(q), keys.pad(k), keys.pad(v), keys.is_real_B11L, scores, drawn
         )

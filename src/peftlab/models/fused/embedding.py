@@ -79,7 +79,7 @@ def _scatter(n: _Scattered) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class LookUpTable:
     """A table [V, D] in which row r is looked up at ids[r] + first; ids int64 [R]."""
 
     weight: Tensor
@@ -91,12 +91,12 @@ class LookUp(Operation):
     """The sum of what is looked up in some tables, [R, D]; without inputs."""
 
     @staticmethod
-    def parameters(settings: tuple[Table, ...]) -> tuple[nn.Parameter, ...]:
+    def parameters(settings: tuple[LookUpTable, ...]) -> tuple[nn.Parameter, ...]:
         """The tables."""
         return tuple(cast(nn.Parameter, table.weight) for table in settings)
 
     @staticmethod
-    def forward(settings: tuple[Table, ...], *inputs: Tensor) -> tuple[Tensor, Any]:
+    def forward(settings: tuple[LookUpTable, ...], *inputs: Tensor) -> tuple[Tensor, Any]:
         """Nothing is kept."""
         num_rows, width = settings[0].ids_R.shape[0], settings[0].weight.shape[1]
         out_RD = settings[0].ids_R.new_empty(num_rows, width, dtype=torch.float32)
@@ -118,7 +118,7 @@ class LookUp(Operation):
 
     @staticmethod
     def backward(
-        settings: tuple[Table, ...],
+        settings: tuple[LookUpTable, ...],
         kept: Any,
         gradient: Tensor,
         inputs: tuple[Node, ...],
@@ -136,7 +136,7 @@ class LookUp(Operation):
                 gradients[cast(nn.Parameter, table.weight)] = found_VD
 
     @staticmethod
-    def plain(settings: tuple[Table, ...], *inputs: Tensor) -> Tensor:
+    def plain(settings: tuple[LookUpTable, ...], *inputs: Tensor) -> Tensor:
         """By indexing."""
         parts = [table.weight[table.ids_R + table.first] for table in settings]
         return torch.stack(parts).sum(0)
@@ -159,10 +159,12 @@ class Embedding:
     def __call__(self, run: Run, words_RD: Any, rows: Rows, type_R: Tensor, keys: Keys) -> Any:
         """The first block's input."""
         tables = [
-            Table(weight=self.positions.weight, ids_R=rows.position_R, first=self.first_position)
+            LookUpTable(
+                weight=self.positions.weight, ids_R=rows.position_R, first=self.first_position
+            )
         ]
         if self.types is not None:
-            tables.append(Table(weight=self.types.weight, ids_R=type_R))
+            tables.append(LookUpTable(weight=self.types.weight, ids_R=type_R))
         added_RD = run(LookUp, tuple(tables))
         settings = NormSettings(norm=self.norm, rows=rows, key=0, probability=0.0)
         x_RD = run(DropoutAddNorm, settings, added_RD, words_RD)
