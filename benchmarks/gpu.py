@@ -95,11 +95,11 @@ def machine(given: argparse.Namespace) -> Found:
 
 def families(given: argparse.Namespace) -> Found:
     """The largest difference of dev logits, card against CPU, of a tiny model of each family."""
-    from peftlab.models.architectures import FAMILIES
+    from peftlab.models.families import FAMILIES
 
     found: Found = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in FAMILIES:
+        for name in FAMILIES.names():
             model = _tiny(Path(folder) / name, name)
             found[name] = _against_cpu(given.device, model=model, method="lora")
     return _shown(found)
@@ -307,7 +307,7 @@ def _trial(
     from peftlab.core.trial import Seeds, Trial
     from peftlab.data.demo.source import DemoSource
     from peftlab.methods.registry import METHODS
-    from peftlab.models.checkpoints import locate
+    from peftlab.models.location import locate
     from peftlab.tasks.registry import TASKS
 
     return Trial(

@@ -14,7 +14,8 @@ from peftlab.core.trial import Seeds, Trial
 from peftlab.data.demo.source import DemoSource
 from peftlab.engine.dataset import TrialData, load_data
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import load_tokenizer, locate
+from peftlab.models.checkpoints import load_tokenizer
+from peftlab.models.location import locate
 from peftlab.tasks.registry import TASKS
 
 MakeTrial = Callable[..., Trial]

@@ -13,7 +13,7 @@ from torch import nn
 
 from peftlab.core.trial import Trial
 from peftlab.data.states import EncodedWithStates
-from peftlab.engine.classifier import Classifier, PackedClassifier, build_classifier
+from peftlab.engine.classifier import Classifier, build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.frozen import cache_frozen_layers
 from peftlab.engine.loop import Tally, train
@@ -21,6 +21,7 @@ from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
 from peftlab.models.fused import jit
 from peftlab.models.fused.blocks import embeddings_of, layers_of
+from peftlab.models.fused_model import FusedModel
 
 CPU = torch.device("cpu")
 MakeTrial = Callable[..., Trial]
@@ -57,8 +58,7 @@ def never(*_: Any, **__: Any) -> None:
 
 def in_eval_mode_below(classifier: Classifier, depth: int) -> Classifier:
     """The plain twin: the lowest blocks and the embeddings stay in eval mode whatever is asked."""
-    assert isinstance(classifier, PackedClassifier)
-    base = classifier.packed.base
+    base = classifier.model.base
     for module in (*embeddings_of(base), *layers_of(base)[:depth]):
         for child in module.modules():
             child.training = False
@@ -165,7 +165,7 @@ def test_trials_of_one_depth_share_the_states_whatever_their_method_and_seed(
 
     first = cached(method="lora", settings=TOP)
     with monkeypatch.context() as broken:
-        broken.setattr(PackedClassifier, "states", never)
+        broken.setattr(FusedModel, "states", never)
         other = cached(method="lora", settings={**TOP, "r": 2}, seed=2)
     for data in (first, other):
         assert isinstance(data.train, EncodedWithStates)

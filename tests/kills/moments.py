@@ -29,7 +29,7 @@ CALLS = (
     "peftlab.data.encode:_write",
     "peftlab.models.tokenizer:HubTokenizer.__call__",
     "peftlab.data.states:_write",
-    "peftlab.engine.classifier:PackedClassifier.states",
+    "peftlab.models.fused_model:FusedModel.states",
     "peftlab.engine.steps:Steps.take",
     "peftlab.engine.steps:Steps._backward",
     "peftlab.engine.steps:Steps.restore",

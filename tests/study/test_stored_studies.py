@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.models.checkpoints import located
+from peftlab.models.location import located
 from peftlab.store.workspace import Workspace
 from peftlab.study import stored_studies
 from peftlab.study.load import Overrides, load_study

@@ -27,7 +27,7 @@ def command(
     from peftlab.core.hub import go_offline_if_unreachable
     from peftlab.core.safe_yaml import parse_setting
     from peftlab.methods.counts import counted
-    from peftlab.models.checkpoints import BUILTIN
+    from peftlab.models.builtin import BUILTIN
 
     given = dict(parse_setting(setting) for setting in settings or ())
 

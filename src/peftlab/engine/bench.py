@@ -44,8 +44,9 @@ from peftlab.engine.prepare import choose_device
 from peftlab.engine.steps import Steps
 from peftlab.engine.trainer import EncodedDataset
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import load_config, load_model, load_tokenizer, locate
+from peftlab.models.checkpoints import load_config, load_model, load_tokenizer
 from peftlab.models.flops import EncoderShape, step_flops
+from peftlab.models.location import locate
 from peftlab.tasks.registry import trained_task
 
 SideName = Literal["packed", "padded", "trainer", "trainer-grouped"]

@@ -44,7 +44,7 @@ class Predictor:
     every parameter that equals, bit for bit, that of the same name in a trial loaded before it
     uses that one's memory: trials of one checkpoint take its size and what each of them trained.
 
-    Checkpoints are looked for in the `places` first (models/places).
+    Checkpoints are looked for in the `places` first (models/location).
     """
 
     def __init__(

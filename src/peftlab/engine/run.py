@@ -24,7 +24,7 @@ from peftlab.engine.memory import PeakMemory
 from peftlab.engine.prepare import Prepared, choose_device, prepare
 from peftlab.engine.registry import ENGINES
 from peftlab.models.flops import EncoderShape, step_flops
-from peftlab.models.fused.blocks import READERS, embeddings_of, num_frozen_blocks
+from peftlab.models.fused.blocks import embeddings_of, has_blocks, num_frozen_blocks
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
 
 OnSaved = Callable[[Trial], None]
@@ -147,7 +147,7 @@ def _train_flops(prepared: Prepared, tally: Tally) -> float | None:
     It is None for an architecture whose layers cannot be told.
     """
     base, lengths = prepared.base, prepared.data.train.lengths
-    if base.config.model_type not in READERS:
+    if not has_blocks(base):
         return None
     of_epoch = step_flops(
         EncoderShape.of(base.config),

@@ -47,7 +47,7 @@ from peftlab.engine.prepare import Prepared
 from peftlab.engine.steps import put_trained, require_finite
 from peftlab.methods.base import Method
 from peftlab.methods.registry import METHODS
-from peftlab.models.architectures import fewest_tokens
+from peftlab.models.families import fewest_tokens
 from peftlab.models.tokenizer import HubTokenizer
 
 

@@ -112,7 +112,8 @@ class BottleneckMethod(SchemaMethod):
 
 
 def _output_width(projection: nn.Module, shape: tuple[int, ...]) -> int:
-    """Of nn.Linear, of GPT-2's Conv1D, whose weight is [in, out], or of a norm, [out]."""
+    """Return the output width of nn.Linear, of GPT-2's Conv1D, whose weight is [in, out], or of a
+    norm, whose weight is [out]."""
     return int(getattr(projection, "out_features", shape[-1]))
 
 

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.models.architectures import POSITIONS_AFTER_PADDING
-from peftlab.models.checkpoints import BUILTIN, builtin_config, load_config, rows_of_head
+from peftlab.models.builtin import BUILTIN, builtin_config
+from peftlab.models.checkpoints import load_config, rows_of_head
+from peftlab.models.families import family_of
 from peftlab.study.arms import Arm, select_arms
 from peftlab.study.parts import AdvicePart, ParametersPart, SweepPart
 from peftlab.study.spec import Claim, ReportPart, StudySpec
@@ -107,9 +108,7 @@ def num_positions(model: str) -> int | None:
         return None
     if not getattr(config, "position_biased_input", True):
         return None  # DeBERTa's way: the distance of two tokens alone counts, and has no end
-    if config.model_type in POSITIONS_AFTER_PADDING:
-        return int(positions) - int(config.pad_token_id) - 1
-    return int(positions)
+    return int(positions) - family_of(config.model_type).first_position(config)
 
 
 def _check_claim(spec: StudySpec, claim: Claim, arms: Sequence[Arm], *, where: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
 from peftlab.data.source import open_source, require
-from peftlab.models.checkpoints import locate
+from peftlab.models.location import locate
 from peftlab.store.reader import WorkspaceReader
 from peftlab.store.records import is_open
 from peftlab.store.rows import damaged

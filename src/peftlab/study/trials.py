@@ -10,7 +10,7 @@ from peftlab.core.process import search_put_off
 from peftlab.core.progress import stage
 from peftlab.core.trial import Seeds, Trial
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import locate
+from peftlab.models.location import locate
 from peftlab.study.arms import Arm, chosen_arms, every_arm
 from peftlab.study.checks import (
     check_arm_names,

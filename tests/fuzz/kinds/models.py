@@ -16,7 +16,8 @@ from peftlab.engine.classifier import build_classifier
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.prepare import check_ids
 from peftlab.methods.parameters import count_parameters
-from peftlab.models.checkpoints import load_model, load_tokenizer, locate
+from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.models.location import locate
 from peftlab.study.checks import check_max_length
 from tests.fuzz.kinds.base import Kind
 from tests.fuzz.mutate import mutate_bytes

@@ -13,7 +13,7 @@ from typing import Any
 from peftlab.core.errors import UserError, one_line
 from peftlab.core.selection import Selection
 from peftlab.core.words import counted
-from peftlab.models.checkpoints import MINILM, builtin_models
+from peftlab.models.builtin import MINILM, builtin_models
 from peftlab.study.new.guess import SAID, Guess, Looked, look
 from peftlab.study.new.separators import Separated
 from peftlab.study.remarks.label_hints import label_hints

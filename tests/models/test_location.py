@@ -10,8 +10,7 @@ import pytest
 
 from peftlab.core.errors import UserError
 from peftlab.core.inputs import ModelRef
-from peftlab.models.checkpoints import locate, located
-from peftlab.models.places import find_checkpoint
+from peftlab.models.location import find_checkpoint, locate, located
 
 
 @pytest.fixture
