@@ -86,7 +86,10 @@ def test_encoders_have_a_place_for_both(model_type: str, method: str, per_layer:
         assert not torch.allclose(changed, tiny_model(model_type)(input_ids=IDS).logits)
 
 
-@pytest.mark.parametrize("model_type", ["modernbert", "gpt2", "opt", "llama", "qwen3", "gemma"])
+@pytest.mark.parametrize(
+    "model_type",
+    ["modernbert", "gpt2", "gpt_neox", "opt", "phi", "starcoder2", "llama", "qwen3", "gemma"],
+)
 def test_models_without_a_norm_at_the_end_of_their_layers_take_houlsbys_alone(
     model_type: str,
 ) -> None:

@@ -139,7 +139,9 @@ class EntryPoint(Generic[Fields]):
         self.num_tensors = kinds.count(Tensor)
         assert kinds[: self.num_tensors] == [Tensor] * self.num_tensors, "tensors stand first"
         assert len(kinds) < SLOTS
-        self._pack = Struct("=q" + "".join("d" if kind is float else "q" for kind in kinds))
+        self.pack_into = Struct(
+            "=q" + "".join("d" if kind is float else "q" for kind in kinds)
+        ).pack_into
         ENTRY_POINTS.append(self)
 
     @property
@@ -162,12 +164,6 @@ class EntryPoint(Generic[Fields]):
         self._compiled = numba.cfunc(types.void(row), cache=True)(self._function)
         address: int = self._compiled.address
         return address
-
-    def write(self, row: Any, fields: Fields) -> None:
-        """Fill a row of memory with the address and the fields."""
-        count = self.num_tensors
-        addresses = [tensor.data_ptr() for tensor in fields[:count]]
-        self._pack.pack_into(row, 0, self.address, *addresses, *fields[count:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +197,9 @@ def launch(entry_point: EntryPoint[Fields], fields: Fields) -> None:
     if present.notes is not None:
         present.notes.append(Note(entry_point, fields))
         return
-    entry_point.write(present.row_bytes, fields)
+    count = entry_point.num_tensors
+    addresses = [tensor.data_ptr() for tensor in fields[:count]]
+    entry_point.pack_into(present.row_bytes, 0, entry_point.address, *addresses, *fields[count:])
     work_off(present.row, 1)
 
 
