@@ -53,9 +53,10 @@ class Outcomes:
     def num_telling(self) -> int:
         """The examples that some run gets wrong, or those that some run gets right: the fewer.
 
-        They tell whether runs fail at the same examples. In a regression all of them do.
+        They tell whether runs fail at the same examples. In a regression, and by a metric of the
+        logits, all of them do.
         """
-        if self.labels_N.dtype.kind == "f":
+        if self.labels_N.dtype.kind == "f" or METRICS.get(self.metric).reads == "logits":
             return len(self.labels_N)
         is_right_SN = self.predictions_SN == self.labels_N
         if is_right_SN.ndim > 2:
