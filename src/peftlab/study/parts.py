@@ -27,7 +27,7 @@ class ArmsPart(Frozen):
 
 
 class AdvicePart(Frozen):
-    """Advice: of the arms that learned the tasks and are shown to be no more than `margin`
+    """What to use: of the arms that learned the tasks and are shown to be no more than `margin`
     points below the best one, the one that costs the least; or below the arm that `reference`
     names, if it learned."""
 

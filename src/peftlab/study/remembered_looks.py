@@ -36,7 +36,7 @@ def remember(workspaces: Iterable[Workspace], looks: Iterable[Look]) -> str:
             "remark: that scores were shown is remembered in the workspace only, not for other "
             f"workspaces of yours: {of_user}"
             if reasons
-            else f"remark: it is not remembered that scores were shown: {of_user}"
+            else f"remark: not remembered that scores were shown: {of_user}"
         )
     return ""
 
