@@ -79,7 +79,10 @@ class Listener:
                 number = record.epoch
             case Failed(error=error):
                 self.errors.append(error)
-        trial = self.trials[event.trial_id]
+        trial = self.trials.get(event.trial_id)
+        if trial is None:  # its start could not be stored, so that nobody heard of it
+            assert isinstance(event, Interrupted)
+            return
         self.events.append((event.event, trial.method, number))
         self.on_event(event.event, trial, number)
 

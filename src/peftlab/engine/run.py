@@ -41,15 +41,15 @@ def run_job(job: Job, tell: Listener, *, on_saved: OnSaved = lambda trial: None)
     ended = 0
     try:
         for trial in job.trials:
+            end: Finished | Failed
             try:
-                finished = run_trial(trial, job, tell, on_saved)
+                end = run_trial(trial, job, tell, on_saved)
             except (UserError, StorageError):
                 raise
             except Exception as error:
-                tell(Failed(trial_id=trial.id, error=describe(error)))
-            else:
-                tell(finished)
-            ended += 1
+                end = Failed(trial_id=trial.id, error=describe(error))
+            ended += 1  # it has, also where that cannot be stored, or somebody stops it now
+            tell(end)
     except (KeyboardInterrupt, UserError, StorageError):
         for trial in job.trials[ended:]:
             tell(Interrupted(trial_id=trial.id))

@@ -130,6 +130,8 @@ class _Task:
     """After which it was ended."""
     is_started: bool = False
     """Whether its trials were told to have started."""
+    lost: str = "its task ended without a word of it"
+    """Why trials are open that the task has nothing more to tell of."""
     states: dict[str, str] = field(default_factory=dict)
     """What was last handed on of each trial."""
 
@@ -256,8 +258,7 @@ class _Cluster:
             case Done():
                 del self._tasks[reference]
                 if task.open_trials:
-                    cause = "its task ended without a word of it"
-                    self._gone(task, Death(cause=cause, is_killed=True, is_memory=False))
+                    self._gone(task, Death(cause=task.lost, is_killed=True, is_memory=False))
             case Finished() | Failed() | Interrupted():
                 self._ended(task, message)
             case _ if not self._is_stopping:
@@ -268,6 +269,7 @@ class _Cluster:
         trial_id = message.trial_id
         if self._exchange is not None and isinstance(message, Finished):
             if not self._bring_result(self._exchange, task, trial_id):
+                task.lost = f"what it left at {self._exchange.url} is damaged"
                 return  # it stays open, and is tried again when the task is done
             task.open_trials.discard(trial_id)
             self._tell(message)
