@@ -43,7 +43,7 @@ CALLS = (
     "peftlab.engine.best:ReportedEpoch.offer",
     "peftlab.engine.checkpoint:Checkpoints.save",
     "peftlab.engine.checkpoint:Checkpoints.newest",
-    "peftlab.engine.run:write_predictions",
+    "peftlab.engine.best:write_predictions",
     "peftlab.engine.run:_save",
     "peftlab.core.files:sync",
     "peftlab.store.workspace:Workspace.start",

@@ -135,12 +135,13 @@ def _interval(mean: float, metric: str, noise: Noise) -> tuple[float, float]:
     it. The examples' variance is proportional to u (1 - u), u being the place in the range from 0
     to 1. Where all answers are right, or all wrong, it is that of a share of N examples.
     """
-    least = METRICS.get(metric).lowest_score
+    own_metric = METRICS.get(metric.partition("_on_")[0])  # also on the dev split of another task
+    least = own_metric.lowest_score
     place = (mean - least) / (BEST_SCORE - least)
     if 0 < place < 1:
         scale = noise.examples / (place * (1 - place))
     else:
-        is_exact = METRICS.get(metric).is_share and noise.num_examples > 0
+        is_exact = own_metric.is_share and noise.num_examples > 0
         scale = BEST_SCORE**2 / noise.num_examples if is_exact else 0.0
 
     def beyond(score: float) -> float:
