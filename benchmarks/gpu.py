@@ -95,11 +95,11 @@ def machine(given: argparse.Namespace) -> Found:
 
 def families(given: argparse.Namespace) -> Found:
     """The largest difference of dev logits, card against CPU, of a tiny model of each family."""
-    from peftlab.models.architectures import FAMILIES
+    from peftlab.models.families import FAMILIES
 
     found: Found = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in FAMILIES:
+        for name in FAMILIES.names():
             model = _tiny(Path(folder) / name, name)
             found[name] = _against_cpu(given.device, model=model, method="lora")
     return _shown(found)
@@ -303,10 +303,11 @@ def seconds_of(work: Callable[[], object]) -> float:
 def _trial(
     *, model: str, method: str, rows: int, epochs: int, batch: int = 8, max_length: int = 20
 ) -> Any:
-    from peftlab.core.types import Seeds, TrainingSettings, Trial
+    from peftlab.core.training import TrainingSettings
+    from peftlab.core.trial import Seeds, Trial
     from peftlab.data.demo.source import DemoSource
     from peftlab.methods.registry import METHODS
-    from peftlab.models.checkpoints import locate
+    from peftlab.models.location import locate
     from peftlab.tasks.registry import TASKS
 
     return Trial(
@@ -331,15 +332,17 @@ def _logits(
 ) -> Any:
     """The dev logits of a trial; with `stop_after` it rests behind that epoch and goes on."""
     from peftlab.data.predictions import read_predictions
-    from peftlab.engine.observer import SilentObserver
+    from peftlab.engine.events import ignore
+    from peftlab.engine.job import Job
     from peftlab.engine.run import run_trial
 
     with tempfile.TemporaryDirectory() as folder:
         for until in [stop_after, None] if stop_after else [None]:
-            outcome = run_trial(
-                trial, workspace_cache=Path(folder) / "cache", artifacts=Path(folder) / "trial",
-                observer=SilentObserver(), device=device, stop_after=until,
+            job = Job(
+                trials=(trial,), folders={trial.id: Path(folder) / "trial"},
+                cache=Path(folder) / "cache", device=device, stop_after=until,
             )  # fmt: skip
+            outcome = run_trial(trial, job, ignore, lambda trial: None)
         if told is not None:
             told |= {"path": outcome.costs.path, "peak_memory_bytes":
                      outcome.costs.peak_memory_bytes}  # fmt: skip

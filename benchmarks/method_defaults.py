@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from peftlab.core.types import TrainingSettings
+from peftlab.core.training import TrainingSettings
 from peftlab.methods.base import Method
 from peftlab.methods.registry import METHODS
 

@@ -16,14 +16,15 @@ from time import perf_counter
 
 import numpy as np
 
-from peftlab.core.types import Costs, EpochRecord, ParameterCount, Trial
+from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.trial import Trial
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.store.provenance import provenance
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import expand
 from peftlab.study.load import load_study
-from peftlab.study.stored import store_study
-from peftlab.tasks.metrics import score
+from peftlab.study.stored_studies import store_study
+from peftlab.study.trials import expand
+from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.registry import TASKS
 
 NAME = "many-trials"

@@ -9,13 +9,12 @@ The trials are real but for their training: an executor tells at once what an en
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -93,8 +92,8 @@ def plan(study: Path, runs: Path) -> None:
     """The plan of all trials."""
     from peftlab.runner.plan import make_plan
     from peftlab.store.workspace import Workspace
-    from peftlab.study.expand import expand
     from peftlab.study.load import load_study
+    from peftlab.study.trials import expand
 
     spec = load_study(str(study))
     expand(spec.model_copy(update={"seeds": spec.seeds[:1]}))  # what is imported by the way
@@ -107,11 +106,9 @@ def plan(study: Path, runs: Path) -> None:
 
 def record(study: Path, runs: Path, num_epochs: int) -> None:
     """All trials through `execute` with an executor that trains nothing."""
-    from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
+    from peftlab.engine.events import Listener, Started
+    from peftlab.runner.executors.base import ExecutorOptions, Source
     from peftlab.runner.executors.registry import EXECUTORS
-    from peftlab.runner.messages import pass_on
-
-    messages = [*told(num_epochs)]
 
     class Idle:
         """Tells of every trial that it is done."""
@@ -119,13 +116,14 @@ def record(study: Path, runs: Path, num_epochs: int) -> None:
         def __init__(self, options: ExecutorOptions) -> None:
             self._options = options
 
-        def run(self, jobs: Sequence[Job], listener: Listener) -> None:
+        def run(self, source: Source, tell: Listener) -> None:
             began = perf_counter()
-            for job in jobs:
-                listener.started(job.trial)
-                for message in messages:
-                    pass_on(message, job.trial, listener)
-            rate = len(jobs) / (perf_counter() - began)
+            for job in source.known:
+                for trial in job.trials:
+                    tell(Started(trial=trial))
+                    for event in told(trial.id, num_epochs):
+                        tell(event)
+            rate = len(source.known) / (perf_counter() - began)
             print(f"recorded: {rate:,.0f} trials a second", flush=True)
 
     EXECUTORS.add("idle", Idle)
@@ -136,22 +134,27 @@ def ray(study: Path, runs: Path, num_epochs: int) -> None:
     """All trials as tasks of a Ray cluster on this machine that tell the same and end."""
     from peftlab.runner.executors import ray_cluster
 
-    messages = [json.dumps(message) for message in told(num_epochs)]
+    def idle(job: str, url: str | None) -> Iterator[str]:
+        from peftlab.engine.job import Job
+        from peftlab.runner.messages import Done, Placed, to_line
 
-    def idle(given: str) -> Iterator[str]:
-        yield json.dumps({"event": "started", "node": "", "pid": 0})
-        yield from messages
+        yield to_line(Placed(node="", pid=0))
+        for trial in Job.model_validate_json(job).trials:
+            for event in told(trial.id, num_epochs):
+                yield to_line(event)
+        yield to_line(Done())
 
     ray_cluster.run_told = idle
     began = perf_counter()
     num_trials = run(study, runs, "ray")
     rate = num_trials / (perf_counter() - began)
-    print(f"by ray: {rate:,.0f} trials, {rate * (1 + len(messages)):,.0f} messages a second")
+    print(f"by ray: {rate:,.0f} trials, {rate * (5 + num_epochs):,.0f} messages a second")
 
 
-def told(num_epochs: int) -> Iterator[dict[str, Any]]:
-    """What a worker tells of a trial, from its beginning to its end."""
-    from peftlab.core.types import Costs, EpochRecord, ParameterCount
+def told(trial_id: str, num_epochs: int) -> Iterator[Any]:
+    """Yield what a worker tells of a trial, from its beginning to its end."""
+    from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+    from peftlab.engine.events import Began, EpochEnded, Finished
     from peftlab.tasks.registry import TASKS
 
     scores = {TASKS.get(name).main_metric: 50.0 for name in TASKS.names()}
@@ -170,33 +173,26 @@ def told(num_epochs: int) -> Iterator[dict[str, Any]]:
         train_tokens_per_second=1.0,
         padding_avoided=0.5,
     )
-    outcome = {"costs": asdict(costs), "num_train_examples": 16, "num_eval_examples": 16}
-    yield {"event": "began", "total_steps": 10 * num_epochs, "total_epochs": num_epochs}
-    yield {"event": "ended_epoch", "record": asdict(first)}
+    yield Began(trial_id=trial_id, total_steps=10 * num_epochs, total_epochs=num_epochs)
+    yield EpochEnded(trial_id=trial_id, record=first)
     for epoch in range(1, num_epochs + 1):
         record = replace(first, epoch=epoch, step=10 * epoch, step_losses=(0.5,) * 10)
-        yield {"event": "ended_epoch", "record": asdict(record)}
-    yield {"event": "finished", "outcome": outcome}
+        yield EpochEnded(trial_id=trial_id, record=record)
+    yield Finished(trial_id=trial_id, costs=costs, num_train_examples=16, num_eval_examples=16)
 
 
 def run(study: Path, runs: Path, executor: str) -> int:
     """Run the study; how many trials it has."""
+    from peftlab.engine.events import ignore
     from peftlab.runner.execute import execute
     from peftlab.store.workspace import Workspace
-    from peftlab.study.expand import expand
     from peftlab.study.load import load_study
+    from peftlab.study.trials import expand
 
     expanded = expand(load_study(str(study)))
     with Workspace.open(runs) as workspace:
-        execute(expanded, workspace, display=Silent(), executor=executor)
+        execute(expanded, workspace, display=ignore, executor=executor)
     return len(expanded.trials)
-
-
-class Silent:
-    """A display that shows nothing."""
-
-    def __getattr__(self, name: str) -> object:
-        return lambda *given: None
 
 
 def frame(runs: Path) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from peftlab.core.types import Seeds, TrainingSettings, Trial
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Seeds, Trial
 from peftlab.data.batches import batches, epoch_order
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.engine.classifier import build_classifier
@@ -24,9 +25,9 @@ from peftlab.engine.memory import keep_freed_memory
 from peftlab.engine.prepare import choose_device, prepare
 from peftlab.engine.steps import Steps
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import locate
 from peftlab.models.fused import recording
-from peftlab.models.fused.launch import ENTRIES
+from peftlab.models.fused.launch import ENTRY_POINTS
+from peftlab.models.location import locate
 from peftlab.tasks.registry import TASKS
 
 WARM_UP = 10
@@ -69,17 +70,15 @@ def main() -> None:
 
 def timed(steps: Steps, count: int) -> tuple[Counter[str], float]:
     """Seconds of each kernel in so many steps, and of all of them whole."""
-    names = {entry.address: entry._function.__qualname__.strip("_") for entry in ENTRIES}
-    modules = {entry.address: entry._function.__module__.rpartition(".")[2] for entry in ENTRIES}
+    names = {entry_point.address: entry_point.name for entry_point in ENTRY_POINTS}
     seconds: Counter[str] = Counter()
     work_off = recording.work_off
 
-    def one_by_one(rows: Any, floats: Any, number: int) -> None:
+    def one_by_one(rows: Any, number: int) -> None:
         for i in range(number):
             began = perf_counter()
-            work_off(rows[i : i + 1], floats[i : i + 1], 1)
-            name = f"{modules[rows[i, 0]]}: {names[rows[i, 0]].removesuffix('_entry')}"
-            seconds[name] += perf_counter() - began
+            work_off(rows[i : i + 1], 1)
+            seconds[names[rows[i, 0]]] += perf_counter() - began
 
     recording.work_off = one_by_one
     order = epoch_order(len(steps.data.train), seed=0, epoch=1)

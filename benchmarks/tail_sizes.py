@@ -20,7 +20,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from peftlab.stats.tails import fixed_tail
-from peftlab.stats.weighted import Floats
+from peftlab.tasks.problem import Floats
 
 NUM_SEEDS, LEVELS = (3, 5, 10), (0.05, 0.01, 0.0025)
 OWN, SEEDS = (0.001, 0.1, 1.0, 4.0), np.concatenate([[0.0], np.logspace(-1, 4, 16)])

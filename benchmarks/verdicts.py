@@ -2,11 +2,13 @@
 
     OMP_NUM_THREADS=1 python benchmarks/verdicts.py
 
-The trials' predictions lie in files, as after a run; all of them are read.
+The trials' predictions lie in files, as after a run; all of them are read. The digest of the
+results is the same as long as no number changes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 from dataclasses import replace
@@ -15,23 +17,17 @@ from pathlib import Path
 import numpy as np
 
 from peftlab.core.identity import file_sha256
-from peftlab.core.types import (
-    Costs,
-    DataRef,
-    EpochRecord,
-    ModelRef,
-    ParameterCount,
-    Seeds,
-    Trial,
-)
+from peftlab.core.inputs import DataRef, ModelRef
+from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.trial import Seeds, Trial
 from peftlab.data.predictions import Predictions, write_predictions
-from peftlab.report.findings.results import results_of
+from peftlab.report.findings.results import results_file, results_of
 from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
-from peftlab.study.expand import Arm, expand_arms
+from peftlab.study.arms import Arm, expand_arms
 from peftlab.study.spec import validate
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.registry import TASKS
 
 NUM_ARMS, NUM_SEEDS, NUM_EXAMPLES, NUM_CLAIMS = 10, 34, 1000, 50
@@ -92,6 +88,7 @@ def main() -> None:
         print(f"{name}: {end[0] - start[0]:.2f} s, {end[1] - start[1]:.2f} s of processor time")
     words = [str(verdict["verdict"]) for verdict in results.verdicts]
     print({word: words.count(word) for word in words})
+    print(f"results: SHA-256 {hashlib.sha256(results_file(results)).hexdigest()[:16]}")
 
 
 def _claim(number: int) -> dict[str, object]:

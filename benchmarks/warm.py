@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
 
+from peftlab.engine.job import Job
 from peftlab.models.fused.compile import ensure_compiled
-from peftlab.runner.executors.base import Job
-from peftlab.runner.messages import job_to_json
+from peftlab.runner.messages import Message, RunJob
 from peftlab.runner.worker import Worker
-from peftlab.study.expand import expand
 from peftlab.study.load import Overrides, load_study
+from peftlab.study.trials import expand
 
 SETTINGS = ("max_train_samples=64", "max_eval_samples=16", "training.max_steps=1")
 
@@ -45,22 +43,22 @@ def main() -> None:
     )
     heard: dict[str, float] = {}
 
-    def hear(message: Mapping[str, Any]) -> None:
-        heard[message["event"]] = perf_counter()
+    def hear(message: Message) -> None:
+        heard[message.event] = perf_counter()
 
     worker = Worker(hear)
     begins, ends = [], []
     with tempfile.TemporaryDirectory() as folder:
         for trial in expand(load_study("glue-peft", overrides)).trials:
             job = Job(
-                trial=trial,
-                artifacts=Path(folder) / trial.id,
+                trials=(trial,),
+                folders={trial.id: Path(folder) / trial.id},
                 cache=Path(folder) / "cache",
                 device="cpu",
                 threads=given.threads,
             )
             told_at = perf_counter()
-            worker.do({"do": "run", "job": job_to_json(job)})
+            worker.do(RunJob(job=job))
             begins.append(heard["began"] - told_at)
             ends.append(heard["finished"] - told_at)
     print(f"begins after {1e3 * median(begins[1:]):.0f} ms")

@@ -9,8 +9,8 @@ import yaml
 
 from peftlab.cli.app import app
 from peftlab.core.safe_yaml import parse_yaml
-from peftlab.study.expand import expand
 from peftlab.study.spec import validate
+from peftlab.study.trials import expand
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

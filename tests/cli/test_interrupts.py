@@ -133,7 +133,7 @@ def test_a_signal_ends_a_benchmark_with_its_processes(
 
 MOMENTS = {
     "planning": ("run {study} --workspace {w} --seeds 9", "peftlab.runner.plan.make_plan"),
-    "expanding": ("run {study} --workspace {w} --seeds 9", "peftlab.study.expand.expand"),
+    "expanding": ("run {study} --workspace {w} --seeds 9", "peftlab.study.trials.expand"),
     "reading the results": ("report small-study --workspace {w}", "peftlab.report.write.make_view"),
     "drawing": ("report small-study --workspace {w}", "peftlab.report.pages.files.draw"),
     "writing": ("report small-study --workspace {w}", "peftlab.core.files.sync_files"),
@@ -141,7 +141,7 @@ MOMENTS = {
     "exporting": (
         "export {trial} --workspace {w} --output {w}/out", "peftlab.outputs.export.base_of",
     ),
-    "linting": ("lint {study}", "peftlab.study.lint.lint"),
+    "linting": ("lint {study}", "peftlab.study.remarks.lint.lint"),
 }  # fmt: skip
 
 
@@ -186,14 +186,14 @@ def test_what_a_library_makes_of_an_interrupt_is_one_too(
         except KeyboardInterrupt as error:
             raise ImportError("cannot import its core") from error
 
-    monkeypatch.setattr("peftlab.study.lint.lint", imported)
+    monkeypatch.setattr("peftlab.study.remarks.lint.lint", imported)
     answer = peftlab("lint", study_file)
     assert (answer.status, answer.err) == (130, f"{STOPPED}\n")
 
 
 def test_while_rows_are_encoded_a_request_to_stop_is_heard() -> None:
+    from peftlab.core.inputs import Example
     from peftlab.core.interrupts import stopping_gently
-    from peftlab.core.types import Example
     from peftlab.data import encode
 
     calls = []

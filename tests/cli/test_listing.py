@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from peftlab.methods.registry import METHODS
-from peftlab.models.architectures import FAMILIES
-from peftlab.models.checkpoints import BUILTIN
+from peftlab.models.builtin import BUILTIN
+from peftlab.models.families import FAMILIES
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import builtin_studies
 from peftlab.tasks.registry import TASKS
@@ -70,7 +70,8 @@ def test_architectures_are_listed_with_how_they_are_computed_and_why(peftlab: Pe
     found = {
         entry["model_type"]: entry for entry in peftlab("list", "architectures", "--json").json
     }
-    assert found.keys() == FAMILIES.keys()
+    assert [*found] == FAMILIES.names()
+    assert [*found["bert"]] == ["model_type", "title", "way", "pooling", "why_padded", "output"]
     assert found["gpt2"]["way"] == "packed, stock blocks"
     assert found["gpt2"]["pooling"] == "last token"
     assert found["mpnet"]["way"] == "padded"
@@ -85,7 +86,7 @@ def test_the_docs_have_the_table_of_architectures() -> None:
     ]
     assert rows == [
         f"| `{f.model_type}` | {f.title} | {f.pooling} | {f.way} | {f.why_padded} |"
-        for f in FAMILIES.values()
+        for f in FAMILIES
     ]
 
 

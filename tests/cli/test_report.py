@@ -12,9 +12,9 @@ import pytest
 
 from peftlab.stats.learned import State
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import expand
 from peftlab.study.load import load_study
-from peftlab.study.stored import store_study
+from peftlab.study.stored_studies import store_study
+from peftlab.study.trials import expand
 
 Peftlab = Callable[..., Any]
 

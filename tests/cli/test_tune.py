@@ -118,10 +118,7 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            ["--executor", "ray"],
-            "--executor: the executor ray cannot search (allowed: inline, pool)",
-        ),
+        (["--executor", "rey"], "--executor: unknown executor 'rey', did you mean 'ray'?"),
         (["--trials", "2", "--seconds", "3"], "--seconds: a budget is either trials or seconds"),
         (["--set", "tune.space={q: 1}"], "small-study-tuned: tune.space: unknown setting 'q'"),
         (["--set", "max_train_samples=2"], "selection.fraction: 0.1 of 2 rows of"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from peftlab.core.types import DataRef, ModelRef, Seeds, TrainingSettings, Trial
+from peftlab.core.inputs import DataRef, ModelRef
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Seeds, Trial
 
 
 def trial(**given: Any) -> Trial:

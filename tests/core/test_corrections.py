@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from peftlab.core.corrections import CORRECTIONS, RULES, marks, missing
-from peftlab.core.types import DataRef, ModelRef, OwnFiles, TrainingSettings, Trial
+from peftlab.core.inputs import DataRef, ModelRef, OwnFiles
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Trial
 from tests.core.made_trials import trial
 
 FILES = OwnFiles(train="t.csv", dev_fraction=0.1, text=("text",), label=("label",))

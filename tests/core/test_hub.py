@@ -8,10 +8,12 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from peftlab.core import hub
 from peftlab.core.errors import UserError
-from peftlab.core.hub import OFFLINE, go_offline_if_unreachable
+from peftlab.core.hub import OFFLINE, go_offline_if_unreachable, is_repository_id
 
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
@@ -131,3 +133,20 @@ def test_once_the_library_is_imported_nothing_is_asked(monkeypatch: pytest.Monke
 
 def refuse(*args: object) -> None:
     raise AssertionError("the Hub was asked")
+
+
+@settings(max_examples=500, deadline=None)
+@given(name=st.text(alphabet="abZ09_-./ ~\n", max_size=12) | st.text(alphabet="a/", min_size=90))
+@example(name="a" * 96 + "/" + "b" * 96)
+@example(name="a/b.git")
+@example(name="über/alles")
+def test_a_name_has_the_form_that_the_hub_s_own_library_asks_for(name: str) -> None:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        assert not is_repository_id(name)
+    else:
+        assert is_repository_id(name) == name.isascii()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from peftlab.core.types import Example
+from peftlab.core.inputs import Example
 from peftlab.tasks.glue import COLA, MRPC, SST2
 from tests.hub.layout import repository
 

@@ -12,7 +12,7 @@ import pytest
 
 from peftlab.core import files
 from peftlab.core.errors import StorageError, UserError
-from peftlab.core.types import Example
+from peftlab.core.inputs import Example
 from peftlab.data import encode as encode_module
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.encode import NO_LABEL, Encoded, TokenLists, encode, encode_cached

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import Example
+from peftlab.core.inputs import Example
 from peftlab.data.glue_folder import GlueFolder, read_tsv
 from peftlab.tasks.glue import COLA, MRPC, SST2
 from peftlab.tasks.spec import Task, TsvFile

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from peftlab.core.types import Selection
+from peftlab.core.selection import Selection
 from peftlab.data.encode import Encoded
 from peftlab.data.held_out import hold_out, is_held_out, strata
 

@@ -7,7 +7,7 @@ from time import process_time
 
 import pytest
 
-from peftlab.core.types import Example
+from peftlab.core.inputs import Example
 from peftlab.data.leaks import Leak, find_leak, num_contradictory
 
 

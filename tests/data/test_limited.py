@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peftlab.core.types import Example, OwnFiles
+from peftlab.core.inputs import Example, OwnFiles
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.limited import drawn_rows, limit_key, limited
 from peftlab.data.own_files import OwnSource

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import Example, OwnFiles, TaskDefinition
+from peftlab.core.inputs import Example, OwnFiles, TaskDefinition
 from peftlab.data.own_files import OwnSource
 from peftlab.data.own_tasks import Asked, define
 from peftlab.data.source import open_ref

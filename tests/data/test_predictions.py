@@ -154,6 +154,7 @@ def test_a_file_that_was_cut_short_is_one_line(tmp_path: Path) -> None:
         {"logits": ["a", "b"]},
         {"logits": [[1.0, 2.0], [1.0]]},
         {"logits": [[1.0, 2.0], None]},
+        {"logits": [[1.0, 2.0], [float("inf"), 0.0]]},
     ],
     ids=str,
 )

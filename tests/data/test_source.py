@@ -13,7 +13,7 @@ from peftlab.data.demo import source as demo
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.hub import HubSource
-from peftlab.data.source import FORMS, Source, open_ref, open_source, require
+from peftlab.data.source import FORMS, DataSource, open_ref, open_source, require
 from peftlab.tasks.demo import DEMO
 from peftlab.tasks.glue import COLA, MRPC, SST2
 from peftlab.tasks.registry import TASKS
@@ -170,7 +170,7 @@ def test_a_glue_folder_and_the_hubs_layout_give_the_same_rows(
 @pytest.mark.parametrize(
     ("data", "kind"), [("demo", DemoSource), ("hub", HubSource), ("hub:a/b", HubSource)]
 )
-def test_a_source_is_named_by_a_word(data: str, kind: type[Source]) -> None:
+def test_a_source_is_named_by_a_word(data: str, kind: type[DataSource]) -> None:
     assert type(open_source(data)) is kind
 
 

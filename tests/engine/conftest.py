@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from peftlab.core.types import DataRef, Seeds, TrainingSettings, Trial
+from peftlab.core.inputs import DataRef
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Seeds, Trial
 from peftlab.data.demo.source import DemoSource
 from peftlab.engine.dataset import TrialData, load_data
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import load_tokenizer, locate
+from peftlab.models.checkpoints import load_tokenizer
+from peftlab.models.location import locate
 from peftlab.tasks.registry import TASKS
 
 MakeTrial = Callable[..., Trial]

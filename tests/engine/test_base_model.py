@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.predict import Predictor, predict_rows

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.selection import reported
-from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, EpochRecord, Selection, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.selection import Selection, reported
+from peftlab.core.training import EVERY_EPOCH, CheckpointEvery
+from peftlab.core.trial import Trial
 from peftlab.data.predictions import Predictions, read_predictions
+from peftlab.engine.best import ReportedEpoch
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import load_data
 from peftlab.engine.evaluate import predict_logits
+from peftlab.engine.events import EpochEnded, Event, Finished, Resumed, Stepped
 from peftlab.engine.registry import ENGINES
-from peftlab.engine.run import Outcome, run_trial
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
+from tests.engine.running import run_alone
 
 MakeTrial = Callable[..., Trial]
 HALF = Selection(fraction=0.5)
@@ -35,22 +40,18 @@ class History:
 
     def __init__(self, do_at: Callable[[int], None] = lambda step: None) -> None:
         self.epochs: list[EpochRecord] = []
-        self.logits: list[np.ndarray] = []
         self.steps: list[int] = []
         self._do_at = do_at
 
-    def began(self, total_steps: int, total_epochs: int) -> None: ...
-
-    def resumed(self, step: int, epochs: Sequence[EpochRecord]) -> None:
-        self.epochs = list(epochs)
-
-    def stepped(self, step: int, loss: float) -> None:
-        self.steps.append(step)
-        self._do_at(step)
-
-    def ended_epoch(self, record: EpochRecord, predictions: Predictions) -> None:
-        self.epochs.append(record)
-        self.logits.append(predictions.logits)
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Resumed(epochs=epochs):
+                self.epochs = list(epochs)
+            case Stepped(step=step):
+                self.steps.append(step)
+                self._do_at(step)
+            case EpochEnded(record=record):
+                self.epochs.append(record)
 
     @property
     def best(self) -> EpochRecord:
@@ -66,16 +67,8 @@ def run(
     *,
     stop_after: int | None = None,
     every: CheckpointEvery = EVERY_EPOCH,
-) -> Outcome:
-    return run_trial(
-        trial,
-        workspace_cache=folder.parent / "cache",
-        artifacts=folder,
-        observer=history,
-        device="cpu",
-        checkpoint_every=every,
-        stop_after=stop_after,
-    )
+) -> Finished:
+    return run_alone(trial, folder, tell=history, checkpoint_every=every, stop_after=stop_after)
 
 
 def shaky(make_trial: MakeTrial, **keys: object) -> Trial:
@@ -91,17 +84,28 @@ def results(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("engine", "method"), [("packed", "full"), *((engine, "lora") for engine in ENGINES)]
+    ("engine", "method"), [("packed", "full"), *((engine, "lora") for engine in ENGINES.names())]
 )
 def test_the_saved_model_and_predictions_are_those_of_the_best_epoch(
-    engine: str, method: str, make_trial: MakeTrial, tmp_path: Path
+    engine: str,
+    method: str,
+    make_trial: MakeTrial,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    offered, offer = [], ReportedEpoch.offer
+
+    def noted(self: Any, epochs: Any, predictions: Predictions, *given: Any, **keys: Any) -> None:
+        offered.append(predictions.logits)
+        offer(self, epochs, predictions, *given, **keys)
+
+    monkeypatch.setattr(ReportedEpoch, "offer", noted)
     trial, history = shaky(make_trial, method=method, engine=engine), History()
     outcome = run(trial, tmp_path / "a", history)
     assert 0 < history.best.epoch < 5, "the last epoch is the best: the test would show nothing"
     assert (outcome.num_train_examples, outcome.num_eval_examples) == (24, 24)
     stored = read_predictions(tmp_path / "a" / "predictions.parquet")
-    np.testing.assert_array_equal(stored.logits, history.logits[history.best.epoch])
+    np.testing.assert_array_equal(stored.logits, offered[history.best.epoch])
 
     data = load_data(trial, load_tokenizer(trial.model.name), tmp_path / "cache")
     base = load_model(trial.model.name, num_labels=2, seed=0)
@@ -118,7 +122,7 @@ def test_both_own_engines_and_the_peer_train_on_the_same_rows(
     make_trial: MakeTrial, tmp_path: Path
 ) -> None:
     losses = {}
-    for engine in ENGINES:
+    for engine in ENGINES.names():
         history = History()
         calm = {"learning_rate": 1e-3, "num_train_epochs": 1}
         run(shaky(make_trial, engine=engine, **calm), tmp_path / engine, history)
@@ -159,7 +163,7 @@ def test_a_checkpoint_that_lacks_the_best_epoch_is_not_gone_on_from(
 ) -> None:
     trial = shaky(make_trial, method="lora")
     with monkeypatch.context() as patch:
-        patch.setattr("peftlab.engine.best.BestEpoch.state", lambda self: {})
+        patch.setattr("peftlab.engine.best.ReportedEpoch.state", lambda self: {})
         assert run(trial, tmp_path / "a", History(), stop_after=4).is_paused
     history = History()
     run(trial, tmp_path / "a", history)

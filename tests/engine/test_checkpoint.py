@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.types import CheckpointEvery, EpochRecord, Trial
-from peftlab.data.predictions import Predictions
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.training import CheckpointEvery
+from peftlab.core.trial import Trial
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
-from peftlab.engine.run import Outcome, run_trial
+from peftlab.engine.events import EpochEnded, Event, Finished, Resumed, Stepped
+from tests.engine.running import run_alone
 
 MakeTrial = Callable[..., Trial]
 EVERY_STEP = CheckpointEvery(number=1, unit="steps")
@@ -34,31 +36,22 @@ class Listener:
     resumed_at: int | None = None
     do_at: Callable[[int], None] = lambda step: None
 
-    def began(self, total_steps: int, total_epochs: int) -> None: ...
-
-    def resumed(self, step: int, epochs: Sequence[EpochRecord]) -> None:
-        self.resumed_at, self.epochs = step, list(epochs)
-
-    def stepped(self, step: int, loss: float) -> None:
-        self.do_at(step)
-        if step == self.kill_at_step:
-            raise Killed
-
-    def ended_epoch(self, record: EpochRecord, predictions: Predictions) -> None:
-        self.epochs.append(record)
-        if record.epoch == self.kill_at_epoch:
-            raise Killed
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Resumed(step=step, epochs=epochs):
+                self.resumed_at, self.epochs = step, list(epochs)
+            case Stepped(step=step):
+                self.do_at(step)
+                if step == self.kill_at_step:
+                    raise Killed
+            case EpochEnded(record=record):
+                self.epochs.append(record)
+                if record.epoch == self.kill_at_epoch:
+                    raise Killed
 
 
-def run(trial: Trial, folder: Path, listener: Listener, every: CheckpointEvery) -> Outcome:
-    return run_trial(
-        trial,
-        workspace_cache=folder.parent / "cache",
-        artifacts=folder,
-        observer=listener,
-        device="cpu",
-        checkpoint_every=every,
-    )
+def run(trial: Trial, folder: Path, listener: Listener, every: CheckpointEvery) -> Finished:
+    return run_alone(trial, folder, tell=listener, checkpoint_every=every)
 
 
 def results(folder: Path, listener: Listener) -> tuple[dict[str, bytes], list[EpochRecord]]:
@@ -235,9 +228,9 @@ def test_a_stop_around_the_end_of_an_epoch_counts_nothing_twice(
     expected = run(trial, tmp_path / "whole", whole, seldom)
 
     class Interrupting(Listener):
-        def ended_epoch(self, record: EpochRecord, predictions: Predictions) -> None:
-            super().ended_epoch(record, predictions)
-            if told and record.epoch == 1:
+        def __call__(self, event: Event) -> None:
+            super().__call__(event)
+            if told and isinstance(event, EpochEnded) and event.record.epoch == 1:
                 raise KeyboardInterrupt
 
     def interrupted() -> None:

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.glue_folder import GlueFolder
-from peftlab.data.source import Source
+from peftlab.data.source import DataSource
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.methods.registry import METHODS
@@ -81,7 +81,7 @@ def test_packed_loss_and_gradients_equal_padded_ones_on_real_text(
     make_trial: Callable[..., Trial],
     data_of: Callable[[Trial], TrialData],
 ) -> None:
-    source: Source = GlueFolder(glue_folder)
+    source: DataSource = GlueFolder(glue_folder)
     trial = make_trial(task=task, data=source.ref(TASKS.get(task)), model="minilm")
     data = data_of(trial)
     base = minilm() if shape == "minilm" else bert_base_shape()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from peftlab.core.types import OwnFiles
+from peftlab.core.inputs import OwnFiles
 from peftlab.data.encode import Encoded, encode_cached
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.own_files import OwnSource

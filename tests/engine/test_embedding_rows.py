@@ -10,18 +10,16 @@ import pytest
 import torch
 from torch import nn
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.embedding_rows import EmbeddingRows, rows_in_use
 from peftlab.engine.loop import train
-from peftlab.engine.observer import SilentObserver
 from peftlab.engine.steps import Steps
 from peftlab.models.checkpoints import load_model
 from tests.models.tiny import write_tiny_checkpoint
 
 CPU = torch.device("cpu")
-SILENT = SilentObserver()
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
@@ -36,7 +34,7 @@ def test_the_whole_table_ends_as_if_all_rows_had_been_trained(
         base = load_model(trial.model.name, num_labels=2, seed=1)
         before = base.get_input_embeddings().weight.detach().clone()
         classifier = build_classifier(engine, base, base, CPU, dropout_seed=5)
-        train(classifier, trial, data, SilentObserver())
+        train(classifier, trial, data)
         tables[engine] = base.get_input_embeddings().weight.detach()
         used = set(data.train.ids.tolist())
     unused = [row for row in range(len(before)) if row not in used]
@@ -64,7 +62,7 @@ def test_token_types_that_are_words_train_the_rows_of_those_words(
         assert not {0, 1} & {*data.train.ids.tolist()}, "in use as types alone"
         base = load_model(name, num_labels=2, seed=1)
         before = base.get_input_embeddings().weight.detach().clone()
-        train(build_classifier(engine, base, base, CPU, dropout_seed=5), trial, data, SILENT)
+        train(build_classifier(engine, base, base, CPU, dropout_seed=5), trial, data)
         tables[engine] = base.get_input_embeddings().weight.detach()
     torch.testing.assert_close(tables["packed"], tables["padded"], rtol=1e-4, atol=2e-5)
     assert ((tables["packed"] - before)[:2].abs() > 1e-3).any(dim=1).all()

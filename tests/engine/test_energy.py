@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from peftlab.core.interrupts import request_stop, stopping_gently
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.engine import energy
 from peftlab.engine.energy import EnergyMeter
-from peftlab.engine.observer import SilentObserver
+from peftlab.engine.events import Event, Stepped
 from peftlab.engine.registry import ENGINES
-from peftlab.engine.run import run_trial
+from tests.engine.running import run_alone
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:1")
 RANGE = 262_143_328_850
@@ -224,16 +224,18 @@ def test_without_the_package_for_gpus_nothing_is_measured(
 # Trials
 
 
-class Ticking(SilentObserver):
+class Ticking:
     """Has the machine use a joule at every step; stops the trial at one of them."""
 
     def __init__(self, powercap: Powercap, stop_at: int = 0) -> None:
         self.powercap, self.stop_at, self.count = powercap, stop_at, 5_000_000
 
-    def stepped(self, step: int, loss: float) -> None:
+    def __call__(self, event: Event) -> None:
+        if not isinstance(event, Stepped):
+            return
         self.count += 1_000_000
         self.powercap.set("intel-rapl:0", self.count)
-        if step == self.stop_at:
+        if event.step == self.stop_at:
             request_stop()
 
 
@@ -246,19 +248,17 @@ def run(
 
     def run(*, engine: str = "packed", is_alone: bool = True, stop_at: int = 0) -> float | None:
         powercap.set("intel-rapl:0", 5_000_000)
-        return run_trial(
+        return run_alone(
             make_trial(method="bitfit", engine=engine, num_train_epochs=1),
-            workspace_cache=tmp_path / "cache",
-            artifacts=tmp_path / "artifacts",
-            observer=Ticking(powercap, stop_at),
-            device="cpu",
+            tmp_path / "artifacts",
+            tell=Ticking(powercap, stop_at),
             is_alone=is_alone,
         ).costs.energy_joules
 
     return run
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ENGINES.names())
 def test_the_energy_of_every_engines_training_is_among_the_costs(
     engine: str, run: Callable[..., float | None]
 ) -> None:

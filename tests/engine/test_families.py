@@ -9,28 +9,28 @@ import numpy as np
 import pytest
 import torch
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.predictions import read_predictions
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.loop import train
-from peftlab.engine.observer import SilentObserver
 from peftlab.engine.predict import Predictor
 from peftlab.engine.prepare import check_ids
-from peftlab.engine.run import run_trial
 from peftlab.methods.parameters import count_parameters
-from peftlab.models.architectures import FAMILIES, POSITIONS_AFTER_PADDING, Pooling, Way
 from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.models.families import FAMILIES
+from peftlab.models.family import Pooling, Way
 from peftlab.store.records import TrialRecord
-from peftlab.study.positions import num_positions
+from peftlab.study.checks import num_positions
 from peftlab.tasks.registry import TASKS
+from tests.engine.running import run_alone
 from tests.models.tiny import write_tiny_checkpoint
 
 MakeTrial = Callable[..., Trial]
-PACKED = [name for name, family in FAMILIES.items() if family.way is not Way.PADDED]
-DECODERS = [name for name in PACKED if FAMILIES[name].pooling is Pooling.LAST]
+PACKED = [family.model_type for family in FAMILIES if family.way is not Way.PADDED]
+DECODERS = [name for name in PACKED if FAMILIES.get(name).pooling is Pooling.LAST]
 SHORT = {"max_length": 20, "rows": 12, "max_steps": 3, "per_device_train_batch_size": 4}
 
 
@@ -47,7 +47,7 @@ def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], s
     return checkpoint
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", FAMILIES.names())
 def test_a_family_trains_and_predicts_when_loaded_what_it_recorded(
     name: str, checkpoint_of: Callable[[str], str], make_trial: MakeTrial, tmp_path: Path
 ) -> None:
@@ -55,15 +55,9 @@ def test_a_family_trains_and_predicts_when_loaded_what_it_recorded(
     trial = make_trial(
         model=checkpoint_of(name), method="lora", per_device_eval_batch_size=32, **SHORT
     )
-    outcome = run_trial(
-        trial,
-        workspace_cache=tmp_path / "cache",
-        artifacts=tmp_path / "trial",
-        observer=SilentObserver(),
-        device="cpu",
-    )
-    assert outcome.costs.path.startswith(FAMILIES[name].way)
-    assert FAMILIES[name].why_padded in outcome.costs.path
+    outcome = run_alone(trial, tmp_path / "trial")
+    assert outcome.costs.path.startswith(FAMILIES.get(name).way)
+    assert FAMILIES.get(name).why_padded in outcome.costs.path
     record = TrialRecord(trial=trial, status="done", arms={}, folder=tmp_path / "trial")
     rows = [row.texts for row in DemoSource().examples(TASKS.get(trial.task), "dev")]
     predictor = Predictor(device="cpu")
@@ -92,7 +86,7 @@ def test_full_fine_tuning_takes_the_steps_of_its_padded_twin(
         base = load_model(trial.model.name, num_labels=2, seed=1)
         before = base.get_input_embeddings().weight.detach().clone()
         classifier = build_classifier(engine, base, base, torch.device("cpu"))
-        train(classifier, trial, data, SilentObserver())
+        train(classifier, trial, data)
         with classifier.active():
             logits[engine] = predict_logits(classifier, data.dev, batch_size=8)
         tables[engine] = base.get_input_embeddings().weight.detach()
@@ -118,11 +112,10 @@ def test_a_decoder_is_padded_by_its_end_of_text_and_reads_a_row_without_text(
 
 def test_a_row_can_be_as_long_as_the_config_says(checkpoint_of: Callable[[str], str]) -> None:
     without_end = {"deberta", "deberta-v2", "funnel", "xlnet"}
-    for name in FAMILIES:
-        expected = 40 - 2 * (name in POSITIONS_AFTER_PADDING)
-        assert num_positions(checkpoint_of(name)) == (None if name in without_end else expected), (
-            name
-        )
+    for family in FAMILIES:
+        name = family.model_type
+        expected = None if name in without_end else 40 - 2 * family.positions_after_padding
+        assert num_positions(checkpoint_of(name)) == expected, name
 
 
 def test_token_types_that_the_model_does_not_know_are_left_out(
@@ -153,12 +146,6 @@ def test_the_trainer_predicts_what_the_padded_engine_does(
     found = {}
     for engine in ("trainer", "padded"):
         trial = make_trial(model=checkpoint_of(name), engine=engine, learning_rate=1e-3, **SHORT)
-        run_trial(
-            trial,
-            workspace_cache=tmp_path / "cache",
-            artifacts=tmp_path / engine,
-            observer=SilentObserver(),
-            device="cpu",
-        )
+        run_alone(trial, tmp_path / engine)
         found[engine] = read_predictions(tmp_path / engine / "predictions.parquet").logits
     np.testing.assert_allclose(found["trainer"], found["padded"], rtol=1e-3, atol=1e-3)

@@ -11,17 +11,17 @@ import pytest
 import torch
 from torch import nn
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.states import EncodedWithStates
-from peftlab.engine.classifier import Classifier, PackedClassifier, build_classifier
+from peftlab.engine.classifier import Classifier, build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.frozen import cache_frozen_layers
 from peftlab.engine.loop import Tally, train
-from peftlab.engine.observer import SilentObserver
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
 from peftlab.models.fused import jit
 from peftlab.models.fused.blocks import embeddings_of, layers_of
+from peftlab.models.fused_model import FusedModel
 
 CPU = torch.device("cpu")
 MakeTrial = Callable[..., Trial]
@@ -43,7 +43,7 @@ def classifier_of(trial: Trial, *, dropout: bool = True) -> Classifier:
 
 
 def run(trial: Trial, data: TrialData, classifier: Classifier) -> tuple[Tally, list[torch.Tensor]]:
-    tally = train(classifier, trial, data, SilentObserver())
+    tally = train(classifier, trial, data)
     trained = [p.detach() for p in classifier.module.parameters() if p.requires_grad]
     return tally, trained
 
@@ -58,8 +58,7 @@ def never(*_: Any, **__: Any) -> None:
 
 def in_eval_mode_below(classifier: Classifier, depth: int) -> Classifier:
     """The plain twin: the lowest blocks and the embeddings stay in eval mode whatever is asked."""
-    assert isinstance(classifier, PackedClassifier)
-    base = classifier.packed.base
+    base = classifier.model.base
     for module in (*embeddings_of(base), *layers_of(base)[:depth]):
         for child in module.modules():
             child.training = False
@@ -166,7 +165,7 @@ def test_trials_of_one_depth_share_the_states_whatever_their_method_and_seed(
 
     first = cached(method="lora", settings=TOP)
     with monkeypatch.context() as broken:
-        broken.setattr(PackedClassifier, "states", never)
+        broken.setattr(FusedModel, "states", never)
         other = cached(method="lora", settings={**TOP, "r": 2}, seed=2)
     for data in (first, other):
         assert isinstance(data.train, EncodedWithStates)

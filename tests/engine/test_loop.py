@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ import torch
 from torch import nn
 
 from peftlab.core.errors import TrialError
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.data.batches import padded_tokens
+from peftlab.data.encode import Encoded
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.predictions import Predictions
+from peftlab.engine.best import ReportedEpoch
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.events import Began, EpochEnded, Event, Stepped
 from peftlab.engine.loop import Tally, epoch_orders, train
-from peftlab.engine.observer import SilentObserver
 from peftlab.engine.trainer import train_with_trainer
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
@@ -34,29 +37,35 @@ DataOf = Callable[[Trial], TrialData]
 
 @dataclass
 class Listener:
-    """An observer that keeps all it is told."""
+    """A listener that keeps all it is told."""
 
     steps: list[tuple[int, float]] = field(default_factory=list)
     epochs: list[EpochRecord] = field(default_factory=list)
-    predictions: list[Predictions] = field(default_factory=list)
     totals: tuple[int, int] = (0, 0)
 
-    def began(self, total_steps: int, total_epochs: int) -> None:
-        self.totals = (total_steps, total_epochs)
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Began(total_steps=steps, total_epochs=epochs):
+                self.totals = (steps, epochs)
+            case Stepped(step=step, loss=loss):
+                self.steps.append((step, loss))
+            case EpochEnded(record=record):
+                self.epochs.append(record)
 
-    def resumed(self, step: int, epochs: Sequence[EpochRecord]) -> None:
-        self.epochs = list(epochs)
 
-    def stepped(self, step: int, loss: float) -> None:
-        self.steps.append((step, loss))
+class Keeping(ReportedEpoch):
+    """Keeps the predictions of every epoch, and no state."""
 
-    def ended_epoch(self, record: EpochRecord, predictions: Predictions) -> None:
-        self.epochs.append(record)
-        self.predictions.append(predictions)
+    def __init__(self, dev: Encoded) -> None:
+        super().__init__(dev, keeps_state=False)
+        self.every: list[Predictions] = []
+
+    def offer(self, epochs: Any, predictions: Predictions, *given: Any, **keys: Any) -> None:
+        self.every.append(predictions)
 
 
 def run(
-    trial: Trial, data: TrialData, *, dropout: bool = True
+    trial: Trial, data: TrialData, *, dropout: bool = True, best: Keeping | None = None
 ) -> tuple[Tally, Listener, dict[str, torch.Tensor]]:
     base = load_model(trial.model.name, num_labels=2, seed=trial.seed)
     method = METHODS.get(trial.method)
@@ -71,10 +80,11 @@ def run(
                 child.attention_dropout = 0.0
     listener = Listener()
     if trial.engine == "trainer":
-        tally = train_with_trainer(module, load_tokenizer(trial.model.name), trial, data, listener)
+        tokenizer = load_tokenizer(trial.model.name)
+        tally = train_with_trainer(module, tokenizer, trial, data, listener, best)
     else:
         classifier = build_classifier(trial.engine, module, base, CPU)
-        tally = train(classifier, trial, data, listener)
+        tally = train(classifier, trial, data, listener, best=best)
     trained = {n: p.detach().clone() for n, p in module.named_parameters() if p.requires_grad}
     return tally, listener, trained
 
@@ -160,14 +170,15 @@ def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(
     engine: str, make_trial: MakeTrial, data_of: DataOf
 ) -> None:
     trial = make_trial(method="lora", engine=engine)
-    first, again = run(trial, data_of(trial)), run(trial, data_of(trial))
+    data = data_of(trial)
+    kept, kept_again = Keeping(data.dev), Keeping(data.dev)
+    first, again = run(trial, data, best=kept), run(trial, data, best=kept_again)
     other = run(make_trial(method="lora", engine=engine, seed=2), data_of(trial))
     assert step_losses(first[0]) == step_losses(again[0])
     assert first[2].keys() == again[2].keys()
     for name, value in first[2].items():
         assert torch.equal(value, again[2][name]), name
-    last, last_again = first[1].predictions[-1], again[1].predictions[-1]
-    assert np.array_equal(last.logits, last_again.logits)
+    assert np.array_equal(kept.every[-1].logits, kept_again.every[-1].logits)
     assert step_losses(first[0]) != step_losses(other[0])
 
 
@@ -177,7 +188,8 @@ def test_every_engine_gives_the_same_kind_of_record(
 ) -> None:
     trial = make_trial(engine=engine, rows=20, per_device_train_batch_size=8)
     data = data_of(trial)
-    tally, listener, _ = run(trial, data)
+    kept = Keeping(data.dev)
+    tally, listener, _ = run(trial, data, best=kept)
     assert [record.epoch for record in tally.epochs] == [0, 1, 2]
     assert [record.step for record in tally.epochs] == [0, 3, 6]
     assert [len(record.step_losses) for record in tally.epochs] == [0, 3, 3]
@@ -189,7 +201,8 @@ def test_every_engine_gives_the_same_kind_of_record(
     for record in tally.epochs[1:]:
         assert record.train_loss == pytest.approx(float(np.mean(record.step_losses)))
     assert list(tally.epochs[0].scores) == ["accuracy"]
-    for predictions in listener.predictions:
+    assert len(kept.every) == 3
+    for predictions in kept.every:
         assert predictions.row_ids.tolist() == list(range(24))
         assert predictions.labels.tolist() == data.dev.labels.tolist()
     assert tally.examples == 40
@@ -204,8 +217,10 @@ def test_the_recorded_loss_is_the_mean_cross_entropy_of_the_predictions(
     make_trial: MakeTrial, data_of: DataOf
 ) -> None:
     trial = make_trial()
-    tally, listener, _ = run(trial, data_of(trial))
-    for record, predictions in zip(tally.epochs, listener.predictions, strict=True):
+    data = data_of(trial)
+    kept = Keeping(data.dev)
+    tally, _, _ = run(trial, data, best=kept)
+    for record, predictions in zip(tally.epochs, kept.every, strict=True):
         logits = predictions.logits.astype(np.float64)
         chosen = logits[np.arange(len(logits)), predictions.labels]
         expected = float((np.log(np.exp(logits).sum(axis=1)) - chosen).mean())
@@ -257,7 +272,7 @@ def test_training_leaves_the_global_generator_alone(make_trial: MakeTrial, data_
     expected = torch.rand(3)
     base = load_model(trial.model.name, num_labels=2, seed=1)
     torch.manual_seed(5)
-    train(build_classifier("packed", base, base, CPU), trial, data, SilentObserver())
+    train(build_classifier("packed", base, base, CPU), trial, data)
     assert torch.equal(torch.rand(3), expected)
 
 

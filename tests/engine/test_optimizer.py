@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import Trainer, get_scheduler
 
-from peftlab.core.types import TrainingSettings
+from peftlab.core.training import TrainingSettings
 from peftlab.engine.optimizer import (
     build_optimizer,
     clip_gradients,

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.evaluate import mean_loss
 from peftlab.engine.loop import Tally, train
-from peftlab.engine.observer import SilentObserver
 from peftlab.engine.trainer import train_with_trainer
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
@@ -55,9 +54,9 @@ def trained(trial: Trial, data: TrialData) -> Tally:
             child.attention_dropout = 0.0
     if trial.engine == "trainer":
         tokenizer = load_tokenizer(trial.model.name)
-        return train_with_trainer(module, tokenizer, trial, data, SilentObserver())
+        return train_with_trainer(module, tokenizer, trial, data)
     classifier = build_classifier(trial.engine, module, base, torch.device("cpu"))
-    return train(classifier, trial, data, SilentObserver())
+    return train(classifier, trial, data)
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,19 @@ import torch
 from peftlab.core.errors import UserError
 from peftlab.core.files import ASIDE, folder_sha256
 from peftlab.core.identity import file_sha256
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.predictions import read_predictions
 from peftlab.engine import trainer
-from peftlab.engine.observer import SilentObserver
-from peftlab.engine.prepare import choose_device
-from peftlab.engine.registry import ENGINES
-from peftlab.engine.run import Outcome, run_trial
+from peftlab.engine.base import Trained, TrialRun
+from peftlab.engine.classifier import Classifier, build_classifier
+from peftlab.engine.events import Began, EpochEnded, Finished
+from peftlab.engine.loop import Tally, predictor, record_epoch
+from peftlab.engine.prepare import Prepared, choose_device
+from peftlab.engine.registry import ENGINES, EngineEntry
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
 from peftlab.models.flops import EncoderShape, step_flops
+from tests.engine.running import run_alone
 
 PATHS = {
     "packed": "packed, fused blocks, compiled kernels",
@@ -32,14 +35,8 @@ PATHS = {
 MakeTrial = Callable[..., Trial]
 
 
-def run(trial: Trial, folder: Path) -> Outcome:
-    return run_trial(
-        trial,
-        workspace_cache=folder / "cache",
-        artifacts=folder / "artifacts",
-        observer=SilentObserver(),
-        device="cpu",
-    )
+def run(trial: Trial, folder: Path) -> Finished:
+    return run_alone(trial, folder / "artifacts")
 
 
 def test_a_method_that_cannot_be_packed_is_padded_and_the_record_says_why(
@@ -54,7 +51,7 @@ def test_a_method_that_cannot_be_packed_is_padded_and_the_record_says_why(
     assert costs.parameters.head == costs.parameters.trainable - costs.parameters.adapter
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ENGINES.names())
 def test_every_engine_saves_a_model_that_predicts_what_it_recorded(
     engine: str, make_trial: MakeTrial, tmp_path: Path
 ) -> None:
@@ -100,7 +97,7 @@ def test_every_engine_saves_a_model_that_predicts_what_it_recorded(
     )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ENGINES.names())
 def test_a_method_that_mixes_the_rows_of_a_batch_predicts_what_it_recorded(
     engine: str, make_trial: MakeTrial, tmp_path: Path
 ) -> None:
@@ -221,3 +218,35 @@ def test_a_device_that_is_not_there_is_one_line() -> None:
     with pytest.raises(UserError, match="no device 'nowhere' here"):
         choose_device("nowhere")
     assert choose_device("cpu").type == "cpu"
+
+
+class Still:
+    """A toy of an engine: it evaluates, and trains nothing."""
+
+    def train(self, prepared: Prepared, run: TrialRun) -> Trained:
+        classifier = self.classifier(prepared.module, prepared.base, run.device)
+        tally = Tally()
+        run.tell(Began(trial_id=run.trial.id, total_steps=0, total_epochs=0))
+        with run.energy, classifier.active():
+            predict = predictor(classifier, run.trial)
+            predictions = record_epoch(tally, prepared.data, predict)
+            run.best.offer(tally.epochs, predictions, prepared.module)
+        run.tell(EpochEnded(trial_id=run.trial.id, record=tally.epochs[-1]))
+        return Trained(tally=tally, path="still", pads=True)
+
+    def classifier(self, module: Any, base: Any, device: Any, **given: Any) -> Classifier:
+        return build_classifier("padded", module, base, device)
+
+
+def test_a_new_engine_is_one_class_and_its_entry(
+    make_trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = EngineEntry(words="a toy", load=Still)
+    monkeypatch.setattr(ENGINES, "_entries", {**ENGINES._entries, "still": toy})
+    told: list[Any] = []
+    trial = make_trial(engine="still", rows=16)
+    outcome = run_alone(trial, tmp_path / "artifacts", tell=told.append)
+    assert outcome.costs.path == "still"
+    assert [event.event for event in told] == ["began", "ended_epoch"]
+    assert (tmp_path / "artifacts" / "model").is_dir()
+    assert len(read_predictions(tmp_path / "artifacts" / "predictions.parquet").logits) == 24

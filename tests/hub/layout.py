@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from peftlab.core.types import Example
+from peftlab.core.inputs import Example
 from peftlab.tasks.spec import Task
 
 Splits = Mapping[str, Sequence[Example]]

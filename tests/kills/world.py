@@ -139,7 +139,7 @@ class World:
 
 def import_all() -> None:
     """Import what the commands do, so that a forked process begins at once."""
-    from peftlab.core.quiet import quiet_libraries
+    from peftlab.core.process import quiet_libraries
 
     quiet_libraries()
     import optuna  # noqa: F401

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
+from peftlab.data.batches import Ragged
 from peftlab.data.encode import Encoded
 
 LENGTHS = np.array([7, 4, 5], dtype=np.int64)
@@ -96,6 +97,14 @@ def packed_ids() -> torch.Tensor:
     """Token ids of three examples, one after another: int64 [T]."""
     generator = torch.Generator().manual_seed(1)
     return torch.randint(3, VOCABULARY, (int(LENGTHS.sum()),), generator=generator)
+
+
+def rows(*, with_types: bool = False) -> Ragged:
+    """The examples as rows of a batch, all their token types 0 where they are to have any."""
+    ids = packed_ids().numpy().astype(np.int32)
+    return Ragged(
+        ids=ids, type_ids=ids.astype(np.uint8) * 0 if with_types else None, lengths=LENGTHS
+    )
 
 
 def padded_batch() -> dict[str, torch.Tensor]:

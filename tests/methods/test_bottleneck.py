@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy, gelu, layer_norm, relu
 from transformers import PreTrainedModel
 
@@ -19,9 +19,10 @@ from peftlab.methods.changed_tensors import DESCRIPTION_FILE, TENSORS_FILE
 from peftlab.methods.parameters import count_parameters
 from peftlab.methods.registry import METHODS
 from peftlab.models.bottleneck import AdaptedNorm, AdaptedOutput
-from peftlab.models.packing import PackedModel
+from peftlab.models.packing import packed_model
 from peftlab.models.padding import PaddedModel
 from tests.methods.architectures import tiny_model
+from tests.models.tiny import ragged
 
 BASE = "google-bert/bert-base-uncased"
 IDS = torch.tensor([[2, 5, 7, 9], [2, 8, 8, 3]])
@@ -85,7 +86,10 @@ def test_encoders_have_a_place_for_both(model_type: str, method: str, per_layer:
         assert not torch.allclose(changed, tiny_model(model_type)(input_ids=IDS).logits)
 
 
-@pytest.mark.parametrize("model_type", ["modernbert", "gpt2", "opt", "llama", "qwen3", "gemma"])
+@pytest.mark.parametrize(
+    "model_type",
+    ["modernbert", "gpt2", "gpt_neox", "opt", "phi", "starcoder2", "llama", "qwen3", "gemma"],
+)
 def test_models_without_a_norm_at_the_end_of_their_layers_take_houlsbys_alone(
     model_type: str,
 ) -> None:
@@ -164,13 +168,14 @@ def test_packed_equals_padded_with_the_same_dropout(
 ) -> None:
     model = adapted(model_type, method).to(dtype).train()
     ids_T = torch.randint(2, 20, (int(LENGTHS.sum()),), generator=torch.Generator().manual_seed(1))
-    ids_BL = nn.utils.rnn.pad_sequence(list(ids_T.split(LENGTHS.tolist())), batch_first=True)
-    mask_BL = (torch.arange(ids_BL.shape[1]) < torch.from_numpy(LENGTHS)[:, None]).long()
-    inputs = {"input_ids": ids_BL, "attention_mask": mask_BL}
     with PaddedModel(model, model, dropout_seed=7).active() as padded:
-        expected, wanted = logits_and_gradients(model, lambda: padded(inputs, step=3))
-    with PackedModel(model, model, dropout_seed=7).active() as packed:
-        found, gradients = logits_and_gradients(model, lambda: packed(ids_T, None, LENGTHS, step=3))
+        expected, wanted = logits_and_gradients(
+            model, lambda: padded(ragged(ids_T, LENGTHS), step=3)
+        )
+    with packed_model(model, model, dropout_seed=7).active() as packed:
+        found, gradients = logits_and_gradients(
+            model, lambda: packed(ragged(ids_T, LENGTHS), step=3)
+        )
     tolerance = 1e-9 if dtype == torch.float64 else 1e-3
     torch.testing.assert_close(found, expected, rtol=0.1 * tolerance, atol=0.1 * tolerance)
     assert gradients.keys() == wanted.keys()

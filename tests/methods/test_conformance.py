@@ -19,14 +19,13 @@ from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import FROZEN_ORIGINAL, count_module
 from peftlab.methods.peft_method import expected_warnings
 from peftlab.methods.registry import METHODS
-from peftlab.models.packing import PackedModel
+from peftlab.models.packing import packed_model
 from peftlab.models.padding import PaddedModel
 from tests.methods.conformance_model import (
     LABELS,
-    LENGTHS,
     logits,
-    packed_ids,
     padded_batch,
+    rows,
     tiny_bert,
 )
 
@@ -132,10 +131,10 @@ def test_packed_equals_padded_or_the_method_says_why_it_is_not_packed(name: str)
     case.module.train()
     padded = PaddedModel(case.module, case.base)
     with padded.active():
-        expected = logits_and_gradients(case, padded(padded_batch()))
-    packed = PackedModel(case.module, case.base)
+        expected = logits_and_gradients(case, padded(rows()))
+    packed = packed_model(case.module, case.base)
     with packed.active():
-        found = packed(packed_ids(), torch.zeros_like(packed_ids()), LENGTHS)
+        found = packed(rows(with_types=True))
         torch.testing.assert_close(
             logits_and_gradients(case, found), expected, rtol=1e-3, atol=ROUNDING
         )

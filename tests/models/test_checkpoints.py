@@ -13,20 +13,10 @@ import pytest
 import torch
 
 from peftlab.core.errors import UserError
-from peftlab.core.trust import TRUST
-from peftlab.models.checkpoints import (
-    BUILTIN,
-    MINILM,
-    MINILM_SHA256,
-    build_on_meta,
-    builtin_models,
-    load_config,
-    load_model,
-    load_tokenizer,
-    locate,
-    located,
-    source_of,
-)
+from peftlab.core.process import TRUST
+from peftlab.models.builtin import BUILTIN, MINILM, builtin_models
+from peftlab.models.checkpoints import build_on_meta, load_config, load_model, load_tokenizer
+from peftlab.models.location import MINILM_SHA256, locate, located, source_of
 from peftlab.models.packing import why_not_packed
 
 # Published sizes with a two-class head (the checkpoints' model cards and papers round these).

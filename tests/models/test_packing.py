@@ -10,10 +10,14 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from peftlab.models.fused.blocks import READERS, embeddings_of, layers_of
-from peftlab.models.packing import Layout, PackedModel, why_not_packed
+from peftlab.models.families import FAMILIES
+from peftlab.models.family import Way
+from peftlab.models.fused.batch import PackedBatch
+from peftlab.models.fused.blocks import embeddings_of, layers_of
+from peftlab.models.fused_model import FusedModel
+from peftlab.models.packing import packed_model, why_not_packed
 from peftlab.models.padding import PaddedModel
-from tests.models.tiny import gradients, with_method
+from tests.models.tiny import gradients, ragged, with_method
 
 LENGTHS = np.array([5, 11, 2, 11, 7, 1])
 NARROW = {
@@ -48,7 +52,8 @@ ARCHITECTURES = {
     "xlm-roberta-xl": NARROW,
 }
 
-WAYS = [(name, True) for name in READERS] + [(name, False) for name in ARCHITECTURES]
+FUSED = [family.model_type for family in FAMILIES if family.way is Way.FUSED]
+WAYS = [(name, True) for name in FUSED] + [(name, False) for name in ARCHITECTURES]
 """Every architecture with its stock blocks, and with fused ones where it has them."""
 
 
@@ -94,8 +99,8 @@ def test_packed_logits_and_gradients_equal_padded_ones(
     ids_T = random_ids(int(LENGTHS.sum()))
     expected = padded_logits(module, ids_T)
     expected_gradients = gradients(module, expected)
-    with PackedModel(module, base, fused=is_fused).active() as packed:
-        logits = packed(ids_T, None, LENGTHS)
+    with packed_model(module, base, fused=is_fused).active() as packed:
+        logits = packed(ragged(ids_T, LENGTHS))
         found_gradients = gradients(module, logits)
     torch.testing.assert_close(logits, expected, rtol=1e-10, atol=1e-11)
     assert found_gradients.keys() == expected_gradients.keys()
@@ -136,11 +141,11 @@ def test_with_dropout_packed_and_padded_drop_the_same(
     module = with_method(base, method, **given).to(dtype).train()
     ids_T = random_ids(int(LENGTHS.sum()))
     with PaddedModel(module, base, dropout_seed=7).active() as padded:
-        expected = padded(padded_inputs(ids_T), step=3)
+        expected = padded(ragged(ids_T, LENGTHS), step=3)
         expected_gradients = gradients(module, expected)
-        other = padded(padded_inputs(ids_T), step=4)
-    with PackedModel(module, base, dropout_seed=7, fused=is_fused).active() as packed:
-        logits = packed(ids_T, None, LENGTHS, step=3)
+        other = padded(ragged(ids_T, LENGTHS), step=4)
+    with packed_model(module, base, dropout_seed=7, fused=is_fused).active() as packed:
+        logits = packed(ragged(ids_T, LENGTHS), step=3)
         found_gradients = gradients(module, logits)
     torch.testing.assert_close(logits, expected, rtol=0.1 * tolerance, atol=0.1 * tolerance)
     assert not torch.allclose(other, expected, rtol=1e-2)
@@ -155,11 +160,11 @@ def test_with_dropout_packed_and_padded_drop_the_same(
 def test_a_batch_in_parts_drops_what_the_whole_drops(model_type: str) -> None:
     base = tiny_model(model_type, dropout=0.2).train()
     ids_T = random_ids(int(LENGTHS.sum()))
-    with PackedModel(base, base).active() as packed:
-        whole = packed(ids_T, None, LENGTHS, step=1)
-        first = packed(ids_T[:18], None, LENGTHS[:3], step=1)
-        rest = packed(ids_T[18:], None, LENGTHS[3:], step=1, first_example=3)
-        wrong = packed(ids_T[18:], None, LENGTHS[3:], step=1)
+    with packed_model(base, base).active() as packed:
+        whole = packed(ragged(ids_T, LENGTHS), step=1)
+        first = packed(ragged(ids_T[:18], LENGTHS[:3]), step=1)
+        rest = packed(ragged(ids_T[18:], LENGTHS[3:]), step=1, first_example=3)
+        wrong = packed(ragged(ids_T[18:], LENGTHS[3:]), step=1)
     torch.testing.assert_close(torch.cat([first, rest]), whole, rtol=1e-5, atol=1e-5)
     assert not torch.allclose(wrong, whole[3:], rtol=1e-2)
 
@@ -170,8 +175,8 @@ def test_an_example_does_not_see_its_neighbours(model_type: str) -> None:
     ids_T = random_ids(int(LENGTHS.sum()))
     other_T = ids_T.clone()
     other_T[5:16] = 2 + (other_T[5:16] + 3) % 48  # the second example
-    with PackedModel(base, base).active() as packed, torch.no_grad():
-        before, after = packed(ids_T, None, LENGTHS), packed(other_T, None, LENGTHS)
+    with packed_model(base, base).active() as packed, torch.no_grad():
+        before, after = packed(ragged(ids_T, LENGTHS)), packed(ragged(other_T, LENGTHS))
     untouched = [0, 2, 3, 4, 5]
     assert torch.equal(before[untouched], after[untouched])
     assert not torch.allclose(before[1], after[1])
@@ -183,7 +188,7 @@ def test_an_example_does_not_see_its_neighbours(model_type: str) -> None:
     ids=["plain", "compiled"],
 )
 @pytest.mark.parametrize("depth", [1, 2])
-@pytest.mark.parametrize("model_type", READERS)
+@pytest.mark.parametrize("model_type", FUSED)
 def test_from_the_states_of_the_lower_blocks_come_the_logits_of_the_whole(
     model_type: str, depth: int, dtype: torch.dtype, tolerance: float
 ) -> None:
@@ -191,13 +196,13 @@ def test_from_the_states_of_the_lower_blocks_come_the_logits_of_the_whole(
     for parameter in [*embeddings_of(base), *layers_of(base)[:depth]]:
         parameter.requires_grad_(False)
     ids_T = random_ids(int(LENGTHS.sum()))
-    with PackedModel(base, base).active() as packed:
-        expected = packed(ids_T, None, LENGTHS)
+    with FusedModel(base, base).active() as packed:
+        expected = packed(ragged(ids_T, LENGTHS))
         expected_gradients = gradients(base, expected)
-        states = packed.states(ids_T, None, LENGTHS, depth=depth).clone()
+        states = packed.states(ragged(ids_T, LENGTHS), depth=depth).clone()
         logits = packed.from_states(states, LENGTHS, depth=depth)
         found_gradients = gradients(base, logits)
-        again = packed(ids_T, None, LENGTHS)
+        again = packed(ragged(ids_T, LENGTHS))
     assert states.shape == ((len(ids_T), 24) if depth == 1 else (len(LENGTHS), 24))
     torch.testing.assert_close(logits, expected, rtol=tolerance, atol=tolerance)
     assert torch.equal(again, expected), "the next batch begins with the embeddings again"
@@ -215,8 +220,8 @@ def test_with_dropout_states_are_of_eval_mode_and_what_is_above_drops_as_ever(
 ) -> None:
     base = tiny_model(model_type, dropout=0.2).train()
     ids_T = random_ids(int(LENGTHS.sum()))
-    with PackedModel(base, base, dropout_seed=7).active() as packed, torch.no_grad():
-        states = packed.states(ids_T, None, LENGTHS, depth=depth)
+    with FusedModel(base, base, dropout_seed=7).active() as packed, torch.no_grad():
+        states = packed.states(ragged(ids_T, LENGTHS), depth=depth)
         assert base.training
         assert all(module.training for module in base.modules())
         found = packed.from_states(states, LENGTHS, depth=depth, step=3)
@@ -229,30 +234,20 @@ def test_with_dropout_states_are_of_eval_mode_and_what_is_above_drops_as_ever(
         )
         for module in (*embeddings_of(base), *layers_of(base)[:depth]):
             module.eval()
-        expected = packed(ids_T, None, LENGTHS, step=3)
-        other = packed(ids_T, None, LENGTHS, step=4)
+        expected = packed(ragged(ids_T, LENGTHS), step=3)
+        other = packed(ragged(ids_T, LENGTHS), step=4)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(part, expected[3:], rtol=1e-4, atol=1e-4)
     assert not torch.allclose(found, other, rtol=1e-2), "dropout is there"
 
 
-def test_only_fused_blocks_can_be_run_in_part() -> None:
-    base = tiny_model("bert")
-    ids_T = random_ids(int(LENGTHS.sum()))
-    with (
-        PackedModel(base, base, fused=False).active() as packed,
-        pytest.raises(AssertionError, match="only fused blocks"),
-    ):
-        packed.states(ids_T, None, LENGTHS, depth=1)
-
-
 def test_token_types_reach_the_packed_model() -> None:
     base = tiny_model("bert")
     ids_T = random_ids(6)
-    with PackedModel(base, base).active() as packed, torch.no_grad():
+    with packed_model(base, base).active() as packed, torch.no_grad():
         lengths = np.array([6])
-        first = packed(ids_T, torch.tensor([0, 0, 0, 1, 1, 1]), lengths)
-        second = packed(ids_T, torch.tensor([0, 0, 0, 0, 0, 0]), lengths)
+        first = packed(ragged(ids_T, lengths, torch.tensor([0, 0, 0, 1, 1, 1])))
+        second = packed(ragged(ids_T, lengths, torch.tensor([0, 0, 0, 0, 0, 0])))
     assert not torch.allclose(first, second)
 
 
@@ -261,22 +256,23 @@ def test_the_model_is_the_stock_one_again_afterwards() -> None:
     ids_T = random_ids(int(LENGTHS.sum()))
     expected = padded_logits(base, ids_T)
     before = base.config._attn_implementation
-    with PackedModel(base, base).active() as packed:
-        packed(ids_T, None, LENGTHS)
+    with packed_model(base, base).active() as packed:
+        packed(ragged(ids_T, LENGTHS))
     assert base.config._attn_implementation == before
     assert not any("forward" in vars(module) for module in base.modules())
     assert torch.equal(padded_logits(base, ids_T), expected)
 
 
-def test_a_layout_places_every_token() -> None:
-    layout = Layout.of(np.array([2, 3]), first_example=10)
-    places = layout.places
-    assert places.pooled_B.tolist() == [0, 2]
-    assert places.token_rows.example_R.tolist() == [10, 10, 11, 11, 11]
-    assert places.token_rows.position_R.tolist() == [0, 1, 0, 1, 2]
-    assert places.token_spans.key_offsets.tolist() == [0, 2, 5]
-    assert places.pooled_spans.query_offsets.tolist() == [0, 1, 2]
-    assert set(layout.rows) == {2, 5}
+def test_a_packed_batch_knows_where_every_token_is_from() -> None:
+    batch = PackedBatch.of(np.array([2, 3]), first_example=10)
+    assert batch.pooled_B.tolist() == [0, 2]
+    assert batch.last_B.tolist() == [1, 4]
+    assert batch.token_rows.example_R.tolist() == [10, 10, 11, 11, 11]
+    assert batch.token_rows.position_R.tolist() == [0, 1, 0, 1, 2]
+    assert batch.token_spans.key_offsets.tolist() == [0, 2, 5]
+    assert batch.pooled_spans.query_offsets.tolist() == [0, 1, 2]
+    assert set(batch.rows) == {2, 5}
+    assert (batch.num_examples, batch.first_example) == (2, 10)
 
 
 def test_a_model_that_cannot_be_packed_says_why() -> None:
@@ -286,4 +282,4 @@ def test_a_model_that_cannot_be_packed_says_why() -> None:
         why_not_packed(model) == "mpnet: its attention, with a bias for each distance, is its own"
     )
     with pytest.raises(ValueError, match="mpnet"):
-        PackedModel(model, model)
+        packed_model(model, model)

@@ -12,19 +12,14 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from peftlab.core.errors import UserError
-from peftlab.models.architectures import FAMILIES
-from peftlab.models.checkpoints import (
-    load_model,
-    locate,
-    located,
-    remarks_on_weights,
-    without_load_report,
-)
+from peftlab.models.checkpoints import load_model, remarks_on_weights, without_load_report
+from peftlab.models.families import FAMILIES
 from peftlab.models.head import (
     fresh_parameter_names,
     head_parameter_names,
     output_parameter_names,
 )
+from peftlab.models.location import locate, located
 from tests.models.tiny import (
     NAMES,
     PRETRAINED,
@@ -37,7 +32,7 @@ from tests.models.tiny import (
 Tensors = dict[str, torch.Tensor]
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=FAMILIES.names())
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple:
     """The family's name, a folder with a pretrained model, and one with it as a classifier of
     three labels whose head has learnt something."""
@@ -59,7 +54,7 @@ def bert(tmp_path: Path) -> Path:
 
 
 def test_the_output_of_each_family_is_what_has_a_row_for_each_label() -> None:
-    for family in FAMILIES:
+    for family in FAMILIES.names():
         with torch.device("meta"):
             three, five = (
                 AutoModelForSequenceClassification.from_config(tiny_config(family, num_labels=n))
@@ -233,7 +228,7 @@ def test_a_model_with_a_head_left_out_is_saved_and_loaded_as_any(tmp_path: Path)
 
 def test_what_is_fresh_is_the_whole_head_but_for_what_pretraining_leaves() -> None:
     with torch.device("meta"):
-        for family in FAMILIES:
+        for family in FAMILIES.names():
             model = AutoModelForSequenceClassification.from_config(tiny_config(family))
             left = set(head_parameter_names(model)) - set(fresh_parameter_names(model))
             assert left == PRETRAINED.get(family, set())

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -21,9 +23,11 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from peftlab.data.batches import Ragged
 from peftlab.methods.registry import METHODS
-from peftlab.models.architectures import FAMILIES, Pooling, Way
 from peftlab.models.checkpoints import without_load_report
+from peftlab.models.families import FAMILIES
+from peftlab.models.family import Pooling, Way
 from peftlab.models.head import head_parameter_names, output_parameter_names
 
 NAMES = ["entailment", "neutral", "contradiction"]
@@ -48,7 +52,7 @@ SHARED_KEYS = {**NARROW, "num_attention_heads": 4, "num_key_value_heads": 2, "he
 WINDOWED = {**SHARED_KEYS, "sliding_window": 4}
 NAMED_OTHERWISE = {"vocab_size": 50, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 CONFIGS: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(FAMILIES, NARROW),
+    **dict.fromkeys(FAMILIES.names(), NARROW),
     "electra": {**NARROW, "embedding_size": 16},
     "albert": {**NARROW, "embedding_size": 16},
     "distilbert": {
@@ -164,7 +168,7 @@ def write_tiny_checkpoint(folder: Path, name: str) -> str:
     """
     config = tiny_config(name)
     config.architectures = []  # Funnel's are asked for
-    family = FAMILIES[config.model_type]
+    family = FAMILIES.get(config.model_type)
     is_decoder = family.pooling is Pooling.LAST and family.way is not Way.PADDED
     if is_decoder:
         config.pad_token_id = None
@@ -219,6 +223,17 @@ def rewrite(folder: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor
     """Change the tensors in the folder's one file."""
     tensors = change(load_file(folder / "model.safetensors"))
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def ragged(
+    ids_T: Tensor, lengths: npt.NDArray[np.int64], type_ids_T: Tensor | None = None
+) -> Ragged:
+    """Rows of these lengths, one after another."""
+    return Ragged(
+        ids=ids_T.numpy().astype(np.int32),
+        type_ids=None if type_ids_T is None else type_ids_T.numpy().astype(np.uint8),
+        lengths=lengths,
+    )
 
 
 def gradients(module: nn.Module, logits_BC: Tensor) -> dict[str, Tensor]:

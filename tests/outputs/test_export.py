@@ -17,7 +17,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from peftlab.core.errors import UserError
 from peftlab.core.files import ASIDE
-from peftlab.core.types import DataRef, ModelRef, TaskDefinition, Trial
+from peftlab.core.inputs import DataRef, ModelRef, TaskDefinition
+from peftlab.core.trial import Trial
 from peftlab.data.demo.source import DemoSource
 from peftlab.engine.predict import predict_rows
 from peftlab.methods.peft_method import PeftMethod

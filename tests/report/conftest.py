@@ -11,22 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peftlab.core.types import (
-    Costs,
-    DataRef,
-    EpochRecord,
-    ModelRef,
-    ParameterCount,
-    Seeds,
-    Trial,
-)
+from peftlab.core.inputs import DataRef, ModelRef
+from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.trial import Seeds, Trial
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import expand_arms
+from peftlab.study.arms import expand_arms
 from peftlab.study.spec import validate
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.registry import TASKS
 
 # (training loss, validation loss, main score) of the epochs of one trial, from epoch 0

@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from peftlab.core.types import Costs, EpochRecord, ModelRef, ParameterCount, Seeds, Trial
+from peftlab.core.inputs import ModelRef
+from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.trial import Seeds, Trial
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
-from peftlab.study.expand import Arm, expand_arms
+from peftlab.study.arms import Arm, expand_arms
 from peftlab.study.spec import validate
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.registry import TASKS
 from peftlab.tasks.spec import Task
 

@@ -28,10 +28,10 @@ from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.pages.blocks import Figure, Heading, Missing, Table
 from peftlab.report.pages.files import PageFiles
 from peftlab.report.pages.page import Page
-from peftlab.report.tables.claims import claims_blocks
+from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.write import kept_report, make_page, write_comparison, write_report
 from peftlab.store.workspace import DATABASE, Workspace
-from peftlab.study.declared import look_at
+from peftlab.study.declarations import look_at
 
 Rows = list[list[str]]
 View = Callable[..., StudyView]

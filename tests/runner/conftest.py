@@ -11,10 +11,23 @@ from uuid import uuid4
 
 import pytest
 
-from peftlab.core.types import Costs, EpochRecord, ParameterCount, Trial
-from peftlab.engine.run import Outcome
-from peftlab.study.expand import Expanded, expand
+from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.trial import Trial
+from peftlab.engine.events import (
+    Began,
+    EpochEnded,
+    Event,
+    Failed,
+    Finished,
+    Interrupted,
+    Remarked,
+    Resumed,
+    Started,
+    Stepped,
+)
+from peftlab.engine.job import Job
 from peftlab.study.spec import validate
+from peftlab.study.trials import Expanded, expand
 
 
 @pytest.fixture
@@ -50,38 +63,59 @@ class Listener:
     errors: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     on_event: Callable[[str, Trial, int], None] = lambda event, trial, number: None
+    trials: dict[str, Trial] = field(default_factory=dict)
 
-    def _note(self, event: str, trial: Trial, number: int = 0) -> None:
-        self.events.append((event, trial.method, number))
-        self.on_event(event, trial, number)
+    def __call__(self, event: Event) -> None:
+        number = 0
+        match event:
+            case Remarked(text=text):
+                self.remarks.append(text)
+                return
+            case Started(trial=trial):
+                self.trials[trial.id] = trial
+            case Began(total_steps=number) | Resumed(step=number) | Stepped(step=number):
+                pass
+            case EpochEnded(record=record):
+                number = record.epoch
+            case Failed(error=error):
+                self.errors.append(error)
+        trial = self.trials.get(event.trial_id)
+        if trial is None:  # its start could not be stored, so that nobody heard of it
+            assert isinstance(event, Interrupted)
+            return
+        self.events.append((event.event, trial.method, number))
+        self.on_event(event.event, trial, number)
+
+
+class Telling:
+    """Tells a listener of trials, by the name of what happens."""
+
+    def __init__(self, listener: Callable[[Event], None]) -> None:
+        self._tell = listener
 
     def started(self, trial: Trial) -> None:
-        self._note("started", trial)
+        self._tell(Started(trial=trial))
 
     def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
-        self._note("began", trial, total_steps)
+        self._tell(Began(trial_id=trial.id, total_steps=total_steps, total_epochs=total_epochs))
 
     def resumed(self, trial: Trial, step: int, epochs: Sequence[EpochRecord]) -> None:
-        self._note("resumed", trial, step)
+        self._tell(Resumed(trial_id=trial.id, step=step, epochs=tuple(epochs)))
 
     def stepped(self, trial: Trial, step: int, loss: float) -> None:
-        self._note("stepped", trial, step)
+        self._tell(Stepped(trial_id=trial.id, step=step, loss=loss))
 
     def ended_epoch(self, trial: Trial, record: EpochRecord) -> None:
-        self._note("ended_epoch", trial, record.epoch)
+        self._tell(EpochEnded(trial_id=trial.id, record=record))
 
-    def finished(self, trial: Trial, outcome: Outcome) -> None:
-        self._note("finished", trial)
+    def finished(self, trial: Trial, **changes: Any) -> None:
+        self._tell(OUTCOME.model_copy(update={"trial_id": trial.id, **changes}))
 
     def failed(self, trial: Trial, error: str) -> None:
-        self.errors.append(error)
-        self._note("failed", trial)
+        self._tell(Failed(trial_id=trial.id, error=error))
 
     def interrupted(self, trial: Trial) -> None:
-        self._note("interrupted", trial)
-
-    def remarked(self, text: str) -> None:
-        self.remarks.append(text)
+        self._tell(Interrupted(trial_id=trial.id))
 
 
 @pytest.fixture
@@ -90,7 +124,8 @@ def make_listener() -> type[Listener]:
     return Listener
 
 
-OUTCOME = Outcome(
+OUTCOME = Finished(
+    trial_id="",
     costs=Costs(
         parameters=ParameterCount(
             trainable=3, total=9, total_peft_counting=9, backbone=3, adapter=0, head=0
@@ -115,13 +150,11 @@ class FakeEngine:
 
     failures: dict[str, BaseException] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
-    outcome: Outcome = OUTCOME
+    outcome: Finished = OUTCOME
 
-    def __call__(
-        self, trial: Trial, *, workspace_cache: Path, artifacts: Path, observer: Any, **_: Any
-    ) -> Outcome:
+    def __call__(self, trial: Trial, job: Job, tell: Any, on_saved: Any) -> Finished:
         self.ran.append(trial.method)
-        observer.began(1, 1)
+        tell(Began(trial_id=trial.id, total_steps=1, total_epochs=1))
         for epoch in (0, 1):
             record = EpochRecord(
                 epoch=epoch,
@@ -131,19 +164,19 @@ class FakeEngine:
                 scores={"f1": 50.0 + epoch, "accuracy": 40.0},
                 seconds=0.0,
             )
-            observer.ended_epoch(record, None)
+            tell(EpochEnded(trial_id=trial.id, record=record))
             if epoch == 0:
                 if trial.method in self.failures:
                     raise self.failures[trial.method]
-                observer.stepped(1, 0.5)
-        return self.outcome
+                tell(Stepped(trial_id=trial.id, step=1, loss=0.5))
+        return self.outcome.model_copy(update={"trial_id": trial.id})
 
 
 @pytest.fixture
 def fake_engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """The engine that only pretends, in the place of the real one under the inline executor."""
     engine = FakeEngine()
-    monkeypatch.setattr("peftlab.runner.executors.base.run_trial", engine)
+    monkeypatch.setattr("peftlab.engine.run.run_trial", engine)
     return engine
 
 

@@ -15,7 +15,7 @@ from peftlab.core import files
 from peftlab.core.errors import StorageError
 from peftlab.runner.execute import execute
 from peftlab.store.workspace import DATABASE, Workspace
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
 

@@ -15,8 +15,8 @@ import pytest
 
 from peftlab.models.fused import jit
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded, expand
 from peftlab.study.spec import validate
+from peftlab.study.trials import Expanded, expand
 
 ARMS = {
     "full": {"method": "full", "training": {"weight_decay": 0.1}},
@@ -41,21 +41,17 @@ from pathlib import Path
 from peftlab.runner.execute import execute
 from peftlab.runner.executors.base import ExecutorOptions
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import expand
+from peftlab.study.trials import expand
 from peftlab.study.spec import validate
 
 spec, folder, executor, kills, longest = json.loads(sys.argv[1])
 folder, chance = Path(folder), random.Random(7)
 expanded = expand(validate(spec, where="killed"))
 
-class Silent:
-    def __getattr__(self, name):
-        return lambda *given: None
-
 def run():
     with Workspace.open(folder) as workspace:
         options = ExecutorOptions(workers=2, threads=1, logs=folder / "logs")
-        execute(expanded, workspace, display=Silent(), executor=executor, options=options)
+        execute(expanded, workspace, display=lambda event: None, executor=executor, options=options)
 
 killed = 0
 for last in [False] * kills + [True]:

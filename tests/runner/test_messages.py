@@ -3,65 +3,157 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from peftlab.core.types import CheckpointEvery
+from peftlab.core.errors import PeftlabError, UserError
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.training import CheckpointEvery
+from peftlab.engine.events import (
+    Began,
+    EpochEnded,
+    Failed,
+    Finished,
+    Interrupted,
+    Remarked,
+    Resumed,
+    Started,
+    Stepped,
+)
+from peftlab.engine.job import Job
 from peftlab.runner import messages
-from peftlab.runner.executors.base import Job
-from peftlab.runner.messages import Telling, job_from_json, job_to_json, pass_on
-from peftlab.study.expand import Expanded
+from peftlab.runner.messages import (
+    MESSAGES,
+    REQUESTS,
+    Busy,
+    Done,
+    Lost,
+    Measured,
+    MeasureRate,
+    Placed,
+    Published,
+    Ready,
+    Refused,
+    RunJob,
+    pass_on,
+    to_line,
+    told_seldom,
+)
+from peftlab.study.trials import Expanded
+
+MakeStudy = Callable[..., Expanded]
+RECORD = EpochRecord(
+    epoch=1,
+    step=7,
+    train_loss=0.1 + 0.2,
+    eval_loss=1 / 3,
+    scores={"f1": 200 / 3},
+    seconds=1e-9,
+    step_losses=(0.1, 5e-324, 1.7976931348623157e308),
+    held_out_scores={"f1": 1e22},
+)
 
 
-def test_a_job_comes_back_with_all_that_a_worker_needs_of_it(
-    tiny_study: Callable[..., Expanded], tmp_path: Path
+def test_a_request_comes_back_with_all_that_a_worker_needs_of_it(
+    tiny_study: MakeStudy, tmp_path: Path
 ) -> None:
+    trials = tiny_study().trials
     job = Job(
-        trial=tiny_study().trials[0],
-        artifacts=tmp_path / "artifacts",
+        trials=trials,
+        folders={trial.id: tmp_path / trial.id for trial in trials},
         cache=tmp_path / "cache",
         device="cuda:1",
         checkpoint_every=CheckpointEvery(number=3, unit="steps"),
         threads=2,
+        seconds=1 / 3,
         told_every=2.5,
         micro_batch=4,
+        stop_after=3,
         is_alone=True,
     )
-    assert job_from_json(json.loads(json.dumps(job_to_json(job)))) == job
-    assert job_to_json(job).keys() == {field.name for field in fields(Job)} - {"seconds"}
+    assert len(trials) == 3
+    for request in (RunJob(job=job), MeasureRate(job=job, seconds=0.1)):
+        back = REQUESTS.validate_json(to_line(request))
+        assert back == request
+        assert [trial.id for trial in back.job.trials] == [trial.id for trial in trials]
 
 
-def test_an_outcome_comes_back_also_without_costs_that_an_older_worker_did_not_know(
-    tiny_study: Callable[..., Expanded], fake_engine: Any
+def test_every_message_comes_back_to_the_bit(tiny_study: MakeStudy, fake_engine: Any) -> None:
+    trial = tiny_study().trials[0]
+    every = [
+        Started(trial=trial),
+        Began(trial_id="a", total_steps=9, total_epochs=3),
+        Resumed(trial_id="a", step=7, epochs=(RECORD, RECORD)),
+        Stepped(trial_id="a", step=1, loss=0.1 + 0.2),
+        EpochEnded(trial_id="a", record=RECORD),
+        fake_engine.outcome,
+        Failed(trial_id="a", error="two\nlines"),
+        Interrupted(trial_id="a"),
+        Remarked(text="a word"),
+        Ready(),
+        Busy(),
+        Placed(node="n", pid=1),
+        Published(trial_id="a", state="s"),
+        Measured(rate=1 / 3),
+        Refused(what="w", where="x", allowed="y"),
+        Lost(error="e"),
+        Done(),
+    ]
+    for message in every:
+        line = to_line(message)
+        assert "\n" not in line
+        assert MESSAGES.validate_json(line) == message
+    names = [json.loads(to_line(message))["event"] for message in every]
+    assert len(set(names)) == len(every)
+
+
+def test_a_score_that_is_no_number_stays_what_it_is() -> None:
+    message = Stepped(trial_id="a", step=1, loss=math.nan)
+    assert math.isnan(MESSAGES.validate_json(to_line(message)).loss)  # type: ignore[union-attr]
+
+
+def test_an_end_comes_back_also_without_costs_that_an_older_worker_did_not_know(
+    fake_engine: Any,
 ) -> None:
-    told = []
-
-    class Taking:
-        def finished(self, trial: Any, outcome: Any) -> None:
-            told.append(outcome)
-
-    values = json.loads(json.dumps(asdict(fake_engine.outcome)))
+    values = json.loads(to_line(fake_engine.outcome))
     del values["costs"]["energy_joules"]
-    message = {"event": "finished", "outcome": values}
-    pass_on(message, tiny_study().trials[0], Taking())  # type: ignore[arg-type]
+    told: list[Any] = []
+    pass_on(MESSAGES.validate_python(values), told.append)
     assert told == [fake_engine.outcome]
     assert told[0].costs.energy_joules is None
 
 
-def test_steps_are_told_seldom_and_all_else_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_ends_a_study_is_raised() -> None:
+    with pytest.raises(UserError) as refused:
+        pass_on(Refused(what="w", where="x", allowed="y"), print)
+    assert (refused.value.what, refused.value.where, refused.value.allowed) == ("w", "x", "y")
+    with pytest.raises(PeftlabError, match=r"^no room$"):
+        pass_on(Lost(error="no room"), print)
+
+
+def test_steps_of_each_trial_are_told_seldom_and_all_else_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = [100.0]
     monkeypatch.setattr(messages, "monotonic", lambda: now[0])
     told: list[Any] = []
-    telling = Telling(told.append, every=2.0)
-    telling.began(9, 1)
+    tell = told_seldom(told.append, every=2.0)
+    tell(Began(trial_id="a", total_steps=9, total_epochs=1))
     for step in range(1, 10):
-        telling.stepped(step, 0.5)
+        for trial_id in ("a", "b"):
+            tell(Stepped(trial_id=trial_id, step=step, loss=0.5))
         now[0] += 0.75
-    telling.resumed(3, [])
-    steps = [message["step"] for message in told if message["event"] == "stepped"]
-    assert steps == [1, 4, 7]
-    assert [message["event"] for message in (told[0], told[-1])] == ["began", "resumed"]
+    tell(Resumed(trial_id="a", step=3, epochs=()))
+    for trial_id in ("a", "b"):
+        steps = [one.step for one in told if isinstance(one, Stepped) and one.trial_id == trial_id]
+        assert steps == [1, 4, 7]
+    assert [type(message) for message in (told[0], told[-1])] == [Began, Resumed]
+
+
+def test_a_finished_trial_can_rest(fake_engine: Any) -> None:
+    resting = Finished.model_validate(fake_engine.outcome.model_dump() | {"is_paused": True})
+    assert MESSAGES.validate_json(to_line(resting)).is_paused  # type: ignore[union-attr]

@@ -14,9 +14,9 @@ import pytest
 
 from peftlab.runner.plan import Plan, make_plan
 from peftlab.store.workspace import DATABASE, Workspace
-from peftlab.study.expand import expand
 from peftlab.study.spec import validate
-from peftlab.study.stored import store_study
+from peftlab.study.stored_studies import store_study
+from peftlab.study.trials import expand
 
 DUMP = Path(__file__).with_name("older_workspace.sql")
 SHORT = {"num_train_epochs": 1, "per_device_train_batch_size": 8}

@@ -11,15 +11,15 @@ import pytest
 from transformers import AutoTokenizer
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.batches import epoch_order
 from peftlab.data.source import open_ref
 from peftlab.methods.parameters import count_parameters
 from peftlab.runner.plan import Plan, make_plan
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded, expand
 from peftlab.study.load import Overrides, load_study
-from peftlab.study.stored import store_study
+from peftlab.study.stored_studies import store_study
+from peftlab.study.trials import Expanded, expand
 from peftlab.tasks.registry import TASKS
 
 MakeStudy = Callable[..., Expanded]

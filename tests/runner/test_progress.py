@@ -6,17 +6,18 @@ import re
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
 
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.runner import progress
 from peftlab.runner.plan import Plan, TrialPlan, make_plan
 from peftlab.runner.progress import Clock, ProgressDisplay
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
+from tests.runner.conftest import Telling
 
 
 class Watch:
@@ -120,24 +121,22 @@ def lines_of(plan: Plan, act: Callable[[ProgressDisplay, list[Trial]], None]) ->
 
 
 def run(display: ProgressDisplay, trial: Trial, watch: Watch, seconds: float) -> None:
-    display.started(trial)
-    display.began(trial, 4, 2)
+    Telling(display).started(trial)
+    Telling(display).began(trial, 4, 2)
     for step in (1, 2, 3, 4):
-        display.stepped(trial, step, 0.5)
-    display.ended_epoch(trial, epoch(1))
+        Telling(display).stepped(trial, step, 0.5)
+    Telling(display).ended_epoch(trial, epoch(1))
     watch.seconds += seconds
 
 
 def test_without_a_terminal_there_is_one_line_a_trial(plan: Plan, watch: Watch) -> None:
-    outcome: Any = None
-
     def act(display: ProgressDisplay, trials: list[Trial]) -> None:
         run(display, trials[0], watch, 20.0)
-        display.finished(trials[0], outcome)
+        Telling(display).finished(trials[0])
         run(display, trials[1], watch, 60.0)
-        display.failed(trials[1], "the loss is nan\nand a traceback")
+        Telling(display).failed(trials[1], "the loss is nan\nand a traceback")
         run(display, trials[2], watch, 5.0)
-        display.finished(trials[2], outcome)
+        Telling(display).finished(trials[2])
 
     assert lines_of(plan, act) == [
         "[1/3] full on demo-paraphrase, seed 1: done in 20 s, 3 min 0 s left",
@@ -149,7 +148,7 @@ def test_without_a_terminal_there_is_one_line_a_trial(plan: Plan, watch: Watch) 
 def test_a_trial_that_is_stopped_has_its_line_too(plan: Plan, watch: Watch) -> None:
     def act(display: ProgressDisplay, trials: list[Trial]) -> None:
         run(display, trials[1], watch, 3.0)
-        display.interrupted(trials[1])
+        Telling(display).interrupted(trials[1])
 
     assert lines_of(plan, act) == [
         "bitfit on demo-paraphrase, seed 1 stopped; it goes on with the next run"
@@ -164,7 +163,7 @@ def test_a_failed_trial_that_is_not_run_counts_neither_as_a_trial_nor_in_the_tim
 
     def act(display: ProgressDisplay, trials: list[Trial]) -> None:
         run(display, trials[0], watch, 20.0)
-        display.finished(trials[0], Any)
+        Telling(display).finished(trials[0])
 
     kept = Plan(study="tiny", trials=trials, remarks=())
     assert lines_of(kept, act) == [
@@ -179,7 +178,7 @@ def test_a_failed_trial_that_is_not_run_counts_neither_as_a_trial_nor_in_the_tim
 def test_a_failure_without_words_has_its_line(plan: Plan, watch: Watch) -> None:
     def act(display: ProgressDisplay, trials: list[Trial]) -> None:
         run(display, trials[0], watch, 1.0)
-        display.failed(trials[0], "")
+        Telling(display).failed(trials[0], "")
 
     (line,) = lines_of(plan, act)
     assert "seed 1: failed: no cause is known, " in line
@@ -192,8 +191,8 @@ def test_a_line_is_never_broken_nor_read_as_markup(plan: Plan, watch: Watch) -> 
         many = TrialPlan(**{**vars(plan.trials[0]), "arms": ("[bold]arm", "another-arm-" * 9)})
         display.plans[trials[0].id] = many
         run(display, trials[0], watch, 1.0)
-        display.failed(trials[0], error)
-        display.interrupted(trials[0])
+        Telling(display).failed(trials[0], error)
+        Telling(display).interrupted(trials[0])
 
     failed, stopped = lines_of(plan, act)
     assert failed.startswith("[1/3] [bold]arm/another-arm-another-arm-")
@@ -204,8 +203,8 @@ def test_a_line_is_never_broken_nor_read_as_markup(plan: Plan, watch: Watch) -> 
 def test_a_trial_that_nobody_planned_is_named_by_its_method(plan: Plan, watch: Watch) -> None:
     def act(display: ProgressDisplay, trials: list[Trial]) -> None:
         stranger = Trial.model_validate(trials[0].model_dump() | {"seed": 99, "method": "head"})
-        display.started(stranger)
-        display.failed(stranger, "x")
+        Telling(display).started(stranger)
+        Telling(display).failed(stranger, "x")
 
     assert lines_of(plan, act)[0].startswith("[1/3] head on demo-paraphrase, seed 99: failed: x")
 
@@ -226,26 +225,26 @@ def test_a_terminal_shows_study_trial_epoch_and_time_left(
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue())
 
     with ProgressDisplay(plan, console) as display:
-        display.started(trial)
+        Telling(display).started(trial)
         assert "full on demo-paraphrase, seed 1" in shown()
-        display.began(trial, 4, 2)
+        Telling(display).began(trial, 4, 2)
         assert "epoch 0 of 2" in shown()
         watch.seconds += 5.0
-        display.stepped(trial, 1, 0.6931)
+        Telling(display).stepped(trial, 1, 0.6931)
         screen = shown()
         assert re.search(r"study tiny .* 0/3 +trials +3 min 15 s left", screen)
         assert re.search(r"full on demo-paraphrase, seed 1 .* 1/4 +steps", screen)
         assert "epoch 1 of 2, loss 0.693" in screen
-        display.stepped(trial, 2, 0.5)
-        display.ended_epoch(trial, epoch(1))
-        display.stepped(trial, 3, 0.5)
+        Telling(display).stepped(trial, 2, 0.5)
+        Telling(display).ended_epoch(trial, epoch(1))
+        Telling(display).stepped(trial, 3, 0.5)
         assert "epoch 2 of 2" in shown()
-        display.stepped(trial, 4, 0.5)
-        display.ended_epoch(trial, epoch(2))
-        display.finished(trial, Any)
+        Telling(display).stepped(trial, 4, 0.5)
+        Telling(display).ended_epoch(trial, epoch(2))
+        Telling(display).finished(trial)
         screen = shown()
         assert re.search(r"study tiny .* 1/3 +trials +[\d,]+ trials an hour, 45 s left", screen)
-        display.started(plan.trials[1].trial)
+        Telling(display).started(plan.trials[1].trial)
         screen = shown()
         assert "bitfit on demo-paraphrase" in screen
         assert "full on" not in screen, "an ended trial leaves the screen"

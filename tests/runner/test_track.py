@@ -14,16 +14,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.runner import track, trackers
 from peftlab.runner.execute import execute
 from peftlab.runner.executors.base import ExecutorOptions
 from peftlab.runner.mlflow_run import STORE
 from peftlab.runner.track import FOLDER, MOST_FAILURES, rows_of, run_name, values_of_costs
-from peftlab.runner.trackers import AccelerateRun, Card, Row
+from peftlab.runner.tracker_run import Card, Row
+from peftlab.runner.trackers import AccelerateRun
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
+from tests.runner.conftest import Telling
 
 MakeStudy = Callable[..., Expanded]
 Curves = dict[str, list[tuple[int, float]]]
@@ -329,23 +332,23 @@ def test_several_trials_at_once_do_not_mix_in_a_tracker_of_one_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     study = tiny_study(arms=ARMS, track=["one-run"])
-    listener = track.TrackedListener(
+    listener = track.Tracking(
         make_listener(), study="tiny", trackers=["one-run"], arms_of={}, workspace=Path("nowhere")
     )
     first, second = study.trials
     epochs = [epoch(0, 0), epoch(1, 2), epoch(2, 4)]
     for trial in (first, second):
-        listener.started(trial)
+        Telling(listener).started(trial)
     for record in epochs[:2]:
         for trial in (first, second):
-            listener.ended_epoch(trial, record)
-    listener.interrupted(first)
+            Telling(listener).ended_epoch(trial, record)
+    Telling(listener).interrupted(first)
     assert one_run.ended == []
-    listener.started(first)
-    listener.resumed(first, 3, epochs[:2])
+    Telling(listener).started(first)
+    Telling(listener).resumed(first, 3, epochs[:2])
     for trial in (second, first):
-        listener.ended_epoch(trial, epochs[2])
-        listener.finished(trial, fake_engine.outcome)
+        Telling(listener).ended_epoch(trial, epochs[2])
+        Telling(listener).finished(trial, costs=fake_engine.outcome.costs)
     assert [run.config["trial"] for run in one_run.ended] == [second.id, first.id]
     assert [run.project for run in one_run.ended] == ["tiny", "tiny"]
     costs = Row(step=4, values=values_of_costs(fake_engine.outcome.costs))

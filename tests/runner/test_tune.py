@@ -10,30 +10,25 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
+from peftlab.engine.job import Job
 from peftlab.runner import sampler
-from peftlab.runner.executors.base import ExecutorOptions, FedExecutor, Job, NextJob
+from peftlab.runner.executors.base import Executor, ExecutorOptions, Source
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.pool import PoolExecutor
 from peftlab.runner.sampler import FILE
 from peftlab.runner.tune import tune
 from peftlab.store.workspace import Workspace
-from peftlab.study.search import Searches, expand_searches
 from peftlab.study.spec import validate
-from peftlab.study.tune import TuneSpec
-from peftlab.study.tuned import Attempt, attempts
+from peftlab.study.tune_spec import TuneSpec
+from peftlab.study.tuning.attempts import Attempt, attempts
+from peftlab.study.tuning.search import Searches, expand_searches
 
-from .conftest import OUTCOME, Listener
+from .conftest import OUTCOME, Listener, Telling
 
 RATES = {"learning_rate": {"low": 1e-5, "high": 1e-1, "log": True}, "num_train_epochs": 4}
 Score = Callable[[Trial, int], float]
-
-
-class Display(Listener):
-    """Notes the settings that have ended too."""
-
-    def attempted(self, attempt: Attempt) -> None:
-        self.events.append((attempt.status, attempt.arm, attempt.number))
 
 
 def by_rate(trial: Trial, epoch: int) -> float:
@@ -58,28 +53,28 @@ class FakeExecutor:
         self.checkpoints = {} if checkpoints is None else checkpoints
         self.trained: list[tuple[str, int]] = []
 
-    def feed(self, next_job: NextJob, listener: Any, *, device: str, most: int) -> None:
-        while (job := next_job()) is not None:
-            listener.started(job.trial)
+    def run(self, source: Source, tell: Any) -> None:
+        assert not source.known
+        telling = Telling(tell)
+        while (job := source.next_job()) is not None:
+            (trial,) = job.trials
+            telling.started(trial)
             if len(self.jobs) == self.stop_at:
-                listener.interrupted(job.trial)
+                telling.interrupted(trial)
                 raise KeyboardInterrupt
             self.jobs.append(job)
-            begun = self.checkpoints.get(job.trial.id, 0)
-            last = max(begun, job.stop_after or job.trial.training.num_train_epochs)
-            self.trained += [(job.trial.id, epoch) for epoch in range(begun + 1, last + 1)]
-            self.checkpoints[job.trial.id] = last
+            begun = self.checkpoints.get(trial.id, 0)
+            last = max(begun, job.stop_after or trial.training.num_train_epochs)
+            self.trained += [(trial.id, epoch) for epoch in range(begun + 1, last + 1)]
+            self.checkpoints[trial.id] = last
             for epoch in range(last + 1):
-                listener.ended_epoch(job.trial, self._record(job.trial, epoch))
-            if self.score(job.trial, last) < 0:
-                listener.failed(job.trial, "diverged")
+                telling.ended_epoch(trial, self._record(trial, epoch))
+            if self.score(trial, last) < 0:
+                telling.failed(trial, "diverged")
                 continue
             costs = replace(OUTCOME.costs, train_seconds=0.75 * last, eval_seconds=0.25 * last)
             is_paused = job.stop_after is not None
-            listener.finished(job.trial, replace(OUTCOME, costs=costs, is_paused=is_paused))
-
-    def run(self, jobs: Any, listener: Any) -> None:
-        raise AssertionError("a search is fed")
+            telling.finished(trial, costs=costs, is_paused=is_paused)
 
     def _record(self, trial: Trial, epoch: int) -> EpochRecord:
         scores = {"f1": self.score(trial, epoch), "accuracy": 50.0}
@@ -119,18 +114,24 @@ def searches(tiny_checkpoint: Path) -> Callable[..., Searches]:
 
 
 def search(
-    searches: Searches, folder: Path, executor: FedExecutor | None = None
+    searches: Searches, folder: Path, executor: Executor | None = None
 ) -> tuple[Attempt, ...]:
     """What the searches have come to, once they were carried out."""
+    told: list[Attempt] = []
     with Workspace.open(folder) as workspace:
         tune(
             searches,
             workspace,
-            display=Display(),
+            display=Listener(),
+            attempted=told.append,
             executor=executor or FakeExecutor(),
             device="cpu",
         )
-        return found(searches, folder)
+        attempts = found(searches, folder)
+        assert {(one.arm, one.number) for one in told} <= {
+            (one.arm, one.number) for one in attempts
+        }
+        return attempts
 
 
 def found(searches: Searches, folder: Path) -> tuple[Attempt, ...]:
@@ -203,7 +204,7 @@ def test_settings_that_are_behind_are_given_up_and_stored_as_that(
                 assert len(record.epochs) in (2, 4)
                 assert record.costs is not None
                 assert not (workspace.artifacts(trial_id) / "checkpoints").exists()
-        (row,) = [tally for tally in workspace.tallies("tiny-tuned") if tally.status == "pruned"]
+        (row,) = [one for one in workspace.status_counts("tiny-tuned") if one.status == "pruned"]
         assert row.count == 2 * len(pruned)
 
 
@@ -212,8 +213,8 @@ def test_a_setting_that_rests_is_decided_on_when_all_seeds_have_come_there(
 ) -> None:
     executor = FakeExecutor()
     search(searches(budget={"trials": 1}), tmp_path, executor)
-    of_full = [job for job in executor.jobs if job.trial.method == "full"]
-    assert [(job.trial.seed, job.stop_after) for job in of_full] == [
+    of_full = [job for job in executor.jobs if job.trials[0].method == "full"]
+    assert [(job.trials[0].seed, job.stop_after) for job in of_full] == [
         (1, 1), (2, 1), (1, 3), (2, 3), (1, None), (2, None),
     ]  # fmt: skip
 
@@ -385,7 +386,7 @@ def test_a_damaged_file_of_suggestions_is_one_line(
 
 @pytest.mark.parametrize("executor", [InlineExecutor, PoolExecutor])
 def test_real_trainings_are_searched_by_every_executor(
-    executor: Callable[[ExecutorOptions], FedExecutor],
+    executor: Callable[[ExecutorOptions], Executor],
     searches: Callable[..., Searches],
     tmp_path: Path,
 ) -> None:

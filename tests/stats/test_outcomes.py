@@ -43,7 +43,7 @@ def test_the_best_constant_answer_is_that_of_the_metric(
     labels: np.ndarray, metric: str, score: float
 ) -> None:
     found = Outcomes(**{**SOUND, "labels_N": labels, "metric": metric})
-    assert found.constant_score == pytest.approx(score)
+    assert found.best_constant.score == pytest.approx(score)
 
 
 @pytest.mark.parametrize(

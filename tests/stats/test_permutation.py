@@ -11,7 +11,7 @@ from scipy import stats
 
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.permutation import flip_test, mcnemar_test, swap_test
-from peftlab.tasks.metrics import METRICS
+from tests.tasks.metrics.reference import reference
 
 Draw = Callable[..., Outcomes]
 
@@ -22,8 +22,9 @@ def test_swaps_are_those_of_all_examples_enumerated(metric: str, draw: Draw) -> 
     right = draw([0.5, 0.6], num_examples=6, metric=metric, chance=4)
 
     def gap(lefts: np.ndarray, rights: np.ndarray) -> float:
-        own = METRICS.get(metric).measure
-        scores = [[own(row, left.labels_N) for row in side] for side in (lefts, rights)]
+        scores = [
+            [reference(metric, left.labels_N, row) for row in side] for side in (lefts, rights)
+        ]
         return abs(float(np.mean(scores[0]) - np.mean(scores[1])))
 
     observed = gap(left.predictions_SN, right.predictions_SN)

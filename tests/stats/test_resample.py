@@ -20,9 +20,8 @@ def test_patterns_hold_every_example_once(draw: Draw) -> None:
     left, right = draw([0.8, 0.7], chance=1), draw([0.6], chance=2)
     found = patterns([left, right])
     assert len(found.sizes_P) <= 2**4
-    columns = np.concatenate([found.labels_P[None], found.predictions_SP]).repeat(
-        found.sizes_P, axis=1
-    )
+    columns = np.concatenate([found.labels_P[None], *found.predictions])
+    columns = columns.repeat(found.sizes_P, axis=1)
     examples = np.concatenate([left.labels_N[None], left.predictions_SN, right.predictions_SN])
     assert sorted(columns.T.tolist()) == sorted(examples.T.tolist())
 

@@ -9,7 +9,7 @@ from peftlab.stats.compare import compare
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.permutation import mcnemar_test
 from peftlab.stats.resample import patterns, resample
-from peftlab.stats.weighted import WEIGHTED
+from peftlab.tasks.metrics.registry import METRICS
 
 
 def outcomes(
@@ -32,7 +32,7 @@ def test_one_answer_for_all_is_the_commonest_set_of_labels() -> None:
         metric="subset_accuracy", labels_N=labels, predictions_SN=labels[None], seeds=(1,)
     )
     assert found.scores_S.tolist() == [100.0]
-    assert found.constant_score == pytest.approx(200 / 3)
+    assert found.best_constant.score == pytest.approx(200 / 3)
 
 
 def test_patterns_hold_every_example_once() -> None:
@@ -40,7 +40,7 @@ def test_patterns_hold_every_example_once() -> None:
     found = patterns([left, right])
     assert found.sizes_P.sum() == 90 > len(found.sizes_P)
     rows = np.concatenate([left.labels_N[None], left.predictions_SN, right.predictions_SN])
-    kept = np.concatenate([found.labels_P[None], found.predictions_SP])
+    kept = np.concatenate([found.labels_P[None], *found.predictions])
     repeated = np.repeat(kept, found.sizes_P, axis=1)
     by_example = [np.moveaxis(one, 1, 0).reshape(90, -1).tolist() for one in (rows, repeated)]
     assert sorted(by_example[0]) == sorted(by_example[1])
@@ -51,7 +51,7 @@ def test_replicates_are_the_metric_of_the_drawn_examples() -> None:
     (found,) = resample([one], np.random.default_rng(3), num=2000)
     generator = np.random.default_rng(4)
     weights = generator.multinomial(90, [1 / 90] * 90, 2000).astype(float)
-    plain = WEIGHTED.get("f1_macro")(weights, one.labels_N, one.predictions_SN)
+    plain = METRICS.get("f1_macro").weighted_scores(weights, one.labels_N, one.predictions_SN)
     spread = plain.std(axis=0)
     # Four deviations of what 2,000 draws on either side estimate.
     assert np.abs(found.replicates_RS.mean(axis=0) - plain.mean(axis=0)) == pytest.approx(

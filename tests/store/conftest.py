@@ -8,16 +8,10 @@ from typing import Any
 
 import pytest
 
-from peftlab.core.types import (
-    Costs,
-    DataRef,
-    EpochRecord,
-    ModelRef,
-    ParameterCount,
-    Seeds,
-    TrainingSettings,
-    Trial,
-)
+from peftlab.core.inputs import DataRef, ModelRef
+from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Seeds, Trial
 from peftlab.store.workspace import Workspace
 
 

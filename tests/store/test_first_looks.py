@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from peftlab.store.workspace import DATABASE, Workspace
-from peftlab.study.declared import look_at, placed_trial
-from peftlab.study.stored import stored_spec
+from peftlab.study.declarations import look_at, placed_trial
+from peftlab.study.stored_studies import stored_spec
 
 
 @pytest.fixture

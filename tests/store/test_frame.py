@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import Costs, EpochRecord, Selection, TrainingSettings, Trial
+from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.selection import Selection
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Trial
 from peftlab.store.frame import load_results
 from peftlab.store.workspace import Workspace
 

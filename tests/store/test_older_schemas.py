@@ -35,7 +35,7 @@ def test_its_trials_are_what_they_were(folder: Path) -> None:
     with Workspace.open(folder, create=False) as workspace:
         done, failed, pending = workspace.trials("one")
         assert workspace.studies() == ["one", "two"]
-        assert [tally.count for tally in workspace.tallies("one")] == [1, 1, 1]
+        assert [one.count for one in workspace.status_counts("one")] == [1, 1, 1]
         assert [failure.task for failure in workspace.failures("one")] == ["sst2"]
     assert [record.trial.id for record in (done, failed, pending)] == [DONE, FAILED, PENDING]
     assert (done.status, failed.status, pending.status) == ("done", "failed", "pending")

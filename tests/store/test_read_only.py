@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from peftlab.core.errors import StorageError, UserError
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.store.lock import held
 from peftlab.store.workspace import DATABASE, Workspace
 from tests.unprivileged import nothing_written_below

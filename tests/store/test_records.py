@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from peftlab.core.types import Costs, EpochRecord, Selection, Trial
+from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.selection import Selection
+from peftlab.core.trial import Trial
 from peftlab.store.records import TrialRecord
 
 # DESIGN: "Machine-readable output, kept stable".

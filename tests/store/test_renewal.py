@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import DataRef, OwnFiles, TrainingSettings, Trial
+from peftlab.core.inputs import DataRef, OwnFiles
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Trial
 from peftlab.store import workspace as workspace_module
 from peftlab.store.workspace import DATABASE, Workspace
 from tests.store.test_older_schemas import SCHEMAS

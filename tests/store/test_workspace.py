@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import StorageError, UserError
-from peftlab.core.types import Costs, EpochRecord, ModelRef, Trial
+from peftlab.core.inputs import ModelRef
+from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.store.records import CHECKPOINTS_FOLDER, MODEL_FOLDER, PREDICTIONS_FILE
 from peftlab.store.schema import MIGRATIONS, VERSION
 from peftlab.store.workspace import DATABASE, Workspace
@@ -453,7 +455,7 @@ def test_the_empty_beginning_names_no_trial(workspace: Workspace, make_trial: Ma
 WRITER = """
 import sys
 from pathlib import Path
-from peftlab.core.types import EpochRecord
+from peftlab.core.measurements import EpochRecord
 from peftlab.store.workspace import Workspace
 
 workspace, trial_id = Workspace.open(Path(sys.argv[1])), sys.argv[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.study.expand import expand_arms
+from peftlab.study.arms import expand_arms
 from peftlab.study.load import Overrides, builtin_studies, load_study, needs_hub, study_name
 from peftlab.study.spec import StudySpec
 

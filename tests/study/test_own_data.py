@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import Trial
-from peftlab.study.expand import expand
+from peftlab.core.trial import Trial
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.spec import StudySpec, validate
+from peftlab.study.trials import expand
 from peftlab.tasks.registry import task_of
 
 OWN: dict[str, Any] = {"train": "train.csv", "dev": 0.25, "text": "body", "label": "mood"}

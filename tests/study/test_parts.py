@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 from pydantic.fields import FieldInfo
 
-from peftlab.core.types import Frozen
+from peftlab.core.validation import Frozen
 from peftlab.study.parts import PARTS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "report.md"

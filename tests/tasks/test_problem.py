@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from peftlab.core.types import ProblemType
+from peftlab.core.inputs import ProblemType
 from peftlab.tasks.problem import answers, probabilities, problem_type_of
 
 LOGITS = np.array([[0.5, 0.5, -1.0], [-2.0, 3.0, 1e-30]], dtype=np.float32)

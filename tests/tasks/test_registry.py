@@ -5,15 +5,10 @@ from __future__ import annotations
 import pytest
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import (
-    DataRef,
-    ModelRef,
-    Seeds,
-    TaskDefinition,
-    TrainingSettings,
-    Trial,
-)
-from peftlab.tasks.metrics import METRICS
+from peftlab.core.inputs import DataRef, ModelRef, TaskDefinition
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Seeds, Trial
+from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.registry import TASKS, task_of, trained_task
 
 

@@ -21,8 +21,8 @@ def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFram
     Raises UserError where there is no such workspace or study.
     """
     from peftlab.store.frame import frame_of
-    from peftlab.study.declared import placed_result
-    from peftlab.study.looking import Seen
+    from peftlab.study.declarations import placed_result
+    from peftlab.study.remembered_looks import Seen
 
     seen = Seen(study)
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from peftlab.core.places import DEFAULT_WORKSPACE
-from peftlab.core.quiet import quiet_libraries
-from peftlab.core.types import ParameterCount
+from peftlab.core.files import DEFAULT_WORKSPACE
+from peftlab.core.measurements import ParameterCount
+from peftlab.core.process import quiet_libraries
 
 if TYPE_CHECKING:
     from peftlab.methods.base import Method
-    from peftlab.models.checkpoints import BuiltinModel
+    from peftlab.models.builtin import BuiltinModel
     from peftlab.runner.bench import BenchResult
     from peftlab.study.load import BuiltinStudy
     from peftlab.tasks.spec import Task
@@ -37,7 +37,7 @@ def list_methods() -> list[Method]:
 
 def list_models() -> list[BuiltinModel]:
     """The checkpoints that are known by name; any other Hub id or folder works too."""
-    from peftlab.models.checkpoints import builtin_models
+    from peftlab.models.builtin import builtin_models
 
     return builtin_models()
 
@@ -63,7 +63,7 @@ def params(
     quiet_libraries()
     from peftlab.core.hub import go_offline_if_unreachable
     from peftlab.methods.counts import counted
-    from peftlab.models.checkpoints import BUILTIN
+    from peftlab.models.builtin import BUILTIN
 
     if model not in BUILTIN:
         go_offline_if_unreachable()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peftlab.api.trial import Trial, list_trials
-from peftlab.core.errors import UnknownNameError
-from peftlab.core.places import DEFAULT_WORKSPACE
+from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.core.files import DEFAULT_WORKSPACE
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import watched_by
-from peftlab.core.quiet import quiet_libraries
 from peftlab.runner.bars import StageBars
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import Overrides, load_study, study_of
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from peftlab.report.write import ReportFiles
     from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import Plan
-    from peftlab.study.expand import Expanded
-    from peftlab.study.finding import Finding
-    from peftlab.study.tuned import Attempt
+    from peftlab.study.remarks.finding import Finding
+    from peftlab.study.trials import Expanded
+    from peftlab.study.tuning.attempts import Attempt
+    from peftlab.study.tuning.search import Searches
 
 
 class Study:
@@ -75,7 +76,7 @@ class Study:
 
     def lint(self) -> list[Finding]:
         """What is wrong or doubtful: level ("error" or "warning"), where, message, rule of each."""
-        from peftlab.study.lint import lint
+        from peftlab.study.remarks.lint import lint
 
         return lint(self._expanded(data_needed=False))
 
@@ -96,11 +97,35 @@ class Study:
         progress: bool = True,
         **options: Any,
     ) -> list[Trial]:
-        """Run what is not done yet; all of the study's trials, those that failed among them.
+        """Run what is not done yet; return all of the study's trials, also those that failed.
 
         `options` are those of the executor, by the names of runner.executors.base.ExecutorOptions:
         workers, threads, gpus, address, stall_seconds. With `progress` a display is drawn on
         stderr. Stopped at any moment, the same call goes on from there.
+        """
+        self.carry_out(
+            executor=executor,
+            device=device,
+            retry_failed=retry_failed,
+            console=_console(progress),
+            **options,
+        )
+        return self.trials()
+
+    def carry_out(
+        self,
+        *,
+        executor: str = "inline",
+        device: str = "auto",
+        retry_failed: bool = False,
+        console: Console,
+        announce: Callable[[Plan, int], None] = lambda plan, num_trials: None,
+        **options: Any,
+    ) -> None:
+        """Run what is not done yet, as `run` does, and read nothing of how it came out.
+
+        `announce` is told the plan of what is open, and of how many trials the study has, before
+        anything is trained.
         """
         quiet_libraries()
         self._settle()
@@ -108,31 +133,33 @@ class Study:
         from peftlab.runner.plan import make_plan
         from peftlab.runner.progress import ProgressDisplay
         from peftlab.runner.ready import make_ready
-        from peftlab.study.expand import expand
+        from peftlab.study.trials import expand
 
         given = self._options(options)
         check_execution(executor, given, device)
-        expanded = expand(self.spec)
-        console = _console(progress)
+        with watched_by(StageBars(lambda: console)):
+            expanded = expand(self.spec)
         with Workspace.open(self.workspace) as opened:
-            plan = make_plan(
-                expanded, opened, device=device, retry_failed=retry_failed, only_open=True
-            )
-            if plan.open_trials:
-                with watched_by(StageBars(lambda: console)):
+            with watched_by(StageBars(lambda: console)):
+                plan = make_plan(
+                    expanded, opened, device=device, retry_failed=retry_failed, only_open=True
+                )
+                for text in plan.remarks:
+                    console.print(f"remark: {text}", markup=False, highlight=False, soft_wrap=True)
+                if plan.open_trials:
                     make_ready(self.spec.model, device=device, executor=executor)
-                with ProgressDisplay(plan, console) as display:
-                    execute(
-                        expanded,
-                        opened,
-                        display=display,
-                        executor=executor,
-                        options=_in(opened, given, options),
-                        device=device,
-                        retry_failed=retry_failed,
-                        seconds={one.trial.id: one.seconds or 0.0 for one in plan.open_trials},
-                    )
-        return self.trials()
+            announce(plan, len(expanded.trials))
+            with ProgressDisplay(plan, console) as display:
+                execute(
+                    expanded,
+                    opened,
+                    display=display,
+                    executor=executor,
+                    options=_in(opened, given, options),
+                    device=device,
+                    retry_failed=retry_failed,
+                    seconds={one.trial.id: one.seconds or 0.0 for one in plan.open_trials},
+                )
 
     def tune(
         self,
@@ -140,6 +167,7 @@ class Study:
         trials: int | None = None,
         seconds: float | None = None,
         seeds: Sequence[int] | None = None,
+        executor: str | None = None,
         device: str = "auto",
         progress: bool = True,
         **options: Any,
@@ -148,39 +176,70 @@ class Study:
 
         The budget is `trials` settings or so many `seconds`, else the study's own. What is found
         is the study NAME-tuned of the workspace; returned are all settings that were tried, the
-        chosen ones with `is_best`. `workers` among the options has a pool of processes search.
+        chosen ones with `is_best`. The executor is `inline`, or `pool` where `workers` are among
+        the options, which are as in `run`.
+        """
+        from peftlab.study.remembered_looks import remember_records
+        from peftlab.study.tuning.attempts import attempts
+
+        searches = self.search(
+            trials=trials,
+            seconds=seconds,
+            seeds=seeds,
+            executor=executor or ("pool" if options.get("workers") else "inline"),
+            device=device,
+            console=_console(progress),
+            **options,
+        )
+        with Workspace.open(self.workspace) as opened:
+            records = opened.trials(searches.spec.name)
+            remember_records(opened, records, searches.spec.name)
+            return [*attempts(searches.spec, records)]
+
+    def search(
+        self,
+        *,
+        trials: int | None = None,
+        seconds: float | None = None,
+        seeds: Sequence[int] | None = None,
+        executor: str = "inline",
+        device: str = "auto",
+        console: Console,
+        announce: Callable[[Searches], None] = lambda searches: None,
+        **options: Any,
+    ) -> Searches:
+        """Search as `tune` does, and read nothing of what was found; return what was searched.
+
+        `announce` is told that before anything is trained.
         """
         quiet_libraries()
         self._settle()
+        require_optuna()
         from peftlab.runner.execute import check_execution
-        from peftlab.runner.executors.inline import InlineExecutor
-        from peftlab.runner.executors.pool import PoolExecutor
+        from peftlab.runner.executors.registry import EXECUTORS
         from peftlab.runner.ready import make_ready
         from peftlab.runner.tune import tune
         from peftlab.runner.tune_progress import TuneDisplay
-        from peftlab.study.looking import remember_records
-        from peftlab.study.search import expand_searches, wanted_tune
-        from peftlab.study.tuned import attempts
+        from peftlab.study.tuning.search import expand_searches, wanted_tune
 
         given = self._options(options)
-        check_execution("pool" if given.workers else "inline", given, device)
-        searches = expand_searches(self.spec, wanted_tune(self.spec, trials, seconds, seeds))
-        console = _console(progress)
+        check_execution(executor, given, device)
+        with watched_by(StageBars(lambda: console)):
+            searches = expand_searches(self.spec, wanted_tune(self.spec, trials, seconds, seeds))
         with Workspace.open(self.workspace) as opened:
             with watched_by(StageBars(lambda: console)):
-                make_ready(self.spec.model, device=device)
-            given = _in(opened, given, options)
+                make_ready(self.spec.model, device=device, executor=executor)
+            announce(searches)
             with TuneDisplay(searches, console) as display:
                 tune(
                     searches,
                     opened,
                     display=display,
-                    executor=PoolExecutor(given) if given.workers else InlineExecutor(given),
+                    attempted=display.attempted,
+                    executor=EXECUTORS.get(executor)(_in(opened, given, options)),
                     device=device,
                 )
-            records = opened.trials(searches.spec.name)
-            remember_records(opened, records, searches.spec.name)
-            return [*attempts(searches.spec, records)]
+        return searches
 
     def report(self, output: Path | str | None = None) -> ReportFiles:
         """Write the report of what is measured; its files, and the scores and verdicts in it.
@@ -213,8 +272,8 @@ class Study:
         """How many of the trials are done, running, pending, failed, pruned."""
         counts: Counter[str] = Counter()
         with Workspace.open(self.workspace, create=False) as opened:
-            for tally in opened.tallies(self.name):
-                counts[tally.status] += tally.count
+            for one in opened.status_counts(self.name):
+                counts[one.status] += one.count
         return dict(counts)
 
     def _settle(self) -> None:
@@ -228,7 +287,7 @@ class Study:
     def _expanded(self, *, data_needed: bool = True) -> Expanded:
         quiet_libraries()
         self._settle()
-        from peftlab.study.expand import expand
+        from peftlab.study.trials import expand
 
         return expand(self.spec, data_needed=data_needed)
 
@@ -236,6 +295,18 @@ class Study:
         from peftlab.runner.executors.base import ExecutorOptions
 
         return ExecutorOptions.of(given)
+
+
+def require_optuna() -> None:
+    """Raise UserError where the package that searches is not there."""
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            "searching needs the package optuna",
+            where="tune",
+            allowed="pip install 'peftlab[tune]'",
+        ) from error
 
 
 def _in(

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peftlab.core.errors import UserError
-from peftlab.core.places import DEFAULT_WORKSPACE
-from peftlab.core.quiet import quiet_libraries
-from peftlab.core.types import Costs, EpochRecord
+from peftlab.core.files import DEFAULT_WORKSPACE
+from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.process import quiet_libraries
 from peftlab.store.records import Status, TrialRecord, names_of_arms
 from peftlab.store.workspace import Workspace
 
@@ -107,7 +107,7 @@ class Trial:
 
         In the split's order, of the reported epoch. UserError where there are none.
         """
-        from peftlab.study.predicted import predictions_of
+        from peftlab.study.stored_predictions import predictions_of
 
         found = predictions_of(self.record)
         if found is None:
@@ -207,7 +207,7 @@ def list_trials(workspace: Path | str = DEFAULT_WORKSPACE, study: str | None = N
 
     UserError where there is no such workspace or study.
     """
-    from peftlab.study.looking import remember_records
+    from peftlab.study.remembered_looks import remember_records
 
     with Workspace.open(Path(workspace), create=False) as opened:
         records = opened.trials(study)

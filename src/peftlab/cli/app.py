@@ -28,8 +28,8 @@ from peftlab.cli import (
 )
 from peftlab.core.errors import PeftlabError, UserError, one_line
 from peftlab.core.interrupts import interruptible, was_interrupted
+from peftlab.core.process import trust_remote_code
 from peftlab.core.progress import watched_by
-from peftlab.core.trust import trust_remote_code
 from peftlab.runner.bars import StageBars
 
 EXIT_USER_ERROR = 2
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _require_text(arguments: Sequence[str]) -> None:
-    """UserError for an argument of bytes that are no UTF-8: it could be neither kept nor shown."""
+    """Raise UserError for an argument that is not UTF-8: it could be neither kept nor shown."""
     for argument in arguments:
         try:
             argument.encode()

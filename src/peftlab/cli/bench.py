@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from peftlab.cli import completion, options
-from peftlab.core.counts import counted
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.process import quiet_libraries
+from peftlab.core.words import counted
 
 if TYPE_CHECKING:
     from peftlab.runner.bench import BenchResult, SideResult

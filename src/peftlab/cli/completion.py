@@ -1,4 +1,4 @@
-"""What a shell offers when Tab is pressed: names of studies, trials, arms, tasks and methods.
+"""Completions for a shell's Tab: names of studies, trials, arms, tasks and methods.
 
 It must be there at once, so nothing heavy is imported and nothing is checked: where a name cannot
 be found out quickly, or at all, it is not offered.
@@ -16,8 +16,9 @@ from typing import Any
 
 import typer
 
+from peftlab.core.files import DEFAULT_WORKSPACE
 from peftlab.core.identity import pinned_settings
-from peftlab.core.places import DEFAULT_WORKSPACE
+from peftlab.engine.registry import ENGINES
 
 MOST_TRIALS = 200
 
@@ -67,7 +68,7 @@ def methods(incomplete: str) -> list[str]:
 
 def engines(incomplete: str) -> list[str]:
     """The engines."""
-    return _beginning(incomplete, ("packed", "padded", "trainer"))
+    return _beginning(incomplete, ENGINES.names())
 
 
 def executors(incomplete: str) -> list[str]:

@@ -11,8 +11,8 @@ import typer
 
 from peftlab.cli import completion, options
 from peftlab.core.errors import UserError
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
-from peftlab.core.quiet import quiet_libraries
 
 NAME = "export"
 EXAMPLE = "Example: peftlab export 3f2a --output my-classifier --merge"
@@ -34,7 +34,7 @@ def command(
         str | None,
         typer.Option(metavar="ID", help="How others call the checkpoint: a Hub id."),
     ] = None,
-    model: options.Places = None,
+    model: options.MovedModel = None,
     push: Annotated[
         str | None, typer.Option(metavar="OWNER/NAME", help="Send it to that repository, too.")
     ] = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import completion, options
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.process import quiet_libraries
 
 NAME = "lint"
 EXAMPLE = "Example: peftlab lint my-study.yaml"
@@ -35,8 +35,8 @@ def command(
     spec = load_study(study, Overrides(settings=settings or (), data=data, model=model))
     quiet_libraries()
     options.settle_hub(spec)
-    from peftlab.study.expand import expand
-    from peftlab.study.lint import lint
+    from peftlab.study.remarks.lint import lint
+    from peftlab.study.trials import expand
 
     findings = lint(expand(spec, data_needed=False))
     status = 1 if any(finding.level == "error" for finding in findings) else 0

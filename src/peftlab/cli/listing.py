@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from peftlab.cli import completion, options
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.process import quiet_libraries
 
 if TYPE_CHECKING:
     from peftlab.methods.base import Method
@@ -121,7 +121,7 @@ def models(as_json: options.Json = False) -> int:
 
     How those are computed, 'peftlab list architectures' tells.
     """
-    from peftlab.models.checkpoints import builtin_models
+    from peftlab.models.builtin import builtin_models
 
     found = builtin_models()
     if as_json:
@@ -149,14 +149,14 @@ def architectures(as_json: options.Json = False) -> int:
 
     Any other one of which transformers makes a sequence classifier is padded, and not tested.
     """
-    from peftlab.models.architectures import FAMILIES
+    from peftlab.models.families import FAMILIES
 
     if as_json:
-        options.print_json([asdict(family) for family in FAMILIES.values()])
+        options.print_json([family.summary() for family in FAMILIES])
         return 0
     options.print_table(
         ("architecture", "title", "reads the", "computed", "padded because"),
-        [(f.model_type, f.title, f.pooling, f.way, f.why_padded) for f in FAMILIES.values()],
+        [(f.model_type, f.title, f.pooling, f.way, f.why_padded) for f in FAMILIES],
     )
     return 0
 
@@ -220,7 +220,7 @@ def trials(
     """The trials of the workspace with their scores in points."""
     from peftlab.store.workspace import Workspace
     from peftlab.study.load import study_name
-    from peftlab.study.looking import remember_records
+    from peftlab.study.remembered_looks import remember_records
 
     name = None if study is None else study_name(study)
     with Workspace.open(workspace, create=False) as opened:

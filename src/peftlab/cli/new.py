@@ -36,8 +36,8 @@ def command(
     What was guessed, and why, is shown and stands in the study as comments.
     """
     from peftlab.core.files import whole_file
-    from peftlab.study.draft import draft
     from peftlab.study.load import SUFFIXES
+    from peftlab.study.new.draft import draft
 
     if study.suffix not in SUFFIXES:
         raise UserError("not the name of a study file", where=str(study), allowed="NAME.yaml")

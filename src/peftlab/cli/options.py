@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from peftlab.cli import completion
 from peftlab.core.errors import UserError
+from peftlab.core.files import DEFAULT_WORKSPACE as DEFAULT_WORKSPACE
 from peftlab.core.hub import go_offline_if_unreachable
-from peftlab.core.places import DEFAULT_WORKSPACE as DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +28,7 @@ WRITING = "writing the report"
 SEED_FORMS = "42 or 42,43 or 0-4"
 MOST_SEEDS = 10_000
 _STDOUT: ContextVar[TextIO | None] = ContextVar("_STDOUT", default=None)
-"""Where JSON goes while everything else that is printed does not."""
+"""The stream that JSON goes to, while everything else that is printed does not."""
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def _stdout_for_json(context: typer.Context, wanted: bool) -> bool:
     return wanted
 
 
-Places = Annotated[
+MovedModel = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
@@ -70,6 +71,42 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change any key (dotted); may be repeated."),
 ]
+
+
+Model = Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")]
+Data = Annotated[str | None, typer.Option(help="hub, demo, hub:FOLDER or a GLUE folder.")]
+Tasks = Annotated[
+    str | None, typer.Option(help="Only these, comma-separated.", autocompletion=completion.tasks)
+]
+Arms = Annotated[
+    str | None, typer.Option(help="Only these, comma-separated.", autocompletion=completion.arms)
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(help="packed, padded or trainer.", autocompletion=completion.engines),
+]
+Executor = Annotated[
+    str,
+    typer.Option(
+        help="Where trials run: inline, pool or ray.", autocompletion=completion.executors
+    ),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes of the pool.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a trial on a CPU.")]
+Gpus = Annotated[
+    float, typer.Option(min=0.01, help="GPUs, or the share of one, of a trial on ray.")
+]
+Address = Annotated[
+    str | None, typer.Option(help="The Ray cluster: auto or HOST:PORT; else one is started.")
+]
+Artifacts = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Where ray's nodes hand trials on: s3://BUCKET/FOLDER."),
+]
+StallSeconds = Annotated[
+    float, typer.Option(min=1, help="End a trial of pool or ray that tells nothing so long.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")]
 
 
 def comma_list(text: str | None) -> list[str] | None:
@@ -106,19 +143,19 @@ def seed_list(text: str | None) -> list[int] | None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on stdout."""
+    """Print one JSON value on stdout."""
     print(json.dumps(value, indent=2, ensure_ascii=False), file=_STDOUT.get() or sys.stdout)
 
 
 def stderr_console() -> Console:
-    """Where progress and remarks go."""
+    """Return the console for progress and remarks."""
     from rich.console import Console
 
     return Console(stderr=True)
 
 
 def remark(message: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr."""
     print(message, file=sys.stderr)
 
 
@@ -165,7 +202,7 @@ def settle_hub(spec: StudySpec, workspace: Path | None = None) -> None:
 
 def _require_checkpoint(spec: StudySpec, path: Path) -> None:
     from peftlab.store.workspace import Workspace as Opened
-    from peftlab.study.stored import require_checkpoint
+    from peftlab.study.stored_studies import require_checkpoint
 
     try:
         opened = Opened.open(path, create=False)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import completion, options
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.process import quiet_libraries
 
 NAME = "params"
 EXAMPLE = "Example: peftlab params --model google-bert/bert-base-uncased --method lora --set r=8"
@@ -27,7 +27,7 @@ def command(
     from peftlab.core.hub import go_offline_if_unreachable
     from peftlab.core.safe_yaml import parse_setting
     from peftlab.methods.counts import counted
-    from peftlab.models.checkpoints import BUILTIN
+    from peftlab.models.builtin import BUILTIN
 
     given = dict(parse_setting(setting) for setting in settings or ())
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from peftlab.cli import completion, options
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.words import counted
 
 if TYPE_CHECKING:
     from peftlab.data.row_files import Row
@@ -65,7 +65,7 @@ def command(
             metavar="NAME", help="Of each row, the trial that it is for, instead of TRIAL."
         ),
     ] = None,
-    model: options.Places = None,
+    model: options.MovedModel = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,

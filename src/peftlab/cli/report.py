@@ -11,8 +11,8 @@ import typer
 from peftlab.cli import completion, options
 from peftlab.cli.options import WRITING
 from peftlab.core.errors import UserError
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
-from peftlab.core.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from peftlab.store.workspace import Workspace

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from peftlab.cli import completion, options
 from peftlab.cli.options import WRITING
-from peftlab.core.counts import counted
-from peftlab.core.durations import duration
 from peftlab.core.errors import UserError, first_line
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.words import counted, duration
 
 if TYPE_CHECKING:
-    from peftlab.runner.executors.base import ExecutorOptions
+    from peftlab.api.study import Study
     from peftlab.runner.plan import Plan
     from peftlab.store.workspace import Workspace
     from peftlab.study.spec import StudySpec
@@ -37,47 +34,20 @@ def command(
             help="A built-in study or a YAML file.", autocompletion=completion.known_studies
         ),
     ],
-    data: Annotated[
-        str | None, typer.Option(help="hub, demo, hub:FOLDER or a GLUE folder.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")] = None,
+    data: options.Data = None,
+    model: options.Model = None,
     seeds: Annotated[str | None, typer.Option(help="For example 42,43 or 0-4.")] = None,
-    tasks: Annotated[
-        str | None,
-        typer.Option(help="Only these, comma-separated.", autocompletion=completion.tasks),
-    ] = None,
-    arms: Annotated[
-        str | None,
-        typer.Option(help="Only these, comma-separated.", autocompletion=completion.arms),
-    ] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(help="packed, padded or trainer.", autocompletion=completion.engines),
-    ] = None,
-    executor: Annotated[
-        str,
-        typer.Option(
-            help="Where trials run: inline, pool or ray.", autocompletion=completion.executors
-        ),
-    ] = "inline",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes of the pool.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of a trial on a CPU.")] = None,
-    gpus: Annotated[
-        float, typer.Option(min=0.01, help="GPUs, or the share of one, of a trial on ray.")
-    ] = 1.0,
-    address: Annotated[
-        str | None, typer.Option(help="The Ray cluster: auto or HOST:PORT; else one is started.")
-    ] = None,
-    artifacts: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Where ray's nodes hand trials on: s3://BUCKET/FOLDER."),
-    ] = None,
-    stall_seconds: Annotated[
-        float, typer.Option(min=1, help="End a trial of pool or ray that tells nothing so long.")
-    ] = 1800,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")] = "auto",
+    tasks: options.Tasks = None,
+    arms: options.Arms = None,
+    engine: options.Engine = None,
+    executor: options.Executor = "inline",
+    workers: options.Workers = None,
+    threads: options.Threads = None,
+    gpus: options.Gpus = 1.0,
+    address: options.Address = None,
+    artifacts: options.Artifacts = None,
+    stall_seconds: options.StallSeconds = 1800,
+    device: options.Device = "auto",
     settings: options.Settings = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan and its cost; train nothing.")
@@ -109,82 +79,54 @@ def command(
     )
     quiet_libraries()
     options.settle_hub(spec, workspace)
+    from peftlab.api.study import Study
     from peftlab.store.workspace import Workspace
 
+    found = Study(spec, workspace=workspace)
+    if dry_run:
+        _print_plan(found, device=device, retry_failed=retry_failed, as_json=as_json)
+        return 0
     needs_checks = executor != "inline" or artifacts or device not in {"auto", "cpu"}
-    given = partial(
-        _options,
-        workers=workers,
-        threads=threads,
-        gpus=gpus,
-        address=address,
-        artifacts=artifacts,
-        stall_seconds=stall_seconds,
-    )
-    if needs_checks:
-        from peftlab.runner.execute import check_execution
-
-        check_execution(executor, given(), device)
-    elif not dry_run and _is_settled(spec, workspace, retry_failed=retry_failed):
+    if not needs_checks and _is_settled(spec, workspace, retry_failed=retry_failed):
         from peftlab.store.lock import forget_dead_holder
 
         with Workspace.open(workspace, create=False) as opened:
             opened.remove_spent_checkpoints()
             forget_dead_holder(opened.path)
-            num_trials = sum(tally.count for tally in opened.tallies(spec.name))
+            num_trials = sum(one.count for one in opened.status_counts(spec.name))
             options.remark(f"study {spec.name}: {counted(num_trials, 'trial')}, 0 to run")
-            return _show(spec.name, opened, as_json=as_json)
-    from peftlab.study.expand import expand
-
-    expanded = expand(spec, data_needed=not dry_run)
-    from peftlab.runner.plan import make_plan
-
-    with Workspace.open(workspace) as opened:
-        plan = make_plan(
-            expanded, opened, device=device, retry_failed=retry_failed, only_open=not dry_run
+    else:
+        found.carry_out(
+            executor=executor,
+            device=device,
+            retry_failed=retry_failed,
+            console=options.stderr_console(),
+            announce=_announce,
+            workers=workers,
+            threads=threads,
+            gpus=gpus,
+            address=address,
+            artifacts=artifacts,
+            stall_seconds=stall_seconds,
         )
-        for text in plan.remarks:
-            options.remark(f"remark: {text}")
-        if dry_run:
-            _print_plan(plan, as_json=as_json)
-            return 0
-        from peftlab.runner.execute import execute
-        from peftlab.runner.progress import ProgressDisplay
-        from peftlab.runner.ready import make_ready
-
-        if plan.open_trials:
-            make_ready(spec.model, device=device, executor=executor)
-        seconds = plan.open_seconds
-        estimate = f", about {duration(seconds)}" if seconds else ""
-        options.remark(
-            f"study {plan.study}: {counted(len(expanded.trials), 'trial')}, "
-            f"{len(plan.open_trials)} to run{estimate}"
-        )
-        with ProgressDisplay(plan, options.stderr_console()) as display:
-            execute(
-                expanded,
-                opened,
-                display=display,
-                executor=executor,
-                options=replace(given(), logs=opened.path / "logs"),
-                device=device,
-                retry_failed=retry_failed,
-                seconds={trial.trial.id: trial.seconds or 0.0 for trial in plan.open_trials},
-            )
-        return _show(plan.study, opened, as_json=as_json)
+    with Workspace.open(workspace, create=False) as opened:
+        return _show(spec.name, opened, as_json=as_json)
 
 
-def _options(**given: Any) -> ExecutorOptions:
-    """What the command line says of how trials are to be run."""
-    from peftlab.runner.executors.base import ExecutorOptions
-
-    return ExecutorOptions(**given)
+def _announce(plan: Plan, num_trials: int) -> None:
+    """Say what is about to be run."""
+    seconds = plan.open_seconds
+    estimate = f", about {duration(seconds)}" if seconds else ""
+    options.remark(
+        f"study {plan.study}: {counted(num_trials, 'trial')}, "
+        f"{len(plan.open_trials)} to run{estimate}"
+    )
 
 
 def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:
     """Whether there is nothing to do in the workspace, as far as can be told at once."""
     from peftlab.store.workspace import Workspace
-    from peftlab.study.stored import is_settled
+    from peftlab.study.stored_studies import is_settled
 
     try:
         with Workspace.open(path, create=False) as opened:
@@ -217,7 +159,7 @@ def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
         print_results(results)
         print(f"report: {report}")
     if remark is None:
-        from peftlab.study.looking import remember_again
+        from peftlab.study.remembered_looks import remember_again
 
         remark = remember_again(workspace, study, results.declaration)
     if remark:
@@ -225,7 +167,10 @@ def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     return 1 if failures else 0
 
 
-def _print_plan(plan: Plan, *, as_json: bool) -> None:
+def _print_plan(study: Study, *, device: str, retry_failed: bool, as_json: bool) -> None:
+    plan = study.plan(device=device, retry_failed=retry_failed)
+    for text in plan.remarks:
+        options.remark(f"remark: {text}")
     if as_json:
         options.print_json(
             {"study": plan.study, "trials": [trial.to_json() for trial in plan.trials]}

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from peftlab.cli import completion, options
-from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
+from peftlab.core.words import duration
 
 if TYPE_CHECKING:
-    from peftlab.store.rows import Tally
+    from peftlab.store.rows import StatusCount
     from peftlab.store.workspace import Workspace
 
 NAME = "status"
@@ -49,15 +49,15 @@ def command(
 
 def _status(study: str, workspace: Workspace) -> dict[str, Any]:
     """Counts by status; the time left is that of the done trials, each task's mean."""
-    tallies = workspace.tallies(study)
+    counted = workspace.status_counts(study)
     counts: Counter[str] = Counter()
-    for tally in tallies:
-        counts[tally.status] += tally.count
+    for one in counted:
+        counts[one.status] += one.count
     return {
         "study": study,
         "trials": counts.total(),
         **{name: counts[name] for name in ("done", "running", "pending", "failed", "pruned")},
-        "seconds_left": _seconds_left(tallies),
+        "seconds_left": _seconds_left(counted),
         "failures": [
             {"id": failure.id, "error": first_line(failure.error)}
             for failure in workspace.failures(study)
@@ -65,16 +65,16 @@ def _status(study: str, workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def _seconds_left(tallies: list[Tally]) -> float | None:
-    done = [tally for tally in tallies if tally.status == "done"]
-    waiting = [tally for tally in tallies if tally.status in {"pending", "running"}]
+def _seconds_left(counted: list[StatusCount]) -> float | None:
+    done = [one for one in counted if one.status == "done"]
+    waiting = [one for one in counted if one.status in {"pending", "running"}]
     if not waiting:
         return 0.0
     if not done:
         return None
-    mean = sum(tally.seconds for tally in done) / sum(tally.count for tally in done)
-    means = {tally.task: tally.seconds / tally.count for tally in done}
-    return sum(tally.count * means.get(tally.task, mean) for tally in waiting)
+    mean = sum(one.seconds for one in done) / sum(one.count for one in done)
+    means = {one.task: one.seconds / one.count for one in done}
+    return sum(one.count * means.get(one.task, mean) for one in waiting)
 
 
 def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import completion, options
-from peftlab.core.counts import counted
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.process import quiet_libraries
+from peftlab.core.words import counted
 
 NAME = "submit"
 EXAMPLE = "Example: peftlab submit glue-peft --arm lora-r8 --output glue.zip"
@@ -35,7 +35,7 @@ def command(
         int | None,
         typer.Option(help="Of which seed; else the arm's first, never the best on dev."),
     ] = None,
-    model: options.Places = None,
+    model: options.MovedModel = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,

@@ -8,20 +8,17 @@ import typer
 
 from peftlab.cli import completion, options
 from peftlab.cli.options import WRITING
-from peftlab.core.counts import counted
-from peftlab.core.durations import duration
-from peftlab.core.errors import UserError
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
-from peftlab.core.quiet import quiet_libraries
+from peftlab.core.words import counted, duration
 
 if TYPE_CHECKING:
     from peftlab.store.workspace import Workspace
-    from peftlab.study.search import Searches
-    from peftlab.study.tuned import Attempt
+    from peftlab.study.tuning.attempts import Attempt
+    from peftlab.study.tuning.search import Searches
 
 NAME = "tune"
 EXAMPLE = "Example: peftlab tune quickstart --trials 8 --arms lora --seeds 1,2"
-EXECUTORS = ("inline", "pool")
 
 
 def command(
@@ -37,35 +34,22 @@ def command(
     seconds: Annotated[
         float | None, typer.Option(min=0.001, help="Instead: seconds for each arm on each task.")
     ] = None,
-    data: Annotated[str | None, typer.Option(help="As in 'run'.")] = None,
-    model: Annotated[str | None, typer.Option(help="As in 'run'.")] = None,
+    data: options.Data = None,
+    model: options.Model = None,
     seeds: Annotated[
         str | None, typer.Option(help="A setting is trained with each: 42,43 or 0-4.")
     ] = None,
-    tasks: Annotated[
-        str | None,
-        typer.Option(help="Only these, comma-separated.", autocompletion=completion.tasks),
-    ] = None,
-    arms: Annotated[
-        str | None,
-        typer.Option(help="Only these, comma-separated.", autocompletion=completion.arms),
-    ] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(help="packed, padded or trainer.", autocompletion=completion.engines),
-    ] = None,
-    executor: Annotated[
-        str,
-        typer.Option(help="Where trials run: inline or pool.", autocompletion=completion.executors),
-    ] = "inline",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes of the pool.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of a trial on a CPU.")] = None,
-    stall_seconds: Annotated[
-        float, typer.Option(min=1, help="End a trial of the pool that tells nothing so long.")
-    ] = 1800,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")] = "auto",
+    tasks: options.Tasks = None,
+    arms: options.Arms = None,
+    engine: options.Engine = None,
+    executor: options.Executor = "inline",
+    workers: options.Workers = None,
+    threads: options.Threads = None,
+    gpus: options.Gpus = 1.0,
+    address: options.Address = None,
+    artifacts: options.Artifacts = None,
+    stall_seconds: options.StallSeconds = 1800,
+    device: options.Device = "auto",
     settings: options.Settings = None,
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
@@ -78,11 +62,6 @@ def command(
     """
     from peftlab.study.load import Overrides, load_study
 
-    if executor not in EXECUTORS:
-        raise UserError(
-            f"the executor {executor} cannot search", where="--executor",
-            allowed=", ".join(EXECUTORS),
-        )  # fmt: skip
     spec = load_study(
         study,
         Overrides(
@@ -97,44 +76,27 @@ def command(
     wanted_seeds = options.seed_list(seeds)
     quiet_libraries()
     options.settle_hub(spec, workspace)
-    try:
-        import optuna  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            "searching needs the package optuna",
-            where="tune",
-            allowed="pip install 'peftlab[tune]'",
-        ) from error
-    from peftlab.study.search import expand_searches, wanted_tune
-
-    searches = expand_searches(spec, wanted_tune(spec, trials, seconds, wanted_seeds))
     if spec.track:
         options.remark("remark: track has no effect here; trackers follow the trials of 'run'")
-    from peftlab.runner.executors.base import ExecutorOptions
-    from peftlab.runner.executors.inline import InlineExecutor
-    from peftlab.runner.executors.pool import PoolExecutor
-    from peftlab.runner.ready import make_ready
-    from peftlab.runner.tune import tune
-    from peftlab.runner.tune_progress import TuneDisplay
+    from peftlab.api.study import Study
     from peftlab.store.workspace import Workspace
 
-    with Workspace.open(workspace) as opened:
-        make_ready(spec.model, device=device)
-        options.remark(_announcement(searches))
-        given = ExecutorOptions(
-            workers=workers,
-            threads=threads,
-            stall_seconds=stall_seconds,
-            logs=opened.path / "logs",
-        )
-        with TuneDisplay(searches, options.stderr_console()) as display:
-            tune(
-                searches,
-                opened,
-                display=display,
-                executor=PoolExecutor(given) if executor == "pool" else InlineExecutor(given),
-                device=device,
-            )
+    searches = Study(spec, workspace=workspace).search(
+        trials=trials,
+        seconds=seconds,
+        seeds=wanted_seeds,
+        executor=executor,
+        device=device,
+        console=options.stderr_console(),
+        announce=lambda searches: options.remark(_announcement(searches)),
+        workers=workers,
+        threads=threads,
+        gpus=gpus,
+        address=address,
+        artifacts=artifacts,
+        stall_seconds=stall_seconds,
+    )
+    with Workspace.open(workspace, create=False) as opened:
         return _show(searches, opened, as_json=as_json)
 
 
@@ -156,7 +118,7 @@ def _announcement(searches: Searches) -> str:
 def _show(searches: Searches, workspace: Workspace, *, as_json: bool) -> int:
     """What was found; the exit status."""
     from peftlab.report.write import write_report
-    from peftlab.study.tuned import attempts
+    from peftlab.study.tuning.attempts import attempts
 
     study = searches.spec.name
     found = attempts(searches.spec, workspace.trials(study))
@@ -201,7 +163,7 @@ def _json(
 
 
 def _print(study: str, by_search: dict[tuple[str, str], list[Attempt]]) -> None:
-    from peftlab.study.tuned import setting_words
+    from peftlab.study.tuning.attempts import setting_words
 
     rows = []
     for (arm, task), tried in by_search.items():

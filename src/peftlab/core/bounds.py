@@ -8,14 +8,14 @@ from typing import Any
 from peftlab.core.errors import UserError
 
 MOST_VALUES = 100_000
-"""Every alias written out."""
+"""The most values that a file may hold, every alias written out."""
 DEEPEST = 50
 NO_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\ud800-\\udfff]")
 """Control characters, and halves of UTF-16 pairs, which no file can hold."""
 
 
 def check_text(text: str, *, where: str) -> None:
-    """UserError for a text with signs that no text has."""
+    """Raise UserError for a text with signs that no text has."""
     found = NO_TEXT.search(text)
     if found:
         raise UserError(
@@ -24,7 +24,7 @@ def check_text(text: str, *, where: str) -> None:
 
 
 def check_values(value: Any, *, where: str) -> None:
-    """UserError for what is too much, or holds itself, or has signs that no text has."""
+    """Raise UserError for a value that is too much, holds itself, or has signs that no text has."""
     waiting: list[tuple[Any, int, str]] = [(value, 0, where)]
     count = 0
     while waiting:

@@ -11,17 +11,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pydantic import JsonValue
 
 from peftlab.core.identity import pinned_settings
-
-if TYPE_CHECKING:
-    from peftlab.core.types import Trial
+from peftlab.core.inputs import DataRef, Head, ModelRef
+from peftlab.core.training import TrainingSettings
 
 RULES = 2
 """The version of the rules by which this version of peftlab measures."""
+
+
+class Measured(Protocol):
+    """The part of a trial that corrections look at."""
+
+    method: str
+    engine: str
+    head: Head
+    rules: int
+    data: DataRef
+    model: ModelRef
+    training: TrainingSettings
+    max_train_samples: int | None
+    max_eval_samples: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,25 +48,25 @@ class Correction:
 
     name: str
     rules: int
-    mark: Callable[[Trial], JsonValue]
+    mark: Callable[[Measured], JsonValue]
     what: str
 
 
-def _accumulates_in_trainer(trial: Trial) -> JsonValue:
+def _accumulates_in_trainer(trial: Measured) -> JsonValue:
     is_affected = trial.engine == "trainer" and trial.training.gradient_accumulation_steps > 1
     return True if is_affected else None
 
 
-def _draws_rows(trial: Trial) -> JsonValue:
+def _draws_rows(trial: Measured) -> JsonValue:
     files, is_cut = trial.data.files, trial.max_train_samples or trial.max_eval_samples
     return None if files is None or not is_cut else files.split_seed
 
 
-def _leaves_head_out(trial: Trial) -> JsonValue:
+def _leaves_head_out(trial: Measured) -> JsonValue:
     return True if trial.model.has_head and trial.head == "fresh" else None
 
 
-def _mixes_rows(trial: Trial) -> JsonValue:
+def _mixes_rows(trial: Measured) -> JsonValue:
     mixes = trial.method == "lily" or trial.method not in pinned_settings()
     return True if mixes or trial.model.shows_padding else None
 
@@ -89,7 +102,7 @@ CORRECTIONS = (
 )
 
 
-def marks(trial: Trial) -> dict[str, JsonValue]:
+def marks(trial: Measured) -> dict[str, JsonValue]:
     """Return what the corrections that the trial was measured with add to its id, by name."""
     found = {
         correction.name: correction.mark(trial)
@@ -99,7 +112,7 @@ def marks(trial: Trial) -> dict[str, JsonValue]:
     return {name: mark for name, mark in found.items() if mark is not None}
 
 
-def missing(trial: Trial) -> list[Correction]:
+def missing(trial: Measured) -> list[Correction]:
     """Return the corrections that affect the trial and that it was measured without."""
     return [
         correction

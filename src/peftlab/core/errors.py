@@ -65,7 +65,7 @@ class TrialError(PeftlabError):
 
 
 class StorageError(PeftlabError):
-    """What was to be kept could not be written: the disk is full, or gone, or may not be written.
+    """A failure to write a result: the disk is full, or gone, or may not be written.
 
     It ends the study; nothing is lost that was stored before, and the next run goes on from there.
     """

@@ -19,11 +19,13 @@ from uuid import uuid4
 from peftlab.core.errors import StorageError
 from peftlab.core.identity import file_sha256
 
+DEFAULT_WORKSPACE = Path("peftlab-runs")
+"""The folder in which results live if nobody says where."""
 ASIDE = ".writing-"
-"""How names begin under which something is being written; what a process that died left of it."""
+"""The beginning of the names under which something is written; a process that dies leaves it."""
 
 BEGINS_WITHIN_SECONDS = 1.0
-"""How long after its creation a name may still be without its writer's lock."""
+"""The time after its creation for which a name may still be without its writer's lock."""
 
 
 @contextmanager
@@ -192,7 +194,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int) -> bool:
-    """Whether an open file's or folder's lock is this process's now; it ends when that closes."""
+    """Return whether an open file's or folder's lock is ours now; it ends when that closes."""
     if sys.platform == "win32":
         return False
     import fcntl

@@ -1,8 +1,13 @@
-"""Whether the Hub can be reached, asked once and briefly, before its libraries are imported."""
+"""The Hub before its libraries are imported: whether it can be reached, and the form of its names.
+
+huggingface_hub reads HF_HUB_OFFLINE when it is imported, so that it cannot be asked for either
+before it is known whether the Hub answers.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from urllib.parse import urlsplit
@@ -11,10 +16,26 @@ from peftlab.core.errors import UserError
 
 OFFLINE = "HF_HUB_OFFLINE"
 TIMEOUT_SECONDS = 3.0
+PART = r"\b[\w.-]{1,96}\b"
+REPOSITORY = re.compile(rf"(?:{PART}/)?{PART}", re.ASCII)
+
+
+def is_repository_id(name: str) -> bool:
+    """Return whether a repository may have that name, as huggingface_hub's validate_repo_id says.
+
+    >>> is_repository_id("google-bert/bert-base-uncased"), is_repository_id("../bert")
+    (True, False)
+    """
+    return (
+        REPOSITORY.fullmatch(name) is not None
+        and "--" not in name
+        and ".." not in name
+        and not name.endswith(".git")
+    )
 
 
 def go_offline_if_unreachable() -> bool:
-    """True if the Hub's libraries are to work from their cache alone, as HF_HUB_OFFLINE says.
+    """Return whether the Hub's libraries are to work from their cache alone (HF_HUB_OFFLINE).
 
     Where the Hub's host does not answer, the variable is set for this process: the libraries
     would else try again for half a minute a file. It is read when they are imported, so this has
@@ -35,7 +56,7 @@ def go_offline_if_unreachable() -> bool:
 
 
 def _address(endpoint: str) -> tuple[str, int]:
-    """Host and port of a URL."""
+    """Return host and port of a URL."""
     try:
         url = urlsplit(endpoint)
         port = url.port or {"http": 80, "https": 443}[url.scheme]

@@ -19,7 +19,7 @@ _requested = threading.Event()
 
 
 def stop_requested() -> bool:
-    """Whether the work should come to a good place to stop, and stop there."""
+    """Return whether the work should come to a good place to stop, and stop there."""
     return _requested.is_set()
 
 
@@ -35,7 +35,7 @@ def request_stop() -> None:
 
 
 def forget_request() -> None:
-    """Work that begins now is not asked to stop."""
+    """Forget that work was asked to stop: what begins now was not."""
     _requested.clear()
 
 
@@ -60,7 +60,7 @@ def interruptible() -> Iterator[None]:
 
 
 def was_interrupted(error: BaseException) -> bool:
-    """Whether it is a KeyboardInterrupt, or what a library has made of one."""
+    """Return whether it is a KeyboardInterrupt, or what a library has made of one."""
     seen: set[int] = set()
     now: BaseException | None = error
     while now is not None and id(now) not in seen:

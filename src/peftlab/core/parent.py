@@ -27,7 +27,7 @@ def end_with_parent(parent: int) -> None:
 
 
 def _ask_linux() -> bool:
-    """Whether the system will kill this process when its parent ends."""
+    """Return whether the system will kill this process when its parent ends."""
     if sys.platform != "linux":
         return False
     try:

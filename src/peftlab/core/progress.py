@@ -1,4 +1,4 @@
-"""How far something is that takes its time: told by who does it, to whoever watches."""
+"""Progress of work that takes its time: told by whoever does it, to whoever watches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Stage:
-    """Work that takes its time: `done` of `total` (None where that is not known), in `unit`s."""
+    """A stage of work that takes its time: `done` of `total` (None if not known), in `unit`s."""
 
     def __init__(
         self, words: str, *, total: int | None, unit: str, watcher: Watcher | None
@@ -19,17 +19,17 @@ class Stage:
         self._watcher = watcher
 
     def advance(self, number: int = 1) -> None:
-        """So much more is done."""
+        """Note that so much more is done."""
         self.reach(self.done + number, self.total)
 
     def reach(self, done: int, total: int | None = None) -> None:
-        """So much is done in all."""
+        """Note how much is done in all."""
         self.done, self.total = done, total
         if self._watcher is not None:
             self._watcher.changed(self)
 
     def say(self, note: str) -> None:
-        """In a few words, what is being done."""
+        """Note in a few words what is being done."""
         self.note = note
         if self._watcher is not None:
             self._watcher.changed(self)
@@ -42,10 +42,10 @@ class Watcher(Protocol):
         """The stage begins."""
 
     def changed(self, stage: Stage) -> None:
-        """It is further, or says something else."""
+        """The stage is further, or says something else."""
 
     def ended(self, stage: Stage) -> None:
-        """It has ended, well or by an error."""
+        """The stage has ended, well or by an error."""
 
 
 _WATCHER: ContextVar[Watcher | None] = ContextVar("_WATCHER", default=None)

@@ -7,10 +7,10 @@ from typing import Generic, TypeVar
 
 from peftlab.core.errors import UnknownNameError, UserError
 
-Entry = TypeVar("Entry")
+Registered = TypeVar("Registered")
 
 
-class Registry(Generic[Entry]):
+class Registry(Generic[Registered]):
     """Entries by name, in the order in which they joined.
 
     >>> metrics = Registry[int]("metric")
@@ -25,10 +25,10 @@ class Registry(Generic[Entry]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, Registered] = {}
         self._refused: dict[str, str] = {}
 
-    def add(self, name: str, entry: Entry) -> Entry:
+    def add(self, name: str, entry: Registered) -> Registered:
         """Join `entry` under `name`; a name serves once (ValueError)."""
         if name in self._entries:
             raise ValueError(f"{self.kind} '{name}' is registered twice")
@@ -39,7 +39,7 @@ class Registry(Generic[Entry]):
         """Whoever asks for `name` is told why it is not there."""
         self._refused[name] = reason
 
-    def get(self, name: str, *, where: str = "") -> Entry:
+    def get(self, name: str, *, where: str = "") -> Registered:
         """The entry of that name; UnknownNameError (with the nearest name) where there is none.
 
         UserError with the reason for a name that is refused.
@@ -58,7 +58,7 @@ class Registry(Generic[Entry]):
     def __contains__(self, name: str) -> bool:
         return name in self._entries
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[Registered]:
         return iter(self._entries.values())
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ from peftlab.core.errors import UserError
 
 LARGEST_INTEGER, LONGEST_NUMBER = 2**63 - 1, 100
 MOST_CHARACTERS, MOST_NODES = 1 << 18, 15_000
-"""How long a text may be, and how many keys and values it may have: PyYAML reads that in about a
+"""The most characters, and the most keys and values, of a text: PyYAML reads that in about a
 second. A thousand arms, each with settings of its own, are ten thousand."""
 
 MERGE = "tag:yaml.org,2002:merge"

@@ -1,13 +1,26 @@
-"""By which rule the epoch is chosen whose scores a trial reports, and which one that is."""
+"""Choose the epoch whose scores a trial reports: the rule, in words too, and the choice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Annotated, Literal, Protocol, TypeVar
 
-from peftlab.core.types import Selection
+from pydantic import Field
+
+from peftlab.core.validation import Frozen
 
 LAST_EPOCH = "last epoch"
+
+
+class Selection(Frozen):
+    """Rows of train that are held out to choose the epoch by whose state a trial is reported."""
+
+    split: Literal["train"] = "train"
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+    def num_held_out(self, num_rows: int) -> int:
+        """Return how many of these rows are held out."""
+        return round(self.fraction * num_rows)
 
 
 class Evaluated(Protocol):
@@ -15,14 +28,14 @@ class Evaluated(Protocol):
 
     @property
     def held_out_scores(self) -> Mapping[str, float] | None:
-        """Those of the held-out rows, the main one first; none where there are no such rows."""
+        """The scores on held-out rows, the main one first; none where there are no such rows."""
 
 
 Epoch = TypeVar("Epoch", bound=Evaluated)
 
 
 def rule(selection: Selection | None) -> str:
-    """The rule in words, as it stands beside scores.
+    """Return the rule in words, as it stands beside scores.
 
     >>> rule(None)
     'last epoch'
@@ -35,17 +48,17 @@ def rule(selection: Selection | None) -> str:
 
 
 def rules(selections: Iterable[Selection | None]) -> str:
-    """The rules of several trials, each once; that of the last epoch where there are none."""
+    """Return the rules of several trials, each once; without trials, the last epoch's rule."""
     return " / ".join(dict.fromkeys(rule(one) for one in selections)) or LAST_EPOCH
 
 
 def main_score(scores: Mapping[str, float]) -> float:
-    """The first of them: that of the task's main metric."""
+    """Return the score by the task's main metric, which is the first of them."""
     return next(iter(scores.values()))
 
 
 def reported(epochs: Sequence[Epoch]) -> Epoch | None:
-    """Of the epochs so far, epoch 0 first, the one whose scores are reported; None of none.
+    """Return the epoch whose scores are reported of the epochs so far, epoch 0 first; None if none.
 
     With held-out rows it is the one behind epoch 0 whose main metric is the highest there, the
     earlier of equals; else the last.

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
+from peftlab.core.inputs import Example
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.core.progress import stage
-from peftlab.core.types import Example
-from peftlab.data.entries import write_entry
+from peftlab.data.cache import write_entry
 from peftlab.tasks.problem import Values
 
 NO_LABEL = -1

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import AbsentError, UserError
 from peftlab.core.identity import content_id, file_sha256
-from peftlab.core.types import DataRef, Example
+from peftlab.core.inputs import DataRef, Example
+from peftlab.core.words import counted
 from peftlab.tasks.spec import FolderRows, Task, TsvFile
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from peftlab.core.identity import content_id, derived_seed
-from peftlab.core.types import Selection
+from peftlab.core.selection import Selection
 from peftlab.data.batches import Indices, gather
 from peftlab.data.encode import Encoded
 from peftlab.tasks.problem import Values, problem_type_of

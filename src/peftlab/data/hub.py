@@ -15,7 +15,7 @@ import numpy as np
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_at
 from peftlab.core.identity import content_id
-from peftlab.core.types import DataRef, Example
+from peftlab.core.inputs import DataRef, Example
 from peftlab.data.hub_dataset import load_split
 from peftlab.tasks.spec import Task
 

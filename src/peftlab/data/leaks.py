@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from peftlab.core.counts import counted
-from peftlab.core.types import Example
+from peftlab.core.inputs import Example
+from peftlab.core.words import counted
 
 Texts = tuple[str, ...]
 LEAK = "leak"

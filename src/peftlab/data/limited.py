@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from peftlab.core.identity import derived_seed
-from peftlab.core.types import Example
+from peftlab.core.inputs import Example
 from peftlab.data.encode import labels_of
 from peftlab.data.held_out import strata
 from peftlab.data.own_files import OwnSource
-from peftlab.data.source import Source
+from peftlab.data.source import DataSource
 from peftlab.tasks.problem import Values
 from peftlab.tasks.spec import Task
 
@@ -24,7 +24,7 @@ DRAWN = "drawn-1"
 """Part of what names rows that are drawn: another way to draw them takes another name."""
 
 
-def limited(source: Source, task: Task, split: str, limit: int | None) -> Sequence[Example]:
+def limited(source: DataSource, task: Task, split: str, limit: int | None) -> Sequence[Example]:
     """The rows that a trial with such a limit sees, in the order of the split.
 
     Each keeps its row_id, its place in the whole split. Raises UserError where they cannot be read.
@@ -33,7 +33,7 @@ def limited(source: Source, task: Task, split: str, limit: int | None) -> Sequen
 
 
 def within(
-    source: Source, examples: Sequence[Example], split: str, limit: int | None
+    source: DataSource, examples: Sequence[Example], split: str, limit: int | None
 ) -> Sequence[Example]:
     """Return the rows of the split that are within the limit."""
     if limit is None or limit >= len(examples):
@@ -44,7 +44,7 @@ def within(
     return [examples[row] for row in drawn_rows(labels_of(examples), limit, seed=seed)]
 
 
-def limit_key(source: Source, limit: int | None) -> str:
+def limit_key(source: DataSource, limit: int | None) -> str:
     """What tells the rows of a limit from those of another, beside the digest of the data."""
     if limit is None or not isinstance(source, OwnSource):
         return str(limit)

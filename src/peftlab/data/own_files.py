@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id, derived_seed, file_sha256
-from peftlab.core.types import DataRef, Example, OwnFiles, ProblemType, Selection
+from peftlab.core.inputs import DataRef, Example, OwnFiles, ProblemType
+from peftlab.core.selection import Selection
+from peftlab.core.words import counted
 from peftlab.data.class_names import MEANING, class_names, named, names_of
 from peftlab.data.encode import labels_of
 from peftlab.data.held_out import is_held_out

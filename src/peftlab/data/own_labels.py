@@ -9,7 +9,7 @@ from typing import Any
 
 from peftlab.core.bounds import check_text
 from peftlab.core.errors import UserError
-from peftlab.core.types import OwnFiles, ProblemType
+from peftlab.core.inputs import OwnFiles, ProblemType
 from peftlab.data.label_cells import (
     FLAGS,
     flag_of,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
-from peftlab.core.types import OwnFiles, ProblemType, TaskDefinition
+from peftlab.core.inputs import OwnFiles, ProblemType, TaskDefinition
+from peftlab.core.words import counted
 from peftlab.data.own_files import class_names_of, notation_in, own_rows
 from peftlab.data.own_labels import found_labels
-from peftlab.tasks.metrics import DEFAULTS, require_metrics
+from peftlab.tasks.metrics.registry import DEFAULTS, require_metrics
 
 
 @dataclass(frozen=True, kw_only=True)

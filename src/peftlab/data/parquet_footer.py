@@ -52,7 +52,7 @@ def read_footer(stream: BinaryIO, size: int) -> Footer:
         raise ValueError(f"a footer of {length:,} bytes, where {LARGEST_FOOTER:,} are the most")
     stream.seek(size - 8 - length)
     try:
-        found = _Reader(stream.read(length)).structure()
+        found = _CompactReader(stream.read(length)).structure()
         return Footer(
             num_rows=int(found[3]),
             columns=_columns(found[2]),
@@ -93,11 +93,11 @@ def _chunk(found: dict[int, Any], stream: BinaryIO) -> Chunk:
 def _dictionary(stream: BinaryIO, start: int, *, otherwise: int) -> int:
     """The bytes of the dictionary whose page starts there."""
     stream.seek(start)
-    header = _Reader(stream.read(LARGEST_HEADER)).structure()
+    header = _CompactReader(stream.read(LARGEST_HEADER)).structure()
     return int(header[2]) if header[1] == DICTIONARY_PAGE else otherwise
 
 
-class _Reader:
+class _CompactReader:
     """Reads values of the compact protocol; IndexError at the end of the data."""
 
     def __init__(self, data: bytes) -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError, first_line
+from peftlab.core.words import counted
 from peftlab.data.parquet_footer import Chunk, Footer, read_footer
 from peftlab.data.text_lines import LONGEST_ROW, MOST_COLUMNS, require_different
 

@@ -75,6 +75,8 @@ def read_predictions(path: Path) -> Predictions:
             raise ValueError(f"labels are scores, with {found.logits.shape[1]} logits a row")
         if found.labels.ndim == 2 and found.labels.shape != found.logits.shape:
             raise ValueError("there is not one logit a label")
+        if not np.isfinite(logits).all():
+            raise ValueError("the column logits has values that are not finite numbers")
         return found
     except (pa.ArrowException, ValueError) as error:
         raise _not_predictions(path, error) from error

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.core.files import whole_file
+from peftlab.core.words import counted
 from peftlab.data.parquet_rows import parquet_rows
 from peftlab.data.sheet_cells import inert
 from peftlab.data.text_lines import (

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from peftlab.core.errors import AbsentError, UserError
 from peftlab.core.files import folder_at
-from peftlab.core.types import DataRef, Example
+from peftlab.core.inputs import DataRef, Example
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.hub import HubSource
@@ -21,7 +21,7 @@ NO_REPOSITORY = ("/", ".", "~")
 FORMS = "demo, hub, hub:REPOSITORY, hub:FOLDER, or a GLUE folder"
 
 
-class Source(Protocol):
+class DataSource(Protocol):
     """A place that holds the rows of tasks."""
 
     def has(self, task: Task) -> bool:
@@ -37,7 +37,7 @@ class Source(Protocol):
         """
 
 
-def open_source(data: str, *, where: str = "") -> Source:
+def open_source(data: str, *, where: str = "") -> DataSource:
     """The source that a study's `data` names; UserError where there is no such place."""
     if data in {"", HUB_PREFIX}:
         raise UserError(f"no data '{data}': it names no place", where=where, allowed=FORMS)
@@ -64,7 +64,7 @@ def is_on_hub(data: str) -> bool:
     return not repository.startswith(NO_REPOSITORY) and folder_at(repository) is None
 
 
-def open_ref(ref: DataRef) -> Source:
+def open_ref(ref: DataRef) -> DataSource:
     """The source that a trial's rows came from."""
     if ref.source == "demo":
         return DemoSource()
@@ -75,7 +75,7 @@ def open_ref(ref: DataRef) -> Source:
     return GlueFolder(Path(ref.location))
 
 
-def require(source: Source, task: Task, data: str, *, where: str = "") -> None:
+def require(source: DataSource, task: Task, data: str, *, where: str = "") -> None:
     """UserError unless the source knows the task."""
     if source.has(task):
         return

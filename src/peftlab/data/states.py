@@ -13,8 +13,8 @@ from peftlab.core.identity import content_id
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.core.progress import stage
 from peftlab.data.batches import Indices, batches_of_tokens
+from peftlab.data.cache import write_entry
 from peftlab.data.encode import Encoded
-from peftlab.data.entries import write_entry
 
 FORMAT = 1
 FILE = "states.npy"

@@ -8,9 +8,9 @@ from dataclasses import replace
 from transformers import PreTrainedModel
 
 from peftlab.core.identity import derived_seed
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.models.checkpoints import load_model
-from peftlab.models.places import find_checkpoint
+from peftlab.models.location import find_checkpoint
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.registry import task_of
 
@@ -31,7 +31,7 @@ def base_model(trial: Trial) -> PreTrainedModel:
 
 
 def with_checkpoint(record: TrialRecord, places: Sequence[str] = ()) -> TrialRecord:
-    """The record with its checkpoint under the name of where it lies now (models/places).
+    """The record with its checkpoint under the name of where it lies now (models/location).
 
     Raises UserError where it is not to be found.
     """

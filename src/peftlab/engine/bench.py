@@ -28,8 +28,10 @@ from transformers import (
 )
 
 from peftlab.core.errors import UserError
-from peftlab.core.quiet import quiet_libraries
-from peftlab.core.types import ModelRef, Seeds, TrainingSettings, Trial
+from peftlab.core.inputs import ModelRef
+from peftlab.core.process import quiet_libraries
+from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Seeds, Trial
 from peftlab.data.batches import Indices, batches, epoch_order, gather, padded_tokens
 from peftlab.data.source import open_source, require
 from peftlab.engine.classifier import build_classifier
@@ -42,8 +44,9 @@ from peftlab.engine.prepare import choose_device
 from peftlab.engine.steps import Steps
 from peftlab.engine.trainer import EncodedDataset
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import load_config, load_model, load_tokenizer, locate
+from peftlab.models.checkpoints import load_config, load_model, load_tokenizer
 from peftlab.models.flops import EncoderShape, step_flops
+from peftlab.models.location import locate
 from peftlab.tasks.registry import trained_task
 
 SideName = Literal["packed", "padded", "trainer", "trainer-grouped"]

@@ -1,31 +1,41 @@
-"""What was trained by the epoch that a trial with held-out rows is reported by."""
+"""The epoch that a trial is reported by: its predictions, and what was trained by then."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from peftlab.core.measurements import EpochRecord
 from peftlab.core.selection import reported
-from peftlab.core.types import EpochRecord
 from peftlab.data.encode import Encoded
-from peftlab.data.predictions import Predictions
+from peftlab.data.predictions import Predictions, write_predictions
+from peftlab.engine.checkpoint import (
+    OF_BEST,
+    OF_PARAMETER,
+    found_under,
+    put_under,
+    without_those_under,
+)
+from peftlab.engine.steps import trained
 
-PREFIX = "best."
-LOGITS = "logits"
-PARAMETER = "parameter."
+LOGITS = f"{OF_BEST}logits"
+OF_BEST_PARAMETER = f"{OF_BEST}{OF_PARAMETER}"
 
 
-class BestEpoch:
-    """A copy of the trained tensors, and of the predictions, of the best epoch so far.
+class ReportedEpoch:
+    """What is kept of the epoch that the trial would be reported by if it ended now.
 
-    It takes the memory of what is trained once more, and as much of each checkpoint.
+    Its predictions on dev go to `file`. With `keeps_state`, for a trial with held-out rows, a copy
+    of the trained tensors is kept too, which takes their memory once more, and as much of each
+    checkpoint.
     """
 
-    def __init__(self, dev: Encoded) -> None:
-        self._dev = dev
+    def __init__(self, dev: Encoded, *, file: Path | None = None, keeps_state: bool = True) -> None:
+        self._dev, self._file, self._keeps_state = dev, file, keeps_state
         self.epoch = 0
         self.predictions: Predictions | None = None
         self.tensors: dict[str, Tensor] = {}
@@ -35,43 +45,65 @@ class BestEpoch:
         self,
         epochs: Sequence[EpochRecord],
         predictions: Predictions,
-        tensors: Mapping[str, Tensor],
+        module: nn.Module,
         *,
         embedding_factor: float = 1.0,
     ) -> None:
-        """Keep the state behind the last of the epochs if that is the one to report so far."""
+        """Keep the last of the epochs, behind which the module is, if that is the one to report.
+
+        Raises StorageError where the predictions cannot be written.
+        """
         last = epochs[-1]
-        if last.epoch > 0 and reported(epochs) is last:
+        if reported(epochs) is not last:
+            return
+        if self._file is not None:
+            write_predictions(self._file, predictions)
+        if self._keeps_state and last.epoch > 0:
             self.epoch, self.predictions = last.epoch, predictions
-            self.tensors = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+            self.tensors = {name: one.detach().clone() for name, one in trained(module)}
             self.embedding_factor = embedding_factor
 
+    def put_back(self, put: Callable[..., None]) -> None:
+        """End with the state that was kept, if one was: `put` is given its tensors.
+
+        Its predictions are written again: the file may be that of an attempt elsewhere, whose last
+        epochs were lost.
+        """
+        if self.predictions is not None:
+            put(self.tensors, embedding_factor=self.embedding_factor)
+            if self._file is not None:
+                write_predictions(self._file, self.predictions)
+
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint holds of it as tensors; none before there was an epoch."""
+        """Return what a checkpoint holds of it as tensors; none before there was an epoch."""
         if self.predictions is None:
             return {}
-        parameters = {f"{PREFIX}{PARAMETER}{name}": one for name, one in self.tensors.items()}
-        return {f"{PREFIX}{LOGITS}": torch.from_numpy(self.predictions.logits), **parameters}
+        parameters = put_under(OF_BEST_PARAMETER, self.tensors)
+        return {LOGITS: torch.from_numpy(self.predictions.logits), **parameters}
 
-    def progress(self) -> dict[str, Any]:
-        """What a checkpoint holds of it as JSON values."""
+    def progress(self) -> dict[str, Any] | None:
+        """Return what a checkpoint holds of it as JSON values; None where it keeps no state."""
+        if not self._keeps_state:
+            return None
         return {"epoch": self.epoch, "embedding_factor": self.embedding_factor}
 
-    def restore(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
+    def restore(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any] | None) -> None:
         """Go on with what `state` and `progress` gave; KeyError for what they did not give."""
+        if not self._keeps_state:
+            return
+        if progress is None:
+            raise KeyError("epoch")
         epoch, factor = progress["epoch"], progress["embedding_factor"]
         if epoch == 0:
             return
-        of_best = {name: one for name, one in tensors.items() if name.startswith(PREFIX)}
-        logits = of_best.pop(f"{PREFIX}{LOGITS}").numpy()
+        logits = tensors[LOGITS].numpy()
         self.predictions = Predictions(
             row_ids=self._dev.row_ids, labels=self._dev.labels, logits=logits
         )
-        start = len(PREFIX + PARAMETER)
-        self.tensors = {name[start:]: tensor for name, tensor in of_best.items()}
+        self.tensors = found_under(OF_BEST_PARAMETER, tensors)
         self.epoch, self.embedding_factor = epoch, factor
 
 
 def without_best(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A checkpoint's tensors without those of a best epoch."""
-    return {name: one for name, one in tensors.items() if not name.startswith(PREFIX)}
+    """Return a checkpoint's tensors without those of a reported epoch."""
+    return without_those_under(OF_BEST, tensors)

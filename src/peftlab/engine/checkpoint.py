@@ -3,6 +3,10 @@
 A checkpoint is one safetensors file, named by its step and by the digest of its content, so that a
 damaged one is known as such. The last two are kept: where the last cannot be read, training goes on
 from the one before it.
+
+The beginning of a tensor's name says whose it is: `parameter.NAME` is a trained parameter and
+`exp_avg.NAME`, and its like, the optimizer's state of it; `method.NAME` is kept by the method;
+`best.logits` and `best.parameter.NAME` belong to the best epoch so far.
 """
 
 from __future__ import annotations
@@ -20,10 +24,12 @@ from typing import Any
 from torch import Tensor
 
 from peftlab.core.files import remove_leftovers, whole_file
-from peftlab.core.types import CheckpointEvery
+from peftlab.core.training import CheckpointEvery
 
 NAME = re.compile(r"step-(\d{9})-([0-9a-f]{32})\.safetensors")
 NUM_KEPT = 2
+OF_PARAMETER, OF_METHOD, OF_BEST = "parameter.", "method.", "best."
+"""The beginnings of tensors' names; all others are the optimizer's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +92,25 @@ class Checkpoints:
         """The newest first."""
         found = [file for file in self.folder.glob("step-*") if NAME.fullmatch(file.name)]
         return sorted(found, key=lambda file: file.name, reverse=True)
+
+
+def put_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors with the prefix before their names."""
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def found_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors that have the prefix before their names, without it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def without_those_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors that do not have the prefix before their names."""
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)}
 
 
 def _read(file: Path) -> Checkpoint | None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.encode import Encoded, Tokenizer, encode_cached
 from peftlab.data.held_out import hold_out
 from peftlab.data.limited import limit_key, limited
-from peftlab.data.source import Source, open_ref
+from peftlab.data.source import DataSource, open_ref
 from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
 
@@ -69,7 +69,7 @@ def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
 
 
 def encode_split(
-    source: Source,
+    source: DataSource,
     task: Task,
     split: str,
     limit: int | None,
@@ -89,7 +89,7 @@ def encode_split(
     )
 
 
-def _digest(source: Source, task: Task, split: str) -> str:
+def _digest(source: DataSource, task: Task, split: str) -> str:
     """A digest of content that the split's rows follow from; a source's own leaves out test."""
     if split in {"train", "dev"} and task.answered_by is None:
         return source.ref(task).digest

@@ -8,17 +8,18 @@ them trains as always, with the same dropout masks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
+from peftlab.data.batches import Indices, gather
 from peftlab.data.encode import Encoded
-from peftlab.data.states import EncodedWithStates, FrozenLayers, with_states
-from peftlab.engine.classifier import Classifier, PackedClassifier
+from peftlab.data.states import EncodedWithStates, FrozenLayers, States, with_states
+from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.models.fused.blocks import num_frozen_blocks
 from peftlab.models.fused.jit import runs_kernels
+from peftlab.models.fused_model import FusedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +42,10 @@ def cache_frozen_layers(
 
     From `cache` where another trial on the same checkpoint, rows and depth has left them.
     """
-    if not isinstance(classifier, PackedClassifier) or classifier.packed.encoder is None:
+    model = classifier.model
+    if not isinstance(model, FusedModel):
         return CachedLayers(data=data, num_layers=0, words="no fused blocks whose outputs to cache")
-    base, blocks = classifier.packed.base, classifier.packed.encoder.blocks
+    base, blocks = model.base, model.encoder.blocks
     depth = num_frozen_blocks(base)
     if depth == 0:
         return CachedLayers(data=data, num_layers=0, words="nothing frozen to cache")
@@ -54,13 +56,15 @@ def cache_frozen_layers(
         depth=depth,
         width=int(base.config.hidden_size),
         is_pooled=depth == len(blocks),
-        computed=f"{classifier.device.type}, {kernels} kernels",
+        computed=f"{model.device.type}, {kernels} kernels",
     )
-    with classifier.active():
+    with model.active():
 
-        def computed(rows: Encoded) -> EncodedWithStates:
-            compute = partial(classifier.states, rows, depth=depth)
-            return with_states(rows, frozen, compute, cache=cache)
+        def computed(split: Encoded) -> EncodedWithStates:
+            def compute(rows: Indices) -> States:
+                return model.states(gather(split, rows), depth=depth).cpu().numpy()
+
+            return with_states(split, frozen, compute, cache=cache)
 
         cached = TrialData(
             task=data.task,

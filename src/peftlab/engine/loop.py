@@ -11,19 +11,20 @@ import numpy as np
 import torch
 
 from peftlab.core.interrupts import stop_if_requested, stop_requested
-from peftlab.core.types import EpochRecord, Trial
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices, batches, epoch_order, padded_tokens
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
-from peftlab.engine.best import BestEpoch, without_best
+from peftlab.engine.best import ReportedEpoch, without_best
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.evaluate import mean_loss, predict_split
-from peftlab.engine.observer import Observer
-from peftlab.engine.steps import Steps, require_finite, trained
-from peftlab.tasks.metrics import score
+from peftlab.engine.events import Began, EpochEnded, Listener, Resumed, Stepped, ignore
+from peftlab.engine.steps import Steps, require_finite
+from peftlab.tasks.metrics.registry import score
 
 
 @dataclass(kw_only=True)
@@ -65,18 +66,18 @@ def train(
     classifier: Classifier,
     trial: Trial,
     data: TrialData,
-    observer: Observer,
+    tell: Listener = ignore,
     checkpoints: Checkpoints | None = None,
     *,
-    best: BestEpoch | None = None,
+    best: ReportedEpoch | None = None,
     stop_after: int | None = None,
     micro_batch: int | None = None,
     energy: EnergyMeter | None = None,
 ) -> Tally:
-    """Train the classifier's module in place; what was measured on the way.
+    """Train the classifier's module in place; return what was measured on the way.
 
-    With `best` what it ends with is the state of that epoch. The training rests, its state saved,
-    behind the epoch `stop_after` if that is not the last one.
+    `best` is offered each epoch; what it has kept in the end is what the module ends with. The
+    training rests, its state saved, behind the epoch `stop_after` if that is not the last one.
 
     Goes on from the newest of the checkpoints, to the same bits as without a break: the order of
     the examples is a function of (order seed, epoch), the dropout masks of the place of what is
@@ -88,7 +89,7 @@ def train(
     stop, after the state was saved.
     """
     steps = Steps(classifier, trial, data, micro_batch=micro_batch)
-    return _Training(steps, observer, checkpoints, best, stop_after, energy).run()
+    return _Training(steps, tell, checkpoints, best, stop_after, energy).run()
 
 
 class _Training:
@@ -97,15 +98,15 @@ class _Training:
     def __init__(
         self,
         steps: Steps,
-        observer: Observer,
+        tell: Listener,
         checkpoints: Checkpoints | None,
-        best: BestEpoch | None,
+        best: ReportedEpoch | None,
         stop_after: int | None,
         energy: EnergyMeter | None,
     ) -> None:
         self.steps, self.trial, self.data = steps, steps.trial, steps.data
         self.module = steps.classifier.module
-        self.observer, self.checkpoints, self.energy = observer, checkpoints, energy
+        self.tell, self.checkpoints, self.energy = tell, checkpoints, energy
         self.best, self.stop_after = best, stop_after
         self.tally = Tally()
         self.losses: list[float] = []
@@ -117,7 +118,13 @@ class _Training:
         """Train to the end."""
         steps, settings = self.steps, self.trial.training
         num_examples = len(self.data.train)
-        self.observer.began(steps.total, settings.total_epochs(num_examples))
+        self.tell(
+            Began(
+                trial_id=self.trial.id,
+                total_steps=steps.total,
+                total_epochs=settings.total_epochs(num_examples),
+            )
+        )
         devices = [] if steps.device.type == "cpu" else [steps.device]
         with torch.random.fork_rng(devices=devices), steps.active():
             if not self._resume():
@@ -134,7 +141,7 @@ class _Training:
                 if steps.taken < steps.total:
                     self._save_if_due(epoch=epoch)
             if self.best is not None and not self.tally.is_paused:
-                steps.put(self.best.tensors, embedding_factor=self.best.embedding_factor)
+                self.best.put_back(steps.put)
         size = settings.per_device_train_batch_size
         for epoch, order in epoch_orders(self.trial, num_examples, steps.total):
             if epoch < len(self.tally.epochs):
@@ -150,7 +157,7 @@ class _Training:
         all_rows = list(batches(order, self.trial.training.examples_per_step))
         for rows in all_rows[len(self.losses) :]:
             self.losses.append(self.steps.take(rows))
-            self.observer.stepped(self.steps.taken, self.losses[-1])
+            self.tell(Stepped(trial_id=self.trial.id, step=self.steps.taken, loss=self.losses[-1]))
             self._save_if_due()
         self._stop_clock()
 
@@ -164,10 +171,10 @@ class _Training:
                 self.best.offer(
                     self.tally.epochs,
                     predictions,
-                    dict(trained(self.module)),
+                    self.module,
                     embedding_factor=self.steps.embedding_factor,
                 )
-            self.observer.ended_epoch(self.tally.epochs[-1], predictions)
+            self.tell(EpochEnded(trial_id=self.trial.id, record=self.tally.epochs[-1]))
         except KeyboardInterrupt:
             if epoch > 0:
                 self._save()
@@ -231,7 +238,7 @@ class _Training:
         self.steps.micro_batch = min(self.steps.micro_batch, micro_batch)
         if self.energy is not None:  # a checkpoint of an older version tells nothing of it
             self.energy.go_on_from(found.progress.get("energy_joules"))
-        self.observer.resumed(self.steps.taken, epochs)
+        self.tell(Resumed(trial_id=self.trial.id, step=self.steps.taken, epochs=tuple(epochs)))
         return True
 
 

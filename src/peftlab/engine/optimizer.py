@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from peftlab.core.types import TrainingSettings
+from peftlab.core.training import TrainingSettings
 
 # The names that transformers.Trainer keeps from weight decay, beside every nn.LayerNorm.
 NOT_DECAYED = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
-from peftlab.core.types import Example
+from peftlab.core.inputs import Example
+from peftlab.core.words import counted
 from peftlab.data.encode import Encoded, encode
 from peftlab.engine.base_model import base_model, with_checkpoint
-from peftlab.engine.classifier import Classifier, build_classifier
+from peftlab.engine.classifier import Classifier
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.prepare import check_ids, choose_device
+from peftlab.engine.registry import ENGINES
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_tokenizer
 from peftlab.store.records import TrialRecord
@@ -43,7 +44,7 @@ class Predictor:
     every parameter that equals, bit for bit, that of the same name in a trial loaded before it
     uses that one's memory: trials of one checkpoint take its size and what each of them trained.
 
-    Checkpoints are looked for in the `places` first (models/places).
+    Checkpoints are looked for in the `places` first (models/location).
     """
 
     def __init__(
@@ -101,8 +102,8 @@ class Predictor:
                 known.append(equal)
             parameter.data = equal
             shared.append((parameter, equal))
-        engine = "packed" if trial.engine == "packed" else "padded"
-        classifier = build_classifier(engine, module, base, self.device, method=method)
+        engine = ENGINES.get(trial.engine).load()
+        classifier = engine.classifier(module, base, self.device, method=method)
         self._loaded[trial.id] = _Loaded(base=base, classifier=classifier, shared=shared)
         return self._loaded[trial.id]
 

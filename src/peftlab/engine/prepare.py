@@ -11,7 +11,8 @@ from transformers import PreTrainedModel
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import derived_seed
-from peftlab.core.types import ParameterCount, Trial
+from peftlab.core.measurements import ParameterCount
+from peftlab.core.trial import Trial
 from peftlab.data.encode import Encoded
 from peftlab.engine.base_model import base_model
 from peftlab.engine.dataset import TrialData, load_data
@@ -19,8 +20,8 @@ from peftlab.methods.base import Method
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import count_module
 from peftlab.methods.registry import METHODS
-from peftlab.models.architectures import TYPES_AS_WORDS, takes_token_types
 from peftlab.models.checkpoints import load_tokenizer
+from peftlab.models.families import family_of, takes_token_types
 from peftlab.models.tokenizer import HubTokenizer
 
 
@@ -64,7 +65,7 @@ def check_ids(data: Encoded, base: PreTrainedModel, *, where: str) -> None:
     num_tokens = next(base.get_input_embeddings().parameters()).shape[0]
     type_ids = data.type_ids if takes_token_types(base) else None
     num_types = getattr(base.config, "type_vocab_size", None)
-    if base.config.model_type in TYPES_AS_WORDS:
+    if family_of(base.config.model_type).types_as_words:
         num_types = num_tokens
     if any(
         name.endswith("token_type_embeddings.weight") and not table.numel()

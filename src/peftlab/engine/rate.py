@@ -6,11 +6,11 @@ from itertools import cycle
 from pathlib import Path
 from time import perf_counter
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.batches import batches, epoch_order
-from peftlab.engine.classifier import build_classifier
 from peftlab.engine.memory import keep_freed_memory
 from peftlab.engine.prepare import choose_device, prepare
+from peftlab.engine.registry import ENGINES
 from peftlab.engine.steps import Steps
 
 WARM_UP_STEPS = 2
@@ -23,13 +23,9 @@ class RateMeter:
         keep_freed_memory()
         place = choose_device(device)
         prepared = prepare(trial, cache=cache, device=place)
-        engine = "padded" if trial.engine == "trainer" else trial.engine
-        classifier = build_classifier(
-            engine,
-            prepared.module,
-            prepared.base,
-            place,
-            method=prepared.method,
+        engine = ENGINES.get(trial.engine).load()
+        classifier = engine.classifier(
+            prepared.module, prepared.base, place, method=prepared.method
         )
         self._steps = Steps(classifier, trial, prepared.data)
         order = epoch_order(len(prepared.data.train), seed=trial.seeds.order, epoch=1)

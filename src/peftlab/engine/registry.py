@@ -1,12 +1,71 @@
-"""The engines by name, without importing any of them."""
+"""Every engine by its name; none of them is imported before it is loaded."""
 
 from __future__ import annotations
 
-ENGINES = {
-    "packed": "no padding between examples; models that cannot be packed run padded and say so",
-    "padded": "the plain twin of packed: batches padded to their longest example",
-    "trainer": "transformers.Trainer with peft: the peer that the others are measured against",
-}
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-CACHING_ENGINES = ("packed",)
-"""Those that can begin from the kept outputs of frozen layers (`cache_frozen`)."""
+from peftlab.core.registry import Registry
+
+if TYPE_CHECKING:
+    from peftlab.engine.base import Engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineEntry:
+    """What is to be known of an engine before it is loaded.
+
+    `pads` says whether it computes padding, `caches_frozen` whether it can begin from the kept
+    outputs of frozen layers, and `rests` whether it can pause at an epoch and go on from there.
+    """
+
+    words: str
+    load: Callable[[], Engine]
+    pads: bool = True
+    caches_frozen: bool = False
+    rests: bool = True
+
+
+def _packed() -> Engine:
+    from peftlab.engine.own import OwnEngine
+
+    return OwnEngine("packed")
+
+
+def _padded() -> Engine:
+    from peftlab.engine.own import OwnEngine
+
+    return OwnEngine("padded")
+
+
+def _trainer() -> Engine:
+    from peftlab.engine.trainer import TrainerEngine  # a second of imports
+
+    return TrainerEngine()
+
+
+ENGINES = Registry[EngineEntry]("engine")
+ENGINES.add(
+    "packed",
+    EngineEntry(
+        words="no padding between examples; models that cannot be packed run padded and say so",
+        load=_packed,
+        pads=False,
+        caches_frozen=True,
+    ),
+)
+ENGINES.add(
+    "padded",
+    EngineEntry(
+        words="the plain twin of packed: batches padded to their longest example", load=_padded
+    ),
+)
+ENGINES.add(
+    "trainer",
+    EngineEntry(
+        words="transformers.Trainer with peft: the peer that the others are measured against",
+        load=_trainer,
+        rests=False,
+    ),
+)

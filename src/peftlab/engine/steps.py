@@ -11,9 +11,16 @@ from torch import Tensor, nn
 
 from peftlab.core.errors import TrialError
 from peftlab.core.identity import derived_seed
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices, batches
-from peftlab.engine.checkpoint import Checkpoint
+from peftlab.engine.checkpoint import (
+    OF_METHOD,
+    OF_PARAMETER,
+    Checkpoint,
+    found_under,
+    put_under,
+    without_those_under,
+)
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.embedding_rows import EmbeddingRows, rows_in_use
@@ -26,9 +33,6 @@ from peftlab.engine.optimizer import (
     set_learning_rate,
 )
 from peftlab.methods.registry import METHODS
-
-OF_METHOD = "method."
-"""What the method keeps stands under this in a checkpoint."""
 
 
 class Steps:
@@ -124,14 +128,12 @@ class Steps:
 
     def state(self) -> dict[str, Tensor]:
         """What changes from step to step: what is trained, the optimizer's state, the method's."""
-        tensors: dict[str, Tensor] = {
-            f"parameter.{name}": tensor for name, tensor in self._trained()
-        }
+        tensors = put_under(OF_PARAMETER, dict(self._trained()))
         for name, parameter in self._trained():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"{key}.{name}"] = value
         of_method = self.method.state(self.classifier.module)
-        return tensors | {f"{OF_METHOD}{name}": tensor for name, tensor in of_method.items()}
+        return tensors | put_under(OF_METHOD, of_method)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a state with which `state` and `taken` were saved.
@@ -139,28 +141,28 @@ class Steps:
         Raises ValueError if it is that of other parameters.
         """
         parameters = dict(self._trained())
+        values = found_under(OF_PARAMETER, checkpoint.tensors)
+        of_method = found_under(OF_METHOD, checkpoint.tensors)
+        of_optimizer = without_those_under(OF_PARAMETER, checkpoint.tensors)
         states: dict[str, dict[str, Tensor]] = {name: {} for name in parameters}
-        of_method: dict[str, Tensor] = {}
-        for key_and_name, tensor in checkpoint.tensors.items():
-            if key_and_name.startswith(OF_METHOD):
-                of_method[key_and_name.removeprefix(OF_METHOD)] = tensor.to(self.device)
-                continue
+        for key_and_name, tensor in without_those_under(OF_METHOD, of_optimizer).items():
             key, name = key_and_name.split(".", 1)
             if name not in states:
                 raise ValueError(f"{name} is not trained")
             states[name][key] = tensor
+        if values.keys() - parameters.keys():
+            raise ValueError("other parameters are trained")
         for name, parameter in parameters.items():
-            tensor = states[name].get("parameter", torch.empty(0))
-            if tensor.shape != parameter.shape:
+            if name not in values or values[name].shape != parameter.shape:
                 raise ValueError(f"no state of {name}")
-        self.put(
-            {name: state.pop("parameter") for name, state in states.items()},
-            embedding_factor=checkpoint.progress["embedding_factor"],
-        )
+        self.put(values, embedding_factor=checkpoint.progress["embedding_factor"])
         for name, parameter in parameters.items():
             for key, tensor in states[name].items():
                 self.optimizer.state[parameter][key] = tensor.to(self.device)
-        self.method.restore(self.classifier.module, of_method)
+        self.method.restore(
+            self.classifier.module,
+            {name: tensor.to(self.device) for name, tensor in of_method.items()},
+        )
         self.taken = checkpoint.step
 
     @property

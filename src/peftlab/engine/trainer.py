@@ -3,7 +3,7 @@
 The Trainer keeps its own loop, collator, optimizer, schedule and evaluation. Three things are ours:
 it is given the trial's order of examples, so that the engines see the same batches; a step's loss
 is the mean over its examples, however many micro-batches it accumulates; and its losses and
-predictions are handed to the observer.
+predictions are handed on.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import nn
 from torch.utils.data import Dataset, Sampler
 from transformers import (
     DataCollatorWithPadding,
+    PreTrainedModel,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -32,19 +33,56 @@ from transformers import (
 from peftlab.core.files import ASIDE
 from peftlab.core.identity import derived_seed
 from peftlab.core.interrupts import stop_if_requested
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
-from peftlab.engine.best import BestEpoch
-from peftlab.engine.classifier import Together
+from peftlab.engine.base import Trained, TrialRun
+from peftlab.engine.best import ReportedEpoch
+from peftlab.engine.classifier import Classifier, Together, build_classifier, rows_together
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.events import Began, EpochEnded, Listener, Stepped, ignore
 from peftlab.engine.loop import Tally, epoch_orders, record_epoch
-from peftlab.engine.observer import Observer
-from peftlab.engine.steps import put_trained, require_finite, trained
+from peftlab.engine.prepare import Prepared
+from peftlab.engine.steps import put_trained, require_finite
+from peftlab.methods.base import Method
 from peftlab.methods.registry import METHODS
-from peftlab.models.architectures import fewest_tokens
+from peftlab.models.families import fewest_tokens
 from peftlab.models.tokenizer import HubTokenizer
+
+
+class TrainerEngine:
+    """Trains with transformers.Trainer, which has no checkpoints here: what it has trained is lost
+    where the process is asked to stop, and it does not rest before its end."""
+
+    def train(self, prepared: Prepared, run: TrialRun) -> Trained:
+        """Train the module in place."""
+        with run.energy:
+            tally = train_with_trainer(
+                prepared.module,
+                prepared.tokenizer,
+                run.trial,
+                prepared.data,
+                run.tell,
+                run.best,
+                together=rows_together(prepared.base, prepared.method),
+                spare=run.folder,
+            )
+        return Trained(tally=tally, path="transformers.Trainer", pads=True)
+
+    def classifier(
+        self,
+        module: nn.Module,
+        base: PreTrainedModel,
+        device: torch.device,
+        *,
+        dropout_seed: int = 0,
+        method: Method | None = None,
+    ) -> Classifier:
+        """Return a padded classifier: the batches are those of the Trainer's collator."""
+        return build_classifier(
+            "padded", module, base, device, dropout_seed=dropout_seed, method=method
+        )
 
 
 def train_with_trainer(
@@ -52,17 +90,18 @@ def train_with_trainer(
     tokenizer: HubTokenizer,
     trial: Trial,
     data: TrialData,
-    observer: Observer,
-    best: BestEpoch | None = None,
+    tell: Listener = ignore,
+    best: ReportedEpoch | None = None,
     *,
     together: Together = Together.ANY,
     spare: Path | None = None,
 ) -> Tally:
-    """Train the module in place with transformers.Trainer; what was measured on the way.
+    """Train the module in place with transformers.Trainer; return what was measured on the way.
 
-    With `best` the module ends with the state of that epoch. Where not any rows may share a batch
-    in evaluation (`together`), each is alone in one. The Trainer's own files, if it writes any, lie
-    in the folder `spare` as what is half written (core/files.py), or else in the system's.
+    `best` is offered each epoch; what it has kept in the end is what the module ends with. Where
+    not any rows may share a batch in evaluation (`together`), each is alone in one. The Trainer's
+    own files, if it writes any, lie in the folder `spare` as what is half written (core/files.py),
+    or else in the system's.
 
     Raises TrialError if a loss is not finite, and KeyboardInterrupt if the process is asked to
     stop: what the Trainer has trained is then lost.
@@ -70,7 +109,7 @@ def train_with_trainer(
     total_steps = trial.training.total_steps(len(data.train))
     orders = dict(epoch_orders(trial, len(data.train), total_steps))
     tally = Tally()
-    observer.began(total_steps, len(orders))
+    tell(Began(trial_id=trial.id, total_steps=total_steps, total_epochs=len(orders)))
     cuda = [torch.device("cuda")] if torch.cuda.is_available() else []
     with (
         tempfile.TemporaryDirectory(prefix=ASIDE, dir=spare) as folder,
@@ -88,12 +127,12 @@ def train_with_trainer(
         trainer.orders = orders
         trainer.step_losses = []
         trainer.remove_callback(PrinterCallback)  # which prints a dictionary where tqdm is off
-        trainer.add_callback(_Recorder(trainer, module, trial, data, tally, observer, best))
+        trainer.add_callback(_Recorder(trainer, module, trial, data, tally, tell, best))
         torch.manual_seed(derived_seed(trial.seeds.dropout, 0))
         METHODS.get(trial.method).begin_training(module, total_steps)
         trainer.train()
     if best is not None:
-        put_trained(module, best.tensors)
+        best.put_back(lambda tensors, embedding_factor: put_trained(module, tensors))
     return tally
 
 
@@ -201,7 +240,7 @@ class _OrderedTrainer(Trainer):
 
 
 class _Recorder(TrainerCallback):
-    """Tells the observer what happens; evaluates with Trainer.predict at step 0 and each epoch."""
+    """Tells what happens; evaluates with Trainer.predict at step 0 and each epoch."""
 
     def __init__(
         self,
@@ -210,11 +249,11 @@ class _Recorder(TrainerCallback):
         trial: Trial,
         data: TrialData,
         tally: Tally,
-        observer: Observer,
-        best: BestEpoch | None,
+        tell: Listener,
+        best: ReportedEpoch | None,
     ) -> None:
         self.trainer, self.module, self.trial, self.data = trainer, module, trial, data
-        self.tally, self.observer, self.best = tally, observer, best
+        self.tally, self.tell, self.best = tally, tell, best
         self.epoch = 0
         self.began = 0.0
 
@@ -235,7 +274,8 @@ class _Recorder(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         stop_if_requested()
-        self.observer.stepped(state.global_step, self.trainer.keep_step())
+        loss = self.trainer.keep_step()
+        self.tell(Stepped(trial_id=self.trial.id, step=state.global_step, loss=loss))
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -252,8 +292,8 @@ class _Recorder(TrainerCallback):
         epochs = self.tally.epochs
         predictions = record_epoch(self.tally, self.data, self._predict, self.epoch, step, losses)
         if self.best is not None and self.trainer.model is not None:
-            self.best.offer(epochs, predictions, dict(trained(self.trainer.model)))
-        self.observer.ended_epoch(epochs[-1], predictions)
+            self.best.offer(epochs, predictions, self.trainer.model)
+        self.tell(EpochEnded(trial_id=self.trial.id, record=epochs[-1]))
 
     def _predict(self, rows: Encoded) -> Predictions:
         output = self.trainer.predict(EncodedDataset(rows))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 FIRST_SHARE, LAST_SHARE = 0.1, 0.3
-"""Of a training's steps: those before the first pruning, and those after the last."""
+"""Shares of a training's steps: before the first pruning, and after the last."""
 AVERAGES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 """What peft keeps of each entry: its importance, and averages of that and of its uncertainty."""
 RANKS = "rank_pattern"
@@ -63,7 +63,7 @@ class AdaLora(PeftMethod):
     def fitted(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> dict[str, JsonValue]:
-        """With the schedule left open until `begin_training` knows the steps."""
+        """Return the settings, the schedule left open until `begin_training` knows the steps."""
         settings = super().fitted(model, config, seed=seed)
         left_open = {key: OPEN for key in ("tinit", "tfinal") if settings[key] is None}
         return settings | left_open

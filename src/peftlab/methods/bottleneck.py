@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, JsonValue
 
-from peftlab.core.types import Count, Frozen, YesNo
+from peftlab.core.validation import Count, Frozen, YesNo
 from peftlab.methods.changed_tensors import load_changed, read_description, save_changed
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.settings import SchemaMethod
@@ -112,7 +112,8 @@ class BottleneckMethod(SchemaMethod):
 
 
 def _output_width(projection: nn.Module, shape: tuple[int, ...]) -> int:
-    """Of nn.Linear, of GPT-2's Conv1D, whose weight is [in, out], or of a norm, [out]."""
+    """Return the output width of nn.Linear, of GPT-2's Conv1D, whose weight is [in, out], or of a
+    norm, whose weight is [out]."""
     return int(getattr(projection, "out_features", shape[-1]))
 
 

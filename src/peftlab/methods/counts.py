@@ -19,9 +19,10 @@ from pydantic import JsonValue
 from peftlab.core.errors import StorageError
 from peftlab.core.files import whole_file
 from peftlab.core.identity import content_id
-from peftlab.core.types import ParameterCount
+from peftlab.core.measurements import ParameterCount
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import BUILTIN, builtin_config, locate
+from peftlab.models.builtin import BUILTIN, builtin_config
+from peftlab.models.location import locate
 
 PACKAGES = ("peftlab", "torch", "transformers", "peft")
 COUNTING = 2

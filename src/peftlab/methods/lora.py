@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, JsonValue
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError, first_line
-from peftlab.core.types import Count, Frozen
+from peftlab.core.validation import Count, Frozen
+from peftlab.core.words import counted
 from peftlab.methods.peft_method import PeftMethod
 from peftlab.methods.quantize import is_quantized, quantize
 from peftlab.methods.settings import checked
@@ -89,7 +89,8 @@ class Lora(PeftMethod):
         return super()._config({key: one for key, one in settings.items() if key not in OWN})
 
     def merged(self, module: nn.Module) -> PreTrainedModel:
-        """As of every method of peft; UserError where the base is in 4 bits."""
+        """Return the merged model as every method of peft does; UserError where the base is in 4
+        bits."""
         if is_quantized(module):
             raise UserError(f"{self.name} on a base in 4 bits cannot be merged into it")
         return super().merged(module)

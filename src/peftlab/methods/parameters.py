@@ -10,7 +10,7 @@ import torch
 from pydantic import JsonValue
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import ParameterCount
+from peftlab.core.measurements import ParameterCount
 from peftlab.methods.fit import require_fit
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.registry import METHODS
@@ -45,11 +45,11 @@ def num_frozen_layers(model: str, method: str, config: Mapping[str, JsonValue]) 
     0 where the embeddings or the first layer train; None where the architecture's layers cannot
     be run in part. Raises UserError where the config cannot be had or the method does not fit.
     """
-    from peftlab.models.fused.blocks import READERS, num_frozen_blocks
+    from peftlab.models.fused.blocks import has_blocks, num_frozen_blocks
     from peftlab.models.packing import why_not_packed
 
     plain = build_on_meta(model, num_labels=2)
-    if plain.config.model_type not in READERS or why_not_packed(plain) is not None:
+    if not has_blocks(plain) or why_not_packed(plain) is not None:
         return None
     base, _ = _applied(model, method, config, num_labels=2)
     return num_frozen_blocks(base)

@@ -15,6 +15,7 @@ from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.core.identity import pinned_settings
+from peftlab.core.validation import complaint_of
 from peftlab.methods.base import Method
 from peftlab.methods.head import head_module_names
 from peftlab.methods.patterns import require_bounded
@@ -27,6 +28,7 @@ from peftlab.methods.peft_settings import (
     type_adapter,
     type_name,
 )
+from peftlab.models.families import family_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,29 +53,6 @@ EXPECTED = (
     "Setting boft_n_butterfly_factor to 1",
     "Detected that the base layer has no bias term",  # BEFT's adapter then stands beside it
 )
-
-# peft knows no default target modules of LoRA for these architectures; as for BERT, the query and
-# value projections (ModernBERT has them, with the key's, in one).
-TARGET_MODULES = {
-    "albert": ["query", "value"],
-    "camembert": ["query", "value"],
-    "distilbert": ["q_lin", "v_lin"],
-    "modernbert": ["Wqkv"],
-    "data2vec-text": ["query", "value"],
-    "ernie": ["query", "value"],
-    "mobilebert": ["query", "value"],
-    "roberta-prelayernorm": ["query", "value"],
-    "xlm-roberta-xl": ["query", "value"],
-    "mpnet": ["q", "v"],
-    "funnel": ["q_head", "v_head"],
-    "xlnet": ["layer_1", "layer_2"],  # its projections are no modules: the feed-forward part
-    "biogpt": ["q_proj", "v_proj"],
-    "glm4": ["q_proj", "v_proj"],
-    "olmo2": ["q_proj", "v_proj"],
-    "phi3": ["qkv_proj"],
-    "smollm3": ["q_proj", "v_proj"],
-    "starcoder2": ["q_proj", "v_proj"],
-}
 
 
 class PeftMethod(Method):
@@ -170,9 +149,8 @@ class PeftMethod(Method):
             try:
                 checked[key] = type_adapter(types[key]).validate_python(value)
             except ValidationError as error:
-                message = error.errors()[0]["msg"]
                 raise UserError(
-                    f"{key} = {repr(value)[:60]} is not valid: {message}",
+                    f"{key} = {repr(value)[:60]} is not valid: {complaint_of(error).words}",
                     where=where,
                     allowed=type_name(types[key]),
                 ) from error
@@ -245,12 +223,13 @@ class PeftMethod(Method):
         tuner = PEFT_TYPE_TO_TUNER_MAPPING.get(PeftType[self.peft_type])
         known = getattr(tuner, "target_module_mapping", None)
         architecture = model.config.model_type
+        ours = family_of(architecture).target_modules
         if known is None:  # (IA)³ keeps what it knows, with the feed-forward modules, elsewhere
-            return [*TARGET_MODULES.get(architecture, ())] or None
+            return [*ours] or None
         if architecture in known:
             return None
         of_lora: Any = LoraModel.target_module_mapping
-        return [*(TARGET_MODULES.get(architecture) or of_lora.get(architecture, ()))] or None
+        return [*(ours or of_lora.get(architecture, ()))] or None
 
     def _peft_defaults(self) -> dict[str, JsonValue]:
         return {

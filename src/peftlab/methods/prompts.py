@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PASS_KEYS = frozenset({"PREFIX_TUNING", "CARTRIDGE"})
-"""Those that give the model keys and values, not embeddings."""
+"""Types that give the model keys and values, not embeddings."""
 
 
 class PromptMethod(PeftMethod):
@@ -37,7 +37,7 @@ class PromptMethod(PeftMethod):
         )
 
     def num_virtual_tokens(self, config: Mapping[str, JsonValue]) -> int:
-        """As many as are set; 0 where peft has yet to be asked."""
+        """Return the number that is set; 0 where peft has yet to be asked."""
         number = config.get("num_virtual_tokens")
         return number if isinstance(number, int) else 0
 
@@ -58,7 +58,8 @@ class PromptMethod(PeftMethod):
     def fitted(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> dict[str, JsonValue]:
-        """With the model's sizes, which peft takes for others: ALBERT's embeddings are narrow."""
+        """Return the settings with the model's sizes, which peft mistakes: ALBERT's embeddings are
+        narrow."""
         settings = super().fitted(model, config, seed=seed)
         if self.peft_type not in PASS_KEYS:
             sizes: Any = model.config

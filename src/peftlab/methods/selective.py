@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import Field, JsonValue
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import Count, Frozen, YesNo
+from peftlab.core.validation import Count, Frozen, YesNo
 from peftlab.methods.changed_tensors import load_changed, read_description, save_changed
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.settings import NoSettings, SchemaMethod
+from peftlab.models.families import family_of
 from peftlab.models.layers import (
     embedding_parameter_names,
     norm_parameter_names,
@@ -23,11 +23,6 @@ from peftlab.models.layers import (
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
-
-QUERY_BIAS = re.compile(r"\.(query|query_proj|q_lin|q_proj|q)\.bias$|\.q_bias$")
-INTERMEDIATE_BIAS = re.compile(
-    r"\.(intermediate\.dense|ffn\.lin1|ffn|linear_1|fc1|c_fc|layer_1|Wi)\.bias$"
-)
 
 Chooses = Callable[["PreTrainedModel", Any], set[str]]
 """(model, settings of the method's schema) -> the names of the parameters that train."""
@@ -124,8 +119,9 @@ def _choose_biases(model: PreTrainedModel, settings: BitFitSettings) -> set[str]
     found = {name for name, _ in model.named_parameters() if is_bias(name)} - head
     _require(found, model, "bias terms")
     if settings.biases == "query-intermediate":
-        queries = {name for name in found if QUERY_BIAS.search(name)}
-        intermediate = {name for name in found if INTERMEDIATE_BIAS.search(name)}
+        layers = family_of(model.config.model_type).layers
+        queries = _ending(found, [names.query_bias_ending for names in layers])
+        intermediate = _ending(found, [names.up_bias_ending for names in layers])
         _require(queries, model, "biases of query projections of their own")
         _require(intermediate, model, "biases of intermediate layers")
         found = queries | intermediate
@@ -150,6 +146,12 @@ def _choose_head(model: PreTrainedModel, settings: Frozen) -> set[str]:
 
 def _choose_top(model: PreTrainedModel, settings: TopLayersSettings) -> set[str]:
     return top_parameter_names(model, settings.num_layers) | {*head_parameter_names(model)}
+
+
+def _ending(names: set[str], endings: Iterable[str]) -> set[str]:
+    """Return the names that end in one of these, of which some may be empty."""
+    wanted = tuple(f".{ending}" for ending in endings if ending)
+    return {name for name in names if name.endswith(wanted)}
 
 
 def _require(found: set[str], model: PreTrainedModel, what: str) -> None:

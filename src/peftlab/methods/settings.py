@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import Frozen
+from peftlab.core.validation import Frozen, complaint_of
 from peftlab.methods.base import Method
 
 
 class NoSettings(Frozen):
-    """Of a method of which nothing can be set."""
+    """The settings of a method that has none."""
 
 
 def checked(
     schema: type[Frozen], given: Mapping[str, JsonValue], *, method: str, where: str
 ) -> dict[str, JsonValue]:
-    """All settings of the schema, those given checked and the others at their defaults.
+    """Return all settings of the schema, those given checked and the others at their defaults.
 
     What a setting may be is its field's description. Raises UserError that names the setting.
     """
@@ -30,7 +30,7 @@ def checked(
     try:
         return schema.model_validate(dict(given)).model_dump(mode="json")
     except ValidationError as error:
-        key = str(error.errors()[0]["loc"][0])
+        key = str(complaint_of(error).path[0])
         raise UserError(
             f"{key} = {repr(given[key])[:60]} is not valid",
             where=where,
@@ -44,9 +44,9 @@ class SchemaMethod(Method):
     schema: type[Frozen]
 
     def settings(self) -> dict[str, JsonValue]:
-        """The schema's fields with their defaults."""
+        """Return the schema's fields with their defaults."""
         return self.schema().model_dump(mode="json")
 
     def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
-        """All settings, those given checked."""
+        """Return all settings, those given checked."""
         return checked(self.schema, given, method=self.name, where=where)

@@ -41,7 +41,8 @@ class TrainableTokens(PeftMethod):
     def fitted(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> dict[str, JsonValue]:
-        """With the head, and the name by which peft knows that no layer is meant."""
+        """Return the settings with the head, and the name by which peft knows that no layer is
+        meant."""
         from peft.utils.constants import DUMMY_TARGET_MODULES
 
         own: dict[str, Any] = {"modules_to_save": None}

@@ -21,7 +21,7 @@ from peftlab.models.fused.generator import HEAD_STRIDE, keep_RC
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scores:
+class AttentionScores:
     """What a layer's attention is: the factor of query-key products, and which keys are seen.
 
     With `is_causal` none that come later. With a `window` only those less than so many places
@@ -34,7 +34,9 @@ class Scores:
     softcap: float | None
 
     @classmethod
-    def of(cls, module: nn.Module, width: int, scaling: float | None, options: Any) -> Scores:
+    def of(
+        cls, module: nn.Module, width: int, scaling: float | None, options: Any
+    ) -> AttentionScores:
         """What transformers says of a layer, as its own attention functions read it.
 
         Raises NotImplementedError for what is not known here: the scores would be others.
@@ -123,7 +125,7 @@ def attend(
     key_BGLd: Tensor,
     value_BGLd: Tensor,
     seen: Tensor | None,
-    scores: Scores,
+    scores: AttentionScores,
     drawn: Drawn | None,
 ) -> Tensor:
     """The context of each query, [B, H, L, d].

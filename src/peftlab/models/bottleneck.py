@@ -6,8 +6,6 @@ it alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
@@ -15,6 +13,8 @@ from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 
 from peftlab.core.errors import UserError
+from peftlab.models.families import family_of
+from peftlab.models.family import LayerNames
 
 DOWN_STD = 0.01
 """Standard deviation of the first weights of the projection down, which are cut off at two of them
@@ -44,7 +44,7 @@ class Bottleneck(nn.Module):
                 zero.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        """What is to be added."""
+        """Return what is to be added to x."""
         update: Tensor = self.up(self.non_linearity(self.down(x)))
         return update
 
@@ -79,67 +79,41 @@ class AdaptedNorm(nn.Module):
         return after
 
 
-@dataclass(frozen=True, kw_only=True)
-class Places:
-    """Names within a layer: the last projections of its two sublayers, and the norm that follows
-    the sum behind the second; None where there is no such module."""
-
-    attention: str | None
-    feed_forward: str
-    norm: str | None = None
-
-
-PLACES = (
-    Places(
-        attention="attention.output.dense", feed_forward="output.dense", norm="output.LayerNorm"
-    ),
-    Places(attention="attention.attn.o", feed_forward="output.dense", norm="output.LayerNorm"),
-    Places(attention="attention.out_lin", feed_forward="ffn.lin2", norm="output_layer_norm"),
-    Places(attention="attention.dense", feed_forward="ffn_output", norm="full_layer_layer_norm"),
-    Places(attention="attention.post_proj", feed_forward="ffn.linear_2", norm="ffn.layer_norm"),
-    Places(attention=None, feed_forward="ff.layer_2", norm="ff.layer_norm"),
-    Places(attention="attn.Wo", feed_forward="mlp.Wo"),
-    Places(attention="attn.c_proj", feed_forward="mlp.c_proj"),
-    Places(attention="self_attn.out_proj", feed_forward="fc2"),
-    Places(attention="self_attn.o_proj", feed_forward="mlp.down_proj"),
-)
-"""In this order: BERT and its kin, MPNet, DistilBERT, ALBERT, Funnel, XLNet, ModernBERT, GPT-2,
-OPT, Llama and its kin."""
-
-
 def projection_names(model: PreTrainedModel) -> list[str]:
-    """The last projections of all sublayers, in the model's order; UserError if not known."""
-    places, layers = _layers(model)
-    if places.attention is None:
+    """Return the last projections of all sublayers, in the model's order.
+
+    Raises UserError where they are not known.
+    """
+    names, layers = _layers(model)
+    if not names.attention_output:
         raise _unknown(model, "an output projection of its attention that is a module")
-    return [
-        f"{layer}.{name}" for layer in layers for name in (places.attention, places.feed_forward)
-    ]
+    return [f"{layer}.{name}" for layer in layers for name in (names.attention_output, names.down)]
 
 
 def last_norm_names(model: PreTrainedModel) -> list[str]:
-    """The norm at the end of every layer, behind the last sum; UserError where there is none."""
-    places, layers = _layers(model)
+    """Return the norm at the end of every layer, behind the last sum; UserError where there is
+    none."""
+    names, layers = _layers(model)
     modules = dict(model.named_modules())
-    names = [f"{layer}.{places.norm}" for layer in layers]
-    if places.norm is None or not all(name in modules for name in names):
+    norms = [f"{layer}.{names.last_norm}" for layer in layers]
+    if not names.last_norm or not all(norm in modules for norm in norms):
         raise _unknown(
             model, "a normalisation at the end of its layers (method houlsby needs none)"
         )
-    return names
+    return norms
 
 
-def _layers(model: PreTrainedModel) -> tuple[Places, list[str]]:
-    """The first places that the model has, and the names of the modules that have them."""
-    names = [name for name, _ in model.named_modules()]
-    known = set(names)
-    for places in PLACES:
-        end = f".{places.feed_forward}"
-        layers = [name.removesuffix(end) for name in names if name.endswith(end)]
-        if places.attention is not None:
-            layers = [layer for layer in layers if f"{layer}.{places.attention}" in known]
+def _layers(model: PreTrainedModel) -> tuple[LayerNames, list[str]]:
+    """Return the first names that the model's modules have, and the modules that have them."""
+    modules = [name for name, _ in model.named_modules()]
+    known = set(modules)
+    for names in family_of(model.config.model_type).layers:
+        end = f".{names.down}"
+        layers = [module.removesuffix(end) for module in modules if module.endswith(end)]
+        if names.attention_output:
+            layers = [layer for layer in layers if f"{layer}.{names.attention_output}" in known]
         if layers:
-            return places, layers
+            return names, layers
     raise _unknown(model, "a place for an adapter that is known")
 
 

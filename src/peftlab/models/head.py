@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peftlab.models.architectures import FAMILIES, OUTPUTS, PRETRAINED_BEFORE_OUTPUT
+from peftlab.models.families import family_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,12 +26,11 @@ def fresh_parameter_names(model: PreTrainedModel) -> list[str]:
 
     All, but for layers that come from pretraining (ModernBERT's dense one before the classifier).
     """
-    kept = PRETRAINED_BEFORE_OUTPUT.get(model.config.model_type, ())
+    kept = family_of(model.config.model_type).pretrained_before_output
     return [name for name in head_parameter_names(model) if name.split(".")[0] not in kept]
 
 
 def output_parameter_names(model: PreTrainedModel) -> list[str]:
     """Return the names of the parameters of the last layer, which have a row for each label."""
-    family = FAMILIES.get(model.config.model_type)
-    outputs = OUTPUTS if family is None else {family.output}
+    outputs = family_of(model.config.model_type).outputs
     return [name for name in head_parameter_names(model) if name.rpartition(".")[0] in outputs]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
+from peftlab.core.words import counted
+from peftlab.models.families import family_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -81,10 +82,14 @@ def top_parameter_names(model: PreTrainedModel, num_layers: int) -> set[str]:
     of_layers = tuple(f"{layer}." for layer in layers)
     outside = {name for name in names if not name.startswith(of_layers)}
     last_norms = norm_parameter_names(model) - embedding_parameter_names(model)
-    above = {name for name in outside if ".pooler." in name or name in last_norms}
-    if any("rel_embeddings" in name for name in outside):
-        # DeBERTa's norm outside of its layers is of the relative positions, which all layers read.
-        above = {name for name in above if not name.endswith(".encoder.LayerNorm.weight")}
-        above = {name for name in above if not name.endswith(".encoder.LayerNorm.bias")}
+    of_positions = tuple(
+        f"{model.base_model_prefix}.{norm}."
+        for norm in family_of(model.config.model_type).position_norms
+    )
+    above = {
+        name
+        for name in outside
+        if ".pooler." in name or (name in last_norms and not name.startswith(of_positions))
+    }
     of_top = tuple(f"{layer}." for layer in layers[-num_layers:])
     return above | {name for name in names if name.startswith(of_top)}

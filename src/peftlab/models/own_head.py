@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
-from peftlab.models.architectures import holds_head
+from peftlab.core.words import counted
+from peftlab.models.families import family_of
 from peftlab.models.headers import tensor_shapes
 from peftlab.models.reading import cached_file
 
@@ -42,7 +42,7 @@ def has_head(folder: Path) -> bool:
     of which the loading of the model will tell."""
     try:
         model_type = _json_of(folder / "config.json").get("model_type", "")
-        return holds_head(str(model_type), tensor_shapes(folder))
+        return family_of(str(model_type)).holds_head(tensor_shapes(folder))
     except UserError:
         return False
 

@@ -7,92 +7,106 @@ probabilities that takes an attention function of our own, in plain torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, cast
+from contextlib import ExitStack
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import sdpa_mask
 
-from peftlab.models.architectures import draws_attention
-from peftlab.models.attention import Drawn, Scores, attend
-from peftlab.models.dropout import CounterDropout
-from peftlab.models.fused.jit import share_threads
+from peftlab.data.batches import Ragged
+from peftlab.models.attention import AttentionScores, Drawn, attend
+from peftlab.models.batched import CPU, BatchedModel, LastTokens
+from peftlab.models.families import fewest_tokens
 from peftlab.models.fused.rows import Rows
 
 ATTENTION = "peftlab_padded"
 
 
-class PaddedModel:
-    """A classifier (with any method on it) that takes padded batches, dropout drawn by a counter.
+class PaddedModel(BatchedModel):
+    """A classifier that takes rows padded to the longest of the batch, as DataCollatorWithPadding
+    pads them.
 
     Models that have an attention of their own keep it, and torch's generator in it, as do those
-    that are not known (architectures.py). Where a head `score` reads all tokens, the logits are
-    those of each row's last real token, whatever stands for padding.
+    that are not known (families.py). Where a head `score` reads all tokens, the logits are those of
+    each row's last real token, whatever stands for padding.
     """
 
-    def __init__(self, module: nn.Module, base: PreTrainedModel, *, dropout_seed: int = 0) -> None:
-        self.module = module
-        self.base = base
-        self.dropout = CounterDropout(module, dropout_seed)
-        self.first_example = 0
-        self.is_drawn = draws_attention(base.config.model_type)
-        self.pools_last = isinstance(getattr(base, "score", None), nn.Module)
-        self._lengths_B: Tensor | None = None
-        self._longest = 0
-        self._last_logits_BC: Tensor | None = None
+    packs = False
+    path = "padded"
 
-    def __call__(
-        self, inputs_BL: dict[str, Tensor], *, step: int = 0, first_example: int = 0
-    ) -> Tensor:
-        """Logits [B, C]; the arguments are those of PackedModel."""
+    def __init__(
+        self,
+        module: nn.Module,
+        base: PreTrainedModel,
+        *,
+        device: torch.device = CPU,
+        dropout_seed: int = 0,
+    ) -> None:
+        super().__init__(module, base, device=device, dropout_seed=dropout_seed)
+        self.first_example = 0
+        self.is_drawn = not self.family.has_own_attention
+        self._lengths_B, self._longest = torch.zeros(0, dtype=torch.int64), 0
+        score = getattr(base, "score", None)
+        self._last = LastTokens(score, self._of_last) if isinstance(score, nn.Module) else None
+
+    def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
+        """Logits [B, C] of the rows."""
+        inputs_BL = self._padded(rows)
         num_examples, longest = inputs_BL["input_ids"].shape
-        device = inputs_BL["input_ids"].device
-        example_B = torch.arange(num_examples, device=device) + first_example
+        example_B = torch.arange(num_examples, device=self.device) + first_example
         self.first_example = first_example
         self.dropout.begin(
             step,
             {
                 num_examples * longest: Rows(
                     example_R=example_B.repeat_interleave(longest),
-                    position_R=torch.arange(longest, device=device).repeat(num_examples),
+                    position_R=torch.arange(longest, device=self.device).repeat(num_examples),
                 ),
                 num_examples: Rows(example_R=example_B, position_R=torch.zeros_like(example_B)),
             },
         )
         extra: dict[str, Any] = {"padded_model": self} if self.is_drawn else {}
-        if not self.pools_last:
+        if self._last is None:
             logits_BC: Tensor = self.module(**inputs_BL, **extra).logits
             return logits_BC
         self._lengths_B, self._longest = inputs_BL["attention_mask"].sum(1), longest
         self.module(**inputs_BL, **extra, use_cache=False)
-        assert self._last_logits_BC is not None, "the head was called"
-        logits_BC, self._last_logits_BC = self._last_logits_BC, None
-        return logits_BC
+        return self._last.take()
 
-    @contextmanager
-    def active(self) -> Iterator[PaddedModel]:
-        """Dropout drawn by the counter, and by torch again at the end."""
-        share_threads()
-        before = self.base.config._attn_implementation
-        with ExitStack() as stack:
-            stack.enter_context(self.dropout.installed())
-            if self.is_drawn:
-                self.base.set_attn_implementation(ATTENTION)
-                stack.callback(self.base.set_attn_implementation, before)
-            if self.pools_last:
-                score = cast(Any, self.base).score
-                stack.callback(score.register_forward_hook(self._keep_last).remove)
-            yield self
+    def _switch(self, stack: ExitStack) -> None:
+        if self.is_drawn:
+            self._use_attention(ATTENTION, stack)
+        if self._last is not None:
+            self._last.hook(stack)
 
-    def _keep_last(self, module: nn.Module, inputs: Any, logits_BLC: Tensor) -> None:
-        """Keep the logits of each row's last real token; virtual ones may stand in front."""
-        assert self._lengths_B is not None
+    def _padded(self, rows: Ragged) -> dict[str, Tensor]:
+        """What transformers' collator makes of the rows, each [B, L]."""
+        config: Any = self.base.config
+        place_L = np.arange(max(rows.lengths.max(), fewest_tokens(config)))
+        in_order_L = place_L[::-1] if self.family.pads_in_front else place_L
+        is_real_BL = in_order_L < rows.lengths[:, None]
+
+        def padded(values_T: Any, padding: int) -> Tensor:
+            padded_BL = np.full(is_real_BL.shape, padding, dtype=np.int64)
+            padded_BL[is_real_BL] = values_T
+            return self._integers(padded_BL)
+
+        inputs = {
+            "input_ids": padded(rows.ids, int(config.pad_token_id or 0)),
+            "attention_mask": self._integers(is_real_BL),
+        }
+        if rows.type_ids is not None and self._takes_types:
+            inputs["token_type_ids"] = padded(rows.type_ids, 0)
+        return inputs
+
+    def _of_last(self, logits_BLC: Tensor) -> Tensor:
+        """The logits of each row's last real token; virtual ones may stand in front."""
         num_examples, length, _ = logits_BLC.shape
         last_B = self._lengths_B - 1 + (length - self._longest)
-        self._last_logits_BC = logits_BLC[torch.arange(num_examples, device=last_B.device), last_B]
+        return logits_BLC[torch.arange(num_examples, device=last_B.device), last_B]
 
 
 def padded_attention(
@@ -112,7 +126,7 @@ def padded_attention(
     Causality and windows are in the mask, or there is none where every query may see all keys
     that its place allows.
     """
-    scores = Scores.of(module, query_BHLd.shape[-1], scaling, options)
+    scores = AttentionScores.of(module, query_BHLd.shape[-1], scaling, options)
     drawn = None
     if dropout > 0:
         source = padded_model.dropout

@@ -9,10 +9,10 @@ from typing import Any
 
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_at
-from peftlab.core.trust import trusts_remote_code
+from peftlab.core.process import trusts_remote_code
 from peftlab.data.hub_files import fetch
 
-# What is downloaded of a checkpoint on the Hub: never weights in another format than safetensors.
+# The files that are downloaded of a checkpoint on the Hub: weights are safetensors or nothing.
 CONFIG_FILES = (
     "config.json",
     "*token*.json",

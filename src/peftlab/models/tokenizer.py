@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError, first_line
+from peftlab.core.words import counted
 from peftlab.data.encode import TokenLists
 
 TYPE_IDS = "token_type_ids"

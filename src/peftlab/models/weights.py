@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import UserError
-from peftlab.models.architectures import holds_head
+from peftlab.core.words import counted
+from peftlab.models.families import family_of
 from peftlab.models.head import fresh_parameter_names, head_parameter_names
 from peftlab.models.headers import tensor_shapes, weight_files
 
@@ -54,7 +54,8 @@ def load_weights(checkpoint: Checkpoint, read: Read) -> PreTrainedModel:
         "ignore_mismatched_sizes": True,
     }
     shapes = tensor_shapes(checkpoint.folder)
-    if checkpoint.keeps_head or not holds_head(checkpoint.config.model_type, shapes):
+    family = family_of(checkpoint.config.model_type)
+    if checkpoint.keeps_head or not family.holds_head(shapes):
         model, info = read(**options)
     else:
         empty = checkpoint.empty()
@@ -84,7 +85,7 @@ def remarks_on(checkpoint: Checkpoint) -> list[str]:
         return []  # what is stored is then not what the model has
     empty = checkpoint.empty()
     shapes = tensor_shapes(checkpoint.folder)
-    has_head = holds_head(checkpoint.config.model_type, shapes)
+    has_head = family_of(checkpoint.config.model_type).holds_head(shapes)
     dropped = _dropped(empty, shapes) if has_head and not checkpoint.keeps_head else set()
     state = {
         name: torch.empty(shape, device="meta")

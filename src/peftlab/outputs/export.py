@@ -20,7 +20,8 @@ from peftlab.methods.base import Method
 from peftlab.methods.peft_method import ADAPTER_FILES
 from peftlab.methods.quantize import is_quantized
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import save_tokenizer, source_of, without_load_report
+from peftlab.models.checkpoints import save_tokenizer, without_load_report
+from peftlab.models.location import source_of
 from peftlab.outputs.model_card import CARD, model_card
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.registry import task_of
@@ -171,7 +172,7 @@ def _probe(module: nn.Module) -> np.ndarray[tuple[int, int], np.dtype[np.float32
 
 @contextmanager
 def _new_folder(output: Path) -> Iterator[Path]:
-    """What is written into the folder given becomes the output, which must be new or empty."""
+    """Yield a folder that becomes the output, which must be new or empty."""
     where = str(output)
     allowed = "a folder that is new or empty, by --output"
     try:

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from peftlab.core.counts import counted
-from peftlab.core.markdown import escape_markdown
+from peftlab.core.words import counted, escape_markdown
+from peftlab.data.predictions import Answers
 from peftlab.methods.registry import METHODS
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.summary import Summary, summarise, summarise_scores
 from peftlab.store.records import TrialRecord, names_of_arms
-from peftlab.study.predicted import answers_of
+from peftlab.study.stored_predictions import answers_of, predictions_of
+from peftlab.tasks.metrics.metric import Predicted
+from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
 
@@ -78,7 +80,7 @@ def model_card(
 
 
 def summaries(record: TrialRecord) -> dict[str, Summary]:
-    """The trial's scores by metric, each with its interval, the main one first.
+    """Return the trial's scores by metric, each with its interval, the main one first.
 
     Where the predictions are gone an interval covers nothing.
     """
@@ -89,17 +91,21 @@ def summaries(record: TrialRecord) -> dict[str, Summary]:
             for name in task.metrics
             if name in record.scores
         }
-    return {
-        name: summarise(
-            Outcomes(
-                metric=name,
-                labels_N=found.labels,
-                predictions_SN=found.predicted[None],
-                seeds=(record.trial.seed,),
-            )
-        )
-        for name in task.metrics
-    }
+    return {name: summarise(_outcomes(record, name, found)) for name in task.metrics}
+
+
+def _outcomes(record: TrialRecord, metric: str, found: Answers) -> Outcomes:
+    predicted: Predicted = found.predicted
+    if METRICS.get(metric).reads == "logits":
+        own = predictions_of(record)
+        assert own is not None
+        predicted = own.logits
+    return Outcomes(
+        metric=metric,
+        labels_N=found.labels,
+        predictions_SN=predicted[None],
+        seeds=(record.trial.seed,),
+    )
 
 
 def _header(

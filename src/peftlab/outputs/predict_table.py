@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import ProblemType
+from peftlab.core.inputs import ProblemType
 from peftlab.data.row_files import (
     Row,
     Write,

@@ -41,7 +41,7 @@ IN_WORDS = frozenset({"mnli", "mnli-mm", "qnli", "rte", "ax"})
 LOWEST, HIGHEST, DECIMALS = 0.0, 5.0, 3
 """The scores of STS-B."""
 SAME_TIME = (1980, 1, 1, 0, 0, 0)
-"""Of every file in the zip, so that the same predictions make the same bytes."""
+"""The date of every file in the zip, so that the same predictions make the same bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from peftlab.report.findings.learning_rates import groups_by_learning_rate
 from peftlab.report.findings.view import StudyView
 from peftlab.study import parts
 from peftlab.study.spec import ReportPart
-from peftlab.study.tuned import attempts
+from peftlab.study.tuning.attempts import attempts
 
 
 def page_parts(view: StudyView) -> tuple[ReportPart, ...]:
@@ -48,7 +48,7 @@ def _default_parts(view: StudyView) -> list[ReportPart]:
 
 
 def _section(title: str) -> ReportPart:
-    return ReportPart(kind="section", options=parts.Section(title=title))
+    return ReportPart(kind="section", options=parts.SectionPart(title=title))
 
 
 def _part(kind: str, **options: str) -> ReportPart:

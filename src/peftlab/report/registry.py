@@ -17,8 +17,7 @@ from peftlab.report.figures.significance import draw_significance, significance_
 from peftlab.report.figures.sweep import draw_sweep, sweep_data
 from peftlab.report.figures.tuning import draw_tuning, tuning_data
 from peftlab.report.findings.leading import leading
-from peftlab.report.findings.learning import remarks
-from peftlab.report.findings.losses import losses_words
+from peftlab.report.findings.learning import losses_words, remarks
 from peftlab.report.findings.published import published_scores
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Warnings
@@ -27,13 +26,10 @@ from peftlab.report.tables.comparisons import comparisons_table
 from peftlab.report.tables.costs import costs_table
 from peftlab.report.tables.disagreement import disagreement_table
 from peftlab.report.tables.parameters import parameters_table
-from peftlab.report.tables.published import published_table
-from peftlab.report.tables.runs import runs_table
-from peftlab.report.tables.scores import scores_table
-from peftlab.report.tables.settings import hyperparameters_table, method_config_table
-from peftlab.report.tables.tuning import tuning_table
+from peftlab.report.tables.scores import published_table, runs_table, scores_table
+from peftlab.report.tables.settings import hyperparameters_table, method_config_table, tuning_table
 from peftlab.study import parts
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 # (view, the part's options, the stem for files of its figure) -> blocks
 Maker = Callable[[StudyView, Any, str], Sequence[Block]]
@@ -42,15 +38,15 @@ MOST_CURVES, MOST_PAIRED, MOST_TESTED, MOST_MATRICES, MOST_ASKED = 8, 12, 4, 6, 
 """Arms that a part shows which has no room for more, where it names none."""
 
 
-def _advice(view: StudyView, options: parts.Advice, name: str) -> Sequence[Block]:
+def _advice(view: StudyView, options: parts.AdvicePart, name: str) -> Sequence[Block]:
     return advice_blocks(view, options) if len(view.arms) > 1 else []
 
 
-def _section(view: StudyView, options: parts.Section, name: str) -> Sequence[Block]:
+def _section(view: StudyView, options: parts.SectionPart, name: str) -> Sequence[Block]:
     return [Heading(title=options.title, text=options.text)]
 
 
-def _scores(view: StudyView, options: parts.Scores, name: str) -> Sequence[Block]:
+def _scores(view: StudyView, options: parts.ScoresPart, name: str) -> Sequence[Block]:
     arms = view.choose(options.arms)
     rows = scores_data(view, arms)
     if not rows:
@@ -72,7 +68,7 @@ def _scores(view: StudyView, options: parts.Scores, name: str) -> Sequence[Block
     ]
 
 
-def _seed_spread(view: StudyView, options: parts.SeedSpread, name: str) -> Sequence[Block]:
+def _seed_spread(view: StudyView, options: parts.SeedSpreadPart, name: str) -> Sequence[Block]:
     arms = view.choose(options.arms)
     rows = seed_spread_data(view, arms)
     drawn = [draw_seed_spread(rows, name=name, every=_names(view))] if rows else []
@@ -80,7 +76,7 @@ def _seed_spread(view: StudyView, options: parts.SeedSpread, name: str) -> Seque
     return [*drawn, *([table] if table else []), *_missing(view, arms)]
 
 
-def _significance(view: StudyView, options: parts.Significance, name: str) -> Sequence[Block]:
+def _significance(view: StudyView, options: parts.SignificancePart, name: str) -> Sequence[Block]:
     shown = leading(view, options.arms, MOST_PAIRED)
     rows = significance_data(view, shown.arms)
     drawn = [_titled(draw_significance(rows, name=name), shown.note)] if rows else []
@@ -91,13 +87,13 @@ def _significance(view: StudyView, options: parts.Significance, name: str) -> Se
     return [*drawn, *named, *_missing(view, shown.arms)]
 
 
-def _costs(view: StudyView, options: parts.Costs, name: str) -> Sequence[Block]:
+def _costs(view: StudyView, options: parts.CostsPart, name: str) -> Sequence[Block]:
     arms = view.choose(options.arms)
     table = costs_table(view, arms)
     return [*([table] if table else []), *_missing(view, arms)]
 
 
-def _pareto(view: StudyView, options: parts.Pareto, name: str) -> Sequence[Block]:
+def _pareto(view: StudyView, options: parts.ParetoPart, name: str) -> Sequence[Block]:
     arms = view.choose(options.arms)
     rows = pareto_data(view, arms, options.against)
     drawn = (
@@ -106,7 +102,7 @@ def _pareto(view: StudyView, options: parts.Pareto, name: str) -> Sequence[Block
     return [*drawn, *_missing(view, arms)]
 
 
-def _loss_curves(view: StudyView, options: parts.LossCurves, name: str) -> Sequence[Block]:
+def _loss_curves(view: StudyView, options: parts.LossCurvesPart, name: str) -> Sequence[Block]:
     shown = leading(view, options.arms, MOST_CURVES)
     rows = loss_curves_data(view, shown.arms)
     if not rows:
@@ -116,20 +112,20 @@ def _loss_curves(view: StudyView, options: parts.LossCurves, name: str) -> Seque
     return [_titled(figure, shown.note), *_missing(view, shown.arms)]
 
 
-def _learning_rate(view: StudyView, options: parts.LearningRate, name: str) -> Sequence[Block]:
+def _learning_rate(view: StudyView, options: parts.LearningRatePart, name: str) -> Sequence[Block]:
     arms = view.choose(options.arms)
     rows = learning_rate_data(view, arms)
     return [*([draw_learning_rate(rows, name=name)] if rows else []), *_missing(view, arms)]
 
 
-def _sweep(view: StudyView, options: parts.Sweep, name: str) -> Sequence[Block]:
+def _sweep(view: StudyView, options: parts.SweepPart, name: str) -> Sequence[Block]:
     arms = view.choose([options.arms])
     rows = sweep_data(view, arms, options.of)
     drawn = [draw_sweep(rows, key=options.of, name=name)] if rows else []
     return [*drawn, *_missing(view, arms)]
 
 
-def _tuning(view: StudyView, options: parts.Tuning, name: str) -> Sequence[Block]:
+def _tuning(view: StudyView, options: parts.TuningPart, name: str) -> Sequence[Block]:
     arms = view.choose(options.arms)
     table = tuning_table(view, arms)
     if table is None:
@@ -138,31 +134,33 @@ def _tuning(view: StudyView, options: parts.Tuning, name: str) -> Sequence[Block
     return [*([draw_tuning(rows, name=name, every=_names(view))] if rows else []), table]
 
 
-def _confusion(view: StudyView, options: parts.Confusion, name: str) -> Sequence[Block]:
+def _confusion(view: StudyView, options: parts.ConfusionPart, name: str) -> Sequence[Block]:
     shown = leading(view, options.arms, MOST_MATRICES)
     rows = confusion_data(view, shown.arms)
     drawn = [_titled(draw_confusion(rows, name=name), shown.note)] if rows else []
     return [*drawn, *_missing(view, shown.arms)]
 
 
-def _disagreement(view: StudyView, options: parts.Disagreement, name: str) -> Sequence[Block]:
+def _disagreement(view: StudyView, options: parts.DisagreementPart, name: str) -> Sequence[Block]:
     shown = leading(view, options.arms, MOST_ASKED)
     tables = [disagreement_table(view, shown.arms, task, options.examples) for task in view.tasks]
     found = [replace(table, title=f"{table.title}{shown.note}") for table in tables if table]
     return [*found, *_missing(view, shown.arms)]
 
 
-def _parameters(view: StudyView, options: parts.Parameters, name: str) -> Sequence[Block]:
+def _parameters(view: StudyView, options: parts.ParametersPart, name: str) -> Sequence[Block]:
     arms = view.choose(options.arms)
     return [parameters_table(view, arms, options.reported)] if arms else []
 
 
-def _hyperparameters(view: StudyView, options: parts.Hyperparameters, name: str) -> Sequence[Block]:
+def _hyperparameters(
+    view: StudyView, options: parts.HyperparametersPart, name: str
+) -> Sequence[Block]:
     arms = view.choose(options.arms)
     return [hyperparameters_table(view, arms)] if arms else []
 
 
-def _method_config(view: StudyView, options: parts.MethodConfig, name: str) -> Sequence[Block]:
+def _method_config(view: StudyView, options: parts.MethodConfigPart, name: str) -> Sequence[Block]:
     table = method_config_table(view, view.choose(options.arms))
     return [table] if table else []
 

@@ -15,10 +15,8 @@ from pydantic import JsonValue
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
 from peftlab.report.default_page import page_parts
-from peftlab.report.findings.combine import Source, combine
-from peftlab.report.findings.leaks import leak_warnings
+from peftlab.report.findings.combine import LabelledView, combine
 from peftlab.report.findings.looks import looks_digest
-from peftlab.report.findings.outdated import outdated_warnings
 from peftlab.report.findings.results import (
     RESULTS,
     StudyResults,
@@ -28,20 +26,21 @@ from peftlab.report.findings.results import (
 )
 from peftlab.report.findings.verdicts import Verdict, verdicts
 from peftlab.report.findings.view import StudyView, make_view
+from peftlab.report.findings.warnings import leak_warnings, outdated_warnings
 from peftlab.report.pages.blocks import Block, Heading, Missing, Table, Warnings
 from peftlab.report.pages.files import HTML, PageFiles, Tell, is_whole_page, write_files
 from peftlab.report.pages.page import Page
 from peftlab.report.registry import MAKERS
-from peftlab.report.tables.claims import claims_blocks
+from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.tables.settings import seeds_words
 from peftlab.report.tables.sources import limit_words, sources_blocks
 from peftlab.report.tables.trials import trials_table
 from peftlab.store.ledger import known_looks
 from peftlab.store.looks import joined, now
 from peftlab.store.workspace import Workspace
-from peftlab.study.declared import look_at
-from peftlab.study.looking import remember
+from peftlab.study.declarations import look_at
 from peftlab.study.parts import PARTS
+from peftlab.study.remembered_looks import remember
 
 LONGEST_FOLDER = 120
 ADVICE = "advice"
@@ -115,7 +114,7 @@ def write_comparison(
     """
     tell("reading the results")
     sources = [
-        Source(label=label, view=make_view(workspace, study))
+        LabelledView(label=label, view=make_view(workspace, study))
         for label, (workspace, study) in zip(_labels(chosen), chosen, strict=True)
     ]
     studies = list(dict.fromkeys(study for _, study in chosen))

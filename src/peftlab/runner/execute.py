@@ -7,16 +7,18 @@ from types import MappingProxyType
 
 from peftlab.core.errors import UserError
 from peftlab.core.interrupts import stopping_gently
+from peftlab.engine.events import Listener, all_of
+from peftlab.engine.job import Job
 from peftlab.engine.prepare import choose_device
-from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
+from peftlab.runner.executors.base import ExecutorOptions, listed
 from peftlab.runner.executors.registry import EXECUTORS
 from peftlab.runner.record import Recorder
-from peftlab.runner.track import TrackedListener
+from peftlab.runner.track import Tracking
 from peftlab.store.lock import held
 from peftlab.store.records import is_open
 from peftlab.store.workspace import Workspace
-from peftlab.study.expand import Expanded
-from peftlab.study.stored import store_study
+from peftlab.study.stored_studies import store_study
+from peftlab.study.trials import Expanded
 
 STOPPING = "stopping; what is trained so far is saved first (once more: at once)"
 
@@ -53,21 +55,23 @@ def execute(
     """
     options = options or ExecutorOptions()
     check_execution(executor, options, device)
-    engine = EXECUTORS.get(executor)(options)
+    listeners: list[Listener] = [Recorder(workspace, expanded.rows), display]
     if expanded.spec.track:
-        display = TrackedListener(
-            display,
-            study=expanded.spec.name,
-            trackers=expanded.spec.track,
-            arms_of=expanded.arms_of,
-            workspace=workspace.path,
+        listeners.append(
+            Tracking(
+                display,
+                study=expanded.spec.name,
+                trackers=expanded.spec.track,
+                arms_of=expanded.arms_of,
+                workspace=workspace.path,
+            )
         )
     with held(workspace.path, study=expanded.spec.name), stopping_gently(STOPPING):
         store_study(expanded, workspace)
         workspace.reset_running()
         workspace.remove_spent_checkpoints()
         jobs = _jobs(expanded, workspace, device, retry_failed, seconds)
-        engine.run(jobs, Recorder(workspace, display, expanded.rows))
+        EXECUTORS.get(executor)(options).run(listed(jobs, device), all_of(*listeners))
 
 
 def _jobs(
@@ -77,12 +81,12 @@ def _jobs(
     retry_failed: bool,
     seconds: Mapping[str, float],
 ) -> list[Job]:
-    """The open trials."""
+    """Return a job for each open trial."""
     statuses = workspace.statuses(trial.id for trial in expanded.trials)
     return [
         Job(
-            trial=trial,
-            artifacts=workspace.artifacts(trial.id),
+            trials=(trial,),
+            folders={trial.id: workspace.artifacts(trial.id)},
             cache=workspace.cache,
             device=device,
             checkpoint_every=expanded.spec.checkpoint_every,

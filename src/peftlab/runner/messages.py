@@ -1,85 +1,139 @@
-"""What a trial's process tells the study's process: one JSON object a line."""
+"""What a process that runs jobs is told, and what it answers: one JSON object a line."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
 
 from peftlab.core.errors import PeftlabError, UserError
 from peftlab.core.progress import Stage
-from peftlab.core.types import CheckpointEvery, Costs, EpochRecord, Trial
-from peftlab.data.predictions import Predictions
-from peftlab.engine.run import Outcome
-from peftlab.runner.executors.base import Job, Listener
+from peftlab.core.validation import Frozen
+from peftlab.engine.events import (
+    Began,
+    EpochEnded,
+    Event,
+    Failed,
+    Finished,
+    Interrupted,
+    Listener,
+    Remarked,
+    Resumed,
+    Started,
+    Stepped,
+)
+from peftlab.engine.job import Job
 
-Message = Mapping[str, Any]
-ENDS = {"finished", "failed", "interrupted", "refused", "lost", "measured"}
-"""Events after which a worker has nothing to do."""
-READY: Message = {"event": "ready"}
-"""Said once by a process that has imported all it needs."""
-BUSY: Message = {"event": "busy"}
-"""Said now and then by a process that gets on with something before the first step."""
-OF_THE_PROCESS = {"ready", "busy"}
-"""Events that say nothing of a trial."""
 SECONDS_OF_PULSE = 1.0
 
 
-def job_to_json(job: Job) -> dict[str, Any]:
-    """A job as JSON values."""
-    return {
-        "trial": job.trial.model_dump(mode="json"),
-        "artifacts": str(job.artifacts),
-        "cache": str(job.cache),
-        "device": job.device,
-        "checkpoint_every": job.checkpoint_every.model_dump(),
-        "threads": job.threads,
-        "told_every": job.told_every,
-        "micro_batch": job.micro_batch,
-        "stop_after": job.stop_after,
-        "is_alone": job.is_alone,
-    }
+class RunJob(Frozen):
+    """Asks for a job to be run."""
+
+    do: Literal["run"] = "run"
+    job: Job
 
 
-def job_from_json(values: Message) -> Job:
-    """The job that was given as JSON values."""
-    return Job(
-        trial=Trial.model_validate(values["trial"]),
-        artifacts=Path(values["artifacts"]),
-        cache=Path(values["cache"]),
-        device=values["device"],
-        checkpoint_every=CheckpointEvery.model_validate(values["checkpoint_every"]),
-        threads=values["threads"],
-        told_every=values["told_every"],
-        micro_batch=values["micro_batch"],
-        stop_after=values["stop_after"],
-        is_alone=values["is_alone"],
-    )
+class MeasureRate(Frozen):
+    """Asks how fast the first trial of a job trains here, over about so many seconds."""
+
+    do: Literal["measure"] = "measure"
+    job: Job
+    seconds: float
 
 
-class Telling:
-    """An engine's observer that sends messages, those of steps at most `every` so many seconds."""
+class Ready(Frozen):
+    """The process has imported all that it needs; said once."""
 
-    def __init__(self, send: Callable[[Message], None], *, every: float) -> None:
-        self._send, self._every = send, every
-        self._told_at = 0.0
+    event: Literal["ready"] = "ready"
 
-    def began(self, total_steps: int, total_epochs: int) -> None:
-        self._send({"event": "began", "total_steps": total_steps, "total_epochs": total_epochs})
 
-    def resumed(self, step: int, epochs: Sequence[EpochRecord]) -> None:
-        self._send({"event": "resumed", "step": step, "epochs": [asdict(e) for e in epochs]})
+class Busy(Frozen):
+    """The process gets on with something before the first step; said now and then."""
 
-    def stepped(self, step: int, loss: float) -> None:
-        now = monotonic()
-        if now - self._told_at >= self._every:
-            self._told_at = now
-            self._send({"event": "stepped", "step": step, "loss": loss})
+    event: Literal["busy"] = "busy"
 
-    def ended_epoch(self, record: EpochRecord, predictions: Predictions) -> None:
-        self._send({"event": "ended_epoch", "record": asdict(record)})
+
+class Placed(Frozen):
+    """The job has found its process, on a node of a cluster."""
+
+    event: Literal["placed"] = "placed"
+    node: str
+    pid: int
+
+
+class Published(Frozen):
+    """The state of a trial was handed on, under this name."""
+
+    event: Literal["published"] = "published"
+    trial_id: str
+    state: str
+
+
+class Measured(Frozen):
+    """So many examples a second were trained."""
+
+    event: Literal["measured"] = "measured"
+    rate: float
+
+
+class Refused(Frozen):
+    """A mistake of the user's has ended the job, and ends the study: the parts of a UserError."""
+
+    event: Literal["refused"] = "refused"
+    what: str
+    where: str
+    allowed: str
+
+
+class Lost(Frozen):
+    """Something could not be stored, which ends the study."""
+
+    event: Literal["lost"] = "lost"
+    error: str
+
+
+class Done(Frozen):
+    """The process has nothing to do; every trial of its job was told to have ended."""
+
+    event: Literal["done"] = "done"
+
+
+Request = Annotated[RunJob | MeasureRate, Field(discriminator="do")]
+Message = Annotated[
+    # What happens to trials (engine/events.py).
+    Started | Began | Resumed | Stepped | EpochEnded | Finished | Failed | Interrupted | Remarked
+    # What is said of the process and of its job.
+    | Ready | Busy | Placed | Published | Measured | Refused | Lost | Done,
+    Field(discriminator="event"),
+]  # fmt: skip
+REQUESTS: TypeAdapter[Request] = TypeAdapter(Request)
+MESSAGES: TypeAdapter[Message] = TypeAdapter(Message)
+
+
+def to_line(message: Frozen) -> str:
+    """Return a message or a request as JSON, without the end of the line."""
+    return message.model_dump_json()
+
+
+def told_seldom(tell: Listener, *, every: float) -> Listener:
+    """Return a listener that passes on a trial's steps at most once in `every` seconds.
+
+    What else happens is passed on at once.
+    """
+    told_at: dict[str, float] = {}
+
+    def pass_on(event: Event) -> None:
+        if isinstance(event, Stepped):
+            now = monotonic()
+            if now - told_at.get(event.trial_id, -every) < every:
+                return
+            told_at[event.trial_id] = now
+        tell(event)
+
+    return pass_on
 
 
 class Pulse:
@@ -96,41 +150,24 @@ class Pulse:
         now = monotonic()
         if now - self._told_at >= SECONDS_OF_PULSE:
             self._told_at = now
-            self._send(BUSY)
+            self._send(Busy())
 
     def ended(self, stage: Stage) -> None:
         self.changed(stage)
 
 
-def pass_on(message: Message, trial: Trial, listener: Listener) -> None:
-    """Tell the listener what the message says of the trial.
+def pass_on(message: Message, tell: Listener) -> None:
+    """Tell what a message says of a trial, if it does.
 
-    Raises the error that has ended it and ends the study: a UserError, or that it was not stored.
+    Raises the error that has ended a job and ends the study: a UserError, or that it was not
+    stored.
     """
-    match message["event"]:
-        case "began":
-            listener.began(trial, message["total_steps"], message["total_epochs"])
-        case "resumed":
-            epochs = [EpochRecord.of(values) for values in message["epochs"]]
-            listener.resumed(trial, message["step"], epochs)
-        case "stepped":
-            listener.stepped(trial, message["step"], message["loss"])
-        case "ended_epoch":
-            listener.ended_epoch(trial, EpochRecord.of(message["record"]))
-        case "remarked":
-            listener.remarked(message["text"])
-        case "finished":
-            outcome = dict(message["outcome"])
-            listener.finished(trial, Outcome(**{**outcome, "costs": Costs.of(outcome["costs"])}))
-        case "failed":
-            listener.failed(trial, message["error"])
-        case "interrupted":
-            listener.interrupted(trial)
-        case "refused":
-            listener.interrupted(trial)
-            raise UserError(message["what"], where=message["where"], allowed=message["allowed"])
-        case "lost":
-            listener.interrupted(trial)
-            raise PeftlabError(message["error"])
-        case other:
-            raise ValueError(f"an event '{other}' is not known")
+    match message:
+        case Refused():
+            raise UserError(message.what, where=message.where, allowed=message.allowed)
+        case Lost():
+            raise PeftlabError(message.error)
+        case Ready() | Busy() | Placed() | Published() | Measured() | Done():
+            pass
+        case event:
+            tell(event)

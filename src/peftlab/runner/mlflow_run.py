@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from time import time
 from typing import Any
 
-from peftlab.runner.trackers import Card, End, Row
+from peftlab.runner.tracker_run import Card, End, Row
 
 TRIAL_TAG = "peftlab.trial"
 STORE = "mlflow.sqlite"

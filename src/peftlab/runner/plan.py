@@ -13,23 +13,25 @@ from pydantic import JsonValue
 
 from peftlab.core.corrections import CORRECTIONS
 from peftlab.core.errors import UserError
-from peftlab.core.garbage import search_put_off
 from peftlab.core.identity import canonical_json
+from peftlab.core.measurements import ParameterCount
+from peftlab.core.process import search_put_off
 from peftlab.core.progress import stage
-from peftlab.core.types import ParameterCount, Trial
+from peftlab.core.trial import Trial
 from peftlab.data.batches import epoch_order, padded_tokens
 from peftlab.data.encode import Encoded, Tokenizer
 from peftlab.data.held_out import is_held_out
 from peftlab.data.source import open_ref
 from peftlab.engine.dataset import encode_split
+from peftlab.engine.registry import ENGINES
 from peftlab.methods.parameters import count_parameters
 from peftlab.models.checkpoints import load_config, load_tokenizer
 from peftlab.store.records import Status, is_open
 from peftlab.store.rows import Speed
 from peftlab.store.workspace import Workspace
-from peftlab.study.checkpoint import unused_head, weights_remarks
-from peftlab.study.expand import Expanded
-from peftlab.study.row_remarks import require_labels
+from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remarks
+from peftlab.study.remarks.row_remarks import require_labels
+from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import task_of
 
 SHARE_OF_PEAK = 0.5
@@ -84,7 +86,7 @@ class TrialPlan:
             "num_train_examples": self.num_train_examples,
             "num_eval_examples": self.num_eval_examples,
             "tokens": self.tokens,
-            "padding_avoided": self.padding if self.trial.engine == "packed" else 0.0,
+            "padding_avoided": 0.0 if ENGINES.get(self.trial.engine).pads else self.padding,
             "estimated_seconds": self.seconds,
         }
 
@@ -297,7 +299,7 @@ class _Rates:
             rate = float(np.median(measured))
         elif self._on == "cpu":
             backward = 2.0 if parameters.backbone > parameters.total / 2 else 1.0
-            padding = 0.0 if trial.engine == "packed" else tokens.padding
+            padding = tokens.padding if ENGINES.get(trial.engine).pads else 0.0
             flops = _flops_per_token(trial.model.name) * (1 + backward)
             rate = SHARE_OF_PEAK * self._peak_flops / flops * (1 - padding)
         else:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
 from rich.console import Console
 from rich.progress import TaskID
 
-from peftlab.core.counts import counted
-from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
 from peftlab.core.progress import watched_by
-from peftlab.core.types import EpochRecord, Trial
-from peftlab.engine.run import Outcome
+from peftlab.core.trial import Trial
+from peftlab.core.words import counted, duration
+from peftlab.engine.events import (
+    Began,
+    EpochEnded,
+    Event,
+    Failed,
+    Finished,
+    Interrupted,
+    Remarked,
+    Resumed,
+    Started,
+    Stepped,
+)
 from peftlab.runner.bars import StageBars, make_bars
 from peftlab.runner.plan import Plan, TrialPlan
 
@@ -36,9 +46,9 @@ class Clock:
         self._spent_seconds += seconds
 
     def seconds_left(self, running: Mapping[str, tuple[float, float]]) -> float | None:
-        """For all open trials; of those that run now, what share is done and in what time.
+        """Return the seconds for all open trials, as many at a time as run now.
 
-        As many as run now are taken to run to the end.
+        `running` has for each of those what share is done, and in what time.
         """
         expected, spent, done = self._expected_seconds, self._spent_seconds, 0.0
         for trial_id, (share, seconds) in running.items():
@@ -81,6 +91,7 @@ class ProgressDisplay:
         self.num_ended = 0
         self.began_at = perf_counter()
         self.running: dict[str, _Running] = {}
+        self._names: dict[str, str] = {}
         self.bars = make_bars(console)
         self._watching = watched_by(StageBars(lambda: console, bars=self.bars))
         self.study_bar = self.bars.add_task(
@@ -96,64 +107,62 @@ class ProgressDisplay:
         self._watching.__exit__(None, None, None)
         self.bars.stop()
 
-    def started(self, trial: Trial) -> None:
-        self._leave(trial)  # where it is tried again
-        bar = self.bars.add_task(self._name(trial), total=None, unit="steps", note="")
-        self.running[trial.id] = _Running(bar, perf_counter())
+    def __call__(self, event: Event) -> None:
+        """Show what the event says."""
+        match event:
+            case Started(trial=trial):
+                self._leave(trial.id)  # where it is tried again
+                self._names[trial.id] = self._name(trial)
+                bar = self.bars.add_task(self._names[trial.id], total=None, unit="steps", note="")
+                self.running[trial.id] = _Running(bar, perf_counter())
+            case Began(trial_id=trial_id, total_steps=steps, total_epochs=epochs):
+                running = self.running[trial_id]
+                running.steps, running.epochs = steps, epochs
+                note = f"epoch 0 of {epochs}"
+                self.bars.update(running.bar, total=steps, completed=0, note=note)
+            case Resumed(trial_id=trial_id, step=step, epochs=ended):
+                running = self.running[trial_id]
+                running.step, running.epoch = step, len(ended) - 1
+                note = f"resumed behind step {step}"
+                self.bars.update(running.bar, completed=step, note=note)
+            case Stepped(trial_id=trial_id, step=step, loss=loss):
+                running = self.running[trial_id]
+                running.step = step
+                now = min(running.epoch + 1, running.epochs)
+                note = f"epoch {now} of {running.epochs}, loss {loss:.3f}"
+                self.bars.update(running.bar, completed=step, note=note)
+                self._show_whole()
+            case EpochEnded(trial_id=trial_id, record=record):
+                self.running[trial_id].epoch = record.epoch
+            case Finished(trial_id=trial_id):
+                seconds = self._leave(trial_id)
+                self._ended(trial_id, seconds, f"done in {duration(seconds)}")
+            case Failed(trial_id=trial_id, error=error):
+                self._ended(trial_id, self._leave(trial_id), f"failed: {first_line(error)}")
+            case Interrupted(trial_id=trial_id):
+                self._leave(trial_id)
+                name = self._names.get(trial_id, trial_id)
+                self._say(f"{name} stopped; it goes on with the next run")
+            case Remarked(text=text):
+                self._say(text)
 
-    def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
-        running = self.running[trial.id]
-        running.steps, running.epochs = total_steps, total_epochs
-        note = f"epoch 0 of {total_epochs}"
-        self.bars.update(running.bar, total=total_steps, completed=0, note=note)
-
-    def resumed(self, trial: Trial, step: int, epochs: Sequence[EpochRecord]) -> None:
-        running = self.running[trial.id]
-        running.step, running.epoch = step, len(epochs) - 1
-        self.bars.update(running.bar, completed=step, note=f"resumed behind step {step}")
-
-    def stepped(self, trial: Trial, step: int, loss: float) -> None:
-        running = self.running[trial.id]
-        running.step = step
-        now = min(running.epoch + 1, running.epochs)
-        note = f"epoch {now} of {running.epochs}, loss {loss:.3f}"
-        self.bars.update(running.bar, completed=step, note=note)
-        self._show_whole()
-
-    def ended_epoch(self, trial: Trial, record: EpochRecord) -> None:
-        self.running[trial.id].epoch = record.epoch
-
-    def finished(self, trial: Trial, outcome: Outcome) -> None:
-        seconds = self._leave(trial)
-        self._ended(trial, seconds, f"done in {duration(seconds)}")
-
-    def failed(self, trial: Trial, error: str) -> None:
-        self._ended(trial, self._leave(trial), f"failed: {first_line(error)}")
-
-    def interrupted(self, trial: Trial) -> None:
-        self._leave(trial)
-        self._say(f"{self._name(trial)} stopped; it goes on with the next run")
-
-    def remarked(self, text: str) -> None:
-        self._say(text)
-
-    def _ended(self, trial: Trial, seconds: float, words: str) -> None:
+    def _ended(self, trial_id: str, seconds: float, words: str) -> None:
         self.num_ended += 1
-        self.clock.ended(trial.id, seconds)
+        self.clock.ended(trial_id, seconds)
         left = self._show_whole()
         rest = f", {duration(left)} left" if left else ""
-        self._say(f"[{self.num_ended}/{self.num_open}] {self._name(trial)}: {words}{rest}")
+        self._say(f"[{self.num_ended}/{self.num_open}] {self._names[trial_id]}: {words}{rest}")
 
-    def _leave(self, trial: Trial) -> float:
-        """The trial runs no longer; how long it has run."""
-        running = self.running.pop(trial.id, None)
+    def _leave(self, trial_id: str) -> float:
+        """Note that the trial runs no longer; return how long it has run."""
+        running = self.running.pop(trial_id, None)
         if running is None:
             return 0.0
         self.bars.remove_task(running.bar)
         return perf_counter() - running.began_at
 
     def _show_whole(self) -> float | None:
-        """How far the study is: trials done, how many an hour, and the seconds left."""
+        """Show how far the study is, trials done and an hour; return the seconds left."""
         left = self.clock.seconds_left(
             {trial_id: running.share_and_seconds for trial_id, running in self.running.items()}
         )

@@ -27,9 +27,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from peftlab.core.errors import StorageError, UserError, first_line
 from peftlab.core.identity import canonical_json, derived_seed
 from peftlab.runner.rungs import Rungs
-from peftlab.study.search import Search
-from peftlab.study.space import Choice, Dimension
-from peftlab.study.tuned import Ended
+from peftlab.study.tuning.attempts import Ended
+from peftlab.study.tuning.search import Search
+from peftlab.study.tuning.space import Choice, Dimension
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

@@ -13,10 +13,21 @@ from pathlib import Path
 import numpy as np
 
 from peftlab.core.errors import first_line
-from peftlab.core.types import Costs, EpochRecord, Trial
-from peftlab.engine.run import Outcome
-from peftlab.runner.executors.base import Listener
-from peftlab.runner.trackers import LIVE, Card, End, Row, Run, open_run
+from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.trial import Trial
+from peftlab.engine.events import (
+    EpochEnded,
+    Event,
+    Failed,
+    Finished,
+    Interrupted,
+    Listener,
+    Remarked,
+    Resumed,
+    Started,
+)
+from peftlab.runner.tracker_run import Card, End, Row, Run
+from peftlab.runner.trackers import LIVE, open_run
 
 FOLDER = "tracking"
 MOST_FAILURES = 3
@@ -56,13 +67,13 @@ class _Trial:
     step: int = 0
 
 
-class TrackedListener:
-    """Passes everything on to the display, and then tells the trackers.
+class Tracking:
+    """A listener that tells the trackers.
 
     An epoch is written when it ends, with the losses of all its steps, to the trackers of LIVE; to
     the others a whole trial when it has ended. A trial that is begun again or resumed gets a new
-    run, to which its earlier epochs are told again. What a tracker raises becomes a remark, and
-    the trial goes on without it.
+    run, to which its earlier epochs are told again. What a tracker raises becomes a remark to
+    `display`, and the trial goes on without it.
     """
 
     def __init__(
@@ -79,9 +90,29 @@ class TrackedListener:
         self._trials: dict[str, _Trial] = {}
         self._failures: Counter[str] = Counter()
 
-    def started(self, trial: Trial) -> None:
-        self._display.started(trial)
-        self._end(trial, "interrupted")  # where it is tried again
+    def __call__(self, event: Event) -> None:
+        """Tell the trackers of the event."""
+        match event:
+            case Started(trial=trial):
+                self._begin(trial)
+            case Resumed(trial_id=trial_id, epochs=epochs):
+                self._add(trial_id, epochs)
+            case EpochEnded(trial_id=trial_id, record=record):
+                self._add(trial_id, [record])
+            case Finished(trial_id=trial_id, costs=costs):
+                known = self._trials.get(trial_id)
+                if known is not None:
+                    row = Row(step=known.step, values=values_of_costs(costs))
+                    for tracked in known.runs:
+                        tracked.waiting.append(row)
+                self._end(trial_id, "finished")
+            case Failed(trial_id=trial_id):
+                self._end(trial_id, "failed")
+            case Interrupted(trial_id=trial_id):
+                self._end(trial_id, "interrupted")
+
+    def _begin(self, trial: Trial) -> None:
+        self._end(trial.id, "interrupted")  # where it is tried again
         card = Card(
             study=self._study,
             name=run_name(trial, self._arms_of.get(trial.id, (trial.method,))),
@@ -96,43 +127,9 @@ class TrackedListener:
             ]
         )
 
-    def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
-        self._display.began(trial, total_steps, total_epochs)
-
-    def resumed(self, trial: Trial, step: int, epochs: Sequence[EpochRecord]) -> None:
-        self._display.resumed(trial, step, epochs)
-        self._add(trial, epochs)
-
-    def stepped(self, trial: Trial, step: int, loss: float) -> None:
-        self._display.stepped(trial, step, loss)
-
-    def ended_epoch(self, trial: Trial, record: EpochRecord) -> None:
-        self._display.ended_epoch(trial, record)
-        self._add(trial, [record])
-
-    def finished(self, trial: Trial, outcome: Outcome) -> None:
-        self._display.finished(trial, outcome)
-        known = self._trials.get(trial.id)
-        if known is not None:
-            row = Row(step=known.step, values=values_of_costs(outcome.costs))
-            for tracked in known.runs:
-                tracked.waiting.append(row)
-        self._end(trial, "finished")
-
-    def failed(self, trial: Trial, error: str) -> None:
-        self._display.failed(trial, error)
-        self._end(trial, "failed")
-
-    def interrupted(self, trial: Trial) -> None:
-        self._display.interrupted(trial)
-        self._end(trial, "interrupted")
-
-    def remarked(self, text: str) -> None:
-        self._display.remarked(text)
-
-    def _add(self, trial: Trial, records: Sequence[EpochRecord]) -> None:
+    def _add(self, trial_id: str, records: Sequence[EpochRecord]) -> None:
         """Tell the trackers of epochs that have ended."""
-        known = self._trials[trial.id]
+        known = self._trials[trial_id]
         rows = []
         for record in records:
             rows += rows_of(record, after=known.step)
@@ -140,40 +137,42 @@ class TrackedListener:
         for tracked in [*known.runs]:
             tracked.waiting += rows
             if tracked.tracker in LIVE:
-                self._try(trial, tracked, tracked.write)
+                self._try(trial_id, tracked, tracked.write)
 
-    def _end(self, trial: Trial, end: End) -> None:
+    def _end(self, trial_id: str, end: End) -> None:
         """The trial runs no longer."""
-        known = self._trials.get(trial.id)
+        known = self._trials.get(trial_id)
         for tracked in [] if known is None else [*known.runs]:
-            if self._try(trial, tracked, partial(tracked.close, end)):
+            if self._try(trial_id, tracked, partial(tracked.close, end)):
                 self._failures[tracked.tracker] = 0
-        self._trials.pop(trial.id, None)
+        self._trials.pop(trial_id, None)
 
-    def _try(self, trial: Trial, tracked: _Tracked, act: Callable[[], None]) -> bool:
+    def _try(self, trial_id: str, tracked: _Tracked, act: Callable[[], None]) -> bool:
         """Do it; if the tracker fails, remark on that, and the trial is not tracked by it."""
         try:
             with redirect_stdout(sys.stderr):  # some print, and --json has it to itself
                 act()
         except Exception as error:
-            self._trials[trial.id].runs.remove(tracked)
+            self._trials[trial_id].runs.remove(tracked)
             if tracked.run is not None:
                 with suppress(Exception), redirect_stdout(sys.stderr):  # it has failed already
                     tracked.run.close("failed")
             self._failures[tracked.tracker] += 1
             is_last = self._failures[tracked.tracker] == MOST_FAILURES
-            whose = "this run" if is_last else f"trial {trial.id}"
+            whose = "this run" if is_last else f"trial {trial_id}"
             cause = first_line(error)
-            self._display.remarked(
-                f"the tracker {tracked.tracker} failed, {whose} goes on without it: "
-                f"{type(error).__name__}: {cause}"
+            self._display(
+                Remarked(
+                    text=f"the tracker {tracked.tracker} failed, {whose} goes on without it: "
+                    f"{type(error).__name__}: {cause}"
+                )
             )
             return False
         return True
 
 
 def run_name(trial: Trial, arms: Sequence[str]) -> str:
-    """What a trial's run is called; also a folder's name.
+    """Return what a trial's run is called, which is also a folder's name.
 
     >>> from types import SimpleNamespace as Trial
     >>> run_name(Trial(id="88c683afda1e", task="cola", seed=42), ["lora-r8"])
@@ -183,7 +182,7 @@ def run_name(trial: Trial, arms: Sequence[str]) -> str:
 
 
 def rows_of(record: EpochRecord, *, after: int) -> list[Row]:
-    """An epoch's values by step, those of the epoch itself at its last one.
+    """Return an epoch's values by step, those of the epoch itself at its last one.
 
     `after` is the step at which the epoch before ended. Where there are several losses a step (the
     engine `trainer` with gradient_accumulation_steps) their mean stands for them.
@@ -211,7 +210,7 @@ def rows_of(record: EpochRecord, *, after: int) -> list[Row]:
 
 
 def values_of_costs(costs: Costs) -> dict[str, float]:
-    """The costs that are numbers, and known, as cost_NAME."""
+    """Return the costs that are numbers, and known, as cost_NAME."""
     values = {**asdict(costs), **asdict(costs.parameters)}
     return {
         f"cost_{name}": float(value)

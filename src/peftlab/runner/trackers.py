@@ -1,4 +1,4 @@
-"""A trial's run in a tracker, whichever of accelerate's it is.
+"""The trackers, by accelerate's interface or their own: each opens a run for a trial.
 
 Nothing of accelerate or of a tracker is imported before a run is opened.
 """
@@ -6,56 +6,18 @@ Nothing of accelerate or of a tracker is imported before a run is opened.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from pydantic import JsonValue
+from peftlab.runner.tracker_run import Card, End, Row, Run
 
-from peftlab.core.identity import canonical_json
-from peftlab.core.types import Trial
-
-End = Literal["finished", "failed", "interrupted"]
 LIVE = frozenset({"tensorboard", "mlflow"})
 """Trackers whose runs can be open side by side, and begun anew.
 
 The others keep one run in the process, and what they were told cannot be taken back: a trial's run
 is opened, written and closed when it has ended.
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """Values that belong to a step of the training."""
-
-    step: int
-    values: Mapping[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """What a run is called, whose it is, and the folder for trackers that write files."""
-
-    study: str
-    name: str
-    trial: Trial
-    folder: Path
-
-    @property
-    def config(self) -> dict[str, str | int | float | bool]:
-        """The resolved trial with dotted keys; what is no plain value is written as JSON."""
-        return dict(_flat("", self.trial.model_dump(mode="json"))) | {"trial": self.trial.id}
-
-
-class Run(Protocol):
-    """A run that is open. Any exception of the tracker's passes through."""
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Add values, with steps that never fall."""
-
-    def close(self, end: End) -> None:
-        """Nothing more will come."""
 
 
 def open_run(tracker: str, card: Card) -> Run:
@@ -96,7 +58,7 @@ class AccelerateRun:
 
 
 def _named(tracker: str, card: Card, folder: Path) -> dict[str, Any]:
-    """How a run gets its name where the first argument is the project's."""
+    """Return how a run gets its name where the first argument is the project's."""
     names = {
         "wandb": {"name": card.name},
         "trackio": {"name": card.name},
@@ -105,16 +67,3 @@ def _named(tracker: str, card: Card, folder: Path) -> dict[str, Any]:
         "dvclive": {"dir": str(folder / card.name)},
     }
     return names.get(tracker, {})
-
-
-def _flat(key: str, value: JsonValue) -> list[tuple[str, str | int | float | bool]]:
-    """The value with dotted keys.
-
-    >>> _flat("", {"seeds": {"init": 1}, "method_config": {"r": None}, "task": "cola"})
-    [('seeds.init', 1), ('method_config.r', 'null'), ('task', 'cola')]
-    """
-    if isinstance(value, dict):
-        prefix = f"{key}." if key else ""
-        return [pair for name, inner in value.items() for pair in _flat(prefix + name, inner)]
-    plain = isinstance(value, str | int | float)
-    return [(key, value if plain else canonical_json(value))]  # type: ignore[list-item]

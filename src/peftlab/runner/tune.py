@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from peftlab.core.interrupts import stopping_gently
 from peftlab.core.selection import main_score, reported
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
+from peftlab.engine.events import Listener, all_of
+from peftlab.engine.job import Job
 from peftlab.engine.prepare import choose_device
+from peftlab.engine.registry import ENGINES
 from peftlab.runner.execute import STOPPING
-from peftlab.runner.executors.base import FedExecutor, Job, Listener
+from peftlab.runner.executors.base import Executor, Source
 from peftlab.runner.record import Recorder
 from peftlab.runner.sampler import REDUCTION, Sampler, Suggestion, opened_storage
 from peftlab.store.lock import held
 from peftlab.store.records import Status, TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.search import Search, Searches
-from peftlab.study.tuned import Attempt, Ended, attempts, numbered, spent_seconds
+from peftlab.study.tuning.attempts import Attempt, Ended, attempts, numbered, spent_seconds
+from peftlab.study.tuning.search import Search, Searches
 
 LEFT: dict[Ended, set[Status]] = {
     "done": {"done"},
@@ -29,22 +32,18 @@ LEFT: dict[Ended, set[Status]] = {
 """How a setting that has ended leaves its trials."""
 
 
-class TuneListener(Listener, Protocol):
-    """Who is told how the searches go, beside how the trials do."""
-
-    def attempted(self, attempt: Attempt) -> None:
-        """A setting has ended."""
-
-
 def tune(
     searches: Searches,
     workspace: Workspace,
     *,
-    display: TuneListener,
-    executor: FedExecutor,
+    display: Listener,
+    attempted: Callable[[Attempt], None],
+    executor: Executor,
     device: str = "auto",
 ) -> None:
     """Search until every arm on every task has spent its budget; what is spent already counts.
+
+    `attempted` is told of each setting that has ended.
 
     Raises UserError, StorageError and KeyboardInterrupt with everything that was measured stored,
     from where the same call goes on.
@@ -62,14 +61,13 @@ def tune(
             Sampler(search, storage, study=name, pruning=searches.tune.pruning)
             for search in searches.searches
         ]
-        feeder = _Feeder(searches, samplers, workspace, display, device)
-        most = sum(len(search.templates) for search in searches.searches)
-        executor.feed(
-            feeder.next_job,
-            Recorder(workspace, display, searches.expanded.rows),
+        feeder = _Feeder(searches, samplers, workspace, attempted, device)
+        source = Source(
+            next_job=feeder.next_job,
             device=device,
-            most=most,
+            most=sum(len(search.templates) for search in searches.searches),
         )
+        executor.run(source, all_of(Recorder(workspace, searches.expanded.rows), display))
 
 
 @dataclass(kw_only=True)
@@ -107,12 +105,12 @@ class _Feeder:
         searches: Searches,
         samplers: list[Sampler],
         workspace: Workspace,
-        display: TuneListener,
+        attempted: Callable[[Attempt], None],
         device: str,
     ) -> None:
         self._spec, self._tune = searches.spec, searches.tune
-        self._workspace, self._display, self._device = workspace, display, device
-        self._prunes = searches.tune.pruning != "none" and searches.spec.engine != "trainer"
+        self._workspace, self._attempted, self._device = workspace, attempted, device
+        self._prunes = searches.tune.pruning != "none" and ENGINES.get(searches.spec.engine).rests
         self._running = [
             _Running(search=search, sampler=sampler)
             for search, sampler in zip(searches.searches, samplers, strict=True)
@@ -125,7 +123,7 @@ class _Feeder:
         self._place()
 
     def next_job(self) -> Job | None:
-        """The next trial to be trained, or to be trained further."""
+        """Return the job of the next trial to be trained, or to be trained further."""
         for one in sorted(self._running, key=lambda one: len(one.begun)):
             job = self._next_of(one)
             if job is not None:
@@ -133,7 +131,7 @@ class _Feeder:
         return None
 
     def _next_of(self, one: _Running) -> Job | None:
-        """A job of that search; None while it waits for another one, or where it is over."""
+        """Return a job of that search; None while it waits for another one, or where it is over."""
         while one.setting is not None or not self._is_spent(one):
             setting = one.setting or self._begin(one)
             records = [self._workspace.trial(trial.id) for trial in setting.trials]
@@ -150,8 +148,8 @@ class _Feeder:
 
     def _job(self, one: _Running, trial: Trial, rung: int) -> Job:
         return Job(
-            trial=trial,
-            artifacts=self._workspace.artifacts(trial.id),
+            trials=(trial,),
+            folders={trial.id: self._workspace.artifacts(trial.id)},
             cache=self._workspace.cache,
             device=self._device,
             checkpoint_every=self._spec.checkpoint_every,
@@ -216,7 +214,7 @@ class _Feeder:
             if attempt.is_best:
                 one.best = attempt.number
             if attempt.number == setting.suggestion.number:
-                self._display.attempted(attempt)
+                self._attempted(attempt)
         self._place()
 
     def _attempts(self, one: _Running) -> tuple[Attempt, ...]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.console import Console
 from rich.progress import TaskID
 
-from peftlab.core.durations import duration
 from peftlab.core.errors import first_line
 from peftlab.core.progress import watched_by
-from peftlab.core.types import EpochRecord, Trial
-from peftlab.engine.run import Outcome
+from peftlab.core.words import duration
+from peftlab.engine.events import (
+    Began,
+    Event,
+    Failed,
+    Finished,
+    Interrupted,
+    Remarked,
+    Resumed,
+    Started,
+    Stepped,
+)
 from peftlab.runner.bars import StageBars, make_bars
-from peftlab.study.search import Searches
-from peftlab.study.tuned import Attempt, setting_words
+from peftlab.study.tuning.attempts import Attempt, setting_words
+from peftlab.study.tuning.search import Searches
 
 
 class TuneDisplay:
@@ -32,6 +39,7 @@ class TuneDisplay:
             for one in searches.searches
         }  # fmt: skip
         self._running: dict[str, TaskID] = {}
+        self._names: dict[str, str] = {}
 
     def __enter__(self) -> TuneDisplay:
         self._bars.start()
@@ -43,6 +51,7 @@ class TuneDisplay:
         self._bars.stop()
 
     def attempted(self, attempt: Attempt) -> None:
+        """Show that a setting has ended."""
         best = "no setting is done yet"
         if attempt.best_held_out is not None:
             best = f"best {attempt.best_held_out:.1f}"
@@ -50,7 +59,7 @@ class TuneDisplay:
         if self._budget.trials is None:
             budget = f"{duration(attempt.seconds)} of {duration(self._budget.seconds or 0.0)}"
         scored = "" if attempt.held_out is None else f" at {attempt.held_out:.1f} on held-out rows"
-        self.remarked(
+        self._say(
             f"[{budget}] {attempt.arm} on {attempt.task}, {setting_words(attempt.setting)}: "
             f"{attempt.status}{scored}, {best}"
         )
@@ -58,41 +67,37 @@ class TuneDisplay:
         bar = self._of_search[attempt.arm, attempt.task]
         self._bars.update(bar, completed=spent, note=best)
 
-    def started(self, trial: Trial) -> None:
-        self._leave(trial)
-        self._running[trial.id] = self._bars.add_task(
-            f"  {trial.method} on {trial.task}, seed {trial.seed}",
-            total=None,
-            unit="steps",
-            note="",
-        )
+    def __call__(self, event: Event) -> None:
+        """Show what the event says; how a setting ends is told by `attempted`."""
+        match event:
+            case Started(trial=trial):
+                self._leave(trial.id)
+                self._names[trial.id] = f"{trial.id} on {trial.task}, seed {trial.seed}"
+                self._running[trial.id] = self._bars.add_task(
+                    f"  {trial.method} on {trial.task}, seed {trial.seed}",
+                    total=None,
+                    unit="steps",
+                    note="",
+                )
+            case Began(trial_id=trial_id, total_steps=steps):
+                self._bars.update(self._running[trial_id], total=steps, completed=0)
+            case Resumed(trial_id=trial_id, step=step):
+                self._bars.update(self._running[trial_id], completed=step)
+            case Stepped(trial_id=trial_id, step=step, loss=loss):
+                note = f"loss {loss:.3f}"
+                self._bars.update(self._running[trial_id], completed=step, note=note)
+            case Failed(trial_id=trial_id, error=error):
+                self._leave(trial_id)
+                self._say(f"{self._names[trial_id]}: {first_line(error)}")
+            case Finished(trial_id=trial_id) | Interrupted(trial_id=trial_id):
+                self._leave(trial_id)
+            case Remarked(text=text):
+                self._say(text)
 
-    def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
-        self._bars.update(self._running[trial.id], total=total_steps, completed=0)
-
-    def resumed(self, trial: Trial, step: int, epochs: Sequence[EpochRecord]) -> None:
-        self._bars.update(self._running[trial.id], completed=step)
-
-    def stepped(self, trial: Trial, step: int, loss: float) -> None:
-        self._bars.update(self._running[trial.id], completed=step, note=f"loss {loss:.3f}")
-
-    def ended_epoch(self, trial: Trial, record: EpochRecord) -> None:
-        """Nothing: a setting is told of when it ends."""
-
-    def finished(self, trial: Trial, outcome: Outcome) -> None:
-        self._leave(trial)
-
-    def failed(self, trial: Trial, error: str) -> None:
-        self._leave(trial)
-        self.remarked(f"{trial.id} on {trial.task}, seed {trial.seed}: {first_line(error)}")
-
-    def interrupted(self, trial: Trial) -> None:
-        self._leave(trial)
-
-    def remarked(self, text: str) -> None:
+    def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def _leave(self, trial: Trial) -> None:
-        bar = self._running.pop(trial.id, None)
+    def _leave(self, trial_id: str) -> None:
+        bar = self._running.pop(trial_id, None)
         if bar is not None:
             self._bars.remove_task(bar)

@@ -1,26 +1,28 @@
 """A process that does what it is told, one thing after another: `python -m` this module.
 
 It is told by its standard input and answers by its standard output, a line of JSON each; what
-libraries print goes to the standard error, which is the log. It is told to run a trial, or to
-measure how fast one trains here. The process ends when its input ends, after a trial that was asked
+libraries print goes to the standard error, which is the log. It is told to run a job, or to
+measure how fast one trains here. The process ends when its input ends, after a job that was asked
 to stop by SIGTERM, or with the process that made it, whose id it is given.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from functools import partial
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.interrupts import stop_requested, stopping_gently
 from peftlab.core.parent import end_with_parent
+from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import watched_by
-from peftlab.core.quiet import quiet_libraries
+
+if TYPE_CHECKING:
+    from peftlab.engine.events import Listener
+    from peftlab.engine.job import Job
 
 quiet_libraries()
 if __name__ == "__main__":
@@ -29,71 +31,82 @@ if __name__ == "__main__":
     OUTPUT = os.dup(1)
     os.dup2(2, 1)
 
-from peftlab.engine.observer import Observer  # noqa: E402
+from peftlab.engine.events import Remarked  # noqa: E402
 from peftlab.engine.rate import RateMeter  # noqa: E402
-from peftlab.engine.run import Outcome  # noqa: E402
-from peftlab.runner.executors.base import Job, describe, run_job, use_threads  # noqa: E402
-from peftlab.runner.messages import READY, Message, Pulse, Telling, job_from_json  # noqa: E402
+from peftlab.engine.run import describe, run_job  # noqa: E402
+from peftlab.runner.executors.base import use_threads  # noqa: E402
+from peftlab.runner.messages import (  # noqa: E402
+    REQUESTS,
+    Done,
+    Lost,
+    Measured,
+    MeasureRate,
+    Message,
+    Pulse,
+    Ready,
+    Refused,
+    Request,
+    to_line,
+    told_seldom,
+)
 
 
 def main(output: int) -> None:
     """Do what comes, until there is no more; `output` is the file descriptor for messages."""
     out = os.fdopen(output, "w", encoding="utf-8")
     with stopping_gently():
-        _write(out, READY)
+        _write(out, Ready())
         worker = Worker(partial(_write, out))
         for line in _lines(sys.stdin):
-            if not worker.do(json.loads(line)):
+            if not worker.do(REQUESTS.validate_json(line)):
                 return
 
 
 class Worker:
-    """What the process keeps from one thing to the next."""
+    """What the process keeps from one thing to the next; `run` is how it runs a job."""
 
     def __init__(
-        self,
-        tell: Callable[[Message], None],
-        run: Callable[[Job, Observer], Outcome] = run_job,
+        self, tell: Callable[[Message], None], run: Callable[[Job, Listener], None] = run_job
     ) -> None:
         self._tell, self._run = tell, run
         self._meter: RateMeter | None = None
 
-    def do(self, told: Message) -> bool:
-        """Do one thing and answer; False if it was stopped and the process is to end."""
-        job = job_from_json(told["job"])
-        use_threads(job.threads)
+    def do(self, request: Request) -> bool:
+        """Do what is asked for and tell how it went; False if the process is to end."""
+        use_threads(request.job.threads)
+        is_to_end = False
         try:
             with watched_by(Pulse(self._tell)):
-                self._tell(self._answer(job, told))
+                self._answer(request)
         except KeyboardInterrupt:
-            self._tell({"event": "interrupted"})
-            return False
+            is_to_end = True
         except UserError as error:
-            where = {"what": error.what, "where": error.where, "allowed": error.allowed}
-            self._tell({"event": "refused", **where})
+            self._tell(Refused(what=error.what, where=error.where, allowed=error.allowed))
         except StorageError as error:
-            self._tell({"event": "lost", "error": str(error)})
-        except Exception as error:
-            self._tell({"event": "failed", "error": describe(error)})
-        return True
+            self._tell(Lost(error=str(error)))
+        except Exception as error:  # of a measurement: a trial that fails says so by itself
+            self._tell(Remarked(text=f"not measured: {describe(error)}"))
+        self._tell(Done())
+        return not is_to_end
 
-    def _answer(self, job: Job, told: Message) -> dict[str, Any]:
-        if told["do"] == "measure":
+    def _answer(self, request: Request) -> None:
+        job = request.job
+        if isinstance(request, MeasureRate):
             if self._meter is None:
-                self._meter = RateMeter(job.trial, cache=job.cache, device=job.device)
-            return {"event": "measured", "rate": self._meter.measure(told["seconds"])}
+                self._meter = RateMeter(job.trials[0], cache=job.cache, device=job.device)
+            self._tell(Measured(rate=self._meter.measure(request.seconds)))
+            return
         self._meter = None
-        telling = Telling(self._tell, every=job.told_every)
-        return {"event": "finished", "outcome": asdict(self._run(job, telling))}
+        self._run(job, told_seldom(self._tell, every=job.told_every))
 
 
 def _write(out: TextIO, message: Message) -> None:
-    out.write(json.dumps(message) + "\n")
+    out.write(to_line(message) + "\n")
     out.flush()
 
 
 def _lines(stream: TextIO) -> Iterator[str]:
-    """The lines of the input until it ends or the process is asked to stop."""
+    """Yield the lines of the input until it ends or the process is asked to stop."""
     while not stop_requested():
         line = stream.readline()
         if not line:

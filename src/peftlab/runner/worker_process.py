@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,9 +10,19 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
-from peftlab.runner.executors.base import Job
+from peftlab.engine.events import Failed, Finished, Interrupted
+from peftlab.engine.job import Job
 from peftlab.runner.executors.retry import Death, no_progress, seconds_of_silence
-from peftlab.runner.messages import OF_THE_PROCESS, READY, Message, job_to_json
+from peftlab.runner.messages import (
+    MESSAGES,
+    Busy,
+    Done,
+    MeasureRate,
+    Message,
+    Ready,
+    RunJob,
+    to_line,
+)
 
 WORKER = "peftlab.runner.worker"
 SECONDS_TO_END = 5.0
@@ -24,13 +33,16 @@ MEMORY_EVENTS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
 
 
 class WorkerProcess:
-    """One process; `job` is what it was last told to do, until the user of this class clears it."""
+    """One process, and what it is doing: `job` is None while it has nothing to do.
+
+    `open_trials` are those of the job that it runs which are not told to have ended.
+    """
 
     def __init__(self, log: Path) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.job: Job | None = None
+        self.open_trials: set[str] = set()
         self.has_ended = False
-        self._does = ""
         self._heard_at = monotonic()
         self._is_ready = False
         self._log = log
@@ -52,43 +64,45 @@ class WorkerProcess:
         self.output = self._process.stdout
 
     @property
-    def is_running_trial(self) -> bool:
-        """Whether what it was last told to do is a trial, and not done yet."""
-        return self.job is not None and self._does == "run"
-
-    @property
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
 
     def run(self, job: Job) -> None:
-        """Have it run a job's trial."""
-        self._tell(job, {"do": "run"})
+        """Have it run a job."""
+        self.open_trials = {trial.id for trial in job.trials}
+        self._ask(RunJob(job=job))
 
     def measure(self, job: Job, seconds: float) -> None:
         """Have it measure how fast the job's trial trains."""
-        self._tell(job, {"do": "measure", "seconds": seconds})
+        self._ask(MeasureRate(job=job, seconds=seconds))
 
-    def _tell(self, job: Job, what: Message) -> None:
-        self.job, self._does = job, what["do"]
+    def _ask(self, request: RunJob | MeasureRate) -> None:
+        self.job = request.job
         self._heard_at = monotonic()
         self._log_start = self._log.stat().st_size
-        line = json.dumps({**what, "job": job_to_json(job)})
         with suppress(BrokenPipeError):  # it has died, which `read` will find
-            self._input.write(line.encode() + b"\n")
+            self._input.write(to_line(request).encode() + b"\n")
             self._input.flush()
 
     def read(self) -> list[Message]:
-        """What it tells of its job; to be called when `output` can be read."""
+        """Return what it tells of its job; to be called when `output` can be read."""
         found = os.read(self.output.fileno(), 1 << 20)
         if not found:
             self.has_ended = True
             return []
         self._heard_at = monotonic()
         *lines, self._unread = (self._unread + found).split(b"\n")
-        messages = [json.loads(line) for line in lines]
-        self._is_ready |= READY in messages
-        return [message for message in messages if message["event"] not in OF_THE_PROCESS]
+        messages = [MESSAGES.validate_json(line) for line in lines]
+        for message in messages:
+            match message:
+                case Ready():
+                    self._is_ready = True
+                case Finished() | Failed() | Interrupted():
+                    self.open_trials.discard(message.trial_id)
+                case Done():
+                    self.job = None
+        return [message for message in messages if not isinstance(message, Ready | Busy | Done)]
 
     def is_silent(self, stall_seconds: float) -> bool:
         """Whether it has told nothing for so long; importing what it needs is not counted."""
@@ -96,7 +110,7 @@ class WorkerProcess:
         return monotonic() - self._heard_at > most
 
     def ask_to_stop(self) -> None:
-        """Have it save its trial and end."""
+        """Have it save its trials and end."""
         self._process.send_signal(signal.SIGTERM)
 
     def kill(self, *, because_it_stalled: bool = False) -> None:
@@ -118,7 +132,7 @@ class WorkerProcess:
         self.output.close()
 
     def death(self) -> Death:
-        """Of what it died."""
+        """Return why it is gone."""
         status = self._process.wait()
         is_killed = status == -signal.SIGKILL and not self._stalled
         is_memory = is_killed and _count_oom_kills() > self._oom_kills
@@ -133,7 +147,7 @@ class WorkerProcess:
         return Death(cause=self._with_log(words), is_killed=is_killed, is_memory=is_memory)
 
     def _with_log(self, words: str) -> str:
-        """The words, and below them the end of what the process has printed during the trial."""
+        """Return the words, and below them the end of what the process printed during the job."""
         with self._log.open("rb") as stream:
             stream.seek(self._log_start)
             text = stream.read().decode(errors="replace")
@@ -141,7 +155,7 @@ class WorkerProcess:
 
 
 def _count_oom_kills() -> int:
-    """How many processes have been killed for want of memory; 0 where nobody counts them."""
+    """Return how many processes were killed for want of memory; 0 where nobody counts them."""
     for path in MEMORY_EVENTS:
         with suppress(OSError, ValueError):
             for line in path.read_text().splitlines():

@@ -17,7 +17,7 @@ import numpy as np
 
 from peftlab.stats.families import holm
 from peftlab.stats.tails import upper_tail
-from peftlab.stats.weighted import Floats
+from peftlab.tasks.problem import Floats
 
 
 def near_best_p(p_values_AA: Floats) -> list[float]:

@@ -13,7 +13,8 @@ from peftlab.stats.noise import LEVEL, NO_NOISE, NUM_ADDED, Noise, noise_between
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.permutation import flip_test, mcnemar_test, swap_test
 from peftlab.stats.resample import Resampled, resample
-from peftlab.stats.weighted import RANGE, Floats
+from peftlab.tasks.metrics.metric import BEST_SCORE
+from peftlab.tasks.problem import Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ class Difference:
             return 1.0 if distance < 0 or self.says_nothing else 0.5
         if self.says_nothing and not self.is_share:
             return 1.0
-        missed = 1 - distance / (RANGE if self.says_nothing else 2 * RANGE)
+        missed = 1 - distance / (BEST_SCORE if self.says_nothing else 2 * BEST_SCORE)
         return max(missed, 0.0 if self.says_nothing else 0.5) ** (
             self.num_alike or self.noise.num_examples
         )

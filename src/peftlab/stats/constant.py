@@ -6,69 +6,73 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logit
 
-from peftlab.stats.weighted import WEIGHTED, Floats
-from peftlab.tasks.problem import Values, problem_type_of
+from peftlab.tasks.metrics.metric import Predicted
+from peftlab.tasks.metrics.registry import METRICS
+from peftlab.tasks.problem import Floats, Logits, Values, problem_type_of
 
 MOST_ANSWERS = 16
 """Classes that are tried, the commonest first. Of two classes both are; a metric of more classes
 rises with how often the answer is right, so that the commonest one is the best."""
 SAME = 1e-5
-"""Scores of a regression that differ by no more than this share are the same, but for float32."""
+"""Numbers that differ by no more than this share are the same, but for float32."""
+LEAST_SHARE = 1e-9
+"""A label that no example has is as likely as this, so that its logit is finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constant:
-    """One answer for all examples: a class, the flags [C] of several labels, or a number."""
+    """One prediction for all examples, and its score in points.
 
-    answer: Values
+    `answer` is a class, the flags [C] of several labels, or a number; or the logits [C].
+    """
+
+    answer: Predicted
     score: float
 
 
-def best_constant(metric: str, labels_N: Values) -> Constant:
-    """Return the constant answer with the best score on these labels, the first of equal ones.
+def best_constant(metric: str, labels_N: Values, num_logits: int = 0) -> Constant:
+    """Return the constant prediction with the best score on these labels, the first of equal ones.
 
     It depends on the metric: of 30% positives the best one is "negative" by accuracy (70) and
-    "positive" by F1 (46). A correlation of a constant is 0 by convention.
+    "positive" by F1 (46). A correlation of a constant is 0 by convention. `num_logits` is the
+    number of classes, for a metric that reads logits.
 
     >>> best_constant("f1", np.array([0, 0, 1])).score
     50.0
     """
-    answers = _candidates(labels_N)
-    scores_A = constant_scores(metric, labels_N, answers)
+    found = METRICS.get(metric)
+    answers: Predicted = _answers(labels_N)
+    if found.reads == "logits":
+        answers = _logits(labels_N, answers, num_logits)
+    scores_A = found.scores(labels_N, for_all(answers, len(labels_N)))
     place = int(scores_A.argmax())
     return Constant(answer=np.asarray(answers[place]), score=float(scores_A[place]))
 
 
-def constant_scores(metric: str, labels_N: Values, answers_A: Values) -> Floats:
-    """Return the score [A] of each constant answer, in points."""
-    once_1N = np.ones((1, len(labels_N)))
-    answers_AN = for_all(answers_A, len(labels_N))
-    return WEIGHTED.get(metric)(once_1N, labels_N, answers_AN).reshape(-1)
-
-
-def for_all(answers_A: Values, num_examples: int) -> Values:
-    """Return predictions [A, N] (or [A, N, C]) that give each answer to all examples."""
-    return np.repeat(answers_A[:, None], num_examples, axis=1)
+def for_all(answers_A: Predicted, num_examples: int) -> Predicted:
+    """Return predictions [A, N, ...] that give each answer [A, ...] to all examples."""
+    shape = len(answers_A), num_examples, *answers_A.shape[1:]
+    return np.broadcast_to(answers_A[:, None], shape)
 
 
 def commonest(values_N: Values) -> Values:
-    """Return the value that stands there most often; 0 for scores, which all rank alike."""
-    if problem_type_of(values_N) == "regression":
-        return np.zeros((), dtype=values_N.dtype)
+    """Return the class, or the set of labels, that stands there most often."""
     found, counts = np.unique(values_N, axis=0, return_counts=True)
     return np.asarray(found[counts.argmax()])
 
 
-def is_constant(predictions_N: Values) -> bool:
-    """Whether all examples got the same answer; scores of a regression to float32's precision."""
-    if problem_type_of(predictions_N) == "regression":
-        return bool(np.ptp(predictions_N) <= SAME * np.abs(predictions_N).max())
+def is_constant(predictions_N: Predicted) -> bool:
+    """Whether all examples got the same prediction; scores and logits to float32's precision."""
+    if predictions_N.dtype.kind == "f":
+        spread = np.ptp(predictions_N, axis=0)
+        return bool((spread <= SAME * np.abs(predictions_N).max()).all())
     return bool((predictions_N == predictions_N[0]).all())
 
 
-def _candidates(labels_N: Values) -> Values:
-    """Return constant answers [A, ...], one of which is the best by every metric."""
+def _answers(labels_N: Values) -> Values:
+    """Return constant answers [A, ...], one of which is the best by every metric of answers."""
     kind = problem_type_of(labels_N)
     if kind == "regression":
         return np.zeros(1, dtype=labels_N.dtype)
@@ -78,6 +82,28 @@ def _candidates(labels_N: Values) -> Values:
         found: Values = labels[order]
         return found
     return np.stack([commonest(labels_N), _most_f1_micro(labels_N), labels_N.max(axis=0)])
+
+
+def _logits(labels_N: Values, answers_A: Values, num_logits: int) -> Logits:
+    """Return constant logits [1 + A, C]: the labels' own shares, then each answer in turn.
+
+    The shares are the best constant by every proper score of probabilities (log loss, Brier). For
+    a regression they are the mean of the labels and their median, the best ones by the squared and
+    by the absolute error.
+    """
+    kind = problem_type_of(labels_N)
+    if kind == "regression":
+        ends = np.array([labels_N.mean(), np.median(labels_N)])
+        return np.concatenate([ends, answers_A])[:, None].astype(np.float32)
+    if kind == "single_label_classification":
+        counts_C = np.bincount(labels_N.astype(np.int64), minlength=num_logits)
+        prior_C: Floats = np.log(np.maximum(counts_C / len(labels_N), LEAST_SHARE))
+        of_answers: Floats = np.eye(len(prior_C))[answers_A.astype(np.int64)]
+    else:
+        shares_C = np.clip(np.mean(labels_N, axis=0), LEAST_SHARE, 1 - LEAST_SHARE)
+        prior_C = logit(shares_C)
+        of_answers = 2 * answers_A.astype(np.float64) - 1
+    return np.concatenate([prior_C[None], of_answers]).astype(np.float32)
 
 
 def _most_f1_micro(labels_NC: Values) -> npt.NDArray[np.int64]:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from peftlab.stats.noise import LEVEL
-from peftlab.stats.weighted import Floats
+from peftlab.tasks.problem import Floats
 
 LEAST_RUNS = 5
 """With fewer the bootstrap of the runs says next to nothing."""

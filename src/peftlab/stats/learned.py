@@ -23,11 +23,11 @@ from typing import Literal
 import numpy as np
 
 from peftlab.stats.compare import Difference, difference
-from peftlab.stats.constant import best_constant, commonest, for_all, is_constant
+from peftlab.stats.constant import commonest, for_all, is_constant
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled
-from peftlab.stats.weighted import RANGE
+from peftlab.tasks.metrics.metric import BEST_SCORE, Predicted
 from peftlab.tasks.problem import Values
 
 State = Literal["learned", "did not learn", "cannot tell"]
@@ -60,7 +60,7 @@ class Learned:
         """The 95% interval of the gain in points, as far as scores go; None where there is none."""
         if self.gain is None or self.constant is None or not self.gain.noise.is_known:
             return None
-        most = RANGE - self.constant
+        most = BEST_SCORE - self.constant
         return max(self.gain.low, most - self.gain.reach), min(self.gain.high, most)
 
 
@@ -74,7 +74,7 @@ class Constants:
     outcomes: Outcomes
     rows: Mapping[bytes, int]
 
-    def row_of(self, predictions_N: Values) -> int:
+    def row_of(self, predictions_N: Predicted) -> int:
         """Return the row of the answer that a run gives most often, or of the best one."""
         own = _leading(predictions_N, self.outcomes.labels_N)
         return 0 if own is None else self.rows[own.tobytes()]
@@ -83,7 +83,7 @@ class Constants:
 def constants_of(every: Sequence[Outcomes]) -> Constants:
     """Return the constant answers that arms on the same examples are measured by."""
     labels_N, metric = every[0].labels_N, every[0].metric
-    best = best_constant(metric, labels_N).answer
+    best = every[0].best_constant.answer
     runs = [run_N for outcomes in every for run_N in outcomes.predictions_SN]
     own = [found for run_N in runs if (found := _leading(run_N, labels_N)) is not None]
     answers = {answer.tobytes(): answer for answer in (best, *own)}
@@ -145,8 +145,13 @@ def has_moved(scores: Sequence[tuple[float, float]], losses: Sequence[tuple[floa
     )
 
 
-def _leading(predictions_N: Values, labels_N: Values) -> Values | None:
-    """Return the answer that a run gives to half of the examples or more; None if there is none."""
+def _leading(predictions_N: Predicted, labels_N: Values) -> Values | None:
+    """Return the answer that a run gives to half of the examples or more; None if there is none.
+
+    Scores and logits are no answers that come again.
+    """
+    if predictions_N.dtype.kind == "f":
+        return None
     own = commonest(predictions_N).astype(labels_N.dtype)
     is_own = (predictions_N == own).reshape(len(labels_N), -1).all(axis=1)
     return own if 2 * np.count_nonzero(is_own) >= len(labels_N) else None

@@ -22,7 +22,7 @@ from scipy.optimize import brentq
 
 from peftlab.stats.resample import Resampled
 from peftlab.stats.tails import always_valid_reach, always_valid_tail, fixed_tail
-from peftlab.stats.weighted import Floats
+from peftlab.tasks.problem import Floats
 
 LEVEL = 0.05
 """Intervals hold 1 - LEVEL, and a test that says different errs in LEVEL."""
@@ -48,7 +48,7 @@ class SeedNoise:
 
     @property
     def variance(self) -> float:
-        """That of one run's score."""
+        """The variance of one run's score."""
         return max(self.spread, self.own)
 
 
@@ -124,7 +124,7 @@ class Noise:
 
 
 def noise_of(one: Resampled, grain: float = 0.0) -> Noise:
-    """That of the mean over the seeds; with one seed, of its examples alone."""
+    """Return the noise of the mean over the seeds; with one seed, of its examples alone."""
     num_seeds = len(one.seeds)
     of_mean = _variance(one.replicates_RS.mean(axis=1))
     if num_seeds == 1:
@@ -136,7 +136,7 @@ def noise_of(one: Resampled, grain: float = 0.0) -> Noise:
 
 
 def noise_between(left: Resampled, right: Resampled) -> Noise:
-    """That of the difference of two means whose seeds have nothing to do with each other."""
+    """Return the noise of the difference of two means that share no seeds."""
     of_mean = _variance(left.replicates_RS.mean(axis=1) - right.replicates_RS.mean(axis=1))
     grain = NUM_ADDED * left.grain
     groups: list[SeedNoise] = []
@@ -152,7 +152,7 @@ def noise_between(left: Resampled, right: Resampled) -> Noise:
 
 
 def noise_of_seeds(scores_S: Floats) -> Noise:
-    """That of the mean of scores whose examples are not known: of the seeds alone."""
+    """Return the noise of the mean of scores whose examples are not known: of the seeds alone."""
     groups: tuple[SeedNoise, ...] = ()
     if len(scores_S) > 1:
         groups = (SeedNoise(spread=_variance(scores_S), num_seeds=len(scores_S)),)

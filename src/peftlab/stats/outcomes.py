@@ -7,28 +7,32 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from peftlab.stats.constant import best_constant
-from peftlab.stats.weighted import WEIGHTED
-from peftlab.tasks.problem import Values
+from peftlab.stats.constant import Constant, best_constant
+from peftlab.tasks.metrics.metric import Predicted
+from peftlab.tasks.metrics.registry import METRICS
+from peftlab.tasks.problem import Floats, Values
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcomes:
     """labels [N] and predictions [S, N]: class indices, or scores for a regression.
 
-    Of examples that may have several labels they are [N, C] and [S, N, C], each 0 or 1.
-    `metric` is a key of tasks.metrics.METRICS; `seeds` name the S rows, all different.
+    Of examples that may have several labels they are [N, C] and [S, N, C], each 0 or 1. `metric` is
+    a key of METRICS; for one that reads logits the predictions are these, [S, N, C]. `seeds` name
+    the S rows, all different.
     """
 
     metric: str
     labels_N: Values
-    predictions_SN: Values
+    predictions_SN: Predicted
     seeds: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if self.predictions_SN.shape != (len(self.seeds), *self.labels_N.shape):
+        expected = (len(self.seeds), *self.labels_N.shape)
+        if METRICS.get(self.metric).reads == "logits":
+            expected = (*expected[:2], self.predictions_SN.shape[-1])
+        if self.predictions_SN.shape != expected:
             raise ValueError("predictions are not one row a seed and one column an example")
         if not self.seeds or not len(self.labels_N) or len(set(self.seeds)) < len(self.seeds):
             raise ValueError("outcomes need an example, a seed, and different seeds")
@@ -36,24 +40,23 @@ class Outcomes:
             raise ValueError("outcomes that are not finite numbers have no score")
 
     @cached_property
-    def scores_S(self) -> npt.NDArray[np.float64]:
+    def scores_S(self) -> Floats:
         """The score of each seed, in points."""
-        once_1N = np.ones((1, len(self.labels_N)))
-        scores_1S = WEIGHTED.get(self.metric)(once_1N, self.labels_N, self.predictions_SN)
-        return scores_1S.reshape(-1)
+        return METRICS.get(self.metric).scores(self.labels_N, self.predictions_SN)
 
     @cached_property
-    def constant_score(self) -> float:
-        """What the best constant answer, one for all examples, scores by the metric, in points."""
-        return best_constant(self.metric, self.labels_N).score
+    def best_constant(self) -> Constant:
+        """The prediction, one for all examples, that scores best by the metric."""
+        return best_constant(self.metric, self.labels_N, self.predictions_SN.shape[-1])
 
     @cached_property
     def num_telling(self) -> int:
         """The examples that some run gets wrong, or those that some run gets right: the fewer.
 
-        They tell whether runs fail at the same examples. In a regression all of them do.
+        They tell whether runs fail at the same examples. In a regression, and by a metric of the
+        logits, all of them do.
         """
-        if self.labels_N.dtype.kind == "f":
+        if self.labels_N.dtype.kind == "f" or METRICS.get(self.metric).reads == "logits":
             return len(self.labels_N)
         is_right_SN = self.predictions_SN == self.labels_N
         if is_right_SN.ndim > 2:
@@ -62,7 +65,7 @@ class Outcomes:
         return int(min(np.count_nonzero(right_N), np.count_nonzero(right_N < len(self.seeds))))
 
     def of_seeds(self, seeds: Sequence[int]) -> Outcomes:
-        """Those of these seeds alone, in this order; ValueError for one that is not here."""
+        """Return the outcomes of these seeds in this order; ValueError for one that is not here."""
         rows = [self.seeds.index(seed) for seed in seeds]
         return Outcomes(
             metric=self.metric,

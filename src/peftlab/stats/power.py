@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 
 from peftlab.stats.compare import Difference
 from peftlab.stats.noise import LEVEL, Noise, SeedNoise
-from peftlab.stats.weighted import Floats
+from peftlab.tasks.problem import Floats
 
 POWER = 0.8
 NUM_STUDIES = 2000

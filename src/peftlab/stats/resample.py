@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from peftlab.stats.outcomes import Outcomes
-from peftlab.stats.weighted import CORRELATIONS, RANGE, SHARES, WEIGHTED, Floats
-from peftlab.tasks.problem import Values
+from peftlab.tasks.metrics.metric import BEST_SCORE, Predicted
+from peftlab.tasks.metrics.registry import METRICS
+from peftlab.tasks.problem import Floats, Values
 
 NUM_RESAMPLES = 2000
 """A standard error from so many resamples is off by 1.6%, one part in sqrt(2 x 2000)."""
@@ -27,11 +28,11 @@ MOST_NUMBERS = 4_000_000
 class Patterns:
     """Distinct columns of labels and predictions, with how many examples have each.
 
-    `labels_P`, and `predictions_SP` with the rows of all outcomes below each other.
+    `predictions` are [S, P, ...], one for each of the outcomes.
     """
 
     labels_P: Values
-    predictions_SP: Values
+    predictions: tuple[Predicted, ...]
     sizes_P: npt.NDArray[np.int64]
 
 
@@ -52,12 +53,12 @@ class Resampled:
     seeds: tuple[int, ...]
     num_examples: int
     grain: float = 0.0
-    reach: float = RANGE
+    reach: float = BEST_SCORE
     is_share: bool = False
     num_alike: int = 0
 
     def of_seeds(self, seeds: Sequence[int]) -> Resampled:
-        """That of these seeds alone, in this order."""
+        """Return the scores of these seeds alone, in this order."""
         rows = [self.seeds.index(seed) for seed in seeds]
         return replace(
             self,
@@ -68,18 +69,18 @@ class Resampled:
 
 
 def patterns(every: Sequence[Outcomes]) -> Patterns:
-    """Those of outcomes on the same examples; ValueError where their labels differ."""
+    """Return the patterns of outcomes on the same examples; ValueError for different labels."""
     labels_N = every[0].labels_N
     if any(not np.array_equal(outcomes.labels_N, labels_N) for outcomes in every):
         raise ValueError("outcomes on different examples cannot be paired")
-    predictions_SN = np.concatenate([outcomes.predictions_SN for outcomes in every])
-    by_example = np.moveaxis(np.concatenate([labels_N[None], predictions_SN]), 1, 0)
-    columns = np.ascontiguousarray(by_example.reshape(len(labels_N), -1))
-    as_bytes = columns.view(np.dtype((np.void, columns.itemsize * columns.shape[1])))[:, 0]
-    _, first_P, sizes_P = np.unique(as_bytes, return_index=True, return_counts=True)
+    predictions = [outcomes.predictions_SN for outcomes in every]
+    columns = [labels_N, *(np.moveaxis(one, 0, 1) for one in predictions)]
+    as_bytes = np.concatenate([_bytes(one) for one in columns], axis=1)
+    by_example = as_bytes.view(np.dtype((np.void, as_bytes.shape[1])))[:, 0]
+    _, first_P, sizes_P = np.unique(by_example, return_index=True, return_counts=True)
     return Patterns(
         labels_P=labels_N[first_P],
-        predictions_SP=predictions_SN[:, first_P],
+        predictions=tuple(one[:, first_P] for one in predictions),
         sizes_P=sizes_P.astype(np.int64),
     )
 
@@ -87,11 +88,10 @@ def patterns(every: Sequence[Outcomes]) -> Patterns:
 def resample(
     every: Sequence[Outcomes], generator: np.random.Generator, num: int = NUM_RESAMPLES
 ) -> tuple[Resampled, ...]:
-    """Each of the outcomes under the same `num` resamples of their examples."""
+    """Return each of the outcomes under the same `num` resamples of their examples."""
     found = patterns(every)
+    metrics = [METRICS.get(outcomes.metric) for outcomes in every]
     num_examples = int(found.sizes_P.sum())
-    ends = np.cumsum([len(outcomes.seeds) for outcomes in every])
-    rows = [slice(end - len(o.seeds), end) for o, end in zip(every, ends, strict=True)]
     replicates = [np.empty((num, len(outcomes.seeds))) for outcomes in every]
     at_a_time = max(1, MOST_NUMBERS // len(found.sizes_P))
     for start in range(0, num, at_a_time):
@@ -99,25 +99,24 @@ def resample(
         drawn_RP = generator.multinomial(
             num_examples, found.sizes_P / num_examples, size=part.stop - part.start
         ).astype(np.float64)
-        for outcomes, own, into in zip(every, rows, replicates, strict=True):
-            metric = WEIGHTED.get(outcomes.metric)
-            into[part] = metric(drawn_RP, found.labels_P, found.predictions_SP[own])
+        for metric, own, into in zip(metrics, found.predictions, replicates, strict=True):
+            into[part] = metric.weighted_scores(drawn_RP, found.labels_P, own)
     return tuple(
         Resampled(
             scores_S=outcomes.scores_S,
             replicates_RS=into,
             seeds=outcomes.seeds,
             num_examples=num_examples,
-            grain=(RANGE / num_examples) ** 2,
-            reach=2 * RANGE if outcomes.metric in CORRELATIONS else RANGE,
-            is_share=outcomes.metric in SHARES,
+            grain=(BEST_SCORE / num_examples) ** 2,
+            reach=BEST_SCORE - metric.lowest_score,
+            is_share=metric.is_share,
         )
-        for outcomes, into in zip(every, replicates, strict=True)
+        for outcomes, metric, into in zip(every, metrics, replicates, strict=True)
     )
 
 
 def mean_over_tasks(every: Sequence[Resampled]) -> Resampled | None:
-    """The mean over tasks of one arm, a seed each: those seeds that all tasks have.
+    """Return the mean over tasks of one arm, a seed each: the seeds that all tasks have.
 
     None where they have none in common. The tasks' resamples must have been drawn apart.
     """
@@ -135,3 +134,9 @@ def mean_over_tasks(every: Sequence[Resampled]) -> Resampled | None:
         is_share=all(one.is_share for one in chosen),
         num_alike=len(chosen) * min(one.num_alike or one.num_examples for one in chosen),
     )
+
+
+def _bytes(values_N: Predicted) -> npt.NDArray[np.uint8]:
+    """Return the bytes [N, ...] of each example's values."""
+    rows = np.ascontiguousarray(values_N.reshape(len(values_N), -1))
+    return rows.view(np.uint8)

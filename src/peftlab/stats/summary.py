@@ -14,7 +14,9 @@ from peftlab.core.identity import derived_seed
 from peftlab.stats.noise import LEVEL, Noise, noise_of, noise_of_seeds
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, resample
-from peftlab.stats.weighted import CORRELATIONS, RANGE, SHARES, Floats
+from peftlab.tasks.metrics.metric import BEST_SCORE
+from peftlab.tasks.metrics.registry import METRICS
+from peftlab.tasks.problem import Floats
 
 NUM_SHARED = 2
 """So many examples at which all runs fail count beside those that are seen (_shrunk)."""
@@ -61,7 +63,7 @@ def summarise(
     """
     if resampled is None:
         (resampled,) = resample([outcomes], np.random.default_rng(derived_seed(0, "summary")))
-    poor = int(np.count_nonzero(outcomes.scores_S <= outcomes.constant_score))
+    poor = int(np.count_nonzero(outcomes.scores_S <= outcomes.best_constant.score))
     covers: Covers = "seeds and examples" if len(outcomes.seeds) > 1 else "examples"
     found = _shrunk(noise_of(resampled), outcomes.num_telling)
     return _summary(outcomes.scores_S, outcomes.metric, found, covers, poor, num_failed)
@@ -133,17 +135,18 @@ def _interval(mean: float, metric: str, noise: Noise) -> tuple[float, float]:
     it. The examples' variance is proportional to u (1 - u), u being the place in the range from 0
     to 1. Where all answers are right, or all wrong, it is that of a share of N examples.
     """
-    least = -RANGE if metric in CORRELATIONS else 0.0
-    place = (mean - least) / (RANGE - least)
+    own_metric = METRICS.get(metric.partition("_on_")[0])  # also on the dev split of another task
+    least = own_metric.lowest_score
+    place = (mean - least) / (BEST_SCORE - least)
     if 0 < place < 1:
         scale = noise.examples / (place * (1 - place))
     else:
-        is_exact = metric in SHARES and noise.num_examples > 0
-        scale = RANGE**2 / noise.num_examples if is_exact else 0.0
+        is_exact = own_metric.is_share and noise.num_examples > 0
+        scale = BEST_SCORE**2 / noise.num_examples if is_exact else 0.0
 
     def beyond(score: float) -> float:
         """Above 0 where the mean is farther from a true score than noise is likely to carry it."""
-        own = (score - least) / (RANGE - least)
+        own = (score - least) / (BEST_SCORE - least)
         expected = replace(noise, examples=scale * own * (1 - own))
         if score == mean:
             return LEVEL / 2 - 0.5  # where no noise is left at the end of the range as well
@@ -154,4 +157,4 @@ def _interval(mean: float, metric: str, noise: Noise) -> tuple[float, float]:
 
     if scale == 0 and not noise.is_known:
         return mean, mean
-    return end(least), end(RANGE)
+    return end(least), end(BEST_SCORE)

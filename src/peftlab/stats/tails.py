@@ -31,16 +31,16 @@ from functools import lru_cache
 import numpy as np
 from scipy import special
 
-from peftlab.stats.weighted import Floats
+from peftlab.tasks.problem import Floats
 
 NUM_NODES = {1: 128, 2: 48}
 """Draws of chi square, by how many groups of seeds there are: every pair of them is a case."""
 LEAST_SHARE = 1e-9
-"""What is left out of either end of chi square."""
+"""The probability that is left out at either end of chi square."""
 LEAST_DEGREES = 0.5
 """The variance of Student's t with f degrees of freedom is f / (f - 2)."""
 EXAMPLES_SHARE = 0.5
-"""Of the level, for any number of looks, what the examples' part may take."""
+"""The share of the level, for any number of looks, that the examples' part may take."""
 LEAST_LEVEL = 1e-12
 NUM_HALVINGS = 44
 """From LEAST_LEVEL to 1 a level is found to this many bits of its logarithm."""

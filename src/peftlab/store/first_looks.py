@@ -14,8 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from peftlab.core.cells import cell_of
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial, cell_of
 from peftlab.store.looks import (
     TABLES,
     DeclaredClaim,
@@ -24,8 +23,6 @@ from peftlab.store.looks import (
     subject_of,
     write_looks,
 )
-
-Places = Mapping[tuple[str, str], DeclaredPlace]
 
 
 def add_looks(database: sqlite3.Connection) -> None:
@@ -83,7 +80,7 @@ def _moment(text: object) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _claims(text: str, places: Places) -> frozenset[DeclaredClaim]:
+def _claims(text: str, places: Mapping[tuple[str, str], DeclaredPlace]) -> frozenset[DeclaredClaim]:
     """The claims of a stored spec on all their tasks, and on each of several alone."""
     try:
         spec = json.loads(text)
@@ -103,7 +100,7 @@ def _claim(
     claim: Mapping[str, Any],
     tasks: Sequence[str],
     names: Sequence[str],
-    places: Places,
+    places: Mapping[tuple[str, str], DeclaredPlace],
     *,
     is_part: bool,
 ) -> DeclaredClaim:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peftlab.core.cells import unseeded_trial
-from peftlab.core.garbage import search_put_off
+from peftlab.core.process import search_put_off
 from peftlab.core.selection import reported, rule
+from peftlab.core.trial import unseeded_trial
 from peftlab.store.reader import Result
 from peftlab.store.records import best_of, names_of_arms
 from peftlab.store.rows import refusing_damage
@@ -23,7 +23,7 @@ FIRST = (
 )  # fmt: skip
 
 NO_COSTS = ("parameters", "predictions_sha256", "model_sha256")
-"""What stands among the costs and is no column of them."""
+"""Keys of the costs that become no column of their own."""
 
 
 def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFrame:
@@ -63,7 +63,7 @@ def frame_of(results: Iterable[Result], study: str | None, *, where: str) -> pd.
 
 
 def _measured(result: Result, study: str | None) -> dict[str, Any]:
-    """What each trial has of its own."""
+    """Return the columns that are each trial's own."""
     trained, epoch = result.epochs[1:], reported(result.epochs)
     row: dict[str, Any] = {
         "id": result.row.id,
@@ -86,7 +86,7 @@ def _measured(result: Result, study: str | None) -> dict[str, Any]:
 
 
 def _settings(text: str) -> dict[str, Any]:
-    """What trials share that differ by their seeds alone; ValueError for what is no trial's."""
+    """Return the columns that trials share whatever their seeds; ValueError if there are none."""
     trial, checked = json.loads(text), unseeded_trial(text)
     row = {name: trial[name] for name in ("task", "method", "engine")}
     row["model"] = trial["model"]["name"]

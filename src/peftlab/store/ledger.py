@@ -18,27 +18,27 @@ from pydantic import ValidationError
 
 from peftlab.core.errors import first_line
 from peftlab.store.looks import TABLES, Look, news_of, read_looks, united, write_looks
-from peftlab.store.reader import Reader
+from peftlab.store.reader import WorkspaceReader
 from peftlab.store.sql import query, transaction
 
 FILE = "looks.sqlite"
 VERSION = 1
 SECONDS = 5.0
-"""How long another process is waited for that writes."""
+"""The time for which another process that writes is waited for."""
 
 FAILURES = (sqlite3.Error, OSError, RuntimeError, ValidationError, UnicodeError, ValueError)
-"""What comes of a file that is damaged, or not there to be used; of a home that is not known."""
+"""Errors of a file that is damaged or cannot be used, and of a home that is not known."""
 
 
 def ledger_file() -> Path:
-    """Where it is; RuntimeError where the user has no home."""
+    """Return the ledger's file; RuntimeError where the user has no home."""
     given = Path(os.environ.get("XDG_STATE_HOME", ""))
     state = given if given.is_absolute() else Path.home() / ".local" / "state"
     return state / "peftlab" / FILE
 
 
 def read_ledger(trial_ids: Iterable[str]) -> list[Look]:
-    """The looks of this user that showed one of these trials; none where it cannot be read."""
+    """Return this user's looks that showed one of these trials; none where they cannot be read."""
     try:
         path = ledger_file()
         if not path.is_file():
@@ -49,8 +49,8 @@ def read_ledger(trial_ids: Iterable[str]) -> list[Look]:
         return []
 
 
-def known_looks(workspace: Reader, trial_ids: Sequence[str]) -> tuple[Look, ...]:
-    """The looks that showed one of these trials, as the workspace and this user know them."""
+def known_looks(workspace: WorkspaceReader, trial_ids: Sequence[str]) -> tuple[Look, ...]:
+    """Return the looks that showed one of these trials, as the workspace and the user know them."""
     return united(workspace.looks(trial_ids), read_ledger(trial_ids))
 
 

@@ -57,7 +57,7 @@ def forget_dead_holder(workspace: Path) -> None:
 
 
 def _holder(workspace: Path) -> str:
-    """Who that is, in words; it may not have said so yet."""
+    """Return the holder in words; it may not have said yet who it is."""
     try:
         holder = json.loads((workspace / HOLDER_FILE).read_text(encoding="utf-8"))
         return (

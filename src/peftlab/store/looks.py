@@ -49,7 +49,7 @@ Query = Callable[..., list[dict[str, Any]]]
 
 @dataclass(frozen=True, kw_only=True)
 class DeclaredPlace:
-    """An arm on a task: its cell (core/cells.py), and the seeds of its trials by their ids."""
+    """An arm on a task: its cell (core/trial.py), and the seeds of its trials by their ids."""
 
     cell: str
     trials: Mapping[str, int]
@@ -74,7 +74,7 @@ class DeclaredClaim:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What was declared when scores were shown, and when each of the trials was first shown so.
+    """A look: what was declared when scores were shown, and when each trial was first shown so.
 
     `study` is the name that it was shown under, for words alone. `places` are those of all trials
     that were declared, `shown` those trials whose score was shown; of a look that was read back,
@@ -88,7 +88,7 @@ class Look:
 
     @cached_property
     def content(self) -> str:
-        """What was declared, as JSON: the same for the same trials and claims."""
+        """The declaration as JSON: the same for the same trials and claims."""
         places = {canonical_json([one.cell, dict(one.trials)]) for one in self.places}
         claims = {canonical_json([one.subject, one.margin, one.is_part]) for one in self.claims}
         return f'{{"places":[{",".join(sorted(places))}],"claims":[{",".join(sorted(claims))}]}}'
@@ -167,7 +167,7 @@ def write_looks(database: sqlite3.Connection, looks: Iterable[Look]) -> None:
 
 
 def news_of(looks: Iterable[Look], read: Callable[[Iterable[str]], Iterable[Look]]) -> list[Look]:
-    """Those of the looks that showed trials and say more than what `read` gives of these trials."""
+    """Return those looks that showed trials and say more than what `read` gives of these trials."""
     shown = [look for look in looks if look.shown]
     known = [*read(trial for look in shown for trial in look.shown)]
     return [

@@ -1,4 +1,4 @@
-"""What a result was made with: versions, the state of the working folder, the machine."""
+"""The provenance of a result: versions, the state of the working folder, the machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-PACKAGES = ("peftlab", "torch", "transformers", "peft", "tokenizers", "numpy", "scikit-learn")
+PACKAGES = ("peftlab", "torch", "transformers", "peft", "tokenizers", "numpy")
 
 
 @lru_cache

@@ -18,7 +18,7 @@ PRIMARY = 0xFF
 
 
 def may_not_be_written(error: sqlite3.Error) -> bool:
-    """Whether the error is that the database, or its folder, cannot be written."""
+    """Return whether the error is that the database, or its folder, cannot be written."""
     return getattr(error, "sqlite_errorcode", 0) & PRIMARY in CODES
 
 

@@ -1,4 +1,4 @@
-"""What the database of a workspace can be asked."""
+"""Questions to the database of a workspace."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, JsonValue
 
 from peftlab.core.errors import UserError
-from peftlab.core.garbage import search_put_off
-from peftlab.core.types import EpochRecord
+from peftlab.core.measurements import EpochRecord
+from peftlab.core.process import search_put_off
 from peftlab.store.looks import Look, read_looks
 from peftlab.store.records import Status, TrialRecord
 from peftlab.store.rows import (
     Failure,
     Speed,
+    StatusCount,
     StoredEpoch,
     StoredOlderId,
     StoredPlacement,
@@ -29,7 +30,6 @@ from peftlab.store.rows import (
     StoredStatus,
     StoredStudy,
     StoredTrial,
-    Tally,
     damaged,
     refusing_damage,
 )
@@ -51,7 +51,7 @@ class Result:
     epochs: Sequence[StoredScores]
 
 
-class Reader:
+class WorkspaceReader:
     """Studies and trials as they are stored; many may read while one process writes.
 
     Every method raises UserError where the file is damaged.
@@ -112,14 +112,14 @@ class Reader:
         found = self._query("SELECT basis FROM studies WHERE name = ?", study)
         return found[0]["basis"] if found else None
 
-    def tallies(self, study: str) -> list[Tally]:
-        """How many of the study's trials there are of each task and status, and their seconds.
+    def status_counts(self, study: str) -> list[StatusCount]:
+        """Return the number of the study's trials of each task and status, and their seconds.
 
         Counted by the database, without reading the trials. UserError for an unknown study.
         """
         self.spec(study)
         return self._read(
-            Tally,
+            StatusCount,
             "SELECT task, status, count(*) AS count, total(total_seconds) AS seconds "
             "FROM placements JOIN trials INDEXED BY trials_counted ON trial_id = id "
             "WHERE study = ? GROUP BY 1, 2",
@@ -127,7 +127,7 @@ class Reader:
         )
 
     def failures(self, study: str) -> list[Failure]:
-        """Those of the study's trials, in plan order."""
+        """Return the ids of the study's trials, in plan order."""
         return self._read(
             Failure,
             "SELECT id, task, error FROM placements JOIN trials ON trial_id = id "
@@ -171,7 +171,7 @@ class Reader:
         return [row["trial_id"] for row in rows]
 
     def results(self, study: str | None = None) -> Iterator[Result]:
-        """The same trials, as a frame needs them; UserError for an unknown study."""
+        """Yield the trials as a frame needs them; UserError for an unknown study."""
         chosen, order, values = self._chosen(study)
         epochs: defaultdict[str, list[StoredScores]] = defaultdict(list)
         for epoch in self._read(
@@ -220,7 +220,7 @@ class Reader:
         return {trial_id: known.get(trial_id, "pending") for trial_id in trial_ids}
 
     def speeds(self, most: int = 1000) -> list[Speed]:
-        """Those of the trials that were done last."""
+        """Return the speeds of the trials that were done last."""
         return self._read(
             Speed,
             "SELECT json_extract(trial, '$.model.fingerprint') AS model_fingerprint, "
@@ -234,7 +234,7 @@ class Reader:
         )
 
     def has_folder(self, name: str) -> bool:
-        """Whether trials here are of a checkpoint of that name that was a folder, not the Hub's."""
+        """Return whether trials here are of a checkpoint of that name that was a folder."""
         return bool(
             self._query(
                 "SELECT 1 FROM trials WHERE json_extract(trial, '$.model.name') = ? "

@@ -1,4 +1,4 @@
-"""What the store gives back of a trial: its record, and the stable JSON object made of it."""
+"""The record of a trial, as the store gives it back, and the stable JSON object made of it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pydantic import JsonValue
 from peftlab.core.corrections import missing
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_sha256
+from peftlab.core.measurements import Costs, EpochRecord
 from peftlab.core.selection import reported, rule
-from peftlab.core.types import Costs, EpochRecord, Trial
+from peftlab.core.trial import Trial
 
 Status = Literal["pending", "running", "done", "failed", "pruned"]
 """A trial is pruned where a search for the best setting has given it up on the way."""
@@ -21,11 +22,11 @@ Status = Literal["pending", "running", "done", "failed", "pruned"]
 MODEL_FOLDER = "model"
 PREDICTIONS_FILE = "predictions.parquet"
 CHECKPOINTS_FOLDER = "checkpoints"
-"""What lies in a trial's folder."""
+"""The names of the files in a trial's folder."""
 
 
 def is_open(status: Status, retry_failed: bool) -> bool:
-    """Whether a run carries out a trial that has this status."""
+    """Return whether a run carries out a trial that has this status."""
     return status in {"pending", "running", "pruned"} or (retry_failed and status == "failed")
 
 
@@ -58,7 +59,7 @@ class TrialRecord:
         return path if path.is_dir() else None
 
     def require_own_model(self) -> None:
-        """UserError where the trained model is not the one that the trial has saved.
+        """Raise UserError where the trained model is not the one that the trial has saved.
 
         Trials of older versions do not know theirs again.
         """
@@ -80,12 +81,12 @@ class TrialRecord:
 
     @property
     def cached_layers(self) -> int:
-        """How many of the lowest layers ran once, without dropout, for all epochs."""
+        """The number of the lowest layers that ran once, without dropout, for all epochs."""
         return self.costs.cached_layers if self.costs else 0
 
     @property
     def rule(self) -> str:
-        """By which rule the epoch is chosen whose scores are reported, in words."""
+        """The rule in words by which the epoch is chosen whose scores are reported."""
         return rule(self.trial.selection)
 
     @property
@@ -143,7 +144,7 @@ class TrialRecord:
 
 
 def best_of(scores: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-    """Those with the highest main metric, the first of equals; {} where there are none."""
+    """The scores with the highest main metric, the first of equals; {} where there are none."""
     return max(scores, key=lambda one: next(iter(one.values())), default={})
 
 

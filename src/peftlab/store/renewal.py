@@ -1,7 +1,7 @@
 """Trials of a workspace from before schema 4 under the ids that they have today.
 
 Ids used to depend on every setting, also on those at their defaults and on those without effect
-(core/types.py says what they depend on now). What was measured keeps its numbers: a trial is only
+(core/trial.py says what they depend on now). What was measured keeps its numbers: a trial is only
 known by another name, and is found by the earlier one too, which its folder keeps.
 """
 
@@ -15,13 +15,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 
 RULES_BEFORE = 1
 """The rules by which everything was measured before trials said by which."""
 
 PREFERRED = ("done", "failed", "pruned", "running", "pending")
-"""Which of two trials that are the same by today's ids is kept: the one that has come furthest."""
+"""The order by which one of two trials of the same id is kept: the one that has come furthest."""
 
 
 def renew_ids(database: sqlite3.Connection) -> None:

@@ -21,7 +21,9 @@ from pydantic import (
 )
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import Costs, EpochRecord, Trial
+from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.trial import Trial
+from peftlab.core.validation import complaint_of, dotted
 from peftlab.store.records import Status
 
 DAMAGED = "the results cannot be read"
@@ -29,11 +31,11 @@ REMEDY = "a copy from before, or another --workspace"
 
 Counted = Annotated[int, Field(ge=0)]
 Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
-Scores = Annotated[Json[dict[str, FiniteFloat]], Field(min_length=1)]
+ScoresJson = Annotated[Json[dict[str, FiniteFloat]], Field(min_length=1)]
 
 
 class StoredRow(BaseModel):
-    """What is read of a row. A column that a newer version has added is none of ours."""
+    """The part of a row that is read. A column that a newer version has added is none of ours."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -90,7 +92,7 @@ class StoredStatus(StoredRow):
     status: Status
 
 
-class Tally(StoredRow):
+class StatusCount(StoredRow):
     """Trials of one task with one status: their number, and the seconds of those that are done."""
 
     task: str
@@ -108,7 +110,7 @@ class Failure(StoredRow):
 
 
 class Speed(StoredRow):
-    """How many tokens a second a trial was trained with, and what it depends on most."""
+    """The tokens a second with which a trial was trained, and what they depend on most."""
 
     model_fingerprint: str
     method: str
@@ -122,12 +124,12 @@ class StoredScores(StoredRow):
     """The scores of an epoch."""
 
     trial_id: str
-    scores: Scores
-    held_out_scores: Scores | None
+    scores: ScoresJson
+    held_out_scores: ScoresJson | None
 
 
 class StoredResult(StoredRow):
-    """What a frame needs of a trial; `settings` is its JSON text without its seeds."""
+    """The part of a trial that a frame needs; `settings` is its JSON text without its seeds."""
 
     id: str
     settings: str
@@ -145,11 +147,11 @@ class StoredEpoch(StoredRow):
     step: Counted
     train_loss: float | None
     eval_loss: float | None
-    scores: Scores
+    scores: ScoresJson
     seconds: FiniteFloat
     step_losses: bytes
     held_out_loss: float | None
-    held_out_scores: Scores | None
+    held_out_scores: ScoresJson | None
 
     def record(self) -> EpochRecord:
         """The record that was stored; ValueError for losses that are none."""
@@ -169,13 +171,12 @@ class StoredEpoch(StoredRow):
 
 @contextmanager
 def refusing_damage(where: str) -> Iterator[None]:
-    """UserError for rows that are not what was stored."""
+    """Raise UserError for rows that are not what was stored."""
     try:
         yield
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise damaged(f"{place}: {first['msg']}", where) from error
+        complaint = complaint_of(error)
+        raise damaged(f"{dotted(complaint.path)}: {complaint.words}", where) from error
     except ValueError as error:
         raise damaged(str(error), where) from error
 

@@ -15,19 +15,20 @@ import numpy as np
 from pydantic import JsonValue
 
 from peftlab.core.errors import StorageError, UserError
-from peftlab.core.garbage import search_put_off
 from peftlab.core.identity import canonical_json
-from peftlab.core.types import Costs, EpochRecord, Trial
+from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.process import search_put_off
+from peftlab.core.trial import Trial
 from peftlab.store.looks import Look, news_of, write_looks
 from peftlab.store.read_only import connect_to_copy, may_not_be_written
-from peftlab.store.reader import ARTIFACTS, DATABASE, UNREADABLE, Reader
+from peftlab.store.reader import ARTIFACTS, DATABASE, UNREADABLE, WorkspaceReader
 from peftlab.store.records import CHECKPOINTS_FOLDER, Status
 from peftlab.store.rows import damaged
 from peftlab.store.schema import migrate
 from peftlab.store.sql import transaction
 
 
-class Workspace(Reader):
+class Workspace(WorkspaceReader):
     """Studies and trials on disk. One process writes; any number may read beside it.
 
     `may_be_written` is False where a copy is read (read_only.py).
@@ -241,7 +242,7 @@ class Workspace(Reader):
         shutil.rmtree(self.artifacts(trial_id) / CHECKPOINTS_FOLDER, ignore_errors=True)
 
     def _is_saved(self, study: str, spec: str, placed: Sequence[tuple[str, str]]) -> bool:
-        """Whether the study was last stored with just this spec and these (trial id, arms)."""
+        """Return whether the study was last stored with this spec and these (trial id, arms)."""
         stored = self._query(
             "SELECT trial_id, arms FROM placements WHERE study = ? ORDER BY position", study
         )
@@ -250,7 +251,7 @@ class Workspace(Reader):
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it is stored or nothing; StorageError where it cannot be."""
+        """Store all that is written within, or nothing; StorageError where it cannot be."""
         try:
             with transaction(self._connection):
                 yield self._connection
@@ -261,7 +262,7 @@ class Workspace(Reader):
 
 
 def _refuse_lost(path: Path) -> None:
-    """UserError for a database of no bytes beside what trials have left: it was a whole one.
+    """Raise UserError for a database of no bytes beside what trials have left: it was a whole one.
 
     A run that was killed as it made a new workspace may leave one too, and nothing else.
     """
@@ -272,7 +273,7 @@ def _refuse_lost(path: Path) -> None:
 
 
 def _is_begun(database: Path) -> bool:
-    """Whether it has no bytes yet, nor any in its log: a run was ended as it made the workspace."""
+    """Return whether database and log are empty: a run was ended as it made the workspace."""
     log = database.with_name(f"{database.name}-wal")
     return database.stat().st_size == 0 and not (log.is_file() and log.stat().st_size)
 

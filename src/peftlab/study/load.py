@@ -12,7 +12,7 @@ from peftlab.core.bounds import check_text
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.safe_yaml import MOST_CHARACTERS, parse_setting, parse_yaml
 from peftlab.data.source import is_on_hub
-from peftlab.models.checkpoints import locate
+from peftlab.models.location import locate
 from peftlab.study.own_data import anchored
 from peftlab.study.spec import StudySpec, validate
 

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema, field_validator
 
 from peftlab.core.errors import UserError
+from peftlab.core.inputs import OwnFiles, ProblemType, TaskDefinition
 from peftlab.core.safe_yaml import parse_yaml
-from peftlab.core.types import Frozen, Integer, OwnFiles, ProblemType, TaskDefinition
+from peftlab.core.validation import Frozen, Integer
 from peftlab.data.label_cells import word_of
 from peftlab.data.own_files import OwnSource, class_names_of, own_rows
 from peftlab.data.own_tasks import Asked, define

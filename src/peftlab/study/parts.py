@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from peftlab.core.types import Count, Frozen, YesNo
+from peftlab.core.validation import Count, Frozen, YesNo
 
 ArmNames = Annotated[tuple[str, ...], Field(min_length=1)]
 CostName = Literal["parameters", "time", "memory", "disk", "latency", "flops"]
 Points = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 
 
-class Section(Frozen):
+class SectionPart(Frozen):
     """A heading, and a text below it."""
 
     title: str
@@ -26,7 +26,7 @@ class ArmsPart(Frozen):
     arms: ArmNames | None = None
 
 
-class Advice(Frozen):
+class AdvicePart(Frozen):
     """What to use: of the arms that learned the tasks and are shown to be no more than `margin`
     points below the best one, the one that costs the least; or below the arm that `reference`
     names, if it learned."""
@@ -36,69 +36,69 @@ class Advice(Frozen):
     cost: CostName = "time"
 
 
-class LossCurves(ArmsPart):
+class LossCurvesPart(ArmsPart):
     """Training and validation loss against epochs, a panel a task."""
 
 
-class Scores(ArmsPart):
+class ScoresPart(ArmsPart):
     """Scores by task and arm with their intervals, as a figure and a table, and what is known of
     arms that are not shown to have learned; with `published` those of papers beside them."""
 
     published: YesNo = False
 
 
-class Pareto(ArmsPart):
+class ParetoPart(ArmsPart):
     """Scores against a cost, and the arms that no other one beats in both."""
 
     against: CostName = "time"
 
 
-class Costs(ArmsPart):
+class CostsPart(ArmsPart):
     """The table of what the arms cost on each task."""
 
 
-class SeedSpread(ArmsPart):
+class SeedSpreadPart(ArmsPart):
     """The score of each seed, a row an arm, and the table of what the runs came to."""
 
 
-class Significance(ArmsPart):
+class SignificancePart(ArmsPart):
     """Which arm beats which: a matrix a task, and the table of what every test says."""
 
 
-class LearningRate(ArmsPart):
+class LearningRatePart(ArmsPart):
     """Scores of arms that differ by the learning rate alone, against it."""
 
 
-class Tuning(ArmsPart):
+class TuningPart(ArmsPart):
     """The best score so far against the budget that `peftlab tune` has spent on an arm."""
 
 
-class Confusion(ArmsPart):
+class ConfusionPart(ArmsPart):
     """How often each label is taken for each other one, a matrix an arm and task."""
 
 
-class Disagreement(ArmsPart):
+class DisagreementPart(ArmsPart):
     """The sentences on which the arms disagree most, `examples` of each task."""
 
     examples: Count = 10
 
 
-class Hyperparameters(ArmsPart):
+class HyperparametersPart(ArmsPart):
     """The table of the training settings."""
 
 
-class MethodConfig(ArmsPart):
+class MethodConfigPart(ArmsPart):
     """The table of the methods' own settings."""
 
 
-class Parameters(ArmsPart):
+class ParametersPart(ArmsPart):
     """The table of parameter counts. `reported` are rows of a published table to stand beside:
     arm -> {trainable, total_peft_counting, percent}."""
 
     reported: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
 
-class Sweep(Frozen):
+class SweepPart(Frozen):
     """Score and parameters against a swept setting, a panel a task."""
 
     of: str
@@ -106,20 +106,20 @@ class Sweep(Frozen):
 
 
 PARTS: dict[str, type[Frozen]] = {
-    "advice": Advice,
-    "section": Section,
-    "scores": Scores,
-    "seed-spread": SeedSpread,
-    "significance": Significance,
-    "costs": Costs,
-    "pareto": Pareto,
-    "loss-curves": LossCurves,
-    "learning-rate": LearningRate,
-    "sweep": Sweep,
-    "tuning": Tuning,
-    "confusion": Confusion,
-    "disagreement": Disagreement,
-    "parameters": Parameters,
-    "hyperparameters": Hyperparameters,
-    "method-config": MethodConfig,
+    "advice": AdvicePart,
+    "section": SectionPart,
+    "scores": ScoresPart,
+    "seed-spread": SeedSpreadPart,
+    "significance": SignificancePart,
+    "costs": CostsPart,
+    "pareto": ParetoPart,
+    "loss-curves": LossCurvesPart,
+    "learning-rate": LearningRatePart,
+    "sweep": SweepPart,
+    "tuning": TuningPart,
+    "confusion": ConfusionPart,
+    "disagreement": DisagreementPart,
+    "parameters": ParametersPart,
+    "hyperparameters": HyperparametersPart,
+    "method-config": MethodConfigPart,
 }

@@ -20,21 +20,14 @@ from pydantic import (
 )
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import (
-    EVERY_EPOCH,
-    CheckpointEvery,
-    Count,
-    Frozen,
-    Head,
-    Integer,
-    Selection,
-    TrainingSettings,
-    YesNo,
-)
+from peftlab.core.inputs import Head
+from peftlab.core.selection import Selection
+from peftlab.core.training import EVERY_EPOCH, CheckpointEvery, TrainingSettings
+from peftlab.core.validation import Count, Frozen, Integer, YesNo, complaint_of, dotted
 from peftlab.engine.registry import ENGINES
 from peftlab.study.own_data import OwnData
 from peftlab.study.parts import PARTS
-from peftlab.study.tune import Budget, TuneSpec
+from peftlab.study.tune_spec import Budget, TuneSpec
 from peftlab.tasks.registry import trained_task
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -43,14 +36,6 @@ SeedList = Annotated[tuple[Annotated[Integer, Field(ge=0)], ...], Field(min_leng
 TRAINING_NAMES = tuple(TrainingSettings.model_fields)
 LEAST_SEEDS = 3
 """With fewer runs of each arm no verdict is given on a claim."""
-
-# pydantic's words for what a YAML file calls a list and a mapping.
-MESSAGES = {
-    "tuple_type": "must be a list",
-    "dict_type": "must be a mapping of keys",
-    "model_type": "must be a mapping of keys",
-    "too_short": "must have at least {min_length}",
-}
 
 
 class ArmSpec(Frozen):
@@ -114,7 +99,7 @@ class Claim(Frozen):
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The arms that it speaks of."""
+        """The arms that the claim speaks of."""
         return self.equivalent or (self.better or "", self.than or "")
 
 
@@ -202,8 +187,7 @@ class StudySpec(Frozen):
     @field_validator("engine")
     @classmethod
     def _engine_is_known(cls, engine: str) -> str:
-        if engine not in ENGINES:
-            raise UnknownNameError("engine", engine, ENGINES)
+        ENGINES.get(engine)
         return engine
 
     @field_validator("tasks", "seeds", "track")
@@ -225,21 +209,21 @@ class StudySpec(Frozen):
 
     @property
     def data_words(self) -> str:
-        """Where the data come from, in a few words."""
+        """The origin of the data, in a few words."""
         if isinstance(self.data, str):
             return self.data
         return "; ".join(f"{name}: {Path(own.train).name}" for name, own in self.data.items())
 
     @property
     def split_words(self) -> str:
-        """Of each task whose dev is cut off train, how; "" where there is none."""
+        """How dev is cut off train, for each task where it is; "" where there is none."""
         words = {name: own.files.split_words for name, own in self.own_data.items()}
         return "; ".join(
             f"dev of {task} is {words[task]}" for task in self.tasks if words.get(task)
         )
 
     def require_task(self, name: str, *, where: str) -> None:
-        """UnknownNameError unless the study's data, or a place of data, may have such a task."""
+        """Raise UnknownNameError unless the study's data may have such a task."""
         if isinstance(self.data, str):
             trained_task(name, where=where)
         elif name not in self.data:
@@ -247,7 +231,7 @@ class StudySpec(Frozen):
 
 
 def validate(raw: object, *, where: str) -> StudySpec:
-    """The study that a parsed file holds.
+    """Return the study that a parsed file holds.
 
     Raises UserError that names the key, and UnknownNameError with the nearest name for a key
     that does not exist.
@@ -263,7 +247,7 @@ def validate(raw: object, *, where: str) -> StudySpec:
 
 
 def _part(part: Any, number: int) -> Any:
-    """A part as the file has it, {kind: options}, or as model_dump gives it."""
+    """Return a part, given as in the file, {kind: options}, or as model_dump gives it."""
     where = f"report[{number}]"
     if isinstance(part, Mapping) and set(part) == {"kind", "options"}:
         part = {str(part["kind"]): part["options"]}
@@ -283,38 +267,35 @@ def _part(part: Any, number: int) -> Any:
 def _as_user_error(
     error: ValidationError, where: str, model: type[Frozen] = StudySpec
 ) -> UserError:
-    """The first of pydantic's complaints as one line; a misspelt key before the one it misses."""
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    path = [part for part in first["loc"] if part != "[key]"]
+    """Return the first of pydantic's complaints as one line; a misspelt key before one missing."""
+    complaint = complaint_of(error)
+    path = [part for part in complaint.path if part != "[key]"]
     if path[:1] == ["data"]:
         del path[1:2]  # the name of the union's part
-    place = f"{where}: {_dotted(path)}" if path else where
-    if first["type"] == "extra_forbidden":
+    place = f"{where}: {dotted(path)}" if path else where
+    if complaint.kind == "extra_forbidden":
         owner = _owner(model, path)
-        parent = f"{where}: {_dotted(path[:-1])}" if path[:-1] else where
+        parent = f"{where}: {dotted(path[:-1])}" if path[:-1] else where
         return UnknownNameError("key", str(path[-1]), owner.model_fields, where=parent)
-    if first["type"] == "missing":
-        others = [str(key) for key in first["input"] if key not in _owner(model, path).model_fields]
-        near = difflib.get_close_matches(str(path[-1]), others, n=1)
+    if complaint.kind == "missing":
+        known = _owner(model, path).model_fields
+        given = complaint.given if isinstance(complaint.given, Mapping) else {}
+        near = difflib.get_close_matches(
+            str(path[-1]), [str(key) for key in given if key not in known], n=1
+        )
         hint = f"; is '{near[0]}' a misspelling of it?" if near else ""
         return UserError(f"this key is missing{hint}", where=place)
-    if first["type"] == "string_pattern_mismatch":
+    if complaint.kind == "string_pattern_mismatch":
         return UserError(
-            f"{str(first['input'])[:40]!r} is not a name",
+            f"{str(complaint.given)[:40]!r} is not a name",
             where=place,
             allowed="letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
         )
-    template = MESSAGES.get(first["type"])
-    message = first["msg"].removeprefix("Value error, ")
-    if template is not None:
-        message = template.format(**first.get("ctx", {}))
-    shown = str(first["input"])
-    given = f" (it is {shown[:60]!r})" if first["type"] != "value_error" else ""
-    return UserError(f"{message[0].lower()}{message[1:]}{given}", where=place)
+    return complaint.refusal(where=place)
 
 
 def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The values; ValueError where one is there twice."""
+    """Return the values; ValueError where one is there twice."""
     seen = set()
     for value in values:
         if value in seen:
@@ -323,18 +304,8 @@ def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _dotted(path: list[Any]) -> str:
-    """A place in the file as people write it.
-
-    >>> _dotted(["claims", 0, "margin"])
-    'claims[0].margin'
-    """
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return "".join(parts).removeprefix(".")
-
-
-def _owner(model: type[Frozen], path: list[Any]) -> type[Frozen]:
-    """The model in which the last key of the path stands."""
+def _owner(model: type[Frozen], path: list[str | int]) -> type[Frozen]:
+    """Return the model in which the last key of the path stands."""
     owners: dict[str, type[Frozen]] = {
         "data": OwnData if len(path) > 2 else model,
         "claims": Claim,
@@ -347,7 +318,7 @@ def _owner(model: type[Frozen], path: list[Any]) -> type[Frozen]:
 
 
 def _moved(error: UserError, where: str) -> UserError:
-    """The same error, said of a place in the file."""
+    """Return the same error, said of a place in the file."""
     place = f"{where}: {error.where}" if error.where else where
     return UserError(error.what, where=place, allowed=error.allowed)
 

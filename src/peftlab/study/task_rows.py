@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peftlab.core.counts import counted
 from peftlab.core.errors import AbsentError, UserError
+from peftlab.core.inputs import DataRef, TaskDefinition
 from peftlab.core.progress import stage
-from peftlab.core.types import DataRef, TaskDefinition
+from peftlab.core.words import counted
 from peftlab.data.encode import labels_of
 from peftlab.data.leaks import Leak, find_leak
 from peftlab.data.limited import within
 from peftlab.data.own_files import OwnSource
-from peftlab.data.source import Source, open_source, require
+from peftlab.data.source import DataSource, open_source, require
 from peftlab.study.own_data import define_task
 from peftlab.study.spec import StudySpec
 from peftlab.tasks.problem import Values
@@ -88,7 +88,7 @@ def read_rows(spec: StudySpec, name: str, *, data_needed: bool) -> Rows:
 
 
 def read_task_rows(
-    source: Source,
+    source: DataSource,
     task: Task,
     *,
     max_train_samples: int | None = None,
@@ -153,7 +153,7 @@ def _num_held_out(spec: StudySpec, name: str, num_train: int) -> int:
     return num_held_out
 
 
-def _read(source: Source, task: Task, spec: StudySpec) -> TaskRows:
+def _read(source: DataSource, task: Task, spec: StudySpec) -> TaskRows:
     with stage(f"reading the rows of {task.name}"):
         return read_task_rows(
             source,

@@ -9,26 +9,28 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from peftlab.core.types import ProblemType
+from peftlab.core.inputs import ProblemType
 
 Values = npt.NDArray[np.int64 | np.float64]
+Floats = npt.NDArray[np.float64]
+Logits = npt.NDArray[np.float32]
 
 
 def problem_type_of(labels: Values) -> ProblemType:
-    """The kind of problem that has such labels."""
+    """Return the kind of problem that has such labels."""
     if labels.ndim == 2:
         return "multi_label_classification"
     return "regression" if labels.dtype.kind == "f" else "single_label_classification"
 
 
-def answers(logits: npt.NDArray[np.float32], problem_type: ProblemType) -> Values:
-    """What logits [N, C] say, in the form of the labels.
+def answers(logits: Logits, problem_type: ProblemType) -> Values:
+    """Return the answers that logits [N, C] give, in the form of the labels.
 
-    The class of the largest logit (the first of equal ones), each label whose logit is above 0
-    (probability above one half), or, of one column, the score itself.
+    An answer is the class of the largest logit (the first of equal ones), each label whose logit is
+    above 0 (probability above one half), or, of one column, the score itself.
     """
     if problem_type == "regression":
-        scores: npt.NDArray[np.float64] = logits[:, 0].astype(np.float64)
+        scores: Floats = logits[:, 0].astype(np.float64)
         return scores
     if problem_type == "multi_label_classification":
         return (logits > 0).astype(np.int64)
@@ -36,12 +38,11 @@ def answers(logits: npt.NDArray[np.float32], problem_type: ProblemType) -> Value
     return classes
 
 
-def probabilities(
-    logits: npt.NDArray[np.float32], problem_type: ProblemType
-) -> npt.NDArray[np.float64]:
-    """Probabilities [N, C] of the labels: by softmax, or each by itself where there may be several.
+def probabilities(logits: Logits, problem_type: ProblemType) -> Floats:
+    """Return the probabilities [N, C] of the labels.
 
-    Raises ValueError for a regression, which has none.
+    They are a softmax, or each stands by itself where there may be several labels. Raises
+    ValueError for a regression, which has none.
     """
     values = logits.astype(np.float64)
     if problem_type == "single_label_classification":

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from peftlab.core.errors import UserError
+from peftlab.core.inputs import TaskDefinition
 from peftlab.core.registry import Registry
-from peftlab.core.types import TaskDefinition, Trial
+from peftlab.core.trial import Trial
 from peftlab.tasks.demo import DEMO
 from peftlab.tasks.glue import GLUE
 from peftlab.tasks.public import PUBLIC

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import ProblemType
+from peftlab.core.inputs import ProblemType
 
 Of = TypeVar("Of")
 
@@ -83,8 +83,8 @@ class Task:
     """A labelled text problem.
 
     `labels` are the names of the classes, in the order of the logits; a regression has none.
-    `metrics` are keys of tasks.metrics.METRICS, the main one first. `num_train` and `num_dev` are
-    the published sizes.
+    `metrics` are keys of METRICS (metrics/registry.py), the main one first. `num_train` and
+    `num_dev` are the published sizes.
 
     Trials of the task are evaluated `also_on` the dev splits of others, which have the same labels
     and texts. A task that is `answered_by` another one has no training of its own: trials of that

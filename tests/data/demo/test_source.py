@@ -10,7 +10,7 @@ import pytest
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
-from peftlab.core.types import Example
+from peftlab.core.inputs import Example
 from peftlab.data.demo import source as demo
 from peftlab.data.demo.draw import Draw
 from peftlab.data.demo.source import MAKERS, NOISE_PERCENT, DemoSource

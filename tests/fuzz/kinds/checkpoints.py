@@ -11,7 +11,7 @@ from random import Random
 import torch
 from safetensors.torch import save
 
-from peftlab.core.types import EVERY_EPOCH
+from peftlab.core.training import EVERY_EPOCH
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
 from tests.fuzz.kinds.base import Kind
 from tests.fuzz.mutate import mutate_bytes

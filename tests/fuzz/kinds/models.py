@@ -10,14 +10,15 @@ from random import Random
 
 import torch
 
-from peftlab.core.types import Example
+from peftlab.core.inputs import Example
 from peftlab.data.encode import encode
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.prepare import check_ids
 from peftlab.methods.parameters import count_parameters
-from peftlab.models.checkpoints import load_model, load_tokenizer, locate
-from peftlab.study.positions import check_max_length
+from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.models.location import locate
+from peftlab.study.checks import check_max_length
 from tests.fuzz.kinds.base import Kind
 from tests.fuzz.mutate import mutate_bytes
 from tests.fuzz.payloads import MODULE, plant_module, plant_pickles

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from peftlab.core.types import OwnFiles
+from peftlab.core.inputs import OwnFiles
 from peftlab.data.encode import labels_of
 from peftlab.data.leaks import find_leak
 from peftlab.data.limited import limited

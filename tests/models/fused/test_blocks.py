@@ -8,7 +8,9 @@ import pytest
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from peftlab.methods.registry import METHODS
-from peftlab.models.fused.blocks import READERS, embeddings_of, layers_of, num_frozen_blocks
+from peftlab.models.families import FAMILIES
+from peftlab.models.family import Way
+from peftlab.models.fused.blocks import embeddings_of, layers_of, num_frozen_blocks
 
 NARROW = {"vocab_size": 20, "num_hidden_layers": 3, "hidden_size": 8, "num_attention_heads": 2}
 
@@ -24,7 +26,9 @@ def frozen(base: PreTrainedModel) -> PreTrainedModel:
     return base
 
 
-@pytest.mark.parametrize("model_type", READERS)
+@pytest.mark.parametrize(
+    "model_type", [family.model_type for family in FAMILIES if family.way is Way.FUSED]
+)
 def test_without_anything_that_trains_all_blocks_are_frozen(model_type: str) -> None:
     changes = {"n_layers": 3, "dim": 8, "n_heads": 2, "hidden_dim": 8}
     base = frozen(tiny_model(model_type, **(changes if model_type == "distilbert" else {})))

@@ -9,16 +9,16 @@ import pytest
 
 from peftlab.core.progress import Stage, watched_by
 from peftlab.models.fused import compile as compiling
-from peftlab.models.fused.launch import ENTRIES
+from peftlab.models.fused.launch import ENTRY_POINTS
 
 
 def test_all_kernels_are_compiled() -> None:
     told: list[tuple[int, int]] = []
     compiling.compile_all(lambda done, total: told.append((done, total)))
-    assert len(ENTRIES) >= 12
-    assert all("address" in vars(entry) for entry in ENTRIES)
+    assert len(ENTRY_POINTS) >= 12
+    assert all("address" in vars(entry_point) for entry_point in ENTRY_POINTS)
     assert compiling._mark().exists()
-    total = len(ENTRIES) + 1
+    total = len(ENTRY_POINTS) + 1
     assert told == [(done, total) for done in range(total + 1)]
 
 

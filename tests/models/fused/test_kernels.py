@@ -17,7 +17,7 @@ from transformers.activations import ACT2FN
 from peftlab.models.fused import jit
 from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
 from peftlab.models.fused.dropout import Dropout, DropoutSettings
-from peftlab.models.fused.embedding import LookUp, Table
+from peftlab.models.fused.embedding import LookUp, LookUpTable
 from peftlab.models.fused.gelu import Gelu, GeluSettings, is_exact_gelu
 from peftlab.models.fused.linear import (
     Adapter,
@@ -136,8 +136,8 @@ def test_gelu(width: int) -> None:
 @pytest.mark.parametrize("width", [1, 13, 70])
 def test_look_up(width: int) -> None:
     rows = rows_of(LENGTHS)
-    positions = Table(weight=random(19, width, seed=1), ids_R=rows.position_R, first=2)
-    types = Table(weight=random(2, width, seed=2), ids_R=rows.position_R % 2)
+    positions = LookUpTable(weight=random(19, width, seed=1), ids_R=rows.position_R, first=2)
+    types = LookUpTable(weight=random(2, width, seed=2), ids_R=rows.position_R % 2)
     assert_twins_agree(LookUp, (positions,), [], [positions.weight])
     assert_twins_agree(LookUp, (positions, types), [], [positions.weight, types.weight])
     types.weight.requires_grad_(False)

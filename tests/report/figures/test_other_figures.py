@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from peftlab.core.types import Selection
+from peftlab.core.selection import Selection
 from peftlab.data.predictions import read_predictions
 from peftlab.report.figures.confusion import confusion_data
 from peftlab.report.figures.learning_rate import learning_rate_data

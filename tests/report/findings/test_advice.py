@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 from scipy.optimize import brentq
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.data.predictions import Predictions, read_predictions, write_predictions
 from peftlab.report.findings.advice import Advice, advise
 from peftlab.report.findings.costs import is_dearer
@@ -22,7 +22,7 @@ from peftlab.report.pages.blocks import Heading, Table
 from peftlab.report.tables.advice import advice_blocks
 from peftlab.store.records import TrialRecord
 from peftlab.study import parts
-from peftlab.tasks.metrics import score
+from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.registry import TASKS
 from tests.report.made_up import made_up
 
@@ -47,7 +47,7 @@ def advice_of(view: StudyView, **changes: Any) -> Advice:
 
 
 def words_of(view: StudyView, **options: Any) -> str:
-    heading = advice_blocks(view, parts.Advice(**options))[0]
+    heading = advice_blocks(view, parts.AdvicePart(**options))[0]
     assert isinstance(heading, Heading)
     return heading.text
 
@@ -121,7 +121,9 @@ def test_an_arm_with_failed_trials_is_not_recommended(tmp_path: Path) -> None:
     words = words_of(view, margin=LENIENT)
     assert "use full. No other arm is shown to have learned, with all of its runs done." in words
     assert words.endswith("lora is left out: 1 of its runs failed.")
-    tables = [block for block in advice_blocks(view, parts.Advice()) if isinstance(block, Table)]
+    tables = [
+        block for block in advice_blocks(view, parts.AdvicePart()) if isinstance(block, Table)
+    ]
     assert "1 failed" in [cell for row in tables[-1].rows for cell in row]
 
 
@@ -130,12 +132,14 @@ def test_predictions_that_are_gone_or_missing_trials_are_said(tmp_path: Path) ->
     for path in tmp_path.rglob("*.parquet"):
         path.unlink()
     assert "predictions are gone" in advice_of(view).lacking
-    tables = [block for block in advice_blocks(view, parts.Advice()) if isinstance(block, Table)]
+    tables = [
+        block for block in advice_blocks(view, parts.AdvicePart()) if isinstance(block, Table)
+    ]
     assert all("task" not in table.columns for table in tables)  # it would be nothing but dashes
     every = [(arm, "demo-sentiment", seed) for arm in ARMS for seed in range(1, 6)]
     half = view_of(tmp_path / "half", pending=every)
     assert advice_of(half).lacking == "no arm is measured on demo-sentiment, demo-paraphrase"
-    blocks = advice_blocks(half, parts.Advice(margin=LENIENT))
+    blocks = advice_blocks(half, parts.AdvicePart(margin=LENIENT))
     (by_task,) = (block for block in blocks if isinstance(block, Table))
     assert [row[:2] for row in by_task.rows] == [
         ["demo-sentiment", "-"],
@@ -347,7 +351,7 @@ def test_seeds_that_are_still_to_come_take_five_that_are_done(tmp_path: Path) ->
 
 
 def test_the_table_has_every_arm_beside_the_reference(tmp_path: Path) -> None:
-    blocks = advice_blocks(view_of(tmp_path), parts.Advice(margin=LENIENT, reference="full"))
+    blocks = advice_blocks(view_of(tmp_path), parts.AdvicePart(margin=LENIENT, reference="full"))
     by_task, arms = (block for block in blocks if isinstance(block, Table))
     assert [row[:2] for row in by_task.rows] == [
         ["demo-sentiment", "lora"],
@@ -440,7 +444,7 @@ def test_an_arm_that_learned_one_task_alone_is_recommended_there_alone(tmp_path:
 
 def test_a_task_that_none_learned_has_no_advice_and_the_others_have(tmp_path: Path) -> None:
     view = constant(view_of(tmp_path), [*ARMS], BOTH[1:])
-    heading, by_task = advice_blocks(view, parts.Advice(margin=LENIENT))[:2]
+    heading, by_task = advice_blocks(view, parts.AdvicePart(margin=LENIENT))[:2]
     assert isinstance(heading, Heading)
     assert "Nothing can be recommended yet: the models did not learn demo-paraphrase" in (
         heading.text
@@ -465,7 +469,7 @@ def test_the_same_answers_are_said_to_be_that_without_an_interval(tmp_path: Path
         assert "95% interval" not in words
     assert "It gives the same answer as full to every example with every seed." in words
     (table,) = (
-        b for b in advice_blocks(view, parts.Advice(reference="full")) if isinstance(b, Table)
+        b for b in advice_blocks(view, parts.AdvicePart(reference="full")) if isinstance(b, Table)
     )
     assert table.rows[0][:3] == ["lora", "0.00 (same answers)", "yes"]
 

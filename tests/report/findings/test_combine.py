@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.core.types import DataRef
-from peftlab.report.findings.combine import Source, combine
+from peftlab.core.inputs import DataRef
+from peftlab.report.findings.combine import LabelledView, combine
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Heading, Table
 from peftlab.report.tables.sources import sources_blocks
@@ -24,16 +24,16 @@ SENTIMENT, PARAPHRASE = "demo-sentiment", "demo-paraphrase"
 
 
 @pytest.fixture
-def sources(hand_made: View) -> Callable[..., list[Source]]:
+def sources(hand_made: View) -> Callable[..., list[LabelledView]]:
     """The studies a and b; b has the seeds 1 to 3 and scores more, and takes `changes`."""
 
-    def build(changes: dict[str, Any] | None = None) -> list[Source]:
+    def build(changes: dict[str, Any] | None = None) -> list[LabelledView]:
         first = hand_made({("full", SENTIMENT): [EPOCHS, []]}, {"name": "a"})
         second = hand_made(
             {("full", SENTIMENT): [OTHER] * 3, ("lora-r2", SENTIMENT): [OTHER] * 3},
             {"name": "b", "seeds": [1, 2, 3], **(changes or {})},
         )
-        return [Source(label="a", view=first), Source(label="b", view=second)]
+        return [LabelledView(label="a", view=first), LabelledView(label="b", view=second)]
 
     return build
 
@@ -45,7 +45,7 @@ def with_records(view: StudyView, change: Callable[[Any], Any]) -> StudyView:
 
 
 def test_arms_of_one_name_are_named_by_their_source_and_keep_their_records(
-    sources: Callable[..., list[Source]],
+    sources: Callable[..., list[LabelledView]],
 ) -> None:
     both = sources()
     view = combine("a and b", both)
@@ -67,12 +67,12 @@ def test_arms_of_one_name_are_named_by_their_source_and_keep_their_records(
 def test_the_very_same_trials_are_shown_once(hand_made: View) -> None:
     places = {("full", SENTIMENT): [EPOCHS], ("lora-r2", SENTIMENT): [EPOCHS]}
     first, second = (hand_made(places, {"name": name}) for name in ("a", "b"))
-    pair = [Source(label="a", view=first), Source(label="b", view=second)]
+    pair = [LabelledView(label="a", view=first), LabelledView(label="b", view=second)]
     view = combine("a and b", pair)
     assert [arm.name for arm in view.arms] == ["full", "lora-r2", "lora-r8"]
     assert len(view.records) == 2
     elsewhere = with_records(second, lambda record: replace(record, folder=Path("elsewhere")))
-    view = combine("a and b", [pair[0], Source(label="b", view=elsewhere)])
+    view = combine("a and b", [pair[0], LabelledView(label="b", view=elsewhere)])
     assert [arm.name for arm in view.arms] == [
         "a/full",
         "a/lora-r2",
@@ -84,7 +84,7 @@ def test_the_very_same_trials_are_shown_once(hand_made: View) -> None:
 
 
 def test_claims_and_parts_of_the_studies_do_not_come_along(
-    sources: Callable[..., list[Source]],
+    sources: Callable[..., list[LabelledView]],
 ) -> None:
     claims = [{"say": "x", "better": "full", "than": "lora-r2"}]
     view = combine(
@@ -95,7 +95,7 @@ def test_claims_and_parts_of_the_studies_do_not_come_along(
 
 
 def test_scores_on_other_rows_are_shown_apart_and_said_to_be_so(
-    sources: Callable[..., list[Source]],
+    sources: Callable[..., list[LabelledView]],
 ) -> None:
     first, second = sources()
     data = DataRef(source="demo", location="demo", digest="abcdef0123")
@@ -103,7 +103,7 @@ def test_scores_on_other_rows_are_shown_apart_and_said_to_be_so(
         second.view,
         lambda record: replace(record, trial=record.trial.model_copy(update={"data": data})),
     )
-    both = [first, Source(label="b", view=moved)]
+    both = [first, LabelledView(label="b", view=moved)]
     view = combine("a and b", both)
     assert [task.name for task in view.tasks] == [
         f"{SENTIMENT} (a)", f"{SENTIMENT} (b)", PARAPHRASE,
@@ -128,10 +128,10 @@ def test_scores_on_other_rows_are_shown_apart_and_said_to_be_so(
 
 @pytest.mark.parametrize("counts", [(400, 100), (400, 400)])
 def test_as_many_rows_of_the_same_data_are_the_same_rows(
-    counts: tuple[int, int], sources: Callable[..., list[Source]]
+    counts: tuple[int, int], sources: Callable[..., list[LabelledView]]
 ) -> None:
     counted = [
-        Source(
+        LabelledView(
             label=source.label,
             view=with_records(source.view, partial(replace, num_eval_examples=count)),
         )
@@ -142,7 +142,7 @@ def test_as_many_rows_of_the_same_data_are_the_same_rows(
     assert ("not comparable" in remarks(counted)) == (not is_same)
 
 
-def test_what_only_one_of_them_measured_is_told(sources: Callable[..., list[Source]]) -> None:
+def test_what_only_one_of_them_measured_is_told(sources: Callable[..., list[LabelledView]]) -> None:
     both = sources({"tasks": [SENTIMENT], "max_train_samples": 100, "model": "elsewhere"})
     text = remarks(both)
     assert f"Only a measured {PARAPHRASE}." in text
@@ -157,7 +157,7 @@ def test_what_only_one_of_them_measured_is_told(sources: Callable[..., list[Sour
 
 def test_studies_without_a_task_in_common_are_refused(hand_made: View) -> None:
     pair = [
-        Source(label=name, view=hand_made({}, {"name": name, "tasks": [task]}))
+        LabelledView(label=name, view=hand_made({}, {"name": name, "tasks": [task]}))
         for name, task in (("a", SENTIMENT), ("b", PARAPHRASE))
     ]
     with pytest.raises(
@@ -167,7 +167,7 @@ def test_studies_without_a_task_in_common_are_refused(hand_made: View) -> None:
     assert PARAPHRASE in error.value.allowed
 
 
-def remarks(sources: list[Source]) -> str:
+def remarks(sources: list[LabelledView]) -> str:
     heading = sources_blocks(sources)[0]
     assert isinstance(heading, Heading)
     return heading.text

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peftlab.core.types import EpochRecord
+from peftlab.core.measurements import EpochRecord
 from peftlab.report.findings.learning import has_learned, learned_json, mark, remarks
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import TrialRecord

@@ -13,7 +13,7 @@ import pytest
 from peftlab.report.findings.looks import Standing, looks_digest, standing, withdrawn
 from peftlab.report.findings.view import StudyView
 from peftlab.store.looks import Look
-from peftlab.study.declared import look_at
+from peftlab.study.declarations import look_at
 from peftlab.study.spec import Claim
 from tests.report.made_up import made_up
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from peftlab.report.findings.published import published_scores
-from peftlab.report.tables.published import published_table
-from peftlab.tasks.metrics import METRICS
+from peftlab.report.tables.scores import published_table
+from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.registry import TASKS
 
 GLUE = {"sst2", "cola", "mrpc", "rte", "stsb", "qnli", "mnli", "qqp"}

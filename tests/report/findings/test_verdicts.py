@@ -15,7 +15,7 @@ from peftlab.report.findings import verdicts as module
 from peftlab.report.findings.looks import Standing
 from peftlab.report.findings.verdicts import Verdict, verdicts
 from peftlab.report.findings.view import StudyView
-from peftlab.study.declared import look_at
+from peftlab.study.declarations import look_at
 from peftlab.study.spec import Claim
 from tests.report.made_up import made_up
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import pytest
 
-from peftlab.report.pages.blocks import Cell, Claim, Claims, Figure, Heading, Missing, Table
+from peftlab.report.pages.blocks import Cell, Claims, Figure, Heading, JudgedClaim, Missing, Table
 from peftlab.report.pages.files import write_files
 from peftlab.report.pages.page import Page
 from peftlab.report.write import say_nothing
@@ -165,7 +165,7 @@ def nasty(opened_page: Open, tmp_path_factory: pytest.TempPathFactory) -> Opened
             ),
             Figure(name="figure-01-x", title=NASTY, description=NASTY, specification=specification),
             Missing(lines=[NASTY]),
-            Claims(claims=[Claim(say=NASTY, verdict=NASTY, lines=[NASTY])]),
+            Claims(claims=[JudgedClaim(say=NASTY, verdict=NASTY, lines=[NASTY])]),
         ],
     )
     files = write_files(page, tmp_path_factory.mktemp("nasty"), say_nothing, beside={}, made_of="")

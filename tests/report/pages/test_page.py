@@ -11,10 +11,10 @@ from markdown_it import MarkdownIt
 from peftlab.report.pages.blocks import (
     Block,
     Cell,
-    Claim,
     Claims,
     Figure,
     Heading,
+    JudgedClaim,
     Missing,
     Table,
     Warnings,
@@ -77,7 +77,7 @@ def page_of(text: str) -> Page:
             Figure(name="figure-01-x", title=text, description=text, specification=specification),
             Missing(lines=[text]),
             Warnings(title=text, lines=[text]),
-            Claims(claims=[Claim(say=text, verdict=text, lines=[text])]),
+            Claims(claims=[JudgedClaim(say=text, verdict=text, lines=[text])]),
         ],
     )
 

@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 OUTCOME = "BARE_WORKERS_OUTCOME"
-"""The environment's variable with the outcome of every trial, as JSON."""
+"""The environment's variable with how every trial finishes, as JSON."""
 IMPORTS = "BARE_WORKERS_IMPORTS"
 """Likewise, how many seconds it takes until it is ready."""
 STEPS = 100
@@ -23,12 +23,14 @@ def main() -> None:
     """Do what comes, until there is no more, after the seconds that a real one imports."""
     time.sleep(float(os.environ.get(IMPORTS, "0")))
     tell(event="ready")
-    for _ in sys.stdin:
-        tell(event="began", total_steps=STEPS, total_epochs=1)
+    for line in sys.stdin:
+        (trial,) = json.loads(line)["job"]["folders"]
+        tell(event="began", trial_id=trial, total_steps=STEPS, total_epochs=1)
         for step in range(1, STEPS + 1):
             time.sleep(0.01)
-            tell(event="stepped", step=step, loss=0.5)
-        tell(event="finished", outcome=json.loads(os.environ[OUTCOME]))
+            tell(event="stepped", trial_id=trial, step=step, loss=0.5)
+        tell(**json.loads(os.environ[OUTCOME]) | {"trial_id": trial})
+        tell(event="done")
 
 
 def tell(**message: Any) -> None:

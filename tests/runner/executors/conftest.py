@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from peftlab.runner.executors.base import Job
-from peftlab.study.expand import Expanded
+from peftlab.engine.job import Job
+from peftlab.study.trials import Expanded
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +65,8 @@ def make_jobs(expanded: Expanded, folder: Path, **keys: Any) -> list[Job]:
     """The jobs of the study's trials, each with its artifacts in a folder of its own."""
     return [
         Job(
-            trial=trial,
-            artifacts=folder / trial.id,
+            trials=(trial,),
+            folders={trial.id: folder / trial.id},
             cache=folder / "cache",
             device="cpu",
             checkpoint_every=expanded.spec.checkpoint_every,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +10,12 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import TrialError
+from peftlab.core.trial import Trial
+from peftlab.engine.events import Failed
+from peftlab.engine.job import Job
 from peftlab.runner.executors import inline, pool
-from peftlab.runner.executors.base import ExecutorOptions, Job
-from peftlab.study.expand import Expanded
+from peftlab.runner.executors.base import ExecutorOptions, listed
+from peftlab.study.trials import Expanded
 
 
 def test_inline_each_trial_is_alone(
@@ -25,14 +27,14 @@ def test_inline_each_trial_is_alone(
 ) -> None:
     seen: list[bool] = []
 
-    def note(job: Job, observer: object) -> None:
+    def note(trial: Trial, job: Job, tell: object, on_saved: object) -> None:
         seen.append(job.is_alone)
         raise TrialError("enough")
 
-    monkeypatch.setattr(inline, "run_job", note)
+    monkeypatch.setattr("peftlab.engine.run.run_trial", note)
     jobs = jobs_of(tiny_study(), tmp_path)
     assert not any(job.is_alone for job in jobs)
-    inline.InlineExecutor(ExecutorOptions()).run(jobs, make_listener())
+    inline.InlineExecutor(ExecutorOptions()).run(listed(jobs, "cpu"), make_listener())
     assert seen == [True] * 3
 
 
@@ -51,20 +53,24 @@ def test_in_a_pool_a_trial_is_alone_where_there_is_one_worker(
         """Stands for a worker's process: notes its jobs, each of which fails at once."""
 
         job: Job | None = None
-        is_running_trial = True
         has_ended = False
 
         def __init__(self, log: Path) -> None:
+            self.open_trials: set[str] = set()
             reading, self._writing = os.pipe()
             self.output = os.fdopen(reading, "rb")
 
         def run(self, job: Job) -> None:
             self.job = job
             seen.append(job.is_alone)
-            os.write(self._writing, b'{"event": "failed", "error": "enough"}\n')
+            os.write(self._writing, b"that is enough")
 
         def read(self) -> list[Any]:
-            return [json.loads(os.read(self.output.fileno(), 1000))]
+            assert self.job is not None
+            os.read(self.output.fileno(), 1000)
+            (trial,) = self.job.trials
+            self.job = None
+            return [Failed(trial_id=trial.id, error="enough")]
 
         def is_silent(self, stall_seconds: float) -> bool:
             return False
@@ -75,5 +81,5 @@ def test_in_a_pool_a_trial_is_alone_where_there_is_one_worker(
 
     monkeypatch.setattr(pool, "WorkerProcess", Worker)
     options = ExecutorOptions(workers=workers, threads=1, logs=tmp_path)
-    pool.PoolExecutor(options).run(jobs_of(tiny_study(), tmp_path), make_listener())
+    pool.PoolExecutor(options).run(listed(jobs_of(tiny_study(), tmp_path), "cpu"), make_listener())
     assert seen == [workers == 1] * 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peftlab.core.errors import TrialError
-from peftlab.runner.executors.base import describe
+from peftlab.engine.run import describe
 
 
 def bottom() -> None:

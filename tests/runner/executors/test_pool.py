@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
+from peftlab.engine.events import Event, Finished
 from peftlab.runner import worker_process
 from peftlab.runner.executors import pool
-from peftlab.runner.executors.base import ExecutorOptions
+from peftlab.runner.executors.base import ExecutorOptions, listed
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.pool import Layout, PoolExecutor, end_of
 from peftlab.runner.executors.retry import MOST_KILLS
-from peftlab.runner.messages import ENDS, job_to_json
 from peftlab.runner.worker_process import WorkerProcess
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 from tests.runner.conftest import OUTCOME
 from tests.runner.executors import bare_worker
 
 MakeStudy = Callable[..., Expanded]
 ARMS = {"bitfit": {"method": "bitfit"}, "head": {"method": "head"}}
 LONG = {"num_train_epochs": 10}
+ENDS = ("finished", "failed", "interrupted")
 MAKER = """
-import json, os, sys, time
+import os, sys, time
 from pathlib import Path
-from peftlab.runner.messages import job_from_json
+from peftlab.engine.job import Job
 from peftlab.runner.worker_process import WorkerProcess
 
 worker = WorkerProcess(Path(sys.argv[2]) / "worker.log")
-worker.run(job_from_json(json.loads(sys.argv[1])))
+worker.run(Job.model_validate_json(sys.argv[1]))
 print(worker.pid, flush=True)
 time.sleep(600)
 """
@@ -70,7 +69,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[WorkerProcess]:
 def bare_workers(monkeypatch: pytest.MonkeyPatch, workers: list[WorkerProcess]) -> Any:
     """Every worker that is started, each a process of bare_worker.py."""
     monkeypatch.setattr(worker_process, "WORKER", bare_worker.__name__)
-    monkeypatch.setenv(bare_worker.OUTCOME, json.dumps(asdict(OUTCOME)))
+    monkeypatch.setenv(bare_worker.OUTCOME, OUTCOME.model_dump_json())
     return workers
 
 
@@ -92,7 +91,7 @@ def test_what_libraries_print_while_they_are_imported_is_not_taken_for_a_message
     monkeypatch.setenv("WANDB_MODE", "offline")
     listener = make_listener()
     study = tiny_study(arms={"head": ARMS["head"]}, engine="trainer")
-    executor(tmp_path).run(jobs_of(study, tmp_path), listener)
+    executor(tmp_path).run(listed(jobs_of(study, tmp_path), "cpu"), listener)
     assert listener.events[-1] == ("finished", "head", 0)
     assert "WANDB offline mode" in (tmp_path / "logs" / "worker-0.log").read_text()
 
@@ -111,7 +110,7 @@ def test_a_crash_is_the_failure_of_one_trial(
     bare_workers: list[WorkerProcess],
 ) -> None:
     listener = make_listener(on_event=strike(bare_workers, number, method="bitfit"))
-    executor(tmp_path).run(jobs_of(tiny_study(arms=ARMS), tmp_path), listener)
+    executor(tmp_path).run(listed(jobs_of(tiny_study(arms=ARMS), tmp_path), "cpu"), listener)
     ends = [(event, method) for event, method, _ in listener.events if event in ENDS]
     assert sorted(ends) == [("failed", "bitfit"), ("finished", "head")]
     assert words in listener.errors[0]
@@ -128,10 +127,10 @@ def test_a_trial_whose_worker_is_killed_goes_on_in_another(
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
     whole = make_listener()
     options = ExecutorOptions(threads=1, logs=tmp_path / "logs")
-    InlineExecutor(options).run(jobs_of(study, tmp_path / "whole"), whole)
+    InlineExecutor(options).run(listed(jobs_of(study, tmp_path / "whole"), "cpu"), whole)
 
     listener = make_listener(on_event=strike(workers, signal.SIGKILL, method="bitfit"))
-    executor(tmp_path).run(jobs_of(study, tmp_path / "killed"), listener)
+    executor(tmp_path).run(listed(jobs_of(study, tmp_path / "killed"), "cpu"), listener)
     events = [event for event, _, _ in listener.events]
     assert events.count("started") == 2
     assert events[-1] == "finished"
@@ -152,7 +151,7 @@ def test_a_trial_whose_worker_is_killed_again_and_again_has_failed(
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
     strikes = strike(bare_workers, signal.SIGKILL, method="bitfit", times=9)
     listener = make_listener(on_event=strikes)
-    executor(tmp_path).run(jobs_of(study, tmp_path), listener)
+    executor(tmp_path).run(listed(jobs_of(study, tmp_path), "cpu"), listener)
     assert len(bare_workers) == MOST_KILLS
     assert "ended by SIGKILL" in listener.errors[0]
 
@@ -177,10 +176,14 @@ def test_a_worker_killed_for_want_of_memory_is_followed_by_smaller_batches(
 
     outcomes = []
     listener = make_listener(on_event=act)
-    finished = listener.finished
-    listener.finished = lambda trial, outcome: (outcomes.append(outcome), finished(trial, outcome))
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Finished):
+            outcomes.append(event)
+        listener(event)
+
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
-    executor(tmp_path).run(jobs_of(study, tmp_path), listener)
+    executor(tmp_path).run(listed(jobs_of(study, tmp_path), "cpu"), tell)
     assert "out of memory" in listener.remarks[-1]
     assert outcomes[0].costs.path.endswith("4 examples at once for want of memory")
 
@@ -194,7 +197,7 @@ def test_a_trial_that_tells_nothing_any_more_is_ended(
 ) -> None:
     listener = make_listener(on_event=strike(bare_workers, signal.SIGSTOP, method="bitfit"))
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
-    executor(tmp_path, stall_seconds=2.0).run(jobs_of(study, tmp_path), listener)
+    executor(tmp_path, stall_seconds=2.0).run(listed(jobs_of(study, tmp_path), "cpu"), listener)
     assert listener.errors[0].startswith("no progress for ")
 
 
@@ -209,7 +212,7 @@ def test_the_seconds_in_which_a_worker_imports_are_none_in_which_a_trial_tells_n
     monkeypatch.setenv(bare_worker.IMPORTS, "4")
     listener = make_listener()
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
-    executor(tmp_path, stall_seconds=2.0).run(jobs_of(study, tmp_path), listener)
+    executor(tmp_path, stall_seconds=2.0).run(listed(jobs_of(study, tmp_path), "cpu"), listener)
     assert listener.errors == []
     assert listener.events[-1] == ("finished", "bitfit", 0)
 
@@ -220,7 +223,7 @@ def test_a_worker_whose_maker_is_killed_while_it_imports_trains_nothing(
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
     (job,) = jobs_of(study, tmp_path)
     maker = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", MAKER, json.dumps(job_to_json(job)), tmp_path],
+        [sys.executable, "-W", "ignore", "-c", MAKER, job.model_dump_json(), tmp_path],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -233,7 +236,7 @@ def test_a_worker_whose_maker_is_killed_while_it_imports_trains_nothing(
     while worker.exists() and "Z" not in (worker / "stat").read_text().rpartition(")")[2]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert not job.artifacts.exists()
+    assert not job.folder(job.trials[0]).exists()
 
 
 def test_a_request_to_stop_saves_what_every_worker_has(
@@ -260,20 +263,20 @@ def test_a_request_to_stop_saves_what_every_worker_has(
     listener = make_listener(on_event=act)
     jobs = jobs_of(study, tmp_path)
     with stopping_gently(), pytest.raises(KeyboardInterrupt):
-        executor(tmp_path, workers=2).run(jobs, listener)
+        executor(tmp_path, workers=2).run(listed(jobs, "cpu"), listener)
     ends = [(event, method) for event, method, _ in listener.events if event in ENDS]
     assert sorted(ends) == [("interrupted", "bitfit"), ("interrupted", "head")]
     for job in jobs:
-        assert len(list((job.artifacts / "checkpoints").iterdir())) == 1
+        assert len(list((job.folder(job.trials[0]) / "checkpoints").iterdir())) == 1
 
 
 def test_the_longest_trial_goes_first(
     tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any, bare_workers: Any
 ) -> None:
     jobs = jobs_of(tiny_study(arms=ARMS), tmp_path)
-    jobs = [replace(job, seconds=float(place)) for place, job in enumerate(jobs)]
+    jobs = [job.with_settings(seconds=float(place)) for place, job in enumerate(jobs)]
     listener = make_listener()
-    executor(tmp_path).run(jobs, listener)
+    executor(tmp_path).run(listed(jobs, "cpu"), listener)
     started = [method for event, method, _ in listener.events if event == "started"]
     assert started == ["head", "bitfit"]
 
@@ -289,7 +292,7 @@ def test_where_it_is_worth_it_the_layout_is_measured_and_said(
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     listener = make_listener()
     jobs = jobs_of(tiny_study(arms=ARMS), tmp_path, seconds=100.0)
-    PoolExecutor(ExecutorOptions(logs=tmp_path / "logs")).run(jobs, listener)
+    PoolExecutor(ExecutorOptions(logs=tmp_path / "logs")).run(listed(jobs, "cpu"), listener)
     assert listener.remarks in (["1 worker, 2 threads each"], ["2 workers, 1 thread each"])
     assert [event for event, _, _ in listener.events].count("finished") == 2
 

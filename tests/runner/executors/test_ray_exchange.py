@@ -15,35 +15,37 @@ import pytest
 
 from peftlab.core.errors import PeftlabError, UserError
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
+from peftlab.engine.job import Job
 from peftlab.runner.exchange import Exchange
 from peftlab.runner.exchanged_folder import ExchangedFolder
 from peftlab.runner.executors import ray_task
-from peftlab.runner.executors.base import ExecutorOptions, Job
+from peftlab.runner.executors.base import ExecutorOptions, listed
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.ray_cluster import RayExecutor
-from peftlab.runner.messages import ENDS
-from peftlab.study.expand import Expanded
+from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
 ARMS = {"bitfit": {"method": "bitfit"}, "lora": {"method": "lora", "r": 2, "lora_dropout": 0.1}}
 LONG = {"num_train_epochs": 40}
+ENDS = ("finished", "failed", "interrupted")
 
 
 def run_ray(jobs: list[Job], url: str, folder: Path, listener: Any) -> None:
-    RayExecutor(ExecutorOptions(threads=1, logs=folder, artifacts=url)).run(jobs, listener)
+    options = ExecutorOptions(threads=1, logs=folder, artifacts=url)
+    RayExecutor(options).run(listed(jobs, "cpu"), listener)
 
 
 def run_inline(jobs: list[Job], folder: Path, listener: Any) -> None:
-    InlineExecutor(ExecutorOptions(threads=1, logs=folder)).run(jobs, listener)
+    InlineExecutor(ExecutorOptions(threads=1, logs=folder)).run(listed(jobs, "cpu"), listener)
 
 
 def bits(jobs: list[Job]) -> dict[str, bytes]:
     """The weights and predictions of every trial."""
     return {
-        f"{job.trial.id}/{file.relative_to(job.artifacts)}": file.read_bytes()
+        f"{job.trials[0].id}/{file.relative_to(job.folder(job.trials[0]))}": file.read_bytes()
         for job in jobs
-        for file in sorted(job.artifacts.rglob("*"))
+        for file in sorted(job.folder(job.trials[0]).rglob("*"))
         if file.is_file() and "checkpoints" not in file.parts
     }
 
@@ -147,22 +149,22 @@ def test_damage_at_the_url_is_noticed_and_what_was_before_is_used(
     with stopping_gently(), pytest.raises(KeyboardInterrupt):
         run_ray([job], url, tmp_path, stopped)
     assert stopped.events[-1][0] == "interrupted"
-    checkpoints = sorted((job.artifacts / "checkpoints").iterdir())
+    checkpoints = sorted((job.folder(job.trials[0]) / "checkpoints").iterdir())
     assert len(checkpoints) == 2
     assert stored(url) == []
 
-    shutil.copytree(job.artifacts, tmp_path / "before")
+    shutil.copytree(job.folder(job.trials[0]), tmp_path / "before")
     (tmp_path / "before" / "checkpoints" / checkpoints[-1].name).unlink()
-    folder = Exchange(url).folder(job.trial.id)
+    folder = Exchange(url).folder(job.trials[0].id)
     folder.publish(tmp_path / "before")
-    folder.publish(job.artifacts)
-    damage(url, job.trial, ".safetensors")
+    folder.publish(job.folder(job.trials[0]))
+    damage(url, job.trials[0], ".safetensors")
     fetch = ExchangedFolder.fetch
     fetched = []
 
     def fetch_damaged(place: ExchangedFolder, target: Path, **keys: Any) -> Any:
         if not fetched:
-            damage(url, job.trial, "parquet")
+            damage(url, job.trials[0], "parquet")
         fetched.append(fetch(place, target, **keys))
         return fetched[-1]
 

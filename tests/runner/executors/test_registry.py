@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.core.types import Trial
-from peftlab.runner.executors.base import ExecutorOptions, Job
+from peftlab.core.trial import Trial
+from peftlab.engine.events import Listener
+from peftlab.engine.job import Job
+from peftlab.runner.execute import execute
+from peftlab.runner.executors.base import ExecutorOptions, Source, listed
 from peftlab.runner.executors.registry import EXECUTORS
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
-from peftlab.study.expand import Expanded
+from peftlab.store.workspace import Workspace
+from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
 ARMS = {
@@ -56,7 +60,7 @@ def test_an_executor_runs_all_jobs_and_tells_of_each_in_order(
             assert (tmp_path / trial.id / PREDICTIONS_FILE).is_file()
 
     listener = make_listener(on_event=look)
-    EXECUTORS.get(name)(options(tmp_path)).run(jobs, listener)
+    EXECUTORS.get(name)(options(tmp_path)).run(listed(jobs, "cpu"), listener)
     whole = [("started", 0), ("began", 6), *(("ended_epoch", n) for n in (0, 1, 2))]
     for method in ("bitfit", "head"):
         assert of(method, listener.events) == [*whole, ("finished", 0)]
@@ -72,8 +76,8 @@ def test_an_executor_gives_the_numbers_of_the_inline_one(
     files = []
     for executor in ("inline", name):
         (job,) = jobs_of(tiny_study(arms={"lora": {"method": "lora"}}), tmp_path / f"{len(files)}")
-        EXECUTORS.get(executor)(options(tmp_path)).run([job], make_listener())
-        files.append((job.artifacts / PREDICTIONS_FILE).read_bytes())
+        EXECUTORS.get(executor)(options(tmp_path)).run(listed([job], "cpu"), make_listener())
+        files.append((job.folder(job.trials[0]) / PREDICTIONS_FILE).read_bytes())
     assert files[0] == files[1]
 
 
@@ -87,7 +91,7 @@ def test_an_executor_passes_an_interrupt_on(
     listener = make_listener(on_event=interrupt)
     with pytest.raises(KeyboardInterrupt):
         EXECUTORS.get(name)(options(tmp_path)).run(
-            jobs_of(tiny_study(arms=ARMS), tmp_path), listener
+            listed(jobs_of(tiny_study(arms=ARMS), tmp_path), "cpu"), listener
         )
     began = {method for event, method, _ in listener.events if event == "started"}
     ended = {method for event, method, _ in listener.events if event == "interrupted"}
@@ -99,20 +103,97 @@ def test_an_executor_ends_at_a_users_mistake(
     name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any
 ) -> None:
     (job,) = jobs_of(tiny_study(arms={"calm": ARMS["calm"]}), tmp_path)
-    other_rows = job.trial.data.model_copy(update={"digest": "of other rows"})
-    trial = Trial.model_validate(job.trial.model_dump() | {"data": other_rows})
-    wrong = Job(trial=trial, artifacts=tmp_path / "wrong", cache=job.cache, device="cpu")
+    other_rows = job.trials[0].data.model_copy(update={"digest": "of other rows"})
+    trial = Trial.model_validate(job.trials[0].model_dump() | {"data": other_rows})
+    wrong = Job(
+        trials=(trial,), folders={trial.id: tmp_path / "wrong"}, cache=job.cache, device="cpu"
+    )
     listener = make_listener()
     with pytest.raises(UserError, match="have changed since the trial"):
-        EXECUTORS.get(name)(options(tmp_path)).run([wrong], listener)
+        EXECUTORS.get(name)(options(tmp_path)).run(listed([wrong], "cpu"), listener)
     assert of("bitfit", listener.events) == [("started", 0), ("interrupted", 0)]
+
+
+def test_a_job_of_several_trials_tells_how_each_of_them_ends(
+    name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any
+) -> None:
+    jobs = jobs_of(tiny_study(arms=ARMS), tmp_path)
+    together = jobs[0].with_settings(
+        trials=tuple(trial for job in jobs for trial in job.trials),
+        folders={key: folder for job in jobs for key, folder in job.folders.items()},
+    )
+    listener = make_listener()
+    EXECUTORS.get(name)(options(tmp_path)).run(listed([together], "cpu"), listener)
+    whole = [("started", 0), ("began", 6), *(("ended_epoch", n) for n in (0, 1, 2))]
+    for method in ("bitfit", "head"):
+        assert of(method, listener.events) == [*whole, ("finished", 0)]
+    assert of("full", listener.events) == [*whole[:3], ("failed", 0)]
+    for job in jobs[1:]:
+        assert (job.folder(job.trials[0]) / PREDICTIONS_FILE).is_file()
+
+
+def test_an_executor_asks_for_jobs_that_follow_from_how_others_went(
+    name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any
+) -> None:
+    arms = {"calm": ARMS["calm"], "head": ARMS["head"]}
+    first, second = jobs_of(tiny_study(arms=arms), tmp_path)
+    waiting, given = [second, first], 0
+    listener = make_listener()
+
+    def next_job() -> Job | None:
+        nonlocal given
+        told = [event for event, _, _ in listener.events]
+        assert told.count("started") == given, "which job comes next depends on what has started"
+        if not waiting or (waiting == [second] and "finished" not in told):
+            return None
+        given += 1
+        return waiting.pop()
+
+    EXECUTORS.get(name)(options(tmp_path)).run(
+        Source(next_job=next_job, device="cpu", most=2), listener
+    )
+    assert given == 2
+    ends = [event for event in listener.events if event[0] in ("started", "finished")]
+    assert ends == [
+        ("started", "bitfit", 0),
+        ("finished", "bitfit", 0),
+        ("started", "head", 0),
+        ("finished", "head", 0),
+    ]
+
+
+def test_a_new_executor_is_one_class_and_its_entry(
+    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which runs the jobs in the opposite order."""
+
+    class Backwards:
+        def __init__(self, options: ExecutorOptions) -> None:
+            self._inline = EXECUTORS.get("inline")(options)
+
+        def run(self, source: Source, tell: Listener) -> None:
+            self._inline.run(listed(source.known[::-1], source.device), tell)
+
+    monkeypatch.setattr(EXECUTORS, "_entries", {**EXECUTORS._entries, "backwards": Backwards})
+    listener = make_listener()
+    with Workspace.open(tmp_path) as workspace:
+        execute(
+            tiny_study(arms={"calm": ARMS["calm"], "head": ARMS["head"]}),
+            workspace,
+            display=listener,
+            executor="backwards",
+            device="cpu",
+        )
+        assert [record.status for record in workspace.trials()] == ["done", "done"]
+    started = [method for event, method, _ in listener.events if event == "started"]
+    assert started == ["head", "bitfit"]
 
 
 def test_an_executor_without_jobs_does_nothing(
     name: str, tmp_path: Path, make_listener: Any
 ) -> None:
     listener = make_listener()
-    EXECUTORS.get(name)(options(tmp_path)).run([], listener)
+    EXECUTORS.get(name)(options(tmp_path)).run(listed([], "cpu"), listener)
     assert listener.events == []
 
 

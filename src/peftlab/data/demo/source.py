@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
-from peftlab.core.types import DataRef, Example
+from peftlab.core.inputs import DataRef, Example
 from peftlab.data.demo.acceptability import acceptability
 from peftlab.data.demo.draw import Draw
 from peftlab.data.demo.paraphrase import paraphrase

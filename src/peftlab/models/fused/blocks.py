@@ -11,13 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
+from operator import attrgetter
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
 from transformers import PreTrainedModel
 
+from peftlab.models.families import family_of
+from peftlab.models.family import BlockNames
 from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
 from peftlab.models.fused.dropout import active_probability
 from peftlab.models.fused.gelu import Gelu, GeluSettings, is_exact_gelu
@@ -157,33 +159,32 @@ def finish_block(
     return block.output_residual(run, output_RD, x_RD, rows, keys)
 
 
-def blocks_of(base: PreTrainedModel, site_of: SiteOf) -> list[Block] | None:
-    """The model's blocks in order, or None where its architecture has other ones."""
-    reader = READERS.get(base.config.model_type)
-    if reader is None:
-        return None
-    return [reader.block(layer, site_of) for layer in layers_of(base)]
+def has_blocks(base: PreTrainedModel) -> bool:
+    """Return whether the model's blocks are run here."""
+    return family_of(base.config.model_type).head is not None
+
+
+def blocks_of(base: PreTrainedModel, site_of: SiteOf) -> list[Block]:
+    """Return the model's blocks in order, for a model that has_blocks."""
+    names = family_of(base.config.model_type).block
+    return [_block(layer, names, site_of) for layer in layers_of(base)]
 
 
 def encoder_of(base: PreTrainedModel) -> nn.Module:
-    """The module that runs the blocks; it is the base model itself where they lie in that."""
-    inner: Any = base.base_model
-    for name in ("transformer", "encoder"):
-        if hasattr(inner, name):
-            return cast(nn.Module, getattr(inner, name))
-    return cast(nn.Module, inner)
+    """Return the module that runs the layers, the base model itself where they lie in that."""
+    return base.base_model.get_submodule(family_of(base.config.model_type).encoder)
 
 
 def layers_of(base: PreTrainedModel) -> list[nn.Module]:
-    """The encoder's layers, in order."""
-    return list(encoder_of(base).layer)  # type: ignore[arg-type]
+    """Return the encoder's layers, in order."""
+    return list(getattr(encoder_of(base), family_of(base.config.model_type).layer_list))
 
 
 def embeddings_of(base: PreTrainedModel) -> list[nn.Module]:
-    """The modules that make the first block's input, in order; ELECTRA's widen it in a second."""
-    inner: Any = base.base_model
-    widened = [inner.embeddings_project] if hasattr(inner, "embeddings_project") else []
-    return [inner.embeddings, *widened]
+    """Return the modules that make the first block's input, in order; ELECTRA's widen it in a
+    second."""
+    names = family_of(base.config.model_type).embeddings
+    return [getattr(base.base_model, name) for name in names if hasattr(base.base_model, name)]
 
 
 def num_frozen_blocks(base: PreTrainedModel) -> int:
@@ -202,83 +203,31 @@ def _is_frozen(module: nn.Module) -> bool:
     )
 
 
-def _read_bert(layer: Any, site_of: SiteOf) -> Block:
-    inner, output = layer.attention.self, layer.attention.output
+def _block(layer: nn.Module, names: BlockNames, site_of: SiteOf) -> Block:
+    """Return a layer's parts by their names."""
+
+    def part(name: str) -> Any:
+        return attrgetter(name)(layer)
+
+    def projection(*parts: str) -> Projection:
+        return Projection.of(*(part(name) for name in parts), site_of=site_of)
+
+    def residual(dropout: str, norm: str) -> Residual:
+        if not dropout:
+            return Residual(dropout=None, norm=part(norm), site="")
+        return Residual(dropout=part(dropout), norm=part(norm), site=site_of(part(dropout)))
+
     return Block(
-        query_key_value=Projection.of(inner.query, inner.key, inner.value, site_of=site_of),
-        query=Projection.of(inner.query, site_of=site_of),
-        key_value=Projection.of(inner.key, inner.value, site_of=site_of),
-        heads=Heads(count=inner.num_attention_heads, scale=inner.attention_head_size**-0.5),
-        attention_dropout=inner.dropout,
-        attention_site=site_of(inner),
-        attention_output=Projection.of(output.dense, site_of=site_of),
-        attention_residual=Residual(
-            dropout=output.dropout, norm=output.LayerNorm, site=site_of(output.dropout)
-        ),
-        up=Projection.of(layer.intermediate.dense, site_of=site_of),
-        activation=layer.intermediate.intermediate_act_fn,
-        down=Projection.of(layer.output.dense, site_of=site_of),
-        output_residual=Residual(
-            dropout=layer.output.dropout,
-            norm=layer.output.LayerNorm,
-            site=site_of(layer.output.dropout),
-        ),
+        query_key_value=projection(names.query, names.key, names.value),
+        query=projection(names.query),
+        key_value=projection(names.key, names.value),
+        heads=Heads(count=part(names.num_heads), scale=part(names.head_width) ** -0.5),
+        attention_dropout=part(names.attention_dropout),
+        attention_site=site_of(part(names.attention)),
+        attention_output=projection(names.attention_output),
+        attention_residual=residual(names.output_dropout, names.attention_norm),
+        up=projection(names.up),
+        activation=part(names.activation),
+        down=projection(names.down),
+        output_residual=residual(names.down_dropout, names.last_norm),
     )
-
-
-def _read_distilbert(layer: Any, site_of: SiteOf) -> Block:
-    inner, ffn = layer.attention, layer.ffn
-    return Block(
-        query_key_value=Projection.of(inner.q_lin, inner.k_lin, inner.v_lin, site_of=site_of),
-        query=Projection.of(inner.q_lin, site_of=site_of),
-        key_value=Projection.of(inner.k_lin, inner.v_lin, site_of=site_of),
-        heads=Heads(count=inner.n_heads, scale=inner.attention_head_size**-0.5),
-        attention_dropout=inner.dropout,
-        attention_site=site_of(inner),
-        attention_output=Projection.of(inner.out_lin, site_of=site_of),
-        attention_residual=Residual(dropout=None, norm=layer.sa_layer_norm, site=""),
-        up=Projection.of(ffn.lin1, site_of=site_of),
-        activation=ffn.activation,
-        down=Projection.of(ffn.lin2, site_of=site_of),
-        output_residual=Residual(
-            dropout=ffn.dropout, norm=layer.output_layer_norm, site=site_of(ffn.dropout)
-        ),
-    )
-
-
-def _pooled_head(base: Any, x_BD: Tensor) -> Tensor:
-    logits_BC: Tensor = base.classifier(base.dropout(base.base_model.pooler(x_BD[:, None])))
-    return logits_BC
-
-
-def _head_of_tokens(base: Any, x_BD: Tensor) -> Tensor:
-    logits_BC: Tensor = base.classifier(x_BD[:, None])
-    return logits_BC
-
-
-def _distilbert_head(base: Any, x_BD: Tensor) -> Tensor:
-    logits_BC: Tensor = base.classifier(base.dropout(relu(base.pre_classifier(x_BD))))
-    return logits_BC
-
-
-@dataclass(frozen=True)
-class Reader:
-    """How an architecture's modules are called.
-
-    `block` makes a block of one of its layers; `head` makes logits [B, C] of the model and of the
-    last block's output at the first tokens, [B, D].
-    """
-
-    block: Callable[[Any, SiteOf], Block]
-    head: Callable[[Any, Tensor], Tensor]
-
-
-READERS: dict[str, Reader] = {
-    "bert": Reader(_read_bert, _pooled_head),
-    "roberta": Reader(_read_bert, _head_of_tokens),
-    "xlm-roberta": Reader(_read_bert, _head_of_tokens),
-    "camembert": Reader(_read_bert, _head_of_tokens),
-    "electra": Reader(_read_bert, _head_of_tokens),
-    "distilbert": Reader(_read_distilbert, _distilbert_head),
-}
-"""The architectures whose blocks are run here, by transformers' names."""

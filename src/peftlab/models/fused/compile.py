@@ -16,9 +16,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from peftlab.core.progress import stage
-from peftlab.models.fused import blocks  # noqa: F401  brings all operations, and so all entries
+from peftlab.models.fused import blocks  # noqa: F401  brings all operations, and so all entry points
 from peftlab.models.fused.jit import ENABLED
-from peftlab.models.fused.launch import ENTRIES, compile_loop
+from peftlab.models.fused.launch import ENTRY_POINTS, compile_loop
 
 PROCESS = "peftlab.models.fused.compile_process"
 WORDS = "compiling the kernels for this processor, once"
@@ -43,12 +43,12 @@ def compile_all(told: Callable[[int, int], None] = lambda done, total: None) -> 
 
     `told` is how many of how many are done, again whenever one more is.
     """
-    total = len(ENTRIES) + 1
+    total = len(ENTRY_POINTS) + 1
     told(0, total)
     compile_loop()
-    for done, entry in enumerate(ENTRIES, start=1):
+    for done, entry_point in enumerate(ENTRY_POINTS, start=1):
         told(done, total)
-        _ = entry.address
+        _ = entry_point.address
     _mark().touch()
     told(total, total)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,15 +20,7 @@ from peftlab.models.fused.generator import (
     u64,
 )
 from peftlab.models.fused.jit import kernel, prange
-from peftlab.models.fused.launch import (
-    Entry,
-    Floats,
-    Integers,
-    Reals,
-    integers,
-    launch,
-    matrix,
-)
+from peftlab.models.fused.launch import EntryPoint, Floats, Integers, integers, launch, matrix
 from peftlab.models.fused.math32 import ZERO
 from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.tape import Gradients, Node, Operation
@@ -76,29 +68,41 @@ def add_dropped_kernel(
             out_RC[r, c] += x_RC[r, c] * scale if kept else ZERO
 
 
-@Entry
-def _dropout_entry(n: Integers, f: Reals) -> None:
+class _Dropped(NamedTuple):
+    x: Tensor
+    examples: Tensor
+    positions: Tensor
+    out: Tensor
+    rows: int
+    width: int
+    key: int
+    scale: float
+    threshold: float  # a whole number; as an integer it would be too large for a recording
+
+
+@EntryPoint
+def _dropout(n: _Dropped) -> None:
     dropout_kernel(
-        matrix(n[0], n[4], n[5]),
-        integers(n[1], n[4]),
-        integers(n[2], n[4]),
-        u64(n[6]),
-        u32(f[1]),
-        f32(f[0]),
-        matrix(n[3], n[4], n[5]),
+        matrix(n.x, n.rows, n.width),
+        integers(n.examples, n.rows),
+        integers(n.positions, n.rows),
+        u64(n.key),
+        u32(n.threshold),
+        f32(n.scale),
+        matrix(n.out, n.rows, n.width),
     )
 
 
-@Entry
-def _add_dropped_entry(n: Integers, f: Reals) -> None:
+@EntryPoint
+def _dropped_addition(n: _Dropped) -> None:
     add_dropped_kernel(
-        matrix(n[0], n[4], n[5]),
-        integers(n[1], n[4]),
-        integers(n[2], n[4]),
-        u64(n[6]),
-        u32(f[1]),
-        f32(f[0]),
-        matrix(n[3], n[4], n[5]),
+        matrix(n.x, n.rows, n.width),
+        integers(n.examples, n.rows),
+        integers(n.positions, n.rows),
+        u64(n.key),
+        u32(n.threshold),
+        f32(n.scale),
+        matrix(n.out, n.rows, n.width),
     )
 
 
@@ -110,23 +114,26 @@ def active_probability(module: nn.Module | None) -> float:
 def dropped(x_RC: Tensor, rows: Rows, key: int, probability: float) -> Tensor:
     """`x` after dropout, by the kernel; not differentiated."""
     out_RC = torch.empty_like(x_RC)
-    _launch(_dropout_entry, x_RC, rows, key, probability, out_RC)
+    launch(_dropout, _fields(x_RC, rows, key, probability, out_RC))
     return out_RC
 
 
 def add_dropped(x_RC: Tensor, rows: Rows, key: int, probability: float, out_RC: Tensor) -> None:
     """Add `x` after dropout to `out`, by the kernel; not differentiated."""
-    _launch(_add_dropped_entry, x_RC, rows, key, probability, out_RC)
+    launch(_dropped_addition, _fields(x_RC, rows, key, probability, out_RC))
 
 
-def _launch(
-    entry: Entry, x_RC: Tensor, rows: Rows, key: int, probability: float, out_RC: Tensor
-) -> None:
-    launch(
-        entry,
-        (x_RC, rows.example_R, rows.position_R, out_RC),
-        (*x_RC.shape, signed(key)),
-        (1 / (1 - probability), threshold_of(probability)),
+def _fields(x_RC: Tensor, rows: Rows, key: int, probability: float, out_RC: Tensor) -> _Dropped:
+    return _Dropped(
+        x=x_RC,
+        examples=rows.example_R,
+        positions=rows.position_R,
+        out=out_RC,
+        rows=x_RC.shape[0],
+        width=x_RC.shape[1],
+        key=signed(key),
+        scale=1 / (1 - probability),
+        threshold=threshold_of(probability),
     )
 
 

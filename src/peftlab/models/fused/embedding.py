@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from peftlab.models.fused.dropout import Dropout, DropoutSettings, active_probability
 from peftlab.models.fused.jit import kernel, prange
-from peftlab.models.fused.launch import Entry, Floats, Integers, Reals, integers, launch, matrix
+from peftlab.models.fused.launch import EntryPoint, Floats, Integers, integers, launch, matrix
 from peftlab.models.fused.linear import Keys, SiteOf, is_hooked
 from peftlab.models.fused.math32 import ZERO
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings, is_plain_norm
@@ -45,23 +45,41 @@ def scatter_kernel(x_RD: Floats, ids_R: Integers, first: int, out_VD: Floats) ->
             out_VD[ids_R[r] + first, start:end] += x_RD[r, start:end]
 
 
-@Entry
-def _look_up_entry(n: Integers, f: Reals) -> None:
-    table, ids, out, num_ids, rows, width = n[0], n[1], n[2], n[3], n[4], n[5]
-    look_up_kernel(
-        matrix(table, num_ids, width), integers(ids, rows), n[6], n[7] != 0,
-        matrix(out, rows, width),
-    )  # fmt: skip
+class _LookedUp(NamedTuple):
+    table: Tensor
+    ids: Tensor
+    out: Tensor
+    num_ids: int
+    rows: int
+    width: int
+    first: int
+    adds: bool
 
 
-@Entry
-def _scatter_entry(n: Integers, f: Reals) -> None:
-    x, ids, out, num_ids, rows, width = n[0], n[1], n[2], n[3], n[4], n[5]
-    scatter_kernel(matrix(x, rows, width), integers(ids, rows), n[6], matrix(out, num_ids, width))
+class _Scattered(NamedTuple):
+    x: Tensor
+    ids: Tensor
+    out: Tensor
+    num_ids: int
+    rows: int
+    width: int
+    first: int
+
+
+@EntryPoint
+def _look_up(n: _LookedUp) -> None:
+    table, ids = matrix(n.table, n.num_ids, n.width), integers(n.ids, n.rows)
+    look_up_kernel(table, ids, n.first, n.adds != 0, matrix(n.out, n.rows, n.width))
+
+
+@EntryPoint
+def _scatter(n: _Scattered) -> None:
+    x, ids = matrix(n.x, n.rows, n.width), integers(n.ids, n.rows)
+    scatter_kernel(x, ids, n.first, matrix(n.out, n.num_ids, n.width))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class LookUpTable:
     """A table [V, D] in which row r is looked up at ids[r] + first; ids int64 [R]."""
 
     weight: Tensor
@@ -73,23 +91,34 @@ class LookUp(Operation):
     """The sum of what is looked up in some tables, [R, D]; without inputs."""
 
     @staticmethod
-    def parameters(settings: tuple[Table, ...]) -> tuple[nn.Parameter, ...]:
+    def parameters(settings: tuple[LookUpTable, ...]) -> tuple[nn.Parameter, ...]:
         """The tables."""
         return tuple(cast(nn.Parameter, table.weight) for table in settings)
 
     @staticmethod
-    def forward(settings: tuple[Table, ...], *inputs: Tensor) -> tuple[Tensor, Any]:
+    def forward(settings: tuple[LookUpTable, ...], *inputs: Tensor) -> tuple[Tensor, Any]:
         """Nothing is kept."""
         num_rows, width = settings[0].ids_R.shape[0], settings[0].weight.shape[1]
         out_RD = settings[0].ids_R.new_empty(num_rows, width, dtype=torch.float32)
         for number, table in enumerate(settings):
-            numbers = (len(table.weight), num_rows, width, table.first, number > 0)
-            launch(_look_up_entry, (table.weight, table.ids_R, out_RD), numbers)
+            launch(
+                _look_up,
+                _LookedUp(
+                    table=table.weight,
+                    ids=table.ids_R,
+                    out=out_RD,
+                    num_ids=len(table.weight),
+                    rows=num_rows,
+                    width=width,
+                    first=table.first,
+                    adds=number > 0,
+                ),
+            )
         return out_RD, None
 
     @staticmethod
     def backward(
-        settings: tuple[Table, ...],
+        settings: tuple[LookUpTable, ...],
         kept: Any,
         gradient: Tensor,
         inputs: tuple[Node, ...],
@@ -99,12 +128,15 @@ class LookUp(Operation):
         for table in settings:
             if table.weight.requires_grad:
                 found_VD = gradient.new_empty(table.weight.shape)
-                numbers = (len(found_VD), *gradient.shape, table.first)
-                launch(_scatter_entry, (gradient, table.ids_R, found_VD), numbers)
+                (rows, width), num_ids = gradient.shape, len(found_VD)
+                launch(
+                    _scatter,
+                    _Scattered(gradient, table.ids_R, found_VD, num_ids, rows, width, table.first),
+                )
                 gradients[cast(nn.Parameter, table.weight)] = found_VD
 
     @staticmethod
-    def plain(settings: tuple[Table, ...], *inputs: Tensor) -> Tensor:
+    def plain(settings: tuple[LookUpTable, ...], *inputs: Tensor) -> Tensor:
         """By indexing."""
         parts = [table.weight[table.ids_R + table.first] for table in settings]
         return torch.stack(parts).sum(0)
@@ -127,10 +159,12 @@ class Embedding:
     def __call__(self, run: Run, words_RD: Any, rows: Rows, type_R: Tensor, keys: Keys) -> Any:
         """The first block's input."""
         tables = [
-            Table(weight=self.positions.weight, ids_R=rows.position_R, first=self.first_position)
+            LookUpTable(
+                weight=self.positions.weight, ids_R=rows.position_R, first=self.first_position
+            )
         ]
         if self.types is not None:
-            tables.append(Table(weight=self.types.weight, ids_R=type_R))
+            tables.append(LookUpTable(weight=self.types.weight, ids_R=type_R))
         added_RD = run(LookUp, tuple(tables))
         settings = NormSettings(norm=self.norm, rows=rows, key=0, probability=0.0)
         x_RD = run(DropoutAddNorm, settings, added_RD, words_RD)
@@ -155,14 +189,17 @@ class Embedding:
 def embedding_of(module: nn.Module, first_position: int, site_of: SiteOf) -> Embedding | None:
     """What transformers' module of embeddings adds, or None where it is of some other kind."""
     inner: Any = module
+    positions = getattr(inner, "position_embeddings", None)
     types = getattr(inner, "token_type_embeddings", None)
-    tables = [inner.position_embeddings] + ([] if types is None else [types])
+    if positions is None:
+        return None
+    tables = [positions] if types is None else [positions, types]
     if not all(_is_plain(table) for table in tables) or not is_plain_norm(inner.LayerNorm):
         return None
     if any(is_hooked(child) for child in (inner, inner.LayerNorm, inner.dropout, *tables)):
         return None
     return Embedding(
-        positions=inner.position_embeddings,
+        positions=positions,
         first_position=first_position,
         types=types,
         norm=inner.LayerNorm,

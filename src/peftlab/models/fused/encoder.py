@@ -17,64 +17,18 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from peftlab.models.fused.attention import Spans
+from peftlab.models.fused.batch import PackedBatch
 from peftlab.models.fused.blocks import Block, finish_block
 from peftlab.models.fused.embedding import Embedding
 from peftlab.models.fused.generator import signed
 from peftlab.models.fused.jit import runs_kernels
 from peftlab.models.fused.linear import Keys
-from peftlab.models.fused.recording import EXAMPLES, TOKENS, Given, Recording, Sizes, play
-from peftlab.models.fused.rows import Rows, TakeRows
+from peftlab.models.fused.recording import TOKENS, Given, Recording, Sizes, play
+from peftlab.models.fused.rows import TakeRows
 from peftlab.models.fused.tape import Node, Run, apply
 
 MOST_RECORDINGS = 8
-"""So many recordings of an encoder are kept."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Places:
-    """Where the rows of a packed batch come from, their token types, and where its pooled tokens
-    are. All int64."""
-
-    token_rows: Rows
-    pooled_rows: Rows
-    token_spans: Spans
-    pooled_spans: Spans
-    pooled_B: Tensor
-    type_T: Tensor
-
-    @property
-    def tensors(self) -> list[Tensor]:
-        """All of them, in the order in which `given` asks for them."""
-        return [
-            self.token_rows.example_R,
-            self.token_rows.position_R,
-            self.pooled_rows.example_R,
-            self.pooled_rows.position_R,
-            self.token_spans.key_offsets,
-            self.pooled_spans.query_offsets,
-            self.pooled_B,
-            self.type_T,
-        ]
-
-    @classmethod
-    def given(cls, given: Given) -> Places:
-        """Those of whatever batch a recording is played for."""
-
-        def places(size: int) -> Tensor:
-            return given.tensor(size, dtype=torch.int64)
-
-        token_rows = Rows(example_R=places(TOKENS), position_R=places(TOKENS))
-        pooled_rows = Rows(example_R=places(EXAMPLES), position_R=places(EXAMPLES))
-        keys, queries, first = places(EXAMPLES + 1), places(EXAMPLES + 1), given.number()
-        return cls(
-            token_rows=token_rows,
-            pooled_rows=pooled_rows,
-            token_spans=Spans(query_offsets=keys, key_offsets=keys, first_example=first),
-            pooled_spans=Spans(query_offsets=queries, key_offsets=keys, first_example=first),
-            pooled_B=places(EXAMPLES),
-            type_T=places(TOKENS),
-        )
+"""How many recordings of an encoder are kept at most."""
 
 
 class Encoder:
@@ -106,7 +60,13 @@ class Encoder:
         self._recordings.clear()
 
     def run(
-        self, x_TD: Tensor, places: Places, keys: Keys, *, first: int = 0, end: int | None = None
+        self,
+        x_TD: Tensor,
+        batch: PackedBatch,
+        keys: Keys,
+        *,
+        first: int = 0,
+        end: int | None = None,
     ) -> Tensor:
         """The last block's output at the pooled tokens, [B, D].
 
@@ -122,7 +82,7 @@ class Encoder:
         )
         parameters = part.parameters
         if parameters is None or not runs_kernels(x_TD):
-            return cast(Tensor, part(apply, x_TD, places, keys))
+            return cast(Tensor, part(apply, x_TD, batch, keys))
         if not parameters:
             return x_TD
         trained = [p for p in parameters if p.requires_grad] if torch.is_grad_enabled() else []
@@ -141,9 +101,9 @@ class Encoder:
                     self._recordings.clear()
                 self._recordings[known_by] = found
         recording, sites = found
-        numbers = [places.token_spans.first_example, *(signed(keys(site)) for site in sites)]
-        sizes = Sizes(tokens=x_TD.shape[0], examples=places.pooled_B.shape[0])
-        return play(recording, x_TD, places.tensors, numbers, sizes, trained)
+        numbers = [batch.first_example, *(signed(keys(site)) for site in sites)]
+        sizes = Sizes(tokens=x_TD.shape[0], examples=batch.num_examples)
+        return play(recording, x_TD, batch.tensors, numbers, sizes, trained)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,22 +130,22 @@ class _Part:
         of_blocks = (probability for block in self.blocks for probability in block.probabilities)
         return (*([] if self.embedding is None else [self.embedding.probability]), *of_blocks)
 
-    def __call__(self, run: Run, x_TD: Any, places: Places, keys: Keys) -> Any:
+    def __call__(self, run: Run, x_TD: Any, batch: PackedBatch, keys: Keys) -> Any:
         """The output of the last block."""
-        rows, spans = places.token_rows, places.token_spans
+        rows, spans = batch.token_rows, batch.token_spans
         if self.embedding is not None:
-            x_TD = self.embedding(run, x_TD, rows, places.type_T, keys)
+            x_TD = self.embedding(run, x_TD, rows, batch.type_T, keys)
         for block in self.blocks[:-1] if self.pools else self.blocks:
             projections = block.query_key_value(run, x_TD, rows, keys)
             x_TD = finish_block(run, block, projections, x_TD, rows, spans, keys)
         if not self.pools:
             return x_TD
-        block, pooled_rows = self.blocks[-1], places.pooled_rows
-        x_BD = run(TakeRows, places.pooled_B, x_TD)
+        block, pooled_rows = self.blocks[-1], batch.pooled_rows
+        x_BD = run(TakeRows, batch.pooled_B, x_TD)
         query = block.query(run, x_BD, pooled_rows, keys)
         key_value = block.key_value(run, x_TD, rows, keys)
         projections = (*query, *key_value)
-        return finish_block(run, block, projections, x_BD, pooled_rows, places.pooled_spans, keys)
+        return finish_block(run, block, projections, x_BD, pooled_rows, batch.pooled_spans, keys)
 
 
 def _record(
@@ -194,10 +154,10 @@ def _record(
     """The part's recording, and the dropout sites whose keys it is given."""
     given, sites = Given(), list[str]()
     x = Node(given.tensor(TOKENS, width), is_needed=x_is_needed)
-    places = Places.given(given)
+    batch = PackedBatch.given(given)
 
     def keys(site: str) -> int:
         sites.append(site)
         return given.number()
 
-    return Recording(lambda run, x: part(run, x, places, keys), given, x, trained), sites
+    return Recording(lambda run, x: part(run, x, batch, keys), given, x, trained), sites

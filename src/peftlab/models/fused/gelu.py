@@ -7,7 +7,7 @@ formula 7.1.26 of Abramowitz and Stegun (error below 1.5e-7), and its derivative
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.nn.functional import gelu as plain_gelu
 from transformers.activations import GELUActivation
 
 from peftlab.models.fused.jit import inline, kernel, part, prange
-from peftlab.models.fused.launch import Entry, Floats, Integers, Reals, launch, matrix
+from peftlab.models.fused.launch import EntryPoint, Floats, launch, matrix
 from peftlab.models.fused.math32 import exponential
 from peftlab.models.fused.tape import Gradients, Node, Operation
 
@@ -79,17 +79,31 @@ def backward_kernel(dy_RF: Floats, slope_RF: Floats) -> None:
         _multiply_row(slope_RF[r], dy_RF[r])
 
 
-@Entry
-def _forward_entry(n: Integers, f: Reals) -> None:
-    x, out, slope, rows, width = n[0], n[1], n[2], n[3], n[4]
-    forward_kernel(
-        matrix(x, rows, width), matrix(out, rows, width), n[5] != 0, matrix(slope, rows, width)
-    )
+class _Forward(NamedTuple):
+    x: Tensor
+    out: Tensor
+    slope: Tensor
+    rows: int
+    width: int
+    has_slope: bool
 
 
-@Entry
-def _backward_entry(n: Integers, f: Reals) -> None:
-    backward_kernel(matrix(n[0], n[2], n[3]), matrix(n[1], n[2], n[3]))
+class _Backward(NamedTuple):
+    dy: Tensor
+    slope: Tensor
+    rows: int
+    width: int
+
+
+@EntryPoint
+def _forward(n: _Forward) -> None:
+    x, out = matrix(n.x, n.rows, n.width), matrix(n.out, n.rows, n.width)
+    forward_kernel(x, out, n.has_slope != 0, matrix(n.slope, n.rows, n.width))
+
+
+@EntryPoint
+def _backward(n: _Backward) -> None:
+    backward_kernel(matrix(n.dy, n.rows, n.width), matrix(n.slope, n.rows, n.width))
 
 
 @dataclass(frozen=True)
@@ -113,8 +127,8 @@ class Gelu(Operation):
         (x_RF,) = inputs
         out_RF = torch.empty_like(x_RF)
         slope_RF = torch.empty_like(x_RF) if settings.has_backward else x_RF
-        numbers = (*x_RF.shape, settings.has_backward)
-        launch(_forward_entry, (x_RF, out_RF, slope_RF), numbers)
+        rows, width = x_RF.shape
+        launch(_forward, _Forward(x_RF, out_RF, slope_RF, rows, width, settings.has_backward))
         return out_RF, slope_RF
 
     @staticmethod
@@ -126,7 +140,7 @@ class Gelu(Operation):
         gradients: Gradients,
     ) -> None:
         """The gradient of x, which takes the place of the slope."""
-        launch(_backward_entry, (gradient, kept), gradient.shape)
+        launch(_backward, _Backward(gradient, kept, *gradient.shape))
         inputs[0].add(kept)
 
     @staticmethod

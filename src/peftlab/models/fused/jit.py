@@ -40,7 +40,7 @@ try:
 except ImportError:  # a platform for which numba has no wheel: the twins do all the work
     numba = None
 else:
-    # The OpenMP layer shares its threads with torch (core/openmp.py). The one that numba falls
+    # The OpenMP layer shares its threads with torch (core/process.py). The one that numba falls
     # back on where there is no OpenMP is slower, and aborts when two threads enter.
     with suppress(ImportError):
         import numba.np.ufunc.omppool

@@ -4,19 +4,31 @@ Between two kernels the interpreter's own code and data have left the caches, an
 slower than calls in a row are. So a recording (recording.py) has the kernels of a whole program
 noted, and works off the notes by one compiled loop.
 
-A kernel's entry gets what was noted as one row of integers, the addresses of the tensors first,
-and one of floats.
+What a kernel is called with is declared once, as a NamedTuple: its tensors first, then numbers.
+The caller fills it, and the kernel's entry point reads the same fields from a row of memory, 8
+bytes each, where a tensor is its address:
+
+    class Scaled(NamedTuple):
+        x: Tensor
+        size: int
+        factor: float
+
+    @EntryPoint
+    def scale(given: Scaled) -> None:
+        scale_kernel(vector(given.x, given.size), f32(given.factor))
+
+    launch(scale, Scaled(x=x_R, size=len(x_R), factor=2.0))
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from struct import Struct
-from typing import Any
+from typing import Any, Generic, TypeVar, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -24,26 +36,25 @@ from torch import Tensor
 
 from peftlab.models.fused.jit import HAS_NUMBA, inline, serial
 
-INTEGERS, FLOATS = 32, 4
-"""Places of a row, 8 bytes each."""
-FORMATS = [Struct(f"={count}q") for count in range(INTEGERS + 1)]
-FORMATS_OF_FLOATS = [Struct(f"={count}d") for count in range(FLOATS + 1)]
+SLOTS = 32
+"""Places of a row: one for the entry point's address, the others for fields."""
+SLOT_BYTES = 8
 
 Integers = npt.NDArray[np.int64]
-Reals = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
+Address = int | Tensor
+"""Where something lies, as compiled code has it; of a field that is a tensor, the tensor's."""
+Fields = TypeVar("Fields", bound=tuple[Any, ...])
 
-float_pointer: Callable[[int], Any]
-int_pointer: Callable[[int], Any]
-call_entry: Callable[..., None]
+float_pointer: Callable[[Address], Any]
+int_pointer: Callable[[Address], Any]
+call_entry_point: Callable[..., None]
 
 if HAS_NUMBA:
     import numba
     from llvmlite import ir
     from numba import types
     from numba.extending import intrinsic
-
-    ENTRY = types.void(types.CPointer(types.int64), types.CPointer(types.float64))
 
     @intrinsic  # type: ignore[untyped-decorator]
     def float_pointer(typing_context: Any, address: Any) -> Any:
@@ -64,71 +75,93 @@ if HAS_NUMBA:
         return types.CPointer(types.int64)(types.int64), generate
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def call_entry(typing_context: Any, address: Any, integers: Any, floats: Any) -> Any:
-        """Call the entry there with these two arrays."""
+    def call_entry_point(typing_context: Any, address: Any, fields: Any) -> Any:
+        """Call the entry point there with the fields in this array."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            kind = ir.FunctionType(
-                ir.VoidType(), [ir.IntType(64).as_pointer(), ir.DoubleType().as_pointer()]
-            )
-            rows = [
-                context.make_array(array_type)(context, builder, value=array).data
-                for array_type, array in zip(signature.args[1:], arguments[1:], strict=True)
-            ]
-            builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), rows)
+            kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64).as_pointer()])
+            array = context.make_array(fields)(context, builder, value=arguments[1])
+            builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), [array.data])
             return context.get_dummy_value()
 
-        return types.void(types.int64, integers, floats), generate
+        return types.void(types.int64, fields), generate
 
 
 @inline
-def matrix(address: int, rows: int, columns: int) -> Floats:
+def matrix(address: Address, rows: int, columns: int) -> Floats:
     """The float32 array [rows, columns] there."""
     found: Floats = numba.carray(float_pointer(address), (rows, columns))
     return found
 
 
 @inline
-def vector(address: int, size: int) -> Floats:
+def vector(address: Address, size: int) -> Floats:
     """The float32 array [size] there."""
     found: Floats = numba.carray(float_pointer(address), (size,))
     return found
 
 
 @inline
-def integers(address: int, size: int) -> Integers:
+def integers(address: Address, size: int) -> Integers:
     """The int64 array [size] there."""
     found: Integers = numba.carray(int_pointer(address), (size,))
     return found
 
 
 @serial
-def work_off(rows: Any, floats: Any, count: int) -> None:
-    """Call the entries of the first `count` rows, each with the rest of its row and its floats."""
+def work_off(rows: Any, count: int) -> None:
+    """Call the entry points of the first `count` rows, each with the rest of its row."""
     for i in range(count):
-        call_entry(rows[i, 0], rows[i, 1:], floats[i])
+        call_entry_point(rows[i, 0], rows[i, 1:])
 
 
-ENTRIES: list[Entry] = []
+ENTRY_POINTS: list[EntryPoint[Any]] = []
 """All there are, in the modules that are imported."""
 
 
 def compile_loop() -> None:
     """Have the loop over the notes compiled."""
-    work_off(_present.rows, _present.floats, 0)
+    work_off(_present.row, 0)
 
 
-class Entry:
-    """A function (integers, floats) that calls a kernel with what they hold."""
+class EntryPoint(Generic[Fields]):
+    """A function that calls a kernel with the fields of its one argument, a NamedTuple.
 
-    def __init__(self, function: Callable[[Integers, Reals], None]) -> None:
+    Compiled, it reads them from a row of memory: a tensor's address, an integer or a truth value
+    as int64, a float as float64.
+    """
+
+    def __init__(self, function: Callable[[Fields], None]) -> None:
         self._function = function
-        ENTRIES.append(self)
+        (fields,) = (hint for name, hint in get_type_hints(function).items() if name != "return")
+        self.types: dict[str, type] = get_type_hints(fields)
+        kinds = [*self.types.values()]
+        self.num_tensors = kinds.count(Tensor)
+        assert kinds[: self.num_tensors] == [Tensor] * self.num_tensors, "tensors stand first"
+        assert len(kinds) < SLOTS
+        self.pack_into = Struct(
+            "=q" + "".join("d" if kind is float else "q" for kind in kinds)
+        ).pack_into
+        ENTRY_POINTS.append(self)
+
+    @property
+    def name(self) -> str:
+        """The module and the function, as "norm.forward"."""
+        module = self._function.__module__.rpartition(".")[2]
+        return f"{module}.{self._function.__name__.strip('_')}"
 
     @cached_property
     def address(self) -> int:
-        """Of the compiled function; it is compiled, or read from numba's cache, when first used."""
-        self._compiled = numba.cfunc(ENTRY, cache=True)(self._function)
+        """Where the compiled function is; it is compiled, or read from numba's cache, when first
+        used."""
+        fields = [
+            (name, {"type": types.float64 if kind is float else types.int64, "offset": offset})
+            for offset, (name, kind) in zip(
+                range(0, SLOT_BYTES * SLOTS, SLOT_BYTES), self.types.items(), strict=False
+            )
+        ]
+        row = types.Record(fields, size=SLOT_BYTES * len(fields), aligned=True)
+        self._compiled = numba.cfunc(types.void(row), cache=True)(self._function)
         address: int = self._compiled.address
         return address
 
@@ -137,10 +170,13 @@ class Entry:
 class Note:
     """A kernel that is to be called, and with what."""
 
-    entry: Entry
-    tensors: Sequence[Tensor]
-    numbers: Sequence[int]
-    floats: Sequence[float]
+    entry_point: EntryPoint[Any]
+    fields: tuple[Any, ...]
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The tensors among the fields."""
+        return self.fields[: self.entry_point.num_tensors]
 
 
 class _Present(threading.local):
@@ -148,29 +184,23 @@ class _Present(threading.local):
 
     def __init__(self) -> None:
         self.notes: list[Note] | None = None
-        self.rows = np.zeros((1, INTEGERS), dtype=np.int64)
-        self.floats = np.zeros((1, FLOATS))
-        self.row_bytes, self.float_bytes = self.rows.data, self.floats.data
+        self.row = np.zeros((1, SLOTS), dtype=np.int64)
+        self.row_bytes = self.row.data
 
 
 _present = _Present()
 
 
-def launch(
-    entry: Entry,
-    tensors: Sequence[Tensor],
-    numbers: Sequence[int],
-    floats: Sequence[float] = (),
-) -> None:
-    """Have a kernel called with tensors, int64 numbers and floats: now, or noted for later."""
+def launch(entry_point: EntryPoint[Fields], fields: Fields) -> None:
+    """Have a kernel called with these fields: now, or noted for later."""
     present = _present
     if present.notes is not None:
-        present.notes.append(Note(entry, tensors, numbers, floats))
+        present.notes.append(Note(entry_point, fields))
         return
-    row = (entry.address, *[tensor.data_ptr() for tensor in tensors], *numbers)
-    FORMATS[len(row)].pack_into(present.row_bytes, 0, *row)
-    FORMATS_OF_FLOATS[len(floats)].pack_into(present.float_bytes, 0, *floats)
-    work_off(present.rows, present.floats, 1)
+    count = entry_point.num_tensors
+    addresses = [tensor.data_ptr() for tensor in fields[:count]]
+    entry_point.pack_into(present.row_bytes, 0, entry_point.address, *addresses, *fields[count:])
+    work_off(present.row, 1)
 
 
 @contextmanager

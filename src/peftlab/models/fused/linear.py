@@ -227,7 +227,7 @@ class LinearSettings:
 
     @classmethod
     def of(cls, joined: Joined, rows: Rows, keys: Keys) -> LinearSettings:
-        """With the dropout masks of the present step."""
+        """Return the settings with the dropout masks of the present step."""
         dropouts = tuple(
             (keys(adapter.site) if adapter.probability > 0 else 0, adapter.probability)
             for adapter in joined.adapters

@@ -9,12 +9,14 @@ Legend: R rows, K depth, N columns. In the kernels a matrix is an address and a 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from peftlab.models.fused.jit import inline, kernel, prange, routine
-from peftlab.models.fused.launch import Entry, Integers, Reals, launch
+from peftlab.models.fused.launch import EntryPoint, launch
 from peftlab.models.fused.math32 import ZERO
 from peftlab.models.fused.tiles import (
     HEIGHT,
@@ -267,14 +269,31 @@ def multiply(
         )
 
 
-@Entry
-def _matmul_entry(n: Integers, f: Reals) -> None:
-    a, b, out, a_row, a_step, b_row = n[0], n[1], n[2], n[4], n[5], n[6]
-    start, start_row = n[3] if n[8] != 0 else 0, n[9]
-    out_row, rows, columns, depth, threads = n[10], n[11], n[12], n[13], n[14]
+class _Product(NamedTuple):
+    a: Tensor
+    b: Tensor
+    out: Tensor
+    start: Tensor
+    a_row: int
+    a_step: int
+    b_row: int
+    b_transposed: bool
+    has_start: bool
+    start_row: int
+    out_row: int
+    rows: int
+    columns: int
+    depth: int
+    threads: int
+    scale: float
+
+
+@EntryPoint
+def _matmul(n: _Product) -> None:
+    start = n.start if n.has_start != 0 else 0
     matmul_kernel(
-        a, a_row, a_step, b, b_row, n[7] != 0, start, start_row, out, out_row,
-        rows, columns, depth, threads, f32(f[0]),
+        n.a, n.a_row, n.a_step, n.b, n.b_row, n.b_transposed != 0, start, n.start_row,
+        n.out, n.out_row, n.rows, n.columns, n.depth, n.threads, f32(n.scale),
     )  # fmt: skip
 
 
@@ -312,21 +331,22 @@ def _run(
     b_row, b_column = b_KN.stride()
     is_transposed = b_column != 1
     rows, columns = out_RN.shape
-    launch(
-        _matmul_entry,
-        (a_RK, b_KN, out_RN, out_RN if start is None else start),
-        (
-            a_row,
-            a_step,
-            b_column if is_transposed else b_row,
-            is_transposed,
-            start is not None,
-            start_row,
-            out_RN.stride(0),
-            rows,
-            columns,
-            a_RK.shape[1],
-            torch.get_num_threads(),
-        ),
-        (scale,),
+    product = _Product(
+        a=a_RK,
+        b=b_KN,
+        out=out_RN,
+        start=out_RN if start is None else start,
+        a_row=a_row,
+        a_step=a_step,
+        b_row=b_column if is_transposed else b_row,
+        b_transposed=is_transposed,
+        has_start=start is not None,
+        start_row=start_row,
+        out_row=out_RN.stride(0),
+        rows=rows,
+        columns=columns,
+        depth=a_RK.shape[1],
+        threads=torch.get_num_threads(),
+        scale=scale,
     )
+    launch(_matmul, product)

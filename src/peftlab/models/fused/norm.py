@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,10 +27,9 @@ from peftlab.models.fused.generator import (
 )
 from peftlab.models.fused.jit import kernel, prange
 from peftlab.models.fused.launch import (
-    Entry,
+    EntryPoint,
     Floats,
     Integers,
-    Reals,
     integers,
     launch,
     matrix,
@@ -132,41 +131,73 @@ def backward_kernel(
                 dx_RD[r, c] = z * scale if kept else ZERO
 
 
-@Entry
-def _forward_entry(n: Integers, f: Reals) -> None:
-    rows, width = n[9], n[10]
+class _Forward(NamedTuple):
+    x: Tensor
+    residual: Tensor
+    weight: Tensor
+    bias: Tensor
+    examples: Tensor
+    positions: Tensor
+    y: Tensor
+    normal: Tensor
+    inverse: Tensor
+    rows: int
+    width: int
+    key: int
+    epsilon: float
+    scale: float
+    threshold: float  # a whole number, as in dropout.py
+
+
+class _Backward(NamedTuple):
+    dy: Tensor
+    normal: Tensor
+    inverse: Tensor
+    weight: Tensor
+    examples: Tensor
+    positions: Tensor
+    dresidual: Tensor
+    dx: Tensor
+    rows: int
+    width: int
+    key: int
+    scale: float
+    threshold: float
+
+
+@EntryPoint
+def _forward(n: _Forward) -> None:
     forward_kernel(
-        matrix(n[0], rows, width),
-        matrix(n[1], rows, width),
-        vector(n[2], width),
-        vector(n[3], width),
-        f32(f[0]),
-        integers(n[4], rows),
-        integers(n[5], rows),
-        u64(n[11]),
-        u32(f[2]),
-        f32(f[1]),
-        matrix(n[6], rows, width),
-        matrix(n[7], rows, width),
-        vector(n[8], rows),
+        matrix(n.x, n.rows, n.width),
+        matrix(n.residual, n.rows, n.width),
+        vector(n.weight, n.width),
+        vector(n.bias, n.width),
+        f32(n.epsilon),
+        integers(n.examples, n.rows),
+        integers(n.positions, n.rows),
+        u64(n.key),
+        u32(n.threshold),
+        f32(n.scale),
+        matrix(n.y, n.rows, n.width),
+        matrix(n.normal, n.rows, n.width),
+        vector(n.inverse, n.rows),
     )
 
 
-@Entry
-def _backward_entry(n: Integers, f: Reals) -> None:
-    rows, width = n[8], n[9]
+@EntryPoint
+def _backward(n: _Backward) -> None:
     backward_kernel(
-        matrix(n[0], rows, width),
-        matrix(n[1], rows, width),
-        vector(n[2], rows),
-        vector(n[3], width),
-        integers(n[4], rows),
-        integers(n[5], rows),
-        u64(n[10]),
-        u32(f[1]),
-        f32(f[0]),
-        matrix(n[6], rows, width),
-        matrix(n[7], rows, width),
+        matrix(n.dy, n.rows, n.width),
+        matrix(n.normal, n.rows, n.width),
+        vector(n.inverse, n.rows),
+        vector(n.weight, n.width),
+        integers(n.examples, n.rows),
+        integers(n.positions, n.rows),
+        u64(n.key),
+        u32(n.threshold),
+        f32(n.scale),
+        matrix(n.dresidual, n.rows, n.width),
+        matrix(n.dx, n.rows, n.width),
     )
 
 
@@ -200,24 +231,25 @@ class DropoutAddNorm(Operation):
         norm, rows, probability = settings.norm, settings.rows, settings.probability
         y_RD, normal_RD = torch.empty_like(x_RD), torch.empty_like(x_RD)
         inverse_R = x_RD.new_empty(x_RD.shape[0])
-        drawn = (*x_RD.shape, signed(settings.key))
-        launch(
-            _forward_entry,
-            (
-                x_RD,
-                residual_RD,
-                norm.weight,
-                norm.bias,
-                rows.example_R,
-                rows.position_R,
-                y_RD,
-                normal_RD,
-                inverse_R,
-            ),
-            drawn,
-            (norm.eps, 1 / (1 - probability), threshold_of(probability)),
+        forward = _Forward(
+            x=x_RD,
+            residual=residual_RD,
+            weight=norm.weight,
+            bias=norm.bias,
+            examples=rows.example_R,
+            positions=rows.position_R,
+            y=y_RD,
+            normal=normal_RD,
+            inverse=inverse_R,
+            rows=x_RD.shape[0],
+            width=x_RD.shape[1],
+            key=signed(settings.key),
+            epsilon=norm.eps,
+            scale=1 / (1 - probability),
+            threshold=threshold_of(probability),
         )
-        return y_RD, (normal_RD, inverse_R, drawn)
+        launch(_forward, forward)
+        return y_RD, (normal_RD, inverse_R)
 
     @staticmethod
     def backward(
@@ -230,25 +262,26 @@ class DropoutAddNorm(Operation):
         """Gradients of both inputs, and of weight and bias."""
         x, residual = inputs
         weight, bias = settings.norm.weight, settings.norm.bias
-        normal_RD, inverse_R, drawn = kept
+        normal_RD, inverse_R = kept
         if x.is_needed or residual.is_needed:
             dx_RD, dresidual_RD = torch.empty_like(gradient), torch.empty_like(gradient)
-            rows = settings.rows
-            launch(
-                _backward_entry,
-                (
-                    gradient,
-                    normal_RD,
-                    inverse_R,
-                    weight,
-                    rows.example_R,
-                    rows.position_R,
-                    dresidual_RD,
-                    dx_RD,
-                ),
-                drawn,
-                (1 / (1 - settings.probability), threshold_of(settings.probability)),
+            rows, probability = settings.rows, settings.probability
+            backward = _Backward(
+                dy=gradient,
+                normal=normal_RD,
+                inverse=inverse_R,
+                weight=weight,
+                examples=rows.example_R,
+                positions=rows.position_R,
+                dresidual=dresidual_RD,
+                dx=dx_RD,
+                rows=gradient.shape[0],
+                width=gradient.shape[1],
+                key=signed(settings.key),
+                scale=1 / (1 - probability),
+                threshold=threshold_of(probability),
             )
+            launch(_backward, backward)
             x.add(dx_RD)
             residual.add(dresidual_RD)
         if weight.requires_grad:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from peftlab.models.fused.launch import FLOATS, INTEGERS, Integers, Note, noting, work_off
+from peftlab.models.fused.launch import SLOTS, Integers, Note, noting, work_off
 from peftlab.models.fused.matmul import LINE, SIZE
 from peftlab.models.fused.tape import Node, Tape
 
@@ -47,7 +47,7 @@ class Sizes:
 
 
 class Number(int):
-    """Stands for a number that is given anew at each playing: the how many-eth."""
+    """The index of a number that is given anew at each playing; it stands for that number."""
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Given:
 class Recording:
     """The kernels of a program, and of its backward pass if any gradient is wanted.
 
-    Each integer of a note is c + t * tokens + e * examples + a base. The bases are, in this order:
+    Each field of a note is c + t * tokens + e * examples + a base. The bases are, in this order:
     0, the addresses of the given tensors, the given numbers, and the addresses of results.
     """
 
@@ -168,7 +168,7 @@ def play(
 ) -> Tensor:
     """The output: one function, to autograd, of the input and of what is trained.
 
-    `others` are the given tensors after the input. Raises RuntimeError where it is gone back over
+    `others` are the given tensors after the input. Raises RuntimeError where it is differentiated
     twice.
     """
     input = input.contiguous()
@@ -196,7 +196,7 @@ class _Played(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         running, ctx.running = ctx.running, None
         if running is None:
-            raise RuntimeError("the operations of a recording can be gone back over once only")
+            raise RuntimeError("the operations of a recording can be differentiated once only")
         found = running.recording.run_backward(running, grads[0].contiguous())
         return (None, None, None, None, *found)
 
@@ -205,7 +205,7 @@ class _Numbers:
     """Whole numbers that depend on a batch's sizes."""
 
     def __init__(self, digits: npt.ArrayLike) -> None:
-        """Of an array [..., 3] of (c, t, e)."""
+        """`digits` is an array [..., 3] of (c, t, e)."""
         self._parts = np.moveaxis(np.array(digits, dtype=np.int64), -1, 0).copy()
 
     def of(self, sizes: Sizes) -> Integers:
@@ -265,34 +265,34 @@ class _View:
 
 
 class _Rows:
-    """The rows of notes: each of their integers as (c, t, e) and a base."""
+    """The rows of notes: each of their fields as (c, t, e) and a base; a float as its bits."""
 
     def __init__(self, notes: Sequence[Note], bases: dict[int, int], first_number: int) -> None:
-        digits = np.zeros((len(notes), INTEGERS, 3), dtype=np.int64)
-        self._bases = np.zeros((len(notes), INTEGERS), dtype=np.int64)
-        self._floats = np.zeros((len(notes), FLOATS))
+        digits = np.zeros((len(notes), SLOTS, 3), dtype=np.int64)
+        self._bases = np.zeros((len(notes), SLOTS), dtype=np.int64)
         for i, note in enumerate(notes):
-            digits[i, 0, 0] = note.entry.address
-            self._floats[i, : len(note.floats)] = note.floats
-            for j, tensor in enumerate(note.tensors, start=1):
-                if tensor.is_meta:
-                    self._bases[i, j] = bases[_storage(tensor)]
-                    offset = int(tensor.storage_offset()) * tensor.element_size()
+            digits[i, 0, 0] = note.entry_point.address
+            kinds = note.entry_point.types.values()
+            for j, (kind, value) in enumerate(zip(kinds, note.fields, strict=True), start=1):
+                if kind is float:
+                    digits[i, j, 0] = np.float64(value).view(np.int64)
+                elif isinstance(value, Tensor) and value.is_meta:
+                    self._bases[i, j] = bases[_storage(value)]
+                    offset = int(value.storage_offset()) * value.element_size()
                     digits[i, j] = _digits(offset)
+                elif isinstance(value, Tensor):
+                    digits[i, j, 0] = value.data_ptr()
+                elif isinstance(value, Number):
+                    self._bases[i, j] = first_number + value
                 else:
-                    digits[i, j, 0] = tensor.data_ptr()
-            for j, number in enumerate(note.numbers, start=1 + len(note.tensors)):
-                if isinstance(number, Number):
-                    self._bases[i, j] = first_number + number
-                else:
-                    digits[i, j] = _digits(number)
+                    digits[i, j] = _digits(value)
         self._integers = _Numbers(digits)
 
     def run(self, sizes: Sizes, bases: Integers) -> None:
         """Call the kernels."""
         rows = self._integers.of(sizes)
         rows += bases[self._bases]
-        work_off(rows, self._floats, len(rows))
+        work_off(rows, len(rows))
 
 
 def _lay_out(notes: Sequence[Note], bases: dict[int, int], block: _Block) -> None:

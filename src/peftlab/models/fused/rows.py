@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from peftlab.models.fused.jit import kernel, prange
-from peftlab.models.fused.launch import Entry, Floats, Integers, Reals, integers, launch, matrix
+from peftlab.models.fused.launch import EntryPoint, Floats, Integers, integers, launch, matrix
 from peftlab.models.fused.math32 import ZERO
 from peftlab.models.fused.tape import Gradients, Node, Operation
 
@@ -42,14 +42,35 @@ def add_kernel(x_BD: Floats, places_B: Integers, is_first: bool, out_TD: Floats)
         out_TD[places_B[b]] += x_BD[b]
 
 
-@Entry
-def _take_entry(n: Integers, f: Reals) -> None:
-    take_kernel(matrix(n[0], n[3], n[5]), integers(n[1], n[4]), matrix(n[2], n[4], n[5]))
+class _Taken(NamedTuple):
+    x: Tensor
+    places: Tensor
+    out: Tensor
+    tokens: int
+    rows: int
+    width: int
 
 
-@Entry
-def _add_entry(n: Integers, f: Reals) -> None:
-    add_kernel(matrix(n[0], n[4], n[5]), integers(n[1], n[4]), n[6] != 0, matrix(n[2], n[3], n[5]))
+class _Added(NamedTuple):
+    x: Tensor
+    places: Tensor
+    out: Tensor
+    tokens: int
+    rows: int
+    width: int
+    is_first: bool
+
+
+@EntryPoint
+def _take(n: _Taken) -> None:
+    places = integers(n.places, n.rows)
+    take_kernel(matrix(n.x, n.tokens, n.width), places, matrix(n.out, n.rows, n.width))
+
+
+@EntryPoint
+def _add(n: _Added) -> None:
+    x, places = matrix(n.x, n.rows, n.width), integers(n.places, n.rows)
+    add_kernel(x, places, n.is_first != 0, matrix(n.out, n.tokens, n.width))
 
 
 class TakeRows(Operation):
@@ -65,7 +86,7 @@ class TakeRows(Operation):
         """A copy of them."""
         (x_TD,) = inputs
         out_BD = x_TD.new_empty(settings.shape[0], x_TD.shape[1])
-        launch(_take_entry, (x_TD, settings, out_BD), (x_TD.shape[0], *out_BD.shape))
+        launch(_take, _Taken(x_TD, settings, out_BD, x_TD.shape[0], *out_BD.shape))
         return out_BD, None
 
     @staticmethod
@@ -81,8 +102,8 @@ class TakeRows(Operation):
         is_first = x.gradient is None
         if x.gradient is None:
             x.gradient = torch.empty_like(x.tensor)
-        numbers = (x.gradient.shape[0], *gradient.shape, is_first)
-        launch(_add_entry, (gradient, settings, x.gradient), numbers)
+        (rows, width), tokens = gradient.shape, x.gradient.shape[0]
+        launch(_add, _Added(gradient, settings, x.gradient, tokens, rows, width, is_first))
 
     @staticmethod
     def plain(settings: Tensor, *inputs: Tensor) -> Tensor:

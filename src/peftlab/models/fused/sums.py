@@ -3,11 +3,13 @@ two matrices."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from torch import Tensor
 
 from peftlab.models.fused.jit import kernel, part, prange
-from peftlab.models.fused.launch import Entry, Floats, Integers, Reals, launch, matrix, vector
+from peftlab.models.fused.launch import EntryPoint, Floats, launch, matrix, vector
 
 STRIPE = 64
 """Columns that a thread sums at a time."""
@@ -47,27 +49,42 @@ def add_kernel(x_RC: Floats, out_RC: Floats) -> None:
         _add(out_RC[r], x_RC[r])
 
 
-@Entry
-def _sums_entry(n: Integers, f: Reals) -> None:
-    sums_kernel(matrix(n[0], n[3], n[4]), matrix(n[1], n[3], n[4]), n[5] != 0, vector(n[2], n[4]))
+class _Summed(NamedTuple):
+    x: Tensor
+    y: Tensor
+    out: Tensor
+    rows: int
+    width: int
+    is_product: bool
 
 
-@Entry
-def _add_entry(n: Integers, f: Reals) -> None:
-    add_kernel(matrix(n[0], n[2], n[3]), matrix(n[1], n[2], n[3]))
+class _Added(NamedTuple):
+    x: Tensor
+    out: Tensor
+    rows: int
+    width: int
+
+
+@EntryPoint
+def _sums(n: _Summed) -> None:
+    x, y = matrix(n.x, n.rows, n.width), matrix(n.y, n.rows, n.width)
+    sums_kernel(x, y, n.is_product != 0, vector(n.out, n.width))
+
+
+@EntryPoint
+def _addition(n: _Added) -> None:
+    add_kernel(matrix(n.x, n.rows, n.width), matrix(n.out, n.rows, n.width))
 
 
 def column_sums(x_RC: Tensor, y_RC: Tensor | None = None) -> Tensor:
     """The sum over the rows of x, or of x * y: [C]; not differentiated."""
     out_C = x_RC.new_empty(x_RC.shape[1])
-    launch(
-        _sums_entry,
-        (x_RC, x_RC if y_RC is None else y_RC, out_C),
-        (*x_RC.shape, y_RC is not None),
-    )
+    rows, width = x_RC.shape
+    second = x_RC if y_RC is None else y_RC
+    launch(_sums, _Summed(x_RC, second, out_C, rows, width, y_RC is not None))
     return out_C
 
 
 def add_to(out_RC: Tensor, x_RC: Tensor) -> None:
     """out += x, both contiguous; not differentiated."""
-    launch(_add_entry, (x_RC, out_RC), x_RC.shape)
+    launch(_addition, _Added(x_RC, out_RC, *x_RC.shape))

@@ -101,7 +101,7 @@ class Tape:
         Once only: what was kept is given up on the way. Raises RuntimeError the second time.
         """
         if not self._records:
-            raise RuntimeError("the operations on a tape can be gone back over once only")
+            raise RuntimeError("the operations on a tape can be differentiated once only")
         self._records = False
         gradients: Gradients = {}
         output.gradient = gradient
@@ -141,7 +141,7 @@ class _Applied(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         if ctx.step is None:
-            raise RuntimeError("an operation can be gone back over once only")
+            raise RuntimeError("an operation can be differentiated once only")
         operation, settings, kept, inputs, trained = ctx.step
         ctx.step = None
         gradients: Gradients = {}

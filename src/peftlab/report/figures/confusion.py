@@ -9,7 +9,7 @@ import numpy as np
 
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 CELL, COLUMNS = 58, 6
 MOST_LABELS = 12
@@ -24,8 +24,10 @@ def confusion_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]
     rows = []
     for task in view.tasks:
         for arm in arms:
-            outcomes = view.outcomes(arm, task)
-            if outcomes is None or task.problem_type != "single_label_classification":
+            if task.problem_type != "single_label_classification":
+                continue
+            outcomes = view.outcomes(arm, task, "accuracy")  # of the answers, not the logits
+            if outcomes is None:
                 continue
             size = task.num_labels
             places_SN = outcomes.labels_N * size + outcomes.predictions_SN
@@ -51,7 +53,7 @@ def draw_confusion(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
     """The matrices, a line a task: right answers in one colour, wrong ones in another."""
     import altair as alt
 
-    from peftlab.report.figures.looks import BETTER, WORSE
+    from peftlab.report.figures.appearance import BETTER, WORSE
     from peftlab.report.figures.style import INK, finish
 
     arms = list(dict.fromkeys(row["arm"] for row in rows))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from peftlab.report.figures.scores import panel_title
+from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.learning_rates import groups_by_learning_rate
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 
 def learning_rate_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from peftlab.core.types import ProblemType
+from peftlab.core.inputs import ProblemType
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.store.records import TrialRecord
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 TRAINING, VALIDATION = "training", "validation"
 LOSSES: Mapping[ProblemType, str] = {

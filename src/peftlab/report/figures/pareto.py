@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import compress
 from typing import Any
 
-from peftlab.report.figures.scores import panel_title
+from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.costs import COSTS, mean_cost
 from peftlab.report.findings.learning import MARKS
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 
 

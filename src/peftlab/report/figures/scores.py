@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.learning import MARKS
 from peftlab.report.findings.published import Published
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.stats.learned import State
-from peftlab.study.expand import Arm
-from peftlab.tasks.spec import Task
+from peftlab.study.arms import Arm
 
 ROW, PANEL = 22, 190
 CROSS = "M-1,-1L1,1M-1,1L1,-1"
@@ -22,17 +22,10 @@ LEGENDS: dict[State, str] = {
     "did not learn": "a cross did not learn",
     "cannot tell": "a ring is not shown to have learned",
 }
-BREAK = " · "
-"""Where the title of a panel goes on in a line of its own."""
-
-
-def panel_title(task: Task) -> str:
-    """What stands above a task's panel: its name and its main metric."""
-    return f"{task.name}{BREAK}{task.main_metric.replace('_', ' ')}"
 
 
 def scores_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Rows of task, arm and the main score: its mean over the seeds with its interval.
+    """Return rows of task, arm and the main score: its mean over the seeds with its interval.
 
     `state` says whether the arm learned the task, and `constant` is the score of the best constant
     answer, None where no predictions are at hand.
@@ -61,7 +54,7 @@ def scores_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
 
 
 def published_data(view: StudyView, published: Sequence[Published]) -> list[dict[str, Any]]:
-    """Rows of task, arm, score and what is to be known of it, of those of a task's main metric."""
+    """Return rows of task, arm, score and its rule, of scores by a task's main metric."""
     return [
         {
             "task": task.name,
@@ -77,7 +70,7 @@ def published_data(view: StudyView, published: Sequence[Published]) -> list[dict
 
 
 def in_words(row: Mapping[str, Any]) -> str:
-    """A row's score, with its interval and the mark of its state where it has them.
+    """Return a row's score in words, with its interval and the mark of its state where it has them.
 
     >>> in_words({"arm": "full", "task": "sst2", "score": 91.26, "low": 90.0, "high": 92.5})
     'full on sst2 91.3 [90.0, 92.5]'
@@ -94,7 +87,7 @@ def draw_scores(
     every: Sequence[str] = (),
     published: Sequence[dict[str, Any]] = (),
 ) -> Figure:
-    """Points with a line over the interval, and open diamonds for what papers report.
+    """Draw points with a line over the interval, and open diamonds for what papers report.
 
     A cross is an arm that did not learn, a ring one of which that cannot be told, and a dashed
     line stands at the score of the best constant answer. `every` names all arms of the study, for

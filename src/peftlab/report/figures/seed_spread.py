@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from peftlab.report.figures.scores import PANEL, ROW, panel_title
+from peftlab.report.figures.appearance import panel_title
+from peftlab.report.figures.scores import PANEL, ROW
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 
 def seed_spread_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
@@ -29,7 +30,7 @@ def seed_spread_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any
                         "arm": view.label(arm),
                         "seed": record.trial.seed,
                         "score": record.scores[task.main_metric],
-                        "constant": None if outcomes is None else outcomes.constant_score,
+                        "constant": None if outcomes is None else outcomes.best_constant.score,
                     }
                 )
     return rows

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from peftlab.report.figures.scores import panel_title
+from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.evidence import IDENTICAL, least_seeds, signed
 from peftlab.report.findings.learning import did_not_learn
 from peftlab.report.findings.looks import difference_shown
@@ -15,7 +15,7 @@ from peftlab.report.pages.blocks import Figure
 from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 BEATS, LOSES, OPEN = "beats", "is beaten by", "not distinguishable"
@@ -64,7 +64,7 @@ def draw_significance(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
     """The matrices: coloured and marked where the row's arm beats the column's, or is beaten."""
     import altair as alt
 
-    from peftlab.report.figures.looks import BETTER, NEUTRAL, WORSE
+    from peftlab.report.figures.appearance import BETTER, NEUTRAL, WORSE
     from peftlab.report.figures.style import INK, finish, panels
 
     arms = list(dict.fromkeys(row["arm"] for row in rows))

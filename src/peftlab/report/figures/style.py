@@ -8,8 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from peftlab.report.figures.looks import looks
-from peftlab.report.figures.scores import BREAK
+from peftlab.report.figures.appearance import BREAK, appearances
 
 # The colour of the text around the figure, black where nothing says otherwise.
 INK = "currentColor"
@@ -25,7 +24,7 @@ FAR = 4
 
 
 def finish(chart: Any) -> dict[str, Any]:
-    """The chart's Vega-Lite specification in the house's look, on no paper of its own."""
+    """Return the chart's Vega-Lite specification in the house's look, on no paper of its own."""
     styled = (
         chart.configure(font=FONT, background="transparent")
         .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", grid=True,
@@ -48,14 +47,14 @@ def finish(chart: Any) -> dict[str, Any]:
 def colours(
     field: str, shown: Sequence[str], every: Sequence[str] = (), *, width: int = WIDTH
 ) -> alt.Color:
-    """A colour for each of the names shown, which has it among `every` name (figures/looks.py).
+    """Return a colour for each name shown, by its place among `every` name (appearance.py).
 
     The legend has as many columns as a figure of that width, in pixels, holds.
     """
     return alt.Color(
         f"{field}:N",
         sort=list(shown),
-        scale=_scale(shown, [look.colour for look in looks(shown, every)]),
+        scale=_scale(shown, [one.colour for one in appearances(shown, every)]),
         title=None,
         # Opaque also where the first layer is a pale band.
         legend=alt.Legend(symbolOpacity=1, columns=legend_columns(shown, width)),
@@ -73,17 +72,17 @@ def legend_columns(names: Sequence[str], width: int) -> int:
 
 
 def shapes(field: str, shown: Sequence[str], every: Sequence[str] = ()) -> alt.Shape:
-    """A shape for each of the names shown; their legend is that of `colours`."""
+    """Return a shape for each of the names shown; their legend is that of `colours`."""
     return alt.Shape(
         f"{field}:N",
         sort=list(shown),
-        scale=_scale(shown, [look.shape for look in looks(shown, every)]),
+        scale=_scale(shown, [one.shape for one in appearances(shown, every)]),
         title=None,
     )
 
 
 def panels(chart: Any, field: str, shown: Sequence[str], **resolve: str) -> Any:
-    """The chart once for each value of the field, in their order, a few beside one another.
+    """Return the chart once for each value of the field, in their order, a few beside one another.
 
     `resolve` names what has a scale of its own in each panel: y="independent".
     """
@@ -102,7 +101,7 @@ def panels(chart: Any, field: str, shown: Sequence[str], **resolve: str) -> Any:
 def amount_axis(
     panels_of_values: Sequence[Sequence[float]], title: str, *, field: str = "cost"
 ) -> alt.X:
-    """An axis of positive amounts: logarithmic where they are far apart in one of the panels."""
+    """Return an axis of positive amounts, logarithmic where they are far apart in some panel."""
     values = [value for panel in panels_of_values for value in panel]
     if min(values) > 0 and any(max(panel) >= FAR * min(panel) for panel in panels_of_values):
         scale = alt.Scale(type="log", nice=False, padding=18)
@@ -114,7 +113,7 @@ def amount_axis(
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten around the range; with halves and fifths between them where it is short.
+    """Return powers of ten around the range; with halves and fifths between them where it is short.
 
     >>> log_ticks(3e4, 2e7), log_ticks(20, 150)
     ([10000.0, 100000.0, 1000000.0, 10000000.0, 100000000.0], [20.0, 50.0, 100.0, 200.0])
@@ -128,14 +127,14 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def score_axis(field: str = "score") -> alt.X:
-    """The axis of scores that lie side by side."""
+    """Return the axis of scores that lie side by side."""
     axis = alt.Axis(tickCount=4, labelOverlap="greedy", labelSeparation=6)
     scale = alt.Scale(zero=False, padding=12)
     return alt.X(f"{field}:Q", title="score (points)", scale=scale, axis=axis)
 
 
 def setting_axis(values: Sequence[float | str], key: str, *, field: str = "value") -> alt.X:
-    """An axis of a setting's values: logarithmic where they are positive numbers far apart."""
+    """Return an axis of a setting's values, logarithmic for positive numbers far apart."""
     ticks = list(dict.fromkeys(values))
     numbers = [value for value in ticks if isinstance(value, int | float)]
     if len(numbers) < len(ticks):

@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from peftlab.report.figures.scores import in_words, panel_title
+from peftlab.report.figures.appearance import panel_title
+from peftlab.report.figures.scores import in_words
 from peftlab.report.findings.costs import COSTS, mean_cost
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 
 def sweep_data(view: StudyView, arms: Sequence[Arm], key: str) -> list[dict[str, Any]]:
@@ -47,7 +48,7 @@ def draw_sweep(rows: Sequence[dict[str, Any]], *, key: str, name: str) -> Figure
     """A panel a task, and one of the trainable parameters where they are known and differ."""
     import altair as alt
 
-    from peftlab.report.figures.looks import PALETTE
+    from peftlab.report.figures.appearance import PALETTE
     from peftlab.report.figures.style import colours, finish, panels, setting_axis, shapes
 
     lines = list(dict.fromkeys(row["line"] for row in rows))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from peftlab.core.counts import counted
-from peftlab.report.figures.scores import panel_title
+from peftlab.core.words import counted
+from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.study.expand import Arm
-from peftlab.study.tuned import attempts
+from peftlab.study.arms import Arm
+from peftlab.study.tuning.attempts import attempts
 
 HELD_OUT, DEV = "held-out rows of train", "dev"
 

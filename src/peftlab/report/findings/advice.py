@@ -19,7 +19,7 @@ from statistics import fmean
 
 import numpy as np
 
-from peftlab.core.counts import counted
+from peftlab.core.words import counted
 from peftlab.report.findings.costs import is_dearer, total_cost
 from peftlab.report.findings.evidence import least_seeds, listed, points_words
 from peftlab.report.findings.learning import did_not_learn, has_learned
@@ -30,7 +30,7 @@ from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
 from peftlab.stats.learned import State
 from peftlab.stats.noise import LEVEL
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.spec import Task

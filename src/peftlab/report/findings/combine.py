@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.report.findings.view import StudyView
 from peftlab.store.looks import united
 from peftlab.store.records import TrialRecord
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class LabelledView:
     """A study of a workspace, under the label that tells it from the others."""
 
     label: str
@@ -32,7 +32,7 @@ class DevRows:
     num_rows: int | None
 
 
-def combine(name: str, sources: Sequence[Source]) -> StudyView:
+def combine(name: str, sources: Sequence[LabelledView]) -> StudyView:
     """One view of all the arms, on all the tasks.
 
     An arm whose name more than one source has is named label/arm, unless its trials are the very
@@ -91,7 +91,7 @@ def combine(name: str, sources: Sequence[Source]) -> StudyView:
     )
 
 
-def _require_common_tasks(sources: Sequence[Source]) -> None:
+def _require_common_tasks(sources: Sequence[LabelledView]) -> None:
     names = [{task.name for task in source.view.tasks} for source in sources]
     for number, own in enumerate(names):
         if not any(own & other for place, other in enumerate(names) if place != number):
@@ -103,7 +103,7 @@ def _require_common_tasks(sources: Sequence[Source]) -> None:
             )
 
 
-def _tasks(sources: Sequence[Source]) -> dict[DevRows, Task]:
+def _tasks(sources: Sequence[LabelledView]) -> dict[DevRows, Task]:
     """The tasks by the rows that they are scored on."""
     found: dict[DevRows, Task] = {}
     labels: dict[DevRows, list[str]] = {}
@@ -122,7 +122,7 @@ def _tasks(sources: Sequence[Source]) -> dict[DevRows, Task]:
 
 
 def dev_rows(view: StudyView, task: Task) -> DevRows:
-    """Those of the task in a view."""
+    """Return the dev rows of the task in a view."""
     records = [record for arm in view.arms for record in view.of(arm, task)]
     counted = [record.num_eval_examples for record in records if record.status == "done"]
     limits = [record.trial.max_eval_samples for record in records]
@@ -142,7 +142,7 @@ def _digest(trial: Trial) -> str:
     return content_id([trial.data.digest, files.split_seed], length=64)
 
 
-def _arm_names(sources: Sequence[Source]) -> list[dict[str, str]]:
+def _arm_names(sources: Sequence[LabelledView]) -> list[dict[str, str]]:
     """For each source, the names of its arms in the whole."""
     trials: dict[str, set[frozenset[tuple[str, str]]]] = {}
     for source in sources:

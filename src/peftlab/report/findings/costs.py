@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from peftlab.core.durations import duration
-from peftlab.core.types import Costs
+from peftlab.core.measurements import Costs
+from peftlab.core.words import duration
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.best import sum_is_larger
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 from peftlab.tasks.spec import Task
 
 COST_LEVEL = 0.01
-"""Of arms that cost the same one is called dearer with this probability."""
+"""The probability that one of two arms that cost the same is called dearer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ COSTS: dict[CostName, Cost] = {
 
 
 def mean_cost(view: StudyView, arm: Arm, task: Task, name: CostName) -> float | None:
-    """That of the arm's trials on the task that are done; None where none has it."""
+    """Return the mean cost of the arm's done trials on the task; None where none has it."""
     measured = [record.costs for record in view.done(arm, task) if record.costs is not None]
     found = [COSTS[name].of(costs) for costs in measured]
     values = [value for value in found if value is not None]
@@ -90,7 +90,7 @@ def mean_cost(view: StudyView, arm: Arm, task: Task, name: CostName) -> float | 
 
 
 def total_cost(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> float | None:
-    """The sum over the tasks of the arm's mean costs; None where one is not known."""
+    """Return the sum over the tasks of the arm's mean costs; None where one is not known."""
     found = [mean_cost(view, arm, task, name) for task in tasks]
     known = [value for value in found if value is not None]
     return sum(known) if len(known) == len(found) else None
@@ -106,7 +106,7 @@ def is_dearer(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], name
 
 
 def _runs(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> list[list[float]]:
-    """The cost of each run, task by task; what was not measured is left out."""
+    """Return the cost of each run, task by task; what was not measured is left out."""
     costs = [[record.costs for record in view.done(arm, task) if record.costs] for task in tasks]
     found = [[COSTS[name].of(one) for one in own] for own in costs]
     return [[value for value in own if value is not None] for own in found]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from peftlab.core.counts import counted
+from peftlab.core.words import counted
 from peftlab.stats.compare import Difference
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.power import MOST_SEEDS, POWER, Hopeless, reach_of_examples
@@ -101,7 +101,7 @@ def too_few_words(found: Difference, least: int, num_tests: int = 1) -> str:
 
 
 def p_words(p_value: float) -> str:
-    """A p value as people read it.
+    """Return a p value as people read it.
 
     >>> p_words(0.0312), p_words(1e-6)
     ('p = 0.031', 'p < 0.001')
@@ -110,7 +110,7 @@ def p_words(p_value: float) -> str:
 
 
 def signed(difference: float, digits: int) -> str:
-    """A difference with its sign; what is rounded to nothing has none.
+    """Return a difference with its sign; what is rounded to nothing has none.
 
     >>> signed(0.31, 1), signed(-1.2, 1), signed(-0.001, 1)
     ('+0.3', '-1.2', '0.0')

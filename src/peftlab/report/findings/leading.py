@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from peftlab.report.findings.view import StudyView
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from peftlab.core.identity import content_id
-from peftlab.core.types import Trial
+from peftlab.core.trial import Trial
 from peftlab.report.findings.view import StudyView
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 

@@ -1,4 +1,4 @@
-"""What is to be said of earlier looks, in sentences for a reader."""
+"""Sentences on earlier looks, for a reader."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def interim_words(num_done: int, num_declared: int, of_what: str = "the verdict"
 
 
 def claim_words(at: datetime, new: Sequence[str]) -> str:
-    """That these arms or tasks, or for none the claim itself, came after a look.
+    """Return the words for arms or tasks, or for none the claim itself, that came after a look.
 
     >>> claim_words(datetime(2026, 11, 6, tzinfo=UTC), ["lora"])
     'Exploratory: lora was added after a look at the other results on 6 November 2026.'
@@ -92,7 +92,7 @@ def claim_words(at: datetime, new: Sequence[str]) -> str:
 
 
 def margin_words(at: datetime, then: float, now: float) -> str:
-    """That the margin was another at a look.
+    """Return the words for a margin that was another at a look.
 
     >>> margin_words(datetime(2026, 11, 6, tzinfo=UTC), 1.0, 2.5)
     'Exploratory: the margin is 2.5 points; at a look on 6 November 2026 it was 1.'

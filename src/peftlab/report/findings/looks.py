@@ -22,8 +22,8 @@ from peftlab.report.findings.look_words import (
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.compare import Difference
 from peftlab.store.looks import DeclaredClaim, DeclaredPlace, Look
-from peftlab.study.declared import declared_claim, declared_claims, tasks_of_claim
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
+from peftlab.study.declarations import declared_claim, declared_claims, tasks_of_claim
 from peftlab.study.spec import Claim
 from peftlab.tasks.spec import Task
 
@@ -321,7 +321,7 @@ def _newness(
     *,
     arms: Sequence[str],
 ) -> str:
-    """What is new: arms (or a task of all of them), the margin, or the claim itself."""
+    """Return what is new: arms (or a task of all of them), the margin, or the claim itself."""
     new_tasks = [
         task
         for task in dict.fromkeys(task for _, task in new)

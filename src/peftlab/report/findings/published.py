@@ -14,7 +14,7 @@ import yaml
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedScore:
-    """A score in points of a metric (a key of tasks.metrics.METRICS)."""
+    """A score in points of a metric (a key of METRICS)."""
 
     value: float
     metric: str
@@ -52,7 +52,7 @@ class Published:
 
 @lru_cache
 def published_scores() -> tuple[Published, ...]:
-    """Those of published.yaml, in its order."""
+    """Return the scores of published.yaml, in its order."""
     text = resources.files(__package__).joinpath("published.yaml").read_text(encoding="utf-8")
     return tuple(_row(table, row) for table in yaml.safe_load(text) for row in table["rows"])
 

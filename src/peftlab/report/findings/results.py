@@ -10,13 +10,11 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
-from peftlab.core.types import Frozen
-from peftlab.report.findings.leaks import leak_warnings
-from peftlab.report.findings.learning import MARKS, learned_json, remarks
-from peftlab.report.findings.losses import losses_words
-from peftlab.report.findings.outdated import outdated_warnings
+from peftlab.core.validation import Frozen
+from peftlab.report.findings.learning import MARKS, learned_json, losses_words, remarks
 from peftlab.report.findings.verdicts import Verdict
 from peftlab.report.findings.view import StudyView
+from peftlab.report.findings.warnings import leak_warnings, outdated_warnings
 from peftlab.stats.learned import State
 
 RESULTS = "results.json"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from peftlab.core.identity import content_id, derived_seed
+from peftlab.data.predictions import Predictions
 from peftlab.stats.collapse import Collapse, collapse_of
 from peftlab.stats.compare import Comparison, Difference, compare, difference
 from peftlab.stats.learned import Constants, Learned, constants_of, has_moved, judge
@@ -20,7 +21,9 @@ from peftlab.stats.resample import Resampled, mean_over_tasks, resample
 from peftlab.stats.summary import Summary, summarise, summarise_scores
 from peftlab.store.records import TrialRecord
 from peftlab.store.rows import damaged
-from peftlab.study.predicted import answers_of
+from peftlab.study.stored_predictions import answers_of, predictions_of
+from peftlab.tasks.metrics.metric import Reads
+from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.spec import Task
 
 Place = tuple[str, str]
@@ -40,7 +43,7 @@ class Statistics:
     """Outcomes, summaries and comparisons of the arms that the records stand under."""
 
     by_place: Mapping[Place, Sequence[TrialRecord]]
-    _outcomes: dict[Place, _Read | None] = field(default_factory=dict, init=False)
+    _outcomes: dict[tuple[Place, Reads], _Read | None] = field(default_factory=dict, init=False)
     _resampled: dict[Place, Resampled] = field(default_factory=dict, init=False)
     _constants: dict[Place, tuple[Constants, Resampled]] = field(default_factory=dict, init=False)
     _differences: dict[tuple[str, str, tuple[str, ...]], Difference | None] = field(
@@ -58,10 +61,11 @@ class Statistics:
 
         None where no trial is done or the predictions of one are gone.
         """
-        found = self._read(arm, task)
-        if found is None or metric in (None, task.main_metric):
+        name = metric or task.main_metric
+        found = self._read(arm, task, name)
+        if found is None or found.outcomes.metric == name:
             return found.outcomes if found else None
-        return replace(found.outcomes, metric=metric)
+        return replace(found.outcomes, metric=name)
 
     def summary(self, arm: str, task: Task, metric: str) -> Summary | None:
         """The metric's scores of the reported epochs; None where no trial is done."""
@@ -209,11 +213,15 @@ class Statistics:
         ids = [record.trial.id for arm in arms for record in self.by_place[arm, task.name]]
         return derived_seed(0, task.name, content_id(ids))
 
-    def _read(self, arm: str, task: Task) -> _Read | None:
-        place = (arm, task.name)
-        if place not in self._outcomes:
-            self._outcomes[place] = _read(self._done(arm, task), task)
-        return self._outcomes[place]
+    def _read(self, arm: str, task: Task, metric: str | None = None) -> _Read | None:
+        """Return what a metric reads (the main one); of two that read the same it is read once."""
+        wanted = (task.main_metric, metric or task.main_metric)
+        reads = METRICS.get(wanted[1]).reads
+        key = (arm, task.name), reads
+        if key not in self._outcomes:
+            name = next(name for name in wanted if METRICS.get(name).reads == reads)
+            self._outcomes[key] = _read(self._done(arm, task), name)
+        return self._outcomes[key]
 
     def _done(self, arm: str, task: Task) -> list[TrialRecord]:
         records = self.by_place.get((arm, task.name), ())
@@ -233,9 +241,13 @@ def _has_moved(records: Sequence[TrialRecord], task: Task) -> bool:
     )
 
 
-def _read(records: Sequence[TrialRecord], task: Task) -> _Read | None:
-    """The outcomes of an arm's done trials, which must be on the same examples."""
-    read = [answers_of(record) for record in records]
+def _read(records: Sequence[TrialRecord], metric: str) -> _Read | None:
+    """Return the outcomes of an arm's done trials, which must be on the same examples.
+
+    Logits are read where the metric asks for them alone: it takes several times as long.
+    """
+    of_logits = METRICS.get(metric).reads == "logits"
+    read = [predictions_of(one) if of_logits else answers_of(one) for one in records]
     found = [one for one in read if one is not None]
     if not found or len(found) < len(records):
         return None
@@ -247,9 +259,11 @@ def _read(records: Sequence[TrialRecord], task: Task) -> _Read | None:
             raise damaged("not the examples of the arm's other seeds", str(record.predictions_path))
     return _Read(
         outcomes=Outcomes(
-            metric=task.main_metric,
+            metric=metric,
             labels_N=first.labels,
-            predictions_SN=np.stack([one.predicted for one in found]),
+            predictions_SN=np.stack(
+                [one.logits if isinstance(one, Predictions) else one.predicted for one in found]
+            ),
             seeds=tuple(record.trial.seed for record in records),
         ),
         examples=content_id([first.row_ids.tolist(), first.labels.tolist()]),

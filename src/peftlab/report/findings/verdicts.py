@@ -34,15 +34,14 @@ from peftlab.report.findings.evidence import (
     no_noise_words,
     too_few_words,
 )
-from peftlab.report.findings.learning import did_not_learn, has_learned, remarks
+from peftlab.report.findings.learning import did_not_learn, has_learned, losses_words, remarks
 from peftlab.report.findings.looks import Standing, standing, withdrawn
-from peftlab.report.findings.losses import losses_words
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.power import further_seeds
-from peftlab.study.expand import Arm, expand_arms, select_arms
+from peftlab.study.arms import Arm, every_arm, select_arms
 from peftlab.study.spec import Claim
 from peftlab.tasks.spec import Task
 
@@ -64,7 +63,7 @@ NOT_SHOWN = "None of these arms is shown to have learned anything, so nothing is
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is known of a claim, over its tasks or (`by_task`, then `task` names it) on one.
+    """The verdict on a claim, over its tasks or (`by_task`, then `task` names it) on one.
 
     `estimate`, `low` and `high` are the difference in points between the two arms of `pair`,
     first minus second, with its 95% interval: where a claim speaks of several pairs, the one that
@@ -151,8 +150,8 @@ class _Tested:
 
 
 def verdicts(view: StudyView) -> tuple[Verdict, ...]:
-    """Those on the study's claims, in their order."""
-    every = expand_arms(view.spec.model_copy(update={"only_arms": None}), resolve=False)
+    """Return the verdicts on the study's claims, in their order."""
+    every = every_arm(view.spec, resolve=False)
     whole = [_test(view, every, claim, _tasks(view, claim)) for claim in view.spec.claims]
     parts = [_test(view, every, tested.claim, (task,)) for tested in whole for task in tested.tasks]
     num_withdrawn = withdrawn(view)

@@ -19,10 +19,11 @@ from peftlab.store.looks import Look, now
 from peftlab.store.records import TrialRecord
 from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
-from peftlab.study.declared import PlacedTrial, Places, look_at, placed_trial, places_of
-from peftlab.study.expand import Arm, expand_arms, select_arms
+from peftlab.study.arms import Arm, chosen_arms, every_arm, select_arms
+from peftlab.study.checks import check_arm_names
+from peftlab.study.declarations import DeclaredPlaces, PlacedTrial, look_at, placed_trial, places_of
 from peftlab.study.spec import StudySpec
-from peftlab.study.stored import stored_spec
+from peftlab.study.stored_studies import stored_spec
 from peftlab.tasks.registry import TASKS, task_of
 from peftlab.tasks.spec import Task
 
@@ -48,18 +49,18 @@ class StudyView:
         if names is None:
             return self.arms
         wanted = {arm.name for arm in self.arms}
-        every = expand_arms(self.spec.model_copy(update={"only_arms": None}), resolve=False)
+        every = every_arm(self.spec, resolve=False)
         chosen = select_arms(every, tuple(names), where="report")
         by_name = {arm.name: arm for arm in self.arms}
         ordered = sorted(chosen, key=lambda arm: _place(arm, names))
         return tuple(by_name[arm.name] for arm in ordered if arm.name in wanted)
 
     def of(self, arm: Arm, task: Task) -> tuple[TrialRecord, ...]:
-        """The records of an arm on a task, a seed each."""
+        """Return the records of an arm on a task, a seed each."""
         return self.by_place.get((arm.name, task.name), ())
 
     def done(self, arm: Arm, task: Task) -> tuple[TrialRecord, ...]:
-        """Those of them that are done."""
+        """Return the records of an arm on a task that are done."""
         return tuple(record for record in self.of(arm, task) if record.status == "done")
 
     def label(self, arm: Arm) -> str:
@@ -105,7 +106,7 @@ class StudyView:
 
     @cached_property
     def statistics(self) -> Statistics:
-        """What is computed from the trials' predictions."""
+        """The statistics of the trials' predictions."""
         return Statistics(by_place=self.by_place)
 
     @cached_property
@@ -118,7 +119,7 @@ class StudyView:
         return tuple(placed_trial(record, (*arms.get(id(record), ()),)) for record in self.records)
 
     @cached_property
-    def places(self) -> Places:
+    def places(self) -> DeclaredPlaces:
         """What the study declares, by arm and task."""
         return places_of(self.placed)
 
@@ -153,6 +154,8 @@ class StudyView:
 def make_view(workspace: Workspace, study: str) -> StudyView:
     """The view of a study in a workspace; UserError where it has not been run there."""
     spec = stored_spec(workspace, study)
+    every = every_arm(spec, resolve=False)
+    check_arm_names(spec, every)
     records = tuple(workspace.trials(study))
     for record in records:
         _check_scores(record, workspace.where)
@@ -164,7 +167,7 @@ def make_view(workspace: Workspace, study: str) -> StudyView:
     of_trials = {record.trial.task: task_of(record.trial) for record in records}
     return StudyView(
         spec=spec,
-        arms=expand_arms(spec, resolve=False),
+        arms=chosen_arms(spec, every),
         tasks=tuple(of_trials.get(task) or TASKS.get(task) for task in spec.tasks),
         records=records,
         by_place=by_place,

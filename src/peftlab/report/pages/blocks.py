@@ -97,7 +97,7 @@ class Warnings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class JudgedClaim:
     """What a study claims, the verdict on it in a word or three, and its evidence in lines.
 
     `kind` says what sort of verdict it is, where that is not the usual one.
@@ -113,7 +113,7 @@ class Claim:
 class Claims:
     """The claims of a study."""
 
-    claims: Sequence[Claim]
+    claims: Sequence[JudgedClaim]
 
 
 Block = Heading | Table | Figure | Missing | Warnings | Claims

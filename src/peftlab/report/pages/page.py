@@ -13,7 +13,7 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
-from peftlab.core.markdown import escape_markdown
+from peftlab.core.words import escape_markdown
 from peftlab.report.pages.blocks import Block, Cell, Figure, Heading, Table
 from peftlab.report.pages.printable import printable
 
@@ -66,7 +66,7 @@ def render_html(page: Page, drawings: Mapping[str, str], vega: str) -> str:
 
 
 def render_markdown(page: Page) -> str:
-    """The same as Markdown; figures are links to their PNG files."""
+    """Return the page as Markdown; figures are links to their PNG files."""
     return _environment().get_template("page.md.j2").render(page=page)
 
 

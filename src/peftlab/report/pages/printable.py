@@ -34,7 +34,7 @@ def printable_text(text: str) -> str:
 
 
 def printable(value: Value) -> Value:
-    """The same value with every text in it printable: of lists, mappings, cells and blocks."""
+    """Return the value with every text in it printable: of lists, mappings, cells and blocks."""
     shown: object = value
     if isinstance(value, Cell):
         if UNPRINTABLE.search(value):

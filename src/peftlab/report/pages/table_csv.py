@@ -15,7 +15,7 @@ NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?")
 
 
 def csv_text(table: Table) -> str:
-    """The table with a line a row, UTF-8; what is not known is empty.
+    """Return the table with a line a row, UTF-8; what is not known is empty.
 
     The interval of a number and its mark have columns of their own. A column's unit stands behind
     its name, in brackets. Where a text would be a formula to a spreadsheet, an apostrophe stands
@@ -72,14 +72,14 @@ def _shown(cell: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    """The number with 10 digits at most; "" for none."""
+    """Return the number with 10 digits at most; "" for none."""
     if value is None or not math.isfinite(value):
         return ""
     return str(value) if isinstance(value, int) else f"{value:.10g}"
 
 
 def _plain(text: str) -> str:
-    """A text that a spreadsheet shows and does not compute.
+    """Return a text that a spreadsheet shows and does not compute.
 
     >>> _plain("=1+1"), _plain("lora-r8")
     ("'=1+1", 'lora-r8')

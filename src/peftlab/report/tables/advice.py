@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from peftlab.report.findings.advice import Advice, Candidate, advise
 from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
 from peftlab.report.findings.evidence import IDENTICAL, listed, points_words, signed
+from peftlab.report.findings.learning import collapse_words
 from peftlab.report.findings.looks import reservations
-from peftlab.report.findings.losses import collapse_words
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
 from peftlab.stats.noise import LEVEL
 from peftlab.study import parts
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 from peftlab.tasks.spec import Task
 
@@ -23,7 +23,7 @@ WEIGHED: tuple[CostName, ...] = ("time", "memory", "disk")
 UNITS = {COSTS[name].title: COSTS[name].unit for name in WEIGHED}
 
 
-def advice_blocks(view: StudyView, options: parts.Advice) -> list[Block]:
+def advice_blocks(view: StudyView, options: parts.AdvicePart) -> list[Block]:
     """A heading with the advice over all tasks, that on each (if any), and all arms compared."""
     advices = [
         advise(
@@ -48,7 +48,7 @@ def _each(tasks: Sequence[Task]) -> list[tuple[Task]]:
     return [(task,) for task in tasks]
 
 
-def _words(view: StudyView, advice: Advice, options: parts.Advice) -> str:
+def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
     """The advice in a few sentences."""
     over = f"Over all {len(advice.tasks)} tasks" if len(advice.tasks) > 1 else "Here"
     base, chosen = advice.reference, advice.chosen
@@ -119,7 +119,7 @@ def _where(advice: Advice) -> str:
     return advice.tasks[0].name if len(advice.tasks) == 1 else "every task"
 
 
-def _below(advice: Advice, options: parts.Advice) -> str:
+def _below(advice: Advice, options: parts.AdvicePart) -> str:
     """Return what the arms are no more than the margin below."""
     if advice.is_named and advice.reference is not None:
         return f"below {advice.reference.name}"
@@ -128,7 +128,7 @@ def _below(advice: Advice, options: parts.Advice) -> str:
     return f"below the best arm{which}, whichever that is"
 
 
-def _why_it(view: StudyView, advice: Advice, options: parts.Advice) -> str:
+def _why_it(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
     """Why the chosen arm is taken of those that can be used."""
     chosen, cost = advice.chosen, COSTS[options.cost].title
     assert chosen is not None
@@ -195,7 +195,7 @@ def _amount(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) ->
     return total if total is None or name != "memory" else total / len(tasks)
 
 
-def _by_task_table(view: StudyView, advices: Sequence[Advice], options: parts.Advice) -> Table:
+def _by_task_table(view: StudyView, advices: Sequence[Advice], options: parts.AdvicePart) -> Table:
     rows: list[list[str]] = []
     for advice in advices:
         base, chosen = advice.reference, advice.chosen
@@ -228,7 +228,7 @@ def _by_task_table(view: StudyView, advices: Sequence[Advice], options: parts.Ad
     )
 
 
-def _arms_table(view: StudyView, advice: Advice, options: parts.Advice) -> Table:
+def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> Table:
     base = advice.reference
     assert base is not None, "there are candidates"
     over = f"over {len(advice.tasks)} tasks" if len(advice.tasks) > 1 else advice.tasks[0].name

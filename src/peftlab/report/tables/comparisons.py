@@ -1,4 +1,4 @@
-"""The table of what every test says of each two arms."""
+"""The tables of tests: of the claims, task by task, and of each two arms."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from dataclasses import replace
 
 from peftlab.report.findings.evidence import IDENTICAL, signed
 from peftlab.report.findings.looks import is_always_valid
+from peftlab.report.findings.verdicts import Verdict
 from peftlab.report.findings.view import StudyView
-from peftlab.report.pages.blocks import NOTHING, Cell, Table
+from peftlab.report.pages.blocks import NOTHING, Block, Cell, Claims, Heading, JudgedClaim, Table
 from peftlab.stats.compare import Comparison
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 NUMBERS = (
     "difference", "seeds", "p", "p (swaps)", "p (flips)", "p (McNemar)", "effect size",
     "wins", "dominance",
 )  # fmt: skip
+
+CLAIM_COLUMNS = ("claim", "task", "difference", "seeds", "p", "p (Holm)", "verdict")
 
 
 def comparisons_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
@@ -53,7 +56,7 @@ def comparisons_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
 
 
 def _same(view: StudyView, arm: Arm, other: Arm, task: Task) -> str:
-    """What stands in the place of an interval where no noise is seen."""
+    """Return what stands in the place of an interval where no noise is seen."""
     return IDENTICAL if view.statistics.are_identical(arm.name, other.name, [task]) else "no noise"
 
 
@@ -91,3 +94,59 @@ def _p_value(value: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return NOTHING if value is None else Cell(f"{value:.2f}", value=value)
+
+
+def claims_blocks(found: Sequence[Verdict]) -> list[Block]:
+    """Return a heading, each claim with its verdict and evidence, and a table of them by task.
+
+    Nothing where there are no claims; no table where each was tested on one task alone.
+    """
+    if not found:
+        return []
+    blocks: list[Block] = [
+        Heading(title="Claims"),
+        Claims(
+            claims=[
+                JudgedClaim(say=one.claim, verdict=one.verdict, kind=one.kind, lines=[one.evidence])
+                for one in found
+            ]
+        ),
+    ]
+    if any(len(one.by_task) > 1 for one in found):
+        blocks.append(_by_task(found))
+    return blocks
+
+
+def _by_task(found: Sequence[Verdict]) -> Table:
+    rows = [
+        [
+            whole.claim,
+            one.task or NOTHING,
+            _difference(one),
+            Cell(str(one.num_seeds), value=one.num_seeds),
+            _p_value(one.p_value),
+            _p_value(one.p_holm),
+            one.verdict,
+        ]
+        for whole in found
+        for one in whole.by_task
+    ]
+    return Table(
+        name="table-claims",
+        title="The claims, task by task",
+        columns=CLAIM_COLUMNS,
+        rows=rows,
+        numbers=frozenset({"difference", "seeds", "p", "p (Holm)"}),
+        note="difference: in points [95% interval], between the two arms that decide the claim. "
+        "Holm: adjusted for the number of tests in this table, on which these verdicts rest. "
+        "no noise: every example and seed says the same, so that there is no interval.",
+    )
+
+
+def _difference(one: Verdict) -> str:
+    if one.estimate is None:
+        return NOTHING
+    if one.low is None or one.high is None:
+        return Cell(f"{signed(one.estimate, 2)} (no noise)", value=one.estimate)
+    text = f"{one.estimate:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
+    return Cell(text, value=one.estimate, low=one.low, high=one.high)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from peftlab.report.findings.costs import COSTS, mean_cost
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 
 
 def costs_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
-    """A row an arm and task, means over the seeds; None where nothing is measured.
+    """Return a table with a row for each arm and task, means over seeds; None for no costs.
 
     Costs that no trial has measured have no column.
     """

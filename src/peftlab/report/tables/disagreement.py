@@ -13,8 +13,8 @@ from peftlab.data.source import open_ref
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Table
 from peftlab.store.records import TrialRecord
-from peftlab.study.expand import Arm
-from peftlab.study.predicted import predictions_of
+from peftlab.study.arms import Arm
+from peftlab.study.stored_predictions import predictions_of
 from peftlab.tasks.problem import probabilities
 from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
@@ -35,7 +35,7 @@ class Disagreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Disagreements:
-    """Those of a task, the greatest difference of probabilities first, of so many examples."""
+    """A task's disagreements, the greatest difference of probabilities first, and its examples."""
 
     arms: tuple[str, ...]
     num_examples: int
@@ -52,7 +52,7 @@ class _Answers:
 
 
 def disagreements(view: StudyView, arms: Sequence[Arm], task: Task) -> Disagreements | None:
-    """The examples that some arms get right and others wrong; None where fewer than two have any.
+    """Return the examples that some arms get right and others wrong; None for fewer than two arms.
 
     An arm answers by the mean of its seeds' probabilities. Arms without predictions, or of other
     rows than the first arm's, are left out.
@@ -93,7 +93,7 @@ def disagreements(view: StudyView, arms: Sequence[Arm], task: Task) -> Disagreem
 
 
 def disagreement_table(view: StudyView, arms: Sequence[Arm], task: Task, most: int) -> Table | None:
-    """The first of them, with their texts or why these are not shown; None where there are none."""
+    """Return a table of the first disagreements with their texts; None where there are none."""
     found = disagreements(view, arms, task)
     if found is None or not found.examples:
         return None

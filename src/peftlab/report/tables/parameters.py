@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
-from peftlab.core.types import ParameterCount
+from peftlab.core.measurements import ParameterCount
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 
 REPORTED = {
     "trainable": "report: trainable",
@@ -21,7 +21,7 @@ REPORTED = {
 def parameters_table(
     view: StudyView, arms: Sequence[Arm], reported: Mapping[str, Mapping[str, JsonValue]]
 ) -> Table:
-    """A row an arm, from its measured trials, with the reported figures beside it."""
+    """Return a table with a row for each arm, measured, and the reported figures beside it."""
     columns = [
         "arm", "trainable", "all (peft's counting)", "trainable %",
         "all (each tensor once)", "trainable % (once)", "backbone", "adapter", "head",

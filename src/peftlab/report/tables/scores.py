@@ -1,24 +1,34 @@
-"""The table of scores: every metric by its rule and, named as that, of the best epoch on dev."""
+"""The tables of scores: of every metric, of an arm's runs, and of what papers report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from peftlab.report.findings.evidence import least_seeds
-from peftlab.report.findings.leaks import leak_note
-from peftlab.report.findings.learning import MARK_NOTE, has_learned, mark
+from peftlab.report.findings.learning import LEARNED_NOTE, MARK_NOTE, has_learned, mark
 from peftlab.report.findings.looks import difference_shown
+from peftlab.report.findings.published import Published
 from peftlab.report.findings.view import StudyView
+from peftlab.report.findings.warnings import leak_note
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.stats.families import holm
+from peftlab.stats.learned import Learned, State
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.summary import Summary
-from peftlab.study.expand import Arm
+from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
+
+RUN_COLUMNS = (
+    "runs", "mean", "sd", "median", "middle half", "least", "greatest", "best of all", "failed",
+    "best constant",
+)  # fmt: skip
+LEARNED = "learned"
+
+STATES: dict[State, str] = {"learned": "yes", "did not learn": "no", "cannot tell": "cannot tell"}
 
 
 def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
-    """A row an arm; for each task its metrics, in points, as mean [95% interval] over the seeds.
+    """Return a table with a row for each arm: mean and 95% interval of every metric, in points.
 
     A main score is marked as the best where a test says so (`best_arm`), and where the arm is not
     shown to have learned the task.
@@ -67,7 +77,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
 
 
 def best_arm(view: StudyView, arms: Sequence[Arm], task: Task) -> Arm | None:
-    """The arm that beats every other one on the task, by tests that are adjusted for their number.
+    """Return the arm that beats every other one on the task, by tests adjusted for their number.
 
     None where there is no such arm, where it stands alone, has fewer seeds than a verdict takes, or
     is not shown to have learned the task. The nearest rivals are tested first, and the first one
@@ -90,17 +100,17 @@ def best_arm(view: StudyView, arms: Sequence[Arm], task: Task) -> Arm | None:
 
 
 def _sentence(words: str) -> str:
-    """The words as one; "" for none."""
+    """Return the words as a sentence; "" for none."""
     return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def _metrics(task: Task) -> tuple[str, ...]:
-    """Its own, then those on the dev splits of other tasks."""
+    """Return its own metrics, then those on the dev splits of other tasks."""
     return (*task.metrics, *task.further_metrics)
 
 
 def _covered(every: Sequence[Summary]) -> str:
-    """Which noise the intervals hold, and where there are none; the end of a sentence."""
+    """Return which noise the intervals hold, and where there are none, as the end of a sentence."""
     kinds = sorted({summary.covers for summary in every if summary.has_interval})
     is_still = any(one.covers != "nothing" and not one.has_interval for one in every)
     without = (
@@ -135,5 +145,100 @@ def _flattered(summary: Summary | None, num_runs: int) -> str:
 
 
 def _part(summary: Summary, num_runs: int) -> str:
-    """How many runs it is of, where some are missing."""
+    """Return how many runs the score is the mean of, where some are missing."""
     return f" ({summary.num_values} of {num_runs})" if summary.num_values < num_runs else ""
+
+
+def runs_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
+    """Return a table with a row for each arm and task, of its main metric; None for no scores."""
+    rows = [
+        [
+            view.label(arm),
+            task.name,
+            *_run_cells(summary, len(view.of(arm, task))),
+            *_learned_cells(view.learned(arm, task)),
+        ]
+        for task, arm, summary in _summaries(view, arms)
+    ]
+    if not rows:
+        return None
+    return Table(
+        title="The runs of each arm",
+        columns=["arm", "task", *RUN_COLUMNS, LEARNED],
+        rows=rows,
+        numbers=frozenset(RUN_COLUMNS),
+        units={"failed": "%"},
+        note=f"Main metric in points, {view.rule}. middle half: the mean without the lowest and "
+        "the highest quarter. best of all: what the best of so many runs is expected to score. "
+        "failed: runs without a score, or with none above that of the best constant answer, one "
+        f"for all examples. {LEARNED_NOTE}",
+    )
+
+
+def _summaries(view: StudyView, arms: Sequence[Arm]) -> list[tuple[Task, Arm, Summary]]:
+    return [
+        (task, arm, summary)
+        for task in view.tasks
+        for arm in arms
+        if (summary := view.summary(arm, task)) is not None
+    ]
+
+
+def _learned_cells(found: Learned | None) -> list[str]:
+    """Return the score of the best constant answer, and whether the arm has learned."""
+    score = None if found is None else found.constant
+    return [
+        NOTHING if score is None else Cell(f"{score:.2f}", value=score),
+        NOTHING if found is None else STATES[found.state],
+    ]
+
+
+def _run_cells(summary: Summary, num_runs: int) -> list[str]:
+    part = f"{summary.num_values} of {num_runs}" if summary.num_values < num_runs else ""
+    values = (
+        summary.mean, summary.sd, summary.median, summary.iqm, summary.least, summary.greatest,
+        summary.best_of[-1],
+    )  # fmt: skip
+    return [
+        Cell(part or str(num_runs), value=summary.num_values),
+        *(NOTHING if value is None else Cell(f"{value:.2f}", value=value) for value in values),
+        Cell(f"{summary.failed_share:.0%}", value=100 * summary.failed_share),
+    ]
+
+
+def published_table(tasks: Sequence[Task], published: Sequence[Published]) -> Table | None:
+    """Return a table of the published rows that have these tasks; None where there are none."""
+    columns = {
+        (task.name, metric): f"{task.name} {metric.replace('_', ' ')}"
+        for task in tasks
+        for metric in dict.fromkeys(
+            one.scores[task.name].metric for one in published if task.name in one.scores
+        )
+    }
+    rows = [
+        [
+            one.method,
+            one.checkpoint,
+            *(_published_cell(one, task, metric) for task, metric in columns),
+            one.split,
+            one.selection,
+            one.source,
+        ]
+        for one in published
+        if any(task in one.scores for task, _ in columns)
+    ]
+    if not rows:
+        return None
+    return Table(
+        title="Published scores",
+        columns=["method", "checkpoint", *columns.values(), "split", "selection", "source"],
+        rows=rows,
+        numbers=frozenset(columns.values()),
+        note="Points, as the sources report them: other checkpoints, settings and rules of "
+        "selection than this study's. They are here for orientation, not for comparison.",
+    )
+
+
+def _published_cell(one: Published, task: str, metric: str) -> str:
+    score = one.scores.get(task)
+    return NOTHING if score is None or score.metric != metric else f"{score.value:.2f}"

@@ -1,4 +1,4 @@
-"""The hyperparameter table and the table of the methods' own settings."""
+"""The tables of settings: of training, of the methods, and the best that a search has found."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from peftlab.core.types import TrainingSettings
+from peftlab.core.training import TrainingSettings
+from peftlab.core.words import duration
 from peftlab.report.findings.view import StudyView
-from peftlab.report.pages.blocks import Table
-from peftlab.study.expand import Arm
+from peftlab.report.pages.blocks import NOTHING, Cell, Table
+from peftlab.study.arms import Arm
+from peftlab.study.tuning.attempts import Attempt, attempts, setting_words
 
 MOST_SEEDS = 10
 """Seeds that are named one by one."""
 
 
 def hyperparameters_table(view: StudyView, arms: Sequence[Arm]) -> Table:
-    """A row a setting, a column an arm; a value that differs by task is given for each.
+    """Return a table with a row for each setting, a column for each arm.
 
-    Settings that keep the default of transformers.TrainingArguments in all arms are left out.
+    A value that differs by task is given for each. Settings that keep the default of
+    transformers.TrainingArguments in all arms are left out.
     """
     defaults = TrainingSettings().model_dump()
     rows = []
@@ -36,7 +39,7 @@ def hyperparameters_table(view: StudyView, arms: Sequence[Arm]) -> Table:
 
 
 def seeds_words(seeds: Sequence[int]) -> str:
-    """All of them; of many, how many they are and the outermost.
+    """Return all of them; of many, how many they are and the outermost.
 
     >>> seeds_words([1, 2]), seeds_words(range(50))
     ('1, 2', '50, from 0 to 49')
@@ -47,7 +50,7 @@ def seeds_words(seeds: Sequence[int]) -> str:
 
 
 def method_config_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
-    """A row a setting that any of the arms was given; None where none was given any.
+    """Return a table with a row for each setting that an arm was given; None where there is none.
 
     Values are those that were trained with, also where a default filled them in.
     """
@@ -88,7 +91,7 @@ def _by_task(arm: Arm, name: str) -> str:
 
 
 def _text(value: object) -> str:
-    """A setting for reading: short floats, null for None.
+    """Return a setting for reading: short floats, null for None.
 
     >>> _text(5e-4), _text(0.01), _text(None), _text(["query", "value"])
     ('5e-4', '0.01', 'null', 'query, value')
@@ -105,3 +108,41 @@ def _text(value: object) -> str:
             return f"{float(mantissa):g}e{int(exponent)}"
         return f"{value:g}"
     return str(value)
+
+
+def tuning_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
+    """Return a table with a row for each search; None where no setting was tried."""
+    found = attempts(view.spec, view.records)
+    rows = []
+    for task in view.tasks:
+        for arm in arms:
+            tried = [one for one in found if (one.arm, one.task) == (arm.name, task.name)]
+            if tried:
+                rows.append([task.name, view.label(arm), *_tried_cells(tried)])
+    if not rows:
+        return None
+    numbers = ("held out", "dev", "done", "pruned", "failed", "time")
+    return Table(
+        title="The best setting found",
+        columns=["task", "arm", "setting", *numbers],
+        rows=rows,
+        numbers=frozenset(numbers),
+        note="Chosen by the main metric on rows held out of train, in points and as the mean over "
+        "seeds; dev is what the chosen setting scores on dev, which the search did not look at. "
+        "Pruned settings were given up on the way and do not compete. time: training and "
+        "evaluation of all settings tried.",
+    )
+
+
+def _tried_cells(tried: Sequence[Attempt]) -> list[str]:
+    best = next((one for one in tried if one.is_best), None)
+    words = "no setting is done" if best is None else setting_words(best.setting)
+    scores = [None, None] if best is None else [best.held_out, best.dev]
+    statuses = [one.status for one in tried]
+    counts = [statuses.count("done"), statuses.count("pruned"), statuses.count("failed")]
+    return [
+        words,
+        *(NOTHING if value is None else Cell(f"{value:.2f}", value=value) for value in scores),
+        *(Cell(str(count), value=count) for count in counts),
+        Cell(duration(tried[-1].seconds), value=tried[-1].seconds),
+    ]

@@ -1,16 +1,16 @@
-"""What is compared where several studies, or workspaces, stand on one page."""
+"""The table of sources, where several studies, or workspaces, stand on one page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from peftlab.report.findings.combine import DevRows, Source, dev_rows
+from peftlab.report.findings.combine import DevRows, LabelledView, dev_rows
 from peftlab.report.pages.blocks import Block, Cell, Heading, Table
 from peftlab.study.spec import StudySpec
 
 
-def sources_blocks(sources: Sequence[Source]) -> list[Block]:
-    """What is compared, and what of it cannot be: a text, and a table with a row a source."""
+def sources_blocks(sources: Sequence[LabelledView]) -> list[Block]:
+    """Return a text on what can be compared, and a table with a row for each source."""
     columns = ["source", "study", "trials done", "tasks", "seeds", "model", "data", "training rows"]
     rows = []
     for source in sources:
@@ -44,7 +44,7 @@ def limit_words(limit: int, spec: StudySpec, of: str = "") -> str:
     return f"{limit:,}{of}, each label its share, drawn by split_seed {', '.join(seeds)}"
 
 
-def _remarks(sources: Sequence[Source]) -> list[str]:
+def _remarks(sources: Sequence[LabelledView]) -> list[str]:
     """What a reader must know before comparing."""
     remarks = ["The arms of all sources stand side by side; claims are tested in their own study."]
     by_task: dict[str, dict[DevRows, list[str]]] = {}

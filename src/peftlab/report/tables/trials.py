@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peftlab.core.durations import duration
+from peftlab.core.words import duration
 from peftlab.report.findings.marks import mark_note, marked
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
@@ -26,7 +26,7 @@ NUMBERS = frozenset({"seed", "examples/s", "tokens/s", *UNITS})
 
 
 def trials_table(view: StudyView) -> Table:
-    """A row a trial, in the order in which they are run; their energy if one of them has it."""
+    """Return a table with a row for each trial, in the order of the plan; energy if one has it."""
     columns, rows = [*COLUMNS], [_row(view, record) for record in view.records]
     note = (
         "training: wall time without evaluation. padding avoided: the share of padding in the "

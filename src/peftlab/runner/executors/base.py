@@ -1,9 +1,8 @@
-"""What an executor is: it runs trials somewhere and tells the study's process how they go."""
+"""What an executor is: it runs jobs somewhere and tells the study's process how they go."""
 
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,87 +10,52 @@ from typing import Any, Protocol
 
 import torch
 
-from peftlab.core.errors import PeftlabError, UnknownNameError, UserError
-from peftlab.core.types import EVERY_EPOCH, CheckpointEvery, EpochRecord, Trial
-from peftlab.engine.observer import Observer
-from peftlab.engine.run import Outcome, run_trial
+from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.engine.events import Listener
+from peftlab.engine.job import Job
 from peftlab.models.fused.jit import share_threads
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """A trial, the folders for its artifacts and of encoded data, and how it is to be run."""
+class Source:
+    """Where an executor gets its jobs from.
 
-    trial: Trial
-    artifacts: Path
-    cache: Path
+    `next_job` gives the job to run next; None while there is none until another one ends, or no
+    more at all. At most `most` jobs run at a time, on `device`. `known` are all jobs in their
+    order, where they do not follow from how earlier ones went.
+    """
+
+    next_job: Callable[[], Job | None]
     device: str
-    checkpoint_every: CheckpointEvery = EVERY_EPOCH
-    threads: int | None = None
-    """On a CPU; None for as many as torch takes."""
-    seconds: float = 0.0
-    """How long it will take, as far as that is known."""
-    told_every: float = 0.2
-    """Seconds between the steps that it tells; what else happens is told at once."""
-    micro_batch: int | None = None
-    """So many examples at once at most; None for as many as the trial's batches have."""
-    stop_after: int | None = None
-    """The epoch behind which the trial is to rest; None to train it to the end."""
-    is_alone: bool = False
-    """Whether no other trial runs on its machine meanwhile, so that the energy is the trial's."""
+    most: int
+    known: Sequence[Job] = ()
+
+    def longest_first(self) -> Source:
+        """Return the source that gives the longest of the known jobs first."""
+        if not self.known:
+            return self
+        return listed(sorted(self.known, key=lambda job: -job.seconds), self.device)
 
 
-class Listener(Protocol):
-    """Who is told; always called in the process that runs the study, in order for each trial."""
-
-    def started(self, trial: Trial) -> None:
-        """The trial begins."""
-
-    def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
-        """Its data and model are there."""
-
-    def resumed(self, trial: Trial, step: int, epochs: Sequence[EpochRecord]) -> None:
-        """It goes on behind this step; `epochs` are those that had ended before."""
-
-    def stepped(self, trial: Trial, step: int, loss: float) -> None:
-        """It has taken an optimizer step; not every one need be told."""
-
-    def ended_epoch(self, trial: Trial, record: EpochRecord) -> None:
-        """It has evaluated an epoch."""
-
-    def finished(self, trial: Trial, outcome: Outcome) -> None:
-        """It is done, its artifacts are in their folder."""
-
-    def failed(self, trial: Trial, error: str) -> None:
-        """It has ended by an error of its own."""
-
-    def interrupted(self, trial: Trial) -> None:
-        """It was stopped from outside."""
-
-    def remarked(self, text: str) -> None:
-        """Something that a person should know of how the trials are run."""
-
-
-NextJob = Callable[[], Job | None]
-"""Gives the job to run next; None while there is none until another one ends, or no more at all."""
+def listed(jobs: Sequence[Job], device: str) -> Source:
+    """Return the source of jobs that are known beforehand."""
+    waiting = iter(jobs)
+    return Source(
+        next_job=lambda: next(waiting, None), device=device, most=len(jobs), known=tuple(jobs)
+    )
 
 
 class Executor(Protocol):
-    """Runs jobs to their ends."""
+    """Runs jobs to their ends. A new executor joins in registry.py."""
 
-    def run(self, jobs: Sequence[Job], listener: Listener) -> None:
-        """Run all jobs; a failure of one is told and leaves the others alone.
+    def run(self, source: Source, tell: Listener) -> None:
+        """Run the jobs of the source until there are none.
 
-        UserError, StorageError and KeyboardInterrupt end everything: the trials that were running
-        are told as interrupted, then the exception goes on.
+        Every trial of a job is told as started when the job is given away, and once as ended. A
+        failure of one leaves the others alone. UserError, StorageError and KeyboardInterrupt end
+        everything: the trials that were running are told as interrupted, then the exception goes
+        on.
         """
-
-
-class FedExecutor(Executor, Protocol):
-    """An executor that also takes jobs of which each may follow from how earlier ones went."""
-
-    def feed(self, next_job: NextJob, listener: Listener, *, device: str, most: int) -> None:
-        """Run jobs as they come, at most so many at once, until there are none; ends as `run`."""
 
 
 NUMBERS: Mapping[str, tuple[type | tuple[type, ...], float, str]] = {
@@ -145,32 +109,8 @@ class ExecutorOptions:
         return cls(**given)
 
 
-def run_job(job: Job, observer: Observer, on_saved: Callable[[], None] = lambda: None) -> Outcome:
-    """Run a job's trial in this process; calls `on_saved` and raises as run_trial does."""
-    return run_trial(
-        job.trial,
-        workspace_cache=job.cache,
-        artifacts=job.artifacts,
-        observer=observer,
-        device=job.device,
-        checkpoint_every=job.checkpoint_every,
-        micro_batch=job.micro_batch,
-        stop_after=job.stop_after,
-        on_saved=on_saved,
-        is_alone=job.is_alone,
-    )
-
-
 def use_threads(threads: int | None) -> None:
     """Have what runs in this process use so many threads from now on; None changes nothing."""
     if threads is not None and threads != torch.get_num_threads():
         torch.set_num_threads(threads)
         share_threads()
-
-
-def describe(error: Exception) -> str:
-    """The cause of a failure: our own words for our own errors, else the end of the traceback."""
-    if isinstance(error, PeftlabError):
-        return str(error)
-    frames = "".join(traceback.format_tb(error.__traceback__)[-3:])
-    return f"{type(error).__name__}: {error}\n{frames}".rstrip()

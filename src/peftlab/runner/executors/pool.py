@@ -1,6 +1,6 @@
-"""Trials in worker processes that stay, each of which runs one at a time.
+"""Jobs in worker processes that stay, each of which runs one at a time.
 
-A worker that dies takes no more than its trial with it: the cause is stored, another worker takes
+A worker that dies takes no more than its job with it: the cause is stored, another worker takes
 its place and the study goes on. Workers run in sessions of their own, so that Ctrl-C reaches the
 study's process alone, which then asks them to save what they have.
 """
@@ -10,18 +10,19 @@ from __future__ import annotations
 import os
 import selectors
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from heapq import heapreplace
 from time import monotonic
 
-from peftlab.core.counts import counted
 from peftlab.core.interrupts import stop_if_requested
+from peftlab.core.words import counted
+from peftlab.engine.events import Failed, Finished, Interrupted, Listener, Remarked, Started
+from peftlab.engine.job import Job
 from peftlab.engine.prepare import choose_device
-from peftlab.runner.executors.base import ExecutorOptions, Job, Listener, NextJob
+from peftlab.runner.executors.base import ExecutorOptions, Source
 from peftlab.runner.executors.retry import POLL_SECONDS, SECONDS_TO_STOP, Retries
-from peftlab.runner.messages import ENDS, Message, pass_on
+from peftlab.runner.messages import Measured, Message, pass_on
 from peftlab.runner.worker_process import WorkerProcess
 
 WORTH_MEASURING = 60.0
@@ -35,29 +36,20 @@ class PoolExecutor:
     def __init__(self, options: ExecutorOptions) -> None:
         self._options = options
 
-    def run(self, jobs: Sequence[Job], listener: Listener) -> None:
-        """Run the jobs, as many at a time as there are workers."""
-        if not jobs:
+    def run(self, source: Source, tell: Listener) -> None:
+        """Run the jobs, as many at a time as there are workers.
+
+        Without options there is a worker a core, or what is measured to be fastest where the jobs
+        are known and take long.
+        """
+        if not source.most:
             return
-        jobs = sorted(jobs, key=lambda job: -job.seconds)
-        is_long = sum(job.seconds for job in jobs) >= WORTH_MEASURING
-        layout = _given(self._options, jobs[0].device, len(jobs), is_long=is_long)
-        waiting = iter(jobs)
-        with self._pool(listener) as pool:
-            pool.run(lambda: next(waiting, None), layout or _fastest(pool, jobs))
-
-    def feed(self, next_job: NextJob, listener: Listener, *, device: str, most: int) -> None:
-        """Run the jobs as they come; without options a worker a core, since no time is known."""
-        layout = _given(self._options, device, most, is_long=False)
-        assert layout is not None
-        with self._pool(listener) as pool:
-            pool.run(next_job, layout)
-
-    @contextmanager
-    def _pool(self, listener: Listener) -> Iterator[_Pool]:
-        pool = _Pool(self._options, listener)
+        source = source.longest_first()
+        is_long = sum(job.seconds for job in source.known) >= WORTH_MEASURING
+        layout = _given(self._options, source.device, source.most, is_long=is_long)
+        pool = _Pool(self._options, tell)
         try:
-            yield pool
+            pool.run(source, layout or _fastest(pool, source.known))
         except BaseException:
             pool.stop()
             raise
@@ -81,7 +73,7 @@ class Layout:
 
 
 def _given(options: ExecutorOptions, device: str, num_jobs: int, *, is_long: bool) -> Layout | None:
-    """What the user, the device or the study leaves no choice about; None where there is one."""
+    """Return the layout where user, device or study leave no choice; None where there is one."""
     cores = os.cpu_count() or 1
     workers, threads = options.workers, options.threads
     if choose_device(device).type != "cpu":
@@ -95,19 +87,20 @@ def _given(options: ExecutorOptions, device: str, num_jobs: int, *, is_long: boo
 
 
 def _fastest(pool: _Pool, jobs: Sequence[Job]) -> Layout:
-    """The layout in which the study ends first.
+    """Return the layout in which the study ends first.
 
-    Told from how fast its longest trial trains in so many workers at once.
+    It is told from how fast the longest trial trains in each number of workers at once.
     """
     cores = os.cpu_count() or 1
     most = min(cores, len(jobs))
     counts = [count for count in range(1, most + 1) if cores % count == 0]
     counts = [count for count in counts if count & (count - 1) == 0 or count == most]
     pool.resize(counts[-1])
-    pool.measure(counts[-1], replace(jobs[0], threads=1), 0.0)  # everything is read and compiled
+    # The first time everything is read and compiled.
+    pool.measure(counts[-1], jobs[0].with_settings(threads=1), 0.0)
     rates = {}
     for count in counts:
-        job = replace(jobs[0], threads=cores // count)
+        job = jobs[0].with_settings(threads=cores // count)
         rates[count] = pool.measure(count, job, MEASURED_SECONDS)
     seconds = [job.seconds for job in jobs]
     best = min(counts, key=lambda count: end_of(seconds, count) * count / max(rates[count], 1e-9))
@@ -115,7 +108,7 @@ def _fastest(pool: _Pool, jobs: Sequence[Job]) -> Layout:
 
 
 def end_of(seconds: Sequence[float], workers: int) -> float:
-    """When the last of the trials ends if each worker takes the next as soon as it is free.
+    """Return when the last of the jobs ends if each worker takes the next as soon as it is free.
 
     >>> end_of([3.0, 2.0, 2.0, 1.0], 2)
     4.0
@@ -129,8 +122,8 @@ def end_of(seconds: Sequence[float], workers: int) -> float:
 class _Pool:
     """The workers, and the loop that gives them jobs and passes on what they tell."""
 
-    def __init__(self, options: ExecutorOptions, listener: Listener) -> None:
-        self._options, self._listener = options, listener
+    def __init__(self, options: ExecutorOptions, tell: Listener) -> None:
+        self._options, self._tell = options, tell
         self._again: deque[Job] = deque()
         self._selector = selectors.DefaultSelector()
         self._workers: list[WorkerProcess] = []
@@ -148,7 +141,7 @@ class _Pool:
             self._let_go(worker)
 
     def measure(self, count: int, job: Job, seconds: float) -> float:
-        """Examples a second of so many workers together, each training the job's trial."""
+        """Return the examples a second of `count` workers together that train the job's trial."""
         self._rates = []
         for worker in self._workers[:count]:
             worker.measure(job, seconds)
@@ -157,38 +150,38 @@ class _Pool:
             self._listen()
         return sum(self._rates)
 
-    def run(self, next_job: NextJob, layout: Layout) -> None:
+    def run(self, source: Source, layout: Layout) -> None:
         """Run jobs until there are none; raises what ends the study."""
         self.resize(layout.workers)
-        self._listener.remarked(str(layout))
-        while self._give(next_job, layout) or self._busy():
+        self._tell(Remarked(text=str(layout)))
+        while self._give(source, layout) or self._busy():
             stop_if_requested()
             self._listen()
             for worker in self._busy():
                 if worker.is_silent(self._options.stall_seconds):
                     worker.kill(because_it_stalled=True)
 
-    def _give(self, next_job: NextJob, layout: Layout) -> bool:
+    def _give(self, source: Source, layout: Layout) -> bool:
         """Give jobs to those that have none, and to new workers in the place of dead ones.
 
-        Whether there was one to give.
+        Return whether there was one to give.
         """
         is_given = False
         while len(self._busy()) < self._size:
-            job = self._again.popleft() if self._again else next_job()
+            job = self._again.popleft() if self._again else source.next_job()
             if job is None:
                 break
             if len(self._busy()) == len(self._workers):
                 self._add_worker()
             worker = next(worker for worker in self._workers if worker.job is None)
-            self._listener.started(job.trial)
-            is_alone = layout.workers == 1
-            worker.run(replace(job, threads=layout.threads, is_alone=is_alone))
+            for trial in job.trials:
+                self._tell(Started(trial=trial))
+            worker.run(job.with_settings(threads=layout.threads, is_alone=layout.workers == 1))
             is_given = True
         return is_given
 
     def stop(self) -> None:
-        """Have every worker save its trial and end."""
+        """Have every worker save its trials and end."""
         self._is_stopping = True
         self._again.clear()
         for worker in self._workers:
@@ -200,8 +193,7 @@ class _Pool:
     def close(self) -> None:
         """End the workers, whatever they are doing."""
         for worker in [*self._workers]:
-            if worker.job is not None and worker.is_running_trial:
-                self._listener.interrupted(worker.job.trial)
+            self._interrupted(worker)
             self._let_go(worker)
         self._selector.close()
 
@@ -229,23 +221,24 @@ class _Pool:
                 self._ended(worker)
 
     def _heard(self, worker: WorkerProcess, message: Message) -> None:
-        job, is_trial = worker.job, worker.is_running_trial
-        if job is None:
-            return
-        if message["event"] in ENDS:
-            worker.job = None
-        if message["event"] == "measured":
-            self._rates.append(message["rate"])
-        elif (is_trial and not self._is_stopping) or message["event"] in ENDS:
-            pass_on(message, job.trial, self._listener)
+        if isinstance(message, Measured):
+            self._rates.append(message.rate)
+        elif not self._is_stopping or isinstance(message, Finished | Failed | Interrupted):
+            pass_on(message, self._tell)
 
     def _ended(self, worker: WorkerProcess) -> None:
-        """A worker is gone. Its trial, if it had one, has failed or is tried again."""
-        job = worker.job if worker.is_running_trial else None
+        """A worker is gone. The trials that it had have failed or are tried again."""
+        if self._is_stopping:
+            self._interrupted(worker)
+        elif worker.job is not None and worker.open_trials:
+            again = self._retries.after(worker.job, worker.open_trials, worker.death(), self._tell)
+            self._again.extendleft(again)
         worker.job = None
-        if job is not None:
-            if self._is_stopping:
-                self._listener.interrupted(job.trial)
-            else:
-                self._again.extendleft(self._retries.after(job, worker.death(), self._listener))
+        worker.open_trials.clear()
         self._let_go(worker)
+
+    def _interrupted(self, worker: WorkerProcess) -> None:
+        """Tell that what the worker has not ended was stopped."""
+        for trial_id in sorted(worker.open_trials):
+            self._tell(Interrupted(trial_id=trial_id))
+        worker.open_trials.clear()

@@ -1,27 +1,27 @@
-"""Trials as tasks of a Ray cluster (Moritz et al. 2018, arXiv 1712.05889).
+"""Jobs as tasks of a Ray cluster (Moritz et al. 2018, arXiv 1712.05889).
 
-Ray finds a place for a trial, and knows when a node or a process is gone. A task streams the
-messages of its trial back to the study's process, which alone writes results. Nodes share the
-workspace's folder, or hand trials on by a URL (ray_exchange.py). A trial whose node died is tried
-again elsewhere, from its last checkpoint.
+Ray finds a place for a job, and knows when a node or a process is gone. A task streams the
+messages of its trials back to the study's process, which alone writes results. Nodes share the
+workspace's folder, or hand trials on by a URL (ray_exchange.py). Trials whose node died are tried
+again elsewhere, from their last checkpoints.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
 from peftlab.core.errors import PeftlabError, StorageError, UserError, first_line
 from peftlab.core.interrupts import stop_if_requested
-from peftlab.runner.executors.base import ExecutorOptions, Job, Listener
+from peftlab.engine.events import Failed, Finished, Interrupted, Listener, Started
+from peftlab.engine.job import Job
+from peftlab.runner.executors.base import ExecutorOptions, Source
 from peftlab.runner.executors.ray_exchange import RayExchange, call_on
 from peftlab.runner.executors.ray_task import kill, run_told
 from peftlab.runner.executors.retry import (
@@ -32,7 +32,17 @@ from peftlab.runner.executors.retry import (
     no_progress,
     seconds_of_silence,
 )
-from peftlab.runner.messages import ENDS, OF_THE_PROCESS, READY, job_to_json, pass_on
+from peftlab.runner.messages import (
+    MESSAGES,
+    Busy,
+    Done,
+    Message,
+    Placed,
+    Published,
+    Ready,
+    pass_on,
+    to_line,
+)
 
 SECONDS_TO_ANSWER = 5.0
 MOST_SUBMITTED = 1000
@@ -47,22 +57,18 @@ class RayExecutor:
     def __init__(self, options: ExecutorOptions) -> None:
         self._options = options
 
-    def run(self, jobs: Sequence[Job], listener: Listener) -> None:
+    def run(self, source: Source, tell: Listener) -> None:
         """Run the jobs, the longest first, wherever there is room."""
-        if not jobs:
+        if not source.most:
             return
         url = self._options.artifacts
         exchange = None if url is None else RayExchange(url)
         ray = _connect(self._options.address)
-        threads = self._options.threads or 1
-        waiting = deque(
-            replace(job, threads=threads) for job in sorted(jobs, key=lambda job: -job.seconds)
-        )
         if exchange is not None:
             exchange.check_nodes(ray)
-        cluster = _Cluster(ray, self._options, listener, waiting, exchange)
+        cluster = _Cluster(ray, self._options, tell, exchange)
         try:
-            cluster.run()
+            cluster.run(source.longest_first())
         except BaseException:
             cluster.stop()
             raise
@@ -72,7 +78,7 @@ class RayExecutor:
 
 
 def _connect(address: str | None) -> Any:
-    """Ray, connected to the cluster at that address, or to one of its own on this machine."""
+    """Return Ray, connected to the cluster at the address, or to one of its own on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -113,6 +119,8 @@ class _Task:
     """A job that is with Ray, and what is known of the process that runs it once it has begun."""
 
     job: Job
+    open_trials: set[str]
+    """Those that were not told to have ended; all of them until the job has found its place."""
     node: str = ""
     pid: int = 0
     heard_at: float | None = None
@@ -120,21 +128,23 @@ class _Task:
     """Whether it has imported what it needs."""
     silent_seconds: float | None = None
     """After which it was ended."""
+    is_started: bool = False
+    """Whether its trials were told to have started."""
+    lost: str = "its task ended without a word of it"
+    """Why trials are open that the task has nothing more to tell of."""
+    states: dict[str, str] = field(default_factory=dict)
+    """What was last handed on of each trial."""
 
 
 class _Cluster:
     """The tasks that are with Ray, and the loop that listens to them."""
 
     def __init__(
-        self,
-        ray: Any,
-        options: ExecutorOptions,
-        listener: Listener,
-        waiting: deque[Job],
-        exchange: RayExchange | None,
+        self, ray: Any, options: ExecutorOptions, tell: Listener, exchange: RayExchange | None
     ) -> None:
-        self._ray, self._options, self._listener = ray, options, listener
-        self._waiting, self._exchange = waiting, exchange
+        self._ray, self._options, self._tell = ray, options, tell
+        self._exchange = exchange
+        self._again: deque[Job] = deque()
         self._resources: dict[str, float] = ray.cluster_resources()
         self._has_gpus = self._resources.get("GPU", 0) > 0
         self._run = ray.remote(num_returns="streaming", max_retries=0)(run_told)
@@ -142,19 +152,17 @@ class _Cluster:
         self._is_stopping = False
         self._retries = Retries()
 
-    def run(self) -> None:
+    def run(self, source: Source) -> None:
         """Run all jobs; raises what ends the study."""
-        while self._waiting or self._tasks:
+        most = self._most_submitted(source)
+        while self._submit_next(source, most) or self._tasks:
             stop_if_requested()
-            while self._waiting and len(self._tasks) < MOST_SUBMITTED:
-                self._submit(self._waiting.popleft())
             self._listen()
             self._end_the_silent()
 
     def stop(self) -> None:
-        """Have every task save its trial and end."""
+        """Have every task save its trials and end."""
         self._is_stopping = True
-        self._waiting.clear()
         for reference in self._tasks:
             self._ray.cancel(reference)
         deadline = monotonic() + SECONDS_TO_STOP
@@ -162,18 +170,59 @@ class _Cluster:
             with suppress(PeftlabError):  # another error is what the study ends with
                 self._listen()
         for task in self._tasks.values():
-            self._listener.interrupted(task.job.trial)
+            if task.is_started:
+                self._interrupted(task)
 
-    def _submit(self, job: Job) -> None:
-        on_gpu = job.device.startswith("cuda") or (job.device == "auto" and self._has_gpus)
-        resource, amount = ("GPU", self._options.gpus) if on_gpu else ("CPU", job.threads)
+    def _most_submitted(self, source: Source) -> int:
+        """Return how many tasks may be with Ray at a time.
+
+        Jobs that follow from how others went are asked for only when there is room for them.
+        """
+        if source.known:
+            return MOST_SUBMITTED
+        resource, amount = self._wanted(source.device, self._options.threads or 1)
+        return max(1, int(self._resources.get(resource, 0) / amount))
+
+    def _wanted(self, device: str, threads: int) -> tuple[str, float]:
+        """Return what a job on that device takes of a node, and how much of it."""
+        on_gpu = device.startswith("cuda") or (device == "auto" and self._has_gpus)
+        return ("GPU", self._options.gpus) if on_gpu else ("CPU", threads)
+
+    def _submit_next(self, source: Source, most: int) -> bool:
+        """Submit what there is room for; return whether there was anything."""
+        is_submitted = False
+        while len(self._tasks) < most:
+            job = self._again.popleft() if self._again else source.next_job()
+            if job is None:
+                break
+            task = self._submit(job.with_settings(threads=self._options.threads or 1))
+            if not source.known:  # which jobs come next depends on what has started
+                self._start(task)
+            is_submitted = True
+        return is_submitted
+
+    def _start(self, task: _Task) -> None:
+        """Tell that the task's trials begin, if that was not told yet."""
+        if not task.is_started:
+            task.is_started = True
+            for trial in task.job.trials:
+                self._tell(Started(trial=trial))
+
+    def _submit(self, job: Job) -> _Task:
+        resource, amount = self._wanted(job.device, job.threads or 1)
+        num_places = self._resources.get(resource, 0) / amount
+        job = job.with_settings(told_every=max(job.told_every, num_places / STEPS_A_SECOND))
+        if self._exchange is None:
+            reference = self._remote(resource, amount, job, None)
+        else:
+            told = self._exchange.job_for_node(job)
+            reference = self._remote(resource, amount, told, self._options.artifacts)
+        task = self._tasks[reference] = _Task(job, {trial.id for trial in job.trials})
+        return task
+
+    def _remote(self, resource: str, amount: float, job: Job, url: str | None) -> Any:
         resources = {f"num_{resource.lower()}s": amount}
-        num_places = self._resources.get(resource, 0) / (amount or 1)
-        job = replace(job, told_every=max(job.told_every, num_places / STEPS_A_SECOND))
-        told = job if self._exchange is None else self._exchange.job_for_node(job)
-        values = {"job": job_to_json(told), "artifacts": self._options.artifacts}
-        reference = self._run.options(**resources).remote(json.dumps(values))
-        self._tasks[reference] = _Task(job)
+        return self._run.options(**resources).remote(to_line(job), url)
 
     def _listen(self) -> None:
         """Pass on what tasks tell within a moment."""
@@ -183,7 +232,7 @@ class _Cluster:
             ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
         for reference in ready:
             try:
-                message = json.loads(self._ray.get(next(reference)))
+                message = MESSAGES.validate_json(self._ray.get(next(reference)))
             except StopIteration:
                 death = Death(cause="its task ended", is_killed=True, is_memory=False)
                 self._gone(self._tasks.pop(reference), death)
@@ -193,54 +242,75 @@ class _Cluster:
             else:
                 self._heard(reference, message)
 
-    def _heard(self, reference: Any, message: dict[str, Any]) -> None:
-        task, event = self._tasks[reference], message["event"]
+    def _heard(self, reference: Any, message: Message) -> None:
+        task = self._tasks[reference]
         task.heard_at = monotonic()
-        if event == "started":
-            task.node, task.pid = message["node"], message["pid"]
-            self._listener.started(task.job.trial)
-        elif event in OF_THE_PROCESS:
-            task.is_ready |= message == READY
-        elif event in ENDS:
-            del self._tasks[reference]
-            self._ended(task, message)
-        elif not self._is_stopping:
-            pass_on(message, task.job.trial, self._listener)
+        match message:
+            case Placed():
+                task.node, task.pid = message.node, message.pid
+                self._start(task)
+            case Ready():
+                task.is_ready = True
+            case Busy():
+                pass
+            case Published():
+                task.states[message.trial_id] = message.state
+            case Done():
+                del self._tasks[reference]
+                if task.open_trials:
+                    self._gone(task, Death(cause=task.lost, is_killed=True, is_memory=False))
+            case Finished() | Failed() | Interrupted():
+                self._ended(task, message)
+            case _ if not self._is_stopping:
+                pass_on(message, self._tell)
 
-    def _ended(self, task: _Task, message: dict[str, Any]) -> None:
-        """A task has told how its trial ended."""
-        if self._exchange is None:
-            pass_on(message, task.job.trial, self._listener)
-        elif message["event"] != "finished":
-            if message["event"] != "lost":
-                self._exchange.bring_home(task.job)
-            pass_on(message, task.job.trial, self._listener)
-        elif self._bring_result(self._exchange, task, message["state"]):
-            pass_on(message, task.job.trial, self._listener)
-            self._exchange.forget(task.job)
-        else:
-            cause = f"what it left at {self._exchange.url} is damaged"
-            self._gone(task, Death(cause=cause, is_killed=True, is_memory=False))
+    def _ended(self, task: _Task, message: Finished | Failed | Interrupted) -> None:
+        """A task has told how one of its trials ended."""
+        trial_id = message.trial_id
+        if self._exchange is not None and isinstance(message, Finished):
+            if not self._bring_result(self._exchange, task, trial_id):
+                task.lost = f"what it left at {self._exchange.url} is damaged"
+                return  # it stays open, and is tried again when the task is done
+            task.open_trials.discard(trial_id)
+            self._tell(message)
+            self._exchange.forget(trial_id)
+            return
+        if self._exchange is not None:
+            self._exchange.bring_home(task.job, trial_id)
+        task.open_trials.discard(trial_id)
+        self._tell(message)
 
-    def _bring_result(self, exchange: RayExchange, task: _Task, state: str) -> bool:
+    def _bring_result(self, exchange: RayExchange, task: _Task, trial_id: str) -> bool:
         try:
-            return exchange.bring_result(task.job, state)
+            return exchange.bring_result(task.job, trial_id, task.states.get(trial_id, ""))
         except StorageError:
-            self._listener.interrupted(task.job.trial)
+            self._interrupted(task)
             raise
 
     def _gone(self, task: _Task, death: Death) -> None:
-        """A task has died: its trial has failed, or is tried again."""
+        """A task has died: its open trials have failed, or are tried again."""
         if self._is_stopping:
-            if task.heard_at is not None:
-                if self._exchange is not None:
-                    self._exchange.bring_home(task.job)
-                self._listener.interrupted(task.job.trial)
+            if task.is_started:
+                self._bring_home(task, task.open_trials)
+                self._interrupted(task)
             return
-        again = self._retries.after(task.job, death, self._listener)
-        if not again and self._exchange is not None:
-            self._exchange.bring_home(task.job)
-        self._waiting.extendleft(again)
+        if not task.open_trials:
+            return
+        again = self._retries.after(task.job, task.open_trials, death, self._tell)
+        kept = {trial.id for job in again for trial in job.trials}
+        self._bring_home(task, task.open_trials - kept)
+        self._again.extendleft(again)
+
+    def _bring_home(self, task: _Task, trial_ids: set[str]) -> None:
+        if self._exchange is not None:
+            for trial_id in sorted(trial_ids):
+                self._exchange.bring_home(task.job, trial_id)
+
+    def _interrupted(self, task: _Task) -> None:
+        """Tell that what the task has not ended was stopped."""
+        for trial_id in sorted(task.open_trials):
+            self._tell(Interrupted(trial_id=trial_id))
+        task.open_trials.clear()
 
     def _end_the_silent(self) -> None:
         """End the process of every task that has told nothing for too long."""
@@ -255,11 +325,11 @@ class _Cluster:
                 call_on(self._ray, task.node, kill, task.pid)
 
     def _has_told(self, reference: Any) -> bool:
-        """Whether the task has told something that was not listened to yet."""
+        """Return whether the task has told something that was not listened to yet."""
         return bool(self._ray.wait([reference], timeout=0)[0])
 
     def _death(self, task: _Task, error: BaseException) -> Death:
-        """What Ray says of it, and of a process that was ended for its silence what we know."""
+        """Return what Ray says, and of a process that was ended for its silence what we know."""
         known = self._ray.exceptions
         if task.silent_seconds is not None:
             cause = no_progress(task.silent_seconds)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from peftlab.core.errors import StorageError, UserError, first_line
+from peftlab.engine.job import Job
 from peftlab.runner.exchange import URLS, Exchange
-from peftlab.runner.executors.base import Job
 from peftlab.runner.executors.ray_task import check_exchange, clear_scratch
 from peftlab.store.records import CHECKPOINTS_FOLDER
 
@@ -20,7 +19,7 @@ SECONDS_TO_CLEAR = 10.0
 
 
 class RayExchange:
-    """The place of the URL, as the study's process uses it; UserError if it cannot be used."""
+    """What the URL names, as the study's process uses it; UserError if it cannot be used."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -41,27 +40,30 @@ class RayExchange:
             self._exchange.remove_note(note)
 
     def job_for_node(self, job: Job) -> Job:
-        """The job with folders that are a node's own; what this machine has of it is handed on."""
-        if (job.artifacts / CHECKPOINTS_FOLDER).is_dir():
-            self._exchange.folder(job.trial.id).offer(job.artifacts)
-        return replace(job, artifacts=Path(job.trial.id), cache=Path("cache"))
+        """Return the job with folders that are a node's own; what is here of it is handed on."""
+        for trial in job.trials:
+            if (job.folder(trial) / CHECKPOINTS_FOLDER).is_dir():
+                self._exchange.folder(trial.id).offer(job.folder(trial))
+        folders = {trial.id: Path(trial.id) for trial in job.trials}
+        return job.with_settings(folders=folders, cache=Path("cache"))
 
-    def bring_result(self, job: Job, state: str) -> bool:
+    def bring_result(self, job: Job, trial_id: str, state: str) -> bool:
         """Make the trial's folder here what it is at its end; False if that is damaged."""
-        folder = self._exchange.folder(job.trial.id)
-        fetched = folder.fetch(job.artifacts, only=state, with_checkpoints=False)
+        fetched = self._exchange.folder(trial_id).fetch(
+            job.folders[trial_id], only=state, with_checkpoints=False
+        )
         return fetched.state is not None
 
-    def bring_home(self, job: Job) -> None:
+    def bring_home(self, job: Job, trial_id: str) -> None:
         """Bring here what there is of a trial that has ended otherwise, if the place answers."""
-        folder = self._exchange.folder(job.trial.id)
+        folder = self._exchange.folder(trial_id)
         with suppress(StorageError):  # it stays there, and is gone on from there
-            if folder.fetch(job.artifacts).state is not None:
+            if folder.fetch(job.folders[trial_id]).state is not None:
                 folder.remove()
 
-    def forget(self, job: Job) -> None:
+    def forget(self, trial_id: str) -> None:
         """Remove what is there of a trial that is stored here."""
-        self._exchange.folder(job.trial.id).remove()
+        self._exchange.folder(trial_id).remove()
 
     def clear_nodes(self, ray: Any) -> None:
         """Remove what is left on the nodes, of those that answer."""

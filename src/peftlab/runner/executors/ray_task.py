@@ -1,19 +1,17 @@
-"""What runs on the nodes of a Ray cluster: a trial as a task, and small services beside it."""
+"""What runs on the nodes of a Ray cluster: a job as a task, and small services beside it."""
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
@@ -21,33 +19,36 @@ from peftlab.core.interrupts import forget_request, request_stop
 from peftlab.runner.exchange import Exchange
 
 if TYPE_CHECKING:
-    from peftlab.engine.observer import Observer
-    from peftlab.engine.run import Outcome
-    from peftlab.runner.executors.base import Job
+    from peftlab.core.trial import Trial
+    from peftlab.engine.events import Listener
+    from peftlab.engine.job import Job
+    from peftlab.runner.messages import Message
 
-Tell = Callable[[Mapping[str, Any]], None]
+Tell = Callable[["Message"], None]
 
 
-def run_told(told: str) -> Iterator[str]:
-    """A task: run a trial, told as JSON, and give the messages of how it goes as they come."""
+def run_told(told: str, url: str | None) -> Iterator[str]:
+    """A task: run a job, told as JSON, and yield the messages of how it goes as they come.
+
+    With a URL its trials are handed on by it.
+    """
     forget_request()
-    yield json.dumps({"event": "started", "node": _node_id(), "pid": os.getpid()})
-    from peftlab.runner.executors.base import run_job
-    from peftlab.runner.messages import READY
+    from peftlab.runner.messages import Placed, Ready, RunJob, to_line  # a moment of imports
+
+    yield to_line(Placed(node=_node_id(), pid=os.getpid()))
+    from peftlab.engine.job import Job
+    from peftlab.engine.run import run_job
     from peftlab.runner.worker import Worker
 
-    yield json.dumps(READY)
+    yield to_line(Ready())
     messages: queue.Queue[str | None] = queue.Queue()
-    values = json.loads(told)
-    exchanged = None if values["artifacts"] is None else _Exchanged(values["artifacts"])
 
-    def tell(message: Mapping[str, Any]) -> None:
-        state = {} if exchanged is None else {"state": exchanged.state}
-        messages.put(json.dumps({**message, **state}))
+    def tell(message: Message) -> None:
+        messages.put(to_line(message))
 
     def work() -> None:
-        run = run_job if exchanged is None else exchanged.run_with(tell)
-        Worker(tell, run).do({"do": "run", "job": values["job"]})
+        run = run_job if url is None else handed_on(url, tell)
+        Worker(tell, run).do(RunJob(job=Job.model_validate_json(told)))
         messages.put(None)
 
     thread = threading.Thread(target=work, daemon=True)
@@ -55,49 +56,50 @@ def run_told(told: str) -> Iterator[str]:
     try:
         while (message := messages.get()) is not None:
             yield message
-    finally:  # the task may have been cancelled: the trial is saved first
+    finally:  # the task may have been cancelled: the trials are saved first
         request_stop()
         thread.join()
 
 
-class _Exchanged:
-    """A trial's run in a folder of this node alone, which is handed on by a URL."""
+def handed_on(url: str, tell: Tell) -> Callable[[Job, Listener], None]:
+    """Return a call that runs a job in folders of this node alone, which a URL hands on.
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self.state = ""
-        """The last that was published."""
+    The folders of the job are given from this node's own. What is published is told.
+    """
+    from peftlab.engine.events import Remarked
+    from peftlab.engine.run import run_job
+    from peftlab.runner.messages import Published
 
-    def run_with(self, tell: Tell) -> Callable[[Job, Observer], Outcome]:
-        """A call that runs a job whose folders are given from this node's own."""
-        from peftlab.runner.executors.base import run_job
+    exchange = Exchange(url)
 
-        def run(job: Job, observer: Observer) -> Outcome:
-            root = scratch(self._url)
-            job = replace(job, artifacts=root / job.artifacts, cache=root / job.cache)
-            folder = Exchange(self._url).folder(job.trial.id)
+    def run(job: Job, listener: Listener) -> None:
+        root = scratch(url)
+        folders = {trial_id: root / folder for trial_id, folder in job.folders.items()}
+        job = job.with_settings(folders=folders, cache=root / job.cache)
 
-            def publish() -> None:
-                self.state = folder.publish(job.artifacts)
+        def publish(trial: Trial) -> None:
+            state = exchange.folder(trial.id).publish(job.folder(trial))
+            tell(Published(trial_id=trial.id, state=state))
 
-            shutil.rmtree(job.artifacts, ignore_errors=True)
-            try:
-                fetched = folder.fetch(job.artifacts)
+        try:
+            for trial in job.trials:
+                shutil.rmtree(job.folder(trial), ignore_errors=True)
+                folder = exchange.folder(trial.id)
+                fetched = folder.fetch(job.folder(trial))
                 for state in fetched.damaged:
                     then = "an earlier one is used" if fetched.state else "it begins anew"
-                    text = f"trial {job.trial.id}: {folder.where}/{state} is damaged; {then}"
-                    tell({"event": "remarked", "text": text})
-                outcome = run_job(job, observer, publish)
-                publish()
-                return outcome
-            finally:
-                shutil.rmtree(job.artifacts, ignore_errors=True)
+                    text = f"trial {trial.id}: {folder.where}/{state} is damaged; {then}"
+                    tell(Remarked(text=text))
+            run_job(job, listener, on_saved=publish)
+        finally:
+            for trial in job.trials:
+                shutil.rmtree(job.folder(trial), ignore_errors=True)
 
-        return run
+    return run
 
 
 def scratch(url: str) -> Path:
-    """This node's own folder for the trials that are handed on by that URL."""
+    """Return this node's own folder for the trials that are handed on by that URL."""
     path = Path(tempfile.gettempdir()) / f"{_scratch_prefix(url)}{_node_id()}"
     path.mkdir(mode=0o700, exist_ok=True)
     return path

@@ -1,12 +1,14 @@
-"""Whether a trial whose process died is tried again, and how."""
+"""Whether trials whose process died are tried again, and how."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from peftlab.core.errors import first_line
-from peftlab.runner.executors.base import Job, Listener
+from peftlab.engine.events import Failed, Listener, Remarked
+from peftlab.engine.job import Job
 
 POLL_SECONDS = 0.2
 """How long an executor waits for what its processes tell before it looks around."""
@@ -28,39 +30,52 @@ class Death:
 
 
 def seconds_of_silence(stall_seconds: float, *, is_ready: bool) -> float:
-    """How long a process may say nothing, once it is ready and before that."""
+    """Return how long a process may say nothing, once it is ready and before that."""
     return stall_seconds if is_ready else max(stall_seconds, SECONDS_TO_START)
 
 
 def no_progress(seconds: float) -> str:
-    """The words for the end of a trial that told nothing for so long."""
+    """Return the words for the end of a trial that told nothing for so long."""
     return f"no progress for {seconds:.0f} s; its process was ended"
 
 
 @dataclass
 class Retries:
-    """How often each trial's process was killed so far."""
+    """How often the process of each trial was killed so far."""
 
     kills: Counter[str] = field(default_factory=Counter)
 
-    def after(self, job: Job, death: Death, listener: Listener) -> list[Job]:
-        """What is to be run again of a job whose process died; the listener is told."""
-        again = self._another(job, death)
-        if again is None:
-            listener.failed(job.trial, death.cause)
-            return []
-        cause = first_line(death.cause)
-        listener.remarked(f"trial {job.trial.id}: {cause}; it is tried again")
-        return [again]
+    def after(
+        self, job: Job, open_trials: Collection[str], death: Death, tell: Listener
+    ) -> list[Job]:
+        """Return what is to be run again of a job whose process died; the listener is told.
 
-    def _another(self, job: Job, death: Death) -> Job | None:
-        """The job as it is to be tried again; None if it has failed.
-
-        For want of memory it is tried with half as many examples at once; after a crash of its own
-        it is not, since it would crash again.
+        Only trials that had not ended are. For want of memory they are run in two jobs, and one
+        that was alone with half as many examples at once; after a crash of its own one that was
+        alone is not tried again, since it would crash again, and others are each tried alone.
         """
+        open_job = job.of_trials(open_trials)
+        again = self._another(open_job, death)
+        kept = {trial.id for one in again for trial in one.trials}
+        cause = first_line(death.cause)
+        for trial in open_job.trials:
+            if trial.id in kept:
+                tell(Remarked(text=f"trial {trial.id}: {cause}; it is tried again"))
+            else:
+                tell(Failed(trial_id=trial.id, error=death.cause))
+        return again
+
+    def _another(self, job: Job, death: Death) -> list[Job]:
+        trials = job.trials
+        if death.is_memory and len(trials) > 1:
+            middle = len(trials) // 2
+            return [job.with_settings(trials=part) for part in (trials[:middle], trials[middle:])]
         if death.is_memory:
-            size = job.micro_batch or job.trial.training.per_device_train_batch_size
-            return replace(job, micro_batch=(size + 1) // 2) if size > 1 else None
-        self.kills[job.trial.id] += 1
-        return job if death.is_killed and self.kills[job.trial.id] < MOST_KILLS else None
+            size = job.micro_batch or trials[0].training.per_device_train_batch_size
+            return [job.with_settings(micro_batch=(size + 1) // 2)] if size > 1 else []
+        if not death.is_killed:
+            return [job.with_settings(trials=(one,)) for one in trials] if len(trials) > 1 else []
+        for trial in trials:
+            self.kills[trial.id] += 1
+        left = tuple(trial for trial in trials if self.kills[trial.id] < MOST_KILLS)
+        return [job.with_settings(trials=left)] if left else []

@@ -1,0 +1,102 @@
+"""What goes into a trial: the rows of a task, what the task is, and a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from peftlab.core.validation import Frozen, Integer
+from peftlab.core.words import counted
+
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+"""The kinds of labelled text problem, by transformers' own words."""
+Head = Literal["fresh", "keep"]
+"""Whether the classifier's head is drawn anew, or is the checkpoint's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One row of a split: where it stands (0-based), its one or two texts, and its label.
+
+    The label is a class index, a score (always a float), a 0 or 1 for each of several labels, or
+    None where the file has no label.
+    """
+
+    row_id: int
+    texts: tuple[str, ...]
+    label: int | float | tuple[int, ...] | None
+
+
+class OwnFiles(Frozen):
+    """The files of a task of a person's own, and how they are read.
+
+    Without a file `dev`, `dev_fraction` of train is cut off, drawn by `split_seed`. `text` are the
+    columns of the one or two texts, `label` that of the label, or one column for each label, 0 or
+    1. Words of several labels in one column stand between `separator`.
+    """
+
+    train: str
+    dev: str | None = None
+    dev_fraction: float | None = None
+    split_seed: Integer = 42
+    test: str | None = None
+    text: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+    label: Annotated[tuple[str, ...], Field(min_length=1)]
+    separator: Annotated[str, Field(min_length=1)] = ","
+
+    @property
+    def split_words(self) -> str:
+        """Return where dev comes from, in a few words; "" where it is a file."""
+        if self.dev_fraction is None:
+            return ""
+        share, name = 100 * self.dev_fraction, Path(self.train).name
+        return f"{share:g}% of {name}, stratified, cut off by seed {self.split_seed}"
+
+
+class DataRef(Frozen):
+    """Where a task's rows come from; only the digest of their content is part of an identity.
+
+    `source` is hub, demo, folder or files; `location` the place, for people. `files` says more of a
+    person's own files.
+    """
+
+    source: str
+    location: str
+    digest: str
+    files: OwnFiles | None = None
+
+
+class TaskDefinition(Frozen):
+    """Describes a task of a person's own; those that come with the package are described there.
+
+    `labels` stand in the order of the logits, a regression has none; `metrics` are keys of
+    tasks.metrics.METRICS, the main one first; `texts` are the columns of the one or two texts.
+    """
+
+    problem_type: ProblemType
+    labels: tuple[str, ...] = ()
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)]
+    texts: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+
+    @model_validator(mode="after")
+    def _has_labels(self) -> TaskDefinition:
+        wanted = 0 if self.problem_type == "regression" else 2
+        if len(self.labels) < wanted or (self.labels and not wanted):
+            raise ValueError(f"{self.problem_type} has {counted(len(self.labels), 'label')}")
+        return self
+
+
+class ModelRef(Frozen):
+    """A checkpoint by the name that the user gave and a fingerprint of its content.
+
+    `has_head` says that it has been a classifier before, `shows_padding` that a row's logits change
+    with the padding behind it. Both follow from the content and are no part of an id by themselves.
+    """
+
+    name: str
+    fingerprint: str
+    has_head: bool = False
+    shows_padding: bool = False

@@ -1,0 +1,144 @@
+"""A trial, and its two identities: its own, and that of its cell, whatever its seeds."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property, lru_cache
+
+from pydantic import JsonValue
+
+from peftlab.core.corrections import RULES, marks
+from peftlab.core.identity import derived_seed, members, members_id, without_pinned
+from peftlab.core.inputs import DataRef, Head, ModelRef, TaskDefinition
+from peftlab.core.selection import Selection
+from peftlab.core.training import TrainingSettings
+from peftlab.core.validation import Count, Frozen, Integer, YesNo
+
+WITHOUT_EFFECT = ("per_device_eval_batch_size",)
+"""Training settings that cannot change the numbers: no id depends on them."""
+
+
+class Seeds(Frozen):
+    """The three independent sources of chance in a trial (Dodge et al. 2020, arXiv 2002.06305).
+
+    `init` draws the head's and the adapter's first weights, `order` the order of the examples,
+    `dropout` the dropout masks.
+    """
+
+    init: Integer
+    order: Integer
+    dropout: Integer
+
+    @classmethod
+    def of(cls, seed: int) -> Seeds:
+        """Return the three seeds that follow from a trial's one seed."""
+        return cls(
+            init=derived_seed(seed, "init"),
+            order=derived_seed(seed, "order"),
+            dropout=derived_seed(seed, "dropout"),
+        )
+
+
+class Trial(Frozen):
+    """One training, fully resolved: arm x task x seed with nothing left to decide.
+
+    `method_config` holds every setting of the method, defaults filled in. With `cache_frozen` the
+    layers below the lowest trainable parameter run once, in eval mode, and their outputs are kept.
+    Without a `selection` the last epoch is reported. `definition` says what the task is where it
+    is a person's own. The classifier's `head` is drawn anew, or the checkpoint's own is kept.
+    `rules` is the version of the rules by which the trial is measured
+    (core/corrections.py); what is stored keeps the one by which it was.
+    Two trials with the same `id` would give the same numbers on one machine, so the second is
+    never run.
+    """
+
+    task: str
+    data: DataRef
+    model: ModelRef
+    method: str
+    method_config: dict[str, JsonValue]
+    training: TrainingSettings
+    seed: Integer
+    seeds: Seeds
+    max_train_samples: Count | None = None
+    max_eval_samples: Count | None = None
+    max_length: Count = 128
+    engine: str = "packed"
+    cache_frozen: YesNo = False
+    selection: Selection | None = None
+    definition: TaskDefinition | None = None
+    head: Head = "fresh"
+    rules: Count = RULES
+
+    @cached_property
+    def id(self) -> str:
+        """The hash of everything that can change the numbers, as 12 hexadecimal digits.
+
+        A setting at its default is left out, so that a setting that comes later changes no id.
+        """
+        return members_id(self.unseeded | members(_seeds_in_id(self.seed, self.seeds)))
+
+    @cached_property
+    def unseeded(self) -> dict[str, str]:
+        """Everything that the id is made of except the seeds, as members of an object."""
+        content = self.model_dump(
+            mode="json", exclude={"seed", "seeds", "rules"}, exclude_defaults=True
+        )
+        content["data"] = self.data.digest
+        content["model"] = self.model.fingerprint
+        content["method_config"] = without_pinned(self.method, self.method_config)
+        for name in WITHOUT_EFFECT:
+            content["training"].pop(name, None)
+        corrected = marks(self)
+        if corrected:
+            content["corrections"] = corrected
+        return members(content)
+
+    def with_settings(
+        self, training: TrainingSettings, method_config: dict[str, JsonValue]
+    ) -> Trial:
+        """Return the same trial with other settings."""
+        given = {name: getattr(self, name) for name in Trial.model_fields}
+        return Trial(**(given | {"training": training, "method_config": method_config}))
+
+    def as_measured_before(self, rules: int) -> Trial:
+        """Return the same trial as an older version of peftlab measured it, by earlier rules."""
+        given = {name: getattr(self, name) for name in Trial.model_fields}
+        return Trial(**(given | {"rules": rules}))
+
+    def with_seeds(self, seed: int, seeds: Seeds) -> Trial:
+        """Return the same trial with other seeds, in a fraction of the time of a new one."""
+        other = self.model_copy(update={"seed": seed, "seeds": seeds})
+        other.__dict__["unseeded"] = self.unseeded
+        other.__dict__.pop("id", None)
+        return other
+
+
+def cell_of(trial: Trial) -> str:
+    """Return the cell of a trial: what all runs of one arm on one task share, whatever their seeds.
+
+    It is the hash, in 12 hexadecimal digits, of everything that the trial's id depends on except
+    its seeds; those that are fixed for a whole study are left out as well. Many trials have the
+    same cell, which is computed once.
+    """
+    return cell_of_settings(trial.model_dump_json(exclude={"seed", "seeds"}))
+
+
+@lru_cache(maxsize=4096)
+def cell_of_settings(settings: str) -> str:
+    """Return the cell of the trials that have these settings, as JSON without seeds."""
+    return members_id(unseeded_trial(settings).unseeded)
+
+
+@lru_cache(maxsize=4096)
+def unseeded_trial(settings: str) -> Trial:
+    """Return a trial of these settings, as JSON, with seeds of no meaning; ValueError for none."""
+    return Trial.model_validate(json.loads(settings) | {"seed": 0, "seeds": Seeds.of(0)})
+
+
+@lru_cache(maxsize=4096)
+def _seeds_in_id(seed: int, seeds: Seeds) -> dict[str, object]:
+    """Return a trial's seed, and those of its three seeds that do not follow from it."""
+    usual = Seeds.of(seed).model_dump()
+    own = {name: one for name, one in seeds.model_dump().items() if one != usual[name]}
+    return {"seed": seed} | ({"seeds": own} if own else {})

@@ -1,0 +1,91 @@
+"""Values that are checked as they are made, and pydantic's complaints in words for the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from peftlab.core.errors import UserError
+
+# Strict: true and "3" are integers to pydantic, and to nobody else.
+Integer = Annotated[int, Field(strict=True)]
+Count = Annotated[Integer, Field(gt=0)]
+YesNo = Annotated[bool, Field(strict=True)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+LONGEST_SHOWN = 60
+"""Characters of a wrong value that a message shows."""
+# pydantic's words for what a YAML file calls a list and a mapping.
+WORDS = {
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping of keys",
+    "model_type": "must be a mapping of keys",
+    "too_short": "must have at least {min_length}",
+}
+
+
+class Frozen(BaseModel):
+    """Base of the validated values: immutable, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complaint:
+    """The first thing that pydantic finds wrong with a value.
+
+    `kind` is pydantic's name for it, `path` leads to the part that is wrong, which is `given`, and
+    `words` say what it must be.
+    """
+
+    kind: str
+    path: tuple[str | int, ...]
+    given: object
+    words: str
+
+    @property
+    def literal(self) -> str:
+        """The wrong value as Python writes it, cut where it is long."""
+        if isinstance(self.given, str):
+            return repr(self.given[:LONGEST_SHOWN])
+        return repr(self.given)[:LONGEST_SHOWN]
+
+    def refusal(self, *, where: str, allowed: str = "", shown: str | None = None) -> UserError:
+        """Return the error that says it in one line.
+
+        `shown` is the wrong value as it stands there, by default as a text in quotes. A whole
+        object is not shown where the complaint is of a part that it lacks, or of its sense.
+        """
+        is_of_whole = self.kind == "missing" or (
+            self.kind == "value_error" and not isinstance(self.given, str | int | float | None)
+        )
+        value = repr(str(self.given)[:LONGEST_SHOWN]) if shown is None else shown
+        given = "" if is_of_whole else f" (it is {value})"
+        return UserError(f"{self.words}{given}", where=where, allowed=allowed)
+
+
+def complaint_of(error: ValidationError) -> Complaint:
+    """Return the first complaint; one of a key that is not known comes before all others."""
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    words = first["msg"].removeprefix("Value error, ")
+    if first["type"] in WORDS:
+        words = WORDS[first["type"]].format(**first.get("ctx", {}))
+    return Complaint(
+        kind=first["type"],
+        path=first["loc"],
+        given=first["input"],
+        words=words[:1].lower() + words[1:],
+    )
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """Return a place in a file as people write it.
+
+    >>> dotted(["claims", 0, "margin"])
+    'claims[0].margin'
+    """
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "".join(parts).removeprefix(".")

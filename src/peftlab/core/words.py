@@ -1,0 +1,41 @@
+"""Numbers, durations and texts as people read them."""
+
+from __future__ import annotations
+
+import re
+
+
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """Return the number and what is counted, in the singular where it is one.
+
+    >>> counted(1, "trial"), counted(2000, "trial"), counted(0, "class", "classes")
+    ('1 trial', '2,000 trials', '0 classes')
+    """
+    return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it.
+
+    >>> duration(7.2), duration(125), duration(7300)
+    ('7 s', '2 min 5 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def escape_markdown(text: object) -> str:
+    r"""Return the text on one line, with nothing in it that Markdown or HTML would act on.
+
+    >>> print(escape_markdown("a|b\n<c>"))
+    a\|b \<c\>
+    """
+    shown = " ".join(str(text).split())
+    for sign in "\\`*_[]<>|#&~":
+        shown = shown.replace(sign, "\\" + sign)
+    # A line that begins as a list does.
+    return re.sub(r"^(\d*)([-+.)])(?=\s)", r"\1\\\2", shown)

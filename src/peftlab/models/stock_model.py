@@ -1,0 +1,137 @@
+"""Packed batches on the stock model, as transformers runs it.
+
+It is called with an attention function that is registered with transformers under ATTENTION, and a
+hook that gathers the first tokens behind the encoder, or of decoders the last ones behind the head.
+
+Legend: B examples, T tokens of all of them, L tokens of the longest, H heads of the queries, G of
+the keys, d width of a head, D width.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
+
+from peftlab.data.batches import Ragged
+from peftlab.models.attention import AttentionScores, Drawn, Padding, attend
+from peftlab.models.batched import CPU, LastTokens, PackedModel
+from peftlab.models.family import Pooling, Way
+from peftlab.models.fused.attention import Attention, AttentionSettings, Heads
+from peftlab.models.fused.blocks import encoder_of
+from peftlab.models.fused.tape import apply
+
+ATTENTION = "peftlab_packed"
+
+
+class StockModel(PackedModel):
+    """A packed classifier whose blocks are transformers' own."""
+
+    blocks = Way.STOCK
+
+    def __init__(
+        self,
+        module: nn.Module,
+        base: PreTrainedModel,
+        *,
+        device: torch.device = CPU,
+        dropout_seed: int = 0,
+    ) -> None:
+        super().__init__(module, base, device=device, dropout_seed=dropout_seed)
+        self.pooling = self.family.pooling_by(base.config)
+        self._last: LastTokens | None = None
+        if self.pooling is Pooling.LAST:
+            score = cast(Any, base).score
+            self._last = LastTokens(score, lambda logits_1TC: logits_1TC[0, self.batch.last_B])
+
+    def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
+        """Logits [B, C] of the rows, by the model's own forward."""
+        type_ids_T = self._types(rows)
+        self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
+        inputs = self._inputs(self._integers(rows.ids), type_ids_T)
+        if self._last is not None:
+            self.module(**inputs, packed_model=self, use_cache=False)
+            return self._last.take()
+        logits_BC: Tensor = self.module(**inputs, packed_model=self).logits
+        return logits_BC.reshape(self.batch.num_examples, -1)
+
+    def _switch(self, stack: ExitStack) -> None:
+        self._use_attention(ATTENTION, stack)
+        if self._last is not None:
+            self._last.hook(stack)
+        else:
+            stack.callback(encoder_of(self.base).register_forward_hook(self._pool_output).remove)
+
+    def _pool_output(self, module: nn.Module, inputs: Any, output: Any) -> Any:
+        if isinstance(output, tuple):
+            return (self._pooled(output[0]), *output[1:])
+        output["last_hidden_state"] = self._pooled(output["last_hidden_state"])
+        return output
+
+    def _pooled(self, hidden_1TD: Tensor) -> Tensor:
+        """[B, 1, D]: to the classifier, examples of one token each."""
+        batch = self.batch
+        if self.pooling is Pooling.FIRST:
+            return hidden_1TD[0, batch.pooled_B][:, None]
+        example_T = batch.token_rows.example_R - batch.first_example
+        sum_BD = hidden_1TD.new_zeros(batch.num_examples, hidden_1TD.shape[2])
+        sum_BD = sum_BD.index_add(0, example_T, hidden_1TD[0])
+        length_B = batch.last_B - batch.pooled_B + 1
+        return (sum_BD / length_B[:, None])[:, None]
+
+
+def packed_attention(
+    module: nn.Module,
+    query_1HTd: Tensor,
+    key_1GTd: Tensor,
+    value_1GTd: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    *,
+    packed_model: StockModel,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """Attention within each example; [1, T, H, d] as transformers' attention functions return.
+
+    `attention_mask` is not used: transformers makes none for a name that has no mask function.
+    What our own kernels do not know (causality, windows, shared keys) is computed padded, by torch.
+    """
+    num_heads, width = query_1HTd.shape[1], query_1HTd.shape[3]
+    source = packed_model.dropout
+    scores = AttentionScores.of(module, width, scaling, options)
+    key = source.key(source.site_of(module)) if dropout > 0 else 0
+    tokens = tuple(x_1HTd[0].transpose(0, 1) for x_1HTd in (query_1HTd, key_1GTd, value_1GTd))
+    spans = packed_model.batch.token_spans
+    padding = spans.key_padding(query_1HTd.device)
+    if scores.is_plain(padding.longest) and query_1HTd.shape == key_1GTd.shape == value_1GTd.shape:
+        settings = AttentionSettings(
+            heads=Heads(count=num_heads, scale=scores.scale),
+            spans=spans,
+            key=key,
+            probability=dropout,
+        )
+        context_TD = apply(Attention, settings, *(x_THd.flatten(1) for x_THd in tokens))
+        return context_TD.unflatten(1, (num_heads, width))[None], None
+    drawn = None
+    if dropout > 0:
+        drawn = Drawn(key=key, probability=dropout, first_example=spans.first_example)
+    query_BHLd, key_BGLd, value_BGLd = (padding.pad(x_THd) for x_THd in tokens)
+    seen = _seen(scores, padding)
+    context_BHLd = attend(query_BHLd, key_BGLd, value_BGLd, seen, scores, drawn)
+    return padding.unpad(context_BHLd)[None], None
+
+
+def _seen(scores: AttentionScores, padding: Padding) -> Tensor | None:
+    """Which keys of the padded batch each query sees; causal attention never sees the padding."""
+    seen_LL = scores.seen_LL(padding.longest, padding.place_T.device)
+    is_real_B11L = None if scores.is_causal else padding.is_real_B11L
+    if seen_LL is None or is_real_B11L is None:
+        return is_real_B11L if seen_LL is None else seen_LL
+    return is_real_B11L & seen_LL
+
+
+AttentionInterface.register(ATTENTION, packed_attention)

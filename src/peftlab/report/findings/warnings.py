@@ -1,0 +1,70 @@
+"""What a reader must be warned of: rows of dev in train, and trials measured by older versions."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from peftlab.core.corrections import missing
+from peftlab.data.leaks import LEAK, Leak
+from peftlab.report.findings.view import StudyView
+from peftlab.study.remarks.row_remarks import is_grave
+from peftlab.tasks.spec import Task
+
+
+def leak_warnings(view: StudyView) -> list[str]:
+    """Return a line for each task of which the scores cannot be taken as they are."""
+    return [
+        f"{task.name}: {leak.words()}. Scores on such rows show what was learned by heart, not "
+        "what a model does with new texts."
+        for task in view.tasks
+        if (leak := _leak(view, task)) is not None
+        and is_grave(leak, is_own=_has_own_files(view, task))
+    ]
+
+
+def leak_note(view: StudyView) -> str:
+    """Return what stands beside the scores; "" where nothing was found in what was looked at."""
+    sentences = []
+    for task in view.tasks:
+        leak = _leak(view, task)
+        if leak is not None and leak.is_any:
+            sentences.append(f"{task.name}: {leak.words()}.")
+        elif leak is None and _has_own_files(view, task):
+            sentences.append(f"{task.name}: not checked whether rows of dev stand in train.")
+    return " ".join(sentences)
+
+
+def _leak(view: StudyView, task: Task) -> Leak | None:
+    """Return the worst that is stored with the task's done trials; None where nothing is."""
+    found = [
+        leak
+        for arm in view.arms
+        for record in view.done(arm, task)
+        if (leak := Leak.of(record.provenance.get(LEAK))) is not None
+    ]
+    return max(found, key=lambda one: (one.is_same_file, one.share), default=None)
+
+
+def _has_own_files(view: StudyView, task: Task) -> bool:
+    return any(
+        record.trial.data.source == "files" for arm in view.arms for record in view.done(arm, task)
+    )
+
+
+def outdated_warnings(view: StudyView) -> list[str]:
+    """Return a sentence for each correction that finished trials of the view were measured without.
+
+    What a correction needs to know of a checkpoint and an older version did not store is not told
+    here; `peftlab run` finds it.
+    """
+    found = Counter(
+        correction.what
+        for record in view.records
+        if record.status == "done"
+        for correction in missing(record.trial)
+    )
+    return [
+        f"{count} {'trial was' if count == 1 else 'trials were'} measured by an older version, in "
+        f"which {what}. Run the study again to measure {'it' if count == 1 else 'them'} anew."
+        for what, count in found.items()
+    ]

@@ -1,0 +1,154 @@
+"""What a study names, checked against what there is: arms, heads, positions and trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.models.builtin import BUILTIN, builtin_config
+from peftlab.models.checkpoints import load_config, rows_of_head
+from peftlab.models.families import family_of
+from peftlab.study.arms import Arm, select_arms
+from peftlab.study.parts import AdvicePart, ParametersPart, SweepPart
+from peftlab.study.spec import Claim, ReportPart, StudySpec
+from peftlab.study.task_rows import Rows
+from peftlab.tasks.registry import TASKS
+
+
+def check_arm_names(spec: StudySpec, arms: Sequence[Arm]) -> None:
+    """Raise UserError for claims or report parts that name an arm or a sweep that does not exist.
+
+    `arms` are all of the study's.
+    """
+    for number, claim in enumerate(spec.claims):
+        _check_claim(spec, claim, arms, where=f"{spec.name}: claims[{number}]")
+    for number, part in enumerate(spec.report):
+        _check_part(part, arms, where=f"{spec.name}: report[{number}].{part.kind}")
+
+
+def check_heads(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows]) -> None:
+    """Raise UserError where an arm keeps a head that the checkpoint lacks, or for other labels.
+
+    Nothing is checked where its config cannot be read: a dry run goes on without the Hub.
+    """
+    keeping = [arm for arm in arms if arm.head == "keep"]
+    try:
+        if keeping:
+            load_config(spec.model)
+    except UserError:
+        return
+    for arm in keeping:
+        own = spec.arms[arm.base].head is not None
+        where = f"{spec.name}: {f'arms.{arm.base}.' if own else ''}head"
+        for task, row in rows.items():
+            labels = TASKS.get(task).labels if row.definition is None else row.definition.labels
+            rows_of_head(spec.model, labels, where=where, task=task)
+
+
+def check_max_length(model: str, max_length: int, virtual: int = 0, *, where: str) -> None:
+    """Raise UserError if the checkpoint has no positions for `max_length` tokens and virtual ones.
+
+    Nothing is checked where its config cannot be read: a dry run goes on without the Hub.
+    """
+    try:
+        allowed = num_positions(model)
+    except UserError:
+        return
+    if allowed is not None and max_length + virtual > allowed:
+        before = f", behind {virtual} virtual ones," if virtual else ""
+        raise UserError(
+            f"{max_length} tokens{before} are more than '{model}' has positions for",
+            where=where,
+            allowed=f"1 to {allowed - virtual}",
+        )
+
+
+def require_trackers(names: Sequence[str], *, where: str) -> None:
+    """Raise UserError for a tracker that accelerate does not know, or whose package is not here.
+
+    accelerate is asked, and imported, only if there are names.
+    """
+    if not names:
+        return
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+    from accelerate.utils import LoggerType
+
+    here = [str(tracker) for tracker in get_available_trackers()]
+    for name in names:
+        if name not in LOGGER_TYPE_TO_CLASS:
+            raise UnknownNameError("tracker", name, LOGGER_TYPE_TO_CLASS, where=where)
+        # A class that somebody has registered with accelerate needs no package that it knows of.
+        if name in LoggerType.list() and name not in here:
+            installed = ", ".join(here) or "none"
+            raise UserError(
+                f"the tracker {name} needs a package that is not installed",
+                where=where,
+                allowed=f"pip install {name}, or 'peftlab[track]' for tensorboard and mlflow; "
+                f"installed: {installed}",
+            )
+
+
+def num_positions(model: str) -> int | None:
+    """Return the longest row that the checkpoint takes, with special tokens; None: any length.
+
+    Raises UserError where the name leads to no config.
+
+    >>> num_positions("minilm"), num_positions("FacebookAI/roberta-base")
+    (512, 512)
+    >>> num_positions("microsoft/deberta-v3-base") is None
+    True
+    """
+    config: Any = (
+        SimpleNamespace(**builtin_config(model)) if model in BUILTIN else load_config(model)
+    )
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None or positions < 1:
+        return None
+    if not getattr(config, "position_biased_input", True):
+        return None  # DeBERTa's way: the distance of two tokens alone counts, and has no end
+    return int(positions) - family_of(config.model_type).first_position(config)
+
+
+def _check_claim(spec: StudySpec, claim: Claim, arms: Sequence[Arm], *, where: str) -> None:
+    """Raise UserError where a claim names an unknown arm or task, or an arm and itself."""
+    seen: set[str] = set()
+    for name in claim.arms:
+        chosen = {arm.name for arm in select_arms(arms, [name], where=where)}
+        for twice in sorted(chosen & seen):
+            raise UserError(f"the arm '{twice}' is compared with itself", where=where)
+        seen |= chosen
+    if len(seen) < 2:
+        raise UserError(
+            f"'{claim.arms[0]}' is one arm, and is compared with nothing",
+            where=f"{where}.equivalent",
+            allowed="two arms or more, or the name of a sweep",
+        )
+    for task in claim.tasks or ():
+        spec.require_task(task, where=f"{where}.tasks")
+
+
+def _check_part(part: ReportPart, arms: Sequence[Arm], *, where: str) -> None:
+    """Raise UserError where a report part names an arm or a sweep that does not exist."""
+    wanted = getattr(part.options, "arms", None) or ()
+    chosen = select_arms(
+        arms, [wanted] if isinstance(wanted, str) else list(wanted), where=f"{where}.arms"
+    )
+    if isinstance(part.options, SweepPart):
+        swept = {key for arm in chosen for key in arm.swept}
+        if part.options.of not in swept:
+            raise UserError(
+                f"the arm '{wanted}' does not sweep '{part.options.of}'",
+                where=f"{where}.of",
+                allowed=", ".join(sorted(swept)) or "a setting that the arm sweeps",
+            )
+    names = [arm.name for arm in arms]
+    if isinstance(part.options, AdvicePart) and part.options.reference not in (None, *names):
+        raise UnknownNameError(
+            "arm", str(part.options.reference), names, where=f"{where}.reference"
+        )
+    if isinstance(part.options, ParametersPart):
+        for name in part.options.reported:
+            if name not in names:
+                raise UnknownNameError("arm", name, names, where=f"{where}.reported")

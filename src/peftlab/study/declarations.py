@@ -1,0 +1,130 @@
+"""The declarations of a study: its trials by id, cell and seed, its claims by what they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from peftlab.core.trial import cell_of, cell_of_settings, unseeded_trial
+from peftlab.store.looks import DeclaredClaim, DeclaredPlace, Look, subject_of
+from peftlab.store.reader import Result
+from peftlab.store.records import TrialRecord
+from peftlab.study.arms import every_arm, select_arms
+from peftlab.study.spec import Claim, StudySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedTrial:
+    """A trial of a study as a look needs it; `arms` are those of the study that hold it."""
+
+    id: str
+    cell: str
+    seed: int
+    task: str
+    arms: tuple[str, ...]
+    is_done: bool
+
+
+DeclaredPlaces = Mapping[tuple[str, str], Sequence[DeclaredPlace]]
+"""The places of an arm on a task: one, or none where it has no trial."""
+
+
+def placed_trial(record: TrialRecord, arms: tuple[str, ...]) -> PlacedTrial:
+    """Return the trial of a record under these arms."""
+    trial = record.trial
+    return PlacedTrial(
+        id=trial.id,
+        cell=cell_of(trial),
+        seed=trial.seed,
+        task=trial.task,
+        arms=arms,
+        is_done=record.status == "done",
+    )
+
+
+def placed_result(result: Result, arms: tuple[str, ...]) -> PlacedTrial:
+    """Return the trial of a result, which is what a frame reads of it, under these arms."""
+    row = result.row
+    return PlacedTrial(
+        id=row.id,
+        cell=cell_of_settings(row.settings),
+        seed=row.seed,
+        task=unseeded_trial(row.settings).task,
+        arms=arms,
+        is_done=row.status == "done",
+    )
+
+
+def places_of(placed: Iterable[PlacedTrial]) -> dict[tuple[str, str], list[DeclaredPlace]]:
+    """Return the places by arm and task; trials of no arm are together where they have one cell."""
+    seeds: dict[tuple[str, str], dict[str, dict[str, int]]] = {}
+    for trial in placed:
+        for arm in trial.arms or ("",):
+            of_cell = seeds.setdefault((arm, trial.task), {}).setdefault(trial.cell, {})
+            of_cell[trial.id] = trial.seed
+    return {
+        place: [DeclaredPlace(cell=cell, trials=trials) for cell, trials in of_cells.items()]
+        for place, of_cells in seeds.items()
+    }
+
+
+def declared_claim(
+    claim: Claim,
+    sides: Sequence[Iterable[str]],
+    tasks: Iterable[str],
+    places: DeclaredPlaces,
+    *,
+    is_part: bool = False,
+) -> DeclaredClaim:
+    """Return the claim on these tasks, by the arms on its one side or its two.
+
+    Arms that have no trials are left out, so that the claim is another once they have.
+    """
+    names = [*tasks]
+    of_sides = [
+        [[one.cell for task in names for one in places.get((arm, task), ())] for arm in side]
+        for side in sides
+    ]
+    return DeclaredClaim(
+        subject=subject_of(
+            "better" if claim.equivalent is None else "equivalent",
+            [[cells for cells in arms if cells] for arms in of_sides],
+        ),
+        margin=claim.margin,
+        is_part=is_part,
+    )
+
+
+def declared_claims(spec: StudySpec, places: DeclaredPlaces) -> frozenset[DeclaredClaim]:
+    """The study's claims, each on its tasks together and, where it has several, on each alone."""
+    if not spec.claims:
+        return frozenset()
+    every = every_arm(spec, resolve=False)
+    found: set[DeclaredClaim] = set()
+    for claim in spec.claims:
+        sides = [
+            [arm.name for arm in select_arms(every, names, where="claims")]
+            for names in ([claim.equivalent] if claim.equivalent else [[one] for one in claim.arms])
+        ]
+        tasks = tasks_of_claim(spec, claim)
+        found.add(declared_claim(claim, sides, tasks, places))
+        if len(tasks) > 1:
+            found |= {declared_claim(claim, sides, [task], places, is_part=True) for task in tasks}
+    return frozenset(found)
+
+
+def tasks_of_claim(spec: StudySpec, claim: Claim) -> tuple[str, ...]:
+    """Return the study's tasks that the claim speaks of."""
+    return tuple(task for task in spec.tasks if claim.tasks is None or task in claim.tasks)
+
+
+def look_at(spec: StudySpec | None, placed: Sequence[PlacedTrial], at: datetime) -> Look:
+    """A look at these trials of a study, at that moment; without the study it has no claims."""
+    places = places_of(placed)
+    return Look(
+        study=spec.name if spec else "",
+        places=tuple(one for of_place in places.values() for one in of_place),
+        claims=declared_claims(spec, places) if spec else frozenset(),
+        shown={one.id: at for one in placed if one.is_done},
+    )

@@ -1,0 +1,301 @@
+"""A study to start from, written for a person's own file, with why it is as it is."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peftlab.core.errors import UserError, one_line
+from peftlab.core.selection import Selection
+from peftlab.core.words import counted
+from peftlab.models.builtin import MINILM, builtin_models
+from peftlab.study.new.guess import SAID, Guess, Looked, look
+from peftlab.study.new.separators import Separated
+from peftlab.study.remarks.label_hints import label_hints
+from peftlab.study.remarks.row_remarks import remarks_on_draft
+from peftlab.study.spec import NAME_PATTERN
+from peftlab.tasks.metrics.registry import DEFAULTS
+
+DEV_NAMES, TEST_NAMES = ("dev", "validation", "valid", "val"), ("test",)
+GENERAL_NAMES = ("train", "data", "dataset", "all")
+OTHERWISE = "google-bert/bert-base-uncased"
+ENOUGH_ROWS, FEW_ROWS = 100, 500
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
+"""Of train, for dev; of few rows it is no tenth."""
+PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_./-])?")
+NO_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
+"""Words without quotes that some reader of YAML takes for something else."""
+MOST_SHOWN = 20
+"""More labels than that are not written into the study: they are found in train."""
+GUESSED = ("text", "label", "separator", "problem_type")
+UNEVEN, RARE = 0.7, 5
+TOKENS_PER_WORD, LONGEST, USUAL = 1.4, 512, 128
+"""WordPiece makes about so many tokens of an English word; the encoders have 512 positions."""
+
+TEMPLATE = """\
+# A study of {file}, to start from. What stands with "guessed" was found by looking at the file.
+#   peftlab lint {study}        what is doubtful, before compute is spent
+#   peftlab run {study}         train, and write the report
+name: {name}
+model: {model}
+data:
+  {task}:
+{data}
+seeds: [42, 43, 44]             # a verdict takes three of each arm; five are better
+max_length: {max_length}                 # tokens; {lengths}
+training:                       # names and defaults of transformers.TrainingArguments
+  num_train_epochs: 3
+  per_device_train_batch_size: 16
+  warmup_steps: 0.06            # a share of all steps
+# selection: {{split: train, fraction: 0.1}}   # pick the epoch on rows held out of train
+arms:                           # `peftlab list methods` shows what else there is
+  full: {{method: full, training: {{learning_rate: 2e-5}}}}
+  bitfit: {{method: bitfit, training: {{learning_rate: 5e-4}}}}
+  lora: {{method: lora, r: 8, lora_alpha: 16, training: {{learning_rate: 5e-4}}}}
+claims:
+  - {{say: LoRA is as good as full fine-tuning, equivalent: [lora, full], margin: 1.0}}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """The study's text, what was guessed for it, and what a person should know of the data."""
+
+    text: str
+    guesses: Sequence[Guess]
+    hints: Sequence[str]
+
+
+def draft(
+    study: Path,
+    data: Path,
+    *,
+    dev: Path | None = None,
+    text: Sequence[str] | None = None,
+    label: Sequence[str] | None = None,
+    model: str | None = None,
+) -> Draft:
+    """The study that the file `study` is to hold, of the rows in `data`.
+
+    Dev is the file given, or one beside the data that is called so, or is cut off them. Raises
+    UserError where the data cannot be read or have no column that could be the label or the text,
+    and where no split of them has what a run needs.
+    """
+    looked = look(data, text=text, label=label)
+    words = _words(looked)
+    errors: list[str] = []
+    for dev_guess in _devs(study, data, dev, len(looked.rows)):
+        guesses = [
+            Guess(key="train", value=_named(data, study), why=counted(len(looked.rows), "row")),
+            dev_guess,
+            *_test(study, data),
+            *looked.guesses.values(),
+            *_labels(looked),
+            Guess(key="metrics", value=_metrics(looked), why="the first one is the main one"),
+        ]
+        written = _written(study, data, model, looked, words, guesses)
+        remarks = remarks_on_draft(written, study)
+        if not remarks.errors:
+            hints = [*_hints(looked, words), *remarks.others]
+            return Draft(text=written, guesses=guesses, hints=hints)
+        errors += remarks.errors
+    raise UserError(
+        f"no study of it can run: {errors[0]}",
+        where=str(data),
+        allowed="more rows, or --dev FILE with rows of two labels or more",
+    )
+
+
+def _written(
+    study: Path, data: Path, model: str | None, looked: Looked, words: int, guesses: Sequence[Guess]
+) -> str:
+    return TEMPLATE.format(
+        file=one_line(data.name, length=100),
+        study=one_line(study.name, length=100),
+        name=_scalar(_name(study.stem, "my-study")),
+        model=_scalar(model or _model()),
+        task=_scalar(_task(data, looked)),
+        data="\n".join(_line(guess) for guess in guesses),
+        max_length=_max_length(words),
+        lengths=f"of 20 texts 19 have at most about {math.ceil(words * TOKENS_PER_WORD):,}",
+    )
+
+
+def _devs(study: Path, data: Path, dev: Path | None, num_rows: int) -> Iterator[Guess]:
+    """What dev may be: a file, or shares of train, a greater one where a smaller has one label."""
+    beside = _beside(data, DEV_NAMES) if dev is None else None
+    if dev is not None:
+        yield Guess(key="dev", value=_named(dev, study), why=SAID)
+    elif beside is not None:
+        yield Guess(key="dev", value=_named(beside, study), why="lies beside it")
+    else:
+        for share in SHARES[num_rows < ENOUGH_ROWS :]:
+            if share == SHARES[-1] or Selection(fraction=share).num_held_out(num_rows):
+                yield Guess(key="dev", value=share, why="this share of train, of each label alike")
+
+
+def _test(study: Path, data: Path) -> list[Guess]:
+    beside = _beside(data, TEST_NAMES)
+    if beside is None:
+        return []
+    why = "lies beside it; for predictions alone"
+    return [Guess(key="test", value=_named(beside, study), why=why)]
+
+
+def _beside(data: Path, names: Sequence[str]) -> Path | None:
+    """The file in the same folder that is called by one of the names, where the data are train."""
+    if data.stem.casefold() != "train":
+        return None
+    places = (data.with_name(f"{name}{data.suffix}") for name in names)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _labels(looked: Looked) -> list[Guess]:
+    """The labels in their order, where they are few."""
+    has_columns = isinstance(looked.guesses["label"].value, list)
+    if has_columns or not 2 <= len(looked.counts) <= MOST_SHOWN:
+        return []
+    numbers = all(re.fullmatch(r"-?\d{1,18}", word) for word in looked.counts)
+    words = sorted(looked.counts, key=int) if numbers else sorted(looked.counts)
+    why = "in the order of the classes"
+    if looked.names:
+        words, why = [*looked.names], "the file's own names, in the order of the classes"
+    return [Guess(key="labels", value=words, why=why)]
+
+
+def _metrics(looked: Looked) -> list[str]:
+    """Those of the kind; F1 first where accuracy would flatter."""
+    names = [*DEFAULTS[looked.problem_type]]
+    if looked.problem_type == "single_label_classification" and _commonest(looked)[1] > UNEVEN:
+        names.reverse()
+    return names
+
+
+def _hints(looked: Looked, words: int) -> list[str]:
+    hints = []
+    if len(looked.rows) < FEW_ROWS:
+        hints.append(
+            f"{counted(len(looked.rows), 'row')} are few: scores on a small dev are noisy, and the "
+            "intervals of the report will say so"
+        )
+    if looked.problem_type == "single_label_classification":
+        name, share = _commonest(looked)
+        if share > UNEVEN:
+            hints.append(
+                f"{share:.0%} of the rows have the label '{name}': always answering it scores "
+                "that accuracy, so f1_macro stands first"
+            )
+    hints += label_hints(looked.counts)
+    if looked.notation.num_flags:
+        hints.append(
+            "the labels are called by their places in the lists, from 0: labels may name them"
+        )
+    if looked.separated is not None and not looked.notation.num_flags:
+        hints.append(_on_separator(looked.separated))
+    if looked.notation.has_decimal_commas:
+        hints.append(
+            "labels such as 1,5 are read as numbers: where they are several labels, write "
+            "problem_type: multi_label_classification"
+        )
+    rare = [name for name, count in looked.counts.items() if count < RARE]
+    if rare:
+        hints.append(f"fewer than {RARE} rows have the label {', '.join(sorted(rare)[:10])}")
+    tokens = math.ceil(words * TOKENS_PER_WORD)
+    if tokens > LONGEST:
+        hints.append(
+            f"one text in 20 has more than about {tokens:,} tokens: what is beyond {LONGEST} is "
+            "cut off"
+        )
+    return [one_line(hint) for hint in hints]
+
+
+def _on_separator(found: Separated) -> str:
+    example, several = repr(found.example[:40]), "problem_type: multi_label_classification"
+    if found.is_plain:
+        return (
+            f"labels such as {example} are read as several, with '{found.separator}' between "
+            "them: where each is one, write problem_type: single_label_classification, and leave "
+            "out separator and labels"
+        )
+    return (
+        f"labels such as {example} are read as one each: where they are several, write {several}, "
+        f"separator: '{found.separator}', and leave out labels and metrics"
+    )
+
+
+def _commonest(looked: Looked) -> tuple[str, float]:
+    name = max(looked.counts, key=lambda own: looked.counts[own])
+    return name, looked.counts[name] / len(looked.rows)
+
+
+def _words(looked: Looked) -> int:
+    """The words that 19 of 20 rows have at most, of both texts."""
+    lengths = sorted(
+        sum(len(str(row.get(name, "")).split()) for name in looked.texts) for row in looked.rows
+    )
+    return lengths[min(len(lengths) - 1, len(lengths) * 19 // 20)]
+
+
+def _max_length(words: int) -> int:
+    """The usual one, or, for longer texts, a multiple of 64 that holds them, as far as it goes."""
+    tokens = math.ceil(words * TOKENS_PER_WORD) + 3
+    return USUAL if tokens <= USUAL else min(LONGEST, 64 * math.ceil(tokens / 64))
+
+
+def _model() -> str:
+    """The embedded checkpoint where it is on this machine."""
+    is_here = any(own.name == MINILM and own.available for own in builtin_models())
+    return MINILM if is_here else OTHERWISE
+
+
+def _task(data: Path, looked: Looked) -> str:
+    """What the task is called: as the file, or as the label where all files are called so."""
+    if data.stem.casefold() not in GENERAL_NAMES:
+        return _name(data.stem, "own")
+    label = looked.guesses["label"].value
+    return _name(label, "own") if isinstance(label, str) else "labels"
+
+
+def _name(text: str, otherwise: str) -> str:
+    """The text as a name of a study or a task may be."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64]
+    return name if re.fullmatch(NAME_PATTERN, name) else otherwise
+
+
+def _named(file: Path, study: Path) -> str:
+    """The file as the study names it: from its own folder where it lies below that."""
+    place, folder = file.absolute(), study.absolute().parent
+    return str(place.relative_to(folder)) if place.is_relative_to(folder) else str(place)
+
+
+def _line(guess: Guess) -> str:
+    shown = f"    {guess.key}: {_scalar(guess.value)}"
+    is_guess = guess.key in GUESSED and guess.why != SAID
+    return f"{shown:<31} # {'guessed: ' if is_guess else ''}{guess.why}"
+
+
+def _scalar(value: Any) -> str:
+    """The value as YAML on one line: in quotes unless every reader takes it for that text."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_scalar, value))}]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    is_plain = PLAIN.fullmatch(value) and value.casefold() not in NO_WORDS
+    return value if is_plain else _quoted(value)
+
+
+def _quoted(value: str) -> str:
+    r"""The text in YAML's double quotes, whatever is in it.
+
+    >>> print(_quoted('no "\u2028"'))
+    "no \"\U00002028\""
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(
+        sign if sign.isprintable() and sign != "\ufeff" else f"\\U{ord(sign):08x}" for sign in text
+    )

@@ -1,0 +1,345 @@
+"""What an expert would say of a study before any compute is spent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from peftlab.core.errors import UserError
+from peftlab.core.identity import canonical_json
+from peftlab.core.training import TrainingSettings
+from peftlab.core.words import counted
+from peftlab.data.glue_folder import GlueFolder
+from peftlab.data.source import open_source
+from peftlab.methods.registry import METHODS
+from peftlab.models.checkpoints import load_config
+from peftlab.stats.power import detectable_spreads
+from peftlab.study.arms import Arm
+from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remarks
+from peftlab.study.remarks.finding import Finding
+from peftlab.study.remarks.label_hints import label_hints
+from peftlab.study.remarks.row_remarks import row_remarks
+from peftlab.study.spec import LEAST_SEEDS
+from peftlab.study.trials import Expanded
+from peftlab.tasks.registry import TASKS
+
+LONG_WARMUP = 0.2
+"""A warm-up beyond this share of the training is remarked on; papers use 0.06 to 0.1."""
+
+BITFIT_LEAST = 1e-4
+"""Ben Zaken et al. 2022 searched 1e-4 to 1e-3 for BitFit."""
+
+LORA_LEAST = 5e-5
+"""Hu et al. 2022 used 5e-4 for BERT-like encoders; full fine-tuning wants about a tenth."""
+
+FULL_MOST = 1e-4
+"""Devlin et al. 2019 recommend 2e-5 to 5e-5; far above, training diverges or collapses."""
+
+ENOUGH_SEEDS = 5
+"""Below it Student's t makes intervals wide: 4.30 deviations at three seeds, 2.78 at five."""
+
+IGNORED: tuple[tuple[str, str, Callable[[TrainingSettings], bool]], ...] = (
+    (
+        "warmup_steps",
+        "has no effect: lr_scheduler_type constant has no warm-up, constant_with_warmup has one",
+        lambda training: training.lr_scheduler_type == "constant" and training.warmup_steps > 0,
+    ),
+    (
+        "num_train_epochs",
+        "has no effect beside max_steps, which says how long the training is: leave one out",
+        lambda training: training.max_steps > 0 and "num_train_epochs" in training.model_fields_set,
+    ),
+)
+"""Training settings that nothing looks at beside another one: name, advice, and when."""
+
+
+def lint(expanded: Expanded) -> list[Finding]:
+    """All remarks on a study, the gravest first."""
+    findings = [
+        *row_remarks(expanded),
+        *_learning_rates(expanded),
+        *_random_heads(expanded),
+        *_checkpoint(expanded),
+        *_methods(expanded),
+        *_warmups(expanded),
+        *_without_effect(expanded),
+        *_nothing_cached(expanded),
+        *_seeds(expanded),
+        *_selection(expanded),
+        *_claims(expanded),
+        *_left_out(expanded),
+        *_odd_labels(expanded),
+    ]
+    grave = {"error": 0, "warning": 1, "note": 2}
+    return sorted(findings, key=lambda finding: grave[finding.level])
+
+
+def learning_rate_advice(method: str, rate: float) -> str:
+    """Return what is known against a method at a learning rate; "" if nothing is."""
+    if method.startswith("bitfit") and rate < BITFIT_LEAST:
+        return (
+            "hardly learns: few numbers move, so they must move far; "
+            "its authors searched 1e-4 to 1e-3"
+        )
+    if method == "lora" and rate < LORA_LEAST:
+        return "is low: LoRA's best rate is about ten times that of full fine-tuning (try 2e-4)"
+    if method == "full" and rate > FULL_MOST:
+        return "is high: full fine-tuning wants 1e-5 to 5e-5 and tends to collapse above 1e-4"
+    return ""
+
+
+def _learning_rates(expanded: Expanded) -> Iterator[Finding]:
+    for arm in expanded.arms:
+        for rate, tasks in _tasks_by_rate(arm).items():
+            advice = learning_rate_advice(arm.method, rate)
+            if advice:
+                yield Finding(
+                    level="warning",
+                    rule="learning-rate",
+                    where=f"arms.{arm.name} on {', '.join(tasks)}",
+                    message=f"{arm.method} at a learning rate of {rate:g} {advice}",
+                )
+
+
+def _tasks_by_rate(arm: Arm) -> dict[float, list[str]]:
+    found: dict[float, list[str]] = {}
+    for task, training in arm.training.items():
+        found.setdefault(training.learning_rate, []).append(task)
+    return found
+
+
+def _random_heads(expanded: Expanded) -> Iterator[Finding]:
+    for arm in expanded.arms:
+        if not METHODS.get(arm.method).trains_head:
+            yield Finding(
+                level="warning",
+                rule="random-head",
+                where=f"arms.{arm.name}",
+                message=f"{arm.method} never trains the classifier's weights: they stay at random "
+                "values; 'bitfit' trains the head, as the authors of BitFit do",
+            )
+
+
+def _checkpoint(expanded: Expanded) -> Iterator[Finding]:
+    remark = unused_head(expanded)
+    if remark:
+        yield Finding(level="note", rule="unused-head", where="model", message=remark)
+    try:
+        for remark in weights_remarks(expanded):
+            yield Finding(level="warning", rule="weights", where="model", message=remark)
+    except UserError as error:
+        yield Finding(level="error", rule="weights", where="model", message=str(error))
+
+
+def _methods(expanded: Expanded) -> Iterator[Finding]:
+    model = expanded.spec.model
+    try:
+        load_config(model)
+    except UserError as error:
+        yield Finding(
+            level="note", rule="checkpoint-unread", where="model",
+            message=f"no method was tried on the checkpoint: {error}",
+        )  # fmt: skip
+        return
+    for arm in expanded.arms:
+        cause = _why_not(model, arm.method, canonical_json(dict(arm.method_config)))
+        if cause:
+            yield Finding(level="error", rule="method", where=f"arms.{arm.name}", message=cause)
+
+
+@lru_cache(maxsize=256)
+def _why_not(model: str, method: str, config: str) -> str:
+    """Why a method cannot work on a checkpoint; "" where it can."""
+    from peftlab.methods.parameters import count_parameters
+
+    try:
+        count_parameters(model, method, json.loads(config))
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def _warmups(expanded: Expanded) -> Iterator[Finding]:
+    shares: dict[tuple[str, int, int], list[str]] = {}
+    for arm in expanded.arms:
+        for task, training in arm.training.items():
+            steps = training.total_steps(expanded.num_examples[task][0])
+            warmup = training.num_warmup_steps(steps)
+            if training.lr_scheduler_type != "constant" and warmup > LONG_WARMUP * steps:
+                shares.setdefault((task, warmup, steps), []).append(arm.name)
+    for (task, warmup, steps), arms in shares.items():
+        where = f"training.warmup_steps on {task} ({', '.join(arms)})"
+        if warmup >= steps:
+            yield Finding(
+                level="error",
+                rule="warm-up-too-long",
+                where=where,
+                message=f"the warm-up of {counted(warmup, 'step')} is not over when the "
+                f"training is ({counted(steps, 'step')}): the learning rate never gets to its "
+                "value; give a share, such as warmup_steps: 0.06",
+            )
+        else:
+            yield Finding(
+                level="warning",
+                rule="long-warm-up",
+                where=where,
+                message=f"the warm-up covers {warmup / steps:.0%} of the training ({warmup:,} of "
+                f"{counted(steps, 'step')}); a share, such as warmup_steps: 0.06, fits any task",
+            )
+
+
+def _without_effect(expanded: Expanded) -> Iterator[Finding]:
+    for name, message, has_none in IGNORED:
+        arms_by_tasks: dict[str, list[str]] = {}
+        for arm in expanded.arms:
+            tasks = ", ".join(task for task, training in arm.training.items() if has_none(training))
+            if tasks:
+                arms_by_tasks.setdefault(tasks, []).append(arm.name)
+        for tasks, arms in arms_by_tasks.items():
+            yield Finding(
+                level="warning",
+                rule="no-effect",
+                where=f"training.{name} on {tasks} ({', '.join(arms)})",
+                message=message,
+            )
+
+
+def _nothing_cached(expanded: Expanded) -> Iterator[Finding]:
+    arms_by_cause: dict[str, list[str]] = {}
+    for arm in expanded.arms:
+        cause = _why_nothing_cached(expanded.spec.model, arm) if arm.cache_frozen else ""
+        if cause:
+            arms_by_cause.setdefault(cause, []).append(arm.name)
+    for cause, arms in arms_by_cause.items():
+        yield Finding(
+            level="warning",
+            rule="no-effect",
+            where=f"cache_frozen ({', '.join(arms)})",
+            message=f"has no effect: {cause}",
+        )
+
+
+def _why_nothing_cached(model: str, arm: Arm) -> str:
+    """Why an arm has no frozen layers whose outputs could be kept; "" where it has some."""
+    from peftlab.methods.parameters import num_frozen_layers
+
+    try:
+        load_config(model)
+    except UserError:  # not on this machine: a run tells it with the trial's costs
+        return ""
+    depth = num_frozen_layers(model, arm.method, arm.method_config)
+    if depth is None:
+        return "the layers of this architecture cannot be run in part"
+    return "" if depth else "the embeddings or the first layer train, and nothing is below them"
+
+
+def _seeds(expanded: Expanded) -> Iterator[Finding]:
+    if len(expanded.spec.seeds) == 1:
+        yield Finding(
+            level="warning",
+            rule="single-seed",
+            where="seeds",
+            message="one seed tells nothing of the spread between runs, which on small tasks is "
+            "larger than most differences between methods; use at least three, better five",
+        )
+
+
+def _selection(expanded: Expanded) -> Iterator[Finding]:
+    if expanded.spec.selection is None and any(
+        training.total_epochs(expanded.num_examples[task][0]) > 1
+        for arm in expanded.arms
+        for task, training in arm.training.items()
+    ):
+        yield Finding(
+            level="note",
+            rule="selection-on-dev",
+            where="report",
+            message="dev is both what an epoch would be picked by and what is reported: scores "
+            "are of the last epoch; a best-epoch score flatters and must be named as that. "
+            "'selection: {split: train, fraction: 0.1}' picks it on rows held out of train",
+        )
+    by_method: dict[str, list[str]] = {}
+    for arm in expanded.arms:
+        by_method.setdefault(arm.method, []).append(arm.name)
+    for method, names in by_method.items():
+        if len(names) > 1:
+            yield Finding(
+                level="note",
+                rule="selection-on-dev",
+                where=f"arms {', '.join(names)}",
+                message=f"{len(names)} variants of {method} are compared on dev: to report the "
+                "best of them is selection on the reported split, an advantage over a method "
+                "that is tried once",
+            )
+
+
+def _claims(expanded: Expanded) -> Iterator[Finding]:
+    spec = expanded.spec
+    by_seeds: dict[int, list[str]] = {}
+    for number, claim in enumerate(spec.claims):
+        arms = [arm for arm in expanded.arms if {arm.name, arm.base} & set(claim.arms)]
+        fewest = min((len(arm.seeds) for arm in arms), default=ENOUGH_SEEDS)
+        by_seeds.setdefault(fewest, []).append(f"claims[{number}]")
+        absent = [task for task in claim.tasks or () if task not in spec.tasks]
+        if absent:
+            yield Finding(
+                level="warning",
+                rule="no-effect",
+                where=f"claims[{number}].tasks",
+                message=f"{', '.join(absent)}: not among the tasks of the study",
+            )
+    for fewest, claims in by_seeds.items():
+        if fewest < ENOUGH_SEEDS:
+            yield Finding(
+                level="warning" if fewest < LEAST_SEEDS else "note",
+                rule="too-few-seeds",
+                where=", ".join(claims),
+                message=_few_seeds(fewest),
+            )
+
+
+def _left_out(expanded: Expanded) -> Iterator[Finding]:
+    """Rows that the files of a GLUE folder have and no trial sees."""
+    spec = expanded.spec
+    if expanded.unread or not isinstance(spec.data, str):
+        return
+    source = open_source(spec.data)
+    if not isinstance(source, GlueFolder):
+        return
+    for name in spec.tasks:
+        task = TASKS.get(name)
+        for split in ("train", "dev"):
+            number = source.left_out(task, split)
+            lacking = f"{number:,} rows lack fields and are left out"
+            if number == 1:
+                lacking = "1 row lacks fields and is left out"
+            if number:
+                yield Finding(
+                    level="note",
+                    rule="rows-left-out",
+                    where=f"data: {name} {split}",
+                    message=f"{lacking}, as the published readers of these files do",
+                )
+
+
+def _odd_labels(expanded: Expanded) -> Iterator[Finding]:
+    """Labels of own files that are probably none, or one written in two ways."""
+    for task, trial in {trial.task: trial for trial in expanded.trials}.items():
+        files = trial.data.files
+        for hint in label_hints(trial.definition.labels if trial.definition else ()):
+            file = "" if files is None else f" ({Path(files.train).name})"
+            yield Finding(level="warning", rule="labels", where=f"data.{task}{file}", message=hint)
+
+
+def _few_seeds(number: int) -> str:
+    """What so few seeds of an arm can say of a claim."""
+    if number < LEAST_SEEDS:
+        seeds = "one seed" if number == 1 else f"{number} seeds"
+        return f"with {seeds} the verdict will be 'not enough runs': it takes {LEAST_SEEDS}"
+    return (
+        f"{number} seeds find a difference four times out of five where it is "
+        f"{detectable_spreads(number):.1f} times the spread between runs, {ENOUGH_SEEDS} where it "
+        f"is {detectable_spreads(ENOUGH_SEEDS):.1f} times"
+    )

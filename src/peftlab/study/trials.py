@@ -1,0 +1,113 @@
+"""A study's trials: every combination of arms, tasks and seeds, each distinct trial once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from peftlab.core.process import search_put_off
+from peftlab.core.progress import stage
+from peftlab.core.trial import Seeds, Trial
+from peftlab.methods.registry import METHODS
+from peftlab.models.location import locate
+from peftlab.study.arms import Arm, chosen_arms, every_arm
+from peftlab.study.checks import (
+    check_arm_names,
+    check_heads,
+    check_max_length,
+    require_trackers,
+)
+from peftlab.study.spec import StudySpec
+from peftlab.study.task_rows import TaskRows, read_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expanded:
+    """A study with its arms and its distinct trials, in the order in which they are run.
+
+    `arms_of` says under which arms each trial id stands. `num_examples` are a task's rows to train
+    on and in dev, after max_train_samples, max_eval_samples and what is held out, or by their
+    published number where the data could not be read: `unread` then says why, by task, and the
+    trials' ids are provisional. `rows` are those of the tasks that could be read.
+    """
+
+    spec: StudySpec
+    arms: tuple[Arm, ...]
+    trials: tuple[Trial, ...]
+    arms_of: Mapping[str, tuple[str, ...]]
+    num_examples: Mapping[str, tuple[int, int]]
+    unread: Mapping[str, str] = field(default_factory=dict)
+    rows: Mapping[str, TaskRows] = field(default_factory=dict)
+
+
+@search_put_off()
+def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
+    """Return the study's arms and trials: for each seed (an arm's first, ...) and task, all arms.
+
+    Raises UserError for an unknown task, method, setting or arm, for a max_length beyond the
+    checkpoint's positions, for a head to keep that is not for a task's labels, for a tracker that
+    is not here, and for data that cannot be read or are not here; with `data_needed` False the last
+    is noted in `unread` instead.
+    """
+    where = spec.name
+    every = every_arm(spec)
+    check_arm_names(spec, every)
+    arms = chosen_arms(spec, every)
+    require_trackers(spec.track, where=f"{where}: track")
+    locate(spec.model, where=f"{where}: model")
+    virtual = max(METHODS.get(arm.method).num_virtual_tokens(arm.method_config) for arm in arms)
+    check_max_length(spec.model, spec.max_length, virtual, where=f"{where}: max_length")
+    model = locate(spec.model)  # the Hub's cache has its config by now, which tells of a head
+    rows = {task: read_rows(spec, task, data_needed=data_needed) for task in spec.tasks}
+    check_heads(spec, arms, rows)
+    trials: dict[str, Trial] = {}
+    arms_of: dict[str, tuple[str, ...]] = {}
+    first = spec.seeds[0]
+    of_first = [
+        (
+            arm,
+            Trial(
+                task=task,
+                data=rows[task].ref,
+                model=model,
+                method=arm.method,
+                method_config=dict(arm.method_config),
+                training=arm.training[task],
+                seed=first,
+                seeds=_seeds(spec, first),
+                max_train_samples=rows[task].max_train_samples,
+                max_eval_samples=rows[task].max_eval_samples,
+                max_length=spec.max_length,
+                engine=spec.engine,
+                cache_frozen=arm.cache_frozen,
+                selection=spec.selection,
+                definition=rows[task].definition,
+                head=arm.head,
+            ),
+        )
+        for task, arm in itertools.product(spec.tasks, arms)
+    ]
+    seeds_of = {seed: _seeds(spec, seed) for arm in arms for seed in arm.seeds}
+    num_trials = sum(len(arm.seeds) for arm, _ in of_first)
+    with stage("making the trials", total=num_trials, unit="trials") as making:
+        for number in range(max(len(arm.seeds) for arm in arms)):
+            for arm, of_first_seed in of_first:
+                for seed in arm.seeds[number : number + 1]:
+                    trial = of_first_seed.with_seeds(seed, seeds_of[seed])
+                    trials.setdefault(trial.id, trial)
+                    arms_of[trial.id] = (*arms_of.get(trial.id, ()), arm.name)
+                    making.advance()
+    return Expanded(
+        spec=spec,
+        arms=arms,
+        trials=tuple(trials.values()),
+        arms_of=arms_of,
+        num_examples={task: (row.num_train, row.num_dev) for task, row in rows.items()},
+        unread={task: row.unread for task, row in rows.items() if row.unread},
+        rows={task: row.seen for task, row in rows.items() if row.seen is not None},
+    )
+
+
+def _seeds(spec: StudySpec, seed: int) -> Seeds:
+    return Seeds.of(seed).model_copy(update=spec.fixed_seeds.model_dump(exclude_none=True))

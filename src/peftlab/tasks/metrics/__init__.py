@@ -1,0 +1,1 @@
+"""Metrics: how well answers or logits fit the labels, each registered in registry.py."""

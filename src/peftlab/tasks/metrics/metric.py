@@ -1,0 +1,91 @@
+"""A metric: what the logits of a classifier score, given the labels, in points (91.3, not 0.913).
+
+Dimensions: R weightings, N examples, S seeds, C columns of logits. A weight is how often an example
+is there, so that a resample of the bootstrap is a row of counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from peftlab.core.inputs import ProblemType
+from peftlab.tasks.problem import Floats, Logits, Values, answers
+
+BEST_SCORE = 100.0
+"""Points: the best score by every metric."""
+Reads = Literal["answers", "logits"]
+Predicted = npt.NDArray[Any]
+"""What a metric reads of an example: its answer in the form of the label, or its logits [C]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A score from `lowest` to 1 for the `kinds` of problem, of two classes alone if `is_binary`.
+
+    It is defined once, in one of two ways, and is told what it `reads`:
+
+    - `measure`: (predictions [N, ...], labels) -> score;
+    - `weighted`: (weights [R, N], labels, predictions [S, N, ...]) -> scores [R, S], the same under
+      many weightings at once. It is the faster one by far where examples are resampled: of a
+      `measure` every resample is a call for each seed.
+
+    `is_share` says that it is the share of examples that are right.
+    """
+
+    kinds: tuple[ProblemType, ...]
+    reads: Reads = "logits"
+    measure: Callable[[Predicted, Values], float] | None = None
+    weighted: Callable[[Floats, Values, Predicted], Floats] | None = None
+    lowest: float = 0.0
+    is_binary: bool = False
+    is_share: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.measure is None) == (self.weighted is None):
+            raise ValueError("a metric is defined by `measure` or by `weighted`, not by both")
+
+    @property
+    def lowest_score(self) -> float:
+        """The lowest score that there is, in points."""
+        return BEST_SCORE * self.lowest
+
+    def fits(self, problem_type: ProblemType, num_labels: int) -> bool:
+        """Whether it can score a problem of that kind."""
+        return problem_type in self.kinds and (not self.is_binary or num_labels == 2)
+
+    def read(self, logits_NC: Logits, problem_type: ProblemType) -> Predicted:
+        """Return what the metric reads of the logits."""
+        return logits_NC if self.reads == "logits" else answers(logits_NC, problem_type)
+
+    def scores(self, labels_N: Values, predictions_SN: Predicted) -> Floats:
+        """Return the score [S] of each seed in points; predictions are what the metric reads."""
+        once_1N = np.ones((1, len(labels_N)))
+        return self.weighted_scores(once_1N, labels_N, predictions_SN).reshape(-1)
+
+    def weighted_scores(
+        self, weights_RN: Floats, labels_N: Values, predictions_SN: Predicted
+    ) -> Floats:
+        """Return the scores [R, S] in points; the weights are whole numbers."""
+        if self.weighted is not None:
+            return BEST_SCORE * self.weighted(weights_RN, labels_N, predictions_SN)
+        return BEST_SCORE * self._of_rows(weights_RN, labels_N, predictions_SN)
+
+    def _of_rows(self, weights_RN: Floats, labels_N: Values, predictions_SN: Predicted) -> Floats:
+        """Return what `measure` says of examples that stand there as often as they weigh."""
+        assert self.measure is not None
+        scores_RS = np.empty((len(weights_RN), len(predictions_SN)))
+        for row, weights_N in enumerate(weights_RN):
+            drawn = np.repeat(np.arange(len(labels_N)), weights_N.astype(np.int64))
+            for seed, own in enumerate(predictions_SN):
+                scores_RS[row, seed] = self.measure(own[drawn], labels_N[drawn])
+        return scores_RS
+
+
+def quotient(above: Floats, below: Floats) -> Floats:
+    """Return above / below, 0 where `below` is not above 0."""
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

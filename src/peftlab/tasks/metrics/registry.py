@@ -1,0 +1,53 @@
+"""Every metric by its name, where a new one joins, and a task's scores."""
+
+from __future__ import annotations
+
+from peftlab.core.errors import UserError
+from peftlab.core.inputs import ProblemType
+from peftlab.core.registry import Registry
+from peftlab.core.words import counted
+from peftlab.tasks.metrics.classes import CLASSES
+from peftlab.tasks.metrics.correlations import CORRELATIONS
+from peftlab.tasks.metrics.metric import Metric
+from peftlab.tasks.problem import Logits, Values
+from peftlab.tasks.spec import Task
+
+METRICS = Registry[Metric]("metric")
+for _name, _metric in {**CLASSES, **CORRELATIONS}.items():
+    METRICS.add(_name, _metric)
+
+DEFAULTS: dict[ProblemType, tuple[str, ...]] = {
+    "single_label_classification": ("accuracy", "f1_macro"),
+    "multi_label_classification": ("f1_micro", "f1_macro", "subset_accuracy"),
+    "regression": ("pearson", "spearman"),
+}
+"""The metrics of a person's own task that names none."""
+
+
+def score(task: Task, logits_NC: Logits, labels_N: Values) -> dict[str, float]:
+    """Return the task's metrics in points, its main one first."""
+    return {name: score_of(name, task, logits_NC, labels_N) for name in task.metrics}
+
+
+def score_of(name: str, task: Task, logits_NC: Logits, labels_N: Values) -> float:
+    """Return the score of one metric in points."""
+    metric = METRICS.get(name)
+    predictions_1N = metric.read(logits_NC, task.problem_type)[None]
+    return float(metric.scores(labels_N, predictions_1N)[0])
+
+
+def require_metrics(
+    names: tuple[str, ...], problem_type: ProblemType, num_labels: int, *, where: str
+) -> None:
+    """Raise UserError for a metric that does not exist, or is for another kind of problem."""
+    for name in names:
+        if not METRICS.get(name, where=where).fits(problem_type, num_labels):
+            every = {own: METRICS.get(own) for own in METRICS.names()}
+            raise UserError(
+                f"the metric '{name}' is not for {problem_type} with "
+                f"{counted(num_labels, 'label')}",
+                where=where,
+                allowed=", ".join(
+                    own for own, one in every.items() if one.fits(problem_type, num_labels)
+                ),
+            )

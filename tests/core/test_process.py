@@ -1,0 +1,47 @@
+"""The search for garbage is taken up again whatever happens; one OpenMP runtime serves all."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+
+import pytest
+
+from peftlab.core.process import search_put_off
+
+CODE = """
+import peftlab.models, torch
+from peftlab.models.fused import jit
+from peftlab.models.fused.gelu import Gelu, GeluSettings
+from peftlab.models.fused.tape import apply
+apply(Gelu, GeluSettings(has_backward=False), torch.ones(2, 2))
+print(len({line.split()[-1] for line in open("/proc/self/maps") if "libgomp" in line}))
+"""
+
+
+def test_it_is_put_off_within_and_taken_up_again() -> None:
+    with search_put_off():
+        assert not gc.isenabled()
+        with search_put_off():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_an_error_leaves_it_on() -> None:
+    @search_put_off()
+    def fail() -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert gc.isenabled()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' torch brings another OpenMP")
+def test_one_libgomp_serves_torch_and_the_kernels() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CODE], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "1"

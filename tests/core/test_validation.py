@@ -1,0 +1,54 @@
+"""What pydantic complains of is one line in the user's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError, model_validator
+
+from peftlab.core.validation import Count, Frozen, complaint_of
+
+
+class Inner(Frozen):
+    number: Count = 1
+    names: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_sense(self) -> Inner:
+        if self.number == 13:
+            raise ValueError("Thirteen is none")
+        return self
+
+
+class Outer(Frozen):
+    inner: Inner
+    title: str = ""
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"inner": {"number": 0}}, "input should be greater than 0 (it is '0')"),
+        ({"inner": {"names": "a"}}, "must be a list (it is 'a')"),
+        ({"inner": 3}, "must be a mapping of keys (it is '3')"),
+        ({"inner": {"number": "x" * 90}}, f"input should be a valid integer (it is '{'x' * 60}')"),
+        # Of these the object is the whole, and shows nothing.
+        ({"inner": {"number": 13}}, "thirteen is none"),
+        ({"title": "t"}, "field required"),
+        # A key that is not known is probably the misspelt one that is missing.
+        ({"iner": {}}, "extra inputs are not permitted (it is '{}')"),
+    ],
+)
+def test_the_first_complaint_is_said_in_one_line(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate(given)
+    assert str(complaint_of(caught.value).refusal(where="here")) == f"here: {message}"
+
+
+def test_a_value_is_shown_as_it_was_written_where_that_is_said() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Inner.model_validate({"number": True})
+    complaint = complaint_of(caught.value)
+    assert complaint.path == ("number",)
+    assert str(complaint.refusal(where="a", shown=complaint.literal)).endswith("(it is True)")

@@ -1,0 +1,132 @@
+"""A new metric is one entry of the registry: a study is scored, tested and reported by it."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from peftlab.outputs.model_card import summaries
+from peftlab.report.findings.results import results_of
+from peftlab.report.findings.verdicts import verdicts
+from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.files import write_files
+from peftlab.report.tables.comparisons import claims_blocks
+from peftlab.report.write import make_page, say_nothing
+from peftlab.study.spec import validate
+from peftlab.tasks.metrics.metric import Metric
+from peftlab.tasks.metrics.registry import METRICS, require_metrics, score
+from peftlab.tasks.problem import Floats, Logits, Values, probabilities
+from peftlab.tasks.registry import TASKS
+from tests.report.made_up import made_up
+
+TASK = "demo-sentiment"
+ARMS = {"full": {"method": "full"}, "lora": {"method": "lora"}, "bitfit": {"method": "bitfit"}}
+
+
+def brier(logits_NC: Logits, labels_N: Values) -> float:
+    """Return 1 less the mean squared error of the probabilities of the labels (Brier 1950)."""
+    errors_NC = probabilities(logits_NC, "single_label_classification")
+    errors_NC[np.arange(len(labels_N)), labels_N] -= 1
+    return 1 - float((errors_NC**2).mean())
+
+
+def weighted_brier(weights_RN: Floats, labels_N: Values, logits_SNC: Logits) -> Floats:
+    kind = "single_label_classification"
+    wrong_SN = np.stack([probabilities(own, kind) for own in logits_SNC])
+    wrong_SN[:, np.arange(len(labels_N)), labels_N] -= 1
+    right_SN = 1 - (wrong_SN**2).mean(axis=2)
+    return weights_RN @ right_SN.T / weights_RN.sum(axis=1, keepdims=True)
+
+
+TOY = Metric(kinds=("single_label_classification",), measure=brier)
+TOY_WEIGHTED = replace(TOY, measure=None, weighted=weighted_brier)
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register the toy as a metric, and as the main one of a task."""
+    monkeypatch.setattr(METRICS, "_entries", {**METRICS._entries})
+    METRICS.add("brier", TOY)
+    own = replace(TASKS.get(TASK), metrics=("brier", "accuracy"))
+    monkeypatch.setattr(TASKS, "_entries", {**TASKS._entries, TASK: own})
+
+
+@pytest.fixture
+def view(toy: None, tmp_path: Path) -> StudyView:
+    """A study that the toy decides: two arms alike, one far below them."""
+    made = made_up(
+        tmp_path / "runs", {"full": 0.9, "lora": 0.9, "bitfit": 0.3}, arms=ARMS, tasks=[TASK]
+    )
+    claims = [
+        {"say": "full is better", "better": "full", "than": "bitfit"},
+        {"say": "LoRA is as good", "equivalent": ["full", "lora"], "margin": 5.0},
+    ]
+    parts = [{"scores": {}}, {"significance": {}}, {"confusion": {}}]
+    spec = validate(
+        {**made.spec.model_dump(mode="json", exclude_none=True), "claims": claims, "report": parts},
+        where="toy",
+    )
+    return replace(made, spec=spec)
+
+
+def test_a_report_is_made_by_it(view: StudyView, tmp_path: Path) -> None:
+    found = verdicts(view)
+    page = make_page(view, claims=claims_blocks(found))
+    files = write_files(page, tmp_path / "page", say_nothing, beside={}, made_of="toy")
+    assert [one.verdict for one in found] == ["supported", "supported"]
+    assert "brier" in files.markdown.read_text(encoding="utf-8")
+    (scores,) = [path for path in files.tables if path.name.endswith("scores.csv")]
+    with scores.open(encoding="utf-8", newline="") as stream:
+        rows = {row["arm"]: row for row in csv.DictReader(stream)}
+    for arm in view.arms:
+        shown = float(rows[arm.name]["demo-sentiment brier"])
+        own = [record.scores["brier"] for record in view.done(arm, view.tasks[0])]
+        assert shown == pytest.approx(np.mean(own))
+        assert float(rows[arm.name]["demo-sentiment brier low"]) < shown
+
+
+def test_its_best_constant_is_the_labels_own_shares(view: StudyView) -> None:
+    results = {one.arm: one for one in results_of(view, ()).scores}
+    assert {name: one.metric for name, one in results.items()} == dict.fromkeys(ARMS, "brier")
+    assert results["full"].state == "learned"
+    outcomes = view.outcomes(view.arms[0], view.tasks[0])
+    assert outcomes is not None
+    share = outcomes.labels_N.mean()
+    assert outcomes.best_constant.score == pytest.approx(100 * (1 - share * (1 - share)), rel=1e-6)
+    accuracy = view.outcomes(view.arms[0], view.tasks[0], "accuracy")
+    assert accuracy is not None
+    assert accuracy.predictions_SN.shape == outcomes.predictions_SN.shape[:2]
+
+
+def test_its_weighted_form_changes_no_number(
+    view: StudyView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = view.arms[:2]
+    task = view.tasks[0]
+    rows = view.comparison(first, second, task)
+    monkeypatch.setitem(METRICS._entries, "brier", TOY_WEIGHTED)
+    weighted = replace(view).comparison(first, second, task)
+    assert rows is not None
+    assert weighted is not None
+    for name in ("estimate", "low", "high", "p_value", "swap_p"):
+        assert getattr(rows, name) == pytest.approx(getattr(weighted, name), rel=1e-9), name
+
+
+def test_a_model_card_has_its_interval(view: StudyView) -> None:
+    record = view.done(view.arms[0], view.tasks[0])[0]
+    found = summaries(record)
+    assert list(found) == ["brier", "accuracy"]
+    assert found["brier"].mean == pytest.approx(record.scores["brier"])
+    assert found["brier"].has_interval
+
+
+def test_it_is_offered_where_it_fits(toy: None) -> None:
+    require_metrics(("brier",), "single_label_classification", 3, where="here")
+    with pytest.raises(Exception, match="allowed: pearson, spearman"):
+        require_metrics(("brier",), "regression", 0, where="here")
+    logits = np.array([[0.0, 0.0], [50.0, 0.0]], dtype=np.float32)
+    assert score(TASKS.get(TASK), logits, np.array([0, 0])) == {"brier": 87.5, "accuracy": 100.0}
