@@ -17,7 +17,7 @@ from peftlab.core.trial import Trial
 from peftlab.data.predictions import read_predictions
 from peftlab.engine import trainer
 from peftlab.engine.base import Trained, TrialRun
-from peftlab.engine.classifier import Classifier, build_classifier
+from peftlab.engine.classifier import build_classifier
 from peftlab.engine.events import Began, EpochEnded, Finished
 from peftlab.engine.loop import Tally, predictor, record_epoch
 from peftlab.engine.prepare import Prepared, choose_device
@@ -224,7 +224,7 @@ class Still:
     """A toy of an engine: it evaluates, and trains nothing."""
 
     def train(self, prepared: Prepared, run: TrialRun) -> Trained:
-        classifier = self.classifier(prepared.module, prepared.base, run.device)
+        classifier = build_classifier("padded", prepared.module, prepared.base, run.device)
         tally = Tally()
         run.tell(Began(trial_id=run.trial.id, total_steps=0, total_epochs=0))
         with run.energy, classifier.active():
@@ -233,9 +233,6 @@ class Still:
             run.best.offer(tally.epochs, predictions, prepared.module)
         run.tell(EpochEnded(trial_id=run.trial.id, record=tally.epochs[-1]))
         return Trained(tally=tally, path="still", pads=True)
-
-    def classifier(self, module: Any, base: Any, device: Any, **given: Any) -> Classifier:
-        return build_classifier("padded", module, base, device)
 
 
 def test_a_new_engine_is_one_class_and_its_entry(

@@ -214,7 +214,7 @@ class Study:
         """
         quiet_libraries()
         self._settle()
-        require_optuna()
+        _require_optuna()
         from peftlab.runner.execute import check_execution
         from peftlab.runner.executors.registry import EXECUTORS
         from peftlab.runner.ready import make_ready
@@ -297,7 +297,7 @@ class Study:
         return ExecutorOptions.of(given)
 
 
-def require_optuna() -> None:
+def _require_optuna() -> None:
     """Raise UserError where the package that searches is not there."""
     try:
         import optuna  # noqa: F401

@@ -1,4 +1,4 @@
-"""What an engine is: it trains a prepared trial, and makes classifiers of trained ones."""
+"""What an engine is: it trains a prepared trial."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import nn
-from transformers import PreTrainedModel
 
 from peftlab.core.trial import Trial
 from peftlab.engine.best import ReportedEpoch
-from peftlab.engine.classifier import Classifier
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.events import Listener
 from peftlab.engine.frozen import CachedLayers
 from peftlab.engine.job import Job
 from peftlab.engine.loop import Tally
 from peftlab.engine.prepare import Prepared
-from peftlab.methods.base import Method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +64,3 @@ class Engine(Protocol):
         The time within `run.energy` is what the energy is measured of. Raises TrialError for a
         training that diverges, KeyboardInterrupt if the process is asked to stop.
         """
-
-    def classifier(
-        self,
-        module: nn.Module,
-        base: PreTrainedModel,
-        device: torch.device,
-        *,
-        dropout_seed: int = 0,
-        method: Method | None = None,
-    ) -> Classifier:
-        """Return what computes logits of trained trials as this engine would."""

@@ -25,6 +25,7 @@ from peftlab.engine.evaluate import mean_loss, predict_split
 from peftlab.engine.events import Began, EpochEnded, Listener, Resumed, Stepped, ignore
 from peftlab.engine.steps import Steps, require_finite
 from peftlab.tasks.metrics.registry import score
+from peftlab.tasks.spec import score_on
 
 
 @dataclass(kw_only=True)
@@ -284,7 +285,7 @@ def record_epoch(
     for task in data.task.also_on:
         further = predict(data.further[task.name])
         scores |= {
-            f"{name}_on_{task.name}": value
+            score_on(name, task.name): value
             for name, value in score(task, further.logits, further.labels).items()
         }
     record = EpochRecord(

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
-from torch import nn
-from transformers import PreTrainedModel
-
 from peftlab.engine.base import Trained, TrialRun
 from peftlab.engine.checkpoint import Checkpoints
-from peftlab.engine.classifier import Classifier, build_classifier
+from peftlab.engine.classifier import build_classifier
 from peftlab.engine.frozen import cache_frozen_layers
 from peftlab.engine.loop import train
 from peftlab.engine.memory import keep_freed_memory
 from peftlab.engine.prepare import Prepared
-from peftlab.methods.base import Method
 from peftlab.store.records import CHECKPOINTS_FOLDER
 
 
@@ -29,7 +24,8 @@ class OwnEngine:
         """Train the module in place, from the newest checkpoint if there is one."""
         keep_freed_memory()
         trial, data = run.trial, prepared.data
-        classifier = self.classifier(
+        classifier = build_classifier(
+            self._classifier,
             prepared.module,
             prepared.base,
             run.device,
@@ -62,18 +58,4 @@ class OwnEngine:
             path=", ".join(filter(None, words)),
             pads=not classifier.packs,
             cached=cached,
-        )
-
-    def classifier(
-        self,
-        module: nn.Module,
-        base: PreTrainedModel,
-        device: torch.device,
-        *,
-        dropout_seed: int = 0,
-        method: Method | None = None,
-    ) -> Classifier:
-        """Return the packed classifier, or the padded one where that cannot be or is not wanted."""
-        return build_classifier(
-            self._classifier, module, base, device, dropout_seed=dropout_seed, method=method
         )

@@ -15,7 +15,7 @@ from peftlab.core.inputs import Example
 from peftlab.core.words import counted
 from peftlab.data.encode import Encoded, encode
 from peftlab.engine.base_model import base_model, with_checkpoint
-from peftlab.engine.classifier import Classifier
+from peftlab.engine.classifier import Classifier, build_classifier
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.prepare import check_ids, choose_device
 from peftlab.engine.registry import ENGINES
@@ -102,8 +102,8 @@ class Predictor:
                 known.append(equal)
             parameter.data = equal
             shared.append((parameter, equal))
-        engine = ENGINES.get(trial.engine).load()
-        classifier = engine.classifier(module, base, self.device, method=method)
+        kind = ENGINES.get(trial.engine).classifier
+        classifier = build_classifier(kind, module, base, self.device, method=method)
         self._loaded[trial.id] = _Loaded(base=base, classifier=classifier, shared=shared)
         return self._loaded[trial.id]
 

@@ -8,6 +8,7 @@ from time import perf_counter
 
 from peftlab.core.trial import Trial
 from peftlab.data.batches import batches, epoch_order
+from peftlab.engine.classifier import build_classifier
 from peftlab.engine.memory import keep_freed_memory
 from peftlab.engine.prepare import choose_device, prepare
 from peftlab.engine.registry import ENGINES
@@ -23,9 +24,12 @@ class RateMeter:
         keep_freed_memory()
         place = choose_device(device)
         prepared = prepare(trial, cache=cache, device=place)
-        engine = ENGINES.get(trial.engine).load()
-        classifier = engine.classifier(
-            prepared.module, prepared.base, place, method=prepared.method
+        classifier = build_classifier(
+            ENGINES.get(trial.engine).classifier,
+            prepared.module,
+            prepared.base,
+            place,
+            method=prepared.method,
         )
         self._steps = Steps(classifier, trial, prepared.data)
         order = epoch_order(len(prepared.data.train), seed=trial.seeds.order, epoch=1)

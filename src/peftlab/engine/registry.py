@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from peftlab.core.registry import Registry
 
@@ -16,15 +16,21 @@ if TYPE_CHECKING:
 class EngineEntry:
     """What is to be known of an engine before it is loaded.
 
-    `pads` says whether it computes padding, `caches_frozen` whether it can begin from the kept
+    `classifier` is the kind of batches (engine/classifier.py) by which logits are computed as it
+    would compute them; `caches_frozen` says whether it can begin from the kept
     outputs of frozen layers, and `rests` whether it can pause at an epoch and go on from there.
     """
 
     words: str
     load: Callable[[], Engine]
-    pads: bool = True
+    classifier: Literal["packed", "padded"] = "padded"
     caches_frozen: bool = False
     rests: bool = True
+
+    @property
+    def pads(self) -> bool:
+        """Whether padding is computed, as far as that is known before a model is seen."""
+        return self.classifier == "padded"
 
 
 def _packed() -> Engine:
@@ -51,7 +57,7 @@ ENGINES.add(
     EngineEntry(
         words="no padding between examples; models that cannot be packed run padded and say so",
         load=_packed,
-        pads=False,
+        classifier="packed",
         caches_frozen=True,
     ),
 )

@@ -21,7 +21,6 @@ from torch import nn
 from torch.utils.data import Dataset, Sampler
 from transformers import (
     DataCollatorWithPadding,
-    PreTrainedModel,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -39,13 +38,12 @@ from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.base import Trained, TrialRun
 from peftlab.engine.best import ReportedEpoch
-from peftlab.engine.classifier import Classifier, Together, build_classifier, rows_together
+from peftlab.engine.classifier import Together, rows_together
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.events import Began, EpochEnded, Listener, Stepped, ignore
 from peftlab.engine.loop import Tally, epoch_orders, record_epoch
 from peftlab.engine.prepare import Prepared
 from peftlab.engine.steps import put_trained, require_finite
-from peftlab.methods.base import Method
 from peftlab.methods.registry import METHODS
 from peftlab.models.families import fewest_tokens
 from peftlab.models.tokenizer import HubTokenizer
@@ -69,20 +67,6 @@ class TrainerEngine:
                 spare=run.folder,
             )
         return Trained(tally=tally, path="transformers.Trainer", pads=True)
-
-    def classifier(
-        self,
-        module: nn.Module,
-        base: PreTrainedModel,
-        device: torch.device,
-        *,
-        dropout_seed: int = 0,
-        method: Method | None = None,
-    ) -> Classifier:
-        """Return a padded classifier: the batches are those of the Trainer's collator."""
-        return build_classifier(
-            "padded", module, base, device, dropout_seed=dropout_seed, method=method
-        )
 
 
 def train_with_trainer(

@@ -17,6 +17,7 @@ from peftlab.stats.resample import Resampled, resample
 from peftlab.tasks.metrics.metric import BEST_SCORE
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Floats
+from peftlab.tasks.spec import metric_of
 
 NUM_SHARED = 2
 """So many examples at which all runs fail count beside those that are seen (_shrunk)."""
@@ -135,7 +136,7 @@ def _interval(mean: float, metric: str, noise: Noise) -> tuple[float, float]:
     it. The examples' variance is proportional to u (1 - u), u being the place in the range from 0
     to 1. Where all answers are right, or all wrong, it is that of a share of N examples.
     """
-    own_metric = METRICS.get(metric.partition("_on_")[0])  # also on the dev split of another task
+    own_metric = METRICS.get(metric_of(metric))
     least = own_metric.lowest_score
     place = (mean - least) / (BEST_SCORE - least)
     if 0 < place < 1:

@@ -29,6 +29,23 @@ class Splits(Generic[Of]):
         return found
 
 
+ON = "_on_"
+
+
+def score_on(metric: str, task: str) -> str:
+    """Return the name of a metric's score on the dev split of another task.
+
+    >>> score_on("accuracy", "mnli-mm"), metric_of("accuracy_on_mnli-mm"), metric_of("f1")
+    ('accuracy_on_mnli-mm', 'accuracy', 'f1')
+    """
+    return f"{metric}{ON}{task}"
+
+
+def metric_of(score: str) -> str:
+    """Return the metric of a score by its name, whichever split that is on."""
+    return score.partition(ON)[0]
+
+
 @dataclass(frozen=True, kw_only=True)
 class HubRows:
     """Where a task's rows are on the Hub, by datasets.load_dataset(repository, config).
@@ -117,4 +134,4 @@ class Task:
     @property
     def further_metrics(self) -> tuple[str, ...]:
         """Names of the scores on the other tasks' dev splits, as in accuracy_on_mnli-mm."""
-        return tuple(f"{name}_on_{one.name}" for one in self.also_on for name in one.metrics)
+        return tuple(score_on(name, one.name) for one in self.also_on for name in one.metrics)

@@ -170,8 +170,8 @@ def _p_below(
 
     Those that give the same answers are the same arm, in all that was seen.
     """
-    found = difference_shown(view, arm.name, other.name, tasks)
-    if found is None or found.num_seeds < least_seeds(found):
+    found = _testable(view, arm, other, tasks)
+    if found is None:
         return 1.0, 1.0
     if view.statistics.are_identical(arm.name, other.name, tasks):
         return 0.0, 0.0
@@ -214,10 +214,14 @@ def _may_come_before(
 
 
 def _is_worse(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task]) -> bool:
+    found = _testable(view, arm, other, tasks)
+    return found is not None and found.estimate < 0 and found.p_value <= LEVEL
+
+
+def _testable(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task]) -> Difference | None:
+    """Return arm less other; None where they cannot be compared, or have too few seeds for it."""
     found = difference_shown(view, arm.name, other.name, tasks)
-    if found is None or found.num_seeds < least_seeds(found):
-        return False
-    return found.estimate < 0 and found.p_value <= LEVEL
+    return None if found is None or found.num_seeds < least_seeds(found) else found
 
 
 def _open_words(safe: Arm, before: Sequence[Arm], margin: float, below: str) -> str:
@@ -237,8 +241,7 @@ def _mean_score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> float:
 
 
 def _num_failed(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> int:
-    records = [record for task in tasks for record in view.of(arm, task)]
-    return sum(record.status == "failed" for record in records)
+    return sum(view.num_failed(arm, task) for task in tasks)
 
 
 def _candidate(

@@ -179,7 +179,7 @@ def losses_words(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) ->
     for task in tasks:
         for arm in arms:
             records = view.of(arm, task)
-            num_failed = sum(record.status == "failed" for record in records)
+            num_failed = view.num_failed(arm, task)
             if num_failed:
                 runs = (
                     "the only run" if len(records) == 1 else f"{num_failed} of {len(records)} runs"

@@ -61,7 +61,7 @@ def standing(
     those of new seeds in place of others, have no look behind them.
     """
     places = _places(view, pairs, tasks)
-    sequential = _sequential(view.looks, places, pairs)
+    sequential = _sequential(view, places, pairs)
     interim = _interim(view, places)
     exploratory = _exploratory(view, claim, places, pairs, tasks)
     return Standing(
@@ -88,7 +88,7 @@ def difference_shown(
 def is_always_valid(view: StudyView, pair: tuple[str, str], tasks: Sequence[Task]) -> bool:
     """Whether a test of these two arms must hold however often their scores are looked at."""
     places = _places(view, [pair], tasks)
-    return bool(_interim(view, places) or _sequential(view.looks, places, [pair]))
+    return bool(_interim(view, places) or _sequential(view, places, [pair]))
 
 
 def reservations(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) -> list[str]:
@@ -96,7 +96,7 @@ def reservations(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) ->
     pairs = list(itertools.combinations((arm.name for arm in arms), 2))
     places = _places(view, pairs, tasks)
     sentences = _interim(view, places, of_what="the advice")
-    at, first = _first_relevant(view.looks, places, pairs)
+    at, first = _first_relevant(view, places, pairs)
     if at is not None:
         cells = {place.cell for look in first for place in look.places}
         new = [
@@ -179,12 +179,12 @@ def _places(
 
 
 def _sequential(
-    looks: Sequence[Look],
+    view: StudyView,
     places: Mapping[Place, Sequence[DeclaredPlace]],
     pairs: Sequence[tuple[str, str]],
 ) -> list[str]:
     """Sentences on seeds that are others than were declared when both arms were first shown."""
-    at, relevant = _first_relevant(looks, places, pairs)
+    at, relevant = _first_relevant(view, places, pairs)
     if at is None:
         return []
     then = [place for look in relevant for place in look.places]
@@ -206,7 +206,7 @@ def _sequential(
 
 
 def _first_relevant(
-    looks: Sequence[Look],
+    view: StudyView,
     places: Mapping[Place, Sequence[DeclaredPlace]],
     pairs: Sequence[tuple[str, str]],
 ) -> tuple[datetime | None, list[Look]]:
@@ -214,9 +214,10 @@ def _first_relevant(
 
     Where no single look had shown both by then, they are all looks at one of them so far.
     """
+    looks = view.looks
     together = {look.id: _shown_pair_at(look.shown, places, pairs) for look in looks}
     by_one = min((at for at in together.values() if at is not None), default=None)
-    by_all = _shown_pair_at(_first_shown(looks), places, pairs)
+    by_all = _shown_pair_at(view.first_shown, places, pairs)
     if by_all is None or by_all == by_one:
         return by_one, [look for look in looks if by_one and together[look.id] == by_one]
     own = {trial for found in places.values() for place in found for trial in place.trials}
@@ -247,15 +248,6 @@ def _shown_pair_at(
             if both[0] is not None and both[1] is not None:
                 moments.append(max(both[0], both[1]))
     return min(moments, default=None)
-
-
-def _first_shown(looks: Iterable[Look]) -> dict[str, datetime]:
-    """When each trial was first shown in any of the looks."""
-    found: dict[str, datetime] = {}
-    for look in looks:
-        for trial, at in look.shown.items():
-            found[trial] = min(at, found.get(trial, at))
-    return found
 
 
 def _changes(

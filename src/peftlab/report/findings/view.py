@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 from peftlab.core.selection import rules
@@ -78,6 +79,10 @@ class StudyView:
         """
         return self.statistics.outcomes(arm.name, task, metric)
 
+    def num_failed(self, arm: Arm, task: Task) -> int:
+        """Return how many trials of an arm on a task failed."""
+        return sum(record.status == "failed" for record in self.of(arm, task))
+
     def summary(
         self, arm: Arm, task: Task, metric: str | None = None, *, best: bool = False
     ) -> Summary | None:
@@ -122,6 +127,15 @@ class StudyView:
     def places(self) -> DeclaredPlaces:
         """What the study declares, by arm and task."""
         return places_of(self.placed)
+
+    @cached_property
+    def first_shown(self) -> dict[str, datetime]:
+        """When each trial was first shown in any of the looks, by its id."""
+        found: dict[str, datetime] = {}
+        for look in self.looks:
+            for trial, at in look.shown.items():
+                found[trial] = min(at, found.get(trial, at))
+        return found
 
     @cached_property
     def look(self) -> Look:

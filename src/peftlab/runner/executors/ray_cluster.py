@@ -212,17 +212,11 @@ class _Cluster:
         resource, amount = self._wanted(job.device, job.threads or 1)
         num_places = self._resources.get(resource, 0) / amount
         job = job.with_settings(told_every=max(job.told_every, num_places / STEPS_A_SECOND))
-        if self._exchange is None:
-            reference = self._remote(resource, amount, job, None)
-        else:
-            told = self._exchange.job_for_node(job)
-            reference = self._remote(resource, amount, told, self._options.artifacts)
+        told = job if self._exchange is None else self._exchange.job_for_node(job)
+        run = self._run.options(**{f"num_{resource.lower()}s": amount})
+        reference = run.remote(to_line(told), self._options.artifacts)
         task = self._tasks[reference] = _Task(job, {trial.id for trial in job.trials})
         return task
-
-    def _remote(self, resource: str, amount: float, job: Job, url: str | None) -> Any:
-        resources = {f"num_{resource.lower()}s": amount}
-        return self._run.options(**resources).remote(to_line(job), url)
 
     def _listen(self) -> None:
         """Pass on what tasks tell within a moment."""
