@@ -39,7 +39,7 @@ MOST_CURVES, MOST_PAIRED, MOST_TESTED, MOST_MATRICES, MOST_ASKED = 8, 12, 4, 6, 
 
 
 def _advice(view: StudyView, options: parts.AdvicePart, name: str) -> Sequence[Block]:
-    return advice_blocks(view, options) if len(view.arms) > 1 else []
+    return advice_blocks(view, options, name) if len(view.arms) > 1 else []
 
 
 def _section(view: StudyView, options: parts.SectionPart, name: str) -> Sequence[Block]:

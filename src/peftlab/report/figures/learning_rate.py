@@ -39,7 +39,7 @@ def draw_learning_rate(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
     """A line a group, through the arms in the order of their learning rates."""
     import altair as alt
 
-    from peftlab.report.figures.style import colours, finish, panels, shapes
+    from peftlab.report.figures.style import colours, finish, panel_width, panels, shapes
 
     groups = list(dict.fromkeys(row["group"] for row in rows))
     titles = list(dict.fromkeys(row["panel"] for row in rows))
@@ -70,7 +70,7 @@ def draw_learning_rate(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
             ],
         ),
     ]
-    chart = alt.layer(*layers).properties(width=220, height=190)
+    chart = alt.layer(*layers).properties(width=panel_width(len(titles), own_axes=True), height=220)
     words = "; ".join(
         f"{row['arm']} on {row['task']} at {row['learning_rate']:g}: {row['score']:.1f}"
         for row in rows

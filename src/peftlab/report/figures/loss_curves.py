@@ -40,8 +40,8 @@ def loss_curves_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any
                         "split": split,
                         "epoch": epoch,
                         "loss": fmean(values),
-                        "least": min(values),
-                        "greatest": max(values),
+                        "min": min(values),
+                        "max": max(values),
                         "seeds": len(values),
                     }
                 )
@@ -62,14 +62,14 @@ def draw_loss_curves(
     """
     import altair as alt
 
-    from peftlab.report.figures.style import COLUMNS, INK, colours, finish, panels
+    from peftlab.report.figures.style import INK, colours, finish, panel_width, panels
 
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     by_arm = len(arms) > 1
     colour = colours("split", [TRAINING, VALIDATION])
     if by_arm:
-        colour = colours("arm", arms, every, width=320 * min(COLUMNS, len(tasks)))
+        colour = colours("arm", arms, every)
     base = alt.Chart(alt.Data(values=list(rows))).encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(values=_ticks(rows), format="d")),
         color=colour,
@@ -94,10 +94,10 @@ def draw_loss_curves(
         layers.insert(
             0,
             base.mark_area(opacity=0.14).encode(
-                y=alt.Y("least:Q", title=loss), y2="greatest:Q", detail="split:N"
+                y=alt.Y("min:Q", title=loss), y2="max:Q", detail="split:N"
             ),
         )
-    chart = alt.layer(*layers).properties(width=250, height=200)
+    chart = alt.layer(*layers).properties(width=panel_width(len(tasks), own_axes=True), height=220)
     title = "Loss by epoch" + ("" if by_arm else f": {arms[0]}" if arms else "")
     return Figure(
         name=name,

@@ -79,6 +79,7 @@ def draw_pareto(
         amount_axis,
         colours,
         finish,
+        panel_width,
         panels,
         shapes,
     )
@@ -113,7 +114,9 @@ def draw_pareto(
             *(alt.Tooltip(f"{key}:Q", format=".2f") for key in ("score", "low", "high")),
         ],
     )
-    chart = alt.layer(line, intervals, points).properties(width=230, height=210)
+    chart = alt.layer(line, intervals, points).properties(
+        width=panel_width(len(titles), own_axes=True), height=240
+    )
     fronts = {
         task: ", ".join(row["arm"] for row in rows if row["task"] == task and row["front"])
         for task in dict.fromkeys(row["task"] for row in rows)

@@ -13,7 +13,8 @@ from peftlab.report.pages.blocks import Figure
 from peftlab.stats.learned import State
 from peftlab.study.arms import Arm
 
-ROW, PANEL = 22, 190
+ROW = 22
+"""Pixels of an arm's row."""
 CROSS = "M-1,-1L1,1M-1,1L1,-1"
 """A shape for points in SVG's words; it has no area."""
 KEYS = ("score", "low", "high")
@@ -95,7 +96,16 @@ def draw_scores(
     """
     import altair as alt
 
-    from peftlab.report.figures.style import INK, colours, finish, panels, score_axis, shapes
+    from peftlab.report.figures.style import (
+        INK,
+        beside_names,
+        colours,
+        finish,
+        panel_width,
+        panels,
+        score_axis,
+        shapes,
+    )
 
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     titles = list(dict.fromkeys(row["panel"] for row in rows))
@@ -153,7 +163,9 @@ def draw_scores(
             .mark_rule(strokeDash=[3, 3], color=INK, opacity=0.6)
             .encode(x=alt.X("max(constant):Q"))
         )
-    chart = alt.layer(*layers).properties(width=PANEL, height=ROW * len(places))
+    chart = alt.layer(*layers).properties(
+        width=panel_width(len(titles), beside=beside_names(places)), height=ROW * len(places)
+    )
     said = "; ".join(f"{row['arm']} on {row['task']} {row['score']:.1f}" for row in of_panels)
     return Figure(
         name=name,

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from peftlab.report.figures.appearance import panel_title
-from peftlab.report.figures.scores import PANEL, ROW
+from peftlab.report.figures.scores import ROW
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.study.arms import Arm
@@ -45,7 +45,16 @@ def draw_seed_spread(
     """
     import altair as alt
 
-    from peftlab.report.figures.style import INK, colours, finish, panels, score_axis, shapes
+    from peftlab.report.figures.style import (
+        INK,
+        beside_names,
+        colours,
+        finish,
+        panel_width,
+        panels,
+        score_axis,
+        shapes,
+    )
 
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     titles = list(dict.fromkeys(row["panel"] for row in rows))
@@ -66,7 +75,9 @@ def draw_seed_spread(
         .mark_rule(strokeDash=[3, 3], color=INK, opacity=0.6)
         .encode(x=alt.X("max(constant):Q"))
     )
-    chart = alt.layer(constant, medians, points).properties(width=PANEL, height=ROW * len(arms))
+    chart = alt.layer(constant, medians, points).properties(
+        width=panel_width(len(titles), beside=beside_names(arms)), height=ROW * len(arms)
+    )
     return Figure(
         name=name,
         title="Score of every seed; the tick is their median, the dashed line the best constant "

@@ -15,10 +15,14 @@ INK = "currentColor"
 FONT = "system-ui, sans-serif"
 COLUMNS = 3
 """Panels beside one another."""
-WIDTH = 640
-"""Pixels of a figure where nothing else is said."""
+WIDTH = 1060
+"""Pixels of a figure: those of the page, without the frame."""
+SPACING = 20
+"""Pixels between panels."""
+AXIS = 64
+"""Pixels beside a panel for an axis of numbers and its title."""
 LETTER, SYMBOL = 7, 36
-"""Pixels of a letter of a legend, about, and of a symbol with the room around it."""
+"""Pixels of a letter, about, and of a symbol of a legend with the room around it."""
 FAR = 4
 """Where the largest value is so many times the least one, an axis is logarithmic."""
 
@@ -96,6 +100,29 @@ def panels(chart: Any, field: str, shown: Sequence[str], **resolve: str) -> Any:
         columns=min(COLUMNS, len(shown)),
     )
     return faceted.resolve_scale(**resolve).resolve_axis(x="independent") if resolve else faceted
+
+
+def panel_width(num_panels: int, *, beside: int = AXIS, own_axes: bool = False) -> int:
+    """Return the width of each of so many panels with which the figure is as wide as the page.
+
+    `beside` are the pixels that an axis takes: of each panel if they have their `own_axes`, else of
+    the first one alone.
+
+    >>> panel_width(1), panel_width(3), panel_width(3, own_axes=True)
+    (996, 318, 276)
+    """
+    columns = min(COLUMNS, num_panels)
+    taken = beside * (columns if own_axes else 1) + SPACING * (columns - 1)
+    return (WIDTH - taken) // columns
+
+
+def beside_names(names: Sequence[str]) -> int:
+    """Return the pixels that an axis of these names takes.
+
+    >>> beside_names(["full", "lora"])
+    36
+    """
+    return LETTER * max(map(len, names), default=0) + 8
 
 
 def amount_axis(

@@ -49,7 +49,14 @@ def draw_sweep(rows: Sequence[dict[str, Any]], *, key: str, name: str) -> Figure
     import altair as alt
 
     from peftlab.report.figures.appearance import PALETTE
-    from peftlab.report.figures.style import colours, finish, panels, setting_axis, shapes
+    from peftlab.report.figures.style import (
+        colours,
+        finish,
+        panel_width,
+        panels,
+        setting_axis,
+        shapes,
+    )
 
     lines = list(dict.fromkeys(row["line"] for row in rows))
     titles = list(dict.fromkeys(row["panel"] for row in rows))
@@ -71,8 +78,9 @@ def draw_sweep(rows: Sequence[dict[str, Any]], *, key: str, name: str) -> Figure
         ],
     )
     intervals = base.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q"), y2="high:Q")
+    width = panel_width(len(titles), own_axes=True)
     chart: Any = panels(
-        alt.layer(intervals, drawn, points).properties(width=200, height=180),
+        alt.layer(intervals, drawn, points).properties(width=width, height=200),
         "panel", titles, x="independent", y="independent",
     )  # fmt: skip
     counts = list(dict.fromkeys((row["line"], row["value"], row["parameters"]) for row in rows))
@@ -89,7 +97,7 @@ def draw_sweep(rows: Sequence[dict[str, Any]], *, key: str, name: str) -> Figure
                 y=alt.Y("parameters:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
                 tooltip=["arm:N", alt.Tooltip("parameters:Q", format=",")],
             )
-            .properties(width=200, height=110),
+            .properties(width=width, height=120),
         )
     return Figure(
         name=name,

@@ -57,7 +57,7 @@ def draw_tuning(rows: Sequence[dict[str, Any]], *, name: str, every: Sequence[st
     """
     import altair as alt
 
-    from peftlab.report.figures.style import INK, colours, finish, panels
+    from peftlab.report.figures.style import INK, colours, finish, panel_width, panels
 
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     titles = list(dict.fromkeys(row["panel"] for row in rows))
@@ -88,7 +88,9 @@ def draw_tuning(rows: Sequence[dict[str, Any]], *, name: str, every: Sequence[st
                 tooltip=["panel:N", "arm:N", "settings:Q", "status:N", "own:Q"],
             )
         )
-        chart = alt.layer(tried, lines).properties(width=230, height=170)
+        chart = alt.layer(tried, lines).properties(
+            width=panel_width(len(titles), own_axes=True), height=200
+        )
         return panels(chart, "panel", titles, x="independent", y="independent")
 
     chart = alt.vconcat(against("settings", "settings tried"), against("seconds", "seconds spent"))

@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 import numpy as np
 
@@ -65,7 +64,8 @@ class Advice:
     `is_named` says. `near` are the arms that can be used, the reference among them if it can;
     `candidates` are all arms but the reference, those that can be used and the cheap ones first.
     `num_failed` are the trials of the reference that failed, which then cannot be used either, and
-    `unlearned` is its state on the first task that it is not shown to have learned. `safe` is an
+    `unlearned` is its state on the first task that it is not shown to have learned; `cost` is what
+    `chosen` costs. `safe` is an
     arm that can be used, where none is recommended since a cheaper one may be as good. `passed_by`
     names the arm that the study measures by where another took its place.
     """
@@ -77,6 +77,7 @@ class Advice:
     is_named: bool = False
     num_failed: int = 0
     unlearned: State | None = None
+    cost: float | None = None
     safe: Arm | None = None
     passed_by: str | None = None
     near: tuple[Arm, ...] = ()
@@ -127,8 +128,8 @@ def advise(
         before = _may_come_before(view, first, near, taking_part, tasks, cost)
         chosen, safe = (None, first) if before else (first, None)
         if before:
-            below = base.name if reference else "the best arm"
-            lacking = _open_words(first, before, margin, below)
+            within = within_words(margin, base if reference else None)
+            lacking = _open_words(first, before, within)
     candidates = [_candidate(view, arm, base, tasks, near, cost) for arm in others]
     candidates.sort(key=lambda one: (not one.is_near, one.cost is None, one.cost or 0.0))
     return Advice(
@@ -139,6 +140,7 @@ def advise(
         is_named=bool(reference),
         num_failed=_num_failed(view, base, tasks),
         unlearned=_unlearned(view, base, tasks),
+        cost=None if chosen is None else total_cost(view, chosen, tasks, cost),
         safe=safe,
         passed_by=passed_by,
         near=tuple(near),
@@ -224,20 +226,21 @@ def _testable(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task]) -> D
     return None if found is None or found.num_seeds < least_seeds(found) else found
 
 
-def _open_words(safe: Arm, before: Sequence[Arm], margin: float, below: str) -> str:
+def _open_words(safe: Arm, before: Sequence[Arm], within: str) -> str:
     names = listed([arm.name for arm in before])
     is_one = len(before) == 1
-    costs, they, is_shown = ("costs", "it", "is") if is_one else ("cost", "they", "are")
+    costs, they = ("costs", "it") if is_one else ("cost", "they")
     return (
-        f"{safe.name} is shown to be no more than {points_words(margin)} below {below}, but "
-        f"{names}, which {costs} less or as much, may be good enough too: {they} {is_shown} "
-        f"shown neither to be so near nor to be worse than {safe.name}"
+        f"{safe.name} stays {within}, but {names}, which {costs} less or as much, may be good "
+        f"enough too: {they} could be shown neither to stay so near nor to be worse than "
+        f"{safe.name}"
     )
 
 
 def _mean_score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> float:
-    summaries = [view.summary(arm, task) for task in tasks]
-    return fmean(one.mean for one in summaries if one is not None)
+    found = view.mean_score(arm, tasks)
+    assert found is not None, "all tasks are measured"
+    return found.mean
 
 
 def _num_failed(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> int:
@@ -325,15 +328,19 @@ def _too_few_seeds(
 
 
 def _undecided(base: Arm, margin: float, *, is_named: bool) -> str:
-    points = points_words(margin)
     if is_named:
-        return f"no arm of which all runs are done is shown to be no more than {points} below " + (
-            base.name
+        return (
+            f"no arm of which all runs are done could be shown to stay {within_words(margin, base)}"
         )
     return (
-        f"no arm is shown to be no more than {points} below the best one; {base.name} has the "
-        "highest mean"
+        f"no arm could be shown to stay {within_words(margin, None)}; {base.name} has the highest "
+        "mean"
     )
+
+
+def within_words(margin: float, named: Arm | None) -> str:
+    """Return where an arm that can be used stays: near the named arm, else near the best one."""
+    return f"within {points_words(margin)} of {'the best arm' if named is None else named.name}"
 
 
 def _where(tasks: Sequence[Task]) -> str:

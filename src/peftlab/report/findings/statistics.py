@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 import numpy as np
 
@@ -16,13 +17,14 @@ from peftlab.data.predictions import Predictions
 from peftlab.stats.collapse import Collapse, collapse_of
 from peftlab.stats.compare import Comparison, Difference, compare, difference
 from peftlab.stats.learned import Constants, Learned, constants_of, has_moved, judge
+from peftlab.stats.noise import noise_of
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, mean_over_tasks, resample
 from peftlab.stats.summary import Summary, summarise, summarise_scores
 from peftlab.store.records import TrialRecord
 from peftlab.store.rows import damaged
 from peftlab.study.stored_predictions import answers_of, predictions_of
-from peftlab.tasks.metrics.metric import Reads
+from peftlab.tasks.metrics.metric import BEST_SCORE, Reads
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.spec import Task
 
@@ -36,6 +38,23 @@ class _Read:
 
     outcomes: Outcomes
     examples: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanScore:
+    """An arm's main score in points, the mean over tasks, and its 95% interval.
+
+    `low` and `high` are the mean where no noise was seen.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether any noise was seen."""
+        return self.low < self.high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +92,27 @@ class Statistics:
         if key not in self._summaries:
             self._summaries[key] = self._summarise(arm, task, metric)
         return self._summaries[key]
+
+    def mean_score(self, arm: str, tasks: Sequence[Task]) -> MeanScore | None:
+        """The mean of the main scores on the tasks; None where the arm is not done on one.
+
+        The interval of several is that of the seeds that they have in common, and there is none
+        without such.
+        """
+        found = [self.summary(arm, task, task.main_metric) for task in tasks]
+        known = [one for one in found if one is not None]
+        if len(known) < len(found):
+            return None
+        if len(known) == 1:
+            return MeanScore(mean=known[0].mean, low=known[0].low, high=known[0].high)
+        mean = fmean(one.mean for one in known)
+        drawn = [self.resampled(arm, task) for task in tasks]
+        together = mean_over_tasks([one for one in drawn if one is not None])
+        if together is None or None in drawn:
+            return MeanScore(mean=mean, low=mean, high=mean)
+        half = noise_of(together).half_width
+        least = fmean(METRICS.get(task.main_metric).lowest_score for task in tasks)
+        return MeanScore(mean=mean, low=max(mean - half, least), high=min(mean + half, BEST_SCORE))
 
     def resampled(self, arm: str, task: Task) -> Resampled | None:
         """The arm's main scores under the resamples that all arms of the task share."""

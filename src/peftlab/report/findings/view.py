@@ -9,7 +9,7 @@ from functools import cached_property
 
 from peftlab.core.selection import rules
 from peftlab.report.findings.marks import mark_note, marked
-from peftlab.report.findings.statistics import Statistics
+from peftlab.report.findings.statistics import MeanScore, Statistics
 from peftlab.stats.collapse import Collapse
 from peftlab.stats.compare import Comparison
 from peftlab.stats.learned import Learned
@@ -96,6 +96,10 @@ class StudyView:
             scores = [record.best_scores[name] for record in self.done(arm, task)]
             return summarise_scores(name, scores) if scores else None
         return self.statistics.summary(arm.name, task, name)
+
+    def mean_score(self, arm: Arm, tasks: Sequence[Task]) -> MeanScore | None:
+        """The mean of the arm's main scores on the tasks; None where it is not done on one."""
+        return self.statistics.mean_score(arm.name, tasks)
 
     def learned(self, arm: Arm, task: Task) -> Learned | None:
         """Whether the arm has learned the task (stats/learned.py); None where no trial is done."""

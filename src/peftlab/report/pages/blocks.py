@@ -56,7 +56,8 @@ class Table:
     """Cells as text, or a `Cell` where there is a number to sort by and to hand on.
 
     A column whose name is in `numbers` is set to the right. `units` are those of columns whose
-    numbers need one. `name` is the stem of its files; the page gives one where there is none.
+    numbers need one. Columns whose names begin with one of the `groups` stand below that name on
+    the page. `name` is the stem of its files; the page gives one where there is none.
     """
 
     title: str
@@ -65,7 +66,21 @@ class Table:
     numbers: frozenset[str] = frozenset()
     note: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
+    groups: Sequence[str] = ()
     name: str = ""
+
+    @property
+    def grouped(self) -> list[tuple[str, str]]:
+        """The group of each column, "" for none, and what its name says beside that.
+
+        >>> Table(title="", columns=["arm", "sst2 accuracy"], rows=[], groups=["sst2"]).grouped
+        [('', 'arm'), ('sst2', 'accuracy')]
+        """
+        found = []
+        for column in self.columns:
+            group = next((one for one in self.groups if column.startswith(f"{one} ")), "")
+            found.append((group, column[len(group) :].lstrip()))
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
@@ -19,6 +20,8 @@ from peftlab.report.pages.printable import printable
 
 FIGURE_FOLDER, TABLE_FOLDER = "figures", "tables"
 FIGURE_FORMATS = ("svg", "png", "pdf")
+SHORT_HEAD = 12
+"""Letters of a table's head that stand in one line."""
 MOST_ROWS = 2000
 """Rows of a table that the page shows; its CSV file has all."""
 
@@ -81,6 +84,8 @@ def _environment() -> Environment:
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["rule"] = _rule
     environment.filters["parts"] = _parts
+    environment.filters["spans"] = _spans
+    environment.filters["lines"] = _lines
     environment.tests["valued"] = _is_valued
     environment.globals.update(
         figure_folder=FIGURE_FOLDER,
@@ -127,6 +132,28 @@ def _script_json(value: object) -> Markup:
 def _rule(table: Table) -> str:
     """The line below a Markdown table's head."""
     return "|".join(["", *("--:" if c in table.numbers else "---" for c in table.columns), ""])
+
+
+def _spans(grouped: Sequence[tuple[str, str]]) -> list[tuple[str, int]]:
+    """The groups in a row above the columns, and how many columns each spans.
+
+    >>> _spans([("", "arm"), ("sst2", "accuracy"), ("sst2", "f1")])
+    [('', 1), ('sst2', 2)]
+    """
+    return [(group, len(list(same))) for group, same in groupby(group for group, _ in grouped)]
+
+
+def _lines(words: str) -> list[str]:
+    """The words of a head in at most two lines, of which the longer one is as short as can be.
+
+    >>> _lines("all (each tensor once)"), _lines("peak memory"), _lines("arm")
+    (['all (each', 'tensor once)'], ['peak memory'], ['arm'])
+    """
+    if len(words) <= SHORT_HEAD:
+        return [words]
+    every = words.split(" ")
+    splits = [(" ".join(every[:k]), " ".join(every[k:])) for k in range(1, len(every))]
+    return list(min(splits, key=lambda lines: max(map(len, lines)), default=(words,)))
 
 
 def _parts(cell: str) -> tuple[str, str, str]:

@@ -1,16 +1,18 @@
-"""The advice in words, and as a table of what each arm gives and takes beside the reference."""
+"""The advice in words, and as tables of what each arm scores and costs beside the best one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from peftlab.report.findings.advice import Advice, Candidate, advise
+from peftlab.report.figures.advice import advice_data, draw_advice
+from peftlab.report.findings.advice import Advice, Candidate, advise, within_words
 from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
 from peftlab.report.findings.evidence import IDENTICAL, listed, points_words, signed
 from peftlab.report.findings.learning import collapse_words
 from peftlab.report.findings.looks import reservations
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
+from peftlab.stats.learned import State
 from peftlab.stats.noise import LEVEL
 from peftlab.study import parts
 from peftlab.study.arms import Arm
@@ -18,13 +20,17 @@ from peftlab.study.parts import CostName
 from peftlab.tasks.spec import Task
 
 TITLE = "What to use"
+OPEN = "not decided yet"
 NOT_SHOWN = "not shown to have learned"
 WEIGHED: tuple[CostName, ...] = ("time", "memory", "disk")
 UNITS = {COSTS[name].title: COSTS[name].unit for name in WEIGHED}
 
 
-def advice_blocks(view: StudyView, options: parts.AdvicePart) -> list[Block]:
-    """A heading with the advice over all tasks, that on each (if any), and all arms compared."""
+def advice_blocks(view: StudyView, options: parts.AdvicePart, name: str) -> list[Block]:
+    """Return a heading with the advice over all tasks, its figure, and tables of arms and tasks.
+
+    `name` is the stem of the figure's files.
+    """
     advices = [
         advise(
             view,
@@ -36,11 +42,16 @@ def advice_blocks(view: StudyView, options: parts.AdvicePart) -> list[Block]:
         for tasks in ([view.tasks] if len(view.tasks) == 1 else [view.tasks, *_each(view.tasks)])
     ]
     whole, *by_task = advices
-    blocks: list[Block] = [Heading(title=TITLE, text=_words(view, whole, options))]
+    answer = OPEN if whole.chosen is None else whole.chosen.name
+    blocks: list[Block] = [Heading(title=f"{TITLE}: {answer}", text=_words(view, whole, options))]
+    if whole.candidates:
+        rows = advice_data(view, whole, options.cost)
+        every = [view.label(arm) for arm in view.arms]
+        if rows:
+            blocks.append(draw_advice(rows, against=options.cost, name=name, every=every))
+        blocks.append(_arms_table(view, whole, options))
     if any(advice.chosen is not None for advice in by_task):
         blocks.append(_by_task_table(view, by_task, options))
-    if whole.candidates:
-        blocks.append(_arms_table(view, whole, options))
     return blocks
 
 
@@ -60,32 +71,23 @@ def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
             said += f"{advice.lacking}."
         told = (said, _passed_by(advice), _left_out(advice), *_reservations(view, advice))
         return " ".join(filter(None, told))
-    points, below = points_words(options.margin), _below(advice, options)
+    within = within_words(options.margin, advice.reference if advice.is_named else None)
     others = [arm.name for arm in advice.near if arm.name != chosen.name]
     candidate = advice.of(chosen)
     sentences = [f"{over}: use {chosen.name}."]
-    if not others:
-        left = [one for one in advice.candidates if not one.unlearned and not one.num_failed]
+    if others:
         sentences.append(
-            f"It is the only arm that is shown to be no more than {points} {below}."
-            if left
-            else "No other arm is shown to have learned, with all of its runs done."
+            f"{listed([chosen.name, *others])} could be shown to stay {within} (with "
+            f"{1 - LEVEL:.0%} for all arms together); of these it {_why_it(view, advice, options)}."
         )
     else:
-        sentences.append(
-            f"{listed([chosen.name, *others])} are shown to be no more than {points} {below}, for "
-            f"all arms together with {1 - LEVEL:.0%}; of these it {_why_it(view, advice, options)}."
-        )
+        sentences.append(_only_words(advice, options.margin))
     if candidate is not None and candidate.is_identical:
         sentences.append(
             f"It gives the same answer as {base.name} to every example with every seed."
         )
-    elif candidate is not None:
-        mean = ", mean over the tasks" if len(advice.tasks) > 1 else ""
-        best = "" if advice.is_named else ", which has the highest mean,"
-        sentences.append(
-            f"Its difference to {base.name}{best} is {_difference(candidate)} (95% interval{mean})."
-        )
+    else:
+        sentences.append(_score_words(view, advice, chosen, base))
     if candidate is not None:
         sentences.append(_cost_words(view, advice, chosen, base))
     sentences += [_better_words(advice), _passed_by(advice), _left_out(advice)]
@@ -95,6 +97,52 @@ def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
         if (found := view.collapse(chosen, task)) is not None
     ]
     return " ".join(filter(None, (*sentences, *_reservations(view, advice))))
+
+
+def _only_words(advice: Advice, margin: float) -> str:
+    """Return that no arm beside the chosen one will do."""
+    chosen, own = advice.chosen, advice.cost
+    assert chosen is not None
+    left = [one for one in advice.candidates if not one.unlearned and not one.num_failed]
+    others = [one for one in left if one.arm.name != chosen.name]
+    if not left:
+        return "No other arm is shown to have learned, with all of its runs done."
+    is_cheaper = own is not None and all(one.cost is not None and one.cost < own for one in others)
+    which = "cheaper" if is_cheaper and others else "other"
+    best = chosen if len(others) == len(left) else advice.reference
+    return f"No {which} arm could be shown to stay {within_words(margin, best)}."
+
+
+def _score_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
+    """Return what the chosen arm scores, and how far that is from the reference."""
+    means = " in the mean over the tasks" if len(advice.tasks) > 1 else ""
+    scored = f"It scores {_score(view, chosen, advice.tasks)} points{means}"
+    candidate = advice.of(chosen)
+    if candidate is None:
+        return f"{scored}{_interval_words(view, chosen, advice)}."
+    best = "" if advice.is_named else ", which has the highest mean"
+    return (
+        f"{scored}, {base.name}{best}, {_score(view, base, advice.tasks)}: a difference of "
+        f"{_difference(candidate)} (in brackets 95% intervals)."
+    )
+
+
+def _interval_words(view: StudyView, arm: Arm, advice: Advice) -> str:
+    found = view.mean_score(arm, advice.tasks)
+    return " (in brackets the 95% interval)" if found is not None and found.has_interval else ""
+
+
+def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
+    """Return the arm's main score, the mean over the tasks, with its interval."""
+    found = view.mean_score(arm, tasks)
+    if found is None:
+        return NOTHING
+    if not found.has_interval:
+        return Cell(f"{found.mean:.2f}", value=found.mean)
+    return Cell(
+        f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]",
+        value=found.mean, low=found.low, high=found.high,
+    )  # fmt: skip
 
 
 def _reservations(view: StudyView, advice: Advice) -> list[str]:
@@ -117,15 +165,6 @@ def _passed_by(advice: Advice) -> str:
 
 def _where(advice: Advice) -> str:
     return advice.tasks[0].name if len(advice.tasks) == 1 else "every task"
-
-
-def _below(advice: Advice, options: parts.AdvicePart) -> str:
-    """Return what the arms are no more than the margin below."""
-    if advice.is_named and advice.reference is not None:
-        return f"below {advice.reference.name}"
-    are_out = any(one.unlearned or one.num_failed for one in advice.candidates)
-    which = " of those that can be compared" if are_out else ""
-    return f"below the best arm{which}, whichever that is"
 
 
 def _why_it(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
@@ -201,16 +240,17 @@ def _by_task_table(view: StudyView, advices: Sequence[Advice], options: parts.Ad
         base, chosen = advice.reference, advice.chosen
         row = [advice.tasks[0].name]
         if base is None or chosen is None:
-            rows.append([*row, *[NOTHING] * (2 + len(WEIGHED)), advice.lacking])
+            rows.append([*row, *[NOTHING] * (3 + len(WEIGHED)), advice.lacking])
             continue
         candidate = advice.of(chosen)
-        why = f"no more than {points_words(options.margin)} {_below(advice, options)}"
+        why = within_words(options.margin, base if advice.is_named else None)
         if len(advice.near) > 1:
             why += f"; of {len(advice.near)} such arms it {_why_it(view, advice, options)}"
         rows.append(
             [
                 *row,
                 chosen.name,
+                _score(view, chosen, advice.tasks),
                 NOTHING if candidate is None else _difference(candidate),
                 *(_beside(view, advice.tasks, chosen, base, name) for name in WEIGHED),
                 why,
@@ -219,12 +259,13 @@ def _by_task_table(view: StudyView, advices: Sequence[Advice], options: parts.Ad
     titles = [COSTS[name].title for name in WEIGHED]
     return Table(
         title="What to use on each task",
-        columns=["task", "use", "difference in points", *titles, "why"],
+        columns=["task", "use", "score", "difference", *titles, "why"],
         rows=rows,
-        numbers=frozenset({"difference in points", *titles}),
+        numbers=frozenset({"score", "difference", *titles}),
         units=UNITS,
-        note="In brackets: the 95% interval of the difference, and how many times as much as the "
-        "reference takes.",
+        note="score: main metric in points. difference: to the arm with the highest mean, or the "
+        "one that the study measures by. In brackets: 95% intervals, and how many times as much as "
+        "that arm costs.",
     )
 
 
@@ -233,28 +274,47 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
     assert base is not None, "there are candidates"
     over = f"over {len(advice.tasks)} tasks" if len(advice.tasks) > 1 else advice.tasks[0].name
     titles = [COSTS[name].title for name in WEIGHED]
-    score = f"less {base.name}, in points"
-    near = f"no more than {points_words(options.margin)} below"
+    less = f"less {base.name}"
+    within = f"within {points_words(options.margin)}"
+
+    def costs(arm: Arm) -> list[str]:
+        return [_beside(view, advice.tasks, arm, base, name) for name in WEIGHED]
+
+    def scored(arm: Arm) -> list[str]:
+        return [view.label(arm), _score(view, arm, advice.tasks)]
+
     rows = [
-        [
-            view.label(one.arm),
-            _difference(one),
-            _finding(one, options.margin),
-            *(_beside(view, advice.tasks, one.arm, base, name) for name in WEIGHED),
-        ]
+        [*scored(one.arm), _difference(one), _finding(one, options.margin), *costs(one.arm)]
         for one in advice.candidates
     ]
-    return Table(
-        title=f"The arms beside {base.name}, {over}",
-        columns=["arm", score, near, *titles],
-        rows=rows,
-        numbers=frozenset({score, *titles}),
-        units=UNITS,
-        note=f"{near}: whether the arm is shown to be no more than {points_words(options.margin)} "
-        f"{_below(advice, options)}, for all arms together with {1 - LEVEL:.0%}; the interval of a "
-        "difference is for its arm alone. Times and sizes are sums over the tasks, memory is their "
-        f"mean; in brackets how many times as much as {base.name} takes.",
+    own = "yes" if any(arm.name == base.name for arm in advice.near) else "not shown"
+    if advice.num_failed:
+        own = f"{advice.num_failed} failed"
+    elif advice.unlearned:
+        own = _state_words(advice.unlearned)
+    rows.insert(0, [*scored(base), NOTHING, own, *costs(base)])
+    mean = ", the mean over the tasks" if len(advice.tasks) > 1 else ""
+    sums = (
+        " Times and sizes are sums over the tasks, memory is their mean;"
+        if len(advice.tasks) > 1
+        else " Costs:"
     )
+    return Table(
+        title=f"All arms, {over}",
+        columns=["arm", "score", less, within, *titles],
+        rows=rows,
+        numbers=frozenset({"score", less, *titles}),
+        units=UNITS,
+        note=f"score: main metric in points{mean}, with its 95% interval. {within}: whether the "
+        f"arm could be shown to stay "
+        f"{within_words(options.margin, base if advice.is_named else None)}, with "
+        f"{1 - LEVEL:.0%} for all arms together; the interval of a difference is for its arm "
+        f"alone.{sums} in brackets how many times as much as {base.name}.",
+    )
+
+
+def _state_words(state: State) -> str:
+    return state if state == "did not learn" else NOT_SHOWN
 
 
 def _finding(candidate: Candidate, margin: float) -> str:
@@ -262,7 +322,7 @@ def _finding(candidate: Candidate, margin: float) -> str:
     if candidate.num_failed:
         return f"{candidate.num_failed} failed"
     if candidate.unlearned:
-        return candidate.unlearned if candidate.unlearned == "did not learn" else NOT_SHOWN
+        return _state_words(candidate.unlearned)
     if candidate.is_near:
         return "yes"
     if found is None:

@@ -70,7 +70,7 @@ def _count_cell(count: int) -> Cell:
 
 
 def _percent_cell(percent: float) -> Cell:
-    return Cell(f"{percent:.6f}", value=percent)
+    return Cell(f"{percent:.3g}", value=percent)
 
 
 def _plain(value: JsonValue) -> str:

@@ -19,7 +19,7 @@ from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 RUN_COLUMNS = (
-    "runs", "mean", "sd", "median", "middle half", "least", "greatest", "best of all", "failed",
+    "runs", "mean", "sd", "median", "middle half", "min", "max", "best of all", "failed",
     "best constant",
 )  # fmt: skip
 LEARNED = "learned"
@@ -69,6 +69,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
         title="Scores on dev",
         columns=columns,
         rows=rows,
+        groups=[task.name for task in view.tasks],
         numbers=frozenset(columns[1:]),
         note=" ".join(
             filter(None, (note, _sentence(view.spec.split_words), leak_note(view), view.note(arms)))
@@ -232,6 +233,7 @@ def published_table(tasks: Sequence[Task], published: Sequence[Published]) -> Ta
     return Table(
         title="Published scores",
         columns=["method", "checkpoint", *columns.values(), "split", "selection", "source"],
+        groups=[task.name for task in tasks],
         rows=rows,
         numbers=frozenset(columns.values()),
         note="Points, as the sources report them: other checkpoints, settings and rules of "

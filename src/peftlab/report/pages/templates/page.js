@@ -8,6 +8,8 @@
   const say = (text) => { document.getElementById("status").textContent = text; };
   const text = (cell) => cell.textContent.replace(/\s+/g, " ").trim();
 
+  const heads = (table) => [...[...table.tHead.rows].at(-1).cells];
+
   // Sorting
 
   function key(cell) {
@@ -27,7 +29,7 @@
 
   function sort(table, original, head, column) {
     const order = NEXT[head.getAttribute("aria-sort") ?? "none"];
-    for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+    for (const other of heads(table)) other.removeAttribute("aria-sort");
     let rows = original;
     if (order !== "none") {
       head.setAttribute("aria-sort", order);
@@ -38,19 +40,39 @@
         .map((pair) => pair[1]);
     }
     table.tBodies[0].append(...rows);
-    say(order === "none" ? "In the order of the page" : `Sorted by ${text(head)}, ${order}`);
+    say(order === "none" ? "In the order of the page" : `Sorted by ${head.dataset.name}, ${order}`);
   }
 
   function makeSortable(table) {
     const original = [...table.tBodies[0].rows];
     if (original.length < 2) return;
-    [...table.tHead.rows[0].cells].forEach((head, column) => {
+    heads(table).forEach((head, column) => {
       const button = document.createElement("button");
       button.type = "button";
       button.append(...head.childNodes);
       button.addEventListener("click", () => sort(table, original, head, column));
       head.append(button);
     });
+  }
+
+  // Cards on a phone: each cell says its column
+
+  const narrow = matchMedia("(max-width: 40rem)");
+
+  function nameCells(table) {
+    const columns = heads(table).map((head) => head.dataset.name);
+    for (const row of table.tBodies[0].rows) {
+      [...row.cells].forEach((cell, column) => {
+        if (column > 0) cell.dataset.column = columns[column];
+      });
+    }
+  }
+
+  function layOut() {
+    for (const table of document.querySelectorAll(".table table")) {
+      if (narrow.matches) nameCells(table);
+      table.classList.toggle("cards", narrow.matches);
+    }
   }
 
   // Copying
@@ -76,10 +98,12 @@
   }
 
   async function copy(table, button) {
-    const rows = [...table.rows].filter((row) => !row.hidden);
-    await put(rows.map((row) => [...row.cells].map(plain).join("\t")).join("\n") + "\n");
+    const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);
+    const lines = [heads(table).map((head) => head.dataset.name)];
+    for (const row of rows) lines.push([...row.cells].map(plain));
+    await put(lines.map((line) => line.join("\t")).join("\n") + "\n");
     button.textContent = "Copied";
-    say(`Copied ${rows.length - 1} rows`);
+    say(`Copied ${rows.length} rows`);
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   }
 
@@ -108,13 +132,48 @@
     }
   }
 
-  // Drawings become interactive when they come near; until then, and in print, they are as they are.
+  layOut();
+  narrow.addEventListener("change", layOut);
 
-  function animate(chart) {
+  // Drawings become interactive when they come near; until then, and in print, they are as they are.
+  // On a phone their panels stand below one another, and are made narrower until they fit.
+
+  const LEAST_PANEL = 120;
+
+  function panels(part) {
+    if (part.hconcat || part.vconcat) return (part.hconcat ?? part.vconcat).flatMap(panels);
+    return part.facet && part.spec ? panels(part.spec) : [part];
+  }
+
+  function stack(part) {
+    if (part.facet && part.spec) part.columns = 1;
+    for (const inner of part.vconcat ?? []) stack(inner);
+  }
+
+  async function animate(chart) {
     const place = chart.firstElementChild;
     const specification = JSON.parse(chart.parentElement.querySelector("script").textContent);
     const theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-    vegaEmbed(place, specification, { actions: false, renderer: "svg", tooltip: { theme } });
+    const options = { actions: false, renderer: "svg", tooltip: { theme } };
+    const room = chart.clientWidth - 2 * parseFloat(getComputedStyle(chart).paddingLeft);
+    if (narrow.matches) {
+      stack(specification);
+      specification.config.legend.columns = 2;
+      for (const panel of panels(specification)) {
+        if (panel.width > room) panel.width = room;
+        for (const layer of [panel, ...(panel.layer ?? [])]) {
+          const legend = layer.encoding?.color?.legend;
+          if (legend) legend.columns = Math.max(1, Math.min(legend.columns, 2));
+        }
+      }
+    }
+    await vegaEmbed(place, specification, options);
+    const beyond = place.firstElementChild.getBoundingClientRect().width - room;
+    if (!narrow.matches || beyond <= 0) return;
+    for (const panel of panels(specification)) {
+      panel.width = Math.max(LEAST_PANEL, panel.width - beyond);
+    }
+    await vegaEmbed(place, specification, options);
   }
 
   const near = new IntersectionObserver(
