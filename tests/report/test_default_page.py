@@ -44,9 +44,9 @@ def test_the_page_begins_with_the_advice_and_has_its_figures(tmp_path: Path) -> 
     page = make_page(made_up(tmp_path, RIGHT))
     first = page.blocks[0]
     assert isinstance(first, Heading)
-    assert first.title == "What to use"
+    assert first.title.startswith("What to use: ")
     names = [block.name for block in page.blocks if isinstance(block, Figure)]
-    assert len(names) == len(set(names)) == 7
+    assert len(names) == len(set(names)) == 8
 
 
 def test_a_part_that_has_nothing_to_show_says_so_where_it_was_asked_for(tmp_path: Path) -> None:

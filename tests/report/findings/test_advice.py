@@ -18,7 +18,7 @@ from peftlab.data.predictions import Predictions, read_predictions, write_predic
 from peftlab.report.findings.advice import Advice, advise
 from peftlab.report.findings.costs import is_dearer
 from peftlab.report.findings.view import StudyView
-from peftlab.report.pages.blocks import Heading, Table
+from peftlab.report.pages.blocks import Block, Cell, Figure, Heading, Table
 from peftlab.report.tables.advice import advice_blocks
 from peftlab.store.records import TrialRecord
 from peftlab.study import parts
@@ -46,8 +46,12 @@ def advice_of(view: StudyView, **changes: Any) -> Advice:
     return advise(view, view.tasks, **settings)
 
 
+def blocks_of(view: StudyView, **options: Any) -> list[Block]:
+    return advice_blocks(view, parts.AdvicePart(**options), "figure-advice")
+
+
 def words_of(view: StudyView, **options: Any) -> str:
-    heading = advice_blocks(view, parts.AdvicePart(**options))[0]
+    heading = blocks_of(view, **options)[0]
     assert isinstance(heading, Heading)
     return heading.text
 
@@ -121,10 +125,8 @@ def test_an_arm_with_failed_trials_is_not_recommended(tmp_path: Path) -> None:
     words = words_of(view, margin=LENIENT)
     assert "use full. No other arm is shown to have learned, with all of its runs done." in words
     assert words.endswith("lora is left out: 1 of its runs failed.")
-    tables = [
-        block for block in advice_blocks(view, parts.AdvicePart()) if isinstance(block, Table)
-    ]
-    assert "1 failed" in [cell for row in tables[-1].rows for cell in row]
+    tables = [block for block in blocks_of(view) if isinstance(block, Table)]
+    assert "1 failed" in [cell for row in tables[0].rows for cell in row]
 
 
 def test_predictions_that_are_gone_or_missing_trials_are_said(tmp_path: Path) -> None:
@@ -132,14 +134,12 @@ def test_predictions_that_are_gone_or_missing_trials_are_said(tmp_path: Path) ->
     for path in tmp_path.rglob("*.parquet"):
         path.unlink()
     assert "predictions are gone" in advice_of(view).lacking
-    tables = [
-        block for block in advice_blocks(view, parts.AdvicePart()) if isinstance(block, Table)
-    ]
+    tables = [block for block in blocks_of(view) if isinstance(block, Table)]
     assert all("task" not in table.columns for table in tables)  # it would be nothing but dashes
     every = [(arm, "demo-sentiment", seed) for arm in ARMS for seed in range(1, 6)]
     half = view_of(tmp_path / "half", pending=every)
     assert advice_of(half).lacking == "no arm is measured on demo-sentiment, demo-paraphrase"
-    blocks = advice_blocks(half, parts.AdvicePart(margin=LENIENT))
+    blocks = blocks_of(half, margin=LENIENT)
     (by_task,) = (block for block in blocks if isinstance(block, Table))
     assert [row[:2] for row in by_task.rows] == [
         ["demo-sentiment", "-"],
@@ -158,10 +158,10 @@ def test_without_full_the_best_arm_is_the_reference(tmp_path: Path) -> None:
 def test_the_words_say_what_to_use_and_what_it_costs(tmp_path: Path) -> None:
     words = words_of(view_of(tmp_path), margin=LENIENT, reference="full")
     assert words.startswith(
-        "Over all 2 tasks: use lora. lora and full are shown to be no more than 4 points below "
-        "full, for all arms together with 95%; of these it is the cheapest in training time. Its "
-        "difference to full is 0.00 [-2.10, +2.11] (95% interval, mean over the tasks)."
+        "Over all 2 tasks: use lora. lora and full could be shown to stay within 4 points of full "
+        "(with 95% for all arms together); of these it is the cheapest in training time. It scores "
     )
+    assert "a difference of 0.00 [-2.10, +2.11] (in brackets 95% intervals)." in words
     assert "1 min 20 s to train instead of 3 min 20 s" in words
     assert "1,400 MB of memory instead of 2,000 MB" in words
     assert "8.00 MB on disk instead of 20 MB" in words
@@ -172,14 +172,13 @@ def test_an_arm_that_is_better_than_the_named_one_is_told_though_another_is_chea
 ) -> None:
     view = view_of(tmp_path, {"full": 0.84, "lora": 0.97, "bitfit": 0.84})
     words = words_of(view, margin=LENIENT, reference="full")
-    assert "use bitfit. bitfit, full and lora are shown to be no more than 4 points below full" in (
+    assert "use bitfit. bitfit, full and lora could be shown to stay within 4 points of full" in (
         words
     )
     assert "The best score is that of lora: +11.06 [" in words
     by_the_best = words_of(view, margin=LENIENT)
     assert by_the_best.startswith(
-        "Over all 2 tasks: use lora. It is the only arm that is shown to be no more than 4 points "
-        "below the best arm, whichever that is."
+        "Over all 2 tasks: use lora. No other arm could be shown to stay within 4 points of lora."
     )
 
 
@@ -312,8 +311,8 @@ def test_where_only_the_named_arm_is_near_itself_and_runs_of_it_failed_nothing_i
     advice = advice_of(view, reference="full")
     assert (advice.chosen, advice.num_failed) == (None, 3)
     assert words_of(view, margin=LENIENT, reference="full") == (
-        "Nothing can be recommended yet: no arm of which all runs are done is shown to be no more "
-        "than 4 points below full. What is measured so far is below. full is left out: 3 of its "
+        "Nothing can be recommended yet: no arm of which all runs are done could be shown to stay "
+        "within 4 points of full. What is measured so far is below. full is left out: 3 of its "
         "runs failed."
     )
 
@@ -351,18 +350,23 @@ def test_seeds_that_are_still_to_come_take_five_that_are_done(tmp_path: Path) ->
 
 
 def test_the_table_has_every_arm_beside_the_reference(tmp_path: Path) -> None:
-    blocks = advice_blocks(view_of(tmp_path), parts.AdvicePart(margin=LENIENT, reference="full"))
-    by_task, arms = (block for block in blocks if isinstance(block, Table))
+    blocks = blocks_of(view_of(tmp_path), margin=LENIENT, reference="full")
+    arms, by_task = (block for block in blocks if isinstance(block, Table))
     assert [row[:2] for row in by_task.rows] == [
         ["demo-sentiment", "lora"],
         ["demo-paraphrase", "lora"],
     ]
     # By F1 on demo-paraphrase, bitfit is not above calling every pair a paraphrase.
-    assert [(row[0], row[2]) for row in arms.rows] == [
+    assert [(row[0], row[3]) for row in arms.rows] == [
+        ("full", "yes"),
         ("lora", "yes"),
         ("bitfit", "not shown to have learned"),
     ]
-    assert arms.rows[0][3] == "1 min 20 s (0.4x)"
+    assert arms.rows[1][4] == "1 min 20 s (0.4x)"
+    assert arms.rows[0][2] == "-", "the reference has no difference to itself"
+    assert [
+        cell.value for cell in (arms.rows[0][1], arms.rows[1][1]) if isinstance(cell, Cell)
+    ] == (pytest.approx([90.0, 90.0], abs=3.0))
 
 
 def constant(view: StudyView, names: Sequence[str], tasks: Sequence[str]) -> StudyView:
@@ -426,9 +430,14 @@ def test_full_fine_tuning_that_learned_nothing_is_no_reference(
 
 def test_the_only_arm_that_learned_is_used_and_the_cheap_one_is_not(tmp_path: Path) -> None:
     view = constant(view_of(tmp_path), ["full", "bitfit"], BOTH)
-    assert words_of(view) == (
+    words = words_of(view)
+    assert words.startswith(
         "Over all 2 tasks: use lora. No other arm is shown to have learned, with all of its runs "
-        "done. bitfit and full are left out: not shown to have learned every task."
+        "done. It scores "
+    )
+    assert words.endswith(
+        "in the mean over the tasks (in brackets the 95% interval). bitfit and full are left "
+        "out: not shown to have learned every task."
     )
 
 
@@ -444,8 +453,9 @@ def test_an_arm_that_learned_one_task_alone_is_recommended_there_alone(tmp_path:
 
 def test_a_task_that_none_learned_has_no_advice_and_the_others_have(tmp_path: Path) -> None:
     view = constant(view_of(tmp_path), [*ARMS], BOTH[1:])
-    heading, by_task = advice_blocks(view, parts.AdvicePart(margin=LENIENT))[:2]
+    heading, *_, by_task = blocks_of(view, margin=LENIENT)
     assert isinstance(heading, Heading)
+    assert heading.title == "What to use: not decided yet"
     assert "Nothing can be recommended yet: the models did not learn demo-paraphrase" in (
         heading.text
     )
@@ -465,13 +475,11 @@ def test_the_same_answers_are_said_to_be_that_without_an_interval(tmp_path: Path
     view = with_places(view, {**view.by_place, **copied})
     for reference in (None, "full"):
         words = words_of(view, reference=reference)
-        assert "use lora. lora and full are shown to be no more than 1 point below" in words
-        assert "95% interval" not in words
+        assert "use lora. lora and full could be shown to stay within 1 point of" in words
+        assert "a difference of" not in words
     assert "It gives the same answer as full to every example with every seed." in words
-    (table,) = (
-        b for b in advice_blocks(view, parts.AdvicePart(reference="full")) if isinstance(b, Table)
-    )
-    assert table.rows[0][:3] == ["lora", "0.00 (same answers)", "yes"]
+    (table,) = (block for block in blocks_of(view, reference="full") if isinstance(block, Table))
+    assert [table.rows[1][0], *table.rows[1][2:4]] == ["lora", "0.00 (same answers)", "yes"]
 
 
 def test_none_is_recommended_while_a_cheaper_arm_may_be_as_good(tmp_path: Path) -> None:
@@ -488,8 +496,9 @@ def test_none_is_recommended_while_a_cheaper_arm_may_be_as_good(tmp_path: Path) 
     assert advice.safe.name == "lora"
     words = words_of(view, margin=least - 0.01, reference="lora")
     assert words.startswith("Over all 2 tasks: lora will do, but it is open what is best to use.")
-    assert "but full, which costs less or as much, may be good enough too: it is shown neither" in (
-        words
+    assert (
+        "but full, which costs less or as much, may be good enough too: it could be shown neither"
+        in (words)
     )
     assert "use lora" not in words
 
@@ -508,7 +517,7 @@ def test_an_arm_to_measure_by_that_learned_nothing_is_named(tmp_path: Path) -> N
         "The study measures by full, which is not shown to have learned demo-sentiment; lora takes "
         "its place." in words
     )
-    assert "below the best arm of those that can be compared, whichever that is" in words
+    assert "full is left out: not shown to have learned demo-sentiment." in words
 
 
 def test_advice_before_all_declared_seeds_are_done_says_so(tmp_path: Path) -> None:
@@ -518,3 +527,29 @@ def test_advice_before_all_declared_seeds_are_done_says_so(tmp_path: Path) -> No
     assert "7 of 8 declared seeds are done; until all are, the advice is interim." in words
     done = view_of(tmp_path / "done", seeds=range(1, 9))
     assert "interim" not in words_of(done, margin=LENIENT)
+
+
+def test_the_figure_has_every_arm_and_marks_the_one_to_use(tmp_path: Path) -> None:
+    blocks = blocks_of(view_of(tmp_path), margin=LENIENT)
+    (figure,) = (block for block in blocks if isinstance(block, Figure))
+    rows = figure.specification["data"]["values"]
+    assert [row["arm"] for row in rows] == [*ARMS]
+    assert [row["arm"] for row in rows if row["use"]] == ["lora"]
+    assert [row["cost"] for row in rows] == pytest.approx([200.0, 80.0, 40.0])
+    assert all(row["low"] < row["score"] < row["high"] for row in rows)
+    assert "the ring marks the arm to use" in figure.title
+    undecided = blocks_of(view_of(tmp_path / "few", seeds=[1]), margin=LENIENT)
+    (figure,) = (block for block in undecided if isinstance(block, Figure))
+    assert "ring" not in figure.title
+
+
+def test_the_mean_over_tasks_has_the_noise_of_both(tmp_path: Path) -> None:
+    view = view_of(tmp_path)
+    lora = view.arms[1]
+    both = view.mean_score(lora, view.tasks)
+    each = [view.mean_score(lora, [task]) for task in view.tasks]
+    assert both is not None
+    summaries = [view.summary(lora, task) for task in view.tasks]
+    assert both.mean == pytest.approx(np.mean([one.mean for one in summaries if one]))
+    widths = [one.high - one.low for one in each if one]
+    assert max(widths) / 2 < both.high - both.low < max(widths)

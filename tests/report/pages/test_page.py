@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -19,7 +20,7 @@ from peftlab.report.pages.blocks import (
     Table,
     Warnings,
 )
-from peftlab.report.pages.page import MOST_ROWS, Page, render_html, render_markdown
+from peftlab.report.pages.page import MOST_ROWS, Page, _lines, render_html, render_markdown
 
 NASTY = [
     "<script>alert(1)</script>",
@@ -89,7 +90,8 @@ def page_with(*blocks: Block) -> Page:
 @pytest.mark.parametrize("text", NASTY)
 def test_html_shows_a_text_as_it_is_wherever_it_stands(text: str) -> None:
     page = page_of(text)
-    plain = Reader(render_html(page_of("p" * len(text)), {"figure-01-x": "<svg></svg>"}, ""))
+    page_of_p = page_of(re.sub(r"\S", "p", text))
+    plain = Reader(render_html(page_of_p, {"figure-01-x": "<svg></svg>"}, ""))
     read = Reader(render_html(page, {"figure-01-x": "<svg></svg>"}, ""))
     assert [tag for tag, _ in read.tags] == [tag for tag, _ in plain.tags]
     assert [sorted(attributes) for _, attributes in read.tags if attributes] == [
@@ -98,7 +100,10 @@ def test_html_shows_a_text_as_it_is_wherever_it_stands(text: str) -> None:
     shown = sum(found.strip() == text for found in read.texts)
     # h1, lead, fact, 3 headings with links to them and texts, caption, column, cell, note,
     # caption, missing, title and line of a remark, claim, verdict, evidence
-    assert shown == 23
+    in_lines = len(_lines(text)) > 1  # the head of a column is split where it is long
+    assert shown == 23 - in_lines
+    if in_lines:
+        assert [found for found in read.texts if found in _lines(text)] == _lines(text)
     labels = [attributes.get("aria-label") for _, attributes in read.tags]
     assert labels.count(text) == 2
     (script,) = read.json

@@ -106,9 +106,9 @@ class Statistics:
         if len(known) == 1:
             return MeanScore(mean=known[0].mean, low=known[0].low, high=known[0].high)
         mean = fmean(one.mean for one in known)
-        drawn = [self.resampled(arm, task) for task in tasks]
-        together = mean_over_tasks([one for one in drawn if one is not None])
-        if together is None or None in drawn:
+        drawn = [one for task in tasks if (one := self.resampled(arm, task)) is not None]
+        together = mean_over_tasks(drawn) if len(drawn) == len(tasks) else None
+        if together is None:
             return MeanScore(mean=mean, low=mean, high=mean)
         half = noise_of(together).half_width
         least = fmean(METRICS.get(task.main_metric).lowest_score for task in tasks)
