@@ -133,6 +133,7 @@ class Study:
         from peftlab.runner.plan import make_plan
         from peftlab.runner.progress import ProgressDisplay
         from peftlab.runner.ready import make_ready
+        from peftlab.study.remarks.lint import errors_before_run
         from peftlab.study.trials import expand
 
         given = self._options(options)
@@ -144,8 +145,12 @@ class Study:
                 plan = make_plan(
                     expanded, opened, device=device, retry_failed=retry_failed, only_open=True
                 )
-                for text in plan.remarks:
-                    console.print(f"remark: {text}", markup=False, highlight=False, soft_wrap=True)
+                said = [f"remark: {text}" for text in plan.remarks]
+                said += [
+                    f"error: {one.where}: {one.message}" for one in errors_before_run(expanded)
+                ]
+                for text in said:
+                    console.print(text, markup=False, highlight=False, soft_wrap=True)
                 if plan.open_trials:
                     make_ready(self.spec.model, device=device, executor=executor)
             announce(plan, len(expanded.trials))

@@ -78,7 +78,7 @@ def command(
     from peftlab.store.workspace import Workspace
 
     if (text is None) == (file is None):
-        raise UserError("nothing to classify, or both", allowed="either --text TEXT or --file IN")
+        raise UserError("nothing to predict", allowed="--text TEXT or --file IN, one of both")
     with Workspace.open(workspace, create=False) as opened:
         question = _question(opened, trials or [], file, trial_column, options.comma_list(columns))
     quiet_libraries()

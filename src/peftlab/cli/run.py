@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 NAME = "run"
 EXAMPLE = (
     "Example: peftlab run glue-peft --model minilm --data path/to/glue "
-    "--set max_train_samples=2000 --set training.num_train_epochs=2"
+    "--set max_train_samples=2000 --set training.num_train_epochs=2 "
+    "--set training.warmup_steps=0.06"
 )
 
 

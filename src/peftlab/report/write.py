@@ -24,9 +24,9 @@ from peftlab.report.findings.results import (
     results_file,
     results_of,
 )
-from peftlab.report.findings.verdicts import Verdict, verdicts
+from peftlab.report.findings.verdicts import Verdict, left_out, verdicts
 from peftlab.report.findings.view import StudyView, make_view
-from peftlab.report.findings.warnings import leak_warnings, outdated_warnings
+from peftlab.report.findings.warnings import leak_warnings, outdated_warnings, settings_warnings
 from peftlab.report.pages.blocks import Block, Heading, Missing, Table, Warnings
 from peftlab.report.pages.files import HTML, PageFiles, Tell, is_whole_page, write_files
 from peftlab.report.pages.page import Page
@@ -99,7 +99,7 @@ def write_report(
     made_of = _made_of(stored, looks_digest(view.looks, view.look.id))
     tell("testing the claims")
     found = verdicts(view)
-    page = make_page(view, claims=claims_blocks(found), tell=tell)
+    page = make_page(view, claims=claims_blocks(found, len(left_out(view))), tell=tell)
     written = _write(view, page, found, output or _folder(workspace, study), tell, made_of)
     return replace(written, remark=remember([workspace], [view.look]))
 
@@ -151,6 +151,7 @@ def make_page(
     for title, lines in (
         ("Measured by an older version", outdated_warnings(view)),
         ("Rows of dev stand in train", leak_warnings(view)),
+        ("Settings that cannot work", settings_warnings(view)),
     ):
         if lines:
             blocks.append(Warnings(title=title, lines=lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -37,6 +38,11 @@ class Overrides:
     seeds: Sequence[int] | None = None
     tasks: Sequence[str] | None = None
     arms: Sequence[str] | None = None
+
+    @property
+    def names(self) -> set[str]:
+        """The keys that are set."""
+        return {setting.partition("=")[0].strip() for setting in self.settings}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +151,9 @@ def _parse(text: str, where: str) -> dict[str, Any]:
 
 
 def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str, Any]:
+    """Return the study with its changes; its description says which, for its words know of none."""
     study = {**raw}
+    changes = []
     for key, value in (
         ("data", overrides.data),
         ("model", overrides.model),
@@ -157,14 +165,22 @@ def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str
         if isinstance(value, str):
             check_text(value, where=f"--{key}")
         if value is not None:
-            study[key] = value if isinstance(value, str) else list(value)
+            new = value if isinstance(value, str) else list(value)
+            if new != study.get(key):
+                shown = new if isinstance(new, str) else ", ".join(map(str, new))
+                changes.append(f"{'arms' if key == 'only_arms' else key}: {shown}")
+            study[key] = new
     for setting in overrides.settings:
         key, value = parse_setting(setting)
+        changes.append(f"{key}: {json.dumps(value, default=str)}")
         match key.split("."):
             case ["training", name, task]:
                 _set_for_task(study, name, task, value)
             case path:
                 _set(study, path, value)
+    description = study.get("description", "")
+    if changes and isinstance(description, str) and "description" not in overrides.names:
+        study["description"] = f"{description} (changed: {'; '.join(changes)})".lstrip()
     return study
 
 

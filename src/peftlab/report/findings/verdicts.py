@@ -150,9 +150,14 @@ class _Tested:
 
 
 def verdicts(view: StudyView) -> tuple[Verdict, ...]:
-    """Return the verdicts on the study's claims, in their order."""
+    """Return the verdicts on the study's claims, in their order.
+
+    There is none on a claim of arms or tasks that were left out on purpose (`left_out`).
+    """
     every = every_arm(view.spec, resolve=False)
-    whole = [_test(view, every, claim, _tasks(view, claim)) for claim in view.spec.claims]
+    out = left_out(view)
+    claims = [claim for claim in view.spec.claims if claim not in out]
+    whole = [_test(view, every, claim, _tasks(view, claim)) for claim in claims]
     parts = [_test(view, every, tested.claim, (task,)) for tested in whole for task in tested.tasks]
     num_withdrawn = withdrawn(view)
     judged = _judge(whole, num_withdrawn)
@@ -171,6 +176,18 @@ def verdicts(view: StudyView) -> tuple[Verdict, ...]:
     )
 
 
+def left_out(view: StudyView) -> list[Claim]:
+    """Return the claims of an arm, or of tasks alone, that are not among those of the run."""
+    chosen = {arm.name for arm in view.arms}
+    every = every_arm(view.spec, resolve=False)
+    return [
+        claim
+        for claim in view.spec.claims
+        if not _tasks(view, claim)
+        or any(arm.name not in chosen for arm in select_arms(every, claim.arms, where="claims"))
+    ]
+
+
 def _tasks(view: StudyView, claim: Claim) -> tuple[Task, ...]:
     return tuple(t for t in view.tasks if claim.tasks is None or t.name in claim.tasks)
 
@@ -183,8 +200,6 @@ def _test(
     untested = _Tested(
         claim=claim, tasks=tasks, pair=pairs[0] if len(pairs) == 1 else None, found=None
     )
-    if not tasks:
-        return replace(untested, lacking="none of its tasks is in this run")
     stands = standing(view, claim, pairs, tasks)
     untested = replace(untested, standing=stands)
     lacking = _lacking(view, claim, every, tasks)
@@ -282,10 +297,7 @@ def _pairs(claim: Claim, arms: tuple[Arm, ...]) -> list[tuple[str, str]]:
 
 def _lacking(view: StudyView, claim: Claim, every: tuple[Arm, ...], tasks: Sequence[Task]) -> str:
     """What of the arms is not there to be compared; "" where all is."""
-    chosen = {arm.name for arm in view.arms}
     for arm in select_arms(every, claim.arms, where="claims"):
-        if arm.name not in chosen:
-            return f"{arm.name} is not in this run"
         for task in tasks:
             if not view.done(arm, task):
                 return f"{arm.name} has no trial that is done on {task.name}"

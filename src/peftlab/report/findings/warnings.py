@@ -8,6 +8,7 @@ from peftlab.core.corrections import missing
 from peftlab.data.leaks import LEAK, Leak
 from peftlab.report.findings.view import StudyView
 from peftlab.study.remarks.row_remarks import is_grave
+from peftlab.study.remarks.warmups import long_warmups
 from peftlab.tasks.spec import Task
 
 
@@ -49,6 +50,22 @@ def _has_own_files(view: StudyView, task: Task) -> bool:
     return any(
         record.trial.data.source == "files" for arm in view.arms for record in view.done(arm, task)
     )
+
+
+def settings_warnings(view: StudyView) -> list[str]:
+    """Return what `peftlab lint` calls an error in settings of trials that were run nevertheless."""
+    trained = (
+        (task.name, arm.name, record.trial.training, record.num_train_examples)
+        for task in view.tasks
+        for arm in view.arms
+        for record in view.done(arm, task)
+        if record.num_train_examples
+    )
+    return [
+        f"{finding.where}: {finding.message}."
+        for finding in long_warmups(trained)
+        if finding.level == "error"
+    ]
 
 
 def outdated_warnings(view: StudyView) -> list[str]:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
+from peftlab.core.words import counted
 from peftlab.report.findings.evidence import IDENTICAL, signed
 from peftlab.report.findings.looks import is_always_valid
 from peftlab.report.findings.verdicts import Verdict
@@ -96,15 +97,24 @@ def _number(value: float | None) -> str:
     return NOTHING if value is None else Cell(f"{value:.2f}", value=value)
 
 
-def claims_blocks(found: Sequence[Verdict]) -> list[Block]:
+def claims_blocks(found: Sequence[Verdict], num_left_out: int = 0) -> list[Block]:
     """Return a heading, each claim with its verdict and evidence, and a table of them by task.
 
     Nothing where there are no claims; no table where each was tested on one task alone.
+    `num_left_out` are claims of arms or tasks that the run leaves out, which have no verdict.
     """
     if not found:
         return []
+    out = ""
+    if num_left_out:
+        is_one = num_left_out == 1
+        out = (
+            f"{counted(num_left_out, 'further claim')} of the study {'is' if is_one else 'are'} "
+            f"not judged: {'it speaks' if is_one else 'they speak'} of arms or tasks that this "
+            "run leaves out."
+        )
     blocks: list[Block] = [
-        Heading(title="Claims"),
+        Heading(title="Claims", text=out),
         Claims(
             claims=[
                 JudgedClaim(say=one.claim, verdict=one.verdict, kind=one.kind, lines=[one.evidence])

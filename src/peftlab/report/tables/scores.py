@@ -11,6 +11,7 @@ from peftlab.report.findings.published import Published
 from peftlab.report.findings.view import StudyView
 from peftlab.report.findings.warnings import leak_note
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
+from peftlab.report.tables.sources import limit_words
 from peftlab.stats.families import holm
 from peftlab.stats.learned import Learned, State
 from peftlab.stats.noise import LEVEL
@@ -72,7 +73,16 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
         groups=[task.name for task in view.tasks],
         numbers=frozenset(columns[1:]),
         note=" ".join(
-            filter(None, (note, _sentence(view.spec.split_words), leak_note(view), view.note(arms)))
+            filter(
+                None,
+                (
+                    note,
+                    _sentence(view.spec.split_words),
+                    _cut_words(view),
+                    leak_note(view),
+                    view.note(arms),
+                ),
+            )
         ),
     )
 
@@ -98,6 +108,14 @@ def best_arm(view: StudyView, arms: Sequence[Arm], task: Task) -> Arm | None:
         p_values.append(found.p_value)
     is_best = bool(p_values) and max(holm(p_values)) <= LEVEL
     return ordered[0] if is_best else None
+
+
+def _cut_words(view: StudyView) -> str:
+    """Return which rows of dev the scores are of, where the study cuts it; "" where it does not."""
+    limit = view.spec.max_eval_samples
+    if limit is None:
+        return ""
+    return f"Dev is cut: {limit_words(limit, view.spec, ' rows of each task')}."
 
 
 def _sentence(words: str) -> str:

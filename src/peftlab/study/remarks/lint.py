@@ -10,7 +10,6 @@ from pathlib import Path
 from peftlab.core.errors import UserError
 from peftlab.core.identity import canonical_json
 from peftlab.core.training import TrainingSettings
-from peftlab.core.words import counted
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.source import open_source
 from peftlab.methods.registry import METHODS
@@ -21,12 +20,10 @@ from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remark
 from peftlab.study.remarks.finding import Finding
 from peftlab.study.remarks.label_hints import label_hints
 from peftlab.study.remarks.row_remarks import row_remarks
+from peftlab.study.remarks.warmups import long_warmups
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import TASKS
-
-LONG_WARMUP = 0.2
-"""A warm-up beyond this share of the training is remarked on; papers use 0.06 to 0.1."""
 
 BITFIT_LEAST = 1e-4
 """Ben Zaken et al. 2022 searched 1e-4 to 1e-3 for BitFit."""
@@ -56,7 +53,7 @@ IGNORED: tuple[tuple[str, str, Callable[[TrainingSettings], bool]], ...] = (
 
 
 def lint(expanded: Expanded) -> list[Finding]:
-    """All remarks on a study, the gravest first."""
+    """Return all remarks on a study, the gravest first."""
     findings = [
         *row_remarks(expanded),
         *_learning_rates(expanded),
@@ -74,6 +71,11 @@ def lint(expanded: Expanded) -> list[Finding]:
     ]
     grave = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: grave[finding.level])
+
+
+def errors_before_run(expanded: Expanded) -> list[Finding]:
+    """Return lint's errors that do not end a run by themselves, and take no time to find."""
+    return [finding for finding in _warmups(expanded) if finding.level == "error"]
 
 
 def learning_rate_advice(method: str, rate: float) -> str:
@@ -162,32 +164,11 @@ def _why_not(model: str, method: str, config: str) -> str:
 
 
 def _warmups(expanded: Expanded) -> Iterator[Finding]:
-    shares: dict[tuple[str, int, int], list[str]] = {}
-    for arm in expanded.arms:
-        for task, training in arm.training.items():
-            steps = training.total_steps(expanded.num_examples[task][0])
-            warmup = training.num_warmup_steps(steps)
-            if training.lr_scheduler_type != "constant" and warmup > LONG_WARMUP * steps:
-                shares.setdefault((task, warmup, steps), []).append(arm.name)
-    for (task, warmup, steps), arms in shares.items():
-        where = f"training.warmup_steps on {task} ({', '.join(arms)})"
-        if warmup >= steps:
-            yield Finding(
-                level="error",
-                rule="warm-up-too-long",
-                where=where,
-                message=f"the warm-up of {counted(warmup, 'step')} is not over when the "
-                f"training is ({counted(steps, 'step')}): the learning rate never gets to its "
-                "value; give a share, such as warmup_steps: 0.06",
-            )
-        else:
-            yield Finding(
-                level="warning",
-                rule="long-warm-up",
-                where=where,
-                message=f"the warm-up covers {warmup / steps:.0%} of the training ({warmup:,} of "
-                f"{counted(steps, 'step')}); a share, such as warmup_steps: 0.06, fits any task",
-            )
+    return long_warmups(
+        (task, arm.name, training, expanded.num_examples[task][0])
+        for arm in expanded.arms
+        for task, training in arm.training.items()
+    )
 
 
 def _without_effect(expanded: Expanded) -> Iterator[Finding]:
@@ -339,7 +320,7 @@ def _few_seeds(number: int) -> str:
         seeds = "one seed" if number == 1 else f"{number} seeds"
         return f"with {seeds} the verdict will be 'not enough runs': it takes {LEAST_SEEDS}"
     return (
-        f"{number} seeds find a difference four times out of five where it is "
-        f"{detectable_spreads(number):.1f} times the spread between runs, {ENOUGH_SEEDS} where it "
-        f"is {detectable_spreads(ENOUGH_SEEDS):.1f} times"
+        f"{number} seeds give {POWER:.0%} power for a difference of "
+        f"{detectable_spreads(number):.1f} times the spread between runs, {ENOUGH_SEEDS} seeds for "
+        f"{detectable_spreads(ENOUGH_SEEDS):.1f} times"
     )
