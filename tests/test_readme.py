@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import yaml
 
 from peftlab.cli.app import app
 from peftlab.core.safe_yaml import parse_yaml
+from peftlab.study.load import Overrides, load_study
+from peftlab.study.remarks.lint import lint
 from peftlab.study.spec import validate
 from peftlab.study.trials import expand
 
@@ -22,6 +25,22 @@ def test_the_study_is_a_study() -> None:
     expanded = expand(spec, data_needed=False)
     assert len(expanded.trials) == 5 * 3 * 3
     assert yaml.safe_load(block)["name"] == spec.name
+
+
+def test_lint_finds_no_error_in_the_commands_that_are_shown() -> None:
+    shown = re.findall(r"^peftlab run glue-peft ((?:.*\\\n)*.*)$", README, flags=re.MULTILINE)
+    assert len(shown) == 1
+    words = shlex.split(shown[0].replace("\\\n", " "))
+    settings = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
+    assert "max_train_samples=2000" in settings
+    spec = load_study("glue-peft", Overrides(settings=settings, model="minilm"))
+    findings = lint(expand(spec, data_needed=False))
+    assert not [one.message for one in findings if one.level == "error"]
+    without = [one for one in settings if not one.startswith("training.warmup_steps")]
+    spec = load_study("glue-peft", Overrides(settings=without, model="minilm"))
+    assert {one.rule for one in lint(expand(spec, data_needed=False)) if one.level == "error"} == {
+        "warm-up-too-long"
+    }
 
 
 def test_every_command_is_in_the_table() -> None:

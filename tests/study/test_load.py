@@ -252,3 +252,17 @@ def test_the_hub_is_asked_only_where_the_data_are_no_folder(
     monkeypatch.chdir(tmp_path)
     spec = load_study("quickstart", Overrides(data=data, model="minilm", tasks=["sst2"]))
     assert needs_hub(spec) is is_needed
+
+
+def test_the_description_says_what_a_command_changed() -> None:
+    own = load_study("quickstart")
+    assert load_study("quickstart", Overrides(model=own.model, tasks=own.tasks)) == own
+    changed = load_study(
+        "quickstart",
+        Overrides(settings=["training.num_train_epochs=1"], seeds=[1, 2], arms=["full"]),
+    )
+    assert changed.description == (
+        f"{own.description} (changed: seeds: 1, 2; arms: full; training.num_train_epochs: 1)"
+    )
+    named = load_study("quickstart", Overrides(settings=["description=Mine"], seeds=[1]))
+    assert named.description == "Mine"

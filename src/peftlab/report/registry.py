@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from peftlab.core.registry import Registry
+from peftlab.report.figures.advice import advice_data, draw_advice
 from peftlab.report.figures.confusion import confusion_data, draw_confusion
 from peftlab.report.figures.learning_rate import draw_learning_rate, learning_rate_data
 from peftlab.report.figures.loss_curves import draw_loss_curves, loss_curves_data
@@ -21,7 +22,7 @@ from peftlab.report.findings.learning import losses_words, remarks
 from peftlab.report.findings.published import published_scores
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Warnings
-from peftlab.report.tables.advice import advice_blocks
+from peftlab.report.tables.advice import advice_blocks, advice_on
 from peftlab.report.tables.comparisons import comparisons_table
 from peftlab.report.tables.costs import costs_table
 from peftlab.report.tables.disagreement import disagreement_table
@@ -39,7 +40,12 @@ MOST_CURVES, MOST_PAIRED, MOST_TESTED, MOST_MATRICES, MOST_ASKED = 8, 12, 4, 6, 
 
 
 def _advice(view: StudyView, options: parts.AdvicePart, name: str) -> Sequence[Block]:
-    return advice_blocks(view, options, name) if len(view.arms) > 1 else []
+    if len(view.arms) < 2:
+        return []
+    heading, *tables = advice_blocks(view, options)
+    rows = advice_data(view, advice_on(view, view.tasks, options), options.cost)
+    drawn = [draw_advice(rows, against=options.cost, name=name, every=_names(view))] if rows else []
+    return [heading, *drawn, *tables]
 
 
 def _section(view: StudyView, options: parts.SectionPart, name: str) -> Sequence[Block]:

@@ -19,7 +19,7 @@ from peftlab.report.findings.advice import Advice, advise
 from peftlab.report.findings.costs import is_dearer
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Block, Cell, Figure, Heading, Table
-from peftlab.report.tables.advice import advice_blocks
+from peftlab.report.registry import MAKERS
 from peftlab.store.records import TrialRecord
 from peftlab.study import parts
 from peftlab.tasks.metrics.registry import score
@@ -47,7 +47,7 @@ def advice_of(view: StudyView, **changes: Any) -> Advice:
 
 
 def blocks_of(view: StudyView, **options: Any) -> list[Block]:
-    return advice_blocks(view, parts.AdvicePart(**options), "figure-advice")
+    return [*MAKERS.get("advice")(view, parts.AdvicePart(**options), "figure-advice")]
 
 
 def words_of(view: StudyView, **options: Any) -> str:

@@ -13,8 +13,10 @@ import pytest
 
 from peftlab.report.findings import verdicts as module
 from peftlab.report.findings.looks import Standing
-from peftlab.report.findings.verdicts import Verdict, verdicts
+from peftlab.report.findings.verdicts import Verdict, left_out, verdicts
 from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import Heading
+from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.study.declarations import look_at
 from peftlab.study.spec import Claim
 from tests.report.made_up import made_up
@@ -125,10 +127,28 @@ def test_an_arm_that_cannot_be_compared_is_named(
     assert (verdict.estimate, verdict.p_value, verdict.further_seeds) == (None, None, None)
 
 
-def test_an_arm_that_this_run_left_out_is_named(predicted: Predicted) -> None:
-    (verdict,) = judge(predicted, rows(0.9), None, only_arms=["full"])
-    assert verdict.verdict == "not enough runs"
-    assert verdict.evidence == "lora-r2 is not in this run."
+def test_claims_of_arms_that_were_left_out_on_purpose_have_no_verdict(
+    predicted: Predicted,
+) -> None:
+    assert judge(predicted, rows(0.9), None, only_arms=["full"]) == ()
+    trials = {("full", SENTIMENT): rows(0.9), ("lora-r2", SENTIMENT): rows(0.5)}
+    equal = {"say": "Alike", "equivalent": ["lora-r2", "bitfit"], "margin": 1.0}
+    view = predicted(
+        trials,
+        {
+            "claims": [BETTER, equal],
+            "tasks": [SENTIMENT],
+            "seeds": [1, 2, 3, 4, 5],
+            "only_arms": ["full", "lora-r2"],
+        },
+    )
+    assert [one.claim for one in verdicts(view)] == [BETTER["say"]]
+    assert [claim.say for claim in left_out(view)] == ["Alike"]
+    heading, *_ = claims_blocks(verdicts(view), len(left_out(view)))
+    assert isinstance(heading, Heading)
+    assert heading.text == (
+        "1 claim of the study is not judged: it speaks of arms or tasks that this run leaves out."
+    )
 
 
 def test_predictions_that_are_gone_are_named(predicted: Predicted) -> None:
@@ -172,9 +192,13 @@ def test_a_claim_may_name_its_tasks(predicted: Predicted) -> None:
     verdict = over_tasks(predicted, {**BETTER, "tasks": [PARAPHRASE]}, (0.2, -0.15))
     assert verdict.verdict == "contradicted"
     assert [one.task for one in verdict.by_task] == [PARAPHRASE]
-    verdict = over_tasks(predicted, {**BETTER, "tasks": ["sst2"]}, (0.2, 0.2))
-    assert verdict.evidence == "none of its tasks is in this run."
-    assert verdict.by_task == ()
+
+
+def test_a_claim_of_other_tasks_than_those_of_the_run_is_left_out(predicted: Predicted) -> None:
+    claim = {**BETTER, "tasks": ["sst2"]}
+    view = predicted({("full", SENTIMENT): rows(0.9)}, {"claims": [claim], "tasks": [SENTIMENT]})
+    assert verdicts(view) == ()
+    assert len(left_out(view)) == 1
 
 
 def test_holm_takes_more_where_there_are_more_claims(predicted: Predicted) -> None:

@@ -53,7 +53,7 @@ def _has_own_files(view: StudyView, task: Task) -> bool:
 
 
 def settings_warnings(view: StudyView) -> list[str]:
-    """Return what `peftlab lint` calls an error in settings of trials that were run nevertheless."""
+    """Return what `peftlab lint` calls an error in the settings of trials that are done."""
     trained = (
         (task.name, arm.name, record.trial.training, record.num_train_examples)
         for task in view.tasks

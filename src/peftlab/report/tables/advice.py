@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from peftlab.report.figures.advice import advice_data, draw_advice
 from peftlab.report.findings.advice import Advice, Candidate, advise, within_words
 from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
 from peftlab.report.findings.evidence import IDENTICAL, listed, points_words, signed
@@ -26,29 +25,23 @@ WEIGHED: tuple[CostName, ...] = ("time", "memory", "disk")
 UNITS = {COSTS[name].title: COSTS[name].unit for name in WEIGHED}
 
 
-def advice_blocks(view: StudyView, options: parts.AdvicePart, name: str) -> list[Block]:
-    """Return a heading with the advice over all tasks, its figure, and tables of arms and tasks.
+def advice_on(view: StudyView, tasks: Sequence[Task], options: parts.AdvicePart) -> Advice:
+    """Return the advice for the tasks together, as the part of the page asks for it."""
+    return advise(
+        view, tasks, margin=options.margin, reference=options.reference, cost=options.cost
+    )
 
-    `name` is the stem of the figure's files.
-    """
+
+def advice_blocks(view: StudyView, options: parts.AdvicePart) -> list[Block]:
+    """Return a heading with the advice over all tasks, and tables of all arms and of each task."""
     advices = [
-        advise(
-            view,
-            tasks,
-            margin=options.margin,
-            reference=options.reference,
-            cost=options.cost,
-        )
+        advice_on(view, tasks, options)
         for tasks in ([view.tasks] if len(view.tasks) == 1 else [view.tasks, *_each(view.tasks)])
     ]
     whole, *by_task = advices
     answer = OPEN if whole.chosen is None else whole.chosen.name
     blocks: list[Block] = [Heading(title=f"{TITLE}: {answer}", text=_words(view, whole, options))]
     if whole.candidates:
-        rows = advice_data(view, whole, options.cost)
-        every = [view.label(arm) for arm in view.arms]
-        if rows:
-            blocks.append(draw_advice(rows, against=options.cost, name=name, every=every))
         blocks.append(_arms_table(view, whole, options))
     if any(advice.chosen is not None for advice in by_task):
         blocks.append(_by_task_table(view, by_task, options))

@@ -103,25 +103,23 @@ def claims_blocks(found: Sequence[Verdict], num_left_out: int = 0) -> list[Block
     Nothing where there are no claims; no table where each was tested on one task alone.
     `num_left_out` are claims of arms or tasks that the run leaves out, which have no verdict.
     """
-    if not found:
+    if not found and not num_left_out:
         return []
     out = ""
     if num_left_out:
         is_one = num_left_out == 1
         out = (
-            f"{counted(num_left_out, 'further claim')} of the study {'is' if is_one else 'are'} "
+            f"{counted(num_left_out, 'claim')} of the study {'is' if is_one else 'are'} "
             f"not judged: {'it speaks' if is_one else 'they speak'} of arms or tasks that this "
             "run leaves out."
         )
-    blocks: list[Block] = [
-        Heading(title="Claims", text=out),
-        Claims(
-            claims=[
-                JudgedClaim(say=one.claim, verdict=one.verdict, kind=one.kind, lines=[one.evidence])
-                for one in found
-            ]
-        ),
-    ]
+    blocks: list[Block] = [Heading(title="Claims", text=out)]
+    if found:
+        judged = [
+            JudgedClaim(say=one.claim, verdict=one.verdict, kind=one.kind, lines=[one.evidence])
+            for one in found
+        ]
+        blocks.append(Claims(claims=judged))
     if any(len(one.by_task) > 1 for one in found):
         blocks.append(_by_task(found))
     return blocks

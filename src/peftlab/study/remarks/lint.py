@@ -14,7 +14,7 @@ from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.source import open_source
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config
-from peftlab.stats.power import detectable_spreads
+from peftlab.stats.power import POWER, detectable_spreads
 from peftlab.study.arms import Arm
 from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remarks
 from peftlab.study.remarks.finding import Finding
