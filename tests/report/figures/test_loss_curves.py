@@ -31,9 +31,9 @@ def test_each_epoch_has_the_mean_and_the_range_over_the_seeds(hand_made: View) -
         }
     )
     common = {"task": SENTIMENT, "arm": "full", "seeds": 2}
-    training = {"split": "training", "epoch": 1, "loss": 0.5, "least": 0.25, "greatest": 0.75}
-    before = {"split": "validation", "epoch": 0, "loss": 0.7, "least": 0.6, "greatest": 0.8}
-    after = {"split": "validation", "epoch": 1, "loss": 0.45, "least": 0.4, "greatest": 0.5}
+    training = {"split": "training", "epoch": 1, "loss": 0.5, "min": 0.25, "max": 0.75}
+    before = {"split": "validation", "epoch": 0, "loss": 0.7, "min": 0.6, "max": 0.8}
+    after = {"split": "validation", "epoch": 1, "loss": 0.45, "min": 0.4, "max": 0.5}
     assert loss_curves_data(view, view.choose(["full"])) == [
         {**common, **{k: pytest.approx(v) if k == "loss" else v for k, v in row.items()}}
         for row in (training, before, after)

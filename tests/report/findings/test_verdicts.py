@@ -132,7 +132,7 @@ def test_claims_of_arms_that_were_left_out_on_purpose_have_no_verdict(
 ) -> None:
     assert judge(predicted, rows(0.9), None, only_arms=["full"]) == ()
     trials = {("full", SENTIMENT): rows(0.9), ("lora-r2", SENTIMENT): rows(0.5)}
-    equal = {"say": "Alike", "equivalent": ["lora-r2", "bitfit"], "margin": 1.0}
+    equal = {"say": "Alike", "equivalent": ["lora-r2", "lora-r8"], "margin": 1.0}
     view = predicted(
         trials,
         {

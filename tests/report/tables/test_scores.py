@@ -189,7 +189,7 @@ def test_a_row_is_the_summary_of_an_arms_runs(predicted: Predicted) -> None:
     (cells,) = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
     assert cells["runs"] == "3 of 4"
     assert (cells["mean"], cells["median"]) == ("73.33", "80.00")
-    assert (cells["least"], cells["greatest"]) == ("50.00", "90.00")
+    assert (cells["min"], cells["max"]) == ("50.00", "90.00")
     # The failed one, and that which scores what one answer for all would.
     assert cells["failed"] == "50%"
     # (90 (1 - 8/27) + 80 (8/27 - 1/27) + 50 / 27), of three drawn with replacement.
