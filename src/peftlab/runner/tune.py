@@ -255,14 +255,20 @@ def _powers(base: int, *, below: int) -> list[int]:
 
 
 def _has_reached(record: TrialRecord, epoch: int) -> bool:
-    """Whether the trial, which does not run, has ended that epoch and what it took is known."""
+    """Return whether the trial, which does not run, has come to the end of that epoch."""
     if record.status == "done":
         return True
-    return record.costs is not None and len(record.epochs) > epoch
+    if record.costs is None or not record.evaluations:
+        return False
+    return record.evaluations[-1].epoch >= epoch
 
 
 def _score_until(record: TrialRecord, epoch: int) -> float:
-    """The main metric on held-out rows at the best epoch until that one."""
-    best = reported(record.epochs[: epoch + 1])
+    """Return the main metric on held-out rows at the best evaluation until the end of the epoch.
+
+    Where none was made there, those until the next one count: behind it the trial has rested.
+    """
+    ends = [place for place, one in enumerate(record.evaluations, 1) if one.epoch >= epoch]
+    best = reported(record.evaluations[: ends[0] if ends else None])
     assert best is not None
     return main_score(best.held_out_scores)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, JsonValue
 
 from peftlab.core.errors import UserError
-from peftlab.core.measurements import EpochRecord
+from peftlab.core.measurements import Evaluation
 from peftlab.core.process import search_put_off
 from peftlab.store.looks import Look, read_looks
 from peftlab.store.records import Status, TrialRecord
@@ -22,7 +22,7 @@ from peftlab.store.rows import (
     Failure,
     Speed,
     StatusCount,
-    StoredEpoch,
+    StoredEvaluation,
     StoredOlderId,
     StoredPlacement,
     StoredResult,
@@ -44,11 +44,11 @@ UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 @dataclass(frozen=True)
 class Result:
-    """A trial as a frame needs it: its row, its arms by study, the scores of its epochs."""
+    """A trial as a frame needs it: its row, its arms by study, the scores of its evaluations."""
 
     row: StoredResult
     arms: Mapping[str, tuple[str, ...]]
-    epochs: Sequence[StoredScores]
+    evaluations: Sequence[StoredScores]
 
 
 class WorkspaceReader:
@@ -138,16 +138,16 @@ class WorkspaceReader:
     def results_digest(self, study: str) -> str:
         """A SHA-256 of all that is stored of the study: it changes when any of it does.
 
-        A trial's single step losses are left out: they come and go with its epochs.
+        A trial's single step losses are left out: they come and go with its evaluations.
         """
         digest = hashlib.sha256()
         for sql in (
             "SELECT name, spec FROM studies WHERE name = ?",
             "SELECT arms, trials.* FROM placements JOIN trials ON trial_id = id "
             "WHERE study = ? ORDER BY position",
-            "SELECT trial_id, epoch, step, train_loss, eval_loss, scores, seconds, "
-            "held_out_loss, held_out_scores FROM placements JOIN epochs USING (trial_id) "
-            "WHERE study = ? ORDER BY position, epoch",
+            "SELECT trial_id, step, epoch, train_loss, eval_loss, scores, seconds, "
+            "held_out_loss, held_out_scores FROM placements JOIN evaluations USING (trial_id) "
+            "WHERE study = ? ORDER BY position, step",
         ):
             for row in self._query(sql, study):
                 digest.update(f"{list(row.values())!r}\n".encode(errors="surrogatepass"))
@@ -173,14 +173,14 @@ class WorkspaceReader:
     def results(self, study: str | None = None) -> Iterator[Result]:
         """Yield the trials as a frame needs them; UserError for an unknown study."""
         chosen, order, values = self._chosen(study)
-        epochs: defaultdict[str, list[StoredScores]] = defaultdict(list)
-        for epoch in self._read(
+        evaluations: defaultdict[str, list[StoredScores]] = defaultdict(list)
+        for one in self._read(
             StoredScores,
-            "SELECT trial_id, scores, held_out_scores FROM epochs "
-            f"WHERE trial_id IN (SELECT id {chosen}) ORDER BY trial_id, epoch",
+            "SELECT trial_id, epoch, scores, held_out_scores FROM evaluations "
+            f"WHERE trial_id IN (SELECT id {chosen}) ORDER BY trial_id, step",
             *values,
         ):
-            epochs[epoch.trial_id].append(epoch)
+            evaluations[one.trial_id].append(one)
         arms = self._arms(chosen, values)
         for row in self._read(
             StoredResult,
@@ -188,7 +188,7 @@ class WorkspaceReader:
             f"json_extract(trial, '$.seed') AS seed, status, error, costs {chosen} {order}",
             *values,
         ):
-            yield Result(row, arms[row.id], epochs[row.id])
+            yield Result(row, arms[row.id], evaluations[row.id])
 
     def trial(self, prefix: str) -> TrialRecord:
         """The trial whose id begins so; UserError unless there is exactly one.
@@ -277,13 +277,13 @@ class WorkspaceReader:
 
     def _records(self, chosen: str, order: str, values: Sequence[str]) -> list[TrialRecord]:
         rows = self._read(StoredTrial, f"SELECT trials.* {chosen} {order}", *values)
-        epochs, arms = self._epochs(chosen, values), self._arms(chosen, values)
-        return [self._record(row, epochs[row.id], arms[row.id]) for row in rows]
+        evaluations, arms = self._evaluations(chosen, values), self._arms(chosen, values)
+        return [self._record(row, evaluations[row.id], arms[row.id]) for row in rows]
 
     def _record(
         self,
         row: StoredTrial,
-        epochs: Sequence[EpochRecord],
+        evaluations: Sequence[Evaluation],
         arms: Mapping[str, tuple[str, ...]],
     ) -> TrialRecord:
         with refusing_damage(self.where):
@@ -292,7 +292,7 @@ class WorkspaceReader:
             trial=row.trial,
             status=row.status,
             arms=arms,
-            epochs=tuple(epochs),
+            evaluations=tuple(evaluations),
             costs=costs,
             num_train_examples=row.num_train_examples,
             num_eval_examples=row.num_eval_examples,
@@ -301,17 +301,20 @@ class WorkspaceReader:
             provenance=row.provenance or {},
         )
 
-    def _epochs(self, chosen: str, values: Sequence[str]) -> defaultdict[str, list[EpochRecord]]:
-        """The epochs of each trial."""
+    def _evaluations(
+        self, chosen: str, values: Sequence[str]
+    ) -> defaultdict[str, list[Evaluation]]:
+        """Return the evaluations of each trial, in the order of their steps."""
         rows = self._read(
-            StoredEpoch,
-            f"SELECT * FROM epochs WHERE trial_id IN (SELECT id {chosen}) ORDER BY trial_id, epoch",
+            StoredEvaluation,
+            f"SELECT * FROM evaluations WHERE trial_id IN (SELECT id {chosen}) "
+            "ORDER BY trial_id, step",
             *values,
         )
-        found: defaultdict[str, list[EpochRecord]] = defaultdict(list)
+        found: defaultdict[str, list[Evaluation]] = defaultdict(list)
         with refusing_damage(self.where):
             for row in rows:
-                found[row.trial_id].append(row.record())
+                found[row.trial_id].append(row.evaluation())
         return found
 
     def _arms(
