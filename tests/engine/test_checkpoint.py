@@ -28,7 +28,7 @@ class Killed(Exception):
 
 @dataclass
 class Listener:
-    """Keeps the epochs, and ends the training behind a step or at the end of an epoch."""
+    """Keeps the evaluations, and ends the training behind a step or at the end of an epoch."""
 
     kill_at_step: int | None = None
     kill_at_epoch: int | None = None

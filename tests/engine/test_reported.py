@@ -1,4 +1,4 @@
-"""With held-out rows a trial ends as the epoch that is best there, by every engine and resumed."""
+"""With held-out rows a trial ends as it was when it was best there, by every engine and resumed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHAKY = {"num_train_epochs": 5, "learning_rate": 0.1, "warmup_steps": 0, "weight
 
 
 class History:
-    """Keeps the epochs; does something at each step."""
+    """Keeps the evaluations; does something at each step."""
 
     def __init__(self, do_at: Callable[[int], None] = lambda step: None) -> None:
         self.evaluations: list[Evaluation] = []
@@ -105,7 +105,7 @@ def test_the_saved_model_and_predictions_are_those_of_the_best_epoch(
     assert 0 < history.best.epoch < 5, "the last epoch is the best: the test would show nothing"
     assert (outcome.num_train_examples, outcome.num_eval_examples) == (24, 24)
     stored = read_predictions(tmp_path / "a" / "predictions.parquet")
-    np.testing.assert_array_equal(stored.logits, offered[history.best.epoch])
+    np.testing.assert_array_equal(stored.logits, offered[history.evaluations.index(history.best)])
 
     data = load_data(trial, load_tokenizer(trial.model.name), tmp_path / "cache")
     base = load_model(trial.model.name, num_labels=2, seed=0)

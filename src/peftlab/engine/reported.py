@@ -27,7 +27,7 @@ OF_BEST_PARAMETER = f"{OF_BEST}{OF_PARAMETER}"
 
 
 class ReportedEvaluation:
-    """What is kept of the evaluation that the trial would be reported by if it ended now.
+    """Keeps what belongs to the evaluation that the trial would be reported by if it ended now.
 
     Its predictions on dev go to `file`. With `keeps_state`, for a trial with held-out rows, a copy
     of the trained tensors is kept too, which takes their memory once more, and as much of each
@@ -64,7 +64,7 @@ class ReportedEvaluation:
             self.embedding_factor = embedding_factor
 
     def put_back(self, put: Callable[..., None]) -> None:
-        """End with the state that was kept, if one was: `put` is given its tensors.
+        """Call `put` with the tensors of the state that was kept, if one was, to end with it.
 
         Its predictions are written again: the file may be that of an attempt elsewhere, whose last
         evaluations were lost.

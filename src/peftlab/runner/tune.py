@@ -159,7 +159,7 @@ class _Feeder:
     # One search
 
     def _recall(self, one: _Running) -> None:
-        """The settings that have ended; where their trials are gone the search begins anew."""
+        """Recall the settings that have ended; begin anew where their trials are gone."""
         ended = one.sampler.ended()
         trials = [one.search.trials(found.setting) for found in ended]
         statuses = self._workspace.statuses(trial.id for own in trials for trial in own)
@@ -189,7 +189,7 @@ class _Feeder:
         return one.setting
 
     def _decide(self, one: _Running, setting: _Setting, records: list[TrialRecord]) -> None:
-        """All seeds have come to the rung, or one has failed: the setting ends or goes on."""
+        """End the setting or let it go on: its seeds have come to the rung, or one has failed."""
         rung, *further = setting.rungs
         if any(record.status == "failed" for record in records):
             self._end(one, setting, "failed")
@@ -218,7 +218,7 @@ class _Feeder:
         self._place()
 
     def _attempts(self, one: _Running) -> tuple[Attempt, ...]:
-        """What the settings of the search have come to."""
+        """Return what the settings of the search have come to."""
         trials = {trial.id for trials in one.begun.values() for trial in trials}
         found = attempts(self._spec, [self._workspace.trial(trial) for trial in trials])
         return tuple(
@@ -243,7 +243,7 @@ class _Feeder:
 
 
 def _powers(base: int, *, below: int) -> list[int]:
-    """1, base, base * base and so on.
+    """Return 1, base, base * base and so on.
 
     >>> _powers(3, below=10)
     [1, 3, 9]

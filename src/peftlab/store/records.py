@@ -108,7 +108,7 @@ class TrialRecord:
         return dict(best_of([one.scores for one in self.evaluations[1:]]))
 
     def to_json(self) -> dict[str, JsonValue]:
-        """The object of `list trials --json`; its keys are kept stable."""
+        """Return the object of `list trials --json`; its keys are kept stable."""
         costs: dict[str, JsonValue] = asdict(self.costs) if self.costs else {}
         studies: list[JsonValue] = [*sorted(self.arms)]
         arms: list[JsonValue] = [*names_of_arms(self.arms)]
