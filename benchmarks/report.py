@@ -16,7 +16,7 @@ from time import perf_counter
 
 import numpy as np
 
-from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.measurements import Costs, Evaluation, ParameterCount
 from peftlab.core.trial import Trial
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.store.provenance import provenance
@@ -82,9 +82,9 @@ def record(workspace: Workspace, trial: Trial, generator: np.random.Generator) -
         logits = generator.normal(size=(NUM_ROWS, task.num_labels)).astype(np.float32)
         logits[np.arange(NUM_ROWS), labels] += 0.5 * epoch
         loss = 0.7 * 0.8**epoch + generator.normal(scale=0.01)
-        workspace.add_epoch(
+        workspace.add_evaluation(
             trial.id,
-            EpochRecord(
+            Evaluation(
                 epoch=epoch,
                 step=10 * epoch,
                 train_loss=loss - 0.05 if epoch else None,

@@ -153,12 +153,12 @@ def ray(study: Path, runs: Path, num_epochs: int) -> None:
 
 def told(trial_id: str, num_epochs: int) -> Iterator[Any]:
     """Yield what a worker tells of a trial, from its beginning to its end."""
-    from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
-    from peftlab.engine.events import Began, EpochEnded, Finished
+    from peftlab.core.measurements import Costs, Evaluation, ParameterCount
+    from peftlab.engine.events import Began, Evaluated, Finished
     from peftlab.tasks.registry import TASKS
 
     scores = {TASKS.get(name).main_metric: 50.0 for name in TASKS.names()}
-    first = EpochRecord(epoch=0, step=0, train_loss=None, eval_loss=0.7, scores=scores, seconds=0.0)
+    first = Evaluation(epoch=0, step=0, train_loss=None, eval_loss=0.7, scores=scores, seconds=0.0)
     parameters = ParameterCount(
         trainable=1, total=2, total_peft_counting=2, backbone=0, adapter=1, head=0
     )
@@ -173,11 +173,11 @@ def told(trial_id: str, num_epochs: int) -> Iterator[Any]:
         train_tokens_per_second=1.0,
         padding_avoided=0.5,
     )
-    yield Began(trial_id=trial_id, total_steps=10 * num_epochs, total_epochs=num_epochs)
-    yield EpochEnded(trial_id=trial_id, record=first)
+    yield Began(trial_id=trial_id, total_steps=10 * num_epochs, steps_per_epoch=10)
+    yield Evaluated(trial_id=trial_id, evaluation=first)
     for epoch in range(1, num_epochs + 1):
         record = replace(first, epoch=epoch, step=10 * epoch, step_losses=(0.5,) * 10)
-        yield EpochEnded(trial_id=trial_id, record=record)
+        yield Evaluated(trial_id=trial_id, evaluation=record)
     yield Finished(trial_id=trial_id, costs=costs, num_train_examples=16, num_eval_examples=16)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from peftlab.core.identity import file_sha256
 from peftlab.core.inputs import DataRef, ModelRef
-from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.measurements import Costs, Evaluation, ParameterCount
 from peftlab.core.trial import Seeds, Trial
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.report.findings.results import results_file, results_of
@@ -121,7 +121,7 @@ def _record(arm: Arm, task: str, seed: int, folder: Path) -> TrialRecord:
         own / PREDICTIONS_FILE,
         Predictions(row_ids=np.arange(NUM_EXAMPLES), labels=labels, logits=logits),
     )
-    epoch = EpochRecord(
+    epoch = Evaluation(
         epoch=1,
         step=1,
         train_loss=1.0,
@@ -133,7 +133,7 @@ def _record(arm: Arm, task: str, seed: int, folder: Path) -> TrialRecord:
         trial=trial,
         status="done",
         arms={"large": (arm.name,)},
-        epochs=(epoch, epoch),
+        evaluations=(epoch, epoch),
         costs=replace(COSTS, predictions_sha256=file_sha256(own / PREDICTIONS_FILE)),
         folder=own,
     )

@@ -119,7 +119,7 @@ def test_trials_are_listed_with_their_stable_keys(
         assert trial["status"] == "done"
         assert trial["error"] is None
         assert next(iter(trial["scores"])) == TASKS.get(trial["task"]).main_metric
-        assert trial["scores"] == dict(record.epochs[-1].scores)
+        assert trial["scores"] == dict(record.evaluations[-1].scores)
         assert (trial["num_train_examples"], trial["num_eval_examples"]) == (32, 24)
         assert trial["epochs"] == 2
         assert trial["engine"] == "packed"

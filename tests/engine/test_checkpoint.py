@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.measurements import EpochRecord
+from peftlab.core.measurements import Evaluation
 from peftlab.core.training import CheckpointEvery
 from peftlab.core.trial import Trial
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
-from peftlab.engine.events import EpochEnded, Event, Finished, Resumed, Stepped
+from peftlab.engine.events import Evaluated, Event, Finished, Resumed, Stepped
 from tests.engine.running import run_alone
 
 MakeTrial = Callable[..., Trial]
@@ -28,24 +28,24 @@ class Killed(Exception):
 
 @dataclass
 class Listener:
-    """Keeps the epochs, and ends the training behind a step or at the end of an epoch."""
+    """Keeps the evaluations, and ends the training behind a step or at the end of an epoch."""
 
     kill_at_step: int | None = None
     kill_at_epoch: int | None = None
-    epochs: list[EpochRecord] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
     resumed_at: int | None = None
     do_at: Callable[[int], None] = lambda step: None
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Resumed(step=step, epochs=epochs):
-                self.resumed_at, self.epochs = step, list(epochs)
+            case Resumed(step=step, evaluations=found):
+                self.resumed_at, self.evaluations = step, list(found)
             case Stepped(step=step):
                 self.do_at(step)
                 if step == self.kill_at_step:
                     raise Killed
-            case EpochEnded(record=record):
-                self.epochs.append(record)
+            case Evaluated(evaluation=record):
+                self.evaluations.append(record)
                 if record.epoch == self.kill_at_epoch:
                     raise Killed
 
@@ -54,11 +54,11 @@ def run(trial: Trial, folder: Path, listener: Listener, every: CheckpointEvery) 
     return run_alone(trial, folder, tell=listener, checkpoint_every=every)
 
 
-def results(folder: Path, listener: Listener) -> tuple[dict[str, bytes], list[EpochRecord]]:
+def results(folder: Path, listener: Listener) -> tuple[dict[str, bytes], list[Evaluation]]:
     """Weights and predictions to the bit, and the history without its times."""
     files = [*(folder / "model").iterdir(), folder / "predictions.parquet"]
     content = {file.name: file.read_bytes() for file in files}
-    return content, [replace(record, seconds=0.0) for record in listener.epochs]
+    return content, [replace(record, seconds=0.0) for record in listener.evaluations]
 
 
 def checkpoint(step: int) -> Checkpoint:
@@ -230,7 +230,7 @@ def test_a_stop_around_the_end_of_an_epoch_counts_nothing_twice(
     class Interrupting(Listener):
         def __call__(self, event: Event) -> None:
             super().__call__(event)
-            if told and isinstance(event, EpochEnded) and event.record.epoch == 1:
+            if told and isinstance(event, Evaluated) and event.evaluation.epoch == 1:
                 raise KeyboardInterrupt
 
     def interrupted() -> None:
@@ -258,7 +258,7 @@ def test_a_checkpoint_of_other_parameters_is_not_gone_on_from(
     listener = Listener()
     run(make_trial(method="full"), tmp_path / "t", listener, EVERY_STEP)
     assert listener.resumed_at is None
-    assert [record.epoch for record in listener.epochs] == [0, 1, 2]
+    assert [record.epoch for record in listener.evaluations] == [0, 1, 2]
 
 
 def test_transformers_trainer_stops_too(make_trial: MakeTrial, tmp_path: Path) -> None:

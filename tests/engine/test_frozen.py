@@ -49,7 +49,9 @@ def run(trial: Trial, data: TrialData, classifier: Classifier) -> tuple[Tally, l
 
 
 def losses(tally: Tally) -> list[float]:
-    return [loss for record in tally.epochs for loss in (record.eval_loss, *record.step_losses)]
+    return [
+        loss for record in tally.evaluations for loss in (record.eval_loss, *record.step_losses)
+    ]
 
 
 def never(*_: Any, **__: Any) -> None:

@@ -14,17 +14,18 @@ import torch
 from torch import nn
 
 from peftlab.core.errors import TrialError
-from peftlab.core.measurements import EpochRecord
+from peftlab.core.measurements import Evaluation
 from peftlab.core.trial import Trial
 from peftlab.data.batches import padded_tokens
 from peftlab.data.encode import Encoded
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.predictions import Predictions
-from peftlab.engine.best import ReportedEpoch
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
-from peftlab.engine.events import Began, EpochEnded, Event, Stepped
-from peftlab.engine.loop import Tally, epoch_orders, train
+from peftlab.engine.events import Began, Evaluated, Event, Stepped
+from peftlab.engine.loop import Tally, train
+from peftlab.engine.reported import ReportedEvaluation
+from peftlab.engine.schedule import epoch_orders
 from peftlab.engine.trainer import train_with_trainer
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
@@ -40,20 +41,20 @@ class Listener:
     """A listener that keeps all it is told."""
 
     steps: list[tuple[int, float]] = field(default_factory=list)
-    epochs: list[EpochRecord] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
     totals: tuple[int, int] = (0, 0)
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Began(total_steps=steps, total_epochs=epochs):
-                self.totals = (steps, epochs)
+            case Began(total_steps=steps, steps_per_epoch=of_epoch):
+                self.totals = (steps, of_epoch)
             case Stepped(step=step, loss=loss):
                 self.steps.append((step, loss))
-            case EpochEnded(record=record):
-                self.epochs.append(record)
+            case Evaluated(evaluation=record):
+                self.evaluations.append(record)
 
 
-class Keeping(ReportedEpoch):
+class Keeping(ReportedEvaluation):
     """Keeps the predictions of every epoch, and no state."""
 
     def __init__(self, dev: Encoded) -> None:
@@ -90,7 +91,7 @@ def run(
 
 
 def step_losses(tally: Tally) -> list[float]:
-    return [loss for record in tally.epochs for loss in record.step_losses]
+    return [loss for record in tally.evaluations for loss in record.step_losses]
 
 
 @pytest.mark.parametrize("method", ["full", "lora", "bitfit", "adalora"])
@@ -102,7 +103,7 @@ def test_without_dropout_the_three_engines_take_the_same_steps(
         trial = make_trial(method=method, engine=engine, rows=100, task="demo-paraphrase")
         tally, _, _ = run(trial, data_of(trial), dropout=False)
         losses[engine] = step_losses(tally)
-        scores[engine] = [dict(record.scores) for record in tally.epochs]
+        scores[engine] = [dict(record.scores) for record in tally.evaluations]
     assert len(losses["packed"]) == 26
     assert losses["packed"] == pytest.approx(losses["padded"], rel=1e-5)
     assert losses["packed"] == pytest.approx(losses["trainer"], rel=1e-5)
@@ -129,7 +130,7 @@ def test_without_dropout_the_three_engines_accumulate_to_the_same_clipped_steps(
         tally, listener, weights[engine] = run(trial, data_of(trial), dropout=False)
         losses[engine] = step_losses(tally)
         assert [loss for _, loss in listener.steps] == losses[engine]
-        for record in tally.epochs[1:]:
+        for record in tally.evaluations[1:]:
             assert record.train_loss == pytest.approx(np.mean(record.step_losses))
     assert len(losses["packed"]) == (12 if max_steps == -1 else 7)
     for other in ("padded", "trainer"):
@@ -190,17 +191,17 @@ def test_every_engine_gives_the_same_kind_of_record(
     data = data_of(trial)
     kept = Keeping(data.dev)
     tally, listener, _ = run(trial, data, best=kept)
-    assert [record.epoch for record in tally.epochs] == [0, 1, 2]
-    assert [record.step for record in tally.epochs] == [0, 3, 6]
-    assert [len(record.step_losses) for record in tally.epochs] == [0, 3, 3]
-    assert listener.epochs == tally.epochs
-    assert listener.totals == (6, 2)
+    assert [record.epoch for record in tally.evaluations] == [0, 1, 2]
+    assert [record.step for record in tally.evaluations] == [0, 3, 6]
+    assert [len(record.step_losses) for record in tally.evaluations] == [0, 3, 3]
+    assert listener.evaluations == tally.evaluations
+    assert listener.totals == (6, 3)
     assert [step for step, _ in listener.steps] == [1, 2, 3, 4, 5, 6]
     assert [loss for _, loss in listener.steps] == step_losses(tally)
-    assert tally.epochs[0].train_loss is None
-    for record in tally.epochs[1:]:
+    assert tally.evaluations[0].train_loss is None
+    for record in tally.evaluations[1:]:
         assert record.train_loss == pytest.approx(float(np.mean(record.step_losses)))
-    assert list(tally.epochs[0].scores) == ["accuracy"]
+    assert list(tally.evaluations[0].scores) == ["accuracy"]
     assert len(kept.every) == 3
     for predictions in kept.every:
         assert predictions.row_ids.tolist() == list(range(24))
@@ -220,7 +221,7 @@ def test_the_recorded_loss_is_the_mean_cross_entropy_of_the_predictions(
     data = data_of(trial)
     kept = Keeping(data.dev)
     tally, _, _ = run(trial, data, best=kept)
-    for record, predictions in zip(tally.epochs, kept.every, strict=True):
+    for record, predictions in zip(tally.evaluations, kept.every, strict=True):
         logits = predictions.logits.astype(np.float64)
         chosen = logits[np.arange(len(logits)), predictions.labels]
         expected = float((np.log(np.exp(logits).sum(axis=1)) - chosen).mean())
@@ -245,8 +246,8 @@ def test_max_steps_ends_the_training_within_an_epoch(
 ) -> None:
     trial = make_trial(rows=40, max_steps=7)
     tally, listener, _ = run(trial, data_of(trial))
-    assert [record.step for record in tally.epochs] == [0, 5, 7]
-    assert listener.totals == (7, 2)
+    assert [record.step for record in tally.evaluations] == [0, 5, 7]
+    assert listener.totals == (7, 5)
 
 
 def test_every_epoch_sees_every_example_once(make_trial: MakeTrial) -> None:
@@ -279,7 +280,7 @@ def test_training_leaves_the_global_generator_alone(make_trial: MakeTrial, data_
 def test_a_run_of_full_fine_tuning_learns(make_trial: MakeTrial, data_of: DataOf) -> None:
     trial = make_trial(rows=40, num_train_epochs=25, weight_decay=0.0)
     tally, _, _ = run(trial, data_of(trial))
-    first, last = tally.epochs[1].train_loss, tally.epochs[-1].train_loss
+    first, last = tally.evaluations[1].train_loss, tally.evaluations[-1].train_loss
     assert first is not None
     assert last is not None
     assert math.isfinite(last)

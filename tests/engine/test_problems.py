@@ -75,13 +75,13 @@ def test_the_engines_agree_step_by_step_without_dropout(
         for engine in ("packed", "padded", "trainer")
     )
     for peer in (padded, trainer):
-        for own, other in zip(packed.epochs, peer.epochs, strict=True):
+        for own, other in zip(packed.evaluations, peer.evaluations, strict=True):
             np.testing.assert_allclose(own.step_losses, other.step_losses, rtol=1e-4)
             assert own.eval_loss == pytest.approx(other.eval_loss, rel=1e-4)
             assert own.scores == pytest.approx(other.scores, rel=1e-2, abs=0.1)
-    losses = [record.eval_loss for record in packed.epochs]
+    losses = [record.eval_loss for record in packed.evaluations]
     assert losses[-1] < losses[0]
-    assert list(packed.epochs[0].scores) == list(task.metrics)
+    assert list(packed.evaluations[0].scores) == list(task.metrics)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_the_engines_accumulate_to_the_same_clipped_steps_without_dropout(
         )
         for engine in ("packed", "padded", "trainer")
     )
-    assert [len(record.step_losses) for record in packed.epochs] == [0, 2, 2, 2]
+    assert [len(record.step_losses) for record in packed.evaluations] == [0, 2, 2, 2]
     for peer in (padded, trainer):
-        for own, other in zip(packed.epochs, peer.epochs, strict=True):
+        for own, other in zip(packed.evaluations, peer.evaluations, strict=True):
             np.testing.assert_allclose(own.step_losses, other.step_losses, rtol=1e-4)
             assert own.eval_loss == pytest.approx(other.eval_loss, rel=1e-4)
 

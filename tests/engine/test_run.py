@@ -18,8 +18,8 @@ from peftlab.data.predictions import read_predictions
 from peftlab.engine import trainer
 from peftlab.engine.base import Trained, TrialRun
 from peftlab.engine.classifier import build_classifier
-from peftlab.engine.events import Began, EpochEnded, Finished
-from peftlab.engine.loop import Tally, predictor, record_epoch
+from peftlab.engine.events import Began, Evaluated, Finished
+from peftlab.engine.loop import Tally, predictor, record_evaluation
 from peftlab.engine.prepare import Prepared, choose_device
 from peftlab.engine.registry import ENGINES, EngineEntry
 from peftlab.methods.registry import METHODS
@@ -226,12 +226,12 @@ class Still:
     def train(self, prepared: Prepared, run: TrialRun) -> Trained:
         classifier = build_classifier("padded", prepared.module, prepared.base, run.device)
         tally = Tally()
-        run.tell(Began(trial_id=run.trial.id, total_steps=0, total_epochs=0))
+        run.tell(Began(trial_id=run.trial.id, total_steps=0, steps_per_epoch=1))
         with run.energy, classifier.active():
             predict = predictor(classifier, run.trial)
-            predictions = record_epoch(tally, prepared.data, predict)
-            run.best.offer(tally.epochs, predictions, prepared.module)
-        run.tell(EpochEnded(trial_id=run.trial.id, record=tally.epochs[-1]))
+            predictions = record_evaluation(tally, run.trial, prepared.data, predict)
+            run.best.offer(tally.evaluations, predictions, prepared.module)
+        run.tell(Evaluated(trial_id=run.trial.id, evaluation=tally.evaluations[-1]))
         return Trained(tally=tally, path="still", pads=True)
 
 
@@ -244,6 +244,6 @@ def test_a_new_engine_is_one_class_and_its_entry(
     trial = make_trial(engine="still", rows=16)
     outcome = run_alone(trial, tmp_path / "artifacts", tell=told.append)
     assert outcome.costs.path == "still"
-    assert [event.event for event in told] == ["began", "ended_epoch"]
+    assert [event.event for event in told] == ["began", "evaluated"]
     assert (tmp_path / "artifacts" / "model").is_dir()
     assert len(read_predictions(tmp_path / "artifacts" / "predictions.parquet").logits) == 24

@@ -28,8 +28,8 @@ TABLES = {
     "trials": "SELECT id, trial, task, status, error, num_train_examples, num_eval_examples "
     "FROM trials ORDER BY id",
     "placements": "SELECT study, trial_id, position, arms FROM placements ORDER BY 1, 3, 2",
-    "epochs": "SELECT trial_id, epoch, step, train_loss, eval_loss, scores, hex(step_losses), "
-    "held_out_loss, held_out_scores FROM epochs ORDER BY 1, 2",
+    "evaluations": "SELECT trial_id, step, epoch, train_loss, eval_loss, scores, hex(step_losses), "
+    "held_out_loss, held_out_scores FROM evaluations ORDER BY 1, 2",
 }
 SEARCHES = {
     "settings": "SELECT s.study_name, t.number, t.state FROM trials t JOIN studies s "

@@ -116,7 +116,9 @@ class Scene:
 RUNS = ("packed", "cached", "padded", "trainer")
 ENCODING = r"encode\b|_write\b|HubTokenizer|FusedModel\.states|.* in cache$"
 TRAINING = r"Steps\.|_OrderedTrainer\.training_step|Workspace\.|statement|WorkerProcess|_Pool"
-EVALUATION = r"record_epoch|predict_split|score\b|stop_if|_Recorder|_OrderedTrainer\.pred|Reported"
+EVALUATION = (
+    r"record_evaluation|predict_split|score\b|stop_if|_Recorder|_OrderedTrainer\.pred|Reported"
+)
 WRITING = r"write_predictions|_save\b|Checkpoints|sync|.* in artifacts$|.* in tmp$"
 REPORTING = r"draw|render|csv|write_whole|.* in (reports|page)$"
 EXPORTING = r"merged_alike|save_tokenizer|model_card|.* in (exported|what is aside|the top|tmp)$"

@@ -146,7 +146,7 @@ def made_record(
     METHODS.get(method).save(METHODS.get(method).apply(base, config, seed=4), folder / "model")
     assert like.costs is not None
     costs = replace(like.costs, model_sha256=None)
-    return replace(like, trial=Trial(**dict(trial)), folder=folder, epochs=(), costs=costs)
+    return replace(like, trial=Trial(**dict(trial)), folder=folder, evaluations=(), costs=costs)
 
 
 def run_code_of_card(folder: Path) -> dict[str, Any]:

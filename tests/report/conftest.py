@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from peftlab.core.inputs import DataRef, ModelRef
-from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.measurements import Costs, Evaluation, ParameterCount
 from peftlab.core.trial import Seeds, Trial
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.report.findings.view import StudyView
@@ -86,8 +86,8 @@ def _record(study: str, arm: Any, task: str, seed: int, epochs: Epochs) -> Trial
         ),
         status="done" if epochs else "pending",
         arms={study: (arm.name,)},
-        epochs=tuple(
-            EpochRecord(
+        evaluations=tuple(
+            Evaluation(
                 epoch=number,
                 step=number,
                 train_loss=train_loss,
@@ -131,7 +131,7 @@ def _predicted(record: TrialRecord, seed: int, is_right: Any, folder: Path) -> T
     """The record under that seed, with predictions that are right where `is_right` says so."""
     trial = record.trial.with_seeds(seed, Seeds.of(seed))
     if is_right is None:
-        return replace(record, trial=trial, status="failed", epochs=())
+        return replace(record, trial=trial, status="failed", evaluations=())
     labels = np.arange(len(is_right)) % 2
     predicted = np.where(is_right, labels, 1 - labels)
     logits = np.eye(2, dtype=np.float32)[predicted]
@@ -142,8 +142,8 @@ def _predicted(record: TrialRecord, seed: int, is_right: Any, folder: Path) -> T
         Predictions(row_ids=np.arange(len(labels)), labels=labels, logits=logits),
     )
     scores = score(TASKS.get(trial.task), logits, labels)
-    epoch = replace(record.epochs[0], epoch=1, scores=scores)
-    return replace(record, trial=trial, folder=own, epochs=(record.epochs[0], epoch))
+    epoch = replace(record.evaluations[0], epoch=1, scores=scores)
+    return replace(record, trial=trial, folder=own, evaluations=(record.evaluations[0], epoch))
 
 
 @pytest.fixture

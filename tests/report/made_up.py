@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from peftlab.core.inputs import ModelRef
-from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.measurements import Costs, Evaluation, ParameterCount
 from peftlab.core.trial import Seeds, Trial
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.predictions import Predictions, write_predictions
@@ -126,8 +126,8 @@ def _record(
         Predictions(row_ids=np.arange(NUM_ROWS), labels=labels_N, logits=logits_NC),
     )
     scores = score(task, logits_NC, labels_N)
-    epochs = tuple(
-        EpochRecord(
+    evaluations = tuple(
+        Evaluation(
             epoch=number,
             step=number,
             train_loss=0.7 / (1 + number) + draw.normal(0, 0.02) if number else None,
@@ -141,7 +141,7 @@ def _record(
         trial=trial,
         status=status,
         arms={"made-up": (arm.name,)},
-        epochs=epochs if status == "done" else (),
+        evaluations=evaluations if status == "done" else (),
         costs=costs(seconds) if status == "done" else None,
         num_eval_examples=NUM_ROWS,
         error="the loss is not finite" if status == "failed" else None,

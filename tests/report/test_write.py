@@ -467,10 +467,10 @@ def test_a_page_is_kept_whatever_the_clock_says(own: Path) -> None:
 def test_whatever_is_stored_anew_makes_a_page_old(own: Path) -> None:
     with Workspace.open(own) as opened:
         record = opened.trials(NAME)[0]
-        last = record.epochs[-1]
+        last = record.evaluations[-1]
         better = replace(last, scores={name: score + 1 for name, score in last.scores.items()})
         for change in (
-            lambda: opened.add_epoch(record.trial.id, better),
+            lambda: opened.add_evaluation(record.trial.id, better),
             lambda: opened.fail(record.trial.id, "an error"),
         ):
             write_report(opened, NAME)

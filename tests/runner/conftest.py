@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import pytest
 
-from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.measurements import Costs, Evaluation, ParameterCount
 from peftlab.core.trial import Trial
 from peftlab.engine.events import (
     Began,
-    EpochEnded,
+    Evaluated,
     Event,
     Failed,
     Finished,
@@ -75,7 +75,7 @@ class Listener:
                 self.trials[trial.id] = trial
             case Began(total_steps=number) | Resumed(step=number) | Stepped(step=number):
                 pass
-            case EpochEnded(record=record):
+            case Evaluated(evaluation=record):
                 number = record.epoch
             case Failed(error=error):
                 self.errors.append(error)
@@ -96,17 +96,19 @@ class Telling:
     def started(self, trial: Trial) -> None:
         self._tell(Started(trial=trial))
 
-    def began(self, trial: Trial, total_steps: int, total_epochs: int) -> None:
-        self._tell(Began(trial_id=trial.id, total_steps=total_steps, total_epochs=total_epochs))
+    def began(self, trial: Trial, total_steps: int, steps_per_epoch: int) -> None:
+        self._tell(
+            Began(trial_id=trial.id, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+        )
 
-    def resumed(self, trial: Trial, step: int, epochs: Sequence[EpochRecord]) -> None:
-        self._tell(Resumed(trial_id=trial.id, step=step, epochs=tuple(epochs)))
+    def resumed(self, trial: Trial, step: int, evaluations: Sequence[Evaluation]) -> None:
+        self._tell(Resumed(trial_id=trial.id, step=step, evaluations=tuple(evaluations)))
 
     def stepped(self, trial: Trial, step: int, loss: float) -> None:
         self._tell(Stepped(trial_id=trial.id, step=step, loss=loss))
 
-    def ended_epoch(self, trial: Trial, record: EpochRecord) -> None:
-        self._tell(EpochEnded(trial_id=trial.id, record=record))
+    def evaluated(self, trial: Trial, evaluation: Evaluation) -> None:
+        self._tell(Evaluated(trial_id=trial.id, evaluation=evaluation))
 
     def finished(self, trial: Trial, **changes: Any) -> None:
         self._tell(OUTCOME.model_copy(update={"trial_id": trial.id, **changes}))
@@ -154,9 +156,9 @@ class FakeEngine:
 
     def __call__(self, trial: Trial, job: Job, tell: Any, on_saved: Any) -> Finished:
         self.ran.append(trial.method)
-        tell(Began(trial_id=trial.id, total_steps=1, total_epochs=1))
+        tell(Began(trial_id=trial.id, total_steps=1, steps_per_epoch=1))
         for epoch in (0, 1):
-            record = EpochRecord(
+            record = Evaluation(
                 epoch=epoch,
                 step=epoch,
                 train_loss=0.5 if epoch else None,
@@ -164,7 +166,7 @@ class FakeEngine:
                 scores={"f1": 50.0 + epoch, "accuracy": 40.0},
                 seconds=0.0,
             )
-            tell(EpochEnded(trial_id=trial.id, record=record))
+            tell(Evaluated(trial_id=trial.id, evaluation=record))
             if epoch == 0:
                 if trial.method in self.failures:
                     raise self.failures[trial.method]

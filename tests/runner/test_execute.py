@@ -71,9 +71,9 @@ def test_the_display_is_told_everything_in_order(
         for event in (
             ("started", method, 0),
             ("began", method, 1),
-            ("ended_epoch", method, 0),
+            ("evaluated", method, 0),
             ("stepped", method, 1),
-            ("ended_epoch", method, 1),
+            ("evaluated", method, 1),
             ("finished", method, 0),
         )
     ]
@@ -87,15 +87,15 @@ def test_a_thing_is_stored_before_it_is_shown(
 
     def look(event: str, trial: Trial, number: int) -> None:
         record = workspace.trial(trial.id)
-        seen.append((event, record.status, len(record.epochs)))
+        seen.append((event, record.status, len(record.evaluations)))
 
     execute(tiny_study(), workspace, display=make_listener(on_event=look))
     assert seen[:6] == [
         ("started", "running", 0),
         ("began", "running", 0),
-        ("ended_epoch", "running", 1),
+        ("evaluated", "running", 1),
         ("stepped", "running", 1),
-        ("ended_epoch", "running", 2),
+        ("evaluated", "running", 2),
         ("finished", "done", 2),
     ]
     assert ("failed", "failed", 1) in seen
@@ -134,7 +134,7 @@ def test_a_failure_is_stored_with_its_cause_and_the_others_go_on(
     assert statuses(workspace) == {"full": "done", "bitfit": "failed", "lora": "done"}
     failed = workspace.trials("tiny")[1]
     assert failed.error == "the training loss is nan"
-    assert [epoch.epoch for epoch in failed.epochs] == [0]
+    assert [epoch.epoch for epoch in failed.evaluations] == [0]
     assert failed.costs is None
 
 
@@ -154,7 +154,7 @@ def test_a_failed_trial_is_left_alone_until_it_is_to_be_tried_again(
 
 @pytest.mark.parametrize(
     ("event", "number", "epochs"),
-    [("started", 0, 0), ("began", 1, 0), ("stepped", 1, 1), ("ended_epoch", 1, 2)],
+    [("started", 0, 0), ("began", 1, 0), ("stepped", 1, 1), ("evaluated", 1, 2)],
 )
 def test_an_interrupt_leaves_its_trial_pending_with_what_it_had(
     workspace: Workspace,
@@ -171,7 +171,7 @@ def test_an_interrupt_leaves_its_trial_pending_with_what_it_had(
     assert statuses(workspace) == {"full": "done", "bitfit": "pending", "lora": "pending"}
     assert listener.events[-1] == ("interrupted", "bitfit", 0)
     stopped = workspace.trials("tiny")[1]
-    assert len(stopped.epochs) == epochs
+    assert len(stopped.evaluations) == epochs
     fake_engine.ran.clear()
     execute(tiny_study(), workspace, display=make_listener())
     assert fake_engine.ran == ["bitfit", "lora"]
@@ -238,7 +238,7 @@ def numbers(record: TrialRecord) -> list[Any]:
             epoch.scores,
             epoch.step_losses,
         )
-        for epoch in record.epochs
+        for epoch in record.evaluations
     ]
 
 
@@ -268,8 +268,8 @@ def test_an_interrupted_study_ends_with_the_numbers_of_one_that_was_not(
         assert again.events == []
     for one, other in zip(whole, parts, strict=True):
         assert one.status == other.status == "done"
-        assert [epoch.epoch for epoch in one.epochs] == [0, 1, 2]
-        assert [len(epoch.step_losses) for epoch in one.epochs] == [0, 3, 3]
+        assert [epoch.epoch for epoch in one.evaluations] == [0, 1, 2]
+        assert [len(epoch.step_losses) for epoch in one.evaluations] == [0, 3, 3]
         assert numbers(one) == numbers(other)
         assert one.predictions_path is not None
         assert other.predictions_path is not None
@@ -295,5 +295,5 @@ def test_a_training_that_diverges_is_a_stored_failure_and_the_others_go_on(
     assert wild.error is not None
     assert wild.error.startswith("the training loss is ")
     assert wild.error.endswith("the training has diverged")
-    assert [epoch.epoch for epoch in wild.epochs] == [0]
+    assert [epoch.epoch for epoch in wild.evaluations] == [0]
     assert wild.model_path is None

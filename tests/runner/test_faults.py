@@ -48,7 +48,7 @@ def stored(folder: Path) -> list[Any]:
     found = []
     with Workspace.open(folder) as workspace:
         for record in workspace.trials():
-            scores = [(one.epoch, one.eval_loss, one.step_losses) for one in record.epochs]
+            scores = [(one.epoch, one.eval_loss, one.step_losses) for one in record.evaluations]
             predictions = record.predictions_path and record.predictions_path.read_bytes()
             found.append((record.trial.id, record.status, scores, predictions))
     assert not list(folder.rglob(f"{files.ASIDE}*"))

@@ -93,7 +93,7 @@ def results(folder: Path) -> dict[str, object]:
                         one.scores,
                         one.step_losses,
                     )
-                    for one in record.epochs
+                    for one in record.evaluations
                 ],
             )
             assert sorted(file.name for file in workspace.artifacts(record.trial.id).iterdir()) == [

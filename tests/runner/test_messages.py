@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import PeftlabError, UserError
-from peftlab.core.measurements import EpochRecord
+from peftlab.core.measurements import Evaluation
 from peftlab.core.training import CheckpointEvery
 from peftlab.engine.events import (
     Began,
-    EpochEnded,
+    Evaluated,
     Failed,
     Finished,
     Interrupted,
@@ -46,7 +46,7 @@ from peftlab.runner.messages import (
 from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
-RECORD = EpochRecord(
+RECORD = Evaluation(
     epoch=1,
     step=7,
     train_loss=0.1 + 0.2,
@@ -86,10 +86,10 @@ def test_every_message_comes_back_to_the_bit(tiny_study: MakeStudy, fake_engine:
     trial = tiny_study().trials[0]
     every = [
         Started(trial=trial),
-        Began(trial_id="a", total_steps=9, total_epochs=3),
-        Resumed(trial_id="a", step=7, epochs=(RECORD, RECORD)),
+        Began(trial_id="a", total_steps=9, steps_per_epoch=3),
+        Resumed(trial_id="a", step=7, evaluations=(RECORD, RECORD)),
         Stepped(trial_id="a", step=1, loss=0.1 + 0.2),
-        EpochEnded(trial_id="a", record=RECORD),
+        Evaluated(trial_id="a", evaluation=RECORD),
         fake_engine.outcome,
         Failed(trial_id="a", error="two\nlines"),
         Interrupted(trial_id="a"),
@@ -142,12 +142,12 @@ def test_steps_of_each_trial_are_told_seldom_and_all_else_at_once(
     monkeypatch.setattr(messages, "monotonic", lambda: now[0])
     told: list[Any] = []
     tell = told_seldom(told.append, every=2.0)
-    tell(Began(trial_id="a", total_steps=9, total_epochs=1))
+    tell(Began(trial_id="a", total_steps=9, steps_per_epoch=9))
     for step in range(1, 10):
         for trial_id in ("a", "b"):
             tell(Stepped(trial_id=trial_id, step=step, loss=0.5))
         now[0] += 0.75
-    tell(Resumed(trial_id="a", step=3, epochs=()))
+    tell(Resumed(trial_id="a", step=3, evaluations=()))
     for trial_id in ("a", "b"):
         steps = [one.step for one in told if isinstance(one, Stepped) and one.trial_id == trial_id]
         assert steps == [1, 4, 7]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from peftlab.core.measurements import EpochRecord
+from peftlab.core.measurements import Evaluation
 from peftlab.core.trial import Trial
 from peftlab.runner import progress
 from peftlab.runner.plan import Plan, TrialPlan, make_plan
@@ -51,8 +51,8 @@ def plan(tmp_path: Path, tiny_study: Callable[..., Expanded]) -> Plan:
     return Plan(study="tiny", trials=tuple(timed(*pair) for pair in trials), remarks=())
 
 
-def epoch(number: int) -> EpochRecord:
-    return EpochRecord(
+def epoch(number: int) -> Evaluation:
+    return Evaluation(
         epoch=number, step=number, train_loss=0.5, eval_loss=0.5, scores={}, seconds=0.0
     )
 
@@ -125,7 +125,7 @@ def run(display: ProgressDisplay, trial: Trial, watch: Watch, seconds: float) ->
     Telling(display).began(trial, 4, 2)
     for step in (1, 2, 3, 4):
         Telling(display).stepped(trial, step, 0.5)
-    Telling(display).ended_epoch(trial, epoch(1))
+    Telling(display).evaluated(trial, epoch(1))
     watch.seconds += seconds
 
 
@@ -236,11 +236,11 @@ def test_a_terminal_shows_study_trial_epoch_and_time_left(
         assert re.search(r"full on demo-paraphrase, seed 1 .* 1/4 +steps", screen)
         assert "epoch 1 of 2, loss 0.693" in screen
         Telling(display).stepped(trial, 2, 0.5)
-        Telling(display).ended_epoch(trial, epoch(1))
+        Telling(display).evaluated(trial, epoch(1))
         Telling(display).stepped(trial, 3, 0.5)
         assert "epoch 2 of 2" in shown()
         Telling(display).stepped(trial, 4, 0.5)
-        Telling(display).ended_epoch(trial, epoch(2))
+        Telling(display).evaluated(trial, epoch(2))
         Telling(display).finished(trial)
         screen = shown()
         assert re.search(r"study tiny .* 1/3 +trials +[\d,]+ trials an hour, 45 s left", screen)

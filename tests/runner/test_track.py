@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peftlab.core.measurements import EpochRecord
+from peftlab.core.measurements import Evaluation
 from peftlab.core.trial import Trial
 from peftlab.runner import track, trackers
 from peftlab.runner.execute import execute
@@ -69,7 +69,7 @@ def curves_of(record: TrialRecord) -> Curves:
     """What a tracker should hold: each value of the stored epochs by its step, in order."""
     found: Curves = {}
     step = 0
-    for epoch in record.epochs:
+    for epoch in record.evaluations:
         for loss in epoch.step_losses:
             step += 1
             found.setdefault("step_loss", []).append((step, loss))
@@ -195,7 +195,7 @@ def test_an_interrupted_trial_that_goes_on_has_one_whole_curve(
         execute(study, workspace, display=make_listener(on_event=stop), device="cpu")
     stopped = workspace.trials("tiny")
     assert [record.status for record in stopped] == ["done", "pending"]
-    assert len(stopped[1].epochs) == 2
+    assert len(stopped[1].evaluations) == 2
     assert_tracked(workspace, stopped)
     assert mlflow_runs(workspace)[name_of(stopped[1])].info.status == "KILLED"
 
@@ -204,7 +204,7 @@ def test_an_interrupted_trial_that_goes_on_has_one_whole_curve(
     whole = workspace.trials("tiny")
     assert ("resumed", "lora", 5) in listener.events
     assert listener.remarks == []
-    assert [len(epoch.step_losses) for epoch in whole[1].epochs] == [0, 3, 3]
+    assert [len(epoch.step_losses) for epoch in whole[1].evaluations] == [0, 3, 3]
     assert_tracked(workspace, whole)
     assert mlflow_runs(workspace)[name_of(whole[1])].info.status == "FINISHED"
 
@@ -341,13 +341,13 @@ def test_several_trials_at_once_do_not_mix_in_a_tracker_of_one_run(
         Telling(listener).started(trial)
     for record in epochs[:2]:
         for trial in (first, second):
-            Telling(listener).ended_epoch(trial, record)
+            Telling(listener).evaluated(trial, record)
     Telling(listener).interrupted(first)
     assert one_run.ended == []
     Telling(listener).started(first)
     Telling(listener).resumed(first, 3, epochs[:2])
     for trial in (second, first):
-        Telling(listener).ended_epoch(trial, epochs[2])
+        Telling(listener).evaluated(trial, epochs[2])
         Telling(listener).finished(trial, costs=fake_engine.outcome.costs)
     assert [run.config["trial"] for run in one_run.ended] == [second.id, first.id]
     assert [run.project for run in one_run.ended] == ["tiny", "tiny"]
@@ -378,7 +378,7 @@ def test_a_tracker_that_fails_is_a_remark_and_the_study_goes_on(
     study = tiny_study(arms={"full": {"method": "full"}}, track=["one-run"])
     execute(study, workspace, display=listener)
     (record,) = workspace.trials("tiny")
-    assert (record.status, len(record.epochs)) == ("done", 2)
+    assert (record.status, len(record.evaluations)) == ("done", 2)
     assert listener.remarks == [
         f"the tracker one-run failed, trial {record.trial.id} goes on without it: "
         "ConnectionError: the server is down"
@@ -406,8 +406,8 @@ def test_a_tracker_that_fails_again_and_again_is_left_alone(
 # Rows
 
 
-def epoch(number: int, step: int, *losses: float) -> EpochRecord:
-    return EpochRecord(
+def epoch(number: int, step: int, *losses: float) -> Evaluation:
+    return Evaluation(
         epoch=number,
         step=step,
         train_loss=0.5 if number else None,

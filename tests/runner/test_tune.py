@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.core.measurements import EpochRecord
+from peftlab.core.measurements import Evaluation
 from peftlab.core.trial import Trial
 from peftlab.engine.job import Job
 from peftlab.runner import sampler
@@ -68,7 +68,7 @@ class FakeExecutor:
             self.trained += [(trial.id, epoch) for epoch in range(begun + 1, last + 1)]
             self.checkpoints[trial.id] = last
             for epoch in range(last + 1):
-                telling.ended_epoch(trial, self._record(trial, epoch))
+                telling.evaluated(trial, self._record(trial, epoch))
             if self.score(trial, last) < 0:
                 telling.failed(trial, "diverged")
                 continue
@@ -76,9 +76,9 @@ class FakeExecutor:
             is_paused = job.stop_after is not None
             telling.finished(trial, costs=costs, is_paused=is_paused)
 
-    def _record(self, trial: Trial, epoch: int) -> EpochRecord:
+    def _record(self, trial: Trial, epoch: int) -> Evaluation:
         scores = {"f1": self.score(trial, epoch), "accuracy": 50.0}
-        return EpochRecord(
+        return Evaluation(
             epoch=epoch,
             step=epoch,
             train_loss=0.5,
@@ -201,7 +201,7 @@ def test_settings_that_are_behind_are_given_up_and_stored_as_that(
             for trial_id in one.trials:
                 record = workspace.trial(trial_id)
                 assert (record.status, record.model_path) == ("pruned", None)
-                assert len(record.epochs) in (2, 4)
+                assert len(record.evaluations) in (2, 4)
                 assert record.costs is not None
                 assert not (workspace.artifacts(trial_id) / "checkpoints").exists()
         (row,) = [one for one in workspace.status_counts("tiny-tuned") if one.status == "pruned"]
@@ -412,4 +412,4 @@ def test_a_trial_that_rests_is_stored_as_pending_with_what_it_has(
         search(searches(), tmp_path, FakeExecutor(stop_at=2))
     with Workspace.open(tmp_path) as workspace:
         rests = [one for one in workspace.trials() if one.costs is not None]
-        assert {(one.status, len(one.epochs)) for one in rests} == {("pending", 2)}
+        assert {(one.status, len(one.evaluations)) for one in rests} == {("pending", 2)}

@@ -1,4 +1,4 @@
-"""What the tests of the store share: trials, epochs and costs that nobody had to train."""
+"""The trials, evaluations and costs that the tests of the store share: nobody had to train them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from peftlab.core.inputs import DataRef, ModelRef
-from peftlab.core.measurements import Costs, EpochRecord, ParameterCount
+from peftlab.core.measurements import Costs, Evaluation, ParameterCount
 from peftlab.core.training import TrainingSettings
 from peftlab.core.trial import Seeds, Trial
 from peftlab.store.workspace import Workspace
@@ -44,10 +44,10 @@ def make_trial() -> Callable[..., Trial]:
 
 
 @pytest.fixture
-def make_epoch() -> Callable[..., EpochRecord]:
-    """A call that gives an epoch's record, any of its fields replaced."""
+def make_evaluation() -> Callable[..., Evaluation]:
+    """A call that gives the evaluation at the end of an epoch, any of its fields replaced."""
 
-    def make(epoch: int, **fields: Any) -> EpochRecord:
+    def make(epoch: int, **fields: Any) -> Evaluation:
         values = {
             "epoch": epoch,
             "step": 2 * epoch,
@@ -57,7 +57,7 @@ def make_epoch() -> Callable[..., EpochRecord]:
             "seconds": 1.5 * epoch,
             "step_losses": (0.1 + 0.2, 1 / 3) if epoch else (),
         }
-        return EpochRecord(**(values | fields))
+        return Evaluation(**(values | fields))
 
     return make
 

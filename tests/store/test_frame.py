@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.measurements import Costs, Evaluation
 from peftlab.core.selection import Selection
 from peftlab.core.training import TrainingSettings
 from peftlab.core.trial import Trial
@@ -22,7 +22,7 @@ from peftlab.store.workspace import Workspace
 def filled(
     tmp_path: Path,
     make_trial: Callable[..., Trial],
-    make_epoch: Callable[..., EpochRecord],
+    make_evaluation: Callable[..., Evaluation],
     costs: Costs,
 ) -> Path:
     """A workspace with a done, a failed and a pending trial of two studies."""
@@ -35,9 +35,9 @@ def filled(
         workspace.save_study("two", {}, [pending, done], arms | {done.id: ("c",)})
         for trial in (done, failed):
             workspace.start(trial.id, {})
-            workspace.add_epoch(trial.id, make_epoch(0))
-        workspace.add_epoch(done.id, make_epoch(1, scores={"f1": 90.0, "accuracy": 80.0}))
-        workspace.add_epoch(done.id, make_epoch(2, scores={"f1": 85.0, "accuracy": 82.0}))
+            workspace.add_evaluation(trial.id, make_evaluation(0))
+        workspace.add_evaluation(done.id, make_evaluation(1, scores={"f1": 90.0, "accuracy": 80.0}))
+        workspace.add_evaluation(done.id, make_evaluation(2, scores={"f1": 85.0, "accuracy": 82.0}))
         workspace.finish(done.id, costs, num_train_examples=8, num_eval_examples=4)
         workspace.fail(failed.id, "diverged")
     return tmp_path / "runs"
@@ -96,17 +96,17 @@ def test_an_unknown_study_names_the_known_ones(filled: Path) -> None:
 
 
 def test_a_trial_with_held_out_rows_has_the_scores_of_the_epoch_that_is_best_there(
-    make_trial: Callable[..., Trial], make_epoch: Callable[..., EpochRecord], tmp_path: Path
+    make_trial: Callable[..., Trial], make_evaluation: Callable[..., Evaluation], tmp_path: Path
 ) -> None:
     trial, other = make_trial(selection=Selection()), make_trial()
     with Workspace.open(tmp_path) as workspace:
         workspace.save_study("s", {}, [trial, other], {trial.id: ("a",), other.id: ("b",)})
         workspace.start(trial.id, {})
         for epoch, held_out in enumerate([90.0, 50.0, 70.0, 70.0]):
-            record = make_epoch(epoch, held_out_scores={"f1": held_out}, held_out_loss=0.25)
-            workspace.add_epoch(trial.id, record)
+            record = make_evaluation(epoch, held_out_scores={"f1": held_out}, held_out_loss=0.25)
+            workspace.add_evaluation(trial.id, record)
         (stored,) = [one for one in workspace.trials() if one.trial == trial]
-        assert stored.epochs[3] == record
+        assert stored.evaluations[3] == record
     frame = load_results(tmp_path)
     assert frame["rule"].tolist() == ["best epoch on 10% of train, held out", "last epoch"]
     assert (frame["score.f1"][0], frame["held_out.f1"][0], frame["best.f1"][0]) == (72, 70, 73)

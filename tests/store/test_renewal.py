@@ -99,7 +99,7 @@ def test_trials_that_differed_by_what_has_no_effect_are_one(
         (record,) = workspace.trials("s")
         assert (record.status, record.trial.id) == ("done", make_trial().id)
         assert record.arms == {"s": ("bbbb2", "cccc3", "aaaa1")}
-        assert len(record.epochs) == 1
+        assert len(record.evaluations) == 1
         assert whose(workspace, make_trial()) == "bbbb2"
         for earlier in ("aaaa1", "bbbb2", "cccc3"):
             assert workspace.trial(earlier).trial.id == make_trial().id

@@ -32,7 +32,7 @@ def tables(database: sqlite3.Connection) -> set[str]:
 def test_an_empty_database_gets_every_table(database: sqlite3.Connection) -> None:
     migrate(database, where="here")
     assert version(database) == VERSION == len(schema.MIGRATIONS)
-    assert {"studies", "trials", "placements", "epochs"} <= tables(database)
+    assert {"studies", "trials", "placements", "evaluations"} <= tables(database)
     assert not database.in_transaction
 
 

@@ -17,14 +17,14 @@ import pytest
 
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.inputs import ModelRef
-from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.measurements import Costs, Evaluation
 from peftlab.core.trial import Trial
 from peftlab.store.records import CHECKPOINTS_FOLDER, MODEL_FOLDER, PREDICTIONS_FILE
 from peftlab.store.schema import MIGRATIONS, VERSION
 from peftlab.store.workspace import DATABASE, Workspace
 
 MakeTrial = Callable[..., Trial]
-MakeEpoch = Callable[..., EpochRecord]
+MakeEvaluation = Callable[..., Evaluation]
 
 
 def plan(workspace: Workspace, *trials: Trial, study: str = "s", arm: str = "lora") -> None:
@@ -86,9 +86,9 @@ def test_the_database_writes_ahead_and_keeps_its_references(workspace: Workspace
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     other.close()
     with pytest.raises(StorageError, match="FOREIGN KEY"):
-        workspace.add_epoch(
+        workspace.add_evaluation(
             "no-such-trial",
-            EpochRecord(epoch=0, step=0, train_loss=None, eval_loss=1.0, scores={}, seconds=0.0),
+            Evaluation(epoch=0, step=0, train_loss=None, eval_loss=1.0, scores={}, seconds=0.0),
         )
 
 
@@ -196,12 +196,12 @@ def test_a_trial_of_two_studies_is_one_trial(workspace: Workspace, make_trial: M
 
 
 def test_a_study_that_is_saved_again_keeps_results_and_takes_the_new_plan(
-    workspace: Workspace, make_trial: MakeTrial, make_epoch: MakeEpoch, costs: Costs
+    workspace: Workspace, make_trial: MakeTrial, make_evaluation: MakeEvaluation, costs: Costs
 ) -> None:
     first, second, third = (make_trial(seed=seed) for seed in (1, 2, 3))
     plan(workspace, first, second)
     workspace.start(first.id, {})
-    workspace.add_epoch(first.id, make_epoch(0))
+    workspace.add_evaluation(first.id, make_evaluation(0))
     workspace.finish(first.id, costs, num_train_examples=8, num_eval_examples=4)
     moved = make_trial(seed=1, model=ModelRef(name="/elsewhere", fingerprint="m"))
     assert moved.id == first.id
@@ -232,15 +232,15 @@ def test_a_study_that_cannot_be_saved_leaves_what_was_there(
 
 
 def test_a_trials_whole_life_survives_reopening(
-    tmp_path: Path, make_trial: MakeTrial, make_epoch: MakeEpoch, costs: Costs
+    tmp_path: Path, make_trial: MakeTrial, make_evaluation: MakeEvaluation, costs: Costs
 ) -> None:
-    trial, epochs = make_trial(), tuple(make_epoch(number) for number in range(3))
+    trial, evaluations = make_trial(), tuple(make_evaluation(number) for number in range(3))
     with Workspace.open(tmp_path) as workspace:
         plan(workspace, trial)
         workspace.start(trial.id, {"versions": {"torch": "2"}})
         assert workspace.trial(trial.id).status == "running"
-        for epoch in epochs:
-            workspace.add_epoch(trial.id, epoch)
+        for epoch in evaluations:
+            workspace.add_evaluation(trial.id, epoch)
         folder = workspace.artifacts(trial.id)
         (folder / MODEL_FOLDER).mkdir(parents=True)
         (folder / PREDICTIONS_FILE).write_bytes(b"PAR1")
@@ -250,7 +250,7 @@ def test_a_trials_whole_life_survives_reopening(
         record = workspace.trial(trial.id)
     assert record.trial == trial
     assert record.status == "done"
-    assert record.epochs == epochs, "every number to its last bit"
+    assert record.evaluations == evaluations, "every number to its last bit"
     assert record.costs == costs
     assert (record.num_train_examples, record.num_eval_examples) == (64, 16)
     assert record.error is None
@@ -275,51 +275,51 @@ def test_costs_that_were_stored_before_energy_was_measured_are_read(
 
 
 def test_artifacts_that_are_gone_are_not_promised(
-    workspace: Workspace, make_trial: MakeTrial, make_epoch: MakeEpoch, costs: Costs
+    workspace: Workspace, make_trial: MakeTrial, make_evaluation: MakeEvaluation, costs: Costs
 ) -> None:
     trial = make_trial()
     plan(workspace, trial)
     workspace.start(trial.id, {})
-    workspace.add_epoch(trial.id, make_epoch(0))
+    workspace.add_evaluation(trial.id, make_evaluation(0))
     workspace.finish(trial.id, costs, num_train_examples=1, num_eval_examples=1)
     record = workspace.trial(trial.id)
     assert (record.model_path, record.predictions_path) == (None, None)
 
 
 def test_an_epoch_that_is_stored_again_replaces_the_first(
-    workspace: Workspace, make_trial: MakeTrial, make_epoch: MakeEpoch
+    workspace: Workspace, make_trial: MakeTrial, make_evaluation: MakeEvaluation
 ) -> None:
     trial = make_trial()
     plan(workspace, trial)
     for loss in (1.0, 2.0):
-        workspace.add_epoch(trial.id, make_epoch(1, eval_loss=loss))
-    assert [epoch.eval_loss for epoch in workspace.trial(trial.id).epochs] == [2.0]
+        workspace.add_evaluation(trial.id, make_evaluation(1, eval_loss=loss))
+    assert [epoch.eval_loss for epoch in workspace.trial(trial.id).evaluations] == [2.0]
 
 
 def test_epochs_are_in_order_and_their_own_trials(
-    workspace: Workspace, make_trial: MakeTrial, make_epoch: MakeEpoch
+    workspace: Workspace, make_trial: MakeTrial, make_evaluation: MakeEvaluation
 ) -> None:
     trials = [make_trial(seed=seed) for seed in (1, 2, 3)]
     plan(workspace, *trials)
     for epoch in (10, 9, 0):
-        workspace.add_epoch(trials[0].id, make_epoch(epoch))
-    workspace.add_epoch(trials[2].id, make_epoch(1))
-    numbers = [[epoch.epoch for epoch in record.epochs] for record in workspace.trials()]
+        workspace.add_evaluation(trials[0].id, make_evaluation(epoch))
+    workspace.add_evaluation(trials[2].id, make_evaluation(1))
+    numbers = [[epoch.epoch for epoch in record.evaluations] for record in workspace.trials()]
     assert numbers == [[0, 9, 10], [], [1]]
-    assert [epoch.epoch for epoch in workspace.trial(trials[0].id).epochs] == [0, 9, 10]
+    assert [epoch.epoch for epoch in workspace.trial(trials[0].id).evaluations] == [0, 9, 10]
 
 
 def test_a_loss_that_is_not_a_number_survives(
-    workspace: Workspace, make_trial: MakeTrial, make_epoch: MakeEpoch
+    workspace: Workspace, make_trial: MakeTrial, make_evaluation: MakeEvaluation
 ) -> None:
     trial = make_trial()
     plan(workspace, trial)
-    workspace.add_epoch(trial.id, make_epoch(0, eval_loss=math.nan))
+    workspace.add_evaluation(trial.id, make_evaluation(0, eval_loss=math.nan))
     losses = (1.0, math.inf, math.nan)
-    workspace.add_epoch(
-        trial.id, make_epoch(1, train_loss=math.nan, eval_loss=math.inf, step_losses=losses)
+    workspace.add_evaluation(
+        trial.id, make_evaluation(1, train_loss=math.nan, eval_loss=math.inf, step_losses=losses)
     )
-    before, after = workspace.trial(trial.id).epochs
+    before, after = workspace.trial(trial.id).evaluations
     assert before.train_loss is None
     assert math.isnan(before.eval_loss)
     assert after.train_loss is not None
@@ -329,53 +329,53 @@ def test_a_loss_that_is_not_a_number_survives(
     assert math.isnan(after.step_losses[2])
 
 
-def test_a_failure_keeps_its_cause_and_its_epochs(
-    workspace: Workspace, make_trial: MakeTrial, make_epoch: MakeEpoch
+def test_a_failure_keeps_its_cause_and_its_evaluations(
+    workspace: Workspace, make_trial: MakeTrial, make_evaluation: MakeEvaluation
 ) -> None:
     trial = make_trial()
     plan(workspace, trial)
     workspace.start(trial.id, {})
-    workspace.add_epoch(trial.id, make_epoch(0))
+    workspace.add_evaluation(trial.id, make_evaluation(0))
     workspace.fail(trial.id, "the training loss is nan\nand more")
     record = workspace.trial(trial.id)
     assert (record.status, record.error) == ("failed", "the training loss is nan\nand more")
-    assert record.epochs == (make_epoch(0),)
+    assert record.evaluations == (make_evaluation(0),)
     assert record.costs is None
 
 
 def test_a_new_start_forgets_the_earlier_attempt(
-    workspace: Workspace, make_trial: MakeTrial, make_epoch: MakeEpoch
+    workspace: Workspace, make_trial: MakeTrial, make_evaluation: MakeEvaluation
 ) -> None:
     trial, other = make_trial(seed=1), make_trial(seed=2)
     plan(workspace, trial, other)
     for one in (trial, other):
         workspace.start(one.id, {"attempt": 1})
-        workspace.add_epoch(one.id, make_epoch(0))
+        workspace.add_evaluation(one.id, make_evaluation(0))
         workspace.artifacts(one.id).mkdir(parents=True)
         (workspace.artifacts(one.id) / PREDICTIONS_FILE).write_bytes(b"PAR1")
         workspace.fail(one.id, "no luck")
     workspace.start(trial.id, {"attempt": 2})
     record = workspace.trial(trial.id)
-    assert (record.status, record.error, record.epochs) == ("running", None, ())
+    assert (record.status, record.error, record.evaluations) == ("running", None, ())
     assert record.provenance == {"attempt": 2}
     assert not workspace.artifacts(trial.id).exists()
     untouched = workspace.trial(other.id)
     assert (untouched.status, untouched.error) == ("failed", "no luck")
-    assert untouched.epochs == (make_epoch(0),)
+    assert untouched.evaluations == (make_evaluation(0),)
     assert untouched.predictions_path is not None
 
 
 def test_an_interrupted_trial_is_pending_and_keeps_what_it_had(
-    workspace: Workspace, make_trial: MakeTrial, make_epoch: MakeEpoch
+    workspace: Workspace, make_trial: MakeTrial, make_evaluation: MakeEvaluation
 ) -> None:
     trial = make_trial()
     plan(workspace, trial)
     workspace.start(trial.id, {})
-    workspace.add_epoch(trial.id, make_epoch(0))
+    workspace.add_evaluation(trial.id, make_evaluation(0))
     workspace.interrupt(trial.id)
     record = workspace.trial(trial.id)
     assert record.status == "pending"
-    assert record.epochs == (make_epoch(0),)
+    assert record.evaluations == (make_evaluation(0),)
 
 
 def test_statuses_are_told_of_known_and_unknown_trials(
@@ -455,7 +455,7 @@ def test_the_empty_beginning_names_no_trial(workspace: Workspace, make_trial: Ma
 WRITER = """
 import sys
 from pathlib import Path
-from peftlab.core.measurements import EpochRecord
+from peftlab.core.measurements import Evaluation
 from peftlab.store.workspace import Workspace
 
 workspace, trial_id = Workspace.open(Path(sys.argv[1])), sys.argv[2]
@@ -465,11 +465,11 @@ def tell(word):
     sys.stdin.readline()
 
 def epoch(number):
-    return EpochRecord(epoch=number, step=number, train_loss=0.5, eval_loss=0.5,
+    return Evaluation(epoch=number, step=number, train_loss=0.5, eval_loss=0.5,
                        scores={"f1": 1.0}, seconds=0.0)
 
 workspace.start(trial_id, {})
-workspace.add_epoch(trial_id, epoch(0))
+workspace.add_evaluation(trial_id, epoch(0))
 tell("started")
 with workspace._transaction() as database:
     database.execute("UPDATE trials SET status = 'failed', error = 'half' WHERE id = ?",
@@ -487,7 +487,7 @@ def test_a_reader_reads_while_a_writer_writes(tmp_path: Path, make_trial: MakeTr
         try:
             assert hear(writer) == "started"
             assert reader.trial(trial.id).status == "running"
-            assert len(reader.trial(trial.id).epochs) == 1
+            assert len(reader.trial(trial.id).evaluations) == 1
             say(writer)
             assert hear(writer) == "in the middle"
             assert reader.trial(trial.id).status == "running", "half a change is not seen"
@@ -522,7 +522,7 @@ def test_a_killed_processs_running_trial_becomes_pending_again(
         workspace.reset_running()
         record = workspace.trial(trial.id)
     assert (record.status, record.error) == ("pending", None)
-    assert len(record.epochs) == 1, "what it had measured is still there"
+    assert len(record.evaluations) == 1, "what it had measured is still there"
 
 
 def test_closing_twice_is_harmless_and_a_closed_workspace_does_not_answer(tmp_path: Path) -> None:

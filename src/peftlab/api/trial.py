@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from peftlab.core.errors import UserError
 from peftlab.core.files import DEFAULT_WORKSPACE
-from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.measurements import Costs, Evaluation
 from peftlab.core.process import quiet_libraries
 from peftlab.store.records import Status, TrialRecord, names_of_arms
 from peftlab.store.workspace import Workspace
@@ -88,9 +88,9 @@ class Trial:
         return self.record.scores
 
     @property
-    def epochs(self) -> Sequence[EpochRecord]:
-        """What was measured at the end of each epoch; the first is the state before training."""
-        return self.record.epochs
+    def evaluations(self) -> Sequence[Evaluation]:
+        """The evaluations by step; the first is that of the state before training."""
+        return self.record.evaluations
 
     @property
     def costs(self) -> Costs | None:

@@ -1,4 +1,4 @@
-"""What is measured of a trial: its epochs, its parameters, and what it cost."""
+"""What is measured of a trial: its evaluations, its parameters, and what it cost."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpochRecord:
-    """Measurements at the end of an epoch; epoch 0 is the state before any training.
+class Evaluation:
+    """The measurements behind an optimizer step; step 0 is the state before any training.
 
-    Losses are means over examples. `train_loss` is that of the epoch's steps as they were taken
-    (None at epoch 0), `step_losses` each of them in order. `scores` are in points (accuracy 91.3,
-    not 0.913), the task's main metric first. `held_out_scores` and `held_out_loss` are those of
-    the rows of train that are held out, where a trial has such. `seconds` is training time since
-    the trial began, evaluation left out.
+    `epoch` is the number of passes over the training examples that the steps until then make: 2.0
+    at the end of the second one, 1.4 behind step 7 where a pass takes 5 steps. Losses are means
+    over examples. `step_losses` are those of the steps since the evaluation before, in order and
+    as they were taken, `train_loss` is their mean (None at step 0). `scores` are in points
+    (accuracy 91.3, not 0.913), the task's main metric first. `held_out_scores` and `held_out_loss`
+    are those of the rows of train that are held out, where a trial has such. `seconds` is training
+    time since the trial began, evaluation left out.
     """
 
-    epoch: int
     step: int
+    epoch: float
     train_loss: float | None
     eval_loss: float
     scores: Mapping[str, float]
@@ -29,9 +31,18 @@ class EpochRecord:
     held_out_scores: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> EpochRecord:
-        """Return the record whose fields came back from JSON."""
+    def of(cls, values: Mapping[str, Any]) -> Evaluation:
+        """Return the evaluation whose fields came back from JSON."""
         return cls(**{**values, "step_losses": tuple(values["step_losses"])})
+
+
+def plain_epoch(epoch: float) -> int | float:
+    """Return the number of an epoch as it is shown: without a fraction where it has none.
+
+    >>> plain_epoch(2.0), plain_epoch(1.4)
+    (2, 1.4)
+    """
+    return int(epoch) if epoch == int(epoch) else epoch
 
 
 @dataclass(frozen=True, kw_only=True)

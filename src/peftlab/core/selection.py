@@ -1,4 +1,4 @@
-"""Choose the epoch whose scores a trial reports: the rule, in words too, and the choice."""
+"""Choose the evaluation whose scores a trial reports: the rule, in words too, and the choice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LAST_EPOCH = "last epoch"
 
 
 class Selection(Frozen):
-    """Rows of train that are held out to choose the epoch by whose state a trial is reported."""
+    """Rows of train that are held out to choose the state by which a trial is reported."""
 
     split: Literal["train"] = "train"
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -23,15 +23,15 @@ class Selection(Frozen):
         return round(self.fraction * num_rows)
 
 
-class Evaluated(Protocol):
-    """An epoch, as far as the choice among several needs it."""
+class Scored(Protocol):
+    """An evaluation, as far as the choice among several needs it."""
 
     @property
     def held_out_scores(self) -> Mapping[str, float] | None:
         """The scores on held-out rows, the main one first; none where there are no such rows."""
 
 
-Epoch = TypeVar("Epoch", bound=Evaluated)
+Candidate = TypeVar("Candidate", bound=Scored)
 
 
 def rule(selection: Selection | None) -> str:
@@ -57,16 +57,16 @@ def main_score(scores: Mapping[str, float]) -> float:
     return next(iter(scores.values()))
 
 
-def reported(epochs: Sequence[Epoch]) -> Epoch | None:
-    """Return the epoch whose scores are reported of the epochs so far, epoch 0 first; None if none.
+def reported(evaluations: Sequence[Candidate]) -> Candidate | None:
+    """Return the evaluation whose scores are reported; None where there is none yet.
 
-    With held-out rows it is the one behind epoch 0 whose main metric is the highest there, the
-    earlier of equals; else the last.
+    The first of them is that of the state before training. With held-out rows it is the one after
+    it whose main metric is the highest there, the earlier of equals; else the last.
     """
-    if not epochs:
+    if not evaluations:
         return None
     return max(
-        (one for one in epochs[1:] if one.held_out_scores),
+        (one for one in evaluations[1:] if one.held_out_scores),
         key=lambda one: main_score(one.held_out_scores or {}),
-        default=epochs[-1],
+        default=evaluations[-1],
     )

@@ -10,13 +10,13 @@ from typing import Protocol
 import torch
 
 from peftlab.core.trial import Trial
-from peftlab.engine.best import ReportedEpoch
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.events import Listener
 from peftlab.engine.frozen import CachedLayers
 from peftlab.engine.job import Job
 from peftlab.engine.loop import Tally
 from peftlab.engine.prepare import Prepared
+from peftlab.engine.reported import ReportedEvaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class TrialRun:
     job: Job
     device: torch.device
     tell: Listener
-    best: ReportedEpoch
+    best: ReportedEvaluation
     energy: EnergyMeter
     on_saved: Callable[[], None] = lambda: None
 

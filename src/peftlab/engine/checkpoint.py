@@ -6,7 +6,7 @@ from the one before it.
 
 The beginning of a tensor's name says whose it is: `parameter.NAME` is a trained parameter and
 `exp_avg.NAME`, and its like, the optimizer's state of it; `method.NAME` is kept by the method;
-`best.logits` and `best.parameter.NAME` belong to the best epoch so far.
+`best.logits` and `best.parameter.NAME` belong to the evaluation that is reported so far.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class Checkpoints:
     folder: Path
     every: CheckpointEvery
     damaged: list[str] = field(default_factory=list)
-    """Names of files that `newest` could not read."""
+    """The names of files that `newest` could not read."""
     on_saved: Callable[[], None] = lambda: None
-    """Called when one has been written."""
+    """It is called when one has been written."""
     _saved_at: float = field(default_factory=monotonic)
 
     def are_due(self, *, step: int, epoch: int | None = None) -> bool:
-        """Whether one is to be saved after this step, or at the end of this epoch."""
+        """Return whether one is to be saved after this step, or at the end of this epoch."""
         if epoch is not None:
             return self.every.unit == "epochs" and epoch % self.every.number == 0
         if self.every.unit == "seconds":
@@ -79,7 +79,7 @@ class Checkpoints:
         self.on_saved()
 
     def newest(self) -> Checkpoint | None:
-        """The last one that is whole; None if there is none."""
+        """Return the last one that is whole; None if there is none."""
         remove_leftovers(self.folder)
         for file in self._files():
             checkpoint = _read(file)
@@ -89,7 +89,7 @@ class Checkpoints:
         return None
 
     def _files(self) -> list[Path]:
-        """The newest first."""
+        """Return the files, the newest first."""
         found = [file for file in self.folder.glob("step-*") if NAME.fullmatch(file.name)]
         return sorted(found, key=lambda file: file.name, reverse=True)
 
@@ -114,7 +114,7 @@ def without_those_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str,
 
 
 def _read(file: Path) -> Checkpoint | None:
-    """The checkpoint in that file; None if it is not what was written there."""
+    """Return the checkpoint in that file; None if it is not what was written there."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -134,7 +134,7 @@ def _read(file: Path) -> Checkpoint | None:
 
 
 def _metadata(content: bytes) -> dict[str, str]:
-    """What a safetensors file holds beside its tensors: in its header, behind 8 bytes of length."""
+    """Return what a safetensors file holds beside its tensors: in its header, behind 8 bytes."""
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     metadata: dict[str, str] = header["__metadata__"]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.measurements import Costs, Evaluation
 from peftlab.core.trial import Trial
 from peftlab.core.validation import Frozen
 
@@ -33,19 +33,19 @@ class Started(Frozen):
 
 
 class Began(OfTrial):
-    """Its data and model are there; epoch 0 is about to be evaluated."""
+    """Its data and model are there; the state before training is about to be evaluated."""
 
     event: Literal["began"] = "began"
     total_steps: int
-    total_epochs: int
+    steps_per_epoch: int
 
 
 class Resumed(OfTrial):
-    """It goes on behind this step instead; `epochs` are those that had ended before."""
+    """It goes on behind this step instead; `evaluations` are those that were made before."""
 
     event: Literal["resumed"] = "resumed"
     step: int
-    epochs: tuple[EpochRecord, ...]
+    evaluations: tuple[Evaluation, ...]
 
 
 class Stepped(OfTrial):
@@ -59,17 +59,17 @@ class Stepped(OfTrial):
     loss: float
 
 
-class EpochEnded(OfTrial):
-    """An epoch (0: before training) was evaluated."""
+class Evaluated(OfTrial):
+    """The state behind a step (0: before training) was evaluated."""
 
-    event: Literal["ended_epoch"] = "ended_epoch"
-    record: EpochRecord
+    event: Literal["evaluated"] = "evaluated"
+    evaluation: Evaluation
 
 
 class Finished(OfTrial):
     """It is done and its artifacts are in their folder.
 
-    Or, with `is_paused`, it rests at the end of an epoch, from where it can go on.
+    Or, with `is_paused`, it rests behind an evaluation, from where it can go on.
     """
 
     event: Literal["finished"] = "finished"
@@ -102,7 +102,7 @@ class Remarked(Frozen):
 End = Finished | Failed | Interrupted
 """How a trial can end; each that has started is told to have ended once."""
 Event = Annotated[
-    Started | Began | Resumed | Stepped | EpochEnded | Finished | Failed | Interrupted | Remarked,
+    Started | Began | Resumed | Stepped | Evaluated | Finished | Failed | Interrupted | Remarked,
     Field(discriminator="event"),
 ]
 Listener = Callable[[Event], None]

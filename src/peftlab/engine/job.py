@@ -21,8 +21,9 @@ class Job(Frozen):
     will take, as far as that is known. Workers tell a trial's steps at most once in `told_every`
     seconds, and all else at once.
     `micro_batch` is the most examples that are computed at once, None for as many as the batches
-    have. Trials rest behind the epoch `stop_after`, or are trained to their ends. `is_alone` says
-    that no other job runs on the machine meanwhile, so that the energy is the job's.
+    have. Trials rest behind the first evaluation at or after the end of the epoch `stop_after`, or
+    are trained to their ends. `is_alone` says that no other job runs on the machine meanwhile, so
+    that the energy is the job's.
     """
 
     trials: Annotated[tuple[Trial, ...], Field(min_length=1)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from time import perf_counter
 from typing import Any
@@ -11,18 +11,19 @@ import numpy as np
 import torch
 
 from peftlab.core.interrupts import stop_if_requested, stop_requested
-from peftlab.core.measurements import EpochRecord
+from peftlab.core.measurements import Evaluation
 from peftlab.core.trial import Trial
-from peftlab.data.batches import Indices, batches, epoch_order, padded_tokens
+from peftlab.data.batches import Indices, padded_tokens
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
-from peftlab.engine.best import ReportedEpoch, without_best
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.evaluate import mean_loss, predict_split
-from peftlab.engine.events import Began, EpochEnded, Listener, Resumed, Stepped, ignore
+from peftlab.engine.events import Began, Evaluated, Listener, Resumed, Stepped, ignore
+from peftlab.engine.reported import ReportedEvaluation, without_best
+from peftlab.engine.schedule import Schedule, epoch_orders, rows_of_steps
 from peftlab.engine.steps import Steps, require_finite
 from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.spec import score_on
@@ -37,21 +38,23 @@ class Tally:
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
     dev_seconds: float | None = None
-    """Of the fastest pass over the dev split, its predictions alone."""
+    """The seconds of the fastest pass over the dev split, its predictions alone."""
     examples: int = 0
     tokens: int = 0
     padded_tokens: int = 0
-    epochs: list[EpochRecord] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
     words: str = ""
-    """What was done otherwise than asked for, and why."""
+    """The words that say what was done otherwise than asked for, and why."""
     is_paused: bool = False
-    """Whether the training rests at the end of an epoch, as it was asked to."""
+    """Whether the training rests behind an evaluation, as it was asked to."""
 
-    def count_batches(self, lengths: Indices, order: Indices, size: int) -> None:
-        """Add the examples and tokens of the batches that the order is cut into."""
-        self.examples += len(order)
-        self.tokens += int(lengths[order].sum())
-        self.padded_tokens += padded_tokens(lengths, order, size)
+    def count_batches(self, trial: Trial, lengths: Indices, num_steps: int) -> None:
+        """Add the examples and tokens of the batches of so many steps from the first one."""
+        size = trial.training.per_device_train_batch_size
+        for _, order in epoch_orders(trial, len(lengths), num_steps):
+            self.examples += len(order)
+            self.tokens += int(lengths[order].sum())
+            self.padded_tokens += padded_tokens(lengths, order, size)
 
     def time_dev(self, seconds: float) -> None:
         """Keep how long a pass over the dev split took, if none was faster."""
@@ -70,15 +73,16 @@ def train(
     tell: Listener = ignore,
     checkpoints: Checkpoints | None = None,
     *,
-    best: ReportedEpoch | None = None,
+    best: ReportedEvaluation | None = None,
     stop_after: int | None = None,
     micro_batch: int | None = None,
     energy: EnergyMeter | None = None,
 ) -> Tally:
     """Train the classifier's module in place; return what was measured on the way.
 
-    `best` is offered each epoch; what it has kept in the end is what the module ends with. The
-    training rests, its state saved, behind the epoch `stop_after` if that is not the last one.
+    `best` is offered each evaluation; what it has kept in the end is what the module ends with. The
+    training rests, its state saved, behind the first evaluation at or after the end of the epoch
+    `stop_after`, if that is not the last one.
 
     Goes on from the newest of the checkpoints, to the same bits as without a break: the order of
     the examples is a function of (order seed, epoch), the dropout masks of the place of what is
@@ -94,14 +98,14 @@ def train(
 
 
 class _Training:
-    """A trial's training: epochs of steps, each epoch evaluated, the state saved now and then."""
+    """A trial's training: steps, evaluations when they are due, the state saved now and then."""
 
     def __init__(
         self,
         steps: Steps,
         tell: Listener,
         checkpoints: Checkpoints | None,
-        best: ReportedEpoch | None,
+        best: ReportedEvaluation | None,
         stop_after: int | None,
         energy: EnergyMeter | None,
     ) -> None:
@@ -109,77 +113,87 @@ class _Training:
         self.module = steps.classifier.module
         self.tell, self.checkpoints, self.energy = tell, checkpoints, energy
         self.best, self.stop_after = best, stop_after
+        self.schedule = Schedule.of(self.trial, len(self.data.train))
+        self.steps_per_epoch = self.trial.training.steps_per_epoch(len(self.data.train))
         self.tally = Tally()
         self.losses: list[float] = []
-        """Of the steps that were taken in the present epoch."""
+        """The losses of the steps since the last evaluation."""
         self.predict = predictor(steps.classifier, self.trial)
         self._made_at = self._began_at = perf_counter()
 
     def run(self) -> Tally:
-        """Train to the end."""
-        steps, settings = self.steps, self.trial.training
-        num_examples = len(self.data.train)
+        """Train to the end, or to where the training is to rest."""
+        steps, trial, num_examples = self.steps, self.trial, len(self.data.train)
         self.tell(
-            Began(
-                trial_id=self.trial.id,
-                total_steps=steps.total,
-                total_epochs=settings.total_epochs(num_examples),
-            )
+            Began(trial_id=trial.id, total_steps=steps.total, steps_per_epoch=self.steps_per_epoch)
         )
         devices = [] if steps.device.type == "cpu" else [steps.device]
         with torch.random.fork_rng(devices=devices), steps.active():
-            if not self._resume():
-                self._record_epoch(0)
-            for epoch, order in epoch_orders(self.trial, num_examples, steps.total):
-                if epoch < len(self.tally.epochs):
-                    continue
-                if self.stop_after is not None and epoch > self.stop_after:
-                    self.tally.is_paused = True
-                    break
-                self._train_epoch(order)
-                self._record_epoch(epoch)
-                self.losses = []
-                if steps.taken < steps.total:
-                    self._save_if_due(epoch=epoch)
+            self._resume()
+            rows = rows_of_steps(trial, num_examples, steps.total, taken=steps.taken)
+            while not self._is_over():
+                if not self._awaits_evaluation():
+                    self._train(rows)
+                self._evaluate()
+                if 0 < steps.taken < steps.total:
+                    self._save_if_due(is_evaluated=True)
+            self.tally.is_paused = steps.taken < steps.total
             if self.best is not None and not self.tally.is_paused:
                 self.best.put_back(steps.put)
-        size = settings.per_device_train_batch_size
-        for epoch, order in epoch_orders(self.trial, num_examples, steps.total):
-            if epoch < len(self.tally.epochs):
-                self.tally.count_batches(self.data.train.lengths, order, size)
-        if steps.micro_batch < size:
+        self.tally.count_batches(trial, self.data.train.lengths, steps.taken)
+        if steps.micro_batch < trial.training.per_device_train_batch_size:
             self.tally.words = f"{steps.micro_batch} examples at once for want of memory"
         return self.tally
 
-    def _train_epoch(self, order: Indices) -> None:
-        """The steps of an epoch that are not taken yet."""
+    def _is_over(self) -> bool:
+        """Return whether the last step is evaluated, or the training is to rest."""
+        if self.steps.taken < self.steps.total:
+            return self._rests()
+        return not self._awaits_evaluation()
+
+    def _rests(self) -> bool:
+        """Return whether the epoch behind which the training is to rest is evaluated."""
+        if self.stop_after is None or not self.tally.evaluations:
+            return False
+        return self.tally.evaluations[-1].epoch >= self.stop_after
+
+    def _awaits_evaluation(self) -> bool:
+        """Return whether the state as it is now is to be evaluated, and is not yet."""
+        return self.schedule.is_due(self.steps.taken) and not self._is_evaluated()
+
+    def _is_evaluated(self) -> bool:
+        evaluations = self.tally.evaluations
+        return bool(evaluations) and evaluations[-1].step == self.steps.taken
+
+    def _train(self, rows: Iterator[Indices]) -> None:
+        """Take the steps until the next evaluation is due."""
         self.module.train()
         self._began_at = perf_counter()
-        all_rows = list(batches(order, self.trial.training.examples_per_step))
-        for rows in all_rows[len(self.losses) :]:
-            self.losses.append(self.steps.take(rows))
+        while not self._awaits_evaluation():
+            self.losses.append(self.steps.take(next(rows)))
             self.tell(Stepped(trial_id=self.trial.id, step=self.steps.taken, loss=self.losses[-1]))
             self._save_if_due()
         self._stop_clock()
 
-    def _record_epoch(self, epoch: int) -> None:
+    def _evaluate(self) -> None:
         try:
             with self.steps.complete():
-                predictions = record_epoch(
-                    self.tally, self.data, self.predict, epoch, self.steps.taken, self.losses
+                predictions = record_evaluation(
+                    self.tally, self.trial, self.data, self.predict, self.steps.taken, self.losses
                 )
             if self.best is not None:
                 self.best.offer(
-                    self.tally.epochs,
+                    self.tally.evaluations,
                     predictions,
                     self.module,
                     embedding_factor=self.steps.embedding_factor,
                 )
-            self.tell(EpochEnded(trial_id=self.trial.id, record=self.tally.epochs[-1]))
+            self.tell(Evaluated(trial_id=self.trial.id, evaluation=self.tally.evaluations[-1]))
         except KeyboardInterrupt:
-            if epoch > 0:
+            if self.steps.taken > 0:
                 self._save()
             raise
+        self.losses = []
 
     def _stop_clock(self) -> None:
         """Add the time of training since the clock was started, and start it again."""
@@ -187,13 +201,21 @@ class _Training:
         self.tally.train_seconds += now - self._began_at
         self._began_at = now
 
-    def _save_if_due(self, epoch: int | None = None) -> None:
-        """Save the state if it is time to, or if the process is to stop, which it then does."""
-        is_due = epoch is not None and epoch == self.stop_after
+    def _save_if_due(self, *, is_evaluated: bool = False) -> None:
+        """Save the state if it is time to, or if the process is to stop, which it then does.
+
+        It is called behind a step and behind an evaluation. At the end of an epoch that is
+        evaluated the state is saved behind the evaluation.
+        """
+        is_due = is_evaluated and self._rests()
         if self.checkpoints is not None and not is_due:
-            is_due = self.checkpoints.are_due(step=self.steps.taken, epoch=epoch)
+            step = self.steps.taken
+            epoch, num_further = divmod(step, self.steps_per_epoch)
+            is_due = not is_evaluated and self.checkpoints.are_due(step=step)
+            if num_further == 0 and not self._awaits_evaluation():
+                is_due = is_due or self.checkpoints.are_due(step=step, epoch=epoch)
         if is_due or stop_requested():
-            if epoch is None:
+            if not is_evaluated:
                 self._stop_clock()
             self._save()
             self._began_at = perf_counter()
@@ -210,66 +232,77 @@ class _Training:
     def _progress(self) -> dict[str, Any]:
         tally = self.tally
         earlier_seconds = tally.earlier_seconds + perf_counter() - self._made_at
-        is_recorded = tally.epochs[-1].step == self.steps.taken
         return {
             "tally": {**asdict(tally), "earlier_seconds": earlier_seconds},
-            "losses": [] if is_recorded else self.losses,
+            "losses": [] if self._is_evaluated() else self.losses,
             "embedding_factor": self.steps.embedding_factor,
             "best": None if self.best is None else self.best.progress(),
             "micro_batch": self.steps.micro_batch,
             "energy_joules": None if self.energy is None else self.energy.read(),
         }
 
-    def _resume(self) -> bool:
-        """Go on from the newest checkpoint; False if there is none that fits."""
+    def _resume(self) -> None:
+        """Go on from the newest checkpoint, if there is one that fits."""
         found = None if self.checkpoints is None else self.checkpoints.newest()
         if found is None:
-            return False
+            return
         try:
-            values = found.progress["tally"]
-            epochs = [EpochRecord.of(record) for record in values["epochs"]]
-            tally = Tally(**{**values, "epochs": epochs})
-            losses, micro_batch = found.progress["losses"], int(found.progress["micro_batch"])
+            progress = by_step(found.progress)
+            values = progress["tally"]
+            evaluations = [Evaluation.of(one) for one in values["evaluations"]]
+            tally = Tally(**{**values, "evaluations": evaluations})
+            losses, micro_batch = progress["losses"], int(progress["micro_batch"])
             if self.best is not None:
-                self.best.restore(found.tensors, found.progress["best"])
+                self.best.restore(found.tensors, progress["best"])
             self.steps.restore(replace(found, tensors=without_best(found.tensors)))
         except (ValueError, KeyError, TypeError):  # of another version, of ours or of a library
-            return False
+            return
         self.tally, self.losses = tally, losses
         self.steps.micro_batch = min(self.steps.micro_batch, micro_batch)
         if self.energy is not None:  # a checkpoint of an older version tells nothing of it
-            self.energy.go_on_from(found.progress.get("energy_joules"))
-        self.tell(Resumed(trial_id=self.trial.id, step=self.steps.taken, epochs=tuple(epochs)))
-        return True
+            self.energy.go_on_from(progress.get("energy_joules"))
+        self.tell(
+            Resumed(trial_id=self.trial.id, step=self.steps.taken, evaluations=tuple(evaluations))
+        )
 
 
-def epoch_orders(
-    trial: Trial, num_examples: int, total_steps: int
-) -> Iterator[tuple[int, Indices]]:
-    """(epoch from 1, the examples in the order of training), the last cut short by `max_steps`."""
-    left = total_steps * trial.training.examples_per_step
-    for epoch in range(1, trial.training.total_epochs(num_examples) + 1):
-        order = epoch_order(num_examples, seed=trial.seeds.order, epoch=epoch)[:left]
-        left -= trial.training.steps_per_epoch(num_examples) * trial.training.examples_per_step
-        yield epoch, order
+def by_step(progress: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the progress of a checkpoint with its evaluations told by their steps.
+
+    Before schema 6 they were told by their epochs, at whose ends alone they were made. Raises
+    KeyError or TypeError for values that are none.
+    """
+    tally, best = dict(progress["tally"]), progress["best"]
+    if "epochs" not in tally:
+        return progress
+    epochs = tally.pop("epochs")
+    tally["evaluations"] = [{**one, "epoch": float(one["epoch"])} for one in epochs]
+    if best is not None:
+        steps = {one["epoch"]: one["step"] for one in epochs}
+        best = {"step": steps[best["epoch"]], "embedding_factor": best["embedding_factor"]}
+    return {**progress, "tally": tally, "best": best}
 
 
 def predictor(classifier: Classifier, trial: Trial) -> Callable[[Encoded], Predictions]:
-    """A call that predicts labelled rows."""
+    """Return a call that predicts labelled rows."""
     return lambda rows: predict_split(
         classifier, rows, batch_size=trial.training.per_device_eval_batch_size
     )
 
 
-def record_epoch(
+def record_evaluation(
     tally: Tally,
+    trial: Trial,
     data: TrialData,
     predict: Callable[[Encoded], Predictions],
-    epoch: int = 0,
     step: int = 0,
-    losses: list[float] | None = None,
+    losses: Sequence[float] = (),
 ) -> Predictions:
-    """Evaluate, and add the epoch's record to the tally; the predictions on dev."""
+    """Evaluate and add what is measured to the tally; return the predictions on dev.
+
+    `losses` are those of the steps since the evaluation before. Raises TrialError if a loss is not
+    finite.
+    """
     began = perf_counter()
     predictions = predict(data.dev)
     tally.time_dev(perf_counter() - began)
@@ -288,17 +321,17 @@ def record_epoch(
             score_on(name, task.name): value
             for name, value in score(task, further.logits, further.labels).items()
         }
-    record = EpochRecord(
-        epoch=epoch,
+    evaluation = Evaluation(
         step=step,
+        epoch=step / trial.training.steps_per_epoch(len(data.train)),
         train_loss=float(np.mean(losses)) if losses else None,
         eval_loss=eval_loss,
         scores=scores,
         seconds=tally.train_seconds,
-        step_losses=tuple(losses or ()),
+        step_losses=tuple(losses),
         held_out_loss=held_out_loss,
         held_out_scores=held_out_scores,
     )
     tally.eval_seconds += perf_counter() - began
-    tally.epochs.append(record)
+    tally.evaluations.append(evaluation)
     return predictions

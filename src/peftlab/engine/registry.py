@@ -18,7 +18,7 @@ class EngineEntry:
 
     `classifier` is the kind of batches (engine/classifier.py) by which logits are computed as it
     would compute them; `caches_frozen` says whether it can begin from the kept
-    outputs of frozen layers, and `rests` whether it can pause at an epoch and go on from there.
+    outputs of frozen layers, and `rests` whether it can pause on its way and go on from there.
     """
 
     words: str

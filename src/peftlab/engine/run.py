@@ -15,7 +15,6 @@ from peftlab.core.identity import file_sha256
 from peftlab.core.measurements import Costs
 from peftlab.core.trial import Trial
 from peftlab.engine.base import Trained, TrialRun
-from peftlab.engine.best import ReportedEpoch
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.events import Failed, Finished, Interrupted, Listener
 from peftlab.engine.job import Job
@@ -23,6 +22,7 @@ from peftlab.engine.loop import Tally
 from peftlab.engine.memory import PeakMemory
 from peftlab.engine.prepare import Prepared, choose_device, prepare
 from peftlab.engine.registry import ENGINES
+from peftlab.engine.reported import ReportedEvaluation
 from peftlab.models.flops import EncoderShape, step_flops
 from peftlab.models.fused.blocks import embeddings_of, has_blocks, num_frozen_blocks
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
@@ -59,8 +59,8 @@ def run_job(job: Job, tell: Listener, *, on_saved: OnSaved = lambda trial: None)
 def run_trial(trial: Trial, job: Job, tell: Listener, on_saved: OnSaved) -> Finished:
     """Train, evaluate and save a trial of a job, going on from where an attempt before has come to.
 
-    Its folder gets `predictions.parquet` (the dev split, replaced at the end of every epoch that
-    would be the one to report), `checkpoints/` (the state of the training now and then), and at
+    Its folder gets `predictions.parquet` (the dev split, replaced at every evaluation that would be
+    the one to report), `checkpoints/` (the state of the training now and then), and at
     the end `model/` (what the method saves). An engine that does not rest goes on to the end.
 
     Raises UserError for data or checkpoints that are not there, TrialError for a training that
@@ -73,7 +73,7 @@ def run_trial(trial: Trial, job: Job, tell: Listener, on_saved: OnSaved) -> Fini
     data, folder = prepared.data, job.folder(trial)
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    best = ReportedEpoch(
+    best = ReportedEvaluation(
         data.dev, file=folder / PREDICTIONS_FILE, keeps_state=data.held_out is not None
     )
     run = TrialRun(

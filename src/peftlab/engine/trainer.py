@@ -37,12 +37,13 @@ from peftlab.data.batches import Indices
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.base import Trained, TrialRun
-from peftlab.engine.best import ReportedEpoch
 from peftlab.engine.classifier import Together, rows_together
 from peftlab.engine.dataset import TrialData
-from peftlab.engine.events import Began, EpochEnded, Listener, Stepped, ignore
-from peftlab.engine.loop import Tally, epoch_orders, record_epoch
+from peftlab.engine.events import Began, Evaluated, Listener, Stepped, ignore
+from peftlab.engine.loop import Tally, record_evaluation
 from peftlab.engine.prepare import Prepared
+from peftlab.engine.reported import ReportedEvaluation
+from peftlab.engine.schedule import Schedule, epoch_orders
 from peftlab.engine.steps import put_trained, require_finite
 from peftlab.methods.registry import METHODS
 from peftlab.models.families import fewest_tokens
@@ -75,25 +76,26 @@ def train_with_trainer(
     trial: Trial,
     data: TrialData,
     tell: Listener = ignore,
-    best: ReportedEpoch | None = None,
+    best: ReportedEvaluation | None = None,
     *,
     together: Together = Together.ANY,
     spare: Path | None = None,
 ) -> Tally:
     """Train the module in place with transformers.Trainer; return what was measured on the way.
 
-    `best` is offered each epoch; what it has kept in the end is what the module ends with. Where
-    not any rows may share a batch in evaluation (`together`), each is alone in one. The Trainer's
-    own files, if it writes any, lie in the folder `spare` as what is half written (core/files.py),
-    or else in the system's.
+    `best` is offered each evaluation; what it has kept in the end is what the module ends with.
+    Where not any rows may share a batch in evaluation (`together`), each is alone in one. The
+    Trainer's own files, if it writes any, lie in the folder `spare` as what is half written
+    (core/files.py), or else in the system's.
 
     Raises TrialError if a loss is not finite, and KeyboardInterrupt if the process is asked to
     stop: what the Trainer has trained is then lost.
     """
-    total_steps = trial.training.total_steps(len(data.train))
-    orders = dict(epoch_orders(trial, len(data.train), total_steps))
+    num_examples, training = len(data.train), trial.training
+    total_steps = training.total_steps(num_examples)
+    steps_per_epoch = training.steps_per_epoch(num_examples)
     tally = Tally()
-    tell(Began(trial_id=trial.id, total_steps=total_steps, total_epochs=len(orders)))
+    tell(Began(trial_id=trial.id, total_steps=total_steps, steps_per_epoch=steps_per_epoch))
     cuda = [torch.device("cuda")] if torch.cuda.is_available() else []
     with (
         tempfile.TemporaryDirectory(prefix=ASIDE, dir=spare) as folder,
@@ -108,13 +110,14 @@ def train_with_trainer(
                 tokenizer.tokenizer, fewest_tokens=fewest_tokens(module.config)
             ),
         )
-        trainer.orders = orders
+        trainer.orders = dict(epoch_orders(trial, num_examples, total_steps))
         trainer.step_losses = []
         trainer.remove_callback(PrinterCallback)  # which prints a dictionary where tqdm is off
         trainer.add_callback(_Recorder(trainer, module, trial, data, tally, tell, best))
         torch.manual_seed(derived_seed(trial.seeds.dropout, 0))
         METHODS.get(trial.method).begin_training(module, total_steps)
         trainer.train()
+    tally.count_batches(trial, data.train.lengths, total_steps)
     if best is not None:
         best.put_back(lambda tensors, embedding_factor: put_trained(module, tensors))
     return tally
@@ -143,7 +146,7 @@ class EncodedDataset(Dataset[dict[str, Any]]):
 
 
 def _label(value: Any) -> int | float | list[float]:
-    """A label as transformers' models take it: of several labels floats."""
+    """Return a label as transformers' models take it: floats where there are several labels."""
     if isinstance(value, np.ndarray):
         return [float(each) for each in value]
     return float(value) if isinstance(value, np.floating) else int(value)
@@ -164,7 +167,7 @@ class _Collator(DataCollatorWithPadding):
 
 
 class _OrderSampler(Sampler[int]):
-    """The trial's own order, one epoch each time that it is iterated."""
+    """Yields the trial's own order, one epoch each time that it is iterated."""
 
     def __init__(self, orders: dict[int, Any]) -> None:
         self.orders = orders
@@ -224,7 +227,7 @@ class _OrderedTrainer(Trainer):
 
 
 class _Recorder(TrainerCallback):
-    """Tells what happens; evaluates with Trainer.predict at step 0 and each epoch."""
+    """Tells what happens; evaluates with Trainer.predict whenever it is due."""
 
     def __init__(
         self,
@@ -234,19 +237,17 @@ class _Recorder(TrainerCallback):
         data: TrialData,
         tally: Tally,
         tell: Listener,
-        best: ReportedEpoch | None,
+        best: ReportedEvaluation | None,
     ) -> None:
         self.trainer, self.module, self.trial, self.data = trainer, module, trial, data
         self.tally, self.tell, self.best = tally, tell, best
-        self.epoch = 0
+        self.schedule = Schedule.of(trial, len(data.train))
         self.began = 0.0
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
-        self._record()
+        self._evaluate(0)
 
     def on_epoch_begin(self, *_: Any, **__: Any) -> None:
-        self.epoch += 1
-        self.trainer.step_losses.clear()
         self.began = perf_counter()
 
     def on_optimizer_step(
@@ -260,24 +261,27 @@ class _Recorder(TrainerCallback):
         stop_if_requested()
         loss = self.trainer.keep_step()
         self.tell(Stepped(trial_id=self.trial.id, step=state.global_step, loss=loss))
+        if self.schedule.is_due(state.global_step):
+            self._stop_clock()
+            self._evaluate(state.global_step)
+            self.began = perf_counter()
 
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_epoch_end(self, *_: Any, **__: Any) -> None:
+        self._stop_clock()
+
+    def _stop_clock(self) -> None:
         self.tally.train_seconds += perf_counter() - self.began
-        self.tally.count_batches(
-            self.data.train.lengths,
-            self.trainer.orders[self.epoch],
-            self.trial.training.per_device_train_batch_size,
-        )
-        self._record(state.global_step, list(self.trainer.step_losses))
 
-    def _record(self, step: int = 0, losses: list[float] | None = None) -> None:
-        epochs = self.tally.epochs
-        predictions = record_epoch(self.tally, self.data, self._predict, self.epoch, step, losses)
+    def _evaluate(self, step: int) -> None:
+        losses = self.trainer.step_losses
+        predictions = record_evaluation(
+            self.tally, self.trial, self.data, self._predict, step, losses
+        )
+        losses.clear()
+        evaluations = self.tally.evaluations
         if self.best is not None and self.trainer.model is not None:
-            self.best.offer(epochs, predictions, self.trainer.model)
-        self.tell(EpochEnded(trial_id=self.trial.id, record=epochs[-1]))
+            self.best.offer(evaluations, predictions, self.trainer.model)
+        self.tell(Evaluated(trial_id=self.trial.id, evaluation=evaluations[-1]))
 
     def _predict(self, rows: Encoded) -> Predictions:
         output = self.trainer.predict(EncodedDataset(rows))
@@ -288,7 +292,7 @@ class _Recorder(TrainerCallback):
 def _arguments(
     trial: Trial, module: nn.Module, folder: str, together: Together
 ) -> TrainingArguments:
-    """The trial's settings under their own names; nothing saved, logged or reported."""
+    """Return the trial's settings under their names; nothing is saved, logged or reported."""
     on_cpu = next(module.parameters()).device.type == "cpu"
     settings = trial.training.model_dump()
     if together is not Together.ANY:

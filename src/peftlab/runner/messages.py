@@ -13,7 +13,7 @@ from peftlab.core.progress import Stage
 from peftlab.core.validation import Frozen
 from peftlab.engine.events import (
     Began,
-    EpochEnded,
+    Evaluated,
     Event,
     Failed,
     Finished,
@@ -104,7 +104,7 @@ class Done(Frozen):
 Request = Annotated[RunJob | MeasureRate, Field(discriminator="do")]
 Message = Annotated[
     # What happens to trials (engine/events.py).
-    Started | Began | Resumed | Stepped | EpochEnded | Finished | Failed | Interrupted | Remarked
+    Started | Began | Resumed | Stepped | Evaluated | Finished | Failed | Interrupted | Remarked
     # What is said of the process and of its job.
     | Ready | Busy | Placed | Published | Measured | Refused | Lost | Done,
     Field(discriminator="event"),

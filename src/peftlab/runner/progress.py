@@ -15,7 +15,6 @@ from peftlab.core.trial import Trial
 from peftlab.core.words import counted, duration
 from peftlab.engine.events import (
     Began,
-    EpochEnded,
     Event,
     Failed,
     Finished,
@@ -39,7 +38,7 @@ class Clock:
         self._expected_seconds = 0.0
 
     def ended(self, trial_id: str, seconds: float) -> None:
-        """A trial has ended after so many seconds."""
+        """Note that a trial has ended after so many seconds."""
         expected = self._open.pop(trial_id, 0.0)
         self._open_seconds = self._open_seconds - expected if self._open else 0.0
         self._expected_seconds += expected
@@ -72,12 +71,17 @@ class _Running:
     began_at: float
     step: int = 0
     steps: int = 1
-    epoch: int = 0
-    epochs: int = 1
+    steps_per_epoch: int = 1
 
     @property
     def share_and_seconds(self) -> tuple[float, float]:
         return self.step / self.steps, perf_counter() - self.began_at
+
+    @property
+    def epoch(self) -> str:
+        """Return in words to which of the epochs the last step belongs; 0 before the first one."""
+        epoch, epochs = (-(-one // self.steps_per_epoch) for one in (self.step, self.steps))
+        return f"epoch {epoch} of {epochs}"
 
 
 class ProgressDisplay:
@@ -115,25 +119,21 @@ class ProgressDisplay:
                 self._names[trial.id] = self._name(trial)
                 bar = self.bars.add_task(self._names[trial.id], total=None, unit="steps", note="")
                 self.running[trial.id] = _Running(bar, perf_counter())
-            case Began(trial_id=trial_id, total_steps=steps, total_epochs=epochs):
+            case Began(trial_id=trial_id, total_steps=steps, steps_per_epoch=of_epoch):
                 running = self.running[trial_id]
-                running.steps, running.epochs = steps, epochs
-                note = f"epoch 0 of {epochs}"
-                self.bars.update(running.bar, total=steps, completed=0, note=note)
-            case Resumed(trial_id=trial_id, step=step, epochs=ended):
+                running.steps, running.steps_per_epoch = steps, of_epoch
+                self.bars.update(running.bar, total=steps, completed=0, note=running.epoch)
+            case Resumed(trial_id=trial_id, step=step):
                 running = self.running[trial_id]
-                running.step, running.epoch = step, len(ended) - 1
+                running.step = step
                 note = f"resumed behind step {step}"
                 self.bars.update(running.bar, completed=step, note=note)
             case Stepped(trial_id=trial_id, step=step, loss=loss):
                 running = self.running[trial_id]
                 running.step = step
-                now = min(running.epoch + 1, running.epochs)
-                note = f"epoch {now} of {running.epochs}, loss {loss:.3f}"
+                note = f"{running.epoch}, loss {loss:.3f}"
                 self.bars.update(running.bar, completed=step, note=note)
                 self._show_whole()
-            case EpochEnded(trial_id=trial_id, record=record):
-                self.running[trial_id].epoch = record.epoch
             case Finished(trial_id=trial_id):
                 seconds = self._leave(trial_id)
                 self._ended(trial_id, seconds, f"done in {duration(seconds)}")

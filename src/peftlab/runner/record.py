@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from peftlab.core.errors import StorageError
 from peftlab.data.leaks import LEAK
 from peftlab.engine.events import (
-    EpochEnded,
+    Evaluated,
     Event,
     Failed,
     Finished,
@@ -40,11 +40,11 @@ class Recorder:
         match event:
             case Started(trial=trial):
                 self.workspace.start(trial.id, provenance() | self._of_task.get(trial.task, {}))
-            case Resumed(trial_id=trial_id, epochs=epochs):
-                for record in epochs:
-                    self.workspace.add_epoch(trial_id, record)
-            case EpochEnded(trial_id=trial_id, record=record):
-                self.workspace.add_epoch(trial_id, record)
+            case Resumed(trial_id=trial_id, evaluations=evaluations):
+                for evaluation in evaluations:
+                    self.workspace.add_evaluation(trial_id, evaluation)
+            case Evaluated(trial_id=trial_id, evaluation=evaluation):
+                self.workspace.add_evaluation(trial_id, evaluation)
             case Finished():
                 store = self.workspace.pause if event.is_paused else self.workspace.finish
                 store(

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from peftlab.core.errors import first_line
-from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.measurements import Costs, Evaluation
 from peftlab.core.trial import Trial
 from peftlab.engine.events import (
-    EpochEnded,
+    Evaluated,
     Event,
     Failed,
     Finished,
@@ -61,7 +61,7 @@ class _Tracked:
 
 @dataclass
 class _Trial:
-    """A trial that runs: its runs, and the step at the end of its last epoch."""
+    """A trial that runs: its runs, and the step of its last evaluation."""
 
     runs: list[_Tracked]
     step: int = 0
@@ -70,10 +70,10 @@ class _Trial:
 class Tracking:
     """A listener that tells the trackers.
 
-    An epoch is written when it ends, with the losses of all its steps, to the trackers of LIVE; to
-    the others a whole trial when it has ended. A trial that is begun again or resumed gets a new
-    run, to which its earlier epochs are told again. What a tracker raises becomes a remark to
-    `display`, and the trial goes on without it.
+    An evaluation is written when it is made, with the losses of the steps since the one before, to
+    the trackers of LIVE; to the others a whole trial when it has ended. A trial that is begun again
+    or resumed gets a new run, to which its earlier evaluations are told again. What a tracker
+    raises becomes a remark to `display`, and the trial goes on without it.
     """
 
     def __init__(
@@ -95,10 +95,10 @@ class Tracking:
         match event:
             case Started(trial=trial):
                 self._begin(trial)
-            case Resumed(trial_id=trial_id, epochs=epochs):
-                self._add(trial_id, epochs)
-            case EpochEnded(trial_id=trial_id, record=record):
-                self._add(trial_id, [record])
+            case Resumed(trial_id=trial_id, evaluations=evaluations):
+                self._add(trial_id, evaluations)
+            case Evaluated(trial_id=trial_id, evaluation=evaluation):
+                self._add(trial_id, [evaluation])
             case Finished(trial_id=trial_id, costs=costs):
                 known = self._trials.get(trial_id)
                 if known is not None:
@@ -127,20 +127,20 @@ class Tracking:
             ]
         )
 
-    def _add(self, trial_id: str, records: Sequence[EpochRecord]) -> None:
-        """Tell the trackers of epochs that have ended."""
+    def _add(self, trial_id: str, evaluations: Sequence[Evaluation]) -> None:
+        """Tell the trackers of evaluations."""
         known = self._trials[trial_id]
         rows = []
-        for record in records:
-            rows += rows_of(record, after=known.step)
-            known.step = record.step
+        for evaluation in evaluations:
+            rows += rows_of(evaluation, after=known.step)
+            known.step = evaluation.step
         for tracked in [*known.runs]:
             tracked.waiting += rows
             if tracked.tracker in LIVE:
                 self._try(trial_id, tracked, tracked.write)
 
     def _end(self, trial_id: str, end: End) -> None:
-        """The trial runs no longer."""
+        """Close the runs of the trial, which runs no longer."""
         known = self._trials.get(trial_id)
         for tracked in [] if known is None else [*known.runs]:
             if self._try(trial_id, tracked, partial(tracked.close, end)):
@@ -181,22 +181,22 @@ def run_name(trial: Trial, arms: Sequence[str]) -> str:
     return f"{'+'.join(arms)[:100]}-{trial.task}-seed{trial.seed}-{trial.id[:6]}"
 
 
-def rows_of(record: EpochRecord, *, after: int) -> list[Row]:
-    """Return an epoch's values by step, those of the epoch itself at its last one.
+def rows_of(evaluation: Evaluation, *, after: int) -> list[Row]:
+    """Return the losses since the evaluation before, by step, and at its own what this one found.
 
-    `after` is the step at which the epoch before ended. Where there are several losses a step (the
-    engine `trainer` with gradient_accumulation_steps) their mean stands for them.
+    `after` is the step of the evaluation before. Where there are several losses a step (the
+    engine `trainer` of older versions with gradient_accumulation_steps) their mean stands for them.
     """
     values = {
-        "epoch": float(record.epoch),
-        "eval_loss": record.eval_loss,
-        "seconds": record.seconds,
-        **{f"eval_{metric}": score for metric, score in record.scores.items()},
+        "epoch": evaluation.epoch,
+        "eval_loss": evaluation.eval_loss,
+        "seconds": evaluation.seconds,
+        **{f"eval_{metric}": score for metric, score in evaluation.scores.items()},
     }
-    if record.train_loss is not None:
-        values["train_loss"] = record.train_loss
-    losses = record.step_losses
-    num_steps = max(1, record.step - after)
+    if evaluation.train_loss is not None:
+        values["train_loss"] = evaluation.train_loss
+    losses = evaluation.step_losses
+    num_steps = max(1, evaluation.step - after)
     a_step = -(-len(losses) // num_steps) or 1
     rows = [
         Row(
@@ -206,7 +206,7 @@ def rows_of(record: EpochRecord, *, after: int) -> list[Row]:
         for start in range(0, len(losses), a_step)
     ]
     last = rows.pop().values if rows else {}
-    return [*rows, Row(step=record.step, values={**last, **values})]
+    return [*rows, Row(step=evaluation.step, values={**last, **values})]
 
 
 def values_of_costs(costs: Costs) -> dict[str, float]:

@@ -159,7 +159,7 @@ class _Feeder:
     # One search
 
     def _recall(self, one: _Running) -> None:
-        """The settings that have ended; where their trials are gone the search begins anew."""
+        """Recall the settings that have ended; begin anew where their trials are gone."""
         ended = one.sampler.ended()
         trials = [one.search.trials(found.setting) for found in ended]
         statuses = self._workspace.statuses(trial.id for own in trials for trial in own)
@@ -189,7 +189,7 @@ class _Feeder:
         return one.setting
 
     def _decide(self, one: _Running, setting: _Setting, records: list[TrialRecord]) -> None:
-        """All seeds have come to the rung, or one has failed: the setting ends or goes on."""
+        """End the setting or let it go on: its seeds have come to the rung, or one has failed."""
         rung, *further = setting.rungs
         if any(record.status == "failed" for record in records):
             self._end(one, setting, "failed")
@@ -218,7 +218,7 @@ class _Feeder:
         self._place()
 
     def _attempts(self, one: _Running) -> tuple[Attempt, ...]:
-        """What the settings of the search have come to."""
+        """Return what the settings of the search have come to."""
         trials = {trial.id for trials in one.begun.values() for trial in trials}
         found = attempts(self._spec, [self._workspace.trial(trial) for trial in trials])
         return tuple(
@@ -243,7 +243,7 @@ class _Feeder:
 
 
 def _powers(base: int, *, below: int) -> list[int]:
-    """1, base, base * base and so on.
+    """Return 1, base, base * base and so on.
 
     >>> _powers(3, below=10)
     [1, 3, 9]
@@ -255,14 +255,20 @@ def _powers(base: int, *, below: int) -> list[int]:
 
 
 def _has_reached(record: TrialRecord, epoch: int) -> bool:
-    """Whether the trial, which does not run, has ended that epoch and what it took is known."""
+    """Return whether the trial, which does not run, has come to the end of that epoch."""
     if record.status == "done":
         return True
-    return record.costs is not None and len(record.epochs) > epoch
+    if record.costs is None or not record.evaluations:
+        return False
+    return record.evaluations[-1].epoch >= epoch
 
 
 def _score_until(record: TrialRecord, epoch: int) -> float:
-    """The main metric on held-out rows at the best epoch until that one."""
-    best = reported(record.epochs[: epoch + 1])
+    """Return the main metric on held-out rows at the best evaluation until the end of the epoch.
+
+    Where none was made there, those until the next one count: behind it the trial has rested.
+    """
+    ends = [place for place, one in enumerate(record.evaluations, 1) if one.epoch >= epoch]
+    best = reported(record.evaluations[: ends[0] if ends else None])
     assert best is not None
     return main_score(best.held_out_scores)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peftlab.core.measurements import plain_epoch
 from peftlab.core.process import search_put_off
 from peftlab.core.selection import reported, rule
 from peftlab.core.trial import unseeded_trial
@@ -27,11 +28,12 @@ NO_COSTS = ("parameters", "predictions_sha256", "model_sha256")
 
 
 def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFrame:
-    """One row a trial, in plan order; a score, a cost, a setting is a column.
+    """Return a row for each trial, in plan order; a score, a cost, a setting is a column.
 
     Scores are `score.<metric>`, of the epoch that `rule` says, `held_out.<metric>`, of the same
-    epoch on held-out rows, and `best.<metric>`, of the epoch that is best on dev itself; costs
-    `cost.<name>`, hyperparameters `training.<name>`, the method's settings `method.<name>`.
+    epoch on held-out rows, and `best.<metric>`, of the epoch that is best on dev itself; `epochs`
+    is the number until the last evaluation, with a fraction where it has one; costs `cost.<name>`,
+    hyperparameters `training.<name>`, the method's settings `method.<name>`.
     Raises UserError where there is no such workspace or study.
     """
     with Workspace.open(Path(workspace), create=False) as opened:
@@ -40,7 +42,7 @@ def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFram
 
 @search_put_off()
 def frame_of(results: Iterable[Result], study: str | None, *, where: str) -> pd.DataFrame:
-    """The frame of these results of a study, or of all; UserError where one is damaged."""
+    """Return the frame of these results of a study, or of all; UserError where one is damaged."""
     import pandas as pd
 
     columns: dict[str, list[Any]] = {}
@@ -64,18 +66,18 @@ def frame_of(results: Iterable[Result], study: str | None, *, where: str) -> pd.
 
 def _measured(result: Result, study: str | None) -> dict[str, Any]:
     """Return the columns that are each trial's own."""
-    trained, epoch = result.epochs[1:], reported(result.epochs)
+    trained, chosen = result.evaluations[1:], reported(result.evaluations)
     row: dict[str, Any] = {
         "id": result.row.id,
         "arm": ", ".join(names_of_arms(result.arms) if study is None else result.arms[study]),
         "seed": result.row.seed,
         "status": result.row.status,
-        "epochs": len(trained),
+        "epochs": plain_epoch(trained[-1].epoch) if trained else 0,
         "error": result.row.error,
     }
-    if epoch is not None:
-        row |= _named("score", epoch.scores)
-        row |= _named("held_out", epoch.held_out_scores or {})
+    if chosen is not None:
+        row |= _named("score", chosen.scores)
+        row |= _named("held_out", chosen.held_out_scores or {})
     if trained:
         row |= _named("best", best_of([one.scores for one in trained]))
     if result.row.costs is not None:

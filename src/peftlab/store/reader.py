@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, JsonValue
 
 from peftlab.core.errors import UserError
-from peftlab.core.measurements import EpochRecord
+from peftlab.core.measurements import Evaluation
 from peftlab.core.process import search_put_off
 from peftlab.store.looks import Look, read_looks
 from peftlab.store.records import Status, TrialRecord
@@ -22,7 +22,7 @@ from peftlab.store.rows import (
     Failure,
     Speed,
     StatusCount,
-    StoredEpoch,
+    StoredEvaluation,
     StoredOlderId,
     StoredPlacement,
     StoredResult,
@@ -44,11 +44,11 @@ UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 @dataclass(frozen=True)
 class Result:
-    """A trial as a frame needs it: its row, its arms by study, the scores of its epochs."""
+    """A trial as a frame needs it: its row, its arms by study, the scores of its evaluations."""
 
     row: StoredResult
     arms: Mapping[str, tuple[str, ...]]
-    epochs: Sequence[StoredScores]
+    evaluations: Sequence[StoredScores]
 
 
 class WorkspaceReader:
@@ -72,7 +72,7 @@ class WorkspaceReader:
         return self.path / "cache"
 
     def artifacts(self, trial_id: str) -> Path:
-        """The folder of a trial's model and predictions; it may not be there yet.
+        """Return the folder of a trial's model and predictions; it may not be there yet.
 
         One from before schema 4 has an earlier id for its name.
         """
@@ -92,12 +92,12 @@ class WorkspaceReader:
     # Studies
 
     def studies(self) -> list[str]:
-        """Names of the studies that have been run here."""
+        """Return the names of the studies that have been run here."""
         rows = self._read(StoredStudy, "SELECT name, '{}' AS spec FROM studies ORDER BY name")
         return [row.name for row in rows]
 
     def spec(self, study: str) -> dict[str, JsonValue]:
-        """The study's spec as it was last run, as JSON; UserError where it has not been."""
+        """Return the study's spec as it was last run, as JSON; UserError where it has not been."""
         found = self._read(StoredStudy, "SELECT name, spec FROM studies WHERE name = ?", study)
         if not found:
             raise UserError(
@@ -108,7 +108,7 @@ class WorkspaceReader:
         return found[0].spec
 
     def basis(self, study: str) -> str | None:
-        """The hash of what the study's trials followed from when it was last run; None: unknown."""
+        """Return the hash of what the study's trials followed from last; None where unknown."""
         found = self._query("SELECT basis FROM studies WHERE name = ?", study)
         return found[0]["basis"] if found else None
 
@@ -136,18 +136,18 @@ class WorkspaceReader:
         )
 
     def results_digest(self, study: str) -> str:
-        """A SHA-256 of all that is stored of the study: it changes when any of it does.
+        """Return a SHA-256 of all that is stored of the study: it changes when any of it does.
 
-        A trial's single step losses are left out: they come and go with its epochs.
+        A trial's single step losses are left out: they come and go with its evaluations.
         """
         digest = hashlib.sha256()
         for sql in (
             "SELECT name, spec FROM studies WHERE name = ?",
             "SELECT arms, trials.* FROM placements JOIN trials ON trial_id = id "
             "WHERE study = ? ORDER BY position",
-            "SELECT trial_id, epoch, step, train_loss, eval_loss, scores, seconds, "
-            "held_out_loss, held_out_scores FROM placements JOIN epochs USING (trial_id) "
-            "WHERE study = ? ORDER BY position, epoch",
+            "SELECT trial_id, step, epoch, train_loss, eval_loss, scores, seconds, "
+            "held_out_loss, held_out_scores FROM placements JOIN evaluations USING (trial_id) "
+            "WHERE study = ? ORDER BY position, step",
         ):
             for row in self._query(sql, study):
                 digest.update(f"{list(row.values())!r}\n".encode(errors="surrogatepass"))
@@ -157,11 +157,11 @@ class WorkspaceReader:
 
     @search_put_off()
     def trials(self, study: str | None = None) -> list[TrialRecord]:
-        """The study's trials in plan order, or all trials; UserError for an unknown study."""
+        """Return the study's trials in plan order, or all; UserError for an unknown study."""
         return self._records(*self._chosen(study))
 
     def trial_ids(self, study: str, status: Status | None = None) -> list[str]:
-        """The ids of the study's trials in plan order; with `status` of those that have it."""
+        """Return the ids of the study's trials (those with the status) in plan order."""
         rows = self._query(
             "SELECT trial_id FROM placements JOIN trials ON trial_id = id "
             "WHERE study = ? AND ? IN ('', status) ORDER BY position",
@@ -173,14 +173,14 @@ class WorkspaceReader:
     def results(self, study: str | None = None) -> Iterator[Result]:
         """Yield the trials as a frame needs them; UserError for an unknown study."""
         chosen, order, values = self._chosen(study)
-        epochs: defaultdict[str, list[StoredScores]] = defaultdict(list)
-        for epoch in self._read(
+        evaluations: defaultdict[str, list[StoredScores]] = defaultdict(list)
+        for one in self._read(
             StoredScores,
-            "SELECT trial_id, scores, held_out_scores FROM epochs "
-            f"WHERE trial_id IN (SELECT id {chosen}) ORDER BY trial_id, epoch",
+            "SELECT trial_id, epoch, scores, held_out_scores FROM evaluations "
+            f"WHERE trial_id IN (SELECT id {chosen}) ORDER BY trial_id, step",
             *values,
         ):
-            epochs[epoch.trial_id].append(epoch)
+            evaluations[one.trial_id].append(one)
         arms = self._arms(chosen, values)
         for row in self._read(
             StoredResult,
@@ -188,10 +188,10 @@ class WorkspaceReader:
             f"json_extract(trial, '$.seed') AS seed, status, error, costs {chosen} {order}",
             *values,
         ):
-            yield Result(row, arms[row.id], epochs[row.id])
+            yield Result(row, arms[row.id], evaluations[row.id])
 
     def trial(self, prefix: str) -> TrialRecord:
-        """The trial whose id begins so; UserError unless there is exactly one.
+        """Return the trial whose id begins so; UserError unless there is exactly one.
 
         Where none does, an id of before schema 4 will do.
         """
@@ -214,7 +214,7 @@ class WorkspaceReader:
         return self._records("FROM trials WHERE id = ?", "", (found[0]["id"],))[0]
 
     def statuses(self, trial_ids: Iterable[str]) -> dict[str, Status]:
-        """The status of each of these trials; one that is not stored yet is pending."""
+        """Return the status of each of these trials; one that is not stored yet is pending."""
         rows = self._read(StoredStatus, "SELECT id, status FROM trials")
         known = {row.id: row.status for row in rows}
         return {trial_id: known.get(trial_id, "pending") for trial_id in trial_ids}
@@ -246,14 +246,14 @@ class WorkspaceReader:
     # Looks
 
     def looks(self, trial_ids: Iterable[str]) -> list[Look]:
-        """The looks here that showed one of these trials."""
+        """Return the looks here that showed one of these trials."""
         with refusing_damage(self.where):
             return read_looks(self._query, trial_ids)
 
     # Helpers
 
     def _query(self, sql: str, *values: object) -> list[dict[str, Any]]:
-        """The rows by column; UserError where the file does not give them."""
+        """Return the rows by column; UserError where the file does not give them."""
         try:
             return query(self._connection, sql, *values)
         except sqlite3.ProgrammingError:  # of ours
@@ -262,13 +262,13 @@ class WorkspaceReader:
             raise damaged(str(error), self.where) from error
 
     def _read(self, row: type[Row], sql: str, *values: object) -> list[Row]:
-        """The rows, checked."""
+        """Return the rows, checked."""
         found = self._query(sql, *values)
         with refusing_damage(self.where):
             return [row.model_validate(values) for values in found]
 
     def _chosen(self, study: str | None) -> tuple[str, str, tuple[str, ...]]:
-        """The study's trials, or all: from where they are selected, their order, and the values."""
+        """Return where the study's trials, or all, are selected from, the order and the values."""
         if study is None:
             return "FROM trials", "ORDER BY rowid", ()
         self.spec(study)
@@ -277,13 +277,13 @@ class WorkspaceReader:
 
     def _records(self, chosen: str, order: str, values: Sequence[str]) -> list[TrialRecord]:
         rows = self._read(StoredTrial, f"SELECT trials.* {chosen} {order}", *values)
-        epochs, arms = self._epochs(chosen, values), self._arms(chosen, values)
-        return [self._record(row, epochs[row.id], arms[row.id]) for row in rows]
+        evaluations, arms = self._evaluations(chosen, values), self._arms(chosen, values)
+        return [self._record(row, evaluations[row.id], arms[row.id]) for row in rows]
 
     def _record(
         self,
         row: StoredTrial,
-        epochs: Sequence[EpochRecord],
+        evaluations: Sequence[Evaluation],
         arms: Mapping[str, tuple[str, ...]],
     ) -> TrialRecord:
         with refusing_damage(self.where):
@@ -292,7 +292,7 @@ class WorkspaceReader:
             trial=row.trial,
             status=row.status,
             arms=arms,
-            epochs=tuple(epochs),
+            evaluations=tuple(evaluations),
             costs=costs,
             num_train_examples=row.num_train_examples,
             num_eval_examples=row.num_eval_examples,
@@ -301,23 +301,26 @@ class WorkspaceReader:
             provenance=row.provenance or {},
         )
 
-    def _epochs(self, chosen: str, values: Sequence[str]) -> defaultdict[str, list[EpochRecord]]:
-        """The epochs of each trial."""
+    def _evaluations(
+        self, chosen: str, values: Sequence[str]
+    ) -> defaultdict[str, list[Evaluation]]:
+        """Return the evaluations of each trial, in the order of their steps."""
         rows = self._read(
-            StoredEpoch,
-            f"SELECT * FROM epochs WHERE trial_id IN (SELECT id {chosen}) ORDER BY trial_id, epoch",
+            StoredEvaluation,
+            f"SELECT * FROM evaluations WHERE trial_id IN (SELECT id {chosen}) "
+            "ORDER BY trial_id, step",
             *values,
         )
-        found: defaultdict[str, list[EpochRecord]] = defaultdict(list)
+        found: defaultdict[str, list[Evaluation]] = defaultdict(list)
         with refusing_damage(self.where):
             for row in rows:
-                found[row.trial_id].append(row.record())
+                found[row.trial_id].append(row.evaluation())
         return found
 
     def _arms(
         self, chosen: str, values: Sequence[str]
     ) -> defaultdict[str, dict[str, tuple[str, ...]]]:
-        """The arms of each trial by study; a trial that no study holds has none."""
+        """Return the arms of each trial by study; a trial that no study holds has none."""
         found: defaultdict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
         for row in self._read(
             StoredPlacement,

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from peftlab.core.corrections import missing
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_sha256
-from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.measurements import Costs, Evaluation, plain_epoch
 from peftlab.core.selection import reported, rule
 from peftlab.core.trial import Trial
 
@@ -35,14 +35,14 @@ class TrialRecord:
     """A trial with all that is known of it so far.
 
     `arms` says under which arm names each study holds it: {"glue-peft": ("lora-r8",)}.
-    `epochs` are in order and begin with epoch 0. `error` is the cause of a failure. `folder` is
+    `evaluations` are in order and begin with step 0. `error` is the cause of a failure. `folder` is
     where its model and its predictions lie, or will.
     """
 
     trial: Trial
     status: Status
     arms: Mapping[str, tuple[str, ...]]
-    epochs: tuple[EpochRecord, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
     costs: Costs | None = None
     num_train_examples: int | None = None
     num_eval_examples: int | None = None
@@ -73,8 +73,8 @@ class TrialRecord:
 
     @property
     def predictions_path(self) -> Path | None:
-        """The file of the reported epoch's predictions; None before there is one."""
-        if self.folder is None or not self.epochs:
+        """The file of the reported evaluation's predictions; None before there is one."""
+        if self.folder is None or not self.evaluations:
             return None
         path = self.folder / PREDICTIONS_FILE
         return path if path.is_file() else None
@@ -86,13 +86,13 @@ class TrialRecord:
 
     @property
     def rule(self) -> str:
-        """The rule in words by which the epoch is chosen whose scores are reported."""
+        """The rule in words by which the evaluation is chosen whose scores are reported."""
         return rule(self.trial.selection)
 
     @property
-    def reported(self) -> EpochRecord | None:
-        """The epoch whose scores are reported; None before there is any."""
-        return reported(self.epochs)
+    def reported(self) -> Evaluation | None:
+        """The evaluation whose scores are reported; None before there is any."""
+        return reported(self.evaluations)
 
     @property
     def scores(self) -> dict[str, float]:
@@ -101,14 +101,14 @@ class TrialRecord:
 
     @property
     def best_scores(self) -> dict[str, float]:
-        """All scores of the epoch (after epoch 0) whose main metric is the highest.
+        """All scores of the evaluation (after step 0) whose main metric is the highest.
 
         Chosen on the very split that is reported, so it flatters: show it named as that.
         """
-        return dict(best_of([record.scores for record in self.epochs[1:]]))
+        return dict(best_of([one.scores for one in self.evaluations[1:]]))
 
     def to_json(self) -> dict[str, JsonValue]:
-        """The object of `list trials --json`; its keys are kept stable."""
+        """Return the object of `list trials --json`; its keys are kept stable."""
         costs: dict[str, JsonValue] = asdict(self.costs) if self.costs else {}
         studies: list[JsonValue] = [*sorted(self.arms)]
         arms: list[JsonValue] = [*names_of_arms(self.arms)]
@@ -127,7 +127,7 @@ class TrialRecord:
             "best_scores": dict(self.best_scores),
             "num_train_examples": self.num_train_examples,
             "num_eval_examples": self.num_eval_examples,
-            "epochs": len(self.epochs) - 1 if self.epochs else 0,
+            "epochs": plain_epoch(self.evaluations[-1].epoch) if self.evaluations else 0,
             "costs": costs,
             "engine": self.trial.engine,
             "error": self.error,
@@ -136,7 +136,7 @@ class TrialRecord:
                 "predictions": str(predictions) if predictions else None,
             },
             "rule": self.rule,
-            "reported_epoch": self.reported.epoch if self.reported else None,
+            "reported_epoch": plain_epoch(self.reported.epoch) if self.reported else None,
             "held_out_scores": dict(self.reported.held_out_scores) if self.reported else {},
             "dev": files.split_words or files.dev if files else None,
             "outdated": [correction.what for correction in missing(self.trial)],
@@ -144,10 +144,10 @@ class TrialRecord:
 
 
 def best_of(scores: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-    """The scores with the highest main metric, the first of equals; {} where there are none."""
+    """Return the scores with the highest main metric, the first of equals; {} for no scores."""
     return max(scores, key=lambda one: next(iter(one.values())), default={})
 
 
 def names_of_arms(arms: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """The arms' names under all studies, each once, sorted."""
+    """Return the arms' names under all studies, each once, sorted."""
     return sorted({name for names in arms.values() for name in names})

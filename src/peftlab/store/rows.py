@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from peftlab.core.errors import UserError
-from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.measurements import Costs, Evaluation
 from peftlab.core.trial import Trial
 from peftlab.core.validation import complaint_of, dotted
 from peftlab.store.records import Status
@@ -30,6 +30,7 @@ DAMAGED = "the results cannot be read"
 REMEDY = "a copy from before, or another --workspace"
 
 Counted = Annotated[int, Field(ge=0)]
+Epochs = Annotated[FiniteFloat, Field(ge=0)]
 Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
 ScoresJson = Annotated[Json[dict[str, FiniteFloat]], Field(min_length=1)]
 
@@ -49,7 +50,7 @@ class StoredStudy(StoredRow):
 
 @lru_cache(maxsize=4096)
 def _names(text: object) -> object:
-    """The names of arms; ValidationError for what are none. Many trials have the same."""
+    """Return the names of arms; ValidationError for what are none. Many trials have the same."""
     return TypeAdapter(Json[tuple[str, ...]]).validate_python(text)
 
 
@@ -81,7 +82,7 @@ class StoredTrial(StoredRow):
     provenance: Json[dict[str, JsonValue]] | None
 
     def read_costs(self) -> Costs | None:
-        """The costs; ValidationError for what are none."""
+        """Return the costs; ValidationError for what are none."""
         return None if self.costs is None else _costs().validate_python(self.costs)
 
 
@@ -121,9 +122,10 @@ class Speed(StoredRow):
 
 
 class StoredScores(StoredRow):
-    """The scores of an epoch."""
+    """The scores of an evaluation."""
 
     trial_id: str
+    epoch: Epochs
     scores: ScoresJson
     held_out_scores: ScoresJson | None
 
@@ -139,12 +141,12 @@ class StoredResult(StoredRow):
     costs: Json[dict[str, Any]] | None
 
 
-class StoredEpoch(StoredRow):
-    """A row of `epochs`. SQLite has no NaN and keeps it as NULL; epoch 0 has no training loss."""
+class StoredEvaluation(StoredRow):
+    """A row of `evaluations`. SQLite keeps NaN as NULL; step 0 has no training loss."""
 
     trial_id: str
-    epoch: Counted
     step: Counted
+    epoch: Epochs
     train_loss: float | None
     eval_loss: float | None
     scores: ScoresJson
@@ -153,13 +155,13 @@ class StoredEpoch(StoredRow):
     held_out_loss: float | None
     held_out_scores: ScoresJson | None
 
-    def record(self) -> EpochRecord:
-        """The record that was stored; ValueError for losses that are none."""
+    def evaluation(self) -> Evaluation:
+        """Return the evaluation that was stored; ValueError for losses that are none."""
         train_loss, eval_loss = self.train_loss, self.eval_loss
-        return EpochRecord(
-            epoch=self.epoch,
+        return Evaluation(
             step=self.step,
-            train_loss=float("nan") if train_loss is None and self.epoch else train_loss,
+            epoch=self.epoch,
+            train_loss=float("nan") if train_loss is None and self.step else train_loss,
             eval_loss=float("nan") if eval_loss is None else eval_loss,
             scores=self.scores,
             seconds=self.seconds,
@@ -182,7 +184,7 @@ def refusing_damage(where: str) -> Iterator[None]:
 
 
 def damaged(what: str, where: str) -> UserError:
-    """The error that says so."""
+    """Return the error that says so."""
     return UserError(f"{DAMAGED}: {what}", where=where, allowed=REMEDY)
 
 

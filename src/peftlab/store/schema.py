@@ -94,6 +94,43 @@ MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     renew_ids,
     # What was declared when scores were shown, and of each trial when it was.
     add_looks,
+    # Evaluations by their steps, the epoch a number with a fraction. Until then they were made at
+    # the ends of epochs alone, and an epoch that max_steps had cut short counted as a whole. Its
+    # fraction follows from the steps of the first epoch, if there are two, or else from the number
+    # of examples; where neither is known it stays.
+    """
+    CREATE TABLE evaluations (
+        trial_id TEXT NOT NULL REFERENCES trials (id) ON DELETE CASCADE,
+        step INTEGER NOT NULL,
+        epoch REAL NOT NULL,
+        train_loss REAL,
+        eval_loss REAL,
+        scores TEXT NOT NULL,
+        held_out_loss REAL,
+        held_out_scores TEXT,
+        seconds REAL NOT NULL,
+        step_losses BLOB NOT NULL,
+        PRIMARY KEY (trial_id, step)
+    ) WITHOUT ROWID;
+    WITH cut_short AS (
+        SELECT id, num_train_examples AS num_examples,
+            json_extract(trial, '$.training.per_device_train_batch_size')
+            * json_extract(trial, '$.training.gradient_accumulation_steps') AS size
+        FROM trials
+        WHERE json_valid(trial) AND json_extract(trial, '$.training.max_steps') > 0
+    ),
+    per_epoch AS (
+        SELECT first.trial_id AS trial_id, CASE
+            WHEN EXISTS (SELECT 1 FROM epochs WHERE trial_id = first.trial_id AND epoch = 2)
+            THEN step ELSE (num_examples + size - 1) / size END AS steps
+        FROM epochs AS first JOIN cut_short ON first.trial_id = id WHERE epoch = 1
+    )
+    INSERT OR REPLACE INTO evaluations
+        SELECT trial_id, step, coalesce(1.0 * step / steps, epoch), train_loss, eval_loss, scores,
+            held_out_loss, held_out_scores, seconds, step_losses
+        FROM epochs LEFT JOIN per_epoch USING (trial_id) ORDER BY trial_id, epoch;
+    DROP TABLE epochs;
+    """,
 )
 VERSION = len(MIGRATIONS)
 

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.identity import canonical_json
-from peftlab.core.measurements import Costs, EpochRecord
+from peftlab.core.measurements import Costs, Evaluation
 from peftlab.core.process import search_put_off
 from peftlab.core.trial import Trial
 from peftlab.store.looks import Look, news_of, write_looks
@@ -38,7 +38,7 @@ class Workspace(WorkspaceReader):
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True) -> Workspace:
-        """The workspace in that folder, made if it is not there and `create` is set.
+        """Return the workspace in that folder, made if it is not there and `create` is set.
 
         Without `create` one that may not be written is read, as it is now (read_only.py). Raises
         UserError where there is none, or none that this version can read.
@@ -137,15 +137,15 @@ class Workspace(WorkspaceReader):
                 self._remove_checkpoints(row["id"])
 
     def start(self, trial_id: str, provenance: Mapping[str, JsonValue]) -> None:
-        """The trial begins; what an earlier attempt left goes, unless it can be gone on from.
+        """Store that the trial begins; what an attempt left goes, unless it can be gone on from.
 
-        Its epochs go in any case: a trial that is resumed tells them again.
+        Its evaluations go in any case: a trial that is resumed tells them again.
         """
         folder = self.artifacts(trial_id)
         if not (folder / CHECKPOINTS_FOLDER).is_dir():
             shutil.rmtree(folder, ignore_errors=True)
         with self._transaction() as database:
-            database.execute("DELETE FROM epochs WHERE trial_id = ?", (trial_id,))
+            database.execute("DELETE FROM evaluations WHERE trial_id = ?", (trial_id,))
             database.execute(
                 "UPDATE trials SET status = 'running', error = NULL, costs = NULL, "
                 "total_seconds = NULL, provenance = ?, started_at = ?, ended_at = NULL "
@@ -153,46 +153,47 @@ class Workspace(WorkspaceReader):
                 (canonical_json(provenance), _now(), trial_id),
             )
 
-    def add_epoch(self, trial_id: str, record: EpochRecord) -> None:
-        """Store what was measured at the end of an epoch."""
+    def add_evaluation(self, trial_id: str, evaluation: Evaluation) -> None:
+        """Store an evaluation of the trial; one of the same step is replaced."""
+        held_out_scores = dict(evaluation.held_out_scores)
         with self._transaction() as database:
             database.execute(
-                "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     trial_id,
-                    record.epoch,
-                    record.step,
-                    record.train_loss,
-                    record.eval_loss,
-                    json.dumps(dict(record.scores)),
-                    record.seconds,
-                    np.asarray(record.step_losses, dtype="<f8").tobytes(),
-                    record.held_out_loss,
-                    json.dumps(dict(record.held_out_scores)) if record.held_out_scores else None,
+                    evaluation.step,
+                    evaluation.epoch,
+                    evaluation.train_loss,
+                    evaluation.eval_loss,
+                    json.dumps(dict(evaluation.scores)),
+                    evaluation.held_out_loss,
+                    json.dumps(held_out_scores) if held_out_scores else None,
+                    evaluation.seconds,
+                    np.asarray(evaluation.step_losses, dtype="<f8").tobytes(),
                 ),
             )
 
     def finish(
         self, trial_id: str, costs: Costs, *, num_train_examples: int, num_eval_examples: int
     ) -> None:
-        """The trial is done, its checkpoints are no longer needed."""
+        """Store that the trial is done; its checkpoints, no longer needed, are removed."""
         self._measured(trial_id, "done", costs, num_train_examples, num_eval_examples)
         self._remove_checkpoints(trial_id)
 
     def pause(
         self, trial_id: str, costs: Costs, *, num_train_examples: int, num_eval_examples: int
     ) -> None:
-        """The trial rests at the end of an epoch; these are its costs so far."""
+        """Store that the trial rests behind an evaluation, and its costs so far."""
         self._measured(trial_id, "pending", costs, num_train_examples, num_eval_examples)
 
     def prune(self, trial_id: str) -> None:
-        """A search has given up the trial, which rests; what it has measured so far is kept."""
+        """Store that a search has given up the trial, which rests; what it has measured is kept."""
         with self._transaction() as database:
             database.execute("UPDATE trials SET status = 'pruned' WHERE id = ?", (trial_id,))
         self._remove_checkpoints(trial_id)
 
     def fail(self, trial_id: str, error: str) -> None:
-        """The trial has failed, with its cause in words; its epochs so far are kept."""
+        """Store that the trial has failed and why, in words; its evaluations so far are kept."""
         with self._transaction() as database:
             database.execute(
                 "UPDATE trials SET status = 'failed', error = ?, ended_at = ? WHERE id = ?",
@@ -200,7 +201,7 @@ class Workspace(WorkspaceReader):
             )
 
     def interrupt(self, trial_id: str) -> None:
-        """The trial was stopped from outside and will go on with the next run."""
+        """Store that the trial was stopped from outside; it goes on with the next run."""
         with self._transaction() as database:
             database.execute("UPDATE trials SET status = 'pending' WHERE id = ?", (trial_id,))
 

@@ -78,11 +78,14 @@ def searched(view: StudyView) -> StudyView:
     """The view as of a search that has tried three settings of bitfit on one task."""
 
     def tried(record: TrialRecord, number: int, held_out: float) -> TrialRecord:
-        last = replace(record.epochs[-1], held_out_scores={"accuracy": held_out})
+        last = replace(record.evaluations[-1], held_out_scores={"accuracy": held_out})
         trial = record.trial.model_copy(update={"selection": Selection()})
         names = (f"bitfit#{number}",)
         return replace(
-            record, trial=trial, epochs=(*record.epochs[:-1], last), arms={"made-up": names}
+            record,
+            trial=trial,
+            evaluations=(*record.evaluations[:-1], last),
+            arms={"made-up": names},
         )
 
     records = view.done(view.arms[-1], view.tasks[0])

@@ -394,7 +394,9 @@ def rescored(record: TrialRecord) -> TrialRecord:
     assert record.predictions_path is not None
     found = read_predictions(record.predictions_path)
     scores = score(TASKS.get(record.trial.task), found.logits, found.labels)
-    return replace(record, epochs=tuple(replace(one, scores=scores) for one in record.epochs))
+    return replace(
+        record, evaluations=tuple(replace(one, scores=scores) for one in record.evaluations)
+    )
 
 
 def with_places(view: StudyView, by_place: dict[Any, tuple[TrialRecord, ...]]) -> StudyView:

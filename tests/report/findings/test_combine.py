@@ -57,7 +57,7 @@ def test_arms_of_one_name_are_named_by_their_source_and_keep_their_records(
     for name, source in (("a/full", both[0]), ("b/full", both[1])):
         found = view.of(by_name[name], task)
         own = source.view.of(source.view.arms[0], source.view.tasks[0])
-        assert [record.epochs for record in found] == [record.epochs for record in own]
+        assert [record.evaluations for record in found] == [record.evaluations for record in own]
         assert {record.arms["a and b"] for record in found} == {(name,)}
     assert len(view.records) == 2 + 3 + 3
     assert view.spec.seeds == (1, 2, 3)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peftlab.core.measurements import EpochRecord
+from peftlab.core.measurements import Evaluation
 from peftlab.report.findings.learning import has_learned, learned_json, mark, remarks
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import TrialRecord
@@ -56,8 +56,8 @@ def as_before(view: StudyView) -> StudyView:
     """The view with the score and the loss of every trial as they were before the first step."""
 
     def unmoved(record: TrialRecord) -> TrialRecord:
-        first: EpochRecord = replace(record.epochs[-1], epoch=0, step=0, train_loss=None)
-        return replace(record, epochs=(first, record.epochs[-1]))
+        first: Evaluation = replace(record.evaluations[-1], epoch=0, step=0, train_loss=None)
+        return replace(record, evaluations=(first, record.evaluations[-1]))
 
     by_place = {place: tuple(map(unmoved, records)) for place, records in view.by_place.items()}
     return replace(view, by_place=by_place)

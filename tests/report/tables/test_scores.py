@@ -39,7 +39,7 @@ def test_a_cell_is_the_mean_of_the_records_and_the_interval_of_the_view(
             ("demo-paraphrase", "accuracy"),
         ):
             epochs = [
-                record.epochs
+                record.evaluations
                 for record in records
                 if record.trial.task == task and record.arms["small-study"] == (row[0],)
             ]

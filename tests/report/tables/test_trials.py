@@ -28,7 +28,7 @@ def test_a_row_holds_what_the_record_holds(half_done: Path) -> None:
         if record.costs is None:
             assert {row[column] for column in table.columns[6:]} == {"-"}
         else:
-            assert row["score"] == f"{record.epochs[-1].scores[row['metric']]:.2f}"
+            assert row["score"] == f"{record.evaluations[-1].scores[row['metric']]:.2f}"
             assert row["tokens/s"] == f"{record.costs.train_tokens_per_second:,.0f}"
             assert row["padding avoided"] == f"{100 * record.costs.padding_avoided:.0f}%"
             memory = record.costs.peak_memory_bytes

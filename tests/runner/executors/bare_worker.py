@@ -25,7 +25,7 @@ def main() -> None:
     tell(event="ready")
     for line in sys.stdin:
         (trial,) = json.loads(line)["job"]["folders"]
-        tell(event="began", trial_id=trial, total_steps=STEPS, total_epochs=1)
+        tell(event="began", trial_id=trial, total_steps=STEPS, steps_per_epoch=STEPS)
         for step in range(1, STEPS + 1):
             time.sleep(0.01)
             tell(event="stepped", trial_id=trial, step=step, loss=0.5)

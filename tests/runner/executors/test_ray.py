@@ -86,7 +86,7 @@ def stored(study: Expanded, folder: Path, listener: Any, executor: str) -> list[
                 record.status,
                 [
                     (one.step, one.train_loss, one.eval_loss, one.step_losses)
-                    for one in record.epochs
+                    for one in record.evaluations
                 ],
             )
             for record in workspace.trials()

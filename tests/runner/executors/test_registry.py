@@ -61,7 +61,7 @@ def test_an_executor_runs_all_jobs_and_tells_of_each_in_order(
 
     listener = make_listener(on_event=look)
     EXECUTORS.get(name)(options(tmp_path)).run(listed(jobs, "cpu"), listener)
-    whole = [("started", 0), ("began", 6), *(("ended_epoch", n) for n in (0, 1, 2))]
+    whole = [("started", 0), ("began", 6), *(("evaluated", n) for n in (0, 1, 2))]
     for method in ("bitfit", "head"):
         assert of(method, listener.events) == [*whole, ("finished", 0)]
     assert of("full", listener.events) == [*whole[:3], ("failed", 0)]
@@ -85,7 +85,7 @@ def test_an_executor_passes_an_interrupt_on(
     name: str, tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, jobs_of: Any
 ) -> None:
     def interrupt(event: str, trial: Trial, number: int) -> None:
-        if event == "ended_epoch":
+        if event == "evaluated":
             raise KeyboardInterrupt
 
     listener = make_listener(on_event=interrupt)
@@ -124,7 +124,7 @@ def test_a_job_of_several_trials_tells_how_each_of_them_ends(
     )
     listener = make_listener()
     EXECUTORS.get(name)(options(tmp_path)).run(listed([together], "cpu"), listener)
-    whole = [("started", 0), ("began", 6), *(("ended_epoch", n) for n in (0, 1, 2))]
+    whole = [("started", 0), ("began", 6), *(("evaluated", n) for n in (0, 1, 2))]
     for method in ("bitfit", "head"):
         assert of(method, listener.events) == [*whole, ("finished", 0)]
     assert of("full", listener.events) == [*whole[:3], ("failed", 0)]

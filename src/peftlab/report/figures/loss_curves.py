@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from peftlab.core.inputs import ProblemType
+from peftlab.core.measurements import plain_epoch
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.store.records import TrialRecord
@@ -22,11 +23,11 @@ LOSSES: Mapping[ProblemType, str] = {
 
 
 def loss_curves_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Rows of task, arm, split, epoch and the loss: mean, least and greatest over the seeds.
+    """Return rows of task, arm, split, epoch and the loss: mean, least and greatest over the seeds.
 
-    Also of trials that are not done: their epochs so far are measured. A training loss is the
-    mean over the epoch's steps while it learns, a validation loss is taken at the epoch's end.
-    A loss that is not finite cannot be drawn and is left out.
+    Trials that are not done have rows too: their evaluations so far. A training loss is the mean
+    over the steps since the evaluation before, while it learns; a validation loss is that of an
+    evaluation. A loss that is not finite cannot be drawn and is left out.
     """
     rows = []
     for task in view.tasks:
@@ -38,7 +39,7 @@ def loss_curves_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any
                         "task": task.name,
                         "arm": view.label(arm),
                         "split": split,
-                        "epoch": epoch,
+                        "epoch": plain_epoch(epoch),
                         "loss": fmean(values),
                         "min": min(values),
                         "max": max(values),
@@ -55,7 +56,7 @@ def draw_loss_curves(
     every: Sequence[str] = (),
     problem_types: Iterable[ProblemType] = ("single_label_classification",),
 ) -> Figure:
-    """The curves; with several seeds a band from the least to the greatest.
+    """Return the curves; with several seeds a band from the least to the greatest.
 
     `every` names all arms of the study, for their colours; the axis says the loss of the kinds of
     problem.
@@ -87,7 +88,13 @@ def draw_loss_curves(
     lines = base.mark_line(point={"size": 28}).encode(
         y=alt.Y("loss:Q", title=loss, scale=alt.Scale(zero=False)),
         strokeDash=dashes,
-        tooltip=["task:N", "arm:N", "split:N", "epoch:Q", alt.Tooltip("loss:Q", format=".4f")],
+        tooltip=[
+            "task:N",
+            "arm:N",
+            "split:N",
+            alt.Tooltip("epoch:Q", format=".4~g"),
+            alt.Tooltip("loss:Q", format=".4f"),
+        ],
     )
     layers = [lines]
     if any(row["seeds"] > 1 for row in rows):
@@ -107,24 +114,24 @@ def draw_loss_curves(
     )
 
 
-def _losses(records: Sequence[TrialRecord]) -> dict[tuple[str, int], list[float]]:
-    losses: dict[tuple[str, int], list[float]] = {}
+def _losses(records: Sequence[TrialRecord]) -> dict[tuple[str, float], list[float]]:
+    losses: dict[tuple[str, float], list[float]] = {}
     for record in records:
-        for epoch in record.epochs:
-            for split, loss in ((TRAINING, epoch.train_loss), (VALIDATION, epoch.eval_loss)):
+        for one in record.evaluations:
+            for split, loss in ((TRAINING, one.train_loss), (VALIDATION, one.eval_loss)):
                 if loss is not None and math.isfinite(loss):
-                    losses.setdefault((split, epoch.epoch), []).append(loss)
+                    losses.setdefault((split, one.epoch), []).append(loss)
     return losses
 
 
 def _ticks(rows: Sequence[dict[str, Any]]) -> list[int]:
-    """Whole epochs, at most eleven of them. (Vega's own would be halves where there are few.)"""
-    last = max(row["epoch"] for row in rows)
+    """Return whole epochs, at most eleven. (Vega's own would be halves where there are few.)"""
+    last = math.ceil(max(row["epoch"] for row in rows))
     return list(range(0, last + 1, 1 + max(last - 1, 0) // 10))
 
 
 def _words(rows: Sequence[dict[str, Any]]) -> str:
-    """The last validation loss of each curve."""
+    """Return the last validation loss of each curve in words."""
     last = {(row["task"], row["arm"]): row["loss"] for row in rows if row["split"] == VALIDATION}
     return "Last validation losses: " + "; ".join(
         f"{arm} on {task} {loss:.3f}" for (task, arm), loss in last.items()

@@ -270,8 +270,8 @@ class Statistics:
 
 def _has_moved(records: Sequence[TrialRecord], task: Task) -> bool:
     """Whether training changed one of the runs; True where that was not measured."""
-    pairs = [(record.epochs[0], record.reported) for record in records if record.epochs]
-    known = [(first, last) for first, last in pairs if last is not None and first.epoch == 0]
+    pairs = [(record.evaluations[0], record.reported) for record in records if record.evaluations]
+    known = [(first, last) for first, last in pairs if last is not None and first.step == 0]
     if len(known) < len(records) or any(first is last for first, last in known):
         return True
     metric = task.main_metric

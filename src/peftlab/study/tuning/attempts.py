@@ -167,8 +167,8 @@ def _ended(records: Sequence[TrialRecord]) -> Ended | None:
 
 
 def _held_out(record: TrialRecord) -> float | None:
-    epoch = record.reported
-    return main_score(epoch.held_out_scores) if epoch and epoch.held_out_scores else None
+    chosen = record.reported
+    return main_score(chosen.held_out_scores) if chosen and chosen.held_out_scores else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -1,4 +1,4 @@
-"""The epoch that a trial is reported by: its predictions, and what was trained by then."""
+"""The evaluation that a trial is reported by: its predictions, and what was trained by then."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from peftlab.core.measurements import EpochRecord
+from peftlab.core.measurements import Evaluation
 from peftlab.core.selection import reported
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions, write_predictions
@@ -26,8 +26,8 @@ LOGITS = f"{OF_BEST}logits"
 OF_BEST_PARAMETER = f"{OF_BEST}{OF_PARAMETER}"
 
 
-class ReportedEpoch:
-    """What is kept of the epoch that the trial would be reported by if it ended now.
+class ReportedEvaluation:
+    """Keeps what belongs to the evaluation that the trial would be reported by if it ended now.
 
     Its predictions on dev go to `file`. With `keeps_state`, for a trial with held-out rows, a copy
     of the trained tensors is kept too, which takes their memory once more, and as much of each
@@ -36,38 +36,38 @@ class ReportedEpoch:
 
     def __init__(self, dev: Encoded, *, file: Path | None = None, keeps_state: bool = True) -> None:
         self._dev, self._file, self._keeps_state = dev, file, keeps_state
-        self.epoch = 0
+        self.step = 0
         self.predictions: Predictions | None = None
         self.tensors: dict[str, Tensor] = {}
         self.embedding_factor = 1.0
 
     def offer(
         self,
-        epochs: Sequence[EpochRecord],
+        evaluations: Sequence[Evaluation],
         predictions: Predictions,
         module: nn.Module,
         *,
         embedding_factor: float = 1.0,
     ) -> None:
-        """Keep the last of the epochs, behind which the module is, if that is the one to report.
+        """Keep the last of the evaluations, that of the module as it is, if it is to be reported.
 
         Raises StorageError where the predictions cannot be written.
         """
-        last = epochs[-1]
-        if reported(epochs) is not last:
+        last = evaluations[-1]
+        if reported(evaluations) is not last:
             return
         if self._file is not None:
             write_predictions(self._file, predictions)
-        if self._keeps_state and last.epoch > 0:
-            self.epoch, self.predictions = last.epoch, predictions
+        if self._keeps_state and last.step > 0:
+            self.step, self.predictions = last.step, predictions
             self.tensors = {name: one.detach().clone() for name, one in trained(module)}
             self.embedding_factor = embedding_factor
 
     def put_back(self, put: Callable[..., None]) -> None:
-        """End with the state that was kept, if one was: `put` is given its tensors.
+        """Call `put` with the tensors of the state that was kept, if one was, to end with it.
 
         Its predictions are written again: the file may be that of an attempt elsewhere, whose last
-        epochs were lost.
+        evaluations were lost.
         """
         if self.predictions is not None:
             put(self.tensors, embedding_factor=self.embedding_factor)
@@ -75,7 +75,7 @@ class ReportedEpoch:
                 write_predictions(self._file, self.predictions)
 
     def state(self) -> dict[str, Tensor]:
-        """Return what a checkpoint holds of it as tensors; none before there was an epoch."""
+        """Return what a checkpoint holds of it as tensors; none before there was one to keep."""
         if self.predictions is None:
             return {}
         parameters = put_under(OF_BEST_PARAMETER, self.tensors)
@@ -85,25 +85,25 @@ class ReportedEpoch:
         """Return what a checkpoint holds of it as JSON values; None where it keeps no state."""
         if not self._keeps_state:
             return None
-        return {"epoch": self.epoch, "embedding_factor": self.embedding_factor}
+        return {"step": self.step, "embedding_factor": self.embedding_factor}
 
     def restore(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any] | None) -> None:
         """Go on with what `state` and `progress` gave; KeyError for what they did not give."""
         if not self._keeps_state:
             return
         if progress is None:
-            raise KeyError("epoch")
-        epoch, factor = progress["epoch"], progress["embedding_factor"]
-        if epoch == 0:
+            raise KeyError("step")
+        step, factor = progress["step"], progress["embedding_factor"]
+        if step == 0:
             return
         logits = tensors[LOGITS].numpy()
         self.predictions = Predictions(
             row_ids=self._dev.row_ids, labels=self._dev.labels, logits=logits
         )
         self.tensors = found_under(OF_BEST_PARAMETER, tensors)
-        self.epoch, self.embedding_factor = epoch, factor
+        self.step, self.embedding_factor = step, factor
 
 
 def without_best(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a checkpoint's tensors without those of a reported epoch."""
+    """Return a checkpoint's tensors without those of a reported evaluation."""
     return without_those_under(OF_BEST, tensors)

@@ -1,4 +1,4 @@
-"""With held-out rows a trial ends as the epoch that is best there, by every engine and resumed."""
+"""With held-out rows a trial ends as it was when it was best there, by every engine and resumed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import pytest
 import torch
 
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.measurements import EpochRecord
+from peftlab.core.measurements import Evaluation
 from peftlab.core.selection import Selection, reported
 from peftlab.core.training import EVERY_EPOCH, CheckpointEvery
 from peftlab.core.trial import Trial
 from peftlab.data.predictions import Predictions, read_predictions
-from peftlab.engine.best import ReportedEpoch
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import load_data
 from peftlab.engine.evaluate import predict_logits
-from peftlab.engine.events import EpochEnded, Event, Finished, Resumed, Stepped
+from peftlab.engine.events import Evaluated, Event, Finished, Resumed, Stepped
 from peftlab.engine.registry import ENGINES
+from peftlab.engine.reported import ReportedEvaluation
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.tasks.metrics.registry import score
@@ -36,26 +36,26 @@ SHAKY = {"num_train_epochs": 5, "learning_rate": 0.1, "warmup_steps": 0, "weight
 
 
 class History:
-    """Keeps the epochs; does something at each step."""
+    """Keeps the evaluations; does something at each step."""
 
     def __init__(self, do_at: Callable[[int], None] = lambda step: None) -> None:
-        self.epochs: list[EpochRecord] = []
+        self.evaluations: list[Evaluation] = []
         self.steps: list[int] = []
         self._do_at = do_at
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Resumed(epochs=epochs):
-                self.epochs = list(epochs)
+            case Resumed(evaluations=found):
+                self.evaluations = list(found)
             case Stepped(step=step):
                 self.steps.append(step)
                 self._do_at(step)
-            case EpochEnded(record=record):
-                self.epochs.append(record)
+            case Evaluated(evaluation=record):
+                self.evaluations.append(record)
 
     @property
-    def best(self) -> EpochRecord:
-        best = reported(self.epochs)
+    def best(self) -> Evaluation:
+        best = reported(self.evaluations)
         assert best is not None
         return best
 
@@ -93,19 +93,19 @@ def test_the_saved_model_and_predictions_are_those_of_the_best_epoch(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    offered, offer = [], ReportedEpoch.offer
+    offered, offer = [], ReportedEvaluation.offer
 
     def noted(self: Any, epochs: Any, predictions: Predictions, *given: Any, **keys: Any) -> None:
         offered.append(predictions.logits)
         offer(self, epochs, predictions, *given, **keys)
 
-    monkeypatch.setattr(ReportedEpoch, "offer", noted)
+    monkeypatch.setattr(ReportedEvaluation, "offer", noted)
     trial, history = shaky(make_trial, method=method, engine=engine), History()
     outcome = run(trial, tmp_path / "a", history)
     assert 0 < history.best.epoch < 5, "the last epoch is the best: the test would show nothing"
     assert (outcome.num_train_examples, outcome.num_eval_examples) == (24, 24)
     stored = read_predictions(tmp_path / "a" / "predictions.parquet")
-    np.testing.assert_array_equal(stored.logits, offered[history.best.epoch])
+    np.testing.assert_array_equal(stored.logits, offered[history.evaluations.index(history.best)])
 
     data = load_data(trial, load_tokenizer(trial.model.name), tmp_path / "cache")
     base = load_model(trial.model.name, num_labels=2, seed=0)
@@ -126,7 +126,10 @@ def test_both_own_engines_and_the_peer_train_on_the_same_rows(
         history = History()
         calm = {"learning_rate": 1e-3, "num_train_epochs": 1}
         run(shaky(make_trial, engine=engine, **calm), tmp_path / engine, history)
-        losses[engine] = [*history.epochs[0].scores.values(), history.epochs[0].held_out_loss]
+        losses[engine] = [
+            *history.evaluations[0].scores.values(),
+            history.evaluations[0].held_out_loss,
+        ]
     assert losses["packed"] == pytest.approx(losses["padded"], rel=1e-4)
     assert losses["packed"] == pytest.approx(losses["trainer"], rel=1e-4)
 
@@ -135,8 +138,10 @@ def test_without_a_selection_nothing_is_held_out(make_trial: MakeTrial, tmp_path
     history = History()
     outcome = run(make_trial(rows=16), tmp_path / "a", history)
     assert outcome.num_train_examples == 16
-    assert {(one.held_out_loss, len(one.held_out_scores)) for one in history.epochs} == {(None, 0)}
-    assert history.best is history.epochs[-1]
+    assert {(one.held_out_loss, len(one.held_out_scores)) for one in history.evaluations} == {
+        (None, 0)
+    }
+    assert history.best is history.evaluations[-1]
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
@@ -154,8 +159,8 @@ def test_stopped_behind_its_best_epoch_it_ends_with_the_same_bits(
     run(trial, tmp_path / "stopped", again)
     assert again.steps == [15]
     assert results(tmp_path / "stopped") == results(tmp_path / "whole")
-    without_time = [replace(one, seconds=0.0) for one in again.epochs]
-    assert without_time == [replace(one, seconds=0.0) for one in whole.epochs]
+    without_time = [replace(one, seconds=0.0) for one in again.evaluations]
+    assert without_time == [replace(one, seconds=0.0) for one in whole.evaluations]
 
 
 def test_a_checkpoint_that_lacks_the_best_epoch_is_not_gone_on_from(
@@ -163,7 +168,7 @@ def test_a_checkpoint_that_lacks_the_best_epoch_is_not_gone_on_from(
 ) -> None:
     trial = shaky(make_trial, method="lora")
     with monkeypatch.context() as patch:
-        patch.setattr("peftlab.engine.best.ReportedEpoch.state", lambda self: {})
+        patch.setattr("peftlab.engine.reported.ReportedEvaluation.state", lambda self: {})
         assert run(trial, tmp_path / "a", History(), stop_after=4).is_paused
     history = History()
     run(trial, tmp_path / "a", history)
@@ -183,7 +188,7 @@ def test_a_trial_that_rests_now_and_then_ends_with_the_same_bits(
         assert outcome.is_paused
         assert outcome.costs.artifact_bytes is None
         assert not (tmp_path / "rests" / "model").exists()
-        seen.append((len(history.epochs) - 1, len(history.steps)))
+        seen.append((len(history.evaluations) - 1, len(history.steps)))
     assert seen == [(1, 3), (1, 0), (3, 6)]
     assert not run(trial, tmp_path / "rests", History(), every=never).is_paused
     assert results(tmp_path / "rests") == results(tmp_path / "whole")
@@ -204,5 +209,5 @@ def test_outputs_of_frozen_layers_are_cached_for_held_out_rows_too(
         keys = {"method": "head", "cache_frozen": caches, "rows": 24, "num_train_epochs": 1}
         outcome = run(shaky(make_trial, **keys), tmp_path / str(caches), history)
         assert (outcome.costs.cached_layers > 0) == caches
-        scores[caches] = history.epochs[0].held_out_loss
+        scores[caches] = history.evaluations[0].held_out_loss
     assert scores[True] == pytest.approx(scores[False], rel=1e-4)
