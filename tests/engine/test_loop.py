@@ -23,6 +23,7 @@ from peftlab.data.predictions import Predictions
 from peftlab.engine.best import ReportedEpoch
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.devices.processor import Processor
 from peftlab.engine.events import Began, EpochEnded, Event, Stepped
 from peftlab.engine.loop import Tally, epoch_orders, train
 from peftlab.engine.trainer import train_with_trainer
@@ -81,7 +82,9 @@ def run(
     listener = Listener()
     if trial.engine == "trainer":
         tokenizer = load_tokenizer(trial.model.name)
-        tally = train_with_trainer(module, tokenizer, trial, data, listener, best)
+        tally = train_with_trainer(
+            module, tokenizer, trial, data, listener, best, device=Processor("cpu")
+        )
     else:
         classifier = build_classifier(trial.engine, module, base, CPU)
         tally = train(classifier, trial, data, listener, best=best)

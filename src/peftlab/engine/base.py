@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from peftlab.core.trial import Trial
 from peftlab.engine.best import ReportedEpoch
+from peftlab.engine.devices.base import Device
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.events import Listener
 from peftlab.engine.frozen import CachedLayers
@@ -28,7 +27,7 @@ class TrialRun:
 
     trial: Trial
     job: Job
-    device: torch.device
+    device: Device
     tell: Listener
     best: ReportedEpoch
     energy: EnergyMeter

@@ -20,6 +20,7 @@ from peftlab.engine.best import ReportedEpoch, without_best
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.devices.base import own_generators
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.evaluate import mean_loss, predict_split
 from peftlab.engine.events import Began, EpochEnded, Listener, Resumed, Stepped, ignore
@@ -89,8 +90,12 @@ def train(
     Raises TrialError if a loss is not finite, and KeyboardInterrupt if the process is asked to
     stop, after the state was saved.
     """
-    steps = Steps(classifier, trial, data, micro_batch=micro_batch)
-    return _Training(steps, tell, checkpoints, best, stop_after, energy).run()
+    device = next(classifier.module.parameters()).device
+    with (
+        torch.random.fork_rng(devices=own_generators(device)),
+        Steps.active(classifier, trial, data, micro_batch=micro_batch) as steps,
+    ):
+        return _Training(steps, tell, checkpoints, best, stop_after, energy).run()
 
 
 class _Training:
@@ -116,7 +121,7 @@ class _Training:
         self._made_at = self._began_at = perf_counter()
 
     def run(self) -> Tally:
-        """Train to the end."""
+        """Train to the end; return what was measured."""
         steps, settings = self.steps, self.trial.training
         num_examples = len(self.data.train)
         self.tell(
@@ -126,23 +131,21 @@ class _Training:
                 total_epochs=settings.total_epochs(num_examples),
             )
         )
-        devices = [] if steps.device.type == "cpu" else [steps.device]
-        with torch.random.fork_rng(devices=devices), steps.active():
-            if not self._resume():
-                self._record_epoch(0)
-            for epoch, order in epoch_orders(self.trial, num_examples, steps.total):
-                if epoch < len(self.tally.epochs):
-                    continue
-                if self.stop_after is not None and epoch > self.stop_after:
-                    self.tally.is_paused = True
-                    break
-                self._train_epoch(order)
-                self._record_epoch(epoch)
-                self.losses = []
-                if steps.taken < steps.total:
-                    self._save_if_due(epoch=epoch)
-            if self.best is not None and not self.tally.is_paused:
-                self.best.put_back(steps.put)
+        if not self._resume():
+            self._record_epoch(0)
+        for epoch, order in epoch_orders(self.trial, num_examples, steps.total):
+            if epoch < len(self.tally.epochs):
+                continue
+            if self.stop_after is not None and epoch > self.stop_after:
+                self.tally.is_paused = True
+                break
+            self._train_epoch(order)
+            self._record_epoch(epoch)
+            self.losses = []
+            if steps.taken < steps.total:
+                self._save_if_due(epoch=epoch)
+        if self.best is not None and not self.tally.is_paused:
+            self.best.put_back(steps.put)
         size = settings.per_device_train_batch_size
         for epoch, order in epoch_orders(self.trial, num_examples, steps.total):
             if epoch < len(self.tally.epochs):

@@ -14,10 +14,10 @@ from peftlab.core.errors import UserError
 from peftlab.core.inputs import Example
 from peftlab.core.words import counted
 from peftlab.data.encode import Encoded, encode
-from peftlab.engine.base_model import base_model, with_checkpoint
 from peftlab.engine.classifier import Classifier, build_classifier
+from peftlab.engine.devices.registry import resolve
 from peftlab.engine.evaluate import predict_logits
-from peftlab.engine.prepare import check_ids, choose_device
+from peftlab.engine.prepare import base_model, check_ids, placed, with_checkpoint
 from peftlab.engine.registry import ENGINES
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_tokenizer
@@ -50,7 +50,7 @@ class Predictor:
     def __init__(
         self, *, device: str = "auto", batch_size: int = 32, places: Sequence[str] = ()
     ) -> None:
-        self.device = choose_device(device)
+        self.device = resolve(device)
         self._places = tuple(places)
         self._found: dict[str, TrialRecord] = {}
         self._batch_size = batch_size
@@ -89,7 +89,7 @@ class Predictor:
         base = base_model(trial)
         own = dict(base.named_parameters())
         method = METHODS.get(trial.method)
-        module = method.load(base, record.model_path).to(self.device)
+        module = placed(method.load(base, record.model_path), base, self.device)
         record.require_own_model()  # once it is known to be whole
         shared = []
         for name, parameter in own.items():
@@ -103,7 +103,7 @@ class Predictor:
             parameter.data = equal
             shared.append((parameter, equal))
         kind = ENGINES.get(trial.engine).classifier
-        classifier = build_classifier(kind, module, base, self.device, method=method)
+        classifier = build_classifier(kind, module, base, self.device.torch, method=method)
         self._loaded[trial.id] = _Loaded(base=base, classifier=classifier, shared=shared)
         return self._loaded[trial.id]
 

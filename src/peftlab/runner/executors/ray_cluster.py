@@ -19,6 +19,7 @@ from typing import Any
 
 from peftlab.core.errors import PeftlabError, StorageError, UserError, first_line
 from peftlab.core.interrupts import stop_if_requested
+from peftlab.engine.devices.registry import resource_of
 from peftlab.engine.events import Failed, Finished, Interrupted, Listener, Started
 from peftlab.engine.job import Job
 from peftlab.runner.executors.base import ExecutorOptions, Source
@@ -185,8 +186,8 @@ class _Cluster:
 
     def _wanted(self, device: str, threads: int) -> tuple[str, float]:
         """Return what a job on that device takes of a node, and how much of it."""
-        on_gpu = device.startswith("cuda") or (device == "auto" and self._has_gpus)
-        return ("GPU", self._options.gpus) if on_gpu else ("CPU", threads)
+        resource = resource_of(device) or ("GPU" if self._has_gpus else "CPU")
+        return resource, self._options.gpus if resource == "GPU" else threads
 
     def _submit_next(self, source: Source, most: int) -> bool:
         """Submit what there is room for; return whether there was anything."""
