@@ -41,7 +41,7 @@ class TrialRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What is known of a training once it has ended or rests.
+    """The facts of a training once it has ended or rests.
 
     `path` says how batches were computed, `pads` whether their padding was computed too, and
     `cached` which layers ran once for all epochs.

@@ -56,7 +56,7 @@ SideName = Literal["packed", "padded", "trainer", "trainer-grouped"]
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What is trained, on both sides alike. With `random_weights` only the model's shape is."""
+    """The training that both sides do alike. With `random_weights` only the model's shape is."""
 
     model: str
     tokenizer: str

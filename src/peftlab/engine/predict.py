@@ -60,7 +60,7 @@ class Predictor:
         self._encoded: dict[tuple[str, int], Encoded] = {}
 
     def logits(self, record: TrialRecord, rows: Rows) -> Logits:
-        """Logits float32 [N, C] of rows of one or two texts, as the trial's task wants them.
+        """Return the logits, float32 [N, C], of rows of as many texts as the trial's task has.
 
         Raises UserError where the trial has no saved model or its checkpoint is gone, a row has the
         wrong number of texts, or the model gives what is no number.
@@ -108,7 +108,7 @@ class Predictor:
         return self._loaded[trial.id]
 
     def _encode(self, record: TrialRecord, rows: Rows) -> Encoded:
-        """The rows' tokens; those of the rows of the last call are kept for the other trials."""
+        """Return the rows' tokens; those of the last call are kept for the other trials."""
         if rows is not self._rows:
             self._rows, self._encoded = rows, {}
         key = (record.trial.model.name, record.trial.max_length)
@@ -121,7 +121,7 @@ class Predictor:
 def predict_rows(
     record: TrialRecord, rows: Rows, *, batch_size: int = 32, device: str = "auto"
 ) -> Logits:
-    """Logits float32 [N, C] of one trial; UserError as Predictor.logits raises it."""
+    """Return the logits, float32 [N, C], of one trial; UserError as Predictor.logits raises it."""
     return Predictor(device=device, batch_size=batch_size).logits(record, rows)
 
 

@@ -195,7 +195,7 @@ class Steps:
 
     @property
     def embedding_factor(self) -> float:
-        """What weight decay has made of the rows of the word embedding that are not in use."""
+        """The factor by which weight decay has shrunk the embedding's rows that are not in use."""
         return 1.0 if self.embedding is None else self.embedding.factor
 
     def put(self, tensors: Mapping[str, Tensor], *, embedding_factor: float) -> None:

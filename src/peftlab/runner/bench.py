@@ -44,7 +44,7 @@ class Ratio:
 
 @dataclass(frozen=True, kw_only=True)
 class SideResult:
-    """What one side did. Rates are medians of the rounds; `path` says how it computed.
+    """The measurements of one side. Rates are medians of the rounds; `path` says how it computed.
 
     Shares of the peak are those of training and of evaluation.
     """

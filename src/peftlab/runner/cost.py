@@ -28,7 +28,7 @@ EVAL_SPEEDUP = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a trial computes.
+    """The amount of computing that a trial takes.
 
     It goes `passes` times, in as many steps as that takes, over rows of `train_lengths` tokens,
     and evaluates rows of `eval_lengths` tokens `evaluations` times. `padding` is the share of
@@ -91,7 +91,7 @@ class CostModel:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What is to be said of the estimates made so far."""
+        """The sentences that the estimates made so far call for."""
         return tuple(self._remarks)
 
     def estimate(self, trial: Trial, work: Work) -> Estimate:

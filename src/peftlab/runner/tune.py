@@ -216,7 +216,7 @@ class _Feeder:
         self._place()
 
     def _attempts(self, one: _Running) -> tuple[Attempt, ...]:
-        """What the settings of the search have come to."""
+        """Return what the settings of the search have come to."""
         trials = {trial.id for trials in one.begun.values() for trial in trials}
         found = attempts(self._spec, [self._workspace.trial(trial) for trial in trials])
         return tuple(

@@ -121,7 +121,7 @@ class _Task:
 
     job: Job
     open_trials: set[str]
-    """Those that were not told to have ended; all of them until the job has found its place."""
+    """The trials not told to have ended; all of them until the job has found its place."""
     node: str = ""
     pid: int = 0
     heard_at: float | None = None
@@ -134,7 +134,7 @@ class _Task:
     lost: str = "its task ended without a word of it"
     """Why trials are open that the task has nothing more to tell of."""
     states: dict[str, str] = field(default_factory=dict)
-    """What was last handed on of each trial."""
+    """The state that was last handed on of each trial."""
 
 
 class _Cluster:
