@@ -228,6 +228,7 @@ def energy(given: argparse.Namespace) -> Found:
     """Joules of five seconds of matrix products, and the power that nvidia-smi shows in them."""
     import torch
 
+    from peftlab.engine.devices.registry import resolve
     from peftlab.engine.energy import EnergyMeter
 
     left = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
@@ -235,13 +236,13 @@ def energy(given: argparse.Namespace) -> Found:
         ["nvidia-smi", "--query-gpu=power.draw", "--format=csv,noheader,nounits", "-lms", "200"],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    with EnergyMeter(torch.device("cuda", 0), is_alone=True) as meter:
+    with EnergyMeter(resolve("cuda:0"), is_alone=True) as meter:
         began = perf_counter()
         while perf_counter() - began < 5:
             left @ left
             torch.cuda.synchronize()
         seconds = perf_counter() - began
-    with EnergyMeter(torch.device("cuda", 0), is_alone=True) as idle:
+    with EnergyMeter(resolve("cuda:0"), is_alone=True) as idle:
         sleep(2)
     watts.terminate()
     shown = [float(line) for line in (watts.stdout or []) if line.strip()]

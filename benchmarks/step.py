@@ -21,8 +21,9 @@ from peftlab.core.trial import Seeds, Trial
 from peftlab.data.batches import batches, epoch_order
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.engine.classifier import build_classifier
+from peftlab.engine.devices.registry import resolve
 from peftlab.engine.memory import keep_freed_memory
-from peftlab.engine.prepare import choose_device, prepare
+from peftlab.engine.prepare import prepare
 from peftlab.engine.steps import Steps
 from peftlab.methods.registry import METHODS
 from peftlab.models.fused import recording
@@ -56,11 +57,12 @@ def main() -> None:
         max_eval_samples=16,
     )
     with tempfile.TemporaryDirectory() as cache:
-        device = choose_device("cpu")
+        device = resolve("cpu")
         prepared = prepare(trial, cache=Path(cache), device=device)
-        classifier = build_classifier("packed", prepared.module, prepared.base, device)
+        classifier = build_classifier("packed", prepared.module, prepared.base, device.torch)
         prepared.module.train()
-        seconds, whole = timed(Steps(classifier, trial, prepared.data), given.steps)
+        with Steps.active(classifier, trial, prepared.data) as steps:
+            seconds, whole = timed(steps, given.steps)
     for name, spent in seconds.most_common():
         print(f"{1e3 * spent / given.steps:7.2f} ms  {name}")
     left = whole - seconds.total()
@@ -69,7 +71,7 @@ def main() -> None:
 
 
 def timed(steps: Steps, count: int) -> tuple[Counter[str], float]:
-    """Seconds of each kernel in so many steps, and of all of them whole."""
+    """Return the seconds of each kernel in so many steps, and of all of them whole."""
     names = {entry_point.address: entry_point.name for entry_point in ENTRY_POINTS}
     seconds: Counter[str] = Counter()
     work_off = recording.work_off
@@ -83,14 +85,13 @@ def timed(steps: Steps, count: int) -> tuple[Counter[str], float]:
     recording.work_off = one_by_one
     order = epoch_order(len(steps.data.train), seed=0, epoch=1)
     rows = batches(order, steps.trial.training.examples_per_step)
-    with steps.active():
-        for batch in islice(rows, WARM_UP):
-            steps.take(batch)
-        seconds.clear()
-        began = perf_counter()
-        for batch in islice(rows, count):
-            steps.take(batch)
-        return seconds, perf_counter() - began
+    for batch in islice(rows, WARM_UP):
+        steps.take(batch)
+    seconds.clear()
+    began = perf_counter()
+    for batch in islice(rows, count):
+        steps.take(batch)
+    return seconds, perf_counter() - began
 
 
 if __name__ == "__main__":

@@ -93,9 +93,8 @@ def test_the_optimizer_holds_the_rows_in_use_alone(
     data = data_of(trial)
     base = load_model(trial.model.name, num_labels=2, seed=1)
     table = base.get_input_embeddings()
-    steps = Steps(build_classifier("packed", base, base, CPU), trial, data)
     whole = table.weight
-    with steps.active():
+    with Steps.active(build_classifier("packed", base, base, CPU), trial, data) as steps:
         assert len(table.weight) == len(set(data.train.ids.tolist())) < len(whole)
         with steps.complete():
             assert table.weight is whole

@@ -15,12 +15,16 @@ import torch
 from peftlab.core.interrupts import request_stop, stopping_gently
 from peftlab.core.trial import Trial
 from peftlab.engine import energy
+from peftlab.engine.devices import processor
+from peftlab.engine.devices.accelerators import Accelerator, Cuda
+from peftlab.engine.devices.base import Device
+from peftlab.engine.devices.processor import Processor
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.events import Event, Stepped
 from peftlab.engine.registry import ENGINES
 from tests.engine.running import run_alone
 
-CPU, GPU = torch.device("cpu"), torch.device("cuda:1")
+CPU, GPU = Processor("cpu"), Cuda("cuda:1")
 RANGE = 262_143_328_850
 MakeTrial = Callable[..., Trial]
 
@@ -46,23 +50,24 @@ class Powercap:
 
 
 @pytest.fixture
-def powercap(tmp_path: Path) -> Powercap:
+def powercap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Powercap:
     """A machine of one package, with the domains that a real one shows beside it."""
     made = Powercap(tmp_path / "powercap")
     made.add("intel-rapl:0", "package-0", 5_000_000)
     made.add("intel-rapl:0:0", "core", 1_000_000)
     made.add("intel-rapl:1", "psys", 9_000_000)
     made.add("intel-rapl-mmio:0", "package-0", 5_000_000)
+    monkeypatch.setattr(processor, "POWERCAP", made.folder)
     return made
 
 
-def meter(powercap: Powercap, *, device: torch.device = CPU, is_alone: bool = True) -> EnergyMeter:
-    return EnergyMeter(device, is_alone=is_alone, powercap=powercap.folder)
+def meter(*, device: Device = CPU, is_alone: bool = True) -> EnergyMeter:
+    return EnergyMeter(device, is_alone=is_alone)
 
 
 def test_only_the_package_counts_and_only_while_the_meter_is_open(powercap: Powercap) -> None:
     powercap.set("intel-rapl:0", 6_000_000)
-    with meter(powercap) as opened:
+    with meter() as opened:
         assert opened.read() == 0.0
         for domain, count in (("0", 8_500_000), ("0:0", 2_000_000), ("1", 19_000_000)):
             powercap.set(f"intel-rapl:{domain}", count)
@@ -75,7 +80,7 @@ def test_only_the_package_counts_and_only_while_the_meter_is_open(powercap: Powe
 
 def test_several_packages_are_added_up(powercap: Powercap) -> None:
     powercap.add("intel-rapl:2", "package-1-die-0", 100)
-    with meter(powercap) as opened:
+    with meter() as opened:
         powercap.set("intel-rapl:0", 7_000_000)
         powercap.set("intel-rapl:2", 500_100)
     assert opened.read() == 2.5
@@ -83,7 +88,7 @@ def test_several_packages_are_added_up(powercap: Powercap) -> None:
 
 def test_a_counter_that_begins_anew_goes_on(powercap: Powercap) -> None:
     powercap.set("intel-rapl:0", RANGE - 1_000_000)
-    with meter(powercap) as opened:
+    with meter() as opened:
         powercap.set("intel-rapl:0", 2_000_000)
         assert opened.read() == 3.0
         powercap.set("intel-rapl:0", 1_000_000)
@@ -94,7 +99,7 @@ def test_it_looks_by_itself_between_two_beginnings(
     powercap: Powercap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(energy, "SECONDS_BETWEEN_LOOKS", 0.001)
-    with meter(powercap) as opened:
+    with meter() as opened:
         for count in (RANGE - 1, 4_000_000):
             counter = opened._counters[0]
             powercap.set("intel-rapl:0", count)
@@ -116,13 +121,13 @@ def test_what_may_not_be_read_is_unknown(
         return read_text(self, *given, **named)
 
     monkeypatch.setattr(Path, "read_text", refuse)  # root, as in a container, may read anything
-    with meter(powercap) as opened:
+    with meter() as opened:
         assert opened.read() is None
     assert opened.read() is None
 
 
 def test_a_counter_that_breaks_makes_the_whole_unknown(powercap: Powercap) -> None:
-    with meter(powercap) as opened:
+    with meter() as opened:
         powercap.set("intel-rapl:0", "gone")
         assert opened.read() is None
         powercap.set("intel-rapl:0", 6_000_000)
@@ -130,30 +135,29 @@ def test_a_counter_that_breaks_makes_the_whole_unknown(powercap: Powercap) -> No
 
 
 def test_beside_other_trials_or_without_counters_nothing_is_measured(
-    powercap: Powercap, tmp_path: Path
+    powercap: Powercap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with meter(powercap, is_alone=False) as opened:
+    with meter(is_alone=False) as opened:
         powercap.set("intel-rapl:0", 7_000_000)
     assert opened.read() is None
-    for given in (
-        meter(powercap, device=torch.device("meta")),
-        EnergyMeter(CPU, is_alone=True, powercap=tmp_path / "nothing"),
-    ):
-        with given:
-            assert given.read() is None
+    with meter(device=Accelerator("mps")) as opened:
+        assert opened.read() is None
+    monkeypatch.setattr(processor, "POWERCAP", tmp_path / "nothing")
+    with meter() as opened:
+        assert opened.read() is None
 
 
 def test_what_was_used_before_a_break_is_added_or_makes_the_whole_unknown(
     powercap: Powercap,
 ) -> None:
-    with meter(powercap) as opened:
+    with meter() as opened:
         opened.go_on_from(10.0)
         powercap.set("intel-rapl:0", 7_000_000)
     assert opened.read() == 12.0
-    with meter(powercap) as opened:
+    with meter() as opened:
         opened.go_on_from(None)
     assert opened.read() is None
-    with meter(powercap, is_alone=False) as opened:
+    with meter(is_alone=False) as opened:
         opened.go_on_from(10.0)
     assert opened.read() is None
 
@@ -197,7 +201,7 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Nvml:
 
 
 def test_a_gpu_is_asked_by_its_uuid(nvml: Nvml, powercap: Powercap) -> None:
-    with meter(powercap, device=GPU) as opened:
+    with meter(device=GPU) as opened:
         nvml.count = 72_500
         powercap.set("intel-rapl:0", 7_000_000)
         assert opened.read() == 2.5
@@ -205,11 +209,11 @@ def test_a_gpu_is_asked_by_its_uuid(nvml: Nvml, powercap: Powercap) -> None:
 
 
 def test_a_gpu_that_does_not_count_or_is_reset_is_unknown(nvml: Nvml, powercap: Powercap) -> None:
-    with meter(powercap, device=GPU) as opened:
+    with meter(device=GPU) as opened:
         nvml.count = 3
         assert opened.read() is None
     nvml.count = None
-    with meter(powercap, device=GPU) as opened:
+    with meter(device=GPU) as opened:
         assert opened.read() is None
 
 
@@ -217,7 +221,7 @@ def test_without_the_package_for_gpus_nothing_is_measured(
     nvml: Nvml, powercap: Powercap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    with meter(powercap, device=GPU) as opened:
+    with meter(device=GPU) as opened:
         assert opened.read() is None
 
 
@@ -240,11 +244,8 @@ class Ticking:
 
 
 @pytest.fixture
-def run(
-    powercap: Powercap, make_trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., float | None]:
+def run(powercap: Powercap, make_trial: MakeTrial, tmp_path: Path) -> Callable[..., float | None]:
     """A call that runs a trial of 5 steps on the pretended machine; the joules that it took."""
-    monkeypatch.setattr(energy, "POWERCAP", powercap.folder)
 
     def run(*, engine: str = "packed", is_alone: bool = True, stop_at: int = 0) -> float | None:
         powercap.set("intel-rapl:0", 5_000_000)

@@ -17,6 +17,7 @@ from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.devices.processor import Processor
 from peftlab.engine.evaluate import mean_loss, predict_logits, predict_split
 from peftlab.engine.memory import PeakMemory
 from peftlab.models.checkpoints import load_model
@@ -99,7 +100,7 @@ def test_the_mean_loss_of_a_coin_is_the_logarithm_of_two() -> None:
 
 
 def test_peak_memory_sees_a_block_that_is_gone_again() -> None:
-    memory = PeakMemory(torch.device("cpu"))
+    memory = PeakMemory(Processor("cpu"))
     before = memory.read()
     if before is None:
         pytest.skip("this system does not tell a process's peak memory")

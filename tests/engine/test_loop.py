@@ -22,6 +22,7 @@ from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.predictions import Predictions
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.devices.processor import Processor
 from peftlab.engine.events import Began, Evaluated, Event, Stepped
 from peftlab.engine.loop import Tally, train
 from peftlab.engine.reported import ReportedEvaluation
@@ -82,7 +83,9 @@ def run(
     listener = Listener()
     if trial.engine == "trainer":
         tokenizer = load_tokenizer(trial.model.name)
-        tally = train_with_trainer(module, tokenizer, trial, data, listener, best)
+        tally = train_with_trainer(
+            module, tokenizer, trial, data, listener, best, device=Processor("cpu")
+        )
     else:
         classifier = build_classifier(trial.engine, module, base, CPU)
         tally = train(classifier, trial, data, listener, best=best)

@@ -1,4 +1,4 @@
-"""A device is one that computes, and a tokenizer one that belongs to its model."""
+"""A tokenizer is one that belongs to its model, and a device one that holds the weights."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ import numpy as np
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.engine.prepare import check_ids, choose_device
+from peftlab.engine.devices.processor import Processor
+from peftlab.engine.prepare import check_ids, placed
 from peftlab.models.checkpoints import load_model
+from tests.methods.architectures import tiny_model
 
 
-def test_a_device_by_name_and_by_default() -> None:
-    assert choose_device("cpu").type == "cpu"
-    assert choose_device("auto").type in {"cpu", "cuda"}
-
-
-@pytest.mark.parametrize("name", ["meta", "toaster", "cuda:99", "", "cpu:x", "mps", "\x1b"])
-def test_what_does_not_compute_here_is_no_device(name: str) -> None:
-    with pytest.raises(UserError, match=r"^--device: no device '.*' here \(allowed: auto, cpu"):
-        choose_device(name)
+def test_weights_in_4_bits_are_refused_on_a_device_that_cannot_hold_them() -> None:
+    base = tiny_model("bert")
+    base.is_loaded_in_4bit = True  # type: ignore[assignment]
+    with pytest.raises(UserError, match=r"^--device: quantization = 4bit .* to run on 'cpu'"):
+        placed(base, base, Processor("cpu"))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.devices.processor import Processor
 from peftlab.engine.evaluate import mean_loss
 from peftlab.engine.loop import Tally, train
 from peftlab.engine.trainer import train_with_trainer
@@ -54,7 +55,7 @@ def trained(trial: Trial, data: TrialData) -> Tally:
             child.attention_dropout = 0.0
     if trial.engine == "trainer":
         tokenizer = load_tokenizer(trial.model.name)
-        return train_with_trainer(module, tokenizer, trial, data)
+        return train_with_trainer(module, tokenizer, trial, data, device=Processor("cpu"))
     classifier = build_classifier(trial.engine, module, base, torch.device("cpu"))
     return train(classifier, trial, data)
 

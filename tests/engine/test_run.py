@@ -20,7 +20,7 @@ from peftlab.engine.base import Trained, TrialRun
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.events import Began, Evaluated, Finished
 from peftlab.engine.loop import Tally, predictor, record_evaluation
-from peftlab.engine.prepare import Prepared, choose_device
+from peftlab.engine.prepare import Prepared
 from peftlab.engine.registry import ENGINES, EngineEntry
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
@@ -212,12 +212,6 @@ def test_the_trainers_own_folder_is_where_a_killed_attempt_is_tidied_up(
     (folder,) = folders
     assert folder.parent == tmp_path / "artifacts"
     assert folder.name.startswith(ASIDE)
-
-
-def test_a_device_that_is_not_there_is_one_line() -> None:
-    with pytest.raises(UserError, match="no device 'nowhere' here"):
-        choose_device("nowhere")
-    assert choose_device("cpu").type == "cpu"
 
 
 class Still:

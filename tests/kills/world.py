@@ -152,6 +152,5 @@ def import_all() -> None:
     import peftlab.runner.execute
     import peftlab.runner.plan
     import peftlab.runner.progress
-    import peftlab.runner.ready
     import peftlab.runner.tune
     import peftlab.runner.tune_progress  # noqa: F401

@@ -14,7 +14,7 @@ from peftlab.core.measurements import Evaluation
 from peftlab.core.trial import Trial
 from peftlab.runner import progress
 from peftlab.runner.plan import Plan, TrialPlan, make_plan
-from peftlab.runner.progress import Clock, ProgressDisplay
+from peftlab.runner.progress import ProgressDisplay
 from peftlab.store.workspace import Workspace
 from peftlab.study.trials import Expanded
 from tests.runner.conftest import Telling
@@ -55,57 +55,6 @@ def epoch(number: int) -> Evaluation:
     return Evaluation(
         epoch=number, step=number, train_loss=0.5, eval_loss=0.5, scores={}, seconds=0.0
     )
-
-
-# The clock
-
-
-def clock(plan: Plan, **seconds: float | None) -> Clock:
-    model = plan.trials[0]
-    return Clock({name: timed(model, value) for name, value in seconds.items()})
-
-
-def test_before_anything_has_run_the_estimate_is_the_plans(plan: Plan) -> None:
-    assert clock(plan, a=10.0, b=30.0).seconds_left({}) == 40.0
-
-
-def test_an_ended_trial_corrects_the_estimate_of_the_others(plan: Plan) -> None:
-    ticking = clock(plan, a=10.0, b=30.0)
-    ticking.ended("a", 20.0)
-    assert ticking.seconds_left({}) == 60.0
-
-
-def test_a_running_trial_corrects_the_estimate_and_counts_for_what_it_has_done(plan: Plan) -> None:
-    ticking = clock(plan, a=10.0, b=30.0)
-    # Half of b should have taken 15 s and took 30: all takes twice as long, and 10 + 15 are left.
-    assert ticking.seconds_left({"b": (0.5, 30.0)}) == 50.0
-    ticking.ended("a", 20.0)
-    # 10 + 15 were expected and 20 + 30 were spent: still twice as long, and 15 are left.
-    assert ticking.seconds_left({"b": (0.5, 30.0)}) == 30.0
-
-
-def test_a_trial_that_has_just_begun_corrects_nothing(plan: Plan) -> None:
-    assert clock(plan, a=10.0).seconds_left({"a": (0.0, 5.0)}) == 10.0
-
-
-def test_when_all_is_done_or_nothing_is_known_there_is_no_estimate(plan: Plan) -> None:
-    ticking = clock(plan, a=10.0)
-    ticking.ended("a", 7.0)
-    assert ticking.seconds_left({}) is None
-    assert clock(plan, a=None, b=None).seconds_left({"a": (0.5, 3.0)}) is None
-
-
-def test_trials_that_run_side_by_side_share_what_is_left(plan: Plan) -> None:
-    ticking = clock(plan, a=10.0, b=30.0, c=20.0)
-    assert ticking.seconds_left({"a": (0.0, 0.0), "b": (0.0, 0.0)}) == 30.0
-    # 5 + 15 should have taken 20 s and took 40: of 60, 40 are left, in two at a time.
-    assert ticking.seconds_left({"a": (0.5, 10.0), "b": (0.5, 30.0)}) == 40.0
-
-
-def test_a_trial_that_was_not_planned_is_no_error(plan: Plan) -> None:
-    ticking = clock(plan, a=10.0)
-    ticking.ended("other", 3.0)
-    assert ticking.seconds_left({"other": (0.5, 3.0)}) == 10.0
 
 
 # The display

@@ -83,10 +83,12 @@ class Study:
     def plan(self, *, device: str = "auto", retry_failed: bool = False) -> Plan:
         """What `run` would do: of each trial its status, steps, tokens, and estimated seconds."""
         expanded = self._expanded(data_needed=False)
+        from peftlab.engine.devices.registry import resolve
         from peftlab.runner.plan import make_plan
 
         with Workspace.open(self.workspace) as opened:
-            return make_plan(expanded, opened, device=device, retry_failed=retry_failed)
+            found = resolve(device)
+            return make_plan(expanded, opened, device=found, retry_failed=retry_failed)
 
     def run(
         self,
@@ -129,21 +131,25 @@ class Study:
         """
         quiet_libraries()
         self._settle()
-        from peftlab.runner.execute import check_execution, execute
+        from peftlab.runner.execute import check_execution, execute, make_ready, name_of_jobs
         from peftlab.runner.plan import make_plan
         from peftlab.runner.progress import ProgressDisplay
-        from peftlab.runner.ready import make_ready
         from peftlab.study.remarks.lint import errors_before_run
         from peftlab.study.trials import expand
 
         given = self._options(options)
-        check_execution(executor, given, device)
+        here = check_execution(executor, given, device)
         with watched_by(StageBars(lambda: console)):
             expanded = expand(self.spec)
         with Workspace.open(self.workspace) as opened:
             with watched_by(StageBars(lambda: console)):
                 plan = make_plan(
-                    expanded, opened, device=device, retry_failed=retry_failed, only_open=True
+                    expanded,
+                    opened,
+                    device=here,
+                    threads=given.threads,
+                    retry_failed=retry_failed,
+                    only_open=True,
                 )
                 said = [f"remark: {text}" for text in plan.remarks]
                 said += [
@@ -152,7 +158,7 @@ class Study:
                 for text in said:
                     console.print(text, markup=False, highlight=False, soft_wrap=True)
                 if plan.open_trials:
-                    make_ready(self.spec.model, device=device, executor=executor)
+                    make_ready(self.spec.model, device=here, executor=executor)
             announce(plan, len(expanded.trials))
             with ProgressDisplay(plan, console) as display:
                 execute(
@@ -161,7 +167,7 @@ class Study:
                     display=display,
                     executor=executor,
                     options=_in(opened, given, options),
-                    device=device,
+                    device=name_of_jobs(executor, here, device),
                     retry_failed=retry_failed,
                     seconds={one.trial.id: one.seconds or 0.0 for one in plan.open_trials},
                 )
@@ -220,20 +226,19 @@ class Study:
         quiet_libraries()
         self._settle()
         _require_optuna()
-        from peftlab.runner.execute import check_execution
+        from peftlab.runner.execute import check_execution, make_ready, name_of_jobs
         from peftlab.runner.executors.registry import EXECUTORS
-        from peftlab.runner.ready import make_ready
         from peftlab.runner.tune import tune
         from peftlab.runner.tune_progress import TuneDisplay
         from peftlab.study.tuning.search import expand_searches, wanted_tune
 
         given = self._options(options)
-        check_execution(executor, given, device)
+        here = check_execution(executor, given, device)
         with watched_by(StageBars(lambda: console)):
             searches = expand_searches(self.spec, wanted_tune(self.spec, trials, seconds, seeds))
         with Workspace.open(self.workspace) as opened:
             with watched_by(StageBars(lambda: console)):
-                make_ready(self.spec.model, device=device, executor=executor)
+                make_ready(self.spec.model, device=here, executor=executor)
             announce(searches)
             with TuneDisplay(searches, console) as display:
                 tune(
@@ -242,7 +247,7 @@ class Study:
                     display=display,
                     attempted=display.attempted,
                     executor=EXECUTORS.get(executor)(_in(opened, given, options)),
-                    device=device,
+                    device=name_of_jobs(executor, here, device),
                 )
         return searches
 

@@ -129,7 +129,7 @@ class Trial:
         That is the folder, or one in it. UserError where it is neither, by its content.
         """
         quiet_libraries()
-        from peftlab.engine.base_model import with_checkpoint
+        from peftlab.engine.prepare import with_checkpoint
 
         return Trial(with_checkpoint(self.record, [str(folder)]))
 
@@ -224,9 +224,7 @@ def _rows(texts: Texts) -> list[tuple[str, ...]]:
 def _new_predictor(device: str) -> Predictor:
     quiet_libraries()
     from peftlab.engine.predict import Predictor
-    from peftlab.models.fused.compile import ensure_compiled
 
     predictor = Predictor(device=device)
-    if predictor.device.type == "cpu":
-        ensure_compiled()
+    predictor.device.make_ready()
     return predictor

@@ -83,12 +83,10 @@ def command(
         question = _question(opened, trials or [], file, trial_column, options.comma_list(columns))
     quiet_libraries()
     from peftlab.engine.predict import Predictor
-    from peftlab.models.fused.compile import ensure_compiled
     from peftlab.outputs.predict_table import answers, text_names, write_answers
 
     predictor = Predictor(device=device, places=model or ())
-    if predictor.device.type == "cpu":
-        ensure_compiled()
+    predictor.device.make_ready()
     where = "--text" if file is None else str(file)
     parts = _parts(text, file, text_names(question))
     if as_json and output is None:

@@ -81,13 +81,14 @@ def command(
     quiet_libraries()
     options.settle_hub(spec, workspace)
     from peftlab.api.study import Study
+    from peftlab.engine.devices.registry import is_everywhere
     from peftlab.store.workspace import Workspace
 
     found = Study(spec, workspace=workspace)
     if dry_run:
         _print_plan(found, device=device, retry_failed=retry_failed, as_json=as_json)
         return 0
-    needs_checks = executor != "inline" or artifacts or device not in {"auto", "cpu"}
+    needs_checks = executor != "inline" or artifacts or not is_everywhere(device)
     if not needs_checks and _is_settled(spec, workspace, retry_failed=retry_failed):
         from peftlab.store.lock import forget_dead_holder
 

@@ -89,6 +89,8 @@ class Costs:
     those of the fastest pass over the dev split; both are None where lower layers were cached.
     `predictions_sha256` is that of the predictions' file, `model_sha256` of the model's folder
     (core/files.py), by which they are known again; trials of older versions have neither.
+    `device_name` is what the maker calls the processor or card, empty where it is not known;
+    `eval_tokens_per_second` counts all evaluations, None in trials of older versions.
     """
 
     parameters: ParameterCount
@@ -110,6 +112,8 @@ class Costs:
     inference_seconds_per_example: float | None = None
     predictions_sha256: str | None = None
     model_sha256: str | None = None
+    device_name: str = ""
+    eval_tokens_per_second: float | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Costs:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from peftlab.core.trial import Trial
+from peftlab.engine.devices.base import Device
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.events import Listener
 from peftlab.engine.frozen import CachedLayers
@@ -28,7 +27,7 @@ class TrialRun:
 
     trial: Trial
     job: Job
-    device: torch.device
+    device: Device
     tell: Listener
     best: ReportedEvaluation
     energy: EnergyMeter
@@ -42,7 +41,7 @@ class TrialRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What is known of a training once it has ended or rests.
+    """The facts of a training once it has ended or rests.
 
     `path` says how batches were computed, `pads` whether their padding was computed too, and
     `cached` which layers ran once for all epochs.

@@ -6,9 +6,9 @@ the process, and does what it is asked over a pipe: train on these rows, evaluat
 
 from __future__ import annotations
 
-import resource
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -36,26 +36,27 @@ from peftlab.data.batches import Indices, batches, epoch_order, gather, padded_t
 from peftlab.data.source import open_source, require
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData, load_data
+from peftlab.engine.devices.registry import resolve
 from peftlab.engine.evaluate import predict_logits
-from peftlab.engine.loss import summed_loss
 from peftlab.engine.memory import keep_freed_memory
-from peftlab.engine.optimizer import clip_gradients
-from peftlab.engine.prepare import choose_device
-from peftlab.engine.steps import Steps
+from peftlab.engine.prepare import placed
+from peftlab.engine.rate import PartsClock
+from peftlab.engine.steps import Steps, unmarked
 from peftlab.engine.trainer import EncodedDataset
+from peftlab.methods.head import head_parameter_names
+from peftlab.methods.parameters import count_module
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config, load_model, load_tokenizer
-from peftlab.models.flops import EncoderShape, step_flops
+from peftlab.models.flops import Operations
 from peftlab.models.location import locate
 from peftlab.tasks.registry import trained_task
 
 SideName = Literal["packed", "padded", "trainer", "trainer-grouped"]
-PEAK_SIZE = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What is trained, on both sides alike. With `random_weights` only the model's shape is."""
+    """The training that both sides do alike. With `random_weights` only the model's shape is."""
 
     model: str
     tokenizer: str
@@ -71,7 +72,7 @@ class Setup:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainTime:
-    """Training on some rows: wall seconds, and what was in the batches."""
+    """What a training on some rows took in wall seconds, and what was in its batches."""
 
     seconds: float
     examples: int
@@ -83,13 +84,14 @@ def serve(connection: Connection, side: SideName, setup: Setup, threads: int) ->
     quiet_libraries()
     torch.set_num_threads(threads)
     try:
-        worker: Any = side_of(side, setup)
-        connection.send("ready")
-        while True:
-            name, arguments = connection.recv()
-            if name == "end":
-                return
-            connection.send(getattr(worker, name)(*arguments))
+        worker: Any
+        with closing(side_of(side, setup)) as worker:
+            connection.send("ready")
+            while True:
+                name, arguments = connection.recv()
+                if name == "end":
+                    return
+                connection.send(getattr(worker, name)(*arguments))
     except EOFError:
         return
     except Exception as error:
@@ -97,7 +99,7 @@ def serve(connection: Connection, side: SideName, setup: Setup, threads: int) ->
 
 
 def side_of(side: SideName, setup: Setup) -> EngineSide | TrainerSide:
-    """The side of that name, its model and data loaded."""
+    """Return the side of that name, its model and data loaded."""
     if side in ("packed", "padded"):
         return EngineSide(setup, engine=side)
     return TrainerSide(setup, side)
@@ -105,7 +107,7 @@ def side_of(side: SideName, setup: Setup) -> EngineSide | TrainerSide:
 
 class _Side:
     def __init__(self, setup: Setup) -> None:
-        self.device = choose_device(setup.device)
+        self.device = resolve(setup.device)
         task = trained_task(setup.task, where="--task")
         source = open_source(setup.data, where="--data")
         require(source, task, setup.data, where="--data")
@@ -123,25 +125,34 @@ class _Side:
         self.tokenizer = load_tokenizer(setup.tokenizer)
         self.data: TrialData = load_data(self.trial, self.tokenizer, setup.cache)
         self.base = _load(setup, task.num_labels)
-        self.module = method.apply(self.base, self.trial.method_config, seed=0).to(self.device)
+        own = frozenset(name for name, _ in self.base.named_parameters())
+        head = frozenset(head_parameter_names(self.base))
+        applied = method.apply(self.base, self.trial.method_config, seed=0)
+        self.module = placed(applied, self.base, self.device)
+        parameters = count_module(self.module, own=own, head=head)
+        self.operations = Operations.of_model(self.base, parameters) or Operations.of_config(
+            self.base.config, parameters
+        )
         self.module.train()
 
+    def close(self) -> None:
+        """Put back what the side has changed in its process."""
+        return None
+
     def num_examples(self) -> int:
-        """Rows to train on."""
+        """Return how many rows there are to train on."""
         return len(self.data.train)
 
     def padding_share(self) -> float:
-        """The share of padding in random batches, each padded to its longest example."""
+        """Return the share of padding in random batches, each padded to its longest example."""
         lengths = self.data.train.lengths
         order = epoch_order(len(lengths), seed=0, epoch=1)
         size = self.trial.training.per_device_train_batch_size
         return 1 - int(lengths.sum()) / padded_tokens(lengths, order, size)
 
     def peak_memory_bytes(self) -> int:
-        """The process's highest resident memory so far; of the GPU where it is used."""
-        if self.device.type == "cuda":
-            return int(torch.cuda.max_memory_allocated(self.device))
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        """Return the highest memory so far, the device's own where it has its own."""
+        return self.device.peak_memory_bytes() or 0
 
     def _time(self, seconds: float, rows: Indices) -> TrainTime:
         tokens = int(self.data.train.lengths[rows].sum())
@@ -155,14 +166,19 @@ class EngineSide(_Side):
         keep_freed_memory()
         super().__init__(setup)
         self.classifier = build_classifier(
-            engine, self.module, self.base, self.device, method=self.method
+            engine, self.module, self.base, self.device.torch, method=self.method
         )
-        self.steps = Steps(self.classifier, self.trial, self.data)
-        self._active = self.steps.active()
-        self._active.__enter__()
+        self._opened = ExitStack()
+        self.steps = self._opened.enter_context(
+            Steps.active(self.classifier, self.trial, self.data)
+        )
+
+    def close(self) -> None:
+        """Put back what the steps have changed."""
+        self._opened.close()
 
     def path(self) -> str:
-        """How the batches are computed."""
+        """Return how the batches are computed."""
         return self.classifier.path
 
     def train(self, rows: Indices) -> TrainTime:
@@ -170,81 +186,43 @@ class EngineSide(_Side):
         began = perf_counter()
         for batch in batches(rows, self.trial.training.per_device_train_batch_size):
             self.steps.take(batch)
-        self._wait()
+        self.device.synchronize()
         return self._time(perf_counter() - began, rows)
 
     def evaluate(self) -> float:
-        """Seconds to predict the dev split."""
+        """Return the seconds that predicting the dev split takes."""
         with self.steps.complete():
             began = perf_counter()
             predict_logits(self.classifier, self.data.dev, batch_size=8)
             return perf_counter() - began
 
     def split(self, rows: Indices) -> dict[str, float]:
-        """Seconds of a step's parts: gather (of forward), forward, backward, optimizer."""
-        spent = dict.fromkeys(("gather", "forward", "backward", "optimizer"), 0.0)
-        settings, steps = self.trial.training, self.steps
-        for number, batch in enumerate(batches(rows, settings.per_device_train_batch_size)):
-            marks = [perf_counter()]
+        """Return the seconds of a step's parts: gather (of forward), forward, backward, optimizer.
+
+        The steps are those of training; only gathering a batch is done once more, to be timed.
+        """
+        clock, gathering = PartsClock(self.device), 0.0
+        self.steps.mark = clock
+        for batch in batches(rows, self.trial.training.per_device_train_batch_size):
+            began = perf_counter()
             gather(self.data.train, batch)
-            marks.append(perf_counter())
-            logits = self.classifier.logits(self.data.train, batch, step=number)
-            loss = summed_loss(logits, self.data.train.labels[batch]) / len(batch)
-            marks.append(perf_counter())
-            loss.backward()
-            marks.append(perf_counter())
-            clip_gradients(steps.optimizer, steps.parameters, settings.max_grad_norm)
-            steps.optimizer.step()
-            steps.optimizer.zero_grad(set_to_none=True)
-            self._wait()
-            marks.append(perf_counter())
-            for name, start, end in zip(spent, marks, marks[1:], strict=False):
-                spent[name] += end - start
-        return spent
+            gathering += perf_counter() - began
+            clock.begin()
+            self.steps.take(batch)
+        self.steps.mark = unmarked
+        return {"gather": gathering, **clock.seconds}
 
     def flops(self, rows: Indices) -> float:
-        """Useful operations of training on the rows (models/flops.py)."""
-        table = self.classifier.word_embedding.weight
-        trains_weights = self.trial.method == "full"
-        lengths = self.data.train.lengths
-        return sum(
-            step_flops(
-                EncoderShape.of(self.base.config),
-                lengths[batch].tolist(),
-                trains_weights=trains_weights,
-                trains_embeddings=bool(table.requires_grad),
-            )
-            for batch in batches(rows, self.trial.training.per_device_train_batch_size)
-        )
+        """Return the useful operations of training on the rows (models/flops.py)."""
+        return self.operations.train_flops(self.data.train.lengths[rows].tolist())
 
     def eval_flops(self) -> float:
-        """Useful operations of predicting the dev split."""
-        shape = EncoderShape.of(self.base.config)
-        return step_flops(
-            shape,
-            self.data.dev.lengths.tolist(),
-            trains_weights=False,
-            trains_embeddings=False,
-            num_frozen_layers=shape.num_layers,
-        )
+        """Return the useful operations of predicting the dev split."""
+        return self.operations.eval_flops(self.data.dev.lengths.tolist())
 
-    def peak_flops_per_second(self, seconds: float = 0.3) -> float:
-        """The best that a square fp32 matrix product reaches now."""
-        size = PEAK_SIZE if self.device.type == "cpu" else 8 * PEAK_SIZE
-        left, right = torch.rand(size, size), torch.rand(size, size)
-        left, right = left.to(self.device), right.to(self.device)
-        out, best = torch.empty_like(left), float("inf")
-        ends = perf_counter() + seconds
-        while perf_counter() < ends:
-            began = perf_counter()
-            torch.mm(left, right, out=out)
-            self._wait()
-            best = min(best, perf_counter() - began)
-        return float(2 * size**3 / best)
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+    def peak_flops_per_second(self) -> float:
+        """Return the best that a square fp32 matrix product reaches now."""
+        return self.device.peak_flops_per_second(seconds=0.3)
 
 
 class TrainerSide(_Side):
@@ -256,7 +234,7 @@ class TrainerSide(_Side):
         self._folder = tempfile.TemporaryDirectory()
 
     def path(self) -> str:
-        """How the batches are computed."""
+        """Return how the batches are computed."""
         return f"transformers.Trainer, batches {self.sampling.replace('_', ' ')}"
 
     def train(self, rows: Indices) -> TrainTime:
@@ -268,7 +246,7 @@ class TrainerSide(_Side):
         return self._time(clock.seconds, rows)
 
     def evaluate(self) -> float:
-        """Seconds of Trainer.predict on the dev split."""
+        """Return the seconds that Trainer.predict takes on the dev split."""
         trainer = self._trainer(EncodedDataset(self.data.dev))
         dev = EncodedDataset(self.data.dev)
         began = perf_counter()
@@ -276,7 +254,6 @@ class TrainerSide(_Side):
         return perf_counter() - began
 
     def _trainer(self, dataset: EncodedDataset) -> Trainer:
-        on_cpu = self.device.type == "cpu"
         settings = self.trial.training.model_dump() | {"num_train_epochs": 1, "max_steps": -1}
         trainer = Trainer(
             model=self.module,
@@ -284,11 +261,10 @@ class TrainerSide(_Side):
                 output_dir=self._folder.name,
                 **settings,
                 train_sampling_strategy=self.sampling,
-                use_cpu=on_cpu,
+                **self.device.trainer_arguments(),
                 save_strategy="no",
                 report_to="none",
                 disable_tqdm=True,
-                dataloader_pin_memory=not on_cpu,
             ),
             train_dataset=dataset,
             data_collator=DataCollatorWithPadding(self.tokenizer.tokenizer),

@@ -19,6 +19,7 @@ from peftlab.data.predictions import Predictions
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.devices.base import own_generators
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.evaluate import mean_loss, predict_split
 from peftlab.engine.events import Began, Evaluated, Listener, Resumed, Stepped, ignore
@@ -93,8 +94,12 @@ def train(
     Raises TrialError if a loss is not finite, and KeyboardInterrupt if the process is asked to
     stop, after the state was saved.
     """
-    steps = Steps(classifier, trial, data, micro_batch=micro_batch)
-    return _Training(steps, tell, checkpoints, best, stop_after, energy).run()
+    device = next(classifier.module.parameters()).device
+    with (
+        torch.random.fork_rng(devices=own_generators(device)),
+        Steps.active(classifier, trial, data, micro_batch=micro_batch) as steps,
+    ):
+        return _Training(steps, tell, checkpoints, best, stop_after, energy).run()
 
 
 class _Training:
@@ -127,19 +132,17 @@ class _Training:
         self.tell(
             Began(trial_id=trial.id, total_steps=steps.total, steps_per_epoch=self.steps_per_epoch)
         )
-        devices = [] if steps.device.type == "cpu" else [steps.device]
-        with torch.random.fork_rng(devices=devices), steps.active():
-            self._resume()
-            rows = rows_of_steps(trial, num_examples, steps.total, taken=steps.taken)
-            while not self._is_over():
-                if not self._awaits_evaluation():
-                    self._train(rows)
-                self._evaluate()
-                if 0 < steps.taken < steps.total:
-                    self._save_if_due(is_evaluated=True)
-            self.tally.is_paused = steps.taken < steps.total
-            if self.best is not None and not self.tally.is_paused:
-                self.best.put_back(steps.put)
+        self._resume()
+        rows = rows_of_steps(trial, num_examples, steps.total, taken=steps.taken)
+        while not self._is_over():
+            if not self._awaits_evaluation():
+                self._train(rows)
+            self._evaluate()
+            if 0 < steps.taken < steps.total:
+                self._save_if_due(is_evaluated=True)
+        self.tally.is_paused = steps.taken < steps.total
+        if self.best is not None and not self.tally.is_paused:
+            self.best.put_back(steps.put)
         self.tally.count_batches(trial, self.data.train.lengths, steps.taken)
         if steps.micro_batch < trial.training.per_device_train_batch_size:
             self.tally.words = f"{steps.micro_batch} examples at once for want of memory"

@@ -28,7 +28,7 @@ class OwnEngine:
             self._classifier,
             prepared.module,
             prepared.base,
-            run.device,
+            run.device.torch,
             dropout_seed=trial.seeds.dropout,
             method=prepared.method,
         )

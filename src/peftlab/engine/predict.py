@@ -14,10 +14,10 @@ from peftlab.core.errors import UserError
 from peftlab.core.inputs import Example
 from peftlab.core.words import counted
 from peftlab.data.encode import Encoded, encode
-from peftlab.engine.base_model import base_model, with_checkpoint
 from peftlab.engine.classifier import Classifier, build_classifier
+from peftlab.engine.devices.registry import resolve
 from peftlab.engine.evaluate import predict_logits
-from peftlab.engine.prepare import check_ids, choose_device
+from peftlab.engine.prepare import base_model, check_ids, placed, with_checkpoint
 from peftlab.engine.registry import ENGINES
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_tokenizer
@@ -50,7 +50,7 @@ class Predictor:
     def __init__(
         self, *, device: str = "auto", batch_size: int = 32, places: Sequence[str] = ()
     ) -> None:
-        self.device = choose_device(device)
+        self.device = resolve(device)
         self._places = tuple(places)
         self._found: dict[str, TrialRecord] = {}
         self._batch_size = batch_size
@@ -60,7 +60,7 @@ class Predictor:
         self._encoded: dict[tuple[str, int], Encoded] = {}
 
     def logits(self, record: TrialRecord, rows: Rows) -> Logits:
-        """Logits float32 [N, C] of rows of one or two texts, as the trial's task wants them.
+        """Return the logits, float32 [N, C], of rows of as many texts as the trial's task has.
 
         Raises UserError where the trial has no saved model or its checkpoint is gone, a row has the
         wrong number of texts, or the model gives what is no number.
@@ -89,7 +89,7 @@ class Predictor:
         base = base_model(trial)
         own = dict(base.named_parameters())
         method = METHODS.get(trial.method)
-        module = method.load(base, record.model_path).to(self.device)
+        module = placed(method.load(base, record.model_path), base, self.device)
         record.require_own_model()  # once it is known to be whole
         shared = []
         for name, parameter in own.items():
@@ -103,12 +103,12 @@ class Predictor:
             parameter.data = equal
             shared.append((parameter, equal))
         kind = ENGINES.get(trial.engine).classifier
-        classifier = build_classifier(kind, module, base, self.device, method=method)
+        classifier = build_classifier(kind, module, base, self.device.torch, method=method)
         self._loaded[trial.id] = _Loaded(base=base, classifier=classifier, shared=shared)
         return self._loaded[trial.id]
 
     def _encode(self, record: TrialRecord, rows: Rows) -> Encoded:
-        """The rows' tokens; those of the rows of the last call are kept for the other trials."""
+        """Return the rows' tokens; those of the last call are kept for the other trials."""
         if rows is not self._rows:
             self._rows, self._encoded = rows, {}
         key = (record.trial.model.name, record.trial.max_length)
@@ -121,7 +121,7 @@ class Predictor:
 def predict_rows(
     record: TrialRecord, rows: Rows, *, batch_size: int = 32, device: str = "auto"
 ) -> Logits:
-    """Logits float32 [N, C] of one trial; UserError as Predictor.logits raises it."""
+    """Return the logits, float32 [N, C], of one trial; UserError as Predictor.logits raises it."""
     return Predictor(device=device, batch_size=batch_size).logits(record, rows)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -14,20 +14,24 @@ from peftlab.core.identity import derived_seed
 from peftlab.core.measurements import ParameterCount
 from peftlab.core.trial import Trial
 from peftlab.data.encode import Encoded
-from peftlab.engine.base_model import base_model
 from peftlab.engine.dataset import TrialData, load_data
+from peftlab.engine.devices.base import Device
 from peftlab.methods.base import Method
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import count_module
+from peftlab.methods.quantize import is_quantized
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import load_tokenizer
+from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.models.families import family_of, takes_token_types
+from peftlab.models.location import find_checkpoint
 from peftlab.models.tokenizer import HubTokenizer
+from peftlab.store.records import TrialRecord
+from peftlab.tasks.registry import task_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A trial's parts; `module` is `base` with the method on it, on its device."""
+    """The parts of a trial; `module` is `base` with the method on it, on its device."""
 
     tokenizer: HubTokenizer
     data: TrialData
@@ -37,8 +41,12 @@ class Prepared:
     parameters: ParameterCount
 
 
-def prepare(trial: Trial, *, cache: Path, device: torch.device) -> Prepared:
-    """Read what the trial names. Raises UserError for data or checkpoints that are not there."""
+def prepare(trial: Trial, *, cache: Path, device: Device) -> Prepared:
+    """Return what the trial names, read and built.
+
+    Raises UserError for data or checkpoints that are not there, and where the device cannot hold
+    the weights.
+    """
     tokenizer = load_tokenizer(trial.model.name)
     data = load_data(trial, tokenizer, cache)
     base = base_model(trial)
@@ -49,7 +57,7 @@ def prepare(trial: Trial, *, cache: Path, device: torch.device) -> Prepared:
     head = frozenset(head_parameter_names(base))
     method = METHODS.get(trial.method)
     seed = derived_seed(trial.seeds.init, "adapter")
-    module = method.apply(base, trial.method_config, seed=seed).to(device)
+    module = placed(method.apply(base, trial.method_config, seed=seed), base, device)
     return Prepared(
         tokenizer=tokenizer,
         data=data,
@@ -60,8 +68,45 @@ def prepare(trial: Trial, *, cache: Path, device: torch.device) -> Prepared:
     )
 
 
+def base_model(trial: Trial) -> PreTrainedModel:
+    """Return the trial's checkpoint with the head that the trial begins with.
+
+    It is drawn by the trial's own seed, for what a method saves need not be the whole head.
+    Raises UserError where the checkpoint cannot be loaded, or has no head that could be kept.
+    """
+    task = task_of(trial)
+    return load_model(
+        trial.model.name,
+        num_labels=task.num_labels,
+        seed=derived_seed(trial.seeds.init, "head"),
+        keep=task.labels if trial.head == "keep" else None,
+    )
+
+
+def with_checkpoint(record: TrialRecord, places: Sequence[str] = ()) -> TrialRecord:
+    """Return the record with its checkpoint under the name of where it lies now (models/location).
+
+    Raises UserError where it is not to be found.
+    """
+    found = find_checkpoint(record.trial.model, places)
+    if found.name == record.trial.model.name:
+        return record
+    return replace(record, trial=record.trial.model_copy(update={"model": found}))
+
+
+def placed(module: nn.Module, base: PreTrainedModel, device: Device) -> nn.Module:
+    """Return the module on the device; UserError where that cannot hold the weights of its base."""
+    if is_quantized(base) and not device.holds_4bit:
+        raise UserError(
+            f"quantization = 4bit needs an NVIDIA card, and this is to run on '{device.name}'",
+            where="--device",
+            allowed="cuda where there is a card, or quantization: null",
+        )
+    return module.to(device.torch)
+
+
 def check_ids(data: Encoded, base: PreTrainedModel, *, where: str) -> None:
-    """UserError where the tokenizer gives ids, or types, for which the model has no embedding."""
+    """Raise UserError where the tokenizer gives ids or types that the model has no embedding of."""
     num_tokens = next(base.get_input_embeddings().parameters()).shape[0]
     type_ids = data.type_ids if takes_token_types(base) else None
     num_types = getattr(base.config, "type_vocab_size", None)
@@ -88,24 +133,3 @@ def check_ids(data: Encoded, base: PreTrainedModel, *, where: str) -> None:
                     where=where,
                     allowed="a tokenizer that belongs to the model",
                 )
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of that name; "auto" is the GPU where torch sees one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # of "meta" there is no value to be had
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise UserError(
-            f"no device '{name}' here", where="--device", allowed=", ".join(_devices())
-        ) from error
-    return device
-
-
-def _devices() -> list[str]:
-    """The devices of this machine by name."""
-    if not torch.cuda.is_available():
-        return ["auto", "cpu"]
-    return ["auto", "cpu", "cuda", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]

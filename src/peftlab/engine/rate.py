@@ -1,4 +1,4 @@
-"""How fast a trial trains here, found by training it for a moment."""
+"""How fast steps are taken here: the examples a second of a trial, and the parts of a step."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from time import perf_counter
 from peftlab.core.trial import Trial
 from peftlab.data.batches import batches, epoch_order
 from peftlab.engine.classifier import build_classifier
+from peftlab.engine.devices.base import Device
+from peftlab.engine.devices.registry import resolve
 from peftlab.engine.memory import keep_freed_memory
-from peftlab.engine.prepare import choose_device, prepare
+from peftlab.engine.prepare import prepare
 from peftlab.engine.registry import ENGINES
-from peftlab.engine.steps import Steps
+from peftlab.engine.steps import PARTS, Steps
 
 WARM_UP_STEPS = 2
 
@@ -22,28 +24,51 @@ class RateMeter:
 
     def __init__(self, trial: Trial, *, cache: Path, device: str) -> None:
         keep_freed_memory()
-        place = choose_device(device)
+        place = resolve(device)
         prepared = prepare(trial, cache=cache, device=place)
-        classifier = build_classifier(
+        self._classifier = build_classifier(
             ENGINES.get(trial.engine).classifier,
             prepared.module,
             prepared.base,
-            place,
+            place.torch,
             method=prepared.method,
         )
-        self._steps = Steps(classifier, trial, prepared.data)
+        self._trial, self._data, self._device = trial, prepared.data, place
         order = epoch_order(len(prepared.data.train), seed=trial.seeds.order, epoch=1)
         self._rows = cycle(batches(order, trial.training.examples_per_step))
         prepared.module.train()
 
     def measure(self, seconds: float) -> float:
-        """Examples a second, over about so many seconds after a few steps to warm up."""
-        with self._steps.active():
+        """Return the examples a second, over about so many seconds after a few steps of warm-up."""
+        with Steps.active(self._classifier, self._trial, self._data) as steps:
             for _ in range(WARM_UP_STEPS):
-                self._steps.take(next(self._rows))
+                steps.take(next(self._rows))
+            self._device.synchronize()
             began, examples = perf_counter(), 0
             while perf_counter() - began < seconds:
                 rows = next(self._rows)
-                self._steps.take(rows)
+                steps.take(rows)
                 examples += len(rows)
+            self._device.synchronize()
             return examples / (perf_counter() - began)
+
+
+class PartsClock:
+    """The seconds of the parts of steps, told by the mark at the end of each (Steps.mark)."""
+
+    def __init__(self, device: Device) -> None:
+        self.seconds = dict.fromkeys(PARTS, 0.0)
+        self._device = device
+        self._since = 0.0
+
+    def begin(self) -> None:
+        """Note that a step begins."""
+        self._device.synchronize()
+        self._since = perf_counter()
+
+    def __call__(self, part: str) -> None:
+        """Note that a part of the step has ended, once the device has done with it."""
+        self._device.synchronize()
+        now = perf_counter()
+        self.seconds[part] += now - self._since
+        self._since = now

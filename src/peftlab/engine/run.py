@@ -15,16 +15,16 @@ from peftlab.core.identity import file_sha256
 from peftlab.core.measurements import Costs
 from peftlab.core.trial import Trial
 from peftlab.engine.base import Trained, TrialRun
+from peftlab.engine.devices.registry import resolve
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.events import Failed, Finished, Interrupted, Listener
 from peftlab.engine.job import Job
 from peftlab.engine.loop import Tally
 from peftlab.engine.memory import PeakMemory
-from peftlab.engine.prepare import Prepared, choose_device, prepare
+from peftlab.engine.prepare import Prepared, prepare
 from peftlab.engine.registry import ENGINES
 from peftlab.engine.reported import ReportedEvaluation
-from peftlab.models.flops import EncoderShape, step_flops
-from peftlab.models.fused.blocks import embeddings_of, has_blocks, num_frozen_blocks
+from peftlab.models.flops import Operations
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
 
 OnSaved = Callable[[Trial], None]
@@ -67,7 +67,7 @@ def run_trial(trial: Trial, job: Job, tell: Listener, on_saved: OnSaved) -> Fini
     diverges, and KeyboardInterrupt if the process is asked to stop.
     """
     began = perf_counter()
-    device = choose_device(job.device)
+    device = resolve(job.device)
     memory = PeakMemory(device)
     prepared = prepare(trial, cache=job.cache, device=device)
     data, folder = prepared.data, job.folder(trial)
@@ -110,13 +110,15 @@ def _costs(
     dev_seconds = tally.dev_seconds
     return Costs(
         parameters=prepared.parameters,
-        device=str(run.device),
+        device=run.device.name,
+        device_name=run.device.model_name,
         threads=torch.get_num_threads(),
         train_seconds=tally.train_seconds,
         eval_seconds=tally.eval_seconds,
         total_seconds=tally.earlier_seconds + seconds,
         train_examples_per_second=tally.examples / max(tally.train_seconds, 1e-9),
         train_tokens_per_second=tally.tokens / max(tally.train_seconds, 1e-9),
+        eval_tokens_per_second=_eval_tokens(prepared, tally) / max(tally.eval_seconds, 1e-9),
         padding_avoided=0.0 if trained.pads else tally.padding_share,
         path=trained.path,
         cached_layers=num_cached,
@@ -146,21 +148,18 @@ def _train_flops(prepared: Prepared, tally: Tally) -> float | None:
 
     It is None for an architecture whose layers cannot be told.
     """
-    base, lengths = prepared.base, prepared.data.train.lengths
-    if not has_blocks(base):
+    operations = Operations.of_model(prepared.base, prepared.parameters)
+    if operations is None:
         return None
-    of_epoch = step_flops(
-        EncoderShape.of(base.config),
-        lengths.tolist(),
-        trains_weights=2 * prepared.parameters.backbone > prepared.parameters.total,
-        trains_embeddings=any(
-            parameter.requires_grad
-            for module in embeddings_of(base)
-            for parameter in module.parameters()
-        ),
-        num_frozen_layers=num_frozen_blocks(base),
-    )
-    return of_epoch * tally.tokens / int(lengths.sum())
+    lengths = prepared.data.train.lengths
+    return operations.train_flops(lengths.tolist()) * tally.tokens / int(lengths.sum())
+
+
+def _eval_tokens(prepared: Prepared, tally: Tally) -> int:
+    """Return the tokens of all evaluations so far, each of which was of the same rows."""
+    data = prepared.data
+    evaluated = [rows for rows in data.every if rows is not data.train]
+    return len(tally.evaluations) * sum(int(rows.lengths.sum()) for rows in evaluated)
 
 
 def _save(prepared: Prepared, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -23,6 +23,7 @@ from peftlab.engine.checkpoint import (
 )
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.devices.base import own_generators
 from peftlab.engine.embedding_rows import EmbeddingRows, rows_in_use
 from peftlab.engine.loss import summed_loss
 from peftlab.engine.memory import is_out_of_memory
@@ -34,9 +35,17 @@ from peftlab.engine.optimizer import (
 )
 from peftlab.methods.registry import METHODS
 
+Mark = Callable[[str], None]
+"""What is told the name of a part of a step (PARTS) when that part has ended."""
+PARTS = ("forward", "backward", "optimizer")
+
+
+def unmarked(part: str) -> None:
+    """Take no note of where a step is."""
+
 
 class Steps:
-    """The optimizer steps of one trial: made once, then taken in order."""
+    """The optimizer steps of one trial, everything in place for them, to be taken in order."""
 
     def __init__(
         self,
@@ -44,6 +53,7 @@ class Steps:
         trial: Trial,
         data: TrialData,
         *,
+        embedding: EmbeddingRows | None,
         micro_batch: int | None = None,
     ) -> None:
         size = trial.training.per_device_train_batch_size
@@ -55,32 +65,41 @@ class Steps:
         self.data = data
         self.total = trial.training.total_steps(len(data.train))
         self.taken = 0
-        self.embedding: EmbeddingRows | None = None
+        self.mark: Mark = unmarked
+        self.embedding = embedding
         self.device = next(classifier.module.parameters()).device
+        self.parameters = [p for p in classifier.module.parameters() if p.requires_grad]
+        self.optimizer = build_optimizer(classifier.module, trial.training)
+        self._embedding_decay = self._decay_of(embedding)
+        self.method.begin_training(classifier.module, self.total)
 
+    @classmethod
     @contextmanager
-    def active(self) -> Iterator[Steps]:
-        """Everything in place for training; the classifier is ready for use too."""
-        module, settings = self.classifier.module, self.trial.training
+    def active(
+        cls,
+        classifier: Classifier,
+        trial: Trial,
+        data: TrialData,
+        *,
+        micro_batch: int | None = None,
+    ) -> Iterator[Steps]:
+        """Have the steps of a trial ready to be taken, and the classifier ready for use, within."""
         with ExitStack() as stack:
-            stack.enter_context(self.classifier.active())
-            if self.classifier.packs:
-                self.embedding = rows_in_use(
-                    self.classifier.word_embedding,
-                    self.data.train,
-                    types_as_words=self.classifier.types_as_words,
+            stack.enter_context(classifier.active())
+            embedding = None
+            if classifier.packs:
+                embedding = rows_in_use(
+                    classifier.word_embedding,
+                    data.train,
+                    types_as_words=classifier.types_as_words,
                 )
-            if self.embedding is not None:
-                stack.enter_context(self.embedding.compact())
-            self.parameters = [p for p in module.parameters() if p.requires_grad]
-            self.optimizer = build_optimizer(module, settings)
-            self._embedding_decay = self._decay_of(self.embedding)
-            self.method.begin_training(module, self.total)
-            yield self
+            if embedding is not None:
+                stack.enter_context(embedding.compact())
+            yield cls(classifier, trial, data, embedding=embedding, micro_batch=micro_batch)
 
     @contextmanager
     def complete(self) -> Iterator[None]:
-        """Between steps: the module with all its numbers in place, for evaluation and saving."""
+        """Between steps, put all numbers of the module in place, for evaluation and saving."""
         if self.embedding is None:
             yield
             return
@@ -88,7 +107,7 @@ class Steps:
             yield
 
     def take(self, rows: Indices) -> float:
-        """One step on these rows; the mean loss of the batch before it."""
+        """Take a step on these rows; return the mean loss of the batch before it."""
         step, settings = self.taken, self.trial.training
         self._seed_generators(derived_seed(self.trial.seeds.dropout, step))
         rate = learning_rate_at(step, settings, total_steps=self.total)
@@ -101,14 +120,23 @@ class Steps:
         if self.embedding is not None:
             self.embedding.decayed(rate, self._embedding_decay)
         self.taken += 1
+        self.mark("optimizer")
         return loss
 
     def _backward(self, rows: Indices, step: int) -> float:
-        """The gradients and the loss, of half as many examples at once where memory is short."""
+        """Add the gradients, of half as many examples at once where memory is short.
+
+        Returns the loss.
+        """
         while True:
             try:
                 return backward(
-                    self.classifier, self.data, rows, step=step, micro_batch=self.micro_batch
+                    self.classifier,
+                    self.data,
+                    rows,
+                    step=step,
+                    micro_batch=self.micro_batch,
+                    mark=self.mark,
                 )
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
@@ -119,7 +147,7 @@ class Steps:
                 self.optimizer.zero_grad(set_to_none=True)
 
     def _penalty(self) -> float:
-        """What the method adds to the loss, its gradients added to those of the batch."""
+        """Return what the method adds to the loss, its gradients added to those of the batch."""
         penalty = self.method.penalty(self.classifier.module)
         if penalty is None:
             return 0.0
@@ -127,7 +155,7 @@ class Steps:
         return penalty.item()
 
     def state(self) -> dict[str, Tensor]:
-        """What changes from step to step: what is trained, the optimizer's state, the method's."""
+        """Return what steps change: what is trained, and the optimizer's and the method's state."""
         tensors = put_under(OF_PARAMETER, dict(self._trained()))
         for name, parameter in self._trained():
             for key, value in self.optimizer.state.get(parameter, {}).items():
@@ -167,7 +195,7 @@ class Steps:
 
     @property
     def embedding_factor(self) -> float:
-        """What weight decay has made of the rows of the word embedding that are not in use."""
+        """The factor by which weight decay has shrunk the embedding's rows that are not in use."""
         return 1.0 if self.embedding is None else self.embedding.factor
 
     def put(self, tensors: Mapping[str, Tensor], *, embedding_factor: float) -> None:
@@ -180,9 +208,9 @@ class Steps:
         return trained(self.classifier.module)
 
     def _seed_generators(self, seed: int) -> None:
-        """As torch.manual_seed, which asks all kinds of devices, for those in use only."""
+        """Do as torch.manual_seed, which asks all kinds of devices, for those in use only."""
         torch.default_generator.manual_seed(seed)
-        if self.device.type != "cpu":
+        if own_generators(self.device):
             torch.manual_seed(seed)
 
     def _decay_of(self, embedding: EmbeddingRows | None) -> float:
@@ -194,7 +222,7 @@ class Steps:
 
 
 def trained(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """The parameters that learn, with their names."""
+    """Return the parameters that learn, with their names."""
     named = module.named_parameters()
     return [(name, parameter) for name, parameter in named if parameter.requires_grad]
 
@@ -207,15 +235,21 @@ def put_trained(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def require_finite(kind: str, loss: float) -> None:
-    """TrialError for a training or validation loss that is NaN or infinite."""
+    """Raise TrialError for a training or validation loss that is NaN or infinite."""
     if not math.isfinite(loss):
         raise TrialError(f"the {kind} loss is {loss}: the training has diverged")
 
 
 def backward(
-    classifier: Classifier, data: TrialData, rows: Indices, *, step: int, micro_batch: int
+    classifier: Classifier,
+    data: TrialData,
+    rows: Indices,
+    *,
+    step: int,
+    micro_batch: int,
+    mark: Mark = unmarked,
 ) -> float:
-    """Add the gradients of the mean loss over `rows`, some examples at a time; that loss.
+    """Add the gradients of the mean loss over `rows`, some examples at a time; return that loss.
 
     Raises TrialError if it is not finite.
     """
@@ -224,7 +258,9 @@ def backward(
         first = number * micro_batch
         logits = classifier.logits(data.train, micro, step=step, first_example=first)
         loss = summed_loss(logits, data.train.labels[micro]) / len(rows)
+        mark("forward")
         loss.backward()
         total += loss.item()
+        mark("backward")
     require_finite("training", total)
     return total

@@ -39,6 +39,7 @@ from peftlab.data.predictions import Predictions
 from peftlab.engine.base import Trained, TrialRun
 from peftlab.engine.classifier import Together, rows_together
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.devices.base import Device, own_generators
 from peftlab.engine.events import Began, Evaluated, Listener, Stepped, ignore
 from peftlab.engine.loop import Tally, record_evaluation
 from peftlab.engine.prepare import Prepared
@@ -64,6 +65,7 @@ class TrainerEngine:
                 prepared.data,
                 run.tell,
                 run.best,
+                device=run.device,
                 together=rows_together(prepared.base, prepared.method),
                 spare=run.folder,
             )
@@ -78,6 +80,7 @@ def train_with_trainer(
     tell: Listener = ignore,
     best: ReportedEvaluation | None = None,
     *,
+    device: Device,
     together: Together = Together.ANY,
     spare: Path | None = None,
 ) -> Tally:
@@ -96,14 +99,13 @@ def train_with_trainer(
     steps_per_epoch = training.steps_per_epoch(num_examples)
     tally = Tally()
     tell(Began(trial_id=trial.id, total_steps=total_steps, steps_per_epoch=steps_per_epoch))
-    cuda = [torch.device("cuda")] if torch.cuda.is_available() else []
     with (
         tempfile.TemporaryDirectory(prefix=ASIDE, dir=spare) as folder,
-        torch.random.fork_rng(devices=cuda),
+        torch.random.fork_rng(devices=own_generators(device.torch)),
     ):
         trainer = _OrderedTrainer(
             model=module,
-            args=_arguments(trial, module, folder, together),
+            args=_arguments(trial, device, folder, together),
             train_dataset=EncodedDataset(data.train),
             eval_dataset=EncodedDataset(data.dev),
             data_collator=_Collator(
@@ -289,11 +291,8 @@ class _Recorder(TrainerCallback):
         return Predictions(row_ids=rows.row_ids, labels=rows.labels, logits=logits)
 
 
-def _arguments(
-    trial: Trial, module: nn.Module, folder: str, together: Together
-) -> TrainingArguments:
-    """Return the trial's settings under their names; nothing is saved, logged or reported."""
-    on_cpu = next(module.parameters()).device.type == "cpu"
+def _arguments(trial: Trial, device: Device, folder: str, together: Together) -> TrainingArguments:
+    """Return the trial's settings under their own names; nothing is saved, logged or reported."""
     settings = trial.training.model_dump()
     if together is not Together.ANY:
         settings["per_device_eval_batch_size"] = 1
@@ -301,11 +300,10 @@ def _arguments(
         output_dir=folder,
         **settings,
         seed=trial.seed,
-        use_cpu=on_cpu,
+        **device.trainer_arguments(),
         eval_strategy="no",
         save_strategy="no",
         logging_strategy="no",
         report_to="none",
         disable_tqdm=True,
-        dataloader_pin_memory=not on_cpu,
     )

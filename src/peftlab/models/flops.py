@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from peftlab.core.measurements import ParameterCount
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderShape:
-    """An encoder's sizes: layers, width, width of the feed-forward part."""
+    """The sizes of an encoder: layers, width, width of the feed-forward part."""
 
     num_layers: int
     width: int
@@ -17,10 +22,75 @@ class EncoderShape:
 
     @classmethod
     def of(cls, config: Any) -> EncoderShape:
-        """The sizes that a transformers config gives, under its architecture's names."""
+        """Return the sizes that a transformers config gives, under its architecture's names."""
         width = int(config.hidden_size)
         inner = getattr(config, "intermediate_size", getattr(config, "hidden_dim", 4 * width))
         return cls(num_layers=int(config.num_hidden_layers), width=width, inner_width=int(inner))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operations:
+    """The operations of a training and its evaluations: an encoder, and what of it is trained."""
+
+    shape: EncoderShape
+    trains_weights: bool
+    trains_embeddings: bool
+    num_frozen_layers: int = 0
+
+    @classmethod
+    def of_config(cls, config: Any, parameters: ParameterCount) -> Operations:
+        """Return what is known without a model: that it trains all of its weights, or few.
+
+        The embeddings are taken to train with the weights, and no layer to be without training.
+        """
+        trains_weights = _trains_weights(parameters)
+        return cls(
+            shape=EncoderShape.of(config),
+            trains_weights=trains_weights,
+            trains_embeddings=trains_weights,
+        )
+
+    @classmethod
+    def of_model(cls, base: PreTrainedModel, parameters: ParameterCount) -> Operations | None:
+        """Return those of a model under a method; None where its layers cannot be told apart."""
+        from peftlab.models.fused.blocks import embeddings_of, has_blocks, num_frozen_blocks
+
+        if not has_blocks(base):
+            return None
+        return cls(
+            shape=EncoderShape.of(base.config),
+            trains_weights=_trains_weights(parameters),
+            trains_embeddings=any(
+                parameter.requires_grad
+                for module in embeddings_of(base)
+                for parameter in module.parameters()
+            ),
+            num_frozen_layers=num_frozen_blocks(base),
+        )
+
+    def train_flops(self, lengths: Sequence[int]) -> float:
+        """Return the operations of training once on examples of these lengths."""
+        return step_flops(
+            self.shape,
+            lengths,
+            trains_weights=self.trains_weights,
+            trains_embeddings=self.trains_embeddings,
+            num_frozen_layers=self.num_frozen_layers,
+        )
+
+    def eval_flops(self, lengths: Sequence[int]) -> float:
+        """Return the operations of predicting examples of these lengths: the forward pass."""
+        return step_flops(
+            self.shape,
+            lengths,
+            trains_weights=False,
+            trains_embeddings=False,
+            num_frozen_layers=self.shape.num_layers,
+        )
+
+
+def _trains_weights(parameters: ParameterCount) -> bool:
+    return 2 * parameters.backbone > parameters.total
 
 
 def step_flops(
@@ -31,14 +101,15 @@ def step_flops(
     trains_embeddings: bool,
     num_frozen_layers: int = 0,
 ) -> float:
-    """Operations of one step on examples of these lengths: matrix products of real tokens only.
+    """Return the operations of one step on examples of these lengths.
 
-    The last layer needs keys and values of every token and all else at one token an example. The
-    backward pass goes down to the projections of the lowest layer that is not among the frozen
-    ones, and through them only if what lies below is trained; gradients of weights are counted if
-    the weights train (those of biases and of low-rank adapters are small and left out). Dropout,
-    normalisation, activations, the head and the optimizer are not counted. A sum over examples:
-    the steps of an epoch together have the operations of one step on all its examples.
+    Counted are matrix products of real tokens only. The last layer needs keys and values of every
+    token and all else at one token an example. The backward pass goes down to the projections of
+    the lowest layer that is not among the frozen ones, and through them only if what lies below is
+    trained; gradients of weights are counted if the weights train (those of biases and of low-rank
+    adapters are small and left out). Dropout, normalisation, activations, the head and the
+    optimizer are not counted. The result is a sum over examples: the steps of an epoch together
+    have the operations of one step on all its examples.
     """
     width, inner = shape.width, shape.inner_width
     tokens, examples = float(sum(lengths)), float(len(lengths))

@@ -14,8 +14,8 @@ import numpy as np
 
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.files import whole_folder
-from peftlab.engine.base_model import base_model as base_of
-from peftlab.engine.base_model import with_checkpoint
+from peftlab.engine.prepare import base_model as base_of
+from peftlab.engine.prepare import with_checkpoint
 from peftlab.methods.base import Method
 from peftlab.methods.peft_method import ADAPTER_FILES
 from peftlab.methods.quantize import is_quantized

@@ -21,8 +21,7 @@ from pydantic import JsonValue
 from peftlab.core.errors import PeftlabError, UserError
 from peftlab.core.interrupts import children_ignore_interrupts
 from peftlab.engine.bench import Setup, SideName, TrainTime, serve
-from peftlab.engine.prepare import choose_device
-from peftlab.models.fused.compile import ensure_compiled
+from peftlab.engine.devices.registry import resolve
 from peftlab.store.provenance import provenance
 
 
@@ -36,7 +35,7 @@ class Ratio:
 
     @classmethod
     def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
-        """The ratios round by round."""
+        """Return the ratios round by round."""
         ratios = np.asarray(ours) / np.asarray(theirs)
         return cls(
             median=float(np.median(ratios)), least=float(ratios.min()), greatest=float(ratios.max())
@@ -45,7 +44,7 @@ class Ratio:
 
 @dataclass(frozen=True, kw_only=True)
 class SideResult:
-    """What one side did. Rates are medians of the rounds; `path` says how it computed.
+    """The measurements of one side. Rates are medians of the rounds; `path` says how it computed.
 
     Shares of the peak are those of training and of evaluation.
     """
@@ -77,7 +76,7 @@ class BenchResult:
     provenance: dict[str, JsonValue]
 
     def to_json(self) -> dict[str, Any]:
-        """The object of `bench --json`."""
+        """Return the object of `bench --json`."""
         return asdict(self)
 
 
@@ -96,11 +95,11 @@ class _Process:
         theirs.close()
 
     def wait_until_ready(self) -> None:
-        """Model and data are loaded; UserError for what is wrong with the setup."""
+        """Wait until model and data are loaded; UserError for what is wrong with the setup."""
         self._answer()
 
     def ask(self, name: str, *arguments: object) -> Any:
-        """What the side's method returns."""
+        """Return what the method of the side returns."""
         self._connection.send((name, arguments))
         return self._answer()
 
@@ -130,14 +129,13 @@ def run_bench(
     threads: int | None = None,
     say: Callable[[str], None] = lambda message: None,
 ) -> BenchResult:
-    """The sides measured in turn, `packed` first; `say` is told what is going on.
+    """Return what the sides do, measured in turn, `packed` first; `say` is told what is going on.
 
     Raises UserError for what is wrong with the setup.
     """
     num_threads = threads or torch.get_num_threads()
     size = int(str(setup.training["per_device_train_batch_size"]))
-    if choose_device(setup.device).type == "cpu":
-        ensure_compiled()
+    resolve(setup.device).make_ready()
     say("loading the model on every side")
     with _started(sides, setup, num_threads) as processes:
         packed = processes["packed"]

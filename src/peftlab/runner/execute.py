@@ -7,9 +7,11 @@ from types import MappingProxyType
 
 from peftlab.core.errors import UserError
 from peftlab.core.interrupts import stopping_gently
+from peftlab.engine.devices.base import Device
+from peftlab.engine.devices.registry import device_here, is_known, resolve
 from peftlab.engine.events import Listener, all_of
 from peftlab.engine.job import Job
-from peftlab.engine.prepare import choose_device
+from peftlab.models.checkpoints import ensure_weights
 from peftlab.runner.executors.base import ExecutorOptions, listed
 from peftlab.runner.executors.registry import EXECUTORS
 from peftlab.runner.record import Recorder
@@ -23,8 +25,11 @@ from peftlab.study.trials import Expanded
 STOPPING = "stopping; what is trained so far is saved first (once more: at once)"
 
 
-def check_execution(executor: str, options: ExecutorOptions, device: str) -> None:
-    """UserError unless there is such an executor, and such a device, here."""
+def check_execution(executor: str, options: ExecutorOptions, device: str) -> Device | None:
+    """Return the device of that name here; None for one that only nodes of a cluster have.
+
+    Raises UserError unless there is such an executor, and such a device where it computes.
+    """
     EXECUTORS.get(executor, where="--executor")
     if options.artifacts is not None and executor != "ray":
         raise UserError(
@@ -32,7 +37,28 @@ def check_execution(executor: str, options: ExecutorOptions, device: str) -> Non
             where=f"--artifacts {options.artifacts}",
             allowed="with --executor ray",
         )
-    choose_device(device)
+    if executor == "ray" and is_known(device):  # each node looks for itself
+        return device_here(device)
+    return resolve(device)
+
+
+def make_ready(model: str, *, device: Device | None, executor: str = "inline") -> None:
+    """Have the model's weights on this machine, and the device ready to compute.
+
+    Both are stages of the work. Raises UserError where the weights cannot be had.
+    """
+    if executor != "ray":  # whose nodes have caches of their own
+        ensure_weights(model)
+    if device is not None:
+        device.make_ready()
+
+
+def name_of_jobs(executor: str, here: Device | None, asked: str) -> str:
+    """Return the name of the device that jobs carry: the one that was found, here; else as asked.
+
+    A node of a cluster looks for itself, so that "auto" may stand for a card on one of them.
+    """
+    return asked if here is None or executor == "ray" else here.name
 
 
 def execute(
@@ -46,7 +72,7 @@ def execute(
     retry_failed: bool = False,
     seconds: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
-    """Run what is not done yet.
+    """Run what is not done yet, on the device of that name where the executor runs jobs.
 
     `seconds` are estimates by trial id. Failed trials are left alone unless `retry_failed`.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from time import perf_counter
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import JsonValue
 
 from peftlab.core.corrections import CORRECTIONS
@@ -23,28 +23,24 @@ from peftlab.data.encode import Encoded, Tokenizer
 from peftlab.data.held_out import is_held_out
 from peftlab.data.source import open_ref
 from peftlab.engine.dataset import encode_split
+from peftlab.engine.devices.base import Device
+from peftlab.engine.devices.registry import AUTO, resolve
 from peftlab.engine.registry import ENGINES
 from peftlab.methods.parameters import count_parameters
 from peftlab.models.checkpoints import load_config, load_tokenizer
+from peftlab.models.flops import Operations
+from peftlab.runner.cost import CostModel, Work
 from peftlab.store.records import Status, is_open
-from peftlab.store.rows import Speed
 from peftlab.store.workspace import Workspace
 from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remarks
 from peftlab.study.remarks.row_remarks import require_labels
 from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import task_of
 
-SHARE_OF_PEAK = 0.5
-"""What part of a processor's matrix multiplication a training reaches, for a first estimate."""
-
-CARD_SECONDS_PER_LAYER = 0.005
-"""What a layer takes of a step on a GPU, however few its tokens: the time is that of starting the
-kernels, not of their work (benchmarks/gpu.py, section steps)."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPlan:
-    """One trial's cost in advance.
+    """The cost of one trial in advance.
 
     `tokens` are the real tokens of all training batches, `padding` the share that padding each
     batch to its longest example would add to them (of the padded total, in the first epoch of the
@@ -65,7 +61,7 @@ class TrialPlan:
     seconds: float | None
 
     def to_json(self) -> dict[str, JsonValue]:
-        """The object of `run STUDY --dry-run --json`."""
+        """Return the object of `run STUDY --dry-run --json`."""
         parameters = self.parameters
         return {
             "id": self.trial.id,
@@ -102,12 +98,12 @@ class Plan:
 
     @property
     def open_trials(self) -> tuple[TrialPlan, ...]:
-        """Those that a run carries out: not the done ones, and failed ones if they are retried."""
+        """The plans that a run carries out: none that is done, failed ones if they are retried."""
         return tuple(plan for plan in self.trials if is_open(plan.status, self.retry_failed))
 
     @property
     def open_seconds(self) -> float | None:
-        """The estimate for the open ones; None if one of them has none."""
+        """The estimate for the open trials; None if one of them has none."""
         seconds = [plan.seconds for plan in self.open_trials]
         return None if None in seconds else sum(second or 0.0 for second in seconds)
 
@@ -117,15 +113,17 @@ def make_plan(
     expanded: Expanded,
     workspace: Workspace,
     *,
-    device: str = "auto",
+    device: Device | None = None,
+    threads: int | None = None,
     retry_failed: bool = False,
     only_open: bool = False,
 ) -> Plan:
     """Return the plan of a study on a device; failed trials are open in it if `retry_failed`.
 
-    With `only_open` it holds those trials alone. Encodes the data where it has not been (into the
-    workspace's cache). Raises UserError where a method does not fit the model, and where a split
-    has one label alone.
+    The device is the one that is preferred here unless it is given; `threads` are those of a trial
+    on a processor, as many as PyTorch takes unless they are given. With `only_open` the plan holds
+    the open trials alone. Encodes the data where it has not been (into the workspace's cache).
+    Raises UserError where a method does not fit the model, and where a split has one label alone.
     """
     require_labels(expanded)
     statuses = workspace.statuses(trial.id for trial in expanded.trials)
@@ -145,7 +143,7 @@ def make_plan(
         remarks.append(str(error))
     if planned:
         remarks += [unused_head(expanded), *weights_remarks(expanded)]
-    rates = _Rates(workspace.speeds(), device)
+    costs = CostModel(workspace.speeds(), device or resolve(AUTO), threads=threads)
     first: dict[tuple[str, tuple[str, ...]], TrialPlan] = {}
     plans = []
     with stage("planning", total=len(planned), unit="trials") as planning:
@@ -153,14 +151,15 @@ def make_plan(
             arms, status = expanded.arms_of[trial.id], statuses[trial.id]
             place = trial.task, arms
             if place not in first:
-                tokens = None
+                lengths = None
                 if tokenizer is not None and trial.task not in expanded.unread:
-                    tokens = _tokens(trial, tokenizer, workspace)
+                    lengths = _lengths(trial, tokenizer, workspace)
                 first[place] = _first_plan(
-                    trial, arms, status, tokens, expanded.num_examples[trial.task], rates
+                    trial, arms, status, lengths, expanded.num_examples[trial.task], costs
                 )
             plans.append(replace(first[place], trial=trial, status=status))
             planning.advance()
+    remarks += costs.remarks
     return Plan(
         study=expanded.spec.name,
         trials=tuple(plans),
@@ -197,11 +196,11 @@ def _first_plan(
     trial: Trial,
     arms: tuple[str, ...],
     status: Status,
-    tokens: _Tokens | None,
+    lengths: _Lengths | None,
     num_examples: tuple[int, int],
-    rates: _Rates,
+    costs: CostModel,
 ) -> TrialPlan:
-    """The plan of an arm's first trial on a task."""
+    """Return the plan of an arm's first trial on a task."""
     num_train, num_dev = num_examples
     parameters = _parameters(
         trial.model.name,
@@ -210,33 +209,43 @@ def _first_plan(
         task_of(trial).num_labels,
     )
     steps = trial.training.total_steps(num_train)
-    passes = steps / trial.training.steps_per_epoch(num_train)
+    epochs = trial.training.total_epochs(num_train)
+    work = None
+    if lengths is not None:
+        work = Work(
+            operations=Operations.of_config(load_config(trial.model.name), parameters),
+            passes=steps / trial.training.steps_per_epoch(num_train),
+            steps=steps,
+            train_lengths=lengths.train,
+            eval_lengths=lengths.evaluated,
+            evaluations=1 + epochs,
+            padding=lengths.padding,
+        )
     return TrialPlan(
         trial=trial,
         arms=arms,
         status=status,
         parameters=parameters,
         steps=steps,
-        epochs=trial.training.total_epochs(num_train),
+        epochs=epochs,
         num_train_examples=num_train,
         num_eval_examples=num_dev,
-        tokens=None if tokens is None else round(tokens.train * passes),
-        padding=None if tokens is None else tokens.padding,
-        seconds=None if tokens is None else rates.seconds(trial, tokens, passes, parameters),
+        tokens=None if work is None else round(work.train_tokens),
+        padding=None if work is None else work.padding,
+        seconds=None if work is None else costs.estimate(trial, work).seconds,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Tokens:
-    """Of the batches of an epoch, and of an evaluation."""
+class _Lengths:
+    """The tokens of each row to train on and of each to evaluate, and the padding of batches."""
 
-    train: int
-    evaluated: int
+    train: npt.NDArray[np.int64]
+    evaluated: npt.NDArray[np.int64]
     padding: float
-    a_step: float
 
 
-def _tokens(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Tokens:
+def _lengths(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Lengths:
     source, task = open_ref(trial.data), task_of(trial)
 
     def split(name: str, limit: int | None) -> Encoded:
@@ -251,89 +260,15 @@ def _tokens(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Tokens
         )
 
     train, dev = split("train", trial.max_train_samples), split("dev", trial.max_eval_samples)
-    lengths, evaluated = train.lengths, int(dev.lengths.sum())
+    lengths, evaluated = train.lengths, dev.lengths
     if trial.selection is not None:
         chosen = is_held_out(train.labels, trial.selection, seed=trial.seed)
-        lengths, evaluated = lengths[~chosen], evaluated + int(lengths[chosen].sum())
+        lengths, evaluated = lengths[~chosen], np.concatenate([evaluated, lengths[chosen]])
     order = epoch_order(len(lengths), seed=trial.seeds.order, epoch=1)
     padded = padded_tokens(lengths, order, trial.training.per_device_train_batch_size)
-    real = int(lengths.sum())
-    return _Tokens(
-        train=real,
-        evaluated=evaluated,
-        padding=1 - real / padded,
-        a_step=real / trial.training.steps_per_epoch(len(lengths)),
-    )
+    return _Lengths(train=lengths, evaluated=evaluated, padding=1 - int(lengths.sum()) / padded)
 
 
 @lru_cache(maxsize=256)
 def _parameters(model: str, method: str, config: str, num_labels: int) -> ParameterCount:
     return count_parameters(model, method, json.loads(config), num_labels=num_labels)
-
-
-class _Rates:
-    """How fast trials run on a device: measured on finished ones, else guessed from its kind."""
-
-    def __init__(self, speeds: Sequence[Speed], device: str) -> None:
-        self._device = device
-        self._measured: dict[tuple[object, ...], list[float]] = {}
-        for speed in speeds:
-            kind = (speed.model_fingerprint, speed.method, speed.engine, speed.cache_frozen)
-            on = speed.device.partition(":")[0]
-            self._measured.setdefault((on, *kind), []).append(speed.tokens_per_second)
-
-    @cached_property
-    def _on(self) -> str:
-        """The kind of the device: cpu, cuda, ..."""
-        from peftlab.engine.prepare import choose_device
-
-        return choose_device(self._device).type
-
-    def seconds(
-        self, trial: Trial, tokens: _Tokens, passes: float, parameters: ParameterCount
-    ) -> float:
-        """Seconds of training and evaluation."""
-        evaluations = 1 + trial.training.total_epochs(1)
-        measured = self._measured.get((self._on, *_kind(trial)))
-        if measured:
-            rate = float(np.median(measured))
-        elif self._on == "cpu":
-            backward = 2.0 if parameters.backbone > parameters.total / 2 else 1.0
-            padding = tokens.padding if ENGINES.get(trial.engine).pads else 0.0
-            flops = _flops_per_token(trial.model.name) * (1 + backward)
-            rate = SHARE_OF_PEAK * self._peak_flops / flops * (1 - padding)
-        else:
-            num_layers = int(load_config(trial.model.name).num_hidden_layers)
-            rate = tokens.a_step / (num_layers * CARD_SECONDS_PER_LAYER)
-        return tokens.train * passes / rate + evaluations * tokens.evaluated / (2 * rate)
-
-    @cached_property
-    def _peak_flops(self) -> float:
-        return _measured_peak_flops()
-
-
-def _kind(trial: Trial) -> tuple[object, ...]:
-    """What trials of about one speed have in common."""
-    return trial.model.fingerprint, trial.method, trial.engine, trial.cache_frozen
-
-
-@lru_cache
-def _flops_per_token(model: str) -> float:
-    """Of a forward pass, two for each weight of the encoder (its embeddings are only looked up)."""
-    config = load_config(model)
-    hidden = int(config.hidden_size)
-    inner = int(getattr(config, "intermediate_size", getattr(config, "hidden_dim", 4 * hidden)))
-    return 2.0 * int(config.num_hidden_layers) * (4 * hidden * hidden + 2 * hidden * inner)
-
-
-def _measured_peak_flops(seconds: float = 0.1) -> float:
-    """Return the processor's operations a second of fp32 matrix multiplication, measured now."""
-    import torch
-
-    left, right = torch.rand(512, 1024), torch.rand(1024, 1024)
-    left @ right
-    began, count = perf_counter(), 0
-    while perf_counter() - began < seconds:
-        left @ right
-        count += 1
-    return count * 2 * 512 * 1024 * 1024 / (perf_counter() - began)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -25,42 +24,8 @@ from peftlab.engine.events import (
     Stepped,
 )
 from peftlab.runner.bars import StageBars, make_bars
-from peftlab.runner.plan import Plan, TrialPlan
-
-
-class Clock:
-    """How much longer a study takes: the plan's estimates, scaled by how true they have been."""
-
-    def __init__(self, plans: dict[str, TrialPlan]) -> None:
-        self._open = {key: plan.seconds or 0.0 for key, plan in plans.items()}
-        self._open_seconds = sum(self._open.values())
-        self._spent_seconds = 0.0
-        self._expected_seconds = 0.0
-
-    def ended(self, trial_id: str, seconds: float) -> None:
-        """Note that a trial has ended after so many seconds."""
-        expected = self._open.pop(trial_id, 0.0)
-        self._open_seconds = self._open_seconds - expected if self._open else 0.0
-        self._expected_seconds += expected
-        self._spent_seconds += seconds
-
-    def seconds_left(self, running: Mapping[str, tuple[float, float]]) -> float | None:
-        """Return the seconds for all open trials, as many at a time as run now.
-
-        `running` has for each of those what share is done, and in what time.
-        """
-        expected, spent, done = self._expected_seconds, self._spent_seconds, 0.0
-        for trial_id, (share, seconds) in running.items():
-            done += share * self._open.get(trial_id, 0.0)
-            spent += seconds
-        expected += done
-        if not self._open_seconds:
-            return None
-        return (
-            (self._open_seconds - done)
-            * (spent / expected if expected else 1.0)
-            / max(1, len(running))
-        )
+from peftlab.runner.cost import TimeLeft
+from peftlab.runner.plan import Plan
 
 
 @dataclass
@@ -90,7 +55,7 @@ class ProgressDisplay:
     def __init__(self, plan: Plan, console: Console) -> None:
         self.console = console
         self.plans = {trial.trial.id: trial for trial in plan.open_trials}
-        self.clock = Clock(self.plans)
+        self.clock = TimeLeft({key: one.seconds or 0.0 for key, one in self.plans.items()})
         self.num_open = len(self.plans)
         self.num_ended = 0
         self.began_at = perf_counter()
@@ -163,7 +128,7 @@ class ProgressDisplay:
 
     def _show_whole(self) -> float | None:
         """Show how far the study is, trials done and an hour; return the seconds left."""
-        left = self.clock.seconds_left(
+        left = self.clock.seconds(
             {trial_id: running.share_and_seconds for trial_id, running in self.running.items()}
         )
         words = []

@@ -18,7 +18,7 @@ import optuna
 from alembic.util import CommandError
 from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.samplers import TPESampler
+from optuna.samplers import RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import URL
@@ -26,7 +26,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from peftlab.core.errors import StorageError, UserError, first_line
 from peftlab.core.identity import canonical_json, derived_seed
-from peftlab.runner.rungs import Rungs
 from peftlab.study.tuning.attempts import Ended
 from peftlab.study.tuning.search import Search
 from peftlab.study.tuning.space import Choice, Dimension
@@ -221,3 +220,33 @@ def _suggest(trial: optuna.Trial, key: str, dimension: Dimension) -> None:
 def _told(dimension: Dimension, value: JsonValue) -> JsonValue:
     """A value as optuna is told: of a choice its JSON, since it takes no lists."""
     return canonical_json(value) if isinstance(dimension, Choice) else value
+
+
+class Rungs:
+    """The settings of a search at the epochs where it is decided whether they go on.
+
+    Which are given up is told from what they scored and from nothing else. Optuna's pruners note in
+    a study, as they are asked, that a setting has come to a rung, and answer otherwise when they
+    are asked again. A process that was killed between such a note and what follows from it would
+    go on with a setting that was to be given up. So they are asked about a study in memory, to
+    which everything is told anew. `name` is that of the search, by which hyperband shares its
+    settings out.
+    """
+
+    def __init__(self, name: str, pruner: BasePruner) -> None:
+        # Nothing is sampled: the sampler stands for optuna's own, which takes its time.
+        self._study = optuna.create_study(
+            study_name=name, direction="maximize", pruner=pruner, sampler=RandomSampler(seed=0)
+        )
+        self._trials: list[optuna.Trial] = []
+
+    def gives_up(self, number: int, *, epoch: int, score: float) -> bool:
+        """Return whether the setting of that number, with this score at that epoch, is given up.
+
+        This is asked once of each epoch, in the order of the numbers and of the epochs.
+        """
+        while len(self._trials) <= number:
+            self._trials.append(self._study.ask())
+        trial = self._trials[number]
+        trial.report(score, epoch)
+        return trial.should_prune()

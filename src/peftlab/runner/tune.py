@@ -12,7 +12,6 @@ from peftlab.core.selection import main_score, reported
 from peftlab.core.trial import Trial
 from peftlab.engine.events import Listener, all_of
 from peftlab.engine.job import Job
-from peftlab.engine.prepare import choose_device
 from peftlab.engine.registry import ENGINES
 from peftlab.runner.execute import STOPPING
 from peftlab.runner.executors.base import Executor, Source
@@ -48,7 +47,6 @@ def tune(
     Raises UserError, StorageError and KeyboardInterrupt with everything that was measured stored,
     from where the same call goes on.
     """
-    choose_device(device)
     name = searches.spec.name
     with (
         held(workspace.path, study=name),

@@ -17,13 +17,13 @@ PACKAGES = ("peftlab", "torch", "transformers", "peft", "tokenizers", "numpy")
 
 @lru_cache
 def provenance() -> dict[str, JsonValue]:
-    """JSON values, the same for all trials of a process; what cannot be found out is null."""
+    """Return JSON values, the same for all trials of a process; null is what cannot be found."""
     return {
         "versions": {"python": platform.python_version(), **_versions()},
         "git": _git_state(),
         "machine": {
             "system": platform.platform(),
-            "processor": _processor(),
+            "processor": processor_name(),
             "cores": os.cpu_count(),
             "memory_bytes": _memory_bytes(),
         },
@@ -41,7 +41,7 @@ def _versions() -> dict[str, JsonValue]:
 
 
 def _git_state() -> JsonValue:
-    """The commit of the folder that the command runs in, and whether files differ from it."""
+    """Return the commit of the working folder, and whether files differ from it."""
     try:
         commit = _run("git", "rev-parse", "HEAD")
         changed = bool(_run("git", "status", "--porcelain", "--untracked-files=no"))
@@ -55,7 +55,8 @@ def _run(*command: str) -> str:
     return done.stdout.strip()
 
 
-def _processor() -> str | None:
+def processor_name() -> str | None:
+    """Return the name that the processor tells; None where the system does not know it."""
     try:
         found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     except OSError:

@@ -228,7 +228,10 @@ class WorkspaceReader:
             "json_extract(trial, '$.engine') AS engine, "
             "json_extract(trial, '$.cache_frozen') AS cache_frozen, "
             "json_extract(costs, '$.device') AS device, "
-            "json_extract(costs, '$.train_tokens_per_second') AS tokens_per_second "
+            "json_extract(costs, '$.device_name') AS device_name, "
+            "json_extract(costs, '$.threads') AS threads, "
+            "json_extract(costs, '$.train_tokens_per_second') AS tokens_per_second, "
+            "json_extract(costs, '$.eval_tokens_per_second') AS eval_tokens_per_second "
             "FROM trials WHERE status = 'done' ORDER BY ended_at DESC LIMIT ?",
             most,
         )

@@ -111,14 +111,20 @@ class Failure(StoredRow):
 
 
 class Speed(StoredRow):
-    """The tokens a second with which a trial was trained, and what they depend on most."""
+    """The tokens a second with which a trial was trained and evaluated, and on what.
+
+    Older versions stored neither the device's own name nor the speed of evaluation.
+    """
 
     model_fingerprint: str
     method: str
     engine: str
     cache_frozen: bool
     device: str
+    device_name: str | None
+    threads: int
     tokens_per_second: FiniteFloat
+    eval_tokens_per_second: FiniteFloat | None
 
 
 class StoredScores(StoredRow):

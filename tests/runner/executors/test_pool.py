@@ -16,10 +16,11 @@ import pytest
 from peftlab.core.trial import Trial
 from peftlab.engine.events import Event, Finished
 from peftlab.runner import worker_process
+from peftlab.runner.cost import end_of
 from peftlab.runner.executors import pool
 from peftlab.runner.executors.base import ExecutorOptions, listed
 from peftlab.runner.executors.inline import InlineExecutor
-from peftlab.runner.executors.pool import Layout, PoolExecutor, end_of
+from peftlab.runner.executors.pool import Layout, PoolExecutor
 from peftlab.runner.executors.retry import MOST_KILLS
 from peftlab.runner.worker_process import WorkerProcess
 from peftlab.study.trials import Expanded

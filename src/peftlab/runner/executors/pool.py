@@ -12,14 +12,14 @@ import selectors
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import heapreplace
 from time import monotonic
 
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.core.words import counted
+from peftlab.engine.devices.registry import resolve
 from peftlab.engine.events import Failed, Finished, Interrupted, Listener, Remarked, Started
 from peftlab.engine.job import Job
-from peftlab.engine.prepare import choose_device
+from peftlab.runner.cost import end_of
 from peftlab.runner.executors.base import ExecutorOptions, Source
 from peftlab.runner.executors.retry import POLL_SECONDS, SECONDS_TO_STOP, Retries
 from peftlab.runner.messages import Measured, Message, pass_on
@@ -76,7 +76,7 @@ def _given(options: ExecutorOptions, device: str, num_jobs: int, *, is_long: boo
     """Return the layout where user, device or study leave no choice; None where there is one."""
     cores = os.cpu_count() or 1
     workers, threads = options.workers, options.threads
-    if choose_device(device).type != "cpu":
+    if not resolve(device).shares_cores:
         return Layout(workers=workers or 1, threads=None)
     if workers is None and threads is None and cores > 1:
         if is_long:
@@ -105,18 +105,6 @@ def _fastest(pool: _Pool, jobs: Sequence[Job]) -> Layout:
     seconds = [job.seconds for job in jobs]
     best = min(counts, key=lambda count: end_of(seconds, count) * count / max(rates[count], 1e-9))
     return Layout(workers=best, threads=cores // best)
-
-
-def end_of(seconds: Sequence[float], workers: int) -> float:
-    """Return when the last of the jobs ends if each worker takes the next as soon as it is free.
-
-    >>> end_of([3.0, 2.0, 2.0, 1.0], 2)
-    4.0
-    """
-    free = [0.0] * workers
-    for one in seconds:
-        heapreplace(free, free[0] + one)
-    return max(free)
 
 
 class _Pool:
@@ -227,7 +215,7 @@ class _Pool:
             pass_on(message, self._tell)
 
     def _ended(self, worker: WorkerProcess) -> None:
-        """A worker is gone. The trials that it had have failed or are tried again."""
+        """Note that a worker is gone. The trials that it had have failed or are tried again."""
         if self._is_stopping:
             self._interrupted(worker)
         elif worker.job is not None and worker.open_trials:

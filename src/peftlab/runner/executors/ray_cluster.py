@@ -19,6 +19,7 @@ from typing import Any
 
 from peftlab.core.errors import PeftlabError, StorageError, UserError, first_line
 from peftlab.core.interrupts import stop_if_requested
+from peftlab.engine.devices.registry import resource_of
 from peftlab.engine.events import Failed, Finished, Interrupted, Listener, Started
 from peftlab.engine.job import Job
 from peftlab.runner.executors.base import ExecutorOptions, Source
@@ -120,7 +121,7 @@ class _Task:
 
     job: Job
     open_trials: set[str]
-    """Those that were not told to have ended; all of them until the job has found its place."""
+    """The trials not told to have ended; all of them until the job has found its place."""
     node: str = ""
     pid: int = 0
     heard_at: float | None = None
@@ -133,7 +134,7 @@ class _Task:
     lost: str = "its task ended without a word of it"
     """Why trials are open that the task has nothing more to tell of."""
     states: dict[str, str] = field(default_factory=dict)
-    """What was last handed on of each trial."""
+    """The state that was last handed on of each trial."""
 
 
 class _Cluster:
@@ -185,8 +186,8 @@ class _Cluster:
 
     def _wanted(self, device: str, threads: int) -> tuple[str, float]:
         """Return what a job on that device takes of a node, and how much of it."""
-        on_gpu = device.startswith("cuda") or (device == "auto" and self._has_gpus)
-        return ("GPU", self._options.gpus) if on_gpu else ("CPU", threads)
+        resource = resource_of(device) or ("GPU" if self._has_gpus else "CPU")
+        return resource, self._options.gpus if resource == "GPU" else threads
 
     def _submit_next(self, source: Source, most: int) -> bool:
         """Submit what there is room for; return whether there was anything."""

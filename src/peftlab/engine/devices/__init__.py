@@ -1,0 +1,1 @@
+"""What computes: the processor, a card, or whatever else joins in devices/registry.py."""

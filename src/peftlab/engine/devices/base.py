@@ -1,0 +1,126 @@
+"""What a device is: its name, what it measures of itself, and how work is laid out on it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class EnergyCounter:
+    """A count of energy; OSError or ValueError where it cannot be read.
+
+    `range` is where it begins anew, 0 for one that never does.
+    """
+
+    count: Callable[[], int]
+    per_joule: float
+    range: int = 0
+    last: int = 0
+
+    def advance(self) -> float:
+        """Return the joules since the last time."""
+        now = self.count()
+        moved, self.last = now - self.last, now
+        if moved < 0 and not self.range:
+            raise ValueError("the counter was set back")
+        return (moved if moved >= 0 else moved + self.range) / self.per_joule
+
+
+class Device(ABC):
+    """A device that is here, under the name by which it was asked for.
+
+    A subclass says how its kind differs from others; no other module asks which kind it has
+    before it. `backend` says which kernels the engines compute with on it.
+    """
+
+    backend: ClassVar[str] = "stock"
+    """`processor` for the compiled kernels of models/fused, `stock` for PyTorch's own."""
+    shares_cores: ClassVar[bool] = False
+    """Whether several workers at a time share it out by its cores, each with its threads."""
+    holds_4bit: ClassVar[bool] = False
+    """Whether weights in 4 bits (methods/quantize.py) are computed with on it."""
+    share_of_peak: ClassVar[float] = 0.5
+    """The part of its peak in matrix products that a training reaches, for a first estimate."""
+    seconds_per_layer: ClassVar[float] = 0.0
+    """The time that a layer takes of a step however few its tokens are: kernels are started."""
+    peak_size: ClassVar[int] = 1024
+    """The rows and columns of the matrices by which its peak is measured."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def kind(self) -> str:
+        """The name without the number: cpu, cuda, ..."""
+        return self.name.partition(":")[0]
+
+    @cached_property
+    @abstractmethod
+    def model_name(self) -> str:
+        """The name that its maker gave the processor or card; empty where it is not told."""
+
+    @cached_property
+    def torch(self) -> torch.device:
+        """The device as PyTorch has it."""
+        import torch
+
+        return torch.device(self.name)
+
+    def make_ready(self) -> None:
+        """Do what is to be done once on a machine before anything computes."""
+        return None
+
+    def synchronize(self) -> None:
+        """Wait until all that was asked of the device is done."""
+        return None
+
+    def reset_peak_memory(self) -> bool:
+        """Forget the peak of memory so far; return whether that can be done."""
+        return False
+
+    @abstractmethod
+    def peak_memory_bytes(self) -> int | None:
+        """Return the highest memory of this process, since the last reset where there was one."""
+
+    def energy_counters(self) -> list[EnergyCounter]:
+        """Return the counters of its energy, none where it has none that may be read.
+
+        Raises OSError or ValueError for one that is there and cannot be read.
+        """
+        return []
+
+    def trainer_arguments(self) -> dict[str, Any]:
+        """Return what TrainingArguments are told so that transformers.Trainer computes on it."""
+        return {}
+
+    def peak_flops_per_second(self, seconds: float = 0.1) -> float:
+        """Return the best that a square fp32 matrix product reaches, measured now."""
+        import torch
+
+        size = self.peak_size
+        left, right = (torch.rand(size, size, device=self.torch) for _ in range(2))
+        out, best = torch.empty_like(left), float("inf")
+        ends = perf_counter() + seconds
+        while best == float("inf") or perf_counter() < ends:
+            self.synchronize()
+            began = perf_counter()
+            torch.mm(left, right, out=out)
+            self.synchronize()
+            best = min(best, perf_counter() - began)
+        return 2 * size**3 / best
+
+
+def own_generators(device: torch.device) -> list[torch.device]:
+    """Return the device if PyTorch keeps a generator for it beside the processor's, else none."""
+    return [] if device.type == "cpu" else [device]

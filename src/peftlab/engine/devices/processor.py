@@ -1,0 +1,101 @@
+"""The processor: its memory by the kernel's account, its energy by the counters of RAPL."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import re
+import resource
+import sys
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from peftlab.engine.devices.base import Device, EnergyCounter
+from peftlab.store.provenance import processor_name
+
+CLEAR_REFS = Path("/proc/self/clear_refs")
+STATUS = Path("/proc/self/status")
+POWERCAP = Path("/sys/class/powercap")
+"""Where Linux shows the counters of the processor (RAPL: Intel's, and AMD's since Zen)."""
+
+
+class Processor(Device):
+    """The machine's processor. Its energy is that of its packages, without memory and fans."""
+
+    backend: ClassVar[str] = "processor"
+    shares_cores: ClassVar[bool] = True
+
+    @cached_property
+    def model_name(self) -> str:
+        """The name that the processor tells."""
+        return processor_name() or ""
+
+    def make_ready(self) -> None:
+        """Compile the kernels, a stage of the work, unless that was done before."""
+        from peftlab.models.fused.compile import ensure_compiled
+
+        ensure_compiled()
+
+    def reset_peak_memory(self) -> bool:
+        """Have Linux forget its high-water mark of the process's resident memory."""
+        return reset_resident_peak()
+
+    def peak_memory_bytes(self) -> int | None:
+        """Return the highest resident memory of the process."""
+        return resident_peak_bytes()
+
+    def energy_counters(self) -> list[EnergyCounter]:
+        """Return the counters of the packages (Linux may show them to root only)."""
+        counters = [_package(folder) for folder in sorted(POWERCAP.glob("intel-rapl:*"))]
+        return [counter for counter in counters if counter is not None]
+
+    def trainer_arguments(self) -> dict[str, Any]:
+        """Keep the Trainer from a card that it would find."""
+        return {"use_cpu": True, "dataloader_pin_memory": False}
+
+
+def reset_resident_peak() -> bool:
+    """Set the mark of the highest resident memory back; return whether the system can do that.
+
+    What is left of earlier work goes back first, so that nothing is charged for it.
+    """
+    try:
+        _set_libraries_aside()
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # which is glibc's
+        CLEAR_REFS.write_text("5")
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
+def resident_peak_bytes() -> int | None:
+    """Return the highest resident memory of the process, since the mark was set back if it was."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text())
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return int(found.group(1)) * 1024 if found else None
+
+
+@cache
+def _set_libraries_aside() -> None:
+    """Keep the objects of the imported libraries, some hundred thousand, out of collections.
+
+    It is done once in a process: without it each collection would walk all of them.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _package(folder: Path) -> EnergyCounter | None:
+    """Return the counter of a package; None for a part of one, and for the whole machine."""
+    if not (folder / "name").read_text().startswith("package"):
+        return None
+    return EnergyCounter(
+        count=lambda: int((folder / "energy_uj").read_text()),
+        per_joule=1e6,
+        range=int((folder / "max_energy_range_uj").read_text()),
+    )

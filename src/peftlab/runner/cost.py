@@ -1,0 +1,207 @@
+"""How long trials take: by speeds that were measured on the device, else by their operations.
+
+The plan, the display of the time left and the pool all reckon with the estimates made here. The
+operations are those of models/flops.py, which `peftlab bench` and the costs of trials count too,
+and the peak over which they are spread is the device's own (engine/devices).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from heapq import heapreplace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from peftlab.core.trial import Trial
+from peftlab.engine.devices.base import Device
+from peftlab.engine.registry import ENGINES
+from peftlab.models.flops import Operations
+from peftlab.store.rows import Speed
+
+EVAL_SPEEDUP = 2.0
+"""How much faster tokens are evaluated than trained, where that was not measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """The amount of computing that a trial takes.
+
+    It goes `passes` times, in as many steps as that takes, over rows of `train_lengths` tokens,
+    and evaluates rows of `eval_lengths` tokens `evaluations` times. `padding` is the share of
+    padding in its batches if they are padded.
+    """
+
+    operations: Operations
+    passes: float
+    steps: int
+    train_lengths: npt.NDArray[np.int64]
+    eval_lengths: npt.NDArray[np.int64]
+    evaluations: int
+    padding: float
+
+    @property
+    def train_tokens(self) -> float:
+        """The real tokens of all training batches."""
+        return self.passes * int(self.train_lengths.sum())
+
+    @property
+    def eval_tokens(self) -> int:
+        """The real tokens of all evaluations."""
+        return self.evaluations * int(self.eval_lengths.sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """The seconds of a trial, and whether those of training follow from measured speeds."""
+
+    train_seconds: float
+    eval_seconds: float
+    is_measured: bool
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of training and evaluation."""
+        return self.train_seconds + self.eval_seconds
+
+
+class CostModel:
+    """The seconds that trials take on one device.
+
+    A speed is that of trials of the same model, method, engine and caching on a device of the same
+    kind and model. Those with as many threads count before others. A speed of which no version
+    noted the device's model is taken to be this one's, if there is no other; one that is known to
+    come from another model says nothing, and `remarks` tell that it was left out.
+    """
+
+    def __init__(
+        self, speeds: Sequence[Speed], device: Device, *, threads: int | None = None
+    ) -> None:
+        self._device = device
+        self._threads = threads or torch.get_num_threads()
+        self._speeds: dict[tuple[object, ...], list[Speed]] = {}
+        for speed in speeds:
+            if speed.device.partition(":")[0] == device.kind:
+                kind = (speed.model_fingerprint, speed.method, speed.engine, speed.cache_frozen)
+                self._speeds.setdefault(kind, []).append(speed)
+        self._remarks: dict[str, None] = {}
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The sentences that the estimates made so far call for."""
+        return tuple(self._remarks)
+
+    def estimate(self, trial: Trial, work: Work) -> Estimate:
+        """Return the seconds that a trial takes."""
+        kind = (trial.model.fingerprint, trial.method, trial.engine, trial.cache_frozen)
+        speeds = self._speeds.get(kind, [])
+        train = self._median(speeds, lambda speed: speed.tokens_per_second)
+        evaluation = self._median(speeds, lambda speed: speed.eval_tokens_per_second)
+        if train is None:
+            if speeds:
+                self._remark(trial, speeds)
+            return self._by_operations(trial, work)
+        return Estimate(
+            train_seconds=work.train_tokens / train,
+            eval_seconds=work.eval_tokens / (evaluation or EVAL_SPEEDUP * train),
+            is_measured=True,
+        )
+
+    def _median(
+        self, speeds: Sequence[Speed], rate_of: Callable[[Speed], float | None]
+    ) -> float | None:
+        """Return the median rate of the speeds that are nearest to what is planned, if any is."""
+        nearest: dict[int, list[float]] = {}
+        for speed in speeds:
+            rate, distance = rate_of(speed), self._distance(speed)
+            if rate and distance is not None:
+                nearest.setdefault(distance, []).append(rate)
+        return float(np.median(nearest[min(nearest)])) if nearest else None
+
+    def _distance(self, speed: Speed) -> int | None:
+        """Return how far a speed is from what is planned; None if it says nothing of it."""
+        name = self._device.model_name
+        if speed.device_name and name and speed.device_name != name:
+            return None
+        has_other_threads = self._device.shares_cores and speed.threads != self._threads
+        return 2 * (not speed.device_name) + has_other_threads
+
+    def _remark(self, trial: Trial, speeds: Sequence[Speed]) -> None:
+        others = ", ".join(sorted({speed.device_name or "" for speed in speeds}))
+        self._remarks[
+            f"{trial.method} ({trial.engine}) was measured on {others}, never on "
+            f"{self._device.model_name}: its time here is estimated from its operations"
+        ] = None
+
+    def _by_operations(self, trial: Trial, work: Work) -> Estimate:
+        """Return the estimate by operations over the peak, and the time of starting kernels."""
+        device, operations = self._device, work.operations
+        padding = work.padding if ENGINES.get(trial.engine).pads else 0.0
+        rate = device.share_of_peak * self._peak_flops * (1 - padding)
+        overhead = device.seconds_per_layer * operations.shape.num_layers
+        train_flops = work.passes * operations.train_flops(work.train_lengths.tolist())
+        eval_flops = work.evaluations * operations.eval_flops(work.eval_lengths.tolist())
+        batches = work.steps * work.eval_tokens / max(work.train_tokens, 1.0)
+        return Estimate(
+            train_seconds=train_flops / rate + work.steps * overhead,
+            eval_seconds=eval_flops / rate + batches * overhead / EVAL_SPEEDUP,
+            is_measured=False,
+        )
+
+    @cached_property
+    def _peak_flops(self) -> float:
+        """The device's peak with the threads that are planned, which is measured with those set."""
+        peak = self._device.peak_flops_per_second()
+        if self._device.shares_cores:
+            peak *= self._threads / torch.get_num_threads()
+        return peak
+
+
+class TimeLeft:
+    """How much longer trials take: their estimates, scaled by how true they have been so far."""
+
+    def __init__(self, seconds: Mapping[str, float]) -> None:
+        self._open = dict(seconds)
+        self._open_seconds = sum(self._open.values())
+        self._spent_seconds = 0.0
+        self._expected_seconds = 0.0
+
+    def ended(self, trial_id: str, seconds: float) -> None:
+        """Note that a trial has ended after so many seconds."""
+        expected = self._open.pop(trial_id, 0.0)
+        self._open_seconds = self._open_seconds - expected if self._open else 0.0
+        self._expected_seconds += expected
+        self._spent_seconds += seconds
+
+    def seconds(self, running: Mapping[str, tuple[float, float]]) -> float | None:
+        """Return the seconds for all open trials, as many at a time as run now.
+
+        `running` has for each of those what share is done, and in what time.
+        """
+        expected, spent, done = self._expected_seconds, self._spent_seconds, 0.0
+        for trial_id, (share, seconds) in running.items():
+            done += share * self._open.get(trial_id, 0.0)
+            spent += seconds
+        expected += done
+        if not self._open_seconds:
+            return None
+        return (
+            (self._open_seconds - done)
+            * (spent / expected if expected else 1.0)
+            / max(1, len(running))
+        )
+
+
+def end_of(seconds: Sequence[float], workers: int) -> float:
+    """Return when the last of the jobs ends if each worker takes the next as soon as it is free.
+
+    >>> end_of([3.0, 2.0, 2.0, 1.0], 2)
+    4.0
+    """
+    free = [0.0] * workers
+    for one in seconds:
+        heapreplace(free, free[0] + one)
+    return max(free)
