@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 
@@ -73,24 +72,12 @@ def clip_gradients(
 
 
 def learning_rate_at(step: int, settings: TrainingSettings, *, total_steps: int) -> float:
-    """The learning rate of optimizer step `step` (0-based), a function of nothing else.
-
-    It rises from 0 over the warm-up, then falls to 0 at `total_steps` (linear, cosine) or stays.
-    The schedules are those of transformers.get_scheduler; "constant" has no warm-up.
-    """
-    kind = settings.lr_scheduler_type
+    """Return the learning rate of optimizer step `step` (0-based), a function of nothing else."""
+    rate = settings.learning_rate
     warmup = settings.num_warmup_steps(total_steps)
-    if kind == "constant":
-        factor = 1.0
-    elif step < warmup:
-        factor = step / max(1, warmup)
-    elif kind == "constant_with_warmup":
-        factor = 1.0
-    else:
-        progress = (step - warmup) / max(1, total_steps - warmup)
-        fallen = 1 - progress if kind == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
-        factor = max(0.0, fallen)
-    return settings.learning_rate * factor
+    return rate * settings.schedule.factor(
+        step, warmup=warmup, total=total_steps, learning_rate=rate
+    )
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
