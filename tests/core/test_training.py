@@ -104,7 +104,9 @@ def test_warmup_steps_are_those_of_the_trainer(warmup: float, total: int) -> Non
     assert TrainingSettings(warmup_steps=warmup).num_warmup_steps(total) == theirs
 
 
-@pytest.mark.parametrize("name", [name for name in TrainingSettings.model_fields if name not in OWN_NAMES])
+@pytest.mark.parametrize(
+    "name", [name for name in TrainingSettings.model_fields if name not in OWN_NAMES]
+)
 def test_a_default_is_that_of_the_trainer(name: str) -> None:
     from transformers import TrainingArguments
 
@@ -201,7 +203,7 @@ def test_what_is_wrong_with_the_settings_of_a_schedule_is_said_in_a_line() -> No
         TrainingSettings(lr_scheduler_kwargs={"power": 1})
     with pytest.raises(ValidationError, match="needs the setting 'num_decay_steps'"):
         TrainingSettings(lr_scheduler_type="warmup_stable_decay")
-    with pytest.raises(ValidationError, match="lr_end .1e-07. must be below the learning rate"):
+    with pytest.raises(ValidationError, match=r"lr_end .1e-07. must be below the learning rate"):
         TrainingSettings(lr_scheduler_type="polynomial", learning_rate=1e-8)
 
 

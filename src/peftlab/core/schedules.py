@@ -30,7 +30,7 @@ class Schedule(Frozen):
         Steps count from 0; the warm-up takes `warmup` of them, the training `total`.
         """
 
-    def require_fit(self, learning_rate: float) -> None:  # noqa: B027
+    def require_fit(self, learning_rate: float) -> None:
         """Raise ValueError where the settings do not go with the learning rate."""
 
 

@@ -27,6 +27,24 @@ MAPPINGS = ("class_weights", "lr_scheduler_kwargs")
 """The settings whose value may be a mapping."""
 
 
+def is_by_task(name: str, value: object) -> bool:
+    """Return whether a training setting's value in a study is a mapping from task to value.
+
+    Where the value itself may be a mapping, one by task holds nothing but such values.
+
+    >>> is_by_task("learning_rate", {"cola": 1e-4}), is_by_task("class_weights", {"yes": 2.0})
+    (True, False)
+    >>> is_by_task("class_weights", {"cola": "balanced", "sst2": {"negative": 2.0}})
+    True
+    """
+    if not isinstance(value, Mapping):
+        return False
+    return name not in MAPPINGS or (
+        len(value) > 0
+        and all(isinstance(one, Mapping) or one == "balanced" for one in value.values())
+    )
+
+
 def _epochs(given: object) -> object:
     """Return a number of epochs, as an integer where it is whole; ValueError for any other value.
 
@@ -34,8 +52,12 @@ def _epochs(given: object) -> object:
     (3, 2.5)
     """
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
-    if not is_number or not 0 < given < math.inf:  # type: ignore[operator]
-        raise ValueError("must be a number above 0")
+    if not is_number:
+        raise ValueError("input should be a valid number")
+    if not math.isfinite(given):  # type: ignore[arg-type]
+        raise ValueError("input should be a finite number")
+    if given <= 0:  # type: ignore[operator]
+        raise ValueError("input should be greater than 0")
     return int(given) if given == int(given) else given  # type: ignore[call-overload]
 
 
@@ -88,9 +110,7 @@ class TrainingSettings(Frozen):
         "cosine_warmup_with_min_lr",
         "warmup_stable_decay",
     ] = "linear"
-    lr_scheduler_kwargs: Annotated[
-        dict[str, JsonValue] | None, Field(validate_default=True)
-    ] = None
+    lr_scheduler_kwargs: Annotated[dict[str, JsonValue] | None, Field(validate_default=True)] = None
     warmup_steps: NonNegative = 0.0
     optim: Literal["adamw_torch_fused", "sgd", "adafactor", "adagrad", "rmsprop"] = (
         "adamw_torch_fused"

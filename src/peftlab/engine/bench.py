@@ -37,7 +37,6 @@ from peftlab.data.source import open_source, require
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData, load_data
 from peftlab.engine.evaluate import predict_logits
-from peftlab.engine.loss import summed_loss
 from peftlab.engine.memory import keep_freed_memory
 from peftlab.engine.optimizer import clip_gradients
 from peftlab.engine.prepare import choose_device
@@ -189,7 +188,7 @@ class EngineSide(_Side):
             gather(self.data.train, batch)
             marks.append(perf_counter())
             logits = self.classifier.logits(self.data.train, batch, step=number)
-            loss = summed_loss(logits, self.data.train.labels[batch]) / len(batch)
+            loss = steps.summed_loss(logits, self.data.train.labels[batch]) / len(batch)
             marks.append(perf_counter())
             loss.backward()
             marks.append(perf_counter())

@@ -30,6 +30,7 @@ class RateMeter:
             prepared.base,
             place,
             method=prepared.method,
+            recomputes=trial.training.gradient_checkpointing,
         )
         self._steps = Steps(classifier, trial, prepared.data)
         order = epoch_order(len(prepared.data.train), seed=trial.seeds.order, epoch=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,10 @@ from peftlab.engine.checkpoint import (
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.embedding_rows import EmbeddingRows, rows_in_use
-from peftlab.engine.loss import summed_loss
+from peftlab.engine.loss import SummedLoss, summed_loss, training_loss
 from peftlab.engine.memory import is_out_of_memory
 from peftlab.engine.optimizer import (
+    ROW_BY_ROW,
     build_optimizer,
     clip_gradients,
     learning_rate_at,
@@ -57,14 +59,15 @@ class Steps:
         self.taken = 0
         self.embedding: EmbeddingRows | None = None
         self.device = next(classifier.module.parameters()).device
+        self.summed_loss = training_loss(trial.training, data, self.device) or summed_loss
 
     @contextmanager
     def active(self) -> Iterator[Steps]:
-        """Everything in place for training; the classifier is ready for use too."""
+        """Put everything in place for training; the classifier is ready for use too."""
         module, settings = self.classifier.module, self.trial.training
         with ExitStack() as stack:
             stack.enter_context(self.classifier.active())
-            if self.classifier.packs:
+            if self.classifier.packs and settings.optim in ROW_BY_ROW:
                 self.embedding = rows_in_use(
                     self.classifier.word_embedding,
                     self.data.train,
@@ -73,14 +76,14 @@ class Steps:
             if self.embedding is not None:
                 stack.enter_context(self.embedding.compact())
             self.parameters = [p for p in module.parameters() if p.requires_grad]
-            self.optimizer = build_optimizer(module, settings)
-            self._embedding_decay = self._decay_of(self.embedding)
+            self.optimizer = build_optimizer(module, settings, self.classifier.model.base)
+            self._embedding_group = self._group_of(self.embedding)
             self.method.begin_training(module, self.total)
             yield self
 
     @contextmanager
     def complete(self) -> Iterator[None]:
-        """Between steps: the module with all its numbers in place, for evaluation and saving."""
+        """Put all numbers of the module in their places, between steps, to evaluate and save it."""
         if self.embedding is None:
             yield
             return
@@ -88,7 +91,7 @@ class Steps:
             yield
 
     def take(self, rows: Indices) -> float:
-        """One step on these rows; the mean loss of the batch before it."""
+        """Take one step on these rows; return the mean loss of the batch before it."""
         step, settings = self.taken, self.trial.training
         self._seed_generators(derived_seed(self.trial.seeds.dropout, step))
         rate = learning_rate_at(step, settings, total_steps=self.total)
@@ -99,16 +102,22 @@ class Steps:
         self.method.after_step(self.classifier.module, step + 1)
         self.optimizer.zero_grad(set_to_none=True)
         if self.embedding is not None:
-            self.embedding.decayed(rate, self._embedding_decay)
+            group = self._embedding_group
+            self.embedding.decayed(group["lr"], group["weight_decay"])
         self.taken += 1
         return loss
 
     def _backward(self, rows: Indices, step: int) -> float:
-        """The gradients and the loss, of half as many examples at once where memory is short."""
+        """Add up gradients, of half as many examples at once where memory is short."""
         while True:
             try:
                 return backward(
-                    self.classifier, self.data, rows, step=step, micro_batch=self.micro_batch
+                    self.classifier,
+                    self.data,
+                    rows,
+                    step=step,
+                    micro_batch=self.micro_batch,
+                    summed_loss=self.summed_loss,
                 )
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
@@ -119,7 +128,7 @@ class Steps:
                 self.optimizer.zero_grad(set_to_none=True)
 
     def _penalty(self) -> float:
-        """What the method adds to the loss, its gradients added to those of the batch."""
+        """Return what the method adds to the loss; its gradients are added to the batch's."""
         penalty = self.method.penalty(self.classifier.module)
         if penalty is None:
             return 0.0
@@ -127,18 +136,18 @@ class Steps:
         return penalty.item()
 
     def state(self) -> dict[str, Tensor]:
-        """What changes from step to step: what is trained, the optimizer's state, the method's."""
+        """Return what steps change: what is trained, the optimizer's state, and the method's."""
         tensors = put_under(OF_PARAMETER, dict(self._trained()))
         for name, parameter in self._trained():
             for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"{key}.{name}"] = value
+                tensors[f"{key}.{name}"] = torch.as_tensor(value)
         of_method = self.method.state(self.classifier.module)
         return tensors | put_under(OF_METHOD, of_method)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a state with which `state` and `taken` were saved.
 
-        Raises ValueError if it is that of other parameters.
+        Raises ValueError if it is the state of other parameters.
         """
         parameters = dict(self._trained())
         values = found_under(OF_PARAMETER, checkpoint.tensors)
@@ -180,21 +189,22 @@ class Steps:
         return trained(self.classifier.module)
 
     def _seed_generators(self, seed: int) -> None:
-        """As torch.manual_seed, which asks all kinds of devices, for those in use only."""
+        """Seed as torch.manual_seed does, which asks all kinds of devices, those in use only."""
         torch.default_generator.manual_seed(seed)
         if self.device.type != "cpu":
             torch.manual_seed(seed)
 
-    def _decay_of(self, embedding: EmbeddingRows | None) -> float:
+    def _group_of(self, embedding: EmbeddingRows | None) -> dict[str, Any]:
+        """Return the optimizer's group that has the embedding's rows; an empty one for none."""
         if embedding is not None:
             for group in self.optimizer.param_groups:
                 if any(parameter is embedding.rows for parameter in group["params"]):
-                    return float(group["weight_decay"])
-        return 0.0
+                    return group
+        return {}
 
 
 def trained(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """The parameters that learn, with their names."""
+    """Return the parameters that learn, with their names."""
     named = module.named_parameters()
     return [(name, parameter) for name, parameter in named if parameter.requires_grad]
 
@@ -207,15 +217,21 @@ def put_trained(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def require_finite(kind: str, loss: float) -> None:
-    """TrialError for a training or validation loss that is NaN or infinite."""
+    """Raise TrialError for a training or validation loss that is NaN or infinite."""
     if not math.isfinite(loss):
         raise TrialError(f"the {kind} loss is {loss}: the training has diverged")
 
 
 def backward(
-    classifier: Classifier, data: TrialData, rows: Indices, *, step: int, micro_batch: int
+    classifier: Classifier,
+    data: TrialData,
+    rows: Indices,
+    *,
+    step: int,
+    micro_batch: int,
+    summed_loss: SummedLoss = summed_loss,
 ) -> float:
-    """Add the gradients of the mean loss over `rows`, some examples at a time; that loss.
+    """Add the gradients of the mean loss over `rows`, some examples at a time; return that loss.
 
     Raises TrialError if it is not finite.
     """
