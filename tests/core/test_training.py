@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from peftlab.core.training import TrainingSettings
+from peftlab.core.training import OWN_NAMES, TrainingSettings
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,9 @@ from peftlab.core.training import TrainingSettings
         ({"max_steps": 5}, 16, 2, 5, 3),
         ({"max_steps": 4}, 16, 2, 4, 2),
         ({"max_steps": 1, "num_train_epochs": 9}, 100, 13, 1, 1),
+        # 13 steps an epoch: 6.5 and 32.5
+        ({"num_train_epochs": 0.5}, 100, 13, 7, 1),
+        ({"num_train_epochs": 2.5}, 100, 13, 33, 3),
     ],
 )
 def test_steps_and_epochs_are_those_worked_by_hand(
@@ -56,11 +59,11 @@ def test_warmup_below_one_is_a_share_rounded_up(warmup: float, total: int, steps
     num_examples=st.integers(1, 300),
     batch=st.integers(1, 20),
     accumulation=st.integers(1, 6),
-    epochs=st.integers(1, 4),
+    epochs=st.integers(1, 4) | st.floats(0.01, 4),
     max_steps=st.just(-1) | st.integers(1, 200),
 )
 def test_steps_and_epochs_are_those_of_the_trainer(
-    num_examples: int, batch: int, accumulation: int, epochs: int, max_steps: int
+    num_examples: int, batch: int, accumulation: int, epochs: float, max_steps: int
 ) -> None:
     from torch.utils.data import DataLoader
     from transformers import Trainer
@@ -101,11 +104,15 @@ def test_warmup_steps_are_those_of_the_trainer(warmup: float, total: int) -> Non
     assert TrainingSettings(warmup_steps=warmup).num_warmup_steps(total) == theirs
 
 
-@pytest.mark.parametrize("name", TrainingSettings.model_fields)
+@pytest.mark.parametrize(
+    "name", [name for name in TrainingSettings.model_fields if name not in OWN_NAMES]
+)
 def test_a_default_is_that_of_the_trainer(name: str) -> None:
     from transformers import TrainingArguments
 
     theirs = TrainingArguments.__dataclass_fields__[name].default
+    if name == "gradient_checkpointing":  # they call it activation_checkpointing as well
+        theirs = bool(theirs)
     assert getattr(TrainingSettings(), name) == theirs
 
 
@@ -113,7 +120,9 @@ def test_a_default_is_that_of_the_trainer(name: str) -> None:
     "wrong",
     [
         {"num_train_epochs": 0},
-        {"num_train_epochs": 1.5},
+        {"num_train_epochs": -0.5},
+        {"num_train_epochs": float("nan")},
+        {"num_train_epochs": float("inf")},
         {"num_train_epochs": True},
         {"num_train_epochs": "3"},
         {"max_steps": 0},
@@ -127,7 +136,29 @@ def test_a_default_is_that_of_the_trainer(name: str) -> None:
         {"adam_beta1": 1.0},
         {"adam_beta2": float("nan")},
         {"warmup_steps": -1},
-        {"lr_scheduler_type": "polynomial"},
+        {"lr_scheduler_type": "reduce_lr_on_plateau"},
+        {"lr_scheduler_kwargs": {"power": 2}},
+        {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"power": 0}},
+        {"lr_scheduler_type": "polynomial", "learning_rate": 1e-7},
+        {"lr_scheduler_type": "cosine_with_restarts", "lr_scheduler_kwargs": {"num_cycles": 1.5}},
+        {"lr_scheduler_type": "cosine_with_min_lr"},
+        {
+            "lr_scheduler_type": "cosine_with_min_lr",
+            "lr_scheduler_kwargs": {"min_lr": 0, "min_lr_rate": 0},
+        },
+        {"lr_scheduler_type": "warmup_stable_decay"},
+        {"optim": "lion"},
+        {"label_smoothing_factor": 1},
+        {"label_smoothing_factor": -0.1},
+        {"class_weights": "even"},
+        {"class_weights": {}},
+        {"class_weights": {"yes": -1}},
+        {"class_weights": {"yes": float("inf")}},
+        {"class_weights": {"yes": True}},
+        {"class_weights": {"yes": "2"}},
+        {"layerwise_lr_decay": 0},
+        {"layerwise_lr_decay": 1.1},
+        {"gradient_checkpointing": 1},
         {"fp16": True},
     ],
 )
@@ -144,3 +175,38 @@ def test_steps_are_at_least_one_or_left_to_the_epochs(max_steps: int) -> None:
 def test_a_whole_number_will_do_where_any_number_does() -> None:
     training = TrainingSettings(learning_rate=1, warmup_steps=500, weight_decay=0)
     assert (training.learning_rate, training.warmup_steps, training.weight_decay) == (1, 500, 0)
+
+
+def test_a_whole_number_of_epochs_is_one_value_however_it_is_written() -> None:
+    assert TrainingSettings(num_train_epochs=4.0).model_dump_json() == (
+        TrainingSettings(num_train_epochs=4).model_dump_json()
+    )
+    assert TrainingSettings(num_train_epochs=2.5).num_train_epochs == 2.5
+
+
+def test_a_name_for_the_same_optimizer_is_the_same_setting() -> None:
+    assert TrainingSettings.model_validate({"optim": "adamw_torch"}) == TrainingSettings()
+
+
+def test_settings_of_a_schedule_at_its_defaults_are_left_out() -> None:
+    given = {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"power": 1, "lr_end": 1e-7}}
+    training = TrainingSettings.model_validate(given)
+    assert training.lr_scheduler_kwargs is None
+    given["lr_scheduler_kwargs"] = {"power": 2}
+    assert TrainingSettings.model_validate(given).lr_scheduler_kwargs == {"power": 2.0}
+
+
+def test_what_is_wrong_with_the_settings_of_a_schedule_is_said_in_a_line() -> None:
+    with pytest.raises(ValidationError, match="polynomial has no setting 'end': it has lr_end, p"):
+        TrainingSettings(lr_scheduler_type="polynomial", lr_scheduler_kwargs={"end": 1})
+    with pytest.raises(ValidationError, match="linear has no setting 'power': it has none"):
+        TrainingSettings(lr_scheduler_kwargs={"power": 1})
+    with pytest.raises(ValidationError, match="needs the setting 'num_decay_steps'"):
+        TrainingSettings(lr_scheduler_type="warmup_stable_decay")
+    with pytest.raises(ValidationError, match=r"lr_end .1e-07. must be below the learning rate"):
+        TrainingSettings(lr_scheduler_type="polynomial", learning_rate=1e-8)
+
+
+def test_labels_that_are_numbers_to_yaml_are_texts() -> None:
+    given = {"class_weights": {0: 1, 1: 3}}
+    assert TrainingSettings.model_validate(given).class_weights == {"0": 1.0, "1": 3.0}

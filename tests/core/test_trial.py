@@ -64,7 +64,13 @@ OTHER_TRAINING: dict[str, Any] = {
     "adam_epsilon": 1e-6,
     "max_grad_norm": 0.0,
     "lr_scheduler_type": "cosine",
+    "lr_scheduler_kwargs": None,
     "warmup_steps": 0.06,
+    "optim": "sgd",
+    "label_smoothing_factor": 0.1,
+    "class_weights": "balanced",
+    "layerwise_lr_decay": 0.9,
+    "gradient_checkpointing": True,
 }
 
 
@@ -136,7 +142,9 @@ def test_defaults_that_ids_leave_out_are_what_they_were() -> None:
         "num_train_epochs": 3, "max_steps": -1, "per_device_train_batch_size": 8,
         "per_device_eval_batch_size": 8, "gradient_accumulation_steps": 1, "learning_rate": 5e-5,
         "weight_decay": 0.0, "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8,
-        "max_grad_norm": 1.0, "lr_scheduler_type": "linear", "warmup_steps": 0.0,
+        "max_grad_norm": 1.0, "lr_scheduler_type": "linear", "lr_scheduler_kwargs": None,
+        "warmup_steps": 0.0, "optim": "adamw_torch_fused", "label_smoothing_factor": 0.0,
+        "class_weights": None, "layerwise_lr_decay": 1.0, "gradient_checkpointing": False,
     }  # fmt: skip
     assert TrainingSettings().model_dump() == training
     assert Selection().model_dump() == {"split": "train", "fraction": 0.1}
@@ -186,7 +194,27 @@ def test_every_field_of_a_trial_changes_its_id(field: str) -> None:
 def test_every_training_setting_that_can_change_numbers_changes_the_id(field: str) -> None:
     training = TrainingSettings(**{field: OTHER_TRAINING[field]})
     other = rebuilt(training=training).id
-    assert (other == TRIAL.id) == (field == "per_device_eval_batch_size")
+    assert (other == TRIAL.id) == (
+        field in {"per_device_eval_batch_size", "gradient_checkpointing", "lr_scheduler_kwargs"}
+    )
+
+
+def test_settings_of_a_schedule_change_the_id() -> None:
+    cosine = TrainingSettings(lr_scheduler_type="cosine")
+    waves = TrainingSettings(lr_scheduler_type="cosine", lr_scheduler_kwargs={"num_cycles": 1.5})
+    default = TrainingSettings(lr_scheduler_type="cosine", lr_scheduler_kwargs={"num_cycles": 0.5})
+    assert rebuilt(training=cosine).id == rebuilt(training=default).id
+    assert rebuilt(training=cosine).id != rebuilt(training=waves).id
+
+
+def test_ids_of_whole_epochs_are_what_they_were_before_there_were_fractions() -> None:
+    content = TRIAL.model_dump(mode="json")
+    for epochs, pinned in ((3, "b119c90053a9"), (5, "457ef0355fad")):
+        for given in (epochs, float(epochs)):
+            content["training"]["num_train_epochs"] = given
+            assert Trial.model_validate(content).id == pinned
+    content["training"]["num_train_epochs"] = 2.5
+    assert Trial.model_validate(content).id not in {"b119c90053a9", "457ef0355fad"}
 
 
 @pytest.mark.parametrize("seed", ["init", "order", "dropout"])

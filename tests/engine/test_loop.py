@@ -87,7 +87,9 @@ def run(
             module, tokenizer, trial, data, listener, best, device=Processor("cpu")
         )
     else:
-        classifier = build_classifier(trial.engine, module, base, CPU)
+        classifier = build_classifier(
+            trial.engine, module, base, CPU, recomputes=trial.training.gradient_checkpointing
+        )
         tally = train(classifier, trial, data, listener, best=best)
     trained = {n: p.detach().clone() for n, p in module.named_parameters() if p.requires_grad}
     return tally, listener, trained
@@ -297,12 +299,10 @@ def out_of_memory_above(limit: int) -> Callable[..., float]:
     """The engine's backward pass on a machine that holds no more than so many examples at once."""
     from peftlab.engine.steps import backward
 
-    def limited(
-        classifier: Any, data: TrialData, rows: Any, *, step: int, micro_batch: int
-    ) -> float:
+    def limited(*given: Any, micro_batch: int, **keys: Any) -> float:
         if micro_batch > limit:
             torch.empty(1 << 50)
-        return backward(classifier, data, rows, step=step, micro_batch=micro_batch)
+        return backward(*given, micro_batch=micro_batch, **keys)
 
     return limited
 

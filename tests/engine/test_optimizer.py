@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from transformers import Trainer, get_scheduler
 
+from peftlab.core.schedules import SCHEDULES
 from peftlab.core.training import TrainingSettings
 from peftlab.engine.optimizer import (
     build_optimizer,
@@ -39,23 +42,100 @@ def test_weight_decay_falls_on_the_parameters_that_the_trainer_decays(
     assert decayed_names(module) == set(theirs)
 
 
-@pytest.mark.parametrize("kind", ["linear", "cosine", "constant", "constant_with_warmup"])
-@pytest.mark.parametrize(("warmup", "total"), [(0, 10), (4, 10), (0.25, 10), (20, 10)])
-def test_the_schedule_is_that_of_transformers(kind: str, warmup: float, total: int) -> None:
+SCHEDULES_TRIED: list[tuple[str, dict[str, Any]]] = [
+    ("linear", {}),
+    ("constant", {}),
+    ("constant_with_warmup", {}),
+    ("cosine", {}),
+    ("cosine", {"num_cycles": 1.75}),
+    ("cosine_with_restarts", {}),
+    ("cosine_with_restarts", {"num_cycles": 3}),
+    ("polynomial", {}),
+    ("polynomial", {"power": 2.5, "lr_end": 0.1}),
+    ("inverse_sqrt", {}),
+    ("inverse_sqrt", {"timescale": 3}),
+    ("cosine_with_min_lr", {"min_lr": 0.1}),
+    ("cosine_with_min_lr", {"min_lr_rate": 0.3, "num_cycles": 1.5}),
+    ("cosine_warmup_with_min_lr", {"min_lr": 0.1, "warmup_lr_rate": 0.2}),
+    ("cosine_warmup_with_min_lr", {"min_lr_rate": 0.3}),
+    ("warmup_stable_decay", {"num_decay_steps": 3}),
+    (
+        "warmup_stable_decay",
+        {
+            "num_decay_steps": 4,
+            "num_stable_steps": 2,
+            "warmup_type": "cosine",
+            "decay_type": "1-sqrt",
+            "min_lr_ratio": 0.1,
+        },
+    ),
+    (
+        "warmup_stable_decay",
+        {"num_decay_steps": 2, "warmup_type": "1-sqrt", "decay_type": "linear", "num_cycles": 1.0},
+    ),
+]
+
+
+def test_every_schedule_is_tried_here_with_each_of_its_settings() -> None:
+    for kind, schedule in SCHEDULES.items():
+        tried = [settings for other, settings in SCHEDULES_TRIED if other == kind]
+        assert tried, kind
+        left_out = {*schedule.model_fields}.difference(*tried)
+        assert left_out <= {"num_cycles"}, kind  # of which one function alone is theirs
+
+
+@pytest.mark.parametrize(("kind", "own"), SCHEDULES_TRIED)
+@pytest.mark.parametrize(("warmup", "total"), [(0, 10), (4, 10), (0.25, 10), (20, 10), (1, 2)])
+def test_the_schedule_is_that_of_transformers(
+    kind: str, own: dict[str, Any], warmup: float, total: int
+) -> None:
     settings = TrainingSettings(
         learning_rate=0.5,
         warmup_steps=warmup,
         lr_scheduler_type=kind,  # type: ignore[arg-type]
+        lr_scheduler_kwargs=own,
     )
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
-    scheduler = get_scheduler(
-        kind, optimizer, num_warmup_steps=settings.num_warmup_steps(total), num_training_steps=total
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that num_stable_steps, where given, will be used
+        scheduler = get_scheduler(
+            kind,
+            optimizer,
+            num_warmup_steps=settings.num_warmup_steps(total),
+            num_training_steps=total,
+            scheduler_specific_kwargs=own,
+        )
     for step in range(total):
         expected = optimizer.param_groups[0]["lr"]
-        assert learning_rate_at(step, settings, total_steps=total) == pytest.approx(expected)
+        found = learning_rate_at(step, settings, total_steps=total)
+        assert found == pytest.approx(expected, rel=1e-12, abs=1e-15)
         optimizer.step()
         scheduler.step()
+
+
+def test_settings_of_a_schedule_are_no_decoration() -> None:
+    """The control of the test above: without them the rates are others."""
+    for kind, own in SCHEDULES_TRIED:
+        optional = {
+            name: value
+            for name, value in own.items()
+            if name not in {"num_decay_steps", "min_lr", "min_lr_rate"}
+        }
+        for name in optional:
+            with_all, without = (
+                TrainingSettings(
+                    learning_rate=0.5,
+                    warmup_steps=4,
+                    lr_scheduler_type=kind,  # type: ignore[arg-type]
+                    lr_scheduler_kwargs=given,
+                )
+                for given in (own, {key: value for key, value in own.items() if key != name})
+            )
+            rates = [
+                [learning_rate_at(step, settings, total_steps=10) for step in range(10)]
+                for settings in (with_all, without)
+            ]
+            assert rates[0] != rates[1] or name == "num_cycles", (kind, name)
 
 
 def test_only_trainable_parameters_are_optimized() -> None:

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UserError
+from peftlab.core.identity import content_id
 from peftlab.core.trial import Seeds
+from peftlab.study.arms import every_arm
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.spec import validate
 from peftlab.study.trials import expand
@@ -313,7 +315,7 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
         ),
         (
             {"training": {"num_train_epochs": True}},
-            "s: training.num_train_epochs: input should be a valid integer (it is True)",
+            "s: training.num_train_epochs: input should be a valid number (it is True)",
         ),
         ({"claims": [CLAIM]}, "s: claims[0]: unknown arm 'lora' (allowed: bitfit, full)"),
         (
@@ -450,3 +452,46 @@ def test_a_limit_on_dev_that_cuts_another_tasks_dev_is_kept() -> None:
         expanded = expand(spec, data_needed=False)
         assert expanded.trials[0].max_eval_samples == kept
         assert expanded.num_examples["mnli"][1] == matched
+
+
+def test_settings_that_are_mappings_stand_as_they_are_or_by_task() -> None:
+    kwargs: dict[str, Any] = {"power": 2.0}
+    spec = study(
+        training={
+            "lr_scheduler_type": "polynomial",
+            "lr_scheduler_kwargs": kwargs,
+            "class_weights": {"demo-sentiment": {"negative": 2}, "demo-paraphrase": "balanced"},
+        }
+    )
+    by_task = every_arm(spec, resolve=False)[0].training
+    assert by_task["demo-sentiment"].class_weights == {"negative": 2.0}
+    assert by_task["demo-paraphrase"].class_weights == "balanced"
+    assert all(one.lr_scheduler_kwargs == kwargs for one in by_task.values())
+
+
+def test_a_part_of_a_mapping_can_be_set_alone() -> None:
+    given = ["training.lr_scheduler_type=polynomial", "training.lr_scheduler_kwargs.power=2"]
+    given += ["training.class_weights.cola=balanced", "training.class_weights.sst2=balanced"]
+    given += ["training.class_weights.mrpc=balanced"]
+    spec = load_study("glue-peft", Overrides(settings=given))
+    training = every_arm(spec, resolve=False)[0].training["cola"]
+    assert (training.class_weights, training.lr_scheduler_kwargs) == ("balanced", {"power": 2.0})
+
+
+def test_the_ids_of_the_studies_that_come_along_are_what_they_were() -> None:
+    """Settings that came later are left out at their defaults (docs/decisions/0013)."""
+    trials = expand(load_study("quickstart")).trials
+    assert content_id([trial.id for trial in trials]) == "8800c5a1381e"
+    glue = expand(load_study("glue-peft", Overrides(data=NO_DATA)), data_needed=False)
+    assert content_id([trial.id for trial in glue.trials]) == "3297a1417459"
+
+
+def test_weights_of_a_label_that_a_task_lacks_are_refused_before_anything_runs() -> None:
+    spec = load_study(
+        "glue-peft", Overrides(data=NO_DATA, settings=["training.class_weights={positive: 2}"])
+    )
+    with pytest.raises(UserError) as caught:
+        expand(spec, data_needed=False)
+    assert str(caught.value).startswith(
+        "glue-peft: training.class_weights: unknown label of the task cola 'positive'"
+    )

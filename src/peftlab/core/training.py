@@ -4,21 +4,90 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from peftlab.core.validation import Count, Frozen, Integer, NonNegative
+from peftlab.core.schedules import SCHEDULES, Schedule
+from peftlab.core.validation import Count, Frozen, Integer, NonNegative, YesNo, complaint_of
+
+OWN_NAMES = ("class_weights", "layerwise_lr_decay")
+"""The settings that transformers.TrainingArguments does not have."""
+MAPPINGS = ("class_weights", "lr_scheduler_kwargs")
+"""The settings whose value may be a mapping."""
+
+
+def is_by_task(name: str, value: object) -> bool:
+    """Return whether a training setting's value in a study is a mapping from task to value.
+
+    Where the value itself may be a mapping, one by task holds nothing but such values.
+
+    >>> is_by_task("learning_rate", {"cola": 1e-4}), is_by_task("class_weights", {"yes": 2.0})
+    (True, False)
+    >>> is_by_task("class_weights", {"cola": "balanced", "sst2": {"negative": 2.0}})
+    True
+    """
+    if not isinstance(value, Mapping):
+        return False
+    return name not in MAPPINGS or (
+        len(value) > 0
+        and all(isinstance(one, Mapping) or one == "balanced" for one in value.values())
+    )
+
+
+def _epochs(given: object) -> object:
+    """Return a number of epochs, as an integer where it is whole; ValueError for any other value.
+
+    >>> _epochs(3.0), _epochs(2.5)
+    (3, 2.5)
+    """
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    if not is_number:
+        raise ValueError("input should be a valid number")
+    if not math.isfinite(given):  # type: ignore[arg-type]
+        raise ValueError("input should be a finite number")
+    if given <= 0:  # type: ignore[operator]
+        raise ValueError("input should be greater than 0")
+    return int(given) if given == int(given) else given  # type: ignore[call-overload]
+
+
+def _weights(given: object) -> object:
+    """Return class weights, labels as texts; ValueError for what is not such weights."""
+    if given is None or given == "balanced":
+        return given
+    if not isinstance(given, Mapping) or not given:
+        raise ValueError("must be 'balanced', or a mapping from label to weight")
+    for label, weight in given.items():
+        is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not is_number or not 0 <= weight < math.inf:
+            raise ValueError(f"the weight of '{label}' must be a number from 0 on, it is {weight}")
+    return {str(label): float(weight) for label, weight in given.items()}
 
 
 class TrainingSettings(Frozen):
     """Hyperparameters under the names, and with the defaults, of transformers.TrainingArguments.
 
     Only those that the engines honour are here: another name is an error, never ignored.
-    `warmup_steps` below 1 is a share of all steps, as in transformers 5.
+    `num_train_epochs` may be a fraction. `warmup_steps` below 1 is a share of all steps, as in
+    transformers 5. `optim` adamw_torch is the same as adamw_torch_fused.
+
+    Two settings are ours. `class_weights` multiply the loss of each example by the weight of its
+    class (tasks/class_weights.py): `balanced`, or one for each label, 1 where none is given. With
+    `layerwise_lr_decay` each layer learns at that share of the rate of the layer above it
+    (models/layers.py).
     """
 
-    num_train_epochs: Count = 3
+    num_train_epochs: Annotated[int | float, BeforeValidator(_epochs)] = 3
     max_steps: Integer = -1
     per_device_train_batch_size: Count = 8
     per_device_eval_batch_size: Count = 8
@@ -29,8 +98,34 @@ class TrainingSettings(Frozen):
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     adam_epsilon: NonNegative = 1e-8
     max_grad_norm: NonNegative = 1.0
-    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    lr_scheduler_type: Literal[
+        "linear",
+        "cosine",
+        "cosine_with_restarts",
+        "polynomial",
+        "constant",
+        "constant_with_warmup",
+        "inverse_sqrt",
+        "cosine_with_min_lr",
+        "cosine_warmup_with_min_lr",
+        "warmup_stable_decay",
+    ] = "linear"
+    lr_scheduler_kwargs: Annotated[dict[str, JsonValue] | None, Field(validate_default=True)] = None
     warmup_steps: NonNegative = 0.0
+    optim: Literal["adamw_torch_fused", "sgd", "adafactor", "adagrad", "rmsprop"] = (
+        "adamw_torch_fused"
+    )
+    label_smoothing_factor: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    class_weights: Annotated[
+        dict[str, float] | Literal["balanced"] | None, BeforeValidator(_weights)
+    ] = None
+    layerwise_lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    gradient_checkpointing: YesNo = False
+
+    @field_validator("optim", mode="before")
+    @classmethod
+    def _has_one_name(cls, optim: object) -> object:
+        return "adamw_torch_fused" if optim == "adamw_torch" else optim
 
     @field_validator("max_steps")
     @classmethod
@@ -38,6 +133,24 @@ class TrainingSettings(Frozen):
         if steps < 1 and steps != -1:
             raise ValueError("must be at least 1, or -1 for what the epochs make")
         return steps
+
+    @field_validator("lr_scheduler_kwargs")
+    @classmethod
+    def _are_of_the_schedule(
+        cls, given: dict[str, JsonValue] | None, info: ValidationInfo
+    ) -> dict[str, JsonValue] | None:
+        """Leave out what is at the schedule's defaults, so that each schedule is in one id."""
+        kind, learning_rate = info.data.get("lr_scheduler_type"), info.data.get("learning_rate")
+        if kind is None or learning_rate is None:  # which is wrong, and is told of
+            return given
+        schedule = _schedule(kind, given)
+        schedule.require_fit(learning_rate)
+        return schedule.model_dump(exclude_defaults=True) or None
+
+    @property
+    def schedule(self) -> Schedule:
+        """Return the schedule of the learning rate."""
+        return _schedule(self.lr_scheduler_type, self.lr_scheduler_kwargs)
 
     @property
     def examples_per_step(self) -> int:
@@ -49,13 +162,16 @@ class TrainingSettings(Frozen):
         return -(-num_examples // self.examples_per_step)
 
     def total_steps(self, num_examples: int) -> int:
-        """Return the optimizer steps of the training; `max_steps` > 0 overrides the epochs."""
+        """Return the optimizer steps of the training; `max_steps` > 0 overrides the epochs.
+
+        A fraction of an epoch has its share of the epoch's steps, rounded up.
+        """
         if self.max_steps > 0:
             return self.max_steps
-        return self.num_train_epochs * self.steps_per_epoch(num_examples)
+        return math.ceil(self.num_train_epochs * self.steps_per_epoch(num_examples))
 
     def total_epochs(self, num_examples: int) -> int:
-        """Return the passes begun over the data; `max_steps` may cut the last one short."""
+        """Return the passes begun over the data, of which the last one may be cut short."""
         return -(-self.total_steps(num_examples) // self.steps_per_epoch(num_examples))
 
     def num_warmup_steps(self, total_steps: int) -> int:
@@ -63,6 +179,23 @@ class TrainingSettings(Frozen):
         if self.warmup_steps >= 1:
             return int(self.warmup_steps)
         return math.ceil(self.warmup_steps * total_steps)
+
+
+def _schedule(kind: str, settings: Mapping[str, JsonValue] | None) -> Schedule:
+    """Return the schedule of that name with its settings; ValueError where they are not its own."""
+    schema = SCHEDULES[kind]
+    try:
+        return schema.model_validate(dict(settings or {}))
+    except ValidationError as error:
+        complaint = complaint_of(error)
+    name = ".".join(str(part) for part in complaint.path)
+    known = ", ".join(schema.model_fields)
+    if complaint.kind == "extra_forbidden":
+        its = f"it has {known}" if known else "it has none"
+        raise ValueError(f"the schedule {kind} has no setting '{name}': {its}")
+    if complaint.kind == "missing":
+        raise ValueError(f"the schedule {kind} needs the setting '{name}'")
+    raise ValueError(f"{name}: {complaint.words}" if name else complaint.words)
 
 
 class CheckpointEvery(Frozen):

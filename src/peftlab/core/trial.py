@@ -14,7 +14,7 @@ from peftlab.core.selection import Selection
 from peftlab.core.training import TrainingSettings
 from peftlab.core.validation import Count, Frozen, Integer, YesNo
 
-WITHOUT_EFFECT = ("per_device_eval_batch_size",)
+WITHOUT_EFFECT = ("per_device_eval_batch_size", "gradient_checkpointing")
 """Training settings that cannot change the numbers: no id depends on them."""
 
 

@@ -60,7 +60,7 @@ class Complaint:
         object is not shown where the complaint is of a part that it lacks, or of its sense.
         """
         is_of_whole = self.kind == "missing" or (
-            self.kind == "value_error" and not isinstance(self.given, str | int | float | None)
+            self.kind == "value_error" and not isinstance(self.given, str | int | float)
         )
         value = repr(str(self.given)[:LONGEST_SHOWN]) if shown is None else shown
         given = "" if is_of_whole else f" (it is {value})"

@@ -19,6 +19,7 @@ from peftlab.models.families import family_of
 from peftlab.models.fused_model import FusedModel
 from peftlab.models.packing import packed_model, why_not_packed
 from peftlab.models.padding import PaddedModel
+from peftlab.models.recompute import WORDS
 
 
 class Together(StrEnum):
@@ -41,7 +42,8 @@ class Classifier:
     ) -> None:
         self.model = model
         self.together = together
-        self.path = model.path if why_padded is None else f"{model.path}: {why_padded}"
+        path = model.path if why_padded is None else f"{model.path}: {why_padded}"
+        self.path = f"{path}, {WORDS}" if model.recomputes else path
         self.packs = model.packs
         self.module: nn.Module = model.module
         self.word_embedding: nn.Module = model.base.get_input_embeddings()
@@ -80,19 +82,24 @@ def build_classifier(
     *,
     dropout_seed: int = 0,
     method: Method | None = None,
+    recomputes: bool = False,
 ) -> Classifier:
-    """The classifier for the engine `packed` or `padded`; a model that cannot pack is padded.
+    """Return the classifier for `packed` or `padded`; a model that cannot pack is padded.
 
-    So is one whose `method` cannot. The classifier's `path` says why.
+    So is one whose `method` cannot. The classifier's `path` says why. One that `recomputes` keeps
+    less of its layers for the backward pass.
     """
     why_padded = None
     if engine == "packed":
         why_padded = (method and method.why_not_packed) or why_not_packed(base)
         if why_padded is None:
             packed = packed_model(module, base, device=device, dropout_seed=dropout_seed)
+            packed.recomputes = recomputes
             return Classifier(packed)
+    padded = PaddedModel(module, base, device=device, dropout_seed=dropout_seed)
+    padded.recomputes = recomputes
     return Classifier(
-        PaddedModel(module, base, device=device, dropout_seed=dropout_seed),
+        padded,
         together=rows_together(base, method),
         why_padded=why_padded,
     )

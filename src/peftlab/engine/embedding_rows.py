@@ -2,6 +2,7 @@
 
 A row whose token occurs in no training text never gets a gradient, so Adam's averages for it stay
 0 and the only thing that a step does to it is weight decay: it is multiplied by 1 - rate * decay.
+SGD does the same to it; other optimizers train the whole table (optimizer.ROW_BY_ROW).
 The rows in use are trained as a small table of their own; the others get the product of these
 factors when the whole table is needed. For full fine-tuning that spares the optimizer about half
 of all parameters of a small model.

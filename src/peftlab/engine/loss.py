@@ -2,25 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
+from peftlab.core.training import TrainingSettings
+from peftlab.engine.dataset import TrialData
+from peftlab.tasks.class_weights import check_label_smoothing, weights_of_classes
 from peftlab.tasks.problem import Values, problem_type_of
 
+SummedLoss = Callable[[Tensor, Values], Tensor]
+"""summed_loss(logits [B, C], labels) -> the sum over the examples of each one's loss."""
 
-def summed_loss(logits: Tensor, labels: Values) -> Tensor:
-    """The sum over the examples of each one's loss: logits [B, C] and their labels.
 
-    Cross-entropy for classes; the squared error for scores; for several labels the mean of their
-    binary cross-entropies.
+def summed_loss(
+    logits: Tensor,
+    labels: Values,
+    *,
+    weights_C: Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Return the sum over the examples of each one's loss: logits [B, C] and their labels.
+
+    It is cross-entropy for classes, where they may have weights and labels may be smoothed; the
+    squared error for scores; for several labels the mean of their binary cross-entropies.
     """
     problem_type = problem_type_of(labels)
     if problem_type == "single_label_classification":
         classes = torch.from_numpy(labels.astype(np.int64)).to(logits.device)
-        return cross_entropy(logits, classes, reduction="sum")
+        return cross_entropy(
+            logits, classes, weight=weights_C, label_smoothing=label_smoothing, reduction="sum"
+        )
     wanted = torch.from_numpy(labels.astype(np.float64)).to(logits.device, logits.dtype)
     if problem_type == "regression":
         return mse_loss(logits.squeeze(-1), wanted, reduction="sum")
     return binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / wanted.shape[1]
+
+
+def training_loss(
+    settings: TrainingSettings, data: TrialData, device: torch.device
+) -> SummedLoss | None:
+    """Return the loss that is trained on where it is not the plain one, by which all are evaluated.
+
+    Classes have the weights of the settings, labels are smoothed by them. None where neither is
+    asked for. Raises UserError where the task has no classes, or none of a label's name.
+    """
+    weights = weights_of_classes(settings.class_weights, data.task, data.train.labels)
+    check_label_smoothing(settings.label_smoothing_factor, data.task)
+    if weights is None and not settings.label_smoothing_factor:
+        return None
+    return partial(
+        summed_loss,
+        weights_C=None if weights is None else torch.tensor(weights, device=device),
+        label_smoothing=settings.label_smoothing_factor,
+    )

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
+from peftlab.core.errors import TrialError, UserError
 from peftlab.core.training import TrainingSettings
+from peftlab.models.layers import layers_below_top
+
+SHARE = "share"
+"""The key of an optimizer's group for its share of the learning rate."""
+ROW_BY_ROW = ("adamw_torch_fused", "sgd")
+"""The optimizers that do nothing but weight decay to a row of a table that gets no gradient."""
 
 # The names that transformers.Trainer keeps from weight decay, beside every nn.LayerNorm.
 NOT_DECAYED = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")
 
 
 def decayed_names(module: nn.Module) -> set[str]:
-    """The parameters that weight decay applies to: no bias, no normalisation layer.
+    """Return the names of what weight decay applies to: no bias, no normalisation layer.
 
     The rule of transformers.Trainer.get_decay_parameter_names; a test holds the two equal.
     """
@@ -31,27 +39,78 @@ def decayed_names(module: nn.Module) -> set[str]:
     return names
 
 
-def build_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
-    """torch's fused AdamW (decoupled weight decay) over the trainable parameters.
+def build_optimizer(
+    module: nn.Module, settings: TrainingSettings, base: PreTrainedModel | None = None
+) -> torch.optim.Optimizer:
+    """Return the optimizer of the settings over the trainable parameters, made as the Trainer does.
 
-    Loshchilov and Hutter 2019, arXiv 1711.05101. Raises ValueError if nothing is trainable.
+    Parameters of one weight decay and one share of the learning rate are a group; its share is
+    kept in it. `base` is the transformers model under the method, whose layers are asked for where
+    their rates differ.
+
+    Raises ValueError if nothing is trainable, and TrialError where `base` has no layers in order.
     """
-    decayed = decayed_names(module)
-    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    decayed, levels = decayed_names(module), _levels(settings, base)
+    groups: dict[tuple[bool, int], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            groups[name in decayed].append(parameter)
-    return torch.optim.AdamW(
+            key = (name in decayed, levels.get(id(parameter), 0))
+            groups.setdefault(key, []).append(parameter)
+    # Of one level those with weight decay come first.
+    ordered = sorted(groups.items(), key=lambda item: (item[0][1], not item[0][0]))
+    return _new_optimizer(
         [
-            {"params": parameters, "weight_decay": settings.weight_decay if decay else 0.0}
-            for decay, parameters in groups.items()
-            if parameters
+            {
+                "params": parameters,
+                "weight_decay": settings.weight_decay if decays else 0.0,
+                "lr": settings.learning_rate * settings.layerwise_lr_decay**level,
+                SHARE: settings.layerwise_lr_decay**level,
+            }
+            for (decays, level), parameters in ordered
         ],
-        lr=settings.learning_rate,
-        betas=(settings.adam_beta1, settings.adam_beta2),
-        eps=settings.adam_epsilon,
-        fused=True,
+        settings,
     )
+
+
+def _levels(settings: TrainingSettings, base: PreTrainedModel | None) -> dict[int, int]:
+    """Return how many layers each parameter is below the last, where that changes its rate."""
+    if settings.layerwise_lr_decay == 1 or base is None:
+        return {}
+    try:
+        levels = layers_below_top(base)
+    except UserError as error:
+        raise TrialError(f"layerwise_lr_decay: {error}") from error
+    return {id(parameter): levels[name] for name, parameter in base.named_parameters()}
+
+
+def _new_optimizer(
+    groups: list[dict[str, Any]], settings: TrainingSettings
+) -> torch.optim.Optimizer:
+    """Return an optimizer of these groups.
+
+    AdamW is torch's fused one (Loshchilov and Hutter 2019, arXiv 1711.05101); Adafactor is that of
+    transformers (Shazeer and Stern 2018, arXiv 1804.04235) with the learning rate as it is given.
+    """
+    rate = settings.learning_rate
+    match settings.optim:
+        case "sgd":
+            return torch.optim.SGD(groups, lr=rate)
+        case "adagrad":
+            return torch.optim.Adagrad(groups, lr=rate)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, lr=rate)
+        case "adafactor":
+            from transformers.optimization import Adafactor
+
+            return Adafactor(groups, lr=rate, scale_parameter=False, relative_step=False)
+        case "adamw_torch_fused":
+            return torch.optim.AdamW(
+                groups,
+                lr=rate,
+                betas=(settings.adam_beta1, settings.adam_beta2),
+                eps=settings.adam_epsilon,
+                fused=True,
+            )
 
 
 def clip_gradients(
@@ -59,9 +118,13 @@ def clip_gradients(
 ) -> None:
     """Have the next step scale all gradients so that their norm is at most `max_norm`.
 
-    As torch.nn.utils.clip_grad_norm_, whose pass over all gradients is left to the fused
-    optimizer: it divides by its `grad_scale` as it reads them. 0 clips nothing.
+    It does what torch.nn.utils.clip_grad_norm_ does, whose pass over all gradients is left to a
+    fused optimizer: that divides by its `grad_scale` as it reads them. 0 clips nothing.
     """
+    if not optimizer.defaults.get("fused"):
+        if max_norm > 0:
+            torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+        return
     optimizer.grad_scale = None  # type: ignore[attr-defined]
     if max_norm <= 0:
         return
@@ -73,27 +136,15 @@ def clip_gradients(
 
 
 def learning_rate_at(step: int, settings: TrainingSettings, *, total_steps: int) -> float:
-    """The learning rate of optimizer step `step` (0-based), a function of nothing else.
-
-    It rises from 0 over the warm-up, then falls to 0 at `total_steps` (linear, cosine) or stays.
-    The schedules are those of transformers.get_scheduler; "constant" has no warm-up.
-    """
-    kind = settings.lr_scheduler_type
+    """Return the learning rate of optimizer step `step` (0-based), a function of nothing else."""
+    rate = settings.learning_rate
     warmup = settings.num_warmup_steps(total_steps)
-    if kind == "constant":
-        factor = 1.0
-    elif step < warmup:
-        factor = step / max(1, warmup)
-    elif kind == "constant_with_warmup":
-        factor = 1.0
-    else:
-        progress = (step - warmup) / max(1, total_steps - warmup)
-        fallen = 1 - progress if kind == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
-        factor = max(0.0, fallen)
-    return settings.learning_rate * factor
+    return rate * settings.schedule.factor(
+        step, warmup=warmup, total=total_steps, learning_rate=rate
+    )
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Give every group of the optimizer this learning rate."""
+    """Give every group of the optimizer its share of this learning rate."""
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group[SHARE]

@@ -31,6 +31,7 @@ class OwnEngine:
             run.device.torch,
             dropout_seed=trial.seeds.dropout,
             method=prepared.method,
+            recomputes=trial.training.gradient_checkpointing,
         )
         cached = None
         if trial.cache_frozen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +26,10 @@ from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.devices.base import own_generators
 from peftlab.engine.embedding_rows import EmbeddingRows, rows_in_use
-from peftlab.engine.loss import summed_loss
+from peftlab.engine.loss import SummedLoss, summed_loss, training_loss
 from peftlab.engine.memory import is_out_of_memory
 from peftlab.engine.optimizer import (
+    ROW_BY_ROW,
     build_optimizer,
     clip_gradients,
     learning_rate_at,
@@ -69,8 +71,9 @@ class Steps:
         self.embedding = embedding
         self.device = next(classifier.module.parameters()).device
         self.parameters = [p for p in classifier.module.parameters() if p.requires_grad]
-        self.optimizer = build_optimizer(classifier.module, trial.training)
-        self._embedding_decay = self._decay_of(embedding)
+        self.optimizer = build_optimizer(classifier.module, trial.training, classifier.model.base)
+        self._embedding_group = self._group_of(embedding)
+        self.summed_loss = training_loss(trial.training, data, self.device) or summed_loss
         self.method.begin_training(classifier.module, self.total)
 
     @classmethod
@@ -87,7 +90,7 @@ class Steps:
         with ExitStack() as stack:
             stack.enter_context(classifier.active())
             embedding = None
-            if classifier.packs:
+            if classifier.packs and trial.training.optim in ROW_BY_ROW:
                 embedding = rows_in_use(
                     classifier.word_embedding,
                     data.train,
@@ -118,7 +121,8 @@ class Steps:
         self.method.after_step(self.classifier.module, step + 1)
         self.optimizer.zero_grad(set_to_none=True)
         if self.embedding is not None:
-            self.embedding.decayed(rate, self._embedding_decay)
+            group = self._embedding_group
+            self.embedding.decayed(group["lr"], group["weight_decay"])
         self.taken += 1
         self.mark("optimizer")
         return loss
@@ -137,6 +141,7 @@ class Steps:
                     step=step,
                     micro_batch=self.micro_batch,
                     mark=self.mark,
+                    summed_loss=self.summed_loss,
                 )
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
@@ -159,14 +164,14 @@ class Steps:
         tensors = put_under(OF_PARAMETER, dict(self._trained()))
         for name, parameter in self._trained():
             for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"{key}.{name}"] = value
+                tensors[f"{key}.{name}"] = torch.as_tensor(value)
         of_method = self.method.state(self.classifier.module)
         return tensors | put_under(OF_METHOD, of_method)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a state with which `state` and `taken` were saved.
 
-        Raises ValueError if it is that of other parameters.
+        Raises ValueError if it is the state of other parameters.
         """
         parameters = dict(self._trained())
         values = found_under(OF_PARAMETER, checkpoint.tensors)
@@ -213,12 +218,13 @@ class Steps:
         if own_generators(self.device):
             torch.manual_seed(seed)
 
-    def _decay_of(self, embedding: EmbeddingRows | None) -> float:
+    def _group_of(self, embedding: EmbeddingRows | None) -> dict[str, Any]:
+        """Return the optimizer's group that has the embedding's rows; an empty one for none."""
         if embedding is not None:
             for group in self.optimizer.param_groups:
                 if any(parameter is embedding.rows for parameter in group["params"]):
-                    return float(group["weight_decay"])
-        return 0.0
+                    return group
+        return {}
 
 
 def trained(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
@@ -248,6 +254,7 @@ def backward(
     step: int,
     micro_batch: int,
     mark: Mark = unmarked,
+    summed_loss: SummedLoss = summed_loss,
 ) -> float:
     """Add the gradients of the mean loss over `rows`, some examples at a time; return that loss.
 

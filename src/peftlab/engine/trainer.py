@@ -9,7 +9,7 @@ predictions are handed on.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -32,6 +32,7 @@ from transformers import (
 from peftlab.core.files import ASIDE
 from peftlab.core.identity import derived_seed
 from peftlab.core.interrupts import stop_if_requested
+from peftlab.core.training import OWN_NAMES
 from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices
 from peftlab.data.encode import Encoded
@@ -42,6 +43,7 @@ from peftlab.engine.dataset import TrialData
 from peftlab.engine.devices.base import Device, own_generators
 from peftlab.engine.events import Began, Evaluated, Listener, Stepped, ignore
 from peftlab.engine.loop import Tally, record_evaluation
+from peftlab.engine.optimizer import build_optimizer
 from peftlab.engine.prepare import Prepared
 from peftlab.engine.reported import ReportedEvaluation
 from peftlab.engine.schedule import Schedule, epoch_orders
@@ -49,6 +51,10 @@ from peftlab.engine.steps import put_trained, require_finite
 from peftlab.methods.registry import METHODS
 from peftlab.models.families import fewest_tokens
 from peftlab.models.tokenizer import HubTokenizer
+from peftlab.tasks.class_weights import check_label_smoothing, weights_of_classes
+
+RENAMED = {"gradient_checkpointing": "activation_checkpointing"}
+"""Settings that newer versions of transformers know by another name."""
 
 
 class TrainerEngine:
@@ -106,6 +112,8 @@ def train_with_trainer(
         trainer = _OrderedTrainer(
             model=module,
             args=_arguments(trial, device, folder, together),
+            compute_loss_func=_weighted_loss(trial, data, module),
+            optimizers=(_own_optimizer(trial, module), None),
             train_dataset=EncodedDataset(data.train),
             eval_dataset=EncodedDataset(data.dev),
             data_collator=_Collator(
@@ -113,6 +121,7 @@ def train_with_trainer(
             ),
         )
         trainer.orders = dict(epoch_orders(trial, num_examples, total_steps))
+        trainer.num_examples_of_epoch = num_examples
         trainer.step_losses = []
         trainer.remove_callback(PrinterCallback)  # which prints a dictionary where tqdm is off
         trainer.add_callback(_Recorder(trainer, module, trial, data, tally, tell, best))
@@ -171,8 +180,9 @@ class _Collator(DataCollatorWithPadding):
 class _OrderSampler(Sampler[int]):
     """Yields the trial's own order, one epoch each time that it is iterated."""
 
-    def __init__(self, orders: dict[int, Any]) -> None:
+    def __init__(self, orders: dict[int, Any], num_examples: int) -> None:
         self.orders = orders
+        self.num_examples = num_examples
         self.epoch = 0
 
     def __iter__(self) -> Iterator[int]:
@@ -180,7 +190,8 @@ class _OrderSampler(Sampler[int]):
         return iter(self.orders[self.epoch].tolist())
 
     def __len__(self) -> int:
-        return len(self.orders[max(self.epoch, 1)])
+        """Return the examples of a whole epoch: of them the Trainer takes a fraction itself."""
+        return self.num_examples
 
 
 class _OrderedTrainer(Trainer):
@@ -193,13 +204,14 @@ class _OrderedTrainer(Trainer):
     """
 
     orders: dict[int, Any]
+    num_examples_of_epoch: int
     step_losses: list[float]
     loss_is_scaled_for_ga = True
     _examples_of_step = 1
     _loss_of_step = 0.0
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        return _OrderSampler(self.orders)
+        return _OrderSampler(self.orders, self.num_examples_of_epoch)
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> tuple[list[Any], Any]:
         micro_batches, _ = super().get_batch_samples(*args, **kwargs)
@@ -291,9 +303,45 @@ class _Recorder(TrainerCallback):
         return Predictions(row_ids=rows.row_ids, labels=rows.labels, logits=logits)
 
 
+def _weighted_loss(
+    trial: Trial, data: TrialData, module: nn.Module
+) -> Callable[..., torch.Tensor] | None:
+    """Return the mean over a batch of the loss with class weights; None where there are none.
+
+    Smoothing labels alone is left to the Trainer.
+    """
+    check_label_smoothing(trial.training.label_smoothing_factor, data.task)
+    weights = weights_of_classes(trial.training.class_weights, data.task, data.train.labels)
+    if weights is None:
+        return None
+    device = next(module.parameters()).device
+    summed = nn.CrossEntropyLoss(
+        torch.tensor(weights, device=device),
+        label_smoothing=trial.training.label_smoothing_factor,
+        reduction="sum",
+    )
+
+    def mean(outputs: Any, labels: torch.Tensor, **_: Any) -> torch.Tensor:
+        loss: torch.Tensor = summed(outputs.logits, labels)
+        return loss / len(labels)
+
+    return mean
+
+
+def _own_optimizer(trial: Trial, module: nn.Module) -> torch.optim.Optimizer | None:
+    """Return the optimizer where layers have rates of their own; None leaves it to the Trainer."""
+    if trial.training.layerwise_lr_decay == 1:
+        return None
+    base: Any = getattr(module, "get_base_model", lambda: module)()
+    return build_optimizer(module, trial.training, base)
+
+
 def _arguments(trial: Trial, device: Device, folder: str, together: Together) -> TrainingArguments:
     """Return the trial's settings under their own names; nothing is saved, logged or reported."""
-    settings = trial.training.model_dump()
+    settings = trial.training.model_dump(exclude={*OWN_NAMES, *RENAMED})
+    for ours, theirs in RENAMED.items():
+        known = theirs in TrainingArguments.__dataclass_fields__
+        settings[theirs if known else ours] = getattr(trial.training, ours)
     if together is not Together.ANY:
         settings["per_device_eval_batch_size"] = 1
     return TrainingArguments(

@@ -20,6 +20,7 @@ from peftlab.models.dropout import CounterDropout
 from peftlab.models.families import family_of, takes_token_types
 from peftlab.models.fused.batch import Lengths, PackedBatch
 from peftlab.models.fused.jit import runs_kernels, share_threads
+from peftlab.models.recompute import layers_recomputed
 
 CPU = torch.device("cpu")
 
@@ -48,6 +49,8 @@ class BatchedModel(ABC):
         self.device = device
         self.dropout = CounterDropout(module, dropout_seed)
         self._takes_types = takes_token_types(base)
+        self.recomputes = False
+        """Whether layers are computed again in the backward pass (recompute.py)."""
 
     @property
     @abstractmethod
@@ -69,11 +72,17 @@ class BatchedModel(ABC):
         with ExitStack() as stack:
             stack.enter_context(self.dropout.installed())
             self._switch(stack)
+            if self.recomputes:
+                self._recompute(stack)
             yield self
 
     @abstractmethod
     def _switch(self, stack: ExitStack) -> None:
         """Switch the model; what is to be undone is left on the stack."""
+
+    def _recompute(self, stack: ExitStack) -> None:
+        """Have layers computed again; what is to be undone is left on the stack."""
+        stack.enter_context(layers_recomputed(self.base, self.dropout))
 
     def _use_attention(self, name: str, stack: ExitStack) -> None:
         """Have the model's layers call the attention function of that name."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,8 @@ from peftlab.models.fused.generator import GOLDEN_64, MIX_64_A, MIX_64_B
 from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.tape import apply
 
+P = ParamSpec("P")
+R = TypeVar("R")
 PEFT_PREFIX = "base_model.model."
 MASK_64 = 2**64 - 1
 
@@ -61,6 +64,16 @@ class CounterDropout:
         use = self._uses.get(site, 0)
         self._uses[site] = use + 1
         return _mixed(key + use) if use else key
+
+    def repeatable(self, run: Callable[P, R]) -> Callable[P, R]:
+        """Return the call, to be made now and again in the same batch, with the same masks."""
+        uses = dict(self._uses)
+
+        def repeated(*args: P.args, **kwargs: P.kwargs) -> R:
+            self._uses = dict(uses)
+            return run(*args, **kwargs)
+
+        return repeated
 
     @contextmanager
     def installed(self) -> Iterator[None]:

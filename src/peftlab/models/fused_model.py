@@ -6,6 +6,7 @@ The order is written in fused/blocks.py; the modules of the head are called behi
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -16,10 +17,11 @@ from peftlab.data.batches import Ragged
 from peftlab.models.batched import CPU, PackedModel
 from peftlab.models.family import Way
 from peftlab.models.fused.batch import Lengths
-from peftlab.models.fused.blocks import blocks_of, embeddings_of
+from peftlab.models.fused.blocks import blocks_of, embeddings_of, layers_of
 from peftlab.models.fused.embedding import embedding_of
 from peftlab.models.fused.encoder import Encoder
 from peftlab.models.fused.linear import share_storage
+from peftlab.models.recompute import recomputed
 
 
 class FusedModel(PackedModel):
@@ -104,7 +106,20 @@ class FusedModel(PackedModel):
         return x_TD
 
     def _encoded(self, x_RD: Tensor, *, first: int = 0, end: int | None = None) -> Tensor:
-        return self.encoder.run(x_RD, self.batch, self.dropout.key, first=first, end=end)
+        run = partial(self.encoder.run, batch=self.batch, keys=self.dropout.key)
+        if not (self.recomputes and self.module.training):
+            return run(x_RD, first=first, end=end)
+        layers = layers_of(self.base)
+        for index in range(first, len(layers) if end is None else end):
+            read = [*layers[index].parameters()]
+            if index == 0:
+                read += [p for module in embeddings_of(self.base) for p in module.parameters()]
+            part = partial(run, first=index, end=index + 1)
+            x_RD = recomputed(part, x_RD, self.dropout, read)
+        return x_RD
+
+    def _recompute(self, stack: ExitStack) -> None:
+        """Nothing is to be switched: the blocks are run here."""
 
     def _head(self, x_BD: Tensor) -> Tensor:
         """Logits [B, C] of the pooled tokens."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def layer_names(model: PreTrainedModel) -> list[str]:
-    """The names of the base model's layers, the lowest first: bert.encoder.layer.0 and so on.
+    """Return the names of the base model's layers, lowest first: bert.encoder.layer.0 and so on.
 
     They are the entries of the list of modules that is as long as the config has layers. Raises
     UserError where there is no such list, as in ALBERT, which passes through one layer many times.
@@ -37,7 +37,7 @@ def layer_names(model: PreTrainedModel) -> list[str]:
 
 
 def norm_parameter_names(model: PreTrainedModel) -> set[str]:
-    """Scales and shifts of all normalisation layers: modules whose class is called a norm."""
+    """Return the parameters of all normalisation layers: modules whose class is called a norm."""
     return {
         f"{path}.{name}"
         for path, module in model.named_modules()
@@ -47,7 +47,7 @@ def norm_parameter_names(model: PreTrainedModel) -> set[str]:
 
 
 def embedding_parameter_names(model: PreTrainedModel) -> set[str]:
-    """What turns ids into vectors: embedding tables, and all that is in a module called so.
+    """Return what turns ids into vectors: embedding tables, and all in a module called so.
 
     BERT: word, position and type embeddings, and the norm behind them. GPT-2: wte and wpe.
     """
@@ -68,7 +68,7 @@ def embedding_parameter_names(model: PreTrainedModel) -> set[str]:
 
 
 def top_parameter_names(model: PreTrainedModel, num_layers: int) -> set[str]:
-    """The uppermost layers of the base model, and what is above them: a last norm, a pooler.
+    """Return the uppermost layers of the base model and what is above them: last norm, pooler.
 
     Raises UserError where the model has fewer layers, or none that are found.
     """
@@ -93,3 +93,23 @@ def top_parameter_names(model: PreTrainedModel, num_layers: int) -> set[str]:
     }
     of_top = tuple(f"{layer}." for layer in layers[-num_layers:])
     return above | {name for name in names if name.startswith(of_top)}
+
+
+def layers_below_top(model: PreTrainedModel) -> dict[str, int]:
+    """Return by how many layers each parameter is below the last layer.
+
+    It is 0 in the last layer and for all that is above it, such as a pooler and the head; what is
+    below the first layer, such as the embeddings, is as many layers below as there are. What a
+    method has put into a layer belongs to that layer. Raises UserError as layer_names does.
+    """
+    layers = layer_names(model)
+    of_layers = {f"{layer}.": len(layers) - 1 - index for index, layer in enumerate(layers)}
+    norms = family_of(model.config.model_type).position_norms
+    of_positions = tuple(f"{model.base_model_prefix}.{norm}." for norm in norms)
+    lowest = embedding_parameter_names(model)
+    found = {}
+    for name, _ in model.named_parameters():
+        in_layer = [below for layer, below in of_layers.items() if name.startswith(layer)]
+        is_lowest = name in lowest or name.startswith(of_positions)
+        found[name] = in_layer[0] if in_layer else len(layers) if is_lowest else 0
+    return found

@@ -6,13 +6,13 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.inputs import Head
-from peftlab.core.training import TrainingSettings
+from peftlab.core.training import TrainingSettings, is_by_task
 from peftlab.core.validation import complaint_of
 from peftlab.engine.registry import ENGINES
 from peftlab.methods.base import Method
@@ -171,9 +171,9 @@ def _training(
             if key not in TRAINING_NAMES:
                 raise UnknownNameError("training setting", key, TRAINING_NAMES, where=place)
             if _holds(
-                spec, value, task, f"{place}.{key}", overridden=place != where and key in own
+                spec, key, value, task, f"{place}.{key}", overridden=place != where and key in own
             ):
-                values[key] = value[task] if isinstance(value, dict) else value
+                values[key] = cast(Any, value)[task] if is_by_task(key, value) else value
     try:
         return TrainingSettings.model_validate(values)
     except ValidationError as error:
@@ -183,13 +183,16 @@ def _training(
         raise complaint.refusal(where=f"{place}.{key}", shown=complaint.literal) from error
 
 
-def _holds(spec: StudySpec, value: JsonValue, task: str, where: str, *, overridden: bool) -> bool:
+def _holds(
+    spec: StudySpec, key: str, value: JsonValue, task: str, where: str, *, overridden: bool
+) -> bool:
     """Return whether a training value holds for the task; it need not where an arm has its own."""
-    by_task = value if isinstance(value, dict) else {task: value}
+    is_mapping = is_by_task(key, value)
+    by_task = cast(dict[str, JsonValue], value) if is_mapping else {task: value}
     for name, one in by_task.items():
         spec.require_task(name, where=where)
         if one is None:
-            place = f"{where}.{name}" if isinstance(value, dict) else where
+            place = f"{where}.{name}" if is_mapping else where
             raise UserError("null is no value", where=place, allowed="a value, or no such key")
     if task not in by_task and not overridden:
         raise UserError(f"no value for the task '{task}'", where=where, allowed=", ".join(by_task))

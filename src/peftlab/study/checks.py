@@ -14,7 +14,8 @@ from peftlab.study.arms import Arm, select_arms
 from peftlab.study.parts import AdvicePart, ParametersPart, SweepPart
 from peftlab.study.spec import Claim, ReportPart, StudySpec
 from peftlab.study.task_rows import Rows
-from peftlab.tasks.registry import TASKS
+from peftlab.tasks.class_weights import check_class_weights, check_label_smoothing
+from peftlab.tasks.registry import TASKS, own_task
 
 
 def check_arm_names(spec: StudySpec, arms: Sequence[Arm]) -> None:
@@ -45,6 +46,23 @@ def check_heads(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows]) 
         for task, row in rows.items():
             labels = TASKS.get(task).labels if row.definition is None else row.definition.labels
             rows_of_head(spec.model, labels, where=where, task=task)
+
+
+def check_losses(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows]) -> None:
+    """Raise UserError where an arm weighs classes, or smooths labels, that a task does not have."""
+    for arm in arms:
+        own = {*spec.arms[arm.base].training, *arm.swept}
+        places = {
+            key: f"{spec.name}: {f'arms.{arm.base}.' if key in own else ''}training.{key}"
+            for key in ("class_weights", "label_smoothing_factor")
+        }
+        for name, row in rows.items():
+            task = TASKS.get(name) if row.definition is None else own_task(name, row.definition)
+            training = arm.training[name]
+            check_class_weights(training.class_weights, task, where=places["class_weights"])
+            check_label_smoothing(
+                training.label_smoothing_factor, task, where=places["label_smoothing_factor"]
+            )
 
 
 def check_max_length(model: str, max_length: int, virtual: int = 0, *, where: str) -> None:

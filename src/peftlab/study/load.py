@@ -12,6 +12,7 @@ from typing import Any
 from peftlab.core.bounds import check_text
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.safe_yaml import MOST_CHARACTERS, parse_setting, parse_yaml
+from peftlab.core.training import is_by_task
 from peftlab.data.source import is_on_hub
 from peftlab.models.location import locate
 from peftlab.study.own_data import anchored
@@ -174,7 +175,7 @@ def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str
         key, value = parse_setting(setting)
         changes.append(f"{key}: {json.dumps(value, default=str)}")
         match key.split("."):
-            case ["training", name, task]:
+            case ["training", name, task] if is_by_task(name, {task: value}):
                 _set_for_task(study, name, task, value)
             case path:
                 _set(study, path, value)
@@ -193,8 +194,8 @@ def _set(study: dict[str, Any], path: list[str], value: Any) -> None:
         place[key] = dict(inner) if isinstance(inner, Mapping) else {}
         place = place[key]
     place[last] = value
-    if path[0] == "training" and len(path) == 2 and isinstance(study.get("arms"), Mapping):
-        study["arms"] = {name: _without(arm, last) for name, arm in study["arms"].items()}
+    if path[0] == "training" and len(path) > 1 and isinstance(study.get("arms"), Mapping):
+        study["arms"] = {name: _without(arm, path[1]) for name, arm in study["arms"].items()}
 
 
 def _without(arm: Any, name: str) -> Any:
@@ -223,7 +224,7 @@ def _with_task(training: Any, tasks: list[str], name: str, task: str, value: Any
     """The training settings with the value put; one that held for all tasks is spread over them."""
     settings = dict(training) if isinstance(training, Mapping) else {}
     own = settings.get(name, {})
-    by_task = own if isinstance(own, Mapping) else dict.fromkeys(tasks, own)
+    by_task = own if is_by_task(name, own) or own == {} else dict.fromkeys(tasks, own)
     return {**settings, name: {**by_task, task: value}}
 
 

@@ -61,6 +61,11 @@ class ArmSpec(Frozen):
     head: Head | None = None
     tune: dict[str, JsonValue] = Field(default_factory=dict)
 
+    @field_validator("training", mode="before")
+    @classmethod
+    def _labels(cls, training: Any) -> Any:
+        return _labels_as_texts(training)
+
     @field_validator("seeds")
     @classmethod
     def _all_different(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -143,7 +148,8 @@ class StudySpec(Frozen):
     `data` is the name of a place, or a mapping from task to a person's own files; the tasks are
     then those, where `tasks` does not say which.
 
-    Any value of `training`, here or in an arm, may be a mapping from task to value. With
+    Any value of `training`, here or in an arm, may be a mapping from task to value; of settings
+    that are mappings themselves (core/training.py) a mapping to such mappings. With
     `cache_frozen` the layers below the lowest one that an arm trains run once, without dropout,
     and their outputs are shared by all trials; an arm may say otherwise for itself. With a
     `selection` each trial holds out rows of train, and reports the epoch that is best there.
@@ -189,6 +195,11 @@ class StudySpec(Frozen):
     def _engine_is_known(cls, engine: str) -> str:
         ENGINES.get(engine)
         return engine
+
+    @field_validator("training", mode="before")
+    @classmethod
+    def _labels(cls, training: Any) -> Any:
+        return _labels_as_texts(training)
 
     @field_validator("tasks", "seeds", "track")
     @classmethod
@@ -292,6 +303,20 @@ def _as_user_error(
             allowed="letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
         )
     return complaint.refusal(where=place)
+
+
+def _labels_as_texts(training: Any) -> Any:
+    """Return training settings in which labels that have weights are texts, as 0 and 1 are not."""
+    weights = training.get("class_weights") if isinstance(training, Mapping) else None
+    if not isinstance(weights, Mapping):
+        return training
+    by_key = {
+        str(key): {str(label): one for label, one in value.items()}
+        if isinstance(value, Mapping)
+        else value
+        for key, value in weights.items()
+    }
+    return {**training, "class_weights": by_key}
 
 
 def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:

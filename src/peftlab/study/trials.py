@@ -15,6 +15,7 @@ from peftlab.study.arms import Arm, chosen_arms, every_arm
 from peftlab.study.checks import (
     check_arm_names,
     check_heads,
+    check_losses,
     check_max_length,
     require_trackers,
 )
@@ -61,6 +62,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     model = locate(spec.model)  # the Hub's cache has its config by now, which tells of a head
     rows = {task: read_rows(spec, task, data_needed=data_needed) for task in spec.tasks}
     check_heads(spec, arms, rows)
+    check_losses(spec, arms, rows)
     trials: dict[str, Trial] = {}
     arms_of: dict[str, tuple[str, ...]] = {}
     first = spec.seeds[0]

@@ -28,7 +28,7 @@ from peftlab.models.fused.rows import TakeRows
 from peftlab.models.fused.tape import Node, Run, apply
 
 MOST_RECORDINGS = 8
-"""How many recordings of an encoder are kept at most."""
+"""How many recordings of an encoder are kept at most for each of its blocks."""
 
 
 class Encoder:
@@ -97,7 +97,7 @@ class Encoder:
         if found is None:
             found = _record(part, x_TD.shape[1], x_is_needed, trained)
             if found[0].reads_only(parameters):
-                if len(self._recordings) == MOST_RECORDINGS:
+                if len(self._recordings) >= MOST_RECORDINGS * len(self.blocks):
                     self._recordings.clear()
                 self._recordings[known_by] = found
         recording, sites = found

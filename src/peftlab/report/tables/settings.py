@@ -34,7 +34,8 @@ def hyperparameters_table(view: StudyView, arms: Sequence[Arm]) -> Table:
         title="Hyperparameters",
         columns=["setting", *(arm.name for arm in arms)],
         rows=rows,
-        note="Names of transformers.TrainingArguments; what is not listed has its default.",
+        note="Names of transformers.TrainingArguments where it has one; what is not listed has its "
+        "default.",
     )
 
 
@@ -98,6 +99,8 @@ def _text(value: object) -> str:
     """
     if value is None:
         return "null"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(_text(item) for item in value)
     if isinstance(value, bool):

@@ -48,6 +48,16 @@ IGNORED: tuple[tuple[str, str, Callable[[TrainingSettings], bool]], ...] = (
         "has no effect beside max_steps, which says how long the training is: leave one out",
         lambda training: training.max_steps > 0 and "num_train_epochs" in training.model_fields_set,
     ),
+    (
+        "adam_beta1, adam_beta2 or adam_epsilon",
+        "has no effect: it is of AdamW, and optim names another optimizer",
+        lambda training: (
+            training.optim != "adamw_torch_fused"
+            and not {"adam_beta1", "adam_beta2", "adam_epsilon"}.isdisjoint(
+                training.model_fields_set
+            )
+        ),
+    ),
 )
 """Training settings that nothing looks at beside another one: name, advice, and when."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,11 +53,11 @@ class Search:
 
     @property
     def most_epochs(self) -> int:
-        """The most epochs that any setting may take."""
+        """Return the most epochs that any setting may take."""
         epochs = self.space.get("num_train_epochs")
         if epochs is None:
             return self.templates[0].training.total_epochs(self.num_train_examples)
-        return max(int(str(end)) for end in epochs.ends)
+        return max(math.ceil(float(str(end))) for end in epochs.ends)
 
     def trials(self, setting: Mapping[str, JsonValue]) -> tuple[Trial, ...]:
         """Return the trials of a setting, a seed each."""

@@ -134,7 +134,8 @@ def _defaults(spec: StudySpec, arm: Arm, task: str) -> dict[str, JsonValue]:
     training = arm.training[task]
     if training.max_steps < 1:
         most = training.num_train_epochs
-        found["num_train_epochs"] = {"low": (most + 1) // 2, "high": most}
+        least = (most + 1) // 2 if isinstance(most, int) else most / 2
+        found["num_train_epochs"] = {"low": least, "high": most}
     settings = METHODS.get(arm.method).settings()
     fixed = spec.arms[arm.base].settings
     if settings.get("r") == 0:  # as OFT's: it follows from another setting

@@ -1,0 +1,69 @@
+"""Layers computed a second time in the backward pass, so that what is between them is not kept.
+
+The dropout masks are drawn by a counter (dropout.py), and what draws from torch's generator is
+given its state again: the second time gives the bits of the first. Time buys memory; no number
+changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+
+from peftlab.models.dropout import CounterDropout
+from peftlab.models.layers import layer_names
+
+WORDS = "layers recomputed"
+"""What is said of it where a way of computing is told."""
+
+
+@contextmanager
+def layers_recomputed(base: PreTrainedModel, dropout: CounterDropout) -> Iterator[None]:
+    """Have the model's own layers compute their insides again in the backward pass.
+
+    Raises UserError where the model has no layers in order.
+    """
+    layers = [base.get_submodule(name) for name in layer_names(base)]
+    for layer in layers:
+        layer.forward = _recomputing(layer, dropout)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _recomputing(layer: nn.Module, dropout: CounterDropout) -> Callable[..., Any]:
+    forward = layer.forward
+
+    def run(*inputs: Any, **named: Any) -> Any:
+        if not (layer.training and torch.is_grad_enabled()):
+            return forward(*inputs, **named)
+        again = dropout.repeatable(forward)
+        return checkpoint(again, *inputs, use_reentrant=False, **named)
+
+    return run
+
+
+def recomputed(
+    run: Callable[[Tensor], Tensor],
+    x: Tensor,
+    dropout: CounterDropout,
+    read: Iterable[nn.Parameter],
+) -> Tensor:
+    """Return run(x), which reads these parameters and nothing else that wants a gradient.
+
+    It is run again when its gradient is asked for. Unlike the layers above it may be made of
+    operations that keep their results where autograd does not see them.
+    """
+    trains = any(parameter.requires_grad for parameter in read)
+    if not torch.is_grad_enabled() or not (trains or x.requires_grad):
+        return run(x)
+    given = x if x.requires_grad else x.detach().requires_grad_()
+    return cast(Tensor, checkpoint(dropout.repeatable(run), given, use_reentrant=True))
