@@ -180,7 +180,8 @@ def class_of(cell: Any, where: str) -> str:
     word = word_of(cell)
     if word is None or not word.strip():
         what = "no label" if is_missing(cell) else f"{repr(cell)[:40]} is no label"
-        raise UserError(what, where=where, allowed="a word or a finite number")
+        drop = ", or missing: drop in the study's data" if is_missing(cell) else ""
+        raise UserError(what, where=where, allowed=f"a word or a finite number{drop}")
     if len(word) > LONGEST_LABEL:
         raise UserError(
             f"{len(word):,} characters are no label", where=where,

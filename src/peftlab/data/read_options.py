@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from peftlab.core.errors import UserError
-from peftlab.data.encodings import UTF8, encoding_of
+from peftlab.data.encodings import UTF8, WESTERN, encoding_of, western_words
 from peftlab.data.field_separators import COMMA, separator_of
 from peftlab.data.file_bytes import format_of, required_format
 from peftlab.data.workbook_rows import sheet_of
@@ -120,6 +120,18 @@ def _read_options(path: Path, said: ReadOptions, stamp: tuple[int, int]) -> Read
     encoding = encoding_of(path, said.encoding)
     sep = separator_of(path, encoding, said.sep) if found.ending == ".csv" else None
     return ReadOptions(sep=sep, encoding=encoding)
+
+
+def guessed_words(path: Path, said: ReadOptions = AS_FOUND) -> list[str]:
+    """Return a line for an encoding that was guessed, where the file is there; else none."""
+    if said.encoding is not None or not path.is_file():
+        return []
+    if read_options(path, said).encoding != WESTERN:
+        return []
+    return [
+        f"{path}: no UTF-8 text; read as Windows-1252 ({WESTERN}), in which it says "
+        f"'{western_words(path).example}'"
+    ]
 
 
 def unusual(options: ReadOptions) -> dict[str, str]:
