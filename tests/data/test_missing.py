@@ -107,7 +107,5 @@ def test_dropping_is_part_of_the_identity_of_the_data_and_error_is_as_it_was(
 
 def test_a_file_without_a_whole_row_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", [None, None])
-    with pytest.raises(
-        UserError, match=r"no row has both a text and a label|fewer than two labels"
-    ):
+    with pytest.raises(UserError, match=r"no row has both|fewer than two labels"):
         read(path)
