@@ -94,7 +94,7 @@ def encoding_of(path: Path, said: str | None = None) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Western:
-    """What a file reads like as Windows-1252, and one of the words, or what makes it none."""
+    """A judgement on a file read as Windows-1252, with a word of it or what speaks against it."""
 
     is_plausible: bool
     example: str

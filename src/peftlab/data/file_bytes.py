@@ -29,7 +29,7 @@ WRITABLE = (".csv", ".tsv", ".jsonl", ".parquet")
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """What a file's name says of it; `ending` is without that of gzip, in small letters."""
+    """A format, as a file's name says it; `ending` is without that of gzip, in small letters."""
 
     ending: str
     is_gzip: bool = False

@@ -23,7 +23,7 @@ USED_BY = {"sep": "a .csv", "encoding": "a file of text", "sheet": "an .xlsx"}
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How a file is read, by pandas's names; None: as its bytes say.
+    """Options to read a file by, with pandas's names; None: as its bytes say.
 
     `sep` is what stands between the fields of a .csv, `encoding` the name of a text's, `sheet` the
     name of a workbook's. A file of another format is not asked.
