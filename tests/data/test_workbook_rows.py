@@ -115,3 +115,14 @@ def test_a_workbook_that_unpacks_to_very_much_is_refused(name: str, tmp_path: Pa
     path = changed(made(tmp_path / "t.xlsx", [["a"], ["x"]]), SHEET, content)
     assert path.stat().st_size < 1_000_000
     assert words in refused(path)
+
+
+def test_damaged_parts_are_named_in_one_line(tmp_path: Path) -> None:
+    path = made(tmp_path / "t.xlsx", [["a", "b"], *([f"text {n}", n] for n in range(200))])
+    good = path.read_bytes()
+    for place in range(60, len(good), len(good) // 40):
+        path.write_bytes(good[:place] + b"\xff\xff\xff" + good[place + 3 :])
+        try:
+            read(path)
+        except UserError as error:
+            assert len(str(error).splitlines()) == 1

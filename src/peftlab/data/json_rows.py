@@ -21,8 +21,8 @@ Numbered = tuple[int, Row]
 NO_TEXT = re.compile("[\\ud800-\\udfff]")
 LONG_ROW, MOST_VALUES = 1 << 20, 1 << 18
 """Characters of a row beyond which its values are counted, and how many it may have."""
-MOST_CHARACTERS = 1 << 30
-"""Characters of an array, which is read as one text."""
+MOST_CHARACTERS, AT_ONCE = 1 << 30, 1 << 20
+"""Characters of an array, which becomes one text, and how many of them are read at once."""
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 A_LINE = "an object, {...}, on each line"
 AN_ARRAY = "an array of objects, [{...}, {...}], as pandas's to_json(orient='records') writes it"
@@ -42,10 +42,14 @@ def rows_of_array(path: Path, encoding: str) -> Iterator[Numbered]:
     """Yield the objects of the array that the file is, with the line on which each begins."""
     try:
         with opened_text(path, encoding) as stream:
-            text = stream.read(MOST_CHARACTERS + 1)
+            parts, num_characters = [], 0
+            while num_characters <= MOST_CHARACTERS and (part := stream.read(AT_ONCE)):
+                parts.append(part)
+                num_characters += len(part)
     except UnicodeDecodeError as error:
         raise not_text(path, encoding) from error
-    if len(text) > MOST_CHARACTERS:
+    text = "".join(parts)
+    if num_characters > MOST_CHARACTERS:
         raise UserError(
             f"more than {MOST_CHARACTERS:,} characters of JSON", where=str(path),
             allowed="a .jsonl of that size, with an object a line",

@@ -7,8 +7,11 @@ own kind: what a person typed, such as 1-2, is no longer known, so it is neither
 
 from __future__ import annotations
 
+import lzma
+import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
@@ -29,8 +32,11 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 64
 MOST_PARTS = 10_000
-NO_ZIP = (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, IndexError,
-          ParseError, NotImplementedError, RuntimeError, EOFError, OverflowError)  # fmt: skip
+NO_ZIP = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, ParseError, EOFError, KeyError,
+    IndexError, ValueError, TypeError, AttributeError, OverflowError, NotImplementedError,
+    RuntimeError,
+)  # fmt: skip
 """What zipfile, the reader of XML and openpyxl raise where a workbook is none."""
 
 
