@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import resource
@@ -224,3 +225,16 @@ def test_a_sparse_file_of_zeros_is_no_text(tmp_path: Path) -> None:
         with (tmp_path / f"t{ending}").open("wb") as stream:
             stream.truncate(10**10)
         assert ": cannot read the file: no text but zero bytes" in refused(tmp_path / f"t{ending}")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".json", ".txt"])
+def test_a_small_gzip_file_that_unpacks_to_very_much_is_refused(
+    ending: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"t{ending}.gz"
+    beginning = {".jsonl": b'{"text": "', ".json": b'[{"text": "'}.get(ending, b"text\n")
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        stream.write(beginning)
+        for _ in range(150):
+            stream.write(b"x\n" * 500_000)
+    assert "bytes and more" in refused(path)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -250,3 +253,36 @@ def test_one_label_in_all_rows_is_no_task_and_very_many_are_another_column(tmp_p
     rows = [{"body": "x", "mood": f"mood {n}"} for n in range(1200)]
     with pytest.raises(UserError, match=r":1001: column 'mood': more than 1,000 different labels"):
         opened(files_of(write(tmp_path / "many.jsonl", rows)))
+
+
+def digest_of(path: Path, **changes: Any) -> str:
+    source, task = opened(files_of(path, **changes))
+    return source.ref(task).digest
+
+
+def test_a_packed_file_is_the_same_data_and_what_is_found_may_be_said(tmp_path: Path) -> None:
+    text = "body,mood\n" + "".join(f"film {n},{('sad', 'glad')[n % 2]}\n" for n in range(8))
+    plain, packed = tmp_path / "t.csv", tmp_path / "t.csv.gz"
+    plain.write_text(text)
+    packed.write_bytes(gzip.compress(text.encode()))
+    assert digest_of(plain) == digest_of(packed) == digest_of(plain, sep=",", encoding="utf-8")
+    other = tmp_path / "o.csv"
+    other.write_text(text.replace(",", ";"), encoding="utf-16")
+    assert digest_of(other) == digest_of(other, sep=";", encoding="utf-16")
+    assert digest_of(other) != digest_of(plain)
+
+
+def test_an_option_that_no_file_is_asked_for_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"body": "a", "mood": "b"}\n{"body": "a", "mood": "c"}\n')
+    for name, value in (("sep", ";"), ("sheet", "x")):
+        with pytest.raises(UserError, match=f"data.own.{name}: says nothing of t.jsonl"):
+            opened(files_of(path, **{name: value}))
+
+
+def test_a_date_of_a_workbook_is_neither_text_nor_label(tmp_path: Path) -> None:
+    rows = [{"body": "a", "mood": date(2024, 2, 1)}, {"body": "b", "mood": "1-3"}]
+    path = tmp_path / "t.xlsx"
+    pd.DataFrame(rows).to_excel(path, index=False)
+    with pytest.raises(UserError, match=r"t.xlsx:2: column 'mood': the cell is a date, 2024-02-01"):
+        opened(files_of(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -116,8 +117,7 @@ BAD = {
         (b"id,text\n", ": the file has no rows"),
         (b"", ": the file has no rows"),
         (b"id,text\r1,a\r", ":1: a row ends in \\r alone (allowed: rows that end in "),
-        (b"sep=,\nid,text\n1,a\n", ":1: the first line is for Excel alone and names no column"),
-        (b"id,text\n1,caf\xe9\n", ": cannot read the file: not UTF-8 text"),
+        (b"id,text\n1,caf\x81\n", ": cannot read the file: not UTF-8 text"),
     ],
     "rows.tsv": [
         (b"id\ttext\n1\ta\tb\n", ":2: 3 fields where there must be 2 (allowed: id | text)"),
@@ -132,7 +132,28 @@ BAD = {
         (b"\n\n", ": the file has no rows"),
     ],
     "rows.parquet": [(b"PAR1 and more", ": not a Parquet file: "), (b"", ": not a Parquet file: ")],
-    "rows.xlsx": [(b"", ": the ending '.xlsx' is no format (allowed: .csv, .tsv, .jsonl, ")],
+    "rows.json": [
+        (b'{"text": ["a"]}', ":1: one object, and no array of rows (allowed: an array of objects"),
+        (b'[{"text": "a"}\n, 3]', ":2: not a JSON object (allowed: an array of objects"),
+        (b'[{"text": "a"},\n]', ":2: not a JSON object"),
+        (b'[{"text": "a"}\n{"text": "b"}]', ":2: no comma between objects"),
+        (b'[{"text": "a"}', ":1: the array does not end"),
+        (b'[{"text": "a"', ":1: the object does not end"),
+        (b'[{"text": "a"}] 1', ":1: there is more behind the end of the array"),
+        (b'[\n{"text": 1, "text": 2}]', ":2: the key 'text' is there twice"),
+        (b'[\n\n{"text": x}]', ":3: not JSON: Expecting value"),
+        (b"[]", ": the file has no rows"),
+        (b" ", ": the file has no rows"),
+        (b'"text"', ":1: not an array of JSON"),
+    ],
+    "rows.xlsx": [(b"PK", ": not an .xlsx workbook: "), (b"", ": not an .xlsx workbook: ")],
+    "rows.xls": [(b"", ": the ending '.xls' is no format (allowed: .csv, .tsv, .jsonl, .json, ")],
+    "rows.parquet.gz": [(b"", ": the ending '.parquet.gz' is no format (allowed: .csv, ")],
+    "rows.csv.gz": [
+        (b"id,text\n", ": cannot read the file: not gzip: Not a gzipped file"),
+        (gzip.compress(b"id,text\n1,a\n")[:-9], ": cannot read the file: not gzip: "),
+        (gzip.compress(b"id,text\n1\n"), ":2: 1 field where there must be 2"),
+    ],
     "rows": [(b"", ": a file without an ending (allowed: .csv, ")],
 }
 
@@ -171,3 +192,14 @@ def test_a_parquet_file_has_the_rows_that_its_footer_promises_or_is_refused(tmp_
         except UserError as error:
             refused += "rows where its footer says" in str(error)
     assert refused
+
+
+def test_an_array_of_objects_is_read_as_its_lines_would_be(tmp_path: Path) -> None:
+    rows = [{"text": 'a "b" [c] {d} \\', "tags": [[1], {"x": "]"}]}, {"text": "é\n"}]
+    for indent in (None, 2):
+        path = tmp_path / "rows.json"
+        path.write_text(json.dumps(rows, indent=indent))
+        assert read(path) == rows
+    path = tmp_path / "rows.json.gz"
+    path.write_bytes(gzip.compress(json.dumps(rows).encode()))
+    assert read(path) == rows

@@ -63,8 +63,16 @@ class Study:
         workspace: Path | str = DEFAULT_WORKSPACE,
         **changes: Any,
     ) -> Study:
-        """The study of these keys, which are a study file's; `changes` as in `load`."""
-        return cls(study_of(study, _overrides(**changes)), workspace=workspace)
+        """Return the study of these keys, which are a study file's; `changes` as in `load`.
+
+        In the place of a file of own data may stand a pandas DataFrame, a datasets.Dataset or a
+        list of dicts, and in that of train a DatasetDict: they are written into the workspace, each
+        content once.
+        """
+        from peftlab.api.given_rows import with_files
+
+        overrides = _overrides(**changes)
+        return cls(study_of(with_files(study, Path(workspace)), overrides), workspace=workspace)
 
     @property
     def name(self) -> str:
@@ -333,6 +341,11 @@ def _overrides(
     for name in rest:
         if name not in known:
             raise UnknownNameError("change", name, known)
+    if data is not None and not isinstance(data, str | Path):
+        raise UserError(
+            "data is no name of a place", where="data",
+            allowed="a place's name; rows stand in the data of Study.from_dict",
+        )  # fmt: skip
     as_text = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]
     return Overrides(
         settings=as_text,

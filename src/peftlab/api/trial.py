@@ -179,23 +179,33 @@ def predict_file(
     *,
     trial_column: str | None = None,
     columns: Sequence[str] | None = None,
+    sep: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
     workspace: Path | str = DEFAULT_WORKSPACE,
     device: str = "auto",
 ) -> int:
     """As `peftlab predict --file`: a table answered by trials, written to another; its rows.
 
-    Both are .csv, .tsv, .jsonl or .parquet, read and written a part at a time. The columns are
-    described in outputs/predict_table. UserError for whatever does not fit, and no target then.
+    Both are .csv, .tsv, .jsonl or .parquet, read and written a part at a time; the source may also
+    be an .xlsx, a .json, or packed as .gz. How it is read is found out where `sep`, `encoding` and
+    `sheet` do not say it. The columns are described in outputs/predict_table. UserError for
+    whatever does not fit, and no target then.
     """
+    from peftlab.data.read_options import ReadOptions, checked, require_effect
     from peftlab.data.row_files import read_rows
 
+    options = checked(ReadOptions(sep=sep, encoding=encoding, sheet=sheet))
+    require_effect(options, Path(source))
     source = Path(source)
     predictor = _new_predictor(device)
     from peftlab.outputs.predict_table import question_of, text_names, write_answers
 
     with Workspace.open(Path(workspace), create=False) as opened:
-        question = question_of(opened, source, trials, trial_column=trial_column, columns=columns)
-    parts = read_rows(source, names=text_names(question))
+        question = question_of(
+            opened, source, trials, trial_column=trial_column, columns=columns, options=options
+        )
+    parts = read_rows(source, names=text_names(question), options=options)
     done = write_answers(
         question, parts, Path(target), predictor=predictor, where=str(source), like=source
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from peftlab.cli import options
 from peftlab.core.errors import UserError
+
+if TYPE_CHECKING:
+    from peftlab.core.inputs import Missing
 
 NAME = "new"
 EXAMPLE = "Example: peftlab new my-study.yaml --data train.csv"
@@ -17,7 +20,9 @@ EXAMPLE = "Example: peftlab new my-study.yaml --data train.csv"
 
 def command(
     study: Annotated[Path, typer.Argument(help="The file to write; its ending is .yaml.")],
-    data: Annotated[Path, typer.Option(help="Rows to train on: .csv, .tsv, .jsonl or .parquet.")],
+    data: Annotated[
+        Path, typer.Option(help="Rows to train on: .csv, .tsv, .xlsx, .jsonl, .json or .parquet.")
+    ],
     dev: Annotated[
         Path | None, typer.Option(help="Rows to score on; else they are cut off the data.")
     ] = None,
@@ -28,6 +33,12 @@ def command(
         str | None, typer.Option(help="The column of the label, or several of 0 and 1: a,b.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")] = None,
+    sep: options.Sep = None,
+    encoding: options.Encoding = None,
+    sheet: options.Sheet = None,
+    missing: Annotated[
+        str, typer.Option(help="Rows without a text or a label: error, or drop them.")
+    ] = "error",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     as_json: options.Json = False,
 ) -> int:
@@ -52,6 +63,8 @@ def command(
         text=options.comma_list(text),
         label=options.comma_list(label),
         model=model,
+        options=options.reading(data, sep, encoding, sheet),
+        missing=_missing(missing),
     )
     with whole_file(study) as stream:
         stream.write(made.text.encode())
@@ -68,6 +81,14 @@ def command(
         print(f"hint: {hint}")
     print(f"written: {study}; next: peftlab lint {study}, peftlab run {study}")
     return 0
+
+
+def _missing(word: str) -> Missing:
+    if word == "drop":
+        return "drop"
+    if word != "error":
+        raise UserError(f"unknown word '{word}'", where="--missing", allowed="error, drop")
+    return "error"
 
 
 def _shown(value: object) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from peftlab.data.read_options import ReadOptions
     from peftlab.study.spec import StudySpec
 
 WIDE = 1000
@@ -55,6 +56,18 @@ MovedModel = Annotated[
         metavar="FOLDER",
         help="The folder of the checkpoint, if it was moved, or the one right above it.",
     ),
+]
+Sep = Annotated[
+    str | None,
+    typer.Option("--sep", metavar="SIGN", help="What separates the columns of a .csv."),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option("--encoding", metavar="NAME", help="That of a text file: utf-16, cp1252, ..."),
+]
+Sheet = Annotated[
+    str | None,
+    typer.Option("--sheet", metavar="NAME", help="The sheet of an .xlsx; else the first."),
 ]
 Workspace = Annotated[
     Path, typer.Option("--workspace", metavar="DIR", help="The folder where results live.")
@@ -152,6 +165,20 @@ def stderr_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+def reading(
+    path: Path | None, sep: str | None, encoding: str | None, sheet: str | None
+) -> ReadOptions:
+    """Return how a table file is read; UserError for what says nothing of it, or is wrong."""
+    from peftlab.data.read_options import ReadOptions, checked, require_effect
+
+    found = checked(ReadOptions(sep=sep, encoding=encoding, sheet=sheet))
+    if path is not None:
+        require_effect(found, path)
+    elif found.given:
+        raise UserError("there is no file to read", where=f"--{next(iter(found.given))}")
+    return found
 
 
 def remark(message: str) -> None:

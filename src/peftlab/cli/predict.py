@@ -16,6 +16,7 @@ from peftlab.core.progress import stage
 from peftlab.core.words import counted
 
 if TYPE_CHECKING:
+    from peftlab.data.read_options import ReadOptions
     from peftlab.data.row_files import Row
     from peftlab.outputs.predict_table import Answer, Question
     from peftlab.store.workspace import Workspace
@@ -45,14 +46,14 @@ def command(
         typer.Option(
             "--file",
             metavar="IN",
-            help="A table: .csv, .tsv, .jsonl or .parquet; or a .txt, a row a line, a tab between "
-            "the texts of a pair.",
+            help="A table: .csv, .tsv, .xlsx, .jsonl, .json or .parquet, text also packed as .gz; "
+            "or a .txt, a row a line, a tab between the texts of a pair.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", metavar="OUT", help="Likewise .csv, .tsv, .jsonl or .parquet; else stdout."
+            "--output", metavar="OUT", help="A .csv, .tsv, .jsonl or .parquet; else stdout."
         ),
     ] = None,
     columns: Annotated[
@@ -65,6 +66,9 @@ def command(
             metavar="NAME", help="Of each row, the trial that it is for, instead of TRIAL."
         ),
     ] = None,
+    sep: options.Sep = None,
+    encoding: options.Encoding = None,
+    sheet: options.Sheet = None,
     model: options.MovedModel = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
@@ -79,16 +83,23 @@ def command(
 
     if (text is None) == (file is None):
         raise UserError("nothing to predict", allowed="--text TEXT or --file IN, one of both")
+    read_as = options.reading(file, sep, encoding, sheet)
     with Workspace.open(workspace, create=False) as opened:
-        question = _question(opened, trials or [], file, trial_column, options.comma_list(columns))
+        question = _question(
+            opened, trials or [], file, trial_column, options.comma_list(columns), read_as
+        )
     quiet_libraries()
+    from peftlab.data.read_options import guessed_words
     from peftlab.engine.predict import Predictor
     from peftlab.outputs.predict_table import answers, text_names, write_answers
 
     predictor = Predictor(device=device, places=model or ())
     predictor.device.make_ready()
     where = "--text" if file is None else str(file)
-    parts = _parts(text, file, text_names(question))
+    parts = _parts(text, file, text_names(question), read_as)
+    if file is not None:
+        for line in guessed_words(file, read_as):
+            options.remark(f"remark: {line}")
     if as_json and output is None:
         found = answers(question, parts, predictor=predictor, where=where)
         options.print_json([_object(answer, question) for part in found for answer in part])
@@ -112,11 +123,14 @@ def _question(
     file: Path | None,
     trial_column: str | None,
     columns: list[str] | None,
+    read_as: ReadOptions,
 ) -> Question:
     from peftlab.outputs.predict_table import Question, question_of
 
     if file is not None:
-        return question_of(workspace, file, trials, trial_column=trial_column, columns=columns)
+        return question_of(
+            workspace, file, trials, trial_column=trial_column, columns=columns, options=read_as
+        )
     if not trials or trial_column or columns:
         what = "--text needs a TRIAL" if not trials else "--text has no columns"
         raise UserError(what, where="predict", allowed="TRIAL --text TEXT")
@@ -124,11 +138,13 @@ def _question(
     return Question(trials={record.trial.id: record for record in records})
 
 
-def _parts(text: list[str] | None, file: Path | None, names: Sequence[str]) -> Iterable[list[Row]]:
+def _parts(
+    text: list[str] | None, file: Path | None, names: Sequence[str], read_as: ReadOptions
+) -> Iterable[list[Row]]:
     from peftlab.data.row_files import read_rows
 
     if file is not None:
-        return read_rows(file, names=names)
+        return read_rows(file, names=names, options=read_as)
     assert text is not None
     if len(text) != len(names):
         raise UserError(

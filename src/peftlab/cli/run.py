@@ -117,6 +117,8 @@ def command(
 
 def _announce(plan: Plan, num_trials: int) -> None:
     """Say what is about to be run."""
+    for text in plan.of_rows:
+        options.remark(f"remark: {text}")
     seconds = plan.open_seconds
     estimate = f", about {duration(seconds)}" if seconds else ""
     options.remark(
@@ -171,7 +173,7 @@ def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
 
 def _print_plan(study: Study, *, device: str, retry_failed: bool, as_json: bool) -> None:
     plan = study.plan(device=device, retry_failed=retry_failed)
-    for text in plan.remarks:
+    for text in (*plan.remarks, *plan.of_rows):
         options.remark(f"remark: {text}")
     if as_json:
         options.print_json(

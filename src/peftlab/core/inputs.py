@@ -13,6 +13,8 @@ from peftlab.core.words import counted
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 """The kinds of labelled text problem, by transformers' own words."""
+Missing = Literal["error", "drop"]
+"""Whether a row without a text or a label is an error, or is left out of train and dev."""
 Head = Literal["fresh", "keep"]
 """Whether the classifier's head is drawn anew, or is the checkpoint's own."""
 
@@ -35,7 +37,8 @@ class OwnFiles(Frozen):
 
     Without a file `dev`, `dev_fraction` of train is cut off, drawn by `split_seed`. `text` are the
     columns of the one or two texts, `label` that of the label, or one column for each label, 0 or
-    1. Words of several labels in one column stand between `separator`.
+    1. Words of several labels in one column stand between `separator`. `sep`, `encoding` and
+    `sheet` say how files are read that are CSV, text or a workbook; None: as their bytes say.
     """
 
     train: str
@@ -46,6 +49,10 @@ class OwnFiles(Frozen):
     text: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
     label: Annotated[tuple[str, ...], Field(min_length=1)]
     separator: Annotated[str, Field(min_length=1)] = ","
+    sep: str | None = None
+    encoding: str | None = None
+    sheet: str | None = None
+    missing: Missing = "error"
 
     @property
     def split_words(self) -> str:
@@ -60,13 +67,25 @@ class DataRef(Frozen):
     """Where a task's rows come from; only the digest of their content is part of an identity.
 
     `source` is hub, demo, folder or files; `location` the place, for people. `files` says more of a
-    person's own files.
+    person's own files, and `num_dropped` how many of their rows in train and dev were left out.
     """
 
     source: str
     location: str
     digest: str
     files: OwnFiles | None = None
+    num_dropped: dict[str, Integer] = Field(default_factory=dict)
+
+    @property
+    def dropped_words(self) -> str:
+        """Return how many rows were left out, in a few words; "" where that was not asked for.
+
+        >>> ref = DataRef(source="files", location="t.csv", digest="d", num_dropped={"train": 1})
+        >>> ref.dropped_words
+        '1 row of train without a text or a label'
+        """
+        counts = [f"{counted(num, 'row')} of {split}" for split, num in self.num_dropped.items()]
+        return f"{' and '.join(counts)} without a text or a label" if counts else ""
 
 
 class TaskDefinition(Frozen):

@@ -15,7 +15,7 @@ Indices = npt.NDArray[np.int64]
 
 
 def epoch_order(num_examples: int, *, seed: int, epoch: int) -> Indices:
-    """A random permutation of the examples, a function of (seed, epoch) alone.
+    """Return a random permutation of the examples, a function of (seed, epoch) alone.
 
     No generator is carried from epoch to epoch, so training can go on from any of them.
     """
@@ -24,7 +24,7 @@ def epoch_order(num_examples: int, *, seed: int, epoch: int) -> Indices:
 
 
 def batches(order: Indices, size: int) -> Iterator[Indices]:
-    """The order cut into runs of `size`; the last one may be shorter.
+    """Yield the order cut into runs of `size`; the last one may be shorter.
 
     >>> [batch.tolist() for batch in batches(np.arange(5), 2)]
     [[0, 1], [2, 3], [4]]
@@ -36,7 +36,7 @@ def batches(order: Indices, size: int) -> Iterator[Indices]:
 def batches_of_tokens(
     order: Indices, lengths: npt.NDArray[np.int64], most: int
 ) -> Iterator[Indices]:
-    """The order cut into runs of at most `most` tokens; a longer example stands alone.
+    """Yield the order cut into runs of at most `most` tokens; a longer example stands alone.
 
     >>> lengths = np.array([4, 3, 2, 2, 1])
     >>> [batch.tolist() for batch in batches_of_tokens(np.arange(5), lengths, 5)]
@@ -53,12 +53,12 @@ def batches_of_tokens(
 
 
 def by_length(lengths: npt.NDArray[np.int64]) -> Indices:
-    """All examples, the longest first; equal lengths keep their order."""
+    """Return all examples, the longest first; equal lengths keep their order."""
     return np.argsort(-lengths, kind="stable").astype(np.int64)
 
 
 def padded_tokens(lengths: npt.NDArray[np.int64], order: Indices, size: int) -> int:
-    """Tokens, padding included, of the order's batches, each padded to its longest example.
+    """Return tokens, padding included, of the order's batches, each padded to its longest example.
 
     >>> padded_tokens(np.array([3, 5, 2]), np.array([0, 1, 2]), 2)
     12
@@ -80,7 +80,7 @@ class Ragged:
 
 
 def gather(data: Encoded, rows: Indices) -> Ragged:
-    """The tokens of those rows, in their order, copied once."""
+    """Return the tokens of those rows, in their order, copied once."""
     spans = [slice(data.offsets[row], data.offsets[row + 1]) for row in rows]
     type_ids = data.type_ids
     return Ragged(

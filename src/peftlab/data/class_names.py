@@ -23,7 +23,7 @@ Names = Mapping[str, tuple[str, ...]]
 
 
 def class_names(path: str) -> Names:
-    """The names of the classes by column; none in a file of another format, or without them."""
+    """Return the names of the classes by column; none where the file has none."""
     place = Path(path)
     if place.suffix.lower() != ".parquet":
         return {}
@@ -56,7 +56,7 @@ def _class_names(path: Path, stamp: tuple[int, int]) -> Names:
 
 
 def _names(feature: Any) -> tuple[str, ...]:
-    """The names of a ClassLabel or of a list of it, which has three forms; none of another type."""
+    """Return the names of a ClassLabel, or of a list of it in one of three forms, else none."""
     if isinstance(feature, list) and len(feature) == 1:
         return _names(feature[0])
     if not isinstance(feature, dict):
@@ -72,7 +72,7 @@ def _names(feature: Any) -> tuple[str, ...]:
 
 
 def named(cell: Any, names: Sequence[str]) -> Any:
-    """The cell with names in the place of numbers of classes; None where there is no such class.
+    """Return the cell with names in place of numbers of classes; None where there is no such class.
 
     >>> named(1, ["neg", "pos"]), named([0, 1], ["neg", "pos"]), named(-1, ["neg", "pos"])
     ('pos', ['neg', 'pos'], None)

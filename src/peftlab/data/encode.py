@@ -51,7 +51,7 @@ class Tokenizer(Protocol):
     fingerprint: str
 
     def __call__(self, rows: Sequence[tuple[str, ...]], max_length: int) -> TokenLists:
-        """Token ids with special tokens, each row cut to `max_length`."""
+        """Return token ids with special tokens, each row cut to `max_length`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +76,12 @@ class Encoded:
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each row, int64 [N]."""
+        """Return tokens of each row, int64 [N]."""
         return np.diff(self.offsets)
 
 
 def encode(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int) -> Encoded:
-    """The examples' token ids, in their order."""
+    """Return the examples' token ids, in their order."""
     ids, type_ids = [], []
     lengths: list[int] = []
     with stage("encoding", total=len(examples), unit="rows") as encoding:
@@ -114,7 +114,7 @@ def encode_cached(
     cache: Path,
     key: str,
 ) -> Encoded:
-    """What `encode` makes of `read()`, kept in `cache` and mapped from there the next time.
+    """Return what `encode` makes of `read()`, kept in `cache` and mapped from there the next time.
 
     `key` identifies the examples; neither they nor the tokenizer are touched when the cache has
     them. Several processes may write at once: the first one to finish wins, the others' equal
@@ -137,7 +137,7 @@ def encode_cached(
 
 
 def labels_of(examples: Sequence[Example]) -> Values:
-    """Those of all examples as one array, of the kind of any that has one."""
+    """Return those of all examples as one array, of the kind of any that has one."""
     given = [example.label for example in examples]
     known = next((label for label in given if label is not None), NO_LABEL)
     if isinstance(known, tuple):
@@ -155,7 +155,7 @@ def _write(data: Encoded, folder: Path) -> None:
 
 
 def _map(folder: Path) -> Encoded | None:
-    """The entry in that folder; None where there is none, or one that is damaged."""
+    """Return the entry in that folder; None where there is none, or one that is damaged."""
     try:
         arrays: dict[str, Any] = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)

@@ -27,11 +27,11 @@ class GlueFolder:
         self.folder = folder
 
     def has(self, task: Task) -> bool:
-        """Whether the task has a known layout here."""
+        """Return whether the task has a known layout here."""
         return task.folder is not None
 
     def ref(self, task: Task) -> DataRef:
-        """The folder and the digest of the task's train and dev files."""
+        """Return the folder and the digest of the task's train and dev files."""
         digests = [_digest(self._path(task, split)) for split in ("train", "dev")]
         digests += [_digest(self._path(one, "dev")) for one in task.also_on]
         return DataRef(
@@ -41,12 +41,12 @@ class GlueFolder:
         )
 
     def examples(self, task: Task, split: str) -> list[Example]:
-        """The rows of a split in the file's order; UserError names file and line of a bad one."""
+        """Return the rows of a split in the file's order; UserError names the line of a bad one."""
         rows = _rows(task)
         return read_tsv(self._path(task, split), rows.files.of(split), rows.label_words)
 
     def left_out(self, task: Task, split: str) -> int:
-        """How many rows of the split lack fields and are left out (those of QQP alone may)."""
+        """Return how many rows of the split are left out, lacking fields (QQP's alone may)."""
         return num_left_out(self._path(task, split), _rows(task).files.of(split))
 
     def _path(self, task: Task, split: str) -> Path:
@@ -67,7 +67,7 @@ class GlueFolder:
 
 
 def read_tsv(path: Path, file: TsvFile, label_words: tuple[str, ...]) -> list[Example]:
-    """The rows of one file; a field ends at a tab, a row at a line feed, nothing is quoted.
+    """Return the rows of one file; a field ends at a tab, a row at a line feed, nothing is quoted.
 
     Labels are the places of `label_words`, or without such scores. Rows that lack fields are left
     out where the file may have such; `row_id` counts those that are kept.
@@ -108,7 +108,7 @@ def read_tsv(path: Path, file: TsvFile, label_words: tuple[str, ...]) -> list[Ex
 
 
 def num_left_out(path: Path, file: TsvFile) -> int:
-    """How many rows of a file that may have such lack fields and are left out."""
+    """Return how many rows of a file that may have such lack fields and are left out."""
     if not file.may_lack_fields:
         return 0
     with _reading(path):
@@ -118,7 +118,7 @@ def num_left_out(path: Path, file: TsvFile) -> int:
 
 
 def _label(word: str, label_words: tuple[str, ...], where: str) -> int | float:
-    """The class that is written so, or where there are no words the score."""
+    """Return the class that is written so, or where there are no words the score."""
     if label_words:
         if word not in label_words:
             raise UserError(
@@ -152,7 +152,7 @@ def _digest_of(path: Path, mtime_ns: int, size: int) -> str:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """What keeps the file from being read, as one line."""
+    """Say in one line what keeps the file from being read."""
     try:
         yield
     except OSError as error:

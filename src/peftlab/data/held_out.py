@@ -28,14 +28,14 @@ class HeldOut:
 
 
 def hold_out(data: Encoded, selection: Selection, *, seed: int) -> HeldOut:
-    """The rows that are trained on and those that are held out, copied once."""
+    """Return the rows that are trained on and those that are held out, copied once."""
     chosen = is_held_out(data.labels, selection, seed=seed)
     (train,), (held_out,) = (~chosen).nonzero(), chosen.nonzero()
     return HeldOut(train=take(data, train), held_out=take(data, held_out))
 
 
 def is_held_out(labels: Values, selection: Selection, *, seed: int) -> npt.NDArray[np.bool_]:
-    """Of each row whether it is held out: of every stratum the same share, to the nearest row."""
+    """Return whether each row is held out: of every stratum the same share, to the nearest row."""
     chosen = np.zeros(len(labels), dtype=bool)
     num_rows = selection.num_held_out(len(labels))
     chosen[_stratified(strata(labels), num_rows, seed=derived_seed(seed, "held-out"))] = True
@@ -43,8 +43,11 @@ def is_held_out(labels: Values, selection: Selection, *, seed: int) -> npt.NDArr
 
 
 def strata(labels: Values) -> npt.NDArray[np.int64]:
-    """The stratum of each row, int64 [N]: its class, its score to the nearest whole number, or its
-    set of labels, rare sets being one stratum."""
+    """Return the stratum of each row, int64 [N].
+
+    It is its class, its score to the nearest whole number, or its set of labels, rare sets being
+    one stratum.
+    """
     problem_type = problem_type_of(labels)
     if problem_type == "regression":
         return np.rint(np.clip(labels, -FARTHEST, FARTHEST)).astype(np.int64)
@@ -56,7 +59,7 @@ def strata(labels: Values) -> npt.NDArray[np.int64]:
 
 
 def take(data: Encoded, rows: Indices) -> Encoded:
-    """Those rows alone, in the order given; their name follows from the whole's."""
+    """Return those rows alone, in the order given; their name follows from the whole's."""
     chosen = gather(data, rows)
     digest = content_id([data.name, rows.tolist()], length=32)
     return Encoded(
@@ -70,7 +73,7 @@ def take(data: Encoded, rows: Indices) -> Encoded:
 
 
 def _stratified(labels: npt.NDArray[np.int64], num_rows: int, *, seed: int) -> Indices:
-    """So many places, of each stratum its share; what is left over goes by largest remainder."""
+    """Return `num_rows` places, of each stratum its share; the rest goes by largest remainder."""
     kinds, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
     shares = num_rows * counts / len(labels)
     wanted = np.floor(shares).astype(np.int64)

@@ -30,16 +30,16 @@ class HubSource:
         self.repository = repository
 
     def has(self, task: Task) -> bool:
-        """Whether the task is known to be on the Hub."""
+        """Return whether the task is known to be on the Hub."""
         return task.hub is not None
 
     def ref(self, task: Task) -> DataRef:
-        """The repository and a digest of the rows of train and dev as they were read."""
+        """Return the repository and a digest of the rows of train and dev as they were read."""
         repository = self._repository(task)
         return DataRef(source="hub", location=repository, digest=_digest(repository, task))
 
     def examples(self, task: Task, split: str) -> list[Example]:
-        """The rows of a split in their order; a label of -1 is none."""
+        """Return the rows of a split in their order; a label of -1 is none."""
         columns = _columns(self._repository(task), task, split)
         rows = zip(*(column.to_pylist() for column in columns.texts), strict=True)
         return [
@@ -65,7 +65,7 @@ class _Columns:
 
 @lru_cache
 def _digest(repository: str, task: Task) -> str:
-    """Of the texts' and labels' content: the same from every file, in whatever pieces it comes.
+    """Return a digest of texts and labels, the same from every file, in whatever pieces it comes.
 
     Where trials of a task are evaluated on other tasks too, their dev rows count as well.
     """
@@ -76,7 +76,7 @@ def _digest(repository: str, task: Task) -> str:
 
 
 def text_digest(texts: Any) -> str:
-    """SHA-256 of an Arrow column of texts: of their lengths in bytes, int64, and of their UTF-8."""
+    """Return the SHA-256 of an Arrow column of texts: of their lengths, int64, and their UTF-8."""
     import pyarrow as pa
 
     array = texts.cast(pa.large_string()).combine_chunks()
@@ -117,14 +117,14 @@ def _columns(repository: str, task: Task, split: str) -> _Columns:
 
 
 def _joined(columns: Sequence[Any]) -> Any:
-    """One Arrow column of texts from several, with BETWEEN between them."""
+    """Return one Arrow column of texts from several, with BETWEEN between them."""
     import pyarrow.compute as pc
 
     return columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, BETWEEN)
 
 
 def _check_class_names(feature: Any, task: Task, where: str) -> None:
-    """UserError where the classes have the task's names in another order.
+    """Raise UserError where the classes have the task's names in another order.
 
     Classes without names, or with other names, are taken to stand in the task's order.
     """
@@ -139,7 +139,7 @@ def _check_class_names(feature: Any, task: Task, where: str) -> None:
 
 
 def _check_texts(texts: tuple[Any, ...], where: str) -> None:
-    """UserError that names the first row in which one of the columns has no text."""
+    """Raise UserError that names the first row in which one of the columns has no text."""
     import pyarrow as pa
 
     kinds = (pa.string(), pa.large_string(), pa.string_view())

@@ -25,7 +25,7 @@ VAGUE = "An error occurred while generating the dataset"
 
 
 def load_split(repository: str, config: str, split: str, *, revision: str | None = None) -> Any:
-    """The split as a datasets.Dataset, its Arrow data mapped from the cache of datasets.
+    """Return the split as a datasets.Dataset, its Arrow data mapped from the cache of datasets.
 
     `repository` is an id on the Hub, of which the card and the files of the configuration are
     downloaded, or a local folder. Every way in which that can fail is a UserError.
@@ -57,14 +57,14 @@ def load_split(repository: str, config: str, split: str, *, revision: str | None
 
 
 def _fetched(repository: str, config: str, revision: str | None) -> Path:
-    """The folder in the Hub's cache that holds the card and the configuration's files."""
+    """Return the folder in the Hub's cache that holds the card and the configuration's files."""
     folder = fetch(repository, [CARD], kind="dataset", revision=revision)
     wanted = _data_files(_read_card(folder, config), config)
     return fetch(repository, [CARD, *wanted], kind="dataset", revision=revision)
 
 
 def _data_files(card: Any, config: str) -> list[str]:
-    """Patterns of the files that make a configuration; of all data files where none is listed.
+    """Return patterns of a configuration's files; of all data files where none is listed.
 
     >>> card = {"configs": [{"config_name": "a", "data_files": [{"split": "x", "path": "a/x-*"}]}]}
     >>> _data_files(card, "a"), _data_files(card, "b"), _data_files(None, "a")[:2]
@@ -82,7 +82,7 @@ def _data_files(card: Any, config: str) -> list[str]:
 
 
 def _paths(data_files: Any) -> list[str]:
-    """The paths in any of the forms that a card may have: one, a list, by split, or as records."""
+    """Return the paths in any form that a card may have: one, a list, by split, or as records."""
     if isinstance(data_files, str):
         return [data_files]
     if isinstance(data_files, dict):
@@ -94,7 +94,7 @@ def _paths(data_files: Any) -> list[str]:
 
 
 def _read_card(folder: Path, config: str) -> Any:
-    """The header of the folder's README; None where there is none.
+    """Return the header of the folder's README; None where there is none.
 
     UserError for one that is no YAML, or expands to more than memory holds.
     """
@@ -110,6 +110,6 @@ def _read_card(folder: Path, config: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """What the error says, or its cause where datasets says only that there was an error."""
+    """Return what the error says, or its cause where datasets says only that there was an error."""
     cause = error.__cause__ if str(error).startswith(VAGUE) else None
     return str(cause or error) or repr(error)

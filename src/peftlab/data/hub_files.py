@@ -42,7 +42,7 @@ def fetch(
     revision: str | None = None,
     ignored: Sequence[str] = (),
 ) -> Path:
-    """The folder of the repository's files that fit any of the patterns, and maybe of others.
+    """Return the folder of the repository's files that fit any pattern, and maybe of others.
 
     What is not in the Hub's cache (HF_HOME) is downloaded, and checked against the checksum under
     which the Hub lists it. Offline, or where the Hub does not answer, the cache alone is used.
@@ -93,7 +93,7 @@ def _cached(
     *,
     cause: Exception | None,
 ) -> Path:
-    """The folder in the cache; UserError, for that cause if there is one, where it is not whole."""
+    """Return the folder in the cache; UserError, for the cause if any, where it is not whole."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
@@ -137,7 +137,7 @@ def _download(
 
 
 def _bar_class(downloading: Stage) -> Any:
-    """A tqdm that draws nothing: of its bars, those of bytes tell the stage how far they are."""
+    """Return a tqdm that draws nothing: its bars of bytes tell the stage how far they are."""
     from tqdm import tqdm
 
     class Bar(tqdm):  # type: ignore[misc]
@@ -155,7 +155,7 @@ def _bar_class(downloading: Stage) -> Any:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without what huggingface_hub logs of its tries: an error of ours says how they ended."""
+    """Silence what huggingface_hub logs of its tries: an error of ours says how they ended."""
     from huggingface_hub.utils.logging import get_verbosity, set_verbosity
 
     verbosity = get_verbosity()
@@ -200,20 +200,20 @@ def _be_impatient() -> None:
 
 
 def _asked_to_wait(response: Any) -> int:
-    """Seconds that an answer asks to wait before the next request; 0 where it does not."""
+    """Return seconds that an answer asks to wait before the next request; 0 where it does not."""
     windows = re.search(r"\br=0;t=(\d+)", response.headers.get("RateLimit", ""))
     asked = windows[1] if windows else response.headers.get("Retry-After", "").strip()
     return int(asked) if asked.isdecimal() else 0
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether an error would be the same with everything in the cache: the name or the token."""
+    """Return whether an error would be the same with a full cache: the name or the token."""
     response = getattr(error, "response", None)
     return isinstance(error, ValueError) or getattr(response, "status_code", 0) in {401, 403, 404}
 
 
 def _refusal(repository: str, kind: Kind, error: Exception) -> AbsentError:
-    """What the Hub's refusal, or the network's, means for whom wanted the repository."""
+    """Return what the Hub's refusal, or the network's, means for whom wanted the repository."""
     cause: BaseException = error
     while getattr(cause, "response", None) is None and cause.__cause__ is not None:
         cause = cause.__cause__
@@ -253,7 +253,7 @@ def _endpoint() -> str:
 
 
 def _storage(repository: str, kind: Kind) -> Path:
-    """The repository's folder in the cache."""
+    """Return the repository's folder in the cache."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
@@ -261,13 +261,13 @@ def _storage(repository: str, kind: Kind) -> Path:
 
 
 def _blobs(storage: Path) -> set[Path]:
-    """The files of all revisions, each under its checksum; not those that are half written."""
+    """Return the files of all revisions, each under its checksum, without half-written ones."""
     folder = storage / "blobs"
     return {path for path in folder.iterdir() if not path.suffix} if folder.is_dir() else set()
 
 
 def _is_as_named(blob: Path) -> bool:
-    """Whether a file has the checksum by which the Hub calls it: of git (40 digits) or SHA-256."""
+    """Return whether a file has the checksum that names it: of git (40 digits) or SHA-256."""
     if len(blob.name) == 64:
         return file_sha256(blob) == blob.name
     if len(blob.name) != 40:

@@ -41,7 +41,7 @@ _UNITS = " \u00a0\u202f%\u2030$\u20ac\u00a3\u00a5"
 
 
 def word_of(value: Any) -> str | None:
-    """A word, number or yes and no as a label is called; None for anything else.
+    """Return a word, number or yes and no as a label is called; None for anything else.
 
     >>> word_of("good"), word_of(3), word_of(3.0), word_of(True), word_of(None)
     ('good', '3', '3', 'true', None)
@@ -58,7 +58,7 @@ def word_of(value: Any) -> str | None:
 
 
 def flag_of(cell: Any) -> int | None:
-    """0 or 1, however it is written; None for anything else.
+    """Return 0 or 1, however it is written; None for anything else.
 
     >>> flag_of(True), flag_of("1.0"), flag_of(" FALSE "), flag_of(0.0), flag_of(2), flag_of([1])
     (1, 1, 0, 0, None, None)
@@ -71,7 +71,7 @@ def flag_of(cell: Any) -> int | None:
 
 
 def number_of(cell: Any, *, has_decimal_commas: bool = False) -> float | None:
-    """The finite number that a cell is, or says; with decimal commas where numbers have them.
+    """Return the finite number that a cell is, or says; with decimal commas where asked.
 
     >>> number_of("1.5"), number_of("1,5"), number_of("1 234,5", has_decimal_commas=True)
     (1.5, None, 1234.5)
@@ -108,7 +108,7 @@ def is_infinite(cell: Any) -> bool:
 
 
 def has_decimal_comma(text: str) -> bool:
-    """Yes where the comma can be nothing else: not where it may stand between thousands.
+    """Return True where the comma can be nothing else: not where it may stand between thousands.
 
     >>> has_decimal_comma("1,5"), has_decimal_comma("0,125"), has_decimal_comma("1,234")
     (True, True, False)
@@ -118,7 +118,7 @@ def has_decimal_comma(text: str) -> bool:
 
 
 def looks_like_number(text: str) -> bool:
-    """Yes for a number, however it is written: with commas, a percent sign, a currency.
+    """Return True for a number, however it is written: with commas, a percent sign, a currency.
 
     >>> [looks_like_number(text) for text in ("1,000", "10%", "1.5e3", "0,5", "$5", "0,5,1", "a1")]
     [True, True, True, True, True, False, False]
@@ -131,7 +131,7 @@ def looks_like_number(text: str) -> bool:
 
 
 def is_missing(cell: Any) -> bool:
-    """Yes for what stands where there is no value, empty cells among it."""
+    """Return True for what stands where there is no value, empty cells among it."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return True
     return isinstance(cell, str) and (not cell.strip() or cell.strip().lower() in MISSING)

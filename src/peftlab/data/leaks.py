@@ -32,16 +32,16 @@ class Leak:
 
     @property
     def is_any(self) -> bool:
-        """Whether there is anything to tell."""
+        """Return whether there is anything to tell."""
         return self.alike > 0 or self.is_same_file
 
     @property
     def share(self) -> float:
-        """The part of the rows that stand in train."""
+        """Return the part of the rows that stand in train."""
         return self.alike / self.num_rows if self.num_rows else 0.0
 
     def words(self, split: str = "dev") -> str:
-        """What was found, in one sentence.
+        """Return what was found, in one sentence.
 
         >>> Leak(num_rows=20, exact=3, alike=5).words()
         '5 of 20 rows of dev stand in train (3 exactly, 2 more after lower-casing and squeezing \
@@ -61,12 +61,12 @@ blanks)'
         return f"{same}: {found}" if same else found
 
     def to_json(self) -> dict[str, JsonValue]:
-        """As it is stored beside a trial."""
+        """Return as it is stored beside a trial."""
         return asdict(self)
 
     @classmethod
     def of(cls, values: Any) -> Leak | None:
-        """What was stored; None where that is nothing of the kind."""
+        """Return what was stored; None where that is nothing of the kind."""
         if not isinstance(values, Mapping):
             return None
         counts: list[Any] = [values.get(name) for name in ("num_rows", "exact", "alike")]
@@ -82,7 +82,7 @@ blanks)'
 def find_leak(
     train: Sequence[Example], rows: Sequence[Example], *, is_same_file: bool = False
 ) -> Leak:
-    """Which of a split's rows stand in train. Time and memory grow with the number of rows alone.
+    """Return which of a split's rows stand in train; time and memory grow with the number of rows.
 
     >>> train = [Example(row_id=0, texts=("Good  film",), label=1)]
     >>> find_leak(train, [Example(row_id=0, texts=("good film",), label=1)]).alike
@@ -102,7 +102,7 @@ def find_leak(
 
 
 def num_contradictory(train: Sequence[Example]) -> tuple[int, tuple[int, int] | None]:
-    """How many different texts stand with more than one label, and the places of the first two."""
+    """Return how many texts stand with more than one label, and the first two places."""
     first: dict[Texts, int] = {}
     contradictory: set[Texts] = set()
     example: tuple[int, int] | None = None
@@ -116,7 +116,7 @@ def num_contradictory(train: Sequence[Example]) -> tuple[int, tuple[int, int] | 
 
 
 def as_read(texts: Texts) -> Texts:
-    """Texts as a reader takes them: without capitals, and with every run of blanks as one.
+    """Return texts as a reader takes them: without capitals, and with every run of blanks as one.
 
     >>> as_read(("Good\\t film ",))
     ('good film',)

@@ -25,7 +25,7 @@ DRAWN = "drawn-1"
 
 
 def limited(source: DataSource, task: Task, split: str, limit: int | None) -> Sequence[Example]:
-    """The rows that a trial with such a limit sees, in the order of the split.
+    """Return the rows that a trial with such a limit sees, in the order of the split.
 
     Each keeps its row_id, its place in the whole split. Raises UserError where they cannot be read.
     """
@@ -45,14 +45,14 @@ def within(
 
 
 def limit_key(source: DataSource, limit: int | None) -> str:
-    """What tells the rows of a limit from those of another, beside the digest of the data."""
+    """Return what tells the rows of a limit from others, beside the digest of the data."""
     if limit is None or not isinstance(source, OwnSource):
         return str(limit)
     return f"{limit}:{DRAWN}:{source.files.split_seed}"
 
 
 def drawn_rows(labels: Values, limit: int, *, seed: int) -> npt.NDArray[np.int64]:
-    """The places of `limit` of the rows, ascending: of every stratum its share, to the nearest row.
+    """Return the places of `limit` rows, ascending: of every stratum its share, to the nearest row.
 
     The rows of a smaller limit are among those of a larger one. Rows are put in an order of which
     every beginning has these shares: the j-th of n rows of a stratum, in an order drawn for it,

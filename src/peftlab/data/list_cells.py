@@ -42,7 +42,7 @@ _SIGNS = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 def list_in(text: str) -> list[Any] | None:
-    r"""The list that the text is; None where it is none, as an object of JSON.
+    r"""Return the list that the text is; None where it is none, as an object of JSON.
 
     >>> list_in('["joy", "fear"]'), list_in("('joy', 'it\\'s')"), list_in("[]"), list_in("[0. 1.]")
     (['joy', 'fear'], ['joy', "it's"], [], [0.0, 1.0])
@@ -57,7 +57,7 @@ def list_in(text: str) -> list[Any] | None:
 
 
 def is_list(text: str) -> bool:
-    """Yes where the text is a list and can be no word that stands in brackets.
+    """Return True where the text is a list and can be no word that stands in brackets.
 
     >>> is_list("['joy']"), is_list("[joy, fear]"), is_list("[]"), is_list("[joy]"), is_list("(1)")
     (True, True, True, False, False)
@@ -71,7 +71,7 @@ def is_list(text: str) -> bool:
 
 
 def is_no_word(text: str) -> bool:
-    """Yes for a list, and for what was meant as one, or as an object, but cannot be read.
+    """Return True for a list, and for what was meant as one, or as an object, but cannot be read.
 
     >>> [is_no_word(text) for text in ("{'joy': 1}", "['a' ... 'z']", "['joy'", "(joy)")]
     [True, True, True, False]
@@ -134,7 +134,7 @@ def _found(inner: _Inner) -> _Found | None:
 
 
 def _items(inner: _Inner) -> list[Any] | None:
-    """What JSON reads, or quoted words, numbers, true and false with commas or blanks between."""
+    """Return what JSON reads, or quoted words, numbers, true, false; commas or blanks between."""
     if inner.opening == "[":
         try:
             found: list[Any] = json.loads(f"[{inner.text}]")
@@ -156,13 +156,13 @@ def _items(inner: _Inner) -> list[Any] | None:
 
 
 def _words(text: str) -> list[str] | None:
-    """Words without quotes, with commas between them."""
+    """Return words without quotes, with commas between them."""
     words = [word.strip() for word in text.removesuffix(",").split(",")]
     return words if all(map(_is_word, words)) else None
 
 
 def _words_in_braces(text: str) -> list[str] | None:
-    """The same as Postgres writes them, which puts those into quotes that need it."""
+    """Return the same as Postgres writes them, which puts those into quotes that need it."""
     found: list[str] = []
     place = 0
     while place < len(text):
@@ -177,7 +177,7 @@ def _words_in_braces(text: str) -> list[str] | None:
 
 
 def _is_word(word: str) -> bool:
-    """Yes for what may be a label without quotes: it has no bracket, and nothing is left out."""
+    """Return True for what may be a label without quotes: no bracket, nothing left out."""
     is_quoted = word[:1] in QUOTES or word[-1:] in QUOTES
     has_sign = "..." in word or any(sign in word for sign in "[](){}\n")
     return 0 < len(word) <= LONGEST_WORD and not is_quoted and not has_sign

@@ -1,8 +1,8 @@
-"""Rows of a person's own files: CSV, TSV, JSONL or Parquet, each cell checked where it stands."""
+"""Rows of a person's own files, in any format that is read, each cell checked where it stands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,16 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from peftlab.core.errors import UserError
-from peftlab.core.identity import content_id, derived_seed, file_sha256
+from peftlab.core.identity import content_id, derived_seed
 from peftlab.core.inputs import DataRef, Example, OwnFiles, ProblemType
 from peftlab.core.selection import Selection
 from peftlab.core.words import counted
 from peftlab.data.class_names import MEANING, class_names, named, names_of
 from peftlab.data.encode import labels_of
+from peftlab.data.file_bytes import content_sha256, format_of, require_file
 from peftlab.data.held_out import is_held_out
+from peftlab.data.missing import is_absent, is_nothing, lacks_label
 from peftlab.data.own_labels import LabelReader, Notation, notation_of
+from peftlab.data.read_options import ReadOptions, read_options, unusual
 from peftlab.data.row_files import read_numbered, require_columns
-from peftlab.data.text_lines import require_file
+from peftlab.data.workbook_rows import DateText
 from peftlab.tasks.spec import Task
 
 WITH_LABELS = "a split that has labels, as train or validation, or the rows with one"
@@ -29,8 +32,11 @@ WITH_LABELS = "a split that has labels, as train or validation, or the rows with
 
 @dataclass(frozen=True, kw_only=True)
 class OwnRow:
-    """A row of a file: the number of its line (in Parquet of its row), its texts, and the cells of
-    its label's columns as they are there."""
+    """A row of a file: its number, its texts, and the cells of its label's columns.
+
+    The number is that of its line, or in Parquet and in a workbook of its row; the cells are as
+    they are there.
+    """
 
     number: int
     texts: tuple[str, ...]
@@ -44,13 +50,15 @@ class OwnSource:
         self.files = files
 
     def has(self, task: Task) -> bool:
-        """Yes: it was made for the task."""
+        """Return True: it was made for the task."""
         return True
 
     def ref(self, task: Task) -> DataRef:
-        """The files, and a digest of what the rows of train and dev follow from."""
+        """Return the files, and a digest of what the rows of train and dev follow from."""
         files = self.files
-        dev = [files.dev_fraction, files.split_seed] if files.dev is None else _digest(files.dev)
+        dev: list[Any] = [files.dev_fraction, files.split_seed]
+        if files.dev is not None:
+            dev = _digest(files.dev, files)
         reading: list[Any] = [
             files.text, files.label, files.separator, task.problem_type, task.labels,
         ]  # fmt: skip
@@ -58,20 +66,36 @@ class OwnSource:
         num_flags = notation_in(files, names, task.problem_type).num_flags
         if names or num_flags:  # else it is as it was before there was either
             reading.append([names, num_flags])
+        if files.missing == "drop":
+            reading.append(["missing", "drop"])
         return DataRef(
             source="files",
             location=files.train,
-            digest=content_id(["files", _digest(files.train), dev, reading], length=64),
+            digest=content_id(["files", _digest(files.train, files), dev, reading], length=64),
             files=files,
+            num_dropped=self._num_dropped(task, bool(names)),
         )
 
+    def _num_dropped(self, task: Task, by_name: bool) -> dict[str, int]:
+        """Return how many rows of each file are left out; none where that is not asked for."""
+        files = self.files
+        if files.missing != "drop":
+            return {}
+        notation = _notation(files, by_name, task.problem_type, _stamp(files.train))
+        paths = {"train": files.train} | ({} if files.dev is None else {"dev": files.dev})
+        return {
+            split: _read_rows(path, files, files.label).num_rows
+            - len(kept_rows(path, files, notation, task.labels, by_name=by_name))
+            for split, path in paths.items()
+        }
+
     def is_train(self, split: str) -> bool:
-        """Whether the file of "dev" or "test" is that of train, or has the same bytes."""
+        """Return whether the file of "dev" or "test" is that of train, or has the same bytes."""
         other = self.files.dev if split == "dev" else self.files.test
-        return other is not None and _digest(other)[1] == _digest(self.files.train)[1]
+        return other is not None and _content(other) == _content(self.files.train)
 
     def examples(self, task: Task, split: str) -> list[Example]:
-        """The rows of a split in the file's order; UserError names file, line and column.
+        """Return the rows of a split in the file's order; UserError names file, line and column.
 
         Rows of dev that are cut off train stand in train's order in either part. Those of test
         have no labels.
@@ -96,7 +120,7 @@ class OwnSource:
 
 @dataclass(frozen=True, kw_only=True)
 class _Reading:
-    """All that the labels of the files' rows follow from."""
+    """Everything that the labels of the files' rows follow from."""
 
     files: OwnFiles
     notation: Notation
@@ -107,7 +131,7 @@ class _Reading:
 @lru_cache(maxsize=4)
 def _labelled(read: _Reading, path: str, stamp: tuple[int, int]) -> tuple[Example, ...]:
     labels = LabelReader(read.files, read.notation, read.labels)
-    rows = own_rows(path, read.files, by_name=read.by_name)
+    rows = kept_rows(path, read.files, read.notation, read.labels, by_name=read.by_name)
     return tuple(
         _example(place, row.texts, labels.read(row.cells, f"{path}:{row.number}"))
         for place, row in enumerate(rows)
@@ -118,7 +142,7 @@ def _labelled(read: _Reading, path: str, stamp: tuple[int, int]) -> tuple[Exampl
 def _parts(
     read: _Reading, stamp: tuple[int, int]
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Train without the rows that are cut off for dev, and those."""
+    """Return train without the rows that are cut off for dev, and those."""
     every = _labelled(read, read.files.train, stamp)
     chosen = is_dev(every, read.files)
     train, dev = (
@@ -134,12 +158,14 @@ def _parts(
 def own_rows(
     path: str, files: OwnFiles, *, has_labels: bool = True, by_name: bool = False
 ) -> tuple[OwnRow, ...]:
-    """The rows of one of the files; UserError where a column is missing or a text is none.
+    """Return the rows of one of the files; UserError where a column is missing or a text is none.
 
     With `by_name` the cells of labels hold the names that the file has for numbers of classes.
+    Rows that have none of what they must have are left out where `files` says so, if they may
+    have a label; which cells are a label that is missing, the notation says (`kept_rows`).
     """
     columns = files.label if has_labels else ()
-    rows = _rows(Path(path), _stamp(path), files.text, columns)
+    rows = _read_rows(path, files, columns).rows
     names = {column: names_of(path, column) for column in columns} if by_name else {}
     if not any(names.values()):
         return rows
@@ -147,7 +173,7 @@ def own_rows(
         replace(
             row,
             cells=tuple(
-                _named(cell, names[column], where=f"{path}:{row.number}: column '{column}'")
+                _named(cell, names[column], files, f"{path}:{row.number}: column '{column}'")
                 if names[column]
                 else cell
                 for cell, column in zip(row.cells, columns, strict=True)
@@ -157,12 +183,32 @@ def own_rows(
     )
 
 
-def _named(cell: Any, names: Sequence[str], *, where: str) -> Any:
+def kept_rows(
+    path: str,
+    files: OwnFiles,
+    notation: Notation,
+    labels: Sequence[str] = (),
+    *,
+    by_name: bool = False,
+) -> tuple[OwnRow, ...]:
+    """Return the rows of a file of train or dev, without those that lack a label, where asked."""
+    rows = own_rows(path, files, by_name=by_name)
+    if files.missing != "drop":
+        return rows
+    kept = tuple(row for row in rows if not lacks_label(row.cells, notation, labels))
+    if not kept:
+        raise UserError("no row has both a text and a label", where=path)
+    return kept
+
+
+def _named(cell: Any, names: Sequence[str], files: OwnFiles, where: str) -> Any:
     """Return the cell with names of classes; UserError where a list has a class twice.
 
     Such a list is 0 or 1 for each class, which the names in the file's metadata do not say. So is
-    a number that has no name.
+    a number that has no name, unless it says that there is no label and such rows are left out.
     """
+    if files.missing == "drop" and cell == -1:
+        return None
     if isinstance(cell, list) and len(set(map(str, cell))) < len(cell):
         raise UserError(
             f"the list {repr(cell)[:40]} has a class twice",
@@ -184,10 +230,10 @@ def _named(cell: Any, names: Sequence[str], *, where: str) -> Any:
 def class_names_of(
     files: OwnFiles, labels: Sequence[str] | None, problem_type: ProblemType | None
 ) -> tuple[str, ...]:
-    """The names that train's file has for the numbers in its column of labels.
+    """Return the names that train's file has for the numbers in its column of labels.
 
-    None where there are no names, and where the labels are said and are not such names: they are
-    then the numbers themselves.
+    There are none in a file without names, and where the labels are said and are not such names:
+    they are then the numbers themselves.
     """
     if len(files.label) > 1 or problem_type == "regression":
         return ()
@@ -200,7 +246,7 @@ def class_names_of(
 def notation_in(
     files: OwnFiles, names: tuple[str, ...], problem_type: ProblemType | None
 ) -> Notation:
-    """How the labels of train are written; the names are those of its numbers, if any."""
+    """Return how the labels of train are written; the names are those of its numbers, if any."""
     return _notation(files, bool(names), problem_type, _stamp(files.train))
 
 
@@ -209,11 +255,13 @@ def _notation(
     files: OwnFiles, by_name: bool, problem_type: ProblemType | None, stamp: tuple[int, int]
 ) -> Notation:
     rows = own_rows(files.train, files, by_name=by_name)
+    if files.missing == "drop":
+        rows = tuple(row for row in rows if not any(map(is_nothing, row.cells)))
     return notation_of((row.cells for row in rows), files.separator, problem_type)
 
 
 def is_dev(examples: Sequence[Example], files: OwnFiles) -> npt.NDArray[np.bool_]:
-    """Of each row of train whether it is cut off: a share of each label, drawn by `split_seed`."""
+    """Return whether each row of train is cut off: of each label a share, by `split_seed`."""
     fraction = files.dev_fraction
     assert fraction is not None, "without a file of dev there is a share"
     selection = Selection(fraction=fraction)
@@ -227,54 +275,105 @@ def is_dev(examples: Sequence[Example], files: OwnFiles) -> npt.NDArray[np.bool_
     return is_held_out(labels_of(examples), selection, seed=seed)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """The rows of a file, and how many there are with those that are left out."""
+
+    rows: tuple[OwnRow, ...]
+    num_rows: int
+
+
+def _read_rows(path: str, files: OwnFiles, labels: tuple[str, ...]) -> _File:
+    drops = files.missing == "drop" and bool(labels)
+    return _rows(Path(path), _stamp(path), files.text, labels, options_of(files), drops)
+
+
 @lru_cache(maxsize=4)
 def _rows(
-    path: Path, stamp: tuple[int, int], texts: tuple[str, ...], labels: tuple[str, ...]
-) -> tuple[OwnRow, ...]:
-    return tuple(_read(path, texts, labels))
-
-
-def _read(path: Path, texts: tuple[str, ...], labels: tuple[str, ...]) -> Iterator[OwnRow]:
-    for part in read_numbered(path):
+    path: Path,
+    stamp: tuple[int, int],
+    texts: tuple[str, ...],
+    labels: tuple[str, ...],
+    options: ReadOptions,
+    drops: bool,
+) -> _File:
+    rows: list[OwnRow] = []
+    num_rows = 0
+    for part in read_numbered(path, options=options):
+        num_rows += len(part)
         for number, row in part:
             require_columns(row, (*texts, *labels), where=f"{path}:{number}")
-            yield OwnRow(
-                number=number,
-                texts=tuple(
-                    _text(row[name], f"{path}:{number}: column '{name}'") for name in texts
-                ),
-                cells=tuple(row[name] for name in labels),
+            cells = tuple(row[name] for name in labels)
+            # Without drops each of these is an error, where the text or the label is read.
+            if drops and any(is_absent(row[name]) for name in texts):
+                continue
+            where = [f"{path}:{number}: column '{name}'" for name in (*texts, *labels)]
+            for cell, place in zip(cells, where[len(texts) :], strict=True):
+                _require_no_date(cell, place)
+            rows.append(
+                OwnRow(
+                    number=number,
+                    texts=tuple(map(_text, (row[name] for name in texts), where)),
+                    cells=cells,
+                )
             )
+    if not rows:
+        raise UserError("no row has both a text and a label", where=str(path))
+    return _File(rows=tuple(rows), num_rows=num_rows)
+
+
+def options_of(files: OwnFiles) -> ReadOptions:
+    """Return how the files are read, as far as it is said."""
+    return ReadOptions(sep=files.sep, encoding=files.encoding, sheet=files.sheet)
 
 
 def _text(value: Any, where: str) -> str:
-    """The value where it is a text; UserError else."""
+    """Return the value where it is a text; UserError where it is none."""
+    _require_no_date(value, where)
     if not isinstance(value, str) or not value.strip():
         shown = "no text" if value is None or isinstance(value, str) else f"{value!r} is no text"
-        raise UserError(shown, where=where, allowed="a text with something in it")
+        allowed = "a text with something in it"
+        if is_absent(value):
+            allowed += ", or missing: drop in the study's data"
+        raise UserError(shown, where=where, allowed=allowed)
     return value
+
+
+def _require_no_date(value: Any, where: str) -> None:
+    if isinstance(value, DateText):
+        raise UserError(
+            f"the cell is a date, {value[:40]}, and what was typed is not known",
+            where=where,
+            allowed="cells whose format is Text",
+        )
 
 
 def _example(row_id: int, texts: tuple[str, ...], label: Any) -> Example:
     return Example(row_id=row_id, texts=texts, label=label)
 
 
-def _digest(path: str) -> list[str]:
-    """How the file is read, which its ending says, and its bytes."""
+def _digest(path: str, files: OwnFiles) -> list[Any]:
+    """Return how the file is read, as its ending says or otherwise, and its bytes, unpacked."""
+    own: list[Any] = [format_of(path).ending, _content(path)]
+    otherwise = unusual(read_options(Path(path), options_of(files)))
+    return [*own, otherwise] if otherwise else own
+
+
+def _content(path: str) -> str:
     stamp = _stamp(path)
     try:
-        return [Path(path).suffix.lower(), _digest_of(path, stamp)]
+        return _digest_of(path, stamp)
     except OSError as error:
         raise _unreadable(path, error) from error
 
 
 @lru_cache(maxsize=64)
 def _digest_of(path: str, stamp: tuple[int, int]) -> str:
-    return file_sha256(Path(path))
+    return content_sha256(Path(path))
 
 
 def _stamp(path: str) -> tuple[int, int]:
-    """What changes when the file does: its time of change and its size."""
+    """Return its time of change and its size, of which one changes when the file does."""
     try:
         require_file(Path(path))
         status = Path(path).stat()

@@ -46,7 +46,7 @@ class Notation:
     is_guessed: bool = False
 
     def items(self, cell: Any, separator: str, where: str) -> list[Any]:
-        """What the list holds that a cell of several labels is; UserError where it is none."""
+        """Return what a cell of several labels holds; UserError where it is no list."""
         if isinstance(cell, list):
             return cell
         if not isinstance(cell, str):
@@ -69,7 +69,7 @@ class Notation:
 def notation_of(
     rows: Iterable[Cells], separator: str, problem_type: ProblemType | None = None
 ) -> Notation:
-    """How the rows' labels are written. Without a kind that is said, it is guessed.
+    """Return how the rows' labels are written. Without a kind that is said, it is guessed.
 
     Several labels where there are several columns or lists, scores where all are numbers and one
     is no whole one, else classes. Lists as texts are the rule where most cells are such.
@@ -112,7 +112,7 @@ class LabelReader:
         self._places = {label: place for place, label in enumerate(labels)}
 
     def read(self, cells: Cells, where: str) -> int | float | tuple[int, ...]:
-        """The class, the score, or 0 and 1 for each label; UserError, with the place, for none."""
+        """Return the class, the score, or 0 and 1 for each label; UserError for none of these."""
         columns, first = self._files.label, f"{where}: column '{self._files.label[0]}'"
         kind = self._notation
         if kind.problem_type == "regression":
@@ -139,7 +139,7 @@ class LabelReader:
 def found_labels(
     rows: Iterable[tuple[Cells, str]], files: OwnFiles, notation: Notation
 ) -> tuple[str, ...]:
-    """The labels in these rows, (cells, place) each: numbers by value, else words by the alphabet.
+    """Return the labels in these rows, (cells, place) each: numbers by value, words by alphabet.
 
     Of lists of 0 and 1 they are the places in the list, from 0. Raises UserError for a row without
     one and for more than MOST_LABELS.
@@ -166,7 +166,7 @@ def found_labels(
 
 
 def require_word(cell: Any, where: str) -> None:
-    """UserError for a text that is a list, or an object, where the other cells are none."""
+    """Raise UserError for a text that is a list, or an object, where the other cells are none."""
     if isinstance(cell, str) and is_no_word(cell):
         raise UserError(
             f"{cell[:40]!r} is no word, as a label is", where=where,
@@ -176,11 +176,12 @@ def require_word(cell: Any, where: str) -> None:
 
 
 def class_of(cell: Any, where: str) -> str:
-    """The word for a class; UserError for an empty cell and for what is no word."""
+    """Return the word for a class; UserError for an empty cell and for what is no word."""
     word = word_of(cell)
     if word is None or not word.strip():
         what = "no label" if is_missing(cell) else f"{repr(cell)[:40]} is no label"
-        raise UserError(what, where=where, allowed="a word or a finite number")
+        drop = ", or missing: drop in the study's data" if is_missing(cell) else ""
+        raise UserError(what, where=where, allowed=f"a word or a finite number{drop}")
     if len(word) > LONGEST_LABEL:
         raise UserError(
             f"{len(word):,} characters are no label", where=where,
@@ -191,7 +192,7 @@ def class_of(cell: Any, where: str) -> str:
 
 
 def words_of(cell: Any, files: OwnFiles, notation: Notation, where: str) -> tuple[str, ...]:
-    """The words of a list, or between separators; none in an empty text or list."""
+    """Return the words of a list, or between separators; none in an empty text or list."""
     items = notation.items(cell, files.separator, where)
     numbers = [item for item in items if isinstance(item, int | float)]
     if len({*numbers}) < len(numbers) or any(number % 1 for number in numbers):
@@ -204,7 +205,7 @@ def words_of(cell: Any, files: OwnFiles, notation: Notation, where: str) -> tupl
 
 
 def score_of(cell: Any, where: str, *, has_decimal_commas: bool = False) -> float:
-    """The score; UserError for what is no finite number."""
+    """Return the score; UserError for what is no finite number."""
     number = number_of(cell, has_decimal_commas=has_decimal_commas)
     if number is None:
         allowed = "a finite number, as 1234.5"
@@ -217,7 +218,7 @@ def score_of(cell: Any, where: str, *, has_decimal_commas: bool = False) -> floa
 
 
 def _flags(items: Sequence[Any], notation: Notation, where: str) -> tuple[int, ...]:
-    """0 or 1 for each label; UserError where they are too few, too many or something else."""
+    """Return 0 or 1 for each label; UserError where they are too few, too many or else."""
     if len(items) != notation.num_flags:
         raise UserError(
             f"a list of {len(items)} where others have {notation.num_flags}", where=where,
@@ -235,7 +236,7 @@ def _flag(cell: Any, where: str) -> int:
 
 
 def are_lists_in_texts(column: Sequence[Any]) -> bool:
-    """Yes where more than half of the texts that are not empty are lists, one surely so."""
+    """Return True where more than half of the texts that are not empty are lists, one surely so."""
     texts = [cell for cell in column if isinstance(cell, str) and cell.strip()]
     lists = [text for text in texts if list_in(text) is not None]
     return 2 * len(lists) > len(texts) and any(map(is_list, lists))
@@ -246,7 +247,7 @@ def _is_sure_comma(cell: Any) -> bool:
 
 
 def _have_decimal_commas(column: Sequence[Any], problem_type: ProblemType | None) -> bool:
-    """Yes where a comma is surely a decimal one, and all other cells could be such numbers.
+    """Return True where a comma is surely a decimal one, and all other cells could be such numbers.
 
     A few that could not, among numbers most of which have such a comma, are slips; so are all where
     a regression is asked for.
@@ -264,7 +265,7 @@ def _have_decimal_commas(column: Sequence[Any], problem_type: ProblemType | None
 
 
 def _are_scores(column: Sequence[Any], has_commas: bool) -> bool:
-    """Yes for numbers one of which is not whole, where a value is missing or infinite or not."""
+    """Return True for numbers one of which is not whole; others may be missing or infinite."""
     if has_commas:
         return True
     has_fraction = False
@@ -282,7 +283,7 @@ def _is_slip(cell: Any) -> bool:
 
 
 def _lists(column: Sequence[Any], notation: Notation, separator: str) -> Iterator[list[Any]]:
-    """The lists that the cells are, without those that are none."""
+    """Yield the lists that the cells are, without those that are none."""
     for cell in column:
         try:
             yield notation.items(cell, separator, "")
@@ -291,7 +292,7 @@ def _lists(column: Sequence[Any], notation: Notation, separator: str) -> Iterato
 
 
 def _num_flags(lists: Iterable[list[Any]]) -> int:
-    """How many 0 and 1 each list has, or most of them; 0 where they are lists of labels.
+    """Return how many 0 and 1 each list has, or most of them; 0 where they are lists of labels.
 
     Lists of the labels 0 and 1 hold each at most once, the smaller first, and differ in length.
     """

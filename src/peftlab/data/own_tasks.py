@@ -8,14 +8,15 @@ from pathlib import Path
 from peftlab.core.errors import UserError
 from peftlab.core.inputs import OwnFiles, ProblemType, TaskDefinition
 from peftlab.core.words import counted
-from peftlab.data.own_files import class_names_of, notation_in, own_rows
+from peftlab.data.own_files import class_names_of, kept_rows, notation_in, options_of
 from peftlab.data.own_labels import found_labels
+from peftlab.data.read_options import USED_BY, is_used
 from peftlab.tasks.metrics.registry import DEFAULTS, require_metrics
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What is said of a task beside its files; None is found out, or the default."""
+    """Says of a task what its files do not; None is found out, or the default."""
 
     problem_type: ProblemType | None = None
     labels: tuple[str, ...] | None = None
@@ -23,10 +24,11 @@ class Asked:
 
 
 def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
-    """The task, its kind and labels found in train where they are not said.
+    """Return the task, its kind and labels found in train where they are not said.
 
     Raises UserError, with the key below `where` or the file and line, for what does not fit.
     """
+    _require_effect(files, where)
     names = class_names_of(files, asked.labels, asked.problem_type)
     notation = notation_in(files, names, asked.problem_type)
     problem_type = notation.problem_type
@@ -53,7 +55,7 @@ def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
     elif labels is None and names:
         labels = names
     elif labels is None:
-        rows = own_rows(files.train, files)
+        rows = kept_rows(files.train, files, notation)
         places = ((row.cells, f"{files.train}:{row.number}") for row in rows)
         labels = found_labels(places, files, notation)
     elif notation.num_flags and len(labels) != notation.num_flags:
@@ -78,6 +80,18 @@ def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
     return TaskDefinition(
         problem_type=problem_type, labels=labels or (), metrics=metrics, texts=files.text
     )
+
+
+def _require_effect(files: OwnFiles, where: str) -> None:
+    """Raise UserError for a way to read that none of the files is read in."""
+    paths = [path for path in (files.train, files.dev, files.test) if path is not None]
+    for name in options_of(files).given:
+        if not any(is_used(name, path) for path in paths):
+            raise UserError(
+                f"says nothing of {_name(files)}",
+                where=f"{where}.{name}",
+                allowed=f"a file of another format: {USED_BY[name]}",
+            )
 
 
 def _name(files: OwnFiles) -> str:

@@ -42,7 +42,7 @@ class Footer:
 
 
 def read_footer(stream: BinaryIO, size: int) -> Footer:
-    """The footer of a file of that size; ValueError where there is none, or it is damaged."""
+    """Return the footer of a file of that size; ValueError where there is none, or a bad one."""
     stream.seek(max(0, size - 8))
     tail = stream.read(8)
     length = int.from_bytes(tail[:4], "little")
@@ -63,7 +63,7 @@ def read_footer(stream: BinaryIO, size: int) -> Footer:
 
 
 def _columns(schema: list[dict[int, Any]]) -> list[str]:
-    """The names of the columns: those elements of the schema's tree that hang on its root."""
+    """Return the names of the columns: the elements that hang on the root of the schema."""
     names: list[str] = []
     inner = 0
     for element in schema[1:]:
@@ -91,7 +91,7 @@ def _chunk(found: dict[int, Any], stream: BinaryIO) -> Chunk:
 
 
 def _dictionary(stream: BinaryIO, start: int, *, otherwise: int) -> int:
-    """The bytes of the dictionary whose page starts there."""
+    """Return the bytes of the dictionary whose page starts there."""
     stream.seek(start)
     header = _CompactReader(stream.read(LARGEST_HEADER)).structure()
     return int(header[2]) if header[1] == DICTIONARY_PAGE else otherwise
@@ -106,7 +106,7 @@ class _CompactReader:
         self._depth = 0
 
     def structure(self) -> dict[int, Any]:
-        """The fields of a structure by their numbers."""
+        """Return the fields of a structure by their numbers."""
         self._depth += 1
         if self._depth > DEEPEST:
             raise LookupError("nested too deep")

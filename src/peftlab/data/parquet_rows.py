@@ -1,8 +1,7 @@
 """Rows of a Parquet file, which may hold in a few bytes what memory does not: looked at first.
 
-What it unpacks to is told by its footer. A file of real texts has a byte for each row and does not
-shrink to a fiftieth; small files are not asked. Where one text may stand for many rows (a
-dictionary), so few rows are unpacked at a time that even the longest one in each would fit.
+What it unpacks to is told by its footer. Where one text may stand for many rows (a dictionary), so
+few rows are unpacked at a time that even the longest one in each would fit.
 """
 
 from __future__ import annotations
@@ -16,19 +15,17 @@ from peftlab.core.errors import UserError, first_line
 from peftlab.core.words import counted
 from peftlab.data.parquet_footer import Chunk, Footer, read_footer
 from peftlab.data.text_lines import LONGEST_ROW, MOST_COLUMNS, require_different
+from peftlab.data.unpacking import require_room, require_rows, require_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-FREE_ROWS, FREE_VALUES, FREE_BYTES = 1 << 17, 1 << 22, 1 << 27
-"""So much any file may unpack to; more only in proportion to the bytes that it has."""
-VALUES_PER_BYTE, BYTES_PER_BYTE = 8, 50
 BYTES_AT_ONCE, ROWS_AT_ONCE = 1 << 26, 8192
 
 
 def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each row with its number from 1.
+    """Yield each row with its number from 1.
 
     Raises UserError for what is no Parquet file, for a column that is there twice, and for what
     unpacks to much more than a file of that size holds.
@@ -64,7 +61,7 @@ def parquet_metadata(path: Path) -> Mapping[bytes, bytes]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """The file, and how many rows of each of its groups are read at a time."""
+    """A file, and how many rows of each of its groups are read at a time."""
 
     file: pq.ParquetFile
     size: int
@@ -72,7 +69,7 @@ class _Opened:
 
 
 def _opened(stream: BinaryIO, path: Path) -> _Opened:
-    """The file, its footer looked at; texts in lists are read as a dictionary and numbers."""
+    """Open the file, its footer looked at; texts in lists are read as a dictionary and numbers."""
     import pyarrow.parquet as pq
 
     size = path.stat().st_size
@@ -101,13 +98,11 @@ def _require_bounded(footer: Footer, size: int, path: Path) -> None:
             f"{num_columns:,} columns", where=str(path), allowed=f"at most {MOST_COLUMNS:,}"
         )
     require_different(footer.columns, str(path))
-    if footer.num_rows > max(FREE_ROWS, size):
-        raise _too_much(f"{footer.num_rows:,} rows", size, path)
+    require_rows(footer.num_rows, size, path)
     chunks = [chunk for group in footer.groups for chunk in group]
     for chunk in chunks:
-        if chunk.num_values > max(FREE_VALUES, VALUES_PER_BYTE * size):
-            raise _too_much(f"{chunk.num_values:,} values in a column", size, path)
-    _require_room(sum(chunk.unpacked for chunk in chunks), size, path)
+        require_values(chunk.num_values, size, path, of=" in a column")
+    require_room(sum(chunk.unpacked for chunk in chunks), size, path)
 
 
 def _rows_at_once(group: Sequence[Chunk]) -> int:
@@ -116,31 +111,19 @@ def _rows_at_once(group: Sequence[Chunk]) -> int:
     return min(ROWS_AT_ONCE, max(1, BYTES_AT_ONCE // max(1, longest)))
 
 
-def _require_room(unpacked: int, size: int, path: Path) -> None:
-    if unpacked > max(FREE_BYTES, BYTES_PER_BYTE * size):
-        raise _too_much(f"{unpacked:,} bytes and more", size, path)
-
-
-def _too_much(what: str, size: int, path: Path) -> UserError:
-    return UserError(
-        f"the {size:,} bytes of this file unpack to {what}", where=str(path),
-        allowed="a Parquet file that holds about what its size says",
-    )  # fmt: skip
-
-
 def _batches(opened: _Opened, path: Path) -> Iterator[pa.RecordBatch]:
     unpacked = 0
     for group, num_rows in enumerate(opened.rows_at_once):
         for batch in opened.file.iter_batches(batch_size=num_rows, row_groups=[group]):
             for column in batch.columns:
                 unpacked += _unpacked(column)
-                _require_room(unpacked, opened.size, path)
+                require_room(unpacked, opened.size, path)
                 _require_short(column, path)
             yield batch
 
 
 def _unpacked(column: pa.Array) -> int:
-    """The bytes of the column as Python gets it, each value written out."""
+    """Return the bytes of the column as Python gets it, each value written out."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -155,7 +138,7 @@ def _unpacked(column: pa.Array) -> int:
 
 
 def _require_short(column: pa.Array, path: Path) -> None:
-    """UserError for a text of more than LONGEST_ROW bytes."""
+    """Raise UserError for a text of more than LONGEST_ROW bytes."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -25,7 +25,7 @@ class Predictions:
 
     @property
     def predicted(self) -> Values:
-        """What the logits say, in the form of the labels."""
+        """Return what the logits say, in the form of the labels."""
         return answers(self.logits, problem_type_of(self.labels))
 
 
@@ -39,7 +39,7 @@ class Answers:
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """A Parquet file with the columns row_id, label, prediction, logits (list of float32).
+    """Write a Parquet file with the columns row_id, label, prediction, logits (list of float32).
 
     Label and prediction are int64, double for scores, or of several labels a list of int64.
     The file is whole or the old one (core/files.py).
@@ -60,7 +60,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """What `write_predictions` wrote; UserError where the file is not such a one."""
+    """Return what `write_predictions` wrote; UserError where the file is not such a one."""
     import pyarrow as pa
 
     table = _read(path, ("row_id", "label", "logits"))
@@ -83,7 +83,7 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def read_answers(path: Path) -> Answers:
-    """The same without the logits, in a fraction of the time; UserError likewise."""
+    """Return the same without the logits, in a fraction of the time; UserError likewise."""
     table = _read(path, ("row_id", "label", "prediction"))
     try:
         labels, predicted = _values(table, "label"), _values(table, "prediction")
@@ -97,7 +97,7 @@ def read_answers(path: Path) -> Answers:
 
 
 def _read(path: Path, names: Sequence[str]) -> Any:
-    """The columns of the file as an Arrow table."""
+    """Return the columns of the file as an Arrow table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -118,7 +118,7 @@ def _read(path: Path, names: Sequence[str]) -> Any:
 
 
 def _kind(found: Any) -> Any:
-    """The type of labels that a column of that type holds."""
+    """Return the type of labels that a column of that type holds."""
     import pyarrow as pa
 
     if pa.types.is_floating(found):
@@ -127,7 +127,7 @@ def _kind(found: Any) -> Any:
 
 
 def _column(values: npt.NDArray[Any]) -> Any:
-    """[N] or, as a list a row, [N, C]."""
+    """Return [N] or, as a list a row, [N, C]."""
     import pyarrow as pa
 
     if values.ndim == 1:
@@ -138,7 +138,7 @@ def _column(values: npt.NDArray[Any]) -> Any:
 
 
 def _values(table: Any, name: str) -> Any:
-    """The column as an array, [N] or [N, C]; ValueError for lists of different lengths."""
+    """Return the column as an array, [N] or [N, C]; ValueError for lists of different lengths."""
     import pyarrow as pa
 
     column = table[name]

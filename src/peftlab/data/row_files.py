@@ -1,18 +1,16 @@
 """Files of rows with named columns, read and written a part at a time: the ending is the format.
 
-CSV as RFC 4180 has it. TSV as GLUE has it: a tab ends a field, a line end a row, and a quote is a
-quote; tabs and line ends in what is written become \\t, \\n and \\r. In both a text that a
-spreadsheet would run is written with an apostrophe in front. JSONL: an object a line. All three are
-UTF-8. Parquet keeps its types. A .txt has no header: a row a line, a tab between texts.
+CSV as RFC 4180 has it, whatever the separator. TSV as GLUE has it: a tab ends a field, a line end
+a row, and a quote is a quote; tabs and line ends in what is written become \\t, \\n and \\r. In
+both a text that a spreadsheet would run is written with an apostrophe in front. JSONL: an object a
+line; JSON: an array of objects. All of them are written in UTF-8, and read in the encoding that
+data/read_options.py finds. Parquet keeps its types. A .txt has no header: a row a line, a tab
+between texts. Of a workbook a sheet is read.
 """
 
 from __future__ import annotations
 
 import csv
-import json
-import re
-import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,53 +19,54 @@ from typing import Any, BinaryIO
 from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.core.files import whole_file
 from peftlab.core.words import counted
+from peftlab.data.field_separators import said_by_excel
+from peftlab.data.file_bytes import WRITABLE, format_of, require_file, required_format
+from peftlab.data.json_rows import json_text, rows_of_array, rows_of_lines
 from peftlab.data.parquet_rows import parquet_rows
+from peftlab.data.read_options import AS_FOUND, ReadOptions, read_options
 from peftlab.data.sheet_cells import inert
-from peftlab.data.text_lines import (
-    LONGEST_ROW,
-    MOST_COLUMNS,
-    Lines,
-    require_file,
-    require_header,
-    text_lines,
-)
+from peftlab.data.text_lines import LONGEST_ROW, Lines, require_header, text_lines
+from peftlab.data.workbook_rows import workbook_rows
 
 Row = dict[str, Any]
 Numbered = tuple[int, Row]
 Write = Callable[[Sequence[Row]], None]
 
 ROWS_PER_PART = 8192
-NO_TEXT = re.compile("[\\ud800-\\udfff]")
-LONG_LINE, MOST_VALUES = 1 << 20, 1 << 18
-"""Characters of a line of JSON beyond which its values are counted, and how many it may have."""
-STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-A_LINE = "an object, {...}, on each line"
-READABLE = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
-WRITABLE = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 def read_rows(
-    path: Path, *, names: Sequence[str] = (), size: int = ROWS_PER_PART
+    path: Path,
+    *,
+    names: Sequence[str] = (),
+    size: int = ROWS_PER_PART,
+    options: ReadOptions = AS_FOUND,
 ) -> Iterator[list[Row]]:
-    """The file's rows in their order, at most `size` at a time; `names` are a .txt's columns.
+    """Yield the file's rows in their order, at most `size` at a time; `names` are a .txt's columns.
 
     Raises UserError, with file and line or row, where the file cannot be read as what its ending
-    says, and where it has no rows.
+    and the options say, and where it has no rows.
     """
-    for part in read_numbered(path, names=names, size=size):
+    for part in read_numbered(path, names=names, size=size, options=options):
         yield [row for _, row in part]
 
 
 def read_numbered(
-    path: Path, *, names: Sequence[str] = (), size: int = ROWS_PER_PART
+    path: Path,
+    *,
+    names: Sequence[str] = (),
+    size: int = ROWS_PER_PART,
+    options: ReadOptions = AS_FOUND,
 ) -> Iterator[list[Numbered]]:
-    """The same rows, each with the number of its line, or in Parquet of its row, from 1."""
+    """Yield the same rows, each with the number of its line, or of its row, from 1.
+
+    A row has a number of its own in Parquet and in a workbook.
+    """
     try:
         if path.exists():
             require_file(path)
-        kind = _ending(path, READABLE)
-        rows = parquet_rows(path) if kind == ".parquet" else _text(path, kind, names)
-        yield from _parts(rows, path, size)
+        required_format(path)
+        yield from _parts(_rows(path, names, read_options(path, options)), path, size)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"cannot read the file: {reason}", where=str(path)) from error
@@ -77,13 +76,13 @@ def read_numbered(
 def row_writer(
     path: Path, columns: Mapping[str, type], like: Path | None = None
 ) -> Iterator[Write]:
-    """A call that appends rows to the file, which is there at the end, whole, or not at all.
+    """Open a call that appends rows to the file, which is there at the end, whole, or not at all.
 
     `columns` are the names and the types of what is written; columns of the Parquet file `like`
     keep theirs in Parquet. Raises UserError for an ending that is no format, and for a place that
     is none.
     """
-    kind = _ending(path, WRITABLE)
+    kind = required_format(path, WRITABLE).ending
     if not path.parent.is_dir() or path.is_dir():
         reason = "Is a directory" if path.is_dir() else "No such file or directory"
         raise UserError(f"cannot write the file: {reason}", where=str(path))
@@ -98,11 +97,11 @@ def row_writer(
 
 
 def text_writer(kind: str, columns: Sequence[str], put: Callable[[str], object]) -> Write:
-    """A call that turns rows into text of the format and puts it; the first puts the header."""
+    """Return a call that puts rows as text of the format; the first call puts the header."""
     if kind == ".jsonl":
 
         def write_objects(rows: Sequence[Row]) -> None:
-            put("".join(f"{_json(row)}\n" for row in rows))
+            put("".join(f"{json_text(row)}\n" for row in rows))
 
         return write_objects
     headers: list[Row] = [dict(zip(columns, columns, strict=True))]
@@ -122,8 +121,10 @@ def text_writer(kind: str, columns: Sequence[str], put: Callable[[str], object])
 
 
 class _Sink:
-    """What csv writes to, a row at a time; it puts quotes around what its own line ends have, which
-    are of two signs, and we of one."""
+    """A target for csv to write to, a row at a time.
+
+    It puts quotes around what its own line ends have, which are of two signs, and ours of one.
+    """
 
     def __init__(self, put: Callable[[str], object]) -> None:
         self._put = put
@@ -134,7 +135,7 @@ class _Sink:
 
 
 def _field(text: str) -> str:
-    r"""The text as a field of a line.
+    r"""Return the text as a field of a line.
 
     >>> print(_field("a\tb"))
     a\tb
@@ -147,27 +148,23 @@ def _cell(value: Any, *, quotes_are_text: bool) -> str:
         return ""
     if isinstance(value, str):
         return inert(value, quotes_are_text=quotes_are_text)
-    return _json(value) if isinstance(value, list | dict) else str(value)
+    return json_text(value) if isinstance(value, list | dict) else str(value)
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _ending(path: Path, known: Sequence[str]) -> str:
-    kind = path.suffix.lower()
-    if kind not in known:
-        raise UserError(
-            f"the ending '{kind}' is no format" if kind else "a file without an ending",
-            where=str(path),
-            allowed=", ".join(known),
-        )
-    return kind
-
-
-def _text(path: Path, kind: str, names: Sequence[str]) -> Iterator[Numbered]:
-    with text_lines(path) as lines:
-        yield from _json_rows(lines, path) if kind == ".jsonl" else _lines(lines, path, kind, names)
+def _rows(path: Path, names: Sequence[str], options: ReadOptions) -> Iterator[Numbered]:
+    match format_of(path).ending:
+        case ".parquet":
+            yield from parquet_rows(path)
+        case ".xlsx":
+            yield from workbook_rows(path, options.sheet or "")
+        case ".json":
+            yield from rows_of_array(path, options.encoding or "")
+        case ending:
+            with text_lines(path, options.encoding or "") as lines:
+                if ending == ".jsonl":
+                    yield from rows_of_lines(lines, path)
+                else:
+                    yield from _lines(lines, path, ending, names, options.sep or "")
 
 
 def _parts(rows: Iterator[Numbered], path: Path, size: int) -> Iterator[list[Numbered]]:
@@ -185,13 +182,17 @@ def _parts(rows: Iterator[Numbered], path: Path, size: int) -> Iterator[list[Num
         yield part
 
 
-def _lines(lines: Lines, path: Path, kind: str, names: Sequence[str]) -> Iterator[Numbered]:
-    """The rows of a file whose first line names the columns, or of a .txt with these names."""
-    records = _csv_records(lines, path) if kind == ".csv" else _tsv_records(lines)
+def _lines(
+    lines: Lines, path: Path, kind: str, names: Sequence[str], sep: str
+) -> Iterator[Numbered]:
+    """Yield the rows of a file whose header names the columns, or of a .txt with these names."""
+    records = _csv_records(lines, path, sep) if kind == ".csv" else _tsv_records(lines)
     columns = [*names]
     if kind != ".txt":
-        _, columns = next(records, (1, []))
-        require_header(columns, kind, f"{path}:1")
+        number, columns = next(records, (1, []))
+        if kind == ".csv" and said_by_excel(sep.join(columns)) == sep:
+            number, columns = next(records, (1, []))
+        require_header(columns, kind, f"{path}:{number}")
     for number, fields in records:
         if len(fields) != len(columns):
             raise UserError(
@@ -203,15 +204,15 @@ def _lines(lines: Lines, path: Path, kind: str, names: Sequence[str]) -> Iterato
 
 
 def _tsv_records(lines: Lines) -> Iterator[tuple[int, list[str]]]:
-    """Number and fields of each line."""
+    """Yield the number and the fields of each line."""
     for line in lines:
         lines.length = 0
         yield lines.number, line.removesuffix("\n").removesuffix("\r").split("\t")
 
 
-def _csv_records(lines: Lines, path: Path) -> Iterator[tuple[int, list[str]]]:
+def _csv_records(lines: Lines, path: Path, sep: str) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(LONGEST_ROW)
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(lines, delimiter=sep, strict=True)
     while True:
         number, lines.length = reader.line_num + 1, 0
         try:
@@ -225,66 +226,6 @@ def _csv_records(lines: Lines, path: Path) -> Iterator[tuple[int, list[str]]]:
             return
         if fields:  # csv gives none for an empty line
             yield number, fields
-
-
-def _json_rows(lines: Lines, path: Path) -> Iterator[Numbered]:
-    for line in lines:
-        number, lines.length = lines.number, 0
-        if not line.strip():
-            continue
-        if len(line) > LONG_LINE:
-            num_values = (line.count('"') - line.count('\\"')) // 4  # of keys and texts alone
-            if num_values <= MOST_VALUES:
-                signs = STRING.sub("", line)
-                num_values = signs.count(",") + signs.count("[") + signs.count("{")
-            if num_values > MOST_VALUES:
-                raise UserError(
-                    f"{num_values:,} values and more", where=f"{path}:{number}",
-                    allowed=f"at most {MOST_VALUES:,} in a row",
-                )  # fmt: skip
-        try:
-            row = json.loads(line, object_pairs_hook=_object)
-        except _KeyTwice as error:
-            raise UserError(
-                str(error), where=f"{path}:{number}", allowed="each key once in an object"
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise _no_json(error, where=f"{path}:{number}") from error
-        if "\\ud" in line.lower() and NO_TEXT.search(_json(row)):
-            raise UserError("half of a UTF-16 pair is no text", where=f"{path}:{number}")
-        if not isinstance(row, dict):
-            raise UserError("not a JSON object", where=f"{path}:{number}", allowed=A_LINE)
-        if len(row) > MOST_COLUMNS:
-            raise UserError(
-                f"{len(row):,} columns",
-                where=f"{path}:{number}",
-                allowed=f"at most {MOST_COLUMNS:,}",
-            )
-        yield number, row
-
-
-def _no_json(error: Exception, *, where: str) -> UserError:
-    """Return the error for a line that json cannot read, in words of ours where it has limits."""
-    what, allowed = f"not JSON: {first_line(error)}", A_LINE
-    if isinstance(error, RecursionError):
-        what, allowed = "lists or objects lie too deep in one another", "fewer levels"
-    elif not isinstance(error, json.JSONDecodeError):  # of int() alone
-        what = "the row has a whole number without end"
-        allowed = f"at most {sys.get_int_max_str_digits():,} digits"
-    return UserError(what, where=where, allowed=allowed)
-
-
-class _KeyTwice(ValueError):
-    """What is JSON, and yet says two things of one key."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> Row:
-    """The object; _KeyTwice for a key that is there twice, of which one value would be lost."""
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        names = Counter(name for name, _ in pairs)
-        raise _KeyTwice(f"the key '{names.most_common(1)[0][0][:60]}' is there twice")
-    return row
 
 
 @contextmanager
@@ -301,7 +242,7 @@ def _parquet_writer(
         list: pa.list_(pa.int64()),
     }
     schema = pa.schema([(name, types.get(kind, pa.string())) for name, kind in columns.items()])
-    if like is not None and like.suffix.lower() == ".parquet":
+    if like is not None and format_of(like).ending == ".parquet":
         for field in pq.read_schema(like):
             place = schema.get_field_index(field.name)
             schema = schema.set(place, field) if place >= 0 else schema
@@ -320,7 +261,7 @@ def _parquet_writer(
 
 
 def require_columns(row: Row, names: Sequence[str], *, where: str) -> None:
-    """UnknownNameError for a name that is no column of the row."""
+    """Raise UnknownNameError for a name that is no column of the row."""
     for name in names:
         if name not in row:
             raise UnknownNameError("column", name, row, where=where)

@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"[-+](?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?%?")
 
 
 def inert(text: str, *, quotes_are_text: bool = False) -> str:
-    """The text, with an apostrophe in front where a spreadsheet would run it.
+    """Return the text, with an apostrophe in front where a spreadsheet would run it.
 
     Where quotes are written as they are, as in our TSV, a spreadsheet takes those around a cell
     away, and runs what is in them.

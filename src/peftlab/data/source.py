@@ -25,20 +25,20 @@ class DataSource(Protocol):
     """A place that holds the rows of tasks."""
 
     def has(self, task: Task) -> bool:
-        """Whether this kind of source knows the task; its files may still be missing."""
+        """Return whether this kind of source knows the task; its files may still be missing."""
 
     def ref(self, task: Task) -> DataRef:
-        """Where the task's rows are, with a digest of their content (train and dev)."""
+        """Return where the task's rows are, with a digest of their content (train and dev)."""
 
     def examples(self, task: Task, split: str) -> list[Example]:
-        """The rows of a split ("train", "dev" or "test") in their order.
+        """Return the rows of a split ("train", "dev" or "test") in their order.
 
         Raises UserError, with file and line, where they cannot be read.
         """
 
 
 def open_source(data: str, *, where: str = "") -> DataSource:
-    """The source that a study's `data` names; UserError where there is no such place."""
+    """Return the source that a study's `data` names; UserError where there is no such place."""
     if data in {"", HUB_PREFIX}:
         raise UserError(f"no data '{data}': it names no place", where=where, allowed=FORMS)
     if data == "demo":
@@ -65,7 +65,7 @@ def is_on_hub(data: str) -> bool:
 
 
 def open_ref(ref: DataRef) -> DataSource:
-    """The source that a trial's rows came from."""
+    """Return the source that a trial's rows came from."""
     if ref.source == "demo":
         return DemoSource()
     if ref.source == "hub":
@@ -76,7 +76,7 @@ def open_ref(ref: DataRef) -> DataSource:
 
 
 def require(source: DataSource, task: Task, data: str, *, where: str = "") -> None:
-    """UserError unless the source knows the task."""
+    """Raise UserError unless the source knows the task."""
     if source.has(task):
         return
     known = ", ".join(other.name for other in TASKS if source.has(other) and not other.answered_by)

@@ -52,7 +52,7 @@ class EncodedWithStates(Encoded):
 def with_states(
     data: Encoded, frozen: FrozenLayers, compute: Callable[[Indices], States], *, cache: Path
 ) -> EncodedWithStates:
-    """The rows with their states, from `cache` where they have been computed before.
+    """Return the rows with their states, from `cache` where they have been computed before.
 
     `compute` gives the states of some rows, one row after another. It is called on some of them at
     a time, so that only few are in memory at once. `data` must come from the cache of encoded rows
@@ -78,7 +78,7 @@ def with_states(
 
 
 def gather_states(data: EncodedWithStates, rows: Indices) -> States:
-    """The states of those rows, in their order, copied once: [R, D]."""
+    """Return the states of those rows, in their order, copied once: [R, D]."""
     if data.frozen.is_pooled:
         return np.asarray(data.states[rows])
     spans = [slice(data.offsets[row], data.offsets[row + 1]) for row in rows]
@@ -94,7 +94,7 @@ def _computed(data: Encoded, compute: Callable[[Indices], States]) -> Iterator[S
 
 
 def _write(path: Path, shape: tuple[int, int], parts: Iterator[States]) -> None:
-    """An array file of that shape, part by part. (A map would end the process on a full disk.)"""
+    """Write an array file part by part. (A map would end the process on a full disk.)"""
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype("<f4")), "fortran_order": False}
     with path.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, {**header, "shape": shape})
@@ -103,7 +103,7 @@ def _write(path: Path, shape: tuple[int, int], parts: Iterator[States]) -> None:
 
 
 def _map(folder: Path, shape: tuple[int, int]) -> States | None:
-    """The states in that folder; None where there are none, or damaged ones."""
+    """Return the states in that folder; None where there are none, or damaged ones."""
     try:
         states: States = np.load(folder / FILE, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):

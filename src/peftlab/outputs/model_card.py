@@ -204,6 +204,8 @@ def _settings(record: TrialRecord) -> Iterable[tuple[str, object]]:
     trial = record.trial
     yield "seed", trial.seed
     yield "training examples", record.num_train_examples
+    if trial.data.dropped_words:
+        yield "rows left out", trial.data.dropped_words
     yield "max_length", trial.max_length
     yield "engine", trial.engine
     for name, value in trial.training.model_dump(mode="json").items():

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from peftlab.core.errors import UserError
 from peftlab.core.inputs import ProblemType
+from peftlab.data.file_bytes import format_of
+from peftlab.data.read_options import AS_FOUND, ReadOptions
 from peftlab.data.row_files import (
     Row,
     Write,
@@ -145,6 +147,7 @@ def question_of(
     *,
     trial_column: str | None = None,
     columns: Sequence[str] | None = None,
+    options: ReadOptions = AS_FOUND,
 ) -> Question:
     """The question that those trials are asked of a file's rows.
 
@@ -161,13 +164,13 @@ def question_of(
         by_id = {record.trial.id: record for record in records}
         return Question(trials=by_id, columns=tuple(columns) if columns else None)
     name = trial_column or TRIAL
-    if path.suffix.lower() == ".txt":
+    if format_of(path).ending == ".txt":
         raise UserError(
             f"a .txt has no column '{name}'", where=str(path), allowed="TRIAL, or a table that has"
         )
     named: dict[str, TrialRecord] = {}
     first = 1
-    for rows in read_rows(path):
+    for rows in read_rows(path, options=options):
         for number, row in enumerate(rows, start=first):
             where = f"{path}: row {number}"
             require_columns(row, [name], where=where)

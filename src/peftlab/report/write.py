@@ -270,6 +270,13 @@ def _facts(view: StudyView) -> dict[str, str]:
         facts["pruned"] = f"{pruned:,} given up by the search"
     if spec.split_words:
         facts["split"] = spec.split_words
+    dropped = {
+        record.trial.task: words
+        for record in view.records
+        if (words := record.trial.data.dropped_words)
+    }
+    if dropped:
+        facts["rows left out"] = "; ".join(f"{task}: {words}" for task, words in dropped.items())
     if spec.max_train_samples is not None:
         facts["training rows"] = limit_words(spec.max_train_samples, spec, " of each task")
     if spec.max_eval_samples is not None:

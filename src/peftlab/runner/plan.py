@@ -33,7 +33,7 @@ from peftlab.runner.cost import CostModel, Work
 from peftlab.store.records import Status, is_open
 from peftlab.store.workspace import Workspace
 from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remarks
-from peftlab.study.remarks.row_remarks import require_labels
+from peftlab.study.remarks.row_remarks import reading_words, require_labels
 from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import task_of
 
@@ -94,6 +94,8 @@ class Plan:
     study: str
     trials: tuple[TrialPlan, ...]
     remarks: tuple[str, ...]
+    of_rows: tuple[str, ...] = ()
+    """How rows were read where that was found out, and how many were left out."""
     retry_failed: bool = False
 
     @property
@@ -164,6 +166,7 @@ def make_plan(
         study=expanded.spec.name,
         trials=tuple(plans),
         remarks=tuple(dict.fromkeys(remark for remark in remarks if remark)),
+        of_rows=tuple(reading_words(expanded)) if planned else (),
         retry_failed=retry_failed,
     )
 

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema, field_validator
 
 from peftlab.core.errors import UserError
-from peftlab.core.inputs import OwnFiles, ProblemType, TaskDefinition
+from peftlab.core.inputs import Missing, OwnFiles, ProblemType, TaskDefinition
 from peftlab.core.safe_yaml import parse_yaml
 from peftlab.core.validation import Frozen, Integer
 from peftlab.data.label_cells import word_of
 from peftlab.data.own_files import OwnSource, class_names_of, own_rows
 from peftlab.data.own_tasks import Asked, define
+from peftlab.data.read_options import check_encoding, check_sep
 from peftlab.tasks.registry import own_task
 from peftlab.tasks.spec import Task
 
@@ -29,12 +30,15 @@ _WORDS = WithJsonSchema(
 
 
 class OwnData(Frozen):
-    """One task: its files, CSV, TSV, JSONL or Parquet by their endings, and what is in them.
+    """One task: its files, whose endings say the format, and what is in them.
 
     `dev` is a file or the share of train that is cut off, of each label the same, drawn by
     `split_seed`; `test` is for predictions alone. `text` names one column or two, `label` a
     column, or for several labels one for each. `labels` are in the order of the classes; without
     them they are those of train, sorted. Several labels in one text stand between `separator`.
+    `sep` stands between the fields of a .csv, `encoding` is that of text files, `sheet` the one of
+    a workbook; each is found out where it is not said. A row without a text or a label is an
+    error, or with `missing: drop` is left out of train and dev.
     """
 
     train: str
@@ -46,6 +50,10 @@ class OwnData(Frozen):
     problem_type: ProblemType | None = None
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     separator: Annotated[str, Field(min_length=1)] = ","
+    sep: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    encoding: str | None = None
+    sheet: str | None = None
+    missing: Missing = "error"
     split_seed: Annotated[Integer, Field(ge=0)] = 42
 
     @field_validator("dev", mode="before")
@@ -100,9 +108,19 @@ class OwnData(Frozen):
             raise ValueError(f"a label is there twice{YES_AND_NO if has_booleans else ''}")
         return tuple(words)
 
+    @field_validator("sep")
+    @classmethod
+    def _is_separator(cls, sep: str | None) -> str | None:
+        return sep if sep is None else check_sep(sep)
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_encoding(cls, encoding: str | None) -> str | None:
+        return encoding if encoding is None else check_encoding(encoding)
+
     @property
     def files(self) -> OwnFiles:
-        """The files and how they are read."""
+        """Return the files and how they are read."""
         is_file = isinstance(self.dev, str)
         return OwnFiles(
             train=self.train,
@@ -113,6 +131,10 @@ class OwnData(Frozen):
             text=(self.text,) if isinstance(self.text, str) else self.text,
             label=(self.label,) if isinstance(self.label, str) else self.label,
             separator=self.separator,
+            sep=self.sep,
+            encoding=self.encoding,
+            sheet=self.sheet,
+            missing=self.missing,
         )
 
 
@@ -126,7 +148,7 @@ class Defined:
 
 
 def define_task(name: str, own: OwnData, *, where: str) -> Defined:
-    """The task of that name; UserError where its files cannot be read or do not fit."""
+    """Return the task of that name; UserError where its files cannot be read or do not fit."""
     files = own.files
     asked = Asked(problem_type=own.problem_type, labels=own.labels, metrics=own.metrics)
     definition = define(files, asked, where=where)
@@ -136,7 +158,7 @@ def define_task(name: str, own: OwnData, *, where: str) -> Defined:
 
 
 def _require_quoted(own: OwnData, *, where: str) -> None:
-    """UserError for a label of train that is among the study's, but that YAML read otherwise."""
+    """Raise UserError for a label of train that is the study's, but that YAML read otherwise."""
     files, labels = own.files, own.labels or ()
     names = class_names_of(files, labels, "single_label_classification")
     for row in own_rows(files.train, files, by_name=bool(names)):
@@ -157,7 +179,7 @@ def _require_quoted(own: OwnData, *, where: str) -> None:
 
 
 def anchored(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The study with the files of its own data in the folder, where it names them otherwise.
+    """Return the study with the files of its own data in the folder, where it names them otherwise.
 
     >>> study = {"data": {"mood": {"train": "a.csv", "dev": 0.2, "text": "body"}}}
     >>> anchored(study, Path("/my"))["data"]["mood"]["train"]

@@ -22,6 +22,7 @@ from peftlab.data.own_tasks import Asked, define
 from peftlab.tasks.registry import own_task
 from tests.fuzz.judge import command
 from tests.fuzz.kinds.base import Kind
+from tests.fuzz.kinds.row_files import workbook_bytes
 from tests.fuzz.mutate import mutate_bytes, mutate_text
 from tests.fuzz.trees import json_bytes, mutate_tree
 
@@ -51,6 +52,8 @@ OWN: dict[str, Any] = {
     "metrics": ["accuracy", "f1_macro"],
     "separator": ";",
     "split_seed": 7,
+    "encoding": "utf-8",
+    "missing": "drop",
 }
 
 
@@ -70,26 +73,38 @@ class OwnFilesKind(Kind):
         pq.write_table(pa.Table.from_pylist(ROWS), stream)
         return stream.getvalue()
 
+    @cached_property
+    def workbook(self) -> bytes:
+        """The rows as a workbook."""
+        return workbook_bytes(ROWS)
+
     def attempt(self, rng: Random, folder: Path) -> Callable[[], object]:
         way = rng.random()
         if way < 0.3:
             return self._study(rng, folder)
         if way < 0.45:
             return self._labels(rng, folder)
-        ending = rng.choice(("csv", "tsv", "jsonl", "parquet"))
+        ending = rng.choice(("csv", "tsv", "jsonl", "json", "xlsx", "parquet"))
         path = folder / f"train.{ending}"
         text = CSV if ending == "csv" else CSV.replace(",", "\t")
-        if ending == "jsonl":
+        if ending in ("jsonl", "json"):
             rows = mutate_tree(ROWS, rng) if rng.random() < 0.5 else ROWS
             rows = rows if isinstance(rows, list) else [rows]
             text = "".join(json.dumps(row) + "\n" for row in rows)
-        is_parquet = ending == "parquet"
-        path.write_bytes(mutate_bytes(self.parquet, rng) if is_parquet else mutate_text(text, rng))
+            text = json.dumps(rows) if ending == "json" else text
+        binary = {"parquet": self.parquet, "xlsx": self.workbook}.get(ending)
+        path.write_bytes(mutate_text(text, rng) if binary is None else mutate_bytes(binary, rng))
         if way < 0.55:
             return lambda: command(["new", str(folder / "s.yaml"), "--data", str(path)])
         label = rng.choice(("mood", "score", "tags"))
         return lambda: _read(
-            OwnFiles(train=str(path), dev_fraction=0.3, text=("body",), label=(label,))
+            OwnFiles(
+                train=str(path),
+                dev_fraction=0.3,
+                text=("body",),
+                label=(label,),
+                missing=rng.choice(("error", "drop")),
+            )
         )
 
     def _labels(self, rng: Random, folder: Path) -> Callable[[], object]:

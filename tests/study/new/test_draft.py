@@ -261,3 +261,26 @@ def test_a_study_that_could_not_run_is_not_written(tmp_path: Path) -> None:
 def test_a_missing_score_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"t.csv:3: column 'label': 'nan' is no score"):
         drafted(write(tmp_path / "t.csv", ["0.5", "nan", "1.5", "2.5"]))
+
+
+def test_what_was_found_is_written_down_where_the_ending_does_not_say_it(tmp_path: Path) -> None:
+    rows = "".join(f"café {n}, so;{('sad', 'glad')[n % 2]}\n" for n in range(20))
+    (tmp_path / "train.csv").write_bytes(f"text;label\n{rows}".encode("cp1252"))
+    made = draft(tmp_path / "s.yaml", tmp_path / "train.csv")
+    assert '    sep: ";" ' in made.text
+    assert "    encoding: cp1252            # guessed: no UTF-8; it then says café" in made.text
+    (tmp_path / "dev.csv").write_text("text,label\na,sad\nb,glad\n")
+    made = draft(tmp_path / "s.yaml", tmp_path / "train.csv")
+    assert "    sep:" not in made.text
+    assert "    encoding:" not in made.text
+
+
+def test_rows_that_lack_something_are_an_error_or_are_dropped(tmp_path: Path) -> None:
+    rows = "".join(f"film {n},{('sad', 'glad', '')[n % 3]}\n" for n in range(30))
+    (tmp_path / "t.csv").write_text(f"text,label\n{rows}")
+    with pytest.raises(UserError, match=r"t.csv:4: .*missing: drop"):
+        draft(tmp_path / "s.yaml", tmp_path / "t.csv")
+    made = draft(tmp_path / "s.yaml", tmp_path / "t.csv", missing="drop")
+    assert "    missing: drop " in made.text
+    assert "    labels: [glad, sad]" in made.text
+    assert any("10 rows of train without a text or a label left out" in one for one in made.hints)

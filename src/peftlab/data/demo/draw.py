@@ -19,20 +19,20 @@ class Draw:
         self._count = 0
 
     def below(self, limit: int) -> int:
-        """A whole number from 0 to limit - 1."""
+        """Return a whole number from 0 to limit - 1."""
         self._count += 1
         return derived_seed(SEED, *self._place, self._count) % limit
 
     def one(self, items: Sequence[Item]) -> Item:
-        """One of the items."""
+        """Return one of the items."""
         return items[self.below(len(items))]
 
     def two(self, items: Sequence[Item]) -> tuple[Item, Item]:
-        """Two different ones of the items."""
+        """Return two different ones of the items."""
         first = self.below(len(items))
         second = (first + 1 + self.below(len(items) - 1)) % len(items)
         return items[first], items[second]
 
     def chance(self, percent: int) -> bool:
-        """True in that many cases of a hundred."""
+        """Return True in that many cases of a hundred."""
         return self.below(100) < percent

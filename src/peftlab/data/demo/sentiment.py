@@ -25,7 +25,7 @@ CONTRASTS = (
 
 
 def sentiment(draw: Draw, words: Lexicon) -> tuple[tuple[str, ...], int]:
-    """One remark, and 1 if it is favourable, else 0."""
+    """Return one remark, and 1 if it is favourable, else 0."""
     label = draw.below(2)
     good, bad = draw.one(words.good), draw.one(words.bad)
     kind = draw.below(10)

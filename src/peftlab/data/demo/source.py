@@ -28,15 +28,15 @@ class DemoSource:
     """The three demo tasks, each a train and a dev split without a row in common."""
 
     def has(self, task: Task) -> bool:
-        """Whether it is one of the three."""
+        """Return whether it is one of the three."""
         return task.name in MAKERS
 
     def ref(self, task: Task) -> DataRef:
-        """A digest of all rows of train and dev."""
+        """Return a digest of all rows of train and dev."""
         return DataRef(source="demo", location="demo", digest=_digest(task))
 
     def examples(self, task: Task, split: str) -> list[Example]:
-        """The rows of train or dev, all of them different."""
+        """Return the rows of train or dev, all of them different."""
         return list(_examples(task, split))
 
 

@@ -11,8 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.core.errors import UserError, one_line
+from peftlab.core.inputs import Missing
 from peftlab.core.selection import Selection
 from peftlab.core.words import counted
+from peftlab.data.encodings import WESTERN, western_words
+from peftlab.data.file_bytes import format_of
+from peftlab.data.read_options import (
+    AS_FOUND,
+    ReadOptions,
+    checked,
+    is_used,
+    read_options,
+    unusual,
+)
 from peftlab.models.builtin import MINILM, builtin_models
 from peftlab.study.new.guess import SAID, Guess, Looked, look
 from peftlab.study.new.separators import Separated
@@ -32,7 +43,7 @@ NO_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null
 """Words without quotes that some reader of YAML takes for something else."""
 MOST_SHOWN = 20
 """More labels than that are not written into the study: they are found in train."""
-GUESSED = ("text", "label", "separator", "problem_type")
+GUESSED = ("text", "label", "separator", "problem_type", "sep", "encoding", "sheet")
 UNEVEN, RARE = 0.7, 5
 TOKENS_PER_WORD, LONGEST, USUAL = 1.4, 512, 128
 """WordPiece makes about so many tokens of an English word; the encoders have 512 positions."""
@@ -79,14 +90,19 @@ def draft(
     text: Sequence[str] | None = None,
     label: Sequence[str] | None = None,
     model: str | None = None,
+    options: ReadOptions = AS_FOUND,
+    missing: Missing = "error",
 ) -> Draft:
-    """The study that the file `study` is to hold, of the rows in `data`.
+    """Return the study that the file `study` is to hold, of the rows in `data`.
 
-    Dev is the file given, or one beside the data that is called so, or is cut off them. Raises
+    Dev is the file given, or one beside the data that is called so, or is cut off them. `options`
+    say how files are read, `missing` what becomes of rows without a text or a label. Raises
     UserError where the data cannot be read or have no column that could be the label or the text,
     and where no split of them has what a run needs.
     """
-    looked = look(data, text=text, label=label)
+    options = checked(options)
+    looked = look(data, text=text, label=label, options=options, missing=missing)
+    dropping = [Guess(key="missing", value=missing, why=SAID)] if missing == "drop" else []
     words = _words(looked)
     errors: list[str] = []
     for dev_guess in _devs(study, data, dev, len(looked.rows)):
@@ -94,7 +110,9 @@ def draft(
             Guess(key="train", value=_named(data, study), why=counted(len(looked.rows), "row")),
             dev_guess,
             *_test(study, data),
+            *_reading(data, dev, options),
             *looked.guesses.values(),
+            *dropping,
             *_labels(looked),
             Guess(key="metrics", value=_metrics(looked), why="the first one is the main one"),
         ]
@@ -127,7 +145,7 @@ def _written(
 
 
 def _devs(study: Path, data: Path, dev: Path | None, num_rows: int) -> Iterator[Guess]:
-    """What dev may be: a file, or shares of train, a greater one where a smaller has one label."""
+    """Yield what dev may be: a file, or shares of train, the smallest first."""
     beside = _beside(data, DEV_NAMES) if dev is None else None
     if dev is not None:
         yield Guess(key="dev", value=_named(dev, study), why=SAID)
@@ -147,16 +165,44 @@ def _test(study: Path, data: Path) -> list[Guess]:
     return [Guess(key="test", value=_named(beside, study), why=why)]
 
 
+def _reading(data: Path, dev: Path | None, options: ReadOptions) -> Iterator[Guess]:
+    """Yield how the files are read, where their endings do not say it and they are alike in it."""
+    found = unusual(read_options(data, options))
+    others = [dev or _beside(data, DEV_NAMES), _beside(data, TEST_NAMES)]
+    for name, value in found.items():
+        of_others = [
+            getattr(read_options(other, options), name)
+            for other in others
+            if other is not None and other.is_file() and is_used(name, other)
+        ]
+        if any(one != value for one in of_others):
+            continue
+        why = SAID
+        if name not in options.given:
+            why = {"sep": "stands between the columns", "sheet": "the first one"}.get(name, "")
+        if not why:
+            why = "as the file's beginning says"
+            if value == WESTERN:
+                why = f"no UTF-8; it then says {western_words(data).example}"
+        yield Guess(key=name, value=value, why=one_line(why))
+
+
 def _beside(data: Path, names: Sequence[str]) -> Path | None:
-    """The file in the same folder that is called by one of the names, where the data are train."""
-    if data.stem.casefold() != "train":
+    """Return the file beside the data that is called by one of the names, where they are train."""
+    if _stem(data).casefold() != "train":
         return None
-    places = (data.with_name(f"{name}{data.suffix}") for name in names)
+    endings = data.name[len(_stem(data)) :]
+    places = (data.with_name(f"{name}{endings}") for name in names)
     return next((place for place in places if place.is_file()), None)
 
 
+def _stem(data: Path) -> str:
+    """Return the file's name without what says its format."""
+    return Path(data.stem).stem if format_of(data).is_gzip else data.stem
+
+
 def _labels(looked: Looked) -> list[Guess]:
-    """The labels in their order, where they are few."""
+    """Return the labels in their order, where they are few."""
     has_columns = isinstance(looked.guesses["label"].value, list)
     if has_columns or not 2 <= len(looked.counts) <= MOST_SHOWN:
         return []
@@ -169,7 +215,7 @@ def _labels(looked: Looked) -> list[Guess]:
 
 
 def _metrics(looked: Looked) -> list[str]:
-    """Those of the kind; F1 first where accuracy would flatter."""
+    """Return the metrics of the kind; F1 first where accuracy would flatter."""
     names = [*DEFAULTS[looked.problem_type]]
     if looked.problem_type == "single_label_classification" and _commonest(looked)[1] > UNEVEN:
         names.reverse()
@@ -234,7 +280,7 @@ def _commonest(looked: Looked) -> tuple[str, float]:
 
 
 def _words(looked: Looked) -> int:
-    """The words that 19 of 20 rows have at most, of both texts."""
+    """Return the words that 19 of 20 rows have at most, of both texts."""
     lengths = sorted(
         sum(len(str(row.get(name, "")).split()) for name in looked.texts) for row in looked.rows
     )
@@ -242,33 +288,33 @@ def _words(looked: Looked) -> int:
 
 
 def _max_length(words: int) -> int:
-    """The usual one, or, for longer texts, a multiple of 64 that holds them, as far as it goes."""
+    """Return the usual length, or for longer texts a multiple of 64, as far as it goes."""
     tokens = math.ceil(words * TOKENS_PER_WORD) + 3
     return USUAL if tokens <= USUAL else min(LONGEST, 64 * math.ceil(tokens / 64))
 
 
 def _model() -> str:
-    """The embedded checkpoint where it is on this machine."""
+    """Return the embedded checkpoint where it is on this machine."""
     is_here = any(own.name == MINILM and own.available for own in builtin_models())
     return MINILM if is_here else OTHERWISE
 
 
 def _task(data: Path, looked: Looked) -> str:
-    """What the task is called: as the file, or as the label where all files are called so."""
-    if data.stem.casefold() not in GENERAL_NAMES:
-        return _name(data.stem, "own")
+    """Return the name of the task: as the file, or as the label where all files are called so."""
+    if _stem(data).casefold() not in GENERAL_NAMES:
+        return _name(_stem(data), "own")
     label = looked.guesses["label"].value
     return _name(label, "own") if isinstance(label, str) else "labels"
 
 
 def _name(text: str, otherwise: str) -> str:
-    """The text as a name of a study or a task may be."""
+    """Return the text as a name of a study or a task may be."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64]
     return name if re.fullmatch(NAME_PATTERN, name) else otherwise
 
 
 def _named(file: Path, study: Path) -> str:
-    """The file as the study names it: from its own folder where it lies below that."""
+    """Return the file as the study names it: from its own folder where it lies below that."""
     place, folder = file.absolute(), study.absolute().parent
     return str(place.relative_to(folder)) if place.is_relative_to(folder) else str(place)
 
@@ -280,7 +326,7 @@ def _line(guess: Guess) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """The value as YAML on one line: in quotes unless every reader takes it for that text."""
+    """Return the value as YAML on one line, in quotes unless all readers take it for that text."""
     if isinstance(value, list):
         return f"[{', '.join(map(_scalar, value))}]"
     if not isinstance(value, str):
@@ -290,7 +336,7 @@ def _scalar(value: Any) -> str:
 
 
 def _quoted(value: str) -> str:
-    r"""The text in YAML's double quotes, whatever is in it.
+    r"""Return the text in YAML's double quotes, whatever is in it.
 
     >>> print(_quoted('no "\u2028"'))
     "no \"\U00002028\""

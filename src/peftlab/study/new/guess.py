@@ -1,4 +1,4 @@
-"""What a table of a person's own probably is: which column is text, which label, and why."""
+"""Guesses what a table of a person's own is: which column is text, which label, and why."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.core.errors import UserError
-from peftlab.core.inputs import ProblemType
+from peftlab.core.inputs import Missing, ProblemType
 from peftlab.core.words import counted
 from peftlab.data.class_names import MEANING, NO_LABEL, class_names, named, names_of
 from peftlab.data.label_cells import flag_of, is_missing, word_of
+from peftlab.data.missing import is_absent
 from peftlab.data.own_labels import (
     MOST_LABELS,
     Notation,
@@ -21,6 +22,7 @@ from peftlab.data.own_labels import (
     notation_of,
     require_word,
 )
+from peftlab.data.read_options import AS_FOUND, ReadOptions
 from peftlab.data.row_files import read_numbered, require_columns
 from peftlab.study.new.separators import SEVERAL, Separated, separated
 
@@ -42,7 +44,7 @@ SAID = "as you said"
 
 @dataclass(frozen=True, kw_only=True)
 class Guess:
-    """The value of a key of the study's data, and why."""
+    """A value for a key of the study's data, and why."""
 
     key: str
     value: Any
@@ -66,25 +68,29 @@ class Looked:
 
     @property
     def problem_type(self) -> ProblemType:
-        """The kind of problem."""
+        """Return the kind of problem."""
         return self.notation.problem_type
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The columns of the texts."""
-        value = self.guesses["text"].value
-        return (value,) if isinstance(value, str) else tuple(value)
+        """Return the columns of the texts."""
+        return _names(self.guesses["text"].value)
 
 
 def look(
-    path: Path, *, text: Sequence[str] | None = None, label: Sequence[str] | None = None
+    path: Path,
+    *,
+    text: Sequence[str] | None = None,
+    label: Sequence[str] | None = None,
+    options: ReadOptions = AS_FOUND,
+    missing: Missing = "error",
 ) -> Looked:
-    """What the file probably holds; what is said is taken as it is.
+    """Return what the file probably holds; what is said is taken as it is.
 
-    `counts` are the rows that have each label, of all rows. Raises UserError where the file cannot
-    be read, or no column looks like a label or like a text.
+    `counts` are the rows that have each label, of all that are not left out. Raises UserError
+    where the file cannot be read, or no column looks like a label or like a text.
     """
-    numbered = [row for part in read_numbered(path) for row in part]
+    numbered = [row for part in read_numbered(path, options=options) for row in part]
     rows = [row for _, row in numbered]
     names = [*rows[0]]
     for name in (*(text or ()), *(label or ())):
@@ -97,12 +103,21 @@ def look(
         cells = [named(cell, known[name]) for cell in columns[name]]
         if any(cell is not None for cell in cells):
             columns[name] = cells
+    seen = columns if missing == "error" else _present(columns)
     taken = set(text or ())
-    label_guess = _label({k: v for k, v in columns.items() if k not in taken}, label, str(path))
+    label_guess = _label({k: v for k, v in seen.items() if k not in taken}, label, str(path))
     taken = {label_guess.value} if isinstance(label_guess.value, str) else {*label_guess.value}
-    text_guess = _text({k: v for k, v in columns.items() if k not in taken}, text, str(path))
+    text_guess = _text({k: v for k, v in seen.items() if k not in taken}, text, str(path))
     guesses = [text_guess, label_guess]
     own = sorted(taken, key=names.index)
+    if missing == "drop":
+        wanted = [*own, *_names(text_guess.value)]
+        full = [
+            place for place in range(len(rows))
+            if not any(is_absent(columns[name][place]) for name in wanted)
+        ]  # fmt: skip
+        rows, numbered = [rows[place] for place in full], [numbered[place] for place in full]
+        columns = {name: [cells[place] for place in full] for name, cells in columns.items()}
     cells = [columns[name] for name in own]
     of_file = names_of(str(path), own[0]) if len(own) == 1 else ()
     notation, separator, found = notation_of([*zip(*cells, strict=True)], ","), None, None
@@ -127,6 +142,18 @@ def look(
         names=of_file,
         separated=found,
     )
+
+
+def _present(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return the columns without the cells in which nothing stands, and without empty columns."""
+    found = {
+        name: [cell for cell in cells if not is_absent(cell)] for name, cells in columns.items()
+    }
+    return {name: cells for name, cells in found.items() if cells}
+
+
+def _names(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _label(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: str) -> Guess:
@@ -164,7 +191,7 @@ def _label(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: 
 
 
 def _require_labels(columns: Mapping[str, list[Any]], names: Sequence[str], where: str) -> None:
-    """UserError for the first of these columns, all cells of which hold the same, or nothing."""
+    """Raise UserError for the first of these columns, whose cells all hold the same, or nothing."""
     for name in names:
         cell = columns[name][0]
         what = f"has the label {str(cell)[:40]!r} in all rows, which shows no difference"
@@ -232,7 +259,7 @@ def _problem_type(columns: Sequence[list[Any]], notation: Notation, separator: s
 def _counts(
     columns: Sequence[list[Any]], names: Sequence[str], notation: Notation, separator: str
 ) -> Counter[str]:
-    """How many rows have each label."""
+    """Return how many rows have each label."""
     counts: Counter[str] = Counter()
     if notation.problem_type == "regression":
         return counts
@@ -252,7 +279,7 @@ def _counts(
 
 
 def _words(cell: Any, notation: Notation, separator: str) -> set[str]:
-    """The labels that a cell says hold, each once; none for what is named when it is read."""
+    """Return the labels that hold in a cell, each once; none for what is refused when read."""
     try:
         items = notation.items(cell, separator, "")
     except UserError:

@@ -1,4 +1,4 @@
-"""What stands between several labels in one text, where a column has several in its cells."""
+"""Finds what stands between several labels in one text, where a column has several in its cells."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Separated:
 
 
 def separated(cells: Sequence[Any]) -> Separated | None:
-    """What stands between words that come back; None for nothing.
+    """Return what stands between words that come back; None for nothing.
 
     Plainly several labels are words that stand in different company: where each has its own, or all
     cells have as many words and each word its place, as in `Smith, John` or `sports|tennis`, a cell
@@ -65,7 +65,7 @@ def _example(texts: Sequence[str], separator: str) -> str:
 
 
 def _have_company(rows: set[tuple[str, ...]]) -> bool:
-    """Whether some word stands with different others, and in no order of its own."""
+    """Return whether some word stands with different others, and in no order of its own."""
     company, places = defaultdict(set), defaultdict(set)
     for row in rows:
         for place, word in enumerate(row):

@@ -11,9 +11,11 @@ import numpy as np
 from peftlab.core.errors import UserError
 from peftlab.core.safe_yaml import parse_yaml
 from peftlab.core.selection import Selection
+from peftlab.data.encodings import WESTERN, western_words
 from peftlab.data.held_out import is_held_out
 from peftlab.data.leaks import Leak, find_leak, num_contradictory
-from peftlab.data.own_files import OwnSource
+from peftlab.data.own_files import OwnSource, options_of
+from peftlab.data.read_options import read_options
 from peftlab.study.own_data import anchored, define_task
 from peftlab.study.remarks.finding import Finding
 from peftlab.study.spec import validate
@@ -43,6 +45,7 @@ def row_remarks(expanded: Expanded) -> list[Finding]:
         found += [
             *split_remarks(rows, selection=expanded.spec.selection, seeds=_seeds(expanded)),
             *leak_remarks(rows),
+            *reading_remarks(rows),
             *file_remarks(rows),
         ]
     return found
@@ -71,8 +74,22 @@ def remarks_on_draft(text: str, study: Path) -> Remarks:
         rows = read_task_rows(defined.source, defined.task)
         errors += split_remarks(rows, only_errors=True)
         if not errors:
-            others += [*split_remarks(rows), *leak_remarks(rows), *file_remarks(rows)]
+            others += [
+                *split_remarks(rows),
+                *leak_remarks(rows),
+                *reading_remarks(rows),
+                *file_remarks(rows),
+            ]
     return Remarks(errors=[*map(_in_words, errors)], others=[*map(_in_words, others)])
+
+
+def reading_words(expanded: Expanded) -> list[str]:
+    """Return how own files were read, as far as a person should know it before a run."""
+    return [
+        f"{one.where}: {one.message}"
+        for rows in expanded.rows.values()
+        for one in reading_remarks(rows)
+    ]
 
 
 def _in_words(one: Finding) -> str:
@@ -125,6 +142,32 @@ def leak_remarks(rows: TaskRows) -> Iterator[Finding]:
 def is_grave(leak: Leak, *, is_own: bool) -> bool:
     """Whether scores cannot be taken as they are; `is_own` says that the files are a person's."""
     return leak.is_any and (is_own or leak.share >= LEAK_OF_BENCHMARK)
+
+
+def reading_remarks(rows: TaskRows) -> Iterator[Finding]:
+    """Yield findings on an encoding that was guessed, and on rows that were left out."""
+    files = rows.ref.files
+    if files is None:
+        return
+    for split, path in {"train": files.train, "dev": files.dev, "test": files.test}.items():
+        if path is None or files.encoding is not None or not Path(path).is_file():
+            continue
+        if read_options(Path(path), options_of(files)).encoding == WESTERN:
+            yield Finding(
+                level="note",
+                rule="guessed-encoding",
+                where=_where(rows, split),
+                message=f"no UTF-8 text; read as Windows-1252, in which it says "
+                f"'{western_words(Path(path)).example}': write encoding: {WESTERN}, or the right "
+                "one, in the study's data",
+            )
+    if rows.ref.dropped_words:
+        yield Finding(
+            level="note",
+            rule="rows-dropped",
+            where=f"data: {rows.task.name}",
+            message=f"{rows.ref.dropped_words} left out, as missing: drop says",
+        )
 
 
 def file_remarks(rows: TaskRows) -> Iterator[Finding]:

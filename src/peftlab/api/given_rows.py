@@ -1,0 +1,177 @@
+"""Rows that Python holds, written once as Parquet, so that a study has them as files of its own.
+
+They are a pandas DataFrame, a datasets.Dataset or a list of dicts. The file is named by what is in
+them: the same rows are the same file, and a trial knows them by its content as any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peftlab.core.errors import UnknownNameError, UserError, first_line
+from peftlab.core.files import whole_file
+from peftlab.study.own_data import FILES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FOLDER = "data"
+"""The folder of a workspace in which such files lie."""
+SPLITS = {"train": ("train",), "dev": ("dev", "validation"), "test": ("test",)}
+"""The splits of a DatasetDict that are taken for each of a task's files."""
+CLASS_NAMES = b"huggingface"
+ALLOWED = "a file's name, a pandas DataFrame, a datasets.Dataset, or a list of dicts"
+
+
+def with_files(study: Mapping[str, Any], workspace: Path) -> dict[str, Any]:
+    """Return the study with files of the workspace in the place of the rows that it holds.
+
+    A DatasetDict as `train` also gives dev and test, where the study does not say them. Raises
+    UserError for what is no rows, and where a column that is used cannot be written.
+    """
+    data = study.get("data")
+    if not isinstance(data, Mapping):
+        if data is not None and not isinstance(data, str):
+            raise UserError(
+                f"no place and no tasks, but {_kind(data)}", where="study: data",
+                allowed="a place's name, or {TASK: {train: ROWS, text: ..., label: ...}}",
+            )  # fmt: skip
+        return dict(study)
+    return {
+        **study,
+        "data": {
+            name: _written(own, workspace, f"study: data.{name}")
+            if isinstance(own, Mapping)
+            else own
+            for name, own in data.items()
+        },
+    }
+
+
+def _written(own: Mapping[str, Any], workspace: Path, where: str) -> dict[str, Any]:
+    found = dict(own)
+    train: Any = own.get("train")
+    if _is_of_datasets(train, "DatasetDict"):
+        del found["train"]
+        for key, names in SPLITS.items():
+            split = next((name for name in names if name in train), None)
+            if split is not None and key not in found:
+                found[key] = train[split]
+        if "train" not in found:
+            raise UserError(
+                "this DatasetDict has no split 'train'", where=f"{where}.train",
+                allowed=", ".join(map(str, train)),
+            )  # fmt: skip
+    used = [*_names(own.get("text")), *_names(own.get("label"))]
+    for key in FILES:
+        value = found.get(key)
+        if value is None or isinstance(value, str | int | float):
+            continue
+        if isinstance(value, Path):
+            found[key] = str(value)
+            continue
+        needed = [*_names(own.get("text"))] if key == "test" else used
+        table = _table(value, needed, f"{where}.{key}")
+        found[key] = str(_stored(table, workspace))
+    return found
+
+
+def _names(value: Any) -> Sequence[str]:
+    names = [value] if isinstance(value, str) else value
+    every = names if isinstance(names, list | tuple) else []
+    return [name for name in every if isinstance(name, str)]
+
+
+def _table(rows: Any, needed: Sequence[str], where: str) -> pa.Table:
+    """Return the rows as a table, without columns that are not needed and cannot be written."""
+    import pandas as pd
+    import pyarrow as pa
+
+    metadata: dict[bytes, bytes] = {}
+    if isinstance(rows, pd.DataFrame):
+        columns = _columns_of_frame(rows, where)
+    elif _is_of_datasets(rows, "Dataset"):
+        table = rows.with_format("arrow")[:]
+        columns = dict(zip(table.column_names, table.columns, strict=True))
+        described = rows.features.arrow_schema.metadata or {}
+        metadata = {CLASS_NAMES: described[CLASS_NAMES]} if CLASS_NAMES in described else {}
+    elif isinstance(rows, list | tuple) and rows and all(isinstance(row, Mapping) for row in rows):
+        names = dict.fromkeys(name for row in rows for name in row)
+        columns = {name: [row.get(name) for row in rows] for name in names}
+    else:
+        raise UserError(f"no rows, but {_kind(rows)}", where=where, allowed=ALLOWED)
+    for name in needed:
+        if name not in columns:
+            raise UnknownNameError("column", name, map(str, columns), where=where)
+    arrays: dict[str, Any] = {}
+    for name, values in columns.items():
+        if not isinstance(name, str):
+            raise UserError(
+                f"the column {name!r} has no text as its name", where=where,
+                allowed="columns that are named by texts",
+            )  # fmt: skip
+        try:
+            array = values
+            if not isinstance(values, pa.Array | pa.ChunkedArray):
+                array = pa.array(values, from_pandas=True)
+            if pa.types.is_dictionary(array.type):
+                array = array.cast(array.type.value_type)
+            if pa.types.is_large_string(array.type) or pa.types.is_string_view(array.type):
+                array = array.cast(pa.string())  # one type for what a library has several of
+            arrays[name] = array
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+            if name in needed:
+                raise UserError(
+                    f"cannot write the column '{name}': {first_line(error)}", where=where,
+                    allowed="values of one type",
+                ) from error  # fmt: skip
+    return pa.table(arrays).replace_schema_metadata(metadata)
+
+
+def _columns_of_frame(frame: Any, where: str) -> dict[Any, Any]:
+    """Return the columns, those of an index that has a name among them."""
+    named = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    if len(named) == frame.index.nlevels:
+        frame = frame.reset_index()
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise UserError(f"the column '{twice}' is there twice", where=where)
+    return {name: frame[name] for name in frame.columns}
+
+
+def _stored(table: pa.Table, workspace: Path) -> Path:
+    """Return the file that holds the table, written where it is not there yet."""
+    import pyarrow.parquet as pq
+
+    path = workspace.absolute() / FOLDER / f"{_digest(table)}.parquet"
+    if not path.is_file():
+        with whole_file(path) as stream:
+            pq.write_table(table, stream)
+    return path
+
+
+def _digest(table: pa.Table) -> str:
+    """Return a name for the rows that does not depend on how a library lays them out."""
+    metadata = table.schema.metadata or {}
+    digest = hashlib.sha256(metadata.get(CLASS_NAMES, b""))
+    types = {field.name: str(field.type) for field in table.schema}
+    digest.update(json.dumps(types).encode())
+    for batch in table.to_batches(max_chunksize=8192):
+        for row in batch.to_pylist():
+            digest.update(json.dumps(row, default=repr).encode())
+    return digest.hexdigest()[:32]
+
+
+def _is_of_datasets(value: Any, name: str) -> bool:
+    """Return whether the value is of that class of the library, if that is imported at all."""
+    kind = getattr(sys.modules.get("datasets"), name, None)
+    return kind is not None and isinstance(value, kind)
+
+
+def _kind(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")

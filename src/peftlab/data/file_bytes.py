@@ -1,0 +1,126 @@
+"""Which format a file's name says, and its bytes, unpacked where the name ends in .gz."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
+from typing import BinaryIO
+
+from peftlab.core.errors import UserError, first_line
+from peftlab.data.unpacking import require_room
+
+KINDS = (
+    (S_ISDIR, "a folder"), (S_ISFIFO, "a pipe"), (S_ISSOCK, "a socket"),
+    (S_ISCHR, "a device"), (S_ISBLK, "a device"),
+)  # fmt: skip
+GZIP = ".gz"
+TEXTS = (".csv", ".tsv", ".jsonl", ".json", ".txt")
+"""The formats that are text: they may be in another encoding, and packed."""
+READABLE = (*TEXTS[:4], ".xlsx", ".parquet", ".txt")
+WRITABLE = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A format, as a file's name says it; `ending` is without that of gzip, in small letters."""
+
+    ending: str
+    is_gzip: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Return True for what has an encoding."""
+        return self.ending in TEXTS
+
+
+def format_of(path: Path | str) -> Format:
+    """Return what the name says, whether or not it is a format that is read.
+
+    >>> format_of("Reviews.CSV.gz"), format_of("a.parquet").is_text
+    (Format(ending='.csv', is_gzip=True), False)
+    """
+    place = Path(path)
+    ending = place.suffix.lower()
+    if ending != GZIP:
+        return Format(ending=ending)
+    return Format(ending=Path(place.stem).suffix.lower(), is_gzip=True)
+
+
+def required_format(path: Path, known: Sequence[str] = READABLE) -> Format:
+    """Return the format; UserError where it is not among those known, or cannot be packed."""
+    found = format_of(path)
+    packed = f"; of text {GZIP} behind it" if known is READABLE else ""
+    if found.ending not in known or (found.is_gzip and not (packed and found.is_text)):
+        shown = path.suffix.lower() if not found.is_gzip else f"{found.ending}{GZIP}"
+        raise UserError(
+            f"the ending '{shown}' is no format" if shown else "a file without an ending",
+            where=str(path),
+            allowed=", ".join(known) + packed,
+        )
+    return found
+
+
+def require_file(path: Path) -> None:
+    """Raise UserError for what is no regular file: a device or a pipe may have no end."""
+    mode = path.stat().st_mode
+    if not S_ISREG(mode):
+        kind = next((words for is_kind, words in KINDS if is_kind(mode)), "something else")
+        raise UserError(f"not a file but {kind}", where=str(path), allowed="a file")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open the file's bytes for reading, unpacked where its name ends in .gz.
+
+    Reading raises UserError where they are no gzip, and where they unpack to much more than a file
+    of that size holds.
+    """
+    with path.open("rb") as stream:
+        if not format_of(path).is_gzip:
+            yield stream
+            return
+        with gzip.GzipFile(fileobj=stream) as unpacked:
+            yield io.BufferedReader(_Bounded(unpacked, path), 1 << 17)
+
+
+def content_sha256(path: Path) -> str:
+    """Return the SHA-256 of the bytes, unpacked, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with opened(path) as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class _Bounded(io.RawIOBase):
+    """The bytes that a gzip file unpacks to, as far as they are in proportion to it."""
+
+    def __init__(self, unpacked: gzip.GzipFile, path: Path) -> None:
+        self._unpacked = unpacked
+        self._path = path
+        self._size = path.stat().st_size
+        self._num_read = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer; return the number of bytes."""
+        try:
+            chunk = self._unpacked.read(len(buffer))
+        except (EOFError, OSError, zlib.error) as error:
+            raise UserError(
+                f"cannot read the file: not gzip: {first_line(error)}", where=str(self._path)
+            ) from error
+        self._num_read += len(chunk)
+        require_room(self._num_read, self._size, self._path)
+        buffer[: len(chunk)] = chunk
+        return len(chunk)

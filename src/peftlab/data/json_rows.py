@@ -1,0 +1,186 @@
+"""Rows of JSON: an object on each line, or an array of objects, each bounded before it is read."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peftlab.core.errors import UserError, first_line
+from peftlab.data.encodings import not_text, opened_text
+from peftlab.data.text_lines import LONGEST_ROW, MOST_COLUMNS, Lines
+
+Row = dict[str, Any]
+Numbered = tuple[int, Row]
+
+NO_TEXT = re.compile("[\\ud800-\\udfff]")
+LONG_ROW, MOST_VALUES = 1 << 20, 1 << 18
+"""Characters of a row beyond which its values are counted, and how many it may have."""
+MOST_CHARACTERS, AT_ONCE = 1 << 30, 1 << 20
+"""Characters of an array, which becomes one text, and how many of them are read at once."""
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+A_LINE = "an object, {...}, on each line"
+AN_ARRAY = "an array of objects, [{...}, {...}], as pandas's to_json(orient='records') writes it"
+_BLANK = re.compile(r"[ \t\r\n]*")
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
+
+
+def rows_of_lines(lines: Lines, path: Path) -> Iterator[Numbered]:
+    """Yield the object on each line that is not empty, with the line's number."""
+    for line in lines:
+        number, lines.length = lines.number, 0
+        if line.strip():
+            yield number, _row(line, f"{path}:{number}", A_LINE)
+
+
+def rows_of_array(path: Path, encoding: str) -> Iterator[Numbered]:
+    """Yield the objects of the array that the file is, with the line on which each begins."""
+    try:
+        with opened_text(path, encoding) as stream:
+            parts, num_characters = [], 0
+            while num_characters <= MOST_CHARACTERS and (part := stream.read(AT_ONCE)):
+                parts.append(part)
+                num_characters += len(part)
+    except UnicodeDecodeError as error:
+        raise not_text(path, encoding) from error
+    text = "".join(parts)
+    if num_characters > MOST_CHARACTERS:
+        raise UserError(
+            f"more than {MOST_CHARACTERS:,} characters of JSON", where=str(path),
+            allowed="a .jsonl of that size, with an object a line",
+        )  # fmt: skip
+    number = 1
+    for part in _parts(text, path):
+        number += text.count("\n", part.after, part.start)
+        yield number, _row(text[part.start : part.end], f"{path}:{number}", AN_ARRAY)
+        number += text.count("\n", part.start, part.end)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Where an element of an array begins and ends, and where the one before it ended."""
+
+    after: int
+    start: int
+    end: int
+
+
+def _parts(text: str, path: Path) -> Iterator[_Part]:
+    """Yield the places of the array's elements; UserError where it is no array of objects."""
+    place = _after_blanks(text, 0)
+    if text[place : place + 1] == "{":
+        raise UserError(
+            "one object, and no array of rows", where=f"{path}:1",
+            allowed=f"{AN_ARRAY}; {A_LINE} of a .jsonl",
+        )  # fmt: skip
+    if place == len(text):
+        return
+    if text[place] != "[":
+        raise UserError("not an array of JSON", where=f"{path}:1", allowed=AN_ARRAY)
+    after, place = 0, _after_blanks(text, place + 1)
+    while text[place : place + 1] != "]" or after:
+        if text[place : place + 1] != "{":
+            raise _at(text, place, path, "not a JSON object")
+        end = _end_of_object(text, place, path)
+        yield _Part(after, place, end)
+        after = end
+        place = _after_blanks(text, end)
+        if text[place : place + 1] == "]":
+            break
+        if text[place : place + 1] != ",":
+            what = "the array does not end" if place == len(text) else "no comma between objects"
+            raise _at(text, place, path, what)
+        place = _after_blanks(text, place + 1)
+    rest = _after_blanks(text, place + 1)
+    if rest < len(text):
+        raise _at(text, rest, path, "there is more behind the end of the array")
+
+
+def _end_of_object(text: str, start: int, path: Path) -> int:
+    depth, place = 0, start
+    while sign := _BRACKET.search(text, place, start + LONGEST_ROW + 1):
+        place = sign.end()
+        if sign[0] in "{[":
+            depth += 1
+        elif sign[0] in "}]":
+            depth -= 1
+            if depth == 0:
+                return place
+    if len(text) - start > LONGEST_ROW:
+        raise _at(text, start, path, f"a row of more than {LONGEST_ROW:,} characters")
+    raise _at(text, start, path, "the object does not end")
+
+
+def _after_blanks(text: str, place: int) -> int:
+    found = _BLANK.match(text, place)
+    return place if found is None else found.end()
+
+
+def _at(text: str, place: int, path: Path, what: str) -> UserError:
+    number = text.count("\n", 0, place) + 1
+    return UserError(what, where=f"{path}:{number}", allowed=AN_ARRAY)
+
+
+def _row(text: str, where: str, allowed: str) -> Row:
+    """Return the object that the text is; UserError where it is none, or holds too much."""
+    if len(text) > LONG_ROW:
+        num_values = (text.count('"') - text.count('\\"')) // 4  # of keys and texts alone
+        if num_values <= MOST_VALUES:
+            signs = STRING.sub("", text)
+            num_values = signs.count(",") + signs.count("[") + signs.count("{")
+        if num_values > MOST_VALUES:
+            raise UserError(
+                f"{num_values:,} values and more", where=where,
+                allowed=f"at most {MOST_VALUES:,} in a row",
+            )  # fmt: skip
+    try:
+        row = json.loads(text, object_pairs_hook=_object)
+    except _KeyTwice as error:
+        raise UserError(str(error), where=where, allowed="each key once in an object") from error
+    except (ValueError, RecursionError) as error:
+        raise _no_json(error, where, allowed) from error
+    if "\\ud" in text.lower() and NO_TEXT.search(json_text(row)):
+        raise UserError("half of a UTF-16 pair is no text", where=where)
+    if not isinstance(row, dict):
+        raise UserError("not a JSON object", where=where, allowed=allowed)
+    if len(row) > MOST_COLUMNS:
+        raise UserError(
+            f"{len(row):,} columns",
+            where=where,
+            allowed=f"at most {MOST_COLUMNS:,}",
+        )
+    return row
+
+
+def json_text(value: Any) -> str:
+    """Return the value as JSON on one line, what JSON does not have as text."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _no_json(error: Exception, where: str, allowed: str) -> UserError:
+    """Return the error for a text that json cannot read, in words of ours where it has limits."""
+    what = f"not JSON: {first_line(error)}"
+    if isinstance(error, RecursionError):
+        what, allowed = "lists or objects lie too deep in one another", "fewer levels"
+    elif not isinstance(error, json.JSONDecodeError):  # of int() alone
+        what = "the row has a whole number without end"
+        allowed = f"at most {sys.get_int_max_str_digits():,} digits"
+    return UserError(what, where=where, allowed=allowed)
+
+
+class _KeyTwice(ValueError):
+    """Says that an object is JSON, and yet says two things of one key."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    """Return the object; _KeyTwice for a key that is there twice, of which one would be lost."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = Counter(name for name, _ in pairs)
+        raise _KeyTwice(f"the key '{names.most_common(1)[0][0][:60]}' is there twice")
+    return row

@@ -1,0 +1,144 @@
+"""How a table file is to be read: what a person says of it, or what was found in its bytes."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from peftlab.core.errors import UserError
+from peftlab.data.encodings import UTF8, WESTERN, encoding_of, western_words
+from peftlab.data.field_separators import COMMA, separator_of
+from peftlab.data.file_bytes import format_of, required_format
+from peftlab.data.workbook_rows import sheet_of
+
+NO_SEPARATORS = frozenset('"\r\n\0')
+NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "utf-7", "mbcs", "oem"})
+"""What Python calls encodings of text, and is none that a table is written in."""
+
+
+USED_BY = {"sep": "a .csv", "encoding": "a file of text", "sheet": "an .xlsx"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """Options to read a file by, with pandas's names; None: as its bytes say.
+
+    `sep` is what stands between the fields of a .csv, `encoding` the name of a text's, `sheet` the
+    name of a workbook's. A file of another format is not asked.
+    """
+
+    sep: str | None = None
+    encoding: str | None = None
+    sheet: str | None = None
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Return those that say something, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+AS_FOUND = ReadOptions()
+
+
+def check_sep(sep: str) -> str:
+    """Return the separator; ValueError where it can be none.
+
+    >>> check_sep(";")
+    ';'
+    """
+    if len(sep) != 1 or sep in NO_SEPARATORS:
+        raise ValueError(f"{sep[:20]!r} is no separator: it is one character, as ';' or '\\t'")
+    return sep
+
+
+def check_encoding(encoding: str) -> str:
+    """Return the encoding's name as Python has it; ValueError where there is none of that name.
+
+    >>> check_encoding("Windows-1252"), check_encoding("UTF8")
+    ('cp1252', 'utf-8')
+    """
+    try:
+        found = codecs.lookup(encoding)
+    except (LookupError, ValueError):
+        found = None
+    is_text = found is not None and found._is_text_encoding  # as open() itself asks
+    if found is None or not is_text or found.name in NO_CHARSETS or "escape" in found.name:
+        raise ValueError(f"{encoding[:40]!r} is no encoding, as utf-8, utf-16 or cp1252 are")
+    return UTF8 if found.name == "utf-8-sig" else found.name
+
+
+def checked(options: ReadOptions) -> ReadOptions:
+    """Return the options of a command, their names checked; UserError for what is none."""
+    try:
+        return ReadOptions(
+            sep=None if options.sep is None else check_sep(options.sep),
+            encoding=None if options.encoding is None else check_encoding(options.encoding),
+            sheet=options.sheet,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def require_effect(options: ReadOptions, path: Path) -> None:
+    """Raise UserError for an option that says nothing of a file of that format."""
+    for name in options.given:
+        if not is_used(name, path):
+            raise UserError(
+                f"'{name}' says nothing of this file",
+                where=str(path),
+                allowed=USED_BY[name],
+            )
+
+
+def is_used(name: str, path: Path | str) -> bool:
+    """Return True where the option of that name says something of a file of that format."""
+    found = format_of(path)
+    if name == "encoding":
+        return found.is_text
+    return found.ending == {"sep": ".csv", "sheet": ".xlsx"}[name]
+
+
+def read_options(path: Path, said: ReadOptions = AS_FOUND) -> ReadOptions:
+    """Return how the file is read, with all that its format needs, found where it is not said.
+
+    What is found is a function of the file's bytes. Raises UserError where they leave it open, and
+    where they say something else.
+    """
+    status = path.stat()
+    return _read_options(path, said, (status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=64)
+def _read_options(path: Path, said: ReadOptions, stamp: tuple[int, int]) -> ReadOptions:
+    found = required_format(path)
+    if found.ending == ".xlsx":
+        return ReadOptions(sheet=sheet_of(path, said.sheet))
+    if not found.is_text:
+        return AS_FOUND
+    encoding = encoding_of(path, said.encoding)
+    sep = separator_of(path, encoding, said.sep) if found.ending == ".csv" else None
+    return ReadOptions(sep=sep, encoding=encoding)
+
+
+def guessed_words(path: Path, said: ReadOptions = AS_FOUND) -> list[str]:
+    """Return a line for an encoding that was guessed, where the file is there; else none."""
+    if said.encoding is not None or not path.is_file():
+        return []
+    if read_options(path, said).encoding != WESTERN:
+        return []
+    return [
+        f"{path}: no UTF-8 text; read as Windows-1252 ({WESTERN}), in which it says "
+        f"'{western_words(path).example}'"
+    ]
+
+
+def unusual(options: ReadOptions) -> dict[str, str]:
+    """Return those that are not what the file's ending says by itself.
+
+    >>> unusual(ReadOptions(sep=",", encoding="utf-8")), unusual(ReadOptions(sep=";"))
+    ({}, {'sep': ';'})
+    """
+    usual = {"sep": COMMA, "encoding": UTF8}
+    return {name: one for name, one in options.given.items() if one != usual.get(name)}
