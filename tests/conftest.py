@@ -9,6 +9,9 @@ from tempfile import TemporaryDirectory
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Tests have caches of their own, but not for compiled kernels: that would be minutes for each.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE / "peftlab" / "kernels"))
 
 import pytest
 
