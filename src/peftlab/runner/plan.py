@@ -24,8 +24,10 @@ from peftlab.data.held_out import is_held_out
 from peftlab.data.source import open_ref
 from peftlab.engine.dataset import encode_split
 from peftlab.engine.registry import ENGINES
-from peftlab.methods.parameters import count_parameters
-from peftlab.models.checkpoints import load_config, load_tokenizer
+from peftlab.methods.counts import count
+from peftlab.models.checkpoints import tokenizer_of
+from peftlab.models.facts import config_facts
+from peftlab.models.tokenizer import HubTokenizer
 from peftlab.store.records import Status, is_open
 from peftlab.store.rows import Speed
 from peftlab.store.workspace import Workspace
@@ -135,13 +137,16 @@ def make_plan(
         if not only_open or is_open(statuses[trial.id], retry_failed)
     ]
     remarks = [*expanded.unread.values(), *_measured_again(planned, workspace)]
-    tokenizer: Tokenizer | None = None
+    tokenizer: HubTokenizer | None = None
     try:
         if planned:
-            tokenizer = load_tokenizer(expanded.spec.model)
+            tokenizer = tokenizer_of(expanded.spec.model)
+            if expanded.unread:  # nothing of those rows will be encoded, which would read it
+                _ = tokenizer.tokenizer
     except UserError as error:
         if not expanded.unread:
             raise
+        tokenizer = None
         remarks.append(str(error))
     if planned:
         remarks += [unused_head(expanded), *weights_remarks(expanded)]
@@ -268,7 +273,7 @@ def _tokens(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Tokens
 
 @lru_cache(maxsize=256)
 def _parameters(model: str, method: str, config: str, num_labels: int) -> ParameterCount:
-    return count_parameters(model, method, json.loads(config), num_labels=num_labels)
+    return count(model, method, json.loads(config), num_labels=num_labels)
 
 
 class _Rates:
@@ -303,7 +308,7 @@ class _Rates:
             flops = _flops_per_token(trial.model.name) * (1 + backward)
             rate = SHARE_OF_PEAK * self._peak_flops / flops * (1 - padding)
         else:
-            num_layers = int(load_config(trial.model.name).num_hidden_layers)
+            num_layers = int(config_facts(trial.model.name).num_hidden_layers)
             rate = tokens.a_step / (num_layers * CARD_SECONDS_PER_LAYER)
         return tokens.train * passes / rate + evaluations * tokens.evaluated / (2 * rate)
 
@@ -320,7 +325,7 @@ def _kind(trial: Trial) -> tuple[object, ...]:
 @lru_cache
 def _flops_per_token(model: str) -> float:
     """Of a forward pass, two for each weight of the encoder (its embeddings are only looked up)."""
-    config = load_config(model)
+    config = config_facts(model)
     hidden = int(config.hidden_size)
     inner = int(getattr(config, "intermediate_size", getattr(config, "hidden_dim", 4 * hidden)))
     return 2.0 * int(config.num_hidden_layers) * (4 * hidden * hidden + 2 * hidden * inner)
