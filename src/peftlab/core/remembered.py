@@ -26,6 +26,7 @@ from peftlab.core.identity import content_id
 LIBRARIES = ("torch", "transformers", "peft")
 ASKING = ("core", "methods", "models")
 """The packages here whose code decides what is asked and how an answer is understood."""
+CODE = {".py", ".json"}
 
 
 def remembered(kind: str, question: object, ask: Callable[[], Any], *, library: str = "") -> Any:
@@ -65,6 +66,6 @@ def _versions() -> tuple[str, ...]:
     digest = hashlib.sha256()
     for package in ASKING:
         folder = Path(str(resources.files("peftlab"))) / package
-        for path in sorted(folder.rglob("*.py")):
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in CODE):
             digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
     return (*(version(name) for name in LIBRARIES), digest.hexdigest())

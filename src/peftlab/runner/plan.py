@@ -15,7 +15,7 @@ from peftlab.core.corrections import CORRECTIONS
 from peftlab.core.errors import UserError
 from peftlab.core.identity import canonical_json
 from peftlab.core.measurements import ParameterCount
-from peftlab.core.process import search_put_off
+from peftlab.core.process import may_have_card, search_put_off
 from peftlab.core.progress import stage
 from peftlab.core.trial import Trial
 from peftlab.data.batches import epoch_order, padded_tokens
@@ -290,6 +290,8 @@ class _Rates:
     @cached_property
     def _on(self) -> str:
         """The kind of the device: cpu, cuda, ..."""
+        if self._device == "cpu" or (self._device == "auto" and not may_have_card()):
+            return "cpu"
         from peftlab.engine.prepare import choose_device
 
         return choose_device(self._device).type
@@ -333,9 +335,7 @@ def _flops_per_token(model: str) -> float:
 
 def _measured_peak_flops(seconds: float = 0.1) -> float:
     """Return the processor's operations a second of fp32 matrix multiplication, measured now."""
-    import torch
-
-    left, right = torch.rand(512, 1024), torch.rand(1024, 1024)
+    left, right = np.ones((512, 1024), np.float32), np.ones((1024, 1024), np.float32)
     left @ right
     began, count = perf_counter(), 0
     while perf_counter() - began < seconds:
