@@ -19,9 +19,9 @@ for line in sys.argv[1:]:
 
 
 def test_commands_that_train_nothing_import_nothing_that_trains(
-    study_file: Path, finished_workspace: Path, tmp_path: Path
+    study_file: Path, workspace: Path, tmp_path: Path
 ) -> None:
-    dry_run = f"run {study_file} --dry-run --device cpu --workspace {finished_workspace}"
+    dry_run = f"run {study_file} --dry-run --device cpu --workspace {workspace}"
     params = "params --model google-bert/bert-base-uncased --method lora --set r=8"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     asked_before = "; ".join(
@@ -34,9 +34,9 @@ def test_commands_that_train_nothing_import_nothing_that_trains(
             CODE,
             [
                 "list tasks",
-                f"list trials --workspace {finished_workspace}",
-                f"status --workspace {finished_workspace}",
-                f"report small-study --workspace {finished_workspace}",
+                f"list trials --workspace {workspace}",
+                f"status --workspace {workspace}",
+                f"report small-study --workspace {workspace}",
                 params,
                 dry_run,
             ],
