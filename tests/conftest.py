@@ -9,6 +9,11 @@ from tempfile import TemporaryDirectory
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Tests have caches of their own, but not for compiled kernels: that would be minutes for each.
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR",
+    str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "peftlab" / "kernels"),
+)
 
 import pytest
 

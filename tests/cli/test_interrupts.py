@@ -131,12 +131,13 @@ def test_a_signal_ends_a_benchmark_with_its_processes(
     wait_for_end(sides)
 
 
+REPORT = "report small-study --workspace {w} --output {w}/page"
 MOMENTS = {
     "planning": ("run {study} --workspace {w} --seeds 9", "peftlab.runner.plan.make_plan"),
     "expanding": ("run {study} --workspace {w} --seeds 9", "peftlab.study.trials.expand"),
-    "reading the results": ("report small-study --workspace {w}", "peftlab.report.write.make_view"),
-    "drawing": ("report small-study --workspace {w}", "peftlab.report.pages.files.draw"),
-    "writing": ("report small-study --workspace {w}", "peftlab.core.files.sync_files"),
+    "reading the results": (REPORT, "peftlab.report.write.make_view"),
+    "drawing": (REPORT, "peftlab.report.pages.files.draw"),
+    "writing": (REPORT, "peftlab.core.files.sync_files"),
     "predicting": ("predict {trial} --text a --workspace {w}", "peftlab.engine.predict.base_model"),
     "exporting": (
         "export {trial} --workspace {w} --output {w}/out", "peftlab.outputs.export.base_of",

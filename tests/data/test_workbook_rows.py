@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,11 @@ def test_damaged_parts_are_named_in_one_line(tmp_path: Path) -> None:
     good = path.read_bytes()
     for place in range(60, len(good), len(good) // 40):
         path.write_bytes(good[:place] + b"\xff\xff\xff" + good[place + 3 :])
-        try:
-            read(path)
-        except UserError as error:
-            assert len(str(error).splitlines()) == 1
+        said = ""
+        with suppress(UserError):
+            try:
+                read(path)
+            except UserError as error:
+                said = str(error)
+                raise
+        assert len(said.splitlines()) <= 1

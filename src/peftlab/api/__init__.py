@@ -1,1 +1,1 @@
-"""The command line's work as Python: studies, trials, and what comes out of them."""
+"""Python's way to all that the command line does: studies, trials, and what comes of them."""

@@ -260,15 +260,18 @@ class Study:
         return searches
 
     def report(self, output: Path | str | None = None) -> ReportFiles:
-        """Write the report of what is measured; its files, and the scores and verdicts in it.
+        """Return the files of the report, and the scores and verdicts in it.
 
-        Into `output`, else reports/NAME of the workspace. UserError where nothing has been run.
+        It is written into `output`, else into reports/NAME of the workspace unless what is there
+        shows all that is measured. UserError where nothing has been run.
         """
         quiet_libraries()
-        from peftlab.report.write import write_report
+        from peftlab.report.write import current_report, write_report
 
         with Workspace.open(self.workspace, create=False) as opened:
-            return write_report(opened, self.name, None if output is None else Path(output))
+            if output is None:
+                return current_report(opened, self.name)
+            return write_report(opened, self.name, Path(output))
 
     def results(self) -> pd.DataFrame:
         """One row a trial: scores in points, costs, settings (store.frame.load_results).

@@ -60,10 +60,12 @@ def command(
         ]
         chosen = _chosen(opened, [study_name(study) for study in studies])
         quiet_libraries()
-        from peftlab.report.write import write_comparison, write_report
+        from peftlab.report.write import current_report, write_comparison, write_report
 
         tell = stack.enter_context(stage(WRITING)).say
-        if len(chosen) == 1:
+        if len(chosen) == 1 and output is None:
+            report = current_report(*chosen[0], tell)
+        elif len(chosen) == 1:
             report = write_report(*chosen[0], output, tell)
         else:
             report = write_comparison(chosen, output, tell)

@@ -128,7 +128,7 @@ def _announce(plan: Plan, num_trials: int) -> None:
 
 
 def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:
-    """Whether there is nothing to do in the workspace, as far as can be told at once."""
+    """Return whether there is nothing to do in the workspace, as far as can be told at once."""
     from peftlab.store.workspace import Workspace
     from peftlab.study.stored_studies import is_settled
 
@@ -140,34 +140,24 @@ def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:
 
 
 def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
-    """What the study has come to; the exit status."""
+    """Print what the study has come to; return the exit status."""
     from peftlab.cli.tables import print_results
-    from peftlab.report.findings.results import read_results
-    from peftlab.report.write import kept_report, write_report
+    from peftlab.report.write import current_report
 
     failures = workspace.failures(study)
     for failure in failures:
         cause = first_line(failure.error)
         options.remark(f"failed: {failure.id} ({failure.task}): {cause}")
-    report = kept_report(workspace, study)
-    results = read_results(report.parent) if report else None
-    remark = None
-    if report is None or results is None:
-        with stage(WRITING) as writing:
-            written = write_report(workspace, study, tell=writing.say)
-        report, results, remark = written.files.html, written.results, written.remark
+    with stage(WRITING) as writing:
+        report = current_report(workspace, study, tell=writing.say)
     records = workspace.trials(study) if as_json else []
     if as_json:
         options.print_json([record.to_json() for record in records])
     else:
-        print_results(results)
-        print(f"report: {report}")
-    if remark is None:
-        from peftlab.study.remembered_looks import remember_again
-
-        remark = remember_again(workspace, study, results.declaration)
-    if remark:
-        options.remark(remark)
+        print_results(report.results)
+        print(f"report: {report.files.html}")
+    if report.remark:
+        options.remark(report.remark)
     return 1 if failures else 0
 
 

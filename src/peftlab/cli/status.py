@@ -34,12 +34,15 @@ def command(
 ) -> int:
     """Progress, failures and the time left of one study or of all."""
     from peftlab.store.workspace import Workspace
-    from peftlab.study.load import study_name
 
+    if study is not None:
+        from peftlab.study.load import study_name
+
+        study = study_name(study)
     while True:
         # Opened anew each time: one that may not be written is read as it is at that moment.
         with Workspace.open(workspace, create=False) as opened:
-            names = opened.studies() if study is None else [study_name(study)]
+            names = opened.studies() if study is None else [study]
             rows = [_status(name, opened) for name in names]
         _print(rows, as_json=as_json)
         if not watch or not any(row["pending"] or row["running"] for row in rows):

@@ -23,6 +23,8 @@ from contextlib import contextmanager
 
 SPIN_COUNT = "GOMP_SPINCOUNT"
 SPIN_ROUNDS = 2000
+DRIVERS = ("libcuda.so.1", "libamdhip64.so")
+"""The libraries by which torch reaches a card of NVIDIA or AMD on Linux."""
 TRUST = "PEFTLAB_TRUST_REMOTE_CODE"
 """This environment variable, set to 1, lets code that lies beside a checkpoint be run. Worker
 processes on this machine inherit it."""
@@ -40,6 +42,32 @@ def share_openmp() -> None:
         ctypes.CDLL("libgomp.so.1", mode=ctypes.RTLD_GLOBAL)
     except OSError:  # none here: numba then runs on threads of its own
         return
+
+
+def may_have_card() -> bool:
+    """Return whether torch may find a GPU here: False where the drivers of none can be loaded.
+
+    torch itself would have to be imported to say so.
+    """
+    if sys.platform != "linux":
+        return True
+    return any(_can_load(driver) for driver in DRIVERS)
+
+
+def usual_threads() -> int:
+    """Return how many threads OpenMP gives a process here, without importing a library of its."""
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _can_load(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -55,10 +55,10 @@ def rows_of_array(path: Path, encoding: str) -> Iterator[Numbered]:
             allowed="a .jsonl of that size, with an object a line",
         )  # fmt: skip
     number = 1
-    for part in _parts(text, path):
-        number += text.count("\n", part.after, part.start)
-        yield number, _row(text[part.start : part.end], f"{path}:{number}", AN_ARRAY)
-        number += text.count("\n", part.start, part.end)
+    for element in _parts(text, path):
+        number += text.count("\n", element.after, element.start)
+        yield number, _row(text[element.start : element.end], f"{path}:{number}", AN_ARRAY)
+        number += text.count("\n", element.start, element.end)
 
 
 @dataclass(frozen=True)

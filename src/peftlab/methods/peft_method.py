@@ -15,6 +15,7 @@ from pydantic import JsonValue, ValidationError
 
 from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.core.identity import pinned_settings
+from peftlab.core.remembered import remembered
 from peftlab.core.validation import complaint_of
 from peftlab.methods.base import Method
 from peftlab.methods.head import head_module_names
@@ -127,15 +128,34 @@ class PeftMethod(Method):
         return found
 
     def settings(self) -> dict[str, JsonValue]:
-        """The fields of peft's config with their defaults, ours before peft's."""
-        return self._peft_defaults() | self.defaults
+        """Return the fields of peft's config with their defaults, ours before peft's."""
+        found: dict[str, JsonValue] = remembered(
+            "settings",
+            self._identity(),
+            lambda: self._peft_defaults() | self.defaults,
+            library="peft",
+        )
+        return found
 
     def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
-        """All fields of peft's config; types are checked by us, the rest by peft itself.
+        """Return all fields of peft's config; types are checked by us, the rest by peft itself.
 
         A field that a newer peft has brought is left out at its default, so that the ids of trials
         do not depend on the version of peft.
         """
+        found: dict[str, JsonValue] = remembered(
+            "resolved",
+            [*self._identity(), dict(given)],
+            lambda: self._resolved(given, where),
+            library="peft",
+        )
+        return found
+
+    def _identity(self) -> list[JsonValue]:
+        """Return all of the method by which its settings follow from peft's config."""
+        return [self.name, self.peft_type, self.defaults, [*sorted(self.hidden)]]
+
+    def _resolved(self, given: Mapping[str, JsonValue], where: str) -> dict[str, JsonValue]:
         known = self.settings()
         types = get_type_hints(self.config_class)
         checked: dict[str, Any] = {}

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_at
+from peftlab.core.process import trusts_remote_code
+from peftlab.core.remembered import remembered
 from peftlab.models.builtin import BUILTIN, builtin_config
 from peftlab.models.families import family_of
 from peftlab.models.head import output_parameter_names
-from peftlab.models.headers import INDEX, WHOLE
+from peftlab.models.headers import INDEX, WHOLE, headers_digest
 from peftlab.models.location import locate, source_of
 from peftlab.models.own_head import reorder, require_head, rows_by_name
 from peftlab.models.reading import cached_file, folder_of, read, refusing
@@ -69,14 +71,21 @@ def _read_config(name: str) -> PretrainedConfig:
     return config
 
 
-@lru_cache(maxsize=4)
 def load_tokenizer(name: str) -> HubTokenizer:
-    """The checkpoint's tokenizer; its fingerprint is the checkpoint's. Read once in a process.
+    """Return the checkpoint's tokenizer with the checkpoint's fingerprint, read once in a process.
 
     One without a token for padding, as decoders' often are, or with one for which the model has no
     embedding, gets its end-of-text token for that. Raises UserError where it knows no words.
     """
-    return HubTokenizer(_read_tokenizer(name), locate(name).fingerprint)
+    found = tokenizer_of(name)
+    _ = found.tokenizer
+    return found
+
+
+@lru_cache(maxsize=4)
+def tokenizer_of(name: str) -> HubTokenizer:
+    """Return the tokenizer that `load_tokenizer` loads, to be read when something is encoded."""
+    return HubTokenizer(partial(_read_tokenizer, name), locate(name).fingerprint)
 
 
 def save_tokenizer(name: str, folder: Path, *, max_length: int) -> None:
@@ -155,8 +164,20 @@ def remarks_on_weights(name: str, *, keeps_head: bool = False) -> list[str]:
     Raises UserError where the checkpoint lacks any of its tensors.
     """
     source = source_of(name)
-    if folder_at(source) is None and not _is_cached(source):
-        return []
+    folder = folder_at(source)
+    if folder is None:
+        found = next(filter(None, (cached_file(source, one) for one in (WHOLE, INDEX))), None)
+        if found is None:
+            return []
+        folder = found.parent
+    question = [name, headers_digest(folder), trusts_remote_code(), keeps_head]
+    remarks: list[str] = remembered(
+        "weights", question, lambda: _remarks_on_weights(name, keeps_head=keeps_head)
+    )
+    return remarks
+
+
+def _remarks_on_weights(name: str, *, keeps_head: bool) -> list[str]:
     num_labels = len(own_labels(name)) if keeps_head else 2
     with without_load_report():
         return remarks_on(_checkpoint(name, num_labels=num_labels, keeps_head=keeps_head))
@@ -184,11 +205,6 @@ def _checkpoint(name: str, *, num_labels: int, keeps_head: bool) -> Checkpoint:
         empty=partial(build_on_meta, name, num_labels=num_labels),
         keeps_head=keeps_head,
     )
-
-
-def _is_cached(source: str) -> bool:
-    """Whether the weights of a Hub id are in its cache."""
-    return any(cached_file(source, name) for name in (WHOLE, INDEX))
 
 
 @contextmanager

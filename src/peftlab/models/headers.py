@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 from peftlab.core.errors import UserError, first_line
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+LARGEST_HEADER = 100_000_000
+"""The bytes that the safetensors library accepts of a header."""
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -30,6 +33,25 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
         cause = first_line(error)
         raise UserError(f"not an index of weights: {cause}", where=str(index)) from error
+
+
+def headers_digest(folder: Path) -> str:
+    """Return a digest of all that a checkpoint's files say but for the numbers in its tensors.
+
+    These are its config, the index of its weights and the headers of all of its safetensors files;
+    of code that lies beside it the digest knows nothing.
+    """
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        with path.open("rb") as stream:
+            if path.suffix == ".safetensors":
+                start = stream.read(8)
+                size = min(int.from_bytes(start, "little"), LARGEST_HEADER)
+                digest.update(start + stream.read(size))
+            else:
+                digest.update(stream.read())
+    return digest.hexdigest()
 
 
 def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:

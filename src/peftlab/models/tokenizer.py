@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from peftlab.core.errors import UserError, first_line
@@ -16,15 +17,23 @@ PARALLEL = "TOKENIZERS_PARALLELISM"
 
 
 class HubTokenizer:
-    """Rows of texts in, lists of ids out; `fingerprint` is that of its checkpoint."""
+    """Rows of texts in, lists of ids out; `fingerprint` is that of its checkpoint.
 
-    def __init__(self, tokenizer: Any, fingerprint: str) -> None:
-        self.tokenizer = tokenizer
+    It is read when it is first asked for more than that.
+    """
+
+    def __init__(self, read: Callable[[], Any], fingerprint: str) -> None:
+        self._read = read
         self.fingerprint = fingerprint
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer of transformers. Raises UserError where it cannot be read."""
+        return self._read()
 
     @property
     def pad_id(self) -> int:
-        """What stands for padding."""
+        """The id that stands for padding."""
         return int(self.tokenizer.pad_token_id)
 
     def __call__(self, rows: Sequence[tuple[str, ...]], max_length: int) -> TokenLists:

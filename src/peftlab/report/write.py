@@ -28,7 +28,14 @@ from peftlab.report.findings.verdicts import Verdict, left_out, verdicts
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.findings.warnings import leak_warnings, outdated_warnings, settings_warnings
 from peftlab.report.pages.blocks import Block, Heading, Missing, Table, Warnings
-from peftlab.report.pages.files import HTML, PageFiles, Tell, is_whole_page, write_files
+from peftlab.report.pages.files import (
+    HTML,
+    PageFiles,
+    Tell,
+    is_whole_page,
+    page_in,
+    write_files,
+)
 from peftlab.report.pages.page import Page
 from peftlab.report.registry import MAKERS
 from peftlab.report.tables.comparisons import claims_blocks
@@ -40,7 +47,7 @@ from peftlab.store.looks import joined, now
 from peftlab.store.workspace import Workspace
 from peftlab.study.declarations import look_at
 from peftlab.study.parts import PARTS
-from peftlab.study.remembered_looks import remember
+from peftlab.study.remembered_looks import remember, remember_again
 
 LONGEST_FOLDER = 120
 ADVICE = "advice"
@@ -83,6 +90,19 @@ def kept_report(workspace: Workspace, study: str) -> Path | None:
     looks = known_looks(workspace, workspace.trial_ids(study))
     made_of = _made_of(workspace.results_digest(study), looks_digest(looks, kept.declaration))
     return folder / HTML if is_whole_page(folder, made_of=made_of) else None
+
+
+def current_report(workspace: Workspace, study: str, tell: Tell = say_nothing) -> ReportFiles:
+    """Return the report in its usual place, which is written only if it is not what it would be.
+
+    Raises UserError as `write_report` does.
+    """
+    page = kept_report(workspace, study)
+    results = None if page is None else read_results(page.parent)
+    if page is None or results is None:
+        return write_report(workspace, study, tell=tell)
+    remark = remember_again(workspace, study, results.declaration)
+    return ReportFiles(files=page_in(page.parent), results=results, remark=remark)
 
 
 def write_report(

@@ -14,8 +14,8 @@ from heapq import heapreplace
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from peftlab.core.process import usual_threads
 from peftlab.core.trial import Trial
 from peftlab.engine.devices.base import Device
 from peftlab.engine.registry import ENGINES
@@ -81,7 +81,7 @@ class CostModel:
         self, speeds: Sequence[Speed], device: Device, *, threads: int | None = None
     ) -> None:
         self._device = device
-        self._threads = threads or torch.get_num_threads()
+        self._threads = threads or usual_threads()
         self._speeds: dict[tuple[object, ...], list[Speed]] = {}
         for speed in speeds:
             if speed.device.partition(":")[0] == device.kind:
@@ -154,9 +154,9 @@ class CostModel:
     @cached_property
     def _peak_flops(self) -> float:
         """The device's peak with the threads that are planned, which is measured with those set."""
-        peak = self._device.peak_flops_per_second()
+        peak = self._device.estimated_peak_flops_per_second()
         if self._device.shares_cores:
-            peak *= self._threads / torch.get_num_threads()
+            peak *= self._threads / usual_threads()
         return peak
 
 

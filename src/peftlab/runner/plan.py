@@ -26,9 +26,11 @@ from peftlab.engine.dataset import encode_split
 from peftlab.engine.devices.base import Device
 from peftlab.engine.devices.registry import AUTO, resolve
 from peftlab.engine.registry import ENGINES
-from peftlab.methods.parameters import count_parameters
-from peftlab.models.checkpoints import load_config, load_tokenizer
+from peftlab.methods.counts import count
+from peftlab.models.checkpoints import tokenizer_of
+from peftlab.models.facts import config_facts
 from peftlab.models.flops import Operations
+from peftlab.models.tokenizer import HubTokenizer
 from peftlab.runner.cost import CostModel, Work
 from peftlab.store.records import Status, is_open
 from peftlab.store.workspace import Workspace
@@ -135,13 +137,16 @@ def make_plan(
         if not only_open or is_open(statuses[trial.id], retry_failed)
     ]
     remarks = [*expanded.unread.values(), *_measured_again(planned, workspace)]
-    tokenizer: Tokenizer | None = None
+    tokenizer: HubTokenizer | None = None
     try:
         if planned:
-            tokenizer = load_tokenizer(expanded.spec.model)
+            tokenizer = tokenizer_of(expanded.spec.model)
+            if expanded.unread:  # nothing of those rows will be encoded, which would read it
+                _ = tokenizer.tokenizer
     except UserError as error:
         if not expanded.unread:
             raise
+        tokenizer = None
         remarks.append(str(error))
     if planned:
         remarks += [unused_head(expanded), *weights_remarks(expanded)]
@@ -216,7 +221,7 @@ def _first_plan(
     work = None
     if lengths is not None:
         work = Work(
-            operations=Operations.of_config(load_config(trial.model.name), parameters),
+            operations=Operations.of_config(config_facts(trial.model.name), parameters),
             passes=steps / trial.training.steps_per_epoch(num_train),
             steps=steps,
             train_lengths=lengths.train,
@@ -274,4 +279,4 @@ def _lengths(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Lengt
 
 @lru_cache(maxsize=256)
 def _parameters(model: str, method: str, config: str, num_labels: int) -> ParameterCount:
-    return count_parameters(model, method, json.loads(config), num_labels=num_labels)
+    return count(model, method, json.loads(config), num_labels=num_labels)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special
 
 from peftlab.stats.learned import Constants, judge
 from peftlab.stats.noise import LEVEL
@@ -49,11 +49,25 @@ def collapse_of(
     num_collapsed = len(states) - len(others)
     if not num_collapsed or "learned" not in states.values():
         return None
-    interval = stats.binomtest(num_collapsed, len(states)).proportion_ci(1 - LEVEL)
+    low, high = share_interval(num_collapsed, len(states))
     return Collapse(
         num_runs=len(states),
         num_collapsed=num_collapsed,
-        low=float(interval.low),
-        high=float(interval.high),
+        low=low,
+        high=high,
         others=summarise(outcomes.of_seeds(others), resampled=resampled.of_seeds(others)),
     )
+
+
+def share_interval(num_found: int, num_all: int) -> tuple[float, float]:
+    """Return the ends of the exact interval of a share (Clopper and Pearson 1934).
+
+    They are those of scipy.stats.binomtest, whose import takes a second.
+
+    >>> [round(end, 3) for end in share_interval(1, 10)]
+    [0.003, 0.445]
+    """
+    half, num_others = LEVEL / 2, num_all - num_found
+    low = special.betaincinv(num_found, num_others + 1, half) if num_found else 0.0
+    high = special.betaincinv(num_found + 1, num_others, 1 - half) if num_others else 1.0
+    return float(low), float(high)

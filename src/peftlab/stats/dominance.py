@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from peftlab.stats.noise import LEVEL
 from peftlab.tasks.problem import Floats
@@ -55,5 +55,5 @@ def dominance(lefts: Floats, rights: Floats, generator: np.random.Generator) -> 
     ]
     scale = math.sqrt(sizes[0] * sizes[1] / sum(sizes))
     deviation = scale * float(np.std(violation_ratio(drawn[0], drawn[1]) - observed, ddof=1))
-    bound = observed - deviation / scale * float(stats.norm.ppf(LEVEL))
+    bound = observed - deviation / scale * float(special.ndtri(LEVEL))
     return min(max(bound, 0.0), 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import NUM_RESAMPLES, patterns
@@ -75,4 +75,5 @@ def mcnemar_test(left: Outcomes, right: Outcomes) -> float | None:
     only_right = int(np.count_nonzero(is_right[1] & ~is_right[0]))
     if only_left + only_right == 0:
         return 1.0
-    return float(stats.binomtest(only_left, only_left + only_right).pvalue)
+    least = special.bdtr(min(only_left, only_right), only_left + only_right, 0.5)
+    return min(1.0, 2 * float(least))

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 from scipy.optimize import brentq
 
 from peftlab.stats.compare import Difference
@@ -105,9 +105,9 @@ def detectable_spreads(num_seeds: int) -> float:
     which comes on top, is left out.
     """
     degrees = num_seeds - 1
-    least = stats.t.ppf(1 - LEVEL / 2, degrees)
+    least = special.stdtrit(degrees, 1 - LEVEL / 2)
 
     def excess(shift: float) -> float:
-        return float(stats.nct.sf(least, degrees, shift)) - POWER
+        return 1 - float(special.nctdtr(degrees, shift, least)) - POWER
 
     return float(brentq(excess, 0.1, 50)) / math.sqrt(num_seeds)

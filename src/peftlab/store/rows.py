@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -171,7 +171,7 @@ class StoredEvaluation(StoredRow):
             eval_loss=float("nan") if eval_loss is None else eval_loss,
             scores=self.scores,
             seconds=self.seconds,
-            step_losses=tuple(np.frombuffer(self.step_losses, dtype="<f8").tolist()),
+            step_losses=losses_in(self.step_losses),
             held_out_loss=self.held_out_loss,
             held_out_scores=self.held_out_scores or {},
         )
@@ -197,3 +197,20 @@ def damaged(what: str, where: str) -> UserError:
 @lru_cache
 def _costs() -> TypeAdapter[Costs]:
     return TypeAdapter(Costs)
+
+
+def stored_losses(losses: Sequence[float]) -> bytes:
+    """Return losses as they are stored: eight bytes each, the least significant first."""
+    return struct.pack(f"<{len(losses)}d", *losses)
+
+
+def losses_in(stored: bytes) -> tuple[float, ...]:
+    """Return the losses that were stored; ValueError where the bytes are no whole number of them.
+
+    >>> losses_in(stored_losses([0.5, 0.25]))
+    (0.5, 0.25)
+    """
+    try:
+        return struct.unpack(f"<{len(stored) // 8}d", stored)
+    except struct.error as error:
+        raise ValueError(f"{len(stored)} bytes are no whole number of losses") from error

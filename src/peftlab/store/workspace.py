@@ -11,7 +11,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 from pydantic import JsonValue
 
 from peftlab.core.errors import StorageError, UserError
@@ -23,7 +22,7 @@ from peftlab.store.looks import Look, news_of, write_looks
 from peftlab.store.read_only import connect_to_copy, may_not_be_written
 from peftlab.store.reader import ARTIFACTS, DATABASE, UNREADABLE, WorkspaceReader
 from peftlab.store.records import CHECKPOINTS_FOLDER, Status
-from peftlab.store.rows import damaged
+from peftlab.store.rows import damaged, stored_losses
 from peftlab.store.schema import migrate
 from peftlab.store.sql import transaction
 
@@ -169,7 +168,7 @@ class Workspace(WorkspaceReader):
                     evaluation.held_out_loss,
                     json.dumps(held_out_scores) if held_out_scores else None,
                     evaluation.seconds,
-                    np.asarray(evaluation.step_losses, dtype="<f8").tobytes(),
+                    stored_losses(evaluation.step_losses),
                 ),
             )
 

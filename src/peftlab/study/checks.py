@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 from peftlab.core.errors import UnknownNameError, UserError
-from peftlab.models.builtin import BUILTIN, builtin_config
 from peftlab.models.checkpoints import load_config, rows_of_head
+from peftlab.models.facts import config_facts
 from peftlab.models.families import family_of
 from peftlab.study.arms import Arm, select_arms
 from peftlab.study.parts import AdvicePart, ParametersPart, SweepPart
@@ -118,9 +117,7 @@ def num_positions(model: str) -> int | None:
     >>> num_positions("microsoft/deberta-v3-base") is None
     True
     """
-    config: Any = (
-        SimpleNamespace(**builtin_config(model)) if model in BUILTIN else load_config(model)
-    )
+    config: Any = config_facts(model)
     positions = getattr(config, "max_position_embeddings", None)
     if positions is None or positions < 1:
         return None

@@ -120,6 +120,10 @@ class Device(ABC):
             best = min(best, perf_counter() - began)
         return 2 * size**3 / best
 
+    def estimated_peak_flops_per_second(self) -> float:
+        """Return about the same, for an estimate, where that can be had without PyTorch."""
+        return self.peak_flops_per_second()
+
 
 def own_generators(device: torch.device) -> list[torch.device]:
     """Return the device if PyTorch keeps a generator for it beside the processor's, else none."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from peftlab.core.errors import UserError
+from peftlab.core.process import may_have_card
 from peftlab.core.registry import Registry
 from peftlab.engine.devices.base import Device
 from peftlab.engine.devices.processor import Processor
@@ -100,6 +101,8 @@ def _allowed() -> str:
 
 
 def _cuda_names() -> list[str]:
+    if not may_have_card():
+        return []
     import torch
 
     if not torch.cuda.is_available():

@@ -81,6 +81,21 @@ def write_files(
     )
 
 
+def page_in(folder: Path) -> PageFiles:
+    """Return the files of the whole page that lies there, by its manifest."""
+    names = json.loads((folder / MANIFEST).read_bytes())["files"]
+    kinds = {
+        kind: tuple(folder / name for name in names if name.startswith(f"{kind}/"))
+        for kind in OF_PARTS
+    }
+    return PageFiles(
+        html=folder / HTML,
+        markdown=folder / MARKDOWN,
+        figures=kinds[FIGURE_FOLDER],
+        tables=kinds[TABLE_FOLDER],
+    )
+
+
 def is_whole_page(folder: Path, *, made_of: str) -> bool:
     """Whether a page that was made of that lies there, and every file of it as it was written.
 

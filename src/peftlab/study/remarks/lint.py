@@ -164,10 +164,10 @@ def _methods(expanded: Expanded) -> Iterator[Finding]:
 @lru_cache(maxsize=256)
 def _why_not(model: str, method: str, config: str) -> str:
     """Why a method cannot work on a checkpoint; "" where it can."""
-    from peftlab.methods.parameters import count_parameters
+    from peftlab.methods.counts import count
 
     try:
-        count_parameters(model, method, json.loads(config))
+        count(model, method, json.loads(config), num_labels=2)
     except UserError as error:
         return str(error)
     return ""
