@@ -69,7 +69,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
 def table(cells: dict[str, dict[str, Any]]) -> str:
     """Markdown: ratios of training and evaluation, shares of the peak, memory, a row a cell."""
     lines = [
-        "| cell | against the Trainer | least, greatest | against length-grouped | evaluation "
+        "| cell | against the Trainer | min, max | against length-grouped | evaluation "
         "| share of the peak, ours / Trainer | peak memory, ours / Trainer |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]

@@ -95,7 +95,7 @@ def _print(result: BenchResult) -> None:
     )
     print(
         f"medians of {counted(result.rounds, 'round')} of {counted(result.steps, 'step')}, the "
-        "sides in turn; in brackets the least and the greatest ratio"
+        "sides in turn; in brackets the min and max of the ratios"
     )
 
 
