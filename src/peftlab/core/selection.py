@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Protocol, TypeVar
 
 from pydantic import Field
 
+from peftlab.core.scores import main_merit
 from peftlab.core.validation import Frozen
 
 LAST_EPOCH = "last epoch"
@@ -60,13 +61,13 @@ def main_score(scores: Mapping[str, float]) -> float:
 def reported(epochs: Sequence[Epoch]) -> Epoch | None:
     """Return the epoch whose scores are reported of the epochs so far, epoch 0 first; None if none.
 
-    With held-out rows it is the one behind epoch 0 whose main metric is the highest there, the
+    With held-out rows it is the one behind epoch 0 whose main metric is the best there, the
     earlier of equals; else the last.
     """
     if not epochs:
         return None
     return max(
         (one for one in epochs[1:] if one.held_out_scores),
-        key=lambda one: main_score(one.held_out_scores or {}),
+        key=lambda one: main_merit(one.held_out_scores or {}),
         default=epochs[-1],
     )

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.selection import main_score, reported
+from peftlab.core.scores import main_merit
+from peftlab.core.selection import reported
 from peftlab.core.trial import Trial
 from peftlab.engine.events import Listener, all_of
 from peftlab.engine.job import Job
@@ -262,7 +263,7 @@ def _has_reached(record: TrialRecord, epoch: int) -> bool:
 
 
 def _score_until(record: TrialRecord, epoch: int) -> float:
-    """The main metric on held-out rows at the best epoch until that one."""
+    """Return the main metric on held-out rows at the best epoch until then; more is better."""
     best = reported(record.epochs[: epoch + 1])
     assert best is not None
-    return main_score(best.held_out_scores)
+    return main_merit(best.held_out_scores)

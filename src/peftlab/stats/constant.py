@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
+from peftlab.core.scores import sign_of
 from peftlab.tasks.metrics.metric import Predicted
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Floats, Logits, Values, problem_type_of
@@ -23,7 +24,7 @@ LEAST_SHARE = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Constant:
-    """One prediction for all examples, and its score in points.
+    """One prediction for all examples, and its score in the unit of the metric.
 
     `answer` is a class, the flags [C] of several labels, or a number; or the logits [C].
     """
@@ -47,7 +48,7 @@ def best_constant(metric: str, labels_N: Values, num_logits: int = 0) -> Constan
     if found.reads == "logits":
         answers = _logits(labels_N, answers, num_logits)
     scores_A = found.scores(labels_N, for_all(answers, len(labels_N)))
-    place = int(scores_A.argmax())
+    place = int((sign_of(metric) * scores_A).argmax())
     return Constant(answer=np.asarray(answers[place]), score=float(scores_A[place]))
 
 
