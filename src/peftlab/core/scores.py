@@ -14,22 +14,38 @@ LOSSES = frozenset({"log_loss", "brier", "calibration_error"})
 IN_NATS = frozenset({"log_loss"})
 """The metrics that are not shown in points."""
 Unit = Literal["points", "nats"]
+ON = "_on_"
+"""Stands in the name of a score on the dev split of another task."""
 MORE_DIGITS = 2
 """Points are hundredths; what is not in points is shown with so many digits more."""
 
 
-def greater_is_better(metric: str) -> bool:
-    """Return whether the greater of two scores by that metric is the better one."""
-    return metric not in LOSSES
+def score_on(metric: str, task: str) -> str:
+    """Return the name of a metric's score on the dev split of another task.
+
+    >>> score_on("accuracy", "mnli-mm"), metric_of("accuracy_on_mnli-mm"), metric_of("f1")
+    ('accuracy_on_mnli-mm', 'accuracy', 'f1')
+    """
+    return f"{metric}{ON}{task}"
 
 
-def sign_of(metric: str) -> int:
+def metric_of(score: str) -> str:
+    """Return the metric of a score by its name, whichever split that is on."""
+    return score.partition(ON)[0]
+
+
+def greater_is_better(score: str) -> bool:
+    """Return whether the greater of two scores of that name is the better one."""
+    return metric_of(score) not in LOSSES
+
+
+def sign_of(score: str) -> int:
     """Return what a score is multiplied by so that the greater one is better: 1, or -1 of a loss.
 
     >>> sign_of("accuracy"), sign_of("log_loss")
     (1, -1)
     """
-    return 1 if greater_is_better(metric) else -1
+    return 1 if greater_is_better(score) else -1
 
 
 def main_merit(scores: Mapping[str, float]) -> float:
@@ -38,20 +54,29 @@ def main_merit(scores: Mapping[str, float]) -> float:
     >>> main_merit({"brier": 20.0, "accuracy": 70.0})
     -20.0
     """
-    metric, score = next(iter(scores.items()))
-    return sign_of(metric) * score
+    name, value = next(iter(scores.items()))
+    return sign_of(name) * value
 
 
-def unit_of(metric: str) -> Unit:
-    """Return the unit of the metric's scores."""
-    return "nats" if metric in IN_NATS else "points"
+def unit_of(score: str) -> Unit:
+    """Return the unit of a score of that name."""
+    return "nats" if metric_of(score) in IN_NATS else "points"
 
 
-def score_words(metric: str, score: float, digits: int) -> str:
+def score_words(score: str, value: float, digits: int) -> str:
     """Return a score with as many digits as show as much of it as `digits` do of points.
 
     >>> score_words("accuracy", 91.26, 1), score_words("log_loss", 0.26134, 1)
     ('91.3', '0.261')
     """
-    shown = digits if unit_of(metric) == "points" else digits + MORE_DIGITS
-    return f"{score:.{shown}f}"
+    shown = digits if unit_of(score) == "points" else digits + MORE_DIGITS
+    return f"{value:.{shown}f}"
+
+
+def scores_words(scores: Mapping[str, float]) -> str:
+    """Return scores with their names, to one digit of a point.
+
+    >>> scores_words({"accuracy": 91.26, "log_loss": 0.26134})
+    'accuracy 91.3, log_loss 0.261'
+    """
+    return ", ".join(f"{name} {score_words(name, value, 1)}" for name, value in scores.items())

@@ -12,6 +12,7 @@ import torch
 
 from peftlab.core.interrupts import stop_if_requested, stop_requested
 from peftlab.core.measurements import EpochRecord
+from peftlab.core.scores import score_on
 from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices, batches, epoch_order, padded_tokens
 from peftlab.data.encode import Encoded
@@ -25,7 +26,6 @@ from peftlab.engine.evaluate import mean_loss, predict_split
 from peftlab.engine.events import Began, EpochEnded, Listener, Resumed, Stepped, ignore
 from peftlab.engine.steps import Steps, require_finite
 from peftlab.tasks.metrics.registry import score
-from peftlab.tasks.spec import score_on
 
 
 @dataclass(kw_only=True)

@@ -16,6 +16,7 @@ from peftlab.report.figures.seed_spread import draw_seed_spread, seed_spread_dat
 from peftlab.report.figures.significance import draw_significance, significance_data
 from peftlab.report.figures.sweep import draw_sweep, sweep_data
 from peftlab.report.figures.tuning import draw_tuning, tuning_data
+from peftlab.report.findings.better_words import of_losses
 from peftlab.report.findings.leading import leading
 from peftlab.report.findings.learning import losses_words, remarks
 from peftlab.report.findings.published import published_scores
@@ -79,7 +80,11 @@ def _seed_spread(view: StudyView, options: parts.SeedSpreadPart, name: str) -> S
 def _significance(view: StudyView, options: parts.SignificancePart, name: str) -> Sequence[Block]:
     shown = leading(view, options.arms, MOST_PAIRED)
     rows = significance_data(view, shown.arms)
-    drawn = [_titled(draw_significance(rows, name=name), shown.note)] if rows else []
+    drawn = (
+        [_titled(draw_significance(rows, name=name, of_losses=of_losses(view.tasks)), shown.note)]
+        if rows
+        else []
+    )
     # Every further test of two arms takes a tenth of a second for 34 seeds.
     tested = leading(view, options.arms, MOST_TESTED)
     table = comparisons_table(view, tested.arms)

@@ -12,13 +12,12 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from peftlab.core.identity import derived_seed
-from peftlab.core.scores import sign_of
+from peftlab.core.scores import metric_of, sign_of
 from peftlab.stats.noise import LEVEL, Noise, noise_of, noise_of_seeds
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, resample
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Floats
-from peftlab.tasks.spec import metric_of
 
 NUM_SHARED = 2
 """So many examples at which all runs fail count beside those that are seen (_shrunk)."""
@@ -100,7 +99,7 @@ def _summary(
     scores_S: Floats, metric: str, noise: Noise, covers: Covers, num_poor: int, num_failed: int
 ) -> Summary:
     mean, size = float(scores_S.mean()), len(scores_S)
-    sign = sign_of(metric_of(metric))
+    sign = sign_of(metric)
     low, high = _interval(mean, metric, noise)
     return Summary(
         num_values=size,

@@ -19,7 +19,9 @@ from statistics import fmean
 
 import numpy as np
 
+from peftlab.core.scores import sign_of
 from peftlab.core.words import counted
+from peftlab.report.findings.better_words import below, highest
 from peftlab.report.findings.costs import is_dearer, total_cost
 from peftlab.report.findings.evidence import least_seeds, listed, points_words
 from peftlab.report.findings.learning import did_not_learn, has_learned
@@ -61,7 +63,7 @@ class Candidate:
 class Advice:
     """What to use on these tasks: `chosen`, or none because of what `lacking` says.
 
-    `reference` is the arm with the highest mean, or the one that the study measures by, which
+    `reference` is the arm with the best mean, or the one that the study measures by, which
     `is_named` says. `near` are the arms that can be used, the reference among them if it can;
     `candidates` are all arms but the reference, those that can be used and the cheap ones first.
     `num_failed` are the trials of the reference that failed, which then cannot be used either, and
@@ -104,7 +106,7 @@ def advise(
         named, reference, passed_by = None, None, reference
     among = taking_part or learned or compared
     base = named if reference else max(
-        among, key=lambda arm: _mean_score(view, arm, tasks), default=None
+        among, key=lambda arm: _mean_merit(view, arm, tasks), default=None
     )  # fmt: skip
     if base is None:
         where = ", ".join(task.name for task in tasks)
@@ -121,14 +123,14 @@ def advise(
     chosen, safe = None, None
     if not lacking:
         near = _near(view, taking_part, tasks, margin, base if reference else None)
-        lacking = "" if near else _undecided(base, margin, is_named=bool(reference))
+        lacking = "" if near else _undecided(base, margin, tasks, is_named=bool(reference))
     if near:
         first = _cheapest(view, near, tasks, cost)
         before = _may_come_before(view, first, near, taking_part, tasks, cost)
         chosen, safe = (None, first) if before else (first, None)
         if before:
-            below = base.name if reference else "the best arm"
-            lacking = _open_words(first, before, margin, below)
+            worse = f"{below(tasks)} {base.name if reference else 'the best arm'}"
+            lacking = _open_words(first, before, margin, worse)
     candidates = [_candidate(view, arm, base, tasks, near, cost) for arm in others]
     candidates.sort(key=lambda one: (not one.is_near, one.cost is None, one.cost or 0.0))
     return Advice(
@@ -224,20 +226,25 @@ def _testable(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task]) -> D
     return None if found is None or found.num_seeds < least_seeds(found) else found
 
 
-def _open_words(safe: Arm, before: Sequence[Arm], margin: float, below: str) -> str:
+def _open_words(safe: Arm, before: Sequence[Arm], margin: float, worse: str) -> str:
     names = listed([arm.name for arm in before])
     is_one = len(before) == 1
     costs, they, is_shown = ("costs", "it", "is") if is_one else ("cost", "they", "are")
     return (
-        f"{safe.name} is shown to be no more than {points_words(margin)} below {below}, but "
+        f"{safe.name} is shown to be no more than {points_words(margin)} {worse}, but "
         f"{names}, which {costs} less or as much, may be good enough too: {they} {is_shown} "
         f"shown neither to be so near nor to be worse than {safe.name}"
     )
 
 
-def _mean_score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> float:
+def _mean_merit(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> float:
+    """Return the mean over the tasks of the scores with the sign that makes more better."""
     summaries = [view.summary(arm, task) for task in tasks]
-    return fmean(one.mean for one in summaries if one is not None)
+    return fmean(
+        sign_of(task.main_metric) * one.mean
+        for task, one in zip(tasks, summaries, strict=True)
+        if one is not None
+    )
 
 
 def _num_failed(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> int:
@@ -324,15 +331,15 @@ def _too_few_seeds(
     )
 
 
-def _undecided(base: Arm, margin: float, *, is_named: bool) -> str:
-    points = points_words(margin)
+def _undecided(base: Arm, margin: float, tasks: Sequence[Task], *, is_named: bool) -> str:
+    points = f"{points_words(margin)} {below(tasks)}"
     if is_named:
-        return f"no arm of which all runs are done is shown to be no more than {points} below " + (
+        return f"no arm of which all runs are done is shown to be no more than {points} " + (
             base.name
         )
     return (
-        f"no arm is shown to be no more than {points} below the best one; {base.name} has the "
-        "highest mean"
+        f"no arm is shown to be no more than {points} the best one; {base.name} has the "
+        f"{highest(tasks)} mean"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from peftlab.report.findings.advice import Advice, Candidate, advise
+from peftlab.report.findings.better_words import below, better_note, highest, of_losses
 from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
 from peftlab.report.findings.evidence import IDENTICAL, listed, points_words, signed
 from peftlab.report.findings.learning import collapse_words
@@ -60,20 +61,20 @@ def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
             said += f"{advice.lacking}."
         told = (said, _passed_by(advice), _left_out(advice), *_reservations(view, advice))
         return " ".join(filter(None, told))
-    points, below = points_words(options.margin), _below(advice, options)
+    points, worse = points_words(options.margin), _below(advice)
     others = [arm.name for arm in advice.near if arm.name != chosen.name]
     candidate = advice.of(chosen)
     sentences = [f"{over}: use {chosen.name}."]
     if not others:
         left = [one for one in advice.candidates if not one.unlearned and not one.num_failed]
         sentences.append(
-            f"It is the only arm that is shown to be no more than {points} {below}."
+            f"It is the only arm that is shown to be no more than {points} {worse}."
             if left
             else "No other arm is shown to have learned, with all of its runs done."
         )
     else:
         sentences.append(
-            f"{listed([chosen.name, *others])} are shown to be no more than {points} {below}, for "
+            f"{listed([chosen.name, *others])} are shown to be no more than {points} {worse}, for "
             f"all arms together with {1 - LEVEL:.0%}; of these it {_why_it(view, advice, options)}."
         )
     if candidate is not None and candidate.is_identical:
@@ -82,7 +83,7 @@ def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
         )
     elif candidate is not None:
         mean = ", mean over the tasks" if len(advice.tasks) > 1 else ""
-        best = "" if advice.is_named else ", which has the highest mean,"
+        best = "" if advice.is_named else f", which has the {highest(advice.tasks)} mean,"
         sentences.append(
             f"Its difference to {base.name}{best} is {_difference(candidate)} (95% interval{mean})."
         )
@@ -119,13 +120,13 @@ def _where(advice: Advice) -> str:
     return advice.tasks[0].name if len(advice.tasks) == 1 else "every task"
 
 
-def _below(advice: Advice, options: parts.AdvicePart) -> str:
+def _below(advice: Advice) -> str:
     """Return what the arms are no more than the margin below."""
     if advice.is_named and advice.reference is not None:
-        return f"below {advice.reference.name}"
+        return f"{below(advice.tasks)} {advice.reference.name}"
     are_out = any(one.unlearned or one.num_failed for one in advice.candidates)
     which = " of those that can be compared" if are_out else ""
-    return f"below the best arm{which}, whichever that is"
+    return f"{below(advice.tasks)} the best arm{which}, whichever that is"
 
 
 def _why_it(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
@@ -204,7 +205,7 @@ def _by_task_table(view: StudyView, advices: Sequence[Advice], options: parts.Ad
             rows.append([*row, *[NOTHING] * (2 + len(WEIGHED)), advice.lacking])
             continue
         candidate = advice.of(chosen)
-        why = f"no more than {points_words(options.margin)} {_below(advice, options)}"
+        why = f"no more than {points_words(options.margin)} {_below(advice)}"
         if len(advice.near) > 1:
             why += f"; of {len(advice.near)} such arms it {_why_it(view, advice, options)}"
         rows.append(
@@ -224,7 +225,7 @@ def _by_task_table(view: StudyView, advices: Sequence[Advice], options: parts.Ad
         numbers=frozenset({"difference in points", *titles}),
         units=UNITS,
         note="In brackets: the 95% interval of the difference, and how many times as much as the "
-        "reference takes.",
+        f"reference takes.{better_note([one.tasks[0] for one in advices])}",
     )
 
 
@@ -234,7 +235,9 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
     over = f"over {len(advice.tasks)} tasks" if len(advice.tasks) > 1 else advice.tasks[0].name
     titles = [COSTS[name].title for name in WEIGHED]
     score = f"less {base.name}, in points"
-    near = f"no more than {points_words(options.margin)} below"
+    if of_losses(advice.tasks):
+        score = f"better than {base.name}, in points"
+    near = f"no more than {points_words(options.margin)} {below(advice.tasks)}"
     rows = [
         [
             view.label(one.arm),
@@ -251,9 +254,10 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
         numbers=frozenset({score, *titles}),
         units=UNITS,
         note=f"{near}: whether the arm is shown to be no more than {points_words(options.margin)} "
-        f"{_below(advice, options)}, for all arms together with {1 - LEVEL:.0%}; the interval of a "
+        f"{_below(advice)}, for all arms together with {1 - LEVEL:.0%}; the interval of a "
         "difference is for its arm alone. Times and sizes are sums over the tasks, memory is their "
-        f"mean; in brackets how many times as much as {base.name} takes.",
+        f"mean; in brackets how many times as much as {base.name} takes."
+        + better_note(advice.tasks),
     )
 
 
