@@ -23,6 +23,7 @@ from peftlab.report.findings.published import published_scores
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Warnings
 from peftlab.report.tables.advice import advice_blocks
+from peftlab.report.tables.classes import classes_tables
 from peftlab.report.tables.comparisons import comparisons_table
 from peftlab.report.tables.costs import costs_table
 from peftlab.report.tables.disagreement import disagreement_table
@@ -139,6 +140,13 @@ def _tuning(view: StudyView, options: parts.TuningPart, name: str) -> Sequence[B
     return [*([draw_tuning(rows, name=name, every=_names(view))] if rows else []), table]
 
 
+def _classes(view: StudyView, options: parts.ClassesPart, name: str) -> Sequence[Block]:
+    shown = leading(view, options.arms, MOST_ASKED)
+    tables = [table for task in view.tasks for table in classes_tables(view, shown.arms, task)]
+    found = [replace(table, title=f"{table.title}{shown.note}") for table in tables]
+    return [*found, *_missing(view, shown.arms)]
+
+
 def _confusion(view: StudyView, options: parts.ConfusionPart, name: str) -> Sequence[Block]:
     shown = leading(view, options.arms, MOST_MATRICES)
     rows = confusion_data(view, shown.arms)
@@ -196,6 +204,7 @@ _BY_KIND: dict[str, Maker] = {
     "learning-rate": _learning_rate,
     "sweep": _sweep,
     "tuning": _tuning,
+    "classes": _classes,
     "confusion": _confusion,
     "disagreement": _disagreement,
     "parameters": _parameters,

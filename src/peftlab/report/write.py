@@ -67,6 +67,7 @@ class ReportFiles:
             "tables": [str(path) for path in self.files.tables],
             "verdicts": list(self.results.verdicts),
             "learned": list(self.results.learned),
+            "classes": list(self.results.classes),
         }
 
 
