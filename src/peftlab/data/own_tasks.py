@@ -10,6 +10,7 @@ from peftlab.core.inputs import OwnFiles, ProblemType, TaskDefinition
 from peftlab.core.words import counted
 from peftlab.data.own_files import class_names_of, notation_in, own_rows
 from peftlab.data.own_labels import found_labels
+from peftlab.tasks.metrics.own import sources_of
 from peftlab.tasks.metrics.registry import DEFAULTS, require_metrics
 
 
@@ -76,7 +77,11 @@ def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
     metrics = asked.metrics or DEFAULTS[problem_type]
     require_metrics(metrics, problem_type, len(labels or ()), where=f"{where}.metrics")
     return TaskDefinition(
-        problem_type=problem_type, labels=labels or (), metrics=metrics, texts=files.text
+        problem_type=problem_type,
+        labels=labels or (),
+        metrics=metrics,
+        texts=files.text,
+        metric_sources=sources_of(metrics, where=f"{where}.metrics"),
     )
 
 

@@ -89,7 +89,7 @@ class Task:
 
     Trials of the task are evaluated `also_on` the dev splits of others, which have the same labels
     and texts. A task that is `answered_by` another one has no training of its own: trials of that
-    one predict it.
+    one predict it. `metric_sources` are the SHA-256 of the sources of a person's own metrics.
     """
 
     name: str
@@ -104,6 +104,7 @@ class Task:
     folder: FolderRows | None = None
     also_on: tuple[Task, ...] = ()
     answered_by: str | None = None
+    metric_sources: tuple[tuple[str, str], ...] = ()
 
     @property
     def num_labels(self) -> int:

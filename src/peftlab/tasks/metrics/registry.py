@@ -11,12 +11,24 @@ from peftlab.tasks.metrics.classes import CLASSES
 from peftlab.tasks.metrics.correlations import CORRELATIONS
 from peftlab.tasks.metrics.losses import LOSSES
 from peftlab.tasks.metrics.metric import Metric
+from peftlab.tasks.metrics.own import is_own, own_metric, require_sources
 from peftlab.tasks.metrics.precision import PRECISION
 from peftlab.tasks.metrics.ranking import RANKING
 from peftlab.tasks.problem import Logits, Values
 from peftlab.tasks.spec import Task
 
-METRICS = Registry[Metric]("metric")
+
+class Metrics(Registry[Metric]):
+    """The metrics by name; module:function is a person's own (own.py), which is in no list."""
+
+    def get(self, name: str, *, where: str = "") -> Metric:
+        """Return the metric of that name; UserError where there is none, or it may not be run."""
+        return (
+            own_metric(name, where=where).metric if is_own(name) else super().get(name, where=where)
+        )
+
+
+METRICS = Metrics("metric")
 for _name, _metric in {**CLASSES, **PRECISION, **RANKING, **LOSSES, **CORRELATIONS}.items():
     METRICS.add(_name, _metric)
 
@@ -30,6 +42,7 @@ DEFAULTS: dict[ProblemType, tuple[str, ...]] = {
 
 def score(task: Task, logits_NC: Logits, labels_N: Values) -> dict[str, float]:
     """Return the task's metrics, each in its unit, its main one first."""
+    require_sources(task.metric_sources)
     return {name: score_of(name, task, logits_NC, labels_N) for name in task.metrics}
 
 
