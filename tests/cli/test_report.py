@@ -22,7 +22,15 @@ Peftlab = Callable[..., Any]
 def test_the_files_and_the_verdicts_are_given_as_json(peftlab: Peftlab, workspace: Path) -> None:
     answer = peftlab("report", "small-study", "--workspace", workspace, "--json")
     assert (answer.status, answer.err) == (0, "")
-    assert list(answer.json) == ["html", "markdown", "figures", "tables", "verdicts", "learned"]
+    assert list(answer.json) == [
+        "html",
+        "markdown",
+        "figures",
+        "tables",
+        "verdicts",
+        "learned",
+        "classes",
+    ]
     paths = [answer.json["html"], answer.json["markdown"]]
     paths += [*answer.json["figures"], *answer.json["tables"]]
     assert all(Path(path).is_absolute() and Path(path).stat().st_size for path in paths)

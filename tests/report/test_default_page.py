@@ -21,11 +21,12 @@ def kinds(view: Any) -> list[str]:
 
 def test_the_parts_are_those_that_apply(tmp_path: Path) -> None:
     assert kinds(made_up(tmp_path / "all", RIGHT)) == [
-        "scores", "seed-spread", "significance", "costs", "pareto", "pareto", "loss-curves",
-        "sweep", "disagreement", "parameters", "hyperparameters", "method-config",
+        "scores", "seed-spread", "significance", "classes", "costs", "pareto", "pareto",
+        "loss-curves", "sweep", "disagreement", "parameters", "hyperparameters", "method-config",
     ]  # fmt: skip
     assert kinds(made_up(tmp_path / "alone", RIGHT, seeds=[1], **ALONE)) == [
-        "scores", "costs", "loss-curves", "parameters", "hyperparameters", "method-config",
+        "scores", "classes", "costs", "loss-curves", "parameters", "hyperparameters",
+        "method-config",
     ]  # fmt: skip
     arms = {
         "bitfit": {"method": "bitfit"},

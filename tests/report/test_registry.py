@@ -47,6 +47,7 @@ SHOWN = {
     "learning-rate": [Figure],
     "sweep": [Figure],
     "tuning": [Missing],
+    "classes": [Table, Table],
     "confusion": [Figure],
     "disagreement": [Table, Table],
     "parameters": [Table],

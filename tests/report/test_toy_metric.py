@@ -23,18 +23,18 @@ from peftlab.tasks.problem import Floats, Logits, Values, probabilities
 from peftlab.tasks.registry import TASKS
 from tests.report.made_up import made_up
 
-TASK = "demo-sentiment"
+TASK, NAME = "demo-sentiment", "nearness"
 ARMS = {"full": {"method": "full"}, "lora": {"method": "lora"}, "bitfit": {"method": "bitfit"}}
 
 
-def brier(logits_NC: Logits, labels_N: Values) -> float:
+def nearness(logits_NC: Logits, labels_N: Values) -> float:
     """Return 1 less the mean squared error of the probabilities of the labels (Brier 1950)."""
     errors_NC = probabilities(logits_NC, "single_label_classification")
     errors_NC[np.arange(len(labels_N)), labels_N] -= 1
     return 1 - float((errors_NC**2).mean())
 
 
-def weighted_brier(weights_RN: Floats, labels_N: Values, logits_SNC: Logits) -> Floats:
+def weighted_nearness(weights_RN: Floats, labels_N: Values, logits_SNC: Logits) -> Floats:
     kind = "single_label_classification"
     wrong_SN = np.stack([probabilities(own, kind) for own in logits_SNC])
     wrong_SN[:, np.arange(len(labels_N)), labels_N] -= 1
@@ -42,16 +42,16 @@ def weighted_brier(weights_RN: Floats, labels_N: Values, logits_SNC: Logits) -> 
     return weights_RN @ right_SN.T / weights_RN.sum(axis=1, keepdims=True)
 
 
-TOY = Metric(kinds=("single_label_classification",), measure=brier)
-TOY_WEIGHTED = replace(TOY, measure=None, weighted=weighted_brier)
+TOY = Metric(kinds=("single_label_classification",), measure=nearness)
+TOY_WEIGHTED = replace(TOY, measure=None, weighted=weighted_nearness)
 
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register the toy as a metric, and as the main one of a task."""
     monkeypatch.setattr(METRICS, "_entries", {**METRICS._entries})
-    METRICS.add("brier", TOY)
-    own = replace(TASKS.get(TASK), metrics=("brier", "accuracy"))
+    METRICS.add(NAME, TOY)
+    own = replace(TASKS.get(TASK), metrics=(NAME, "accuracy"))
     monkeypatch.setattr(TASKS, "_entries", {**TASKS._entries, TASK: own})
 
 
@@ -78,20 +78,20 @@ def test_a_report_is_made_by_it(view: StudyView, tmp_path: Path) -> None:
     page = make_page(view, claims=claims_blocks(found))
     files = write_files(page, tmp_path / "page", say_nothing, beside={}, made_of="toy")
     assert [one.verdict for one in found] == ["supported", "supported"]
-    assert "brier" in files.markdown.read_text(encoding="utf-8")
+    assert NAME in files.markdown.read_text(encoding="utf-8")
     (scores,) = [path for path in files.tables if path.name.endswith("scores.csv")]
     with scores.open(encoding="utf-8", newline="") as stream:
         rows = {row["arm"]: row for row in csv.DictReader(stream)}
     for arm in view.arms:
-        shown = float(rows[arm.name]["demo-sentiment brier"])
-        own = [record.scores["brier"] for record in view.done(arm, view.tasks[0])]
+        shown = float(rows[arm.name][f"{TASK} {NAME}"])
+        own = [record.scores[NAME] for record in view.done(arm, view.tasks[0])]
         assert shown == pytest.approx(np.mean(own))
-        assert float(rows[arm.name]["demo-sentiment brier low"]) < shown
+        assert float(rows[arm.name][f"{TASK} {NAME} low"]) < shown
 
 
 def test_its_best_constant_is_the_labels_own_shares(view: StudyView) -> None:
     results = {one.arm: one for one in results_of(view, ()).scores}
-    assert {name: one.metric for name, one in results.items()} == dict.fromkeys(ARMS, "brier")
+    assert {name: one.metric for name, one in results.items()} == dict.fromkeys(ARMS, NAME)
     assert results["full"].state == "learned"
     outcomes = view.outcomes(view.arms[0], view.tasks[0])
     assert outcomes is not None
@@ -108,7 +108,7 @@ def test_its_weighted_form_changes_no_number(
     first, second = view.arms[:2]
     task = view.tasks[0]
     rows = view.comparison(first, second, task)
-    monkeypatch.setitem(METRICS._entries, "brier", TOY_WEIGHTED)
+    monkeypatch.setitem(METRICS._entries, NAME, TOY_WEIGHTED)
     weighted = replace(view).comparison(first, second, task)
     assert rows is not None
     assert weighted is not None
@@ -119,14 +119,14 @@ def test_its_weighted_form_changes_no_number(
 def test_a_model_card_has_its_interval(view: StudyView) -> None:
     record = view.done(view.arms[0], view.tasks[0])[0]
     found = summaries(record)
-    assert list(found) == ["brier", "accuracy"]
-    assert found["brier"].mean == pytest.approx(record.scores["brier"])
-    assert found["brier"].has_interval
+    assert list(found) == [NAME, "accuracy"]
+    assert found[NAME].mean == pytest.approx(record.scores[NAME])
+    assert found[NAME].has_interval
 
 
 def test_it_is_offered_where_it_fits(toy: None) -> None:
-    require_metrics(("brier",), "single_label_classification", 3, where="here")
+    require_metrics((NAME,), "single_label_classification", 3, where="here")
     with pytest.raises(Exception, match="allowed: pearson, spearman"):
-        require_metrics(("brier",), "regression", 0, where="here")
+        require_metrics((NAME,), "regression", 0, where="here")
     logits = np.array([[0.0, 0.0], [50.0, 0.0]], dtype=np.float32)
-    assert score(TASKS.get(TASK), logits, np.array([0, 0])) == {"brier": 87.5, "accuracy": 100.0}
+    assert score(TASKS.get(TASK), logits, np.array([0, 0])) == {NAME: 87.5, "accuracy": 100.0}

@@ -158,6 +158,6 @@ def test_the_interval_of_a_gain_ends_where_scores_do() -> None:
         is_paired=True,
         reach=100.0,
     )
-    found = Learned(state="cannot tell", constant=33.0, gain=gain, num_runs=1)
+    found = Learned(state="cannot tell", constant=33.0, gain=gain, most=67.0, num_runs=1)
     assert (gain.low, gain.high) == (-100.0, 100.0)
     assert found.interval == (-33.0, 67.0)

@@ -24,7 +24,7 @@ from peftlab.stats.resample import Resampled
 
 def made(scores: list[float], replicates: np.ndarray, num_examples: int = 1000) -> Resampled:
     return Resampled(
-        scores_S=np.array(scores),
+        merits_S=np.array(scores),
         replicates_RS=replicates,
         seeds=tuple(range(len(scores))),
         num_examples=num_examples,

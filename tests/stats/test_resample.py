@@ -76,7 +76,7 @@ def test_the_mean_over_tasks_is_of_the_seeds_that_all_have(draw: Draw) -> None:
     assert mean is not None
     assert mean.seeds == (1, 3)
     assert mean.num_examples == 400
-    assert mean.scores_S == pytest.approx((one.scores_S[[0, 2]] + two.scores_S[[1, 0]]) / 2)
+    assert mean.merits_S == pytest.approx((one.merits_S[[0, 2]] + two.merits_S[[1, 0]]) / 2)
     assert mean.replicates_RS == pytest.approx(
         (one.replicates_RS[:, [0, 2]] + two.replicates_RS[:, [1, 0]]) / 2
     )

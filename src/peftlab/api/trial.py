@@ -12,6 +12,7 @@ from peftlab.core.errors import UserError
 from peftlab.core.files import DEFAULT_WORKSPACE
 from peftlab.core.measurements import Costs, Evaluation
 from peftlab.core.process import quiet_libraries
+from peftlab.core.scores import scores_words
 from peftlab.store.records import Status, TrialRecord, names_of_arms
 from peftlab.store.workspace import Workspace
 
@@ -98,7 +99,7 @@ class Trial:
         return self.record.costs
 
     def __repr__(self) -> str:
-        scores = "".join(f", {name} {value:.1f}" for name, value in self.scores.items())
+        scores = f", {scores_words(self.scores)}" if self.scores else ""
         where = f"{', '.join(self.arms) or self.method} on {self.task}, seed {self.seed}"
         return f"<Trial {self.id}: {where}, {self.status}{scores}>"
 

@@ -28,7 +28,7 @@ from peftlab.cli import (
 )
 from peftlab.core.errors import PeftlabError, UserError, one_line
 from peftlab.core.interrupts import interruptible, was_interrupted
-from peftlab.core.process import trust_remote_code
+from peftlab.core.process import trust_own_metrics, trust_remote_code
 from peftlab.core.progress import watched_by
 from peftlab.runner.bars import StageBars
 
@@ -61,6 +61,11 @@ def _trust(context: typer.Context, wanted: bool) -> None:
         trust_remote_code()
 
 
+def _trust_metrics(context: typer.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        trust_own_metrics()
+
+
 @app.callback()
 def _options(
     version: bool = typer.Option(
@@ -71,6 +76,12 @@ def _options(
         "--trust-remote-code",
         callback=_trust,
         help="Run Python code that lies beside a checkpoint: it can do all that you can.",
+    ),
+    trust_metrics: bool = typer.Option(
+        False,
+        "--trust-metrics",
+        callback=_trust_metrics,
+        help="Run functions that a study names as metrics: they can do all that you can.",
     ),
 ) -> None:
     pass

@@ -9,6 +9,7 @@ import typer
 
 from peftlab.cli import completion, options
 from peftlab.core.process import quiet_libraries
+from peftlab.core.scores import scores_words
 
 if TYPE_CHECKING:
     from peftlab.methods.base import Method
@@ -251,7 +252,7 @@ def _print_trials(records: list[TrialRecord], *, as_json: bool) -> None:
                 record.trial.task,
                 str(record.trial.seed),
                 record.status,
-                ", ".join(f"{name} {value:.1f}" for name, value in record.scores.items()),
+                scores_words(record.scores),
                 record.rule,
             )
             for record in records

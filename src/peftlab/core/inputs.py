@@ -93,12 +93,14 @@ class TaskDefinition(Frozen):
 
     `labels` stand in the order of the logits, a regression has none; `metrics` are keys of
     tasks.metrics.METRICS, the main one first; `texts` are the columns of the one or two texts.
+    `metric_sources` has the SHA-256 of the file of each metric that is a person's own.
     """
 
     problem_type: ProblemType
     labels: tuple[str, ...] = ()
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]
     texts: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+    metric_sources: tuple[tuple[str, str], ...] = ()
 
     @model_validator(mode="after")
     def _has_labels(self) -> TaskDefinition:

@@ -29,6 +29,9 @@ TRUST = "PEFTLAB_TRUST_REMOTE_CODE"
 """This environment variable, set to 1, lets code that lies beside a checkpoint be run. Worker
 processes on this machine inherit it."""
 
+TRUST_METRICS = "PEFTLAB_TRUST_METRICS"
+"""Likewise lets the functions be run that a study names as its metrics."""
+
 
 def share_openmp() -> None:
     """Load the system's libgomp, if there is one and torch has not been imported yet.
@@ -107,3 +110,13 @@ def trusts_remote_code() -> bool:
     Nothing that is stored says so: no study, no trial, no workspace.
     """
     return os.environ.get(TRUST) == "1"
+
+
+def trust_own_metrics() -> None:
+    """Let this process, and those that it starts, run the functions that are a study's metrics."""
+    os.environ[TRUST_METRICS] = "1"
+
+
+def trusts_own_metrics() -> bool:
+    """Return whether such functions may be run; nothing that is stored says so."""
+    return os.environ.get(TRUST_METRICS) == "1"

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Protocol, TypeVar
 
 from pydantic import Field
 
+from peftlab.core.scores import main_merit
 from peftlab.core.validation import Frozen
 
 LAST_EPOCH = "last epoch"
@@ -61,12 +62,12 @@ def reported(evaluations: Sequence[Candidate]) -> Candidate | None:
     """Return the evaluation whose scores are reported; None where there is none yet.
 
     The first of them is that of the state before training. With held-out rows it is the one after
-    it whose main metric is the highest there, the earlier of equals; else the last.
+    it whose main metric is the best there, the earlier of equals; else the last.
     """
     if not evaluations:
         return None
     return max(
         (one for one in evaluations[1:] if one.held_out_scores),
-        key=lambda one: main_score(one.held_out_scores or {}),
+        key=lambda one: main_merit(one.held_out_scores or {}),
         default=evaluations[-1],
     )

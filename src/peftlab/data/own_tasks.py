@@ -11,6 +11,7 @@ from peftlab.core.words import counted
 from peftlab.data.own_files import class_names_of, kept_rows, notation_in, options_of
 from peftlab.data.own_labels import found_labels
 from peftlab.data.read_options import USED_BY, is_used
+from peftlab.tasks.metrics.own import sources_of
 from peftlab.tasks.metrics.registry import DEFAULTS, require_metrics
 
 
@@ -78,7 +79,11 @@ def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
     metrics = asked.metrics or DEFAULTS[problem_type]
     require_metrics(metrics, problem_type, len(labels or ()), where=f"{where}.metrics")
     return TaskDefinition(
-        problem_type=problem_type, labels=labels or (), metrics=metrics, texts=files.text
+        problem_type=problem_type,
+        labels=labels or (),
+        metrics=metrics,
+        texts=files.text,
+        metric_sources=sources_of(metrics, where=f"{where}.metrics"),
     )
 
 

@@ -12,6 +12,7 @@ import torch
 
 from peftlab.core.interrupts import stop_if_requested, stop_requested
 from peftlab.core.measurements import Evaluation
+from peftlab.core.scores import score_on
 from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices, padded_tokens
 from peftlab.data.encode import Encoded
@@ -27,7 +28,6 @@ from peftlab.engine.reported import ReportedEvaluation, without_best
 from peftlab.engine.schedule import Schedule, epoch_orders, rows_of_steps
 from peftlab.engine.steps import Steps, require_finite
 from peftlab.tasks.metrics.registry import score
-from peftlab.tasks.spec import score_on
 
 
 @dataclass(kw_only=True)

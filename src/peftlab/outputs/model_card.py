@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from peftlab.core.scores import score_words, unit_of
 from peftlab.core.words import counted, escape_markdown
 from peftlab.data.predictions import Answers
 from peftlab.methods.registry import METHODS
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 CARD = "README.md"
 LIBRARY = "peftlab"
-POINTS = "points"
 
 
 def model_card(
@@ -37,8 +37,8 @@ def model_card(
 
     `pad_token_id` is what the trained model took for padding, which an adapter's base may not know.
 
-    Scores are those that the trial reports, in points, with the 95% interval that other examples
-    would give; whatever has been named by somebody is escaped.
+    Scores are those that the trial reports, with the 95% interval that other examples would give;
+    whatever has been named by somebody is escaped.
     """
     trial = record.trial
     task, method = task_of(trial), METHODS.get(trial.method)
@@ -148,22 +148,25 @@ def _result(record: TrialRecord, task: Task, name: str, summary: Summary) -> Eva
         dataset_config=task.hub.config if is_public and task.hub else None,
         dataset_split=task.hub.splits.of("dev") if is_public and task.hub else "dev",
         metric_type=name,
-        metric_name=f"{name} ({POINTS}, {record.rule})",
-        metric_value=round(summary.mean, 2),
+        metric_name=f"{name} ({unit_of(name)}, {record.rule})",
+        metric_value=float(score_words(name, summary.mean, 2)),
     )
 
 
 def _score_rows(scores: Mapping[str, Summary]) -> Iterable[tuple[str, str, str]]:
     for name, summary in scores.items():
-        interval = f"{summary.low:.1f} to {summary.high:.1f}"
-        yield name, f"{summary.mean:.1f}", interval if summary.has_interval else ""
+        mean, low, high = (
+            score_words(name, one, 1) for one in (summary.mean, summary.low, summary.high)
+        )
+        yield name, mean, f"{low} to {high}" if summary.has_interval else ""
 
 
 def _note(record: TrialRecord, scores: Mapping[str, Summary]) -> str:
     """What the scores are of."""
     number = record.num_eval_examples
     of = "dev" if number is None else counted(number, "example") + " of dev"
-    words = f"In {POINTS}, on {of}; {record.rule}."
+    nats = "".join(f" ({name} in nats)" for name in scores if unit_of(name) == "nats")
+    words = f"In points{nats}, on {of}; {record.rule}."
     if any(summary.has_interval for summary in scores.values()):
         words += (
             " The interval holds what other examples would give; another seed would be another "

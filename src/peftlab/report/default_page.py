@@ -24,6 +24,8 @@ def _default_parts(view: StudyView) -> list[ReportPart]:
         found.append(_part("seed-spread"))
     if several_arms:
         found.append(_part("significance"))
+    if any(task.labels for task in view.tasks):
+        found += [_section("Class by class"), _part("classes")]
     found += [_section("What it costs"), _part("costs")]
     if several_arms:
         found += [_part("pareto", against="time"), _part("pareto", against="parameters")]

@@ -17,12 +17,14 @@ from peftlab.report.figures.seed_spread import draw_seed_spread, seed_spread_dat
 from peftlab.report.figures.significance import draw_significance, significance_data
 from peftlab.report.figures.sweep import draw_sweep, sweep_data
 from peftlab.report.figures.tuning import draw_tuning, tuning_data
+from peftlab.report.findings.better_words import of_losses
 from peftlab.report.findings.leading import leading
 from peftlab.report.findings.learning import losses_words, remarks
 from peftlab.report.findings.published import published_scores
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Warnings
 from peftlab.report.tables.advice import advice_blocks, advice_on
+from peftlab.report.tables.classes import classes_tables
 from peftlab.report.tables.comparisons import comparisons_table
 from peftlab.report.tables.costs import costs_table
 from peftlab.report.tables.disagreement import disagreement_table
@@ -85,7 +87,11 @@ def _seed_spread(view: StudyView, options: parts.SeedSpreadPart, name: str) -> S
 def _significance(view: StudyView, options: parts.SignificancePart, name: str) -> Sequence[Block]:
     shown = leading(view, options.arms, MOST_PAIRED)
     rows = significance_data(view, shown.arms)
-    drawn = [_titled(draw_significance(rows, name=name), shown.note)] if rows else []
+    drawn = (
+        [_titled(draw_significance(rows, name=name, of_losses=of_losses(view.tasks)), shown.note)]
+        if rows
+        else []
+    )
     # Every further test of two arms takes a tenth of a second for 34 seeds.
     tested = leading(view, options.arms, MOST_TESTED)
     table = comparisons_table(view, tested.arms)
@@ -138,6 +144,13 @@ def _tuning(view: StudyView, options: parts.TuningPart, name: str) -> Sequence[B
         return [Missing(lines=["no search has tried a setting yet (peftlab tune)"])]
     rows = tuning_data(view, arms)
     return [*([draw_tuning(rows, name=name, every=_names(view))] if rows else []), table]
+
+
+def _classes(view: StudyView, options: parts.ClassesPart, name: str) -> Sequence[Block]:
+    shown = leading(view, options.arms, MOST_ASKED)
+    tables = [table for task in view.tasks for table in classes_tables(view, shown.arms, task)]
+    found = [replace(table, title=f"{table.title}{shown.note}") for table in tables]
+    return [*found, *_missing(view, shown.arms)]
 
 
 def _confusion(view: StudyView, options: parts.ConfusionPart, name: str) -> Sequence[Block]:
@@ -197,6 +210,7 @@ _BY_KIND: dict[str, Maker] = {
     "learning-rate": _learning_rate,
     "sweep": _sweep,
     "tuning": _tuning,
+    "classes": _classes,
     "confusion": _confusion,
     "disagreement": _disagreement,
     "parameters": _parameters,

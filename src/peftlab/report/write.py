@@ -74,6 +74,7 @@ class ReportFiles:
             "tables": [str(path) for path in self.files.tables],
             "verdicts": list(self.results.verdicts),
             "learned": list(self.results.learned),
+            "classes": list(self.results.classes),
         }
 
 
@@ -301,6 +302,8 @@ def _facts(view: StudyView) -> dict[str, str]:
         facts["training rows"] = limit_words(spec.max_train_samples, spec, " of each task")
     if spec.max_eval_samples is not None:
         facts["dev rows"] = limit_words(spec.max_eval_samples, spec, " of each task")
+    for name, source in dict.fromkeys(one for task in view.tasks for one in task.metric_sources):
+        facts[f"metric {name}"] = f"SHA-256 of its source {source}"
     for record in view.records:
         versions = record.provenance.get("versions")
         machine = record.provenance.get("machine")

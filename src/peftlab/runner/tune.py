@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.selection import main_score, reported
+from peftlab.core.scores import main_merit
+from peftlab.core.selection import reported
 from peftlab.core.trial import Trial
 from peftlab.engine.events import Listener, all_of
 from peftlab.engine.job import Job
@@ -269,4 +270,4 @@ def _score_until(record: TrialRecord, epoch: int) -> float:
     ends = [place for place, one in enumerate(record.evaluations, 1) if one.epoch >= epoch]
     best = reported(record.evaluations[: ends[0] if ends else None])
     assert best is not None
-    return main_score(best.held_out_scores)
+    return main_merit(best.held_out_scores)

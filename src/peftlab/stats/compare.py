@@ -21,6 +21,7 @@ from peftlab.tasks.problem import Floats
 class Difference:
     """A difference in points with its noise, and the tests that follow from both.
 
+    It is above 0 where the first one is better, by a loss that is where it scores less.
     `low` and `high` hold it with 95%, where its noise is known. `num_seeds` are the runs of each
     side (the fewer, where they are not paired). With one seed it speaks of the two trained models
     alone. `is_always_valid` says that its intervals and tests hold however often one has looked
@@ -140,7 +141,7 @@ def compare(
     resampled: tuple[Resampled, Resampled] | None = None,
     seed: int = 0,
 ) -> Comparison:
-    """left - right, in points, on the same examples; ValueError where they are not the same.
+    """Return by how many points left is better than right; ValueError for different examples.
 
     `resampled` are both under the same resamples, where they have been drawn already; `seed` is
     that of the draws.
@@ -161,30 +162,30 @@ def compare(
         reach=found.reach,
         is_share=found.is_share,
         num_alike=found.num_alike,
-        effect_size=hedges_g(left.scores_S, right.scores_S),
-        superiority=superiority(left.scores_S, right.scores_S),
+        effect_size=hedges_g(left.merits_S, right.merits_S),
+        superiority=superiority(left.merits_S, right.merits_S),
         swap_p=swap_test(left, right, generator),
-        flip_p=flip_test(left.scores_S - right.scores_S, generator) if found.is_paired else None,
+        flip_p=flip_test(left.merits_S - right.merits_S, generator) if found.is_paired else None,
         mcnemar_p=mcnemar_test(left, right),
-        dominance=dominance(left.scores_S, right.scores_S, generator),
+        dominance=dominance(left.merits_S, right.merits_S, generator),
     )
 
 
 def difference(left: Resampled, right: Resampled) -> Difference:
-    """left - right with its noise: paired by the seeds that both have, else of all runs of each."""
+    """Return left - right with its noise: paired by common seeds, else of all runs of each."""
     common = [own for own in left.seeds if own in right.seeds]
     if common:
         left, right = left.of_seeds(common), right.of_seeds(common)
         paired = replace(
             left,
-            scores_S=left.scores_S - right.scores_S,
+            merits_S=left.merits_S - right.merits_S,
             replicates_RS=left.replicates_RS - right.replicates_RS,
         )
         noise = noise_of(paired, NUM_ADDED * left.grain)
     else:
         noise = noise_between(left, right)
     return Difference(
-        estimate=float(left.scores_S.mean() - right.scores_S.mean()),
+        estimate=float(left.merits_S.mean() - right.merits_S.mean()),
         noise=noise,
         num_seeds=min(len(left.seeds), len(right.seeds)),
         is_paired=bool(common),

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
+from peftlab.core.scores import sign_of
 from peftlab.tasks.metrics.metric import Predicted
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Floats, Logits, Values, problem_type_of
@@ -23,7 +24,7 @@ LEAST_SHARE = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Constant:
-    """One prediction for all examples, and its score in points.
+    """One prediction for all examples, and its score in the unit of the metric.
 
     `answer` is a class, the flags [C] of several labels, or a number; or the logits [C].
     """
@@ -47,7 +48,7 @@ def best_constant(metric: str, labels_N: Values, num_logits: int = 0) -> Constan
     if found.reads == "logits":
         answers = _logits(labels_N, answers, num_logits)
     scores_A = found.scores(labels_N, for_all(answers, len(labels_N)))
-    place = int(scores_A.argmax())
+    place = int((sign_of(metric) * scores_A).argmax())
     return Constant(answer=np.asarray(answers[place]), score=float(scores_A[place]))
 
 
@@ -72,10 +73,14 @@ def is_constant(predictions_N: Predicted) -> bool:
 
 
 def _answers(labels_N: Values) -> Values:
-    """Return constant answers [A, ...], one of which is the best by every metric of answers."""
+    """Return constant answers [A, ...], one of which is the best by every metric of answers.
+
+    Of a regression they are 0 and the mean and the median of the labels, the best ones by the
+    squared and by the absolute error.
+    """
     kind = problem_type_of(labels_N)
     if kind == "regression":
-        return np.zeros(1, dtype=labels_N.dtype)
+        return np.array([0.0, labels_N.mean(), np.median(labels_N)])
     if kind == "single_label_classification":
         labels, counts = np.unique(labels_N, return_counts=True)
         order = np.argsort(-counts, kind="stable")[:MOST_ANSWERS]
@@ -88,13 +93,11 @@ def _logits(labels_N: Values, answers_A: Values, num_logits: int) -> Logits:
     """Return constant logits [1 + A, C]: the labels' own shares, then each answer in turn.
 
     The shares are the best constant by every proper score of probabilities (log loss, Brier). For
-    a regression they are the mean of the labels and their median, the best ones by the squared and
-    by the absolute error.
+    a regression they are the answers themselves.
     """
     kind = problem_type_of(labels_N)
     if kind == "regression":
-        ends = np.array([labels_N.mean(), np.median(labels_N)])
-        return np.concatenate([ends, answers_A])[:, None].astype(np.float32)
+        return answers_A[:, None].astype(np.float32)
     if kind == "single_label_classification":
         counts_C = np.bincount(labels_N.astype(np.int64), minlength=num_logits)
         prior_C: Floats = np.log(np.maximum(counts_C / len(labels_N), LEAST_SHARE))

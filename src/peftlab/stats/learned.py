@@ -16,6 +16,7 @@ between the two, however far both are from the best one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -27,7 +28,8 @@ from peftlab.stats.constant import commonest, for_all, is_constant
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled
-from peftlab.tasks.metrics.metric import BEST_SCORE, Predicted
+from peftlab.tasks.metrics.metric import Predicted
+from peftlab.tasks.metrics.registry import best_score
 from peftlab.tasks.problem import Values
 
 State = Literal["learned", "did not learn", "cannot tell"]
@@ -41,15 +43,17 @@ STILL = 0.01
 class Learned:
     """What the runs of an arm on a task show.
 
-    `constant` is the score of the best constant answer in points, and `gain` the arm's score less
-    it; None where predictions are gone. `num_constant` of `num_runs` runs gave one answer to all
-    examples. `has_moved` is False where no run moved from where it was before its first step.
-    `is_one_label` says that all examples have the same label: no score is then above `constant`.
+    `constant` is the score of the best constant answer, and `gain` by how many points the arm's is
+    better; None where predictions are gone. `most` is the gain of perfect answers. `num_constant`
+    of `num_runs` runs gave one answer to all examples. `has_moved` is False where no run moved from
+    where it was before its first step. `is_one_label` says that all examples have the same label:
+    no score is then better than `constant`.
     """
 
     state: State
     constant: float | None = None
     gain: Difference | None = None
+    most: float = math.inf
     num_runs: int = 0
     num_constant: int = 0
     has_moved: bool = True
@@ -58,10 +62,9 @@ class Learned:
     @property
     def interval(self) -> tuple[float, float] | None:
         """The 95% interval of the gain in points, as far as scores go; None where there is none."""
-        if self.gain is None or self.constant is None or not self.gain.noise.is_known:
+        if self.gain is None or not self.gain.noise.is_known:
             return None
-        most = BEST_SCORE - self.constant
-        return max(self.gain.low, most - self.gain.reach), min(self.gain.high, most)
+        return max(self.gain.low, self.most - self.gain.reach), min(self.gain.high, self.most)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +122,11 @@ def judge(
         state = "learned"
     elif not is_one_label and (num_constant == len(rows) or not has_moved or is_near):
         state = "did not learn"
+    constant = float(constants.outcomes.scores_S[0])
     return Learned(
         state=state,
-        constant=float(drawn.scores_S[0]),
+        constant=constant,
+        most=abs(best_score(outcomes.metric) - constant),
         gain=gain,
         num_runs=len(rows),
         num_constant=num_constant,
@@ -160,7 +165,7 @@ def _leading(predictions_N: Predicted, labels_N: Values) -> Values | None:
 def _beside(resampled: Resampled, drawn: Resampled, rows: Sequence[int]) -> Resampled:
     """Return the constant answers of these rows, one for each seed of `resampled`."""
     return Resampled(
-        scores_S=drawn.scores_S[rows],
+        merits_S=drawn.merits_S[rows],
         replicates_RS=drawn.replicates_RS[:, rows],
         seeds=resampled.seeds,
         num_examples=resampled.num_examples,

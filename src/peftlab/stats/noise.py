@@ -130,7 +130,7 @@ def noise_of(one: Resampled, grain: float = 0.0) -> Noise:
     if num_seeds == 1:
         return Noise(examples=of_mean, num_examples=one.num_examples, grain=grain)
     own = interaction(one)
-    group = SeedNoise(spread=_variance(one.scores_S), own=own, num_seeds=num_seeds)
+    group = SeedNoise(spread=_variance(one.merits_S), own=own, num_seeds=num_seeds)
     examples = max(of_mean - own / num_seeds, 0.0)
     return Noise(examples=examples, num_examples=one.num_examples, seeds=(group,), grain=grain)
 
@@ -144,7 +144,7 @@ def noise_between(left: Resampled, right: Resampled) -> Noise:
         if len(one.seeds) > 1:
             own = interaction(one)
             of_mean -= own / len(one.seeds)
-            spread = _variance(one.scores_S)
+            spread = _variance(one.merits_S)
             groups.append(SeedNoise(spread=spread, own=own, num_seeds=len(one.seeds)))
     return Noise(
         examples=max(of_mean, 0.0), num_examples=left.num_examples, seeds=tuple(groups), grain=grain

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from peftlab.core.scores import sign_of
 from peftlab.stats.constant import Constant, best_constant
 from peftlab.tasks.metrics.metric import Predicted
 from peftlab.tasks.metrics.registry import METRICS
@@ -41,8 +42,13 @@ class Outcomes:
 
     @cached_property
     def scores_S(self) -> Floats:
-        """The score of each seed, in points."""
+        """The score of each seed, in the unit of the metric."""
         return METRICS.get(self.metric).scores(self.labels_N, self.predictions_SN)
+
+    @cached_property
+    def merits_S(self) -> Floats:
+        """The scores with the sign that makes more better."""
+        return sign_of(self.metric) * self.scores_S
 
     @cached_property
     def best_constant(self) -> Constant:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from peftlab.core.scores import sign_of
 from peftlab.stats.outcomes import Outcomes
 from peftlab.tasks.metrics.metric import BEST_SCORE, Predicted
 from peftlab.tasks.metrics.registry import METRICS
@@ -38,8 +39,9 @@ class Patterns:
 
 @dataclass(frozen=True, kw_only=True)
 class Resampled:
-    """The scores [S] of an arm, and those [R, S] under R resamples of its N examples, in points.
+    """The merits [S] of an arm, and those [R, S] under R resamples of its N examples, in points.
 
+    A merit is a score with the sign that makes more better: that of a loss is turned.
     Two that were resampled together are paired by example: their row r saw the same resample.
     `grain` is the square of what one example is worth in points, as if the metric were a share of
     examples. `reach` is how far the metric goes, in points, from its lowest value to its highest.
@@ -48,7 +50,7 @@ class Resampled:
     may hold all the difference that was missed.
     """
 
-    scores_S: Floats
+    merits_S: Floats
     replicates_RS: Floats
     seeds: tuple[int, ...]
     num_examples: int
@@ -58,11 +60,11 @@ class Resampled:
     num_alike: int = 0
 
     def of_seeds(self, seeds: Sequence[int]) -> Resampled:
-        """Return the scores of these seeds alone, in this order."""
+        """Return the merits of these seeds alone, in this order."""
         rows = [self.seeds.index(seed) for seed in seeds]
         return replace(
             self,
-            scores_S=self.scores_S[rows],
+            merits_S=self.merits_S[rows],
             replicates_RS=self.replicates_RS[:, rows],
             seeds=tuple(seeds),
         )
@@ -91,6 +93,7 @@ def resample(
     """Return each of the outcomes under the same `num` resamples of their examples."""
     found = patterns(every)
     metrics = [METRICS.get(outcomes.metric) for outcomes in every]
+    signs = [sign_of(outcomes.metric) for outcomes in every]
     num_examples = int(found.sizes_P.sum())
     replicates = [np.empty((num, len(outcomes.seeds))) for outcomes in every]
     at_a_time = max(1, MOST_NUMBERS // len(found.sizes_P))
@@ -99,16 +102,18 @@ def resample(
         drawn_RP = generator.multinomial(
             num_examples, found.sizes_P / num_examples, size=part.stop - part.start
         ).astype(np.float64)
-        for metric, own, into in zip(metrics, found.predictions, replicates, strict=True):
-            into[part] = metric.weighted_scores(drawn_RP, found.labels_P, own)
+        for metric, sign, own, into in zip(
+            metrics, signs, found.predictions, replicates, strict=True
+        ):
+            into[part] = sign * metric.weighted_scores(drawn_RP, found.labels_P, own)
     return tuple(
         Resampled(
-            scores_S=outcomes.scores_S,
+            merits_S=outcomes.merits_S,
             replicates_RS=into,
             seeds=outcomes.seeds,
             num_examples=num_examples,
-            grain=(BEST_SCORE / num_examples) ** 2,
-            reach=BEST_SCORE - metric.lowest_score,
+            grain=(metric.scale / num_examples) ** 2,
+            reach=metric.highest_score - metric.lowest_score,
             is_share=metric.is_share,
         )
         for outcomes, metric, into in zip(every, metrics, replicates, strict=True)
@@ -125,7 +130,7 @@ def mean_over_tasks(every: Sequence[Resampled]) -> Resampled | None:
         return None
     chosen = [one.of_seeds(seeds) for one in every]
     return Resampled(
-        scores_S=np.mean([one.scores_S for one in chosen], axis=0),
+        merits_S=np.mean([one.merits_S for one in chosen], axis=0),
         replicates_RS=np.mean([one.replicates_RS for one in chosen], axis=0),
         seeds=tuple(seeds),
         num_examples=sum(one.num_examples for one in chosen),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,13 +11,12 @@ import numpy as np
 from scipy.optimize import brentq
 
 from peftlab.core.identity import derived_seed
+from peftlab.core.scores import metric_of, sign_of
 from peftlab.stats.noise import LEVEL, Noise, noise_of, noise_of_seeds
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, resample
-from peftlab.tasks.metrics.metric import BEST_SCORE
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Floats
-from peftlab.tasks.spec import metric_of
 
 NUM_SHARED = 2
 """So many examples at which all runs fail count beside those that are seen (_shrunk)."""
@@ -26,7 +26,7 @@ Covers = Literal["seeds and examples", "examples", "seeds", "nothing"]
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Scores of `num_values` runs, in points.
+    """Scores of `num_values` runs, in the unit of the metric.
 
     `low` and `high` bound the mean with 95% for other seeds and other examples, as far as `covers`
     says; both are the mean where it covers nothing. `sd` (n - 1) is None for one value. `iqm` is
@@ -57,20 +57,21 @@ class Summary:
 def summarise(
     outcomes: Outcomes, num_failed: int = 0, *, resampled: Resampled | None = None
 ) -> Summary:
-    """The summary of an arm's outcomes; `num_failed` further runs have none.
+    """Return the summary of an arm's outcomes; `num_failed` further runs have none.
 
     `resampled` are the outcomes under resamples, where they have been drawn already.
     """
     if resampled is None:
         (resampled,) = resample([outcomes], np.random.default_rng(derived_seed(0, "summary")))
-    poor = int(np.count_nonzero(outcomes.scores_S <= outcomes.best_constant.score))
+    constant = sign_of(outcomes.metric) * outcomes.best_constant.score
+    poor = int(np.count_nonzero(outcomes.merits_S <= constant))
     covers: Covers = "seeds and examples" if len(outcomes.seeds) > 1 else "examples"
     found = _shrunk(noise_of(resampled), outcomes.num_telling)
     return _summary(outcomes.scores_S, outcomes.metric, found, covers, poor, num_failed)
 
 
 def summarise_scores(metric: str, scores: Sequence[float], num_failed: int = 0) -> Summary:
-    """The summary of at least one score whose predictions are not at hand; ValueError for none.
+    """Return the summary of one score or more without predictions; ValueError for none.
 
     >>> summarise_scores("accuracy", [80.0, 84.0]).mean
     82.0
@@ -83,7 +84,7 @@ def summarise_scores(metric: str, scores: Sequence[float], num_failed: int = 0) 
 
 
 def expected_best(scores_S: Floats) -> tuple[float, ...]:
-    """The expected highest of n runs drawn with replacement from these, for n = 1 to S.
+    """Return the expected highest of n runs drawn with replacement from these, for n = 1 to S.
 
     With the scores in order it is the sum of v_i ((i / S)^n - ((i - 1) / S)^n).
     """
@@ -97,6 +98,7 @@ def _summary(
     scores_S: Floats, metric: str, noise: Noise, covers: Covers, num_poor: int, num_failed: int
 ) -> Summary:
     mean, size = float(scores_S.mean()), len(scores_S)
+    sign = sign_of(metric)
     low, high = _interval(mean, metric, noise)
     return Summary(
         num_values=size,
@@ -109,7 +111,7 @@ def _summary(
         least=float(scores_S.min()),
         greatest=float(scores_S.max()),
         failed_share=(num_poor + num_failed) / (size + num_failed),
-        best_of=expected_best(scores_S),
+        best_of=tuple(sign * best for best in expected_best(sign * scores_S)),
         covers=covers,
     )
 
@@ -143,20 +145,23 @@ def _interval(mean: float, metric: str, noise: Noise) -> tuple[float, float]:
     Wilson's (1927), with the noise of the seeds beside that of the examples: a true score is in it
     if the mean is no farther from it than the noise there would be at that score is likely to carry
     it. The examples' variance is proportional to u (1 - u), u being the place in the range from 0
-    to 1. Where all answers are right, or all wrong, it is that of a share of N examples.
+    to 1. Where all answers are right, or all wrong, it is that of a share of N examples. A metric
+    without a greatest value has the noise on both sides of the mean.
     """
     own_metric = METRICS.get(metric_of(metric))
-    least = own_metric.lowest_score
-    place = (mean - least) / (BEST_SCORE - least)
+    least, most = own_metric.lowest_score, own_metric.highest_score
+    if math.isinf(most):
+        return max(mean - noise.half_width, least), mean + noise.half_width
+    place = (mean - least) / (most - least)
     if 0 < place < 1:
         scale = noise.examples / (place * (1 - place))
     else:
         is_exact = own_metric.is_share and noise.num_examples > 0
-        scale = BEST_SCORE**2 / noise.num_examples if is_exact else 0.0
+        scale = (most - least) ** 2 / noise.num_examples if is_exact else 0.0
 
     def beyond(score: float) -> float:
         """Above 0 where the mean is farther from a true score than noise is likely to carry it."""
-        own = (score - least) / (BEST_SCORE - least)
+        own = (score - least) / (most - least)
         expected = replace(noise, examples=scale * own * (1 - own))
         if score == mean:
             return LEVEL / 2 - 0.5  # where no noise is left at the end of the range as well
@@ -167,4 +172,4 @@ def _interval(mean: float, metric: str, noise: Noise) -> tuple[float, float]:
 
     if scale == 0 and not noise.is_known:
         return mean, mean
-    return end(least), end(BEST_SCORE)
+    return end(least), end(most)

@@ -13,6 +13,7 @@ from peftlab.core.corrections import missing
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_sha256
 from peftlab.core.measurements import Costs, Evaluation, plain_epoch
+from peftlab.core.scores import main_merit
 from peftlab.core.selection import reported, rule
 from peftlab.core.trial import Trial
 
@@ -101,7 +102,7 @@ class TrialRecord:
 
     @property
     def best_scores(self) -> dict[str, float]:
-        """All scores of the evaluation (after step 0) whose main metric is the highest.
+        """All scores of the evaluation (after step 0) whose main metric is the best.
 
         Chosen on the very split that is reported, so it flatters: show it named as that.
         """
@@ -144,8 +145,8 @@ class TrialRecord:
 
 
 def best_of(scores: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-    """Return the scores with the highest main metric, the first of equals; {} for no scores."""
-    return max(scores, key=lambda one: next(iter(one.values())), default={})
+    """Return the scores with the best main metric, the first of equals; {} where there are none."""
+    return max(scores, key=main_merit, default={})
 
 
 def names_of_arms(arms: Mapping[str, tuple[str, ...]]) -> list[str]:

@@ -73,6 +73,10 @@ class TuningPart(ArmsPart):
     """The best score so far against the budget that `peftlab tune` has spent on an arm."""
 
 
+class ClassesPart(ArmsPart):
+    """Precision, recall and F1 of each class, a table a task; the worst ten first of many."""
+
+
 class ConfusionPart(ArmsPart):
     """How often each label is taken for each other one, a matrix an arm and task."""
 
@@ -117,6 +121,7 @@ PARTS: dict[str, type[Frozen]] = {
     "learning-rate": LearningRatePart,
     "sweep": SweepPart,
     "tuning": TuningPart,
+    "classes": ClassesPart,
     "confusion": ConfusionPart,
     "disagreement": DisagreementPart,
     "parameters": ParametersPart,

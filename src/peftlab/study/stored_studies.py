@@ -9,6 +9,7 @@ from pathlib import Path
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
+from peftlab.core.inputs import TaskDefinition
 from peftlab.data.source import open_source, require
 from peftlab.models.location import locate
 from peftlab.store.reader import WorkspaceReader
@@ -31,7 +32,10 @@ def store_study(expanded: Expanded, workspace: Workspace) -> None:
         basis=_basis(
             expanded.spec,
             expanded.trials[0].model.fingerprint,
-            {trial.task: trial.data.digest for trial in expanded.trials},
+            {
+                trial.task: _with_metrics(trial.data.digest, trial.definition)
+                for trial in expanded.trials
+            },
         ),
     )
 
@@ -83,13 +87,19 @@ def basis(spec: StudySpec) -> str:
 
 
 def _digest(spec: StudySpec, name: str) -> str:
-    """Return the digest of a task's data."""
+    """Return the digest of a task's data, and of the metrics that are a person's own."""
     if not isinstance(spec.data, str):
         own = define_task(name, spec.data[name], where=f"{spec.name}: data.{name}")
-        return own.source.ref(own.task).digest
+        return _with_metrics(own.source.ref(own.task).digest, own.definition)
     source, task = open_source(spec.data), TASKS.get(name)
     require(source, task, spec.data)
     return source.ref(task).digest
+
+
+def _with_metrics(digest: str, definition: TaskDefinition | None) -> str:
+    """Return the digest of a task's data with the sources of its own metrics, where it has any."""
+    sources = definition.metric_sources if definition else ()
+    return content_id([digest, *map(list, sources)]) if sources else digest
 
 
 def _basis(spec: StudySpec, fingerprint: str, digests: Mapping[str, str]) -> str:

@@ -51,4 +51,5 @@ def own_task(name: str, definition: TaskDefinition) -> Task:
         num_train=0,
         num_dev=0,
         problem_type=definition.problem_type,
+        metric_sources=definition.metric_sources,
     )

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from peftlab.core.errors import UserError
 from peftlab.core.inputs import ProblemType
+from peftlab.core.scores import score_on
 
 Of = TypeVar("Of")
 
@@ -27,23 +28,6 @@ class Splits(Generic[Of]):
             there = [name for name, one in known.items() if one is not None]
             raise UserError(f"no split '{split}'", allowed=", ".join(there))
         return found
-
-
-ON = "_on_"
-
-
-def score_on(metric: str, task: str) -> str:
-    """Return the name of a metric's score on the dev split of another task.
-
-    >>> score_on("accuracy", "mnli-mm"), metric_of("accuracy_on_mnli-mm"), metric_of("f1")
-    ('accuracy_on_mnli-mm', 'accuracy', 'f1')
-    """
-    return f"{metric}{ON}{task}"
-
-
-def metric_of(score: str) -> str:
-    """Return the metric of a score by its name, whichever split that is on."""
-    return score.partition(ON)[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +89,7 @@ class Task:
 
     Trials of the task are evaluated `also_on` the dev splits of others, which have the same labels
     and texts. A task that is `answered_by` another one has no training of its own: trials of that
-    one predict it.
+    one predict it. `metric_sources` are the SHA-256 of the sources of a person's own metrics.
     """
 
     name: str
@@ -120,6 +104,7 @@ class Task:
     folder: FolderRows | None = None
     also_on: tuple[Task, ...] = ()
     answered_by: str | None = None
+    metric_sources: tuple[tuple[str, str], ...] = ()
 
     @property
     def num_labels(self) -> int:

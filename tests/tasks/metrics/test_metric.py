@@ -9,27 +9,56 @@ from peftlab.tasks.metrics.metric import Metric
 from peftlab.tasks.metrics.registry import METRICS
 from tests.tasks.metrics.reference import NAMES, reference
 
-CLASSES = ("accuracy", "f1", "f1_macro", "f1_weighted", "matthews_correlation")
-SEVERAL = ("f1_micro", "subset_accuracy", "f1_macro of several", "f1_weighted of several")
-CASES = (*(name for name in NAMES if name not in SEVERAL), *SEVERAL)
+BINARY = ("accuracy", "f1", "precision", "recall")
+CLASSES = (
+    *BINARY, "f1_macro", "f1_weighted", "matthews_correlation", "precision_macro", "recall_macro",
+    "balanced_accuracy",
+)  # fmt: skip
+SEVERAL = (
+    "f1_micro", "subset_accuracy", "f1_macro of several", "f1_weighted of several",
+    "precision_macro of several", "recall_macro of several",
+)  # fmt: skip
+OF_LOGITS = ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error")
+LOGITS_OF_TWO = tuple(f"{name} of two" for name in OF_LOGITS)
+LOGITS_OF_SEVERAL = tuple(f"{name} of several" for name in OF_LOGITS[:-1])
+CASES = (
+    *(name for name in NAMES if name not in SEVERAL), *SEVERAL, *LOGITS_OF_TWO, *LOGITS_OF_SEVERAL
+)  # fmt: skip
 
 
 def metric_of(case: str) -> str:
-    return case.removesuffix(" of several")
+    return case.removesuffix(" of several").removesuffix(" of two")
 
 
 def sides(metric: str, num_examples: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and three seeds' predictions; for a correlation, scores with ties."""
+    """Labels and three seeds' predictions; for a correlation, scores with ties.
+
+    Logits are of few values, so that probabilities are tied.
+    """
     generator = np.random.default_rng(3)
+    if metric_of(metric) in OF_LOGITS:
+        return sides_of_logits(generator, metric, num_examples)
     is_scores = metric not in CLASSES + SEVERAL
     shape = (num_examples, 4) if metric in SEVERAL else (num_examples,)
-    most = 4 if "_" in metric and metric in CLASSES else 2
+    most = 4 if metric in CLASSES and metric not in BINARY else 2
     labels = generator.integers(0, 9 if is_scores else most, shape)
     others = generator.integers(0, 5 if is_scores else most, (3, *shape))
     predictions = np.where(generator.random((3, *shape)) < 0.6, labels, others)
     if not is_scores:
         return labels, predictions
     return labels / 2.0, predictions + generator.integers(0, 2, (3, num_examples)) / 4.0
+
+
+def sides_of_logits(
+    generator: np.random.Generator, case: str, num_examples: int
+) -> tuple[np.ndarray, np.ndarray]:
+    num_classes = 2 if case.endswith(" of two") else 4
+    several = case.endswith(" of several")
+    shape = (num_examples, num_classes) if several else num_examples
+    labels = generator.integers(0, 2 if several else num_classes, shape)
+    logits = generator.integers(-4, 5, (3, num_examples, num_classes)) / 2
+    logits += 1.5 * (labels if several else np.eye(num_classes)[labels])
+    return labels, logits.astype(np.float32)
 
 
 def draw_weights(num_examples: int, chance: int, num: int = 20) -> np.ndarray:
@@ -75,7 +104,9 @@ def test_weights_repeat_examples(case: str) -> None:
 @pytest.mark.parametrize("side", ["labels", "predictions"])
 def test_a_side_that_is_constant_scores_as_the_metric_says(case: str, side: str) -> None:
     labels, predictions = sides(case)
-    if side == "labels":
+    if side == "predictions" and predictions.ndim > 2 and labels.ndim == 1:
+        predictions = np.broadcast_to(predictions[:, :1], predictions.shape)
+    elif side == "labels":
         labels = np.full_like(labels, 0.1 if labels.dtype.kind == "f" else 1)
     else:
         predictions = np.full_like(predictions, 0.1 if labels.dtype.kind == "f" else 1)

@@ -70,7 +70,7 @@ def draw_advice(
         x=amount_axis([[row["cost"] for row in rows]], cost.axis),
         opacity=alt.condition(f"datum.state == '{LEARNED}'", alt.value(1), alt.value(0.4)),
     )
-    score = alt.Y("score:Q", title="score (points)", scale=alt.Scale(zero=False, padding=16))
+    score = alt.Y("score:Q", title="score", scale=alt.Scale(zero=False, padding=16))
     colour = colours("arm", arms, every)
     layers = [
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q", color=colour),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from peftlab.core.scores import greater_is_better
 from peftlab.tasks.spec import Task
 
 # Each has a contrast of 3 to 1 or more on white and on the page's dark paper, and no two of them
@@ -26,7 +27,8 @@ BREAK = " · "
 
 def panel_title(task: Task) -> str:
     """Return what stands above a task's panel: its name and its main metric."""
-    return f"{task.name}{BREAK}{task.main_metric.replace('_', ' ')}"
+    less = "" if greater_is_better(task.main_metric) else " (less is better)"
+    return f"{task.name}{BREAK}{task.main_metric.replace('_', ' ')}{less}"
 
 
 @dataclass(frozen=True)

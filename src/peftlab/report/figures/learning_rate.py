@@ -55,7 +55,7 @@ def draw_learning_rate(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
         ),
     )
     base = alt.Chart(alt.Data(values=list(rows))).encode(x=place, color=colours("group", groups))
-    score = alt.Y("score:Q", title="score (points)", scale=alt.Scale(zero=False))
+    score = alt.Y("score:Q", title="score", scale=alt.Scale(zero=False))
     layers = [
         base.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_line().encode(y=score),

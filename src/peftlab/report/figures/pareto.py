@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import compress
 from typing import Any
 
+from peftlab.core.scores import sign_of
 from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.costs import COSTS, mean_cost
 from peftlab.report.findings.learning import MARKS
@@ -16,7 +17,7 @@ from peftlab.study.parts import CostName
 
 
 def pareto_data(view: StudyView, arms: Sequence[Arm], against: CostName) -> list[dict[str, Any]]:
-    """Rows of task, arm, its cost, its mean score with the interval, and if it is on the front.
+    """Return rows of task, arm, its cost, its mean score and interval, and if it is on the front.
 
     An arm that did not learn is cheap at any score, and never on it.
     """
@@ -42,7 +43,8 @@ def pareto_data(view: StudyView, arms: Sequence[Arm], against: CostName) -> list
                 )
         may_be_on = [row["state"] != "did not learn" for row in of_task]
         weighed = [*compress(of_task, may_be_on)]
-        is_on = iter(front([(row["cost"], row["score"]) for row in weighed]))
+        sign = sign_of(task.main_metric)
+        is_on = iter(front([(row["cost"], sign * row["score"]) for row in weighed]))
         rows += [
             {**row, "front": may_be and next(is_on)}
             for row, may_be in zip(of_task, may_be_on, strict=True)
@@ -51,24 +53,26 @@ def pareto_data(view: StudyView, arms: Sequence[Arm], against: CostName) -> list
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[bool]:
-    """Which of the points (cost, score) no other one beats in one of both and equals in the other.
+    """Return which points (cost, merit) no other one beats in one of both and equals in the other.
+
+    Less of a cost and more of a merit is better.
 
     >>> front([(1, 80), (2, 90), (2, 85), (3, 90)])
     [True, True, False, False]
     """
     return [
         not any(
-            (other[0] <= cost and other[1] > score) or (other[0] < cost and other[1] >= score)
+            (other[0] <= cost and other[1] > merit) or (other[0] < cost and other[1] >= merit)
             for other in points
         )
-        for cost, score in points
+        for cost, merit in points
     ]
 
 
 def draw_pareto(
     rows: Sequence[dict[str, Any]], *, against: CostName, name: str, every: Sequence[str] = ()
 ) -> Figure:
-    """The points with their intervals, and a stepped line along the front.
+    """Draw the points with their intervals, and a stepped line along the front.
 
     `every` names all arms of the study, for their colours.
     """
@@ -92,7 +96,7 @@ def draw_pareto(
             [[row["cost"] for row in rows if row["panel"] == title] for title in titles], cost.axis
         )
     )
-    score = alt.Y("score:Q", title="score (points)", scale=alt.Scale(zero=False, padding=12))
+    score = alt.Y("score:Q", title="score", scale=alt.Scale(zero=False, padding=12))
     line = (
         base.transform_filter("datum.front")
         .mark_line(interpolate="step-after", color=INK, strokeDash=[4, 3], opacity=0.6)

@@ -60,8 +60,13 @@ def significance_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, An
     return rows
 
 
-def draw_significance(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
-    """The matrices: coloured and marked where the row's arm beats the column's, or is beaten."""
+def draw_significance(
+    rows: Sequence[dict[str, Any]], *, name: str, of_losses: bool = False
+) -> Figure:
+    """Draw matrices, coloured and marked where the row's arm beats the column's, or is beaten.
+
+    `of_losses` says that by some task's metric less is better.
+    """
     import altair as alt
 
     from peftlab.report.figures.appearance import BETTER, NEUTRAL, WORSE
@@ -105,7 +110,9 @@ def draw_significance(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
     others = "all other pairs are not distinguishable, or not tested"
     return Figure(
         name=name,
-        title="Which arm beats which: the row's score less the column's, in points",
+        title="Which arm beats which: by how many points the row's is better than the column's"
+        if of_losses
+        else "Which arm beats which: the row's score less the column's, in points",
         description=f"By paired tests, adjusted by Holm's method for all pairs and tasks: "
         f"{'; '.join(beaten) or 'none beats another'}; {others}.",
         specification=finish(panels(chart, "panel", titles)),

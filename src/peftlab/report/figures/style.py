@@ -157,7 +157,7 @@ def score_axis(field: str = "score") -> alt.X:
     """Return the axis of scores that lie side by side."""
     axis = alt.Axis(tickCount=4, labelOverlap="greedy", labelSeparation=6)
     scale = alt.Scale(zero=False, padding=12)
-    return alt.X(f"{field}:Q", title="score (points)", scale=scale, axis=axis)
+    return alt.X(f"{field}:Q", title="score", scale=scale, axis=axis)
 
 
 def setting_axis(values: Sequence[float | str], key: str, *, field: str = "value") -> alt.X:

@@ -64,9 +64,7 @@ def draw_sweep(rows: Sequence[dict[str, Any]], *, key: str, name: str) -> Figure
     is_one = len(lines) == 1
     colour = alt.value(PALETTE[0]) if is_one else colours("line", lines)
     base = alt.Chart(alt.Data(values=list(rows))).encode(x=place, color=colour)
-    drawn = base.mark_line().encode(
-        y=alt.Y("score:Q", title="score (points)", scale=alt.Scale(zero=False))
-    )
+    drawn = base.mark_line().encode(y=alt.Y("score:Q", title="score", scale=alt.Scale(zero=False)))
     points = base.mark_point(filled=True, size=55, opacity=1).encode(
         y="score:Q",
         **({} if is_one else {"shape": shapes("line", lines)}),

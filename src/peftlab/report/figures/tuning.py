@@ -75,7 +75,7 @@ def draw_tuning(rows: Sequence[dict[str, Any]], *, name: str, every: Sequence[st
         place = alt.X(f"{budget}:Q", title=title, scale=alt.Scale(nice=False, padding=8))
         lines = base.mark_line(interpolate="step-after").encode(
             x=place,
-            y=alt.Y("score:Q", title="best so far (points)", scale=alt.Scale(zero=False)),
+            y=alt.Y("score:Q", title="best so far", scale=alt.Scale(zero=False)),
             strokeDash=dashes,
             tooltip=["panel:N", "arm:N", "split:N", "settings:Q", "seconds:Q", "score:Q"],
         )

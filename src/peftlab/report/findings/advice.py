@@ -15,10 +15,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
+from peftlab.core.scores import sign_of
 from peftlab.core.words import counted
+from peftlab.report.findings.better_words import highest
 from peftlab.report.findings.costs import is_dearer, total_cost
 from peftlab.report.findings.evidence import least_seeds, listed, points_words
 from peftlab.report.findings.learning import did_not_learn, has_learned
@@ -60,7 +63,7 @@ class Candidate:
 class Advice:
     """What to use on these tasks: `chosen`, or none because of what `lacking` says.
 
-    `reference` is the arm with the highest mean, or the one that the study measures by, which
+    `reference` is the arm with the best mean, or the one that the study measures by, which
     `is_named` says. `near` are the arms that can be used, the reference among them if it can;
     `candidates` are all arms but the reference, those that can be used and the cheap ones first.
     `num_failed` are the trials of the reference that failed, which then cannot be used either, and
@@ -105,7 +108,7 @@ def advise(
         named, reference, passed_by = None, None, reference
     among = taking_part or learned or compared
     base = named if reference else max(
-        among, key=lambda arm: _mean_score(view, arm, tasks), default=None
+        among, key=lambda arm: _mean_merit(view, arm, tasks), default=None
     )  # fmt: skip
     if base is None:
         where = ", ".join(task.name for task in tasks)
@@ -122,7 +125,7 @@ def advise(
     chosen, safe = None, None
     if not lacking:
         near = _near(view, taking_part, tasks, margin, base if reference else None)
-        lacking = "" if near else _undecided(base, margin, is_named=bool(reference))
+        lacking = "" if near else _undecided(base, margin, tasks, is_named=bool(reference))
     if near:
         first = _cheapest(view, near, tasks, cost)
         before = _may_come_before(view, first, near, taking_part, tasks, cost)
@@ -237,10 +240,14 @@ def _open_words(safe: Arm, before: Sequence[Arm], within: str) -> str:
     )
 
 
-def _mean_score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> float:
-    found = view.mean_score(arm, tasks)
-    assert found is not None, "all tasks are measured"
-    return found.mean
+def _mean_merit(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> float:
+    """Return the mean over the tasks of the scores with the sign that makes more better."""
+    summaries = [view.summary(arm, task) for task in tasks]
+    return fmean(
+        sign_of(task.main_metric) * one.mean
+        for task, one in zip(tasks, summaries, strict=True)
+        if one is not None
+    )
 
 
 def _num_failed(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> int:
@@ -327,14 +334,14 @@ def _too_few_seeds(
     )
 
 
-def _undecided(base: Arm, margin: float, *, is_named: bool) -> str:
+def _undecided(base: Arm, margin: float, tasks: Sequence[Task], *, is_named: bool) -> str:
     if is_named:
         return (
             f"no arm of which all runs are done could be shown to stay {within_words(margin, base)}"
         )
     return (
-        f"no arm could be shown to stay {within_words(margin, None)}; {base.name} has the highest "
-        "mean"
+        f"no arm could be shown to stay {within_words(margin, None)}; {base.name} has the "
+        f"{highest(tasks)} mean"
     )
 
 

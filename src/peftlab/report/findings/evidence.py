@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from peftlab.core.words import counted
+from peftlab.report.findings.better_words import points_more
 from peftlab.stats.compare import Difference
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.power import MOST_SEEDS, POWER, Hopeless, reach_of_examples
@@ -44,13 +45,13 @@ def evidence_words(
 ) -> str:
     """The difference, its interval and its test; `further` is what would decide it, if asked."""
     where = f"on {tasks[0].name}" if len(tasks) == 1 else f"in the mean over {len(tasks)} tasks"
-    more = "more" if found.estimate >= 0 else "fewer"
+    more = points_more(tasks, is_better=found.estimate >= 0)
     interval = "the same on every example, so that the test goes by their number alone"
     if found.noise.is_known:
         looks = " for any number of looks" if found.is_always_valid else ""
         interval = f"95% interval{looks} {found.low:+.2f} to {found.high:+.2f}"
     sentences = [
-        f"{pair[0]} scores {abs(found.estimate):.2f} points {more} than {pair[1]} {where} "
+        f"{pair[0]} scores {abs(found.estimate):.2f} {more} than {pair[1]} {where} "
         f"({interval}; {runs_words(found)})",
         _test_words(found, margin, tested),
     ]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from peftlab.core.scores import sign_of
 from peftlab.report.findings.view import StudyView
 from peftlab.study.arms import Arm
 
@@ -29,9 +30,10 @@ def leading(view: StudyView, names: Sequence[str] | None, most: int) -> Shown:
     ranks: dict[str, list[float]] = {arm.name: [] for arm in view.arms}
     for task in view.tasks:
         scores = {arm.name: view.summary(arm, task) for arm in view.arms}
-        means = {name: one.mean for name, one in scores.items() if one is not None}
-        for rank, name in enumerate(sorted(means, key=lambda name: -means[name])):
-            ranks[name].append(rank / len(means))
+        sign = sign_of(task.main_metric)
+        merits = {name: sign * one.mean for name, one in scores.items() if one is not None}
+        for rank, name in enumerate(sorted(merits, key=lambda name: -merits[name])):
+            ranks[name].append(rank / len(merits))
     best = sorted(view.arms, key=lambda arm: fmean(ranks[arm.name] or [1.0]))[:most]
     names = [arm.name for arm in best]
     return Shown(

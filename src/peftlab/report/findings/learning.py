@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from peftlab.core.words import counted
 from peftlab.methods.registry import METHODS
+from peftlab.report.findings.better_words import of_losses
 from peftlab.report.findings.evidence import listed, signed
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.collapse import Collapse
@@ -26,15 +27,16 @@ MARKS: dict[State, str] = {
 """What stands beside the score of an arm in each state."""
 BEYOND = (
     "every run gives one answer to all examples, or none has moved since before its first step, or "
-    f"the score is shown to be less than {GAIN:g} point above that of the best constant answer"
+    f"the score is shown to be less than {GAIN:g} point better than that of the best constant "
+    "answer"
 )
 MARK_NOTE = (
-    f"× did not learn: {BEYOND}. ? cannot tell: the score is not shown to be above it, nor that. "
+    f"× did not learn: {BEYOND}. ? cannot tell: the score is not shown to be better, nor that. "
     "An arm without a mark has learned."
 )
 LEARNED_NOTE = (
-    "learned: yes, if the 95% interval of the score less that of the best constant answer lies "
-    f"above 0; no, if {BEYOND}."
+    "learned: yes, if the 95% interval of how much better the score is than that of the best "
+    f"constant answer lies above 0; no, if {BEYOND}."
 )
 
 
@@ -99,7 +101,7 @@ def reason(view: StudyView, arm: Arm, task: Task, found: Learned) -> str:
     """Return what shows that an arm did not learn, or why that cannot be told, and the cause."""
     records = [] if found.gain is None else view.done(arm, task)
     causes = dict.fromkeys(cause for record in records for cause in _causes(record))
-    return ". ".join((_shown_words(found), *causes)) + "."
+    return ". ".join((_shown_words(found, task), *causes)) + "."
 
 
 def learned_json(view: StudyView) -> list[dict[str, JsonValue]]:
@@ -126,7 +128,7 @@ def learned_json(view: StudyView) -> list[dict[str, JsonValue]]:
     return rows
 
 
-def _shown_words(found: Learned) -> str:
+def _shown_words(found: Learned, task: Task) -> str:
     """Return what the runs show, as a clause."""
     gain, num_runs, num_constant = found.gain, found.num_runs, found.num_constant
     if gain is None:
@@ -138,6 +140,8 @@ def _shown_words(found: Learned) -> str:
         runs = "the only run gives" if num_runs == 1 else f"all {num_runs} runs give"
         return f"{runs} one answer to all examples, of which the best scores {found.constant:.1f}"
     words = f"{signed(gain.estimate, 1)} points against {best}"
+    if of_losses([task]):
+        words = f"better by {signed(gain.estimate, 1)} points than {best}"
     if found.interval:
         low, high = found.interval
         words += f", 95% interval {signed(low, 1)} to {signed(high, 1)}"

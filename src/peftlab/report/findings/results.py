@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from peftlab.core.validation import Frozen
+from peftlab.report.findings.classes import classes_json
 from peftlab.report.findings.learning import MARKS, learned_json, losses_words, remarks
 from peftlab.report.findings.verdicts import Verdict
 from peftlab.report.findings.view import StudyView
@@ -52,8 +53,8 @@ class ArmScore(Frozen):
 class StudyResults(Frozen):
     """What a study has come to. `rule` says of which epoch the scores are.
 
-    `verdicts` and `learned` are objects as `report STUDY --json` has them. `declaration` is the id
-    of what the study declared then (store/looks.py).
+    `verdicts`, `learned` and `classes` are objects as `report STUDY --json` has them.
+    `declaration` is the id of what the study declared then (store/looks.py).
     """
 
     study: str
@@ -62,6 +63,7 @@ class StudyResults(Frozen):
     notes: tuple[str, ...]
     verdicts: tuple[dict[str, JsonValue], ...]
     learned: tuple[dict[str, JsonValue], ...]
+    classes: tuple[dict[str, JsonValue], ...] = ()
     declaration: str = ""
 
 
@@ -101,6 +103,7 @@ def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
         notes=tuple(note for note in notes if note),
         verdicts=tuple(verdict.to_json() for verdict in found),
         learned=tuple(learned_json(view)),
+        classes=tuple(classes_json(view)),
         declaration=view.look.id,
     )
 

@@ -24,7 +24,7 @@ from peftlab.stats.summary import Summary, summarise, summarise_scores
 from peftlab.store.records import TrialRecord
 from peftlab.store.rows import damaged
 from peftlab.study.stored_predictions import answers_of, predictions_of
-from peftlab.tasks.metrics.metric import BEST_SCORE, Reads
+from peftlab.tasks.metrics.metric import Reads
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.spec import Task
 
@@ -111,8 +111,10 @@ class Statistics:
         if together is None:
             return MeanScore(mean=mean, low=mean, high=mean)
         half = noise_of(together).half_width
-        least = fmean(METRICS.get(task.main_metric).lowest_score for task in tasks)
-        return MeanScore(mean=mean, low=max(mean - half, least), high=min(mean + half, BEST_SCORE))
+        metrics = [METRICS.get(task.main_metric) for task in tasks]
+        least = fmean(metric.lowest_score for metric in metrics)
+        most = fmean(metric.highest_score for metric in metrics)
+        return MeanScore(mean=mean, low=max(mean - half, least), high=min(mean + half, most))
 
     def resampled(self, arm: str, task: Task) -> Resampled | None:
         """The arm's main scores under the resamples that all arms of the task share."""

@@ -25,6 +25,7 @@ from peftlab.study.checks import check_arm_names
 from peftlab.study.declarations import DeclaredPlaces, PlacedTrial, look_at, placed_trial, places_of
 from peftlab.study.spec import StudySpec
 from peftlab.study.stored_studies import stored_spec
+from peftlab.tasks.metrics.own import require_sources
 from peftlab.tasks.registry import TASKS, task_of
 from peftlab.tasks.spec import Task
 
@@ -183,6 +184,8 @@ def make_view(workspace: Workspace, study: str) -> StudyView:
             place = (arm, record.trial.task)
             by_place[place] = (*by_place.get(place, ()), record)
     of_trials = {record.trial.task: task_of(record.trial) for record in records}
+    for task in of_trials.values():
+        require_sources(task.metric_sources, where=workspace.where)
     return StudyView(
         spec=spec,
         arms=chosen_arms(spec, every),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from peftlab.core.scores import score_words
 from peftlab.report.findings.advice import Advice, Candidate, advise, within_words
+from peftlab.report.findings.better_words import better_note, highest
 from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
 from peftlab.report.findings.evidence import IDENTICAL, listed, points_words, signed
 from peftlab.report.findings.learning import collapse_words
@@ -109,11 +111,11 @@ def _only_words(advice: Advice, margin: float) -> str:
 def _score_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
     """Return what the chosen arm scores, and how far that is from the reference."""
     means = " in the mean over the tasks" if len(advice.tasks) > 1 else ""
-    scored = f"It scores {_score(view, chosen, advice.tasks)} points{means}"
+    scored = f"It scores {_score(view, chosen, advice.tasks)}{means}"
     candidate = advice.of(chosen)
     if candidate is None:
         return f"{scored}{_interval_words(view, chosen, advice)}."
-    best = "" if advice.is_named else ", which has the highest mean"
+    best = "" if advice.is_named else f", which has the {highest(advice.tasks)} mean"
     return (
         f"{scored}, {base.name}{best}, {_score(view, base, advice.tasks)}: a difference of "
         f"{_difference(candidate)} (in brackets 95% intervals)."
@@ -130,12 +132,11 @@ def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
     found = view.mean_score(arm, tasks)
     if found is None:
         return NOTHING
+    metric = tasks[0].main_metric if len(tasks) == 1 else ""
+    mean, low, high = (score_words(metric, one, 2) for one in (found.mean, found.low, found.high))
     if not found.has_interval:
-        return Cell(f"{found.mean:.2f}", value=found.mean)
-    return Cell(
-        f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]",
-        value=found.mean, low=found.low, high=found.high,
-    )  # fmt: skip
+        return Cell(mean, value=found.mean)
+    return Cell(f"{mean} [{low}, {high}]", value=found.mean, low=found.low, high=found.high)
 
 
 def _reservations(view: StudyView, advice: Advice) -> list[str]:
@@ -256,9 +257,9 @@ def _by_task_table(view: StudyView, advices: Sequence[Advice], options: parts.Ad
         rows=rows,
         numbers=frozenset({"score", "difference", *titles}),
         units=UNITS,
-        note="score: main metric in points. difference: to the arm with the highest mean, or the "
-        "one that the study measures by. In brackets: 95% intervals, and how many times as much as "
-        "that arm costs.",
+        note="score: main metric. difference: to the best arm, or the one that the study "
+        "measures by. In brackets: 95% intervals, and how many times as much as that arm costs."
+        + better_note([one.tasks[0] for one in advices]),
     )
 
 
@@ -298,11 +299,12 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
         rows=rows,
         numbers=frozenset({"score", less, *titles}),
         units=UNITS,
-        note=f"score: main metric in points{mean}, with its 95% interval. {within}: whether the "
+        note=f"score: main metric{mean}, with its 95% interval. {within}: whether the "
         f"arm could be shown to stay "
         f"{within_words(options.margin, base if advice.is_named else None)}, with "
         f"{1 - LEVEL:.0%} for all arms together; the interval of a difference is for its arm "
-        f"alone.{sums} in brackets how many times as much as {base.name}.",
+        f"alone.{sums} in brackets how many times as much as {base.name}."
+        + better_note(advice.tasks),
     )
 
 

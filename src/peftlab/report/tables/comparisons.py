@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from peftlab.core.words import counted
+from peftlab.report.findings.better_words import better_note
 from peftlab.report.findings.evidence import IDENTICAL, signed
 from peftlab.report.findings.looks import is_always_valid
 from peftlab.report.findings.verdicts import Verdict
@@ -25,7 +26,7 @@ CLAIM_COLUMNS = ("claim", "task", "difference", "seeds", "p", "p (Holm)", "verdi
 
 
 def comparisons_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
-    """A row a task and pair of arms; None where no two can be compared."""
+    """Return a row for each task and pair of arms; None where no two can be compared."""
     rows = []
     any_looks = False
     for task in view.tasks:
@@ -50,9 +51,10 @@ def comparisons_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
         + ". swaps: of the trained models "
         "alone, by exchanging their predictions. flips: of the seeds alone, from six on. McNemar: "
         "for accuracy and one seed. effect size: Hedges' g over the runs. wins: how often a run of "
-        "the first scores above one of the second. dominance: below 0.5 the first almost "
+        "the first is better than one of the second. dominance: below 0.5 the first almost "
         "stochastically dominates the second, from five seeds on. "
-        f"{IDENTICAL}: to every example with every seed, so that there is nothing to test.",
+        f"{IDENTICAL}: to every example with every seed, so that there is nothing to test."
+        + better_note(view.tasks),
     )
 
 

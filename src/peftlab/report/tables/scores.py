@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from peftlab.core.scores import greater_is_better, score_words, sign_of, unit_of
 from peftlab.report.findings.evidence import least_seeds
 from peftlab.report.findings.learning import LEARNED_NOTE, MARK_NOTE, has_learned, mark
 from peftlab.report.findings.looks import difference_shown
@@ -36,7 +37,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     """
     columns = ["arm"]
     for task in view.tasks:
-        columns += [f"{task.name} {metric.replace('_', ' ')}" for metric in _metrics(task)]
+        columns += [_head(task, metric) for metric in _metrics(task)]
         columns.append(f"{task.name} best epoch")
     best = {task.name: best_arm(view, arms, task) for task in view.tasks}
     rows: list[list[str]] = []
@@ -50,15 +51,16 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
                 is_main = metric == task.main_metric
                 is_best = is_main and arm == best[task.name]
                 own_mark = mark(view, arm, task) if is_main else ""
-                row.append(_cell(summary, num_runs, is_best=is_best, own_mark=own_mark))
+                row.append(_cell(summary, metric, num_runs, is_best=is_best, own_mark=own_mark))
                 every += [summary] if summary is not None else []
             row.append(_flattered(view.summary(arm, task, best=True), num_runs))
         rows.append(row)
     note = (
         f"Points, {view.rule}: mean over seeds{_covered(every)} "
-        "'best epoch' is the main metric at the epoch where it was highest on this same split: "
+        "'best epoch' is the main metric at the epoch where it was best on this same split: "
         "it flatters."
     )
+    note += _on_metrics(view.tasks)
     if any(best.values()):
         note += (
             " Bold: beats every other arm here, each test adjusted for their number (Holm), "
@@ -87,6 +89,19 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     )
 
 
+def _head(task: Task, score: str) -> str:
+    """Return a column's head: the task, the metric, and its unit where that is not points."""
+    unit = unit_of(score)
+    return f"{task.name} {score.replace('_', ' ')}{'' if unit == 'points' else f' ({unit})'}"
+
+
+def _on_metrics(tasks: Sequence[Task]) -> str:
+    """Return a sentence on the metrics of which less is better; "" where there are none."""
+    every = (metric for task in tasks for metric in task.metrics)
+    losses = dict.fromkeys(name for name in every if not greater_is_better(name))
+    return f" Less is better: {', '.join(losses).replace('_', ' ')}." if losses else ""
+
+
 def best_arm(view: StudyView, arms: Sequence[Arm], task: Task) -> Arm | None:
     """Return the arm that beats every other one on the task, by tests adjusted for their number.
 
@@ -94,10 +109,12 @@ def best_arm(view: StudyView, arms: Sequence[Arm], task: Task) -> Arm | None:
     is not shown to have learned the task. The nearest rivals are tested first, and the first one
     that is not beaten ends it.
     """
-    means = {
-        arm.name: summary.mean for arm in arms if (summary := view.summary(arm, task)) is not None
+    merits = {
+        arm.name: sign_of(task.main_metric) * summary.mean
+        for arm in arms
+        if (summary := view.summary(arm, task)) is not None
     }
-    ordered = sorted((arm for arm in arms if arm.name in means), key=lambda arm: -means[arm.name])
+    ordered = sorted((arm for arm in arms if arm.name in merits), key=lambda arm: -merits[arm.name])
     if not ordered or not has_learned(view, ordered[0], [task]):
         return None
     p_values = []
@@ -141,14 +158,19 @@ def _covered(every: Sequence[Summary]) -> str:
     return f" and 95% interval, which holds the noise of {noise}{known}.{without}"
 
 
-def _cell(summary: Summary | None, num_runs: int, *, is_best: bool, own_mark: str) -> str:
+def _cell(
+    summary: Summary | None, score: str, num_runs: int, *, is_best: bool, own_mark: str
+) -> str:
     if summary is None:
         return NOTHING
-    shown = f"{summary.mean:.2f}{_part(summary, num_runs)}"
+    mean, low, high = (
+        score_words(score, one, 2) for one in (summary.mean, summary.low, summary.high)
+    )
+    shown = f"{mean}{_part(summary, num_runs)}"
     if not summary.has_interval:
         return Cell(shown, value=summary.mean, mark=own_mark)
     return Cell(
-        f"{shown} [{summary.low:.2f}, {summary.high:.2f}]",
+        f"{shown} [{low}, {high}]",
         value=summary.mean,
         low=summary.low,
         high=summary.high,
@@ -189,8 +211,8 @@ def runs_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
         units={"failed": "%"},
         note=f"Main metric in points, {view.rule}. middle half: the mean without the lowest and "
         "the highest quarter. best of all: what the best of so many runs is expected to score. "
-        "failed: runs without a score, or with none above that of the best constant answer, one "
-        f"for all examples. {LEARNED_NOTE}",
+        "failed: runs without a score, or with none better than that of the best constant answer, "
+        f"one for all examples.{_on_metrics(view.tasks)} {LEARNED_NOTE}",
     )
 
 

@@ -44,7 +44,9 @@ NO_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null
 MOST_SHOWN = 20
 """More labels than that are not written into the study: they are found in train."""
 GUESSED = ("text", "label", "separator", "problem_type", "sep", "encoding", "sheet")
-UNEVEN, RARE = 0.7, 5
+RARE = 5
+UNEVEN = 5
+"""Accuracy flatters where the largest class has more than so many times the smallest one's rows."""
 TOKENS_PER_WORD, LONGEST, USUAL = 1.4, 512, 128
 """WordPiece makes about so many tokens of an English word; the encoders have 512 positions."""
 
@@ -82,6 +84,14 @@ class Draft:
     hints: Sequence[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Class:
+    """A class of the data and how many rows have it."""
+
+    name: str
+    count: int
+
+
 def draft(
     study: Path,
     data: Path,
@@ -114,7 +124,7 @@ def draft(
             *looked.guesses.values(),
             *dropping,
             *_labels(looked),
-            Guess(key="metrics", value=_metrics(looked), why="the first one is the main one"),
+            _metrics(looked),
         ]
         written = _written(study, data, model, looked, words, guesses)
         remarks = remarks_on_draft(written, study)
@@ -214,12 +224,21 @@ def _labels(looked: Looked) -> list[Guess]:
     return [Guess(key="labels", value=words, why=why)]
 
 
-def _metrics(looked: Looked) -> list[str]:
-    """Return the metrics of the kind; F1 first where accuracy would flatter."""
-    names = [*DEFAULTS[looked.problem_type]]
-    if looked.problem_type == "single_label_classification" and _commonest(looked)[1] > UNEVEN:
+def _metrics(looked: Looked) -> Guess:
+    """Return the metrics of the kind of problem, macro F1 first where accuracy would flatter."""
+    names, why = [*DEFAULTS[looked.problem_type]], "the first one is the main one"
+    if _is_uneven(looked):
         names.reverse()
-    return names
+        smallest, largest = (f"{one.count:,} rows have '{one.name}'" for one in _ends(looked))
+        why = one_line(f"macro F1 first: {largest}, {smallest}", length=100)
+    return Guess(key="metrics", value=names, why=why)
+
+
+def _is_uneven(looked: Looked) -> bool:
+    if looked.problem_type != "single_label_classification" or not looked.counts:
+        return False
+    smallest, largest = _ends(looked)
+    return UNEVEN * smallest.count < largest.count
 
 
 def _hints(looked: Looked, words: int) -> list[str]:
@@ -229,13 +248,14 @@ def _hints(looked: Looked, words: int) -> list[str]:
             f"{counted(len(looked.rows), 'row')} are few: scores on a small dev are noisy, and the "
             "intervals of the report will say so"
         )
-    if looked.problem_type == "single_label_classification":
-        name, share = _commonest(looked)
-        if share > UNEVEN:
-            hints.append(
-                f"{share:.0%} of the rows have the label '{name}': always answering it scores "
-                "that accuracy, so f1_macro stands first"
-            )
+    if _is_uneven(looked):
+        smallest, largest = _ends(looked)
+        hints.append(
+            f"'{largest.name}' has {largest.count:,} rows and '{smallest.name}' "
+            f"{smallest.count:,}: always answering '{largest.name}' scores an accuracy of "
+            f"{largest.count / len(looked.rows):.0%}, so f1_macro, in which each class counts "
+            "alike, stands first"
+        )
     hints += label_hints(looked.counts)
     if looked.notation.num_flags:
         hints.append(
@@ -274,9 +294,10 @@ def _on_separator(found: Separated) -> str:
     )
 
 
-def _commonest(looked: Looked) -> tuple[str, float]:
-    name = max(looked.counts, key=lambda own: looked.counts[own])
-    return name, looked.counts[name] / len(looked.rows)
+def _ends(looked: Looked) -> tuple[_Class, _Class]:
+    """Return the class with the fewest rows, and that with the most."""
+    every = [_Class(name=name, count=count) for name, count in looked.counts.items()]
+    return min(every, key=lambda one: one.count), max(every, key=lambda one: one.count)
 
 
 def _words(looked: Looked) -> int:

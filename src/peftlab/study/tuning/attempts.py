@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from pydantic import JsonValue
 
+from peftlab.core.scores import sign_of
 from peftlab.core.selection import main_score
 from peftlab.store.records import TrialRecord
 from peftlab.study.arms import expand_arms
@@ -130,7 +131,6 @@ def _of_search(
     ended: list[Attempt] = []
     spent: dict[str, float] = {}
     best: Attempt | None = None
-    highest = float("-inf")
     for number in sorted(records):
         of_setting = sorted(records[number], key=lambda one: one.trial.seed)
         for record in of_setting:
@@ -150,11 +150,18 @@ def _of_search(
             trials=tuple(one.trial.id for one in of_setting),
         )
         ended.append(attempt)
-        if status == "done" and attempt.held_out is not None and attempt.held_out > highest:
-            best, highest = attempt, attempt.held_out
+        if status == "done" and _is_better(attempt, best, of_setting[0]):
+            best = attempt
         if best is not None:
             ended[-1] = replace(attempt, best_held_out=best.held_out, best_dev=best.dev)
     return [replace(one, is_best=best is not None and one.number == best.number) for one in ended]
+
+
+def _is_better(attempt: Attempt, best: Attempt | None, record: TrialRecord) -> bool:
+    """Return whether the attempt scores better than the best before; `record` is one of its own."""
+    if attempt.held_out is None or best is None or best.held_out is None:
+        return attempt.held_out is not None
+    return sign_of(next(iter(record.scores))) * (attempt.held_out - best.held_out) > 0
 
 
 def _ended(records: Sequence[TrialRecord]) -> Ended | None:

@@ -20,7 +20,7 @@ Flags = npt.NDArray[np.bool_]
 
 def accuracy(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
     """Return the share of predictions that are right."""
-    right_RS = _count(weights_RN, predictions_SN == labels_N)
+    right_RS = count(weights_RN, predictions_SN == labels_N)
     shares_RS: Floats = right_RS / weights_RN.sum(axis=1, keepdims=True)
     return shares_RS
 
@@ -28,9 +28,9 @@ def accuracy(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Fl
 def f1(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
     """Return 2 TP / (predicted + labelled) of class 1 of two; 0 where neither holds it."""
     is_labelled_N = labels_N == 1
-    right_RS = _count(weights_RN, (predictions_SN == 1) & is_labelled_N)
-    predicted_RS = _count(weights_RN, predictions_SN == 1)
-    labelled_R1 = _count(weights_RN, is_labelled_N[None])
+    right_RS = count(weights_RN, (predictions_SN == 1) & is_labelled_N)
+    predicted_RS = count(weights_RN, predictions_SN == 1)
+    labelled_R1 = count(weights_RN, is_labelled_N[None])
     return quotient(2 * right_RS, predicted_RS + labelled_R1)
 
 
@@ -40,7 +40,7 @@ def f1_macro(weights_RN: Floats, labels: Values, predictions: Values) -> Floats:
     A label that no example has, or is given, has an F1 of 0.
     """
     total = number = np.zeros((len(weights_RN), len(predictions)))
-    for own_N, own_SN in _one_by_one(labels, predictions):
+    for own_N, own_SN in one_by_one(labels, predictions):
         right_RS, size_RS, _ = _sizes(weights_RN, own_N, own_SN)
         total = total + quotient(2 * right_RS, size_RS)
         number = number + (size_RS > 0 if labels.ndim == 1 else 1.0)
@@ -51,7 +51,7 @@ def f1_weighted(weights_RN: Floats, labels: Values, predictions: Values) -> Floa
     """Return the mean F1 in which a class weighs as often as it is labelled; 0 for no labels."""
     total = np.zeros((len(weights_RN), len(predictions)))
     weight_R1 = np.zeros((len(weights_RN), 1))
-    for own_N, own_SN in _one_by_one(labels, predictions):
+    for own_N, own_SN in one_by_one(labels, predictions):
         right_RS, size_RS, labelled_R1 = _sizes(weights_RN, own_N, own_SN)
         total = total + labelled_R1 * quotient(2 * right_RS, size_RS)
         weight_R1 = weight_R1 + labelled_R1
@@ -67,7 +67,7 @@ def f1_micro(weights_RN: Floats, labels_NC: Values, predictions_SNC: Values) -> 
 
 def subset_accuracy(weights_RN: Floats, labels_NC: Values, predictions_SNC: Values) -> Floats:
     """Return the share of examples whose labels are all right."""
-    right_RS = _count(weights_RN, (predictions_SNC == labels_NC).all(axis=2))
+    right_RS = count(weights_RN, (predictions_SNC == labels_NC).all(axis=2))
     shares_RS: Floats = right_RS / weights_RN.sum(axis=1, keepdims=True)
     return shares_RS
 
@@ -79,20 +79,20 @@ def matthews_correlation(weights_RN: Floats, labels_N: Values, predictions_SN: V
     classes: (c n - sum t_k p_k) / sqrt((n^2 - sum p_k^2)(n^2 - sum t_k^2)).
     """
     total_R1 = weights_RN.sum(axis=1, keepdims=True)
-    right_RS = _count(weights_RN, predictions_SN == labels_N)
+    right_RS = count(weights_RN, predictions_SN == labels_N)
     covariance_RS = right_RS * total_R1
     predicted_RS = np.broadcast_to(total_R1**2, right_RS.shape)
     labelled_R1 = total_R1**2
     for label in np.union1d(labels_N, predictions_SN):
-        predictions_RS = _count(weights_RN, predictions_SN == label)
-        labels_R1 = _count(weights_RN, (labels_N == label)[None])
+        predictions_RS = count(weights_RN, predictions_SN == label)
+        labels_R1 = count(weights_RN, (labels_N == label)[None])
         covariance_RS = covariance_RS - predictions_RS * labels_R1
         predicted_RS = predicted_RS - predictions_RS**2
         labelled_R1 = labelled_R1 - labels_R1**2
     return quotient(covariance_RS, np.sqrt(predicted_RS * labelled_R1))
 
 
-def _one_by_one(labels: Values, predictions: Values) -> Iterator[tuple[Flags, Flags]]:
+def one_by_one(labels: Values, predictions: Values) -> Iterator[tuple[Flags, Flags]]:
     """Yield which examples have each class, or each label: as labelled [N], as predicted [S, N]."""
     if labels.ndim == 2:
         for place in range(labels.shape[1]):
@@ -104,11 +104,11 @@ def _one_by_one(labels: Values, predictions: Values) -> Iterator[tuple[Flags, Fl
 
 def _sizes(weights_RN: Floats, own_N: Flags, own_SN: Flags) -> tuple[Floats, Floats, Floats]:
     """Return how often a class is right [R, S]; predicted plus labelled; and labelled [R, 1]."""
-    labelled_R1 = _count(weights_RN, own_N[None])
-    return _count(weights_RN, own_SN & own_N), _count(weights_RN, own_SN) + labelled_R1, labelled_R1
+    labelled_R1 = count(weights_RN, own_N[None])
+    return count(weights_RN, own_SN & own_N), count(weights_RN, own_SN) + labelled_R1, labelled_R1
 
 
-def _count(weights_RN: Floats, holds_SN: Flags) -> Floats:
+def count(weights_RN: Floats, holds_SN: Flags) -> Floats:
     """Return the weight [R, S] of the examples for which something holds."""
     counts: Floats = weights_RN @ holds_SN.T.astype(np.float64)
     return counts

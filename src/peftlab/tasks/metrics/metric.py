@@ -1,11 +1,14 @@
 """A metric: what the logits of a classifier score, given the labels, in points (91.3, not 0.913).
 
+What has no greatest value is in a unit of its own instead, as a log loss is in nats.
+
 Dimensions: R weightings, N examples, S seeds, C columns of logits. A weight is how often an example
 is there, so that a resample of the bootstrap is a row of counts.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +20,7 @@ from peftlab.core.inputs import ProblemType
 from peftlab.tasks.problem import Floats, Logits, Values, answers
 
 BEST_SCORE = 100.0
-"""Points: the best score by every metric."""
+"""Points: the greatest score by every metric that is in points."""
 Reads = Literal["answers", "logits"]
 Predicted = npt.NDArray[Any]
 """What a metric reads of an example: its answer in the form of the label, or its logits [C]."""
@@ -25,7 +28,9 @@ Predicted = npt.NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A score from `lowest` to 1 for the `kinds` of problem, of two classes alone if `is_binary`.
+    """A score from `lowest` to `highest` for the `kinds` of problem, of two classes if `is_binary`.
+
+    Whether more of it is better, and its unit, its name says (core/scores.py).
 
     It is defined once, in one of two ways, and is told what it `reads`:
 
@@ -34,7 +39,8 @@ class Metric:
       many weightings at once. It is the faster one by far where examples are resampled: of a
       `measure` every resample is a call for each seed.
 
-    `is_share` says that it is the share of examples that are right.
+    `is_share` says that it is the share of examples that are right. `why_not_main` is why no task
+    can be compared by it; "" where one can.
     """
 
     kinds: tuple[ProblemType, ...]
@@ -42,8 +48,10 @@ class Metric:
     measure: Callable[[Predicted, Values], float] | None = None
     weighted: Callable[[Floats, Values, Predicted], Floats] | None = None
     lowest: float = 0.0
+    highest: float = 1.0
     is_binary: bool = False
     is_share: bool = False
+    why_not_main: str = ""
 
     def __post_init__(self) -> None:
         if (self.measure is None) == (self.weighted is None):
@@ -51,8 +59,18 @@ class Metric:
 
     @property
     def lowest_score(self) -> float:
-        """The lowest score that there is, in points."""
-        return BEST_SCORE * self.lowest
+        """The lowest score that there is, in the metric's unit."""
+        return self.scale * self.lowest
+
+    @property
+    def highest_score(self) -> float:
+        """The highest score that there is, in the metric's unit; it may be infinite."""
+        return self.scale * self.highest
+
+    @property
+    def scale(self) -> float:
+        """What a value is multiplied by where it is shown: a share of 1 is 100 points."""
+        return BEST_SCORE if math.isfinite(self.highest) else 1.0
 
     def fits(self, problem_type: ProblemType, num_labels: int) -> bool:
         """Whether it can score a problem of that kind."""
@@ -63,17 +81,17 @@ class Metric:
         return logits_NC if self.reads == "logits" else answers(logits_NC, problem_type)
 
     def scores(self, labels_N: Values, predictions_SN: Predicted) -> Floats:
-        """Return the score [S] of each seed in points; predictions are what the metric reads."""
+        """Return the score [S] of each seed in its unit; predictions are what the metric reads."""
         once_1N = np.ones((1, len(labels_N)))
         return self.weighted_scores(once_1N, labels_N, predictions_SN).reshape(-1)
 
     def weighted_scores(
         self, weights_RN: Floats, labels_N: Values, predictions_SN: Predicted
     ) -> Floats:
-        """Return the scores [R, S] in points; the weights are whole numbers."""
+        """Return the scores [R, S] in its unit; the weights are whole numbers."""
         if self.weighted is not None:
-            return BEST_SCORE * self.weighted(weights_RN, labels_N, predictions_SN)
-        return BEST_SCORE * self._of_rows(weights_RN, labels_N, predictions_SN)
+            return self.scale * self.weighted(weights_RN, labels_N, predictions_SN)
+        return self.scale * self._of_rows(weights_RN, labels_N, predictions_SN)
 
     def _of_rows(self, weights_RN: Floats, labels_N: Values, predictions_SN: Predicted) -> Floats:
         """Return what `measure` says of examples that stand there as often as they weigh."""

@@ -5,15 +5,31 @@ from __future__ import annotations
 from peftlab.core.errors import UserError
 from peftlab.core.inputs import ProblemType
 from peftlab.core.registry import Registry
+from peftlab.core.scores import greater_is_better
 from peftlab.core.words import counted
 from peftlab.tasks.metrics.classes import CLASSES
 from peftlab.tasks.metrics.correlations import CORRELATIONS
+from peftlab.tasks.metrics.losses import LOSSES
 from peftlab.tasks.metrics.metric import Metric
+from peftlab.tasks.metrics.own import is_own, own_metric, require_sources
+from peftlab.tasks.metrics.precision import PRECISION
+from peftlab.tasks.metrics.ranking import RANKING
 from peftlab.tasks.problem import Logits, Values
 from peftlab.tasks.spec import Task
 
-METRICS = Registry[Metric]("metric")
-for _name, _metric in {**CLASSES, **CORRELATIONS}.items():
+
+class Metrics(Registry[Metric]):
+    """The metrics by name; module:function is a person's own (own.py), which is in no list."""
+
+    def get(self, name: str, *, where: str = "") -> Metric:
+        """Return the metric of that name; UserError where there is none, or it may not be run."""
+        return (
+            own_metric(name, where=where).metric if is_own(name) else super().get(name, where=where)
+        )
+
+
+METRICS = Metrics("metric")
+for _name, _metric in {**CLASSES, **PRECISION, **RANKING, **LOSSES, **CORRELATIONS}.items():
     METRICS.add(_name, _metric)
 
 DEFAULTS: dict[ProblemType, tuple[str, ...]] = {
@@ -25,21 +41,31 @@ DEFAULTS: dict[ProblemType, tuple[str, ...]] = {
 
 
 def score(task: Task, logits_NC: Logits, labels_N: Values) -> dict[str, float]:
-    """Return the task's metrics in points, its main one first."""
+    """Return the task's metrics, each in its unit, its main one first."""
+    require_sources(task.metric_sources)
     return {name: score_of(name, task, logits_NC, labels_N) for name in task.metrics}
 
 
 def score_of(name: str, task: Task, logits_NC: Logits, labels_N: Values) -> float:
-    """Return the score of one metric in points."""
+    """Return the score of one metric in its unit."""
     metric = METRICS.get(name)
     predictions_1N = metric.read(logits_NC, task.problem_type)[None]
     return float(metric.scores(labels_N, predictions_1N)[0])
 
 
+def best_score(metric: str) -> float:
+    """Return the best score that there is by a metric, in its unit."""
+    found = METRICS.get(metric)
+    return found.highest_score if greater_is_better(metric) else found.lowest_score
+
+
 def require_metrics(
     names: tuple[str, ...], problem_type: ProblemType, num_labels: int, *, where: str
 ) -> None:
-    """Raise UserError for a metric that does not exist, or is for another kind of problem."""
+    """Raise UserError for a metric that does not exist, or is for another kind of problem.
+
+    The first one must be one that tasks can be compared by.
+    """
     for name in names:
         if not METRICS.get(name, where=where).fits(problem_type, num_labels):
             every = {own: METRICS.get(own) for own in METRICS.names()}
@@ -51,3 +77,10 @@ def require_metrics(
                     own for own, one in every.items() if one.fits(problem_type, num_labels)
                 ),
             )
+    why_not = METRICS.get(names[0]).why_not_main
+    if why_not:
+        raise UserError(
+            f"'{names[0]}' cannot be the main metric: {why_not}",
+            where=where,
+            allowed="another metric first, this one behind it",
+        )
