@@ -50,7 +50,7 @@ class RowFiles(Kind):
         damaged = good if rng.random() < 0.1 else mutate_bytes(good, rng)
         if ending in TEXTS and rng.random() < 0.3:
             ending += ".gz"
-            damaged = gzip.compress(damaged)
+            damaged = gzip.compress(damaged, mtime=0)
             damaged = mutate_bytes(damaged, rng) if rng.random() < 0.3 else damaged
         path = folder / f"in{ending}"
         path.write_bytes(damaged)
