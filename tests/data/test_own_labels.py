@@ -309,7 +309,7 @@ def test_dev_has_its_own_order_of_names(tmp_path: Path) -> None:
     [
         (-1, "no label but -1, which is how datasets writes that there is no label"),
         (2, "2 is no class (allowed: 0 to 1, as the metadata name them)"),
-        (None, "no label (allowed: a word or a finite number)"),
+        (None, "no label (allowed: a word or a finite number, or missing: drop"),
     ],
 )
 def test_a_number_without_a_name_is_no_label(cell: int | None, words: str, tmp_path: Path) -> None:

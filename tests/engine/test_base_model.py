@@ -13,6 +13,7 @@ import torch
 from peftlab.core.errors import UserError
 from peftlab.core.trial import Trial
 from peftlab.engine.classifier import build_classifier
+from peftlab.engine.devices.processor import Processor
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.predict import Predictor, predict_rows
 from peftlab.engine.prepare import prepare
@@ -20,7 +21,7 @@ from peftlab.outputs.export import export
 from peftlab.store.records import TrialRecord
 from tests.models.tiny import write_pair
 
-CPU = torch.device("cpu")
+CPU = Processor("cpu")
 
 
 @pytest.mark.parametrize("engine", ["packed", "padded", "trainer"])

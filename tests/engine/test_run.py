@@ -218,7 +218,7 @@ class Still:
     """A toy of an engine: it evaluates, and trains nothing."""
 
     def train(self, prepared: Prepared, run: TrialRun) -> Trained:
-        classifier = build_classifier("padded", prepared.module, prepared.base, run.device)
+        classifier = build_classifier("padded", prepared.module, prepared.base, run.device.torch)
         tally = Tally()
         run.tell(Began(trial_id=run.trial.id, total_steps=0, steps_per_epoch=1))
         with run.energy, classifier.active():

@@ -115,8 +115,10 @@ def test_evaluation_has_the_plain_loss_whatever_is_trained_on(
     for engine in ("packed", "trainer"):
         weighted = make_trial(engine=engine, max_steps=1, **given)
         plain = make_trial(engine=engine, max_steps=1)
-        first = run(weighted, data_of(weighted), dropout=False)[0].epochs[0]
-        assert first.eval_loss == run(plain, data_of(plain), dropout=False)[0].epochs[0].eval_loss
+        first = run(weighted, data_of(weighted), dropout=False)[0].evaluations[0]
+        assert (
+            first.eval_loss == run(plain, data_of(plain), dropout=False)[0].evaluations[0].eval_loss
+        )
 
 
 @pytest.mark.parametrize("engine", ["packed", "trainer"])

@@ -91,10 +91,11 @@ def _fault_of_line(line: str) -> str:
 
 
 def _listing(watched: Path, own: Path) -> set[str]:
-    """Every file below the watched folder but those in `own`."""
+    """Every file below the watched folder but those in `own`, and what is remembered for the user."""
     found = set()
+    kept = {own, watched / "cache" / "peftlab" / "answers"}
     for folder, folders, files in os.walk(watched):
-        folders[:] = [name for name in folders if Path(folder, name) != own]
+        folders[:] = [name for name in folders if Path(folder, name) not in kept]
         found.update(str(Path(folder, name)) for name in files)
     return found
 

@@ -8,9 +8,9 @@ import pytest
 from huggingface_hub import constants
 
 from peftlab.data import hub, hub_files
-from peftlab.models.checkpoints import load_tokenizer
+from peftlab.models.checkpoints import tokenizer_of
 
-CACHED = (hub_files._fetch, hub._columns, hub._digest, load_tokenizer)
+CACHED = (hub_files._fetch, hub._columns, hub._digest, tokenizer_of)
 """What is read once in a process."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.models.checkpoints import load_model, load_tokenizer
+from peftlab.models.checkpoints import load_model, load_tokenizer, tokenizer_of
 
 ROWS = [("the cat 猫",), ("",), ("zebra",)]
 
@@ -57,7 +57,7 @@ def test_a_tokenizer_without_a_token_for_padding_gets_one(folder: Path) -> None:
 
 def test_a_token_for_padding_without_an_embedding_is_not_used(folder: Path) -> None:
     expected = load_tokenizer(str(folder))(ROWS, 12)
-    load_tokenizer.cache_clear()
+    tokenizer_of.cache_clear()
     rewrite(folder / "tokenizer_config.json", lambda config: config.update(pad_token="[NEW]"))
     tokenizer = load_tokenizer(str(folder))
     size = load_model(str(folder), num_labels=2, seed=0).get_input_embeddings().weight.shape[0]

@@ -93,7 +93,7 @@ def test_the_page_says_what_is_better_and_in_which_unit(view: StudyView, tmp_pat
     told = files.markdown.read_text(encoding="utf-8")
     assert "Less is better: brier, log loss" in told
     assert "log loss (nats)" in told
-    assert "no more than 5 points above the best arm" in told
+    assert "stay within 5 points of" in told
     (scores,) = [path for path in files.tables if path.name.endswith("scores.csv")]
     with scores.open(encoding="utf-8", newline="") as stream:
         rows = {row["arm"]: row for row in csv.DictReader(stream)}

@@ -36,7 +36,7 @@ SECONDS = {"full": 90, "lora-r2": 40, "lora-r16": 50, "bitfit": 30, "bitfit-low"
 NASTY = "<script>alert(1)</script>"
 # What each kind shows where all is measured.
 SHOWN = {
-    "advice": [Heading, Table, Table],
+    "advice": [Heading, Figure, Table, Table],
     "section": [Heading],
     "scores": [Figure, Table, Warnings],  # by F1, one arm is not shown to have learned
     "seed-spread": [Figure, Table],

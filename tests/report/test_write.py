@@ -27,7 +27,7 @@ from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.pages.blocks import Figure, Heading, Missing, Table
 from peftlab.report.pages.files import PageFiles
-from peftlab.report.pages.page import Page
+from peftlab.report.pages.page import Page, _lines
 from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.write import kept_report, make_page, write_comparison, write_report
 from peftlab.store.workspace import DATABASE, Workspace
@@ -123,7 +123,7 @@ def report(finished_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_every_figure_is_there_as_svg_png_and_pdf(report: PageFiles) -> None:
-    stems = ["figure-02-scores", "figure-03-loss-curves", "figure-07-sweep"]
+    stems = ["figure-advice", "figure-02-scores", "figure-03-loss-curves", "figure-07-sweep"]
     names = [f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "pdf")]
     assert [path.name for path in report.figures] == names
     folder = report.html.parent / "figures"
@@ -201,13 +201,18 @@ def test_html_and_markdown_hold_the_tables_of_the_page(
 ) -> None:
     with Workspace.open(finished_workspace, create=False) as opened:
         page = page_of(opened)
-    tables = [
-        [list(block.columns), *(list(row) for row in block.rows)]
-        for block in page.blocks
-        if isinstance(block, Table)
-    ]
+    blocks = [block for block in page.blocks if isinstance(block, Table)]
+    tables = [[list(block.columns), *(list(row) for row in block.rows)] for block in blocks]
     assert len(tables) > 5
-    assert Reader(report.html.read_text()).tables == tables
+    shown = [
+        [row for row in table if len(row) == len(table[-1])]  # not that of the groups
+        for table in Reader(report.html.read_text()).tables
+    ]
+    for table, block in zip(shown, blocks, strict=True):
+        assert [cell.replace("  ", " ") for cell in table[0]] == [
+            " ".join(_lines(name)) for _, name in block.grouped
+        ]
+    assert [table[1:] for table in shown] == [table[1:] for table in tables]
     assert markdown_tables(report.markdown.read_text()) == tables
 
 
@@ -279,9 +284,10 @@ def test_a_half_done_study_shows_what_is_measured_and_names_the_rest(
     assert markdown.count("**Not measured yet**") == 3
     assert "seed 1 (failed: the loss is \\<b\\>nan\\</b\\>)" in markdown
     assert "- **failed**: 1" in markdown
-    scores = next(table for table in read.tables if table[0][1] == "demo-sentiment accuracy")
-    assert [row[1] == "-" for row in scores[1:]] == [False, False, True, False]
-    bars, curves, sweep = (data_of(json.loads(text)) for text in read.json)
+    scores = next(table for table in read.tables if table[0][1:2] == ["demo-sentiment"])
+    assert [row[1] == "-" for row in scores[2:]] == [False, False, True, False]
+    advice, bars, curves, sweep = (data_of(json.loads(text)) for text in read.json)
+    assert not any(row["arm"] == "lora-r2" for row in advice), "it is not done on every task"
     for rows in (bars, curves, sweep):
         assert not any(
             row["arm"] == "lora-r2" and row["task"].startswith("demo-sentiment") for row in rows
@@ -336,7 +342,7 @@ def test_what_is_being_done_is_told(finished_workspace: Path, tmp_path: Path) ->
         write_report(opened, "small-study", tmp_path, told.append)
     assert told[:2] == ["reading the results", "testing the claims"]
     assert "part 2 of 7: scores" in told
-    assert any(line.startswith("figure 1 of 3: Scores by task and arm") for line in told)
+    assert any(line.startswith("figure 2 of 4: Scores by task and arm") for line in told)
     assert told[-1] == "writing the page"
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from peftlab.core.errors import UserError
+from peftlab.engine.devices import registry
 from peftlab.engine.devices.processor import Processor
 from peftlab.engine.devices.registry import (
     DEVICES,
@@ -42,6 +43,7 @@ def test_what_a_machine_lacks_is_said() -> None:
 
 
 def test_auto_takes_the_first_in_the_order_of_preference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "may_have_card", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert resolve("auto").name == "cuda"

@@ -42,7 +42,9 @@ def with_many_classes(
         own = Predictions(row_ids=old.row_ids, labels=labels, logits=logits)
         write_predictions(record.predictions_path, own)
         scores = {"accuracy": 100 * float((predicted == labels).mean()), "f1": 0.0, "f1_macro": 0.0}
-        record = replace(record, epochs=tuple(replace(e, scores=scores) for e in record.epochs))
+        record = replace(
+            record, evaluations=tuple(replace(e, scores=scores) for e in record.evaluations)
+        )
         records.setdefault((next(iter(record.arms.values()))[0], TASK), []).append(record)
     names = tuple(f"class {place}" for place in range(num_classes))
     many = replace(task, labels=names, metrics=("accuracy", "f1_macro"))

@@ -55,7 +55,7 @@ def device_here(name: str) -> Device | None:
     """Return the device of that name, or the preferred one for "auto"; None if it is not here."""
     if name == AUTO:
         return next(_preferred())
-    entry = _entry(name)
+    entry = _entry(name) if isinstance(name, str) else None
     return entry.open(name) if entry is not None and entry.has(name) else None
 
 
