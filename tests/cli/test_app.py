@@ -135,8 +135,8 @@ MISTAKES = {
     ),
     "unknown trial": ("predict zz --text a --workspace {w}", "no trial has an id that begins"),
     "empty trial": ("predict {empty} --text a --workspace {w}", "a trial's id is needed"),
-    "neither text nor file": (PREDICT, "either --text TEXT or --file IN"),
-    "both text and file": (PREDICT + " --text a --file {study}", "either --text TEXT or --file"),
+    "neither text nor file": (PREDICT, "--text TEXT or --file IN, one of both"),
+    "both text and file": (PREDICT + " --text a --file {study}", "--text TEXT or --file"),
     "too many texts": (PREDICT + " --text a --text b", "has 1 text, this one has 2"),
     "too few texts": ("predict {pair} --text a --workspace {w}", "has 2 texts, this one has 1"),
     "text for no trial": ("predict --text a --workspace {w}", "--text needs a TRIAL"),
@@ -171,7 +171,7 @@ def places(
         trials = {record.trial.task: record.trial.id for record in records}
     here = tmp_path / "here"
     here.mkdir()
-    (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
+    (tmp_path / "latin.txt").write_bytes(b"caf\x81\xe9\n")
     (tmp_path / "blank.txt").write_bytes(b"")
     yield {
         "study": study_file,

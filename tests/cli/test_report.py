@@ -34,7 +34,7 @@ def test_the_files_and_the_verdicts_are_given_as_json(peftlab: Peftlab, workspac
     paths = [answer.json["html"], answer.json["markdown"]]
     paths += [*answer.json["figures"], *answer.json["tables"]]
     assert all(Path(path).is_absolute() and Path(path).stat().st_size for path in paths)
-    assert [Path(path).suffix for path in answer.json["figures"]] == [".svg", ".png", ".pdf"] * 3
+    assert [Path(path).suffix for path in answer.json["figures"]] == [".svg", ".png", ".pdf"] * 4
     tables = [Path(path).suffix for path in answer.json["tables"]]
     assert tables == [".csv", ".tex"] * (len(tables) // 2)
     assert len(tables) > 2 * 5

@@ -79,10 +79,10 @@ def test_a_kept_head_gives_the_checkpoint_s_own_answers_in_the_task_s_order(
     trial = trial.model_copy(update={"head": "keep"})
     prepared = prepare(trial, cache=tmp_path / "cache", device=CPU)
     rows = prepared.data.dev
-    mine = build_classifier("padded", prepared.module, prepared.base, CPU)
+    mine = build_classifier("padded", prepared.module, prepared.base, CPU.torch)
     found = predict_logits(mine, rows, batch_size=8)
     plain = AutoModelForSequenceClassification.from_pretrained(classifier)
-    theirs = build_classifier("padded", plain, plain, CPU)
+    theirs = build_classifier("padded", plain, plain, CPU.torch)
     np.testing.assert_array_equal(found, predict_logits(theirs, rows, batch_size=8)[:, [1, 0]])
 
 

@@ -91,7 +91,7 @@ def _fault_of_line(line: str) -> str:
 
 
 def _listing(watched: Path, own: Path) -> set[str]:
-    """Every file below the watched folder but those in `own`, and what is remembered for the user."""
+    """Every file below the watched folder but those in `own` and the user's answers."""
     found = set()
     kept = {own, watched / "cache" / "peftlab" / "answers"}
     for folder, folders, files in os.walk(watched):

@@ -40,8 +40,9 @@ def config_key(name: str) -> object | None:
     """
     if name in BUILTIN:
         return builtin_config(name)
+    location = locate(name)
     if folder_at(name) is not None:
-        return locate(name).fingerprint
+        return location.fingerprint
     if trusts_remote_code():
         return None
     path = folder_of(name, weights=False) / "config.json"

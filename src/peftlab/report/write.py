@@ -48,6 +48,7 @@ from peftlab.store.workspace import Workspace
 from peftlab.study.declarations import look_at
 from peftlab.study.parts import PARTS
 from peftlab.study.remembered_looks import remember, remember_again
+from peftlab.study.stored_studies import stored_spec
 
 LONGEST_FOLDER = 120
 ADVICE = "advice"
@@ -98,12 +99,18 @@ def current_report(workspace: Workspace, study: str, tell: Tell = say_nothing) -
 
     Raises UserError as `write_report` does.
     """
-    page = kept_report(workspace, study)
+    page = None if _has_own_metrics(workspace, study) else kept_report(workspace, study)
     results = None if page is None else read_results(page.parent)
     if page is None or results is None:
         return write_report(workspace, study, tell=tell)
     remark = remember_again(workspace, study, results.declaration)
     return ReportFiles(files=page_in(page.parent), results=results, remark=remark)
+
+
+def _has_own_metrics(workspace: Workspace, study: str) -> bool:
+    """Whether a metric is a person's own, whose source may be another one than that of the page."""
+    own = stored_spec(workspace, study).own_data.values()
+    return any(":" in metric for one in own for metric in one.metrics or ())
 
 
 def write_report(
