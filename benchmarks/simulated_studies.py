@@ -138,7 +138,7 @@ def true_score(setting: Setting, shift: float) -> float:
 def _study(setting: Setting, generator: np.random.Generator, truth: float, gap: float) -> Outcome:
     every = resample(draw(setting, generator), generator, num=NUM_RESAMPLES)
     first, worse = every[0], every[-1]
-    noise, mean = noise_of(first), float(first.scores_S.mean())
+    noise, mean = noise_of(first), float(first.merits_S.mean())
     with_worse = difference(first, worse)
     equal = [difference(first, other).p_value for other in every[1:NUM_EQUAL]]
     unpaired = difference(first, _with_other_seeds(every[1]))
@@ -157,7 +157,7 @@ def _study(setting: Setting, generator: np.random.Generator, truth: float, gap: 
 
 def _with_other_seeds(one: Resampled) -> Resampled:
     return Resampled(
-        scores_S=one.scores_S,
+        merits_S=one.merits_S,
         replicates_RS=one.replicates_RS,
         seeds=tuple(seed + len(one.seeds) for seed in one.seeds),
         num_examples=one.num_examples,

@@ -26,6 +26,17 @@ def older(finished_workspace: Path, tmp_path: Path) -> Path:
             "UPDATE trials SET ended_at = '2026-11-02T10:00:00+00:00' "
             "WHERE id = (SELECT max(id) FROM trials)"
         )
+        database.execute(
+            "CREATE TABLE epochs (trial_id TEXT NOT NULL REFERENCES trials (id) ON DELETE CASCADE, "
+            "epoch INTEGER NOT NULL, step INTEGER NOT NULL, train_loss REAL, eval_loss REAL, "
+            "scores TEXT NOT NULL, seconds REAL NOT NULL, step_losses BLOB NOT NULL, "
+            "held_out_loss REAL, held_out_scores TEXT, PRIMARY KEY (trial_id, epoch)) WITHOUT ROWID"
+        )
+        database.execute(
+            "INSERT INTO epochs SELECT trial_id, epoch, step, train_loss, eval_loss, scores, "
+            "seconds, step_losses, held_out_loss, held_out_scores FROM evaluations"
+        )
+        database.execute("DROP TABLE evaluations")
         database.execute("PRAGMA user_version = 4")
     database.close()
     return folder

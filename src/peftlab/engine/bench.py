@@ -42,7 +42,7 @@ from peftlab.engine.memory import keep_freed_memory
 from peftlab.engine.prepare import placed
 from peftlab.engine.rate import PartsClock
 from peftlab.engine.steps import Steps, unmarked
-from peftlab.engine.trainer import EncodedDataset
+from peftlab.engine.trainer import EncodedDataset, named_settings
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import count_module
 from peftlab.methods.registry import METHODS
@@ -254,7 +254,7 @@ class TrainerSide(_Side):
         return perf_counter() - began
 
     def _trainer(self, dataset: EncodedDataset) -> Trainer:
-        settings = self.trial.training.model_dump() | {"num_train_epochs": 1, "max_steps": -1}
+        settings = named_settings(self.trial.training) | {"num_train_epochs": 1, "max_steps": -1}
         trainer = Trainer(
             model=self.module,
             args=TrainingArguments(

@@ -32,7 +32,7 @@ from transformers import (
 from peftlab.core.files import ASIDE
 from peftlab.core.identity import derived_seed
 from peftlab.core.interrupts import stop_if_requested
-from peftlab.core.training import OWN_NAMES
+from peftlab.core.training import OWN_NAMES, TrainingSettings
 from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices
 from peftlab.data.encode import Encoded
@@ -336,12 +336,18 @@ def _own_optimizer(trial: Trial, module: nn.Module) -> torch.optim.Optimizer | N
     return build_optimizer(module, trial.training, base)
 
 
-def _arguments(trial: Trial, device: Device, folder: str, together: Together) -> TrainingArguments:
-    """Return the trial's settings under their own names; nothing is saved, logged or reported."""
-    settings = trial.training.model_dump(exclude={*OWN_NAMES, *RENAMED})
+def named_settings(training: TrainingSettings) -> dict[str, Any]:
+    """Return the settings that transformers.TrainingArguments has, by its names."""
+    settings = training.model_dump(exclude={*OWN_NAMES, *RENAMED})
     for ours, theirs in RENAMED.items():
         known = theirs in TrainingArguments.__dataclass_fields__
-        settings[theirs if known else ours] = getattr(trial.training, ours)
+        settings[theirs if known else ours] = getattr(training, ours)
+    return settings
+
+
+def _arguments(trial: Trial, device: Device, folder: str, together: Together) -> TrainingArguments:
+    """Return the trial's settings under their own names; nothing is saved, logged or reported."""
+    settings = named_settings(trial.training)
     if together is not Together.ANY:
         settings["per_device_eval_batch_size"] = 1
     return TrainingArguments(

@@ -35,17 +35,18 @@ def config_facts(name: str) -> SimpleNamespace:
 def config_key(name: str) -> object | None:
     """Return what identifies the content of a checkpoint's config, as a JSON value.
 
-    None where code that lies beside a checkpoint on the Hub may have a part in it. Of a Hub id the
-    config is then in the cache. Raises UserError where there is none.
+    None where code that lies beside a checkpoint may have a part in it, and for a folder without a
+    config. Of a Hub id the config is then in the cache. Raises UserError where there is none.
     """
     if name in BUILTIN:
         return builtin_config(name)
-    location = locate(name)
-    if folder_at(name) is not None:
-        return location.fingerprint
     if trusts_remote_code():
         return None
-    path = folder_of(name, weights=False) / "config.json"
+    folder = folder_at(name)
+    if folder is None:
+        locate(name)  # refuses what is no name of a checkpoint
+        folder = folder_of(name, weights=False)
+    path = folder / "config.json"
     return file_sha256(path) if path.is_file() else None
 
 

@@ -254,7 +254,7 @@ CLAIM = {"say": "x", "better": "lora", "than": "full"}
     ("seeds", "level", "words"),
     [
         ([1, 2], "warning", "with 2 seeds the verdict will be 'not enough runs': it takes 3"),
-        ([1, 2, 3], "note", "3 seeds find a difference four times out of five where it is 3.3"),
+        ([1, 2, 3], "note", "3 seeds give 80% power for a difference of 3.3 times"),
     ],
 )
 def test_claims_with_few_seeds_are_remarked_on(seeds: list[int], level: str, words: str) -> None:
