@@ -36,25 +36,26 @@ def test_the_page_has_what_a_screen_reader_asks_for(desktop: Opened) -> None:
     assert page.locator("html").get_attribute("lang") == "en"
     assert page.locator("main").count() == 1
     assert page.locator("h1").all_inner_texts() == ["small-study"]
-    for chart in page.locator(".chart").all():
+    for number, chart in enumerate(page.locator(".chart").all()):
         assert chart.get_attribute("role") == "img"
         label = chart.get_attribute("aria-label")
-        assert "demo-paraphrase" in label
+        assert number == 0 or "demo-paraphrase" in label, "the first one is of all tasks together"
         assert re.search(r" \d+\.\d", label), "the figures in words"
 
 
 def test_every_mark_of_the_data_is_drawn(desktop: Opened) -> None:
     charts = desktop.page.locator(".chart")
-    assert charts.count() == 3
+    assert charts.count() == 4
     for chart in charts.all():
         assert chart.locator("svg").count() == 1, "the drawing was not replaced"
-    scores, curves, sweep = charts.all()
+    advice, scores, curves, sweep = charts.all()
 
     def marks(chart: Any, kind: str) -> int:
         found = chart.locator(f"g.mark-{kind}.role-mark > *")
         seen = "found => found.filter(mark => mark.getAttribute('opacity') !== '0').length"
         return int(found.evaluate_all(seen))
 
+    assert marks(advice, "symbol") == marks(advice, "rule") == 4  # no arm is recommended
     assert marks(scores, "symbol") == 2 * 4
     assert marks(scores, "rule") == 2 * 4 + 2  # and the best constant answers
     # Of 3 arms on 2 tasks, training and validation; validation has epoch 0 too.
@@ -66,7 +67,7 @@ def test_every_mark_of_the_data_is_drawn(desktop: Opened) -> None:
 
 
 def test_the_legend_shows_colours_as_they_are_drawn_and_dashes_as_dashes(desktop: Opened) -> None:
-    symbols = desktop.page.locator(".chart").nth(1).locator("g.role-legend-symbol > path")
+    symbols = desktop.page.locator(".chart").nth(2).locator("g.role-legend-symbol > path")
     styles = symbols.evaluate_all(
         "found => found.map(s => [s.getAttribute('opacity') ?? '1', s.getAttribute('stroke'),"
         " s.getAttribute('stroke-dasharray') ?? ''])"
