@@ -18,7 +18,7 @@ from peftlab.engine.optimizer import (
     build_optimizer,
     clip_gradients,
     decayed_names,
-    learning_rate_at,
+    learning_rates,
 )
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import build_on_meta
@@ -107,7 +107,7 @@ def test_the_schedule_is_that_of_transformers(
         )
     for step in range(total):
         expected = optimizer.param_groups[0]["lr"]
-        found = learning_rate_at(step, settings, total_steps=total)
+        found = learning_rates(settings, total_steps=total)(step)
         assert found == pytest.approx(expected, rel=1e-12, abs=1e-15)
         optimizer.step()
         scheduler.step()
@@ -132,7 +132,7 @@ def test_settings_of_a_schedule_are_no_decoration() -> None:
                 for given in (own, {key: value for key, value in own.items() if key != name})
             )
             rates = [
-                [learning_rate_at(step, settings, total_steps=10) for step in range(10)]
+                [learning_rates(settings, total_steps=10)(step) for step in range(10)]
                 for settings in (with_all, without)
             ]
             assert rates[0] != rates[1] or name in {"num_cycles", "num_stable_steps"}, (kind, name)

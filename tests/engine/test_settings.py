@@ -94,10 +94,10 @@ def test_a_step_has_the_sum_of_weighted_losses_over_the_number_of_examples(
         kept.append((logits.detach(), labels))
         return logits.sum()
 
-    from peftlab.engine import steps
+    from peftlab.engine import loss
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps, "summed_loss", keep)
+        patch.setattr(loss, "summed_loss", keep)
         run(plain, data, dropout=False)
     ((logits, labels),) = kept
     classes = torch.from_numpy(labels)

@@ -39,12 +39,10 @@ from peftlab.engine.dataset import TrialData, load_data
 from peftlab.engine.devices.registry import resolve
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.memory import keep_freed_memory
-from peftlab.engine.prepare import placed
+from peftlab.engine.prepare import with_method
 from peftlab.engine.rate import PartsClock
 from peftlab.engine.steps import Steps, unmarked
 from peftlab.engine.trainer import EncodedDataset, named_settings
-from peftlab.methods.head import head_parameter_names
-from peftlab.methods.parameters import count_module
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config, load_model, load_tokenizer
 from peftlab.models.flops import Operations
@@ -125,11 +123,7 @@ class _Side:
         self.tokenizer = load_tokenizer(setup.tokenizer)
         self.data: TrialData = load_data(self.trial, self.tokenizer, setup.cache)
         self.base = _load(setup, task.num_labels)
-        own = frozenset(name for name, _ in self.base.named_parameters())
-        head = frozenset(head_parameter_names(self.base))
-        applied = method.apply(self.base, self.trial.method_config, seed=0)
-        self.module = placed(applied, self.base, self.device)
-        parameters = count_module(self.module, own=own, head=head)
+        self.module, parameters = with_method(self.base, self.trial, seed=0, device=self.device)
         self.operations = Operations.of_model(self.base, parameters) or Operations.of_config(
             self.base.config, parameters
         )

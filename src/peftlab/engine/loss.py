@@ -43,18 +43,16 @@ def summed_loss(
     return binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / wanted.shape[1]
 
 
-def training_loss(
-    settings: TrainingSettings, data: TrialData, device: torch.device
-) -> SummedLoss | None:
-    """Return the loss that is trained on where it is not the plain one, by which all are evaluated.
+def training_loss(settings: TrainingSettings, data: TrialData, device: torch.device) -> SummedLoss:
+    """Return the loss that is trained on: with the settings' weights of classes, labels smoothed.
 
-    Classes have the weights of the settings, labels are smoothed by them. None where neither is
-    asked for. Raises UserError where the task has no classes, or none of a label's name.
+    It is the plain one, by which all are evaluated, where neither is asked for. Raises UserError
+    where the task has no classes, or none of a label's name.
     """
     weights = weights_of_classes(settings.class_weights, data.task, data.train.labels)
     check_label_smoothing(settings.label_smoothing_factor, data.task)
     if weights is None and not settings.label_smoothing_factor:
-        return None
+        return summed_loss
     return partial(
         summed_loss,
         weights_C=None if weights is None else torch.tensor(weights, device=device),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -135,12 +135,12 @@ def clip_gradients(
         optimizer.grad_scale = (norm + 1e-6) / max_norm  # type: ignore[attr-defined]
 
 
-def learning_rate_at(step: int, settings: TrainingSettings, *, total_steps: int) -> float:
-    """Return the learning rate of optimizer step `step` (0-based), a function of nothing else."""
-    rate = settings.learning_rate
+def learning_rates(settings: TrainingSettings, *, total_steps: int) -> Callable[[int], float]:
+    """Return the learning rate as a function of the optimizer step (0-based) and nothing else."""
+    rate, schedule = settings.learning_rate, settings.schedule
     warmup = settings.num_warmup_steps(total_steps)
-    return rate * settings.schedule.factor(
-        step, warmup=warmup, total=total_steps, learning_rate=rate
+    return lambda step: (
+        rate * schedule.factor(step, warmup=warmup, total=total_steps, learning_rate=rate)
     )
 
 

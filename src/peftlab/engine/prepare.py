@@ -53,18 +53,15 @@ def prepare(trial: Trial, *, cache: Path, device: Device) -> Prepared:
     base.config.problem_type = data.task.problem_type
     for rows in data.every:
         check_ids(rows, base, where=trial.model.name)
-    own = frozenset(name for name, _ in base.named_parameters())
-    head = frozenset(head_parameter_names(base))
-    method = METHODS.get(trial.method)
     seed = derived_seed(trial.seeds.init, "adapter")
-    module = placed(method.apply(base, trial.method_config, seed=seed), base, device)
+    module, parameters = with_method(base, trial, seed=seed, device=device)
     return Prepared(
         tokenizer=tokenizer,
         data=data,
         base=base,
-        method=method,
+        method=METHODS.get(trial.method),
         module=module,
-        parameters=count_module(module, own=own, head=head),
+        parameters=parameters,
     )
 
 
@@ -92,6 +89,20 @@ def with_checkpoint(record: TrialRecord, places: Sequence[str] = ()) -> TrialRec
     if found.name == record.trial.model.name:
         return record
     return replace(record, trial=record.trial.model_copy(update={"model": found}))
+
+
+def with_method(
+    base: PreTrainedModel, trial: Trial, *, seed: int, device: Device
+) -> tuple[nn.Module, ParameterCount]:
+    """Return the model with the trial's method on it, on the device, and its parameters counted.
+
+    Raises UserError where the device cannot hold the weights.
+    """
+    own = frozenset(name for name, _ in base.named_parameters())
+    head = frozenset(head_parameter_names(base))
+    applied = METHODS.get(trial.method).apply(base, trial.method_config, seed=seed)
+    module = placed(applied, base, device)
+    return module, count_module(module, own=own, head=head)
 
 
 def placed(module: nn.Module, base: PreTrainedModel, device: Device) -> nn.Module:

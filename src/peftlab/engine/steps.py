@@ -32,7 +32,7 @@ from peftlab.engine.optimizer import (
     ROW_BY_ROW,
     build_optimizer,
     clip_gradients,
-    learning_rate_at,
+    learning_rates,
     set_learning_rate,
 )
 from peftlab.methods.registry import METHODS
@@ -73,7 +73,8 @@ class Steps:
         self.parameters = [p for p in classifier.module.parameters() if p.requires_grad]
         self.optimizer = build_optimizer(classifier.module, trial.training, classifier.model.base)
         self._embedding_group = self._group_of(embedding)
-        self.summed_loss = training_loss(trial.training, data, self.device) or summed_loss
+        self._rate_of = learning_rates(trial.training, total_steps=self.total)
+        self.summed_loss = training_loss(trial.training, data, self.device)
         self.method.begin_training(classifier.module, self.total)
 
     @classmethod
@@ -113,7 +114,7 @@ class Steps:
         """Take a step on these rows; return the mean loss of the batch before it."""
         step, settings = self.taken, self.trial.training
         self._seed_generators(derived_seed(self.trial.seeds.dropout, step))
-        rate = learning_rate_at(step, settings, total_steps=self.total)
+        rate = self._rate_of(step)
         set_learning_rate(self.optimizer, rate)
         loss = self._backward(rows, step) + self._penalty()
         clip_gradients(self.optimizer, self.parameters, settings.max_grad_norm)

@@ -23,7 +23,7 @@ from peftlab.report.findings.learning import losses_words, remarks
 from peftlab.report.findings.published import published_scores
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Warnings
-from peftlab.report.tables.advice import advice_blocks, advice_on
+from peftlab.report.tables.advice import advice_blocks, advices_of
 from peftlab.report.tables.classes import classes_tables
 from peftlab.report.tables.comparisons import comparisons_table
 from peftlab.report.tables.costs import costs_table
@@ -44,8 +44,9 @@ MOST_CURVES, MOST_PAIRED, MOST_TESTED, MOST_MATRICES, MOST_ASKED = 8, 12, 4, 6, 
 def _advice(view: StudyView, options: parts.AdvicePart, name: str) -> Sequence[Block]:
     if len(view.arms) < 2:
         return []
-    heading, *tables = advice_blocks(view, options)
-    rows = advice_data(view, advice_on(view, view.tasks, options), options.cost)
+    advices = advices_of(view, options)
+    heading, *tables = advice_blocks(view, options, advices)
+    rows = advice_data(view, advices[0], options.cost)
     drawn = [draw_advice(rows, against=options.cost, name=name, every=_names(view))] if rows else []
     return [heading, *drawn, *tables]
 

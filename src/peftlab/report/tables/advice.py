@@ -27,19 +27,18 @@ WEIGHED: tuple[CostName, ...] = ("time", "memory", "disk")
 UNITS = {COSTS[name].title: COSTS[name].unit for name in WEIGHED}
 
 
-def advice_on(view: StudyView, tasks: Sequence[Task], options: parts.AdvicePart) -> Advice:
-    """Return the advice for the tasks together, as the part of the page asks for it."""
-    return advise(
-        view, tasks, margin=options.margin, reference=options.reference, cost=options.cost
-    )
-
-
-def advice_blocks(view: StudyView, options: parts.AdvicePart) -> list[Block]:
-    """Return a heading with the advice over all tasks, and tables of all arms and of each task."""
-    advices = [
-        advice_on(view, tasks, options)
+def advices_of(view: StudyView, options: parts.AdvicePart) -> list[Advice]:
+    """Return the advice over all tasks, and that on each of them where there are several."""
+    return [
+        advise(view, tasks, margin=options.margin, reference=options.reference, cost=options.cost)
         for tasks in ([view.tasks] if len(view.tasks) == 1 else [view.tasks, *_each(view.tasks)])
     ]
+
+
+def advice_blocks(
+    view: StudyView, options: parts.AdvicePart, advices: Sequence[Advice]
+) -> list[Block]:
+    """Return a heading with the advice over all tasks, and tables of all arms and of each task."""
     whole, *by_task = advices
     answer = OPEN if whole.chosen is None else whole.chosen.name
     blocks: list[Block] = [Heading(title=f"{TITLE}: {answer}", text=_words(view, whole, options))]
