@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModel
 
-from peftlab.models.flops import EncoderShape, step_flops
+from peftlab.core.measurements import ParameterCount
+from peftlab.models.flops import EncoderShape, Operations, step_flops
 
 SHAPE = EncoderShape(num_layers=3, width=8, inner_width=32)
 
@@ -52,6 +55,19 @@ def test_what_is_frozen_is_not_counted() -> None:
     assert lora < bias < full
     assert bias - lora == 2 * 10 * 3 * 8 * 8  # through the first layer's projections
     assert step_flops(SHAPE, [], trains_weights=True, trains_embeddings=True) == 0
+
+
+@pytest.mark.parametrize(("backbone", "trains"), [(50, False), (51, True)])
+def test_weights_train_where_more_than_half_of_the_parameters_are_the_backbones(
+    backbone: int, trains: bool
+) -> None:
+    counts = ParameterCount(
+        trainable=backbone, total=100, total_peft_counting=100, backbone=backbone, adapter=0, head=0
+    )
+    config = SimpleNamespace(num_hidden_layers=3, hidden_size=8, intermediate_size=32)
+    found = Operations.of_config(config, counts)
+    assert (found.trains_weights, found.trains_embeddings) == (trains, trains)
+    assert found.shape == SHAPE
 
 
 def test_below_the_lowest_layer_that_trains_there_is_no_backward_pass() -> None:

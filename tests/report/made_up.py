@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,9 @@ def costs(seconds: float) -> Costs:
         peak_memory_bytes=int(1e9 + 1e7 * seconds),
         artifact_bytes=int(1e5 * seconds),
     )
+
+
+def with_places(view: StudyView, by_place: dict[Any, tuple[TrialRecord, ...]]) -> StudyView:
+    """The view with these records."""
+    every = tuple(record for records in by_place.values() for record in records)
+    return replace(view, records=every, by_place=by_place)

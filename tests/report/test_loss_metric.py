@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from peftlab.core.scores import LOSSES, greater_is_better, sign_of
+from peftlab.core.scores import greater_is_better, sign_of
 from peftlab.outputs.model_card import summaries
 from peftlab.report.figures.pareto import pareto_data
 from peftlab.report.figures.scores import scores_data
@@ -122,4 +122,5 @@ def test_every_metric_has_the_direction_that_its_name_says() -> None:
             good, bad = 8 * np.eye(2)[labels], 8 * np.eye(2)[1 - labels]
         scores = [metric.scores(labels, metric.read(own, kind)[None])[0] for own in (good, bad)]
         assert sign_of(name) * (scores[0] - scores[1]) > 0, name
-        assert greater_is_better(name) == (name not in LOSSES)
+    losses = {name for name in METRICS.names() if not greater_is_better(name)}
+    assert losses == {"log_loss", "brier", "calibration_error"}

@@ -1,21 +1,18 @@
-"""An estimate follows from speeds of the same kind on the same device, else from operations."""
+"""An estimate follows from speeds on the same device, else from operations; so does the time left."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from peftlab.core.inputs import DataRef, ModelRef
-from peftlab.core.training import TrainingSettings
-from peftlab.core.trial import Seeds, Trial
 from peftlab.engine.devices.base import Device
 from peftlab.models.flops import EncoderShape, Operations
 from peftlab.runner.cost import CostModel, TimeLeft, Work
 from peftlab.store.rows import Speed
+from tests.core.made_trials import trial
 
 PEAK = 1e9
 
@@ -64,23 +61,9 @@ WORK = Work(
 """Twice 60 tokens in 4 steps, and three times 10."""
 
 
-def trial(engine: str = "packed") -> Trial:
-    return Trial(
-        task="demo-sentiment",
-        data=DataRef(source="demo", location="demo", digest="d"),
-        model=ModelRef(name="m", fingerprint="f"),
-        method="lora",
-        method_config={},
-        training=TrainingSettings(learning_rate=1e-3),
-        seed=1,
-        seeds=Seeds.of(1),
-        engine=engine,
-    )
-
-
 def speed(rate: float, evaluation: float | None = None, **changes: Any) -> Speed:
     values = {
-        "model_fingerprint": "f",
+        "model_fingerprint": "f0",
         "method": "lora",
         "engine": "packed",
         "cache_frozen": False,
@@ -155,7 +138,7 @@ def test_operations_over_the_share_of_the_peak() -> None:
     found = model(device=Toy()).estimate(trial(), WORK)
     assert found.train_seconds == pytest.approx(train / (0.25 * PEAK))
     assert found.eval_seconds == pytest.approx(evaluation / (0.25 * PEAK))
-    padded = model(device=Toy()).estimate(trial("padded"), WORK)
+    padded = model(device=Toy()).estimate(trial(engine="padded"), WORK)
     assert padded.train_seconds == pytest.approx(2 * found.train_seconds)
 
 
@@ -173,12 +156,6 @@ def test_a_card_takes_its_time_for_every_layer_of_a_step() -> None:
     assert found.train_seconds - plain.train_seconds == pytest.approx(4 * 3 * 0.5)
     # 30 tokens are evaluated, a batch of training has 30, and there is no backward pass.
     assert found.eval_seconds - plain.eval_seconds == pytest.approx(1 * 3 * 0.25)
-
-
-def test_what_trains_is_told_from_the_counts() -> None:
-    assert replace(WORK.operations, trains_weights=False).train_flops([10]) < (
-        WORK.operations.train_flops([10])
-    )
 
 
 # The time left

@@ -74,12 +74,15 @@ def test_the_processor_is_found_without_torch() -> None:
 
 @pytest.mark.parametrize("kind", DEVICES.names())
 def test_the_devices_of_every_kind_that_are_here_compute(kind: str) -> None:
-    for name in DEVICES.get(kind).names():
+    names = DEVICES.get(kind).names()
+    if not names:
+        pytest.skip("none is here, or none can be listed")
+    for name in names:
         device = resolve(name)
         assert device.name == name
         device.synchronize()
         assert device.peak_flops_per_second(seconds=0.01) > 1e6
-        assert device.reset_peak_memory() in (True, False)
+        assert isinstance(device.reset_peak_memory(), bool)
         peak = device.peak_memory_bytes()
         assert peak is None or peak > 0
         assert isinstance(device.model_name, str)

@@ -24,7 +24,7 @@ from peftlab.store.records import TrialRecord
 from peftlab.study import parts
 from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.registry import TASKS
-from tests.report.made_up import made_up
+from tests.report.made_up import made_up, with_places
 
 ARMS: dict[str, Any] = {
     "full": {"method": "full", "training": {"learning_rate": 1e-4}},
@@ -397,12 +397,6 @@ def rescored(record: TrialRecord) -> TrialRecord:
     return replace(
         record, evaluations=tuple(replace(one, scores=scores) for one in record.evaluations)
     )
-
-
-def with_places(view: StudyView, by_place: dict[Any, tuple[TrialRecord, ...]]) -> StudyView:
-    """The view with these records."""
-    every = tuple(record for records in by_place.values() for record in records)
-    return replace(view, records=every, by_place=by_place)
 
 
 BOTH = ["demo-sentiment", "demo-paraphrase"]

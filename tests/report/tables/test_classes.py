@@ -15,7 +15,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.report.tables.classes import MOST_CLASSES, classes_tables
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.registry import TASKS
-from tests.report.made_up import made_up
+from tests.report.made_up import made_up, with_places
 
 ARMS = {"full": {"method": "full"}, "bitfit": {"method": "bitfit"}}
 TASK = "demo-sentiment"
@@ -30,8 +30,8 @@ def with_many_classes(
     """
     task = view.tasks[0]
     generator = np.random.default_rng(5)
-    records: dict[tuple[str, str], list[TrialRecord]] = {}
-    for record in view.records:
+
+    def with_classes(record: TrialRecord) -> TrialRecord:
         assert record.predictions_path is not None
         old = read_predictions(record.predictions_path)
         labels = np.arange(len(old.labels)) % num_classes
@@ -42,15 +42,15 @@ def with_many_classes(
         own = Predictions(row_ids=old.row_ids, labels=labels, logits=logits)
         write_predictions(record.predictions_path, own)
         scores = {"accuracy": 100 * float((predicted == labels).mean()), "f1": 0.0, "f1_macro": 0.0}
-        record = replace(
+        return replace(
             record, evaluations=tuple(replace(e, scores=scores) for e in record.evaluations)
         )
-        records.setdefault((next(iter(record.arms.values()))[0], TASK), []).append(record)
+
     names = tuple(f"class {place}" for place in range(num_classes))
     many = replace(task, labels=names, metrics=("accuracy", "f1_macro"))
-    by_place = {place: tuple(found) for place, found in records.items()}
+    by_place = {place: tuple(map(with_classes, found)) for place, found in view.by_place.items()}
     monkeypatch.setattr(TASKS, "_entries", {**TASKS._entries, TASK: many})
-    return replace(view, tasks=(many,), by_place=by_place)
+    return replace(with_places(view, by_place), tasks=(many,))
 
 
 def test_the_scores_of_a_class_are_those_of_scikit_learn(tmp_path: Path) -> None:

@@ -38,12 +38,12 @@ def test_a_cell_is_the_mean_of_the_records_and_the_interval_of_the_view(
             ("demo-paraphrase", "f1"),
             ("demo-paraphrase", "accuracy"),
         ):
-            epochs = [
+            histories = [
                 record.evaluations
                 for record in records
                 if record.trial.task == task and record.arms["small-study"] == (row[0],)
             ]
-            last = mean(epoch[-1].scores[metric] for epoch in epochs)
+            last = mean(one[-1].scores[metric] for one in histories)
             summary = view.summary(arm, by_name[task], metric)
             assert summary is not None
             cell = cells[f"{task} {metric}"]
@@ -57,7 +57,7 @@ def test_a_cell_is_the_mean_of_the_records_and_the_interval_of_the_view(
             assert cell.value == pytest.approx(last)
             assert (cell.low, cell.high) == (summary.low, summary.high)
             if metric == by_name[task].main_metric:
-                best = mean(max(e.scores[metric] for e in epoch[1:]) for epoch in epochs)
+                best = mean(max(e.scores[metric] for e in one[1:]) for one in histories)
                 assert cells[f"{task} best epoch"] == f"{best:.2f}"
     assert "95% interval, which holds the noise of seeds and examples" in table.note
 

@@ -26,10 +26,6 @@ from peftlab.tasks.problem import probabilities, problem_type_of
 Arrays = Any
 
 
-def _f1(average: str) -> Callable[[Arrays, Arrays], float]:
-    return lambda labels, predicted: f1_score(labels, predicted, average=average, zero_division=0.0)
-
-
 def _of_answers(measure: Callable[..., float], average: str) -> Callable[[Arrays, Arrays], float]:
     return lambda labels, predicted: measure(labels, predicted, average=average, zero_division=0.0)
 
@@ -118,10 +114,10 @@ def _where_both_vary(
 
 _BY_NAME: dict[str, Callable[[Arrays, Arrays], float]] = {
     "accuracy": accuracy_score,
-    "f1": _f1("binary"),
-    "f1_macro": _f1("macro"),
-    "f1_weighted": _f1("weighted"),
-    "f1_micro": _f1("micro"),
+    "f1": _of_answers(f1_score, "binary"),
+    "f1_macro": _of_answers(f1_score, "macro"),
+    "f1_weighted": _of_answers(f1_score, "weighted"),
+    "f1_micro": _of_answers(f1_score, "micro"),
     "subset_accuracy": accuracy_score,
     "matthews_correlation": _where_both_vary(matthews_corrcoef),
     "precision": _of_answers(precision_score, "binary"),
