@@ -1,4 +1,4 @@
-"""An estimate follows from speeds on the same device, else from operations; so does the time left."""
+"""Estimates follow from speeds on the same device, else from operations; the time left does too."""
 
 from __future__ import annotations
 

@@ -89,7 +89,8 @@ def command(
             opened, trials or [], file, trial_column, options.comma_list(columns), read_as
         )
     quiet_libraries()
-    from peftlab.data.read_options import guessed_words
+    from peftlab.data.encodings import WESTERN
+    from peftlab.data.read_options import guessed_example
     from peftlab.engine.predict import Predictor
     from peftlab.outputs.predict_table import answers, text_names, write_answers
 
@@ -97,9 +98,12 @@ def command(
     predictor.device.make_ready()
     where = "--text" if file is None else str(file)
     parts = _parts(text, file, text_names(question), read_as)
-    if file is not None:
-        for line in guessed_words(file, read_as):
-            options.remark(f"remark: {line}")
+    example = None if file is None else guessed_example(file, read_as)
+    if example is not None:
+        options.remark(
+            f"remark: {file}: no UTF-8 text; read as Windows-1252 ({WESTERN}), in which it says "
+            f"'{example}'"
+        )
     if as_json and output is None:
         found = answers(question, parts, predictor=predictor, where=where)
         options.print_json([_object(answer, question) for part in found for answer in part])

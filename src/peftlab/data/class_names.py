@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.core.errors import UserError
+from peftlab.data.file_bytes import stamp_of
 from peftlab.data.parquet_rows import parquet_metadata
 
 KEY = b"huggingface"
@@ -27,8 +28,7 @@ def class_names(path: str) -> Names:
     place = Path(path)
     if place.suffix.lower() != ".parquet":
         return {}
-    status = place.stat()
-    return _class_names(place, (status.st_mtime_ns, status.st_size))
+    return _class_names(place, stamp_of(place))
 
 
 def names_of(path: str, column: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TextIO
 
 from peftlab.core.errors import UserError
-from peftlab.data.file_bytes import opened
+from peftlab.data.file_bytes import opened, stamp_of
 
 UTF8, WESTERN = "utf-8", "cp1252"
 MARKS = (
@@ -102,8 +102,7 @@ class Western:
 
 def western_words(path: Path) -> Western:
     """Read the file as Windows-1252, and judge what it then says."""
-    status = path.stat()
-    return _western_words(path, (status.st_mtime_ns, status.st_size))
+    return _western_words(path, stamp_of(path))
 
 
 @lru_cache(maxsize=16)

@@ -16,7 +16,7 @@ from peftlab.data.encodings import opened_text
 from peftlab.data.text_lines import LONGEST_ROW
 
 COMMA = ","
-SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
+SEPARATORS = ",;\t|"
 LOOKED_AT = 1 << 18
 """Characters at the beginning of a file that are looked at."""
 _OF_EXCEL = re.compile(r'"?sep=([^"\r\n])"?\r?\n?', re.IGNORECASE)
@@ -28,7 +28,7 @@ def words_for(separator: str) -> str:
     >>> words_for("\\t"), words_for(";")
     ('tabs', "';'")
     """
-    return SEPARATORS.get(separator, repr(separator))
+    return "tabs" if separator == "\t" else repr(separator)
 
 
 def said_by_excel(line: str) -> str | None:

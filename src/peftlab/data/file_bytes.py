@@ -27,6 +27,12 @@ READABLE = (*TEXTS[:4], ".xlsx", ".parquet", ".txt")
 WRITABLE = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Return its time of change and its size, of which one changes when the file does."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
 @dataclass(frozen=True, kw_only=True)
 class Format:
     """A format, as a file's name says it; `ending` is without that of gzip, in small letters."""

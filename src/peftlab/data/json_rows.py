@@ -27,7 +27,7 @@ STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 A_LINE = "an object, {...}, on each line"
 AN_ARRAY = "an array of objects, [{...}, {...}], as pandas's to_json(orient='records') writes it"
 _BLANK = re.compile(r"[ \t\r\n]*")
-_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
+_BRACKET = re.compile(STRING.pattern + r"|[][{}]", re.DOTALL)
 
 
 def rows_of_lines(lines: Lines, path: Path) -> Iterator[Numbered]:

@@ -130,8 +130,20 @@ def looks_like_number(text: str) -> bool:
     return is_one or _THOUSANDS.fullmatch(own) is not None
 
 
+def is_nothing(cell: Any) -> bool:
+    """Return True for a cell without a value, which is no empty text either."""
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
+def is_absent(cell: Any) -> bool:
+    """Return True for a cell without a value, or with blanks alone.
+
+    >>> is_absent(None), is_absent(float("nan")), is_absent(" "), is_absent("nan")
+    (True, True, True, False)
+    """
+    return is_nothing(cell) or (isinstance(cell, str) and not cell.strip())
+
+
 def is_missing(cell: Any) -> bool:
     """Return True for what stands where there is no value, empty cells among it."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return True
-    return isinstance(cell, str) and (not cell.strip() or cell.strip().lower() in MISSING)
+    return is_absent(cell) or (isinstance(cell, str) and cell.strip().lower() in MISSING)

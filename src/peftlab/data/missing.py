@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from peftlab.data.label_cells import is_missing, word_of
+from peftlab.data.label_cells import is_absent, is_missing, is_nothing, word_of
 from peftlab.data.own_labels import Notation
-
-
-def is_nothing(cell: Any) -> bool:
-    """Return True for a cell without a value, which is no empty text either."""
-    return cell is None or (isinstance(cell, float) and math.isnan(cell))
-
-
-def is_absent(cell: Any) -> bool:
-    """Return True for a cell without a value, or with blanks alone.
-
-    >>> is_absent(None), is_absent(float("nan")), is_absent(" "), is_absent("nan")
-    (True, True, True, False)
-    """
-    return is_nothing(cell) or (isinstance(cell, str) and not cell.strip())
 
 
 def lacks_label(cells: Sequence[Any], notation: Notation, labels: Sequence[str]) -> bool:

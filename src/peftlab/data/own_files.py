@@ -18,9 +18,10 @@ from peftlab.core.selection import Selection
 from peftlab.core.words import counted
 from peftlab.data.class_names import MEANING, class_names, named, names_of
 from peftlab.data.encode import labels_of
-from peftlab.data.file_bytes import content_sha256, format_of, require_file
+from peftlab.data.file_bytes import content_sha256, format_of, require_file, stamp_of
 from peftlab.data.held_out import is_held_out
-from peftlab.data.missing import is_absent, is_nothing, lacks_label
+from peftlab.data.label_cells import is_absent, is_nothing
+from peftlab.data.missing import lacks_label
 from peftlab.data.own_labels import LabelReader, Notation, notation_of
 from peftlab.data.read_options import ReadOptions, read_options, unusual
 from peftlab.data.row_files import read_numbered, require_columns
@@ -82,10 +83,11 @@ class OwnSource:
         if files.missing != "drop":
             return {}
         notation = _notation(files, by_name, task.problem_type, _stamp(files.train))
+        read = _Reading(files=files, notation=notation, labels=task.labels, by_name=by_name)
         paths = {"train": files.train} | ({} if files.dev is None else {"dev": files.dev})
         return {
             split: _read_rows(path, files, files.label).num_rows
-            - len(kept_rows(path, files, notation, task.labels, by_name=by_name))
+            - len(_kept(read, path, _stamp(path)))
             for split, path in paths.items()
         }
 
@@ -131,11 +133,15 @@ class _Reading:
 @lru_cache(maxsize=4)
 def _labelled(read: _Reading, path: str, stamp: tuple[int, int]) -> tuple[Example, ...]:
     labels = LabelReader(read.files, read.notation, read.labels)
-    rows = kept_rows(path, read.files, read.notation, read.labels, by_name=read.by_name)
     return tuple(
         _example(place, row.texts, labels.read(row.cells, f"{path}:{row.number}"))
-        for place, row in enumerate(rows)
+        for place, row in enumerate(_kept(read, path, stamp))
     )
+
+
+@lru_cache(maxsize=4)
+def _kept(read: _Reading, path: str, stamp: tuple[int, int]) -> tuple[OwnRow, ...]:
+    return kept_rows(path, read.files, read.notation, read.labels, by_name=read.by_name)
 
 
 @lru_cache(maxsize=2)
@@ -307,9 +313,10 @@ def _rows(
             # Without drops each of these is an error, where the text or the label is read.
             if drops and any(is_absent(row[name]) for name in texts):
                 continue
-            where = [f"{path}:{number}: column '{name}'" for name in (*texts, *labels)]
-            for cell, place in zip(cells, where[len(texts) :], strict=True):
-                _require_no_date(cell, place)
+            for name, cell in zip(labels, cells, strict=True):
+                if isinstance(cell, DateText):
+                    raise _is_date(cell, f"{path}:{number}: column '{name}'")
+            where = [f"{path}:{number}: column '{name}'" for name in texts]
             rows.append(
                 OwnRow(
                     number=number,
@@ -329,7 +336,8 @@ def options_of(files: OwnFiles) -> ReadOptions:
 
 def _text(value: Any, where: str) -> str:
     """Return the value where it is a text; UserError where it is none."""
-    _require_no_date(value, where)
+    if isinstance(value, DateText):
+        raise _is_date(value, where)
     if not isinstance(value, str) or not value.strip():
         shown = "no text" if value is None or isinstance(value, str) else f"{value!r} is no text"
         allowed = "a text with something in it"
@@ -339,13 +347,12 @@ def _text(value: Any, where: str) -> str:
     return value
 
 
-def _require_no_date(value: Any, where: str) -> None:
-    if isinstance(value, DateText):
-        raise UserError(
-            f"the cell is a date, {value[:40]}, and what was typed is not known",
-            where=where,
-            allowed="cells whose format is Text",
-        )
+def _is_date(cell: DateText, where: str) -> UserError:
+    return UserError(
+        f"the cell is a date, {cell[:40]}, and what was typed is not known",
+        where=where,
+        allowed="cells whose format is Text",
+    )
 
 
 def _example(row_id: int, texts: tuple[str, ...], label: Any) -> Example:
@@ -373,13 +380,12 @@ def _digest_of(path: str, stamp: tuple[int, int]) -> str:
 
 
 def _stamp(path: str) -> tuple[int, int]:
-    """Return its time of change and its size, of which one changes when the file does."""
+    """Return the file's stamp; UserError where there is no file to be read."""
     try:
         require_file(Path(path))
-        status = Path(path).stat()
+        return stamp_of(Path(path))
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-    return status.st_mtime_ns, status.st_size
 
 
 def _unreadable(path: str, error: Exception) -> UserError:

@@ -10,7 +10,7 @@ from pathlib import Path
 from peftlab.core.errors import UserError
 from peftlab.data.encodings import UTF8, WESTERN, encoding_of, western_words
 from peftlab.data.field_separators import COMMA, separator_of
-from peftlab.data.file_bytes import format_of, required_format
+from peftlab.data.file_bytes import format_of, required_format, stamp_of
 from peftlab.data.workbook_rows import sheet_of
 
 NO_SEPARATORS = frozenset('"\r\n\0')
@@ -106,8 +106,7 @@ def read_options(path: Path, said: ReadOptions = AS_FOUND) -> ReadOptions:
     What is found is a function of the file's bytes. Raises UserError where they leave it open, and
     where they say something else.
     """
-    status = path.stat()
-    return _read_options(path, said, (status.st_mtime_ns, status.st_size))
+    return _read_options(path, said, stamp_of(path))
 
 
 @lru_cache(maxsize=64)
@@ -122,16 +121,14 @@ def _read_options(path: Path, said: ReadOptions, stamp: tuple[int, int]) -> Read
     return ReadOptions(sep=sep, encoding=encoding)
 
 
-def guessed_words(path: Path, said: ReadOptions = AS_FOUND) -> list[str]:
-    """Return a line for an encoding that was guessed, where the file is there; else none."""
+def guessed_example(path: Path, said: ReadOptions = AS_FOUND) -> str | None:
+    """Return a word of a file whose encoding was guessed; None where it was not, or is not there.
+
+    What is guessed is Windows-1252.
+    """
     if said.encoding is not None or not path.is_file():
-        return []
-    if read_options(path, said).encoding != WESTERN:
-        return []
-    return [
-        f"{path}: no UTF-8 text; read as Windows-1252 ({WESTERN}), in which it says "
-        f"'{western_words(path).example}'"
-    ]
+        return None
+    return western_words(path).example if read_options(path, said).encoding == WESTERN else None
 
 
 def unusual(options: ReadOptions) -> dict[str, str]:

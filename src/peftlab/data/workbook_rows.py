@@ -23,6 +23,7 @@ from xml.etree.ElementTree import ParseError
 
 from peftlab.core.errors import UserError, first_line
 from peftlab.core.words import counted
+from peftlab.data.file_bytes import stamp_of
 from peftlab.data.text_lines import LONGEST_ROW, require_header
 from peftlab.data.unpacking import require_room, require_rows, require_values
 
@@ -91,7 +92,7 @@ def workbook_rows(path: Path, sheet: str) -> Iterator[tuple[int, dict[str, Any]]
 
 def sheet_of(path: Path, said: str | None = None) -> str:
     """Return the name of the sheet that is read: the one said, or the first that is shown."""
-    sheets = _sheets(path, path.stat().st_mtime_ns)
+    sheets = _sheets(path, stamp_of(path))
     if said is not None and said not in sheets:
         raise UserError(
             f"there is no sheet '{said[:60]}'", where=str(path), allowed=", ".join(sheets)
@@ -103,7 +104,7 @@ def sheet_of(path: Path, said: str | None = None) -> str:
 
 
 @lru_cache(maxsize=16)
-def _sheets(path: Path, stamp: int) -> dict[str, bool]:
+def _sheets(path: Path, stamp: tuple[int, int]) -> dict[str, bool]:
     with _opened(path) as book:
         return {one.title: one.sheet_state == "visible" for one in book.worksheets}
 

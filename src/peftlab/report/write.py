@@ -24,7 +24,7 @@ from peftlab.report.findings.results import (
     results_file,
     results_of,
 )
-from peftlab.report.findings.verdicts import Verdict, left_out, verdicts
+from peftlab.report.findings.verdicts import Verdict, verdicts
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.findings.warnings import leak_warnings, outdated_warnings, settings_warnings
 from peftlab.report.pages.blocks import Block, Heading, Missing, Table, Warnings
@@ -49,6 +49,7 @@ from peftlab.study.declarations import look_at
 from peftlab.study.parts import PARTS
 from peftlab.study.remembered_looks import remember, remember_again
 from peftlab.study.stored_studies import stored_spec
+from peftlab.tasks.metrics.own import is_own
 
 LONGEST_FOLDER = 120
 ADVICE = "advice"
@@ -110,7 +111,7 @@ def current_report(workspace: Workspace, study: str, tell: Tell = say_nothing) -
 def _has_own_metrics(workspace: Workspace, study: str) -> bool:
     """Whether a metric is a person's own, whose source may be another one than that of the page."""
     own = stored_spec(workspace, study).own_data.values()
-    return any(":" in metric for one in own for metric in one.metrics or ())
+    return any(is_own(metric) for one in own for metric in one.metrics or ())
 
 
 def write_report(
@@ -127,7 +128,8 @@ def write_report(
     made_of = _made_of(stored, looks_digest(view.looks, view.look.id))
     tell("testing the claims")
     found = verdicts(view)
-    page = make_page(view, claims=claims_blocks(found, len(left_out(view))), tell=tell)
+    claims = claims_blocks(found, len(view.spec.claims) - len(found))
+    page = make_page(view, claims=claims, tell=tell)
     written = _write(view, page, found, output or _folder(workspace, study), tell, made_of)
     return replace(written, remark=remember([workspace], [view.look]))
 

@@ -40,11 +40,6 @@ class Overrides:
     tasks: Sequence[str] | None = None
     arms: Sequence[str] | None = None
 
-    @property
-    def names(self) -> set[str]:
-        """The keys that are set."""
-        return {setting.partition("=")[0].strip() for setting in self.settings}
-
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltinStudy:
@@ -154,7 +149,8 @@ def _parse(text: str, where: str) -> dict[str, Any]:
 def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str, Any]:
     """Return the study with its changes; its description says which, for its words know of none."""
     study = {**raw}
-    changes = []
+    changes: list[str] = []
+    is_described = False
     for key, value in (
         ("data", overrides.data),
         ("model", overrides.model),
@@ -173,6 +169,7 @@ def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str
             study[key] = new
     for setting in overrides.settings:
         key, value = parse_setting(setting)
+        is_described |= key == "description"
         changes.append(f"{key}: {json.dumps(value, default=str)}")
         match key.split("."):
             case ["training", name, task] if is_by_task(name, {task: value}):
@@ -180,7 +177,7 @@ def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str
             case path:
                 _set(study, path, value)
     description = study.get("description", "")
-    if changes and isinstance(description, str) and "description" not in overrides.names:
+    if changes and isinstance(description, str) and not is_described:
         study["description"] = f"{description} (changed: {'; '.join(changes)})".lstrip()
     return study
 

@@ -48,20 +48,15 @@ def finish(chart: Any) -> dict[str, Any]:
     return specification
 
 
-def colours(
-    field: str, shown: Sequence[str], every: Sequence[str] = (), *, width: int = WIDTH
-) -> alt.Color:
-    """Return a colour for each name shown, by its place among `every` name (appearance.py).
-
-    The legend has as many columns as a figure of that width, in pixels, holds.
-    """
+def colours(field: str, shown: Sequence[str], every: Sequence[str] = ()) -> alt.Color:
+    """Return a colour for each name shown, by its place among `every` name (appearance.py)."""
     return alt.Color(
         f"{field}:N",
         sort=list(shown),
         scale=_scale(shown, [one.colour for one in appearances(shown, every)]),
         title=None,
         # Opaque also where the first layer is a pale band.
-        legend=alt.Legend(symbolOpacity=1, columns=legend_columns(shown, width)),
+        legend=alt.Legend(symbolOpacity=1, columns=legend_columns(shown, WIDTH)),
     )
 
 

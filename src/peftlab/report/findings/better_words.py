@@ -17,11 +17,6 @@ def of_losses(tasks: Iterable[Task]) -> bool:
     return any(not greater_is_better(task.main_metric) for task in tasks)
 
 
-def below(tasks: Iterable[Task]) -> str:
-    """Return where an arm stands that is not as good: below the better one, or above by a loss."""
-    return _word(tasks, "below", "above", "worse than")
-
-
 def highest(tasks: Iterable[Task]) -> str:
     """Return what the better of two means is."""
     return _word(tasks, "highest", "lowest", "best")

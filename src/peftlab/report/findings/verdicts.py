@@ -279,8 +279,8 @@ def _remark(
     for task in tasks:
         names = [arm.name for arm in arms if did_not_learn(view, arm, task)]
         if names:
-            left_out = "" if task in over else ", which is left out"
-            sentences.append(f"{listed(names)} did not learn {task.name}{left_out}.")
+            absent = "" if task in over else ", which is left out"
+            sentences.append(f"{listed(names)} did not learn {task.name}{absent}.")
     return " ".join(sentences)
 
 

@@ -110,20 +110,16 @@ def _only_words(advice: Advice, margin: float) -> str:
 def _score_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
     """Return what the chosen arm scores, and how far that is from the reference."""
     means = " in the mean over the tasks" if len(advice.tasks) > 1 else ""
-    scored = f"It scores {_score(view, chosen, advice.tasks)}{means}"
-    candidate = advice.of(chosen)
+    score, candidate = _score(view, chosen, advice.tasks), advice.of(chosen)
+    scored = f"It scores {score}{means}"
     if candidate is None:
-        return f"{scored}{_interval_words(view, chosen, advice)}."
+        has_interval = isinstance(score, Cell) and score.low is not None
+        return f"{scored}{' (in brackets the 95% interval)' if has_interval else ''}."
     best = "" if advice.is_named else f", which has the {highest(advice.tasks)} mean"
     return (
         f"{scored}, {base.name}{best}, {_score(view, base, advice.tasks)}: a difference of "
         f"{_difference(candidate)} (in brackets 95% intervals)."
     )
-
-
-def _interval_words(view: StudyView, arm: Arm, advice: Advice) -> str:
-    found = view.mean_score(arm, advice.tasks)
-    return " (in brackets the 95% interval)" if found is not None and found.has_interval else ""
 
 
 def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
@@ -280,12 +276,8 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
         [*scored(one.arm), _difference(one), _finding(one, options.margin), *costs(one.arm)]
         for one in advice.candidates
     ]
-    own = "yes" if any(arm.name == base.name for arm in advice.near) else "not shown"
-    if advice.num_failed:
-        own = f"{advice.num_failed} failed"
-    elif advice.unlearned:
-        own = _state_words(advice.unlearned)
-    rows.insert(0, [*scored(base), NOTHING, own, *costs(base)])
+    own = _standing(advice.num_failed, advice.unlearned, is_near=base in advice.near)
+    rows.insert(0, [*scored(base), NOTHING, own or "not shown", *costs(base)])
     mean = ", the mean over the tasks" if len(advice.tasks) > 1 else ""
     sums = (
         " Times and sizes are sums over the tasks, memory is their mean;"
@@ -307,18 +299,20 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
     )
 
 
-def _state_words(state: State) -> str:
-    return state if state == "did not learn" else NOT_SHOWN
+def _standing(num_failed: int, unlearned: State | None, *, is_near: bool) -> str:
+    """Return what is known of an arm without its difference to another one; "" for nothing."""
+    if num_failed:
+        return f"{num_failed} failed"
+    if unlearned:
+        return unlearned if unlearned == "did not learn" else NOT_SHOWN
+    return "yes" if is_near else ""
 
 
 def _finding(candidate: Candidate, margin: float) -> str:
+    known = _standing(candidate.num_failed, candidate.unlearned, is_near=candidate.is_near)
     found = candidate.difference
-    if candidate.num_failed:
-        return f"{candidate.num_failed} failed"
-    if candidate.unlearned:
-        return _state_words(candidate.unlearned)
-    if candidate.is_near:
-        return "yes"
+    if known:
+        return known
     if found is None:
         return "not comparable"
     return "no" if found.high < -margin else "not shown"

@@ -12,8 +12,7 @@ from peftlab.core.errors import UserError
 from peftlab.core.inputs import Missing, ProblemType
 from peftlab.core.words import counted
 from peftlab.data.class_names import MEANING, NO_LABEL, class_names, named, names_of
-from peftlab.data.label_cells import flag_of, is_missing, word_of
-from peftlab.data.missing import is_absent
+from peftlab.data.label_cells import flag_of, is_absent, is_missing, word_of
 from peftlab.data.own_labels import (
     MOST_LABELS,
     Notation,
@@ -106,7 +105,7 @@ def look(
     seen = columns if missing == "error" else _present(columns)
     taken = set(text or ())
     label_guess = _label({k: v for k, v in seen.items() if k not in taken}, label, str(path))
-    taken = {label_guess.value} if isinstance(label_guess.value, str) else {*label_guess.value}
+    taken = {*_names(label_guess.value)}
     text_guess = _text({k: v for k, v in seen.items() if k not in taken}, text, str(path))
     guesses = [text_guess, label_guess]
     own = sorted(taken, key=names.index)

@@ -11,11 +11,11 @@ import numpy as np
 from peftlab.core.errors import UserError
 from peftlab.core.safe_yaml import parse_yaml
 from peftlab.core.selection import Selection
-from peftlab.data.encodings import WESTERN, western_words
+from peftlab.data.encodings import WESTERN
 from peftlab.data.held_out import is_held_out
 from peftlab.data.leaks import Leak, find_leak, num_contradictory
 from peftlab.data.own_files import OwnSource, options_of
-from peftlab.data.read_options import read_options
+from peftlab.data.read_options import guessed_example
 from peftlab.study.own_data import anchored, define_task
 from peftlab.study.remarks.finding import Finding
 from peftlab.study.spec import validate
@@ -150,16 +150,14 @@ def reading_remarks(rows: TaskRows) -> Iterator[Finding]:
     if files is None:
         return
     for split, path in {"train": files.train, "dev": files.dev, "test": files.test}.items():
-        if path is None or files.encoding is not None or not Path(path).is_file():
-            continue
-        if read_options(Path(path), options_of(files)).encoding == WESTERN:
+        example = None if path is None else guessed_example(Path(path), options_of(files))
+        if example is not None:
             yield Finding(
                 level="note",
                 rule="guessed-encoding",
                 where=_where(rows, split),
-                message=f"no UTF-8 text; read as Windows-1252, in which it says "
-                f"'{western_words(Path(path)).example}': write encoding: {WESTERN}, or the right "
-                "one, in the study's data",
+                message=f"no UTF-8 text; read as Windows-1252, in which it says '{example}': "
+                f"write encoding: {WESTERN}, or the right one, in the study's data",
             )
     if rows.ref.dropped_words:
         yield Finding(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import logsumexp
 
 from peftlab.core.inputs import ProblemType
 from peftlab.tasks.metrics.metric import Metric
@@ -28,6 +27,8 @@ def log_loss(weights_RN: Floats, labels: Values, logits_SNC: Logits) -> Floats:
     if labels.ndim == 2:
         losses_SN = np.logaddexp(0.0, np.where(labels == 1, -values_SNC, values_SNC)).mean(axis=2)
     else:
+        from scipy.special import logsumexp  # imported here: it takes a second
+
         own_SN = values_SNC[:, np.arange(len(labels)), labels.astype(np.int64)]
         losses_SN = np.asarray(logsumexp(values_SNC, axis=2)) - own_SN
     return _mean(weights_RN, losses_SN)
