@@ -5,11 +5,14 @@
 A study has several arms on the same examples. A run of an arm has its luck, an example its
 difficulty; whether a run is right on an example is a draw of its own given both (a probit model).
 All arms but the last are equal; the last is worse by a known difference, which is also the margin
-of the equivalence test. It prints, for each metric and number of seeds, how often 95% intervals
-hold the truth (of a mean; of the difference to the last arm), how often equal arms are called
-different (paired by seed; with other seeds), how often any of four such comparisons is after Holm,
-and how often two arms that differ by the margin are called equivalent. Beside it, coverage of what
-was not chosen: the percentile interval of resampled seeds and examples, and the normal quantile.
+of the equivalence test. It prints, for each metric and number of seeds, how often the 95% intervals
+of the page hold the truth (of a mean; of the difference to the last arm), how often equal arms are
+called different (paired by seed; with other seeds), how often any of four such comparisons is after
+Holm, and how often two arms that differ by the margin are called equivalent. Beside it, coverage of
+what was not chosen: the percentile interval of resampled seeds and examples, and the normal
+quantile; and the width: how wide the interval of a mean is on average, over that of the normal
+interval that knows how means vary from study to study. Further cases: runs that collapse, hardly
+any errors in few examples, and two runs on many examples.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -31,9 +34,10 @@ from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL, noise_of
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, resample
+from peftlab.stats.summary import summarise
 
 METRICS = ("accuracy", "f1", "matthews_correlation")
-NUM_SEEDS = (3, 5, 10)
+NUM_SEEDS = (2, 3, 5, 10)
 NUM_EQUAL = 5
 """Arms that are equal; one more is worse."""
 SHARE_OF_ONE, EASE = 0.65, (0.9, 1.5)
@@ -49,13 +53,14 @@ NUM_RESAMPLES = 1000
 class Setting:
     """What is simulated; a share `collapsed` of the runs answers 1 to everything.
 
-    `luck` is the deviation of a run's luck in probits; its `tails` are normal, or those of
-    Student's t with three degrees of freedom.
+    `ease` is that of examples of class 0 and 1, `luck` the deviation of a run's luck, both in
+    probits; its `tails` are normal, or those of Student's t with three degrees of freedom.
     """
 
     metric: str
-    num_seeds: int
+    num_seeds: int = 3
     num_examples: int = 400
+    ease: tuple[float, float] = EASE
     collapsed: float = 0.0
     luck: float = LUCK
     tails: Literal["normal", "t3"] = "normal"
@@ -65,6 +70,8 @@ class Setting:
 class Outcome:
     """What one simulated study came to: whether intervals held the truth, and what was said."""
 
+    mean: float
+    width: float
     mean_held: bool
     percentile_held: bool
     normal_held: bool
@@ -75,25 +82,35 @@ class Outcome:
     margin_called_equivalent: bool
 
 
+HELD = tuple(name for name in Outcome.__dataclass_fields__ if name not in ("mean", "width"))
+CASES: dict[str, tuple[Setting, tuple[int, ...]]] = {
+    **{metric: (Setting(metric=metric), NUM_SEEDS) for metric in METRICS},
+    "few errors": (Setting(metric="accuracy", num_examples=100, ease=(3.55, 3.55)), NUM_SEEDS),
+    "many examples": (Setting(metric="accuracy", num_examples=3000), NUM_SEEDS),
+    "collapsed": (Setting(metric="matthews_correlation", collapsed=0.2), NUM_SEEDS),
+}
+"""What is simulated and with how many seeds. In `few errors` 99.4% of the answers are right."""
+
+
 def simulate(setting: Setting, seed: int, num_studies: int) -> list[Outcome]:
-    """So many studies, drawn from the seed."""
+    """Return what so many studies came to, drawn from the seed."""
     generator = np.random.default_rng(seed)
     right, worse = true_score(setting, 0.0), true_score(setting, WORSE)
     return [_study(setting, generator, right, right - worse) for _ in range(num_studies)]
 
 
 def draw(setting: Setting, generator: np.random.Generator) -> list[Outcomes]:
-    """The outcomes of the equal arms and of the worse one, all with the same seeds."""
+    """Return the outcomes of the equal arms and of the worse one, all with the same seeds."""
     return draw_arms(setting, [0.0] * NUM_EQUAL + [WORSE], generator)
 
 
 def draw_arms(
     setting: Setting, shifts: Sequence[float], generator: np.random.Generator
 ) -> list[Outcomes]:
-    """The outcomes of arms that are worse by so many probits, all with the same seeds."""
+    """Return the outcomes of arms that are worse by so many probits, all with the same seeds."""
     num_seeds, num_examples = setting.num_seeds, setting.num_examples
     labels_N = (generator.random(num_examples) < SHARE_OF_ONE).astype(np.int64)
-    ease_N = np.asarray(EASE)[labels_N] + DIFFICULTY * generator.normal(size=num_examples)
+    ease_N = np.asarray(setting.ease)[labels_N] + DIFFICULTY * generator.normal(size=num_examples)
     every = []
     for shift in shifts:
         if setting.tails == "normal":
@@ -115,11 +132,11 @@ def draw_arms(
 
 
 def true_score(setting: Setting, shift: float) -> float:
-    """The expected score of a run on all examples there could be, in points."""
+    """Return the expected score of a run on all examples there could be, in points."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     scale = math.sqrt(1 + DIFFICULTY**2)
     right_0, right_1 = (
-        stats.norm.cdf((ease - shift + setting.luck * nodes) / scale) for ease in EASE
+        stats.norm.cdf((ease - shift + setting.luck * nodes) / scale) for ease in setting.ease
     )
     hits, misses = SHARE_OF_ONE * right_1, SHARE_OF_ONE * (1 - right_1)
     passes, alarms = (1 - SHARE_OF_ONE) * right_0, (1 - SHARE_OF_ONE) * (1 - right_0)
@@ -136,15 +153,19 @@ def true_score(setting: Setting, shift: float) -> float:
 
 
 def _study(setting: Setting, generator: np.random.Generator, truth: float, gap: float) -> Outcome:
-    every = resample(draw(setting, generator), generator, num=NUM_RESAMPLES)
+    outcomes = draw(setting, generator)
+    every = resample(outcomes, generator, num=NUM_RESAMPLES)
     first, worse = every[0], every[-1]
     noise, mean = noise_of(first), float(first.merits_S.mean())
     with_worse = difference(first, worse)
     equal = [difference(first, other).p_value for other in every[1:NUM_EQUAL]]
     unpaired = difference(first, _with_other_seeds(every[1]))
     low, high = np.quantile(_naive(first, generator), [LEVEL / 2, 1 - LEVEL / 2])
+    shown = summarise(outcomes[0], resampled=first)
     return Outcome(
-        mean_held=abs(mean - truth) <= noise.half_width,
+        mean=mean,
+        width=shown.high - shown.low,
+        mean_held=shown.low <= truth <= shown.high,
         percentile_held=bool(low <= truth <= high),
         normal_held=abs(mean - truth) <= float(stats.norm.ppf(1 - LEVEL / 2)) * noise.error,
         difference_held=with_worse.low <= gap <= with_worse.high,
@@ -165,14 +186,14 @@ def _with_other_seeds(one: Resampled) -> Resampled:
 
 
 def _naive(one: Resampled, generator: np.random.Generator) -> np.ndarray:
-    """Means of resampled seeds under resampled examples."""
+    """Return means of resampled seeds under resampled examples."""
     num_seeds = len(one.seeds)
     chosen_RS = generator.integers(0, num_seeds, size=one.replicates_RS.shape)
     return np.take_along_axis(one.replicates_RS, chosen_RS, axis=1).mean(axis=1)
 
 
 def seconds_of_resampling() -> float:
-    """How long 10,000 resamples of 10,000 examples x 5 seeds take for Matthews' correlation."""
+    """Return how long 10,000 x 10,000 resamples of 5 seeds take for Matthews' correlation."""
     generator = np.random.default_rng(0)
     setting = Setting(metric="matthews_correlation", num_seeds=5, num_examples=10_000)
     outcomes = draw(setting, generator)[0]
@@ -186,48 +207,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--examples", type=int, default=400)
-    parser.add_argument("--metric", choices=METRICS, help="only this one")
-    parser.add_argument("--seeds", type=int, choices=NUM_SEEDS, help="only so many")
+    parser.add_argument("--case", choices=CASES, help="only this one")
+    parser.add_argument("--seeds", type=int, help="only this number of seeds")
     parser.add_argument("--chance", type=int, default=0, help="for other studies")
     given = parser.parse_args()
     print(f"10,000 x 10,000 x 5, Matthews: {seconds_of_resampling():.2f} s", flush=True)
-    settings = [
-        Setting(metric=metric, num_seeds=num_seeds, num_examples=given.examples)
-        for metric in METRICS
-        for num_seeds in NUM_SEEDS
-    ]
-    settings += [
-        Setting(
-            metric="matthews_correlation", num_seeds=num_seeds, num_examples=given.examples,
-            collapsed=0.2,
-        )
-        for num_seeds in NUM_SEEDS
-    ]  # fmt: skip
-    columns = [name.replace("_", " ") for name in Outcome.__dataclass_fields__]
-    print("| metric | seeds | collapsed |", " | ".join(columns), "|", flush=True)
+    settings = {
+        (name, num_seeds): replace(setting, num_seeds=num_seeds)
+        for name, (setting, numbers) in CASES.items()
+        for num_seeds in numbers
+        if given.case in (None, name) and given.seeds in (None, num_seeds)
+    }
+    columns = [name.replace("_", " ") for name in (*HELD, "width")]
+    print("| case | seeds |", " | ".join(columns), "|", flush=True)
     with ProcessPoolExecutor(given.processes) as pool:
-        for setting in settings:
-            if given.metric not in (None, setting.metric) or given.seeds not in (
-                None,
-                setting.num_seeds,
-            ):
-                continue
+        for (name, num_seeds), setting in settings.items():
             sizes = [AT_A_TIME] * (given.studies // AT_A_TIME)
-            place = (setting.metric, setting.num_seeds, f"{setting.collapsed:g}")
-            seeds = [derived_seed(given.chance, *place, number) for number in range(len(sizes))]
+            seeds = [
+                derived_seed(given.chance, name, num_seeds, part) for part in range(len(sizes))
+            ]
             parts = pool.map(simulate, [setting] * len(sizes), seeds, sizes)
             found = [outcome for part in parts for outcome in part]
-            print(f"| {setting.metric} | {setting.num_seeds} | {setting.collapsed:.0%} |",
-                  " | ".join(_shares(found)), "|", flush=True)  # fmt: skip
+            print(f"| {name} | {num_seeds} |", " | ".join(_shares(found)), "|", flush=True)
 
 
 def _shares(found: Sequence[Outcome]) -> list[str]:
-    """How often each is so, in percent."""
-    return [
-        f"{100 * np.mean([getattr(outcome, name) for outcome in found]):.1f}"
-        for name in Outcome.__dataclass_fields__
+    """Return how often each is so, in percent, and how wide the interval of a mean is."""
+    shares = [
+        f"{100 * np.mean([getattr(outcome, name) for outcome in found]):.1f}" for name in HELD
     ]
+    known = 2 * stats.norm.ppf(1 - LEVEL / 2) * np.std([outcome.mean for outcome in found], ddof=1)
+    width = np.mean([outcome.width for outcome in found]) / known
+    return [*(f"{share:.1f}" for share in shares), f"{width:.2f}"]
 
 
 if __name__ == "__main__":
