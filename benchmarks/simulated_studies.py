@@ -233,9 +233,7 @@ def main() -> None:
 
 def _shares(found: Sequence[Outcome]) -> list[str]:
     """Return how often each is so, in percent, and how wide the interval of a mean is."""
-    shares = [
-        f"{100 * np.mean([getattr(outcome, name) for outcome in found]):.1f}" for name in HELD
-    ]
+    shares = [100 * np.mean([getattr(outcome, name) for outcome in found]) for name in HELD]
     known = 2 * stats.norm.ppf(1 - LEVEL / 2) * np.std([outcome.mean for outcome in found], ddof=1)
     width = np.mean([outcome.width for outcome in found]) / known
     return [*(f"{share:.1f}" for share in shares), f"{width:.2f}"]
