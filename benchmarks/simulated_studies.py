@@ -68,14 +68,17 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What one simulated study came to: whether intervals held the truth, and what was said."""
+    """What one simulated study came to: whether intervals held the truth, and what was said.
+
+    `difference_held` is None where all runs of both arms said the same: the page has no interval.
+    """
 
     mean: float
     width: float
     mean_held: bool
     percentile_held: bool
     normal_held: bool
-    difference_held: bool
+    difference_held: bool | None
     equal_called_different: bool
     other_seeds_called_different: bool
     any_called_different: bool
@@ -168,7 +171,9 @@ def _study(setting: Setting, generator: np.random.Generator, truth: float, gap: 
         mean_held=shown.low <= truth <= shown.high,
         percentile_held=bool(low <= truth <= high),
         normal_held=abs(mean - truth) <= float(stats.norm.ppf(1 - LEVEL / 2)) * noise.error,
-        difference_held=with_worse.low <= gap <= with_worse.high,
+        difference_held=with_worse.low <= gap <= with_worse.high
+        if with_worse.noise.is_known
+        else None,
         equal_called_different=equal[0] <= LEVEL,
         other_seeds_called_different=unpaired.p_value <= LEVEL,
         any_called_different=min(holm(equal)) <= LEVEL,
@@ -233,7 +238,8 @@ def main() -> None:
 
 def _shares(found: Sequence[Outcome]) -> list[str]:
     """Return how often each is so, in percent, and how wide the interval of a mean is."""
-    shares = [100 * np.mean([getattr(outcome, name) for outcome in found]) for name in HELD]
+    every = [[getattr(outcome, name) for outcome in found] for name in HELD]
+    shares = [100 * np.mean([value for value in values if value is not None]) for values in every]
     known = 2 * stats.norm.ppf(1 - LEVEL / 2) * np.std([outcome.mean for outcome in found], ddof=1)
     width = np.mean([outcome.width for outcome in found]) / known
     return [*(f"{share:.1f}" for share in shares), f"{width:.2f}"]
