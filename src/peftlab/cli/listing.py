@@ -220,10 +220,9 @@ def trials(
 ) -> int:
     """The trials of the workspace with their scores in points."""
     from peftlab.store.workspace import Workspace
-    from peftlab.study.load import study_name
     from peftlab.study.remembered_looks import remember_records
 
-    name = None if study is None else study_name(study)
+    name = None if study is None else options.study_name(study)
     with Workspace.open(workspace, create=False) as opened:
         records = opened.trials(name)
         _print_trials(records, as_json=as_json)
@@ -234,8 +233,7 @@ def trials(
 
 
 def _print_trials(records: list[TrialRecord], *, as_json: bool) -> None:
-    from peftlab.cli.tables import print_mark_note
-    from peftlab.report.findings.marks import marked
+    from peftlab.report.findings.marks import mark_note, marked
 
     if as_json:
         options.print_json([record.to_json() for record in records])
@@ -258,4 +256,5 @@ def _print_trials(records: list[TrialRecord], *, as_json: bool) -> None:
             for record in records
         ],
     )
-    print_mark_note(records)
+    if note := mark_note(records):
+        print(note)

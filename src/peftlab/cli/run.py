@@ -142,7 +142,7 @@ def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:
 def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     """Print what the study has come to; return the exit status."""
     from peftlab.cli.tables import print_results
-    from peftlab.report.write import current_report
+    from peftlab.report.current import current_report
 
     failures = workspace.failures(study)
     for failure in failures:

@@ -36,9 +36,7 @@ def command(
     from peftlab.store.workspace import Workspace
 
     if study is not None:
-        from peftlab.study.load import study_name
-
-        study = study_name(study)
+        study = options.study_name(study)
     while True:
         # Opened anew each time: one that may not be written is read as it is at that moment.
         with Workspace.open(workspace, create=False) as opened:

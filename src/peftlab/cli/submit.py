@@ -46,9 +46,8 @@ def command(
     rows. Tasks that were not run are named; the server wants all of them.
     """
     from peftlab.store.workspace import Workspace
-    from peftlab.study.load import study_name
 
-    name = study_name(study)
+    name = options.study_name(study)
     with Workspace.open(workspace, create=False) as opened:
         found = opened.trials(name)
     arms = {one for record in found for one in record.arms.get(name, ())}

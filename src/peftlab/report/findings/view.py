@@ -133,6 +133,11 @@ class StudyView:
         """What the study declares, by arm and task."""
         return places_of(self.placed)
 
+    @property
+    def metric_sources(self) -> tuple[tuple[str, str], ...]:
+        """Each metric that is a person's own, with the SHA-256 of its source."""
+        return (*dict.fromkeys(one for task in self.tasks for one in task.metric_sources),)
+
     @cached_property
     def first_shown(self) -> dict[str, datetime]:
         """When each trial was first shown in any of the looks, by its id."""
