@@ -60,11 +60,13 @@ MovedModel = Annotated[
 ]
 Sep = Annotated[
     str | None,
-    typer.Option("--sep", metavar="SIGN", help="What separates the columns of a .csv."),
+    typer.Option("--sep", metavar="SIGN", help="The sign between the columns of a .csv."),
 ]
 Encoding = Annotated[
     str | None,
-    typer.Option("--encoding", metavar="NAME", help="That of a text file: utf-16, cp1252, ..."),
+    typer.Option(
+        "--encoding", metavar="NAME", help="The encoding of a text file: utf-16, cp1252, ..."
+    ),
 ]
 Sheet = Annotated[
     str | None,
@@ -90,10 +92,12 @@ Settings = Annotated[
 Model = Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")]
 Data = Annotated[str | None, typer.Option(help="hub, demo, hub:FOLDER or a GLUE folder.")]
 Tasks = Annotated[
-    str | None, typer.Option(help="Only these, comma-separated.", autocompletion=completion.tasks)
+    str | None,
+    typer.Option(help="Only these tasks, comma-separated.", autocompletion=completion.tasks),
 ]
 Arms = Annotated[
-    str | None, typer.Option(help="Only these, comma-separated.", autocompletion=completion.arms)
+    str | None,
+    typer.Option(help="Only these arms, comma-separated.", autocompletion=completion.arms),
 ]
 Engine = Annotated[
     str | None,
@@ -118,7 +122,8 @@ Artifacts = Annotated[
     typer.Option(metavar="URL", help="Where ray's nodes hand trials on: s3://BUCKET/FOLDER."),
 ]
 StallSeconds = Annotated[
-    float, typer.Option(min=1, help="End a trial of pool or ray that tells nothing so long.")
+    float,
+    typer.Option(min=1, help="End a trial of pool or ray after this long without a sign of life."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")]
 

@@ -27,13 +27,16 @@ def command(
     arm: Annotated[
         str,
         typer.Option(
-            "--arm", metavar="ARM", help="Whose trials answer.", autocompletion=completion.arms
+            "--arm",
+            metavar="ARM",
+            help="The arm whose trials answer.",
+            autocompletion=completion.arms,
         ),
     ],
     output: Annotated[Path, typer.Option("--output", metavar="ZIP", help="The file to write.")],
     seed: Annotated[
         int | None,
-        typer.Option(help="Of which seed; else the arm's first, never the best on dev."),
+        typer.Option(help="The seed whose trials answer; else the first, never the best on dev."),
     ] = None,
     model: options.MovedModel = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",

@@ -29,15 +29,15 @@ def command(
         ),
     ],
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Settings to try of each arm on each task, in all.")
+        int | None, typer.Option(min=1, help="Settings to try for each arm on each task.")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0.001, help="Instead: seconds for each arm on each task.")
+        float | None, typer.Option(min=0.001, help="Seconds for each arm on each task, instead.")
     ] = None,
     data: options.Data = None,
     model: options.Model = None,
     seeds: Annotated[
-        str | None, typer.Option(help="A setting is trained with each: 42,43 or 0-4.")
+        str | None, typer.Option(help="Each setting is trained with these: 42,43 or 0-4.")
     ] = None,
     tasks: options.Tasks = None,
     arms: options.Arms = None,
