@@ -143,11 +143,11 @@ def _show(searches: Searches, workspace: Workspace, *, as_json: bool) -> int:
 def _json(
     searches: Searches, by_search: dict[tuple[str, str], list[Attempt]], report: str
 ) -> dict[str, object]:
-    from peftlab.core.selection import rule
+    from peftlab.core.trial import rules_in_words
 
     return {
         "study": searches.spec.name,
-        "rule": rule(searches.spec.selection),
+        "rule": rules_in_words(searches.expanded.trials),
         "budget": searches.tune.budget.model_dump(),
         "report": report,
         "searches": [

@@ -14,7 +14,7 @@ from peftlab.core.errors import UserError
 from peftlab.core.files import folder_sha256
 from peftlab.core.measurements import Costs, Evaluation, plain_epoch
 from peftlab.core.scores import main_merit
-from peftlab.core.selection import reported, rule
+from peftlab.core.selection import reported
 from peftlab.core.trial import Trial
 
 Status = Literal["pending", "running", "done", "failed", "pruned"]
@@ -88,7 +88,7 @@ class TrialRecord:
     @property
     def rule(self) -> str:
         """The rule in words by which the evaluation is chosen whose scores are reported."""
-        return rule(self.trial.selection)
+        return self.trial.rule
 
     @property
     def reported(self) -> Evaluation | None:
