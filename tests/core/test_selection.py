@@ -42,9 +42,8 @@ def test_a_training_stops_where_the_callback_of_transformers_stops_it(
     scores: list[int], patience: int, threshold: float, metric: str
 ) -> None:
     arguments = SimpleNamespace(
-        metric_for_best_model="score", greater_is_better=metric == "accuracy", eval_strategy="epoch",
-        load_best_model_at_end=True,
-    )  # fmt: skip
+        metric_for_best_model="score", greater_is_better=metric == "accuracy"
+    )
     callback = EarlyStoppingCallback(patience, threshold)
     state, control = TrainerState(), TrainerControl()
     for place, score in enumerate(scores, 1):

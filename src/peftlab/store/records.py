@@ -101,6 +101,14 @@ class TrialRecord:
         return dict(self.reported.scores) if self.reported else {}
 
     @property
+    def has_stopped_early(self) -> bool:
+        """Whether the trial is done and early stopping ended it before its last step."""
+        if self.status != "done" or self.num_train_examples is None or not self.evaluations:
+            return False
+        total = self.trial.training.total_steps(self.num_train_examples)
+        return self.evaluations[-1].step < total
+
+    @property
     def best_scores(self) -> dict[str, float]:
         """All scores of the evaluation (after step 0) whose main metric is the best.
 

@@ -64,10 +64,10 @@ def check_losses(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows])
 
 
 def check_evaluations(spec: StudySpec, arms: Sequence[Arm]) -> None:
-    """Raise UserError for evaluations within epochs, or early stopping, without held-out rows.
+    """Raise UserError for early stopping, or evaluations within epochs, without held-out rows.
 
-    Both choose among the states of a training, which dev is not to be asked about. Raises it also
-    where eval_steps are given and nothing says that they count.
+    Both compare states of a training, for which dev must not be used. Raises it also where
+    eval_steps are given and nothing says that they count.
     """
     for arm in arms:
         own = {*spec.arms[arm.base].training, *arm.swept}
@@ -82,8 +82,8 @@ def check_evaluations(spec: StudySpec, arms: Sequence[Arm]) -> None:
             key = "eval_steps" if training.eval_strategy == "steps" else "early_stopping_patience"
             if spec.selection is None and getattr(training, key) is not None:
                 raise UserError(
-                    f"{key} is for choosing among the states of a training, which takes rows that "
-                    "are held out of train, never dev, and the study holds none out",
+                    f"{key} compares states of a training, and the study holds out no rows to "
+                    "compare them on (dev is for the report alone)",
                     where=_place(spec, arm, own, key),
                     allowed="with selection: {split: train, fraction: 0.1}",
                 )
