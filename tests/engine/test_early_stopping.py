@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from peftlab.core.selection import Selection, has_stopped_early, reported
+from peftlab.core.training import CheckpointEvery
 from peftlab.core.trial import Trial
 from peftlab.data.batches import padded_tokens
 from peftlab.data.predictions import read_predictions
@@ -111,33 +112,37 @@ def test_patience_counts_evaluations_at_the_ends_of_epochs_too(
 
 def test_a_trial_that_stops_early_is_not_affected_by_kills(trial: Trial, tmp_path: Path) -> None:
     """Killed behind its first evaluation, between two, before it stops and as it is to stop."""
-    whole = History()
+    trial, whole = with_settings(trial, early_stopping_patience=4), History()
     run(trial, tmp_path / "whole", whole)
     last = whole.evaluations[-1].step
-    for step in (2, 7, last - 1, last):
+    assert 10 <= last < 30
+    for step in (3, 6, last - 1, last):
         folder = tmp_path / f"killed-{step}"
         with pytest.raises(Killed):
             run(trial, folder, History(kill_at=step), every=EVERY_TWO)
         after = History()
         run(trial, folder, after, every=EVERY_TWO)
+        assert after.resumed_at == (step - 1) // 2 * 2
         assert results(folder, after) == results(tmp_path / "whole", whole), step
 
 
-def test_a_trial_killed_behind_its_last_evaluation_takes_no_further_step(
+def test_a_trial_that_goes_on_behind_its_last_evaluation_takes_no_further_step(
     trial: Trial, tmp_path: Path
 ) -> None:
-    whole = History()
-    run(trial, tmp_path / "whole", whole)
-    for _ in range(2):  # the second time it goes on from the state in which it stopped
-        after = History()
-        assert not run(trial, tmp_path / "a", after, stop_after=5).is_paused
-        assert results(tmp_path / "a", after) == results(tmp_path / "whole", whole)
+    """As one does that was killed while its model was saved."""
+    settings = {"eval_strategy": "epoch", "eval_steps": None, "learning_rate": 0.0}
+    trial, whole, after = with_settings(trial, **settings), History(), History()
+    every = CheckpointEvery(number=1, unit="epochs")
+    for history in (whole, after):
+        assert not run(trial, tmp_path, history, every=every).is_paused
+    assert (after.resumed_at, after.losses) == (15, [])
+    assert results(tmp_path, after) == results(tmp_path, whole)
 
 
 def test_it_rests_before_it_stops_early_and_stops_where_it_would_have(
     trial: Trial, tmp_path: Path
 ) -> None:
-    whole = History()
+    trial, whole = with_settings(trial, early_stopping_patience=4), History()
     run(trial, tmp_path / "whole", whole)
     assert whole.evaluations[-1].epoch > 1.2
     rested = History()

@@ -39,7 +39,7 @@ def test_patience_beyond_the_evaluations_has_no_effect() -> None:
     assert "the training is over" in finding.message
 
 
-@pytest.mark.parametrize("method", ["head", "prompt-tuning"])
+@pytest.mark.parametrize("method", ["head", "prompt"])
 def test_rates_by_layer_have_no_effect_where_no_layer_trains(method: str) -> None:
     arms = {
         "full": {"method": "full", "training": {"learning_rate": 2e-5}},
