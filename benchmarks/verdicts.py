@@ -21,7 +21,8 @@ from peftlab.core.inputs import DataRef, ModelRef
 from peftlab.core.measurements import Costs, Evaluation, ParameterCount
 from peftlab.core.trial import Seeds, Trial
 from peftlab.data.predictions import Predictions, write_predictions
-from peftlab.report.findings.results import results_file, results_of
+from peftlab.report.findings.results import results_of
+from peftlab.report.findings.stored_results import results_file
 from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from peftlab.cli.options import comma_list, json_alone, print_json, print_table, seed_list
+from peftlab.cli.options import (
+    comma_list,
+    json_alone,
+    print_json,
+    print_table,
+    seed_list,
+    study_name,
+)
 from peftlab.core.errors import UserError
 
 
@@ -43,3 +52,8 @@ def test_what_libraries_print_is_kept_from_json(capsys: pytest.CaptureFixture[st
     print("as ever")
     out, err = capsys.readouterr()
     assert (out, err) == ('{\n  "a": 1\n}\nas ever\n', "a library was imported\n")
+
+
+def test_the_name_of_a_study_is_that_in_its_file(study_file: Path) -> None:
+    assert study_name(str(study_file)) == "small-study"
+    assert study_name("anything") == "anything"

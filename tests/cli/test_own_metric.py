@@ -120,6 +120,24 @@ def test_scores_by_another_source_are_not_mixed(
     assert second.json[0]["id"] != first.json[0]["id"]
 
 
+def test_a_page_by_an_unchanged_source_is_not_made_again(
+    peftlab: Peftlab, here: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = study(here, tiny_checkpoint, ["quality:share_right"])
+    place = ("--workspace", here / "ws")
+    assert peftlab("--trust-metrics", "run", path, *place, "--device", "cpu").status == 0
+    made: list[str] = []
+    monkeypatch.setattr(
+        "peftlab.report.write.make_view", lambda workspace, study: made.append(study)
+    )
+    assert peftlab("--trust-metrics", "report", "own", *place).status == 0
+    assert made == []
+    monkeypatch.setenv(TRUST_METRICS, "0")
+    answer = peftlab("report", "own", *place)
+    assert (answer.status, made) == (2, [])
+    assert "--trust-metrics" in answer.err
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

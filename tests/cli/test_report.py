@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from peftlab.stats.learned import State
+from peftlab.stats.state import State
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import load_study
 from peftlab.study.stored_studies import store_study

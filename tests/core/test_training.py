@@ -113,6 +113,9 @@ def test_a_default_is_that_of_the_trainer(name: str) -> None:
     theirs = TrainingArguments.__dataclass_fields__[name].default
     if name == "gradient_checkpointing":  # they call it activation_checkpointing as well
         theirs = bool(theirs)
+    if name == "eval_strategy":  # with theirs there would be no curves
+        assert theirs == "no"
+        theirs = "epoch"
     assert getattr(TrainingSettings(), name) == theirs
 
 
@@ -159,6 +162,19 @@ def test_a_default_is_that_of_the_trainer(name: str) -> None:
         {"layerwise_lr_decay": 0},
         {"layerwise_lr_decay": 1.1},
         {"gradient_checkpointing": 1},
+        {"eval_strategy": "no"},
+        {"eval_strategy": "steps"},
+        {"eval_strategy": "steps", "eval_steps": 0},
+        {"eval_strategy": "steps", "eval_steps": -1},
+        {"eval_strategy": "steps", "eval_steps": 1.5},
+        {"eval_strategy": "steps", "eval_steps": float("nan")},
+        {"eval_strategy": "steps", "eval_steps": float("inf")},
+        {"eval_strategy": "steps", "eval_steps": True},
+        {"eval_strategy": "steps", "eval_steps": "50"},
+        {"early_stopping_patience": 0},
+        {"early_stopping_patience": 1.0},
+        {"early_stopping_patience": 1, "early_stopping_threshold": -1},
+        {"early_stopping_patience": 1, "early_stopping_threshold": float("nan")},
         {"fp16": True},
     ],
 )
@@ -210,3 +226,34 @@ def test_what_is_wrong_with_the_settings_of_a_schedule_is_said_in_a_line() -> No
 def test_labels_that_are_numbers_to_yaml_are_texts() -> None:
     given = {"class_weights": {0: 1, 1: 3}}
     assert TrainingSettings.model_validate(given).class_weights == {"0": 1.0, "1": 3.0}
+
+
+@pytest.mark.parametrize("max_steps", [1, 7, 100, 21050])
+@pytest.mark.parametrize("eval_steps", [0.0001, 0.1, 0.3, 0.999, 1, 3, 500])
+def test_steps_between_evaluations_are_those_of_the_trainer(
+    eval_steps: float, max_steps: int
+) -> None:
+    from transformers import TrainerState
+
+    state = TrainerState()
+    state.compute_steps(
+        SimpleNamespace(eval_steps=eval_steps, logging_steps=None, save_steps=None),
+        max_steps,
+    )
+    ours = TrainingSettings(eval_strategy="steps", eval_steps=eval_steps, max_steps=max_steps)
+    assert ours.steps_per_evaluation(40) == state.eval_steps
+
+
+def test_evaluations_are_at_the_ends_of_epochs_unless_steps_are_asked_for() -> None:
+    assert TrainingSettings().steps_per_evaluation(41) == 6
+    assert TrainingSettings(eval_steps=2).steps_per_evaluation(41) == 6
+
+
+def test_what_has_no_effect_beside_another_setting_is_left_out() -> None:
+    """So that trainings that cannot differ are one trial."""
+    assert TrainingSettings(eval_steps=50, early_stopping_threshold=1.0) == TrainingSettings()
+    by_steps = TrainingSettings(eval_strategy="steps", eval_steps=50.0)
+    assert by_steps.model_dump_json() == (
+        TrainingSettings(eval_strategy="steps", eval_steps=50).model_dump_json()
+    )
+    assert TrainingSettings.model_validate(by_steps.model_dump()) == by_steps

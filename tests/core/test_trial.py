@@ -71,7 +71,13 @@ OTHER_TRAINING: dict[str, Any] = {
     "class_weights": "balanced",
     "layerwise_lr_decay": 0.9,
     "gradient_checkpointing": True,
+    "eval_strategy": "steps",
+    "eval_steps": 50,
+    "early_stopping_patience": 3,
+    "early_stopping_threshold": 0.5,
 }
+BESIDE_ANOTHER = {"lr_scheduler_kwargs", "eval_steps", "early_stopping_threshold"}
+"""Training settings that have no effect alone."""
 
 
 @pytest.mark.parametrize("wrong", [True, "3", 1.0])
@@ -145,6 +151,8 @@ def test_defaults_that_ids_leave_out_are_what_they_were() -> None:
         "max_grad_norm": 1.0, "lr_scheduler_type": "linear", "lr_scheduler_kwargs": None,
         "warmup_steps": 0.0, "optim": "adamw_torch_fused", "label_smoothing_factor": 0.0,
         "class_weights": None, "layerwise_lr_decay": 1.0, "gradient_checkpointing": False,
+        "eval_strategy": "epoch", "eval_steps": None, "early_stopping_patience": None,
+        "early_stopping_threshold": 0.0,
     }  # fmt: skip
     assert TrainingSettings().model_dump() == training
     assert Selection().model_dump() == {"split": "train", "fraction": 0.1}
@@ -192,11 +200,23 @@ def test_every_field_of_a_trial_changes_its_id(field: str) -> None:
 
 @pytest.mark.parametrize("field", OTHER_TRAINING)
 def test_every_training_setting_that_can_change_numbers_changes_the_id(field: str) -> None:
-    training = TrainingSettings(**{field: OTHER_TRAINING[field]})
+    beside = {"eval_steps": 50} if field == "eval_strategy" else {}
+    training = TrainingSettings(**{field: OTHER_TRAINING[field]}, **beside)
     other = rebuilt(training=training).id
     assert (other == TRIAL.id) == (
-        field in {"per_device_eval_batch_size", "gradient_checkpointing", "lr_scheduler_kwargs"}
+        field in {"per_device_eval_batch_size", "gradient_checkpointing", *BESIDE_ANOTHER}
     )
+
+
+def test_a_setting_that_counts_beside_another_one_changes_the_id_there() -> None:
+    def id_of(**settings: Any) -> str:
+        return rebuilt(training=TrainingSettings(**settings)).id
+
+    by_steps = {"eval_strategy": "steps"}
+    assert id_of(**by_steps, eval_steps=50) != id_of(**by_steps, eval_steps=60)
+    assert id_of(**by_steps, eval_steps=50) == id_of(**by_steps, eval_steps=50.0)
+    patient = {"early_stopping_patience": 2}
+    assert id_of(**patient) != id_of(**patient, early_stopping_threshold=0.5)
 
 
 def test_settings_of_a_schedule_change_the_id() -> None:

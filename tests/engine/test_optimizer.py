@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,14 +15,19 @@ from transformers import Trainer, get_scheduler
 
 from peftlab.core.schedules import SCHEDULES
 from peftlab.core.training import TrainingSettings
+from peftlab.core.trial import Trial
+from peftlab.engine.checkpoint import Checkpoint
+from peftlab.engine.classifier import build_classifier
+from peftlab.engine.dataset import TrialData
 from peftlab.engine.optimizer import (
     build_optimizer,
     clip_gradients,
     decayed_names,
     learning_rates,
 )
+from peftlab.engine.steps import Steps
 from peftlab.methods.registry import METHODS
-from peftlab.models.checkpoints import build_on_meta
+from peftlab.models.checkpoints import build_on_meta, load_model
 
 
 @pytest.mark.parametrize(
@@ -170,3 +176,42 @@ def test_clipping_steps_as_torch_clips(max_norm: float) -> None:
     fast = step(lambda optimizer, parameters: clip_gradients(optimizer, parameters, max_norm))
     for ours, expected in zip(fast, step(theirs), strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("optim", ["adamw_torch", "sgd", "adafactor", "adagrad", "rmsprop"])
+def test_an_optimizers_state_comes_back_as_it_was_kept(
+    optim: str, make_trial: Callable[..., Trial], data_of: Callable[[Trial], TrialData]
+) -> None:
+    """To the type of each value: Adafactor counts its steps in a plain number."""
+    trial = make_trial(method="full", rows=16, optim=optim, max_steps=2)
+    found: list[dict[str, dict[str, Any]]] = []
+    saved: Checkpoint | None = None
+    for _ in range(2):
+        base = load_model(trial.model.name, num_labels=2, seed=1)
+        module = METHODS.get("full").apply(base, trial.method_config, seed=1)
+        classifier = build_classifier(
+            "padded", module, base, torch.device("cpu"), dropout_seed=1, method=METHODS.get("full")
+        )
+        with Steps.active(classifier, trial, data_of(trial)) as steps:
+            if saved is None:
+                steps.take(np.arange(8))
+                saved = Checkpoint(
+                    step=1, tensors=steps.state(), progress={"embedding_factor": 1.0}
+                )
+            else:
+                steps.restore(saved)
+            found.append(
+                {
+                    name: dict(steps.optimizer.state[one])
+                    for name, one in module.named_parameters()
+                    if one in steps.optimizer.state
+                }
+            )
+    before, after = found
+    kept = {name for name, one in before.items() if one}
+    assert (len(kept) > 0) == (optim != "sgd")  # which has no momentum and so no state
+    for name in kept:
+        assert before[name].keys() == after[name].keys()
+        for key, value in before[name].items():
+            assert type(after[name][key]) is type(value), key
+            torch.testing.assert_close(after[name][key], value, rtol=0, atol=0)

@@ -191,3 +191,32 @@ def test_the_rows_of_the_steps_are_those_of_the_epochs_cut(make_trial: MakeTrial
     assert [row for rows in steps[3:6] for row in rows] == orders[2].tolist()
     assert [rows.tolist() for rows in rows_of_steps(trial, 20, 7, taken=4)] == steps[4:]
     assert [*rows_of_steps(trial, 20, 7, taken=7)] == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "optim"),
+    [
+        ("packed", "adamw_torch"),
+        ("packed", "sgd"),
+        ("packed", "adafactor"),
+        ("packed", "adagrad"),
+        ("packed", "rmsprop"),
+        ("padded", "adafactor"),
+    ],
+)
+@pytest.mark.parametrize("method", ["full", "bitfit"])
+def test_a_trial_killed_goes_on_to_the_same_bits_by_every_optimizer(
+    method: str, engine: str, optim: str, make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    """Matrices and vectors have states of their own in Adafactor."""
+    settings = {"learning_rate": 1e-3, "warmup_steps": 0, "weight_decay": 0.1, "max_steps": 6}
+    trial = make_trial(method=method, engine=engine, rows=24, optim=optim, **settings)
+    whole = History()
+    run(trial, tmp_path / "whole", whole)
+    for step in (3, 5):
+        with pytest.raises(Killed):
+            run(trial, tmp_path / "killed", History(kill_at=step), every=EVERY_TWO)
+    last = History()
+    run(trial, tmp_path / "killed", last, every=EVERY_TWO)
+    assert last.resumed_at == 4
+    assert results(tmp_path / "killed", last) == results(tmp_path / "whole", whole)

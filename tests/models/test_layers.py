@@ -12,6 +12,7 @@ from peftlab.core.errors import UserError
 from peftlab.models.layers import (
     embedding_parameter_names,
     layer_names,
+    layers_below_top,
     norm_parameter_names,
     top_parameter_names,
 )
@@ -93,6 +94,45 @@ def test_the_top_is_what_the_lower_layers_and_embeddings_are_not(model_type: str
     }
     for name in left_out:
         assert name in embeddings or name.startswith((lowest, *of_all)), name
+
+
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_each_parameter_is_as_many_layers_below_the_top_as_its_place_says(model_type: str) -> None:
+    model = tiny_model(model_type)
+    found = layers_below_top(model)
+    names = layer_names(model)
+    assert found.keys() == {name for name, _ in model.named_parameters()}
+    for name, below in found.items():
+        in_layer = [place for place, layer in enumerate(names) if name.startswith(f"{layer}.")]
+        if in_layer:
+            assert below == 2 - in_layer[0], name
+    head = {name for name in found if not name.startswith(f"{model.base_model_prefix}.")}
+    assert head
+    assert {found[name] for name in head} == {0}
+    # The lowest level is that of what turns ids into vectors, of which every family has a table.
+    lowest = {name for name, below in found.items() if below == 3}
+    tables = {
+        f"{path}.weight"
+        for path, module in model.named_modules()
+        if isinstance(module, torch.nn.Embedding) and path.startswith(model.base_model_prefix)
+    }
+    of_layers = tuple(f"{name}." for name in names)
+    assert {table for table in tables if not table.startswith(of_layers)} <= lowest
+
+
+def test_the_levels_of_one_model_are_those_written_down() -> None:
+    found = layers_below_top(tiny_model("bert"))
+    assert found["bert.embeddings.word_embeddings.weight"] == 3
+    assert found["bert.embeddings.LayerNorm.bias"] == 3
+    assert found["bert.encoder.layer.0.attention.self.query.weight"] == 2
+    assert found["bert.encoder.layer.2.output.LayerNorm.weight"] == 0
+    assert found["bert.pooler.dense.weight"] == found["classifier.bias"] == 0
+    gpt2 = layers_below_top(tiny_model("gpt2"))
+    assert gpt2["transformer.wpe.weight"] == 3
+    assert gpt2["transformer.ln_f.weight"] == 0
+    deberta = layers_below_top(tiny_model("deberta-v2"))
+    assert deberta["deberta.encoder.LayerNorm.weight"] == 3  # it is that of relative positions
+    assert deberta["deberta.encoder.rel_embeddings.weight"] == 3
 
 
 @pytest.mark.parametrize("num_layers", [0, 4])

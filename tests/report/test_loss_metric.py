@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from peftlab.core.progress import say_nothing
 from peftlab.core.scores import greater_is_better, sign_of
 from peftlab.outputs.model_card import summaries
 from peftlab.report.figures.pareto import pareto_data
@@ -21,7 +22,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.files import write_files
 from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.tables.scores import best_arm
-from peftlab.report.write import make_page, say_nothing
+from peftlab.report.write import make_page
 from peftlab.study.spec import validate
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.registry import TASKS

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from peftlab.core.progress import say_nothing
 from peftlab.outputs.model_card import summaries
 from peftlab.report.findings.results import results_of
 from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.files import write_files
 from peftlab.report.tables.comparisons import claims_blocks
-from peftlab.report.write import make_page, say_nothing
+from peftlab.report.write import make_page
 from peftlab.study.spec import validate
 from peftlab.tasks.metrics.metric import Metric
 from peftlab.tasks.metrics.registry import METRICS, require_metrics, score

@@ -22,14 +22,16 @@ import pytest
 from markdown_it import MarkdownIt
 
 from peftlab.core.errors import UserError
-from peftlab.report.findings.results import read_results, results_of
+from peftlab.report.findings.results import results_of
+from peftlab.report.findings.stored_results import read_results
 from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import StudyView, make_view
+from peftlab.report.kept import kept_report
 from peftlab.report.pages.blocks import Figure, Heading, Missing, Table
-from peftlab.report.pages.files import PageFiles
+from peftlab.report.pages.manifest import PageFiles
 from peftlab.report.pages.page import Page, _lines
 from peftlab.report.tables.comparisons import claims_blocks
-from peftlab.report.write import kept_report, make_page, write_comparison, write_report
+from peftlab.report.write import make_page, write_comparison, write_report
 from peftlab.store.workspace import DATABASE, Workspace
 from peftlab.study.declarations import look_at
 
@@ -487,7 +489,7 @@ def test_whatever_is_stored_anew_makes_a_page_old(own: Path) -> None:
 
 def test_a_page_of_another_version_is_not_kept(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept(own) is not None
-    monkeypatch.setattr("peftlab.report.write._code", lambda: "other code")
+    monkeypatch.setattr("peftlab.report.kept._code", lambda: "other code")
     assert kept(own) is None
 
 

@@ -15,7 +15,8 @@ from peftlab.core.trial import Trial
 from peftlab.data.batches import epoch_order
 from peftlab.data.source import open_ref
 from peftlab.methods.parameters import count_parameters
-from peftlab.runner.plan import Plan, make_plan
+from peftlab.runner.cost import CostModel, Estimate, Work
+from peftlab.runner.plan import MAY_STOP_EARLY, Plan, make_plan
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.stored_studies import store_study
@@ -73,6 +74,34 @@ def test_a_training_cut_short_sees_its_share_of_the_tokens(
     assert (plan.steps, plan.epochs) == (4, 2)
     total = sum(token_counts(plan.trial, "train", 15))
     assert plan.tokens == round(total * 4 / 3)
+
+
+def test_evaluations_by_steps_are_planned_and_early_stopping_makes_it_the_most(
+    workspace: Workspace, tiny_study: MakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[int] = []
+
+    def keep(self: CostModel, trial: Trial, work: Work) -> Estimate:
+        planned.append(work.evaluations)
+        return Estimate(train_seconds=1.0, eval_seconds=0.0, is_measured=True)
+
+    monkeypatch.setattr(CostModel, "estimate", keep)
+    keys: dict[str, Any] = {
+        "arms": {"bitfit": {"method": "bitfit"}},
+        "selection": {"split": "train", "fraction": 0.2},
+    }
+    plain = make_plan(tiny_study(**keys), workspace)
+    # 16 rows in batches of 8: 2 steps an epoch.
+    assert (plain.trials[0].steps, planned.pop()) == (4, 3)
+    assert not plain.may_stop_early
+    training = {
+        "num_train_epochs": 6, "eval_strategy": "steps", "eval_steps": 5,
+        "early_stopping_patience": 1,
+    }  # fmt: skip
+    plan = make_plan(tiny_study(**keys, training=training), workspace)
+    assert (plan.trials[0].steps, planned) == (12, [4])  # behind 0, 5, 10 and 12 steps
+    assert plan.may_stop_early
+    assert [remark for remark in plan.remarks if remark not in plain.remarks] == [MAY_STOP_EARLY]
 
 
 def test_parameters_are_those_of_the_method_on_the_model(

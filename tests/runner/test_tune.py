@@ -405,6 +405,28 @@ def test_real_trainings_are_searched_by_every_executor(
                 assert (record.model_path is not None) == (one.status == "done")
 
 
+def test_a_setting_that_stops_early_competes_at_later_rungs_with_what_it_has(
+    searches: Callable[..., Searches], tmp_path: Path
+) -> None:
+    """At a rate of 0 nothing gets better: such a training ends behind its second epoch."""
+    training = {"num_train_epochs": 4, "learning_rate": 0.0, "early_stopping_patience": 1}
+    keys = {"training": training, "arms": {"bitfit": {"method": "bitfit"}}}
+    space = {"learning_rate": [0.0, 1e-9, 3e-2]}
+    small = searches(keys, space=space, budget={"trials": 3}, seeds=[1], pruning="halving")
+    options = ExecutorOptions(threads=1, logs=tmp_path / "logs")
+    tried = search(small, tmp_path, InlineExecutor(options))
+    assert [one.number for one in tried] == [0, 1, 2]
+    with Workspace.open(tmp_path) as workspace:
+        records = [workspace.trial(one.trials[0]) for one in tried]
+    assert [record.status for record in records] == [one.status for one in tried]
+    first = records[0]
+    assert (first.status, first.trial.training.learning_rate) == ("done", 0.0)
+    assert first.has_stopped_early
+    assert first.evaluations[-1].epoch == 2
+    assert first.model_path is not None
+    assert search(small, tmp_path, InlineExecutor(options)) == tried
+
+
 def test_a_trial_that_rests_is_stored_as_pending_with_what_it_has(
     searches: Callable[..., Searches], tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.study.arms import expand_arms
-from peftlab.study.load import Overrides, builtin_studies, load_study, needs_hub, study_name
+from peftlab.study.load import Overrides, builtin_studies, load_study, needs_hub
 from peftlab.study.spec import StudySpec
 
 TEXT = """
@@ -52,11 +52,6 @@ def test_a_file_is_read(file: Path) -> None:
     spec = load_study(str(file))
     assert spec.name == "two-arms"
     assert spec.training == {"learning_rate": 5e-4, "num_train_epochs": 2}
-
-
-def test_the_name_of_a_study_is_that_in_its_file(file: Path) -> None:
-    assert study_name(str(file)) == "two-arms"
-    assert study_name("anything") == "anything"
 
 
 def test_an_unknown_study_names_the_nearest_one() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from peftlab import Study, list_trials, load_results
 from peftlab.report.findings.view import make_view
-from peftlab.report.write import kept_report, write_comparison, write_report
+from peftlab.report.kept import kept_report
+from peftlab.report.write import write_comparison, write_report
 from peftlab.store.ledger import ledger_file, read_ledger
 from peftlab.store.workspace import DATABASE, Workspace
 from peftlab.study.remembered_looks import remember_again, remember_records

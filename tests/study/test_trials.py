@@ -310,6 +310,33 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
             "s: arms.a.training.warmup_steps: null is no value",
         ),
         (
+            {"training": {"eval_strategy": "steps"}},
+            "s: training.eval_steps: eval_strategy: steps needs eval_steps, such as 50 or 0.1",
+        ),
+        (
+            {"training": {"eval_steps": 50}},
+            "s: training.eval_steps: eval_steps has no effect while evaluations are at the ends of "
+            "epochs (allowed: with eval_strategy: steps)",
+        ),
+        (
+            {"training": {"eval_strategy": "steps", "eval_steps": 50}},
+            "s: training.eval_steps: eval_steps compares states of a training, and the study holds "
+            "out no rows to compare them on (dev is for the report alone) (allowed: with "
+            "selection: {split: train, fraction: 0.1})",
+        ),
+        (
+            {"arms": arm(training={"early_stopping_patience": 3})},
+            "s: arms.a.training.early_stopping_patience: early_stopping_patience compares states",
+        ),
+        (
+            {"arms": arm(sweep={"early_stopping_patience": [2, 3]})},
+            "s: arms.a.training.early_stopping_patience: early_stopping_patience compares states",
+        ),
+        (
+            {"training": {"early_stopping_patience": {"demo-sentiment": 2}}},
+            "s: training.early_stopping_patience: no value for the task 'demo-paraphrase'",
+        ),
+        (
             {"training": {"max_steps": 0}},
             "s: training.max_steps: must be at least 1, or -1 for what the epochs make (it is 0)",
         ),
@@ -467,6 +494,37 @@ def test_settings_that_are_mappings_stand_as_they_are_or_by_task() -> None:
     assert by_task["demo-sentiment"].class_weights == {"negative": 2.0}
     assert by_task["demo-paraphrase"].class_weights == "balanced"
     assert all(one.lr_scheduler_kwargs == kwargs for one in by_task.values())
+
+
+def test_null_turns_a_setting_off_for_an_arm_or_a_task() -> None:
+    spec = study(
+        selection={"split": "train", "fraction": 0.1},
+        training={"early_stopping_patience": 3, "class_weights": "balanced"},
+        arms={
+            "whole": {
+                "method": "bitfit",
+                "training": {"early_stopping_patience": None, "class_weights": None},
+            },
+            "part": {
+                "method": "bitfit",
+                "training": {
+                    "early_stopping_patience": {"demo-sentiment": None, "demo-paraphrase": 2}
+                },
+            },
+            "swept": {"method": "bitfit", "sweep": {"early_stopping_patience": [None, 3]}},
+        },
+    )
+    patience = {
+        one.name: [one.training[task].early_stopping_patience for task in spec.tasks]
+        for one in expand(spec).arms
+    }
+    assert dict(zip(spec.tasks, patience["part"], strict=True)) == {
+        "demo-sentiment": None,
+        "demo-paraphrase": 2,
+    }
+    assert patience["whole"] == patience["swept-early_stopping_patienceNone"] == [None, None]
+    assert patience["swept-early_stopping_patience3"] == [3, 3]
+    assert all(one.class_weights is None for one in expand(spec).arms[0].training.values())
 
 
 def test_a_part_of_a_mapping_can_be_set_alone() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from peftlab.report.write import ReportFiles
+    from peftlab.report.kept import ReportFiles
     from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import Plan
     from peftlab.study.remarks.finding import Finding
@@ -266,11 +266,13 @@ class Study:
         shows all that is measured. UserError where nothing has been run.
         """
         quiet_libraries()
-        from peftlab.report.write import current_report, write_report
-
         with Workspace.open(self.workspace, create=False) as opened:
             if output is None:
+                from peftlab.report.current import current_report
+
                 return current_report(opened, self.name)
+            from peftlab.report.write import write_report
+
             return write_report(opened, self.name, Path(output))
 
     def results(self) -> pd.DataFrame:

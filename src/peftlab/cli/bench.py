@@ -29,7 +29,7 @@ def command(
     ] = "lora",
     settings: options.Settings = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples of a step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="Of both sides.")] = 5e-4,
+    learning_rate: Annotated[float, typer.Option(help="The learning rate of both sides.")] = 5e-4,
     rounds: Annotated[int, typer.Option(min=1, help="How often every side has its turn.")] = 5,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of a turn.")] = 40,
     grouped: Annotated[

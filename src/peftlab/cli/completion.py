@@ -16,7 +16,7 @@ from typing import Any
 
 import typer
 
-from peftlab.core.files import DEFAULT_WORKSPACE
+from peftlab.core.files import DEFAULT_WORKSPACE, STUDY_SUFFIXES
 from peftlab.core.identity import pinned_settings
 from peftlab.engine.registry import ENGINES
 
@@ -97,7 +97,7 @@ def _arms(context: typer.Context) -> list[str]:
     name = _study(context)
     own = resources.files("peftlab.study.builtin").joinpath(f"{name}.yaml")
     with suppress(OSError, ValueError, PeftlabError):
-        is_file = name.endswith((".yaml", ".yml"))
+        is_file = name.endswith(STUDY_SUFFIXES)
         text = (Path(name).expanduser() if is_file else own).read_text(encoding="utf-8")
         found = parse_yaml(text, where=name)
         return [*map(str, found["arms"])] if isinstance(found.get("arms"), dict) else []
@@ -114,7 +114,7 @@ def _study(context: typer.Context) -> str:
         return str(found)
     words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split()
     builtin = {*_builtin()}
-    return next((w for w in words if w in builtin or w.endswith((".yaml", ".yml"))), "")
+    return next((w for w in words if w in builtin or w.endswith(STUDY_SUFFIXES)), "")
 
 
 def _stored_studies(context: typer.Context) -> list[str]:

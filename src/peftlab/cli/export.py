@@ -32,14 +32,14 @@ def command(
     ] = False,
     base_model: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="How others call the checkpoint: a Hub id."),
+        typer.Option(metavar="ID", help="The checkpoint's name for others: a Hub id."),
     ] = None,
     model: options.MovedModel = None,
     push: Annotated[
-        str | None, typer.Option(metavar="OWNER/NAME", help="Send it to that repository, too.")
+        str | None, typer.Option(metavar="OWNER/NAME", help="Also upload it to that repository.")
     ] = None,
     private: Annotated[
-        bool, typer.Option("--private", help="Where --push makes the repository, make it so.")
+        bool, typer.Option("--private", help="Make a repository that --push creates private.")
     ] = False,
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,

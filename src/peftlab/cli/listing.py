@@ -26,7 +26,7 @@ app = typer.Typer(
 
 @app.command(epilog="Example: peftlab list tasks --json")
 def tasks(as_json: options.Json = False) -> int:
-    """The tasks with their metrics and sizes."""
+    """List the tasks with their metrics and sizes."""
     from peftlab.tasks.registry import TASKS
 
     if as_json:
@@ -65,7 +65,7 @@ def tasks(as_json: options.Json = False) -> int:
 
 @app.command(epilog="Example: peftlab list methods")
 def methods(as_json: options.Json = False) -> int:
-    """The methods with their papers and defaults, and whether they pack and merge.
+    """List the methods with their papers and defaults, and whether they pack and merge.
 
     With --json every setting of each, which takes the seconds in which peft is imported.
     """
@@ -118,9 +118,9 @@ def _merges(method: Method) -> str:
 
 @app.command(epilog="Example: peftlab list models")
 def models(as_json: options.Json = False) -> int:
-    """The checkpoints that are known by name; any other Hub id or folder works too.
+    """List the checkpoints that are known by name; any other Hub id or folder works too.
 
-    How those are computed, 'peftlab list architectures' tells.
+    'peftlab list architectures' says how they are computed.
     """
     from peftlab.models.builtin import builtin_models
 
@@ -146,7 +146,7 @@ def models(as_json: options.Json = False) -> int:
 
 @app.command(epilog="Example: peftlab list architectures")
 def architectures(as_json: options.Json = False) -> int:
-    """The architectures that are tested, how they are computed, and why some are padded.
+    """List the architectures that are tested, how they are computed, and why some are padded.
 
     Any other one of which transformers makes a sequence classifier is padded, and not tested.
     """
@@ -166,7 +166,7 @@ def architectures(as_json: options.Json = False) -> int:
 def studies(
     workspace: options.Workspace = options.DEFAULT_WORKSPACE, as_json: options.Json = False
 ) -> int:
-    """The built-in studies, and those that the workspace holds."""
+    """List the built-in studies, and those that the workspace holds."""
     from peftlab.store.reader import DATABASE
     from peftlab.store.workspace import Workspace
     from peftlab.study.load import builtin_studies
@@ -213,17 +213,18 @@ def studies(
 def trials(
     study: Annotated[
         str | None,
-        typer.Option(help="Only this study's.", autocompletion=completion.stored_studies),
+        typer.Option(
+            help="Only the trials of this study.", autocompletion=completion.stored_studies
+        ),
     ] = None,
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
 ) -> int:
-    """The trials of the workspace with their scores in points."""
+    """List the trials of the workspace with their scores in points."""
     from peftlab.store.workspace import Workspace
-    from peftlab.study.load import study_name
     from peftlab.study.remembered_looks import remember_records
 
-    name = None if study is None else study_name(study)
+    name = None if study is None else options.study_name(study)
     with Workspace.open(workspace, create=False) as opened:
         records = opened.trials(name)
         _print_trials(records, as_json=as_json)
@@ -234,8 +235,7 @@ def trials(
 
 
 def _print_trials(records: list[TrialRecord], *, as_json: bool) -> None:
-    from peftlab.cli.tables import print_mark_note
-    from peftlab.report.findings.marks import marked
+    from peftlab.report.findings.marks import mark_note, marked
 
     if as_json:
         options.print_json([record.to_json() for record in records])
@@ -258,4 +258,5 @@ def _print_trials(records: list[TrialRecord], *, as_json: bool) -> None:
             for record in records
         ],
     )
-    print_mark_note(records)
+    if note := mark_note(records):
+        print(note)

@@ -46,11 +46,10 @@ def command(
 
     What was guessed, and why, is shown and stands in the study as comments.
     """
-    from peftlab.core.files import whole_file
-    from peftlab.study.load import SUFFIXES
+    from peftlab.core.files import STUDY_SUFFIXES, whole_file
     from peftlab.study.new.draft import draft
 
-    if study.suffix not in SUFFIXES:
+    if study.suffix not in STUDY_SUFFIXES:
         raise UserError("not the name of a study file", where=str(study), allowed="NAME.yaml")
     if study.exists() and not force:
         raise UserError("this file is there", where=str(study), allowed="--force, another name")

@@ -15,6 +15,7 @@ import typer
 from peftlab.cli import completion
 from peftlab.core.errors import UserError
 from peftlab.core.files import DEFAULT_WORKSPACE as DEFAULT_WORKSPACE
+from peftlab.core.files import STUDY_SUFFIXES
 from peftlab.core.hub import go_offline_if_unreachable
 
 if TYPE_CHECKING:
@@ -59,11 +60,13 @@ MovedModel = Annotated[
 ]
 Sep = Annotated[
     str | None,
-    typer.Option("--sep", metavar="SIGN", help="What separates the columns of a .csv."),
+    typer.Option("--sep", metavar="SIGN", help="The sign between the columns of a .csv."),
 ]
 Encoding = Annotated[
     str | None,
-    typer.Option("--encoding", metavar="NAME", help="That of a text file: utf-16, cp1252, ..."),
+    typer.Option(
+        "--encoding", metavar="NAME", help="The encoding of a text file: utf-16, cp1252, ..."
+    ),
 ]
 Sheet = Annotated[
     str | None,
@@ -89,10 +92,12 @@ Settings = Annotated[
 Model = Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")]
 Data = Annotated[str | None, typer.Option(help="hub, demo, hub:FOLDER or a GLUE folder.")]
 Tasks = Annotated[
-    str | None, typer.Option(help="Only these, comma-separated.", autocompletion=completion.tasks)
+    str | None,
+    typer.Option(help="Only these tasks, comma-separated.", autocompletion=completion.tasks),
 ]
 Arms = Annotated[
-    str | None, typer.Option(help="Only these, comma-separated.", autocompletion=completion.arms)
+    str | None,
+    typer.Option(help="Only these arms, comma-separated.", autocompletion=completion.arms),
 ]
 Engine = Annotated[
     str | None,
@@ -117,20 +122,30 @@ Artifacts = Annotated[
     typer.Option(metavar="URL", help="Where ray's nodes hand trials on: s3://BUCKET/FOLDER."),
 ]
 StallSeconds = Annotated[
-    float, typer.Option(min=1, help="End a trial of pool or ray that tells nothing so long.")
+    float,
+    typer.Option(min=1, help="End a trial of pool or ray after this long without a sign of life."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")]
 
 
+def study_name(given: str) -> str:
+    """Return the name under which a workspace holds the study that the user names."""
+    if not given.endswith(STUDY_SUFFIXES):
+        return given
+    from peftlab.study.load import load_study
+
+    return load_study(given).name
+
+
 def comma_list(text: str | None) -> list[str] | None:
-    """The items of a comma-separated option; None where it was not given."""
+    """Return the items of a comma-separated option; None where it was not given."""
     if text is None:
         return None
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def seed_list(text: str | None) -> list[int] | None:
-    """Seeds from "42,43" or "0-4"; UserError for anything else.
+    """Return the seeds of "42,43" or "0-4"; UserError for anything else.
 
     >>> seed_list("42,50-52")
     [42, 50, 51, 52]
@@ -187,7 +202,7 @@ def remark(message: str) -> None:
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
-    """A table on stdout; as wide as it must be where stdout is not a terminal."""
+    """Print a table on stdout, as wide as it must be where stdout is not a terminal."""
     from rich import box
     from rich.console import Console
     from rich.text import Text

@@ -58,12 +58,14 @@ def command(
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(help="Those with the texts, comma-separated; else by the task's names."),
+        typer.Option(
+            help="The columns with the texts, comma-separated; else those named as the task's."
+        ),
     ] = None,
     trial_column: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Of each row, the trial that it is for, instead of TRIAL."
+            metavar="NAME", help="The column that names the trial of each row, instead of TRIAL."
         ),
     ] = None,
     sep: options.Sep = None,
@@ -82,7 +84,7 @@ def command(
     from peftlab.store.workspace import Workspace
 
     if (text is None) == (file is None):
-        raise UserError("nothing to predict", allowed="--text TEXT or --file IN, one of both")
+        raise UserError("give --text or --file" + ", not both" * (file is not None))
     read_as = options.reading(file, sep, encoding, sheet)
     with Workspace.open(workspace, create=False) as opened:
         question = _question(
@@ -101,7 +103,7 @@ def command(
     example = None if file is None else guessed_example(file, read_as)
     if example is not None:
         options.remark(
-            f"remark: {file}: no UTF-8 text; read as Windows-1252 ({WESTERN}), in which it says "
+            f"remark: {file}: not UTF-8; read as Windows-1252 ({WESTERN}), in which it says "
             f"'{example}'"
         )
     if as_json and output is None:
@@ -159,7 +161,7 @@ def _parts(
 
 
 def _object(answer: Answer, question: Question) -> dict[str, Any]:
-    """An answer as `--json` has it."""
+    """Return an answer as `--json` has it."""
     several = len(question.trials) > 1 or question.trial_column is not None
     prediction = answer.prediction
     value: dict[str, Any] = {"label": prediction.label}

@@ -51,24 +51,26 @@ def command(
     LaTeX.
     """
     from peftlab.store.workspace import Workspace
-    from peftlab.study.load import study_name
 
     with ExitStack() as stack:
         opened = [
             stack.enter_context(Workspace.open(path, create=False))
             for path in workspaces or [options.DEFAULT_WORKSPACE]
         ]
-        chosen = _chosen(opened, [study_name(study) for study in studies])
+        chosen = _chosen(opened, [options.study_name(study) for study in studies])
         quiet_libraries()
-        from peftlab.report.write import current_report, write_comparison, write_report
-
         tell = stack.enter_context(stage(WRITING)).say
         if len(chosen) == 1 and output is None:
+            from peftlab.report.current import current_report
+
             report = current_report(*chosen[0], tell)
-        elif len(chosen) == 1:
-            report = write_report(*chosen[0], output, tell)
         else:
-            report = write_comparison(chosen, output, tell)
+            from peftlab.report.write import write_comparison, write_report
+
+            if len(chosen) == 1:
+                report = write_report(*chosen[0], output, tell)
+            else:
+                report = write_comparison(chosen, output, tell)
     if as_json:
         options.print_json(report.to_json())
     else:

@@ -120,7 +120,8 @@ def _announce(plan: Plan, num_trials: int) -> None:
     for text in plan.of_rows:
         options.remark(f"remark: {text}")
     seconds = plan.open_seconds
-    estimate = f", about {duration(seconds)}" if seconds else ""
+    most = "at most " if plan.may_stop_early else ""
+    estimate = f", {most}about {duration(seconds)}" if seconds else ""
     options.remark(
         f"study {plan.study}: {counted(num_trials, 'trial')}, "
         f"{len(plan.open_trials)} to run{estimate}"
@@ -142,7 +143,7 @@ def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:
 def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     """Print what the study has come to; return the exit status."""
     from peftlab.cli.tables import print_results
-    from peftlab.report.write import current_report
+    from peftlab.report.current import current_report
 
     failures = workspace.failures(study)
     for failure in failures:
@@ -190,11 +191,11 @@ def _print_plan(study: Study, *, device: str, retry_failed: bool, as_json: bool)
         "#padding", "#time",
     )  # fmt: skip
     options.print_table(columns, rows, title=f"study {plan.study}")
-    left = plan.open_seconds
+    left, most = plan.open_seconds, "at most " if plan.may_stop_early else ""
     statuses = [trial.status for trial in plan.trials]
     failed = f", {statuses.count('failed')} failed" if "failed" in statuses else ""
     print(
         f"{counted(len(plan.trials), 'distinct trial')}, {statuses.count('done')} done{failed}, "
         f"{len(plan.open_trials)} to run; "
-        f"time for them: {'unknown' if left is None else 'about ' + duration(left)}"
+        f"time for them: {'unknown' if left is None else f'{most}about {duration(left)}'}"
     )

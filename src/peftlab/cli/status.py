@@ -25,20 +25,18 @@ def command(
     study: Annotated[
         str | None,
         typer.Argument(
-            help="One study; else all of them.", autocompletion=completion.stored_studies
+            help="Only this study; else all of them.", autocompletion=completion.stored_studies
         ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow until all is done.")] = False,
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
 ) -> int:
-    """Progress, failures and the time left of one study or of all."""
+    """Show progress, failures and the time left of one study or of all."""
     from peftlab.store.workspace import Workspace
 
     if study is not None:
-        from peftlab.study.load import study_name
-
-        study = study_name(study)
+        study = options.study_name(study)
     while True:
         # Opened anew each time: one that may not be written is read as it is at that moment.
         with Workspace.open(workspace, create=False) as opened:
@@ -51,7 +49,7 @@ def command(
 
 
 def _status(study: str, workspace: Workspace) -> dict[str, Any]:
-    """Counts by status; the time left is that of the done trials, each task's mean."""
+    """Return a study's counts by status, its time left and its failures."""
     counted = workspace.status_counts(study)
     counts: Counter[str] = Counter()
     for one in counted:

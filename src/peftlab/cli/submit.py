@@ -27,13 +27,16 @@ def command(
     arm: Annotated[
         str,
         typer.Option(
-            "--arm", metavar="ARM", help="Whose trials answer.", autocompletion=completion.arms
+            "--arm",
+            metavar="ARM",
+            help="The arm whose trials answer.",
+            autocompletion=completion.arms,
         ),
     ],
     output: Annotated[Path, typer.Option("--output", metavar="ZIP", help="The file to write.")],
     seed: Annotated[
         int | None,
-        typer.Option(help="Of which seed; else the arm's first, never the best on dev."),
+        typer.Option(help="The seed whose trials answer; else the first, never the best on dev."),
     ] = None,
     model: options.MovedModel = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
@@ -46,9 +49,8 @@ def command(
     rows. Tasks that were not run are named; the server wants all of them.
     """
     from peftlab.store.workspace import Workspace
-    from peftlab.study.load import study_name
 
-    name = study_name(study)
+    name = options.study_name(study)
     with Workspace.open(workspace, create=False) as opened:
         found = opened.trials(name)
     arms = {one for record in found for one in record.arms.get(name, ())}

@@ -1,18 +1,14 @@
-"""Tables that more than one command prints."""
+"""The results of a study as a table, which `run` and `report` print."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from peftlab.cli import options
-from peftlab.report.findings.marks import mark_note
-from peftlab.report.findings.results import StudyResults
-from peftlab.report.findings.verdicts import kind_of
-from peftlab.store.records import TrialRecord
+from peftlab.report.findings.marks import kind_of
+from peftlab.report.findings.stored_results import StudyResults
 
 
 def print_results(results: StudyResults) -> None:
-    """The main score of each arm on each task with its interval; each claim with its verdict."""
+    """Print the main score of each arm on each task with its interval, and each verdict."""
     tasks = {score.task: score.metric for score in results.scores}
     arms = dict.fromkeys(score.arm for score in results.scores)
     cells = {(score.arm, score.task): score.words for score in results.scores}
@@ -29,10 +25,3 @@ def print_results(results: StudyResults) -> None:
         )
         print(f"{verdict['verdict']}{f' ({kind})' if kind else ''}: {verdict['claim']}")
         print(f"    {verdict['evidence']}")
-
-
-def print_mark_note(records: Sequence[TrialRecord]) -> None:
-    """A line that says what the mark at an arm's name means, where one of the records has it."""
-    note = mark_note(records)
-    if note:
-        print(note)

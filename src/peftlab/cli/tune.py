@@ -29,15 +29,15 @@ def command(
         ),
     ],
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Settings to try of each arm on each task, in all.")
+        int | None, typer.Option(min=1, help="Settings to try for each arm on each task.")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0.001, help="Instead: seconds for each arm on each task.")
+        float | None, typer.Option(min=0.001, help="Seconds for each arm on each task, instead.")
     ] = None,
     data: options.Data = None,
     model: options.Model = None,
     seeds: Annotated[
-        str | None, typer.Option(help="A setting is trained with each: 42,43 or 0-4.")
+        str | None, typer.Option(help="Each setting is trained with these: 42,43 or 0-4.")
     ] = None,
     tasks: options.Tasks = None,
     arms: options.Arms = None,
@@ -143,11 +143,11 @@ def _show(searches: Searches, workspace: Workspace, *, as_json: bool) -> int:
 def _json(
     searches: Searches, by_search: dict[tuple[str, str], list[Attempt]], report: str
 ) -> dict[str, object]:
-    from peftlab.core.selection import rule
+    from peftlab.core.trial import rules_in_words
 
     return {
         "study": searches.spec.name,
-        "rule": rule(searches.spec.selection),
+        "rule": rules_in_words(searches.expanded.trials),
         "budget": searches.tune.budget.model_dump(),
         "report": report,
         "searches": [

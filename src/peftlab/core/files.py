@@ -20,6 +20,8 @@ from peftlab.core.errors import StorageError
 from peftlab.core.identity import file_sha256
 
 DEFAULT_WORKSPACE = Path("peftlab-runs")
+STUDY_SUFFIXES = (".yaml", ".yml")
+"""A study is named by its file where the name ends so."""
 """The folder in which results live if nobody says where."""
 ASIDE = ".writing-"
 """The beginning of the names under which something is written; a process that dies leaves it."""

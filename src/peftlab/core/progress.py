@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
+
+Tell = Callable[[str], None]
+"""Is told in a few words what is being done."""
+
+
+def say_nothing(text: str) -> None:
+    """Do nothing: for whom does not want to be told."""
 
 
 class Stage:

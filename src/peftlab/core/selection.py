@@ -1,13 +1,18 @@
-"""Choose the evaluation whose scores a trial reports: the rule, in words too, and the choice."""
+"""Choose the evaluation whose scores a trial reports: the rule, in words too, and the choice.
+
+The same scores, those on held-out rows, say whether a training stops early.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Protocol, TypeVar
 
 from pydantic import Field
 
 from peftlab.core.scores import main_merit
+from peftlab.core.training import TrainingSettings
 from peftlab.core.validation import Frozen
 
 LAST_EPOCH = "last epoch"
@@ -35,22 +40,21 @@ class Scored(Protocol):
 Candidate = TypeVar("Candidate", bound=Scored)
 
 
-def rule(selection: Selection | None) -> str:
+def rule(selection: Selection | None, training: TrainingSettings | None = None) -> str:
     """Return the rule in words, as it stands beside scores.
 
     >>> rule(None)
     'last epoch'
     >>> rule(Selection(fraction=0.1))
     'best epoch on 10% of train, held out'
+    >>> rule(Selection(), TrainingSettings(eval_strategy="steps", eval_steps=50))
+    'best evaluation on 10% of train, held out'
     """
     if selection is None:
         return LAST_EPOCH
-    return f"best epoch on {100 * selection.fraction:g}% of {selection.split}, held out"
-
-
-def rules(selections: Iterable[Selection | None]) -> str:
-    """Return the rules of several trials, each once; without trials, the last epoch's rule."""
-    return " / ".join(dict.fromkeys(rule(one) for one in selections)) or LAST_EPOCH
+    by_epoch = training is None or training.eval_strategy == "epoch"
+    chosen = "epoch" if by_epoch else "evaluation"
+    return f"best {chosen} on {100 * selection.fraction:g}% of {selection.split}, held out"
 
 
 def main_score(scores: Mapping[str, float]) -> float:
@@ -71,3 +75,24 @@ def reported(evaluations: Sequence[Candidate]) -> Candidate | None:
         key=lambda one: main_merit(one.held_out_scores or {}),
         default=evaluations[-1],
     )
+
+
+def has_stopped_early(evaluations: Sequence[Scored], training: TrainingSettings) -> bool:
+    """Return whether a training ends behind the last of these evaluations, by its own settings.
+
+    As with transformers.EarlyStoppingCallback an evaluation counts as better where its main metric
+    on held-out rows exceeds the best before it by more than `early_stopping_threshold`, which is in
+    the metric's own unit (points, of most); as many in a row as `early_stopping_patience` that are
+    not better end the training. The state before training is no evaluation of it. All follows from
+    the evaluations, so a training that goes on from a checkpoint ends where it would have ended.
+    """
+    if training.early_stopping_patience is None:
+        return False
+    best, num_waited = -math.inf, 0
+    for one in evaluations[1:]:
+        merit = main_merit(one.held_out_scores) if one.held_out_scores else -math.inf
+        is_better = merit - best > training.early_stopping_threshold
+        num_waited = 0 if is_better else num_waited + 1
+        if merit > best:
+            best = merit
+    return num_waited >= training.early_stopping_patience

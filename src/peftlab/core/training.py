@@ -21,8 +21,20 @@ from pydantic import (
 from peftlab.core.schedules import SCHEDULES, Schedule
 from peftlab.core.validation import Count, Frozen, Integer, NonNegative, YesNo, complaint_of
 
-OWN_NAMES = ("class_weights", "layerwise_lr_decay")
+OWN_NAMES = (
+    "class_weights",
+    "layerwise_lr_decay",
+    "early_stopping_patience",
+    "early_stopping_threshold",
+)
 """The settings that transformers.TrainingArguments does not have."""
+OF_EVALUATION = (
+    "eval_strategy",
+    "eval_steps",
+    "early_stopping_patience",
+    "early_stopping_threshold",
+)
+"""The settings that say when a trial is evaluated, and what follows from its evaluations."""
 MAPPINGS = ("class_weights", "lr_scheduler_kwargs")
 """The settings whose value may be a mapping."""
 
@@ -61,6 +73,22 @@ def _epochs(given: object) -> object:
     return int(given) if given == int(given) else given  # type: ignore[call-overload]
 
 
+def _interval(given: object) -> object:
+    """Return steps, or a share of all steps below 1; ValueError for any other value.
+
+    >>> _interval(50.0), _interval(0.1), _interval(None)
+    (50, 0.1, None)
+    """
+    if given is None:
+        return None
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    if not is_number or not 0 < given < math.inf:  # type: ignore[operator]
+        raise ValueError("must be a number of steps, or a share of all steps below 1")
+    if given >= 1 and given != int(given):  # type: ignore[call-overload, operator]
+        raise ValueError("must be a whole number of steps, or a share of all steps below 1")
+    return int(given) if given >= 1 else given  # type: ignore[call-overload, operator]
+
+
 def _weights(given: object) -> object:
     """Return class weights, labels as texts; ValueError for what is not such weights."""
     if given is None or given == "balanced":
@@ -80,6 +108,11 @@ class TrainingSettings(Frozen):
     Only those that the engines honour are here: another name is an error, never ignored.
     `num_train_epochs` may be a fraction. `warmup_steps` below 1 is a share of all steps, as in
     transformers 5. `optim` adamw_torch is the same as adamw_torch_fused.
+
+    A trial is evaluated at the end of each epoch, where transformers' own default is never; with
+    `eval_strategy` steps behind every `eval_steps` of them, or behind that share of all steps.
+    `early_stopping_patience` and `early_stopping_threshold` are those of
+    transformers.EarlyStoppingCallback (core/selection.py).
 
     Two settings are ours. `class_weights` multiply the loss of each example by the weight of its
     class (tasks/class_weights.py): `balanced`, or one for each label, 1 where none is given. With
@@ -121,6 +154,12 @@ class TrainingSettings(Frozen):
     ] = None
     layerwise_lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     gradient_checkpointing: YesNo = False
+    eval_strategy: Literal["epoch", "steps"] = "epoch"
+    eval_steps: Annotated[
+        int | float | None, BeforeValidator(_interval), Field(validate_default=True)
+    ] = None
+    early_stopping_patience: Count | None = None
+    early_stopping_threshold: NonNegative = 0.0
 
     @field_validator("optim", mode="before")
     @classmethod
@@ -146,6 +185,23 @@ class TrainingSettings(Frozen):
         schedule = _schedule(kind, given)
         schedule.require_fit(learning_rate)
         return schedule.model_dump(exclude_defaults=True) or None
+
+    @field_validator("eval_steps")
+    @classmethod
+    def _go_with_strategy(
+        cls, steps: int | float | None, info: ValidationInfo
+    ) -> int | float | None:
+        """Leave the steps out where evaluations are at epochs, so that each plan is in one id."""
+        strategy = info.data.get("eval_strategy")
+        if strategy == "steps" and steps is None:
+            raise ValueError("eval_strategy: steps needs eval_steps, such as 50 or 0.1")
+        return steps if strategy == "steps" else None
+
+    @field_validator("early_stopping_threshold")
+    @classmethod
+    def _goes_with_patience(cls, threshold: float, info: ValidationInfo) -> float:
+        """Leave the threshold out where nothing is compared with it, for the same reason."""
+        return 0.0 if info.data.get("early_stopping_patience") is None else threshold
 
     @property
     def schedule(self) -> Schedule:
@@ -173,6 +229,14 @@ class TrainingSettings(Frozen):
     def total_epochs(self, num_examples: int) -> int:
         """Return the passes begun over the data, of which the last one may be cut short."""
         return -(-self.total_steps(num_examples) // self.steps_per_epoch(num_examples))
+
+    def steps_per_evaluation(self, num_examples: int) -> int:
+        """Return the steps from one evaluation to the next; a share of all steps is rounded up."""
+        if self.eval_steps is None:
+            return self.steps_per_epoch(num_examples)
+        if self.eval_steps < 1:
+            return math.ceil(self.eval_steps * self.total_steps(num_examples))
+        return int(self.eval_steps)
 
     def num_warmup_steps(self, total_steps: int) -> int:
         """Return the steps over which the learning rate rises; a share below 1 is rounded up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cached_property, lru_cache
 
 from pydantic import JsonValue
@@ -10,7 +11,7 @@ from pydantic import JsonValue
 from peftlab.core.corrections import RULES, marks
 from peftlab.core.identity import derived_seed, members, members_id, without_pinned
 from peftlab.core.inputs import DataRef, Head, ModelRef, TaskDefinition
-from peftlab.core.selection import Selection
+from peftlab.core.selection import LAST_EPOCH, Selection, rule
 from peftlab.core.training import TrainingSettings
 from peftlab.core.validation import Count, Frozen, Integer, YesNo
 
@@ -94,6 +95,11 @@ class Trial(Frozen):
             content["corrections"] = corrected
         return members(content)
 
+    @property
+    def rule(self) -> str:
+        """The rule in words by which the evaluation is chosen whose scores are reported."""
+        return rule(self.selection, self.training)
+
     def with_settings(
         self, training: TrainingSettings, method_config: dict[str, JsonValue]
     ) -> Trial:
@@ -112,6 +118,11 @@ class Trial(Frozen):
         other.__dict__["unseeded"] = self.unseeded
         other.__dict__.pop("id", None)
         return other
+
+
+def rules_in_words(trials: Iterable[Trial]) -> str:
+    """Return the rules by which the trials are reported, each once; the usual one for none."""
+    return " / ".join(dict.fromkeys(trial.rule for trial in trials)) or LAST_EPOCH
 
 
 def cell_of(trial: Trial) -> str:

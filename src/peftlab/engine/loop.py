@@ -13,6 +13,7 @@ import torch
 from peftlab.core.interrupts import stop_if_requested, stop_requested
 from peftlab.core.measurements import Evaluation
 from peftlab.core.scores import score_on
+from peftlab.core.selection import has_stopped_early
 from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices, padded_tokens
 from peftlab.data.encode import Encoded
@@ -83,7 +84,8 @@ def train(
 
     `best` is offered each evaluation; what it has kept in the end is what the module ends with. The
     training rests, its state saved, behind the first evaluation at or after the end of the epoch
-    `stop_after`, if that is not the last one.
+    `stop_after`, if that is not the last one. By the trial's own settings it may end before its
+    last step (core/selection.py).
 
     Goes on from the newest of the checkpoints, to the same bits as without a break: the order of
     the examples is a function of (order seed, epoch), the dropout masks of the place of what is
@@ -140,7 +142,7 @@ class _Training:
             self._evaluate()
             if 0 < steps.taken < steps.total:
                 self._save_if_due(is_evaluated=True)
-        self.tally.is_paused = steps.taken < steps.total
+        self.tally.is_paused = steps.taken < steps.total and not self._has_stopped_early()
         if self.best is not None and not self.tally.is_paused:
             self.best.put_back(steps.put)
         self.tally.count_batches(trial, self.data.train.lengths, steps.taken)
@@ -149,10 +151,13 @@ class _Training:
         return self.tally
 
     def _is_over(self) -> bool:
-        """Return whether the last step is evaluated, or the training is to rest."""
+        """Return whether the last step is evaluated, or the training stops early or is to rest."""
         if self.steps.taken < self.steps.total:
-            return self._rests()
+            return self._rests() or self._has_stopped_early()
         return not self._awaits_evaluation()
+
+    def _has_stopped_early(self) -> bool:
+        return has_stopped_early(self.tally.evaluations, self.trial.training)
 
     def _rests(self) -> bool:
         """Return whether the epoch behind which the training is to rest is evaluated."""

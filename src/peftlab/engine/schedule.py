@@ -23,12 +23,21 @@ class Schedule:
 
     @classmethod
     def of(cls, trial: Trial, num_examples: int) -> Schedule:
-        """Return the trial's own: an evaluation at the end of each epoch."""
+        """Return the trial's own: an evaluation at the end of each epoch, or by `eval_steps`."""
         training = trial.training
         return cls(
-            every=training.steps_per_epoch(num_examples),
+            every=training.steps_per_evaluation(num_examples),
             total_steps=training.total_steps(num_examples),
         )
+
+    @property
+    def num_evaluations(self) -> int:
+        """Return how many evaluations there are if the training does not stop early.
+
+        >>> Schedule(every=3, total_steps=7).num_evaluations
+        4
+        """
+        return 1 + -(-self.total_steps // self.every)
 
     def is_due(self, step: int) -> bool:
         """Return whether the state behind this step is to be evaluated."""

@@ -32,7 +32,8 @@ from transformers import (
 from peftlab.core.files import ASIDE
 from peftlab.core.identity import derived_seed
 from peftlab.core.interrupts import stop_if_requested
-from peftlab.core.training import OWN_NAMES, TrainingSettings
+from peftlab.core.selection import has_stopped_early
+from peftlab.core.training import OF_EVALUATION, OWN_NAMES, TrainingSettings
 from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices
 from peftlab.data.encode import Encoded
@@ -128,7 +129,7 @@ def train_with_trainer(
         torch.manual_seed(derived_seed(trial.seeds.dropout, 0))
         METHODS.get(trial.method).begin_training(module, total_steps)
         trainer.train()
-    tally.count_batches(trial, data.train.lengths, total_steps)
+    tally.count_batches(trial, data.train.lengths, tally.evaluations[-1].step)
     if best is not None:
         best.put_back(lambda tensors, embedding_factor: put_trained(module, tensors))
     return tally
@@ -278,6 +279,8 @@ class _Recorder(TrainerCallback):
         if self.schedule.is_due(state.global_step):
             self._stop_clock()
             self._evaluate(state.global_step)
+            if has_stopped_early(self.tally.evaluations, self.trial.training):
+                control.should_training_stop = True
             self.began = perf_counter()
 
     def on_epoch_end(self, *_: Any, **__: Any) -> None:
@@ -337,8 +340,11 @@ def _own_optimizer(trial: Trial, module: nn.Module) -> torch.optim.Optimizer | N
 
 
 def named_settings(training: TrainingSettings) -> dict[str, Any]:
-    """Return the settings that transformers.TrainingArguments has, by its names."""
-    settings = training.model_dump(exclude={*OWN_NAMES, *RENAMED})
+    """Return the settings that transformers.TrainingArguments has, by its names.
+
+    When to evaluate is not among them: the engines do that by a schedule of their own.
+    """
+    settings = training.model_dump(exclude={*OWN_NAMES, *OF_EVALUATION, *RENAMED})
     for ours, theirs in RENAMED.items():
         known = theirs in TrainingArguments.__dataclass_fields__
         settings[theirs if known else ours] = getattr(training, ours)

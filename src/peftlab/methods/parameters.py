@@ -15,6 +15,7 @@ from peftlab.methods.fit import require_fit
 from peftlab.methods.head import head_parameter_names
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import build_on_meta
+from peftlab.models.layers import layers_below_top
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,6 +54,19 @@ def num_frozen_layers(model: str, method: str, config: Mapping[str, JsonValue]) 
         return None
     base, _ = _applied(model, method, config, num_labels=2)
     return num_frozen_blocks(base)
+
+
+def trained_depth(model: str, method: str, config: Mapping[str, JsonValue]) -> int:
+    """Return how many layers the lowest of what a method trains is below the last one.
+
+    It is 0 where nothing but the last layer, the head and what is beside all layers is trained.
+    Raises UserError where the architecture has no layers one above another.
+    """
+    base, _ = _applied(model, method, config, num_labels=2)
+    levels = layers_below_top(base)
+    return max(
+        (levels[name] for name, one in base.named_parameters() if one.requires_grad), default=0
+    )
 
 
 def _applied(

@@ -2,116 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from importlib import resources
+from dataclasses import replace
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from peftlab.core.errors import UserError
-from peftlab.core.identity import content_id
+from peftlab.core.progress import Tell, say_nothing
 from peftlab.report.default_page import page_parts
 from peftlab.report.findings.combine import LabelledView, combine
-from peftlab.report.findings.looks import looks_digest
-from peftlab.report.findings.results import (
-    RESULTS,
-    StudyResults,
-    read_results,
-    results_file,
-    results_of,
-)
+from peftlab.report.findings.results import results_of
+from peftlab.report.findings.stored_results import RESULTS, results_file
 from peftlab.report.findings.verdicts import Verdict, verdicts
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.findings.warnings import leak_warnings, outdated_warnings, settings_warnings
+from peftlab.report.kept import ReportFiles, made_of_now, usual_folder
 from peftlab.report.pages.blocks import Block, Heading, Missing, Table, Warnings
-from peftlab.report.pages.files import (
-    HTML,
-    PageFiles,
-    Tell,
-    is_whole_page,
-    page_in,
-    write_files,
-)
+from peftlab.report.pages.files import write_files
 from peftlab.report.pages.page import Page
 from peftlab.report.registry import MAKERS
 from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.tables.settings import seeds_words
 from peftlab.report.tables.sources import limit_words, sources_blocks
 from peftlab.report.tables.trials import trials_table
-from peftlab.store.ledger import known_looks
-from peftlab.store.looks import joined, now
+from peftlab.store.looks import joined, looks_digest, now
 from peftlab.store.workspace import Workspace
 from peftlab.study.declarations import look_at
 from peftlab.study.parts import PARTS
-from peftlab.study.remembered_looks import remember, remember_again
-from peftlab.study.stored_studies import stored_spec
-from peftlab.tasks.metrics.own import is_own
+from peftlab.study.remembered_looks import remember
 
 LONGEST_FOLDER = 120
 ADVICE = "advice"
-CODE = {".py", ".j2", ".css", ".js", ".yaml"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportFiles:
-    """Where the report was written, and the scores and verdicts that it says.
-
-    `remark` is a line for the user where it could not be remembered that they were shown.
-    """
-
-    files: PageFiles
-    results: StudyResults
-    remark: str = ""
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """The object of `report STUDY --json`."""
-        return {
-            "html": str(self.files.html),
-            "markdown": str(self.files.markdown),
-            "figures": [str(path) for path in self.files.figures],
-            "tables": [str(path) for path in self.files.tables],
-            "verdicts": list(self.results.verdicts),
-            "learned": list(self.results.learned),
-            "classes": list(self.results.classes),
-        }
-
-
-def say_nothing(text: str) -> None:
-    """For whom does not want to be told."""
-
-
-def kept_report(workspace: Workspace, study: str) -> Path | None:
-    """The page in its usual place, if it is whole and shows what is stored now."""
-    folder = _folder(workspace, study)
-    kept = read_results(folder)
-    if kept is None:
-        return None
-    looks = known_looks(workspace, workspace.trial_ids(study))
-    made_of = _made_of(workspace.results_digest(study), looks_digest(looks, kept.declaration))
-    return folder / HTML if is_whole_page(folder, made_of=made_of) else None
-
-
-def current_report(workspace: Workspace, study: str, tell: Tell = say_nothing) -> ReportFiles:
-    """Return the report in its usual place, which is written only if it is not what it would be.
-
-    Raises UserError as `write_report` does.
-    """
-    page = None if _has_own_metrics(workspace, study) else kept_report(workspace, study)
-    results = None if page is None else read_results(page.parent)
-    if page is None or results is None:
-        return write_report(workspace, study, tell=tell)
-    remark = remember_again(workspace, study, results.declaration)
-    return ReportFiles(files=page_in(page.parent), results=results, remark=remark)
-
-
-def _has_own_metrics(workspace: Workspace, study: str) -> bool:
-    """Whether a metric is a person's own, whose source may be another one than that of the page."""
-    own = stored_spec(workspace, study).own_data.values()
-    return any(is_own(metric) for one in own for metric in one.metrics or ())
 
 
 def write_report(
@@ -125,12 +46,12 @@ def write_report(
     tell("reading the results")
     stored = workspace.results_digest(study)  # first: what comes meanwhile makes the page old
     view = make_view(workspace, study)
-    made_of = _made_of(stored, looks_digest(view.looks, view.look.id))
+    made_of = made_of_now(stored, looks_digest(view.looks, view.look.id))
     tell("testing the claims")
     found = verdicts(view)
     claims = claims_blocks(found, len(view.spec.claims) - len(found))
     page = make_page(view, claims=claims, tell=tell)
-    written = _write(view, page, found, output or _folder(workspace, study), tell, made_of)
+    written = _write(view, page, found, output or usual_folder(workspace, study), tell, made_of)
     return replace(written, remark=remember([workspace], [view.look]))
 
 
@@ -154,7 +75,7 @@ def write_comparison(
     view = combine(title, sources)
     name = "+".join(_as_file_name(source.label) for source in sources)
     name = name if len(studies) > 1 else f"{studies[0]}+{name}"
-    folder = output or _folder(chosen[0][0], name[:LONGEST_FOLDER])
+    folder = output or usual_folder(chosen[0][0], name[:LONGEST_FOLDER])
     page = make_page(view, before=sources_blocks(sources), tell=tell)
     moment = now()
     look = joined(
@@ -172,7 +93,7 @@ def make_page(
     claims: Sequence[Block] = (),
     tell: Tell = say_nothing,
 ) -> Page:
-    """The report's content: `before`, the advice, the claims, the study's parts, all trials.
+    """Return the report's content: `before`, the advice, the claims, the study's parts, all trials.
 
     The advice stands elsewhere where the study names it as a part.
     """
@@ -222,28 +143,8 @@ def _write(
     return ReportFiles(files=files, results=results)
 
 
-def _made_of(*shown: str) -> str:
-    """A name for what a page shows: what is stored, earlier looks, and the code that shows it."""
-    return content_id([_code(), *shown], length=32)
-
-
-@lru_cache
-def _code() -> str:
-    """A SHA-256 of this package's files."""
-    root = Path(str(resources.files("peftlab")))
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        if path.suffix in CODE:
-            digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _folder(workspace: Workspace, study: str) -> Path:
-    return workspace.path / "reports" / study
-
-
 def _labels(chosen: Sequence[tuple[Workspace, str]]) -> list[str]:
-    """A name for each: its study, or its workspace where they are of one study, or both."""
+    """Return a name for each: its study, or its workspace where they are of one study, or both."""
     studies = [study for _, study in chosen]
     folders = [workspace.path.name for workspace, _ in chosen]
     for names in (studies, folders, [f"{a}/{b}" for a, b in zip(folders, studies, strict=True)]):
@@ -261,7 +162,7 @@ def _as_file_name(label: str) -> str:
 
 
 def _named(blocks: Sequence[Block], stem: str) -> list[Block]:
-    """The blocks, with names for the tables that have none."""
+    """Return the blocks, with names for the tables that have none."""
     named: list[Block] = []
     for block in blocks:
         if isinstance(block, Table) and not block.name:
@@ -273,7 +174,7 @@ def _named(blocks: Sequence[Block], stem: str) -> list[Block]:
 
 
 def _without_empty_sections(blocks: Sequence[Block]) -> list[Block]:
-    """The blocks without headings under which there is nothing."""
+    """Return the blocks without headings under which there is nothing."""
     following = [*blocks[1:], Heading(title="")]
     return [
         block
@@ -311,7 +212,7 @@ def _facts(view: StudyView) -> dict[str, str]:
         facts["training rows"] = limit_words(spec.max_train_samples, spec, " of each task")
     if spec.max_eval_samples is not None:
         facts["dev rows"] = limit_words(spec.max_eval_samples, spec, " of each task")
-    for name, source in dict.fromkeys(one for task in view.tasks for one in task.metric_sources):
+    for name, source in view.metric_sources:
         facts[f"metric {name}"] = f"SHA-256 of its source {source}"
     for record in view.records:
         versions = record.provenance.get("versions")

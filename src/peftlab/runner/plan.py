@@ -26,6 +26,7 @@ from peftlab.engine.dataset import encode_split
 from peftlab.engine.devices.base import Device
 from peftlab.engine.devices.registry import AUTO, resolve
 from peftlab.engine.registry import ENGINES
+from peftlab.engine.schedule import Schedule
 from peftlab.methods.counts import count
 from peftlab.models.checkpoints import tokenizer_of
 from peftlab.models.facts import config_facts
@@ -39,6 +40,11 @@ from peftlab.study.remarks.row_remarks import reading_words, require_labels
 from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import task_of
 
+MAY_STOP_EARLY = (
+    "with early_stopping_patience a trial may end before its last step: its steps, tokens and time "
+    "are the most that it can take"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPlan:
@@ -47,7 +53,7 @@ class TrialPlan:
     `tokens` are the real tokens of all training batches, `padding` the share that padding each
     batch to its longest example would add to them (of the padded total, in the first epoch of the
     study's first seed), None where the data or the tokenizer are not at hand. `seconds` estimates
-    training and evaluation together.
+    training and evaluation together. With early stopping all of this is the most that it can be.
     """
 
     trial: Trial
@@ -104,6 +110,11 @@ class Plan:
     def open_trials(self) -> tuple[TrialPlan, ...]:
         """The plans that a run carries out: none that is done, failed ones if they are retried."""
         return tuple(plan for plan in self.trials if is_open(plan.status, self.retry_failed))
+
+    @property
+    def may_stop_early(self) -> bool:
+        """Whether a run may take less time than is planned, as an open trial may stop early."""
+        return any(plan.trial.training.early_stopping_patience for plan in self.open_trials)
 
     @property
     def open_seconds(self) -> float | None:
@@ -167,6 +178,8 @@ def make_plan(
             plans.append(replace(first[place], trial=trial, status=status))
             planning.advance()
     remarks += costs.remarks
+    if any(plan.trial.training.early_stopping_patience for plan in plans):
+        remarks.append(MAY_STOP_EARLY)
     return Plan(
         study=expanded.spec.name,
         trials=tuple(plans),
@@ -226,7 +239,7 @@ def _first_plan(
             steps=steps,
             train_lengths=lengths.train,
             eval_lengths=lengths.evaluated,
-            evaluations=1 + epochs,
+            evaluations=Schedule.of(trial, num_train).num_evaluations,
             padding=lengths.padding,
         )
     return TrialPlan(

@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -28,11 +27,11 @@ from peftlab.stats.constant import commonest, for_all, is_constant
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled
+from peftlab.stats.state import State
 from peftlab.tasks.metrics.metric import Predicted
 from peftlab.tasks.metrics.registry import best_score
 from peftlab.tasks.problem import Values
 
-State = Literal["learned", "did not learn", "cannot tell"]
 GAIN = 1.0
 """Points: an arm that exceeds the best constant answer by less has not learned."""
 STILL = 0.01

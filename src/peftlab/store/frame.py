@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from peftlab.core.measurements import plain_epoch
 from peftlab.core.process import search_put_off
-from peftlab.core.selection import reported, rule
+from peftlab.core.selection import reported
 from peftlab.core.trial import unseeded_trial
 from peftlab.store.reader import Result
 from peftlab.store.records import best_of, names_of_arms
@@ -92,7 +92,7 @@ def _settings(text: str) -> dict[str, Any]:
     trial, checked = json.loads(text), unseeded_trial(text)
     row = {name: trial[name] for name in ("task", "method", "engine")}
     row["model"] = trial["model"]["name"]
-    row["rule"] = rule(checked.selection)
+    row["rule"] = checked.rule
     return row | _named("training", trial["training"]) | _named("method", trial["method_config"])
 
 

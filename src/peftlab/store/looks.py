@@ -117,7 +117,7 @@ class _StoredShown(StoredRow):
 
 
 def subject_of(kind: str, sides: Iterable[Iterable[Iterable[str]]]) -> str:
-    """A name for what a claim compares, whatever it is worded like.
+    """Return a name for what a claim compares, whatever it is worded like.
 
     `kind` is better or equivalent. `sides` are the two sides, or the one, of the comparison; a side
     has arms, and an arm its cells. The order of the sides has a meaning, within a side none has.
@@ -127,12 +127,12 @@ def subject_of(kind: str, sides: Iterable[Iterable[Iterable[str]]]) -> str:
 
 
 def now() -> datetime:
-    """The present moment in UTC."""
+    """Return the present moment in UTC."""
     return datetime.now(UTC)
 
 
 def read_looks(query: Query, trial_ids: Iterable[str]) -> list[Look]:
-    """The looks that showed one of these trials; ValidationError for what are none."""
+    """Return the looks that showed one of these trials; ValidationError for what are none."""
     asked = json.dumps([*trial_ids])
     shown: dict[int, dict[str, datetime]] = {}
     for values in query(
@@ -178,7 +178,7 @@ def news_of(looks: Iterable[Look], read: Callable[[Iterable[str]], Iterable[Look
 
 
 def united(*every: Sequence[Look]) -> tuple[Look, ...]:
-    """The looks of all, each once; where one is in several the first dates count."""
+    """Return the looks of all, each once; where one is in several the first dates count."""
     found: dict[str, Look] = {}
     for look in (look for looks in every for look in looks):
         known = found.get(look.id)
@@ -187,12 +187,35 @@ def united(*every: Sequence[Look]) -> tuple[Look, ...]:
 
 
 def joined(name: str, looks: Sequence[Look]) -> Look:
-    """Looks of one moment as one, under that name."""
+    """Return looks of one moment as one, under that name."""
     return Look(
         study=name,
         places=tuple(place for look in looks for place in look.places),
         claims=frozenset(claim for look in looks for claim in look.claims),
         shown={trial: at for look in looks for trial, at in look.shown.items()},
+    )
+
+
+def looks_digest(looks: Sequence[Look], own: str) -> str:
+    """Return a name for what earlier looks say of a study that declares what `own` is the id of.
+
+    It changes with every look that declared something else. What was shown of the study as it is
+    now matters only where it came before such a look: so a page is not made again because of the
+    look at itself.
+    """
+    others = [look for look in looks if look.id != own]
+    last = max((at for look in others for at in look.shown.values()), default=None)
+    before = [
+        (trial, at)
+        for look in looks
+        if look.id == own
+        for trial, at in look.shown.items()
+        if last is not None and at <= last
+    ]
+    shown = [(look.id, [*look.shown.items()]) for look in others] + [(own, before)]
+    return content_id(
+        sorted([key, sorted([trial, at.isoformat()] for trial, at in of)] for key, of in shown),
+        length=DECLARATION_ID_LENGTH,
     )
 
 

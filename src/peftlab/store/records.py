@@ -14,7 +14,7 @@ from peftlab.core.errors import UserError
 from peftlab.core.files import folder_sha256
 from peftlab.core.measurements import Costs, Evaluation, plain_epoch
 from peftlab.core.scores import main_merit
-from peftlab.core.selection import reported, rule
+from peftlab.core.selection import reported
 from peftlab.core.trial import Trial
 
 Status = Literal["pending", "running", "done", "failed", "pruned"]
@@ -88,7 +88,7 @@ class TrialRecord:
     @property
     def rule(self) -> str:
         """The rule in words by which the evaluation is chosen whose scores are reported."""
-        return rule(self.trial.selection)
+        return self.trial.rule
 
     @property
     def reported(self) -> Evaluation | None:
@@ -99,6 +99,14 @@ class TrialRecord:
     def scores(self) -> dict[str, float]:
         """The reported scores in points, the task's main metric first; {} before any."""
         return dict(self.reported.scores) if self.reported else {}
+
+    @property
+    def has_stopped_early(self) -> bool:
+        """Whether the trial is done and early stopping ended it before its last step."""
+        if self.status != "done" or self.num_train_examples is None or not self.evaluations:
+            return False
+        total = self.trial.training.total_steps(self.num_train_examples)
+        return self.evaluations[-1].step < total
 
     @property
     def best_scores(self) -> dict[str, float]:

@@ -19,6 +19,10 @@ from peftlab.methods.base import Method
 from peftlab.methods.registry import METHODS
 from peftlab.study.spec import TRAINING_NAMES, ArmSpec, StudySpec
 
+OFF_BY_NULL = frozenset(
+    name for name, field in TrainingSettings.model_fields.items() if field.default is None
+)
+"""The training settings that null turns off, in an arm where the study has them on."""
 MOST_ARMS, MOST_TRIALS = 1000, 1_000_000
 
 
@@ -191,7 +195,7 @@ def _holds(
     by_task = cast(dict[str, JsonValue], value) if is_mapping else {task: value}
     for name, one in by_task.items():
         spec.require_task(name, where=where)
-        if one is None:
+        if one is None and key not in OFF_BY_NULL:
             place = f"{where}.{name}" if is_mapping else where
             raise UserError("null is no value", where=place, allowed="a value, or no such key")
     if task not in by_task and not overridden:

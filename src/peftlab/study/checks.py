@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from peftlab.core.errors import UnknownNameError, UserError
@@ -52,8 +52,7 @@ def check_losses(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows])
     for arm in arms:
         own = {*spec.arms[arm.base].training, *arm.swept}
         places = {
-            key: f"{spec.name}: {f'arms.{arm.base}.' if key in own else ''}training.{key}"
-            for key in ("class_weights", "label_smoothing_factor")
+            key: _place(spec, arm, own, key) for key in ("class_weights", "label_smoothing_factor")
         }
         for name, row in rows.items():
             task = TASKS.get(name) if row.definition is None else own_task(name, row.definition)
@@ -62,6 +61,37 @@ def check_losses(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows])
             check_label_smoothing(
                 training.label_smoothing_factor, task, where=places["label_smoothing_factor"]
             )
+
+
+def check_evaluations(spec: StudySpec, arms: Sequence[Arm]) -> None:
+    """Raise UserError for early stopping, or evaluations within epochs, without held-out rows.
+
+    Both compare states of a training, for which dev must not be used. Raises it also where
+    eval_steps are given and nothing says that they count.
+    """
+    for arm in arms:
+        own = {*spec.arms[arm.base].training, *arm.swept}
+        given = {*spec.training, *own}
+        if "eval_steps" in given and "eval_strategy" not in given:
+            raise UserError(
+                "eval_steps has no effect while evaluations are at the ends of epochs",
+                where=_place(spec, arm, own, "eval_steps"),
+                allowed="with eval_strategy: steps",
+            )
+        for training in arm.training.values():
+            key = "eval_steps" if training.eval_strategy == "steps" else "early_stopping_patience"
+            if spec.selection is None and getattr(training, key) is not None:
+                raise UserError(
+                    f"{key} compares states of a training, and the study holds out no rows to "
+                    "compare them on (dev is for the report alone)",
+                    where=_place(spec, arm, own, key),
+                    allowed="with selection: {split: train, fraction: 0.1}",
+                )
+
+
+def _place(spec: StudySpec, arm: Arm, own: Collection[str], key: str) -> str:
+    """Return where a training setting of an arm stands in the study."""
+    return f"{spec.name}: {f'arms.{arm.base}.' if key in own else ''}training.{key}"
 
 
 def check_max_length(model: str, max_length: int, virtual: int = 0, *, where: str) -> None:

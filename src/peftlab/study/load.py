@@ -11,14 +11,13 @@ from typing import Any
 
 from peftlab.core.bounds import check_text
 from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.core.files import STUDY_SUFFIXES
 from peftlab.core.safe_yaml import MOST_CHARACTERS, parse_setting, parse_yaml
 from peftlab.core.training import is_by_task
-from peftlab.data.source import is_on_hub
 from peftlab.models.location import locate
 from peftlab.study.own_data import anchored
 from peftlab.study.spec import StudySpec, validate
 
-SUFFIXES = (".yaml", ".yml")
 MOST_BYTES = 4 * MOST_CHARACTERS
 """The largest study file: what the characters that are read can take in UTF-8."""
 
@@ -51,7 +50,7 @@ class BuiltinStudy:
 
 
 def builtin_studies() -> dict[str, BuiltinStudy]:
-    """The built-in studies by name."""
+    """Return the built-in studies by name."""
     found = {}
     for file in sorted(resources.files(f"{__package__}.builtin").iterdir(), key=lambda f: f.name):
         if file.name.endswith(".yaml"):
@@ -64,7 +63,7 @@ def builtin_studies() -> dict[str, BuiltinStudy]:
 
 
 def load_study(name: str, overrides: Overrides = Overrides()) -> StudySpec:
-    """The study of that built-in name, or in that YAML file, changed by the overrides.
+    """Return the study of that built-in name, or in that YAML file, changed by the overrides.
 
     Raises UserError for whatever is wrong with either, UnknownNameError for an unknown name.
     """
@@ -74,7 +73,7 @@ def load_study(name: str, overrides: Overrides = Overrides()) -> StudySpec:
 
 
 def study_of(raw: Mapping[str, Any], overrides: Overrides = Overrides()) -> StudySpec:
-    """The study of these keys, changed by the overrides; UserError likewise.
+    """Return the study of these keys, changed by the overrides; UserError likewise.
 
     Files of its own data are named from the working directory.
     """
@@ -83,27 +82,21 @@ def study_of(raw: Mapping[str, Any], overrides: Overrides = Overrides()) -> Stud
 
 
 def needs_hub(spec: StudySpec) -> bool:
-    """Whether the study's checkpoint or data are on the Hub; UserError where there is neither."""
+    """Return whether checkpoint or data are on the Hub; UserError where neither is there."""
+    from peftlab.data.source import is_on_hub
+
     model = locate(spec.model, where=f"{spec.name}: model")
     is_of_hub = isinstance(spec.data, str) and is_on_hub(spec.data)
     return is_of_hub or model.fingerprint.startswith("hub:")
 
 
-def study_name(name: str) -> str:
-    """The name under which a workspace holds the study that the user names."""
-    if not name.endswith(SUFFIXES):
-        return name
-    raw, where = _read(name)
-    return validate(raw, where=where).name
-
-
 def _folder(name: str) -> Path:
-    """Where the study's own files are named from: the place of its file."""
+    """Return where the study's own files are named from: the place of its file."""
     return Path(name).expanduser().absolute().parent
 
 
 def _read(name: str) -> tuple[dict[str, Any], str]:
-    if name.endswith(SUFFIXES):
+    if name.endswith(STUDY_SUFFIXES):
         try:
             text = _text(Path(name).expanduser())
         except UnicodeDecodeError as error:
@@ -126,7 +119,7 @@ def _read(name: str) -> tuple[dict[str, Any], str]:
 
 
 def _text(path: Path) -> str:
-    """The text of a study's file; UserError where it is none, as a device or a pipe without end."""
+    """Return the text of a study's file; UserError where it is a device or a pipe without end."""
     if not path.is_file() and path.exists():
         kind = "a folder" if path.is_dir() else "no file with an end"
         raise UserError(f"cannot read the study file: it is {kind}", where=str(path))
@@ -196,7 +189,7 @@ def _set(study: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 def _without(arm: Any, name: str) -> Any:
-    """The arm without a training setting of its own of that name."""
+    """Return the arm without a training setting of its own of that name."""
     if not _has_own(arm, name):
         return arm
     kept = {key: value for key, value in arm["training"].items() if key != name}
@@ -218,7 +211,7 @@ def _set_for_task(study: dict[str, Any], name: str, task: str, value: Any) -> No
 
 
 def _with_task(training: Any, tasks: list[str], name: str, task: str, value: Any) -> dict[str, Any]:
-    """The training settings with the value put; one that held for all tasks is spread over them."""
+    """Return the settings with the value put; one that held for all tasks is spread over them."""
     settings = dict(training) if isinstance(training, Mapping) else {}
     own = settings.get(name, {})
     by_task = own if is_by_task(name, own) or own == {} else dict.fromkeys(tasks, own)
@@ -226,6 +219,6 @@ def _with_task(training: Any, tasks: list[str], name: str, task: str, value: Any
 
 
 def _has_own(arm: Any, name: str) -> bool:
-    """Whether the arm has a training setting of its own of that name."""
+    """Return whether the arm has a training setting of its own of that name."""
     training = arm.get("training") if isinstance(arm, Mapping) else None
     return isinstance(training, Mapping) and name in training

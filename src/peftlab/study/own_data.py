@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, WithJsonSchema, field_validator
 
 from peftlab.core.errors import UserError
 from peftlab.core.inputs import Missing, OwnFiles, ProblemType, TaskDefinition
-from peftlab.core.safe_yaml import parse_yaml
 from peftlab.core.validation import Frozen, Integer
 from peftlab.data.label_cells import word_of
-from peftlab.data.own_files import OwnSource, class_names_of, own_rows
-from peftlab.data.own_tasks import Asked, define
 from peftlab.data.read_options import check_encoding, check_sep
 from peftlab.tasks.registry import own_task
 from peftlab.tasks.spec import Task
+
+if TYPE_CHECKING:
+    from peftlab.data.own_files import OwnSource
 
 FILES = ("train", "dev", "test")
 DEV_FRACTION = 0.1
@@ -149,6 +149,9 @@ class Defined:
 
 def define_task(name: str, own: OwnData, *, where: str) -> Defined:
     """Return the task of that name; UserError where its files cannot be read or do not fit."""
+    from peftlab.data.own_files import OwnSource
+    from peftlab.data.own_tasks import Asked, define
+
     files = own.files
     asked = Asked(problem_type=own.problem_type, labels=own.labels, metrics=own.metrics)
     definition = define(files, asked, where=where)
@@ -159,6 +162,9 @@ def define_task(name: str, own: OwnData, *, where: str) -> Defined:
 
 def _require_quoted(own: OwnData, *, where: str) -> None:
     """Raise UserError for a label of train that is the study's, but that YAML read otherwise."""
+    from peftlab.core.safe_yaml import parse_yaml
+    from peftlab.data.own_files import class_names_of, own_rows
+
     files, labels = own.files, own.labels or ()
     names = class_names_of(files, labels, "single_label_classification")
     for row in own_rows(files.train, files, by_name=bool(names)):

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
 from peftlab.core.inputs import TaskDefinition
-from peftlab.data.source import open_source, require
 from peftlab.models.location import locate
 from peftlab.store.reader import WorkspaceReader
 from peftlab.store.records import is_open
@@ -18,8 +18,10 @@ from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
 from peftlab.study.own_data import define_task
 from peftlab.study.spec import StudySpec, validate
-from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import TASKS
+
+if TYPE_CHECKING:
+    from peftlab.study.trials import Expanded
 
 
 def store_study(expanded: Expanded, workspace: Workspace) -> None:
@@ -91,6 +93,8 @@ def _digest(spec: StudySpec, name: str) -> str:
     if not isinstance(spec.data, str):
         own = define_task(name, spec.data[name], where=f"{spec.name}: data.{name}")
         return _with_metrics(own.source.ref(own.task).digest, own.definition)
+    from peftlab.data.source import open_source, require
+
     source, task = open_source(spec.data), TASKS.get(name)
     require(source, task, spec.data)
     return source.ref(task).digest

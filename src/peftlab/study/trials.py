@@ -14,6 +14,7 @@ from peftlab.models.location import locate
 from peftlab.study.arms import Arm, chosen_arms, every_arm
 from peftlab.study.checks import (
     check_arm_names,
+    check_evaluations,
     check_heads,
     check_losses,
     check_max_length,
@@ -55,6 +56,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     every = every_arm(spec)
     check_arm_names(spec, every)
     arms = chosen_arms(spec, every)
+    check_evaluations(spec, arms)
     require_trackers(spec.track, where=f"{where}: track")
     locate(spec.model, where=f"{where}: model")
     virtual = max(METHODS.get(arm.method).num_virtual_tokens(arm.method_config) for arm in arms)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from peftlab.core.errors import UserError
-from peftlab.core.inputs import TaskDefinition
 from peftlab.core.registry import Registry
-from peftlab.core.trial import Trial
 from peftlab.tasks.demo import DEMO
 from peftlab.tasks.glue import GLUE
 from peftlab.tasks.public import PUBLIC
 from peftlab.tasks.spec import Task
 from peftlab.tasks.superglue import SUPERGLUE
+
+if TYPE_CHECKING:
+    from peftlab.core.inputs import TaskDefinition
+    from peftlab.core.trial import Trial
 
 TASKS = Registry[Task]("task")
 for _task in (*GLUE, *SUPERGLUE, *PUBLIC, *DEMO):
@@ -20,7 +23,7 @@ for _task in (*GLUE, *SUPERGLUE, *PUBLIC, *DEMO):
 
 
 def trained_task(name: str, *, where: str = "") -> Task:
-    """The task that a study can train; UserError for one that trials of another task answer."""
+    """Return the task that a study can train; UserError for one that another task answers."""
     task = TASKS.get(name, where=where)
     if task.answered_by is not None:
         raise UserError(
@@ -33,7 +36,7 @@ def trained_task(name: str, *, where: str = "") -> Task:
 
 
 def task_of(trial: Trial, *, where: str = "") -> Task:
-    """The trial's task: its own definition's, or else the registered one (UnknownNameError)."""
+    """Return the trial's task: as it defines it, or else the registered one (UnknownNameError)."""
     if trial.definition is None:
         return TASKS.get(trial.task, where=where)
     return own_task(trial.task, trial.definition)
@@ -41,7 +44,7 @@ def task_of(trial: Trial, *, where: str = "") -> Task:
 
 @lru_cache(maxsize=1024)
 def own_task(name: str, definition: TaskDefinition) -> Task:
-    """A person's own task of that name; how many rows it has its files say."""
+    """Return a person's own task of that name, whose files say how many rows it has."""
     return Task(
         name=name,
         title=f"{name}: a task of your own",

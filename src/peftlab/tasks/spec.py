@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from peftlab.core.errors import UserError
-from peftlab.core.inputs import ProblemType
 from peftlab.core.scores import score_on
+
+if TYPE_CHECKING:
+    from peftlab.core.inputs import ProblemType
 
 Of = TypeVar("Of")
 
@@ -21,7 +23,7 @@ class Splits(Generic[Of]):
     test: Of | None = None
 
     def of(self, split: str) -> Of:
-        """That of the split "train", "dev" or "test"; UserError for another name."""
+        """Return what is of the split "train", "dev" or "test"; UserError for another name."""
         known = {"train": self.train, "dev": self.dev, "test": self.test}
         found = known.get(split)
         if found is None:

@@ -128,3 +128,13 @@ def test_the_legends_stand_below_one_another_and_are_no_wider_than_the_panels() 
         (layer,) = specification["spec"]["layer"]
         assert layer["encoding"]["color"]["legend"]["columns"] == columns
         assert specification["config"]["legend"]["layout"] == {"bottom": {"direction": "vertical"}}
+
+
+def test_where_seeds_end_at_different_epochs_the_title_says_so(hand_made: View) -> None:
+    short, long = [(None, 0.8, 50), (0.7, 0.6, 50)], [(None, 0.6, 50), (0.5, 0.4, 60)]
+    same = hand_made({("full", SENTIMENT): [short, long]})
+    figure = draw_loss_curves(loss_curves_data(same, same.choose(["full"])), name="loss")
+    assert figure.title == "Loss by epoch: full"
+    view = hand_made({("full", SENTIMENT): [short, [*long, (0.4, 0.3, 70)]]})
+    figure = draw_loss_curves(loss_curves_data(view, view.choose(["full"])), name="loss")
+    assert figure.title == "Loss by epoch: full; each point is of the seeds that got there"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from peftlab.report.findings.looks import Standing, looks_digest, standing, withdrawn
+from peftlab.report.findings.looks import Standing, standing, withdrawn
 from peftlab.report.findings.view import StudyView
-from peftlab.store.looks import Look
+from peftlab.store.looks import Look, looks_digest
 from peftlab.study.declarations import look_at
 from peftlab.study.spec import Claim
 from tests.report.made_up import made_up

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from peftlab.report.findings.results import RESULTS, read_results, results_file, results_of
+from peftlab.report.findings.results import results_of
+from peftlab.report.findings.stored_results import RESULTS, read_results, results_file
 from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import make_view
 from peftlab.store.workspace import Workspace

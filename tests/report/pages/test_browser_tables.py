@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import pytest
 
+from peftlab.core.progress import say_nothing
 from peftlab.report.pages.blocks import Cell, Claims, Figure, Heading, JudgedClaim, Missing, Table
 from peftlab.report.pages.files import write_files
 from peftlab.report.pages.page import Page
-from peftlab.report.write import say_nothing
 
 if TYPE_CHECKING:
     from tests.report.conftest import Opened

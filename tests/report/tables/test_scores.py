@@ -9,8 +9,7 @@ from statistics import mean
 import numpy as np
 import pytest
 
-from peftlab.report.findings.learning import MARKS
-from peftlab.report.findings.marks import NOTE
+from peftlab.report.findings.marks import MARKS, NOTE
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.pages.blocks import Cell
 from peftlab.report.tables.scores import runs_table, scores_table

@@ -72,3 +72,19 @@ def test_energy_has_a_column_where_a_trial_has_any(
     assert {len(row) for row in table.rows} == {len(table.columns)}
     assert "energy" in table.numbers
     assert "energy: of the processor's packages" in table.note
+
+
+def test_epochs_have_a_column_where_a_trial_may_stop_early(
+    hand_made: Callable[..., StudyView],
+) -> None:
+    epochs = [[(None, 1, 50), (1, 1, 60)], [(None, 1, 50), (1, 1, 60), (1, 1, 70)], []]
+    given = {("full", "demo-sentiment"): epochs}
+    assert "epochs" not in trials_table(hand_made(given)).columns
+    training = {"early_stopping_patience": 1, "max_steps": 2}
+    view = hand_made(given, {"training": training})
+    records = tuple(replace(record, num_train_examples=100) for record in view.records)
+    assert [record.has_stopped_early for record in records] == [True, False, False]
+    table = trials_table(replace(view, records=records))
+    assert table.columns[-1] == "epochs"
+    assert [row[-1] for row in table.rows] == ["1", "2", "-"]
+    assert "early stopping ended 1 trial before the last step" in table.note

@@ -106,6 +106,7 @@ def draw_loss_curves(
         )
     chart = alt.layer(*layers).properties(width=panel_width(len(tasks), own_axes=True), height=220)
     title = "Loss by epoch" + ("" if by_arm else f": {arms[0]}" if arms else "")
+    title += "; each point is of the seeds that got there" if _ends_differ(rows) else ""
     return Figure(
         name=name,
         title=title,
@@ -122,6 +123,14 @@ def _losses(records: Sequence[TrialRecord]) -> dict[tuple[str, float], list[floa
                 if loss is not None and math.isfinite(loss):
                     losses.setdefault((split, one.epoch), []).append(loss)
     return losses
+
+
+def _ends_differ(rows: Sequence[dict[str, Any]]) -> bool:
+    """Return whether a curve has fewer seeds at some epoch than at another."""
+    numbers: dict[tuple[str, str, str], set[int]] = {}
+    for row in rows:
+        numbers.setdefault((row["task"], row["arm"], row["split"]), set()).add(row["seeds"])
+    return any(len(found) > 1 for found in numbers.values())
 
 
 def _ticks(rows: Sequence[dict[str, Any]]) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 from peftlab.core.scores import sign_of
 from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.costs import COSTS, mean_cost
-from peftlab.report.findings.learning import MARKS
+from peftlab.report.findings.marks import MARKS
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.study.arms import Arm

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from peftlab.report.figures.appearance import panel_title
-from peftlab.report.findings.learning import MARKS
+from peftlab.report.findings.marks import MARKS
 from peftlab.report.findings.published import Published
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.stats.learned import State
+from peftlab.stats.state import State
 from peftlab.study.arms import Arm
 
 ROW = 22

@@ -30,8 +30,8 @@ from peftlab.report.findings.view import StudyView
 from peftlab.stats.best import near_best_p
 from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
-from peftlab.stats.learned import State
 from peftlab.stats.noise import LEVEL
+from peftlab.stats.state import State
 from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 from peftlab.study.spec import LEAST_SEEDS

@@ -11,20 +11,16 @@ from peftlab.core.words import counted
 from peftlab.methods.registry import METHODS
 from peftlab.report.findings.better_words import of_losses
 from peftlab.report.findings.evidence import listed, signed
+from peftlab.report.findings.marks import MARKS
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.collapse import Collapse
-from peftlab.stats.learned import GAIN, Learned, State
+from peftlab.stats.learned import GAIN, Learned
+from peftlab.stats.state import State
 from peftlab.store.records import TrialRecord
 from peftlab.study.arms import Arm
 from peftlab.study.remarks.lint import learning_rate_advice
 from peftlab.tasks.spec import Task
 
-MARKS: dict[State, str] = {
-    "learned": "",
-    "did not learn": "× did not learn",
-    "cannot tell": "? cannot tell",
-}
-"""What stands beside the score of an arm in each state."""
 BEYOND = (
     "every run gives one answer to all examples, or none has moved since before its first step, or "
     f"the score is shown to be less than {GAIN:g} point better than that of the best constant "

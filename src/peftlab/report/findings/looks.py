@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from peftlab.core.identity import content_id
 from peftlab.report.findings.look_words import (
     added_words,
     claim_words,
@@ -126,29 +125,6 @@ def withdrawn(view: StudyView) -> int:
     kept = {(one.subject, one.margin) for one in now if not one.is_part}
     then = {(one.subject, one.margin) for one in first.claims if not one.is_part}
     return len(then - kept)
-
-
-def looks_digest(looks: Sequence[Look], own: str) -> str:
-    """A name for what earlier looks say of a study that declares what `own` is the id of.
-
-    It changes with every look that declared something else. What was shown of the study as it is
-    now matters only where it came before such a look: so a page is not made again because of the
-    look at itself.
-    """
-    others = [look for look in looks if look.id != own]
-    last = max((at for look in others for at in look.shown.values()), default=None)
-    before = [
-        (trial, at)
-        for look in looks
-        if look.id == own
-        for trial, at in look.shown.items()
-        if last is not None and at <= last
-    ]
-    shown = [(look.id, [*look.shown.items()]) for look in others] + [(own, before)]
-    return content_id(
-        sorted([key, sorted([trial, at.isoformat()] for trial, at in of)] for key, of in shown),
-        length=32,
-    )
 
 
 def _shown_two_at(view: StudyView, look: Look) -> datetime | None:

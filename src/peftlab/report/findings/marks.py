@@ -1,23 +1,40 @@
-"""The mark at the name of an arm whose scores come from another mathematics than the others'."""
+"""Marks: what stands beside the name of an arm, beside its score and before a verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from peftlab.stats.state import State
 from peftlab.store.records import TrialRecord
 
 MARK = " †"
 NOTE = "† Frozen lower layers ran without dropout, their outputs computed once (cache_frozen)."
+MARKS: dict[State, str] = {
+    "learned": "",
+    "did not learn": "× did not learn",
+    "cannot tell": "? cannot tell",
+}
+"""What stands beside the score of an arm in each state."""
 
 
 def marked(name: str, records: Iterable[TrialRecord]) -> str:
-    """An arm's name as tables and figures show it, with the mark where one of its records has it.
+    """Return an arm's name as tables and figures show it.
 
-    That is where layers did run so, not where `cache_frozen` was asked for and had no effect.
+    It has a mark where one of its records comes from another mathematics than the others': where
+    lower layers did run without dropout, not where `cache_frozen` was asked for to no effect.
     """
     return name + MARK if any(record.cached_layers for record in records) else name
 
 
 def mark_note(records: Iterable[TrialRecord]) -> str:
-    """What the mark means; "" where none of the records has it."""
+    """Return what the mark means; "" where none of the records has it."""
     return NOTE if any(record.cached_layers for record in records) else ""
+
+
+def kind_of(*, is_interim: bool, is_exploratory: bool) -> str:
+    """Return the kind of a verdict that is any of these, in words; "" for the usual kind.
+
+    >>> kind_of(is_interim=True, is_exploratory=True)
+    'interim, exploratory'
+    """
+    return ", ".join(filter(None, ("interim" * is_interim, "exploratory" * is_exploratory)))

@@ -36,6 +36,7 @@ from peftlab.report.findings.evidence import (
 )
 from peftlab.report.findings.learning import did_not_learn, has_learned, losses_words, remarks
 from peftlab.report.findings.looks import Standing, standing, withdrawn
+from peftlab.report.findings.marks import kind_of
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
@@ -109,15 +110,6 @@ class Verdict:
         if self.task is None:
             ordered["by_task"] = [one.to_json() for one in self.by_task]
         return ordered
-
-
-def kind_of(*, is_interim: bool, is_exploratory: bool) -> str:
-    """What sort of verdict one is that is any of these, in words; "" for the usual one.
-
-    >>> kind_of(is_interim=True, is_exploratory=True)
-    'interim, exploratory'
-    """
-    return ", ".join(filter(None, ("interim" * is_interim, "exploratory" * is_exploratory)))
 
 
 UNSEEN = Standing(is_sequential=False, is_interim=False, is_exploratory=False, reasons=())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from peftlab.core.selection import rules
+from peftlab.core.trial import rules_in_words
 from peftlab.report.findings.marks import mark_note, marked
 from peftlab.report.findings.statistics import MeanScore, Statistics
 from peftlab.stats.collapse import Collapse
@@ -133,6 +133,11 @@ class StudyView:
         """What the study declares, by arm and task."""
         return places_of(self.placed)
 
+    @property
+    def metric_sources(self) -> tuple[tuple[str, str], ...]:
+        """Each metric that is a person's own, with the SHA-256 of its source."""
+        return (*dict.fromkeys(one for task in self.tasks for one in task.metric_sources),)
+
     @cached_property
     def first_shown(self) -> dict[str, datetime]:
         """When each trial was first shown in any of the looks, by its id."""
@@ -149,8 +154,8 @@ class StudyView:
 
     @property
     def rule(self) -> str:
-        """By which rule the epoch is chosen whose scores are reported, in words."""
-        return rules(record.trial.selection for record in self.records)
+        """The rule in words by which the evaluation is chosen whose scores are reported."""
+        return rules_in_words(record.trial for record in self.records)
 
     def _of_all_tasks(self, arm: Arm) -> list[TrialRecord]:
         return [record for task in self.tasks for record in self.of(arm, task)]

@@ -4,44 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from peftlab.core.errors import UserError
-from peftlab.core.files import ASIDE, write_whole_files
-from peftlab.core.identity import file_sha256
+from peftlab.core.files import write_whole_files
+from peftlab.core.progress import Tell
 from peftlab.report.pages.blocks import Figure, Table
 from peftlab.report.pages.drawing import draw, vega_script
-from peftlab.report.pages.page import (
+from peftlab.report.pages.manifest import (
     FIGURE_FOLDER,
+    HTML,
+    MANIFEST,
+    MARKDOWN,
+    OF_PARTS,
     TABLE_FOLDER,
-    Page,
-    render_html,
-    render_markdown,
+    PageFiles,
+    files_of_others,
 )
+from peftlab.report.pages.page import Page, render_html, render_markdown
 from peftlab.report.pages.table_csv import csv_text
 from peftlab.report.pages.table_latex import latex_text
-
-HTML, MARKDOWN = "report.html", "report.md"
-MANIFEST = "report.json"
-"""What the page was made of, and the SHA-256 of each of its files."""
-
-OF_PARTS = {FIGURE_FOLDER: "figure-*.*", TABLE_FOLDER: "table-*.*"}
-"""Folders of a page, and how the names in them begin that are the page's."""
-
-Tell = Callable[[str], None]
-"""Is told in a few words what is being done."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PageFiles:
-    """Where a page was written."""
-
-    html: Path
-    markdown: Path
-    figures: tuple[Path, ...]
-    tables: tuple[Path, ...]
 
 
 def write_files(
@@ -66,7 +49,7 @@ def write_files(
         write_whole_files(folder, files)
         for name in OF_PARTS:
             (folder / name).mkdir(exist_ok=True)
-        for old in _others(folder, files):
+        for old in files_of_others(folder, files):
             old.unlink()
     except (OSError, RuntimeError) as error:  # the latter for the home of an unknown user
         reason = getattr(error, "strerror", None) or str(error)
@@ -79,52 +62,6 @@ def write_files(
         figures=tuple(folder / name for name in figures),
         tables=tuple(folder / name for name in tables),
     )
-
-
-def page_in(folder: Path) -> PageFiles:
-    """Return the files of the whole page that lies there, by its manifest."""
-    names = json.loads((folder / MANIFEST).read_bytes())["files"]
-    kinds = {
-        kind: tuple(folder / name for name in names if name.startswith(f"{kind}/"))
-        for kind in OF_PARTS
-    }
-    return PageFiles(
-        html=folder / HTML,
-        markdown=folder / MARKDOWN,
-        figures=kinds[FIGURE_FOLDER],
-        tables=kinds[TABLE_FOLDER],
-    )
-
-
-def is_whole_page(folder: Path, *, made_of: str) -> bool:
-    """Whether a page that was made of that lies there, and every file of it as it was written.
-
-    Files of an earlier page must be gone, and what was written aside: a process may have been
-    killed before it had removed them.
-    """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-        return bool(
-            manifest["of"] == made_of
-            and HTML in manifest["files"]
-            and all(
-                (folder / name).is_file() and file_sha256(folder / name) == own
-                for name, own in manifest["files"].items()
-            )
-            and all((folder / name).is_dir() for name in OF_PARTS)
-            and not any(_others(folder, manifest["files"]))
-            and not any(folder.glob(f"{ASIDE}*"))
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-
-
-def _others(folder: Path, files: Collection[str]) -> Iterator[Path]:
-    """Files of an earlier page: those that are named as a page's and are none of these."""
-    for name, own in OF_PARTS.items():
-        for file in (folder / name).glob(own):
-            if f"{name}/{file.name}" not in files:
-                yield file
 
 
 def _sha256(content: bytes) -> str:

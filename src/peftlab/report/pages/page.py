@@ -16,9 +16,9 @@ from markupsafe import Markup
 
 from peftlab.core.words import escape_markdown
 from peftlab.report.pages.blocks import Block, Cell, Figure, Heading, Table
+from peftlab.report.pages.manifest import FIGURE_FOLDER, TABLE_FOLDER
 from peftlab.report.pages.printable import printable
 
-FIGURE_FOLDER, TABLE_FOLDER = "figures", "tables"
 FIGURE_FORMATS = ("svg", "png", "pdf")
 SHORT_HEAD = 12
 """Letters of a table's head that stand in one line."""

@@ -13,8 +13,8 @@ from peftlab.report.findings.learning import collapse_words
 from peftlab.report.findings.looks import reservations
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
-from peftlab.stats.learned import State
 from peftlab.stats.noise import LEVEL
+from peftlab.stats.state import State
 from peftlab.study import parts
 from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName

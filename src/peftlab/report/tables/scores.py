@@ -14,8 +14,9 @@ from peftlab.report.findings.warnings import leak_note
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.report.tables.sources import limit_words
 from peftlab.stats.families import holm
-from peftlab.stats.learned import Learned, State
+from peftlab.stats.learned import Learned
 from peftlab.stats.noise import LEVEL
+from peftlab.stats.state import State
 from peftlab.stats.summary import Summary
 from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task

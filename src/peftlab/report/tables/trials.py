@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from peftlab.core.words import duration
+from peftlab.core.measurements import plain_epoch
+from peftlab.core.words import counted, duration
 from peftlab.report.findings.marks import mark_note, marked
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
@@ -13,7 +14,7 @@ COLUMNS = (
     "trial", "arm", "task", "seed", "status", "metric", "score", "training", "examples/s",
     "tokens/s", "padding avoided", "peak memory", "saved", "computed",
 )  # fmt: skip
-ENERGY = "energy"
+EPOCHS, ENERGY = "epochs", "energy"
 UNITS = {
     "score": "points",
     "training": "seconds",
@@ -22,17 +23,29 @@ UNITS = {
     "saved": "bytes",
     ENERGY: "joules",
 }
-NUMBERS = frozenset({"seed", "examples/s", "tokens/s", *UNITS})
+NUMBERS = frozenset({"seed", "examples/s", "tokens/s", EPOCHS, *UNITS})
 
 
 def trials_table(view: StudyView) -> Table:
-    """Return a table with a row for each trial, in the order of the plan; energy if one has it."""
+    """Return a table with a row for each trial, in the order of the plan.
+
+    Energy has a column if one trial has it, and epochs if one may have stopped early.
+    """
     columns, rows = [*COLUMNS], [_row(view, record) for record in view.records]
     note = (
         "training: wall time without evaluation. padding avoided: the share of padding in the "
         "batches that was not computed. saved: what the trained adapter or the changed tensors "
         "take on disk."
     )
+    if any(record.trial.training.early_stopping_patience for record in view.records):
+        columns.append(EPOCHS)
+        for row, record in zip(rows, view.records, strict=True):
+            row.append(_epochs(record))
+        num_stopped = sum(record.has_stopped_early for record in view.records)
+        note += (
+            " epochs: the passes over the rows that were made; early stopping ended "
+            f"{counted(num_stopped, 'trial')} before the last step."
+        )
     energies = [record.costs.energy_joules if record.costs else None for record in view.records]
     if any(energy is not None for energy in energies):
         columns.append(ENERGY)
@@ -79,6 +92,13 @@ def _row(view: StudyView, record: TrialRecord) -> list[str]:
         NOTHING if score is None else Cell(f"{score:.2f}", value=score),
         *measured,
     ]
+
+
+def _epochs(record: TrialRecord) -> str:
+    if not record.evaluations:
+        return NOTHING
+    epoch = record.evaluations[-1].epoch
+    return Cell(f"{plain_epoch(round(epoch, 2))}", value=epoch)
 
 
 def _megabytes(size: int | None) -> str:

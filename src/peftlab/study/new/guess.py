@@ -162,7 +162,7 @@ def _label(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: 
     for name in LABEL_NAMES:
         own = by_name.get(name)
         if own is not None and _num_different(columns[own]) > 1:
-            return Guess(key="label", value=own, why="called as labels are")
+            return Guess(key="label", value=own, why="column name suggests labels")
     for name, cells in columns.items():
         if any(isinstance(cell, list) for cell in cells) or are_lists_in_texts(cells):
             return Guess(key="label", value=name, why="holds lists")
@@ -221,10 +221,10 @@ def _text(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: s
     for pair in PAIRS:
         own = [by_name[name] for name in pair if name in by_name]
         if len(own) == 2 and all(name in lengths for name in own):
-            return Guess(key="text", value=own, why="called as pairs of texts are")
+            return Guess(key="text", value=own, why="column names suggest a pair of texts")
     for name in TEXT_NAMES:
         if by_name.get(name) in lengths:
-            return Guess(key="text", value=by_name[name], why="called as texts are")
+            return Guess(key="text", value=by_name[name], why="column name suggests text")
     if not lengths:
         raise UserError(
             "no column looks like a text",
@@ -235,7 +235,7 @@ def _text(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: s
     return Guess(
         key="text",
         value=longest,
-        why=f"the longest texts: {lengths[longest]:.0f} characters in the mean",
+        why=f"the longest texts: {lengths[longest]:.0f} characters on average",
     )
 
 
@@ -247,7 +247,7 @@ def _problem_type(columns: Sequence[list[Any]], notation: Notation, separator: s
     elif separator is not None:
         why = f"words with '{separator}' between them"
     elif kind == SEVERAL:
-        why = "a column a label" if len(columns) > 1 else "lists of labels"
+        why = "one column for each label" if len(columns) > 1 else "lists of labels"
     elif notation.has_decimal_commas:
         why = "numbers with decimal commas"
     elif kind == "regression":

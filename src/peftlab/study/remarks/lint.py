@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from peftlab.core.errors import UserError
 from peftlab.core.identity import canonical_json
-from peftlab.core.training import TrainingSettings
 from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.source import open_source
 from peftlab.methods.registry import METHODS
@@ -20,6 +19,7 @@ from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remark
 from peftlab.study.remarks.finding import Finding
 from peftlab.study.remarks.label_hints import label_hints
 from peftlab.study.remarks.row_remarks import row_remarks
+from peftlab.study.remarks.training_remarks import without_effect
 from peftlab.study.remarks.warmups import long_warmups
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.study.trials import Expanded
@@ -37,30 +37,6 @@ FULL_MOST = 1e-4
 ENOUGH_SEEDS = 5
 """Below it Student's t makes intervals wide: 4.30 deviations at three seeds, 2.78 at five."""
 
-IGNORED: tuple[tuple[str, str, Callable[[TrainingSettings], bool]], ...] = (
-    (
-        "warmup_steps",
-        "has no effect: lr_scheduler_type constant has no warm-up, constant_with_warmup has one",
-        lambda training: training.lr_scheduler_type == "constant" and training.warmup_steps > 0,
-    ),
-    (
-        "num_train_epochs",
-        "has no effect beside max_steps, which says how long the training is: leave one out",
-        lambda training: training.max_steps > 0 and "num_train_epochs" in training.model_fields_set,
-    ),
-    (
-        "adam_beta1, adam_beta2 or adam_epsilon",
-        "has no effect: it is of AdamW, and optim names another optimizer",
-        lambda training: (
-            training.optim != "adamw_torch_fused"
-            and not {"adam_beta1", "adam_beta2", "adam_epsilon"}.isdisjoint(
-                training.model_fields_set
-            )
-        ),
-    ),
-)
-"""Training settings that nothing looks at beside another one: name, advice, and when."""
-
 
 def lint(expanded: Expanded) -> list[Finding]:
     """Return all remarks on a study, the gravest first."""
@@ -71,7 +47,7 @@ def lint(expanded: Expanded) -> list[Finding]:
         *_checkpoint(expanded),
         *_methods(expanded),
         *_warmups(expanded),
-        *_without_effect(expanded),
+        *without_effect(expanded),
         *_nothing_cached(expanded),
         *_seeds(expanded),
         *_selection(expanded),
@@ -179,22 +155,6 @@ def _warmups(expanded: Expanded) -> Iterator[Finding]:
         for arm in expanded.arms
         for task, training in arm.training.items()
     )
-
-
-def _without_effect(expanded: Expanded) -> Iterator[Finding]:
-    for name, message, has_none in IGNORED:
-        arms_by_tasks: dict[str, list[str]] = {}
-        for arm in expanded.arms:
-            tasks = ", ".join(task for task, training in arm.training.items() if has_none(training))
-            if tasks:
-                arms_by_tasks.setdefault(tasks, []).append(arm.name)
-        for tasks, arms in arms_by_tasks.items():
-            yield Finding(
-                level="warning",
-                rule="no-effect",
-                where=f"training.{name} on {tasks} ({', '.join(arms)})",
-                message=message,
-            )
 
 
 def _nothing_cached(expanded: Expanded) -> Iterator[Finding]:

@@ -1,0 +1,77 @@
+"""A study's scores and verdicts in short, for the terminal and as a file beside the page.
+
+The file spares `peftlab run` and `peftlab report` to compute them again where nothing has changed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import JsonValue, ValidationError
+
+from peftlab.core.validation import Frozen
+from peftlab.report.findings.marks import MARKS
+from peftlab.stats.state import State
+
+RESULTS = "results.json"
+
+
+class ArmScore(Frozen):
+    """The main metric of an arm on a task: the mean over its runs and the 95% interval, in points.
+
+    `arm` is its name as tables show it. `num_seeds` is how many runs there should be. `state` says
+    whether it learned the task; an interval of no width is none.
+    """
+
+    arm: str
+    task: str
+    metric: str
+    num_values: int
+    num_seeds: int
+    mean: float
+    low: float
+    high: float
+    covers: str
+    state: State
+
+    @property
+    def words(self) -> str:
+        """The mean with its interval, how many runs it is of where some are missing, and a mark."""
+        words = [f"{self.mean:.1f}"]
+        if self.low < self.high:
+            words.append(f"[{self.low:.1f}, {self.high:.1f}]")
+        if self.num_values < self.num_seeds:
+            words.append(f"({self.num_values} of {self.num_seeds})")
+        return " ".join(filter(None, (*words, MARKS[self.state])))
+
+
+class StudyResults(Frozen):
+    """The results of a study. `rule` says of which epoch the scores are.
+
+    `verdicts`, `learned` and `classes` are objects as `report STUDY --json` has them.
+    `declaration` is the id of what the study declared then (store/looks.py). `metric_sources` has
+    the SHA-256 of the source of each metric that is a person's own.
+    """
+
+    study: str
+    rule: str
+    scores: tuple[ArmScore, ...]
+    notes: tuple[str, ...]
+    verdicts: tuple[dict[str, JsonValue], ...]
+    learned: tuple[dict[str, JsonValue], ...]
+    classes: tuple[dict[str, JsonValue], ...] = ()
+    declaration: str = ""
+    metric_sources: tuple[tuple[str, str], ...] = ()
+
+
+def results_file(results: StudyResults) -> bytes:
+    """Return the content of the file RESULTS."""
+    return results.model_dump_json(indent=2).encode()
+
+
+def read_results(folder: Path) -> StudyResults | None:
+    """Return the results in the folder; None where they are not there or cannot be read."""
+    try:
+        return StudyResults.model_validate_json((folder / RESULTS).read_bytes())
+    except (OSError, ValidationError):
+        return None

@@ -1,0 +1,131 @@
+"""Training settings that change nothing in a study, or that its arms cannot honour."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+from peftlab.core.errors import UserError
+from peftlab.core.identity import canonical_json
+from peftlab.core.training import TrainingSettings
+from peftlab.models.checkpoints import load_config
+from peftlab.study.remarks.finding import Finding, Level
+from peftlab.study.trials import Expanded
+
+
+def is_too_patient(training: TrainingSettings, num_examples: int) -> bool:
+    """Return whether early stopping could end the training behind its last evaluation alone."""
+    if training.early_stopping_patience is None:
+        return False
+    every, total = training.steps_per_evaluation(num_examples), training.total_steps(num_examples)
+    return (training.early_stopping_patience + 1) * every >= total
+
+
+IGNORED: tuple[tuple[str, str, Callable[[TrainingSettings, int], bool]], ...] = (
+    (
+        "warmup_steps",
+        "has no effect: lr_scheduler_type constant has no warm-up, constant_with_warmup has one",
+        lambda training, _: training.lr_scheduler_type == "constant" and training.warmup_steps > 0,
+    ),
+    (
+        "num_train_epochs",
+        "has no effect beside max_steps, which says how long the training is: leave one out",
+        lambda training, _: (
+            training.max_steps > 0 and "num_train_epochs" in training.model_fields_set
+        ),
+    ),
+    (
+        "adam_beta1, adam_beta2 or adam_epsilon",
+        "has no effect: it is of AdamW, and optim names another optimizer",
+        lambda training, _: (
+            training.optim != "adamw_torch_fused"
+            and not {"adam_beta1", "adam_beta2", "adam_epsilon"}.isdisjoint(
+                training.model_fields_set
+            )
+        ),
+    ),
+    (
+        "eval_steps",
+        "has no effect: with eval_strategy epoch evaluations are at the ends of epochs",
+        lambda training, _: (
+            training.eval_strategy == "epoch" and "eval_steps" in training.model_fields_set
+        ),
+    ),
+    (
+        "early_stopping_threshold",
+        "has no effect without early_stopping_patience, which says how long to wait for more",
+        lambda training, _: (
+            training.early_stopping_patience is None
+            and "early_stopping_threshold" in training.model_fields_set
+        ),
+    ),
+    (
+        "early_stopping_patience",
+        "has no effect: by the time so many evaluations are waited for, the training is over",
+        is_too_patient,
+    ),
+)
+"""Training settings that nothing looks at beside the others: name, advice, and when."""
+
+
+def without_effect(expanded: Expanded) -> Iterator[Finding]:
+    """Yield a remark for each training setting that changes nothing in some arms of a study."""
+    for name, message, has_none in IGNORED:
+        arms_by_tasks: dict[str, list[str]] = {}
+        for arm in expanded.arms:
+            tasks = ", ".join(
+                task
+                for task, training in arm.training.items()
+                if has_none(training, expanded.num_examples[task][0])
+            )
+            if tasks:
+                arms_by_tasks.setdefault(tasks, []).append(arm.name)
+        for tasks, arms in arms_by_tasks.items():
+            yield Finding(
+                level="warning",
+                rule="no-effect",
+                where=f"training.{name} on {tasks} ({', '.join(arms)})",
+                message=message,
+            )
+    yield from _rates_by_layer(expanded)
+
+
+def _rates_by_layer(expanded: Expanded) -> Iterator[Finding]:
+    """Yield a remark for each arm whose layers cannot have rates of their own."""
+    for arm in expanded.arms:
+        tasks = [task for task, one in arm.training.items() if one.layerwise_lr_decay != 1]
+        try:
+            config = canonical_json(dict(arm.method_config))
+            depth = _depth(expanded.spec.model, arm.method, config) if tasks else None
+            level: Level = "warning"
+            message = (
+                f"has no effect: {arm.method} trains nothing below the last layer, and all that it "
+                "trains has the full rate"
+            )
+        except UserError as error:
+            depth, level, message = 0, "error", str(error)
+        if depth == 0:
+            yield Finding(
+                level=level,
+                rule="no-effect" if level == "warning" else "layers",
+                where=f"training.layerwise_lr_decay on {', '.join(tasks)} ({arm.name})",
+                message=message,
+            )
+
+
+@lru_cache(maxsize=256)
+def _depth(model: str, method: str, config: str) -> int | None:
+    """Return how deep a method trains; None where the checkpoint is not here, or does not fit it.
+
+    Raises UserError where the model has no layers in order.
+    """
+    from peftlab.methods.counts import count
+    from peftlab.methods.parameters import trained_depth
+
+    try:
+        load_config(model)
+        count(model, method, json.loads(config), num_labels=2)
+    except UserError:  # which is told of where the method is judged
+        return None
+    return trained_depth(model, method, json.loads(config))
