@@ -53,6 +53,15 @@ def rules(selections: Iterable[Selection | None]) -> str:
     return " / ".join(dict.fromkeys(rule(one) for one in selections)) or LAST_EPOCH
 
 
+def folds_words(folds: int) -> str:
+    """Return in words that scores are of folds.
+
+    >>> folds_words(5)
+    '5-fold cross-validation on train'
+    """
+    return f"{folds}-fold cross-validation on train"
+
+
 def main_score(scores: Mapping[str, float]) -> float:
     """Return the score by the task's main metric, which is the first of them."""
     return next(iter(scores.values()))
