@@ -1,4 +1,4 @@
-"""Do intervals and tests by k-fold cross-validation hold? Small models, trained on rows of known truth.
+"""Do intervals and tests by k-fold cross-validation hold? Small models on rows of known truth.
 
     OMP_NUM_THREADS=1 python -m benchmarks.simulated_folds --studies 400
 
@@ -44,7 +44,7 @@ SIGNAL, WEAKER, SHARED, OWN = 0.55, 0.3, 0.5, 1.0
 """The means of a column in the classes are plus and minus SIGNAL; deviations of the noise that both
 views share and of that which each column has. WEAKER is the signal of an arm that is worse."""
 COLLAPSED = 0.1
-NUM_RESAMPLES = 1000
+NUM_RESAMPLES = 500
 
 Model = Callable[[Floats, Values, Floats, np.random.Generator], Values]
 """Answers to rows, after training on rows with these labels."""

@@ -88,8 +88,10 @@ def test_folds_are_read_again_from_the_cache_and_made_again_where_it_is_damaged(
         return list(folds_cached(read, 5, digest="d", key="k", cache=tmp_path))
 
     first = cached(lambda: rows)
-    assert first == cached(lambda: pytest.fail("it is in the cache")) == list(
-        folds_of(rows, 5, digest="d")
+    assert (
+        first
+        == cached(lambda: pytest.fail("it is in the cache"))
+        == list(folds_of(rows, 5, digest="d"))
     )
     (entry,) = (tmp_path / "folds").glob("*/folds.npy")
     entry.write_bytes(b"no array")

@@ -65,11 +65,7 @@ def test_both_parts_are_the_rows_themselves_in_their_order() -> None:
 
 def test_each_part_has_a_name_of_its_own_in_the_cache() -> None:
     data = encoded(LABELS)
-    names = [
-        part.name
-        for seed in (1, 2)
-        for part in both_parts(data, seed=seed)
-    ]
+    names = [part.name for seed in (1, 2) for part in both_parts(data, seed=seed)]
     assert len({data.name, *names}) == 5
 
 

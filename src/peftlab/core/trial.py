@@ -106,7 +106,9 @@ class Trial(Frozen):
     @cached_property
     def unseeded(self) -> dict[str, str]:
         """Return all that the id is made of, except seeds and fold, as members of an object."""
-        content = self.model_dump(mode="json", exclude=OF_RUN | {"rules": True}, exclude_defaults=True)
+        content = self.model_dump(
+            mode="json", exclude=OF_RUN | {"rules": True}, exclude_defaults=True
+        )
         content["data"] = self.data.digest
         content["model"] = self.model.fingerprint
         content["method_config"] = without_pinned(self.method, self.method_config)
@@ -116,6 +118,13 @@ class Trial(Frozen):
         if corrected:
             content["corrections"] = corrected
         return members(content)
+
+    @property
+    def run_words(self) -> str:
+        """Return the seed, and the fold where there is one, in words."""
+        if self.fold is None:
+            return f"seed {self.seed}"
+        return f"seed {self.seed}, fold {self.fold.number} of {self.fold.of}"
 
     def with_settings(
         self, training: TrainingSettings, method_config: dict[str, JsonValue]
@@ -130,7 +139,7 @@ class Trial(Frozen):
         return Trial(**(given | {"rules": rules}))
 
     def with_run(self, seed: int, seeds: Seeds, fold: Fold | None = None) -> Trial:
-        """Return the trial with other seeds and another fold, much faster than a new one is made."""
+        """Return the trial with other seeds and fold, in a fraction of the time of a new one."""
         other = self.model_copy(update={"seed": seed, "seeds": seeds, "fold": fold})
         other.__dict__["unseeded"] = self.unseeded
         other.__dict__.pop("id", None)

@@ -23,7 +23,8 @@ from peftlab.tasks.spec import Task
 class TrialData:
     """The task with its encoded rows: those to train on, dev, and those of train held out.
 
-    With folds `dev` is the part of train that the trial is scored on. `further` are the dev rows of the tasks that its trials are evaluated on too, by their names.
+    With folds `dev` is the part of train that the trial is scored on. `further` are the dev rows of
+    the tasks that its trials are evaluated on too, by their names.
     """
 
     task: Task
@@ -110,7 +111,7 @@ def encode_split(
 
 
 def _digest(source: DataSource, task: Task, split: str) -> str:
-    """Return a digest of content that the split's rows follow from; a source's own leaves out test."""
+    """Return a digest of what the split's rows follow from; a source's own leaves out test."""
     if split in {"train", "dev"} and task.answered_by is None:
         return source.ref(task).digest
     rows = [[example.texts, example.label] for example in source.examples(task, split)]

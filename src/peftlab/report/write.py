@@ -24,6 +24,7 @@ from peftlab.report.findings.results import (
     results_file,
     results_of,
 )
+from peftlab.report.findings.runs import folds_note
 from peftlab.report.findings.verdicts import Verdict, verdicts
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.findings.warnings import leak_warnings, outdated_warnings, settings_warnings
@@ -300,6 +301,8 @@ def _facts(view: StudyView) -> dict[str, str]:
         facts["pruned"] = f"{pruned:,} given up by the search"
     if spec.split_words:
         facts["split"] = spec.split_words
+    if spec.folds is not None:
+        facts["folds"] = folds_note(view.by_place)
     dropped = {
         record.trial.task: words
         for record in view.records

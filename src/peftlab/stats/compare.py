@@ -21,13 +21,13 @@ from peftlab.tasks.problem import Floats
 class Difference:
     """A difference in points with its noise, and the tests that follow from both.
 
-    It is above 0 where the first one is better, by a loss that is where it scores less.
-    `low` and `high` hold it with 95%, where its noise is known. `num_seeds` are the runs of each
-    side (the fewer, where they are not paired). With one seed, and no folds, it speaks of the two
-    trained models alone. `is_always_valid` says that its intervals and tests hold however often one has looked
-    while seeds were added (tails.py); those of single models are of one look. It is never more than
-    `reach` either way; `is_share` says that the metric is the share of examples that are right, and
-    `num_alike` how many examples count where all of them say the same (0: all).
+    It is above 0 where the first one is better, by a loss that is where it scores less. `low` and
+    `high` hold it with 95%, where its noise is known. `num_seeds` are the runs of each side (the
+    fewer, where they are not paired). With one seed, and no folds, it speaks of the two trained
+    models alone. `is_always_valid` says that its intervals and tests hold however often one has
+    looked while seeds were added (tails.py); those of single models are of one look. It is never
+    more than `reach` either way; `is_share` says that the metric is the share of examples that are
+    right, and `num_alike` how many examples count where all of them say the same (0: all).
     """
 
     estimate: float

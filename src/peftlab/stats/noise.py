@@ -125,7 +125,7 @@ class Noise:
 
     @property
     def num_pairs(self) -> float:
-        """The pairs of runs that the estimate is worth: of two groups the half of what they have."""
+        """The pairs of runs that the estimate is worth: of two groups the half of their number."""
         return 1 / sum(1 / group.num_seeds for group in self.seeds)
 
     @property

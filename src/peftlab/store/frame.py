@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FIRST = (
-    "id", "arm", "task", "model", "method", "seed", "fold", "engine", "status", "epochs", "error", "rule",
+    "id", "arm", "task", "model", "method", "seed", "fold", "engine", "status", "epochs", "error",
+    "rule",
 )  # fmt: skip
 
 NO_COSTS = ("parameters", "predictions_sha256", "model_sha256")

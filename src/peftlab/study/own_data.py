@@ -33,12 +33,12 @@ class OwnData(Frozen):
     """One task: its files, whose endings say the format, and what is in them.
 
     `dev` is a file or the share of train that is cut off, of each label the same, drawn by
-    `split_seed` (a tenth where nothing is said); `test` is for predictions alone. `text` names one column or two, `label` a
-    column, or for several labels one for each. `labels` are in the order of the classes; without
-    them they are those of train, sorted. Several labels in one text stand between `separator`.
-    `sep` stands between the fields of a .csv, `encoding` is that of text files, `sheet` the one of
-    a workbook; each is found out where it is not said. A row without a text or a label is an
-    error, or with `missing: drop` is left out of train and dev.
+    `split_seed` (a tenth where nothing is said); `test` is for predictions alone. `text` names one
+    column or two, `label` a column, or for several labels one for each. `labels` are in the order
+    of the classes; without them they are those of train, sorted. Several labels in one text stand
+    between `separator`. `sep` stands between the fields of a .csv, `encoding` is that of text
+    files, `sheet` the one of a workbook; each is found out where it is not said. A row without a
+    text or a label is an error, or with `missing: drop` is left out of train and dev.
     """
 
     train: str

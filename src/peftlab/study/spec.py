@@ -155,7 +155,7 @@ class StudySpec(Frozen):
     `selection` each trial holds out rows of train, and reports the epoch that is best there.
     The classifier's `head` is drawn anew, or with `keep` the checkpoint's own, its rows matched by
     the names of the labels; an arm may say otherwise for itself.
-    With `folds` a trial is one of each fold of train (k-fold cross-validation), and dev is not used.
+    With `folds` each part of train is scored by a trial of its own, and dev is not used.
     `track` names the trackers, accelerate's, that follow the trials; it is no part of a trial.
     """
 

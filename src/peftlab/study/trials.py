@@ -92,7 +92,10 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
         for task, arm in itertools.product(spec.tasks, arms)
     ]
     seeds_of = {
-        (seed, fold): _seeds(spec, seed, fold) for arm in arms for seed in arm.seeds for fold in folds
+        (seed, fold): _seeds(spec, seed, fold)
+        for arm in arms
+        for seed in arm.seeds
+        for fold in folds
     }
     num_trials = len(folds) * sum(len(arm.seeds) for arm, _ in of_first)
     with stage("making the trials", total=num_trials, unit="trials") as making:

@@ -14,6 +14,7 @@ COLUMNS = (
     "tokens/s", "padding avoided", "peak memory", "saved", "computed",
 )  # fmt: skip
 ENERGY = "energy"
+FOLD = "fold"
 UNITS = {
     "score": "points",
     "training": "seconds",
@@ -22,12 +23,18 @@ UNITS = {
     "saved": "bytes",
     ENERGY: "joules",
 }
-NUMBERS = frozenset({"seed", "examples/s", "tokens/s", *UNITS})
+NUMBERS = frozenset({"seed", FOLD, "examples/s", "tokens/s", *UNITS})
 
 
 def trials_table(view: StudyView) -> Table:
     """Return a table with a row for each trial, in the order of the plan; energy if one has it."""
     columns, rows = [*COLUMNS], [_row(view, record) for record in view.records]
+    if view.spec.folds is not None:
+        place = columns.index("seed") + 1
+        columns.insert(place, FOLD)
+        for row, record in zip(rows, view.records, strict=True):
+            fold = record.trial.fold
+            row.insert(place, NOTHING if fold is None else Cell(str(fold), value=fold.number))
     note = (
         "training: wall time without evaluation. padding avoided: the share of padding in the "
         "batches that was not computed. saved: what the trained adapter or the changed tensors "
