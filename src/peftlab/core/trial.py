@@ -107,7 +107,7 @@ class Trial(Frozen):
     def unseeded(self) -> dict[str, str]:
         """Return all that the id is made of, except seeds and fold, as members of an object."""
         content = self.model_dump(
-            mode="json", exclude=OF_RUN | {"rules": True}, exclude_defaults=True
+            mode="json", exclude={**OF_RUN, "rules": True}, exclude_defaults=True
         )
         content["data"] = self.data.digest
         content["model"] = self.model.fingerprint

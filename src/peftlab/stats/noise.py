@@ -19,8 +19,8 @@ that they train on, so that the variance of their mean is more than s^2 / K. Nad
 
     Var = (1 / K + n_test / n_train) s^2 ,
 
-s^2 being the sample variance of the m_j: at least K times the variance of the pooled score, which
-the bootstrap of the examples sees.
+s^2 being the sample variance of the m_j. Where that is small by chance, the variance that the
+bootstrap of the examples sees in the pooled score is taken, below which it cannot be.
 """
 
 from __future__ import annotations
@@ -80,13 +80,13 @@ class FoldNoise:
         return 1 / self.num_folds + self.test_share
 
     def variance(self, examples: float) -> float:
-        """Return the variance of the mean, where that by the examples alone is so large."""
-        return self.factor * max(self.spread, self.num_folds * examples)
+        """Return the variance of the mean, which the examples alone make so large at least."""
+        return max(self.factor * self.spread, examples)
 
     def group(self, examples: float) -> tuple[float, float, int]:
         """Return (s^2, the least it may be, K) as of K runs whose mean has that variance."""
-        scale = self.factor * self.num_folds
-        return scale * self.spread, scale * self.num_folds * examples, self.num_folds
+        corrected = self.factor * self.num_folds * self.spread
+        return corrected, self.num_folds * examples, self.num_folds
 
 
 @dataclass(frozen=True, kw_only=True)
