@@ -31,7 +31,7 @@ def study(train: Any, workspace: Path, **keys: Any) -> Study:
 def examples(made: Study, split: str = "train") -> tuple[Any, list[Any]]:
     own = made.spec.own_data["moods"]
     task = define_task("moods", own, where="data.moods").task
-    return task, OwnSource(own.files).examples(task, split)
+    return task, OwnSource(own.files()).examples(task, split)
 
 
 def frame(**columns: Any) -> pd.DataFrame:

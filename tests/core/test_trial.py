@@ -13,7 +13,7 @@ from peftlab.core.inputs import DataRef, ModelRef, TaskDefinition
 from peftlab.core.measurements import ParameterCount
 from peftlab.core.selection import Selection
 from peftlab.core.training import TrainingSettings
-from peftlab.core.trial import Seeds, Trial, cell_of
+from peftlab.core.trial import Fold, Seeds, Trial, cell_of
 from tests.core.made_trials import trial
 
 TRIAL = Trial(
@@ -50,6 +50,7 @@ OTHER_TRIAL: dict[str, Any] = {
         texts=("body",),
     ),
     "head": "keep",
+    "fold": Fold(number=2, of=5),
 }
 OTHER_TRAINING: dict[str, Any] = {
     "num_train_epochs": 4,
@@ -162,7 +163,7 @@ def test_defaults_that_ids_leave_out_are_what_they_were() -> None:
     assert defaults == {
         "max_train_samples": None, "max_eval_samples": None, "max_length": 128,
         "engine": "packed", "cache_frozen": False, "selection": None, "definition": None,
-        "head": "fresh", "rules": RULES,
+        "head": "fresh", "fold": None, "rules": RULES,
     }  # fmt: skip
 
 
@@ -294,7 +295,7 @@ def test_seeds_are_no_part_of_a_cell_and_the_rest_of_the_id_is() -> None:
     other = trial(seed=2, seeds=Seeds.of(2))
     fixed = trial(seeds=Seeds(init=1, order=2, dropout=3))
     assert len({one.id, other.id, fixed.id}) == 3
-    assert cell_of(one) == cell_of(other) == cell_of(fixed) == cell_of(one.with_seeds(3, one.seeds))
+    assert cell_of(one) == cell_of(other) == cell_of(fixed) == cell_of(one.with_run(3, one.seeds))
     for changes in (
         {"task": "cola"},
         {"training": TrainingSettings(learning_rate=1.0)},
@@ -317,3 +318,14 @@ def rebuilt(**changes: Any) -> Trial:
     """TRIAL with changes; model_copy would carry a cached id along."""
     fields = {name: getattr(TRIAL, name) for name in Trial.model_fields}
     return Trial(**(fields | changes))
+
+
+def test_folds_are_runs_of_one_cell_with_luck_of_their_own() -> None:
+    one, two = (Fold(number=number, of=5) for number in (1, 2))
+    first = rebuilt(fold=one, seeds=Seeds.of(42, one))
+    second = first.with_run(42, Seeds.of(42, two), two)
+    assert len({TRIAL.id, first.id, second.id}) == 3
+    assert second.id == rebuilt(fold=two, seeds=Seeds.of(42, two)).id
+    assert cell_of(first) == cell_of(second) != cell_of(TRIAL)
+    assert cell_of(first) != cell_of(rebuilt(fold=Fold(number=1, of=4)))
+    assert not {*first.seeds.model_dump().values()} & {*second.seeds.model_dump().values()}

@@ -129,7 +129,7 @@ def predicted(hand_made: Callable[..., StudyView], tmp_path: Path) -> Callable[.
 
 def _predicted(record: TrialRecord, seed: int, is_right: Any, folder: Path) -> TrialRecord:
     """The record under that seed, with predictions that are right where `is_right` says so."""
-    trial = record.trial.with_seeds(seed, Seeds.of(seed))
+    trial = record.trial.with_run(seed, Seeds.of(seed))
     if is_right is None:
         return replace(record, trial=trial, status="failed", evaluations=())
     labels = np.arange(len(is_right)) % 2

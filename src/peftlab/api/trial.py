@@ -28,7 +28,7 @@ Texts = Sequence[str | tuple[str, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One training as the workspace had it when it was asked: arm x task x seed, by its id.
+    """One training as the workspace had it when it was asked: arm x task x seed (x fold).
 
     `scores` are in points (91.3, not 0.913), the task's main metric first, of the epoch that
     `record.rule` says; {} before there are any. `costs` (seconds, bytes, counts) are None before
@@ -69,6 +69,11 @@ class Trial:
         return self.record.trial.seed
 
     @property
+    def fold(self) -> int | None:
+        """The part of train that it is scored on, from 1; None where it is scored on dev."""
+        return self.record.trial.fold.number if self.record.trial.fold else None
+
+    @property
     def arms(self) -> list[str]:
         """The names under which studies hold it, sorted."""
         return names_of_arms(self.record.arms)
@@ -100,11 +105,14 @@ class Trial:
 
     def __repr__(self) -> str:
         scores = f", {scores_words(self.scores)}" if self.scores else ""
-        where = f"{', '.join(self.arms) or self.method} on {self.task}, seed {self.seed}"
+        where = (
+            f"{', '.join(self.arms) or self.method} on {self.task}, {self.record.trial.run_words}"
+        )
         return f"<Trial {self.id}: {where}, {self.status}{scores}>"
 
     def predictions(self) -> Predictions:
-        """What it said of the dev split: row_ids int64 [N], labels [N], logits float32 [N, C].
+        """Return what it said of dev or its fold: row_ids int64 [N], labels [N], logits
+        float32 [N, C].
 
         In the split's order, of the reported epoch. UserError where there are none.
         """

@@ -38,7 +38,9 @@ def trials(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     rows = _query(
         context,
         "SELECT id, json_extract(trial, '$.method') || ' on ' || task || ', seed ' || "
-        "json_extract(trial, '$.seed') FROM trials WHERE status = 'done' "
+        "json_extract(trial, '$.seed') || "
+        "coalesce(', fold ' || json_extract(trial, '$.fold.number'), '') "
+        "FROM trials WHERE status = 'done' "
         "AND substr(id, 1, ?) = ? ORDER BY ended_at DESC LIMIT ?",
         len(incomplete),
         incomplete,

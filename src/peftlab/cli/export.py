@@ -78,6 +78,12 @@ def command(
         if push is not None:
             exporting.say(f"sending it to {push}")
             url = hub.push(made.folder, push, private=private)
+    if record.trial.fold is not None:
+        fold = record.trial.fold
+        options.remark(
+            f"remark: this is the model of fold {fold.number}, trained on {fold.of - 1} of "
+            f"{fold.of} parts of train; for one of all rows, train its arm without folds"
+        )
     if made.is_local:
         options.remark(
             f"remark: this adapter's base is {made.base}, which only this machine has; for others "

@@ -240,8 +240,11 @@ def _print_trials(records: list[TrialRecord], *, as_json: bool) -> None:
     if as_json:
         options.print_json([record.to_json() for record in records])
         return
+    has_folds = any(record.trial.fold for record in records)
+    own = ("#fold",) if has_folds else ()
+    scores = "scores" if has_folds else "scores on dev"
     options.print_table(
-        ("trial", "arm", "task", "#seed", "status", "scores on dev", "of the"),
+        ("trial", "arm", "task", "#seed", *own, "status", scores, "of the"),
         [
             (
                 record.trial.id,
@@ -251,6 +254,7 @@ def _print_trials(records: list[TrialRecord], *, as_json: bool) -> None:
                 ),
                 record.trial.task,
                 str(record.trial.seed),
+                *([str(record.trial.fold or "")] if has_folds else []),
                 record.status,
                 scores_words(record.scores),
                 record.rule,

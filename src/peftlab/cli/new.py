@@ -32,6 +32,9 @@ def command(
     label: Annotated[
         str | None, typer.Option(help="The column of the label, or several of 0 and 1: a,b.")
     ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Score by cross-validation: parts of the data, as 5.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")] = None,
     sep: options.Sep = None,
     encoding: options.Encoding = None,
@@ -62,6 +65,7 @@ def command(
         text=options.comma_list(text),
         label=options.comma_list(label),
         model=model,
+        folds=folds,
         options=options.reading(data, sep, encoding, sheet),
         missing=_missing(missing),
     )

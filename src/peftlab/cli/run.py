@@ -171,12 +171,14 @@ def _print_plan(study: Study, *, device: str, retry_failed: bool, as_json: bool)
             {"study": plan.study, "trials": [trial.to_json() for trial in plan.trials]}
         )
         return
+    has_folds = any(trial.trial.fold for trial in plan.trials)
     rows = [
         (
             trial.trial.id,
             ", ".join(trial.arms),
             trial.trial.task,
             str(trial.trial.seed),
+            *([str(trial.trial.fold or "")] if has_folds else []),
             trial.status,
             f"{trial.parameters.trainable:,}",
             f"{trial.steps:,}",
@@ -187,8 +189,8 @@ def _print_plan(study: Study, *, device: str, retry_failed: bool, as_json: bool)
         for trial in plan.trials
     ]
     columns = (
-        "trial", "arm", "task", "#seed", "status", "#trainable", "#steps", "#tokens",
-        "#padding", "#time",
+        "trial", "arm", "task", "#seed", *(["#fold"] if has_folds else []), "status",
+        "#trainable", "#steps", "#tokens", "#padding", "#time",
     )  # fmt: skip
     options.print_table(columns, rows, title=f"study {plan.study}")
     left, most = plan.open_seconds, "at most " if plan.may_stop_early else ""

@@ -57,6 +57,12 @@ def command(
     if arm not in arms:
         raise UnknownNameError("arm", arm, arms, where=f"{name}: --arm")
     own = [record for record in found if arm in record.arms[name]]
+    if any(record.trial.fold is not None for record in own):
+        raise UserError(
+            f"the trials of '{name}' are folds, each trained on a part of train",
+            where="STUDY",
+            allowed="a study without folds, whose models have seen all of train",
+        )
     seeds = list(dict.fromkeys(record.trial.seed for record in own))
     chosen = seeds[0] if seed is None else seed
     if chosen not in seeds:

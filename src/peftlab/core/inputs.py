@@ -35,7 +35,8 @@ class Example:
 class OwnFiles(Frozen):
     """The files of a task of a person's own, and how they are read.
 
-    Without a file `dev`, `dev_fraction` of train is cut off, drawn by `split_seed`. `text` are the
+    Without a file `dev`, `dev_fraction` of train is cut off, drawn by `split_seed`; without either
+    there is no dev. `text` are the
     columns of the one or two texts, `label` that of the label, or one column for each label, 0 or
     1. Words of several labels in one column stand between `separator`. `sep`, `encoding` and
     `sheet` say how files are read that are CSV, text or a workbook; None: as their bytes say.

@@ -57,6 +57,15 @@ def rule(selection: Selection | None, training: TrainingSettings | None = None) 
     return f"best {chosen} on {100 * selection.fraction:g}% of {selection.split}, held out"
 
 
+def folds_words(folds: int) -> str:
+    """Return in words that scores are of folds.
+
+    >>> folds_words(5)
+    '5-fold cross-validation on train'
+    """
+    return f"{folds}-fold cross-validation on train"
+
+
 def main_score(scores: Mapping[str, float]) -> float:
     """Return the score by the task's main metric, which is the first of them."""
     return next(iter(scores.values()))

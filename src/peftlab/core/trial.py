@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
+from typing import Annotated
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from peftlab.core.corrections import RULES, marks
 from peftlab.core.identity import derived_seed, members, members_id, without_pinned
@@ -17,6 +18,22 @@ from peftlab.core.validation import Count, Frozen, Integer, YesNo
 
 WITHOUT_EFFECT = ("per_device_eval_batch_size", "gradient_checkpointing")
 """Training settings that cannot change the numbers: no id depends on them."""
+OF_RUN: Mapping[str, bool | Mapping[str, bool]] = {
+    "seed": True,
+    "seeds": True,
+    "fold": {"number": True},
+}
+"""Fields by which the trials of one arm on one task differ."""
+
+
+class Fold(Frozen):
+    """A part of train in k-fold cross-validation (data/folds.py): the `number`-th `of` so many."""
+
+    number: Count
+    of: Annotated[Integer, Field(ge=2)]
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
 
 
 class Seeds(Frozen):
@@ -31,12 +48,16 @@ class Seeds(Frozen):
     dropout: Integer
 
     @classmethod
-    def of(cls, seed: int) -> Seeds:
-        """Return the three seeds that follow from a trial's one seed."""
+    def of(cls, seed: int, fold: Fold | None = None) -> Seeds:
+        """Return the three seeds that follow from a trial's one seed.
+
+        Each fold has its own, so that the mean over the folds is one over runs of independent luck.
+        """
+        of_fold = () if fold is None else ("fold", fold.number)
         return cls(
-            init=derived_seed(seed, "init"),
-            order=derived_seed(seed, "order"),
-            dropout=derived_seed(seed, "dropout"),
+            init=derived_seed(seed, "init", *of_fold),
+            order=derived_seed(seed, "order", *of_fold),
+            dropout=derived_seed(seed, "dropout", *of_fold),
         )
 
 
@@ -47,6 +68,7 @@ class Trial(Frozen):
     layers below the lowest trainable parameter run once, in eval mode, and their outputs are kept.
     Without a `selection` the last epoch is reported. `definition` says what the task is where it
     is a person's own. The classifier's `head` is drawn anew, or the checkpoint's own is kept.
+    With a `fold` the trial is scored on that part of train and trains on the others.
     `rules` is the version of the rules by which the trial is measured
     (core/corrections.py); what is stored keeps the one by which it was.
     Two trials with the same `id` would give the same numbers on one machine, so the second is
@@ -69,6 +91,7 @@ class Trial(Frozen):
     selection: Selection | None = None
     definition: TaskDefinition | None = None
     head: Head = "fresh"
+    fold: Fold | None = None
     rules: Count = RULES
 
     @cached_property
@@ -77,13 +100,14 @@ class Trial(Frozen):
 
         A setting at its default is left out, so that a setting that comes later changes no id.
         """
-        return members_id(self.unseeded | members(_seeds_in_id(self.seed, self.seeds)))
+        own = _seeds_in_id(self.seed, self.seeds, self.fold)
+        return members_id(self.unseeded | members(own))
 
     @cached_property
     def unseeded(self) -> dict[str, str]:
-        """Everything that the id is made of except the seeds, as members of an object."""
+        """Return all that the id is made of, except seeds and fold, as members of an object."""
         content = self.model_dump(
-            mode="json", exclude={"seed", "seeds", "rules"}, exclude_defaults=True
+            mode="json", exclude={**OF_RUN, "rules": True}, exclude_defaults=True
         )
         content["data"] = self.data.digest
         content["model"] = self.model.fingerprint
@@ -100,6 +124,13 @@ class Trial(Frozen):
         """The rule in words by which the evaluation is chosen whose scores are reported."""
         return rule(self.selection, self.training)
 
+    @property
+    def run_words(self) -> str:
+        """The seed, and the fold where there is one, in words."""
+        if self.fold is None:
+            return f"seed {self.seed}"
+        return f"seed {self.seed}, fold {self.fold.number} of {self.fold.of}"
+
     def with_settings(
         self, training: TrainingSettings, method_config: dict[str, JsonValue]
     ) -> Trial:
@@ -112,9 +143,9 @@ class Trial(Frozen):
         given = {name: getattr(self, name) for name in Trial.model_fields}
         return Trial(**(given | {"rules": rules}))
 
-    def with_seeds(self, seed: int, seeds: Seeds) -> Trial:
-        """Return the same trial with other seeds, in a fraction of the time of a new one."""
-        other = self.model_copy(update={"seed": seed, "seeds": seeds})
+    def with_run(self, seed: int, seeds: Seeds, fold: Fold | None = None) -> Trial:
+        """Return the trial with other seeds and fold, in a fraction of the time of a new one."""
+        other = self.model_copy(update={"seed": seed, "seeds": seeds, "fold": fold})
         other.__dict__["unseeded"] = self.unseeded
         other.__dict__.pop("id", None)
         return other
@@ -129,27 +160,34 @@ def cell_of(trial: Trial) -> str:
     """Return the cell of a trial: what all runs of one arm on one task share, whatever their seeds.
 
     It is the hash, in 12 hexadecimal digits, of everything that the trial's id depends on except
-    its seeds; those that are fixed for a whole study are left out as well. Many trials have the
-    same cell, which is computed once.
+    its seeds and its fold; seeds that are fixed for a whole study are left out as well. Many trials
+    have the same cell, which is computed once.
     """
-    return cell_of_settings(trial.model_dump_json(exclude={"seed", "seeds"}))
+    return cell_of_settings(trial.model_dump_json(exclude=OF_RUN))
 
 
 @lru_cache(maxsize=4096)
 def cell_of_settings(settings: str) -> str:
-    """Return the cell of the trials that have these settings, as JSON without seeds."""
+    """Return the cell of the trials that have these settings, as JSON without seeds or fold."""
     return members_id(unseeded_trial(settings).unseeded)
 
 
 @lru_cache(maxsize=4096)
 def unseeded_trial(settings: str) -> Trial:
-    """Return a trial of these settings, as JSON, with seeds of no meaning; ValueError for none."""
-    return Trial.model_validate(json.loads(settings) | {"seed": 0, "seeds": Seeds.of(0)})
+    """Return a trial of these settings, as JSON, with seeds and a fold of no meaning.
+
+    Raises ValueError where they are no settings of a trial.
+    """
+    values = json.loads(settings) | {"seed": 0, "seeds": Seeds.of(0)}
+    if values.get("fold") is not None:
+        values["fold"] = {**values["fold"], "number": 1}
+    return Trial.model_validate(values)
 
 
 @lru_cache(maxsize=4096)
-def _seeds_in_id(seed: int, seeds: Seeds) -> dict[str, object]:
-    """Return a trial's seed, and those of its three seeds that do not follow from it."""
-    usual = Seeds.of(seed).model_dump()
+def _seeds_in_id(seed: int, seeds: Seeds, fold: Fold | None) -> dict[str, object]:
+    """Return a trial's seed and fold, and those of its three seeds that do not follow from them."""
+    usual = Seeds.of(seed, fold).model_dump()
     own = {name: one for name, one in seeds.model_dump().items() if one != usual[name]}
-    return {"seed": seed} | ({"seeds": own} if own else {})
+    found: dict[str, object] = {"seed": seed} | ({"seeds": own} if own else {})
+    return found if fold is None else found | {"fold_number": fold.number}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -17,21 +15,6 @@ FARTHEST = 2.0**62
 """Scores beyond it are of one stratum: a conversion to an integer would differ by machine."""
 LEAST_ALIKE = 10
 """Rows that have the same set of labels, fewer than which are shared out with other rare sets."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeldOut:
-    """Train in two parts, each in the order of the split."""
-
-    train: Encoded
-    held_out: Encoded
-
-
-def hold_out(data: Encoded, selection: Selection, *, seed: int) -> HeldOut:
-    """Return the rows that are trained on and those that are held out, copied once."""
-    chosen = is_held_out(data.labels, selection, seed=seed)
-    (train,), (held_out,) = (~chosen).nonzero(), chosen.nonzero()
-    return HeldOut(train=take(data, train), held_out=take(data, held_out))
 
 
 def is_held_out(labels: Values, selection: Selection, *, seed: int) -> npt.NDArray[np.bool_]:

@@ -114,9 +114,15 @@ class OwnSource:
         names = class_names_of(files, task.labels, task.problem_type)
         notation = notation_in(files, names, task.problem_type)
         read = _Reading(files=files, notation=notation, labels=task.labels, by_name=bool(names))
+        if split == "train" and files.dev_fraction is None:
+            return [*_labelled(read, files.train, _stamp(files.train))]
         if files.dev is not None:
-            path = files.dev if split == "dev" else files.train
-            return [*_labelled(read, path, _stamp(path))]
+            return [*_labelled(read, files.dev, _stamp(files.dev))]
+        if files.dev_fraction is None:
+            raise UserError(
+                f"the task '{task.name}' has no dev: it is scored on the folds of train",
+                where=files.train,
+            )
         return [*_parts(read, _stamp(files.train))[split == "dev"]]
 
 

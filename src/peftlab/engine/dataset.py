@@ -10,9 +10,11 @@ from peftlab.core.errors import UserError
 from peftlab.core.identity import content_id
 from peftlab.core.trial import Trial
 from peftlab.data.encode import Encoded, Tokenizer, encode_cached
-from peftlab.data.held_out import hold_out
+from peftlab.data.folds import folds_cached
+from peftlab.data.held_out import take
 from peftlab.data.limited import limit_key, limited
 from peftlab.data.source import DataSource, open_ref
+from peftlab.data.train_parts import TrainParts, train_parts
 from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
 
@@ -21,7 +23,8 @@ from peftlab.tasks.spec import Task
 class TrialData:
     """The task with its encoded rows: those to train on, dev, and those of train held out.
 
-    `further` are the dev rows of the tasks that its trials are evaluated on too, by their names.
+    With folds `dev` is the part of train that the trial is scored on. `further` are the dev rows of
+    the tasks that its trials are evaluated on too, by their names.
     """
 
     task: Task
@@ -32,16 +35,16 @@ class TrialData:
 
     @property
     def every(self) -> list[Encoded]:
-        """All of its rows."""
+        """Return all of its rows."""
         own = [rows for rows in (self.train, self.dev, self.held_out) if rows is not None]
         return [*own, *self.further.values()]
 
 
 def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
-    """The trial's rows, from the encoded cache where they have been encoded before.
+    """Return the trial's rows, from the encoded cache where they have been encoded before.
 
     `max_train_samples` and `max_eval_samples` keep so many rows (data/limited.py says which); of
-    the former some are held out where the trial has a selection.
+    the former the trial may hold some out or be scored on some (data/train_parts.py).
     Raises UserError where the data are gone or are not those that the trial was planned with.
     """
     task = task_of(trial)
@@ -58,14 +61,32 @@ def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
             source, of, name, limit, tokenizer, max_length=trial.max_length, cache=cache
         )
 
-    train, dev = split("train", trial.max_train_samples), split("dev", trial.max_eval_samples)
-    further = {one.name: split("dev", trial.max_eval_samples, one) for one in task.also_on}
-    if trial.selection is None:
-        return TrialData(task=task, train=train, dev=dev, further=further)
-    parts = hold_out(train, trial.selection, seed=trial.seed)
+    every = split("train", trial.max_train_samples)
+    parts = parts_of(trial, source, every, cache)
     return TrialData(
-        task=task, train=parts.train, dev=dev, held_out=parts.held_out, further=further
+        task=task,
+        train=every if len(parts.trained) == len(every) else take(every, parts.trained),
+        dev=split("dev", trial.max_eval_samples)
+        if parts.scored is None
+        else take(every, parts.scored),
+        held_out=None if parts.held_out is None else take(every, parts.held_out),
+        further={one.name: split("dev", trial.max_eval_samples, one) for one in task.also_on},
     )
+
+
+def parts_of(trial: Trial, source: DataSource, train: Encoded, cache: Path) -> TrainParts:
+    """Return the parts of train, which is encoded, as the trial uses them."""
+    folds = None
+    if trial.fold is not None:
+        task, limit = task_of(trial), trial.max_train_samples
+        folds = folds_cached(
+            lambda: limited(source, task, "train", limit),
+            trial.fold.of,
+            digest=trial.data.digest,
+            key=f"{task.name}:{limit_key(source, limit)}",
+            cache=cache,
+        )
+    return train_parts(trial, train.labels, folds)
 
 
 def encode_split(
@@ -78,7 +99,7 @@ def encode_split(
     max_length: int,
     cache: Path,
 ) -> Encoded:
-    """The rows of a split that are within the limit (None: all), encoded."""
+    """Return the rows of a split that are within the limit (None: all), encoded."""
     key = f"{_digest(source, task, split)}:{task.name}:{split}:{limit_key(source, limit)}"
     return encode_cached(
         lambda: limited(source, task, split, limit),
@@ -90,7 +111,7 @@ def encode_split(
 
 
 def _digest(source: DataSource, task: Task, split: str) -> str:
-    """A digest of content that the split's rows follow from; a source's own leaves out test."""
+    """Return a digest of what the split's rows follow from; a source's own leaves out test."""
     if split in {"train", "dev"} and task.answered_by is None:
         return source.ref(task).digest
     rows = [[example.texts, example.label] for example in source.examples(task, split)]

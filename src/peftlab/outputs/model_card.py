@@ -146,11 +146,17 @@ def _result(record: TrialRecord, task: Task, name: str, summary: Summary) -> Eva
         dataset_type=task.hub.repository if is_public and task.hub else task.name,
         dataset_name=task.title,
         dataset_config=task.hub.config if is_public and task.hub else None,
-        dataset_split=task.hub.splits.of("dev") if is_public and task.hub else "dev",
+        dataset_split=_split(record, task, is_public=is_public),
         metric_type=name,
         metric_name=f"{name} ({unit_of(name)}, {record.rule})",
         metric_value=float(score_words(name, summary.mean, 2)),
     )
+
+
+def _split(record: TrialRecord, task: Task, *, is_public: bool) -> str:
+    """Return the name of the split that was scored."""
+    split = "dev" if record.trial.fold is None else "train"
+    return task.hub.splits.of(split) if is_public and task.hub else split
 
 
 def _score_rows(scores: Mapping[str, Summary]) -> Iterable[tuple[str, str, str]]:
@@ -164,7 +170,9 @@ def _score_rows(scores: Mapping[str, Summary]) -> Iterable[tuple[str, str, str]]
 def _note(record: TrialRecord, scores: Mapping[str, Summary]) -> str:
     """What the scores are of."""
     number = record.num_eval_examples
-    of = "dev" if number is None else counted(number, "example") + " of dev"
+    fold = record.trial.fold
+    split = "dev" if fold is None else f"fold {fold.number} of {fold.of} of train, not trained on"
+    of = split if number is None else f"{counted(number, 'example')} of {split}"
     nats = "".join(f" ({name} in nats)" for name in scores if unit_of(name) == "nats")
     words = f"In points{nats}, on {of}; {record.rule}."
     if any(summary.has_interval for summary in scores.values()):
@@ -206,6 +214,8 @@ def _usage(
 def _settings(record: TrialRecord) -> Iterable[tuple[str, object]]:
     trial = record.trial
     yield "seed", trial.seed
+    if trial.fold is not None:
+        yield "fold", f"{trial.fold.number} of {trial.fold.of}: the others were trained on"
     yield "training examples", record.num_train_examples
     if trial.data.dropped_words:
         yield "rows left out", trial.data.dropped_words

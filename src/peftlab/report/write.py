@@ -12,6 +12,7 @@ from peftlab.core.progress import Tell, say_nothing
 from peftlab.report.default_page import page_parts
 from peftlab.report.findings.combine import LabelledView, combine
 from peftlab.report.findings.results import results_of
+from peftlab.report.findings.runs import folds_note
 from peftlab.report.findings.stored_results import RESULTS, results_file
 from peftlab.report.findings.verdicts import Verdict, verdicts
 from peftlab.report.findings.view import StudyView, make_view
@@ -201,6 +202,8 @@ def _facts(view: StudyView) -> dict[str, str]:
         facts["pruned"] = f"{pruned:,} given up by the search"
     if spec.split_words:
         facts["split"] = spec.split_words
+    if spec.folds is not None:
+        facts["folds"] = folds_note(view.by_place)
     dropped = {
         record.trial.task: words
         for record in view.records

@@ -20,9 +20,8 @@ from peftlab.core.progress import stage
 from peftlab.core.trial import Trial
 from peftlab.data.batches import epoch_order, padded_tokens
 from peftlab.data.encode import Encoded, Tokenizer
-from peftlab.data.held_out import is_held_out
 from peftlab.data.source import open_ref
-from peftlab.engine.dataset import encode_split
+from peftlab.engine.dataset import encode_split, parts_of
 from peftlab.engine.devices.base import Device
 from peftlab.engine.devices.registry import AUTO, resolve
 from peftlab.engine.registry import ENGINES
@@ -80,6 +79,8 @@ class TrialPlan:
             "method_config": self.trial.method_config,
             "training": self.trial.training.model_dump(mode="json"),
             "seed": self.trial.seed,
+            "fold": self.trial.fold.number if self.trial.fold else None,
+            "folds": self.trial.fold.of if self.trial.fold else None,
             "engine": self.trial.engine,
             "status": self.status,
             "trainable": parameters.trainable,
@@ -280,11 +281,16 @@ def _lengths(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Lengt
             cache=workspace.cache,
         )
 
-    train, dev = split("train", trial.max_train_samples), split("dev", trial.max_eval_samples)
-    lengths, evaluated = train.lengths, dev.lengths
-    if trial.selection is not None:
-        chosen = is_held_out(train.labels, trial.selection, seed=trial.seed)
-        lengths, evaluated = lengths[~chosen], np.concatenate([evaluated, lengths[chosen]])
+    train = split("train", trial.max_train_samples)
+    parts = parts_of(trial, source, train, workspace.cache)
+    lengths = train.lengths[parts.trained]
+    evaluated = (
+        split("dev", trial.max_eval_samples).lengths
+        if parts.scored is None
+        else train.lengths[parts.scored]
+    )
+    if parts.held_out is not None:
+        evaluated = np.concatenate([evaluated, train.lengths[parts.held_out]])
     order = epoch_order(len(lengths), seed=trial.seeds.order, epoch=1)
     padded = padded_tokens(lengths, order, trial.training.per_device_train_batch_size)
     return _Lengths(train=lengths, evaluated=evaluated, padding=1 - int(lengths.sum()) / padded)

@@ -147,4 +147,4 @@ class ProgressDisplay:
     def _name(self, trial: Trial) -> str:
         plan = self.plans.get(trial.id)
         arms = "/".join(plan.arms) if plan else trial.method
-        return f"{arms} on {trial.task}, seed {trial.seed}"
+        return f"{arms} on {trial.task}, {trial.run_words}"

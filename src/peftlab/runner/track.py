@@ -178,7 +178,8 @@ def run_name(trial: Trial, arms: Sequence[str]) -> str:
     >>> run_name(Trial(id="88c683afda1e", task="cola", seed=42), ["lora-r8"])
     'lora-r8-cola-seed42-88c683'
     """
-    return f"{'+'.join(arms)[:100]}-{trial.task}-seed{trial.seed}-{trial.id[:6]}"
+    fold = f"-fold{trial.fold.number}" if trial.fold else ""
+    return f"{'+'.join(arms)[:100]}-{trial.task}-seed{trial.seed}{fold}-{trial.id[:6]}"
 
 
 def rows_of(evaluation: Evaluation, *, after: int) -> list[Row]:

@@ -72,9 +72,9 @@ class TuneDisplay:
         match event:
             case Started(trial=trial):
                 self._leave(trial.id)
-                self._names[trial.id] = f"{trial.id} on {trial.task}, seed {trial.seed}"
+                self._names[trial.id] = f"{trial.id} on {trial.task}, {trial.run_words}"
                 self._running[trial.id] = self._bars.add_task(
-                    f"  {trial.method} on {trial.task}, seed {trial.seed}",
+                    f"  {trial.method} on {trial.task}, {trial.run_words}",
                     total=None,
                     unit="steps",
                     note="",

@@ -12,7 +12,7 @@ from peftlab.stats.dominance import dominance
 from peftlab.stats.noise import LEVEL, NO_NOISE, NUM_ADDED, Noise, noise_between, noise_of
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.permutation import flip_test, mcnemar_test, swap_test
-from peftlab.stats.resample import Resampled, resample
+from peftlab.stats.resample import FoldMerits, Resampled, resample
 from peftlab.tasks.metrics.metric import BEST_SCORE
 from peftlab.tasks.problem import Floats
 
@@ -21,13 +21,13 @@ from peftlab.tasks.problem import Floats
 class Difference:
     """A difference in points with its noise, and the tests that follow from both.
 
-    It is above 0 where the first one is better, by a loss that is where it scores less.
-    `low` and `high` hold it with 95%, where its noise is known. `num_seeds` are the runs of each
-    side (the fewer, where they are not paired). With one seed it speaks of the two trained models
-    alone. `is_always_valid` says that its intervals and tests hold however often one has looked
-    while seeds were added (tails.py); those of single models are of one look. It is never more than
-    `reach` either way; `is_share` says that the metric is the share of examples that are right, and
-    `num_alike` how many examples count where all of them say the same (0: all).
+    It is above 0 where the first one is better, by a loss that is where it scores less. `low` and
+    `high` hold it with 95%, where its noise is known. `num_seeds` are the runs of each side (the
+    fewer, where they are not paired). With one seed, and no folds, it speaks of the two trained
+    models alone. `is_always_valid` says that its intervals and tests hold however often one has
+    looked while seeds were added (tails.py); those of single models are of one look. It is never
+    more than `reach` either way; `is_share` says that the metric is the share of examples that are
+    right, and `num_alike` how many examples count where all of them say the same (0: all).
     """
 
     estimate: float
@@ -38,6 +38,11 @@ class Difference:
     reach: float = math.inf
     is_share: bool = False
     num_alike: int = 0
+
+    @property
+    def num_folds(self) -> int:
+        """The folds that the rows are in; 0 where they are not in folds."""
+        return self.noise.folds.num_folds if self.noise.folds else 0
 
     @property
     def low(self) -> float:
@@ -180,6 +185,7 @@ def difference(left: Resampled, right: Resampled) -> Difference:
             left,
             merits_S=left.merits_S - right.merits_S,
             replicates_RS=left.replicates_RS - right.replicates_RS,
+            folds=_between(left.folds, right.folds),
         )
         noise = noise_of(paired, NUM_ADDED * left.grain)
     else:
@@ -193,6 +199,13 @@ def difference(left: Resampled, right: Resampled) -> Difference:
         is_share=left.is_share,
         num_alike=left.num_alike,
     )
+
+
+def _between(left: FoldMerits | None, right: FoldMerits | None) -> FoldMerits | None:
+    """Return what left has more than right on each fold; None unless both have folds."""
+    if left is None or right is None:
+        return None
+    return replace(left, merits_SK=left.merits_SK - right.merits_SK)
 
 
 def hedges_g(lefts: Floats, rights: Floats) -> float | None:

@@ -94,6 +94,7 @@ def constants_of(every: Sequence[Outcomes]) -> Constants:
         labels_N=labels_N,
         predictions_SN=for_all(np.stack([*answers.values()]), len(labels_N)),
         seeds=tuple(range(len(answers))),
+        folds=every[0].folds,
     )
     return Constants(outcomes=outcomes, rows={key: row for row, key in enumerate(answers)})
 
@@ -168,4 +169,5 @@ def _beside(resampled: Resampled, drawn: Resampled, rows: Sequence[int]) -> Resa
         replicates_RS=drawn.replicates_RS[:, rows],
         seeds=resampled.seeds,
         num_examples=resampled.num_examples,
+        folds=drawn.folds and drawn.folds.of_rows(rows),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from peftlab.core.scores import sign_of
 from peftlab.stats.constant import Constant, best_constant
@@ -16,18 +17,32 @@ from peftlab.tasks.problem import Floats, Values
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoldedExamples:
+    """Examples that were each predicted by a model of the other folds.
+
+    fold_N [N] is the fold of each, from 1 on. `test_share` is how many examples a model is scored
+    on for each one that it was trained on: 1 / (K - 1) where it trains on all of the other folds.
+    """
+
+    fold_N: npt.NDArray[np.int16]
+    test_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcomes:
     """labels [N] and predictions [S, N]: class indices, or scores for a regression.
 
     Of examples that may have several labels they are [N, C] and [S, N, C], each 0 or 1. `metric` is
     a key of METRICS; for one that reads logits the predictions are these, [S, N, C]. `seeds` name
-    the S rows, all different.
+    the S rows, all different. With `folds` a row is pooled: each fold's examples were predicted by
+    a model of its own.
     """
 
     metric: str
     labels_N: Values
     predictions_SN: Predicted
     seeds: tuple[int, ...]
+    folds: FoldedExamples | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.seeds), *self.labels_N.shape)
@@ -49,6 +64,19 @@ class Outcomes:
     def merits_S(self) -> Floats:
         """The scores with the sign that makes more better."""
         return sign_of(self.metric) * self.scores_S
+
+    @cached_property
+    def fold_merits_SK(self) -> Floats | None:
+        """The merits of each seed on the examples of each fold; None without folds."""
+        if self.folds is None:
+            return None
+        metric, fold_N = METRICS.get(self.metric), self.folds.fold_N
+        every = [
+            metric.scores(self.labels_N[own_N], self.predictions_SN[:, own_N])
+            for fold in np.unique(fold_N)
+            for own_N in [fold_N == fold]
+        ]
+        return np.asarray(sign_of(self.metric) * np.stack(every, axis=1))
 
     @cached_property
     def best_constant(self) -> Constant:
@@ -78,4 +106,5 @@ class Outcomes:
             labels_N=self.labels_N,
             predictions_SN=self.predictions_SN[rows],
             seeds=tuple(seeds),
+            folds=self.folds,
         )

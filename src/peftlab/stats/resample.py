@@ -38,6 +38,18 @@ class Patterns:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoldMerits:
+    """The merits [S, K] of S seeds on the examples of K folds; `test_share` as in outcomes.py."""
+
+    merits_SK: Floats
+    test_share: float
+
+    def of_rows(self, rows: Sequence[int]) -> FoldMerits:
+        """Return the merits of these rows alone, in this order."""
+        return replace(self, merits_SK=self.merits_SK[rows])
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resampled:
     """The merits [S] of an arm, and those [R, S] under R resamples of its N examples, in points.
 
@@ -47,7 +59,8 @@ class Resampled:
     examples. `reach` is how far the metric goes, in points, from its lowest value to its highest.
     `is_share` says that it is the share of examples that are right. `num_alike` is how many
     examples a mean rests on where all of them say the same (0: all): of several tasks the smallest
-    may hold all the difference that was missed.
+    may hold all the difference that was missed. `folds` are the merits on each fold, where there
+    are such.
     """
 
     merits_S: Floats
@@ -58,6 +71,7 @@ class Resampled:
     reach: float = BEST_SCORE
     is_share: bool = False
     num_alike: int = 0
+    folds: FoldMerits | None = None
 
     def of_seeds(self, seeds: Sequence[int]) -> Resampled:
         """Return the merits of these seeds alone, in this order."""
@@ -67,6 +81,7 @@ class Resampled:
             merits_S=self.merits_S[rows],
             replicates_RS=self.replicates_RS[:, rows],
             seeds=tuple(seeds),
+            folds=self.folds and self.folds.of_rows(rows),
         )
 
 
@@ -115,6 +130,7 @@ def resample(
             grain=(metric.scale / num_examples) ** 2,
             reach=metric.highest_score - metric.lowest_score,
             is_share=metric.is_share,
+            folds=_fold_merits(outcomes),
         )
         for outcomes, metric, into in zip(every, metrics, replicates, strict=True)
     )
@@ -138,6 +154,25 @@ def mean_over_tasks(every: Sequence[Resampled]) -> Resampled | None:
         reach=sum(one.reach for one in chosen) / len(chosen),
         is_share=all(one.is_share for one in chosen),
         num_alike=len(chosen) * min(one.num_alike or one.num_examples for one in chosen),
+        folds=_mean_folds([one.folds for one in chosen]),
+    )
+
+
+def _fold_merits(outcomes: Outcomes) -> FoldMerits | None:
+    merits_SK = outcomes.fold_merits_SK
+    if outcomes.folds is None or merits_SK is None:
+        return None
+    return FoldMerits(merits_SK=merits_SK, test_share=outcomes.folds.test_share)
+
+
+def _mean_folds(every: Sequence[FoldMerits | None]) -> FoldMerits | None:
+    """Return the mean over tasks: the first folds of all, the second folds, and so on."""
+    known = [one for one in every if one is not None]
+    if len(known) < len(every) or len({one.merits_SK.shape for one in known}) > 1:
+        return None
+    return FoldMerits(
+        merits_SK=np.mean([one.merits_SK for one in known], axis=0),
+        test_share=sum(one.test_share for one in known) / len(known),
     )
 
 

@@ -19,9 +19,9 @@ from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Floats
 
 NUM_SHARED = 2
-"""So many examples at which all runs fail count beside those that are seen (_shrunk)."""
-Covers = Literal["seeds and examples", "examples", "seeds", "nothing"]
-"""Which noise an interval holds."""
+"""Examples at which all runs fail that count beside those that are seen (_shrunk)."""
+Covers = Literal["folds", "seeds and examples", "examples", "seeds", "nothing"]
+"""Which noise an interval holds: that of folds is that of runs, examples and rows trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +66,8 @@ def summarise(
     constant = sign_of(outcomes.metric) * outcomes.best_constant.score
     poor = int(np.count_nonzero(outcomes.merits_S <= constant))
     covers: Covers = "seeds and examples" if len(outcomes.seeds) > 1 else "examples"
+    if outcomes.folds is not None:
+        covers = "folds"
     found = _shrunk(noise_of(resampled), outcomes.num_telling)
     return _summary(outcomes.scores_S, outcomes.metric, found, covers, poor, num_failed)
 
@@ -132,8 +134,10 @@ def _shrunk(noise: Noise, num_telling: int) -> Noise:
     Whether the runs fail at the same examples (V_E) or each at its own (V_SE) is seen in the
     examples that a run gets wrong, which may be two or three. Two are added at which all runs fail,
     so that of V_E + V_SE, which is known, their share is V_E. Where all answers are right that is
-    all of it, as in the interval of a share of N examples.
+    all of it, as in the interval of a share of N examples. Folds have all of V_E + V_SE / S in it.
     """
+    if noise.folds is not None:
+        return noise
     own = noise.seeds[0].own if noise.seeds else 0.0
     share = NUM_SHARED / (NUM_SHARED + num_telling)
     return replace(noise, examples=noise.examples + share * own)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FIRST = (
-    "id", "arm", "task", "model", "method", "seed", "engine", "status", "epochs", "error", "rule",
+    "id", "arm", "task", "model", "method", "seed", "fold", "engine", "status", "epochs", "error",
+    "rule",
 )  # fmt: skip
 
 NO_COSTS = ("parameters", "predictions_sha256", "model_sha256")
@@ -71,6 +72,7 @@ def _measured(result: Result, study: str | None) -> dict[str, Any]:
         "id": result.row.id,
         "arm": ", ".join(names_of_arms(result.arms) if study is None else result.arms[study]),
         "seed": result.row.seed,
+        **({} if result.row.fold is None else {"fold": result.row.fold}),
         "status": result.row.status,
         "epochs": plain_epoch(trained[-1].epoch) if trained else 0,
         "error": result.row.error,

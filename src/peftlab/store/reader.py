@@ -184,8 +184,9 @@ class WorkspaceReader:
         arms = self._arms(chosen, values)
         for row in self._read(
             StoredResult,
-            "SELECT id, json_remove(trial, '$.seed', '$.seeds') AS settings, "
-            f"json_extract(trial, '$.seed') AS seed, status, error, costs {chosen} {order}",
+            "SELECT id, json_remove(trial, '$.seed', '$.seeds', '$.fold.number') AS settings, "
+            "json_extract(trial, '$.seed') AS seed, json_extract(trial, '$.fold.number') AS fold, "
+            f"status, error, costs {chosen} {order}",
             *values,
         ):
             yield Result(row, arms[row.id], evaluations[row.id])

@@ -14,7 +14,7 @@ from peftlab.core.errors import UserError
 from peftlab.core.files import folder_sha256
 from peftlab.core.measurements import Costs, Evaluation, plain_epoch
 from peftlab.core.scores import main_merit
-from peftlab.core.selection import reported
+from peftlab.core.selection import folds_words, reported
 from peftlab.core.trial import Trial
 
 Status = Literal["pending", "running", "done", "failed", "pruned"]
@@ -122,7 +122,6 @@ class TrialRecord:
         studies: list[JsonValue] = [*sorted(self.arms)]
         arms: list[JsonValue] = [*names_of_arms(self.arms)]
         model, predictions = self.model_path, self.predictions_path
-        files = self.trial.data.files
         return {
             "id": self.trial.id,
             "study": studies,
@@ -131,6 +130,8 @@ class TrialRecord:
             "model": self.trial.model.name,
             "method": self.trial.method,
             "seed": self.trial.seed,
+            "fold": self.trial.fold.number if self.trial.fold else None,
+            "folds": self.trial.fold.of if self.trial.fold else None,
             "status": self.status,
             "scores": dict(self.scores),
             "best_scores": dict(self.best_scores),
@@ -147,9 +148,17 @@ class TrialRecord:
             "rule": self.rule,
             "reported_epoch": plain_epoch(self.reported.epoch) if self.reported else None,
             "held_out_scores": dict(self.reported.held_out_scores) if self.reported else {},
-            "dev": files.split_words or files.dev if files else None,
+            "dev": self._dev,
             "outdated": [correction.what for correction in missing(self.trial)],
         }
+
+    @property
+    def _dev(self) -> str | None:
+        """Return what of own files the trial is scored on, in words; None for other data."""
+        if self.trial.fold is not None:
+            return folds_words(self.trial.fold.of)
+        files = self.trial.data.files
+        return files.split_words or files.dev if files else None
 
 
 def best_of(scores: Sequence[Mapping[str, float]]) -> Mapping[str, float]:

@@ -137,11 +137,12 @@ class StoredScores(StoredRow):
 
 
 class StoredResult(StoredRow):
-    """The part of a trial that a frame needs; `settings` is its JSON text without its seeds."""
+    """The part of a trial that a frame needs; `settings` is its JSON without seeds and fold."""
 
     id: str
     settings: str
     seed: int
+    fold: Annotated[int, Field(ge=1)] | None = None
     status: Status
     error: str | None
     costs: Json[dict[str, Any]] | None

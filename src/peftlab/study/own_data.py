@@ -33,16 +33,16 @@ class OwnData(Frozen):
     """One task: its files, whose endings say the format, and what is in them.
 
     `dev` is a file or the share of train that is cut off, of each label the same, drawn by
-    `split_seed`; `test` is for predictions alone. `text` names one column or two, `label` a
-    column, or for several labels one for each. `labels` are in the order of the classes; without
-    them they are those of train, sorted. Several labels in one text stand between `separator`.
-    `sep` stands between the fields of a .csv, `encoding` is that of text files, `sheet` the one of
-    a workbook; each is found out where it is not said. A row without a text or a label is an
-    error, or with `missing: drop` is left out of train and dev.
+    `split_seed` (a tenth where nothing is said); `test` is for predictions alone. `text` names one
+    column or two, `label` a column, or for several labels one for each. `labels` are in the order
+    of the classes; without them they are those of train, sorted. Several labels in one text stand
+    between `separator`. `sep` stands between the fields of a .csv, `encoding` is that of text
+    files, `sheet` the one of a workbook; each is found out where it is not said. A row without a
+    text or a label is an error, or with `missing: drop` is left out of train and dev.
     """
 
     train: str
-    dev: str | float = DEV_FRACTION
+    dev: str | float | None = None
     test: str | None = None
     text: str | tuple[str, ...]
     label: str | tuple[str, ...]
@@ -59,6 +59,8 @@ class OwnData(Frozen):
     @field_validator("dev", mode="before")
     @classmethod
     def _file_or_share(cls, dev: Any) -> Any:
+        if dev is None:
+            return None
         is_share = isinstance(dev, int | float) and not isinstance(dev, bool) and 0 < dev < 1
         if not isinstance(dev, str) and not is_share:
             raise ValueError("must be a file, or a share of train between 0 and 1")
@@ -118,14 +120,13 @@ class OwnData(Frozen):
     def _is_encoding(cls, encoding: str | None) -> str | None:
         return encoding if encoding is None else check_encoding(encoding)
 
-    @property
-    def files(self) -> OwnFiles:
-        """Return the files and how they are read."""
-        is_file = isinstance(self.dev, str)
+    def files(self, *, folds: bool = False) -> OwnFiles:
+        """Return the files and how they are read; with folds there is no dev, given or cut off."""
+        dev = DEV_FRACTION if self.dev is None else self.dev
         return OwnFiles(
             train=self.train,
-            dev=str(self.dev) if is_file else None,
-            dev_fraction=None if is_file else float(self.dev),
+            dev=dev if isinstance(dev, str) and not folds else None,
+            dev_fraction=dev if isinstance(dev, float) and not folds else None,
             split_seed=self.split_seed,
             test=self.test,
             text=(self.text,) if isinstance(self.text, str) else self.text,
@@ -147,25 +148,28 @@ class Defined:
     source: OwnSource
 
 
-def define_task(name: str, own: OwnData, *, where: str) -> Defined:
-    """Return the task of that name; UserError where its files cannot be read or do not fit."""
+def define_task(name: str, own: OwnData, *, where: str, folds: bool = False) -> Defined:
+    """Return the task of that name; UserError where its files cannot be read or do not fit.
+
+    With folds it has no dev.
+    """
     from peftlab.data.own_files import OwnSource
     from peftlab.data.own_tasks import Asked, define
 
-    files = own.files
+    files = own.files(folds=folds)
     asked = Asked(problem_type=own.problem_type, labels=own.labels, metrics=own.metrics)
     definition = define(files, asked, where=where)
     if own.labels is not None and definition.problem_type == "single_label_classification":
-        _require_quoted(own, where=f"{where}.labels")
+        _require_quoted(own, files, where=f"{where}.labels")
     return Defined(definition=definition, task=own_task(name, definition), source=OwnSource(files))
 
 
-def _require_quoted(own: OwnData, *, where: str) -> None:
+def _require_quoted(own: OwnData, files: OwnFiles, *, where: str) -> None:
     """Raise UserError for a label of train that is the study's, but that YAML read otherwise."""
     from peftlab.core.safe_yaml import parse_yaml
     from peftlab.data.own_files import class_names_of, own_rows
 
-    files, labels = own.files, own.labels or ()
+    labels = own.labels or ()
     names = class_names_of(files, labels, "single_label_classification")
     for row in own_rows(files.train, files, by_name=bool(names)):
         word = row.cells[0]

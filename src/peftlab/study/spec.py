@@ -21,7 +21,7 @@ from pydantic import (
 
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.inputs import Head
-from peftlab.core.selection import Selection
+from peftlab.core.selection import Selection, folds_words
 from peftlab.core.training import EVERY_EPOCH, CheckpointEvery, TrainingSettings
 from peftlab.core.validation import Count, Frozen, Integer, YesNo, complaint_of, dotted
 from peftlab.engine.registry import ENGINES
@@ -73,7 +73,7 @@ class ArmSpec(Frozen):
 
     @property
     def settings(self) -> dict[str, JsonValue]:
-        """The method's own settings, as given."""
+        """Return the method's own settings, as given."""
         return dict(self.model_extra or {})
 
 
@@ -104,7 +104,7 @@ class Claim(Frozen):
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The arms that the claim speaks of."""
+        """Return the arms that the claim speaks of."""
         return self.equivalent or (self.better or "", self.than or "")
 
 
@@ -143,7 +143,7 @@ def _tasks_may_be_left_out(schema: dict[str, Any]) -> None:
 
 
 class StudySpec(Frozen):
-    """A study: every combination of its arms, tasks and seeds is a trial.
+    """A study: every combination of its arms, tasks, seeds and folds is a trial.
 
     `data` is the name of a place, or a mapping from task to a person's own files; the tasks are
     then those, where `tasks` does not say which.
@@ -155,6 +155,7 @@ class StudySpec(Frozen):
     `selection` each trial holds out rows of train, and reports the epoch that is best there.
     The classifier's `head` is drawn anew, or with `keep` the checkpoint's own, its rows matched by
     the names of the labels; an arm may say otherwise for itself.
+    With `folds` each part of train is scored by a trial of its own, and dev is not used.
     `track` names the trackers, accelerate's, that follow the trials; it is no part of a trial.
     """
 
@@ -173,6 +174,7 @@ class StudySpec(Frozen):
     max_eval_samples: Count | None = None
     cache_frozen: YesNo = False
     selection: Selection | None = None
+    folds: Annotated[Integer, Field(ge=2)] | None = None
     head: Head = "fresh"
     checkpoint_every: CheckpointEvery = EVERY_EPOCH
     track: tuple[str, ...] = ()
@@ -213,22 +215,41 @@ class StudySpec(Frozen):
             raise ValueError("a list of parts")
         return [_part(part, number) for number, part in enumerate(parts)]
 
+    @model_validator(mode="after")
+    def _folds_need_no_dev(self) -> StudySpec:
+        if self.folds is None:
+            return self
+        if self.max_eval_samples is not None:
+            raise ValueError(
+                "max_eval_samples and folds: each row of train is scored once, in its fold; "
+                "max_train_samples says how many rows there are"
+            )
+        for name, own in self.own_data.items():
+            if isinstance(own.dev, float):
+                raise ValueError(
+                    f"folds, and dev: {own.dev:g} of '{name}': with folds every row of train is "
+                    "scored, so that none is cut off for dev; leave one of the two out"
+                )
+        return self
+
     @property
     def own_data(self) -> Mapping[str, OwnData]:
-        """The person's own files by task; none where the data are a place."""
+        """Return the person's own files by task; none where the data are a place."""
         return {} if isinstance(self.data, str) else self.data
 
     @property
     def data_words(self) -> str:
-        """The origin of the data, in a few words."""
+        """Return the origin of the data, in a few words."""
         if isinstance(self.data, str):
             return self.data
         return "; ".join(f"{name}: {Path(own.train).name}" for name, own in self.data.items())
 
     @property
     def split_words(self) -> str:
-        """How dev is cut off train, for each task where it is; "" where there is none."""
-        words = {name: own.files.split_words for name, own in self.own_data.items()}
+        """Return what is scored where that is no split of the data's own; "" where it is one."""
+        if self.folds is not None:
+            return folds_words(self.folds)
+        words = {name: own.files().split_words for name, own in self.own_data.items()}
         return "; ".join(
             f"dev of {task} is {words[task]}" for task in self.tasks if words.get(task)
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from peftlab.core.errors import AbsentError, UserError
-from peftlab.core.inputs import DataRef, TaskDefinition
+from peftlab.core.inputs import DataRef, Example, TaskDefinition
 from peftlab.core.progress import stage
 from peftlab.core.words import counted
 from peftlab.data.encode import labels_of
+from peftlab.data.folds import folds_of, require_folds
 from peftlab.data.leaks import Leak, find_leak
 from peftlab.data.limited import within
 from peftlab.data.own_files import OwnSource
@@ -25,7 +27,9 @@ class TaskRows:
     """Where a task's rows are, and the labels of those within the limits.
 
     `max_train_samples` and `max_eval_samples` are None where they would cut nothing. What is held
-    out is among the rows of train. `leak` is of those rows.
+    out is among the rows of train. `leak` is of those rows. With `folds` the rows of train are in
+    so many parts, of which the first has `num_in_fold`; `dev` is then train itself, whose every row
+    is scored in its part.
     """
 
     task: Task
@@ -35,13 +39,16 @@ class TaskRows:
     leak: Leak
     max_train_samples: int | None = None
     max_eval_samples: int | None = None
+    folds: int | None = None
+    num_in_fold: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
     """A task's rows as a study's trials name them; `seen` says more where they could be read.
 
-    `num_train` is without what is held out. `unread` says why they are not here.
+    `num_train` and `num_dev` are those of one trial, with folds of the first: without what is held
+    out. `unread` says why they are not here.
     """
 
     ref: DataRef
@@ -62,7 +69,9 @@ def read_rows(spec: StudySpec, name: str, *, data_needed: bool) -> Rows:
     """
     where = f"{spec.name}: data"
     if not isinstance(spec.data, str):
-        own = define_task(name, spec.data[name], where=f"{where}.{name}")
+        own = define_task(
+            name, spec.data[name], where=f"{where}.{name}", folds=spec.folds is not None
+        )
         return _as_seen(spec, name, _read(own.source, own.task, spec), own.definition)
     task = TASKS.get(name)
     try:
@@ -76,11 +85,15 @@ def read_rows(spec: StudySpec, name: str, *, data_needed: bool) -> Rows:
     else:
         return _as_seen(spec, name, seen)
     num_train = min(task.num_train, spec.max_train_samples or task.num_train)
+    num_dev = min(task.num_dev, spec.max_eval_samples or task.num_dev)
+    if spec.folds is not None:
+        num_dev = round(num_train / spec.folds)
+        num_train -= num_dev
     most_dev = max(one.num_dev for one in (task, *task.also_on))
     return Rows(
         ref=DataRef(source="unread", location=spec.data, digest="unread"),
         num_train=num_train - _num_held_out(spec, name, num_train),
-        num_dev=min(task.num_dev, spec.max_eval_samples or task.num_dev),
+        num_dev=num_dev,
         max_train_samples=cutting(spec.max_train_samples, task.num_train),
         max_eval_samples=cutting(spec.max_eval_samples, most_dev),
         unread=unread,
@@ -93,10 +106,19 @@ def read_task_rows(
     *,
     max_train_samples: int | None = None,
     max_eval_samples: int | None = None,
+    folds: int | None = None,
+    where: str = "",
 ) -> TaskRows:
-    """The rows of a task; UserError where they cannot be read."""
+    """Return the rows of a task.
+
+    Raises UserError where they cannot be read, and where they cannot be dealt into so many folds,
+    which `where` has asked for.
+    """
     ref = source.ref(task)
-    train, dev = source.examples(task, "train"), source.examples(task, "dev")
+    train = source.examples(task, "train")
+    if folds is not None:
+        return _in_folds(source, task, train, max_train_samples, folds, where=where)
+    dev = source.examples(task, "dev")
     num_dev = len(dev)
     if max_eval_samples is not None:  # which also cuts the dev splits of other tasks
         num_dev = max(num_dev, *(len(source.examples(one, "dev")) for one in task.also_on), 0)
@@ -114,8 +136,34 @@ def read_task_rows(
     )
 
 
+def _in_folds(
+    source: DataSource,
+    task: Task,
+    train: Sequence[Example],
+    max_train_samples: int | None,
+    folds: int,
+    *,
+    where: str,
+) -> TaskRows:
+    """Return the rows of a task whose train is scored in folds; its dev is not read."""
+    ref = source.ref(task)
+    seen = within(source, train, "train", max_train_samples)
+    require_folds(seen, folds, labels=task.labels, where=where)
+    labels = labels_of(seen)
+    return TaskRows(
+        task=task,
+        ref=ref,
+        train=labels,
+        dev=labels,
+        leak=Leak(num_rows=len(seen)),
+        max_train_samples=cutting(max_train_samples, len(train)),
+        folds=folds,
+        num_in_fold=int((folds_of(seen, folds, digest=ref.digest) == 1).sum()),
+    )
+
+
 def cutting(limit: int | None, num_rows: int) -> int | None:
-    """The limit; None where it cuts nothing off so many rows.
+    """Return the limit; None where it cuts nothing off so many rows.
 
     >>> cutting(5, 6), cutting(6, 6)
     (5, None)
@@ -126,11 +174,11 @@ def cutting(limit: int | None, num_rows: int) -> int | None:
 def _as_seen(
     spec: StudySpec, name: str, seen: TaskRows, definition: TaskDefinition | None = None
 ) -> Rows:
-    num_train = len(seen.train)
+    num_train = len(seen.train) - seen.num_in_fold
     return Rows(
         ref=seen.ref,
         num_train=num_train - _num_held_out(spec, name, num_train),
-        num_dev=len(seen.dev),
+        num_dev=seen.num_in_fold or len(seen.dev),
         max_train_samples=seen.max_train_samples,
         max_eval_samples=seen.max_eval_samples,
         seen=seen,
@@ -139,7 +187,7 @@ def _as_seen(
 
 
 def _num_held_out(spec: StudySpec, name: str, num_train: int) -> int:
-    """How many rows of train are held out; UserError where that leaves none on either side."""
+    """Return how many rows of train are held out; UserError where none is left on either side."""
     if spec.selection is None:
         return 0
     num_held_out = spec.selection.num_held_out(num_train)
@@ -160,4 +208,6 @@ def _read(source: DataSource, task: Task, spec: StudySpec) -> TaskRows:
             task,
             max_train_samples=spec.max_train_samples,
             max_eval_samples=spec.max_eval_samples,
+            folds=spec.folds,
+            where=f"{spec.name}: folds",
         )

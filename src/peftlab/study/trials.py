@@ -1,14 +1,14 @@
-"""A study's trials: every combination of arms, tasks and seeds, each distinct trial once."""
+"""A study's trials: every combination of arms, tasks, seeds and folds, each distinct one once."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from peftlab.core.process import search_put_off
 from peftlab.core.progress import stage
-from peftlab.core.trial import Seeds, Trial
+from peftlab.core.trial import Fold, Seeds, Trial
 from peftlab.methods.registry import METHODS
 from peftlab.models.location import locate
 from peftlab.study.arms import Arm, chosen_arms, every_arm
@@ -45,7 +45,7 @@ class Expanded:
 
 @search_put_off()
 def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
-    """Return the study's arms and trials: for each seed (an arm's first, ...) and task, all arms.
+    """Return the study's arms and trials: for each seed (an arm's first, ...), fold and task, all.
 
     Raises UserError for an unknown task, method, setting or arm, for a max_length beyond the
     checkpoint's positions, for a head to keep that is not for a task's labels, for a tracker that
@@ -67,7 +67,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     check_losses(spec, arms, rows)
     trials: dict[str, Trial] = {}
     arms_of: dict[str, tuple[str, ...]] = {}
-    first = spec.seeds[0]
+    first, folds = spec.seeds[0], _folds(spec)
     of_first = [
         (
             arm,
@@ -79,7 +79,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
                 method_config=dict(arm.method_config),
                 training=arm.training[task],
                 seed=first,
-                seeds=_seeds(spec, first),
+                seeds=_seeds(spec, first, folds[0]),
                 max_train_samples=rows[task].max_train_samples,
                 max_eval_samples=rows[task].max_eval_samples,
                 max_length=spec.max_length,
@@ -88,17 +88,24 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
                 selection=spec.selection,
                 definition=rows[task].definition,
                 head=arm.head,
+                fold=folds[0],
             ),
         )
         for task, arm in itertools.product(spec.tasks, arms)
     ]
-    seeds_of = {seed: _seeds(spec, seed) for arm in arms for seed in arm.seeds}
-    num_trials = sum(len(arm.seeds) for arm, _ in of_first)
+    seeds_of = {
+        (seed, fold): _seeds(spec, seed, fold)
+        for arm in arms
+        for seed in arm.seeds
+        for fold in folds
+    }
+    num_trials = len(folds) * sum(len(arm.seeds) for arm, _ in of_first)
     with stage("making the trials", total=num_trials, unit="trials") as making:
-        for number in range(max(len(arm.seeds) for arm in arms)):
-            for arm, of_first_seed in of_first:
+        numbers = range(max(len(arm.seeds) for arm in arms))
+        for number, fold in itertools.product(numbers, folds):
+            for arm, of_first_run in of_first:
                 for seed in arm.seeds[number : number + 1]:
-                    trial = of_first_seed.with_seeds(seed, seeds_of[seed])
+                    trial = of_first_run.with_run(seed, seeds_of[seed, fold], fold)
                     trials.setdefault(trial.id, trial)
                     arms_of[trial.id] = (*arms_of.get(trial.id, ()), arm.name)
                     making.advance()
@@ -113,5 +120,12 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     )
 
 
-def _seeds(spec: StudySpec, seed: int) -> Seeds:
-    return Seeds.of(seed).model_copy(update=spec.fixed_seeds.model_dump(exclude_none=True))
+def _folds(spec: StudySpec) -> Sequence[Fold | None]:
+    """Return the folds that a trial may be of; None alone where the study has none."""
+    if spec.folds is None:
+        return [None]
+    return [Fold(number=number + 1, of=spec.folds) for number in range(spec.folds)]
+
+
+def _seeds(spec: StudySpec, seed: int, fold: Fold | None) -> Seeds:
+    return Seeds.of(seed, fold).model_copy(update=spec.fixed_seeds.model_dump(exclude_none=True))

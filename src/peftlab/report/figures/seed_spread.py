@@ -22,14 +22,16 @@ def seed_spread_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any
     for task in view.tasks:
         for arm in arms:
             outcomes = view.outcomes(arm, task)
-            for record in view.done(arm, task):
+            for run in view.runs(arm, task):
+                if not run.is_done:
+                    continue
                 rows.append(
                     {
                         "task": task.name,
                         "panel": panel_title(task),
                         "arm": view.label(arm),
-                        "seed": record.trial.seed,
-                        "score": record.scores[task.main_metric],
+                        "seed": run.seed,
+                        "score": run.score(task.main_metric),
                         "constant": None if outcomes is None else outcomes.best_constant.score,
                     }
                 )

@@ -99,7 +99,7 @@ def advise(
     `reference` names the arm to measure by; the best one if None, or where the named one is not
     shown to have learned the tasks though another is.
     """
-    compared = [arm for arm in view.arms if all(view.done(arm, task) for task in tasks)]
+    compared = [arm for arm in view.arms if all(view.has_run(arm, task) for task in tasks)]
     learned = [arm for arm in compared if has_learned(view, arm, tasks)]
     taking_part = [arm for arm in learned if not _num_failed(view, arm, tasks)]
     named = next((arm for arm in compared if arm.name == reference), None)
@@ -323,7 +323,7 @@ def _too_few_seeds(
         return ""
     most = max(known, key=lambda one: one.num_seeds)
     runs = "one seed is" if most.num_seeds == 1 else f"{most.num_seeds} seeds are"
-    if most.num_seeds >= LEAST_SEEDS:
+    if most.num_seeds >= LEAST_SEEDS or most.num_folds:
         return (
             f"{runs} measured; where the scores are looked at before all seeds are done, it takes "
             f"at least {least_seeds(most, num_tests)} to tell {counted(num_tests + 1, 'arm')} apart"

@@ -135,7 +135,12 @@ def dev_rows(view: StudyView, task: Task) -> DevRows:
 
 
 def _digest(trial: Trial) -> str:
-    """Return the data's digest; where rows of dev are drawn, the seed of the draw is part of it."""
+    """Return a digest of the rows that are scored: with folds those of train, else those of dev.
+
+    Where rows of dev are drawn, the seed of the draw is part of it.
+    """
+    if trial.fold is not None:
+        return content_id([trial.data.digest, trial.fold.of, trial.max_train_samples], length=64)
     files = trial.data.files
     if files is None or trial.max_eval_samples is None:
         return trial.data.digest

@@ -74,19 +74,21 @@ def no_noise_words(pair: tuple[str, str], found: Difference, *, is_identical: bo
 
 
 def runs_words(found: Difference) -> str:
-    """How many runs and examples a difference rests on."""
+    """Return how many runs and examples a difference rests on."""
     seeds = counted(found.num_seeds, "seed")
     each = "" if found.is_paired else " each"
-    return f"{seeds}{each}, {found.noise.num_examples:,} examples"
+    folds = f", {found.num_folds} folds" if found.num_folds else ""
+    return f"{seeds}{each}{folds}, {found.noise.num_examples:,} examples"
 
 
 def least_seeds(found: Difference, num_tests: int = 1) -> int:
     """Return how many runs of each arm a verdict on the difference takes, as one of several tests.
 
-    A test for any number of looks cannot reach the level of Holm's first step with fewer.
+    A test for any number of looks cannot reach the level of Holm's first step with fewer. Folds
+    are runs of other rows: of enough of them one seed will do.
     """
     if not found.is_always_valid:
-        return LEAST_SEEDS
+        return 1 if found.num_folds >= LEAST_SEEDS else LEAST_SEEDS
     return least_num_seeds(LEVEL / max(num_tests, 1), num_groups=1 if found.is_paired else 2)
 
 
@@ -96,7 +98,7 @@ def too_few_words(found: Difference, least: int, num_tests: int = 1) -> str:
     which = f"a verdict on one of {num_tests} claims" if num_tests > 1 else "a verdict"
     after = " after a look" if found.is_always_valid else ""
     words = f"{own} of each arm, where {which}{after} takes at least {least}"
-    if found.num_seeds == 1 and found.noise.is_known:
+    if found.num_seeds == 1 and found.noise.is_known and not found.num_folds:
         words += "; the interval is that of these trained models, other seeds are not in it"
     return words
 

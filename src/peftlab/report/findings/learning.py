@@ -178,15 +178,13 @@ def losses_words(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) ->
     sentences = []
     for task in tasks:
         for arm in arms:
-            records = view.of(arm, task)
+            num_runs = len(view.runs(arm, task))
             num_failed = view.num_failed(arm, task)
             if num_failed:
-                runs = (
-                    "the only run" if len(records) == 1 else f"{num_failed} of {len(records)} runs"
-                )
+                runs = "the only run" if num_runs == 1 else f"{num_failed} of {num_runs} runs"
                 sentences.append(
                     f"{runs[0].upper()}{runs[1:]} of {arm.name} on {task.name} failed"
-                    + (": all figures are of the others." if num_failed < len(records) else ".")
+                    + (": all figures are of the others." if num_failed < num_runs else ".")
                 )
             found = view.collapse(arm, task)
             if found is not None:

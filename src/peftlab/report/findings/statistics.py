@@ -13,7 +13,7 @@ from statistics import fmean
 import numpy as np
 
 from peftlab.core.identity import content_id, derived_seed
-from peftlab.data.predictions import Predictions
+from peftlab.report.findings.runs import Run, outcomes_of, runs_of
 from peftlab.stats.collapse import Collapse, collapse_of
 from peftlab.stats.compare import Comparison, Difference, compare, difference
 from peftlab.stats.learned import Constants, Learned, constants_of, has_moved, judge
@@ -22,8 +22,6 @@ from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, mean_over_tasks, resample
 from peftlab.stats.summary import Summary, summarise, summarise_scores
 from peftlab.store.records import TrialRecord
-from peftlab.store.rows import damaged
-from peftlab.study.stored_predictions import answers_of, predictions_of
 from peftlab.tasks.metrics.metric import Reads
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.spec import Task
@@ -76,9 +74,9 @@ class Statistics:
     )
 
     def outcomes(self, arm: str, task: Task, metric: str | None = None) -> Outcomes | None:
-        """What the arm's done trials said of the task's examples, for a metric (the main one).
+        """Return what the arm's runs said of the task's examples, for a metric (the main one).
 
-        None where no trial is done or the predictions of one are gone.
+        Of folds they are pooled. None where no run is done or the predictions of one are gone.
         """
         name = metric or task.main_metric
         found = self._read(arm, task, name)
@@ -180,9 +178,9 @@ class Statistics:
         return first is not None and second is not None and first.examples == second.examples
 
     def _summarise(self, arm: str, task: Task, metric: str) -> Summary | None:
-        records = self.by_place.get((arm, task.name), ())
-        num_failed = sum(record.status == "failed" for record in records)
-        scores = [record.scores[metric] for record in records if record.status == "done"]
+        every = runs_of(self.by_place.get((arm, task.name), ()))
+        num_failed = sum(run.is_failed for run in every)
+        scores = [run.score(metric) for run in every if run.is_done]
         if not scores:
             return None
         # Of other tasks' dev splits there are scores and no predictions.
@@ -196,12 +194,13 @@ class Statistics:
         )
 
     def _judge(self, arm: str, task: Task) -> Learned | None:
-        records = self._done(arm, task)
-        if not records:
+        runs = self._runs(arm, task)
+        if not runs:
             return None
         known = self._beside_constants(arm, task)
         if known is None:
-            return Learned(state="cannot tell", num_runs=len(records))
+            return Learned(state="cannot tell", num_runs=len(runs))
+        records = [record for run in runs for record in run.records]
         return judge(*known, has_moved=_has_moved(records, task))
 
     def _beside_constants(
@@ -262,12 +261,12 @@ class Statistics:
         key = (arm, task.name), reads
         if key not in self._outcomes:
             name = next(name for name in wanted if METRICS.get(name).reads == reads)
-            self._outcomes[key] = _read(self._done(arm, task), name)
+            self._outcomes[key] = _read(self._runs(arm, task), name)
         return self._outcomes[key]
 
-    def _done(self, arm: str, task: Task) -> list[TrialRecord]:
-        records = self.by_place.get((arm, task.name), ())
-        return [record for record in records if record.status == "done"]
+    def _runs(self, arm: str, task: Task) -> list[Run]:
+        """Return the arm's runs that are done, with all of their folds where they have such."""
+        return [run for run in runs_of(self.by_place.get((arm, task.name), ())) if run.is_done]
 
 
 def _has_moved(records: Sequence[TrialRecord], task: Task) -> bool:
@@ -283,30 +282,12 @@ def _has_moved(records: Sequence[TrialRecord], task: Task) -> bool:
     )
 
 
-def _read(records: Sequence[TrialRecord], metric: str) -> _Read | None:
-    """Return the outcomes of an arm's done trials, which must be on the same examples.
-
-    Logits are read where the metric asks for them alone: it takes several times as long.
-    """
-    of_logits = METRICS.get(metric).reads == "logits"
-    read = [predictions_of(one) if of_logits else answers_of(one) for one in records]
-    found = [one for one in read if one is not None]
-    if not found or len(found) < len(records):
+def _read(runs: Sequence[Run], metric: str) -> _Read | None:
+    """Return the outcomes of an arm's runs that are done, which must be on the same examples."""
+    found = outcomes_of(runs, metric)
+    if found is None:
         return None
-    first = found[0]
-    for one, record in zip(found, records, strict=True):
-        if not (
-            np.array_equal(one.row_ids, first.row_ids) and np.array_equal(one.labels, first.labels)
-        ):
-            raise damaged("not the examples of the arm's other seeds", str(record.predictions_path))
+    first, outcomes = found
     return _Read(
-        outcomes=Outcomes(
-            metric=metric,
-            labels_N=first.labels,
-            predictions_SN=np.stack(
-                [one.logits if isinstance(one, Predictions) else one.predicted for one in found]
-            ),
-            seeds=tuple(record.trial.seed for record in records),
-        ),
-        examples=content_id([first.row_ids.tolist(), first.labels.tolist()]),
+        outcomes=outcomes, examples=content_id([first.row_ids.tolist(), first.labels.tolist()])
     )

@@ -293,6 +293,8 @@ def _lacking(view: StudyView, claim: Claim, every: tuple[Arm, ...], tasks: Seque
         for task in tasks:
             if not view.done(arm, task):
                 return f"{arm.name} has no trial that is done on {task.name}"
+            if not view.has_run(arm, task):
+                return f"{arm.name} has no seed with all folds done on {task.name}"
             if view.outcomes(arm, task) is None:
                 return f"predictions of {arm.name} on {task.name} are gone"
     return ""

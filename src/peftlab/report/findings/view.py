@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from peftlab.core.selection import folds_words
 from peftlab.core.trial import rules_in_words
 from peftlab.report.findings.marks import mark_note, marked
+from peftlab.report.findings.runs import Run, runs_of
 from peftlab.report.findings.statistics import MeanScore, Statistics
 from peftlab.stats.collapse import Collapse
 from peftlab.stats.compare import Comparison
@@ -58,12 +60,20 @@ class StudyView:
         return tuple(by_name[arm.name] for arm in ordered if arm.name in wanted)
 
     def of(self, arm: Arm, task: Task) -> tuple[TrialRecord, ...]:
-        """Return the records of an arm on a task, a seed each."""
+        """Return the records of an arm on a task, one for each seed and fold."""
         return self.by_place.get((arm.name, task.name), ())
 
     def done(self, arm: Arm, task: Task) -> tuple[TrialRecord, ...]:
         """Return the records of an arm on a task that are done."""
         return tuple(record for record in self.of(arm, task) if record.status == "done")
+
+    def runs(self, arm: Arm, task: Task) -> tuple[Run, ...]:
+        """Return the runs of an arm on a task: a seed each, of one trial or one for each fold."""
+        return runs_of(self.of(arm, task))
+
+    def has_run(self, arm: Arm, task: Task) -> bool:
+        """Return whether a run of the arm on the task is done, with all of its folds."""
+        return any(run.is_done for run in self.runs(arm, task))
 
     def label(self, arm: Arm) -> str:
         """The arm's name beside its scores, with a mark where they need the `note`."""
@@ -74,15 +84,15 @@ class StudyView:
         return mark_note(record for arm in arms for record in self._of_all_tasks(arm))
 
     def outcomes(self, arm: Arm, task: Task, metric: str | None = None) -> Outcomes | None:
-        """What the done trials predicted, for a metric (the main one); read once.
+        """Return what the done runs predicted, for a metric (the main one); read once.
 
         None where none is done, or the predictions of one are gone.
         """
         return self.statistics.outcomes(arm.name, task, metric)
 
     def num_failed(self, arm: Arm, task: Task) -> int:
-        """Return how many trials of an arm on a task failed."""
-        return sum(record.status == "failed" for record in self.of(arm, task))
+        """Return how many runs of an arm on a task failed."""
+        return sum(run.is_failed for run in self.runs(arm, task))
 
     def summary(
         self, arm: Arm, task: Task, metric: str | None = None, *, best: bool = False
@@ -94,7 +104,8 @@ class StudyView:
         """
         name = metric or task.main_metric
         if best:
-            scores = [record.best_scores[name] for record in self.done(arm, task)]
+            runs = [run for run in self.runs(arm, task) if run.is_done]
+            scores = [run.score(name, best=True) for run in runs]
             return summarise_scores(name, scores) if scores else None
         return self.statistics.summary(arm.name, task, name)
 
@@ -157,11 +168,17 @@ class StudyView:
         """The rule in words by which the evaluation is chosen whose scores are reported."""
         return rules_in_words(record.trial for record in self.records)
 
+    @property
+    def scored_words(self) -> str:
+        """Return what scores are measured on, as the end of a title."""
+        folds = self.spec.folds
+        return "on dev" if folds is None else f"by {folds_words(folds)}"
+
     def _of_all_tasks(self, arm: Arm) -> list[TrialRecord]:
         return [record for task in self.tasks for record in self.of(arm, task)]
 
     def missing(self, arms: Sequence[Arm]) -> list[str]:
-        """What of these arms is not measured, a line a trial."""
+        """Return what of these arms is not measured, a line a trial."""
         lines = []
         for task in self.tasks:
             for arm in arms:
@@ -169,7 +186,7 @@ class StudyView:
                     if record.status != "done":
                         cause = f": {record.error.splitlines()[0]}" if record.error else ""
                         lines.append(
-                            f"{arm.name} on {task.name}, seed {record.trial.seed} "
+                            f"{arm.name} on {task.name}, {record.trial.run_words} "
                             f"({record.status}{cause})"
                         )
         return lines

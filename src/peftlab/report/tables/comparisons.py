@@ -68,7 +68,7 @@ def _cells(found: Comparison, same: str) -> list[str]:
         told = Cell(f"{signed(found.estimate, 2)} ({same})", value=found.estimate)
         seeds = Cell(str(found.num_seeds), value=found.num_seeds)
         return [told, seeds, *[NOTHING] * (len(NUMBERS) - 2)]
-    is_single = found.num_seeds < 2
+    is_single = found.num_seeds < 2 and not found.num_folds
     told = Cell(f"{found.estimate:+.2f} (no noise)", value=found.estimate)
     if found.noise.is_known and not found.has_interval:
         told = Cell(f"{found.estimate:+.2f}", value=found.estimate)

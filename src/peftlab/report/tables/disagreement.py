@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 from peftlab.core.errors import UserError
 from peftlab.data.source import open_ref
+from peftlab.report.findings.runs import Run, pooled
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Table
-from peftlab.store.records import TrialRecord
 from peftlab.study.arms import Arm
-from peftlab.study.stored_predictions import predictions_of
 from peftlab.tasks.problem import probabilities
 from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
@@ -59,7 +58,7 @@ def disagreements(view: StudyView, arms: Sequence[Arm], task: Task) -> Disagreem
     """
     answers: dict[str, _Answers] = {}
     for arm in arms:
-        own = _answers(view.done(arm, task))
+        own = _answers(view.runs(arm, task))
         first = next(iter(answers.values()), own)
         if own is not None and first is not None and _are_alike(first, own):
             answers[view.label(arm)] = own
@@ -125,19 +124,20 @@ def disagreement_table(view: StudyView, arms: Sequence[Arm], task: Task, most: i
     )
 
 
-def _answers(records: Sequence[TrialRecord]) -> _Answers | None:
-    """An arm's on a task; None where no file of its trials is there."""
-    found = [one for record in records if (one := predictions_of(record)) is not None]
+def _answers(runs: Sequence[Run]) -> _Answers | None:
+    """Return an arm's answers on a task; None where no file of its trials is there."""
+    every = [pooled(run.records, of_logits=True) for run in runs if run.is_done]
+    found = [one for one in every if one is not None]
     if not found:
         return None
     first = found[0]
     shares = [
-        probabilities(own.logits, "single_label_classification")
+        probabilities(own.predicted.astype(np.float32), "single_label_classification")
         for own in found
         if np.array_equal(own.row_ids, first.row_ids) and np.array_equal(own.labels, first.labels)
     ]
     return _Answers(
-        row_ids_N=first.row_ids,
+        row_ids_N=first.row_ids.astype(np.int64),
         labels_N=first.labels.astype(np.int64),
         probabilities_NC=np.mean(shares, axis=0),
     )
@@ -152,12 +152,13 @@ def _are_alike(first: _Answers, second: _Answers) -> bool:
 def _texts(
     view: StudyView, arms: Sequence[Arm], task: Task, shown: Sequence[Disagreement]
 ) -> dict[int, tuple[str, ...]]:
-    """The texts of these examples by row; UserError where they are gone, or are others now."""
+    """Return the texts of these examples by row; UserError where they are gone or are others."""
     trial = next(record.trial for arm in arms for record in view.done(arm, task))
+    split = "dev" if trial.fold is None else "train"
     source, named = open_ref(trial.data), task_of(trial)
     if source.ref(named).digest != trial.data.digest:
         raise UserError("the data have changed since", where=trial.data.location)
-    examples = source.examples(named, "dev")
+    examples = source.examples(named, split)
     return {one.row_id: tuple(_short(text) for text in examples[one.row_id].texts) for one in shown}
 
 

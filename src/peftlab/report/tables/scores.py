@@ -46,7 +46,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     for arm in arms:
         row: list[str] = [view.label(arm)]
         for task in view.tasks:
-            num_runs = len(view.of(arm, task))
+            num_runs = len(view.runs(arm, task))
             for metric in _metrics(task):
                 summary = view.summary(arm, task, metric)
                 is_main = metric == task.main_metric
@@ -70,7 +70,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     if any(cell.mark for row in rows for cell in row if isinstance(cell, Cell)):
         note += f" {MARK_NOTE}"
     return Table(
-        title="Scores on dev",
+        title=f"Scores {view.scored_words}",
         columns=columns,
         rows=rows,
         groups=[task.name for task in view.tasks],
@@ -197,7 +197,7 @@ def runs_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
         [
             view.label(arm),
             task.name,
-            *_run_cells(summary, len(view.of(arm, task))),
+            *_run_cells(summary, len(view.runs(arm, task))),
             *_learned_cells(view.learned(arm, task)),
         ]
         for task, arm, summary in _summaries(view, arms)

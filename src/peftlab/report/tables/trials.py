@@ -14,7 +14,7 @@ COLUMNS = (
     "trial", "arm", "task", "seed", "status", "metric", "score", "training", "examples/s",
     "tokens/s", "padding avoided", "peak memory", "saved", "computed",
 )  # fmt: skip
-EPOCHS, ENERGY = "epochs", "energy"
+FOLD, EPOCHS, ENERGY = "fold", "epochs", "energy"
 UNITS = {
     "score": "points",
     "training": "seconds",
@@ -23,7 +23,7 @@ UNITS = {
     "saved": "bytes",
     ENERGY: "joules",
 }
-NUMBERS = frozenset({"seed", "examples/s", "tokens/s", EPOCHS, *UNITS})
+NUMBERS = frozenset({"seed", FOLD, "examples/s", "tokens/s", EPOCHS, *UNITS})
 
 
 def trials_table(view: StudyView) -> Table:
@@ -32,6 +32,12 @@ def trials_table(view: StudyView) -> Table:
     Energy has a column if one trial has it, and epochs if one may have stopped early.
     """
     columns, rows = [*COLUMNS], [_row(view, record) for record in view.records]
+    if view.spec.folds is not None:
+        place = columns.index("seed") + 1
+        columns.insert(place, FOLD)
+        for row, record in zip(rows, view.records, strict=True):
+            fold = record.trial.fold
+            row.insert(place, NOTHING if fold is None else Cell(str(fold), value=fold.number))
     note = (
         "training: wall time without evaluation. padding avoided: the share of padding in the "
         "batches that was not computed. saved: what the trained adapter or the changed tensors "

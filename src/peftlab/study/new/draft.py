@@ -59,7 +59,7 @@ model: {model}
 data:
   {task}:
 {data}
-seeds: [42, 43, 44]             # a verdict takes three of each arm; five are better
+{runs}
 max_length: {max_length}                 # tokens; {lengths}
 training:                       # names and defaults of transformers.TrainingArguments
   num_train_epochs: 3
@@ -73,6 +73,12 @@ arms:                           # `peftlab list methods` shows what else there i
 claims:
   - {{say: LoRA is as good as full fine-tuning, equivalent: [lora, full], margin: 1.0}}
 """
+
+
+SEEDS = "seeds: [42, 43, 44]             # a verdict takes three of each arm; five are better"
+FOLDS = """\
+folds: {folds:<25}# parts of train: each is scored by a model of the others
+seeds: [42]                     # each trains a model for every fold; more average out their luck"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,25 +106,35 @@ def draft(
     text: Sequence[str] | None = None,
     label: Sequence[str] | None = None,
     model: str | None = None,
+    folds: int | None = None,
     options: ReadOptions = AS_FOUND,
     missing: Missing = "error",
 ) -> Draft:
     """Return the study that the file `study` is to hold, of the rows in `data`.
 
-    Dev is the file given, or one beside the data that is called so, or is cut off them. `options`
-    say how files are read, `missing` what becomes of rows without a text or a label. Raises
-    UserError where the data cannot be read or have no column that could be the label or the text,
-    and where no split of them has what a run needs.
+    Dev is the file given, or one beside the data that is called so, or is cut off them; with
+    `folds` there is none. `options` say how files are read, `missing` what becomes of rows without
+    a text or a label. Raises UserError where the data cannot be read or have no column that could
+    be the label or the text, and where no split of them has what a run needs.
     """
     options = checked(options)
+    if folds is not None and dev is not None:
+        raise UserError(
+            "with folds the rows of the data are scored, and no dev",
+            where="--folds",
+            allowed="one of --folds and --dev",
+        )
     looked = look(data, text=text, label=label, options=options, missing=missing)
     dropping = [Guess(key="missing", value=missing, why=SAID)] if missing == "drop" else []
     words = _words(looked)
     errors: list[str] = []
-    for dev_guess in _devs(study, data, dev, len(looked.rows)):
+    devs = (
+        [[]] if folds is not None else [[one] for one in _devs(study, data, dev, len(looked.rows))]
+    )
+    for dev_guess in devs:
         guesses = [
             Guess(key="train", value=_named(data, study), why=counted(len(looked.rows), "row")),
-            dev_guess,
+            *dev_guess,
             *_test(study, data),
             *_reading(data, dev, options),
             *looked.guesses.values(),
@@ -126,10 +142,10 @@ def draft(
             *_labels(looked),
             _metrics(looked),
         ]
-        written = _written(study, data, model, looked, words, guesses)
+        written = _written(study, data, model, looked, words, guesses, folds)
         remarks = remarks_on_draft(written, study)
         if not remarks.errors:
-            hints = [*_hints(looked, words), *remarks.others]
+            hints = [*_hints(looked, words), *_unused_dev(data, folds), *remarks.others]
             return Draft(text=written, guesses=guesses, hints=hints)
         errors += remarks.errors
     raise UserError(
@@ -139,8 +155,22 @@ def draft(
     )
 
 
+def _unused_dev(data: Path, folds: int | None) -> list[str]:
+    """Return that a file beside the data is not scored on, where it looks like one to score on."""
+    beside = None if folds is None else _beside(data, DEV_NAMES)
+    if beside is None:
+        return []
+    return [f"{beside.name} is not used: with folds the rows of {data.name} are scored"]
+
+
 def _written(
-    study: Path, data: Path, model: str | None, looked: Looked, words: int, guesses: Sequence[Guess]
+    study: Path,
+    data: Path,
+    model: str | None,
+    looked: Looked,
+    words: int,
+    guesses: Sequence[Guess],
+    folds: int | None,
 ) -> str:
     return TEMPLATE.format(
         file=one_line(data.name, length=100),
@@ -149,6 +179,7 @@ def _written(
         model=_scalar(model or _model()),
         task=_scalar(_task(data, looked)),
         data="\n".join(_line(guess) for guess in guesses),
+        runs=SEEDS if folds is None else FOLDS.format(folds=folds),
         max_length=_max_length(words),
         lengths=f"of 20 texts 19 have at most about {math.ceil(words * TOKENS_PER_WORD):,}",
     )

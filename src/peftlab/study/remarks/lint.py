@@ -50,6 +50,7 @@ def lint(expanded: Expanded) -> list[Finding]:
         *without_effect(expanded),
         *_nothing_cached(expanded),
         *_seeds(expanded),
+        *_folds(expanded),
         *_selection(expanded),
         *_claims(expanded),
         *_left_out(expanded),
@@ -187,7 +188,7 @@ def _why_nothing_cached(model: str, arm: Arm) -> str:
 
 
 def _seeds(expanded: Expanded) -> Iterator[Finding]:
-    if len(expanded.spec.seeds) == 1:
+    if len(expanded.spec.seeds) == 1 and not _has_enough_folds(expanded):
         yield Finding(
             level="warning",
             rule="single-seed",
@@ -197,7 +198,36 @@ def _seeds(expanded: Expanded) -> Iterator[Finding]:
         )
 
 
+def _has_enough_folds(expanded: Expanded) -> bool:
+    """Return whether the folds tell, with one seed, how models of an arm differ."""
+    return expanded.spec.folds is not None and expanded.spec.folds >= LEAST_SEEDS
+
+
+def _folds(expanded: Expanded) -> Iterator[Finding]:
+    """Yield findings on folds: files of dev that are not used, and folds too few to test by."""
+    spec = expanded.spec
+    if spec.folds is None:
+        return
+    for name, own in spec.own_data.items():
+        if isinstance(own.dev, str):
+            yield Finding(
+                level="note",
+                rule="no-effect",
+                where=f"data.{name}.dev",
+                message=f"{Path(own.dev).name} is not used: with folds the rows of "
+                f"{Path(own.train).name} are scored",
+            )
+    if not _has_enough_folds(expanded):
+        yield Finding(
+            level="note",
+            rule="few-folds",
+            where="folds",
+            message=f"{spec.folds} folds hardly show how models of an arm differ: take 5 or 10",
+        )
+
+
 def _selection(expanded: Expanded) -> Iterator[Finding]:
+    scored = "dev" if expanded.spec.folds is None else "a fold"
     if expanded.spec.selection is None and any(
         training.total_epochs(expanded.num_examples[task][0]) > 1
         for arm in expanded.arms
@@ -207,8 +237,8 @@ def _selection(expanded: Expanded) -> Iterator[Finding]:
             level="note",
             rule="selection-on-dev",
             where="report",
-            message="dev is both what an epoch would be picked by and what is reported: scores "
-            "are of the last epoch; a best-epoch score flatters and must be named as that. "
+            message=f"{scored} is both what an epoch would be picked by and what is reported: "
+            "scores are of the last epoch; a best-epoch score flatters and must be named as that. "
             "'selection: {split: train, fraction: 0.1}' picks it on rows held out of train",
         )
     by_method: dict[str, list[str]] = {}
@@ -242,7 +272,7 @@ def _claims(expanded: Expanded) -> Iterator[Finding]:
                 message=f"{', '.join(absent)}: not among the tasks of the study",
             )
     for fewest, claims in by_seeds.items():
-        if fewest < ENOUGH_SEEDS:
+        if fewest < ENOUGH_SEEDS and not _has_enough_folds(expanded):
             yield Finding(
                 level="warning" if fewest < LEAST_SEEDS else "note",
                 rule="too-few-seeds",

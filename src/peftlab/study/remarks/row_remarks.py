@@ -70,8 +70,12 @@ def remarks_on_draft(text: str, study: Path) -> Remarks:
     errors: list[Finding] = []
     others: list[Finding] = []
     for name, own in spec.own_data.items():
-        defined = define_task(name, own, where=f"{study.name}: data.{name}")
-        rows = read_task_rows(defined.source, defined.task)
+        defined = define_task(
+            name, own, where=f"{study.name}: data.{name}", folds=spec.folds is not None
+        )
+        rows = read_task_rows(
+            defined.source, defined.task, folds=spec.folds, where=f"{study.name}: folds"
+        )
         errors += split_remarks(rows, only_errors=True)
         if not errors:
             others += [
@@ -114,7 +118,8 @@ def split_remarks(
 ) -> Iterator[Finding]:
     """What the splits that are used lack: of two labels one, an error, or of many one, a warning.
 
-    With a selection, train is what is left of it, and its other rows are a split of their own.
+    With a selection, train is what is left of it, and its other rows are a split of their own. With
+    folds they are those of train as a whole, of which every part has its share.
     """
     for split in _splits(rows, selection, seeds):
         where = _where(rows, split.name)
@@ -238,7 +243,8 @@ def _splits(rows: TaskRows, selection: Selection | None, seeds: Sequence[int]) -
             ]
             # The seeds' parts say the same, or the first that has one label alone says more.
             yield next((one for one in every if _is_of_one(one.labels)), every[0])
-    yield _Split(name="dev", labels=rows.dev)
+    if rows.folds is None:
+        yield _Split(name="dev", labels=rows.dev)
 
 
 def _telling(labels: Values, selection: Selection, seeds: Sequence[int]) -> Sequence[int]:

@@ -93,7 +93,17 @@ class Searches:
 
 
 def expand_searches(spec: StudySpec, tune: TuneSpec) -> Searches:
-    """Return the searches of every arm on every task; UserError if the study has a fault."""
+    """Return the searches of every arm on every task.
+
+    Raises UserError if the study has a fault, or folds: settings that were chosen on rows which the
+    folds score would flatter the scores.
+    """
+    if spec.folds is not None:
+        raise UserError(
+            "a search would choose settings on the rows that the folds score",
+            where=f"{spec.name}: folds",
+            allowed="a search without folds (--set folds=null), on rows held out of train",
+        )
     expanded = expand(_tuned(spec, tune))
     require_labels(expanded)
     templates: dict[tuple[str, str], list[Trial]] = {}

@@ -1,0 +1,43 @@
+"""Which rows of train a trial trains on, which it holds out, and which it is scored on.
+
+All that takes rows from a trial is here, one after another: the fold that it is scored on, then of
+the other rows those that its selection holds out. The parts follow from the labels, the trial's
+seed and the folds, so that all arms have the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from peftlab.core.trial import Trial
+from peftlab.data.batches import Indices
+from peftlab.data.folds import Folds
+from peftlab.data.held_out import is_held_out
+from peftlab.tasks.problem import Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainParts:
+    """Places in train, each ascending; `held_out` and `scored` are None where there is no such.
+
+    Without `scored` rows the trial is scored on dev.
+    """
+
+    trained: Indices
+    held_out: Indices | None = None
+    scored: Indices | None = None
+
+
+def train_parts(trial: Trial, labels: Values, folds: Folds | None = None) -> TrainParts:
+    """Return the parts of train, whose rows have these labels and, with folds, these parts."""
+    trained: Indices = np.arange(len(labels), dtype=np.int64)
+    held_out = scored = None
+    if folds is not None and trial.fold is not None:
+        is_scored = folds == trial.fold.number
+        trained, scored = np.flatnonzero(~is_scored), np.flatnonzero(is_scored)
+    if trial.selection is not None:
+        chosen = is_held_out(labels[trained], trial.selection, seed=trial.seed)
+        trained, held_out = trained[~chosen], trained[chosen]
+    return TrainParts(trained=trained, held_out=held_out, scored=scored)
