@@ -21,6 +21,7 @@ import pytest
 
 from peftlab.runner import bars
 from tests import order
+from tests.drawings import draw_once
 from tests.warm.process import SUBPROCESS
 
 # Looks are remembered for the user as well: never for whoever runs the tests.
@@ -52,10 +53,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def warm_workers() -> Iterator[None]:
-    """A pool's workers are forked from a process that has imported everything."""
+def no_work_twice() -> Iterator[None]:
+    """A pool's workers are forked from a process that has imported all; a figure is drawn once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("peftlab.runner.worker_process.subprocess", SUBPROCESS)
+        patch.setattr("peftlab.report.pages.files.draw", draw_once)
         yield
 
 
