@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -18,6 +20,9 @@ os.environ.setdefault(
 import pytest
 
 from peftlab.runner import bars
+from tests import order
+from tests.drawings import draw_once
+from tests.warm.process import SUBPROCESS
 
 # Looks are remembered for the user as well: never for whoever runs the tests.
 STATE = TemporaryDirectory(prefix="peftlab-state-")
@@ -25,6 +30,35 @@ NUMBERS = count()
 os.environ["XDG_STATE_HOME"] = STATE.name
 
 GLUE = Path(__file__).resolve().parents[2] / "shared" / "glue"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the longest files tested first."""
+    items.sort(key=lambda item: order.place(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Have a process do a file, or all that uses the Ray cluster."""
+    from xdist.scheduler import LoadFileScheduling
+
+    if config.getvalue("dist") != "loadfile":
+        return None
+
+    class Grouped(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return order.group(nodeid)
+
+    return Grouped(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_work_twice() -> Iterator[None]:
+    """A pool's workers are forked from a process that has imported all; a figure is drawn once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("peftlab.runner.worker_process.subprocess", SUBPROCESS)
+        patch.setattr("peftlab.report.pages.files.draw", draw_once)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from peftlab.store.workspace import Workspace
+from tests.warm.process import WarmPopen
 
 STOPPED = "peftlab: stopped; what was measured is kept"
 LONGEST = 600.0
@@ -44,7 +45,7 @@ def start(
 
     `kernels` is another folder for compiled ones than that of all tests.
     """
-    process = subprocess.Popen(
+    process = WarmPopen(
         [sys.executable, "-c", code, *map(str, arguments)],
         env={**os.environ, **({"NUMBA_CACHE_DIR": str(kernels)} if kernels else {})},
         stdout=subprocess.PIPE,

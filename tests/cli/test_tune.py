@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from peftlab.store.reader import DATABASE
+from tests.warm.process import WarmPopen
 
 SMALL = (
     "--arms", "lora", "--tasks", "demo-paraphrase", "--seeds", "1", "--device", "cpu",
@@ -44,7 +45,7 @@ def test_it_is_killed_and_run_again_to_the_same_total_and_the_same_best(
     assert whole.status == 0, whole.err
     killed = tmp_path / "killed"
     command = [sys.executable, "-m", "peftlab", "tune", str(study_file), *SMALL, "--trials", "4"]
-    process = subprocess.Popen(
+    process = WarmPopen(
         [*command, "--workspace", str(killed)], env=os.environ, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 120

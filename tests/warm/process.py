@@ -1,0 +1,119 @@
+"""A `subprocess.Popen` whose process is forked by the server, where nothing tells the two apart.
+
+A new process takes some eight seconds of a processor to import torch, transformers and peft. That
+a real one does what it should while it imports is for the tests that start one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import inspect
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from tests.warm.request import Request, program_of
+from tests.warm.server import READY
+
+ROOT = Path(__file__).resolve().parents[2]
+PR_SET_CHILD_SUBREAPER = 36
+READ_WHILE_IMPORTING = (
+    "GOMP_", "HF_", "NUMBA_", "OMP_", "PYTHON", "TOKENIZERS_", "TRANSFORMERS_", "WANDB_",
+)  # fmt: skip
+"""How the names of variables begin that libraries read once, when they are imported."""
+AT_FIRST = dict(os.environ)
+"""The environment of the server: as it is before a test changes it."""
+EXECUTE = inspect.signature(subprocess.Popen._execute_child)
+
+
+class WarmPopen(subprocess.Popen[Any]):
+    """A process of this Python that has imported everything, or a real one where it has to be."""
+
+    def _execute_child(self, *given: Any) -> None:
+        told = SimpleNamespace(**EXECUTE.bind(self, *given).arguments)
+        program = program_of([os.fspath(one) for one in told.args])
+        environment = dict(os.environ if told.env is None else told.env)
+        if program is None or not _can_fork(environment):
+            super()._execute_child(*given)
+            return
+        request = Request(
+            program=program,
+            folder=str(told.cwd or Path.cwd()),
+            environment=environment,
+            parent=os.getpid(),
+            is_new_session=told.start_new_session,
+            blocked_signals=tuple(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+            ignores_interrupts=signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
+        )
+        ours = (told.p2cread, told.c2pwrite, told.errwrite)
+        streams = [number if stream == -1 else stream for number, stream in enumerate(ours)]
+        with adopting(), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            connection.connect(server())
+            socket.send_fds(connection, [request.model_dump_json().encode()], streams)
+            self.pid = int(connection.recv(64))
+        self._child_created = True
+        self._close_pipe_fds(
+            told.p2cread, told.p2cwrite, told.c2pread, told.c2pwrite, told.errread, told.errwrite
+        )
+
+
+SUBPROCESS = SimpleNamespace(**{**vars(subprocess), "Popen": WarmPopen})
+"""The module subprocess as the product may use it in a test, with warm processes."""
+
+
+@cache
+def server() -> str:
+    """Start the server of this process, once; return the path of its socket."""
+    folder = tempfile.mkdtemp(prefix="peftlab-warm-")
+    path = f"{folder}/socket"
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "tests.warm.server", path, str(os.getpid())],
+        cwd=ROOT,
+        env=AT_FIRST,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == READY
+    process.stdout.close()
+
+    def end() -> None:
+        process.kill()
+        process.wait()
+        Path(path).unlink(missing_ok=True)
+        Path(folder).rmdir()
+
+    atexit.register(end)
+    return path
+
+
+@contextmanager
+def adopting() -> Iterator[None]:
+    """Within, an orphan among this process's descendants becomes its child."""
+    prctl = ctypes.CDLL(None).prctl
+    assert prctl(PR_SET_CHILD_SUBREAPER, 1) == 0
+    try:
+        yield
+    finally:
+        prctl(PR_SET_CHILD_SUBREAPER, 0)
+
+
+def _can_fork(environment: Mapping[str, str]) -> bool:
+    """Return whether what the server has imported is what a process in the environment would."""
+    return sys.platform == "linux" and _imports_by(environment) == _imports_by(AT_FIRST)
+
+
+def _imports_by(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value for name, value in environment.items() if name.startswith(READ_WHILE_IMPORTING)
+    }

@@ -1,0 +1,188 @@
+"""The process from which others are forked: `python -m tests.warm.server SOCKET PARENT`.
+
+It imports what they need and computes nothing, so that it has one thread only: neither OpenMP's
+threads nor a lock that another thread holds would survive a fork. Every connection is one process.
+What a forked process is, in its environment, folder, streams and signals, is told by the request.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import types
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from peftlab.core.parent import end_with_parent
+from peftlab.core.process import quiet_libraries
+from tests.warm.request import Request
+
+FILTERS = [*warnings.filters]
+IMPORTED = (
+    "peftlab.cli.app",
+    "peftlab.engine.bench",
+    "peftlab.engine.rate",
+    "peftlab.engine.run",
+    "peftlab.engine.trainer",
+    "peftlab.runner.execute",
+    "peftlab.runner.messages",
+    "peftlab.runner.plan",
+    "peftlab.runner.progress",
+    "peftlab.runner.tune",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.bert.tokenization_bert",
+)
+IF_INSTALLED = ("optuna", "ray._private.workers.default_worker")
+LONGEST_REQUEST = 1 << 20
+STREAMS = 3
+READY = b"ready\n"
+MAY_FORK = "jemalloc_bg_thd"
+"""The thread by which pyarrow's allocator gives memory back; it takes care of forks itself."""
+
+
+def main(path: str, parent: int) -> None:
+    """Serve until the parent ends."""
+    end_with_parent(parent)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path)
+    listener.listen(64)
+    import_all()
+    threads = {file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")}
+    threads -= {MAY_FORK, Path("/proc/self/comm").read_text().strip()}
+    assert not threads, f"nothing may be forked: an import has started {threads}"
+    gc.collect()
+    gc.freeze()  # a search for garbage in a child would copy every page
+    os.write(1, READY)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the guardians
+    while True:
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            _guard(connection)
+        connection.close()
+
+
+def import_all() -> None:
+    """Import what forked processes would, except for the module that each of them is."""
+    quiet_libraries()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in IMPORTED:
+            importlib.import_module(name)
+        for name in IF_INSTALLED:
+            with suppress(ImportError):
+                importlib.import_module(name)
+
+
+def _guard(connection: socket.socket) -> NoReturn:
+    """Fork the process that is asked for, and end it with the connection if nobody adopts it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    told, streams, _, _ = socket.recv_fds(connection, LONGEST_REQUEST, STREAMS)
+    request = Request.model_validate_json(told)
+    child = os.fork()
+    if child == 0:
+        _be(request, streams, connection)
+    for stream in streams:
+        os.close(stream)
+    if request.parent is None:
+        _name_this_process(connection.recv(LONGEST_REQUEST).decode())
+        connection.send(str(child).encode())
+        end = os.pidfd_open(child)
+        ready, _, _ = select.select([connection, end], [], [])
+        if end not in ready:
+            os.kill(child, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        with suppress(OSError):
+            connection.send(str(status).encode())
+    os._exit(0)
+
+
+def _name_this_process(name: str) -> None:
+    Path("/proc/self/comm").write_text(name)
+
+
+def _be(request: Request, streams: list[int], connection: socket.socket) -> NoReturn:
+    """Be the process, to its end."""
+    status = 1
+    try:
+        while request.parent is not None and os.getppid() != request.parent:
+            time.sleep(0.0005)
+        if request.parent is not None:
+            connection.send(str(os.getpid()).encode())
+        connection.close()
+        _become(request, streams)
+        _run(request)
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    with suppress(BaseException):
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(status)
+
+
+def _become(request: Request, streams: list[int]) -> None:
+    """Give this process all that a new one would have of its parent."""
+    if request.is_new_session:
+        os.setsid()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    os.environ.clear()
+    os.environ.update(request.environment)
+    os.chdir(request.folder)
+    tempfile.tempdir = None
+    handler = signal.SIG_IGN if request.ignores_interrupts else signal.default_int_handler
+    signal.signal(signal.SIGINT, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, request.blocked_signals)
+    if request.program.is_quiet:
+        warnings.simplefilter("ignore")
+    else:
+        warnings.filters[:] = FILTERS
+        warnings._filters_mutated()  # type: ignore[attr-defined]
+
+
+def _run(request: Request) -> None:
+    program = request.program
+    match program.kind:
+        case "module":
+            sys.argv = [program.text, *program.arguments]
+            sys.path[0] = request.folder
+            with warnings.catch_warnings():
+                runpy.run_module(program.text, run_name="__main__", alter_sys=True)
+        case "file":
+            sys.argv = [program.text, *program.arguments]
+            sys.path[0] = str(Path(program.text).parent)
+            runpy.run_path(program.text, run_name="__main__")
+        case "code":
+            sys.argv = ["-c", *program.arguments]
+            sys.path[0] = ""
+            module = types.ModuleType("__main__")
+            sys.modules["__main__"] = module
+            exec(compile(program.text, "<string>", "exec"), module.__dict__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
