@@ -22,6 +22,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from peftlab.core.process import SPIN_COUNT, SPIN_ROUNDS
 from tests.warm.request import Request, program_of
 from tests.warm.server import READY
 
@@ -31,6 +32,8 @@ READ_WHILE_IMPORTING = (
     "GOMP_", "HF_", "NUMBA_", "OMP_", "PYTHON", "TOKENIZERS_", "TRANSFORMERS_", "WANDB_",
 )  # fmt: skip
 """How the names of variables begin that libraries read once, when they are imported."""
+SET_BY_IMPORTS = {SPIN_COUNT: str(SPIN_ROUNDS), "TRANSFORMERS_VERBOSITY": "error"}
+"""What the product gives these variables, where they are not set, before it imports the rest."""
 AT_FIRST = dict(os.environ)
 """The environment of the server: as it is before a test changes it."""
 EXECUTE = inspect.signature(subprocess.Popen._execute_child)
@@ -114,6 +117,5 @@ def _can_fork(environment: Mapping[str, str]) -> bool:
 
 
 def _imports_by(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: value for name, value in environment.items() if name.startswith(READ_WHILE_IMPORTING)
-    }
+    known = {**SET_BY_IMPORTS, **environment}
+    return {name: value for name, value in known.items() if name.startswith(READ_WHILE_IMPORTING)}
