@@ -20,6 +20,8 @@ KEYS = [
     "model",
     "method",
     "seed",
+    "fold",
+    "folds",
     "status",
     "scores",
     "best_scores",

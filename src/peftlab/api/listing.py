@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def list_tasks() -> list[Task]:
-    """The tasks that are known by name: labels, metrics, the names of their texts."""
+    """Return the tasks that are known by name: labels, metrics, the names of their texts."""
     from peftlab.tasks.registry import TASKS
 
     return [*TASKS]
 
 
 def list_methods() -> list[Method]:
-    """The methods: title, paper, `settings()` with their defaults, `can_merge`."""
+    """Return the methods: title, paper, `settings()` with their defaults, `can_merge`."""
     quiet_libraries()
     from peftlab.methods.registry import METHODS
 
@@ -36,14 +36,14 @@ def list_methods() -> list[Method]:
 
 
 def list_models() -> list[BuiltinModel]:
-    """The checkpoints that are known by name; any other Hub id or folder works too."""
+    """Return the checkpoints that are known by name; any other Hub id or folder works too."""
     from peftlab.models.builtin import builtin_models
 
     return builtin_models()
 
 
 def list_studies() -> dict[str, BuiltinStudy]:
-    """The built-in studies by name; `text` is the YAML of one."""
+    """Return the built-in studies by name; `text` is the YAML of one."""
     from peftlab.study.load import builtin_studies
 
     return builtin_studies()
@@ -56,7 +56,7 @@ def params(
     *,
     num_labels: int = 2,
 ) -> ParameterCount:
-    """How many parameters the method trains on the model, from its config alone.
+    """Return how many parameters the method trains on the model, from its config alone.
 
     UserError for an unknown method, setting or checkpoint.
     """

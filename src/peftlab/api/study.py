@@ -47,7 +47,7 @@ class Study:
     def load(
         cls, name: Path | str, *, workspace: Path | str = DEFAULT_WORKSPACE, **changes: Any
     ) -> Study:
-        """The study of a built-in name or in a YAML file.
+        """Return the study of a built-in name or in a YAML file.
 
         `changes` are as the options of `peftlab run`: data, model, engine, seeds, tasks, arms, and
         `settings`, a mapping from dotted keys to values ({"training.num_train_epochs": 2}).
@@ -276,7 +276,7 @@ class Study:
             return write_report(opened, self.name, Path(output))
 
     def results(self) -> pd.DataFrame:
-        """One row a trial: scores in points, costs, settings (store.frame.load_results).
+        """Return one row a trial: scores in points, costs, settings (store.frame.load_results).
 
         It shows scores of all arms, so it counts as a look at them.
         """
@@ -285,14 +285,14 @@ class Study:
         return load_results(self.workspace, self.name)
 
     def trials(self) -> list[Trial]:
-        """The study's trials in plan order; UserError where it has not been run.
+        """Return the study's trials in plan order; UserError where it has not been run.
 
         They show scores of all arms, so this counts as a look at them.
         """
         return list_trials(self.workspace, self.name)
 
     def status(self) -> dict[str, int]:
-        """How many of the trials are done, running, pending, failed, pruned."""
+        """Return how many of the trials are done, running, pending, failed, pruned."""
         counts: Counter[str] = Counter()
         with Workspace.open(self.workspace, create=False) as opened:
             for one in opened.status_counts(self.name):
@@ -335,7 +335,7 @@ def _require_optuna() -> None:
 def _in(
     workspace: Workspace, options: ExecutorOptions, given: Mapping[str, Any]
 ) -> ExecutorOptions:
-    """The options with logs in the workspace, where their place is not given."""
+    """Return the options with logs in the workspace, where their place is not given."""
     return options if "logs" in given else replace(options, logs=workspace.path / "logs")
 
 

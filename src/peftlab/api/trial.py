@@ -39,7 +39,7 @@ class Trial:
 
     @classmethod
     def find(cls, trial_id: str, *, workspace: Path | str = DEFAULT_WORKSPACE) -> Trial:
-        """The trial whose id begins so; UserError unless there is exactly one."""
+        """Return the trial whose id begins so; UserError unless there is exactly one."""
         with Workspace.open(Path(workspace), create=False) as opened:
             return cls(opened.trial(trial_id))
 
@@ -133,7 +133,7 @@ class Trial:
         return predict_texts(self.record, _rows(texts), predictor=self._predictor)
 
     def with_model(self, folder: Path | str) -> Trial:
-        """The same trial with its checkpoint where it lies now, if it was moved since.
+        """Return the same trial with its checkpoint where it lies now, if it was moved since.
 
         That is the folder, or one in it. UserError where it is neither, by its content.
         """
@@ -166,7 +166,7 @@ def predict(
     workspace: Path | str = DEFAULT_WORKSPACE,
     device: str = "auto",
 ) -> list[list[Prediction]]:
-    """The predictions of each trial (an id, its first digits, or a Trial) for all rows.
+    """Return the predictions of each trial (an id, its first digits, or a Trial) for all rows.
 
     One list a trial, in the order given, with an entry a row. Trials of one checkpoint share its
     memory; each is predicted as it would be alone. UserError as Trial.predict raises it.

@@ -24,12 +24,12 @@ MOST_TRIALS = 200
 
 
 def known_studies(context: typer.Context, incomplete: str) -> list[str]:
-    """The studies that can be run by name: the built-in ones, and those of the workspace."""
+    """Return the studies that can be run by name: the built-in ones, and those of the workspace."""
     return _beginning(incomplete, [*_builtin(), *_stored_studies(context)])
 
 
 def stored_studies(context: typer.Context, incomplete: str) -> list[str]:
-    """The studies of the workspace."""
+    """Return the studies of the workspace."""
     return _beginning(incomplete, _stored_studies(context))
 
 
@@ -56,7 +56,7 @@ def arms(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def tasks(incomplete: str) -> list[str]:
-    """The tasks that are known by name; behind a comma too."""
+    """Return the tasks that are known by name; behind a comma too."""
     from peftlab.tasks.registry import TASKS
 
     done = _behind_comma(incomplete)
@@ -64,17 +64,17 @@ def tasks(incomplete: str) -> list[str]:
 
 
 def methods(incomplete: str) -> list[str]:
-    """The methods whose settings are pinned, since importing the registry takes seconds."""
+    """Return the methods whose settings are pinned, since importing the registry takes seconds."""
     return _beginning(incomplete, pinned_settings())
 
 
 def engines(incomplete: str) -> list[str]:
-    """The engines."""
+    """Return the engines."""
     return _beginning(incomplete, ENGINES.names())
 
 
 def executors(incomplete: str) -> list[str]:
-    """The executors."""
+    """Return the executors."""
     return _beginning(incomplete, ("inline", "pool", "ray"))
 
 
@@ -107,7 +107,7 @@ def _arms(context: typer.Context) -> list[str]:
 
 
 def _study(context: typer.Context) -> str:
-    """The study that was named before; "" for none.
+    """Return the study that was named before; "" for none.
 
     Behind an option that still lacks its value the parser has found no arguments: then it is the
     first word that could be a study.

@@ -84,7 +84,7 @@ def command(
 
 
 def _chosen(workspaces: list[Workspace], studies: list[str]) -> list[tuple[Workspace, str]]:
-    """Each study in each workspace that has it.
+    """Return each study in each workspace that has it.
 
     UserError for a study that is nowhere, for a workspace with none of them, and for one that is
     named twice.

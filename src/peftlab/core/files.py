@@ -102,7 +102,7 @@ def write_whole_files(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def folder_sha256(folder: Path) -> str:
-    """A SHA-256 of the folder's files: of their names and of what is in them."""
+    """Return a SHA-256 of the folder's files: of their names and of what is in them."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -111,7 +111,7 @@ def folder_sha256(folder: Path) -> str:
 
 
 def folder_at(name: str) -> Path | None:
-    """The folder that the name leads to, ~ filled in; None where it leads to none."""
+    """Return the folder that the name leads to, ~ filled in; None where it leads to none."""
     try:
         folder = Path(name).expanduser()
         return folder if folder.is_dir() else None
@@ -120,7 +120,7 @@ def folder_at(name: str) -> Path | None:
 
 
 def cannot_write(path: Path, error: OSError) -> StorageError:
-    """The error that says so."""
+    """Return the error that says so."""
     return StorageError(f"cannot write: {error.strerror or error}", where=str(path))
 
 
@@ -209,5 +209,5 @@ def _lock(descriptor: int) -> bool:
 
 
 def aside_of(path: Path) -> Path:
-    """A new name beside that place, under which it is written."""
+    """Return a new name beside that place, under which it is written."""
     return path.with_name(f"{ASIDE}{uuid4().hex}")

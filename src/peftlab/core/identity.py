@@ -29,12 +29,12 @@ def canonical_json(value: object) -> str:
 
 
 def content_id(value: object, *, length: int = TRIAL_ID_LENGTH) -> str:
-    """The first `length` hexadecimal digits of the SHA-256 of a value's canonical JSON."""
+    """Return the first `length` hexadecimal digits of the SHA-256 of a value's canonical JSON."""
     return _digits(canonical_json(value), length)
 
 
 def members(value: Mapping[str, object]) -> dict[str, str]:
-    """An object's members, each as its part of the canonical JSON, by key.
+    """Return an object's members, each as its part of the canonical JSON, by key.
 
     >>> members({"b": 1.0})
     {'b': '"b":1.0'}
@@ -43,7 +43,7 @@ def members(value: Mapping[str, object]) -> dict[str, str]:
 
 
 def members_id(parts: Mapping[str, str], *, length: int = TRIAL_ID_LENGTH) -> str:
-    """The content_id of the object that has these members.
+    """Return the content_id of the object that has these members.
 
     >>> members_id(members({"b": [2], "a": 1})) == content_id({"b": [2], "a": 1})
     True
@@ -81,7 +81,7 @@ def _digits(text: str, length: int) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, as 64 hexadecimal digits; reads in chunks of 1 MiB."""
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits; reads in chunks of 1 MiB."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(1 << 20):
@@ -90,7 +90,7 @@ def file_sha256(path: Path) -> str:
 
 
 def derived_seed(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed for one purpose, so that streams drawn from one seed never meet.
+    """Return a 63-bit seed for one purpose, so that streams drawn from one seed never meet.
 
     >>> derived_seed(42, "order", 1) == derived_seed(42, "order", 1)
     True
@@ -102,5 +102,5 @@ def derived_seed(seed: int, *purpose: str | int) -> int:
 
 
 def json_number(value: float) -> float | None:
-    """A float as JSON can hold it: NaN and infinities become null."""
+    """Return a float as JSON can hold it: NaN and infinities become null."""
     return value if math.isfinite(value) else None

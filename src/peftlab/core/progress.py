@@ -52,7 +52,7 @@ class Watcher(Protocol):
         """The stage is further, or says something else."""
 
     def ended(self, stage: Stage) -> None:
-        """The stage has ended, well or by an error."""
+        """Tell that the stage has ended, well or by an error."""
 
 
 _WATCHER: ContextVar[Watcher | None] = ContextVar("_WATCHER", default=None)

@@ -40,7 +40,7 @@ class Registry(Generic[Registered]):
         self._refused[name] = reason
 
     def get(self, name: str, *, where: str = "") -> Registered:
-        """The entry of that name; UnknownNameError (with the nearest name) where there is none.
+        """Return the entry of that name; UnknownNameError (with the nearest name) for another.
 
         UserError with the reason for a name that is refused.
         """
@@ -52,7 +52,7 @@ class Registry(Generic[Registered]):
             raise UnknownNameError(self.kind, name, self._entries, where=where) from None
 
     def names(self) -> list[str]:
-        """All names, in the order in which they joined."""
+        """Return all names, in the order in which they joined."""
         return list(self._entries)
 
     def __contains__(self, name: str) -> bool:

@@ -132,7 +132,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _bounded_int)
 
 
 def parse_yaml(text: str, *, where: str, times: int = 1) -> Any:
-    """The value that a YAML text holds; UserError with the line where it is not valid.
+    """Return the value that a YAML text holds; UserError with the line where it is not valid.
 
     It may be `times` as long as a study is, and takes as much longer.
 
@@ -165,7 +165,7 @@ def parse_yaml(text: str, *, where: str, times: int = 1) -> Any:
 
 
 def parse_setting(setting: str) -> tuple[str, Any]:
-    """The key and the value of a KEY=VALUE setting, the value read as YAML.
+    """Return the key and the value of a KEY=VALUE setting, the value read as YAML.
 
     >>> parse_setting("training.warmup_steps=0.06")
     ('training.warmup_steps', 0.06)

@@ -45,7 +45,7 @@ class EmbeddingRows:
 
     @contextmanager
     def compact(self) -> Iterator[None]:
-        """The rows stand for the table: its `weight` is theirs, its forward looks up in them."""
+        """Let the rows stand for the table: its `weight` is theirs, its forward looks them up."""
         self._swap_in()
         try:
             yield
@@ -62,7 +62,7 @@ class EmbeddingRows:
             self._swap_in()
 
     def decayed(self, rate: float, weight_decay: float) -> None:
-        """A step of this learning rate has been taken; `weight_decay` is that of the table."""
+        """Note that a step of this learning rate was taken; `weight_decay` is that of the table."""
         self.factor *= 1 - rate * weight_decay
 
     def _swap_in(self) -> None:
@@ -87,7 +87,7 @@ class EmbeddingRows:
 def rows_in_use(
     table: nn.Module, data: Encoded, *, types_as_words: bool = False
 ) -> EmbeddingRows | None:
-    """The rows of a word embedding that `data` uses; None where there is nothing to gain.
+    """Return the rows of a word embedding that `data` uses; None where there is nothing to gain.
 
     That is where the table is frozen, is not a plain one, or nearly all of it is in use. With
     `types_as_words` token types are looked up in it too, as GPT-2 does.

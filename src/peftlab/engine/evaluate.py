@@ -58,12 +58,12 @@ def _batches(
 
 
 def predict_split(classifier: Classifier, data: Encoded, *, batch_size: int) -> Predictions:
-    """The predictions on a labelled split, rows in its order."""
+    """Return the predictions on a labelled split, rows in its order."""
     logits = predict_logits(classifier, data, batch_size=batch_size)
     return Predictions(row_ids=data.row_ids, labels=data.labels, logits=logits)
 
 
 def mean_loss(predictions: Predictions) -> float:
-    """The mean over all examples of the loss of the problem's kind, in double precision."""
+    """Return the mean over all examples of the loss of the problem's kind, in double precision."""
     logits = torch.from_numpy(predictions.logits).double()
     return float(summed_loss(logits, predictions.labels)) / len(predictions.labels)

@@ -110,7 +110,7 @@ Listener = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """A listener that does nothing."""
+    """Do nothing with the event."""
 
 
 def all_of(*listeners: Listener) -> Listener:

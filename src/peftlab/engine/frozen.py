@@ -38,7 +38,7 @@ class CachedLayers:
 def cache_frozen_layers(
     classifier: Classifier, trial: Trial, data: TrialData, cache: Path
 ) -> CachedLayers:
-    """The data with the outputs of the classifier's frozen lower layers, each split.
+    """Return the data with the outputs of the classifier's frozen lower layers, each split.
 
     From `cache` where another trial on the same checkpoint, rows and depth has left them.
     """

@@ -42,7 +42,7 @@ class AdaLora(PeftMethod):
         )
 
     def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
-        """All fields of peft's config but for those that follow from the trial."""
+        """Return all fields of peft's config but for those that follow from the trial."""
         settings: dict[str, Any] = super().resolve(given, where=where)
         for key in ("tinit", "tfinal"):
             if settings[key] is not None and settings[key] < 0:
@@ -82,7 +82,7 @@ class AdaLora(PeftMethod):
             )
 
     def penalty(self, module: nn.Module) -> Tensor:
-        """How far the singular vectors are from orthonormal, times `orth_reg_weight`."""
+        """Return how far the singular vectors are from orthonormal, times `orth_reg_weight`."""
         import torch
 
         matrices = [
@@ -102,7 +102,7 @@ class AdaLora(PeftMethod):
         _tuner(module).update_and_allocate(step)
 
     def state(self, module: nn.Module) -> dict[str, Tensor]:
-        """The averages by which ranks are pruned, and the ranks that are kept."""
+        """Return the averages by which ranks are pruned, and the ranks that are kept."""
         import torch
 
         allocator = _tuner(module).rankallocator
@@ -129,7 +129,7 @@ class AdaLora(PeftMethod):
         _config_of(module).rank_pattern = ranks or None
 
     def save(self, module: nn.Module, folder: Path) -> None:
-        """A PEFT adapter folder; without the pattern by which peft would cut the zeros off."""
+        """Write a PEFT adapter folder, without the pattern by which peft would cut zeros off."""
         config = _config_of(module)
         ranks, config.rank_pattern = config.rank_pattern, None
         try:

@@ -47,11 +47,11 @@ class Method(ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, JsonValue]:
-        """Every setting with its default, as JSON values."""
+        """Return every setting with its default, as JSON values."""
 
     @abstractmethod
     def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
-        """All settings; what is given is checked.
+        """Return all settings; what is given is checked.
 
         Raises UserError that names the setting, what is wrong with it and what is allowed.
         """
@@ -64,7 +64,7 @@ class Method(ABC):
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> nn.Module:
-        """The model made ready to train: requires_grad set, adapters added (drawn from `seed`).
+        """Return the model ready to train: requires_grad set, adapters added (drawn from `seed`).
 
         The model is changed in place; what comes back takes the same forward arguments.
         """
@@ -75,13 +75,13 @@ class Method(ABC):
 
     @abstractmethod
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
-        """What `save` wrote, put on a fresh copy of the same checkpoint, in eval mode.
+        """Return what `save` wrote, put on a fresh copy of the same checkpoint, in eval mode.
 
         Raises UserError where the folder does not hold what `save` writes.
         """
 
     def merged(self, module: nn.Module) -> PreTrainedModel:
-        """The trained model as one of the checkpoint's architecture, equal to rounding.
+        """Return the trained model as one of the checkpoint's architecture, equal to rounding.
 
         `module` is what `apply` or `load` gave and is used up. Raises UserError where the method
         cannot merge.
@@ -92,7 +92,7 @@ class Method(ABC):
         """Called once before the first step, or before `restore` where training is resumed."""
 
     def penalty(self, module: nn.Module) -> Tensor | None:
-        """What the method adds to the loss of each step, a scalar with gradients; None if nothing.
+        """Return what the method adds to the loss of each step, a scalar with gradients, or None.
 
         The engine `trainer` does not ask: peft's own forward pass adds it there.
         """
@@ -102,7 +102,7 @@ class Method(ABC):
         """Called behind the optimizer's step of that number (from 1), gradients still in place."""
 
     def state(self, module: nn.Module) -> dict[str, Tensor]:
-        """What the method keeps from step to step beside the parameters that train, by name."""
+        """Return what the method keeps from step to step beside trained parameters, by name."""
         return {}
 
     def restore(self, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:

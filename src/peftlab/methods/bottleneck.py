@@ -64,7 +64,7 @@ class BottleneckMethod(SchemaMethod):
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> nn.Module:
-        """The model itself with adapters in it, their projections down drawn from `seed`.
+        """Return the model itself with adapters in it, their projections down drawn from `seed`.
 
         Raises UserError where the architecture has no place for them that is known.
         """
@@ -101,7 +101,7 @@ class BottleneckMethod(SchemaMethod):
         save_changed(module, folder, method=self.name, settings=settings)
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
-        """The model with the saved adapters in it."""
+        """Return the model with the saved adapters in it."""
         description = read_description(folder, method=self.name)
         where = str(folder)
         config = self.resolve(description["settings"], where=where)

@@ -48,7 +48,7 @@ def save_changed(
 
 
 def read_description(folder: Path, *, method: str) -> dict[str, Any]:
-    """What `method.json` says: method, tensors (names), settings ({} where there are none).
+    """Return what `method.json` says: method, tensors (names), settings ({} where there are none).
 
     Raises UserError where it is not there, is damaged, or is of another method.
     """

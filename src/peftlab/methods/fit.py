@@ -35,7 +35,7 @@ def require_fit(plain: nn.Module, module: nn.Module, *, method: str) -> None:
 
 
 def _fault(module: nn.Module) -> Exception | None:
-    """What a forward pass of one row without numbers, nor a mask to be looked into, raises."""
+    """Return what a forward pass raises for one row without numbers, or without a usable mask."""
     ids = torch.zeros(1, LENGTH, dtype=torch.int64, device="meta")
     try:
         with torch.no_grad():

@@ -13,5 +13,5 @@ __all__ = ["head_module_names", "head_parameter_names"]
 
 
 def head_module_names(model: PreTrainedModel) -> list[str]:
-    """The top-level modules that make up the head, in order: ["pre_classifier", "classifier"]."""
+    """Return the head's top-level modules in order, such as ["pre_classifier", "classifier"]."""
     return list(dict.fromkeys(name.split(".")[0] for name in head_parameter_names(model)))

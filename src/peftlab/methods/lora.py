@@ -38,11 +38,11 @@ class Lora(PeftMethod):
     """LoRA or a variant of it, on all layers or the uppermost ones of a base in 32 or 4 bits."""
 
     def settings(self) -> dict[str, JsonValue]:
-        """The fields of peft's config, and those of BaseSettings."""
+        """Return the fields of peft's config, and those of BaseSettings."""
         return super().settings() | BaseSettings().model_dump()
 
     def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
-        """All settings, peft's and ours."""
+        """Return all settings, peft's and ours."""
         of_base = {key: value for key, value in given.items() if key in OWN}
         own = checked(BaseSettings, of_base, method=self.name, where=where)
         of_peft = {key: value for key, value in given.items() if key not in OWN}
@@ -54,7 +54,7 @@ class Lora(PeftMethod):
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> nn.Module:
-        """A PeftModel around the model; UserError where 4 bits cannot be had."""
+        """Return a PeftModel around the model; UserError where 4 bits cannot be had."""
         if config.get("quantization") is not None:
             quantize(model)
         module = super().apply(model, config, seed=seed)
@@ -72,7 +72,7 @@ class Lora(PeftMethod):
     def fitted(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> dict[str, JsonValue]:
-        """The settings of peft; UserError where the model has not so many layers."""
+        """Return the settings of peft; UserError where the model has not so many layers."""
         settings = super().fitted(model, config, seed=seed)
         num_layers = settings.get("top_layers")
         if isinstance(num_layers, int):
@@ -96,13 +96,13 @@ class Lora(PeftMethod):
         return super().merged(module)
 
     def save(self, module: nn.Module, folder: Path) -> None:
-        """A PEFT adapter folder, and `base.json` where the base is in 4 bits."""
+        """Write a PEFT adapter folder, and `base.json` where the base is in 4 bits."""
         super().save(module, folder)
         if is_quantized(module):
             (folder / BASE_FILE).write_text(json.dumps({"quantization": "4bit"}) + "\n")
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
-        """The PeftModel that peft loads, on a base in as many bits as it was trained on."""
+        """Return the PeftModel that peft loads, on a base in as many bits as it was trained on."""
         path = folder / BASE_FILE
         if path.is_file():
             try:

@@ -28,7 +28,7 @@ FROZEN_ORIGINAL = ".original_module."
 def count_parameters(
     model: str, method: str, config: Mapping[str, JsonValue], *, num_labels: int = 2
 ) -> ParameterCount:
-    """The counts of a method on a checkpoint, from its config alone (no weights are read).
+    """Return the counts of a method on a checkpoint, from its config alone (no weights are read).
 
     Raises UserError where the method cannot work on the architecture.
     """
@@ -41,7 +41,7 @@ def count_parameters(
 
 
 def num_frozen_layers(model: str, method: str, config: Mapping[str, JsonValue]) -> int | None:
-    """How many of the lowest layers stay the checkpoint's own under a method, from its config.
+    """Return how many of the lowest layers a method leaves as the checkpoint has them.
 
     0 where the embeddings or the first layer train; None where the architecture's layers cannot
     be run in part. Raises UserError where the config cannot be had or the method does not fit.
@@ -72,7 +72,7 @@ def trained_depth(model: str, method: str, config: Mapping[str, JsonValue]) -> i
 def _applied(
     model: str, method: str, config: Mapping[str, JsonValue], *, num_labels: int
 ) -> tuple[PreTrainedModel, nn.Module]:
-    """The checkpoint's shapes, and the method on them.
+    """Return the checkpoint's shapes, and the method on them.
 
     Without numbers where that will do, else with made-up ones: some methods decompose the weights.
     """
@@ -89,7 +89,7 @@ def _applied(
 
 
 def count_module(module: nn.Module, *, own: frozenset[str], head: frozenset[str]) -> ParameterCount:
-    """The counts of a model with a method on it.
+    """Return the counts of a model with a method on it.
 
     `own` are the names of all parameters before the method was applied, `head` those of the
     head. peft wraps and copies modules; a copy counts where its original does.
@@ -115,13 +115,13 @@ def count_module(module: nn.Module, *, own: frozenset[str], head: frozenset[str]
 
 
 def _num_elements(parameter: nn.Parameter) -> int:
-    """How many numbers it stands for: bitsandbytes keeps two of its 4-bit ones in an element."""
+    """Return how many numbers it stands for: bitsandbytes keeps two 4-bit ones in an element."""
     quantized = getattr(parameter, "quant_state", None)
     return parameter.numel() if quantized is None else math.prod(quantized.shape)
 
 
 def _original_name(name: str, own: frozenset[str]) -> str:
-    """A parameter's name before peft wrapped the model, whose own names then were.
+    """Return a parameter's name before peft wrapped the model, whose own names then were.
 
     >>> own = frozenset({"classifier.weight", "model.norm.weight"})
     >>> _original_name("base_model.model.classifier.modules_to_save.default.weight", own)

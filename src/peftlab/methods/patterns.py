@@ -81,7 +81,7 @@ def _require_expressions(settings: Mapping[str, object], *, where: str) -> None:
 
 
 def is_plain(text: str) -> bool:
-    """Whether matching takes a time that is at most a small power of a name's length.
+    """Return whether matching takes a time that is at most a small power of a name's length.
 
     >>> is_plain(r".*\\.(query|value)$"), is_plain("(a+)+b")
     (True, False)
@@ -96,7 +96,7 @@ def is_plain(text: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _ends(patterns: tuple[str, ...], names: tuple[str, ...]) -> bool:
-    """Whether it is known in time which of the names they match."""
+    """Return whether it is known in time which of the names they match."""
     given = {"patterns": patterns, "names": names, "seconds": SECONDS}
     try:
         tried = subprocess.run(
@@ -113,7 +113,7 @@ def _ends(patterns: tuple[str, ...], names: tuple[str, ...]) -> bool:
 
 
 def _expressions(settings: Mapping[str, object]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every text among the settings that peft may take for an expression, and how it uses it."""
+    """Yield every text among the settings that peft may take for an expression, with its use."""
     for key, value in settings.items():
         of_list = IN_LIST.get(key, ())
         if isinstance(value, str):

@@ -102,7 +102,7 @@ class PeftMethod(Method):
 
     @classmethod
     def unlisted(cls, peft_type: str) -> PeftMethod:
-        """A type that peft has and our table has not."""
+        """Return a type that peft has and our table has not."""
         return cls(
             peft_type.lower().replace("_", "-"),
             peft_type,
@@ -201,7 +201,7 @@ class PeftMethod(Method):
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> nn.Module:
-        """A PeftModel around the model; the adapter's first weights are drawn from `seed`."""
+        """Return a PeftModel around the model; the adapter's weights are drawn from `seed`."""
         import torch
         from peft import get_peft_model
 
@@ -222,7 +222,7 @@ class PeftMethod(Method):
     def fitted(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> dict[str, JsonValue]:
-        """The settings with what follows from the model and the seed in place of null."""
+        """Return the settings with what follows from the model and the seed in place of null."""
         settings = dict(config)
         if "modules_to_save" in settings and settings["modules_to_save"] is None:
             settings["modules_to_save"] = list(head_module_names(model))
@@ -282,7 +282,7 @@ class PeftMethod(Method):
             )
 
     def merged(self, module: nn.Module) -> PreTrainedModel:
-        """The model with peft's layers folded into its own weights.
+        """Return the model with peft's layers folded into its own weights.
 
         Raises UserError also where peft cannot fold them into this model's layers, or under the
         settings that they were trained with.
@@ -306,7 +306,7 @@ class PeftMethod(Method):
         return model
 
     def save(self, module: nn.Module, folder: Path) -> None:
-        """A PEFT adapter folder: adapter_config.json and adapter_model.safetensors."""
+        """Write a PEFT adapter folder: adapter_config.json and adapter_model.safetensors."""
         # Else peft asks the Hub, for every trial, whether the base's vocabulary is as it was.
         options = {"safe_serialization": True, "save_embedding_layers": False}
         module.save_pretrained(str(folder), **options)  # type: ignore[operator]
@@ -315,7 +315,7 @@ class PeftMethod(Method):
         (folder / "README.md").unlink(missing_ok=True)
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
-        """The PeftModel that peft itself loads from the folder."""
+        """Return the PeftModel that peft itself loads from the folder."""
         from peft import PeftModel
 
         for name in ADAPTER_FILES:  # without one of them peft would ask the Hub, or unpickle
@@ -333,7 +333,7 @@ class PeftMethod(Method):
         return module.eval()
 
     def _check_config(self, path: Path) -> dict[str, Any]:
-        """What it holds.
+        """Return what it holds.
 
         UserError where it is not one of this method, or has modules imported.
         """

@@ -29,7 +29,7 @@ SEED = re.compile(r"(?:^|_)(?:seed|prng_key)$")
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
-    """A dataclass field's default; None where it has none."""
+    """Return a dataclass field's default; None where it has none."""
     if field.default is not dataclasses.MISSING:
         return field.default
     if field.default_factory is not dataclasses.MISSING:
@@ -38,7 +38,7 @@ def default_of(field: dataclasses.Field[Any]) -> Any:
 
 
 def as_settings(config: Any) -> dict[str, JsonValue]:
-    """The config's fields that are settings, as JSON values (sets become sorted lists)."""
+    """Return the config's fields that are settings, as JSON values (sets become sorted lists)."""
     return {
         field.name: as_json(getattr(config, field.name))
         for field in dataclasses.fields(config)
@@ -47,7 +47,7 @@ def as_settings(config: Any) -> dict[str, JsonValue]:
 
 
 def as_json(value: Any) -> JsonValue:
-    """A value of a config as JSON has it: sets in order, enumerations by their values."""
+    """Return a value of a config as JSON has it: sets in order, enumerations by their values."""
     if isinstance(value, set | frozenset):
         return sorted(as_json(item) for item in value)  # type: ignore[type-var]
     if isinstance(value, list | tuple):
@@ -62,11 +62,11 @@ def as_json(value: Any) -> JsonValue:
 
 
 def type_adapter(hint: Any) -> TypeAdapter[Any]:
-    """What checks that a value is of a field's type."""
+    """Return what checks that a value is of a field's type."""
     return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
 
 
 def type_name(hint: Any) -> str:
-    """A field's type in words of YAML: "int | null"."""
+    """Return a field's type in words of YAML: "int | null"."""
     name = hint.__name__ if isinstance(hint, type) else str(hint)
     return name.replace("typing.", "").replace("NoneType", "null")

@@ -378,7 +378,7 @@ CANNOT_SERVE = {
 
 
 def methods_of(types: Sequence[str]) -> list[PeftMethod]:
-    """A method for each row of the table whose type peft has, and for each type without a row."""
+    """Return a method for each row whose type peft has, and for each type without a row."""
     listed = {method.peft_type for method in TABLE} | {"TRAINABLE_TOKENS"}
     found = [method for method in TABLE if method.peft_type in types]
     others = [name for name in types if name not in listed and name not in CANNOT_SERVE]

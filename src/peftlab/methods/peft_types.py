@@ -13,7 +13,7 @@ from typing import Any
 
 
 def peft_types() -> tuple[str, ...]:
-    """The members of peft's PeftType, in its order: ("PROMPT_TUNING", ..., "LORA", ...)."""
+    """Return the members of peft's PeftType, in its order: ("PROMPT_TUNING", ..., "LORA", ...)."""
     return tuple(member.name for member in _enumeration())
 
 

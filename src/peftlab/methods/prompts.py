@@ -44,7 +44,7 @@ class PromptMethod(PeftMethod):
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> nn.Module:
-        """A PeftModel around the model. UserError where the model takes no keys and values."""
+        """Return a PeftModel around the model; UserError where it takes no keys and values."""
         if self.peft_type in PASS_KEYS and not any(
             "past_key_values" in inspect.signature(part.forward).parameters
             for part in (model, model.base_model)

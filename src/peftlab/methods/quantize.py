@@ -41,7 +41,7 @@ def quantize(model: PreTrainedModel) -> None:
 
 
 def replace_linear_layers(model: PreTrainedModel) -> None:
-    """What `quantize` does where it can be done."""
+    """Replace the linear layers, as `quantize` does where it can be done."""
     from torch import nn
 
     bitsandbytes: Any = import_module("bitsandbytes").nn
@@ -65,5 +65,5 @@ def replace_linear_layers(model: PreTrainedModel) -> None:
 
 
 def is_quantized(model: Any) -> bool:
-    """Whether `quantize` has been at the model, or at the one that peft wraps."""
+    """Return whether `quantize` has been at the model, or at the one that peft wraps."""
     return bool(getattr(model, "is_loaded_in_4bit", False))

@@ -60,7 +60,7 @@ class SelectiveMethod(SchemaMethod):
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> nn.Module:
-        """The model itself with requires_grad set; draws nothing.
+        """Return the model itself with requires_grad set; draws nothing.
 
         Raises UserError where the model has nothing of the kind that the method trains.
         """
@@ -70,7 +70,7 @@ class SelectiveMethod(SchemaMethod):
         return model
 
     def merged(self, module: nn.Module) -> PreTrainedModel:
-        """The model itself: nothing was added to it."""
+        """Return the model itself: nothing was added to it."""
         return cast("PreTrainedModel", module)
 
     def save(self, module: nn.Module, folder: Path) -> None:
@@ -78,14 +78,14 @@ class SelectiveMethod(SchemaMethod):
         save_changed(module, folder, method=self.name)
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
-        """The model with the saved tensors in place of its own."""
+        """Return the model with the saved tensors in place of its own."""
         load_changed(model, folder, read_description(folder, method=self.name)["tensors"])
         model.eval()
         return model
 
 
 def is_bias(name: str) -> bool:
-    """Whether a parameter is a bias term, by its name, as the BitFit papers choose them."""
+    """Return whether a parameter is a bias term, by its name, as the BitFit papers choose them."""
     return "bias" in name
 
 

@@ -35,7 +35,7 @@ class TrainableTokens(PeftMethod):
         )
 
     def settings(self) -> dict[str, JsonValue]:
-        """The token ids alone."""
+        """Return the token ids alone."""
         return dict(self.defaults)
 
     def fitted(

@@ -37,7 +37,7 @@ class AttentionScores:
     def of(
         cls, module: nn.Module, width: int, scaling: float | None, options: Any
     ) -> AttentionScores:
-        """What transformers says of a layer, as its own attention functions read it.
+        """Return what transformers says of a layer, as its own attention functions read it.
 
         Raises NotImplementedError for what is not known here: the scores would be others.
         """
@@ -53,15 +53,15 @@ class AttentionScores:
         )
 
     def is_plain(self, longest: int) -> bool:
-        """Whether in rows of so many tokens every query sees every key, and scores are products."""
+        """Return whether every query of so many tokens sees every key, and scores are products."""
         return not self.is_causal and self.softcap is None and not self.is_cut(longest)
 
     def is_cut(self, longest: int) -> bool:
-        """Whether the window is shorter than the row."""
+        """Return whether the window is shorter than the row."""
         return self.window is not None and self.window < longest
 
     def seen_LL(self, longest: int, device: torch.device) -> Tensor | None:
-        """Which keys each query sees, as far as places alone say; None: by causality or all."""
+        """Return which keys each query sees, by place alone; None: by causality, or all of them."""
         if not self.is_cut(longest):
             return None
         assert self.window is not None
@@ -82,7 +82,7 @@ class Padding:
 
     @classmethod
     def of(cls, offsets: Tensor, device: torch.device) -> Padding:
-        """The padding of examples with the tokens offsets[b] to offsets[b + 1] (on the CPU)."""
+        """Return the padding of examples with tokens offsets[b] to offsets[b + 1] (on the CPU)."""
         length_B = offsets.diff()
         longest = int(length_B.max())
         row_B = torch.arange(len(length_B)) * longest - offsets[:-1]
@@ -90,14 +90,14 @@ class Padding:
         return cls(num_examples=len(length_B), longest=longest, place_T=place_T.to(device))
 
     def pad(self, x_THd: Tensor) -> Tensor:
-        """The tokens as a padded batch, [B, H, L, d], with zeros behind each example."""
+        """Return the tokens as a padded batch, [B, H, L, d], with zeros behind each example."""
         x_RHd = x_THd.new_zeros(self.num_examples * self.longest, *x_THd.shape[1:])
         x_RHd = x_RHd.index_copy(0, self.place_T, x_THd)
         x_BLHd: Tensor = x_RHd.view(self.num_examples, self.longest, *x_THd.shape[1:])
         return x_BLHd.transpose(1, 2)
 
     def unpad(self, x_BHLd: Tensor) -> Tensor:
-        """The tokens of a padded batch, [T, H, d]."""
+        """Return the tokens of a padded batch, [T, H, d]."""
         return x_BHLd.transpose(1, 2).flatten(0, 1)[self.place_T]
 
     @cached_property
@@ -128,7 +128,7 @@ def attend(
     scores: AttentionScores,
     drawn: Drawn | None,
 ) -> Tensor:
-    """The context of each query, [B, H, L, d].
+    """Return the context of each query, [B, H, L, d].
 
     `seen` (bool, broadcast to [B, H, L, L]) says which keys a query sees; without it, all, or
     those up to its own place where the attention is causal. A query that sees no key gets

@@ -67,7 +67,7 @@ class BatchedModel(ABC):
 
     @contextmanager
     def active(self) -> Iterator[Self]:
-        """The model switched to batches of its kind, and back at the end."""
+        """Switch the model to batches of its kind, and back at the end."""
         share_threads()
         with ExitStack() as stack:
             stack.enter_context(self.dropout.installed())
@@ -91,7 +91,7 @@ class BatchedModel(ABC):
         stack.callback(self.base.set_attn_implementation, before)
 
     def _integers(self, values: Any) -> Tensor:
-        """The int64 tensor of an array, on the model's device."""
+        """Return the int64 tensor of an array, on the model's device."""
         return torch.from_numpy(values.astype(np.int64)).to(self.device)
 
 
@@ -165,7 +165,7 @@ class PackedModel(BatchedModel):
         step: int = 0,
         first_example: int = 0,
     ) -> None:
-        """A batch of examples of these lengths comes next."""
+        """Prepare for a batch of examples of these lengths."""
         self._batch = PackedBatch.of(
             lengths_B, type_ids_T=type_ids_T, first_example=first_example, device=self.device
         )
@@ -178,7 +178,7 @@ class PackedModel(BatchedModel):
         return self._integers(rows.type_ids)
 
     def _inputs(self, ids_T: Tensor, type_ids_T: Tensor | None) -> dict[str, Tensor]:
-        """What transformers' modules are called with."""
+        """Return what transformers' modules are called with."""
         position_T = self.batch.token_rows.position_R + self._first_position
         inputs = {"input_ids": ids_T[None], "position_ids": position_T[None]}
         if type_ids_T is not None:

@@ -58,7 +58,7 @@ class AdaptedOutput(nn.Module):
         self.adapter = adapter
 
     def forward(self, x: Tensor) -> Tensor:
-        """The projection, adapted."""
+        """Return the projection, adapted."""
         y: Tensor = self.base_layer(x)
         adapted: Tensor = y + self.adapter(y)
         return adapted
@@ -73,7 +73,7 @@ class AdaptedNorm(nn.Module):
         self.adapter = adapter
 
     def forward(self, x: Tensor) -> Tensor:
-        """The sum, adapted and normalised."""
+        """Return the sum, adapted and normalised."""
         before: Tensor = self.base_layer(x)
         after: Tensor = self.base_layer(x + self.adapter(before))
         return after

@@ -55,7 +55,7 @@ class BuiltinModel:
 
 
 def builtin_models() -> list[BuiltinModel]:
-    """The checkpoints that are known by name, in the order of BUILTIN."""
+    """Return the checkpoints that are known by name, in the order of BUILTIN."""
     families = {name: FAMILIES.get(builtin_config(name)["model_type"]) for name in BUILTIN}
     return [
         BuiltinModel(
@@ -71,7 +71,7 @@ def builtin_models() -> list[BuiltinModel]:
 
 
 def builtin_config(name: str) -> dict[str, Any]:
-    """The config.json that ships with the package for a name in BUILTIN."""
+    """Return the config.json that ships with the package for a name in BUILTIN."""
     text = (resources.files(__package__) / "configs" / f"{BUILTIN[name][0]}.json").read_text()
     config: dict[str, Any] = json.loads(text)
     return config

@@ -34,7 +34,7 @@ SIZES = ("num_attention_heads", "num_key_value_heads", "hidden_size", "intermedi
 
 
 def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
-    """The model's config with a classifier of `num_labels` classes; no network for built-in ones.
+    """Return the config with a classifier of `num_labels` classes; built-in ones need no network.
 
     Raises UserError where the name leads to no config.
     """
@@ -57,7 +57,7 @@ def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
 
 
 def own_labels(name: str) -> tuple[str, ...]:
-    """The names of the labels that the checkpoint's config has, in the order of its logits."""
+    """Return the names of the labels in the checkpoint's config, in the order of its logits."""
     names: Any = _read_config(name).id2label or {}
     return tuple(str(names[number]) for number in sorted(names))
 
@@ -122,7 +122,7 @@ def ensure_weights(name: str) -> None:
 def load_model(
     name: str, *, num_labels: int, seed: int, keep: Sequence[str] | None = None
 ) -> PreTrainedModel:
-    """The checkpoint with a fresh classification head drawn from `seed`, in fp32, in eval mode.
+    """Return the checkpoint with a fresh head drawn from `seed`, in fp32, in eval mode.
 
     The head of a checkpoint that has one is not used, unless the labels to `keep` of it are given:
     its rows are then put into their order (none are named of a regression). Weights are read from
@@ -224,7 +224,7 @@ def without_load_report() -> Iterator[None]:
 
 
 def build_on_meta(name: str, *, num_labels: int) -> PreTrainedModel:
-    """The architecture with its head on the meta device: shapes and names, no weights."""
+    """Return the architecture with its head on the meta device: shapes and names, no weights."""
     import torch
     from transformers import AutoModelForSequenceClassification
 

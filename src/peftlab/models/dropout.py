@@ -44,17 +44,17 @@ class CounterDropout:
         self._rows: Mapping[int, Rows] = {}
 
     def begin(self, step: int, rows: Mapping[int, Rows]) -> None:
-        """The next batch is of this step; `rows` are known by their number."""
+        """Begin the next batch, which is of this step; `rows` are known by their number."""
         self._step = step
         self._rows = rows
         self._uses.clear()
 
     def site_of(self, module: nn.Module) -> str:
-        """The module's name."""
+        """Return the module's name."""
         return self._sites[module]
 
     def key(self, site: str) -> int:
-        """The generator's key of a site in the present step, 64 bits; to be asked for once a use.
+        """Return the generator's key of a site in the present step, 64 bits; ask once for each use.
 
         A module that is used again in the same batch (ALBERT's layers are one) gets another key.
         """
@@ -77,7 +77,7 @@ class CounterDropout:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Every nn.Dropout draws from here, and from torch's generator again afterwards."""
+        """Let every nn.Dropout draw from here, and from torch's generator again afterwards."""
         modules = [child for child in self._sites if type(child) is nn.Dropout]
         for module in modules:
             module.forward = self._forward_of(module)  # type: ignore[method-assign, assignment]

@@ -144,7 +144,7 @@ class Family:
         return Way.STOCK if self.head is None else Way.FUSED
 
     def summary(self) -> dict[str, str]:
-        """What `peftlab list architectures --json` says of it."""
+        """Return what `peftlab list architectures --json` says of it."""
         return {
             "model_type": self.model_type,
             "title": self.title,
@@ -162,15 +162,15 @@ class Family:
         return names
 
     def pooling_by(self, config: Any) -> Pooling:
-        """What the classifiers of that transformers config read."""
+        """Return what the classifiers of that transformers config read."""
         if self.pooling is not Pooling.AS_CONFIGURED:
             return self.pooling
         return Pooling.MEAN if config.classifier_pooling == "mean" else Pooling.FIRST
 
     def first_position(self, config: Any) -> int:
-        """The number of an example's first position."""
+        """Return the number of an example's first position."""
         return int(config.pad_token_id) + 1 if self.positions_after_padding else 0
 
     def holds_head(self, names: Container[str]) -> bool:
-        """Whether tensors of these names have the output of a sequence classifier among them."""
+        """Return whether the output of a sequence classifier is among tensors of these names."""
         return any(f"{output}.weight" in names for output in self.outputs)

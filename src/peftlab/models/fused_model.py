@@ -57,7 +57,7 @@ class FusedModel(PackedModel):
         return self._head(self._encoded(self._embedded(self._integers(rows.ids), type_ids_T)))
 
     def states(self, rows: Ragged, *, depth: int) -> Tensor:
-        """What the first `depth` blocks make of the rows, in eval mode, without gradients.
+        """Return what the first `depth` blocks make of the rows, in eval mode, without gradients.
 
         [T, D], a row a token; where these are all blocks [B, D], a row an example: that of its
         pooled token, which is all that the classifier reads.
@@ -94,7 +94,7 @@ class FusedModel(PackedModel):
         stack.callback(self.encoder.forget)
 
     def _embedded(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Tensor:
-        """The encoder's input, [T, D]: of the words alone where it adds the rest."""
+        """Return the encoder's input, [T, D]: of the words alone where it adds the rest."""
         first, *others = embeddings_of(self.base)
         x_TD: Tensor
         if self.encoder.embedding is not None:

@@ -14,7 +14,7 @@ LARGEST_HEADER = 100_000_000
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The files from which transformers reads a model's weights: one, or those of an index.
+    """Return the files from which transformers reads a model's weights: one, or those of an index.
 
     Raises UserError for an index that is not one, and where there is neither.
     """
@@ -55,7 +55,7 @@ def headers_digest(folder: Path) -> str:
 
 
 def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of all tensors of the checkpoint, by their names in its files.
+    """Return the shapes of all tensors of the checkpoint, by their names in its files.
 
     Raises UserError where its files cannot be read.
     """

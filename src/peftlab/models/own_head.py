@@ -48,7 +48,7 @@ def has_head(folder: Path) -> bool:
 
 
 def had_head(name: str) -> bool:
-    """Whether the config of a Hub id, in the cache, is that of a classifier."""
+    """Return whether the config of a Hub id, in the cache, is that of a classifier."""
     path = cached_file(name, "config.json")
     classes = _json_of(path).get("architectures") if path else None
     return isinstance(classes, list) and any(str(one).endswith("Classification") for one in classes)
@@ -57,7 +57,7 @@ def had_head(name: str) -> bool:
 def rows_by_name(
     own: Sequence[str], wanted: Sequence[str], *, name: str, where: str = "", task: str = ""
 ) -> list[int]:
-    """For each label wanted the row of the head that is for it; names match in any case.
+    """Return, for each label wanted, the row of the head for it; names match in any case.
 
     `own` are the names of the checkpoint's labels in the order of its rows; without labels wanted,
     as for a regression, it must have one row. Raises UserError where they are not the same labels.
@@ -114,7 +114,7 @@ def _plain(label: str) -> str:
 
 
 def _json_of(path: Path) -> dict[str, Any]:
-    """The object in a file; an empty one where there is none."""
+    """Return the object in a file; an empty one where there is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

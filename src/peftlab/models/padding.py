@@ -83,7 +83,7 @@ class PaddedModel(BatchedModel):
             self._last.hook(stack)
 
     def _padded(self, rows: Ragged) -> dict[str, Tensor]:
-        """What transformers' collator makes of the rows, each [B, L]."""
+        """Return what transformers' collator makes of the rows, each [B, L]."""
         config: Any = self.base.config
         place_L = np.arange(max(rows.lengths.max(), fewest_tokens(config)))
         in_order_L = place_L[::-1] if self.family.pads_in_front else place_L
@@ -103,7 +103,7 @@ class PaddedModel(BatchedModel):
         return inputs
 
     def _of_last(self, logits_BLC: Tensor) -> Tensor:
-        """The logits of each row's last real token; virtual ones may stand in front."""
+        """Return the logits of each row's last real token; virtual ones may stand in front."""
         num_examples, length, _ = logits_BLC.shape
         last_B = self._lengths_B - 1 + (length - self._longest)
         return logits_BLC[torch.arange(num_examples, device=last_B.device), last_B]

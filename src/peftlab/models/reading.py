@@ -31,7 +31,7 @@ CONVERT = (
 
 
 def read(load: Any, source: str, **options: Any) -> Any:
-    """What `load`, a from_pretrained of transformers, makes of the source.
+    """Return what `load`, a from_pretrained of transformers, makes of the source.
 
     Every way in which it can fail is one line. Of a Hub id the config and the tokenizer are in the
     cache before. Code that lies beside a checkpoint is not run unless it is trusted, and nobody is
@@ -45,7 +45,7 @@ def read(load: Any, source: str, **options: Any) -> Any:
 
 
 def folder_of(source: str, *, weights: bool) -> Path:
-    """The folder of the source: itself, or where the Hub's cache has it, downloaded if need be.
+    """Return the folder of the source: itself, or the one in the Hub's cache, which may be fetched.
 
     UserError where the Hub has it not, or has no weights of it as safetensors.
     """
@@ -65,7 +65,7 @@ def folder_of(source: str, *, weights: bool) -> Path:
 
 
 def cached_file(source: str, name: str) -> Path | None:
-    """A file of a Hub id where the Hub's cache has it; asks nobody."""
+    """Return a file of a Hub id where the Hub's cache has it; asks nobody."""
     from huggingface_hub import constants, try_to_load_from_cache
 
     found = try_to_load_from_cache(source, name, cache_dir=constants.HF_HUB_CACHE)
@@ -74,7 +74,7 @@ def cached_file(source: str, name: str) -> Path | None:
 
 @contextmanager
 def refusing(name: str) -> Iterator[None]:
-    """What libraries raise of a broken checkpoint, which can be anything, as one line."""
+    """Turn what libraries raise of a broken checkpoint, which can be anything, into one line."""
     try:
         yield
     except UserError:

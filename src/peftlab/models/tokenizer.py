@@ -75,7 +75,7 @@ class HubTokenizer:
         )
 
     def plainly(self, rows: Sequence[tuple[str, ...]], max_length: int) -> TokenLists:
-        """The same by transformers' own call, in twice the time."""
+        """Return the same by transformers' own call, in twice the time."""
         columns = [list(column) for column in zip(*rows, strict=True)]
         encoding = self.tokenizer(
             *columns,

@@ -40,7 +40,7 @@ class Checkpoint:
 
 
 def load_weights(checkpoint: Checkpoint, read: Read) -> PreTrainedModel:
-    """The classifier, what the checkpoint lacks of it drawn from torch's global generator.
+    """Return the classifier, what the checkpoint lacks of it drawn from torch's global generator.
 
     That is the head, also where the checkpoint has one: what is drawn is the same as for one that
     has none. `read` is the way without a head to leave out. Raises UserError where the checkpoint
@@ -161,12 +161,12 @@ def _opened(file: Path) -> Any:
 
 
 def _is_of_pooler(name: str, model: PreTrainedModel) -> bool:
-    """Whether a tensor is of the base model's pooler: one saved from a language model has none."""
+    """Return whether a tensor is of the base model's pooler; language models have none."""
     return name.startswith(f"{model.base_model_prefix}.pooler.")
 
 
 def _is_of_base(name: str, model: PreTrainedModel) -> bool:
-    """Whether a tensor without a place would be of the base model, not of pretraining's head."""
+    """Return whether a tensor without a place is of the base model, not of pretraining's head."""
     parts = name.split(".")
     if parts[0] == model.base_model_prefix:
         parts = parts[1:]
@@ -176,7 +176,7 @@ def _is_of_base(name: str, model: PreTrainedModel) -> bool:
 
 
 def _some(names: list[str]) -> str:
-    """The first of them.
+    """Return the first of them.
 
     >>> _some(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
@@ -186,7 +186,7 @@ def _some(names: list[str]) -> str:
 
 
 def _size(shape: Any) -> str:
-    """As people write it.
+    """Return the size as people write it.
 
     >>> _size((3, 4)), _size(())
     ('3 x 4', '1 number')

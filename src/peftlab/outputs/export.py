@@ -106,7 +106,7 @@ def export(
 def _write_adapter(
     record: TrialRecord, model_path: Path, folder: Path, base: str
 ) -> PretrainedConfig:
-    """The adapter's own files, bit for bit, with the base that is to be loaded under them."""
+    """Write the adapter's own files, bit for bit, with the base to be loaded under them."""
     trial = record.trial
     model = base_of(trial)
     METHODS.get(trial.method).load(model, model_path)  # which refuses what is damaged
@@ -120,7 +120,7 @@ def _write_adapter(
 
 
 def _write_model(record: TrialRecord, model_path: Path, folder: Path) -> PretrainedConfig:
-    """The whole model, with the names of its labels, as safetensors."""
+    """Return the whole model, with the names of its labels, as safetensors."""
     trial = record.trial
     task, method = task_of(trial), METHODS.get(trial.method)
     model = base_of(trial)
@@ -135,7 +135,7 @@ def _write_model(record: TrialRecord, model_path: Path, folder: Path) -> Pretrai
 
 
 def merged_alike(method: Method, module: nn.Module) -> PreTrainedModel:
-    """The model of the checkpoint's architecture; UserError where it would not be the trial's.
+    """Return the model of the checkpoint's architecture; UserError if it is not the trial's.
 
     Which settings peft can fold is for each of its methods to say; a few tokens say whether it did.
     """

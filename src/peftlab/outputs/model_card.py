@@ -33,7 +33,7 @@ def model_card(
     base: str | None,
     pad_token_id: int | None = None,
 ) -> str:
-    """The card's text. `base` is the Hub id of the checkpoint; None where it has none.
+    """Return the card's text. `base` is the Hub id of the checkpoint; None where it has none.
 
     `pad_token_id` is what the trained model took for padding, which an adapter's base may not know.
 
@@ -116,7 +116,7 @@ def _header(
     kind: Literal["peft", "transformers"],
     base: str | None,
 ) -> str:
-    """The YAML between the two lines of dashes."""
+    """Return the YAML between the two lines of dashes."""
     from huggingface_hub import ModelCardData
 
     trial = record.trial
@@ -168,7 +168,7 @@ def _score_rows(scores: Mapping[str, Summary]) -> Iterable[tuple[str, str, str]]
 
 
 def _note(record: TrialRecord, scores: Mapping[str, Summary]) -> str:
-    """What the scores are of."""
+    """Return what the scores are of."""
     number = record.num_eval_examples
     fold = record.trial.fold
     split = "dev" if fold is None else f"fold {fold.number} of {fold.of} of train, not trained on"
@@ -247,7 +247,7 @@ def _provenance(record: TrialRecord) -> Iterable[tuple[str, object]]:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """A Markdown table; values that are None are left out with their row."""
+    """Return a Markdown table; values that are None are left out with their row."""
     lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
     for row in rows:
         if None not in row:

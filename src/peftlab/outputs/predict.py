@@ -40,7 +40,7 @@ def predict_texts(
     device: str = "auto",
     predictor: Predictor | None = None,
 ) -> list[Prediction]:
-    """The trial's predictions for rows of one or two texts, in their order.
+    """Return the trial's predictions for rows of one or two texts, in their order.
 
     Probabilities are the softmax of the logits, or of several labels the sigmoid of each; they are
     not calibrated. A `predictor` that is
@@ -54,7 +54,7 @@ def predict_texts(
 
 
 def predictions_of(task: Task, logits: Logits) -> list[Prediction]:
-    """What logits [N, C] say in the task's words (tasks/problem.py)."""
+    """Return what logits [N, C] say in the task's words (tasks/problem.py)."""
     values = answers(logits, task.problem_type).tolist()
     if task.problem_type == "regression":
         return [Prediction(value=value, labels=(), probabilities={}) for value in values]

@@ -80,7 +80,7 @@ class Question:
         }
 
     def texts(self, row: Row, record: TrialRecord, where: str) -> tuple[str, ...]:
-        """The row's texts for that trial; UserError where a column is missing or no text."""
+        """Return the row's texts for that trial; UserError where a column is missing or no text."""
         names = self.columns or task_of(record.trial).texts
         require_columns(row, names, where=where)
         for name in names:
@@ -96,7 +96,7 @@ def answers(
     predictor: Predictor,
     where: str = "",
 ) -> Iterator[list[Answer]]:
-    """The answers to each part of the rows, in the rows' order, then that of the trials.
+    """Yield the answers to each part of the rows, in the rows' order, then that of the trials.
 
     A trial gets its rows of a part together, and says of them what it says alone. UserError, with
     the row's number, for one that cannot be read.
@@ -127,7 +127,7 @@ def answers(
 
 
 def as_row(answer: Answer, question: Question) -> Row:
-    """The row with the added columns."""
+    """Return the row with the added columns."""
     added = question.added
     value = answer.prediction.value
     values: Row = {
@@ -149,7 +149,7 @@ def question_of(
     columns: Sequence[str] | None = None,
     options: ReadOptions = AS_FOUND,
 ) -> Question:
-    """The question that those trials are asked of a file's rows.
+    """Return the question that those trials are asked of a file's rows.
 
     Without trials, the column `trial_column` (or "trial") of each row names its own. UserError
     where both or neither are given, for an unknown trial, and for a column that is not there.
@@ -226,13 +226,13 @@ def _require_other_file(source: Path, target: Path) -> None:
 
 
 def text_names(question: Question) -> tuple[str, ...]:
-    """What the columns of a file without a header are called."""
+    """Return what the columns of a file without a header are called."""
     first = next(iter(question.trials.values()))
     return question.columns or task_of(first.trial).texts
 
 
 def _columns(row: Row, question: Question, where: str) -> dict[str, type]:
-    """All columns of an answered table whose first row this is, with their types."""
+    """Return all columns of an answered table whose first row this is, with their types."""
     added = question.added
     for name in added:
         if name in row:

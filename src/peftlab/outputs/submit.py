@@ -92,7 +92,7 @@ def submit(
 
 
 def table(task: Task, logits: Logits) -> str:
-    """The content of a task's file for logits [N, C] of its test rows in their order."""
+    """Return the content of a task's file for logits [N, C] of its test rows in their order."""
     found = answers(logits, task.problem_type)
     if task.problem_type == "regression":
         words = [f"{score:.{DECIMALS}f}" for score in np.clip(found, LOWEST, HIGHEST)]
@@ -105,7 +105,7 @@ def table(task: Task, logits: Logits) -> str:
 
 
 def _answered(records: Sequence[TrialRecord]) -> Iterator[tuple[str, TrialRecord]]:
-    """Each task of GLUE that is done, in the server's order, with the trial that answers it."""
+    """Yield each task of GLUE that is done, in the server's order, with its trial."""
     done = {
         record.trial.task: record
         for record in records

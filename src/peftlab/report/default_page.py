@@ -10,7 +10,7 @@ from peftlab.study.tuning.attempts import attempts
 
 
 def page_parts(view: StudyView) -> tuple[ReportPart, ...]:
-    """The parts that the study names, or else the ones that apply to it."""
+    """Return the parts that the study names, or else the ones that apply to it."""
     return view.spec.report or tuple(_default_parts(view))
 
 

@@ -190,7 +190,7 @@ def _titled(figure: Figure, note: str) -> Figure:
 
 
 def _names(view: StudyView) -> list[str]:
-    """All arms as figures name them: an arm has the same colour in each."""
+    """Return all arms as figures name them: an arm has the same colour in each."""
     return [view.label(arm) for arm in view.arms]
 
 

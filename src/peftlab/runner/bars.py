@@ -101,7 +101,7 @@ class StageBars:
 
 
 def _line(stage: Stage) -> str:
-    """What is said of a stage once.
+    """Return what is said of a stage once.
 
     >>> _line(Stage("encoding", total=67349, unit="rows", watcher=None))
     'encoding (67,349 rows) ...'

@@ -41,13 +41,13 @@ class Exchange:
         self._root = str(root).rstrip("/")
 
     def folder(self, trial_id: str) -> ExchangedFolder:
-        """The place of a trial's folder."""
+        """Return the place of a trial's folder."""
         return ExchangedFolder(
             files=self._files, root=f"{self._root}/{trial_id}", where=f"{self.url}/{trial_id}"
         )
 
     def leave_note(self) -> str:
-        """The name of a small file that has been written and could be read."""
+        """Return the name of a small file that has been written and could be read."""
         note = f"note-{uuid4().hex}"
         try:
             self._files.pipe_file(self._path(note), note.encode())

@@ -135,7 +135,7 @@ class ExchangedFolder:
         self._known, self._whole = [], set()
 
     def _states(self) -> list[State]:
-        """The states that are there, the oldest first."""
+        """Return the states that are there, the oldest first."""
         if self._known is None:
             found = self._found(self._list) or []
             names = sorted(path.rpartition("/")[2] for path in found)
@@ -192,7 +192,7 @@ class ExchangedFolder:
         return f"{self.root}/objects/{digest}"
 
     def _entries(self, folder: Path) -> tuple[Entry, ...]:
-        """The local folder's files, without what is just being written."""
+        """Return the local folder's files, without what is just being written."""
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         named = {file.relative_to(folder).as_posix(): file for file in files}
         return tuple(self._entry(name, file) for name, file in named.items() if ASIDE not in name)
@@ -204,7 +204,7 @@ class ExchangedFolder:
         return entry
 
     def _found(self, act: Callable[[], T]) -> T | None:
-        """What `act` gives; None where what it is about is not there."""
+        """Return what `act` gives; None where what it is about is not there."""
 
         def find() -> T | None:
             try:
@@ -215,7 +215,7 @@ class ExchangedFolder:
         return self._patiently(find)
 
     def _patiently(self, act: Callable[[], T]) -> T:
-        """What `act` gives, which is tried again where it fails."""
+        """Return what `act` gives, which is tried again where it fails."""
         for pause in (*PAUSES_SECONDS, None):
             try:
                 return act()
@@ -232,7 +232,7 @@ class _DamagedError(Exception):
 
 
 def _is_safe(entry: Entry) -> bool:
-    """Whether its file would lie within the folder, and its object among the others."""
+    """Return whether its file would lie within the folder, and its object among the others."""
     path = PurePosixPath(entry.name)
     is_within = not path.is_absolute() and ".." not in path.parts and "\\" not in entry.name
     return is_within and DIGEST.fullmatch(entry.digest) is not None

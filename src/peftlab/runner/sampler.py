@@ -60,7 +60,7 @@ class Suggestion:
 
 @contextmanager
 def opened_storage(workspace: Path) -> Iterator[RDBStorage]:
-    """The file of all searches in a workspace.
+    """Open the file of all searches in a workspace.
 
     UserError for one that cannot be read, StorageError for one that no longer can.
     """
@@ -108,7 +108,7 @@ class Sampler:
         self._rungs = self._recalled_rungs()
 
     def ended(self) -> list[EndedSetting]:
-        """The settings that have ended, by number."""
+        """Return the settings that have ended, by number."""
         statuses = {state: status for status, state in ENDS.items()}
         return [
             EndedSetting(setting=self._setting(trial.params), status=statuses[trial.state])
@@ -122,7 +122,7 @@ class Sampler:
         self._rungs = self._recalled_rungs()
 
     def next(self) -> Suggestion:
-        """The setting that was begun and has not ended; else a new one."""
+        """Return the setting that was begun and has not ended; else a new one."""
         trials = self._study.get_trials(deepcopy=False)
         begun = [one.number for one in trials if one.state == TrialState.RUNNING]
         waiting = [one.number for one in trials if one.state == TrialState.WAITING]
@@ -135,7 +135,7 @@ class Sampler:
         return Suggestion(number=trial.number, setting=self._setting(trial.params), trial=trial)
 
     def should_prune(self, suggestion: Suggestion, *, epoch: int, score: float) -> bool:
-        """Whether the setting, which has this score so far, is to be given up at this epoch.
+        """Return whether the setting, which has this score so far, is to be given up at this epoch.
 
         Asked once of each epoch; a process that comes after one that was killed is told the same.
         """
@@ -150,7 +150,7 @@ class Sampler:
         status: Ended,
         score: float | None = None,
     ) -> None:
-        """The setting has ended so."""
+        """Tell how the setting ended."""
         self._study.tell(suggestion.trial, score, state=ENDS[status])
 
     def _open(self) -> optuna.Study:
@@ -178,12 +178,12 @@ class Sampler:
         return rungs
 
     def _trial_id(self, number: int) -> int:
-        """By which the storage knows a trial of the study."""
+        """Return the number by which the storage knows a trial of the study."""
         study_id = self._storage.get_study_id_from_name(self._name)
         return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
     def _setting(self, params: Mapping[str, Any]) -> dict[str, JsonValue]:
-        """The setting that optuna's parameters stand for."""
+        """Return the setting that optuna's parameters stand for."""
         space = self._search.space
         return {
             key: json.loads(value) if isinstance(space[key], Choice) else value
@@ -191,7 +191,7 @@ class Sampler:
         }
 
     def _seed(self, number: int, *key: str) -> None:
-        """The sampler for that number, and key: it draws the same whenever it is asked.
+        """Seed the sampler for that number and key: it draws the same whenever it is asked.
 
         Also after a process that was killed between one key and the next.
         """
@@ -218,7 +218,7 @@ def _suggest(trial: optuna.Trial, key: str, dimension: Dimension) -> None:
 
 
 def _told(dimension: Dimension, value: JsonValue) -> JsonValue:
-    """A value as optuna is told: of a choice its JSON, since it takes no lists."""
+    """Return a value as optuna is told: of a choice its JSON, since it takes no lists."""
     return canonical_json(value) if isinstance(dimension, Choice) else value
 
 

@@ -105,7 +105,7 @@ class WorkerProcess:
         return [message for message in messages if not isinstance(message, Ready | Busy | Done)]
 
     def is_silent(self, stall_seconds: float) -> bool:
-        """Whether it has told nothing for so long; importing what it needs is not counted."""
+        """Return whether it has told nothing for so long, not counting imports."""
         most = seconds_of_silence(stall_seconds, is_ready=self._is_ready)
         return monotonic() - self._heard_at > most
 

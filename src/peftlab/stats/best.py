@@ -37,7 +37,7 @@ def near_best_p(p_values_AA: Floats) -> list[float]:
 def sum_is_larger(
     lefts: Sequence[Sequence[float]], rights: Sequence[Sequence[float]], level: float
 ) -> bool:
-    """Whether the sum of the means of the left groups of numbers is shown to be the larger one.
+    """Return whether the sum of the means of the left groups is shown to be larger.
 
     By Welch's t test (1947), one-sided. Where no group varies, any difference is one.
 

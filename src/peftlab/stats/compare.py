@@ -209,7 +209,7 @@ def _between(left: FoldMerits | None, right: FoldMerits | None) -> FoldMerits | 
 
 
 def hedges_g(lefts: Floats, rights: Floats) -> float | None:
-    """The difference of the means in pooled deviations, less its small-sample bias (Hedges 1981).
+    """Return the difference in pooled deviations, less its small-sample bias (Hedges 1981).
 
     None where a side has one run, or no run differs from another.
     """
@@ -225,7 +225,7 @@ def hedges_g(lefts: Floats, rights: Floats) -> float | None:
 
 
 def superiority(lefts: Floats, rights: Floats) -> float | None:
-    """The share of all pairs of runs in which the left one is better, ties half; None for one."""
+    """Return the share of pairs of runs in which the left is better, ties half; or None."""
     if min(len(lefts), len(rights)) < 2:
         return None
     signs = np.sign(lefts[:, None] - rights[None, :])

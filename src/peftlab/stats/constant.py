@@ -65,7 +65,7 @@ def commonest(values_N: Values) -> Values:
 
 
 def is_constant(predictions_N: Predicted) -> bool:
-    """Whether all examples got the same prediction; scores and logits to float32's precision."""
+    """Return whether all examples got the same prediction, to float32's precision."""
     if predictions_N.dtype.kind == "f":
         spread = np.ptp(predictions_N, axis=0)
         return bool((spread <= SAME * np.abs(predictions_N).max()).all())

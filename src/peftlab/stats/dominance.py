@@ -16,7 +16,7 @@ NUM_RESAMPLES = 1000
 
 
 def violation_ratio(lefts_RA: Floats, rights_RB: Floats) -> Floats:
-    """How far the left is from dominating the right, of each row: 0 does, 1 is dominated.
+    """Return how far the left is from dominating the right, of each row: 0 does, 1 is dominated.
 
     With the quantile functions F and G it is the part of the integral of (F - G)^2 where F < G
     (del Barrio et al. 2018, arXiv 1705.01788); 0.5 where they are the same.
@@ -40,7 +40,7 @@ def violation_ratio(lefts_RA: Floats, rights_RB: Floats) -> Floats:
 
 
 def dominance(lefts: Floats, rights: Floats, generator: np.random.Generator) -> float | None:
-    """The upper bound, with 95%, of the ratio: below 0.5 the left almost dominates the right.
+    """Return the 95% upper bound of the ratio; below 0.5 the left almost dominates.
 
     Dror et al. 2019 (ACL, "Deep Dominance"): the ratio less sqrt((n + m) / (n m)) times the
     bootstrap's deviation times the normal quantile of LEVEL. None below LEAST_RUNS runs.

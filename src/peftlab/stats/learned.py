@@ -136,7 +136,7 @@ def judge(
 
 
 def has_moved(scores: Sequence[tuple[float, float]], losses: Sequence[tuple[float, float]]) -> bool:
-    """Whether training changed any run: (before the first step, reported) of each, on dev.
+    """Return whether training changed any run: (before the first step, reported) of each, on dev.
 
     A run has not moved if its score changed by no more than GAIN points and its loss by no more
     than the share STILL of itself.

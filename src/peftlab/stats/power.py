@@ -65,7 +65,7 @@ def reach_of_examples(noise: Noise, level: float) -> float:
 
 
 def _of_examples(noise: Noise) -> Noise:
-    """The noise with so many seeds that only that of the examples is left."""
+    """Return the noise with so many seeds that only that of the examples is left."""
     return replace(noise, seeds=(SeedNoise(spread=0.0, num_seeds=MOST_SEEDS),))
 
 
@@ -99,7 +99,7 @@ def _are_decided(
 
 
 def detectable_spreads(num_seeds: int) -> float:
-    """The true difference that a paired t test over so many seeds finds in POWER of cases.
+    """Return the true difference that a paired t test over so many seeds finds in POWER of cases.
 
     In standard deviations of the difference between two runs of one seed; the examples' noise,
     which comes on top, is left out.

@@ -38,7 +38,7 @@ def add_looks(database: sqlite3.Connection) -> None:
 
 
 def _look(database: sqlite3.Connection, study: str, spec: str, saved_at: str) -> Look | None:
-    """The look at a study; None where nothing was done."""
+    """Return the look at a study; None where nothing was done."""
     seeds: dict[tuple[str, str], dict[str, int]] = {}
     cells: dict[tuple[str, str], str] = {}
     done: list[str] = []
@@ -81,7 +81,7 @@ def _moment(text: object) -> datetime | None:
 
 
 def _claims(text: str, places: Mapping[tuple[str, str], DeclaredPlace]) -> frozenset[DeclaredClaim]:
-    """The claims of a stored spec on all their tasks, and on each of several alone."""
+    """Return the claims of a stored spec on all their tasks, and on each of several alone."""
     try:
         spec = json.loads(text)
         names, tasks = [*spec["arms"]], [*spec["tasks"]]
@@ -125,7 +125,7 @@ def _claim(
 
 
 def _base(arm: str, names: Sequence[str]) -> str | None:
-    """The name in the study's file of an arm that a sweep made of it: the longest that fits."""
+    """Return the longest name in the study's file that fits an arm that a sweep made of it."""
     return max(
         (name for name in names if arm == name or arm.startswith(f"{name}-")), key=len, default=None
     )

@@ -20,7 +20,7 @@ LOCK_FILE, HOLDER_FILE = ".lock", ".holder.json"
 
 @contextmanager
 def held(workspace: Path, *, study: str) -> Iterator[None]:
-    """The workspace kept from other runs. The system frees it when the process ends, however.
+    """Keep the workspace from other runs; the system frees it whenever the process ends.
 
     Raises UserError that says who holds it, StorageError where nothing can be written.
     """

@@ -25,7 +25,7 @@ def may_not_be_written(error: sqlite3.Error) -> bool:
 def connect_to_copy(
     database: Path, connect: Callable[[Path], sqlite3.Connection]
 ) -> sqlite3.Connection:
-    """A connection to a copy of the database, with what was written ahead of it.
+    """Return a connection to a copy of the database, with what was written ahead of it.
 
     `connect` opens it, and may write to it.
     """

@@ -97,7 +97,7 @@ def declared_claim(
 
 
 def declared_claims(spec: StudySpec, places: DeclaredPlaces) -> frozenset[DeclaredClaim]:
-    """The study's claims, each on its tasks together and, where it has several, on each alone."""
+    """Return the study's claims, on its tasks together and, if several, on each alone."""
     if not spec.claims:
         return frozenset()
     every = every_arm(spec, resolve=False)
@@ -120,7 +120,7 @@ def tasks_of_claim(spec: StudySpec, claim: Claim) -> tuple[str, ...]:
 
 
 def look_at(spec: StudySpec | None, placed: Sequence[PlacedTrial], at: datetime) -> Look:
-    """A look at these trials of a study, at that moment; without the study it has no claims."""
+    """Return a look at these trials at that moment; without the study it has no claims."""
     places = places_of(placed)
     return Look(
         study=spec.name if spec else "",

@@ -127,7 +127,7 @@ def _basis_or_none(spec: StudySpec) -> str | None:
 
 
 def _code() -> Iterator[list[str | int]]:
-    """This package's files, each by its name, size and time of change."""
+    """Yield this package's files, each by its name, size and time of change."""
     root = Path(str(files("peftlab")))
     for path in sorted(root.rglob("*.py")):
         found = path.stat()

@@ -9,7 +9,7 @@ from peftlab.data.demo.words import Lexicon
 
 
 def acceptability(draw: Draw, words: Lexicon) -> tuple[tuple[str, ...], int]:
-    """One sentence, and 1 if its grammar is good, else 0 (six in ten are good)."""
+    """Return one sentence, and 1 if its grammar is good, else 0 (six in ten are good)."""
     good = draw.chance(60)
     text = draw.one(KINDS)(draw, words, good)
     return (text[0].upper() + text[1:] + ".",), int(good)

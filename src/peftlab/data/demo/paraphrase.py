@@ -9,7 +9,7 @@ from peftlab.data.demo.words import Lexicon
 
 
 def paraphrase(draw: Draw, words: Lexicon) -> tuple[tuple[str, ...], int]:
-    """Two sentences, and 1 if they say the same, else 0 (six pairs in ten do)."""
+    """Return two sentences, and 1 if they say the same, else 0 (six pairs in ten do)."""
     same = draw.chance(60)
     first, second = draw.one(KINDS)(draw, words, same)
     if draw.chance(50):
@@ -43,7 +43,7 @@ def _synonym(draw: Draw, words: Lexicon, same: bool) -> tuple[str, str]:
 
 
 def _roles(draw: Draw, words: Lexicon, same: bool) -> tuple[str, str]:
-    """Who did it to whom; the pair is the passive, else the passive with the roles exchanged."""
+    """Return who did it to whom; the pair is the passive, else the passive with roles exchanged."""
     (giver, _), (taker, _) = draw.two(words.people)
     thing = draw.one(words.objects)[0]
     first = f"the {giver} gave the {taker} a {thing}"

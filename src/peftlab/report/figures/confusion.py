@@ -50,7 +50,7 @@ def confusion_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]
 
 
 def draw_confusion(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
-    """The matrices, a line a task: right answers in one colour, wrong ones in another."""
+    """Return the matrices, a line a task: right answers in one colour, wrong ones in another."""
     import altair as alt
 
     from peftlab.report.figures.appearance import BETTER, WORSE

@@ -36,7 +36,7 @@ def learning_rate_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, A
 
 
 def draw_learning_rate(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
-    """A line a group, through the arms in the order of their learning rates."""
+    """Return a line a group, through the arms in the order of their learning rates."""
     import altair as alt
 
     from peftlab.report.figures.style import colours, finish, panel_width, panels, shapes

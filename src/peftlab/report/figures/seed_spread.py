@@ -41,7 +41,7 @@ def seed_spread_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any
 def draw_seed_spread(
     rows: Sequence[dict[str, Any]], *, name: str, every: Sequence[str] = ()
 ) -> Figure:
-    """A point a seed, a tick at their median, and a dashed line at the constant answer's score.
+    """Draw a point a seed, a tick at the median, and a dashed line at the constant's score.
 
     `every` names all arms of the study, for their colours.
     """
@@ -90,7 +90,7 @@ def draw_seed_spread(
 
 
 def _words(rows: Sequence[dict[str, Any]]) -> str:
-    """The least, the median and the greatest of each row."""
+    """Return the least, the median and the greatest of each row."""
     scores: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         scores.setdefault((row["task"], row["arm"]), []).append(row["score"])

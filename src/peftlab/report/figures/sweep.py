@@ -45,7 +45,7 @@ def sweep_data(view: StudyView, arms: Sequence[Arm], key: str) -> list[dict[str,
 
 
 def draw_sweep(rows: Sequence[dict[str, Any]], *, key: str, name: str) -> Figure:
-    """A panel a task, and one of the trainable parameters where they are known and differ."""
+    """Draw a panel a task, and one of the trainable parameters where known and different."""
     import altair as alt
 
     from peftlab.report.figures.appearance import PALETTE
@@ -110,7 +110,7 @@ SCORES = ("score", "low", "high")
 
 
 def _value(value: JsonValue) -> float | str:
-    """A number as it is, for an axis of numbers; anything else as text."""
+    """Return a number as it is, for an axis of numbers; anything else as text."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     return ", ".join(map(str, value)) if isinstance(value, list) else json.dumps(value).strip('"')

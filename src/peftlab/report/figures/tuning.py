@@ -51,7 +51,7 @@ def tuning_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
 
 
 def draw_tuning(rows: Sequence[dict[str, Any]], *, name: str, every: Sequence[str] = ()) -> Figure:
-    """The best so far as stepped lines, against settings tried and below against seconds.
+    """Return the best so far as stepped lines, against settings tried and below against seconds.
 
     `every` names all arms of the study, for their colours.
     """

@@ -33,7 +33,7 @@ class DevRows:
 
 
 def combine(name: str, sources: Sequence[LabelledView]) -> StudyView:
-    """One view of all the arms, on all the tasks.
+    """Return one view of all the arms, on all the tasks.
 
     An arm whose name more than one source has is named label/arm, unless its trials are the very
     same ones. A task whose dev rows differ between sources is shown once for each kind of rows, as
@@ -104,7 +104,7 @@ def _require_common_tasks(sources: Sequence[LabelledView]) -> None:
 
 
 def _tasks(sources: Sequence[LabelledView]) -> dict[DevRows, Task]:
-    """The tasks by the rows that they are scored on."""
+    """Return the tasks by the rows that they are scored on."""
     found: dict[DevRows, Task] = {}
     labels: dict[DevRows, list[str]] = {}
     for source in sources:
@@ -148,7 +148,7 @@ def _digest(trial: Trial) -> str:
 
 
 def _arm_names(sources: Sequence[LabelledView]) -> list[dict[str, str]]:
-    """For each source, the names of its arms in the whole."""
+    """Return for each source the names of its arms in the whole."""
     trials: dict[str, set[frozenset[tuple[str, str]]]] = {}
     for source in sources:
         for arm in source.view.arms:
@@ -163,7 +163,7 @@ def _arm_names(sources: Sequence[LabelledView]) -> list[dict[str, str]]:
 
 
 def _trials(view: StudyView, arm: Arm) -> frozenset[tuple[str, str]]:
-    """The arm's trials by id and by the place where their results lie."""
+    """Return the arm's trials by id and by the place where their results lie."""
     return frozenset(
         (record.trial.id, str(record.folder))
         for task in view.tasks

@@ -97,7 +97,7 @@ def total_cost(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName)
 
 
 def is_dearer(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], name: CostName) -> bool:
-    """Whether the arm is shown to cost more than the other one, over the tasks together.
+    """Return whether the arm is shown to cost more than the other one, over the tasks together.
 
     Runs of the same arm cost other amounts each time. By Welch's t test of the runs at COST_LEVEL,
     one-sided; costs that are the same in every run of each arm differ where they differ at all.

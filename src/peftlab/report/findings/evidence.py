@@ -43,7 +43,7 @@ def evidence_words(
     tested: TestNumbers,
     further: int | Hopeless | None,
 ) -> str:
-    """The difference, its interval and its test; `further` is what would decide it, if asked."""
+    """Return the difference, its interval and its test; `further` says what would decide it."""
     where = f"on {tasks[0].name}" if len(tasks) == 1 else f"in the mean over {len(tasks)} tasks"
     more = points_more(tasks, is_better=found.estimate >= 0)
     interval = "the same on every example, so that the test goes by their number alone"

@@ -20,7 +20,7 @@ class Shown:
 
 
 def leading(view: StudyView, names: Sequence[str] | None, most: int) -> Shown:
-    """The arms of these names; for None all of them, or so many, if there are more, in their order.
+    """Return the arms of these names; for None all, or the first so many if there are more.
 
     Those are the ones whose scores have the best ranks in the mean: ranks and not scores are
     averaged, for an arm may not be measured on every task.

@@ -64,13 +64,13 @@ def mark(view: StudyView, arm: Arm, task: Task) -> str:
 
 
 def has_learned(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> bool:
-    """Whether the arm is shown to have learned every one of the tasks."""
+    """Return whether the arm is shown to have learned every one of the tasks."""
     found = [view.learned(arm, task) for task in tasks]
     return all(one is not None and one.state == "learned" for one in found)
 
 
 def did_not_learn(view: StudyView, arm: Arm, task: Task) -> bool:
-    """Whether the arm is shown to have learned nothing of the task."""
+    """Return whether the arm is shown to have learned nothing of the task."""
     found = view.learned(arm, task)
     return found is not None and found.state == "did not learn"
 

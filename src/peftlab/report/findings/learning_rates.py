@@ -14,7 +14,7 @@ from peftlab.tasks.spec import Task
 def groups_by_learning_rate(
     view: StudyView, arms: Sequence[Arm], task: Task
 ) -> dict[str, dict[float, Arm]]:
-    """By a name for each, the groups that have two learning rates or more: arm by learning rate.
+    """Return the groups with two learning rates or more, by name: arm by learning rate.
 
     Nothing else in their trials on the task differs. The name is what its arms have in common.
     """

@@ -14,7 +14,7 @@ MONTHS = (
 
 
 def date_words(at: datetime) -> str:
-    """The day in UTC, as people write it.
+    """Return the day in UTC, as people write it.
 
     >>> date_words(datetime(2026, 11, 6, 23, tzinfo=UTC))
     '6 November 2026'

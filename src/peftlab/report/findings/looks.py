@@ -54,7 +54,7 @@ class Standing:
 def standing(
     view: StudyView, claim: Claim, pairs: Sequence[tuple[str, str]], tasks: Sequence[Task]
 ) -> Standing:
-    """How the claim stands on these tasks: all that it speaks of, or one of them.
+    """Return how the claim stands on these tasks: all that it speaks of, or one of them.
 
     `pairs` are the arms that it compares. Trials of the study's arms that were never shown, such as
     those of new seeds in place of others, have no look behind them.
@@ -85,7 +85,7 @@ def difference_shown(
 
 
 def is_always_valid(view: StudyView, pair: tuple[str, str], tasks: Sequence[Task]) -> bool:
-    """Whether a test of these two arms must hold however often their scores are looked at."""
+    """Return whether a test of these arms must hold however often scores are looked at."""
     places = _places(view, [pair], tasks)
     return bool(_interim(view, places) or _sequential(view, places, [pair]))
 
@@ -109,7 +109,7 @@ def reservations(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) ->
 
 
 def withdrawn(view: StudyView) -> int:
-    """How many claims that were declared at the first look the study no longer has.
+    """Return how many claims that were declared at the first look the study no longer has.
 
     They still count in Holm's family. The first look is the one that first showed two of the
     study's arms on one task; a claim whose margin is another now is both withdrawn and new.
@@ -128,7 +128,7 @@ def withdrawn(view: StudyView) -> int:
 
 
 def _shown_two_at(view: StudyView, look: Look) -> datetime | None:
-    """When the look had shown trials of two of the study's arms on one task."""
+    """Return when the look had shown trials of two of the study's arms on one task."""
     moments = []
     for task in view.tasks:
         found = [view.places.get((arm.name, task.name), ()) for arm in view.arms]
@@ -144,7 +144,7 @@ def _shown_two_at(view: StudyView, look: Look) -> datetime | None:
 def _places(
     view: StudyView, pairs: Sequence[tuple[str, str]], tasks: Sequence[Task]
 ) -> dict[Place, Sequence[DeclaredPlace]]:
-    """What the study declares of these arms on these tasks."""
+    """Return what the study declares of these arms on these tasks."""
     arms = dict.fromkeys(name for pair in pairs for name in pair)
     return {
         (arm, task.name): view.places.get((arm, task.name), ()) for arm in arms for task in tasks
@@ -186,7 +186,7 @@ def _first_relevant(
     places: Mapping[Place, Sequence[DeclaredPlace]],
     pairs: Sequence[tuple[str, str]],
 ) -> tuple[datetime | None, list[Look]]:
-    """When both arms of a pair had first been shown on one task, and the looks of that moment.
+    """Return when both arms of a pair were first shown on one task, and that moment's looks.
 
     Where no single look had shown both by then, they are all looks at one of them so far.
     """
@@ -209,7 +209,7 @@ def _shown_pair_at(
     places: Mapping[Place, Sequence[DeclaredPlace]],
     pairs: Iterable[tuple[str, str]],
 ) -> datetime | None:
-    """When trials of both arms of one of the pairs had been shown on one task; None: never."""
+    """Return when trials of both arms of a pair were shown on one task; None for never."""
     first = {
         place: min(
             (shown[trial] for one in found for trial in one.trials if trial in shown), default=None
@@ -229,7 +229,7 @@ def _shown_pair_at(
 def _changes(
     own: DeclaredPlace, then: Sequence[DeclaredPlace], shown: set[str]
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """The seeds that were added to what was declared, those that were dropped, those shown."""
+    """Return the seeds added to what was declared, those dropped, and those shown."""
     alike = [place for place in then if place.cell == own.cell]
     nearest = max(alike, key=lambda place: (len(place.ids & own.ids), -len(place.ids)), default=own)
     added = [seed for trial, seed in own.trials.items() if trial not in nearest.trials]
@@ -258,7 +258,7 @@ def _exploratory(
     pairs: Sequence[tuple[str, str]],
     tasks: Sequence[Task],
 ) -> list[str]:
-    """A sentence on what is new since the first look at one of the arms."""
+    """Return a sentence on what is new since the first look at one of the arms."""
     own = {trial for found in places.values() for place in found for trial in place.trials}
     at = min((at for look in view.looks for key, at in look.shown.items() if key in own),
              default=None)  # fmt: skip
@@ -305,7 +305,7 @@ def _newness(
 
 
 def _sides(claim: Claim, pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """The arms on the two sides of the claim, or on its one."""
+    """Return the arms on the two sides of the claim, or on its one."""
     if claim.equivalent is not None:
         return [[*dict.fromkeys(name for pair in pairs for name in pair)]]
     return [[*dict.fromkeys(pair[side] for pair in pairs)] for side in (0, 1)]

@@ -85,14 +85,14 @@ class Statistics:
         return replace(found.outcomes, metric=name)
 
     def summary(self, arm: str, task: Task, metric: str) -> Summary | None:
-        """The metric's scores of the reported epochs; None where no trial is done."""
+        """Return the metric's scores of the reported epochs; None where no trial is done."""
         key = ((arm, task.name), metric)
         if key not in self._summaries:
             self._summaries[key] = self._summarise(arm, task, metric)
         return self._summaries[key]
 
     def mean_score(self, arm: str, tasks: Sequence[Task]) -> MeanScore | None:
-        """The mean of the main scores on the tasks; None where the arm is not done on one.
+        """Return the mean of the main scores on the tasks; None where the arm is not done on one.
 
         The interval of several is that of the seeds that they have in common, and there is none
         without such.
@@ -115,7 +115,7 @@ class Statistics:
         return MeanScore(mean=mean, low=max(mean - half, least), high=min(mean + half, most))
 
     def resampled(self, arm: str, task: Task) -> Resampled | None:
-        """The arm's main scores under the resamples that all arms of the task share."""
+        """Return the arm's main scores under the resamples that all arms of the task share."""
         if self._read(arm, task) is None:
             return None
         if (arm, task.name) not in self._resampled:
@@ -123,14 +123,14 @@ class Statistics:
         return self._resampled[arm, task.name]
 
     def learned(self, arm: str, task: Task) -> Learned | None:
-        """Whether the arm has learned the task; None where no trial is done."""
+        """Return whether the arm has learned the task; None where no trial is done."""
         place = (arm, task.name)
         if place not in self._learned:
             self._learned[place] = self._judge(arm, task)
         return self._learned[place]
 
     def collapse(self, arm: str, task: Task) -> Collapse | None:
-        """What collapsed of the arm's runs; None where nothing did, or where it cannot be told."""
+        """Return what collapsed of the arm's runs; None where nothing did, or none can tell."""
         place = (arm, task.name)
         if place not in self._collapses:
             known = self._beside_constants(arm, task)
@@ -138,7 +138,7 @@ class Statistics:
         return self._collapses[place]
 
     def are_identical(self, left: str, right: str, tasks: Sequence[Task]) -> bool:
-        """Whether both arms gave the same answers to all examples, each run like its partner.
+        """Return whether both arms gave the same answers, each run like its partner.
 
         Without seeds in common every run of both must agree with every other one.
         """
@@ -206,7 +206,7 @@ class Statistics:
     def _beside_constants(
         self, arm: str, task: Task
     ) -> tuple[Outcomes, Resampled, Constants, Resampled] | None:
-        """The outcomes of the arm and the constant answers, both resampled; None for none."""
+        """Return outcomes of the arm and of constant answers, both resampled; None for none."""
         read, resampled = self._read(arm, task), self.resampled(arm, task)
         if read is None or resampled is None:
             return None
@@ -270,7 +270,7 @@ class Statistics:
 
 
 def _has_moved(records: Sequence[TrialRecord], task: Task) -> bool:
-    """Whether training changed one of the runs; True where that was not measured."""
+    """Return whether training changed one of the runs; True where that was not measured."""
     pairs = [(record.evaluations[0], record.reported) for record in records if record.evaluations]
     known = [(first, last) for first, last in pairs if last is not None and first.step == 0]
     if len(known) < len(records) or any(first is last for first, last in known):

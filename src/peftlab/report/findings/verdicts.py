@@ -101,7 +101,7 @@ class Verdict:
         return kind_of(is_interim=self.is_interim, is_exploratory=self.is_exploratory)
 
     def to_json(self) -> dict[str, JsonValue]:
-        """The object of `report STUDY --json`, its stable keys first."""
+        """Return the object of `report STUDY --json`, its stable keys first."""
         values = {key: value for key, value in asdict(self).items() if key != "by_task"}
         first = ("claim", "verdict", "estimate", "low", "high", "p_value")
         ordered: dict[str, JsonValue] = {key: values.pop(key) for key in first}
@@ -187,7 +187,7 @@ def _tasks(view: StudyView, claim: Claim) -> tuple[Task, ...]:
 def _test(
     view: StudyView, every: tuple[Arm, ...], claim: Claim, tasks: tuple[Task, ...]
 ) -> _Tested:
-    """The claim's test on the mean over the tasks; `every` are all arms of the study."""
+    """Return the claim's test on the mean over the tasks; `every` are all arms of the study."""
     pairs = _pairs(claim, every)
     untested = _Tested(
         claim=claim, tasks=tasks, pair=pairs[0] if len(pairs) == 1 else None, found=None
@@ -277,7 +277,7 @@ def _remark(
 
 
 def _pairs(claim: Claim, arms: tuple[Arm, ...]) -> list[tuple[str, str]]:
-    """The arms that the claim compares; a name before a sweep stands for all of its arms."""
+    """Return the arms that the claim compares; a name before a sweep stands for all of its arms."""
     if claim.equivalent is not None:
         names = [arm.name for arm in select_arms(arms, claim.equivalent, where="claims")]
         return list(itertools.combinations(names, 2))
@@ -288,7 +288,7 @@ def _pairs(claim: Claim, arms: tuple[Arm, ...]) -> list[tuple[str, str]]:
 
 
 def _lacking(view: StudyView, claim: Claim, every: tuple[Arm, ...], tasks: Sequence[Task]) -> str:
-    """What of the arms is not there to be compared; "" where all is."""
+    """Return what of the arms is not there to be compared; "" where all is."""
     for arm in select_arms(every, claim.arms, where="claims"):
         for task in tasks:
             if not view.done(arm, task):
@@ -308,7 +308,7 @@ def _p_values(claim: Claim, found: Difference) -> tuple[float, float]:
 
 
 def _judge(tests: Sequence[_Tested], num_withdrawn: int) -> list[Verdict]:
-    """The verdict on each of the tests that are read together.
+    """Return the verdict on each of the tests that are read together.
 
     Those declared before any look are one family, with as many as were withdrawn since; one that is
     exploratory is read as one of all.
@@ -340,7 +340,7 @@ def _enough(tested: _Tested, num_tests: int) -> _Tested:
 
 
 def _family(tested: Sequence[_Tested], num_withdrawn: int) -> dict[int, TestNumbers]:
-    """The numbers of each test of a family, by its id as an object."""
+    """Return the numbers of each test of a family, by its id as an object."""
     p_values = [one.p_value for one in tested if one.p_value is not None]
     num_tests = len(p_values) + num_withdrawn
     adjusted = holm(p_values, num_tests)

@@ -49,7 +49,7 @@ class StudyView:
     looks_remembered: bool = True
 
     def choose(self, names: Sequence[str] | None) -> tuple[Arm, ...]:
-        """The arms of those names that this run of the study has; all for None."""
+        """Return the arms of those names that this run of the study has; all for None."""
         if names is None:
             return self.arms
         wanted = {arm.name for arm in self.arms}
@@ -76,11 +76,11 @@ class StudyView:
         return any(run.is_done for run in self.runs(arm, task))
 
     def label(self, arm: Arm) -> str:
-        """The arm's name beside its scores, with a mark where they need the `note`."""
+        """Return the arm's name beside its scores, with a mark where they need the `note`."""
         return marked(arm.name, self._of_all_tasks(arm))
 
     def note(self, arms: Sequence[Arm]) -> str:
-        """What the mark at any of these arms says; "" where there is none."""
+        """Return what the mark at any of these arms says; "" where there is none."""
         return mark_note(record for arm in arms for record in self._of_all_tasks(arm))
 
     def outcomes(self, arm: Arm, task: Task, metric: str | None = None) -> Outcomes | None:
@@ -97,7 +97,7 @@ class StudyView:
     def summary(
         self, arm: Arm, task: Task, metric: str | None = None, *, best: bool = False
     ) -> Summary | None:
-        """A metric (the main one) of the done trials, summed up; None where there is none.
+        """Return a metric (the main one) of the done trials, summed up; None where there is none.
 
         Of the epoch that is reported (`rule`); or with `best` of that which is best on dev, where
         the interval is of the seeds alone, as it is where predictions are gone.
@@ -110,15 +110,15 @@ class StudyView:
         return self.statistics.summary(arm.name, task, name)
 
     def mean_score(self, arm: Arm, tasks: Sequence[Task]) -> MeanScore | None:
-        """The mean of the arm's main scores on the tasks; None where it is not done on one."""
+        """Return the mean of the arm's main scores on the tasks; None if one is not done."""
         return self.statistics.mean_score(arm.name, tasks)
 
     def learned(self, arm: Arm, task: Task) -> Learned | None:
-        """Whether the arm has learned the task (stats/learned.py); None where no trial is done."""
+        """Return whether the arm has learned the task (stats/learned.py); None if none is done."""
         return self.statistics.learned(arm.name, task)
 
     def collapse(self, arm: Arm, task: Task) -> Collapse | None:
-        """What collapsed of the arm's runs on the task (stats/collapse.py); None where nothing."""
+        """Return what collapsed of the arm's runs on the task (stats/collapse.py), or None."""
         return self.statistics.collapse(arm.name, task)
 
     def comparison(self, left: Arm, right: Arm, task: Task) -> Comparison | None:
@@ -193,7 +193,7 @@ class StudyView:
 
 
 def make_view(workspace: Workspace, study: str) -> StudyView:
-    """The view of a study in a workspace; UserError where it has not been run there."""
+    """Return the view of a study in a workspace; UserError where it has not been run there."""
     spec = stored_spec(workspace, study)
     every = every_arm(spec, resolve=False)
     check_arm_names(spec, every)
@@ -229,5 +229,5 @@ def _check_scores(record: TrialRecord, where: str) -> None:
 
 
 def _place(arm: Arm, names: Sequence[str]) -> int:
-    """Where the arm's name, or the name before its sweep, stands among the names."""
+    """Return where the arm's name, or the name before its sweep, stands among the names."""
     return list(names).index(arm.name if arm.name in names else arm.base)

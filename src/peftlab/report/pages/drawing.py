@@ -24,7 +24,7 @@ class Drawing:
 
 
 def draw(specification: Mapping[str, Any], *, name: str) -> Drawing:
-    """The figure of a Vega-Lite specification; its name tells its ids from other figures'.
+    """Return the figure of a Vega-Lite specification; its name tells its ids from other figures'.
 
     Vega runs once; PNG and PDF are made of its SVG, which takes a fraction of the time.
     """
@@ -44,7 +44,7 @@ def draw(specification: Mapping[str, Any], *, name: str) -> Drawing:
 
 @lru_cache
 def vega_script() -> str:
-    """A script that defines vegaEmbed, with all of Vega in it.
+    """Return a script that defines vegaEmbed, with all of Vega in it.
 
     Bundling takes over a second, so once a process.
     """

@@ -69,7 +69,7 @@ def _sha256(content: bytes) -> str:
 
 
 def _figures(page: Page, tell: Tell) -> tuple[dict[str, str], dict[str, bytes]]:
-    """The drawings for the page, by the figures' names, and the files by theirs."""
+    """Return the drawings for the page, by the figures' names, and the files by theirs."""
     drawings: dict[str, str] = {}
     files: dict[str, bytes] = {}
     figures = [block for block in page.blocks if isinstance(block, Figure)]
@@ -83,7 +83,7 @@ def _figures(page: Page, tell: Tell) -> tuple[dict[str, str], dict[str, bytes]]:
 
 
 def _tables(page: Page) -> dict[str, bytes]:
-    """The files of the tables by their names."""
+    """Return the files of the tables by their names."""
     return {
         f"{TABLE_FOLDER}/{block.name}.{kind}": text.encode()
         for block in page.blocks

@@ -44,7 +44,7 @@ class Page:
 
 
 def render_html(page: Page, drawings: Mapping[str, str], vega: str) -> str:
-    """One self-contained HTML document.
+    """Return one self-contained HTML document.
 
     `drawings` are the figures' SVG texts by name; they are shown where scripts do not run, and
     `vega`, the script that defines vegaEmbed, replaces them by the interactive figures. All text
@@ -101,7 +101,7 @@ def _style() -> Markup:
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """A Content-Security-Policy: nothing is fetched, and no script runs but these.
+    """Return a Content-Security-Policy: nothing is fetched, and no script runs but these.
 
     Vega compiles a figure's expressions, which takes 'unsafe-eval'.
     """
@@ -119,7 +119,7 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _inside_script(script: str) -> str:
-    """The script as it can stand inside its element; as the browser reads it, for its hash."""
+    """Return the script as it can stand inside its element, as the browser reads it."""
     return script.replace("\r\n", "\n").replace("</script", "<\\/script")
 
 
@@ -130,12 +130,12 @@ def _script_json(value: object) -> Markup:
 
 
 def _rule(table: Table) -> str:
-    """The line below a Markdown table's head."""
+    """Return the line below a Markdown table's head."""
     return "|".join(["", *("--:" if c in table.numbers else "---" for c in table.columns), ""])
 
 
 def _spans(grouped: Sequence[tuple[str, str]]) -> list[tuple[str, int]]:
-    """The groups in a row above the columns, and how many columns each spans.
+    """Return the groups in a row above the columns, and how many columns each spans.
 
     >>> _spans([("", "arm"), ("sst2", "accuracy"), ("sst2", "f1")])
     [('', 1), ('sst2', 2)]
@@ -144,7 +144,7 @@ def _spans(grouped: Sequence[tuple[str, str]]) -> list[tuple[str, int]]:
 
 
 def _lines(words: str) -> list[str]:
-    """The words of a head in at most two lines, of which the longer one is as short as can be.
+    """Return the words of a head in at most two lines, the longer as short as can be.
 
     >>> _lines("all (each tensor once)"), _lines("peak memory"), _lines("arm")
     (['all (each', 'tensor once)'], ['peak memory'], ['arm'])
@@ -157,7 +157,7 @@ def _lines(words: str) -> list[str]:
 
 
 def _parts(cell: str) -> tuple[str, str, str]:
-    """The cell's text, with its interval and its mark apart where it has them."""
+    """Return the cell's text, with its interval and its mark apart where it has them."""
     if not isinstance(cell, Cell):
         return cell, "", ""
     text = cell.removesuffix(cell.mark).rstrip()

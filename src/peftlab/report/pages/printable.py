@@ -25,7 +25,7 @@ UNPRINTABLE = re.compile(
 
 
 def printable_text(text: str) -> str:
-    r"""The text, each character that cannot be shown as its number; so two of them stay two.
+    r"""Return the text, each character that cannot be shown as its number; so two of them stay two.
 
     >>> printable_text("a\u2028b\x00"), printable_text("naïve 👩‍👧 نص")
     ('a⟨U+2028⟩b⟨U+0000⟩', 'naïve 👩‍👧 نص')

@@ -54,7 +54,7 @@ def _each(tasks: Sequence[Task]) -> list[tuple[Task]]:
 
 
 def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
-    """The advice in a few sentences."""
+    """Return the advice in a few sentences."""
     over = f"Over all {len(advice.tasks)} tasks" if len(advice.tasks) > 1 else "Here"
     base, chosen = advice.reference, advice.chosen
     if base is None or chosen is None:
@@ -157,7 +157,7 @@ def _where(advice: Advice) -> str:
 
 
 def _why_it(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
-    """Why the chosen arm is taken of those that can be used."""
+    """Return why the chosen arm is taken of those that can be used."""
     chosen, cost = advice.chosen, COSTS[options.cost].title
     assert chosen is not None
     others = [arm for arm in advice.near if arm.name != chosen.name]
@@ -188,7 +188,7 @@ def _left_out(advice: Advice) -> str:
 
 
 def _better_words(advice: Advice) -> str:
-    """What to know of the best arm, where it is shown to be better than the reference."""
+    """Return what to know of the best arm, where it is shown to be better than the reference."""
     better = [
         one
         for one in advice.candidates
@@ -204,7 +204,7 @@ def _better_words(advice: Advice) -> str:
 
 
 def _cost_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
-    """What the chosen arm takes beside the reference."""
+    """Return what the chosen arm takes beside the reference."""
     phrases = {"time": "to train", "memory": "of memory", "disk": "on disk"}
     told = []
     for name in WEIGHED:
@@ -218,7 +218,7 @@ def _cost_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
 
 
 def _amount(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> float | None:
-    """A cost over the tasks: the sum, or for memory, which is free again, the mean."""
+    """Return a cost over the tasks: the sum, or for memory, which is free again, the mean."""
     total = total_cost(view, arm, tasks, name)
     return total if total is None or name != "memory" else total / len(tasks)
 

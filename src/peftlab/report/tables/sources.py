@@ -37,7 +37,7 @@ def sources_blocks(sources: Sequence[LabelledView]) -> list[Block]:
 
 
 def limit_words(limit: int, spec: StudySpec, of: str = "") -> str:
-    """Which rows a study's limit leaves, in a few words, `of` what; all where there are fewer."""
+    """Return which rows a study's limit leaves, `of` what; all where there are fewer."""
     if not spec.own_data:
         return f"the first {limit:,}{of}"
     seeds = dict.fromkeys(str(own.split_seed) for own in spec.own_data.values())
@@ -45,7 +45,7 @@ def limit_words(limit: int, spec: StudySpec, of: str = "") -> str:
 
 
 def _remarks(sources: Sequence[LabelledView]) -> list[str]:
-    """What a reader must know before comparing."""
+    """Return what a reader must know before comparing."""
     remarks = ["The arms of all sources stand side by side; claims are tested in their own study."]
     by_task: dict[str, dict[DevRows, list[str]]] = {}
     for source in sources:

@@ -260,7 +260,7 @@ class _Cluster:
                 pass_on(message, self._tell)
 
     def _ended(self, task: _Task, message: Finished | Failed | Interrupted) -> None:
-        """A task has told how one of its trials ended."""
+        """Note how one of a task's trials ended."""
         trial_id = message.trial_id
         if self._exchange is not None and isinstance(message, Finished):
             if not self._bring_result(self._exchange, task, trial_id):
@@ -283,7 +283,7 @@ class _Cluster:
             raise
 
     def _gone(self, task: _Task, death: Death) -> None:
-        """A task has died: its open trials have failed, or are tried again."""
+        """Note that a task has died: its open trials have failed, or are tried again."""
         if self._is_stopping:
             if task.is_started:
                 self._bring_home(task, task.open_trials)

@@ -92,5 +92,5 @@ def call_on(ray: Any, node_id: str, act: Callable[..., Any], *given: Any) -> Any
 
 
 def _nodes(ray: Any) -> list[dict[str, Any]]:
-    """The nodes that can run trials now."""
+    """Return the nodes that can run trials now."""
     return [node for node in ray.nodes() if node["Alive"] and {"CPU", "GPU"} & {*node["Resources"]}]

@@ -106,7 +106,7 @@ def scratch(url: str) -> Path:
 
 
 def clear_scratch(url: str) -> None:
-    """A service: remove what is left on this node of the trials that were handed on by the URL."""
+    """Remove what is left on this node of the trials that were handed on by the URL."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_scratch_prefix(url)}*"):
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -124,7 +124,7 @@ def check_exchange(url: str, note: str) -> dict[str, str] | None:
 
 
 def kill(pid: int) -> None:
-    """A service: end a process of this node at once."""
+    """End a process of this node at once."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 

@@ -9,7 +9,7 @@ from peftlab.study.trials import Expanded
 
 
 def unused_head(expanded: Expanded) -> str:
-    """A remark on the checkpoint's own head where arms do not use it; "" where there is none."""
+    """Return a remark on a checkpoint's own head that arms do not use; "" without one."""
     model = expanded.trials[0].model
     fresh = [arm.name for arm in expanded.arms if arm.head == "fresh"]
     if not (model.has_head and fresh):

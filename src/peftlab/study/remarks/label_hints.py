@@ -16,7 +16,7 @@ PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?")
 
 
 def label_hints(labels: Iterable[str]) -> list[str]:
-    """A sentence for each thing that is odd about these labels of a task, at most MOST_HINTS.
+    """Return a sentence for each thing that is odd about a task's labels, up to MOST_HINTS.
 
     >>> label_hints(["pos", "neg", "nan"])
     ["'nan' is probably a missing label: leave out its rows, or give them one"]
@@ -48,7 +48,7 @@ def label_hints(labels: Iterable[str]) -> list[str]:
 
 
 def _on_all(labels: Sequence[str]) -> Iterator[str]:
-    """What the labels together seem to be that words are not: numbers, or lists."""
+    """Yield what the labels together seem to be that words are not: numbers, or lists."""
     lists = [
         label for label in labels
         if is_no_word(label) or list_in(label) is not None or label[:1] + label[-1:] == "()"
@@ -87,7 +87,7 @@ def _shown(labels: Sequence[str]) -> str:
 
 
 def _plain(label: str) -> str:
-    """The label without what does not show: case, blanks, its Unicode form; or its value."""
+    """Return the label without what does not show: case, blanks, its Unicode form; or its value."""
     if _is_exact(label):
         return repr(number_of(label))
     shown = "".join(
@@ -104,7 +104,7 @@ def _is_exact(label: str) -> bool:
 
 
 def _difference(group: list[str]) -> str:
-    """What the labels that are alike differ in."""
+    """Return what the labels that are alike differ in."""
     found = []
     if len({label.casefold() for label in group}) < len({*group}):
         found.append("case")

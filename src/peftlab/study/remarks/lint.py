@@ -140,7 +140,7 @@ def _methods(expanded: Expanded) -> Iterator[Finding]:
 
 @lru_cache(maxsize=256)
 def _why_not(model: str, method: str, config: str) -> str:
-    """Why a method cannot work on a checkpoint; "" where it can."""
+    """Return why a method cannot work on a checkpoint; "" where it can."""
     from peftlab.methods.counts import count
 
     try:
@@ -174,7 +174,7 @@ def _nothing_cached(expanded: Expanded) -> Iterator[Finding]:
 
 
 def _why_nothing_cached(model: str, arm: Arm) -> str:
-    """Why an arm has no frozen layers whose outputs could be kept; "" where it has some."""
+    """Return why an arm has no frozen layers to keep outputs of; "" where it has some."""
     from peftlab.methods.parameters import num_frozen_layers
 
     try:
@@ -315,7 +315,7 @@ def _odd_labels(expanded: Expanded) -> Iterator[Finding]:
 
 
 def _few_seeds(number: int) -> str:
-    """What so few seeds of an arm can say of a claim."""
+    """Return what so few seeds of an arm can say of a claim."""
     if number < LEAST_SEEDS:
         seeds = "one seed" if number == 1 else f"{number} seeds"
         return f"with {seeds} the verdict will be 'not enough runs': it takes {LEAST_SEEDS}"

@@ -116,7 +116,7 @@ def split_remarks(
     seeds: Sequence[int] = (),
     only_errors: bool = False,
 ) -> Iterator[Finding]:
-    """What the splits that are used lack: of two labels one, an error, or of many one, a warning.
+    """Yield what the used splits lack: an error for one label of two, a warning for one of many.
 
     With a selection, train is what is left of it, and its other rows are a split of their own. With
     folds they are those of train as a whole, of which every part has its share.
@@ -145,7 +145,7 @@ def leak_remarks(rows: TaskRows) -> Iterator[Finding]:
 
 
 def is_grave(leak: Leak, *, is_own: bool) -> bool:
-    """Whether scores cannot be taken as they are; `is_own` says that the files are a person's."""
+    """Return whether scores cannot be taken as they are; `is_own`: the files are a person's."""
     return leak.is_any and (is_own or leak.share >= LEAK_OF_BENCHMARK)
 
 
@@ -266,7 +266,7 @@ def _is_of_one(labels: Values) -> bool:
 
 
 def _one_label(rows: TaskRows, split: _Split) -> str:
-    """That all rows have one label, and what to do."""
+    """Return that all rows have one label, and what to do."""
     task, labels = rows.task, split.labels
     name = "train, held out," if split.name == "held-out" else split.name
     which = "the only row" if len(labels) == 1 else f"all {len(labels):,} rows"
@@ -287,7 +287,7 @@ def _one_label(rows: TaskRows, split: _Split) -> str:
 
 
 def _label(task: Task, label: object) -> str:
-    """A row's label in words."""
+    """Return a row's label in words."""
     if task.problem_type == "regression":
         return f"the score {label:g}"
     places = np.flatnonzero(label) if isinstance(label, np.ndarray) else [int(str(label))]

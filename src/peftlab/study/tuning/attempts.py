@@ -48,7 +48,7 @@ class Attempt:
     trials: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, JsonValue]:
-        """The object of `tune STUDY --json`."""
+        """Return the object of `tune STUDY --json`."""
         trials: list[JsonValue] = [*self.trials]
         return {
             "number": self.number,
@@ -64,7 +64,7 @@ class Attempt:
 
 
 def setting_words(setting: Mapping[str, JsonValue]) -> str:
-    """A setting for reading.
+    """Return a setting for reading.
 
     >>> setting_words({"learning_rate": 0.00031415, "r": 8})
     'learning_rate 0.000314, r 8'
@@ -76,7 +76,7 @@ def setting_words(setting: Mapping[str, JsonValue]) -> str:
 
 
 def numbered(arm: str, number: int) -> str:
-    """The name under which a setting's trials stand.
+    """Return the name under which a setting's trials stand.
 
     >>> numbered("lora", 3)
     'lora#3'
@@ -127,7 +127,7 @@ def attempts(spec: StudySpec, records: Iterable[TrialRecord]) -> tuple[Attempt, 
 def _of_search(
     arm: str, task: str, keys: Sequence[str], records: Mapping[int, Sequence[TrialRecord]]
 ) -> list[Attempt]:
-    """The attempts of one search that have ended, their records given by number."""
+    """Return the attempts of one search that have ended, their records given by number."""
     ended: list[Attempt] = []
     spent: dict[str, float] = {}
     best: Attempt | None = None
@@ -179,13 +179,13 @@ def _held_out(record: TrialRecord) -> float | None:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """The mean; None where one of the values is missing."""
+    """Return the mean; None where one of the values is missing."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known and len(known) == len(values) else None
 
 
 def _different(records: Iterable[TrialRecord]) -> list[str]:
-    """The settings in which the trials differ; the learning rate in any case."""
+    """Return the settings in which the trials differ; the learning rate in any case."""
     every = [_values(record) for record in records]
     return [
         key

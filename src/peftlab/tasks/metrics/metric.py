@@ -73,7 +73,7 @@ class Metric:
         return BEST_SCORE if math.isfinite(self.highest) else 1.0
 
     def fits(self, problem_type: ProblemType, num_labels: int) -> bool:
-        """Whether it can score a problem of that kind."""
+        """Return whether it can score a problem of that kind."""
         return problem_type in self.kinds and (not self.is_binary or num_labels == 2)
 
     def read(self, logits_NC: Logits, problem_type: ProblemType) -> Predicted:
