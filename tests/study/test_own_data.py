@@ -52,7 +52,7 @@ def test_paths_are_named_from_the_study_file_and_the_tasks_are_those_of_the_file
     expanded = expand(spec)
     assert expanded.num_examples == {"moods": (18, 6)}
     (trial,) = expanded.trials
-    assert trial.data.files == spec.own_data["moods"].files
+    assert trial.data.files == spec.own_data["moods"].files()
     assert task_of(trial).labels == ("calm", "glad", "sad")
     assert validate(spec.model_dump(mode="json"), where="stored") == spec
     back = Trial.model_validate_json(trial.model_dump_json())
