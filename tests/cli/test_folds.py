@@ -49,6 +49,7 @@ def test_a_new_study_with_folds_is_run_reported_and_exported(
     page = Path(report["markdown"]).read_text()
     assert "Scores by 3-fold cross-validation on train" in page
     assert "2 of 2 runs have all 3 folds" in page
+    assert "Each cost is that of one training, on 2 of 3 folds: all folds of a seed take" in page
     results = json.loads((Path(report["markdown"]).parent / "results.json").read_text())
     assert [(one["num_values"], one["covers"]) for one in results["scores"]] == [(1, "folds")] * 2
 

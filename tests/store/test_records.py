@@ -37,6 +37,8 @@ KEYS = [
     "held_out_scores",
     "dev",
     "outdated",
+    "fold",
+    "folds",
 ]
 COSTS = {
     "train_seconds",

@@ -79,8 +79,6 @@ class TrialPlan:
             "method_config": self.trial.method_config,
             "training": self.trial.training.model_dump(mode="json"),
             "seed": self.trial.seed,
-            "fold": self.trial.fold.number if self.trial.fold else None,
-            "folds": self.trial.fold.of if self.trial.fold else None,
             "engine": self.trial.engine,
             "status": self.status,
             "trainable": parameters.trainable,
@@ -93,6 +91,8 @@ class TrialPlan:
             "tokens": self.tokens,
             "padding_avoided": 0.0 if ENGINES.get(self.trial.engine).pads else self.padding,
             "estimated_seconds": self.seconds,
+            "fold": self.trial.fold.number if self.trial.fold else None,
+            "folds": self.trial.fold.of if self.trial.fold else None,
         }
 
 

@@ -130,8 +130,6 @@ class TrialRecord:
             "model": self.trial.model.name,
             "method": self.trial.method,
             "seed": self.trial.seed,
-            "fold": self.trial.fold.number if self.trial.fold else None,
-            "folds": self.trial.fold.of if self.trial.fold else None,
             "status": self.status,
             "scores": dict(self.scores),
             "best_scores": dict(self.best_scores),
@@ -150,6 +148,8 @@ class TrialRecord:
             "held_out_scores": dict(self.reported.held_out_scores) if self.reported else {},
             "dev": self._dev,
             "outdated": [correction.what for correction in missing(self.trial)],
+            "fold": self.trial.fold.number if self.trial.fold else None,
+            "folds": self.trial.fold.of if self.trial.fold else None,
         }
 
     @property

@@ -57,10 +57,10 @@ def test_two_views_of_the_same_trials_give_the_same_numbers(predicted: Predicted
 
 
 def test_files_are_read_once(predicted: Predicted, monkeypatch: pytest.MonkeyPatch) -> None:
-    from peftlab.report.findings import statistics
+    from peftlab.report.findings import runs
 
-    read, records = statistics.answers_of, []
-    monkeypatch.setattr(statistics, "answers_of", lambda one: records.append(one) or read(one))
+    read, records = runs.answers_of, []
+    monkeypatch.setattr(runs, "answers_of", lambda one: records.append(one) or read(one))
     view = predicted({("full", SENTIMENT): rows(0.9, 0.8), ("lora-r2", SENTIMENT): rows(0.9, 0.7)})
     left, right = view.choose(["full", "lora-r2"])
     for _ in range(2):

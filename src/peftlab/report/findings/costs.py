@@ -81,6 +81,18 @@ COSTS: dict[CostName, Cost] = {
 }
 
 
+def folds_cost_note(view: StudyView) -> str:
+    """Return what a cost is of where the study has folds, in a sentence; "" without folds."""
+    folds = view.spec.folds
+    if folds is None:
+        return ""
+    return (
+        f"Each cost is that of one training, on {folds - 1} of {folds} folds: all folds of a seed "
+        f"take {folds} times its time, and a training on all rows takes {folds / (folds - 1):.3g} "
+        "times."
+    )
+
+
 def mean_cost(view: StudyView, arm: Arm, task: Task, name: CostName) -> float | None:
     """Return the mean cost of the arm's done trials on the task; None where none has it."""
     measured = [record.costs for record in view.done(arm, task) if record.costs is not None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from peftlab.report.findings.costs import COSTS, mean_cost
+from peftlab.report.findings.costs import COSTS, folds_cost_note, mean_cost
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.study.arms import Arm
@@ -27,7 +27,7 @@ def costs_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
     if not rows:
         return None
     titles = [COSTS[name].title for name in names]
-    notes = ["Means over the seeds.", *(COSTS[name].note for name in names)]
+    notes = ["Means over the seeds.", folds_cost_note(view), *(COSTS[name].note for name in names)]
     return Table(
         title="What the arms cost",
         columns=["arm", "task", *titles],
