@@ -20,8 +20,6 @@ KEYS = [
     "model",
     "method",
     "seed",
-    "fold",
-    "folds",
     "status",
     "scores",
     "best_scores",
