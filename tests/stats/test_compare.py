@@ -35,6 +35,16 @@ def of_seeds_alone(differences: list[float]) -> Difference:
     )
 
 
+def test_one_seed_in_common_does_not_leave_out_all_the_others(draw: Draw) -> None:
+    left = draw([0.9] * 5, seeds=(1, 2, 3, 4, 5))
+    right = draw([0.6] * 5, seeds=(5, 6, 7, 8, 9), chance=1)
+    found = compare(left, right)
+    assert (found.is_paired, found.num_seeds) == (False, 5)
+    assert found.estimate == pytest.approx(left.scores_S.mean() - right.scores_S.mean())
+    both = compare(left, right.of_seeds([5]))
+    assert (both.is_paired, both.num_seeds) == (True, 1)
+
+
 def test_without_noise_of_examples_it_is_the_paired_t_test() -> None:
     differences = [1.0, 2.5, -0.5, 1.75]
     found = of_seeds_alone(differences)

@@ -177,8 +177,13 @@ def compare(
 
 
 def difference(left: Resampled, right: Resampled) -> Difference:
-    """Return left - right with its noise: paired by common seeds, else of all runs of each."""
+    """Return left - right with its noise: paired by common seeds, else of all runs of each.
+
+    One seed in common pairs nothing where both have others: it would leave those out.
+    """
     common = [own for own in left.seeds if own in right.seeds]
+    if len(common) == 1 and min(len(left.seeds), len(right.seeds)) > 1:
+        common = []
     if common:
         left, right = left.of_seeds(common), right.of_seeds(common)
         paired = replace(

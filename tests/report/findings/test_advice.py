@@ -123,8 +123,8 @@ def test_an_arm_with_failed_trials_is_not_recommended(tmp_path: Path) -> None:
     assert advice.chosen is not None
     assert advice.chosen.name == "full"
     words = words_of(view, margin=LENIENT)
-    assert "use full. No other arm is shown to have learned, with all of its runs done." in words
-    assert words.endswith("lora is left out: 1 of its runs failed.")
+    assert "use full. No other arm could be shown to stay within 4 points of lora." in words
+    assert words.endswith("lora is not recommended: 1 of its runs failed.")
     tables = [block for block in blocks_of(view) if isinstance(block, Table)]
     assert "1 failed" in [cell for row in tables[0].rows for cell in row]
 
@@ -299,8 +299,54 @@ def test_full_fine_tuning_of_which_runs_failed_is_never_used(
     assert chosen_of(view, reference=reference) == "lora"
     words = words_of(view, margin=LENIENT, reference=reference)
     assert words.startswith("Over all 2 tasks: use lora.")
-    assert "full is left out: 3 of its runs failed." in words
+    assert "full is not recommended: 3 of its runs failed." in words
     assert "lora and full" not in words
+
+
+def test_a_better_arm_whose_runs_failed_keeps_worse_ones_from_being_used(tmp_path: Path) -> None:
+    right = {"full": 0.95, "lora": 0.83, "bitfit": 0.83}
+    view = view_of(tmp_path, right, failed=[("full", "demo-sentiment", 5)], tasks=BOTH[:1])
+    advice = advice_of(view, margin=1.0)
+    assert (advice.chosen, advice.safe) == (None, None)
+    assert advice.reference is not None
+    assert advice.reference.name == "full"
+    assert words_of(view).startswith(
+        "Nothing can be recommended yet: no arm could be shown to stay within 1 point of the best "
+        "arm; full has the highest mean."
+    )
+    assert "full is not recommended: 1 of its runs failed." in words_of(view)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("failed", "bitfit is not compared: all of its runs on demo-sentiment failed (5)."),
+        ("pending", "bitfit is not compared: none of its 5 runs on demo-sentiment is done."),
+    ],
+)
+def test_an_arm_without_a_finished_run_is_named(status: str, said: str, tmp_path: Path) -> None:
+    none_done = {status: [("bitfit", "demo-sentiment", seed) for seed in range(1, 6)]}
+    view = view_of(tmp_path, tasks=BOTH[:1], **none_done)
+    assert chosen_of(view) == "lora"
+    assert said in words_of(view, margin=LENIENT)
+
+
+def test_an_arm_that_may_have_learned_and_has_a_higher_mean_keeps_others_from_being_used(
+    tmp_path: Path,
+) -> None:
+    right = {"full": 0.99, "lora": 0.7, "bitfit": 0.7}
+    view = view_of(tmp_path, right, tasks=BOTH[:1], seeds=range(1, 4))
+    place = ("full", BOTH[0])
+    (first, *others) = view.by_place[place]
+    collapsed = constant(with_places(view, {place: (first,)}), ["full"], BOTH).by_place[place]
+    view = with_places(view, {**view.by_place, place: (*collapsed, *others)})
+    state = view.learned(view.arms[0], view.tasks[0])
+    assert state is not None
+    assert state.state == "cannot tell"
+    assert advice_of(view).chosen is None
+    words = words_of(view, margin=LENIENT)
+    assert "full has the highest mean" in words
+    assert "1 of 3 runs of full on demo-sentiment collapsed" in words
 
 
 def test_where_only_the_named_arm_is_near_itself_and_runs_of_it_failed_nothing_is_used(
@@ -312,8 +358,8 @@ def test_where_only_the_named_arm_is_near_itself_and_runs_of_it_failed_nothing_i
     assert (advice.chosen, advice.num_failed) == (None, 3)
     assert words_of(view, margin=LENIENT, reference="full") == (
         "Nothing can be recommended yet: no arm of which all runs are done could be shown to stay "
-        "within 4 points of full. What is measured so far is below. full is left out: 3 of its "
-        "runs failed."
+        "within 4 points of full. What is measured so far is below. full is not recommended: "
+        "3 of its runs failed."
     )
 
 
@@ -421,7 +467,7 @@ def test_full_fine_tuning_that_learned_nothing_is_no_reference(
     assert advice.chosen.name == "lora"
     words = words_of(view, reference=reference)
     assert "use lora" in words
-    assert "full is left out: not shown to have learned every task." in words
+    assert "full is not recommended: not shown to have learned every task." in words
 
 
 def test_the_only_arm_that_learned_is_used_and_the_cheap_one_is_not(tmp_path: Path) -> None:
@@ -432,8 +478,8 @@ def test_the_only_arm_that_learned_is_used_and_the_cheap_one_is_not(tmp_path: Pa
         "done. It scores "
     )
     assert words.endswith(
-        "in the mean over the tasks (in brackets the 95% interval). bitfit and full are left "
-        "out: not shown to have learned every task."
+        "in the mean over the tasks (in brackets the 95% interval). bitfit and full are not "
+        "recommended: not shown to have learned every task."
     )
 
 
@@ -471,7 +517,8 @@ def test_the_same_answers_are_said_to_be_that_without_an_interval(tmp_path: Path
     view = with_places(view, {**view.by_place, **copied})
     for reference in (None, "full"):
         words = words_of(view, reference=reference)
-        assert "use lora. lora and full could be shown to stay within 1 point of" in words
+        assert "use lora. Of the arms that give the same answers it is the cheapest" in words
+        assert "could be shown" not in words, "so few examples may not show it"
         assert "a difference of" not in words
     assert "It gives the same answer as full to every example with every seed." in words
     (table,) = (block for block in blocks_of(view, reference="full") if isinstance(block, Table))
@@ -513,7 +560,7 @@ def test_an_arm_to_measure_by_that_learned_nothing_is_named(tmp_path: Path) -> N
         "The study measures by full, which is not shown to have learned demo-sentiment; lora takes "
         "its place." in words
     )
-    assert "full is left out: not shown to have learned demo-sentiment." in words
+    assert "full is not recommended: not shown to have learned demo-sentiment." in words
 
 
 def test_advice_before_all_declared_seeds_are_done_says_so(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ of arms whose costs are not shown to differ the one with the fewest trainable pa
 It is recommended unless an arm that would be taken before it may be as good, being neither shown to
 be so near the best nor to be worse than the chosen one: else which of equal arms is recommended
 would be chance.
-Only arms that are shown to have learned each of the tasks (learning.py), and of which no run
-failed, take part. A study may name the arm to measure by in place of the best one.
+Only an arm that is shown to have learned each of the tasks (learning.py), and of which no run
+failed, can be used. The best one is sought among more: among all that learned, whatever failed, and
+those that may have learned and have a higher mean than each arm that can be used. A study may name
+the arm to measure by in place of the best one.
 """
 
 from __future__ import annotations
@@ -64,12 +66,12 @@ class Advice:
     """What to use on these tasks: `chosen`, or none because of what `lacking` says.
 
     `reference` is the arm with the best mean, or the one that the study measures by, which
-    `is_named` says. `near` are the arms that can be used, the reference among them if it can;
-    `candidates` are all arms but the reference, those that can be used and the cheap ones first.
-    `num_failed` are the trials of the reference that failed, which then cannot be used either, and
-    `unlearned` is its state on the first task that it is not shown to have learned; `cost` is what
-    `chosen` costs. `safe` is an
-    arm that can be used, where none is recommended since a cheaper one may be as good. `passed_by`
+    `is_named` says. `missing` are arms of which no run is done on some task. `near` are the arms
+    that can be used, the reference among them if it can; `candidates` are all arms but the
+    reference, those that can be used and the cheap ones first. `num_failed` are the trials of the
+    reference that failed, which then cannot be used either, and `unlearned` is its state on the
+    first task that it is not shown to have learned; `cost` is what `chosen` costs. `safe` is an arm
+    that can be used, where none is recommended since a cheaper one may be as good. `passed_by`
     names the arm that the study measures by where another took its place.
     """
 
@@ -85,6 +87,7 @@ class Advice:
     passed_by: str | None = None
     near: tuple[Arm, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    missing: tuple[Arm, ...] = ()
 
     def of(self, arm: Arm) -> Candidate | None:
         """Return the candidate that is this arm."""
@@ -100,31 +103,37 @@ def advise(
     shown to have learned the tasks though another is.
     """
     compared = [arm for arm in view.arms if all(view.has_run(arm, task) for task in tasks)]
+    missing = tuple(arm for arm in view.arms if arm not in compared)
     learned = [arm for arm in compared if has_learned(view, arm, tasks)]
     taking_part = [arm for arm in learned if not _num_failed(view, arm, tasks)]
     named = next((arm for arm in compared if arm.name == reference), None)
     passed_by = None
     if named is not None and named not in learned and learned:
         named, reference, passed_by = None, None, reference
-    among = taking_part or learned or compared
+    rivals = _rivals(view, compared, learned, taking_part, tasks)
     base = named if reference else max(
-        among, key=lambda arm: _mean_merit(view, arm, tasks), default=None
+        rivals or compared, key=lambda arm: _mean_merit(view, arm, tasks), default=None
     )  # fmt: skip
     if base is None:
         where = ", ".join(task.name for task in tasks)
         lacking = f"{reference} is not measured" if reference else "no arm is measured"
         return Advice(
-            tasks=tuple(tasks), reference=None, chosen=None, lacking=f"{lacking} on {where}"
+            tasks=tuple(tasks),
+            reference=None,
+            chosen=None,
+            lacking=f"{lacking} on {where}",
+            missing=missing,
         )
     others = [arm for arm in compared if arm.name != base.name]
     lacking = _lacking(view, base, others, tasks)
     lacking = lacking or _few_learned(view, learned, compared, tasks)
     lacking = lacking or _all_failed(view, taking_part, learned, tasks)
-    lacking = lacking or _too_few_seeds(view, base, others, tasks, len(taking_part) - 1)
+    lacking = lacking or _too_few_seeds(view, base, others, tasks, len(rivals) - 1)
     near: list[Arm] = []
     chosen, safe = None, None
     if not lacking:
-        near = _near(view, taking_part, tasks, margin, base if reference else None)
+        shown = _near(view, rivals, tasks, margin, base if reference else None)
+        near = [arm for arm in shown if arm in taking_part]
         lacking = "" if near else _undecided(base, margin, tasks, is_named=bool(reference))
     if near:
         first = _cheapest(view, near, tasks, cost)
@@ -148,7 +157,33 @@ def advise(
         passed_by=passed_by,
         near=tuple(near),
         candidates=tuple(candidates),
+        missing=missing,
     )
+
+
+def _rivals(
+    view: StudyView,
+    compared: Sequence[Arm],
+    learned: Sequence[Arm],
+    taking_part: Sequence[Arm],
+    tasks: Sequence[Task],
+) -> list[Arm]:
+    """Return the arms of which one is the best.
+
+    What is left of an arm whose runs failed flatters it, and one that is not shown to have learned
+    may have runs that collapsed: neither can be used, but either can be better than what can.
+    """
+    best = max((_mean_merit(view, arm, tasks) for arm in taking_part), default=None)
+    return [
+        arm
+        for arm in compared
+        if arm in learned
+        or (
+            best is not None
+            and not any(did_not_learn(view, arm, task) for task in tasks)
+            and _mean_merit(view, arm, tasks) > best
+        )
+    ]
 
 
 def _near(
@@ -173,7 +208,8 @@ def _p_below(
 ) -> tuple[float, float]:
     """Return the p value of the arm being more than the margin below the other one, and reversed.
 
-    Those that give the same answers are the same arm, in all that was seen.
+    Those that give the same answers are one arm in all that was seen: neither keeps the other from
+    being used, though so few examples may not show how near they are.
     """
     found = _testable(view, arm, other, tasks)
     if found is None:

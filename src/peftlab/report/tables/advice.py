@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from peftlab.core.scores import score_words
+from peftlab.core.scores import score_words, sign_of
+from peftlab.core.words import counted
 from peftlab.report.findings.advice import Advice, Candidate, advise, within_words
 from peftlab.report.findings.better_words import better_note, highest
 from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
@@ -63,48 +64,91 @@ def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
         if advice.safe is not None:
             said = f"{over}: {advice.safe.name} will do, but it is open what is best to use. "
             said += f"{advice.lacking}."
-        told = (said, _passed_by(advice), _left_out(advice), *_reservations(view, advice))
+        told = (said, _passed_by(advice), *_kept_out(view, advice), *_reservations(view, advice))
         return " ".join(filter(None, told))
     within = within_words(options.margin, advice.reference if advice.is_named else None)
     others = [arm.name for arm in advice.near if arm.name != chosen.name]
+    alike = [name for name in others if _are_identical(view, name, chosen.name, advice.tasks)]
     candidate = advice.of(chosen)
     sentences = [f"{over}: use {chosen.name}."]
-    if others:
+    if len(others) > len(alike):
         sentences.append(
             f"{listed([chosen.name, *others])} could be shown to stay {within} (with "
             f"{1 - LEVEL:.0%} for all arms together); of these it {_why_it(view, advice, options)}."
         )
-    else:
-        sentences.append(_only_words(advice, options.margin))
-    if candidate is not None and candidate.is_identical:
+    elif alike:
         sentences.append(
-            f"It gives the same answer as {base.name} to every example with every seed."
+            f"Of the arms that give the same answers it {_why_it(view, advice, options)}."
         )
     else:
+        sentences.append(_only_words(view, advice, options))
+    if alike:
+        sentences.append(
+            f"It gives the same answer as {listed(alike)} to every example with every seed."
+        )
+    if base.name not in alike:
         sentences.append(_score_words(view, advice, chosen, base))
     if candidate is not None:
         sentences.append(_cost_words(view, advice, chosen, base))
-    sentences += [_better_words(advice), _passed_by(advice), _left_out(advice)]
-    sentences += [
-        f"{collapse_words(chosen, task, found)}."
-        for task in advice.tasks
-        if (found := view.collapse(chosen, task)) is not None
-    ]
+    sentences += [_better_words(advice), _passed_by(advice), *_kept_out(view, advice)]
     return " ".join(filter(None, (*sentences, *_reservations(view, advice))))
 
 
-def _only_words(advice: Advice, margin: float) -> str:
+def _are_identical(view: StudyView, one: str, other: str, tasks: Sequence[Task]) -> bool:
+    return view.statistics.are_identical(one, other, tasks)
+
+
+def _kept_out(view: StudyView, advice: Advice) -> list[str]:
+    """Return sentences on arms that cannot be used, collapsed runs, and arms without a run."""
+    return [_left_out(advice), *_collapsed(view, advice), *_missing(view, advice)]
+
+
+def _collapsed(view: StudyView, advice: Advice) -> list[str]:
+    """Return sentences on the collapsed runs of the arm to use, of the reference and better ones.
+
+    An arm is better if the rest of its runs scores more than the arm to use, or the reference.
+    """
+    beside = advice.chosen or advice.reference
+    if beside is None or advice.reference is None:
+        return []
+    sentences = []
+    for task in advice.tasks:
+        least = view.summary(beside, task)
+        sign = sign_of(task.main_metric)
+        for arm in (advice.reference, *(one.arm for one in advice.candidates)):
+            found = view.collapse(arm, task)
+            if found is None or least is None:
+                continue
+            if arm in (beside, advice.reference) or sign * found.others.mean > sign * least.mean:
+                sentences.append(f"{collapse_words(arm, task, found)}.")
+    return sentences
+
+
+def _missing(view: StudyView, advice: Advice) -> list[str]:
+    """Return sentences on the arms that are not compared since no run is done on some task."""
+    sentences = []
+    for arm in advice.missing:
+        task = next(task for task in advice.tasks if not view.has_run(arm, task))
+        num_runs, num_failed = len(view.runs(arm, task)), view.num_failed(arm, task)
+        why = f"none of its {counted(num_runs, 'run')} on {task.name} is done"
+        if num_runs and num_failed == num_runs:
+            why = f"all of its runs on {task.name} failed ({num_failed})"
+        sentences.append(f"{arm.name} is not compared: {why}.")
+    return sentences
+
+
+def _only_words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
     """Return that no arm beside the chosen one will do."""
-    chosen, own = advice.chosen, advice.cost
+    chosen = advice.chosen
     assert chosen is not None
     left = [one for one in advice.candidates if not one.unlearned and not one.num_failed]
     others = [one for one in left if one.arm.name != chosen.name]
     if not left:
         return "No other arm is shown to have learned, with all of its runs done."
-    is_cheaper = own is not None and all(one.cost is not None and one.cost < own for one in others)
+    is_cheaper = all(is_dearer(view, chosen, one.arm, advice.tasks, options.cost) for one in others)
     which = "cheaper" if is_cheaper and others else "other"
     best = chosen if len(others) == len(left) else advice.reference
-    return f"No {which} arm could be shown to stay {within_words(margin, best)}."
+    return f"No {which} arm could be shown to stay {within_words(options.margin, best)}."
 
 
 def _score_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
@@ -138,7 +182,7 @@ def _reservations(view: StudyView, advice: Advice) -> list[str]:
     """Return sentences on what makes the advice interim, or exploratory."""
     if advice.reference is None or not advice.candidates:
         return []
-    arms = [advice.reference, *(one.arm for one in advice.candidates)]
+    arms = [advice.reference, *(one.arm for one in advice.candidates), *advice.missing]
     return reservations(view, arms, advice.tasks)
 
 
@@ -176,14 +220,14 @@ def _left_out(advice: Advice) -> str:
     if names and not advice.unlearned:  # else no arm is shown to have, which is said already
         verb = "is" if len(names) == 1 else "are"
         sentences.append(
-            f"{listed(names)} {verb} left out: not shown to have learned {_where(advice)}."
+            f"{listed(names)} {verb} not recommended: not shown to have learned {_where(advice)}."
         )
     failed = [(one.arm, one.num_failed) for one in advice.candidates if not one.unlearned]
     if advice.reference is not None:
         failed.insert(0, (advice.reference, advice.num_failed))
     for arm, num_failed in failed:
         if num_failed:
-            sentences.append(f"{arm.name} is left out: {num_failed} of its runs failed.")
+            sentences.append(f"{arm.name} is not recommended: {num_failed} of its runs failed.")
     return " ".join(sentences)
 
 
