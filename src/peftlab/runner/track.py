@@ -175,7 +175,7 @@ def run_name(trial: Trial, arms: Sequence[str]) -> str:
     """Return what a trial's run is called, which is also a folder's name.
 
     >>> from types import SimpleNamespace as Trial
-    >>> run_name(Trial(id="88c683afda1e", task="cola", seed=42), ["lora-r8"])
+    >>> run_name(Trial(id="88c683afda1e", task="cola", seed=42, fold=None), ["lora-r8"])
     'lora-r8-cola-seed42-88c683'
     """
     fold = f"-fold{trial.fold.number}" if trial.fold else ""
