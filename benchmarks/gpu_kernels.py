@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,8 +23,11 @@ from time import perf_counter
 from typing import Any
 
 import torch
-import triton
 from torch import Tensor, nn
+
+os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # as models/cuda has it
+
+import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
@@ -175,15 +179,17 @@ def main() -> None:
     """Compile every kernel for every architecture, and print what each takes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--capability", type=int, nargs="+", default=[80, 90])
+    parser.add_argument("--kernel", default="", help="only those with this in their name")
+    parser.add_argument("--dtype", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     parser.add_argument("--longest", type=int, default=60)
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     results = []
     print(f"triton {triton.__version__}, rows of up to {given.longest} tokens")
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in (dtype for dtype, name in TYPES.items() if name in given.dtype):
         for launch in launches_of(dtype, given.longest):
-            for capability in given.capability:
-                name = f"{launch[0].__module__.rpartition('.')[2]}.{launch[0].__name__}"
+            name = f"{launch[0].__module__.rpartition('.')[2]}.{launch[0].__name__}"
+            for capability in given.capability if given.kernel in name else ():
                 found = compiled(launch, capability)
                 results.append(
                     {"kernel": name, "dtype": TYPES[dtype], "capability": capability, **found}

@@ -5,6 +5,8 @@ of text fit one block. Probabilities are not stored: the backward pass computes 
 logarithm of each row's sum (Dao et al. 2022, arXiv 2205.14135). There, a program takes a head of
 the keys with all heads of the queries that share it, so that nothing is added by two programs.
 
+Offsets within an example are 32 bits wide, which spares registers; where it begins takes 64.
+
 Legend: i a block of queries, j a block of keys, c the columns of a head.
 """
 
@@ -89,14 +91,17 @@ def forward_kernel(
     first_query, first_token = tl.load(query_offsets + b), tl.load(key_offsets + b)
     queries = (tl.load(query_offsets + b + 1) - first_query).to(tl.int32)
     keys = (tl.load(key_offsets + b + 1) - first_token).to(tl.int32)
+    q += first_query * q_row + h * WIDTH
+    out += first_query * (HEADS * WIDTH) + h * WIDTH
+    log_sum += first_query * HEADS + h
+    k += first_token * k_row + h // SHARED * WIDTH
+    v += first_token * v_row + h // SHARED * WIDTH
     c = tl.arange(0, COLUMNS)
     is_column = (c < WIDTH)[None, :]
     for start in range(0, queries, BLOCK):
         i = start + tl.arange(0, BLOCK)
         is_query = (i < queries)[:, None] & is_column
-        row = first_query + i.to(tl.int64)
-        q_at = q + row[:, None] * q_row + (h * WIDTH + c)[None, :]
-        q_ic = tl.load(q_at, mask=is_query, other=0.0)
+        q_ic = tl.load(q + i[:, None] * q_row + c[None, :], mask=is_query, other=0.0)
         if THRESHOLD > 0:
             low, high = row_bits(tl.load(key), tl.load(examples + b), i)
         highest = tl.full([BLOCK], LOWEST, tl.float32)
@@ -106,10 +111,8 @@ def forward_kernel(
         for first in range(first_key(start, BLOCK, WINDOW), end, BLOCK):
             j = first + tl.arange(0, BLOCK)
             is_key = (j < keys)[:, None] & is_column
-            token = first_token + j.to(tl.int64)
-            at = (h // SHARED * WIDTH + c)[None, :]
-            k_jc = tl.load(k + token[:, None] * k_row + at, mask=is_key, other=0.0)
-            v_jc = tl.load(v + token[:, None] * v_row + at, mask=is_key, other=0.0)
+            k_jc = tl.load(k + j[:, None] * k_row + c[None, :], mask=is_key, other=0.0)
+            v_jc = tl.load(v + j[:, None] * v_row + c[None, :], mask=is_key, other=0.0)
             seen = is_seen(i, j, queries, keys, CAUSAL, WINDOW)
             x = dot(q_ic, tl.trans(k_jc), PRECISION) * (SCORE_SCALE * LOG2_E)
             x = tl.where(seen, x, LOWEST)
@@ -124,9 +127,9 @@ def forward_kernel(
             context = context * shrunk[:, None] + dot(p.to(v_jc.dtype), v_jc, PRECISION)
             highest = new_highest
         total = tl.where(i < queries, total, 1.0)
-        at = row[:, None] * (HEADS * WIDTH) + (h * WIDTH + c)[None, :]
+        at = i[:, None] * (HEADS * WIDTH) + c[None, :]
         tl.store(out + at, context * (SCALE / total)[:, None], mask=is_query)
-        tl.store(log_sum + row * HEADS + h, highest + tl.log2(total), mask=i < queries)
+        tl.store(log_sum + i * HEADS, highest + tl.log2(total), mask=i < queries)
 
 
 @kernel
@@ -137,7 +140,6 @@ def differentiate(
     log_sum: Pointer,
     key: Value,
     example: Value,
-    first_query: Value,
     queries: Value,
     keys: Value,
     i: Value,
@@ -157,16 +159,16 @@ def differentiate(
     PRECISION: tl.constexpr,
 ) -> Value:
     """Of a block of queries and keys: q, dout, dropped probabilities, gradients of the products."""
-    c, row = tl.arange(0, COLUMNS), first_query + i.to(tl.int64)
+    c = tl.arange(0, COLUMNS)
     is_query = (i < queries)[:, None] & (c < WIDTH)[None, :]
-    column = (h * WIDTH + c)[None, :]
-    at = row[:, None] * (HEADS * WIDTH) + column
-    q_ic = tl.load(q + row[:, None] * q_row + column, mask=is_query, other=0.0)
+    column = (c + h * WIDTH)[None, :]
+    at = i[:, None] * (HEADS * WIDTH) + column
+    q_ic = tl.load(q + i[:, None] * q_row + column, mask=is_query, other=0.0)
     dout_ic = tl.load(dout + at, mask=is_query, other=0.0)
     out_ic = tl.load(out + at, mask=is_query, other=0.0)
     # The sum over j of p[j] * dp[j], which is the same with and without dropout.
     inner = tl.sum(dout_ic.to(tl.float32) * out_ic.to(tl.float32), 1)
-    sums = tl.load(log_sum + row * HEADS + h, mask=i < queries, other=0.0)
+    sums = tl.load(log_sum + i * HEADS + h, mask=i < queries, other=0.0)
     x = dot(q_ic, tl.trans(k_jc), PRECISION) * (SCORE_SCALE * LOG2_E) - sums[:, None]
     p = tl.where(is_seen(i, j, queries, keys, CAUSAL, WINDOW), tl.exp2(tl.minimum(x, 1.0)), 0.0)
     dp = dot(dout_ic, tl.trans(v_jc), PRECISION)
@@ -215,20 +217,29 @@ def backward_kernel(
     queries = (tl.load(query_offsets + b + 1) - first_query).to(tl.int32)
     keys = (tl.load(key_offsets + b + 1) - first_token).to(tl.int32)
     drawn, example = tl.load(key), tl.load(examples + b)
+    q += first_query * q_row
+    dq += first_query * q_row
+    out += first_query * (HEADS * WIDTH)
+    dout += first_query * (HEADS * WIDTH)
+    log_sum += first_query * HEADS
+    k += first_token * k_row + g * WIDTH
+    dk += first_token * k_row + g * WIDTH
+    v += first_token * v_row + g * WIDTH
+    dv += first_token * v_row + g * WIDTH
     c = tl.arange(0, COLUMNS)
-    is_column, at = (c < WIDTH)[None, :], (g * WIDTH + c)[None, :]
+    is_column = (c < WIDTH)[None, :]
     for first in range(0, keys, BLOCK):
         j = first + tl.arange(0, BLOCK)
-        is_key, token = (j < keys)[:, None] & is_column, first_token + j.to(tl.int64)
-        k_jc = tl.load(k + token[:, None] * k_row + at, mask=is_key, other=0.0)
-        v_jc = tl.load(v + token[:, None] * v_row + at, mask=is_key, other=0.0)
+        is_key = (j < keys)[:, None] & is_column
+        k_jc = tl.load(k + j[:, None] * k_row + c[None, :], mask=is_key, other=0.0)
+        v_jc = tl.load(v + j[:, None] * v_row + c[None, :], mask=is_key, other=0.0)
         dk_jc = tl.zeros([BLOCK, COLUMNS], tl.float32)
         dv_jc = tl.zeros([BLOCK, COLUMNS], tl.float32)
         for h in range(g * SHARED, (g + 1) * SHARED):
             for start in range(0, queries, BLOCK):
                 i = start + tl.arange(0, BLOCK)
                 q_ic, dout_ic, kept, dx = differentiate(
-                    q, out, dout, log_sum, drawn, example, first_query, queries, keys, i, j, h,
+                    q, out, dout, log_sum, drawn, example, queries, keys, i, j, h,
                     k_jc, v_jc, q_row, SCORE_SCALE, HEADS, WIDTH, COLUMNS, CAUSAL, WINDOW,
                     THRESHOLD, SCALE, PRECISION,
                 )  # fmt: skip
@@ -236,12 +247,12 @@ def backward_kernel(
                 dv_jc += dot(tl.trans(kept.to(k_jc.dtype)), dout_ic, PRECISION)
                 dk_jc += dot(tl.trans(dx), q_ic, PRECISION)
                 if keys <= BLOCK:
-                    row, column = first_query + i.to(tl.int64), (h * WIDTH + c)[None, :]
                     is_query = (i < queries)[:, None] & is_column
                     dq_ic = dot(dx, k_jc, PRECISION)
-                    tl.store(dq + row[:, None] * q_row + column, dq_ic, mask=is_query)
-        tl.store(dk + token[:, None] * k_row + at, dk_jc, mask=is_key)
-        tl.store(dv + token[:, None] * v_row + at, dv_jc, mask=is_key)
+                    dq_at = dq + i[:, None] * q_row + (c + h * WIDTH)[None, :]
+                    tl.store(dq_at, dq_ic, mask=is_query)
+        tl.store(dk + j[:, None] * k_row + c[None, :], dk_jc, mask=is_key)
+        tl.store(dv + j[:, None] * v_row + c[None, :], dv_jc, mask=is_key)
     if keys > BLOCK:
         for h in range(g * SHARED, (g + 1) * SHARED):
             for start in range(0, queries, BLOCK):
@@ -250,15 +261,15 @@ def backward_kernel(
                 end = end_of_keys(start, keys, BLOCK, CAUSAL, WINDOW)
                 for first in range(first_key(start, BLOCK, WINDOW), end, BLOCK):
                     j = first + tl.arange(0, BLOCK)
-                    is_key, token = (j < keys)[:, None] & is_column, first_token + j.to(tl.int64)
-                    k_jc = tl.load(k + token[:, None] * k_row + at, mask=is_key, other=0.0)
-                    v_jc = tl.load(v + token[:, None] * v_row + at, mask=is_key, other=0.0)
+                    is_key = (j < keys)[:, None] & is_column
+                    k_jc = tl.load(k + j[:, None] * k_row + c[None, :], mask=is_key, other=0.0)
+                    v_jc = tl.load(v + j[:, None] * v_row + c[None, :], mask=is_key, other=0.0)
                     q_ic, dout_ic, kept, dx = differentiate(
-                        q, out, dout, log_sum, drawn, example, first_query, queries, keys, i, j,
+                        q, out, dout, log_sum, drawn, example, queries, keys, i, j,
                         h, k_jc, v_jc, q_row, SCORE_SCALE, HEADS, WIDTH, COLUMNS, CAUSAL, WINDOW,
                         THRESHOLD, SCALE, PRECISION,
                     )  # fmt: skip
                     dq_ic += dot(dx.to(k_jc.dtype), k_jc, PRECISION)
-                row, column = first_query + i.to(tl.int64), (h * WIDTH + c)[None, :]
                 is_query = (i < queries)[:, None] & is_column
-                tl.store(dq + row[:, None] * q_row + column, dq_ic, mask=is_query)
+                dq_at = dq + i[:, None] * q_row + (c + h * WIDTH)[None, :]
+                tl.store(dq_at, dq_ic, mask=is_query)

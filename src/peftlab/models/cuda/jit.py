@@ -12,6 +12,10 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import torch
+
+# Triton 3.9 warns that its default will change, and with it the last bits of what kernels give.
+os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
+
 import triton
 import triton.language as tl
 
