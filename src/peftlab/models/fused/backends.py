@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import cast
 
@@ -21,6 +22,8 @@ from peftlab.models.fused.operation import Kernels, PlainOperation
 from peftlab.models.fused.sums import add_to
 
 HAS_TRITON: bool = find_spec("triton") is not None
+TRITON_KERNELS = "peftlab.models.cuda.operations"
+"""The module of the Triton kernels by its name: it imports the operations, and Triton."""
 OLDEST_CAPABILITY = (8, 0)
 """The first GPUs whose matrix units take bfloat16."""
 
@@ -62,9 +65,8 @@ def _numba_kernels_of(operation: type[PlainOperation]) -> type[Kernels] | None:
 
 
 def _triton_kernels_of(operation: type[PlainOperation]) -> type[Kernels] | None:
-    from peftlab.models.cuda.operations import KERNELS  # which imports Triton
-
-    return KERNELS.get(operation)
+    found: type[Kernels] | None = import_module(TRITON_KERNELS).KERNELS.get(operation)
+    return found
 
 
 def _add(out: Tensor, x: Tensor) -> None:
