@@ -17,8 +17,8 @@ from peftlab.data.encode import Encoded
 from peftlab.data.states import EncodedWithStates, FrozenLayers, States, with_states
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.dataset import TrialData
+from peftlab.models.fused.backends import kernels_in_words
 from peftlab.models.fused.blocks import num_frozen_blocks
-from peftlab.models.fused.jit import runs_kernels
 from peftlab.models.fused_model import FusedModel
 
 
@@ -50,13 +50,12 @@ def cache_frozen_layers(
     if depth == 0:
         return CachedLayers(data=data, num_layers=0, words="nothing frozen to cache")
     began = perf_counter()
-    kernels = "compiled" if runs_kernels(*base.parameters()) else "plain"
     frozen = FrozenLayers(
         model=trial.model.fingerprint,
         depth=depth,
         width=int(base.config.hidden_size),
         is_pooled=depth == len(blocks),
-        computed=f"{model.device.type}, {kernels} kernels",
+        computed=f"{model.device.type}, {kernels_in_words(*base.parameters())}",
     )
     with model.active():
 

@@ -18,8 +18,9 @@ from transformers import PreTrainedModel
 from peftlab.data.batches import Ragged
 from peftlab.models.dropout import CounterDropout
 from peftlab.models.families import family_of, takes_token_types
+from peftlab.models.fused.backends import kernels_in_words
 from peftlab.models.fused.batch import Lengths, PackedBatch
-from peftlab.models.fused.jit import runs_kernels, share_threads
+from peftlab.models.fused.jit import share_threads
 from peftlab.models.recompute import layers_recomputed
 
 CPU = torch.device("cpu")
@@ -148,8 +149,7 @@ class PackedModel(BatchedModel):
     @property
     def path(self) -> str:
         """Whose blocks, and whether their kernels are compiled."""
-        kernels = "compiled" if runs_kernels(*self.module.parameters()) else "plain"
-        return f"{self.blocks}, {kernels} kernels"
+        return f"{self.blocks}, {kernels_in_words(*self.module.parameters())}"
 
     @property
     def batch(self) -> PackedBatch:

@@ -10,6 +10,7 @@ the keys, d width of a head, D width.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -17,12 +18,13 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
 from peftlab.data.batches import Ragged
-from peftlab.models.attention import AttentionScores, Drawn, Padding, attend
+from peftlab.models.attention import AttentionScores
 from peftlab.models.batched import CPU, LastTokens, PackedModel
 from peftlab.models.family import Pooling, Way
 from peftlab.models.fused.attention import Attention, AttentionSettings, Heads
 from peftlab.models.fused.blocks import encoder_of
 from peftlab.models.fused.tape import apply
+from peftlab.models.masked_attention import MaskedAttention, MaskedAttentionSettings
 
 ATTENTION = "peftlab_packed"
 
@@ -98,40 +100,33 @@ def packed_attention(
     """Attention within each example; [1, T, H, d] as transformers' attention functions return.
 
     `attention_mask` is not used: transformers makes none for a name that has no mask function.
-    What our own kernels do not know (causality, windows, shared keys) is computed padded, by torch.
+    What no kernel here knows is computed padded, by torch: on a processor causality, windows and
+    shared keys, anywhere a cap of the scores and values of another width.
     """
     num_heads, width = query_1HTd.shape[1], query_1HTd.shape[3]
     source = packed_model.dropout
     scores = AttentionScores.of(module, width, scaling, options)
-    key = source.key(source.site_of(module)) if dropout > 0 else 0
-    tokens = tuple(x_1HTd[0].transpose(0, 1) for x_1HTd in (query_1HTd, key_1GTd, value_1GTd))
     spans = packed_model.batch.token_spans
-    padding = spans.key_padding(query_1HTd.device)
-    if scores.is_plain(padding.longest) and query_1HTd.shape == key_1GTd.shape == value_1GTd.shape:
-        settings = AttentionSettings(
-            heads=Heads(count=num_heads, scale=scores.scale),
-            spans=spans,
-            key=key,
-            probability=dropout,
+    settings = AttentionSettings(
+        heads=Heads(count=num_heads, scale=scores.scale),
+        spans=spans,
+        key=source.key(source.site_of(module)) if dropout > 0 else 0,
+        probability=dropout,
+    )
+    tokens = tuple(
+        x_1HTd[0].transpose(0, 1).flatten(1) for x_1HTd in (query_1HTd, key_1GTd, value_1GTd)
+    )
+    longest = spans.key_padding(query_1HTd.device).longest
+    if scores.is_plain(longest) and query_1HTd.shape == key_1GTd.shape == value_1GTd.shape:
+        context_TD = apply(Attention, settings, *tokens)
+    else:
+        masked = MaskedAttentionSettings(
+            attention=settings, scores=scores, num_key_heads=key_1GTd.shape[1]
         )
-        context_TD = apply(Attention, settings, *(x_THd.flatten(1) for x_THd in tokens))
-        return context_TD.unflatten(1, (num_heads, width))[None], None
-    drawn = None
-    if dropout > 0:
-        drawn = Drawn(key=key, probability=dropout, first_example=spans.first_example)
-    query_BHLd, key_BGLd, value_BGLd = (padding.pad(x_THd) for x_THd in tokens)
-    seen = _seen(scores, padding)
-    context_BHLd = attend(query_BHLd, key_BGLd, value_BGLd, seen, scores, drawn)
-    return padding.unpad(context_BHLd)[None], None
-
-
-def _seen(scores: AttentionScores, padding: Padding) -> Tensor | None:
-    """Return which keys of the padded batch each query sees; causal ones never see padding."""
-    seen_LL = scores.seen_LL(padding.longest, padding.place_T.device)
-    is_real_B11L = None if scores.is_causal else padding.is_real_B11L
-    if seen_LL is None or is_real_B11L is None:
-        return is_real_B11L if seen_LL is None else seen_LL
-    return is_real_B11L & seen_LL
+        is_known = scores.softcap is None and key_1GTd.shape == value_1GTd.shape
+        compute = partial(apply, MaskedAttention) if is_known else MaskedAttention.plain
+        context_TD = compute(masked, *tokens)
+    return context_TD.unflatten(1, (num_heads, -1))[None], None
 
 
 AttentionInterface.register(ATTENTION, packed_attention)

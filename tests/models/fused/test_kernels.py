@@ -28,8 +28,9 @@ from peftlab.models.fused.linear import (
 )
 from peftlab.models.fused.math32 import exponential
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings
+from peftlab.models.fused.operation import Operation
 from peftlab.models.fused.rows import Rows
-from peftlab.models.fused.tape import Operation, apply
+from peftlab.models.fused.tape import apply
 
 LENGTHS = (5, 1, 17, 8, 3)
 

@@ -12,9 +12,10 @@ from peftlab.models.fused.dropout import Dropout, DropoutSettings
 from peftlab.models.fused.gelu import Gelu, GeluSettings
 from peftlab.models.fused.linear import Joined, JoinedLinear, LinearSettings
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings
+from peftlab.models.fused.operation import Node, Run
 from peftlab.models.fused.recording import EXAMPLES, TOKENS, Given, Recording, Sizes, play
 from peftlab.models.fused.rows import Rows, TakeRows
-from peftlab.models.fused.tape import Node, Run, apply
+from peftlab.models.fused.tape import apply
 
 WIDTH = 8
 GELU = GeluSettings(has_backward=True)

@@ -20,7 +20,7 @@ from peftlab.models.attention import AttentionScores, Drawn, Padding, attend
 from peftlab.models.fused import attention_kernels as kernels
 from peftlab.models.fused.generator import signed, threshold_of
 from peftlab.models.fused.launch import launch
-from peftlab.models.fused.tape import Gradients, Node, Operation
+from peftlab.models.fused.operation import Gradients, Node, Operation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,19 @@ class Heads:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeviceSpans:
+    """Where the examples lie, for kernels of a device; int64 there, as `Spans` has them.
+
+    `example_B` are the examples' numbers in the step; no example has more keys than `longest`.
+    """
+
+    query_offsets: Tensor
+    key_offsets: Tensor
+    example_B: Tensor
+    longest: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Spans:
     """Where the examples lie: example b has keys key_offsets[b] to key_offsets[b + 1], its queries
     likewise. int64 [B + 1] on the CPU. `first_example` is the first one's number in the step."""
@@ -40,13 +53,34 @@ class Spans:
     key_offsets: Tensor
     first_example: int = 0
     _paddings: dict[tuple[int, torch.device], Padding] = field(default_factory=dict, init=False)
+    _on: dict[torch.device, DeviceSpans] = field(default_factory=dict, init=False)
+
+    def on(self, device: torch.device) -> DeviceSpans:
+        """Return where the examples lie, on a device; copied once for all layers."""
+        found = self._on.get(device)
+        if found is None:
+            num_examples = len(self.key_offsets) - 1
+            # Rows of an even size begin at multiples of 16 bytes: kernels are compiled for that.
+            rows = torch.zeros(3, num_examples + 2 - num_examples % 2, dtype=torch.int64)
+            rows[0, : num_examples + 1] = self.query_offsets
+            rows[1, : num_examples + 1] = self.key_offsets
+            rows[2] = torch.arange(rows.shape[1]) + self.first_example
+            if device.type == "cuda":
+                rows = rows.pin_memory().to(device, non_blocking=True)
+            found = self._on[device] = DeviceSpans(
+                query_offsets=rows[0],
+                key_offsets=rows[1],
+                example_B=rows[2, :num_examples],
+                longest=int(self.key_offsets.diff().max()),
+            )
+        return found
 
     def query_padding(self, device: torch.device) -> Padding:
-        """Where the queries lie in a padded batch; found once for all layers."""
+        """Return where the queries lie in a padded batch; found once for all layers."""
         return self._padding(self.query_offsets, device)
 
     def key_padding(self, device: torch.device) -> Padding:
-        """Where the keys lie in a padded batch; found once for all layers."""
+        """Return where the keys lie in a padded batch; found once for all layers."""
         return self._padding(self.key_offsets, device)
 
     def _padding(self, offsets: Tensor, device: torch.device) -> Padding:
@@ -80,8 +114,8 @@ class Attention(Operation):
     @staticmethod
     def forward(settings: AttentionSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
         """The context is kept, and the logarithm of each row's sum of exponentials."""
-        size = _width(inputs)
-        query, key, value = _split(inputs, size)
+        size = width_of(inputs)
+        query, key, value = split_projections(inputs, size)
         heads, spans = settings.heads, settings.spans
         num_queries = query.shape[0]
         out_QD = query.new_empty(num_queries, size)
@@ -123,7 +157,7 @@ class Attention(Operation):
         """Gradients of queries, keys and values."""
         forward: kernels.Forward = kept
         found = [torch.empty_like(node.tensor) for node in inputs]
-        dq, dk, dv = _split(found, gradient.shape[1])
+        dq, dk, dv = split_projections(found, gradient.shape[1])
         backward = kernels.Backward(**forward._asdict(), dout=gradient, dq=dq, dk=dk, dv=dv)
         launch(kernels.backward, backward)
         for node, gradient_of_node in zip(inputs, found, strict=True):
@@ -133,7 +167,9 @@ class Attention(Operation):
     def plain(settings: AttentionSettings, *inputs: Tensor) -> Tensor:
         """By torch, all examples at once, each padded to the longest."""
         num_heads, spans = settings.heads.count, settings.spans
-        q, k, v = (x.unflatten(1, (num_heads, -1)) for x in _split(inputs, _width(inputs)))
+        q, k, v = (
+            x.unflatten(1, (num_heads, -1)) for x in split_projections(inputs, width_of(inputs))
+        )
         queries, keys = spans.query_padding(q.device), spans.key_padding(q.device)
         drawn = None
         if settings.probability > 0:
@@ -151,13 +187,13 @@ class Attention(Operation):
         return queries.unpad(context_BHQd).flatten(1)
 
 
-def _width(projections: Sequence[Tensor]) -> int:
-    """D, the columns of all queries."""
+def width_of(projections: Sequence[Tensor]) -> int:
+    """Return D, the columns of all queries."""
     return projections[-1].shape[1] // (4 - len(projections))
 
 
-def _split(projections: Sequence[Tensor], width: int) -> list[Tensor]:
-    """Queries, keys and values, each [., D]; views."""
+def split_projections(projections: Sequence[Tensor], width: int) -> list[Tensor]:
+    """Return queries, keys and values, each [., D]; views."""
     parts = [part for joined in projections for part in joined.split(width, dim=1)]
     assert len(parts) == 3
     return parts

@@ -25,8 +25,8 @@ from peftlab.models.fused.dropout import active_probability
 from peftlab.models.fused.gelu import Gelu, GeluSettings, is_exact_gelu
 from peftlab.models.fused.linear import Joined, JoinedLinear, Keys, LinearSettings, SiteOf, join
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings, is_plain_norm
+from peftlab.models.fused.operation import Run
 from peftlab.models.fused.rows import Rows
-from peftlab.models.fused.tape import Run
 
 
 @dataclass(frozen=True, kw_only=True)

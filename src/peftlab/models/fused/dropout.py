@@ -22,8 +22,8 @@ from peftlab.models.fused.generator import (
 from peftlab.models.fused.jit import kernel, prange
 from peftlab.models.fused.launch import EntryPoint, Floats, Integers, integers, launch, matrix
 from peftlab.models.fused.math32 import ZERO
+from peftlab.models.fused.operation import Gradients, Node, Operation
 from peftlab.models.fused.rows import Rows
-from peftlab.models.fused.tape import Gradients, Node, Operation
 
 f32 = np.float32
 

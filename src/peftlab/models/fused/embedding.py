@@ -16,9 +16,9 @@ from peftlab.models.fused.launch import EntryPoint, Floats, Integers, integers, 
 from peftlab.models.fused.linear import Keys, SiteOf, is_hooked
 from peftlab.models.fused.math32 import ZERO
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings, is_plain_norm
+from peftlab.models.fused.operation import Gradients, Node, Operation, Run
 from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.sums import STRIPE
-from peftlab.models.fused.tape import Gradients, Node, Operation, Run
 
 
 @kernel

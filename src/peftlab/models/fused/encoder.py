@@ -1,8 +1,8 @@
 """An encoder run on a packed batch: its blocks and, where it is of a known form, the embedding.
 
 Where all that a model's blocks call can be computed by kernels, the whole is recorded and played
-(recording.py). Where a module has to be called as it is, each operation around it is a function of
-its own to autograd; without kernels, torch computes all of it.
+(recording.py) by the processor's kernels. On a GPU, or where a module has to be called as it is,
+each operation is a function of its own to autograd; without kernels, torch computes all of it.
 
 The last block computes keys and values of every token but everything else at the pooled tokens
 only: what the classifier does not read has no effect on it.
@@ -17,15 +17,16 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from peftlab.models.fused.backends import backend_of
 from peftlab.models.fused.batch import PackedBatch
 from peftlab.models.fused.blocks import Block, finish_block
 from peftlab.models.fused.embedding import Embedding
 from peftlab.models.fused.generator import signed
-from peftlab.models.fused.jit import runs_kernels
 from peftlab.models.fused.linear import Keys
+from peftlab.models.fused.operation import Node, Run
 from peftlab.models.fused.recording import TOKENS, Given, Recording, Sizes, play
 from peftlab.models.fused.rows import TakeRows
-from peftlab.models.fused.tape import Node, Run, apply
+from peftlab.models.fused.tape import apply
 
 MOST_RECORDINGS = 8
 """How many recordings of an encoder are kept at most for each of its blocks."""
@@ -81,7 +82,8 @@ class Encoder:
             pools=first < end == len(self.blocks),
         )
         parameters = part.parameters
-        if parameters is None or not runs_kernels(x_TD):
+        backend = backend_of(x_TD)
+        if parameters is None or backend is None or not backend.records:
             return cast(Tensor, part(apply, x_TD, batch, keys))
         if not parameters:
             return x_TD

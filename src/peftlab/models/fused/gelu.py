@@ -18,7 +18,7 @@ from transformers.activations import GELUActivation
 from peftlab.models.fused.jit import inline, kernel, part, prange
 from peftlab.models.fused.launch import EntryPoint, Floats, launch, matrix
 from peftlab.models.fused.math32 import exponential
-from peftlab.models.fused.tape import Gradients, Node, Operation
+from peftlab.models.fused.operation import Gradients, Node, Operation
 
 f32 = np.float32
 ONE, HALF = f32(1.0), f32(0.5)

@@ -25,9 +25,9 @@ from peftlab.models.fused.dropout import (
     plain_dropout,
 )
 from peftlab.models.fused.matmul import add_matmul, linear, matmul
+from peftlab.models.fused.operation import Gradients, Node, Operation
 from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.sums import column_sums
-from peftlab.models.fused.tape import Gradients, Node, Operation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,8 +199,8 @@ def _stacks(group: Joined) -> list[tuple[nn.Parameter, ...]]:
     return [stack for stack in (group.weights, group.biases, downs) if stack]
 
 
-def _stacked(parameters: Sequence[Tensor]) -> Tensor:
-    """The parameters as one tensor: without a copy where they lie side by side."""
+def stacked(parameters: Sequence[Tensor]) -> Tensor:
+    """Return the parameters as one tensor: without a copy where they lie side by side."""
     first = parameters[0].detach()
     if len(parameters) == 1:
         return first
@@ -248,14 +248,14 @@ class JoinedLinear(Operation):
         """The products; x is kept where weights are trained, and what adapters read."""
         (x_RD,) = inputs
         joined = settings.joined
-        bias_W = _stacked(joined.biases) if joined.biases else None
-        y_RW = linear(x_RD, _stacked(joined.weights), bias_W)
+        bias_W = stacked(joined.biases) if joined.biases else None
+        y_RW = linear(x_RD, stacked(joined.weights), bias_W)
         kept = []
         for branch in joined.branches(settings.dropouts):
             x = x_RD
             if branch.probability > 0:
                 x = dropped(x_RD, settings.rows, branch.key, branch.probability)
-            low_Rr = linear(x, _stacked(branch.downs))
+            low_Rr = linear(x, stacked(branch.downs))
             for adapter, ranks in branch.adapters:
                 y_RO = y_RW[:, joined.columns[adapter.index]]
                 b = adapter.b.detach()
@@ -276,9 +276,9 @@ class JoinedLinear(Operation):
         joined, (x,), dy_RW = settings.joined, inputs, gradient
         x_RD, kept_of_branches = kept
         if x.is_needed:
-            x.add_product(dy_RW, _stacked(joined.weights))
-        _add_parts(gradients, joined.weights, joined.columns, lambda: matmul(dy_RW.T, x_RD))
-        _add_parts(gradients, joined.biases, joined.columns, lambda: column_sums(dy_RW))
+            _add_product(x, dy_RW, stacked(joined.weights))
+        add_parts(gradients, joined.weights, joined.columns, lambda: matmul(dy_RW.T, x_RD))
+        add_parts(gradients, joined.biases, joined.columns, lambda: column_sums(dy_RW))
         for branch, x_dropped, low_Rr in kept_of_branches:
             dlow_Rr = torch.empty_like(low_Rr)
             for adapter, ranks in branch.adapters:
@@ -288,8 +288,8 @@ class JoinedLinear(Operation):
                 if b.requires_grad:
                     gradients[b] = matmul(dy_RO.T, low_Rr[:, ranks], scale=scale)
             ranges = [ranks for _, ranks in branch.adapters]
-            downs, down_rD = branch.downs, _stacked(branch.downs)
-            _add_parts(gradients, downs, ranges, partial(matmul, dlow_Rr.T, x_dropped))
+            downs, down_rD = branch.downs, stacked(branch.downs)
+            add_parts(gradients, downs, ranges, partial(matmul, dlow_Rr.T, x_dropped))
             if not x.is_needed:
                 continue
             if branch.probability > 0:
@@ -297,7 +297,7 @@ class JoinedLinear(Operation):
                 dx_RD = matmul(dlow_Rr, down_rD)
                 add_dropped(dx_RD, settings.rows, branch.key, branch.probability, x.gradient)
             else:
-                x.add_product(dlow_Rr, down_rD)
+                _add_product(x, dlow_Rr, down_rD)
 
     @staticmethod
     def plain(settings: LinearSettings, *inputs: Tensor) -> Tensor:
@@ -315,13 +315,21 @@ class JoinedLinear(Operation):
         return torch.cat(outputs, dim=1)
 
 
-def _add_parts(
+def _add_product(node: Node, a_RK: Tensor, b_KN: Tensor) -> None:
+    """Add a @ b to the node's gradient."""
+    if node.gradient is None:
+        node.gradient = matmul(a_RK, b_KN)
+    else:
+        add_matmul(node.gradient, a_RK, b_KN)
+
+
+def add_parts(
     gradients: Gradients,
     parameters: Sequence[nn.Parameter],
     ranges: Sequence[slice],
     compute: Callable[[], Tensor],
 ) -> None:
-    """The gradient of all layers cut into each layer's, computed only if one is trained."""
+    """Add the gradient of all layers cut into each layer's, computed only if one is trained."""
     if not any(parameter.requires_grad for parameter in parameters):
         return
     whole = compute()

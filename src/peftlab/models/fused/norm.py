@@ -36,9 +36,9 @@ from peftlab.models.fused.launch import (
     vector,
 )
 from peftlab.models.fused.math32 import ZERO
+from peftlab.models.fused.operation import Gradients, Node, Operation
 from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.sums import column_sums
-from peftlab.models.fused.tape import Gradients, Node, Operation
 
 f32 = np.float32
 

@@ -25,7 +25,8 @@ from torch.autograd import Function
 
 from peftlab.models.fused.launch import SLOTS, Integers, Note, noting, work_off
 from peftlab.models.fused.matmul import LINE, SIZE
-from peftlab.models.fused.tape import Node, Tape
+from peftlab.models.fused.operation import Node
+from peftlab.models.fused.tape import Tape
 
 CONSTANT_BITS, TOKEN_BITS = 27, 17
 TOKENS, EXAMPLES = 1 << CONSTANT_BITS, 1 << (CONSTANT_BITS + TOKEN_BITS)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from peftlab.models.fused.jit import kernel, prange
 from peftlab.models.fused.launch import EntryPoint, Floats, Integers, integers, launch, matrix
 from peftlab.models.fused.math32 import ZERO
-from peftlab.models.fused.tape import Gradients, Node, Operation
+from peftlab.models.fused.operation import Gradients, Node, Operation
 
 
 @dataclass(frozen=True, kw_only=True)

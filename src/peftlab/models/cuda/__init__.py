@@ -1,0 +1,1 @@
+"""The operations of models/fused as Triton kernels, for GPUs (docs/decisions/0017)."""

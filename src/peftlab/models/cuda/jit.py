@@ -1,0 +1,82 @@
+"""How Triton kernels are declared, and what their launches have in common.
+
+A kernel's parameters in capitals are constants that it is compiled for; a tensor is given to it as
+a pointer to its first element. With TRITON_INTERPRET=1 in the environment when this is imported,
+kernels are run by Triton's interpreter, on tensors of the processor.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+
+# Triton 3.9 warns that its default will change, and with it the last bits of what kernels give.
+os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
+
+import triton
+import triton.language as tl
+
+from peftlab.models.fused.generator import signed, threshold_of
+
+# Triton reads annotations too, and accepts no names in them but its own.
+Pointer: TypeAlias = tl.tensor
+"""In a kernel: the address of a tensor's first element."""
+Value: TypeAlias = tl.tensor
+"""In a kernel: a number or a block of numbers."""
+
+INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Return the function compiled when first launched, or to be called by other kernels."""
+    return triton.jit(function)
+
+
+def ceil_power_of_2(number: int, *, least: int = 1) -> int:
+    """Return the smallest power of 2 that is not below the number, nor below `least`.
+
+    >>> ceil_power_of_2(48), ceil_power_of_2(3, least=16)
+    (64, 16)
+    """
+    return max(least, 1 << (number - 1).bit_length())
+
+
+def num_warps(columns: int) -> int:
+    """Return how many warps a program takes for rows of so many columns."""
+    return 4 if columns <= 1024 else 8
+
+
+def precision_of(dtype: torch.dtype) -> str:
+    """Return how tl.dot multiplies: float32 exactly as cuBLAS does without TF32."""
+    return "ieee" if dtype == torch.float32 else "tf32"
+
+
+def keys_on(device: torch.device, *keys: int) -> torch.Tensor:
+    """Return the generator's keys as a tensor, int64 [number of keys]: kernels read them there.
+
+    No copy from pageable memory is made, for which the processor would wait.
+    """
+    if len(keys) == 1 or device.type != "cuda":
+        first, *others = (
+            torch.full((1,), signed(key), dtype=torch.int64, device=device) for key in keys
+        )
+        return torch.cat([first, *others]) if others else first
+    found = torch.tensor([signed(key) for key in keys], dtype=torch.int64).pin_memory()
+    return found.to(device, non_blocking=True)
+
+
+def dropped_below(probability: float) -> int:
+    """Return the threshold of a dropout as kernels are compiled for; 0 where nothing is drawn."""
+    return threshold_of(probability) if probability > 0 else 0
+
+
+@kernel
+def dot(a: Value, b: Value, PRECISION: tl.constexpr) -> Value:
+    """a @ b in float32. The interpreter would multiply the bits of bfloat16 as integers."""
+    if INTERPRETED:
+        a = a.to(tl.float32)
+        b = b.to(tl.float32)
+    return tl.dot(a, b, input_precision=PRECISION)

@@ -1,0 +1,106 @@
+"""Which kernels compute an operation: numba's on the processor, Triton's on a GPU, or none.
+
+Where no back end takes the tensors, the operation's plain twin computes. One more back end is one
+more entry of `BACKENDS`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from peftlab.models.fused import jit
+from peftlab.models.fused.operation import Kernels, PlainOperation
+from peftlab.models.fused.sums import add_to
+
+HAS_TRITON: bool = find_spec("triton") is not None
+TRITON_KERNELS = "peftlab.models.cuda.operations"
+"""The module of the Triton kernels by its name: it imports the operations, and Triton."""
+ASKED_FOR = "triton"
+"""The value of PEFTLAB_KERNELS that asks for the Triton kernels: no card has run them yet."""
+OLDEST_CAPABILITY = (8, 0)
+"""The first GPUs whose matrix units take bfloat16."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """A set of kernels for operations.
+
+    `takes` says whether they can compute one tensor, whatever its shape; `kernels_of` is None for
+    an operation that has none; `add` adds the second tensor to the first. With `records`, programs
+    are recorded and played (recording.py).
+    """
+
+    words: str
+    takes: Callable[[Tensor], bool]
+    kernels_of: Callable[[type[PlainOperation]], type[Kernels] | None]
+    add: Callable[[Tensor, Tensor], None]
+    records: bool
+
+
+def triton_takes(tensor: Tensor) -> bool:
+    """Return whether the Triton kernels are asked for, and can compute a tensor on a card."""
+    return (
+        HAS_TRITON
+        and os.environ.get(jit.OFF) == ASKED_FOR
+        and tensor.is_cuda
+        and tensor.dtype in (torch.float32, torch.bfloat16)
+        and _capability(tensor.device) >= OLDEST_CAPABILITY
+    )
+
+
+@cache
+def _capability(device: torch.device) -> tuple[int, int]:
+    return torch.cuda.get_device_capability(device)
+
+
+def _numba_kernels_of(operation: type[PlainOperation]) -> type[Kernels] | None:
+    return cast(type[Kernels], operation) if hasattr(operation, "forward") else None
+
+
+def _triton_kernels_of(operation: type[PlainOperation]) -> type[Kernels] | None:
+    found: type[Kernels] | None = import_module(TRITON_KERNELS).KERNELS.get(operation)
+    return found
+
+
+def _add(out: Tensor, x: Tensor) -> None:
+    out += x
+
+
+NUMBA = Backend(
+    words="compiled",
+    takes=jit.runs_kernels,
+    kernels_of=_numba_kernels_of,
+    add=add_to,
+    records=True,
+)
+TRITON = Backend(
+    words="Triton",
+    takes=triton_takes,
+    kernels_of=_triton_kernels_of,
+    add=_add,
+    records=False,
+)
+BACKENDS: tuple[Backend, ...] = (NUMBA, TRITON)
+
+
+def backend_of(*tensors: Tensor) -> Backend | None:
+    """Return the first back end that can compute all of these tensors, or None."""
+    for backend in BACKENDS:
+        if all(backend.takes(tensor) for tensor in tensors):
+            return backend
+    return None
+
+
+def kernels_in_words(*tensors: Tensor) -> str:
+    """Return which kernels compute these tensors: "compiled kernels", or "plain kernels"."""
+    backend = backend_of(*tensors)
+    return f"{'plain' if backend is None else backend.words} kernels"
