@@ -25,7 +25,7 @@ LOWEST = tl.constexpr(-1e30)
 def is_seen(
     i: Value, j: Value, queries: Value, keys: Value, CAUSAL: tl.constexpr, WINDOW: tl.constexpr
 ) -> Value:
-    """Which keys each query sees, [i, j]; WINDOW 0 is none."""
+    """Return which keys each query sees, [i, j]; WINDOW 0 is none."""
     seen = (i < queries)[:, None] & (j < keys)[None, :]
     back = i[:, None] - j[None, :]
     if CAUSAL:
@@ -39,7 +39,7 @@ def is_seen(
 
 @kernel
 def first_key(i: Value, BLOCK: tl.constexpr, WINDOW: tl.constexpr) -> Value:
-    """The first block of keys that a block of queries from i on sees."""
+    """Return the first block of keys that a block of queries from i on sees."""
     if WINDOW > 0:
         return tl.maximum(i - WINDOW + 1, 0) // BLOCK * BLOCK
     return 0
@@ -49,7 +49,7 @@ def first_key(i: Value, BLOCK: tl.constexpr, WINDOW: tl.constexpr) -> Value:
 def end_of_keys(
     i: Value, keys: Value, BLOCK: tl.constexpr, CAUSAL: tl.constexpr, WINDOW: tl.constexpr
 ) -> Value:
-    """The end of the keys that a block of queries from i on sees."""
+    """Return the end of the keys that a block of queries from i on sees."""
     if CAUSAL:
         return tl.minimum(keys, i + BLOCK)
     if WINDOW > 0:

@@ -25,7 +25,7 @@ def mix_64(z: Value) -> Value:
 
 @kernel
 def row_bits(key: Value, example: Value, position: Value) -> Value:
-    """The two halves, low and high, of the 64 bits of each row; all given as integers."""
+    """Return the two halves, low and high, of the 64 bits of each row; all given as integers."""
     z = mix_64(key.to(tl.uint64) + (example + 1).to(tl.uint64) * GOLDEN_64)
     z = mix_64(z + (position + 1).to(tl.uint64) * GOLDEN_64)
     return (z & LOW_32).to(tl.uint32), (z >> 32).to(tl.uint32)
@@ -33,7 +33,7 @@ def row_bits(key: Value, example: Value, position: Value) -> Value:
 
 @kernel
 def channel_bits(low: Value, high: Value, channel: Value) -> Value:
-    """The 32 bits of a channel of the row whose bits are `low` and `high`."""
+    """Return the 32 bits of a channel of the row whose bits are `low` and `high`."""
     x = low + channel.to(tl.uint32) * GOLDEN_32
     x = (x ^ (x >> 16)) * MIX_32_A
     x = x ^ high

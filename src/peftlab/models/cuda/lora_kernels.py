@@ -34,7 +34,7 @@ def drop(
     d: Value,
     num_tokens: Value,
 ) -> Value:
-    """A tile in float32 after the dropout of adapter s."""
+    """Return a tile in float32 after the dropout of adapter s."""
     example_t = tl.load(examples + t, mask=t < num_tokens, other=0)
     position_t = tl.load(positions + t, mask=t < num_tokens, other=0)
     low, high = row_bits(tl.load(keys + s), example_t, position_t)

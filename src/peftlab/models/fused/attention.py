@@ -165,7 +165,7 @@ class Attention(Operation):
 
     @staticmethod
     def plain(settings: AttentionSettings, *inputs: Tensor) -> Tensor:
-        """By torch, all examples at once, each padded to the longest."""
+        """Return the attention by torch, all examples at once, each padded to the longest."""
         num_heads, spans = settings.heads.count, settings.spans
         q, k, v = (
             x.unflatten(1, (num_heads, -1)) for x in split_projections(inputs, width_of(inputs))

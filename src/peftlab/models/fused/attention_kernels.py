@@ -343,7 +343,7 @@ def forward(n: Forward) -> None:
 
 @EntryPoint
 def backward(n: Backward) -> None:
-    """The gradients of queries, keys and values."""
+    """Compute the gradients of queries, keys and values."""
     backward_kernel(
         n.dout, n.out, n.size, n.q, n.q_row, n.k, n.k_row, n.v, n.v_row,
         integers(n.query_offsets, n.examples + 1), integers(n.key_offsets, n.examples + 1),

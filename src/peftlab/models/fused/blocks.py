@@ -38,11 +38,11 @@ class Projection:
 
     @classmethod
     def of(cls, *modules: nn.Module, site_of: SiteOf) -> Projection:
-        """The projection by these modules."""
+        """Return the projection by these modules."""
         return cls(modules=modules, joined=join(modules, site_of))
 
     def __call__(self, run: Run, x_RD: Any, rows: Rows, keys: Keys) -> tuple[Any, ...]:
-        """One value with all outputs side by side, or one of each module."""
+        """Return one value with all outputs side by side, or one of each module."""
         if self.joined is not None:
             return (run(JoinedLinear, LinearSettings.of(self.joined, rows, keys), x_RD),)
         return tuple(module(x_RD) for module in self.modules)
@@ -62,7 +62,7 @@ class Residual:
         return is_plain_norm(self.norm)
 
     def __call__(self, run: Run, x_RD: Any, residual_RD: Any, rows: Rows, keys: Keys) -> Any:
-        """The sum, normalised."""
+        """Return the sum, normalised."""
         if self.is_plain:
             probability = active_probability(self.dropout)
             settings = NormSettings(
@@ -139,7 +139,7 @@ def finish_block(
     spans: Spans,
     keys: Keys,
 ) -> Any:
-    """All of a block after its projections."""
+    """Return all of a block after its projections."""
     probability = active_probability(block.attention_dropout)
     settings = AttentionSettings(
         heads=block.heads,
@@ -188,7 +188,7 @@ def embeddings_of(base: PreTrainedModel) -> list[nn.Module]:
 
 
 def num_frozen_blocks(base: PreTrainedModel) -> int:
-    """How many leading blocks are the checkpoint's own: no parameter trains there or below.
+    """Return how many leading blocks are the checkpoint's own: no parameter trains there or below.
 
     A block that peft has put something into is not counted even where nothing in it trains.
     """

@@ -54,7 +54,7 @@ def compile_all(told: Callable[[int, int], None] = lambda done, total: None) -> 
 
 
 def _told() -> Iterator[str]:
-    """What the process says that compiles; it is ended with whoever listens.
+    """Yield what the process says that compiles; it is ended with whoever listens.
 
     It has a session of its own: Ctrl-C reaches this process alone.
     """
@@ -75,7 +75,7 @@ def _told() -> Iterator[str]:
 
 
 def _mark() -> Path:
-    """A file that is there if kernels of these sources are compiled for this processor."""
+    """Return a file that is there if kernels of these sources are compiled for this processor."""
     from llvmlite import binding
     from numba import config
 

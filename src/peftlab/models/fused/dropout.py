@@ -107,7 +107,7 @@ def _dropped_addition(n: _Dropped) -> None:
 
 
 def active_probability(module: nn.Module | None) -> float:
-    """How likely a dropout module drops an element now: 0 in eval mode and for any other."""
+    """Return how likely a dropout module drops an element now: 0 in eval mode and for any other."""
     return module.p if isinstance(module, nn.Dropout) and module.training else 0.0
 
 
@@ -174,7 +174,7 @@ class Dropout(Operation):
         inputs: tuple[Node, ...],
         gradients: Gradients,
     ) -> None:
-        """The gradient of x."""
+        """Compute the gradient of x."""
         inputs[0].add(dropped(gradient, settings.rows, settings.key, settings.probability))
 
     @staticmethod

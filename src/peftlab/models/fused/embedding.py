@@ -92,7 +92,7 @@ class LookUp(Operation):
 
     @staticmethod
     def parameters(settings: tuple[LookUpTable, ...]) -> tuple[nn.Parameter, ...]:
-        """The tables."""
+        """Return the tables."""
         return tuple(cast(nn.Parameter, table.weight) for table in settings)
 
     @staticmethod
@@ -124,7 +124,7 @@ class LookUp(Operation):
         inputs: tuple[Node, ...],
         gradients: Gradients,
     ) -> None:
-        """Each row's gradient is added to the row of the table that it came from."""
+        """Add each row's gradient to the row of the table that it came from."""
         for table in settings:
             if table.weight.requires_grad:
                 found_VD = gradient.new_empty(table.weight.shape)
@@ -137,7 +137,7 @@ class LookUp(Operation):
 
     @staticmethod
     def plain(settings: tuple[LookUpTable, ...], *inputs: Tensor) -> Tensor:
-        """By indexing."""
+        """Return the rows by indexing."""
         parts = [table.weight[table.ids_R + table.first] for table in settings]
         return torch.stack(parts).sum(0)
 
@@ -157,7 +157,7 @@ class Embedding:
     site: str
 
     def __call__(self, run: Run, words_RD: Any, rows: Rows, type_R: Tensor, keys: Keys) -> Any:
-        """The first block's input."""
+        """Return the first block's input."""
         tables = [
             LookUpTable(
                 weight=self.positions.weight, ids_R=rows.position_R, first=self.first_position
@@ -187,7 +187,7 @@ class Embedding:
 
 
 def embedding_of(module: nn.Module, first_position: int, site_of: SiteOf) -> Embedding | None:
-    """What transformers' module of embeddings adds, or None where it is of some other kind."""
+    """Return what transformers' module of embeddings adds, or None for one of another kind."""
     inner: Any = module
     positions = getattr(inner, "position_embeddings", None)
     types = getattr(inner, "token_type_embeddings", None)

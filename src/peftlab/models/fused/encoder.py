@@ -69,7 +69,7 @@ class Encoder:
         first: int = 0,
         end: int | None = None,
     ) -> Tensor:
-        """The last block's output at the pooled tokens, [B, D].
+        """Return the last block's output at the pooled tokens, [B, D].
 
         x are the vectors of the words where `embedding` is there, else what was made of them. With
         `first`, x is what the blocks before that one have made: [T, D], and after all blocks
@@ -133,7 +133,7 @@ class _Part:
         return (*([] if self.embedding is None else [self.embedding.probability]), *of_blocks)
 
     def __call__(self, run: Run, x_TD: Any, batch: PackedBatch, keys: Keys) -> Any:
-        """The output of the last block."""
+        """Return the output of the last block."""
         rows, spans = batch.token_rows, batch.token_spans
         if self.embedding is not None:
             x_TD = self.embedding(run, x_TD, rows, batch.type_T, keys)
@@ -153,7 +153,7 @@ class _Part:
 def _record(
     part: _Part, width: int, x_is_needed: bool, trained: list[nn.Parameter]
 ) -> tuple[Recording, list[str]]:
-    """The part's recording, and the dropout sites whose keys it is given."""
+    """Return the part's recording, and the dropout sites whose keys it is given."""
     given, sites = Given(), list[str]()
     x = Node(given.tensor(TOKENS, width), is_needed=x_is_needed)
     batch = PackedBatch.given(given)

@@ -139,7 +139,7 @@ class Gelu(Operation):
         inputs: tuple[Node, ...],
         gradients: Gradients,
     ) -> None:
-        """The gradient of x, which takes the place of the slope."""
+        """Compute the gradient of x, which takes the place of the slope."""
         launch(_backward, _Backward(gradient, kept, *gradient.shape))
         inputs[0].add(kept)
 
@@ -150,5 +150,5 @@ class Gelu(Operation):
 
 
 def is_exact_gelu(activation: Any) -> bool:
-    """Whether an activation of transformers is the GELU computed here."""
+    """Return whether an activation of transformers is the GELU computed here."""
     return type(activation) is GELUActivation and activation.act is plain_gelu

@@ -51,13 +51,13 @@ def mix_64(z: np.uint64) -> np.uint64:
 
 @inline
 def row_bits(key: np.uint64, example: int, position: int) -> np.uint64:
-    """The 64 bits of a row."""
+    """Return the 64 bits of a row."""
     return mix_64(mix_64(key + _GOLDEN_64 * u64(example + 1)) + _GOLDEN_64 * u64(position + 1))
 
 
 @inline
 def channel_bits(low: np.uint32, high: np.uint32, channel: np.uint32) -> np.uint32:
-    """The 32 bits of a channel of the row whose bits are `high` and `low`."""
+    """Return the 32 bits of a channel of the row whose bits are `high` and `low`."""
     x = u32(low + u32(channel * _GOLDEN_32))
     x = u32(x ^ (x >> u32(16)))
     x = u32(x * _MIX_32_A)
@@ -68,13 +68,13 @@ def channel_bits(low: np.uint32, high: np.uint32, channel: np.uint32) -> np.uint
 
 
 def row_bits_R(key: int, example_R: Tensor, position_R: Tensor) -> Tensor:
-    """The 64 bits of each row, as int64 [R]."""
+    """Return the 64 bits of each row, as int64 [R]."""
     first = _mix_64(signed(key) + signed(GOLDEN_64) * (example_R + 1))
     return _mix_64(first + signed(GOLDEN_64) * (position_R + 1))
 
 
 def channel_bits_RC(bits_R: Tensor, channel_C: Tensor) -> Tensor:
-    """The 32 bits of each channel of each row, as int64 [R, C] from 0 to 2**32 - 1."""
+    """Return the 32 bits of each channel of each row, as int64 [R, C] from 0 to 2**32 - 1."""
     low_R1, high_R1 = (bits_R & LOW_32)[:, None], (bits_R >> 32 & LOW_32)[:, None]
     x = (low_R1 + channel_C * GOLDEN_32) & LOW_32
     x = x ^ (x >> 16)
@@ -92,18 +92,18 @@ def _mix_64(z: Tensor) -> Tensor:
 
 
 def _shifted(z: Tensor, bits: int) -> Tensor:
-    """A logical shift to the right of what int64 holds."""
+    """Return a logical shift to the right of what int64 holds."""
     return (z >> bits) & ((1 << (64 - bits)) - 1)
 
 
 def signed(value: int) -> int:
-    """The int64 with the bits of a uint64."""
+    """Return the int64 with the bits of a uint64."""
     return value - 2**64 if value >= 2**63 else value
 
 
 def keep_RC(
     key: int, example_R: Tensor, position_R: Tensor, channel_C: Tensor, probability: float
 ) -> Tensor:
-    """Which elements are kept, bool [R, C]: the plain twin of what the kernels draw."""
+    """Return which elements are kept, bool [R, C]: the plain twin of what the kernels draw."""
     bits_RC = channel_bits_RC(row_bits_R(key, example_R, position_R), channel_C.to(torch.int64))
     return bits_RC >= threshold_of(probability)

@@ -23,7 +23,7 @@ OFF = "PEFTLAB_KERNELS"
 
 
 def _cache_folder() -> str:
-    """A folder for compiled kernels that can be written to."""
+    """Return a folder for compiled kernels that can be written to."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     folder = base / "peftlab" / "kernels"
     try:
@@ -58,7 +58,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def kernel(function: Callable[..., None]) -> Callable[..., None]:
-    """The function compiled when first called, its `prange` loops spread over threads."""
+    """Return the function compiled when first called, its `prange` loops spread over threads."""
     if not HAS_NUMBA:
         return function
     compiled: Callable[..., None] = numba.njit(parallel=True, nogil=True, cache=True, **_OPTIONS)(
@@ -68,7 +68,7 @@ def kernel(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def serial(function: Callable[..., None]) -> Callable[..., None]:
-    """The function compiled when first called, on one thread."""
+    """Return the function compiled when first called, on one thread."""
     if not HAS_NUMBA:
         return function
     compiled: Callable[..., None] = numba.njit(nogil=True, cache=True, **_OPTIONS)(function)
@@ -76,7 +76,7 @@ def serial(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def inline(function: Function) -> Function:
-    """A function that is compiled into the kernels that call it."""
+    """Return a function that is compiled into the kernels that call it."""
     if not HAS_NUMBA:
         return function
     compiled: Function = numba.njit(inline="always", **_OPTIONS)(function)
@@ -84,7 +84,7 @@ def inline(function: Function) -> Function:
 
 
 def routine(function: Callable[..., None]) -> Callable[..., None]:
-    """A compiled function of numbers for kernels to call, compiled once for all of them."""
+    """Return a compiled function of numbers for kernels to call, compiled once for all of them."""
     if not HAS_NUMBA:
         return function
     compiled: Callable[..., None] = numba.njit(**_OPTIONS)(function)
@@ -92,7 +92,7 @@ def routine(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def part(function: Callable[..., None]) -> Callable[..., None]:
-    """A compiled function for kernels to call, none of whose arrays overlap: it vectorises well.
+    """Compile a function for kernels to call; its arrays do not overlap, so it vectorises well.
 
     Without that promise every loop first compares all addresses, which for the short loops over
     one sentence takes longer than the loop: small matrix products ran at a fifth of the speed.
@@ -104,7 +104,7 @@ def part(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _no_overlap() -> dict[str, Any]:
-    """The option that promises it; {} for a numba that no longer has the flag behind it.
+    """Return the option that promises it; {} for a numba that no longer has the flag behind it.
 
     numba has the flag ("noalias", LLVM's attribute of that name) but gives njit no name for it.
     """
@@ -125,7 +125,7 @@ _NO_OVERLAP = _no_overlap() if HAS_NUMBA else {}
 
 
 def runs_kernels(*tensors: Tensor) -> bool:
-    """Whether kernels can compute these tensors: float32 on the CPU, numba there, not put off."""
+    """Return whether kernels can compute these: float32 on the CPU, numba there, not put off."""
     if not ENABLED:
         return False
     for tensor in tensors:

@@ -58,7 +58,7 @@ if HAS_NUMBA:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def float_pointer(typing_context: Any, address: Any) -> Any:
-        """The address of a float32, typed."""
+        """Return the address of a float32, typed."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], ir.FloatType().as_pointer())
@@ -67,7 +67,7 @@ if HAS_NUMBA:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def int_pointer(typing_context: Any, address: Any) -> Any:
-        """The address of an int64, typed."""
+        """Return the address of an int64, typed."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
@@ -89,21 +89,21 @@ if HAS_NUMBA:
 
 @inline
 def matrix(address: Address, rows: int, columns: int) -> Floats:
-    """The float32 array [rows, columns] there."""
+    """Return the float32 array [rows, columns] there."""
     found: Floats = numba.carray(float_pointer(address), (rows, columns))
     return found
 
 
 @inline
 def vector(address: Address, size: int) -> Floats:
-    """The float32 array [size] there."""
+    """Return the float32 array [size] there."""
     found: Floats = numba.carray(float_pointer(address), (size,))
     return found
 
 
 @inline
 def integers(address: Address, size: int) -> Integers:
-    """The int64 array [size] there."""
+    """Return the int64 array [size] there."""
     found: Integers = numba.carray(int_pointer(address), (size,))
     return found
 

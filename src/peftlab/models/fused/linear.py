@@ -64,7 +64,7 @@ class Joined:
         return tuple(slice(start, end) for start, end in zip([0, *ends], ends, strict=False))
 
     def branches(self, dropouts: Sequence[tuple[int, float]]) -> list[Branch]:
-        """The adapters by what they read; `dropouts` are (key, probability) of each."""
+        """Return the adapters by what they read; `dropouts` are (key, probability) of each."""
         if not any(probability > 0 for _, probability in dropouts):
             return [self._undropped] if self.adapters else []
         return [
@@ -122,7 +122,7 @@ def _branch(adapters: Sequence[Adapter], key: int, probability: float) -> Branch
 
 
 def join(modules: Sequence[nn.Module], site_of: SiteOf) -> Joined | None:
-    """The modules as one, or None where one of them is neither nn.Linear nor peft's plain LoRA."""
+    """Return the modules as one; None where one is neither nn.Linear nor peft's plain LoRA."""
     layers: list[nn.Linear] = []
     adapters: list[Adapter] = []
     for index, module in enumerate(modules):
@@ -152,7 +152,7 @@ def join(modules: Sequence[nn.Module], site_of: SiteOf) -> Joined | None:
 
 
 def _plain_lora(module: nn.Module) -> tuple[nn.Linear, str] | None:
-    """The base layer and the name of the one active adapter, where nothing else is on it."""
+    """Return the base layer and the name of the one active adapter, where nothing else is on it."""
     from peft.tuners.lora.layer import Linear
 
     if type(module) is not Linear or type(module.base_layer) is not nn.Linear:
@@ -169,13 +169,13 @@ def _plain_lora(module: nn.Module) -> tuple[nn.Linear, str] | None:
 
 
 def is_hooked(module: nn.Module) -> bool:
-    """Whether something wants to be called when the module is."""
+    """Return whether something wants to be called when the module is."""
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 @contextmanager
 def share_storage(groups: Sequence[Joined]) -> Iterator[None]:
-    """The weights, biases and adapters' A of each group side by side, and apart again after.
+    """Put weights, biases and adapters' A of each group side by side, and apart again after.
 
     The parameters stay the objects that they are; only where their numbers lie changes.
     """

@@ -19,7 +19,7 @@ if HAS_NUMBA:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def _as_float(typing_context: Any, x: Any) -> Any:
-        """The float32 with the bits of an int32."""
+        """Return the float32 with the bits of an int32."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.bitcast(arguments[0], ir.FloatType())

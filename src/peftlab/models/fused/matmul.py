@@ -46,7 +46,7 @@ PAGE = 1024
 
 @inline
 def aligned(address: int) -> int:
-    """The first beginning of a cache line from there on."""
+    """Return the first beginning of a cache line from there on."""
     return (address + SIZE * LINE - 1) // (SIZE * LINE) * (SIZE * LINE)
 
 

@@ -202,7 +202,7 @@ def _backward(n: _Backward) -> None:
 
 
 def is_plain_norm(module: nn.Module) -> bool:
-    """Whether a module is LayerNorm itself, with weight and bias."""
+    """Return whether a module is LayerNorm itself, with weight and bias."""
     return type(module) is nn.LayerNorm and module.bias is not None
 
 

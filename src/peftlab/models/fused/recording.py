@@ -59,12 +59,12 @@ class Given:
     num_numbers: int = 0
 
     def tensor(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """One more tensor, its shape made of constants, TOKENS and EXAMPLES."""
+        """Return one more tensor, its shape made of constants, TOKENS and EXAMPLES."""
         self.tensors.append(torch.empty(shape, dtype=dtype, device="meta"))
         return self.tensors[-1]
 
     def number(self) -> int:
-        """One more number."""
+        """Return one more number."""
         self.num_numbers += 1
         return Number(self.num_numbers - 1)
 
@@ -118,7 +118,7 @@ class Recording:
         ]
 
     def reads_only(self, parameters: Sequence[nn.Parameter]) -> bool:
-        """Whether all that it reads, beside what is given, are these: it can be played again then.
+        """Return whether it reads these alone beside what is given: it can be played again then.
 
         Otherwise it reads something that was computed from them when it was recorded.
         """
@@ -128,7 +128,7 @@ class Recording:
     def run_forward(
         self, tensors: Sequence[Tensor], numbers: Sequence[int], sizes: Sizes
     ) -> tuple[Tensor, Running]:
-        """The output, and what the backward pass needs."""
+        """Return the output, and what the backward pass needs."""
         bases = np.zeros(self._between.end, dtype=np.int64)
         bases[1 : 1 + len(tensors)] = [tensor.data_ptr() for tensor in tensors]
         bases[self._first_number : self._output.first] = numbers
@@ -138,7 +138,7 @@ class Recording:
         return output, Running(self, sizes, bases, (tensors, between, output.detach()))
 
     def run_backward(self, running: Running, gradient: Tensor) -> list[Tensor | None]:
-        """The gradients of the input and of each trained parameter, where there are any."""
+        """Return the gradients of the input and of each trained parameter, where there are any."""
         sizes, bases = running.sizes, running.bases
         bases[self._first_number - 1] = gradient.data_ptr()
         memory = self._gradients.allocate(sizes, bases)
@@ -167,7 +167,7 @@ def play(
     sizes: Sizes,
     trained: Sequence[nn.Parameter],
 ) -> Tensor:
-    """The output: one function, to autograd, of the input and of what is trained.
+    """Return the output: one function, to autograd, of the input and of what is trained.
 
     `others` are the given tensors after the input. Raises RuntimeError where it is differentiated
     twice.
@@ -210,7 +210,7 @@ class _Numbers:
         self._parts = np.moveaxis(np.array(digits, dtype=np.int64), -1, 0).copy()
 
     def of(self, sizes: Sizes) -> Integers:
-        """Their values [...]."""
+        """Return their values [...]."""
         constants, per_token, per_example = self._parts
         values: Integers = per_token * sizes.tokens
         values += constants
@@ -231,7 +231,7 @@ class _Block:
         return self.first + len(self._digits)
 
     def add(self, tensor: Tensor) -> int:
-        """The base of one more result, as large as what the tensor is a part of."""
+        """Return the base of one more result, as large as what the tensor is a part of."""
         self._digits.append(_elements(tensor))
         return self.end - 1
 
@@ -258,7 +258,7 @@ class _View:
         assert max(self._offset, *self._stride, *self._rest) < TOKENS
 
     def within(self, memory: Tensor, sizes: Sizes, bases: Integers) -> Tensor:
-        """The tensor."""
+        """Return the tensor."""
         start = (int(bases[self._base]) - memory.data_ptr()) // SIZE
         constant, per_token, per_example = self._length
         length = constant + per_token * sizes.tokens + per_example * sizes.examples
@@ -312,12 +312,12 @@ def _lay_out(notes: Sequence[Note], bases: dict[int, int], block: _Block) -> Non
 
 
 def _storage(tensor: Tensor) -> int:
-    """Which storage the tensor is a part of, while that is alive."""
+    """Return which storage the tensor is a part of, while that is alive."""
     return int(tensor.untyped_storage()._cdata)
 
 
 def _elements(tensor: Tensor) -> Digits:
-    """How large that storage is."""
+    """Return how large that storage is."""
     num_bytes = int(tensor.untyped_storage().nbytes())
     return _digits(num_bytes // tensor.element_size())
 

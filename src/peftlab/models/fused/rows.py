@@ -34,7 +34,7 @@ def take_kernel(x_TD: Floats, places_B: Integers, out_BD: Floats) -> None:
 
 @kernel
 def add_kernel(x_BD: Floats, places_B: Integers, is_first: bool, out_TD: Floats) -> None:
-    """The rows of out at these places, each at most once, += x; if `is_first`, out was 0."""
+    """Add x to the rows of out at these places, each at most once; if `is_first`, out was 0."""
     if is_first:
         for t in prange(len(out_TD)):
             out_TD[t] = ZERO
@@ -83,7 +83,7 @@ class TakeRows(Operation):
 
     @staticmethod
     def forward(settings: Tensor, *inputs: Tensor) -> tuple[Tensor, Any]:
-        """A copy of them."""
+        """Return a copy of them."""
         (x_TD,) = inputs
         out_BD = x_TD.new_empty(settings.shape[0], x_TD.shape[1])
         launch(_take, _Taken(x_TD, settings, out_BD, x_TD.shape[0], *out_BD.shape))
@@ -107,5 +107,5 @@ class TakeRows(Operation):
 
     @staticmethod
     def plain(settings: Tensor, *inputs: Tensor) -> Tensor:
-        """By indexing."""
+        """Return the rows by indexing."""
         return inputs[0][settings]

@@ -77,7 +77,7 @@ def _addition(n: _Added) -> None:
 
 
 def column_sums(x_RC: Tensor, y_RC: Tensor | None = None) -> Tensor:
-    """The sum over the rows of x, or of x * y: [C]; not differentiated."""
+    """Return the sum over the rows of x, or of x * y: [C]; not differentiated."""
     out_C = x_RC.new_empty(x_RC.shape[1])
     rows, width = x_RC.shape
     second = x_RC if y_RC is None else y_RC

@@ -22,7 +22,7 @@ ROWS_OF_REGISTERS = {16: 14, 8: 6, 4: 8}
 
 
 def _lanes() -> int:
-    """How many float32 a vector register of the processor that numba compiles for holds."""
+    """Return how many float32 a vector register of the processor that numba compiles for holds."""
     from llvmlite import binding
     from numba import config
 
@@ -81,7 +81,7 @@ if HAS_NUMBA:
         return ir.Constant(ir.VectorType(INT, LANES), lanes)
 
     def _spread(builder: Any, scalar: Any) -> Any:
-        """A vector with the scalar in all lanes."""
+        """Return a vector with the scalar in all lanes."""
         nothing = ir.Constant(VECTOR, ir.Undefined)
         first = builder.insert_element(nothing, scalar, ir.Constant(INT, 0))
         return builder.shuffle_vector(first, nothing, _lanes_constant([0] * LANES))
@@ -100,7 +100,7 @@ if HAS_NUMBA:
         out_row: Any,
         depth: Any,
     ) -> None:
-        """The loop for a tile of so many rows and vectors; the builder is left behind it."""
+        """Generate the loop for a tile of so many rows and vectors; the builder stays behind it."""
         rows, vectors = range(num_rows), range(num_vectors)
         a_rows = [_at(builder, a, builder.mul(a_row, _number(i))) for i in rows]
         starts = []
@@ -148,7 +148,7 @@ if HAS_NUMBA:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def read(typing_context: Any, address: Any) -> Any:
-        """The element there."""
+        """Return the element there."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.load(_pointer(builder, arguments[0]))
