@@ -12,11 +12,11 @@ QUIET = ("-W", "ignore")
 
 
 class Program(BaseModel):
-    """What Python runs: the module of `-m`, the code of `-c` or a file, and its arguments."""
+    """What Python runs: the module of `-m` or the code of `-c`, and its arguments."""
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["module", "code", "file"]
+    kind: Literal["module", "code"]
     text: str
     arguments: tuple[str, ...] = ()
     is_quiet: bool = False
@@ -26,8 +26,7 @@ class Program(BaseModel):
 class Request(BaseModel):
     """A process as its parent wants it; the standard streams travel beside the request.
 
-    Where `parent` is given the new process becomes its child, which needs the parent to adopt
-    orphans at the moment. Without one it ends with the connection by which it was asked for.
+    The new process becomes a child of `parent`, which has to adopt orphans at the moment.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,7 +34,7 @@ class Request(BaseModel):
     program: Program
     folder: str
     environment: dict[str, str]
-    parent: int | None = None
+    parent: int
     is_new_session: bool = False
     blocked_signals: tuple[int, ...] = ()
     ignores_interrupts: bool = False

@@ -12,7 +12,6 @@ import gc
 import importlib
 import os
 import runpy
-import select
 import signal
 import socket
 import sys
@@ -45,7 +44,7 @@ IMPORTED = (
     "transformers.models.bert.modeling_bert",
     "transformers.models.bert.tokenization_bert",
 )
-IF_INSTALLED = ("optuna", "ray._private.workers.default_worker")
+IF_INSTALLED = ("optuna",)
 LONGEST_REQUEST = 1 << 20
 STREAMS = 3
 READY = b"ready\n"
@@ -66,12 +65,12 @@ def main(path: str, parent: int) -> None:
     gc.collect()
     gc.freeze()  # a search for garbage in a child would copy every page
     os.write(1, READY)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the guardians
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that only fork
     while True:
         connection, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
-            _guard(connection)
+            _fork(connection)
         connection.close()
 
 
@@ -87,41 +86,23 @@ def import_all() -> None:
                 importlib.import_module(name)
 
 
-def _guard(connection: socket.socket) -> NoReturn:
-    """Fork the process that is asked for, and end it with the connection if nobody adopts it."""
+def _fork(connection: socket.socket) -> NoReturn:
+    """Fork the process that is asked for, and end, so that the one who asked adopts it."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     told, streams, _, _ = socket.recv_fds(connection, LONGEST_REQUEST, STREAMS)
     request = Request.model_validate_json(told)
-    child = os.fork()
-    if child == 0:
+    if os.fork() == 0:
         _be(request, streams, connection)
-    for stream in streams:
-        os.close(stream)
-    if request.parent is None:
-        _name_this_process(connection.recv(LONGEST_REQUEST).decode())
-        connection.send(str(child).encode())
-        end = os.pidfd_open(child)
-        ready, _, _ = select.select([connection, end], [], [])
-        if end not in ready:
-            os.kill(child, signal.SIGKILL)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        with suppress(OSError):
-            connection.send(str(status).encode())
     os._exit(0)
-
-
-def _name_this_process(name: str) -> None:
-    Path("/proc/self/comm").write_text(name)
 
 
 def _be(request: Request, streams: list[int], connection: socket.socket) -> NoReturn:
     """Be the process, to its end."""
     status = 1
     try:
-        while request.parent is not None and os.getppid() != request.parent:
+        while os.getppid() != request.parent:
             time.sleep(0.0005)
-        if request.parent is not None:
-            connection.send(str(os.getpid()).encode())
+        connection.send(str(os.getpid()).encode())
         connection.close()
         _become(request, streams)
         _run(request)
@@ -172,10 +153,6 @@ def _run(request: Request) -> None:
             sys.path[0] = request.folder
             with warnings.catch_warnings():
                 runpy.run_module(program.text, run_name="__main__", alter_sys=True)
-        case "file":
-            sys.argv = [program.text, *program.arguments]
-            sys.path[0] = str(Path(program.text).parent)
-            runpy.run_path(program.text, run_name="__main__")
         case "code":
             sys.argv = ["-c", *program.arguments]
             sys.path[0] = ""
