@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.warm.process import WarmPopen
+from tests.warm.process import AT_FIRST, WarmPopen
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks where there is prctl")
 
@@ -39,7 +39,7 @@ def says(popen: type[subprocess.Popen[Any]], folder: Path, **changes: str) -> di
     """What such a process says of itself, and how it ended."""
     process = popen(
         [sys.executable, "-W", "ignore", "-c", SAYS, "one", "two"],
-        env={**os.environ, "TOLD": "so", **changes},
+        env={**AT_FIRST, "TOLD": "so", **changes},
         cwd=folder,
         start_new_session=True,
         stdin=subprocess.PIPE,
