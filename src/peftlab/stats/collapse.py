@@ -1,7 +1,7 @@
 """Runs of an arm that collapsed while others of it learned: how many, and what the others score.
 
 A run collapsed if by itself it did not learn (learned.py): it gives one answer to all examples, or
-is shown to be less than a point better than a constant answer. The mean over all runs is then one
+is shown to be less than a point better than its bar. The mean over all runs is then one
 of two kinds of runs, which no interval around it describes: three runs often hold no collapse at
 all. So the share of collapses has an interval of its own, and the runs that learned another.
 """
