@@ -22,9 +22,10 @@ from scipy import stats
 
 from peftlab.core.identity import derived_seed
 from peftlab.stats.constant import best_constant
-from peftlab.stats.learned import State, constants_of, judge
+from peftlab.stats.learned import constants_of, judge
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import resample
+from peftlab.stats.state import State
 
 NUM_EXAMPLES = 400
 DIFFICULTY, LUCK = 0.5, 0.05

@@ -11,6 +11,7 @@ from peftlab.stats.learned import Learned, constants_of, has_moved, judge
 from peftlab.stats.noise import Noise
 from peftlab.stats.outcomes import FoldedExamples, Outcomes
 from peftlab.stats.resample import resample
+from peftlab.tasks.metrics.metric import Metric
 from peftlab.tasks.metrics.registry import METRICS
 
 NUM = 400
@@ -156,6 +157,21 @@ def test_by_other_metrics_no_permutation_of_answers_beats_the_best_constant_one(
     assert found.gain is not None
     scores = METRICS.get(metric).scores(labels, rows)
     assert found.gain.estimate == pytest.approx(scores.mean() - best)
+
+
+def test_of_a_metric_of_ones_own_the_chance_level_is_estimated_and_exact_for_constants() -> None:
+    def macro(predictions: np.ndarray, labels: np.ndarray) -> float:
+        return float(METRICS.get("f1_macro").scores(labels, predictions[None])[0]) / 100
+
+    labels = labels_of(num=200)
+    rows = np.stack([*right(labels, 0.5, num_seeds=2), np.zeros(200, dtype=int)])
+    own = Metric(kinds=("single_label_classification",), reads="answers", measure=macro)
+    levels = own.chance_levels(labels, rows)
+    exact = METRICS.get("f1_macro").chance_levels(labels, rows)
+    assert levels is not None
+    assert exact is not None
+    assert levels == pytest.approx(exact, abs=1.5)
+    assert levels[2] == pytest.approx(100 / 3)
 
 
 def test_a_run_is_held_to_its_own_chance_level_where_that_is_the_better_bar() -> None:
