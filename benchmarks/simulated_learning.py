@@ -1,12 +1,14 @@
 """Is "learned" said of what learned, and "did not learn" of what did not? Many arms of known truth.
 
     OMP_NUM_THREADS=1 python -m benchmarks.simulated_learning --studies 1000
+    OMP_NUM_THREADS=1 python -m benchmarks.simulated_learning --metrics f1_macro f1_weighted
 
 An arm has runs that are right on an example of class 0 or 1 with probabilities of their own, which
 shift a little from run to run (in probits), as examples do by their difficulty. For each kind of
-arm, metric and number of seeds it prints the gain over the best constant answer and how often each
-state is found. "Learned" should be found in at most 2.5% of arms with a gain of 0 or less, and "did
-not learn" in at most 5% (there are two ways to it) of those with a gain of 1 point or more.
+arm, metric and number of seeds it prints the gain over the bar (the best constant answer, or the
+chance level where that is better) and how often each state is found. "Learned" should be found in
+at most 2.5% of arms with a gain of 0 or less, and "did not learn" in at most 5% (there are two ways
+to it) of those with a gain of 1 point or more.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from scipy import stats
 
 from peftlab.core.identity import derived_seed
 from peftlab.stats.constant import best_constant
-from peftlab.stats.learned import State, constants_of, judge
+from peftlab.stats.learned import constants_of, judge
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import resample
+from peftlab.stats.state import State
 
 NUM_EXAMPLES = 400
 DIFFICULTY, LUCK = 0.5, 0.05
@@ -58,11 +61,20 @@ KINDS = (
          right=(0.02, 0.98)),
     Kind(name="weak", metric="matthews_correlation", share_of_one=0.7, right=(0.3, 0.85)),
     Kind(name="strong", metric="matthews_correlation", share_of_one=0.7, right=(0.6, 0.9)),
+    Kind(name="coin flips", metric="f1_macro", share_of_one=0.5, right=(0.5, 0.5)),
+    Kind(name="drawn from the labels", metric="f1_macro", share_of_one=0.2, right=(0.8, 0.2)),
+    Kind(name="98% one answer", metric="f1_macro", share_of_one=0.5, right=(0.02, 0.98)),
+    Kind(name="weak", metric="f1_macro", share_of_one=0.5, right=(0.55, 0.55)),
+    Kind(name="strong", metric="f1_macro", share_of_one=0.2, right=(0.85, 0.5)),
+    Kind(name="coin flips", metric="f1_weighted", share_of_one=0.5, right=(0.5, 0.5)),
+    Kind(name="drawn from the labels", metric="f1_weighted", share_of_one=0.4, right=(0.6, 0.4)),
+    Kind(name="weak", metric="f1_weighted", share_of_one=0.5, right=(0.55, 0.55)),
+    Kind(name="strong", metric="f1_weighted", share_of_one=0.4, right=(0.65, 0.6)),
 )  # fmt: skip
 
 
 def draw(kind: Kind, num_seeds: int, generator: np.random.Generator) -> Outcomes:
-    """The runs of an arm; its shares of right answers hold over all luck and difficulty."""
+    """Return the runs of an arm; its shares of right answers hold over all luck and difficulty."""
     labels_N = (generator.random(NUM_EXAMPLES) < kind.share_of_one).astype(np.int64)
     scale = np.sqrt(1 + DIFFICULTY**2 + LUCK**2)
     ease_N = scale * stats.norm.ppf(np.asarray(kind.right))[labels_N]
@@ -78,28 +90,31 @@ def draw(kind: Kind, num_seeds: int, generator: np.random.Generator) -> Outcomes
 
 
 def state_of(outcomes: Outcomes, generator: np.random.Generator) -> State:
-    """The state that the arm's runs show."""
+    """Return the state that the arm's runs show."""
     constants = constants_of([outcomes])
     own, drawn = resample([outcomes, constants.outcomes], generator, num=NUM_RESAMPLES)
     return judge(outcomes, own, constants, drawn).state
 
 
 def true_gain(kind: Kind, generator: np.random.Generator) -> float:
-    """The mean score of many runs less that of the best constant answer, in points."""
+    """Return the mean score of many runs less their bar, in points."""
     every = [draw(kind, 5, generator) for _ in range(200)]
     scores = np.mean([one.scores_S.mean() for one in every])
     labels_N = np.concatenate([one.labels_N for one in every])
-    return float(scores - best_constant(kind.metric, labels_N).score)
+    chances = [one.chance_S.mean() for one in every if one.chance_S is not None]
+    bar = max(best_constant(kind.metric, labels_N).score, np.mean(chances) if chances else -np.inf)
+    return float(scores - bar)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=1000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[3, 5])
+    parser.add_argument("--metrics", nargs="+", default=sorted({kind.metric for kind in KINDS}))
     chosen = parser.parse_args()
     print("| arm | metric | gain | seeds | learned | did not learn | cannot tell |")
     print("| --- | --- | --: | --: | --: | --: | --: |")
-    for kind in KINDS:
+    for kind in [kind for kind in KINDS if kind.metric in chosen.metrics]:
         for num_seeds in chosen.seeds:
             seed = derived_seed(0, kind.name, kind.metric, str(num_seeds))
             generator = np.random.default_rng(seed)

@@ -9,8 +9,10 @@ from peftlab.stats.compare import Difference
 from peftlab.stats.constant import best_constant
 from peftlab.stats.learned import Learned, constants_of, has_moved, judge
 from peftlab.stats.noise import Noise
-from peftlab.stats.outcomes import Outcomes
+from peftlab.stats.outcomes import FoldedExamples, Outcomes
 from peftlab.stats.resample import resample
+from peftlab.tasks.metrics.metric import Metric
+from peftlab.tasks.metrics.registry import METRICS
 
 NUM = 400
 
@@ -88,6 +90,115 @@ def test_coin_flips_cannot_be_told_from_learning_and_are_never_called_that() -> 
     states = [judged(labels, right(labels, 0.5, chance=chance)).state for chance in range(40)]
     assert states.count("learned") <= 3  # 2.5% of 40 is 1
     assert "cannot tell" in states
+
+
+def permuted_score(metric: str, labels: np.ndarray, row: np.ndarray, num: int = 4000) -> float:
+    """The mean score of a run over random permutations of its predictions."""
+    generator = np.random.default_rng(3)
+    rows = np.stack([row[generator.permutation(len(row))] for _ in range(num)])
+    return float(METRICS.get(metric).scores(labels, rows).mean())
+
+
+@pytest.mark.parametrize("metric", ["f1_macro", "f1_weighted", "precision_macro"])
+def test_coin_flips_do_not_learn_though_they_beat_the_best_constant_answer(metric: str) -> None:
+    labels = labels_of(num=200)
+    every = [judged(labels, right(labels, 0.5, chance=chance), metric) for chance in range(40)]
+    assert [found.state for found in every].count("learned") <= 3  # 2.5% of 40 is 1
+    for found in every:
+        assert found.constant is not None
+        assert found.chance is not None
+        assert found.chance > found.constant + 10
+    assert judged(labels, right(labels, 0.7), metric).state == "learned"
+
+
+@pytest.mark.parametrize("metric", ["f1_macro", "f1_weighted", "precision_macro"])
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_a_chance_level_is_the_mean_over_permutations_of_the_predictions(
+    metric: str, num_classes: int
+) -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, num_classes, 60)
+    rows = np.where(generator.random((2, 60)) < 0.4, labels, generator.integers(0, 2, (2, 60)))
+    found = judged(labels, rows, metric)
+    expected = [permuted_score(metric, labels, row) for row in rows]
+    assert found.chance == pytest.approx(np.mean(expected), abs=0.3)
+    assert found.gain is not None
+    scores = METRICS.get(metric).scores(labels, rows)
+    assert found.gain.estimate == pytest.approx(scores.mean() - found.chance)
+
+
+def test_the_chance_level_of_an_average_precision_holds_for_few_examples_and_for_ties() -> None:
+    labels = (np.arange(30) % 5 == 0).astype(np.int64)
+    generator = np.random.default_rng(1)
+    steps = np.stack([generator.normal(size=30), generator.integers(0, 4, 30)])
+    logits = np.stack([np.zeros_like(steps), steps], axis=-1)
+    levels = METRICS.get("average_precision").chance_levels(labels, logits)
+    assert levels is not None
+    for level, row in zip(levels, logits, strict=True):
+        expected = permuted_score("average_precision", labels, row)
+        assert level == pytest.approx(expected, abs=0.6)
+    assert levels[0] > 20 + 5
+    one = METRICS.get("average_precision").chance_levels(labels, np.zeros((1, 30, 2)))
+    assert one == pytest.approx([20.0])
+
+
+@pytest.mark.parametrize(
+    "metric", ["accuracy", "f1", "matthews_correlation", "precision", "balanced_accuracy"]
+)
+def test_by_other_metrics_no_permutation_of_answers_beats_the_best_constant_one(
+    metric: str,
+) -> None:
+    labels = labels_of(0.4, num=100)
+    rows = right(labels, 0.5, num_seeds=2)
+    best = best_constant(metric, labels).score
+    assert max(permuted_score(metric, labels, row) for row in rows) < best + 0.5
+    found = judged(labels, rows, metric)
+    assert found.chance is None
+    assert found.gain is not None
+    scores = METRICS.get(metric).scores(labels, rows)
+    assert found.gain.estimate == pytest.approx(scores.mean() - best)
+
+
+def test_of_a_metric_of_ones_own_the_chance_level_is_estimated_and_exact_for_constants() -> None:
+    def macro(predictions: np.ndarray, labels: np.ndarray) -> float:
+        return float(METRICS.get("f1_macro").scores(labels, predictions[None])[0]) / 100
+
+    labels = labels_of(num=200)
+    rows = np.stack([*right(labels, 0.5, num_seeds=2), np.zeros(200, dtype=int)])
+    own = Metric(kinds=("single_label_classification",), reads="answers", measure=macro)
+    levels = own.chance_levels(labels, rows)
+    exact = METRICS.get("f1_macro").chance_levels(labels, rows)
+    assert levels is not None
+    assert exact is not None
+    assert levels == pytest.approx(exact, abs=1.5)
+    assert levels[2] == pytest.approx(100 / 3)
+
+
+def test_a_run_is_held_to_its_own_chance_level_where_that_is_the_better_bar() -> None:
+    labels = labels_of()
+    rows = right(labels, 0.95, num_seeds=2)
+    rows[0] = 0
+    found = judged(labels, rows, "f1_macro")
+    assert found.constant == pytest.approx(100 / 3)
+    assert found.chance == pytest.approx((100 / 3 + 50) / 2, abs=0.5)
+
+
+def test_in_folds_the_bar_is_the_chance_level_of_each_fold() -> None:
+    labels = labels_of(num=200)
+    for share, state in ((0.5, "cannot tell"), (0.8, "learned")):
+        outcomes = Outcomes(
+            metric="f1_macro",
+            labels_N=labels,
+            predictions_SN=right(labels, share, num_seeds=1),
+            seeds=(0,),
+            folds=FoldedExamples(fold_N=(1 + np.arange(200) % 5).astype(np.int16), test_share=0.25),
+        )
+        constants = constants_of([outcomes])
+        own, drawn = resample([outcomes, constants.outcomes], np.random.default_rng(2))
+        found = judge(outcomes, own, constants, drawn)
+        assert found.state == state
+        assert found.gain is not None
+        assert found.gain.num_folds == 5
 
 
 def test_what_did_not_move_did_not_learn_unless_it_is_better_than_any_constant_answer() -> None:

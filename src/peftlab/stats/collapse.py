@@ -1,7 +1,7 @@
 """Runs of an arm that collapsed while others of it learned: how many, and what the others score.
 
 A run collapsed if by itself it did not learn (learned.py): it gives one answer to all examples, or
-is shown to be less than a point better than a constant answer. The mean over all runs is then one
+is shown to be less than a point better than its bar. The mean over all runs is then one
 of two kinds of runs, which no interval around it describes: three runs often hold no collapse at
 all. So the share of collapses has an interval of its own, and the runs that learned another.
 """
@@ -24,7 +24,8 @@ class Collapse:
     """`num_collapsed` of `num_runs` runs, at least one and not all of them.
 
     `low` and `high` bound the share, from 0 to 1, with 95% (Clopper and Pearson 1934). `others`
-    sums up the other runs, of which at least one learned.
+    sums up the other runs, of which at least one learned. `has_chance` says that a collapsed run
+    was held to its chance level.
     """
 
     num_runs: int
@@ -32,6 +33,7 @@ class Collapse:
     low: float
     high: float
     others: Summary
+    has_chance: bool = False
 
 
 def collapse_of(
@@ -41,20 +43,21 @@ def collapse_of(
 
     `resampled` are the outcomes, and `drawn` those of `constants`, under the same resamples.
     """
-    states = {
-        seed: judge(outcomes.of_seeds([seed]), resampled.of_seeds([seed]), constants, drawn).state
+    every = {
+        seed: judge(outcomes.of_seeds([seed]), resampled.of_seeds([seed]), constants, drawn)
         for seed in outcomes.seeds
     }
-    others = [seed for seed, state in states.items() if state != "did not learn"]
-    num_collapsed = len(states) - len(others)
-    if not num_collapsed or "learned" not in states.values():
+    others = [seed for seed, found in every.items() if found.state != "did not learn"]
+    collapsed = [found for found in every.values() if found.state == "did not learn"]
+    if not collapsed or all(found.state != "learned" for found in every.values()):
         return None
-    low, high = share_interval(num_collapsed, len(states))
+    low, high = share_interval(len(collapsed), len(every))
     return Collapse(
-        num_runs=len(states),
-        num_collapsed=num_collapsed,
+        num_runs=len(every),
+        num_collapsed=len(collapsed),
         low=low,
         high=high,
+        has_chance=any(found.chance is not None for found in collapsed),
         others=summarise(outcomes.of_seeds(others), resampled=resampled.of_seeds(others)),
     )
 

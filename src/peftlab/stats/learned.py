@@ -1,12 +1,15 @@
-"""Whether an arm has learned a task: its score beside that of the best constant answer.
+"""Whether an arm has learned a task: its score beside that of answers that know no example.
 
 A model that gives one answer to all examples has learned nothing, and neither has one whose score
-such an answer would reach. An arm
+such an answer would reach, or its own answers in a random order. The bar of a run is the better of
+two scores: that of the best constant answer, and its chance level, the mean over permutations of
+its predictions. By most metrics the second is never the better one; by macro F1 coin flips score 50
+where the best constant answer scores 33. An arm
 
-- learned, if the 95% interval of its score less that of the best constant answer lies above 0;
+- learned, if the 95% interval of its score less its bar lies above 0;
 - did not learn, if every run is constant; or no run has moved from where it was before its first
-  step; or the score is shown (again by a 95% interval) to exceed by less than GAIN points that of
-  the best constant answer, or of the answer that each run gives to half of the examples or more;
+  step; or the score is shown (again by a 95% interval) to exceed by less than GAIN points the bar,
+  or the score of the answer that each run gives to half of the examples or more;
 - else it cannot be told.
 
 The answer that a run gives most often scores no more than the best constant one and is chosen
@@ -18,13 +21,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from peftlab.core.scores import sign_of
 from peftlab.stats.compare import Difference, difference
 from peftlab.stats.constant import commonest, for_all, is_constant
-from peftlab.stats.noise import LEVEL
+from peftlab.stats.noise import LEVEL, NO_NOISE
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled
 from peftlab.stats.state import State
@@ -33,7 +37,7 @@ from peftlab.tasks.metrics.registry import best_score
 from peftlab.tasks.problem import Values
 
 GAIN = 1.0
-"""Points: an arm that exceeds the best constant answer by less has not learned."""
+"""Points: an arm that exceeds its bar by less has not learned."""
 STILL = 0.01
 """A loss that changes by no more than this share of itself has not moved."""
 
@@ -42,8 +46,10 @@ STILL = 0.01
 class Learned:
     """What the runs of an arm on a task show.
 
-    `constant` is the score of the best constant answer, and `gain` by how many points the arm's is
-    better; None where predictions are gone. `most` is the gain of perfect answers. `num_constant`
+    `constant` is the score of the best constant answer, `chance` the mean bar of the runs where
+    the chance level of one of them is better than that (else None), and `gain` by how many points
+    the arm is better than its bar. All are None where predictions are gone. `most` is the gain of
+    perfect answers. `num_constant`
     of `num_runs` runs gave one answer to all examples. `has_moved` is False where no run moved from
     where it was before its first step. `is_one_label` says that all examples have the same label:
     no score is then better than `constant`.
@@ -51,6 +57,7 @@ class Learned:
 
     state: State
     constant: float | None = None
+    chance: float | None = None
     gain: Difference | None = None
     most: float = math.inf
     num_runs: int = 0
@@ -112,7 +119,9 @@ def judge(
     `resampled` are the outcomes, and `drawn` those of `constants`, under the same resamples.
     """
     rows = [constants.row_of(run_N) for run_N in outcomes.predictions_SN]
-    gain = difference(resampled, _beside(resampled, drawn, [0] * len(rows)))
+    best = _beside(resampled, drawn, [0] * len(rows))
+    bar = _bar(best, resampled.chance)
+    gain = difference(resampled, bar)
     over_own = difference(resampled, _beside(resampled, drawn, rows))
     num_constant = sum(is_constant(run_N) for run_N in outcomes.predictions_SN)
     is_one_label = is_constant(outcomes.labels_N)
@@ -122,11 +131,13 @@ def judge(
         state = "learned"
     elif not is_one_label and (num_constant == len(rows) or not has_moved or is_near):
         state = "did not learn"
-    constant = float(constants.outcomes.scores_S[0])
+    sign = sign_of(outcomes.metric)
+    level = sign * float(bar.merits_S.mean())
     return Learned(
         state=state,
-        constant=constant,
-        most=abs(best_score(outcomes.metric) - constant),
+        constant=float(constants.outcomes.scores_S[0]),
+        chance=None if bar is best else level,
+        most=abs(best_score(outcomes.metric) - level),
         gain=gain,
         num_runs=len(rows),
         num_constant=num_constant,
@@ -160,6 +171,26 @@ def _leading(predictions_N: Predicted, labels_N: Values) -> Values | None:
     own = commonest(predictions_N).astype(labels_N.dtype)
     is_own = (predictions_N == own).reshape(len(labels_N), -1).all(axis=1)
     return own if 2 * np.count_nonzero(is_own) >= len(labels_N) else None
+
+
+def _bar(best: Resampled, chance: Resampled | None) -> Resampled:
+    """Return for each seed its chance level where that is better than the best constant answer."""
+    if chance is None:
+        return best
+    is_better_S = chance.merits_S > best.merits_S + NO_NOISE
+    if not is_better_S.any():
+        return best
+    folds = best.folds
+    if folds is not None and chance.folds is not None:
+        is_better_S1 = is_better_S[:, None]
+        merits_SK = np.where(is_better_S1, chance.folds.merits_SK, folds.merits_SK)
+        folds = replace(folds, merits_SK=merits_SK)
+    return replace(
+        best,
+        merits_S=np.where(is_better_S, chance.merits_S, best.merits_S),
+        replicates_RS=np.where(is_better_S, chance.replicates_RS, best.replicates_RS),
+        folds=folds,
+    )
 
 
 def _beside(resampled: Resampled, drawn: Resampled, rows: Sequence[int]) -> Resampled:

@@ -70,13 +70,37 @@ class Outcomes:
         """The merits of each seed on the examples of each fold; None without folds."""
         if self.folds is None:
             return None
-        metric, fold_N = METRICS.get(self.metric), self.folds.fold_N
-        every = [
-            metric.scores(self.labels_N[own_N], self.predictions_SN[:, own_N])
-            for fold in np.unique(fold_N)
-            for own_N in [fold_N == fold]
+        return np.stack([own.merits_S for own in self._by_fold(self.folds)], axis=1)
+
+    @cached_property
+    def chance_S(self) -> Floats | None:
+        """The merit of each seed's predictions in the mean over permutations of them.
+
+        None for a metric by which that is never better than the best constant answer.
+        """
+        found = METRICS.get(self.metric).chance_levels(self.labels_N, self.predictions_SN)
+        return None if found is None else sign_of(self.metric) * found
+
+    @cached_property
+    def fold_chance_SK(self) -> Floats | None:
+        """The same on the examples of each fold; None without folds as well."""
+        if self.folds is None or self.chance_S is None:
+            return None
+        every = [own.chance_S for own in self._by_fold(self.folds)]
+        return np.stack([one for one in every if one is not None], axis=1)
+
+    def _by_fold(self, folds: FoldedExamples) -> list[Outcomes]:
+        """Return the outcomes on the examples of each fold."""
+        return [
+            Outcomes(
+                metric=self.metric,
+                labels_N=self.labels_N[own_N],
+                predictions_SN=self.predictions_SN[:, own_N],
+                seeds=self.seeds,
+            )
+            for fold in np.unique(folds.fold_N)
+            for own_N in [folds.fold_N == fold]
         ]
-        return np.asarray(sign_of(self.metric) * np.stack(every, axis=1))
 
     @cached_property
     def best_constant(self) -> Constant:

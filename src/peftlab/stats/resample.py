@@ -60,7 +60,8 @@ class Resampled:
     `is_share` says that it is the share of examples that are right. `num_alike` is how many
     examples a mean rests on where all of them say the same (0: all): of several tasks the smallest
     may hold all the difference that was missed. `folds` are the merits on each fold, where there
-    are such.
+    are such. `chance` is the chance level of the same predictions under the same resamples, where
+    it can be better than the best constant answer (that of a `measure` is held fixed).
     """
 
     merits_S: Floats
@@ -72,6 +73,7 @@ class Resampled:
     is_share: bool = False
     num_alike: int = 0
     folds: FoldMerits | None = None
+    chance: Resampled | None = None
 
     def of_seeds(self, seeds: Sequence[int]) -> Resampled:
         """Return the merits of these seeds alone, in this order."""
@@ -82,6 +84,7 @@ class Resampled:
             replicates_RS=self.replicates_RS[:, rows],
             seeds=tuple(seeds),
             folds=self.folds and self.folds.of_rows(rows),
+            chance=self.chance and self.chance.of_seeds(seeds),
         )
 
 
@@ -111,16 +114,19 @@ def resample(
     signs = [sign_of(outcomes.metric) for outcomes in every]
     num_examples = int(found.sizes_P.sum())
     replicates = [np.empty((num, len(outcomes.seeds))) for outcomes in every]
+    by_chance = [np.empty_like(into) for into in replicates]
     at_a_time = max(1, MOST_NUMBERS // len(found.sizes_P))
     for start in range(0, num, at_a_time):
         part = slice(start, min(num, start + at_a_time))
         drawn_RP = generator.multinomial(
             num_examples, found.sizes_P / num_examples, size=part.stop - part.start
         ).astype(np.float64)
-        for metric, sign, own, into in zip(
-            metrics, signs, found.predictions, replicates, strict=True
+        for metric, sign, own, into, chance in zip(
+            metrics, signs, found.predictions, replicates, by_chance, strict=True
         ):
             into[part] = sign * metric.weighted_scores(drawn_RP, found.labels_P, own)
+            if metric.chance is not None:
+                chance[part] = sign * metric.scale * metric.chance(drawn_RP, found.labels_P, own)
     return tuple(
         Resampled(
             merits_S=outcomes.merits_S,
@@ -130,9 +136,12 @@ def resample(
             grain=(metric.scale / num_examples) ** 2,
             reach=metric.highest_score - metric.lowest_score,
             is_share=metric.is_share,
-            folds=_fold_merits(outcomes),
+            folds=_fold_merits(outcomes, outcomes.fold_merits_SK),
+            chance=_chance(outcomes, chance if metric.chance else None, num),
         )
-        for outcomes, metric, into in zip(every, metrics, replicates, strict=True)
+        for outcomes, metric, into, chance in zip(
+            every, metrics, replicates, by_chance, strict=True
+        )
     )
 
 
@@ -158,8 +167,23 @@ def mean_over_tasks(every: Sequence[Resampled]) -> Resampled | None:
     )
 
 
-def _fold_merits(outcomes: Outcomes) -> FoldMerits | None:
-    merits_SK = outcomes.fold_merits_SK
+def _chance(outcomes: Outcomes, replicates_RS: Floats | None, num: int) -> Resampled | None:
+    """Return the chance level of the outcomes; without replicates it is the same in all `num`."""
+    chance_S = outcomes.chance_S
+    if chance_S is None:
+        return None
+    if replicates_RS is None:
+        replicates_RS = np.broadcast_to(chance_S, (num, len(chance_S)))
+    return Resampled(
+        merits_S=chance_S,
+        replicates_RS=replicates_RS,
+        seeds=outcomes.seeds,
+        num_examples=len(outcomes.labels_N),
+        folds=_fold_merits(outcomes, outcomes.fold_chance_SK),
+    )
+
+
+def _fold_merits(outcomes: Outcomes, merits_SK: Floats | None) -> FoldMerits | None:
     if outcomes.folds is None or merits_SK is None:
         return None
     return FoldMerits(merits_SK=merits_SK, test_share=outcomes.folds.test_share)

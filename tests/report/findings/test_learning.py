@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from peftlab.core.measurements import Evaluation
-from peftlab.report.findings.learning import has_learned, learned_json, mark, remarks
+from peftlab.report.findings.learning import (
+    chance_note,
+    has_learned,
+    learned_json,
+    mark,
+    remarks,
+)
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import TrialRecord
 
@@ -103,6 +109,22 @@ def test_what_cannot_be_told_has_its_interval(predicted: Predicted) -> None:
         f"{gain.estimate:+.1f} points against the best constant answer (50.0), 95% interval "
         f"{gain.low:+.1f} to {gain.high:+.1f}."
     )
+
+
+def test_a_bar_that_is_no_constant_answer_is_named(
+    predicted: Predicted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = view_of(predicted, {"lora-r2": chance()})
+    assert chance_note(view, view.arms) == ""
+    learned = view.learned(view.arms[1], view.tasks[0])
+    assert learned is not None
+    found = replace(learned, constant=33.3, chance=49.8)
+    monkeypatch.setattr(StudyView, "learned", lambda *_: found)
+    (remark,) = remarks(view, view.arms[1:])
+    assert "points against what its own predictions score in random order (49.8)" in remark.reason
+    assert "random order" in chance_note(view, view.arms)
+    row = learned_json(view)[0]
+    assert (row["best_constant"], row["chance"]) == (33.3, 49.8)
 
 
 def test_what_has_not_moved_since_before_its_first_step_did_not_learn(predicted: Predicted) -> None:

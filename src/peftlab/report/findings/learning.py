@@ -34,6 +34,10 @@ LEARNED_NOTE = (
     "learned: yes, if the 95% interval of how much better the score is than that of the best "
     f"constant answer lies above 0; no, if {BEYOND}."
 )
+CHANCE_NOTE = (
+    " Where an arm's own predictions score more in random order than the best constant answer, as "
+    "they can by some metrics, that score takes the answer's place."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +77,12 @@ def did_not_learn(view: StudyView, arm: Arm, task: Task) -> bool:
     """Return whether the arm is shown to have learned nothing of the task."""
     found = view.learned(arm, task)
     return found is not None and found.state == "did not learn"
+
+
+def chance_note(view: StudyView, arms: Sequence[Arm]) -> str:
+    """Return what is to be said of the bar where it is not the best constant answer; or ""."""
+    every = [view.learned(arm, task) for task in view.tasks for arm in arms]
+    return CHANCE_NOTE if any(one is not None and one.chance is not None for one in every) else ""
 
 
 def remarks(view: StudyView, arms: Sequence[Arm]) -> list[Remark]:
@@ -115,6 +125,7 @@ def learned_json(view: StudyView) -> list[dict[str, JsonValue]]:
                     "task": task.name,
                     "state": found.state,
                     "best_constant": found.constant,
+                    "chance": found.chance,
                     "gain": None if found.gain is None else found.gain.estimate,
                     "low": low,
                     "high": high,
@@ -131,20 +142,22 @@ def _shown_words(found: Learned, task: Task) -> str:
         return "predictions are gone"
     if found.is_one_label:
         return "all examples of dev have the same label, so no answer beats the constant one"
-    best = f"the best constant answer ({found.constant:.1f})"
+    bar = f"the best constant answer ({found.constant:.1f})"
+    if found.chance is not None:
+        bar = f"what its own predictions score in random order ({found.chance:.1f})"
     if num_constant == num_runs:
         runs = "the only run gives" if num_runs == 1 else f"all {num_runs} runs give"
         return f"{runs} one answer to all examples, of which the best scores {found.constant:.1f}"
-    words = f"{signed(gain.estimate, 1)} points against {best}"
+    words = f"{signed(gain.estimate, 1)} points against {bar}"
     if of_losses([task]):
-        words = f"better by {signed(gain.estimate, 1)} points than {best}"
+        words = f"better by {signed(gain.estimate, 1)} points than {bar}"
     if found.interval:
         low, high = found.interval
         words += f", 95% interval {signed(low, 1)} to {signed(high, 1)}"
     if found.state == "did not learn" and not found.has_moved:
         words = f"score and loss are where they were before the first step; {words}"
     elif found.state == "did not learn":
-        words = f"not {GAIN:g} point better than {best}: {words}"
+        words = f"not {GAIN:g} point better than {bar}: {words}"
     if num_constant:
         give = "gives" if num_constant == 1 else "give"
         words += f"; {num_constant} of {num_runs} runs {give} one answer to all examples"
@@ -198,8 +211,11 @@ def collapse_words(arm: Arm, task: Task, found: Collapse) -> str:
     num = others.num_values
     own = "the other one scores" if num == 1 else f"the other {num} score"
     interval = f" [{others.low:.1f}, {others.high:.1f}]" if others.has_interval else ""
+    bar = "a constant answer scores"
+    if found.has_chance:
+        bar = "a constant answer, or its own predictions in random order, score"
     return (
         f"{found.num_collapsed} of {found.num_runs} runs of {arm.name} on {task.name} collapsed to "
-        f"what a constant answer scores (with 95% {found.low:.0%} to {found.high:.0%} of all runs "
+        f"what {bar} (with 95% {found.low:.0%} to {found.high:.0%} of all runs "
         f"do); {own} {others.mean:.1f}{interval}"
     )

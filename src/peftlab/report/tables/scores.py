@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 from peftlab.core.scores import greater_is_better, score_words, sign_of, unit_of
 from peftlab.report.findings.evidence import least_seeds
-from peftlab.report.findings.learning import LEARNED_NOTE, MARK_NOTE, has_learned, mark
+from peftlab.report.findings.learning import (
+    LEARNED_NOTE,
+    MARK_NOTE,
+    chance_note,
+    has_learned,
+    mark,
+)
 from peftlab.report.findings.looks import difference_shown
 from peftlab.report.findings.published import Published
 from peftlab.report.findings.view import StudyView
@@ -68,7 +74,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
             f"p ≤ {LEVEL:g}."
         )
     if any(cell.mark for row in rows for cell in row if isinstance(cell, Cell)):
-        note += f" {MARK_NOTE}"
+        note += f" {MARK_NOTE}{chance_note(view, arms)}"
     return Table(
         title=f"Scores {view.scored_words}",
         columns=columns,
@@ -213,7 +219,8 @@ def runs_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
         note=f"Main metric in points, {view.rule}. middle half: the mean without the lowest and "
         "the highest quarter. best of all: what the best of so many runs is expected to score. "
         "failed: runs without a score, or with none better than that of the best constant answer, "
-        f"one for all examples.{_on_metrics(view.tasks)} {LEARNED_NOTE}",
+        f"one for all examples.{_on_metrics(view.tasks)} {LEARNED_NOTE}"
+        f"{chance_note(view, arms)}",
     )
 
 

@@ -7,6 +7,7 @@ come as labels [N, C] and predictions [S, N, C] of 0 and 1.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -34,26 +35,35 @@ def f1(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
     return quotient(2 * right_RS, predicted_RS + labelled_R1)
 
 
-def f1_macro(weights_RN: Floats, labels: Values, predictions: Values) -> Floats:
+def f1_macro(
+    weights_RN: Floats, labels: Values, predictions: Values, is_by_chance: bool = False
+) -> Floats:
     """Return the mean F1 of the classes that either side holds, or of all labels.
 
-    A label that no example has, or is given, has an F1 of 0.
+    A label that no example has, or is given, has an F1 of 0. `is_by_chance`: the mean of that over
+    all permutations of the predictions.
     """
     total = number = np.zeros((len(weights_RN), len(predictions)))
     for own_N, own_SN in one_by_one(labels, predictions):
-        right_RS, size_RS, _ = _sizes(weights_RN, own_N, own_SN)
+        right_RS, predicted_RS, labelled_R1 = sizes(weights_RN, own_N, own_SN, is_by_chance)
+        size_RS = predicted_RS + labelled_R1
         total = total + quotient(2 * right_RS, size_RS)
         number = number + (size_RS > 0 if labels.ndim == 1 else 1.0)
     return quotient(total, number)
 
 
-def f1_weighted(weights_RN: Floats, labels: Values, predictions: Values) -> Floats:
-    """Return the mean F1 in which a class weighs as often as it is labelled; 0 for no labels."""
+def f1_weighted(
+    weights_RN: Floats, labels: Values, predictions: Values, is_by_chance: bool = False
+) -> Floats:
+    """Return the mean F1 in which a class weighs as often as it is labelled; 0 for no labels.
+
+    `is_by_chance`: the mean of that over all permutations of the predictions.
+    """
     total = np.zeros((len(weights_RN), len(predictions)))
     weight_R1 = np.zeros((len(weights_RN), 1))
     for own_N, own_SN in one_by_one(labels, predictions):
-        right_RS, size_RS, labelled_R1 = _sizes(weights_RN, own_N, own_SN)
-        total = total + labelled_R1 * quotient(2 * right_RS, size_RS)
+        right_RS, predicted_RS, labelled_R1 = sizes(weights_RN, own_N, own_SN, is_by_chance)
+        total = total + labelled_R1 * quotient(2 * right_RS, predicted_RS + labelled_R1)
         weight_R1 = weight_R1 + labelled_R1
     return quotient(total, np.broadcast_to(weight_R1, total.shape))
 
@@ -102,10 +112,21 @@ def one_by_one(labels: Values, predictions: Values) -> Iterator[tuple[Flags, Fla
             yield labels == label, predictions == label
 
 
-def _sizes(weights_RN: Floats, own_N: Flags, own_SN: Flags) -> tuple[Floats, Floats, Floats]:
-    """Return how often a class is right [R, S]; predicted plus labelled; and labelled [R, 1]."""
+def sizes(
+    weights_RN: Floats, own_N: Flags, own_SN: Flags, is_by_chance: bool = False
+) -> tuple[Floats, Floats, Floats]:
+    """Return how often a class is right [R, S], predicted [R, S] and labelled [R, 1].
+
+    `is_by_chance`: how often it is right in the mean over all permutations of the predictions,
+    which leave the other two as they are.
+    """
+    predicted_RS = count(weights_RN, own_SN)
     labelled_R1 = count(weights_RN, own_N[None])
-    return count(weights_RN, own_SN & own_N), count(weights_RN, own_SN) + labelled_R1, labelled_R1
+    if is_by_chance:
+        right_RS = predicted_RS * labelled_R1 / weights_RN.sum(axis=1, keepdims=True)
+    else:
+        right_RS = count(weights_RN, own_SN & own_N)
+    return right_RS, predicted_RS, labelled_R1
 
 
 def count(weights_RN: Floats, holds_SN: Flags) -> Floats:
@@ -119,8 +140,18 @@ _SEVERAL: tuple[ProblemType, ...] = ("multi_label_classification",)
 CLASSES = {
     "accuracy": Metric(kinds=_ONE, reads="answers", weighted=accuracy, is_share=True),
     "f1": Metric(kinds=_ONE, reads="answers", weighted=f1, is_binary=True),
-    "f1_macro": Metric(kinds=_ONE + _SEVERAL, reads="answers", weighted=f1_macro),
-    "f1_weighted": Metric(kinds=_ONE + _SEVERAL, reads="answers", weighted=f1_weighted),
+    "f1_macro": Metric(
+        kinds=_ONE + _SEVERAL,
+        reads="answers",
+        weighted=f1_macro,
+        chance=partial(f1_macro, is_by_chance=True),
+    ),
+    "f1_weighted": Metric(
+        kinds=_ONE + _SEVERAL,
+        reads="answers",
+        weighted=f1_weighted,
+        chance=partial(f1_weighted, is_by_chance=True),
+    ),
     "f1_micro": Metric(kinds=_SEVERAL, reads="answers", weighted=f1_micro),
     "subset_accuracy": Metric(
         kinds=_SEVERAL, reads="answers", weighted=subset_accuracy, is_share=True

@@ -6,10 +6,12 @@ of 0, one that no example has a recall of 0. Dimensions: R weightings, N example
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from peftlab.core.inputs import ProblemType
-from peftlab.tasks.metrics.classes import count, one_by_one
+from peftlab.tasks.metrics.classes import count, one_by_one, sizes
 from peftlab.tasks.metrics.metric import Metric, quotient
 from peftlab.tasks.problem import Floats, Values
 
@@ -27,13 +29,18 @@ def recall(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floa
     return quotient(right_RS, np.broadcast_to(labelled_R1, right_RS.shape))
 
 
-def precision_macro(weights_RN: Floats, labels: Values, predictions: Values) -> Floats:
-    """Return the mean precision of the classes that either side holds, or of all labels."""
+def precision_macro(
+    weights_RN: Floats, labels: Values, predictions: Values, is_by_chance: bool = False
+) -> Floats:
+    """Return the mean precision of the classes that either side holds, or of all labels.
+
+    `is_by_chance`: the mean of that over all permutations of the predictions.
+    """
     total = number = np.zeros((len(weights_RN), len(predictions)))
     for own_N, own_SN in one_by_one(labels, predictions):
-        predicted_RS = count(weights_RN, own_SN)
-        total = total + quotient(count(weights_RN, own_SN & own_N), predicted_RS)
-        is_held_RS = predicted_RS + count(weights_RN, own_N[None]) > 0
+        right_RS, predicted_RS, labelled_R1 = sizes(weights_RN, own_N, own_SN, is_by_chance)
+        total = total + quotient(right_RS, predicted_RS)
+        is_held_RS = predicted_RS + labelled_R1 > 0
         number = number + (is_held_RS if labels.ndim == 1 else 1.0)
     return quotient(total, number)
 
@@ -75,7 +82,12 @@ PRECISION = {
         is_binary=True,
         why_not_main="a model that answers class 1 throughout has a recall of 100",
     ),
-    "precision_macro": Metric(kinds=_BOTH, reads="answers", weighted=precision_macro),
+    "precision_macro": Metric(
+        kinds=_BOTH,
+        reads="answers",
+        weighted=precision_macro,
+        chance=partial(precision_macro, is_by_chance=True),
+    ),
     "recall_macro": Metric(kinds=_BOTH, reads="answers", weighted=recall_macro),
     "balanced_accuracy": Metric(kinds=_ONE, reads="answers", weighted=balanced_accuracy),
 }

@@ -39,6 +39,14 @@ def average_precision(weights_RN: Floats, labels: Values, logits_SNC: Logits) ->
     return _mean_over_classes(weights_RN, labels, logits_SNC, _precision, 0.0)
 
 
+def average_precision_by_chance(weights_RN: Floats, labels: Values, logits_SNC: Logits) -> Floats:
+    """Return the mean average precision over all permutations of the predictions.
+
+    It is above the share of the class: the more, the fewer examples there are.
+    """
+    return _mean_over_classes(weights_RN, labels, logits_SNC, _precision_by_chance, 0.0)
+
+
 def _mean_over_classes(
     weights_RN: Floats, labels: Values, logits_SNC: Logits, value: Ranked, otherwise: float
 ) -> Floats:
@@ -85,8 +93,26 @@ def _precision(with_RG: Floats, rest_RG: Floats) -> tuple[Floats, Floats]:
     return quotient((with_RG * precision_RG).sum(axis=1), number_R), number_R
 
 
+def _precision_by_chance(with_RG: Floats, rest_RG: Floats) -> tuple[Floats, Floats]:
+    """Return the mean average precision of these groups where labels are dealt out at random.
+
+    Of N examples n have the class. An example above threshold g is one of them with probability
+    n / N, and two of them both are with n (n - 1) / (N (N - 1)), so that a group of m examples,
+    M being at or above its threshold, adds (m / M) (1 + (M - 1) (n - 1) / (N - 1)) / N.
+    """
+    sizes_RG = with_RG + rest_RG
+    above_RG = sizes_RG.cumsum(axis=1)
+    number_R = with_RG.sum(axis=1)
+    num_R1 = above_RG[:, -1:]
+    others_RG = (above_RG - 1) * (number_R[:, None] - 1) / np.maximum(num_R1 - 1, 1)
+    value_R = (quotient(sizes_RG, above_RG) * (1 + others_RG) / num_R1).sum(axis=1)
+    return value_R, number_R
+
+
 _KINDS: tuple[ProblemType, ...] = ("single_label_classification", "multi_label_classification")
 RANKING = {
     "roc_auc": Metric(kinds=_KINDS, weighted=roc_auc),
-    "average_precision": Metric(kinds=_KINDS, weighted=average_precision),
+    "average_precision": Metric(
+        kinds=_KINDS, weighted=average_precision, chance=average_precision_by_chance
+    ),
 }
