@@ -237,7 +237,9 @@ def test_runs_that_collapse_leave_it_open_and_are_counted() -> None:
 def test_several_labels_and_scores_have_their_own_constants() -> None:
     flags = np.random.default_rng(0).integers(0, 2, (NUM, 3))
     flipped = np.random.default_rng(1).random((3, NUM, 3)) < 0.1
-    assert judged(flags, flags ^ flipped, "f1_macro").state == "learned"
+    for metric in ("f1_macro", "f1_weighted", "f1_micro", "precision_macro"):
+        found = judged(flags, flags ^ flipped, metric)
+        assert (found.state, found.chance) == ("learned", None)
     assert judged(flags, np.ones((3, NUM, 3), dtype=int), "f1_macro").state == "did not learn"
     scores = np.random.default_rng(0).normal(size=NUM)
     noise = np.random.default_rng(1).normal(size=(3, NUM))
