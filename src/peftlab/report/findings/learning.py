@@ -130,7 +130,7 @@ def _shown_words(found: Learned, task: Task) -> str:
     if gain is None:
         return "predictions are gone"
     if found.is_one_label:
-        return "all examples of dev have the same label, so no answer beats the constant one"
+        return "all scored examples have the same label, so no answer beats the constant one"
     best = f"the best constant answer ({found.constant:.1f})"
     if num_constant == num_runs:
         runs = "the only run gives" if num_runs == 1 else f"all {num_runs} runs give"
