@@ -111,10 +111,10 @@ def test_options_are_checked_though_nothing_is_open(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"trials": 0}, "--trials: input should be greater than 0"),
-        ({"seconds": -1}, "--seconds: input should be greater than 0"),
+        ({"trials": 0}, "--trials: must be greater than 0"),
+        ({"seconds": -1}, "--seconds: must be greater than 0"),
         ({"seeds": []}, "--seeds: must have at least 1"),
-        ({"seeds": "4"}, "--seeds: input should be a valid integer"),
+        ({"seeds": "4"}, "--seeds: must be a whole number"),
         ({"device": "gpu"}, "no device 'gpu' here"),
         ({"wrkers": 1}, "unknown option 'wrkers', did you mean 'workers'?"),
     ],

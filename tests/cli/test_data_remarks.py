@@ -38,7 +38,7 @@ def test_a_guessed_encoding_and_rows_left_out_are_said_wherever_scores_are(
     answer = peftlab("run", study, *place, "--device", "cpu", "--json")
     assert answer.status == 0, answer.err
     assert "remark: " in answer.err
-    assert "Windows-1252" in answer.err
+    assert "not UTF-8; read as cp1252 it gives" in answer.err
     assert "'café'" in answer.err
     page = (tmp_path / "ws" / "reports" / "remarks" / "report.md").read_text(encoding="utf-8")
     assert LEFT_OUT in page

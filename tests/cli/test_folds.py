@@ -46,7 +46,12 @@ def test_a_new_study_with_folds_is_run_reported_and_exported(
     }
     report = peftlab("report", path, *place, "--json").json
     assert report["verdicts"][0]["verdict"] in {"not distinguishable", "the models did not learn"}
+    shown = " ".join(peftlab("report", path, *place).out.split())
+    assert "own: scores by 3-fold cross-validation on train, last epoch" in shown
     page = Path(report["markdown"]).read_text()
+    assert " on dev" not in page
+    assert " of dev" not in page
+    assert "best epoch" not in page, "the folds of a run have one each"
     assert "Scores by 3-fold cross-validation on train" in page
     assert "2 of 2 runs have all 3 folds" in page
     assert "Each cost is that of one training, on 2 of 3 folds: all folds of a seed take" in page
@@ -60,6 +65,7 @@ def test_a_new_study_with_folds_is_run_reported_and_exported(
     refused = peftlab("submit", "own", *place, "--arm", "head", "--output", "g.zip")
     assert refused.status == 2
     assert "are folds, each trained on a part of train" in refused.err
+    assert "STUDY" not in refused.err
 
 
 def test_folds_and_a_file_of_dev_do_not_go_together(peftlab: Peftlab, tmp_path: Path) -> None:

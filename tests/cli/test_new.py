@@ -174,3 +174,18 @@ def test_rows_of_dev_that_stand_in_train_are_told(peftlab: Peftlab, private: Pat
         assert answer.status == 0, answer.err
         (hint,) = [one for one in answer.json["hints"] if "dev" in one and "stand" in one]
         assert "dev is the file of train itself: 48 of 48 rows of dev stand in train" in hint
+
+
+def test_a_row_without_a_label_names_the_option_that_drops_it(
+    peftlab: Peftlab, tmp_path: Path
+) -> None:
+    rows = "".join(f"the lamp {n} was fine,{'ab'[n % 2]}\n" for n in range(40))
+    (tmp_path / "t.csv").write_text(f"text,label\n{rows}a lamp,\n")
+    given = ("new", tmp_path / "t.yaml", "--data", tmp_path / "t.csv", "--model", "minilm")
+    refused = peftlab(*given)
+    assert refused.status == 2
+    assert "t.csv:42: column 'label': no label" in refused.err
+    assert refused.err.endswith("or --missing drop)\n")
+    made = peftlab(*given, "--missing", "drop")
+    assert made.status == 0, made.err
+    assert "1 row of train without a text or a label was dropped (missing: drop)" in made.out

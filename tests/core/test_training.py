@@ -201,7 +201,8 @@ def test_a_whole_number_of_epochs_is_one_value_however_it_is_written() -> None:
 
 
 def test_a_name_for_the_same_optimizer_is_the_same_setting() -> None:
-    assert TrainingSettings.model_validate({"optim": "adamw_torch"}) == TrainingSettings()
+    for name in ("adamw", "adamw_torch", "adamw_torch_fused"):
+        assert TrainingSettings.model_validate({"optim": name}) == TrainingSettings()
 
 
 def test_settings_of_a_schedule_at_its_defaults_are_left_out() -> None:

@@ -29,10 +29,10 @@ class Outer(Frozen):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"inner": {"number": 0}}, "input should be greater than 0 (it is '0')"),
+        ({"inner": {"number": 0}}, "must be greater than 0 (it is 0)"),
         ({"inner": {"names": "a"}}, "must be a list (it is 'a')"),
-        ({"inner": 3}, "must be a mapping of keys (it is '3')"),
-        ({"inner": {"number": "x" * 90}}, f"input should be a valid integer (it is '{'x' * 60}')"),
+        ({"inner": 3}, "must be a mapping of keys (it is 3)"),
+        ({"inner": {"number": "x" * 90}}, f"must be a whole number (it is '{'x' * 60}')"),
         # Of these the object is the whole, and shows nothing.
         ({"inner": {"number": 13}}, "thirteen is none"),
         ({"title": "t"}, "field required"),

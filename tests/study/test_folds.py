@@ -97,7 +97,7 @@ def test_without_folds_the_same_study_has_other_trials(own: Any) -> None:
 @pytest.mark.parametrize(
     ("of_data", "keys", "words"),
     [
-        ({}, {"folds": 1}, "folds: input should be greater than or equal to 2"),
+        ({}, {"folds": 1}, "folds: must be at least 2 (it is 1)"),
         ({}, {"folds": 16}, "16 folds of 15 different rows of the label 'b'"),
         ({}, {"max_eval_samples": 5}, "max_eval_samples and folds"),
         ({"dev": 0.2}, {}, "folds, and dev: 0.2 of 'mood'"),

@@ -281,17 +281,36 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
             "s: arms.a.training: unknown training setting 'warmup_step', did you mean",
         ),
         (
+            {"training": {"load_best_model_at_end": True}},
+            "s: training: load_best_model_at_end is not taken (allowed: selection: {split: train, "
+            "fraction: 0.1} beside training, which reports and keeps the best state)",
+        ),
+        (
+            {"arms": arm(training={"fp16": True})},
+            "s: arms.a.training: fp16 is not taken (allowed: no such key: every trial trains in "
+            "float32)",
+        ),
+        (
+            {"training": {"eval_strategy": False}},
+            "s: training.eval_strategy: a trial is always evaluated: leave it out for the end of "
+            "each epoch (it is False)",
+        ),
+        (
+            {"training": {"optim": "adam"}},
+            "s: training.optim: must be adamw_torch, sgd, adafactor, adagrad or rmsprop (it is "
+            "'adam')",
+        ),
+        (
             {"training": {"learning_rate": "fast"}},
-            "s: training.learning_rate: input should be a valid number, unable to parse "
-            "string as a number (it is 'fast')",
+            "s: training.learning_rate: must be a number (it is 'fast')",
         ),
         (
             {"arms": arm(training={"num_train_epochs": 0})},
-            "s: arms.a.training.num_train_epochs: input should be greater than 0 (it is 0)",
+            "s: arms.a.training.num_train_epochs: must be greater than 0 (it is 0)",
         ),
         (
             {"training": {"lr_scheduler_type": "step"}},
-            "s: training.lr_scheduler_type: input should be 'linear', 'cosine'",
+            "s: training.lr_scheduler_type: must be 'linear', 'cosine'",
         ),
         (
             {"training": {"learning_rate": {"demo-sentimen": 1}}},
@@ -320,17 +339,17 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
         ),
         (
             {"training": {"eval_strategy": "steps", "eval_steps": 50}},
-            "s: training.eval_steps: eval_steps compares states of a training, and the study holds "
-            "out no rows to compare them on (dev is for the report alone) (allowed: with "
+            "s: training.eval_steps: eval_steps needs held-out rows (dev is for the report "
+            "alone) (allowed: with "
             "selection: {split: train, fraction: 0.1})",
         ),
         (
             {"arms": arm(training={"early_stopping_patience": 3})},
-            "s: arms.a.training.early_stopping_patience: early_stopping_patience compares states",
+            "s: arms.a.training.early_stopping_patience: early stopping needs held-out rows",
         ),
         (
             {"arms": arm(sweep={"early_stopping_patience": [2, 3]})},
-            "s: arms.a.training.early_stopping_patience: early_stopping_patience compares states",
+            "s: arms.a.training.early_stopping_patience: early stopping needs held-out rows",
         ),
         (
             {"training": {"early_stopping_patience": {"demo-sentiment": 2}}},
@@ -342,7 +361,7 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
         ),
         (
             {"training": {"num_train_epochs": True}},
-            "s: training.num_train_epochs: input should be a valid number (it is True)",
+            "s: training.num_train_epochs: must be a number (it is True)",
         ),
         ({"claims": [CLAIM]}, "s: claims[0]: unknown arm 'lora' (allowed: bitfit, full)"),
         (

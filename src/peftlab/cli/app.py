@@ -35,7 +35,10 @@ from peftlab.runner.bars import StageBars
 EXIT_USER_ERROR = 2
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
-INTERRUPTED = "stopped; what was measured is kept"
+INTERRUPTED = "stopped"
+KEPT = f"{INTERRUPTED}; what was measured is kept"
+MEASURING = (run.NAME, tune.NAME)
+"""The commands that keep what they have measured."""
 
 app = typer.Typer(
     name="peftlab",
@@ -111,16 +114,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return EXIT_USER_ERROR
         return _say(one_line(error.format_message()), EXIT_USER_ERROR)
     except (KeyboardInterrupt, typer.Abort):
-        return _say(INTERRUPTED, EXIT_INTERRUPTED)
+        return _say(_interrupted(given), EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_FAILED
     except Exception as error:
         if was_interrupted(error):
-            return _say(INTERRUPTED, EXIT_INTERRUPTED)
+            return _say(_interrupted(given), EXIT_INTERRUPTED)
         raise
     if result == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C in a command
-        return _say(INTERRUPTED, EXIT_INTERRUPTED)
+        return _say(_interrupted(given), EXIT_INTERRUPTED)
     return result if isinstance(result, int) else 0
 
 
@@ -131,6 +134,16 @@ def _require_text(arguments: Sequence[str]) -> None:
             argument.encode()
         except UnicodeEncodeError as error:
             raise UserError("this argument is not text", where=argument, allowed="UTF-8") from error
+
+
+def _interrupted(arguments: Sequence[str]) -> str:
+    """Return what is said of an interrupted command; the options before its name have no values.
+
+    >>> _interrupted(["--trust-metrics", "run", "s.yaml"]), _interrupted(["predict", "3f2a"])
+    ('stopped; what was measured is kept', 'stopped')
+    """
+    command = next((one for one in arguments if not one.startswith("-")), "")
+    return KEPT if command in MEASURING else INTERRUPTED
 
 
 def _say(message: str, status: int) -> int:

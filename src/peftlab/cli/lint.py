@@ -46,5 +46,5 @@ def command(
     for finding in findings:
         print(f"{finding.level}: {finding.where}: {finding.message} [{finding.rule}]")
     if not findings:
-        print(f"{spec.name}: nothing to remark")
+        print(f"{spec.name}: no problems found")
     return status

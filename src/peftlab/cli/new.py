@@ -50,6 +50,7 @@ def command(
     What was guessed, and why, is shown and stands in the study as comments.
     """
     from peftlab.core.files import STUDY_SUFFIXES, whole_file
+    from peftlab.data.label_cells import DROP
     from peftlab.study.new.draft import draft
 
     if study.suffix not in STUDY_SUFFIXES:
@@ -58,17 +59,21 @@ def command(
         raise UserError("this file is there", where=str(study), allowed="--force, another name")
     if not study.absolute().parent.is_dir():
         raise UserError("no such folder", where=str(study.parent))
-    made = draft(
-        study,
-        data,
-        dev=dev,
-        text=options.comma_list(text),
-        label=options.comma_list(label),
-        model=model,
-        folds=folds,
-        options=options.reading(data, sep, encoding, sheet),
-        missing=_missing(missing),
-    )
+    try:
+        made = draft(
+            study,
+            data,
+            dev=dev,
+            text=options.comma_list(text),
+            label=options.comma_list(label),
+            model=model,
+            folds=folds,
+            options=options.reading(data, sep, encoding, sheet),
+            missing=_missing(missing),
+        )
+    except UserError as error:  # there is no study yet that could say it
+        allowed = error.allowed.replace(DROP, "--missing drop")
+        raise UserError(error.what, where=error.where, allowed=allowed) from error
     with whole_file(study) as stream:
         stream.write(made.text.encode())
     if as_json:

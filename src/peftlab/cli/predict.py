@@ -102,10 +102,7 @@ def command(
     parts = _parts(text, file, text_names(question), read_as)
     example = None if file is None else guessed_example(file, read_as)
     if example is not None:
-        options.remark(
-            f"remark: {file}: not UTF-8; read as Windows-1252 ({WESTERN}), in which it says "
-            f"'{example}'"
-        )
+        options.remark(f"remark: {file}: not UTF-8; read as {WESTERN} it gives '{example}'")
     if as_json and output is None:
         found = answers(question, parts, predictor=predictor, where=where)
         options.print_json([_object(answer, question) for part in found for answer in part])

@@ -60,7 +60,7 @@ def command(
     if any(record.trial.fold is not None for record in own):
         raise UserError(
             f"the trials of '{name}' are folds, each trained on a part of train",
-            where="STUDY",
+            where=name,
             allowed="a study without folds, whose models have seen all of train",
         )
     seeds = list(dict.fromkeys(record.trial.seed for record in own))

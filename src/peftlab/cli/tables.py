@@ -14,7 +14,7 @@ def print_results(results: StudyResults) -> None:
     cells = {(score.arm, score.task): score.words for score in results.scores}
     rows = [[arm, *(cells.get((arm, task), "-") for task in tasks)] for arm in arms]
     columns = ["arm", *(f"#{task}\n{metric}" for task, metric in tasks.items())]
-    title = f"{results.study}: scores on dev, {results.rule}"
+    title = f"{results.study}: scores {results.scored}, {results.rule}"
     options.print_table(columns, rows, title=title)
     for note in results.notes:
         print(note)

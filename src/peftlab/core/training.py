@@ -35,6 +35,8 @@ OF_EVALUATION = (
     "early_stopping_threshold",
 )
 """The settings that say when a trial is evaluated, and what follows from its evaluations."""
+OPTIMIZERS = ("adamw_torch", "sgd", "adafactor", "adagrad", "rmsprop")
+"""The names of `optim`; adamw and adamw_torch_fused are the same as adamw_torch."""
 MAPPINGS = ("class_weights", "lr_scheduler_kwargs")
 """The settings whose value may be a mapping."""
 
@@ -65,11 +67,11 @@ def _epochs(given: object) -> object:
     """
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     if not is_number:
-        raise ValueError("input should be a valid number")
+        raise ValueError("must be a number")
     if not math.isfinite(given):  # type: ignore[arg-type]
-        raise ValueError("input should be a finite number")
+        raise ValueError("must be a finite number")
     if given <= 0:  # type: ignore[operator]
-        raise ValueError("input should be greater than 0")
+        raise ValueError("must be greater than 0")
     return int(given) if given == int(given) else given  # type: ignore[call-overload]
 
 
@@ -107,7 +109,8 @@ class TrainingSettings(Frozen):
 
     Only those that the engines honour are here: another name is an error, never ignored.
     `num_train_epochs` may be a fraction. `warmup_steps` below 1 is a share of all steps, as in
-    transformers 5. `optim` adamw_torch is the same as adamw_torch_fused.
+    transformers 5. `optim` adamw and adamw_torch are the same as
+    adamw_torch_fused.
 
     A trial is evaluated at the end of each epoch, where transformers' own default is never; with
     `eval_strategy` steps behind every `eval_steps` of them, or behind that share of all steps.
@@ -164,7 +167,19 @@ class TrainingSettings(Frozen):
     @field_validator("optim", mode="before")
     @classmethod
     def _has_one_name(cls, optim: object) -> object:
+        """Return the stored name of a known optimizer; ValueError for any other value."""
+        if optim in ("adamw_torch_fused", "adamw"):
+            optim = "adamw_torch"
+        if optim not in OPTIMIZERS:
+            raise ValueError(f"must be {', '.join(OPTIMIZERS[:-1])} or {OPTIMIZERS[-1]}")
         return "adamw_torch_fused" if optim == "adamw_torch" else optim
+
+    @field_validator("eval_strategy", mode="before")
+    @classmethod
+    def _is_sometimes(cls, strategy: object) -> object:
+        if strategy is False or strategy == "no":  # which YAML reads as false
+            raise ValueError("a trial is always evaluated: leave it out for the end of each epoch")
+        return strategy
 
     @field_validator("max_steps")
     @classmethod

@@ -18,12 +18,18 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 LONGEST_SHOWN = 60
 """Characters of a wrong value that a message shows."""
-# pydantic's words for what a YAML file calls a list and a mapping.
+# What pydantic's kinds of complaints are called in a YAML file; of others the words are changed.
 WORDS = {
     "tuple_type": "must be a list",
     "dict_type": "must be a mapping of keys",
     "model_type": "must be a mapping of keys",
     "too_short": "must have at least {min_length}",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    "string_type": "must be a text",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
 }
 
 
@@ -56,21 +62,25 @@ class Complaint:
     def refusal(self, *, where: str, allowed: str = "", shown: str | None = None) -> UserError:
         """Return the error that says it in one line.
 
-        `shown` is the wrong value as it stands there, by default as a text in quotes. A whole
-        object is not shown where the complaint is of a part that it lacks, or of its sense.
+        `shown` is the wrong value as it stands there; by default a number as it is, and all else as
+        a text in quotes. A whole object is not shown where the complaint is of a part that it
+        lacks, or of its sense.
         """
         is_of_whole = self.kind == "missing" or (
             self.kind == "value_error" and not isinstance(self.given, str | int | float)
         )
-        value = repr(str(self.given)[:LONGEST_SHOWN]) if shown is None else shown
-        given = "" if is_of_whole else f" (it is {value})"
-        return UserError(f"{self.words}{given}", where=where, allowed=allowed)
+        value = shown
+        if value is None:
+            given = str(self.given)[:LONGEST_SHOWN]
+            value = given if isinstance(self.given, int | float) else repr(given)
+        words = self.words if is_of_whole else f"{self.words} (it is {value})"
+        return UserError(words, where=where, allowed=allowed)
 
 
 def complaint_of(error: ValidationError) -> Complaint:
     """Return the first complaint; one of a key that is not known comes before all others."""
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    words = first["msg"].removeprefix("Value error, ")
+    words = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
     if first["type"] in WORDS:
         words = WORDS[first["type"]].format(**first.get("ctx", {}))
     return Complaint(

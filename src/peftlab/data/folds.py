@@ -1,4 +1,4 @@
-"""The folds of k-fold cross-validation: train in k parts, each scored by a model of the others.
+"""The folds of k-fold cross-validation: each part of train is scored by a model of all others.
 
 The parts follow from the rows and their digest alone, so that they are the same for all arms, seeds
 and checkpoints of a study. They have as many rows of each stratum (data/held_out.py) as one
@@ -78,7 +78,7 @@ def require_folds(
     raise UserError(
         f"{num_folds} folds of {counted(len(fewest), 'different row')}{of_class}",
         where=where,
-        allowed=f"folds: 2 to {len(fewest)}" if len(fewest) > 1 else "more rows, or no folds",
+        allowed=f"2 to {len(fewest)}" if len(fewest) > 1 else "more rows, or no folds",
     )
 
 

@@ -39,7 +39,10 @@ def rows_of_lines(lines: Lines, path: Path) -> Iterator[Numbered]:
 
 
 def rows_of_array(path: Path, encoding: str) -> Iterator[Numbered]:
-    """Yield the objects of the array that the file is, with the line on which each begins."""
+    """Yield the objects of the array that the file is, with the line on which each begins.
+
+    Where the whole array is one line, each has its own number instead, from 1.
+    """
     try:
         with opened_text(path, encoding) as stream:
             parts, num_characters = [], 0
@@ -54,9 +57,9 @@ def rows_of_array(path: Path, encoding: str) -> Iterator[Numbered]:
             f"more than {MOST_CHARACTERS:,} characters of JSON", where=str(path),
             allowed="a .jsonl of that size, with an object a line",
         )  # fmt: skip
-    number = 1
-    for element in _parts(text, path):
-        number += text.count("\n", element.after, element.start)
+    is_one_line, number = _is_one_line(text), 1
+    for row, element in enumerate(_parts(text, path), start=1):
+        number = row if is_one_line else number + text.count("\n", element.after, element.start)
         yield number, _row(text[element.start : element.end], f"{path}:{number}", AN_ARRAY)
         number += text.count("\n", element.start, element.end)
 
@@ -82,11 +85,11 @@ def _parts(text: str, path: Path) -> Iterator[_Part]:
         return
     if text[place] != "[":
         raise UserError("not an array of JSON", where=f"{path}:1", allowed=AN_ARRAY)
-    after, place = 0, _after_blanks(text, place + 1)
+    after, row, place = 0, 1, _after_blanks(text, place + 1)
     while text[place : place + 1] != "]" or after:
         if text[place : place + 1] != "{":
-            raise _at(text, place, path, "not a JSON object")
-        end = _end_of_object(text, place, path)
+            raise _at(text, place, row, path, "not a JSON object")
+        end = _end_of_object(text, place, row, path)
         yield _Part(after, place, end)
         after = end
         place = _after_blanks(text, end)
@@ -94,14 +97,15 @@ def _parts(text: str, path: Path) -> Iterator[_Part]:
             break
         if text[place : place + 1] != ",":
             what = "the array does not end" if place == len(text) else "no comma between objects"
-            raise _at(text, place, path, what)
-        place = _after_blanks(text, place + 1)
+            raise _at(text, place, row, path, what)
+        row, place = row + 1, _after_blanks(text, place + 1)
     rest = _after_blanks(text, place + 1)
     if rest < len(text):
-        raise _at(text, rest, path, "there is more behind the end of the array")
+        raise _at(text, rest, row, path, "there is more behind the end of the array")
 
 
-def _end_of_object(text: str, start: int, path: Path) -> int:
+def _end_of_object(text: str, start: int, row: int, path: Path) -> int:
+    """Return where the object that begins there ends; UserError where it does not."""
     depth, place = 0, start
     while sign := _BRACKET.search(text, place, start + LONGEST_ROW + 1):
         place = sign.end()
@@ -112,8 +116,8 @@ def _end_of_object(text: str, start: int, path: Path) -> int:
             if depth == 0:
                 return place
     if len(text) - start > LONGEST_ROW:
-        raise _at(text, start, path, f"a row of more than {LONGEST_ROW:,} characters")
-    raise _at(text, start, path, "the object does not end")
+        raise _at(text, start, row, path, f"a row of more than {LONGEST_ROW:,} characters")
+    raise _at(text, start, row, path, "the object does not end")
 
 
 def _after_blanks(text: str, place: int) -> int:
@@ -121,8 +125,13 @@ def _after_blanks(text: str, place: int) -> int:
     return place if found is None else found.end()
 
 
-def _at(text: str, place: int, path: Path, what: str) -> UserError:
-    number = text.count("\n", 0, place) + 1
+def _is_one_line(text: str) -> bool:
+    return "\n" not in text.strip()
+
+
+def _at(text: str, place: int, row: int, path: Path, what: str) -> UserError:
+    """Return the error at that line, or at that row where the whole array is one line."""
+    number = row if _is_one_line(text) else text.count("\n", 0, place) + 1
     return UserError(what, where=f"{path}:{number}", allowed=AN_ARRAY)
 
 

@@ -6,6 +6,9 @@ import math
 import re
 from typing import Any
 
+DROP = "missing: drop in the study's data"
+"""What a person may write where a row lacks a text or a label."""
+
 FLAGS = "0, 1, false, true"
 YES_OR_NO = {"0": 0, "1": 1, "false": 0, "true": 1}
 MISSING = frozenset(

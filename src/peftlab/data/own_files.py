@@ -20,7 +20,7 @@ from peftlab.data.class_names import MEANING, class_names, named, names_of
 from peftlab.data.encode import labels_of
 from peftlab.data.file_bytes import content_sha256, format_of, require_file, stamp_of
 from peftlab.data.held_out import is_held_out
-from peftlab.data.label_cells import is_absent, is_nothing
+from peftlab.data.label_cells import DROP, is_absent, is_nothing
 from peftlab.data.missing import lacks_label
 from peftlab.data.own_labels import LabelReader, Notation, notation_of
 from peftlab.data.read_options import ReadOptions, read_options, unusual
@@ -348,7 +348,7 @@ def _text(value: Any, where: str) -> str:
         shown = "no text" if value is None or isinstance(value, str) else f"{value!r} is no text"
         allowed = "a text with something in it"
         if is_absent(value):
-            allowed += ", or missing: drop in the study's data"
+            allowed += f", or {DROP}"
         raise UserError(shown, where=where, allowed=allowed)
     return value
 

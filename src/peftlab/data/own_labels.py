@@ -11,6 +11,7 @@ from peftlab.core.bounds import check_text
 from peftlab.core.errors import UserError
 from peftlab.core.inputs import OwnFiles, ProblemType
 from peftlab.data.label_cells import (
+    DROP,
     FLAGS,
     flag_of,
     has_decimal_comma,
@@ -180,7 +181,7 @@ def class_of(cell: Any, where: str) -> str:
     word = word_of(cell)
     if word is None or not word.strip():
         what = "no label" if is_missing(cell) else f"{repr(cell)[:40]} is no label"
-        drop = ", or missing: drop in the study's data" if is_missing(cell) else ""
+        drop = f", or {DROP}" if is_missing(cell) else ""
         raise UserError(what, where=where, allowed=f"a word or a finite number{drop}")
     if len(word) > LONGEST_LABEL:
         raise UserError(

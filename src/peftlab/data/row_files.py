@@ -60,7 +60,7 @@ def read_numbered(
 ) -> Iterator[list[Numbered]]:
     """Yield the same rows, each with the number of its line, or of its row, from 1.
 
-    A row has a number of its own in Parquet and in a workbook.
+    A row has a number of its own in Parquet, in a workbook, and in a JSON array on one line.
     """
     try:
         if path.exists():

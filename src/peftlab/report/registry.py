@@ -47,8 +47,12 @@ def _advice(view: StudyView, options: parts.AdvicePart, name: str) -> Sequence[B
     advices = advices_of(view, options)
     heading, *tables = advice_blocks(view, options, advices)
     rows = advice_data(view, advices[0], options.cost)
-    drawn = [draw_advice(rows, against=options.cost, name=name, every=_names(view))] if rows else []
-    return [heading, *drawn, *tables]
+    if not rows:
+        return [heading, *tables]
+    figure = draw_advice(
+        rows, against=options.cost, name=name, every=_names(view), scored=view.scored_words
+    )
+    return [heading, figure, *tables]
 
 
 def _section(view: StudyView, options: parts.SectionPart, name: str) -> Sequence[Block]:
@@ -62,7 +66,13 @@ def _scores(view: StudyView, options: parts.ScoresPart, name: str) -> Sequence[B
         return _missing(view, arms)
     # A task of a person's own may be called as one that papers speak of.
     known = published_scores() if options.published and not view.spec.own_data else ()
-    figure = draw_scores(rows, name=name, every=_names(view), published=published_data(view, known))
+    figure = draw_scores(
+        rows,
+        name=name,
+        every=_names(view),
+        published=published_data(view, known),
+        scored=view.scored_words,
+    )
     table = published_table(view.tasks, known)
     told = [remark.words for remark in remarks(view, arms)]
     unlearned = [Warnings(title="Not shown to have learned", lines=told)] if told else []
@@ -80,7 +90,11 @@ def _scores(view: StudyView, options: parts.ScoresPart, name: str) -> Sequence[B
 def _seed_spread(view: StudyView, options: parts.SeedSpreadPart, name: str) -> Sequence[Block]:
     arms = view.choose(options.arms)
     rows = seed_spread_data(view, arms)
-    drawn = [draw_seed_spread(rows, name=name, every=_names(view))] if rows else []
+    drawn = (
+        [draw_seed_spread(rows, name=name, every=_names(view), scored=view.scored_words)]
+        if rows
+        else []
+    )
     table = runs_table(view, arms)
     return [*drawn, *([table] if table else []), *_missing(view, arms)]
 
@@ -109,10 +123,12 @@ def _costs(view: StudyView, options: parts.CostsPart, name: str) -> Sequence[Blo
 def _pareto(view: StudyView, options: parts.ParetoPart, name: str) -> Sequence[Block]:
     arms = view.choose(options.arms)
     rows = pareto_data(view, arms, options.against)
-    drawn = (
-        [draw_pareto(rows, against=options.against, name=name, every=_names(view))] if rows else []
+    if not rows:
+        return _missing(view, arms)
+    figure = draw_pareto(
+        rows, against=options.against, name=name, every=_names(view), scored=view.scored_words
     )
-    return [*drawn, *_missing(view, arms)]
+    return [figure, *_missing(view, arms)]
 
 
 def _loss_curves(view: StudyView, options: parts.LossCurvesPart, name: str) -> Sequence[Block]:
@@ -128,13 +144,14 @@ def _loss_curves(view: StudyView, options: parts.LossCurvesPart, name: str) -> S
 def _learning_rate(view: StudyView, options: parts.LearningRatePart, name: str) -> Sequence[Block]:
     arms = view.choose(options.arms)
     rows = learning_rate_data(view, arms)
-    return [*([draw_learning_rate(rows, name=name)] if rows else []), *_missing(view, arms)]
+    drawn = [draw_learning_rate(rows, name=name, scored=view.scored_words)] if rows else []
+    return [*drawn, *_missing(view, arms)]
 
 
 def _sweep(view: StudyView, options: parts.SweepPart, name: str) -> Sequence[Block]:
     arms = view.choose([options.arms])
     rows = sweep_data(view, arms, options.of)
-    drawn = [draw_sweep(rows, key=options.of, name=name)] if rows else []
+    drawn = [draw_sweep(rows, key=options.of, name=name, scored=view.scored_words)] if rows else []
     return [*drawn, *_missing(view, arms)]
 
 
@@ -157,8 +174,10 @@ def _classes(view: StudyView, options: parts.ClassesPart, name: str) -> Sequence
 def _confusion(view: StudyView, options: parts.ConfusionPart, name: str) -> Sequence[Block]:
     shown = leading(view, options.arms, MOST_MATRICES)
     rows = confusion_data(view, shown.arms)
-    drawn = [_titled(draw_confusion(rows, name=name), shown.note)] if rows else []
-    return [*drawn, *_missing(view, shown.arms)]
+    if not rows:
+        return _missing(view, shown.arms)
+    figure = draw_confusion(rows, name=name, scored=view.scored_words)
+    return [_titled(figure, shown.note), *_missing(view, shown.arms)]
 
 
 def _disagreement(view: StudyView, options: parts.DisagreementPart, name: str) -> Sequence[Block]:

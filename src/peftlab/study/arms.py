@@ -17,6 +17,7 @@ from peftlab.core.validation import complaint_of
 from peftlab.engine.registry import ENGINES
 from peftlab.methods.base import Method
 from peftlab.methods.registry import METHODS
+from peftlab.study.refused_arguments import unknown_setting
 from peftlab.study.spec import TRAINING_NAMES, ArmSpec, StudySpec
 
 OFF_BY_NULL = frozenset(
@@ -173,7 +174,7 @@ def _training(
     for place, given in ((f"{spec.name}: training", spec.training), (where, own)):
         for key, value in given.items():
             if key not in TRAINING_NAMES:
-                raise UnknownNameError("training setting", key, TRAINING_NAMES, where=place)
+                raise unknown_setting(key, where=place)
             if _holds(
                 spec, key, value, task, f"{place}.{key}", overridden=place != where and key in own
             ):

@@ -82,8 +82,8 @@ def check_evaluations(spec: StudySpec, arms: Sequence[Arm]) -> None:
             key = "eval_steps" if training.eval_strategy == "steps" else "early_stopping_patience"
             if spec.selection is None and getattr(training, key) is not None:
                 raise UserError(
-                    f"{key} compares states of a training, and the study holds out no rows to "
-                    "compare them on (dev is for the report alone)",
+                    f"{'eval_steps' if key == 'eval_steps' else 'early stopping'} needs held-out "
+                    "rows (dev is for the report alone)",
                     where=_place(spec, arm, own, key),
                     allowed="with selection: {split: train, fraction: 0.1}",
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
@@ -59,6 +60,34 @@ def test_a_cell_is_the_mean_of_the_records_and_the_interval_of_the_view(
                 best = mean(max(e.scores[metric] for e in one[1:]) for one in histories)
                 assert cells[f"{task} best epoch"] == f"{best:.2f}"
     assert "95% interval, which holds the noise of seeds and examples" in table.note
+
+
+def test_the_best_score_of_a_training_has_the_name_of_what_it_is_of(
+    finished_workspace: Path,
+) -> None:
+    with Workspace.open(finished_workspace, create=False) as opened:
+        view = make_view(opened, "small-study")
+    table = scores_table(view, view.arms)
+    assert "'best epoch' is the main metric at the epoch where" in table.note
+
+    of_steps = {"eval_strategy": "steps", "eval_steps": 2}
+    by_place = {}
+    for place, records in view.by_place.items():
+        trials = [record.trial for record in records]
+        trainings = [one.training.model_copy(update=of_steps) for one in trials]
+        by_place[place] = tuple(
+            replace(record, trial=trial.model_copy(update={"training": training}))
+            for record, trial, training in zip(records, trials, trainings, strict=True)
+        )
+    in_steps = scores_table(replace(view, by_place=by_place), view.arms)
+    assert "demo-sentiment best evaluation" in in_steps.columns
+    assert "'best evaluation' is the main metric at the evaluation where" in in_steps.note
+
+    folded = replace(view, spec=view.spec.model_copy(update={"folds": 2}))
+    without = scores_table(folded, view.arms)
+    assert without.columns == [name for name in table.columns if "best" not in name]
+    assert "flatters" not in without.note
+    assert [len(row) for row in without.rows] == [4] * 4
 
 
 def test_an_arm_that_is_not_shown_to_have_learned_has_a_mark_and_no_noise_no_interval(

@@ -268,7 +268,10 @@ def test_what_was_found_is_written_down_where_the_ending_does_not_say_it(tmp_pat
     (tmp_path / "train.csv").write_bytes(f"text;label\n{rows}".encode("cp1252"))
     made = draft(tmp_path / "s.yaml", tmp_path / "train.csv")
     assert '    sep: ";" ' in made.text
-    assert "    encoding: cp1252            # guessed: no UTF-8; it then says café" in made.text
+    assert (
+        "    encoding: cp1252            # guessed: not UTF-8; read as cp1252 it gives 'café'"
+        in made.text
+    )
     (tmp_path / "dev.csv").write_text("text,label\na,sad\nb,glad\n")
     made = draft(tmp_path / "s.yaml", tmp_path / "train.csv")
     assert "    sep:" not in made.text
@@ -283,4 +286,6 @@ def test_rows_that_lack_something_are_an_error_or_are_dropped(tmp_path: Path) ->
     made = draft(tmp_path / "s.yaml", tmp_path / "t.csv", missing="drop")
     assert "    missing: drop " in made.text
     assert "    labels: [glad, sad]" in made.text
-    assert any("10 rows of train without a text or a label left out" in one for one in made.hints)
+    assert any(
+        "10 rows of train without a text or a label were dropped" in one for one in made.hints
+    )

@@ -24,6 +24,29 @@ def test_steps_between_evaluations_have_no_effect_where_they_are_at_the_ends_of_
     assert of_training(eval_strategy="steps", eval_steps=50) == []
 
 
+def odd(**settings: Any) -> list[Finding]:
+    found = findings(training={**SOUND["training"], **settings}, **HELD_OUT)
+    return [one for one in found if one.rule == "odd-setting"]
+
+
+def test_evaluations_that_lie_behind_the_end_are_remarked_on() -> None:
+    found = odd(eval_strategy="steps", eval_steps=10**9)
+    assert [one.where for one in found] == [
+        f"training.eval_steps on {task} (full, bitfit, lora)" for task in ("cola", "mrpc")
+    ]
+    assert "1,000,000,000 steps are more than the training has (" in found[0].message
+    assert "there is one evaluation, at its end" in found[0].message
+    assert odd(eval_strategy="steps", eval_steps=50) == []
+    assert odd(eval_strategy="steps", eval_steps=0.9) == []
+
+
+def test_a_class_whose_weight_is_0_is_remarked_on() -> None:
+    (finding,) = odd(class_weights={"cola": {"acceptable": 0}, "mrpc": "balanced"})
+    assert finding.where == "training.class_weights on cola (full, bitfit, lora)"
+    assert finding.message == "the class 'acceptable' is not trained: its weight is 0"
+    assert odd(class_weights={"cola": {"acceptable": 0.1}, "mrpc": "balanced"}) == []
+
+
 def test_a_threshold_has_no_effect_without_patience() -> None:
     (finding,) = of_training(early_stopping_threshold=0.5, num_train_epochs=5)
     assert finding.where == "training.early_stopping_threshold on cola, mrpc (full, bitfit, lora)"

@@ -90,19 +90,23 @@ def test_a_value_may_differ_by_task() -> None:
         ({}, {"r": [0]}, "s: tune.space.r: r = 0 is not valid: it is the rank"),
         ({}, {"r": {"low": 8, "high": 2}}, "s: tune.space.r: low is 8, high 2 (allowed: low <="),
         ({}, {"r": {"low": 8}}, "s: tune.space.r.high: field required"),
-        ({}, {"r": {"low": "x", "high": 2}}, "s: tune.space.r.low: input should be a valid"),
+        (
+            {},
+            {"r": {"low": "x", "high": 2}},
+            "s: tune.space.r.low: must be a whole number (it is 'x')",
+        ),
         ({}, {"r": {"low": 1, "high": 2, "step": 3}}, "s: tune.space.r.step: extra inputs"),
         ({}, {"r": {"low": 1.5, "high": 8.0}}, "s: tune.space.r: r = 1.5 is not valid"),
         ({}, {"learning_rate": {"low": 0, "high": 1, "log": True}}, "cannot begin at 0"),
         (
             {},
             {"learning_rate": {"low": -1.0, "high": 1}},
-            "greater than or equal to 0 (it is '-1.0'",
+            "at least 0 (it is -1.0",
         ),
         ({}, {"learning_rate": {"cola": 1}}, "no value for the task 'demo-sentiment'"),
-        ({}, {"num_train_epochs": [0]}, "s: tune.space.num_train_epochs: input should be greater"),
+        ({}, {"num_train_epochs": [0]}, "s: tune.space.num_train_epochs: must be greater"),
         ({"sweep": {"r": [2, 4]}}, {"r": [8]}, "s: tune.space.r: 'r' is both swept and searched"),
-        ({}, {"r": {"low": float("inf"), "high": 2}}, "s: tune.space.r.low: input should be a"),
+        ({}, {"r": {"low": float("inf"), "high": 2}}, "s: tune.space.r.low: must be a"),
     ],
 )
 def test_what_is_wrong_is_one_line_that_says_where(
@@ -117,12 +121,12 @@ def test_what_is_wrong_is_one_line_that_says_where(
 @pytest.mark.parametrize(
     ("tune", "message"),
     [
-        ({"budget": {"trials": 0}}, "tune.budget.trials: input should be greater than 0"),
+        ({"budget": {"trials": 0}}, "tune.budget.trials: must be greater than 0"),
         ({"budget": {}}, "tune.budget: a budget is either trials or seconds"),
         ({"budget": {"trials": 1, "seconds": 1}}, "tune.budget: a budget is either"),
         ({"budget": {"trails": 1}}, "tune.budget: unknown key 'trails', did you mean 'trials'?"),
         ({"seeds": [1, 1]}, "tune.seeds: a seed is there twice"),
-        ({"pruning": "median"}, "tune.pruning: input should be 'hyperband', 'halving' or 'none'"),
+        ({"pruning": "median"}, "tune.pruning: must be 'hyperband', 'halving' or 'none'"),
         ({"spaces": {}}, "tune: unknown key 'spaces', did you mean 'space'?"),
     ],
 )

@@ -46,12 +46,17 @@ def advice_data(view: StudyView, advice: Advice, against: CostName) -> list[dict
 
 
 def draw_advice(
-    rows: Sequence[dict[str, Any]], *, against: CostName, name: str, every: Sequence[str] = ()
+    rows: Sequence[dict[str, Any]],
+    *,
+    against: CostName,
+    name: str,
+    every: Sequence[str] = (),
+    scored: str = "on dev",
 ) -> Figure:
-    """Draw a point with its interval for each arm, and a ring around the one to use.
+    """Draw a point with its interval for each arm, and label the one to use.
 
     Arms that are not shown to have learned are pale. `every` names all arms of the study, for
-    their colours.
+    their colours; `scored` says what scores are of.
     """
     import altair as alt
 
@@ -88,7 +93,6 @@ def draw_advice(
     ]
     used = base.transform_filter("datum.use")
     if any(row["use"] for row in rows):
-        layers.append(used.mark_point(size=420, stroke=INK, strokeWidth=2).encode(y=score))
         costs = [row["cost"] for row in rows]
         is_right = 2 * max(row["cost"] for row in rows if row["use"]) > min(costs) + max(costs)
         layers.append(
@@ -105,13 +109,13 @@ def draw_advice(
         for row in rows
     )
     parts = [f"Score against {cost.title}, with 95% intervals"]
-    parts += ["the ring marks the arm to use"] * any(row["use"] for row in rows)
+    parts += ["the arm to use is labelled"] * any(row["use"] for row in rows)
     parts += ["pale arms are not shown to have learned"] * any(
         row["state"] != LEARNED for row in rows
     )
     return Figure(
         name=name,
         title="; ".join(parts),
-        description=f"Main score on dev against {cost.title}: {words}",
+        description=f"Main score {scored} against {cost.title}: {words}",
         specification=finish(chart),
     )

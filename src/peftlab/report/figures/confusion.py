@@ -49,7 +49,7 @@ def confusion_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]
     return rows
 
 
-def draw_confusion(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
+def draw_confusion(rows: Sequence[dict[str, Any]], *, name: str, scored: str = "on dev") -> Figure:
     """Return the matrices, a line a task: right answers in one colour, wrong ones in another."""
     import altair as alt
 
@@ -106,7 +106,7 @@ def draw_confusion(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
     return Figure(
         name=name,
         title="What is taken for what: the share of each label's examples, over all seeds",
-        description=f"Wrong answers on dev: {words or 'none'}",
+        description=f"Wrong answers {scored}: {words or 'none'}",
         specification=finish(chart),
     )
 

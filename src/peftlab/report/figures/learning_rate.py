@@ -35,7 +35,9 @@ def learning_rate_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, A
     return rows
 
 
-def draw_learning_rate(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
+def draw_learning_rate(
+    rows: Sequence[dict[str, Any]], *, name: str, scored: str = "on dev"
+) -> Figure:
     """Return a line a group, through the arms in the order of their learning rates."""
     import altair as alt
 
@@ -78,6 +80,6 @@ def draw_learning_rate(rows: Sequence[dict[str, Any]], *, name: str) -> Figure:
     return Figure(
         name=name,
         title="Score against the learning rate, all else being equal",
-        description=f"Main score on dev, mean over seeds with its 95% interval: {words}",
+        description=f"Main score {scored}, mean over seeds with its 95% interval: {words}",
         specification=finish(panels(chart, "panel", titles, y="independent")),
     )

@@ -70,11 +70,16 @@ def front(points: Sequence[tuple[float, float]]) -> list[bool]:
 
 
 def draw_pareto(
-    rows: Sequence[dict[str, Any]], *, against: CostName, name: str, every: Sequence[str] = ()
+    rows: Sequence[dict[str, Any]],
+    *,
+    against: CostName,
+    name: str,
+    every: Sequence[str] = (),
+    scored: str = "on dev",
 ) -> Figure:
     """Draw the points with their intervals, and a stepped line along the front.
 
-    `every` names all arms of the study, for their colours.
+    `every` names all arms of the study, for their colours; `scored` says what scores are of.
     """
     import altair as alt
 
@@ -136,7 +141,7 @@ def draw_pareto(
         name=name,
         title=f"Score against {cost.title}; the dashed line joins the arms that none beats in both"
         + (", without those that did not learn" if unlearned else ""),
-        description=f"Main score on dev against {cost.title}. Beaten by none in both: {ends}. "
+        description=f"Main score {scored} against {cost.title}. Beaten by none in both: {ends}. "
         f"All: {words}",
         specification=finish(panels(chart, "panel", titles, x="independent", y="independent")),
     )

@@ -87,12 +87,13 @@ def draw_scores(
     name: str,
     every: Sequence[str] = (),
     published: Sequence[dict[str, Any]] = (),
+    scored: str = "on dev",
 ) -> Figure:
     """Draw points with a line over the interval, and open diamonds for what papers report.
 
     A cross is an arm that did not learn, a ring one of which that cannot be told, and a dashed
     line stands at the score of the best constant answer. `every` names all arms of the study, for
-    their colours.
+    their colours; `scored` says what scores are of.
     """
     import altair as alt
 
@@ -177,7 +178,7 @@ def draw_scores(
                 *(["open diamonds are published scores on dev"] if of_panels else []),
             )
         ),
-        description="Main score on dev, mean over seeds with its 95% interval: "
+        description=f"Main score {scored}, mean over seeds with its 95% interval: "
         + "; ".join(map(in_words, rows))
         + (f". Published, open diamonds: {said}" if said else ""),
         specification=finish(panels(chart, "panel", titles, x="independent")),

@@ -39,11 +39,15 @@ def seed_spread_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any
 
 
 def draw_seed_spread(
-    rows: Sequence[dict[str, Any]], *, name: str, every: Sequence[str] = ()
+    rows: Sequence[dict[str, Any]],
+    *,
+    name: str,
+    every: Sequence[str] = (),
+    scored: str = "on dev",
 ) -> Figure:
     """Draw a point a seed, a tick at the median, and a dashed line at the constant's score.
 
-    `every` names all arms of the study, for their colours.
+    `every` names all arms of the study, for their colours; `scored` says what scores are of.
     """
     import altair as alt
 
@@ -84,7 +88,7 @@ def draw_seed_spread(
         name=name,
         title="Score of every seed; the tick is their median, the dashed line the best constant "
         "answer",
-        description=f"Main score on dev of each seed. {_words(rows)}",
+        description=f"Main score {scored} of each seed. {_words(rows)}",
         specification=finish(panels(chart, "panel", titles, x="independent")),
     )
 

@@ -44,7 +44,9 @@ def sweep_data(view: StudyView, arms: Sequence[Arm], key: str) -> list[dict[str,
     return rows
 
 
-def draw_sweep(rows: Sequence[dict[str, Any]], *, key: str, name: str) -> Figure:
+def draw_sweep(
+    rows: Sequence[dict[str, Any]], *, key: str, name: str, scored: str = "on dev"
+) -> Figure:
     """Draw a panel a task, and one of the trainable parameters where known and different."""
     import altair as alt
 
@@ -100,7 +102,7 @@ def draw_sweep(rows: Sequence[dict[str, Any]], *, key: str, name: str) -> Figure
     return Figure(
         name=name,
         title=f"Score against {key}",
-        description=f"Main score on dev, mean over seeds with its 95% interval, by {key}: "
+        description=f"Main score {scored}, mean over seeds with its 95% interval, by {key}: "
         + "; ".join(map(in_words, rows)),
         specification=finish(chart),
     )

@@ -24,7 +24,7 @@ ANSWERS = "f1_macro"
 class ClassScore:
     """What an arm scores by one class of a task, in points, as the mean over its seeds.
 
-    `support` is how many examples of dev have the class. `low` and `high` hold the F1 with 95%;
+    `support` is how many scored examples have the class. `low` and `high` hold the F1 with 95%;
     both are None where no interval was asked for, or no noise is seen.
     """
 
@@ -69,7 +69,7 @@ def class_scores(
 def worst_classes(scores: Sequence[ClassScore], most: int) -> list[str]:
     """Return the classes with the lowest F1 in the mean over the arms, the lowest first.
 
-    Classes that no example of dev has are left out.
+    Classes that no scored example has are left out.
     """
     by_label: dict[str, list[float]] = {}
     for one in scores:

@@ -69,7 +69,7 @@ COSTS: dict[CostName, Cost] = {
         unit="ms an example",
         of=lambda costs: _in(1e-3, costs.inference_seconds_per_example),
         show=lambda value: f"{value:.3g} ms",
-        note="Inference time is an example's share of the fastest pass over dev.",
+        note="Inference time is an example's share of the fastest pass over the scored rows.",
     ),
     "flops": Cost(
         title="training operations",

@@ -141,7 +141,7 @@ def _shown_words(found: Learned, task: Task) -> str:
     if gain is None:
         return "predictions are gone"
     if found.is_one_label:
-        return "all examples of dev have the same label, so no answer beats the constant one"
+        return "all scored examples have the same label, so no answer beats the constant one"
     bar = f"the best constant answer ({found.constant:.1f})"
     if found.chance is not None:
         bar = f"what its own predictions score in random order ({found.chance:.1f})"

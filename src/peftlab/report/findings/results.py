@@ -44,6 +44,7 @@ def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
     return StudyResults(
         study=view.spec.name,
         rule=view.rule,
+        scored=view.scored_words,
         scores=tuple(scores),
         notes=tuple(note for note in notes if note),
         verdicts=tuple(verdict.to_json() for verdict in found),

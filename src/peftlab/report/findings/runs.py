@@ -37,7 +37,7 @@ class Run:
         return any(record.status == "failed" for record in self.records)
 
     def score(self, metric: str, *, best: bool = False) -> float:
-        """Return the mean of its trials' reported scores, or best ones, by their rows of dev."""
+        """Return the mean of its trials' reported scores, or best ones, by their scored rows."""
         every = [record.best_scores if best else record.scores for record in self.records]
         weights = [record.num_eval_examples or 1 for record in self.records]
         return float(np.average([scores[metric] for scores in every], weights=weights))

@@ -46,7 +46,7 @@ class ArmScore(Frozen):
 
 
 class StudyResults(Frozen):
-    """The results of a study. `rule` says of which epoch the scores are.
+    """The results of a study. `rule` says of which epoch the scores are, `scored` of which rows.
 
     `verdicts`, `learned` and `classes` are objects as `report STUDY --json` has them.
     `declaration` is the id of what the study declared then (store/looks.py). `metric_sources` has
@@ -55,6 +55,7 @@ class StudyResults(Frozen):
 
     study: str
     rule: str
+    scored: str
     scores: tuple[ArmScore, ...]
     notes: tuple[str, ...]
     verdicts: tuple[dict[str, JsonValue], ...]

@@ -174,6 +174,11 @@ class StudyView:
         folds = self.spec.folds
         return "on dev" if folds is None else f"by {folds_words(folds)}"
 
+    @property
+    def scored_split(self) -> str:
+        """Return the split whose rows are scored."""
+        return "dev" if self.spec.folds is None else "train"
+
     def _of_all_tasks(self, arm: Arm) -> list[TrialRecord]:
         return [record for task in self.tasks for record in self.of(arm, task)]
 

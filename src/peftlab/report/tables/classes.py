@@ -15,7 +15,7 @@ MOST_CLASSES = 10
 NUMBERS = ("precision", "recall", "F1", "support")
 NOTE = (
     "In points, means over seeds; a class that is never answered has a precision of 0, one that no "
-    "example has a recall of 0. support: examples of dev that have the class."
+    "example has a recall of 0. support: scored examples of the class."
 )
 
 

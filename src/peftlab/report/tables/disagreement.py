@@ -118,9 +118,10 @@ def disagreement_table(view: StudyView, arms: Sequence[Arm], task: Task, most: i
         columns=[*columns, *numbers],
         rows=rows,
         numbers=frozenset({"row", *numbers}),
-        note=f"On {len(found.examples):,} of {found.num_examples:,} examples of dev some of these "
-        f"arms are right and others wrong; those on which they differ most are shown. p is the "
-        f"probability that an arm gives to the label, the mean over its seeds.{note}",
+        note=f"On {len(found.examples):,} of {found.num_examples:,} examples of "
+        f"{view.scored_split} some of these arms are right and others wrong; those on which they "
+        "differ most are shown. p is the probability that an arm gives to the label, the mean over "
+        f"its seeds.{note}",
     )
 
 

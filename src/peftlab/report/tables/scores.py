@@ -42,10 +42,10 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     A main score is marked as the best where a test says so (`best_arm`), and where the arm is not
     shown to have learned the task.
     """
-    columns = ["arm"]
+    columns, best_word = ["arm"], _best_word(view, arms)
     for task in view.tasks:
         columns += [_head(task, metric) for metric in _metrics(task)]
-        columns.append(f"{task.name} best epoch")
+        columns += [f"{task.name} {best_word}"] if best_word else []
     best = {task.name: best_arm(view, arms, task) for task in view.tasks}
     rows: list[list[str]] = []
     every: list[Summary] = []
@@ -60,13 +60,15 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
                 own_mark = mark(view, arm, task) if is_main else ""
                 row.append(_cell(summary, metric, num_runs, is_best=is_best, own_mark=own_mark))
                 every += [summary] if summary is not None else []
-            row.append(_flattered(view.summary(arm, task, best=True), num_runs))
+            if best_word:
+                row.append(_flattered(view.summary(arm, task, best=True), num_runs))
         rows.append(row)
-    note = (
-        f"Points, {view.rule}: mean over seeds{_covered(every)} "
-        "'best epoch' is the main metric at the epoch where it was best on this same split: "
-        "it flatters."
-    )
+    note = f"Points, {view.rule}: mean over seeds{_covered(every)}"
+    if best_word:
+        note += (
+            f" '{best_word}' is the main metric at the {best_word.removeprefix('best ')} where it "
+            "was best on this same split: it flatters."
+        )
     note += _on_metrics(view.tasks)
     if any(best.values()):
         note += (
@@ -94,6 +96,18 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
             )
         ),
     )
+
+
+def _best_word(view: StudyView, arms: Sequence[Arm]) -> str:
+    """Return the name of the column with the best score of a training; "" with folds.
+
+    The best epochs of a run's folds are different ones, so their mean is the score of none.
+    """
+    if view.spec.folds is not None:
+        return ""
+    trials = (record.trial for task in view.tasks for arm in arms for record in view.of(arm, task))
+    in_steps = any(trial.training.eval_strategy == "steps" for trial in trials)
+    return "best evaluation" if in_steps else "best epoch"
 
 
 def _head(task: Task, score: str) -> str:

@@ -77,7 +77,7 @@ claims:
 
 SEEDS = "seeds: [42, 43, 44]             # a verdict takes three of each arm; five are better"
 FOLDS = """\
-folds: {folds:<25}# parts of train: each is scored by a model of the others
+folds: {folds:<25}# parts of train: each is scored by a model trained on the other folds
 seeds: [42]                     # each trains a model for every fold; more average out their luck"""
 
 
@@ -224,7 +224,7 @@ def _reading(data: Path, dev: Path | None, options: ReadOptions) -> Iterator[Gue
         if not why:
             why = "as the file's beginning says"
             if value == WESTERN:
-                why = f"no UTF-8; it then says {western_words(data).example}"
+                why = f"not UTF-8; read as cp1252 it gives '{western_words(data).example}'"
         yield Guess(key=name, value=value, why=one_line(why))
 
 

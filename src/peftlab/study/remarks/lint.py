@@ -19,7 +19,7 @@ from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remark
 from peftlab.study.remarks.finding import Finding
 from peftlab.study.remarks.label_hints import label_hints
 from peftlab.study.remarks.row_remarks import row_remarks
-from peftlab.study.remarks.training_remarks import without_effect
+from peftlab.study.remarks.training_remarks import odd_settings, without_effect
 from peftlab.study.remarks.warmups import long_warmups
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.study.trials import Expanded
@@ -48,6 +48,7 @@ def lint(expanded: Expanded) -> list[Finding]:
         *_methods(expanded),
         *_warmups(expanded),
         *without_effect(expanded),
+        *odd_settings(expanded),
         *_nothing_cached(expanded),
         *_seeds(expanded),
         *_folds(expanded),

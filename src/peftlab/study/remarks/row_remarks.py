@@ -161,15 +161,16 @@ def reading_remarks(rows: TaskRows) -> Iterator[Finding]:
                 level="note",
                 rule="guessed-encoding",
                 where=_where(rows, split),
-                message=f"no UTF-8 text; read as Windows-1252, in which it says '{example}': "
+                message=f"not UTF-8; read as cp1252 it gives '{example}': "
                 f"write encoding: {WESTERN}, or the right one, in the study's data",
             )
     if rows.ref.dropped_words:
+        verb = "was" if sum(rows.ref.num_dropped.values()) == 1 else "were"
         yield Finding(
             level="note",
             rule="rows-dropped",
             where=f"data: {rows.task.name}",
-            message=f"{rows.ref.dropped_words} left out, as missing: drop says",
+            message=f"{rows.ref.dropped_words} {verb} dropped (missing: drop)",
         )
 
 

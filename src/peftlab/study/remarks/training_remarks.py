@@ -1,4 +1,4 @@
-"""Training settings that change nothing in a study, or that its arms cannot honour."""
+"""Training settings that change nothing in a study, do what few want, or cannot be honoured."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import lru_cache
 from peftlab.core.errors import UserError
 from peftlab.core.identity import canonical_json
 from peftlab.core.training import TrainingSettings
+from peftlab.core.words import counted
 from peftlab.models.checkpoints import load_config
 from peftlab.study.remarks.finding import Finding, Level
 from peftlab.study.trials import Expanded
@@ -67,6 +68,34 @@ IGNORED: tuple[tuple[str, str, Callable[[TrainingSettings, int], bool]], ...] = 
     ),
 )
 """Training settings that nothing looks at beside the others: name, advice, and when."""
+
+
+def odd_settings(expanded: Expanded) -> Iterator[Finding]:
+    """Yield a remark for evaluations that never come, and for classes that are not trained."""
+    arms_by_cause: dict[tuple[str, str, str], list[str]] = {}
+    for arm in expanded.arms:
+        for task, training in arm.training.items():
+            num_examples = expanded.num_examples[task][0]
+            total = training.total_steps(num_examples)
+            every = training.steps_per_evaluation(num_examples)
+            if training.eval_strategy == "steps" and every > total:
+                message = (
+                    f"{counted(every, 'step')} are more than the training has ({total:,}): there "
+                    "is one evaluation, at its end"
+                )
+                arms_by_cause.setdefault(("eval_steps", task, message), []).append(arm.name)
+            weights = training.class_weights
+            if isinstance(weights, dict):
+                for label in (name for name, weight in weights.items() if weight == 0):
+                    message = f"the class '{label}' is not trained: its weight is 0"
+                    arms_by_cause.setdefault(("class_weights", task, message), []).append(arm.name)
+    for (name, task, message), arms in arms_by_cause.items():
+        yield Finding(
+            level="warning",
+            rule="odd-setting",
+            where=f"training.{name} on {task} ({', '.join(arms)})",
+            message=message,
+        )
 
 
 def without_effect(expanded: Expanded) -> Iterator[Finding]:
