@@ -21,7 +21,6 @@ from peftlab.models.families import family_of
 from peftlab.models.own_head import had_head, has_head, hub_model_type, model_type_in
 from peftlab.models.reading import CONVERT
 
-LONGEST_HUB_ID = 96
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 OTHER_TOKENIZERS = ("vocab.json", "merges.txt", "*.model")

@@ -56,8 +56,7 @@ class MaskedAttention(PlainOperation):
 
 
 def _seen(scores: AttentionScores, padding: Padding) -> Tensor | None:
-    """Return which keys of the padded batch each query sees; causal attention never sees the
-    padding."""
+    """Return which keys of the padded batch each query sees; causal ones never see padding."""
     seen_LL = scores.seen_LL(padding.longest, padding.place_T.device)
     is_real_B11L = None if scores.is_causal else padding.is_real_B11L
     if seen_LL is None or is_real_B11L is None:

@@ -58,6 +58,16 @@ def end_of_keys(
 
 
 @kernel
+def tile(
+    x: Value, i: Value, end: Value, row: Value, WIDTH: tl.constexpr, COLUMNS: tl.constexpr
+) -> Value:
+    """Return the rows i of a head, [i, c]; 0 from `end` on."""
+    c = tl.arange(0, COLUMNS)
+    is_real = (i < end)[:, None] & (c < WIDTH)[None, :]
+    return tl.load(x + i[:, None] * row + c[None, :], mask=is_real, other=0.0)
+
+
+@kernel
 def forward_kernel(
     q: Pointer,
     k: Pointer,
@@ -101,7 +111,7 @@ def forward_kernel(
     for start in range(0, queries, BLOCK):
         i = start + tl.arange(0, BLOCK)
         is_query = (i < queries)[:, None] & is_column
-        q_ic = tl.load(q + i[:, None] * q_row + c[None, :], mask=is_query, other=0.0)
+        q_ic = tile(q, i, queries, q_row, WIDTH, COLUMNS)
         if THRESHOLD > 0:
             low, high = row_bits(tl.load(key), tl.load(examples + b), i)
         highest = tl.full([BLOCK], LOWEST, tl.float32)
@@ -110,9 +120,8 @@ def forward_kernel(
         end = end_of_keys(start, keys, BLOCK, CAUSAL, WINDOW)
         for first in range(first_key(start, BLOCK, WINDOW), end, BLOCK):
             j = first + tl.arange(0, BLOCK)
-            is_key = (j < keys)[:, None] & is_column
-            k_jc = tl.load(k + j[:, None] * k_row + c[None, :], mask=is_key, other=0.0)
-            v_jc = tl.load(v + j[:, None] * v_row + c[None, :], mask=is_key, other=0.0)
+            k_jc = tile(k, j, keys, k_row, WIDTH, COLUMNS)
+            v_jc = tile(v, j, keys, v_row, WIDTH, COLUMNS)
             seen = is_seen(i, j, queries, keys, CAUSAL, WINDOW)
             x = dot(q_ic, tl.trans(k_jc), PRECISION) * (SCORE_SCALE * LOG2_E)
             x = tl.where(seen, x, LOWEST)
@@ -158,14 +167,10 @@ def differentiate(
     SCALE: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> Value:
-    """Of a block of queries and keys: q, dout, dropped probabilities, gradients of the products."""
-    c = tl.arange(0, COLUMNS)
-    is_query = (i < queries)[:, None] & (c < WIDTH)[None, :]
-    column = (c + h * WIDTH)[None, :]
-    at = i[:, None] * (HEADS * WIDTH) + column
-    q_ic = tl.load(q + i[:, None] * q_row + column, mask=is_query, other=0.0)
-    dout_ic = tl.load(dout + at, mask=is_query, other=0.0)
-    out_ic = tl.load(out + at, mask=is_query, other=0.0)
+    """Return, of a block of queries and keys, q, dout, dropped probabilities and dscores."""
+    q_ic = tile(q + h * WIDTH, i, queries, q_row, WIDTH, COLUMNS)
+    dout_ic = tile(dout + h * WIDTH, i, queries, HEADS * WIDTH, WIDTH, COLUMNS)
+    out_ic = tile(out + h * WIDTH, i, queries, HEADS * WIDTH, WIDTH, COLUMNS)
     # The sum over j of p[j] * dp[j], which is the same with and without dropout.
     inner = tl.sum(dout_ic.to(tl.float32) * out_ic.to(tl.float32), 1)
     sums = tl.load(log_sum + i * HEADS + h, mask=i < queries, other=0.0)
@@ -231,8 +236,8 @@ def backward_kernel(
     for first in range(0, keys, BLOCK):
         j = first + tl.arange(0, BLOCK)
         is_key = (j < keys)[:, None] & is_column
-        k_jc = tl.load(k + j[:, None] * k_row + c[None, :], mask=is_key, other=0.0)
-        v_jc = tl.load(v + j[:, None] * v_row + c[None, :], mask=is_key, other=0.0)
+        k_jc = tile(k, j, keys, k_row, WIDTH, COLUMNS)
+        v_jc = tile(v, j, keys, v_row, WIDTH, COLUMNS)
         dk_jc = tl.zeros([BLOCK, COLUMNS], tl.float32)
         dv_jc = tl.zeros([BLOCK, COLUMNS], tl.float32)
         for h in range(g * SHARED, (g + 1) * SHARED):
@@ -261,9 +266,8 @@ def backward_kernel(
                 end = end_of_keys(start, keys, BLOCK, CAUSAL, WINDOW)
                 for first in range(first_key(start, BLOCK, WINDOW), end, BLOCK):
                     j = first + tl.arange(0, BLOCK)
-                    is_key = (j < keys)[:, None] & is_column
-                    k_jc = tl.load(k + j[:, None] * k_row + c[None, :], mask=is_key, other=0.0)
-                    v_jc = tl.load(v + j[:, None] * v_row + c[None, :], mask=is_key, other=0.0)
+                    k_jc = tile(k, j, keys, k_row, WIDTH, COLUMNS)
+                    v_jc = tile(v, j, keys, v_row, WIDTH, COLUMNS)
                     q_ic, dout_ic, kept, dx = differentiate(
                         q, out, dout, log_sum, drawn, example, queries, keys, i, j,
                         h, k_jc, v_jc, q_row, SCORE_SCALE, HEADS, WIDTH, COLUMNS, CAUSAL, WINDOW,

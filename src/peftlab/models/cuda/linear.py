@@ -222,7 +222,7 @@ class JoinedLinearKernels:
 
     @staticmethod
     def forward(settings: LinearSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
-        """Return the products. x is kept, and what its adapters make of it."""
+        """Return the products; x is kept where weights are trained, and what adapters read."""
         (x_TD,) = inputs
         joined = settings.joined
         weight_WD = stacked(joined.weights).to(x_TD.dtype)
@@ -234,7 +234,7 @@ class JoinedLinearKernels:
         if joined.adapters:
             lora = _Lora.of(settings, x_TD)
             lora.add_to(y_TW)
-        return y_TW, (x_TD, lora)
+        return y_TW, (x_TD if joined.trains_weights else None, lora)
 
     @staticmethod
     def backward(

@@ -14,11 +14,24 @@ import triton.language as tl
 from peftlab.models.cuda.generator import dropped, row_bits
 from peftlab.models.cuda.jit import Pointer, Value, dot, kernel
 
-FIELDS = 8
+NUM_FIELDS = 8
+FIELDS = tl.constexpr(NUM_FIELDS)
 """How many integers the table has for an adapter, in the order of the following."""
-A, B, RANK, FIRST, SIZE, DA, DB, THRESHOLD = (tl.constexpr(index) for index in range(FIELDS))
+A, B, RANK, FIRST, SIZE, DA, DB, THRESHOLD = (tl.constexpr(index) for index in range(NUM_FIELDS))
 SCALING, KEEP_SCALE = tl.constexpr(0), tl.constexpr(1)
 """The two floats of an adapter: alpha / r, and what kept elements of x are multiplied with."""
+
+
+@kernel
+def field(table: Value, s: Value, NAME: tl.constexpr) -> Value:
+    """Return an integer of adapter s."""
+    return tl.load(table + s * FIELDS + NAME)
+
+
+@kernel
+def low_at(s: Value, t: Value, r: Value, num_tokens: Value, RANKS: tl.constexpr) -> Value:
+    """Return the places of a tile of the low rows of adapter s, [t, r]."""
+    return (s * num_tokens + t).to(tl.int64)[:, None] * RANKS + r[None, :]
 
 
 @kernel
@@ -38,7 +51,7 @@ def drop(
     example_t = tl.load(examples + t, mask=t < num_tokens, other=0)
     position_t = tl.load(positions + t, mask=t < num_tokens, other=0)
     low, high = row_bits(tl.load(keys + s), example_t, position_t)
-    threshold = tl.load(table + s * 8 + THRESHOLD).to(tl.uint32)
+    threshold = field(table, s, THRESHOLD).to(tl.uint32)
     x_td = x_td.to(tl.float32) * tl.load(scales + 2 * s + KEEP_SCALE)
     return dropped(x_td, low[:, None], high[:, None], d[None, :], threshold)
 
@@ -64,7 +77,7 @@ def shrink_kernel(
     """low[s] = dropout(x) @ A.T of adapter s; ranks that it does not have become 0."""
     s = tl.program_id(1)
     t, r = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK), tl.arange(0, RANKS)
-    a, rank = parameters + tl.load(table + s * 8 + A), tl.load(table + s * 8 + RANK)
+    a, rank = parameters + field(table, s, A), field(table, s, RANK)
     low_tr = tl.zeros([BLOCK, RANKS], tl.float32)
     for first in range(0, DEPTH, COLUMNS):
         d = first + tl.arange(0, COLUMNS)
@@ -80,7 +93,7 @@ def shrink_kernel(
             )  # fmt: skip
             x_td = kept.to(x_td.dtype)
         low_tr += dot(x_td, a_dr, PRECISION)
-    at = (s * num_tokens + t).to(tl.int64)[:, None] * RANKS + r[None, :]
+    at = low_at(s, t, r, num_tokens, RANKS)
     tl.store(low + at, low_tr, mask=(t < num_tokens)[:, None])
 
 
@@ -102,14 +115,14 @@ def expand_kernel(
     s = tl.program_id(1)
     t, r = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK), tl.arange(0, RANKS)
     o = tl.program_id(2) * COLUMNS + tl.arange(0, COLUMNS)
-    rank, size = tl.load(table + s * 8 + RANK), tl.load(table + s * 8 + SIZE)
-    at = (s * num_tokens + t).to(tl.int64)[:, None] * RANKS + r[None, :]
+    rank, size = field(table, s, RANK), field(table, s, SIZE)
+    at = low_at(s, t, r, num_tokens, RANKS)
     low_tr = tl.load(low + at, mask=(t < num_tokens)[:, None], other=0.0)
-    b = parameters + tl.load(table + s * 8 + B)
+    b = parameters + field(table, s, B)
     is_weight = (r < rank)[:, None] & (o < size)[None, :]
     b_ro = tl.load(b + o[None, :] * rank + r[:, None], mask=is_weight, other=0.0)
     is_real = (t < num_tokens)[:, None] & (o < size)[None, :]
-    column = tl.load(table + s * 8 + FIRST) + o
+    column = field(table, s, FIRST) + o
     y_at = y + t.to(tl.int64)[:, None] * Y_ROW + column[None, :]
     y_to = tl.load(y_at, mask=is_real, other=0.0).to(tl.float32)
     update_to = dot(low_tr, b_ro.to(low_tr.dtype), PRECISION)
@@ -134,9 +147,9 @@ def shrink_gradient_kernel(
     """dlow[s] = scaling * columns of dy @ B of adapter s; no layer has more than MOST columns."""
     s = tl.program_id(1)
     t, r = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK), tl.arange(0, RANKS)
-    rank, size = tl.load(table + s * 8 + RANK), tl.load(table + s * 8 + SIZE)
-    first_column = tl.load(table + s * 8 + FIRST)
-    b = parameters + tl.load(table + s * 8 + B)
+    rank, size = field(table, s, RANK), field(table, s, SIZE)
+    first_column = field(table, s, FIRST)
+    b = parameters + field(table, s, B)
     dlow_tr = tl.zeros([BLOCK, RANKS], tl.float32)
     for first in range(0, MOST, COLUMNS):
         o = first + tl.arange(0, COLUMNS)
@@ -147,7 +160,7 @@ def shrink_gradient_kernel(
         b_or = tl.load(b + o[:, None] * rank + r[None, :], mask=is_weight, other=0.0)
         dlow_tr += dot(dy_to, b_or.to(dy_to.dtype), PRECISION)
     dlow_tr *= tl.load(scales + 2 * s + SCALING)
-    at = (s * num_tokens + t).to(tl.int64)[:, None] * RANKS + r[None, :]
+    at = low_at(s, t, r, num_tokens, RANKS)
     tl.store(dlow + at, dlow_tr, mask=(t < num_tokens)[:, None])
 
 
@@ -177,9 +190,9 @@ def input_gradient_kernel(
     dx_at = dx + t.to(tl.int64)[:, None] * DEPTH + d[None, :]
     total = tl.load(dx_at, mask=is_real, other=0.0).to(tl.float32)
     for s in tl.static_range(ADAPTERS):
-        at = (s * num_tokens + t).to(tl.int64)[:, None] * RANKS + r[None, :]
+        at = low_at(s, t, r, num_tokens, RANKS)
         dlow_tr = tl.load(dlow + at, mask=(t < num_tokens)[:, None], other=0.0)
-        a, rank = parameters + tl.load(table + s * 8 + A), tl.load(table + s * 8 + RANK)
+        a, rank = parameters + field(table, s, A), field(table, s, RANK)
         is_weight = (r < rank)[:, None] & (d < DEPTH)[None, :]
         a_rd = tl.load(a + r[:, None] * DEPTH + d[None, :], mask=is_weight, other=0.0)
         dx_td = dot(dlow_tr, a_rd.to(dlow_tr.dtype), PRECISION)
@@ -218,8 +231,8 @@ def weights_kernel(
     """
     s = tl.program_id(0)
     c, r = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS), tl.arange(0, RANKS)
-    rank, size = tl.load(table + s * 8 + RANK), tl.load(table + s * 8 + SIZE)
-    first_column = tl.load(table + s * 8 + FIRST)
+    rank, size = field(table, s, RANK), field(table, s, SIZE)
+    first_column = field(table, s, FIRST)
     da_rc = tl.zeros([RANKS, COLUMNS], tl.float32)
     db_rc = tl.zeros([RANKS, COLUMNS], tl.float32)
     for first in range(0, num_tokens, BLOCK):
@@ -236,14 +249,14 @@ def weights_kernel(
             x_tc = kept.to(x_tc.dtype)
         is_column = is_token & (c < size)[None, :]
         dy_tc = tl.load(dy + row * Y_ROW + (first_column + c)[None, :], mask=is_column, other=0.0)
-        at = (s * num_tokens + t).to(tl.int64)[:, None] * RANKS + r[None, :]
+        at = low_at(s, t, r, num_tokens, RANKS)
         low_tr = tl.load(low + at, mask=is_token, other=0.0)
         dlow_tr = tl.load(dlow + at, mask=is_token, other=0.0)
         da_rc += dot(tl.trans(dlow_tr), x_tc, PRECISION)
         db_rc += dot(tl.trans(low_tr), dy_tc, PRECISION)
     is_rank = (r < rank)[:, None]
-    da = gradients + tl.load(table + s * 8 + DA) + r[:, None] * DEPTH + c[None, :]
+    da = gradients + field(table, s, DA) + r[:, None] * DEPTH + c[None, :]
     tl.store(da, da_rc, mask=is_rank & (c < DEPTH)[None, :])
     db_rc *= tl.load(scales + 2 * s + SCALING)
-    db = gradients + tl.load(table + s * 8 + DB) + c[None, :] * rank + r[:, None]
+    db = gradients + field(table, s, DB) + c[None, :] * rank + r[:, None]
     tl.store(db, db_rc, mask=is_rank & (c < size)[None, :])

@@ -63,6 +63,11 @@ class Joined:
         ends = np.cumsum([layer.out_features for layer in self.layers]).tolist()
         return tuple(slice(start, end) for start, end in zip([0, *ends], ends, strict=False))
 
+    @property
+    def trains_weights(self) -> bool:
+        """Whether a weight of a layer is trained, for which x must be kept."""
+        return any(weight.requires_grad for weight in self.weights)
+
     def branches(self, dropouts: Sequence[tuple[int, float]]) -> list[Branch]:
         """Return the adapters by what they read; `dropouts` are (key, probability) of each."""
         if not any(probability > 0 for _, probability in dropouts):
@@ -261,8 +266,7 @@ class JoinedLinear(Operation):
                 b = adapter.b.detach()
                 add_matmul(y_RO, low_Rr[:, ranks], b.T, scale=adapter.scaling)
             kept.append((branch, x, low_Rr))
-        trains_weights = any(weight.requires_grad for weight in joined.weights)
-        return y_RW, (x_RD if trains_weights else None, kept)
+        return y_RW, (x_RD if joined.trains_weights else None, kept)
 
     @staticmethod
     def backward(
