@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
@@ -18,35 +16,17 @@ from peftlab.models.fused.gelu import Gelu, GeluSettings
 from peftlab.models.fused.linear import Adapter, Joined, JoinedLinear, LinearSettings
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings
 from peftlab.models.fused.operation import PlainOperation
-from peftlab.models.fused.rows import Rows, TakeRows
+from peftlab.models.fused.rows import TakeRows
 from peftlab.models.fused.tape import apply
 from peftlab.models.masked_attention import MaskedAttention, MaskedAttentionSettings
+from tests.models.operations import attention_case, both_ways, random, rows_of
 
 pytestmark = pytest.mark.usefixtures("interpreted")
 
 LENGTHS = (4, 1, 5)
 NUM_TOKENS = sum(LENGTHS)
+ROWS = rows_of(LENGTHS, first_example=3)
 LARGE_KEY = 2**63 + 12345
-
-
-def rows_of(lengths: tuple[int, ...], *, first_example: int = 3) -> Rows:
-    return Rows(
-        example_R=torch.tensor([b for b, n in enumerate(lengths) for _ in range(n)])
-        + first_example,
-        position_R=torch.tensor([i for n in lengths for i in range(n)]),
-    )
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator).requires_grad_()
-
-
-def with_gradients(compute: Callable[[], Tensor], inputs: list[Tensor]) -> list[Tensor]:
-    """The output and the gradients of a weighted sum of it."""
-    out = compute()
-    weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(9))
-    return [out.detach(), *torch.autograd.grad((out * weights).sum(), inputs)]
 
 
 def assert_twins_agree(
@@ -56,9 +36,7 @@ def assert_twins_agree(
     parameters: list[Tensor],
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Output and gradients by the kernels, and by the plain twin; equal to rounding."""
-    sources = [*inputs, *parameters]
-    fast = with_gradients(lambda: apply(operation, settings, *inputs), sources)
-    plain = with_gradients(lambda: operation.plain(settings, *inputs), sources)
+    fast, plain = both_ways(operation, settings, inputs, parameters)
     for left, right in zip(fast, plain, strict=True):
         assert left.shape == right.shape
         assert float((left - right).norm() / right.norm().clamp(min=1)) < 1e-6
@@ -79,7 +57,7 @@ def test_the_triton_kernels_are_what_runs() -> None:
 @pytest.mark.parametrize("width", [1, 64, 1100])
 @pytest.mark.parametrize("probability", [0.1, 0.7])
 def test_dropout_draws_the_same_masks(width: int, probability: float) -> None:
-    settings = DropoutSettings(rows=rows_of(LENGTHS), key=LARGE_KEY, probability=probability)
+    settings = DropoutSettings(rows=ROWS, key=LARGE_KEY, probability=probability)
     fast, plain = assert_twins_agree(Dropout, settings, [random(NUM_TOKENS, width)], [])
     assert torch.equal(fast[0] == 0, plain[0] == 0)
 
@@ -91,7 +69,7 @@ def test_dropout_add_norm(width: int, probability: float) -> None:
     with torch.no_grad():
         norm.weight.normal_()
         norm.bias.normal_()
-    settings = NormSettings(norm=norm, rows=rows_of(LENGTHS), key=77, probability=probability)
+    settings = NormSettings(norm=norm, rows=ROWS, key=77, probability=probability)
     inputs = [random(NUM_TOKENS, width), random(NUM_TOKENS, width, seed=1)]
     assert_twins_agree(DropoutAddNorm, settings, inputs, [norm.weight, norm.bias])
 
@@ -109,9 +87,8 @@ def test_take_rows() -> None:
 
 @pytest.mark.parametrize("width", [1, 13])
 def test_look_up(width: int) -> None:
-    rows = rows_of(LENGTHS)
-    positions = LookUpTable(weight=random(8, width, seed=1), ids_R=rows.position_R, first=2)
-    types = LookUpTable(weight=random(2, width, seed=2), ids_R=rows.position_R % 2)
+    positions = LookUpTable(weight=random(8, width, seed=1), ids_R=ROWS.position_R, first=2)
+    types = LookUpTable(weight=random(2, width, seed=2), ids_R=ROWS.position_R % 2)
     assert_twins_agree(LookUp, (positions,), [], [positions.weight])
     assert_twins_agree(LookUp, (positions, types), [], [positions.weight, types.weight])
     types.weight.requires_grad_(False)
@@ -132,26 +109,10 @@ def test_attention(
     form: str, num_heads: int, width: int, lengths: tuple[int, ...], probability: float
 ) -> None:
     """Rows of up to 16 tokens are one block, longer ones go by blocks."""
-    total, size = sum(lengths), num_heads * width
-    keys = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    queries = np.arange(len(lengths) + 1, dtype=np.int64) if form == "pooled" else keys
-    spans = Spans(
-        query_offsets=torch.from_numpy(queries),
-        key_offsets=torch.from_numpy(keys),
-        first_example=3,
+    settings, projections = attention_case(
+        form, num_heads, width, lengths, key=LARGE_KEY, probability=probability
     )
-    settings = AttentionSettings(
-        heads=Heads(count=num_heads, scale=width**-0.5),
-        spans=spans,
-        key=LARGE_KEY,
-        probability=probability,
-    )
-    projections = {
-        "joined": (random(total, 3 * size),),
-        "pooled": (random(len(lengths), size), random(total, 2 * size, seed=1)),
-        "apart": tuple(random(total, size, seed=seed) for seed in range(3)),
-    }[form]
-    assert_twins_agree(Attention, settings, list(projections), [])
+    assert_twins_agree(Attention, settings, projections, [])
 
 
 @pytest.mark.parametrize(
@@ -214,13 +175,13 @@ KEYS = {"0": 8, "2": LARGE_KEY}
 @pytest.mark.parametrize("probability", [0.0, 0.2])
 def test_joined_linear(bias: bool, probability: float) -> None:
     joined = joined_layers(bias=bias, p=probability)
-    settings = LinearSettings.of(joined, rows_of(LENGTHS), KEYS.__getitem__)
+    settings = LinearSettings.of(joined, ROWS, KEYS.__getitem__)
     assert_twins_agree(JoinedLinear, settings, [random(NUM_TOKENS, 20)], list(joined.parameters))
 
 
 def test_adapters_that_have_moved_are_found() -> None:
     joined = joined_layers()
-    settings = LinearSettings.of(joined, rows_of(LENGTHS), KEYS.__getitem__)
+    settings = LinearSettings.of(joined, ROWS, KEYS.__getitem__)
     x = random(NUM_TOKENS, 20)
     before = apply(JoinedLinear, settings, x)
     for adapter in joined.adapters:
@@ -236,7 +197,7 @@ def test_frozen_layers_get_no_gradient() -> None:
         layer.requires_grad_(False)
     joined.adapters[1].a.requires_grad_(False)
     x = random(NUM_TOKENS, 20).detach()
-    settings = LinearSettings.of(joined, rows_of(LENGTHS), KEYS.__getitem__)
+    settings = LinearSettings.of(joined, ROWS, KEYS.__getitem__)
     apply(JoinedLinear, settings, x).sum().backward()
     assert all(layer.weight.grad is None for layer in joined.layers)
     assert joined.adapters[0].a.grad is not None

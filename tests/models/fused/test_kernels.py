@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from peftlab.models.fused import jit
-from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
+from peftlab.models.fused.attention import Attention
 from peftlab.models.fused.dropout import Dropout, DropoutSettings
 from peftlab.models.fused.embedding import LookUp, LookUpTable
 from peftlab.models.fused.gelu import Gelu, GeluSettings, is_exact_gelu
@@ -29,30 +28,10 @@ from peftlab.models.fused.linear import (
 from peftlab.models.fused.math32 import exponential
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings
 from peftlab.models.fused.operation import Operation
-from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.tape import apply
+from tests.models.operations import attention_case, both_ways, random, rows_of
 
 LENGTHS = (5, 1, 17, 8, 3)
-
-
-def rows_of(lengths: tuple[int, ...]) -> Rows:
-    return Rows(
-        example_R=torch.tensor([b for b, n in enumerate(lengths) for _ in range(n)]),
-        position_R=torch.tensor([i for n in lengths for i in range(n)]),
-    )
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator).requires_grad_()
-
-
-def with_gradients(compute: Callable[[], Tensor], inputs: list[Tensor]) -> list[Tensor]:
-    """The output and the gradients of a weighted sum of it."""
-    out = compute()
-    weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(9))
-    gradients = torch.autograd.grad((out * weights).sum(), inputs)
-    return [out.detach(), *gradients]
 
 
 def assert_same(fast: list[Tensor], plain: list[Tensor]) -> None:
@@ -65,9 +44,7 @@ def assert_twins_agree(
     operation: type[Operation], settings: object, inputs: list[Tensor], parameters: list[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Output and gradients by the kernels, and by the plain twin; equal to rounding."""
-    sources = [*inputs, *parameters]
-    fast = with_gradients(lambda: apply(operation, settings, *inputs), sources)
-    plain = with_gradients(lambda: operation.plain(settings, *inputs), sources)
+    fast, plain = both_ways(operation, settings, inputs, parameters)
     assert_same(fast, plain)
     return fast, plain
 
@@ -178,26 +155,10 @@ def test_dropout_add_norm(width: int, probability: float) -> None:
 def test_attention(
     form: str, num_heads: int, width: int, lengths: tuple[int, ...], probability: float
 ) -> None:
-    total, size = sum(lengths), num_heads * width
-    keys = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    queries = np.arange(len(lengths) + 1, dtype=np.int64) if form == "pooled" else keys
-    spans = Spans(
-        query_offsets=torch.from_numpy(queries),
-        key_offsets=torch.from_numpy(keys),
-        first_example=3,
+    settings, projections = attention_case(
+        form, num_heads, width, lengths, key=5, probability=probability
     )
-    settings = AttentionSettings(
-        heads=Heads(count=num_heads, scale=width**-0.5),
-        spans=spans,
-        key=5,
-        probability=probability,
-    )
-    projections = {
-        "joined": (random(total, 3 * size),),
-        "pooled": (random(len(lengths), size), random(total, 2 * size, seed=1)),
-        "apart": tuple(random(total, size, seed=seed) for seed in range(3)),
-    }[form]
-    assert_twins_agree(Attention, settings, list(projections), [])
+    assert_twins_agree(Attention, settings, projections, [])
 
 
 def joined_layers(*, bias: bool = True, p: float = 0.2) -> Joined:
