@@ -119,9 +119,7 @@ def _announce(plan: Plan, num_trials: int) -> None:
     """Say what is about to be run."""
     for text in plan.of_rows:
         options.remark(f"remark: {text}")
-    seconds = plan.open_seconds
-    most = "at most " if plan.may_stop_early else ""
-    estimate = f", {most}about {duration(seconds)}" if seconds else ""
+    estimate = f", {_time_words(plan)}" if plan.open_seconds else ""
     options.remark(
         f"study {plan.study}: {counted(num_trials, 'trial')}, "
         f"{len(plan.open_trials)} to run{estimate}"
@@ -193,11 +191,17 @@ def _print_plan(study: Study, *, device: str, retry_failed: bool, as_json: bool)
         "#trainable", "#steps", "#tokens", "#padding", "#time",
     )  # fmt: skip
     options.print_table(columns, rows, title=f"study {plan.study}")
-    left, most = plan.open_seconds, "at most " if plan.may_stop_early else ""
     statuses = [trial.status for trial in plan.trials]
     failed = f", {statuses.count('failed')} failed" if "failed" in statuses else ""
     print(
         f"{counted(len(plan.trials), 'distinct trial')}, {statuses.count('done')} done{failed}, "
         f"{len(plan.open_trials)} to run; "
-        f"time for them: {'unknown' if left is None else f'{most}about {duration(left)}'}"
+        f"time for them: {_time_words(plan)}"
     )
+
+
+def _time_words(plan: Plan) -> str:
+    """Return how long the trials that are open will take, in words."""
+    if plan.open_seconds is None:
+        return "unknown"
+    return f"{'at most ' if plan.may_stop_early else ''}about {duration(plan.open_seconds)}"

@@ -70,7 +70,7 @@ class Outcomes:
         """The merits of each seed on the examples of each fold; None without folds."""
         if self.folds is None:
             return None
-        return np.stack([own.merits_S for own in self._by_fold(self.folds)], axis=1)
+        return np.stack([own.merits_S for own in self._by_fold], axis=1)
 
     @cached_property
     def chance_S(self) -> Floats | None:
@@ -86,11 +86,13 @@ class Outcomes:
         """The same on the examples of each fold; None without folds as well."""
         if self.folds is None or self.chance_S is None:
             return None
-        every = [own.chance_S for own in self._by_fold(self.folds)]
+        every = [own.chance_S for own in self._by_fold]
         return np.stack([one for one in every if one is not None], axis=1)
 
-    def _by_fold(self, folds: FoldedExamples) -> list[Outcomes]:
-        """Return the outcomes on the examples of each fold."""
+    @cached_property
+    def _by_fold(self) -> list[Outcomes]:
+        """The outcomes on the examples of each fold; none without folds."""
+        fold_N = np.empty(0, np.int16) if self.folds is None else self.folds.fold_N
         return [
             Outcomes(
                 metric=self.metric,
@@ -98,8 +100,8 @@ class Outcomes:
                 predictions_SN=self.predictions_SN[:, own_N],
                 seeds=self.seeds,
             )
-            for fold in np.unique(folds.fold_N)
-            for own_N in [folds.fold_N == fold]
+            for fold in np.unique(fold_N)
+            for own_N in [fold_N == fold]
         ]
 
     @cached_property

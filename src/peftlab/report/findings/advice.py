@@ -70,9 +70,9 @@ class Advice:
     that can be used, the reference among them if it can; `candidates` are all arms but the
     reference, those that can be used and the cheap ones first. `num_failed` are the trials of the
     reference that failed, which then cannot be used either, and `unlearned` is its state on the
-    first task that it is not shown to have learned; `cost` is what `chosen` costs. `safe` is an arm
-    that can be used, where none is recommended since a cheaper one may be as good. `passed_by`
-    names the arm that the study measures by where another took its place.
+    first task that it is not shown to have learned. `safe` is an arm that can be used, where none
+    is recommended since a cheaper one may be as good. `passed_by` names the arm that the study
+    measures by where another took its place.
     """
 
     tasks: tuple[Task, ...]
@@ -82,7 +82,6 @@ class Advice:
     is_named: bool = False
     num_failed: int = 0
     unlearned: State | None = None
-    cost: float | None = None
     safe: Arm | None = None
     passed_by: str | None = None
     near: tuple[Arm, ...] = ()
@@ -152,7 +151,6 @@ def advise(
         is_named=bool(reference),
         num_failed=_num_failed(view, base, tasks),
         unlearned=_unlearned(view, base, tasks),
-        cost=None if chosen is None else total_cost(view, chosen, tasks, cost),
         safe=safe,
         passed_by=passed_by,
         near=tuple(near),
