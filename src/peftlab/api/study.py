@@ -83,7 +83,7 @@ class Study:
         return f"<Study {self.name} in {self.workspace}>"
 
     def lint(self) -> list[Finding]:
-        """What is wrong or doubtful: level ("error" or "warning"), where, message, rule of each."""
+        """Return the findings of lint: level ("error" or "warning"), where, message, rule."""
         from peftlab.study.remarks.lint import lint
 
         return lint(self._expanded(data_needed=False))

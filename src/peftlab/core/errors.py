@@ -54,7 +54,7 @@ class UnknownNameError(UserError):
 
 
 class AbsentError(UserError):
-    """What is asked for is not on this machine, or cannot be had now: elsewhere it may be there.
+    """A thing that is not on this machine, or cannot be had now: elsewhere it may be there.
 
     A study can be looked at without it. What is there, and is wrong, is a plain UserError.
     """

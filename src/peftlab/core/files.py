@@ -32,7 +32,7 @@ BEGINS_WITHIN_SECONDS = 1.0
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """What is written to the stream becomes the file; after an error the old one is untouched.
+    """Yield a stream whose content becomes the file; after an error the old one is untouched.
 
     Raises StorageError where it cannot be written.
     """
@@ -55,7 +55,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """What is written into the empty folder given becomes the folder, in place of an old one.
+    """Yield an empty folder whose content becomes the folder, in place of an old one.
 
     Raises StorageError where it cannot be written.
     """

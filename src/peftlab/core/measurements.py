@@ -1,4 +1,4 @@
-"""What is measured of a trial: its evaluations, its parameters, and what it cost."""
+"""The measurements of a trial: its evaluations, its parameters, and its costs."""
 
 from __future__ import annotations
 

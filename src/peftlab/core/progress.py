@@ -12,7 +12,7 @@ Tell = Callable[[str], None]
 
 
 def say_nothing(text: str) -> None:
-    """Do nothing: for whom does not want to be told."""
+    """Do nothing, for callers who do not want to be told."""
 
 
 class Stage:

@@ -17,7 +17,7 @@ DATA_FILES = tuple(
     for kind in ("parquet", "csv", "tsv", "json", "jsonl", "txt", "arrow")
     for packed in ("", ".gz", ".zst")
 )
-"""What is downloaded of a repository whose card does not say."""
+"""The files that are downloaded of a repository whose card does not say."""
 CARD_TIMES = 8
 """How many times as long as a study the header may be: some list hundreds of configurations."""
 # All that datasets says at first of a file that it cannot read.

@@ -19,7 +19,7 @@ from peftlab.core.progress import Stage, stage
 Kind = Literal["model", "dataset"]
 
 MOST_TRIES = 3
-"""Of a request that the Hub answers by 429 or a fault of its own, 1 and 2 seconds apart."""
+"""The attempts of a request that the Hub answers by 429 or a fault of its own, 1 and 2 s apart."""
 LONGEST_WAIT_SECONDS = 10
 """An answer of 429 that asks to wait for longer is taken for a refusal."""
 TIMEOUT_SECONDS = 30.0

@@ -21,7 +21,7 @@ MAKERS = {
     PARAPHRASE.name: paraphrase,
 }
 NOISE_PERCENT = 4
-"""So many labels of a hundred, in train and dev, are turned round."""
+"""The percentage of labels, in train and dev, that are turned round."""
 
 
 class DemoSource:
