@@ -11,7 +11,7 @@ from scipy import stats
 
 from peftlab.stats.compare import Difference
 from peftlab.stats.noise import Noise, SeedNoise
-from peftlab.stats.power import detectable_spreads, further_seeds
+from peftlab.stats.power import FurtherSeeds, detectable_spreads, further_seeds
 
 
 def found(
@@ -27,7 +27,8 @@ def found(
 
 
 def further(one: Difference, level: float = 0.05, margin: float | None = None) -> int | str:
-    return further_seeds(one, margin, level, np.random.default_rng(0))
+    said = further_seeds(one, margin, level, np.random.default_rng(0))
+    return said.num if isinstance(said, FurtherSeeds) else said
 
 
 def share_decided(one: Difference, extra: int, margin: float | None = None) -> float:
@@ -119,6 +120,37 @@ def test_examples_that_tell_two_arms_apart_are_too_few_for_any_number_of_seeds()
 def test_one_run_does_not_tell_how_runs_differ() -> None:
     with pytest.raises(ValueError):
         further(found(1.0, examples=1.0, seeds=1.0, groups=0))
+
+
+@pytest.mark.parametrize("num_seeds", [4, 8])
+def test_the_chance_is_that_over_all_truths_which_the_runs_leave_possible(num_seeds: int) -> None:
+    """As often as in studies of any true difference and spread that come out like this one.
+
+    Studies are drawn with differences that are as likely as each other, and kept where the first
+    runs have today's t statistic. All have the spread 1: to differences and logarithms of the
+    spread that are as likely as each other belongs the weight 1 / s.
+    """
+    wanted = 1.5 / math.sqrt(num_seeds)
+    one = found(wanted, examples=0.0, seeds=1.0, num_seeds=num_seeds)
+    said = further_seeds(one, None, 0.05, np.random.default_rng(0))
+    assert isinstance(said, FurtherSeeds)
+    generator = np.random.default_rng(2)
+    truths = generator.uniform(-6, 6, (400_000, 1))
+    first = generator.normal(truths, 1, (len(truths), num_seeds))
+    statistics = first.mean(axis=1) / first.std(axis=1, ddof=1)
+    alike = np.abs(statistics - wanted) < 0.05
+    decided, weights = [], []
+    for truth, start in list(zip(truths[alike], first[alike], strict=True))[:1000]:
+        runs = np.concatenate([start, generator.normal(truth, 1, said.num)])
+        seen = found(float(runs.mean()), examples=0.0, seeds=float(runs.var(ddof=1)))
+        noise = replace(seen.noise.seeds[0], num_seeds=len(runs))
+        seen = replace(seen, noise=replace(seen.noise, seeds=(noise,)), is_always_valid=True)
+        decided.append(seen.p_value <= 0.05)
+        weights.append(1 / start.std(ddof=1))
+    share = np.average(decided, weights=weights)
+    assert said.chance == pytest.approx(share, abs=0.07)
+    assert said.chance < 0.7
+    assert len(decided) > 500
 
 
 def test_what_few_seeds_can_find_has_the_power_in_truth() -> None:

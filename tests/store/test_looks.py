@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.store.looks import DeclaredClaim, DeclaredPlace, Look, joined, subject_of, united
+from peftlab.store.looks import (
+    DeclaredAdvice,
+    DeclaredClaim,
+    DeclaredPlace,
+    Look,
+    joined,
+    subject_of,
+    united,
+)
 from peftlab.store.workspace import DATABASE, Workspace
 
 CLAIM = DeclaredClaim(subject="s", margin=1.5)
@@ -50,6 +59,24 @@ def test_what_is_read_is_what_was_stored(workspace: Workspace) -> None:
         "b": {"b1": 1, "b2": 2},
     }
     assert found.shown == FIRST.shown
+
+
+def test_the_advice_is_stored_and_names_the_look(workspace: Workspace) -> None:
+    advice = DeclaredAdvice(
+        cells=frozenset("ab"), reference=frozenset("a"), margin=1.5, cost="memory"
+    )
+    advised = replace(FIRST, advice=frozenset([advice]))
+    assert advised.id != FIRST.id
+    workspace.add_looks([advised])
+    (found,) = workspace.looks(["a1"])
+    assert (found.id, found.advice) == (advised.id, {advice})
+    assert joined("both", [FIRST, advised]).advice == {advice}
+
+
+def test_a_look_without_advice_is_known_by_the_name_that_it_always_had() -> None:
+    assert FIRST.content == (
+        '{"places":[["a",{"a1":1,"a2":2}],["b",{"b1":1,"b2":2}]],"claims":[["s",1.5,false]]}'
+    )
 
 
 def test_only_looks_that_showed_a_trial_are_found_by_it(workspace: Workspace) -> None:

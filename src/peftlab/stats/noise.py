@@ -143,7 +143,8 @@ class Noise:
 
     def always_valid_tail(self, distance: float) -> float:
         """Return the same for any number of looks at growing numbers of seeds."""
-        return float(always_valid_tail(np.array([distance]), *self._for_looks)[0])
+        of_seeds_1 = np.array([self.of_seeds])
+        return float(always_valid_tail(np.array([distance]), *self._for_looks(of_seeds_1))[0])
 
     @property
     def half_width(self) -> float:
@@ -158,19 +159,21 @@ class Noise:
 
     def always_valid_reach(self, level: float) -> float:
         """Return half of the interval of 1 - `level` for any number of looks, in points."""
-        return float(always_valid_reach(np.array([level]), *self._for_looks)[0])
+        return float(self.always_valid_reaches(level, np.array([self.of_seeds]))[0])
 
-    @property
-    def _for_looks(self) -> tuple[float, int, Floats, float, int]:
-        """The arguments of tails.py beside a distance or a level.
+    def always_valid_reaches(self, level: float, of_seeds_M: Floats) -> Floats:
+        """Return the same [M] for each of M variances that the seeds may add to the estimate."""
+        return always_valid_reach(np.array([level]), *self._for_looks(of_seeds_M))
+
+    def _for_looks(self, of_seeds_M: Floats) -> tuple[float, int, Floats, float, int]:
+        """Return the arguments of tails.py beside a distance or a level.
 
         The folds stay the same at all looks, as examples do, and are as few as they are.
         """
-        examples, of_seeds = self.examples + self.grain, np.array([self.of_seeds])
-        num_examples = self.num_examples
+        examples, num_examples = self.examples + self.grain, self.num_examples
         if self.folds is not None:
             examples, num_examples = self.folds.variance(examples), self.folds.num_folds
-        return examples, num_examples, of_seeds, self.num_pairs, self.degrees
+        return examples, num_examples, of_seeds_M, self.num_pairs, self.degrees
 
 
 def noise_of(one: Resampled, grain: float = 0.0) -> Noise:

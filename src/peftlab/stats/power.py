@@ -7,7 +7,8 @@ number of looks (tails.py).
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,9 +29,21 @@ Hopeless = Literal["examples", "too many"]
 """Why no number of seeds is given: the examples' noise alone forbids it, or it is too large."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class FurtherSeeds:
+    """With `num` further seeds POWER of studies are decided, if today's estimates are the truth.
+
+    `chance` is the share of studies that so many seeds decide over all true differences and spreads
+    that the runs so far leave possible; where these are few, it is well below POWER.
+    """
+
+    num: int
+    chance: float
+
+
 def further_seeds(
     found: Difference, margin: float | None, level: float, generator: np.random.Generator
-) -> int | Hopeless:
+) -> FurtherSeeds | Hopeless:
     """Return the least number of further seeds with which POWER of studies would be decided.
 
     Studies are simulated that keep the seeds and the examples there are and add seeds to them,
@@ -41,22 +54,25 @@ def further_seeds(
     noise = found.noise
     if not noise.seeds:
         raise ValueError("one seed does not tell how seeds differ")
-    most = MOST_SEEDS - min(group.num_seeds for group in noise.seeds)
-    if not _are_decided(np.array([found.estimate]), _of_examples(noise), margin, level)[0]:
+    bounds = _of_examples(noise)
+    if not _is_decided(np.array([found.estimate]), bounds, np.zeros(1), margin, level)[0]:
         return "examples"
-    drawn = generator.normal(size=(len(noise.seeds), NUM_STUDIES))
+    as_estimated = [_as_estimated(group, generator) for group in noise.seeds]
+    most = MOST_SEEDS - min(group.num_seeds for group in noise.seeds)
 
-    def share_decided(further: int) -> float:
-        estimates_M, grown = _studies(found, further, drawn)
-        return float(np.mean(_are_decided(estimates_M, grown, margin, level)))
+    def share_decided(further: int, luck: Sequence[_Luck]) -> float:
+        estimates_M, of_seeds_M, grown = _studies(found, further, luck)
+        return float(np.mean(_is_decided(estimates_M, grown, of_seeds_M, margin, level)))
 
-    if most < 1 or share_decided(most) < POWER:
+    if most < 1 or share_decided(most, as_estimated) < POWER:
         return "too many"
     low, high = 0, most
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if share_decided(middle) >= POWER else (middle, high)
-    return high
+        is_enough = share_decided(middle, as_estimated) >= POWER
+        low, high = (low, middle) if is_enough else (middle, high)
+    as_possible = [_as_possible(group, generator) for group in noise.seeds]
+    return FurtherSeeds(num=high, chance=share_decided(high, as_possible))
 
 
 def reach_of_examples(noise: Noise, level: float) -> float:
@@ -69,33 +85,81 @@ def _of_examples(noise: Noise) -> Noise:
     return replace(noise, seeds=(SeedNoise(spread=0.0, num_seeds=MOST_SEEDS),))
 
 
-def _studies(found: Difference, further: int, drawn_GM: Floats) -> tuple[Floats, Noise]:
-    """Return the estimate [M] of each simulated study with so many further seeds, and their noise.
+@dataclass(frozen=True, kw_only=True)
+class _Luck:
+    """What is drawn of a group of runs in each of M studies.
 
-    `drawn_GM` is each group's luck in each of M studies. Their spread is today's: what a few runs
-    say of it is as good as what is drawn from it.
+    `variances_M` are those of a run's score in points squared, `offsets_M` what the true mean is
+    above today's in points, `means_M` the luck of the new runs' mean, standard normal, and
+    `spreads_M` that of their sample variance, uniform from 0 to 1.
     """
-    estimates_M = np.full(drawn_GM.shape[1], found.estimate)
+
+    variances_M: Floats
+    offsets_M: Floats
+    means_M: Floats
+    spreads_M: Floats
+
+
+def _as_estimated(group: SeedNoise, generator: np.random.Generator) -> _Luck:
+    """Return the luck of runs whose true mean and spread are today's."""
+    return _Luck(
+        variances_M=np.full(NUM_STUDIES, group.variance),
+        offsets_M=np.zeros(NUM_STUDIES),
+        means_M=generator.normal(size=NUM_STUDIES),
+        spreads_M=generator.random(NUM_STUDIES),
+    )
+
+
+def _as_possible(group: SeedNoise, generator: np.random.Generator) -> _Luck:
+    """Return the luck of runs whose true mean and spread are drawn as the generalized p value does.
+
+    (S - 1) s^2 / sigma^2 is a draw of chi square (tails.py), and today's mean one of the normal
+    distribution around the true one.
+    """
+    degrees = group.num_seeds - 1
+    drawn_M = degrees * group.spread / generator.chisquare(degrees, NUM_STUDIES)
+    variances_M = np.maximum(drawn_M, group.own)
+    offsets_M = generator.normal(size=NUM_STUDIES) * np.sqrt(variances_M / group.num_seeds)
+    return replace(_as_estimated(group, generator), variances_M=variances_M, offsets_M=offsets_M)
+
+
+def _studies(
+    found: Difference, further: int, luck: Sequence[_Luck]
+) -> tuple[Floats, Floats, Noise]:
+    """Return what M studies find with so many further seeds.
+
+    These are the estimates [M] in points, the seeds' part of their variances [M], and a noise with
+    that number of seeds.
+    """
+    estimates_M, of_seeds_M = np.full(NUM_STUDIES, found.estimate), np.zeros(NUM_STUDIES)
     groups = []
-    for group, drawn_M in zip(found.noise.seeds, drawn_GM, strict=True):
-        size = group.num_seeds + further
-        estimates_M += drawn_M * math.sqrt(group.variance * further) / size
+    for group, own in zip(found.noise.seeds, luck, strict=True):
+        before, size = group.num_seeds, group.num_seeds + further
+        above_M = own.offsets_M + own.means_M * np.sqrt(own.variances_M / further)
+        estimates_M += above_M * further / size
+        # The squares of old and new runs around their means, and of the two means around the whole.
+        squares_M = (before - 1) * group.spread + above_M**2 * before * further / size
+        if further > 1:
+            degrees = further - 1
+            squares_M += own.variances_M * special.chdtri(degrees, own.spreads_M)
+        of_seeds_M += np.maximum(squares_M / (size - 1), group.own) / size
         groups.append(replace(group, num_seeds=size))
-    return estimates_M, replace(found.noise, seeds=tuple(groups))
+    return estimates_M, of_seeds_M, replace(found.noise, seeds=tuple(groups))
 
 
-def _are_decided(
-    estimates_M: Floats, noise: Noise, margin: float | None, level: float
+def _is_decided(
+    estimates_M: Floats, noise: Noise, of_seeds_M: Floats, margin: float | None, level: float
 ) -> npt.NDArray[np.bool_]:
     """Return for each estimate whether its p value is at most the level.
 
-    That is where the bound which is tested lies outside the interval of that level.
+    That is where the bound which is tested lies outside the interval of that level. `of_seeds_M`
+    takes the place of the noise's own spread of seeds.
     """
     distances_M = np.abs(estimates_M) - (margin or 0.0)
-    is_apart_M: npt.NDArray[np.bool_] = distances_M >= noise.always_valid_reach(level)
+    is_apart_M: npt.NDArray[np.bool_] = distances_M >= noise.always_valid_reaches(level, of_seeds_M)
     if margin is None:
         return is_apart_M
-    return is_apart_M | (-distances_M >= noise.always_valid_reach(2 * level))
+    return is_apart_M | (-distances_M >= noise.always_valid_reaches(2 * level, of_seeds_M))
 
 
 def detectable_spreads(num_seeds: int) -> float:

@@ -1,4 +1,4 @@
-"""Looks at scores: which trials were shown, and which trials and claims were declared by then.
+"""Looks at scores: which trials were shown, and which trials, claims and advice were declared then.
 
 A look is known by the ids of trials, so it is found again whatever a study is called and wherever
 its results lie. What was declared is stored once, and of each trial when it was first shown under
@@ -73,25 +73,47 @@ class DeclaredClaim:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeclaredAdvice:
+    """The advice that a study asks for, among the arms of these cells, by a margin in points.
+
+    `reference` are the cells of the arm that it measures by, none where that is the best one;
+    `cost` is the one that decides among arms.
+    """
+
+    cells: frozenset[str]
+    reference: frozenset[str]
+    margin: float
+    cost: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Look:
     """A look: what was declared when scores were shown, and when each trial was first shown so.
 
     `study` is the name that it was shown under, for words alone. `places` are those of all trials
     that were declared, `shown` those trials whose score was shown; of a look that was read back,
-    only those that were asked for.
+    only those that were asked for. `advice` is none where the study is not known, and in looks that
+    were stored before advice was.
     """
 
     study: str
     places: tuple[DeclaredPlace, ...]
     claims: frozenset[DeclaredClaim]
     shown: Mapping[str, datetime]
+    advice: frozenset[DeclaredAdvice] = frozenset()
 
     @cached_property
     def content(self) -> str:
-        """The declaration as JSON: the same for the same trials and claims."""
+        """The declaration as JSON: the same for the same trials, claims and advice."""
         places = {canonical_json([one.cell, dict(one.trials)]) for one in self.places}
         claims = {canonical_json([one.subject, one.margin, one.is_part]) for one in self.claims}
-        return f'{{"places":[{",".join(sorted(places))}],"claims":[{",".join(sorted(claims))}]}}'
+        advice = {
+            canonical_json([sorted(one.cells), sorted(one.reference), one.margin, one.cost])
+            for one in self.advice
+        }
+        parts = {"places": places, "claims": claims} | ({"advice": advice} if advice else {})
+        lists = (f'"{name}":[{",".join(sorted(items))}]' for name, items in parts.items())
+        return f"{{{','.join(lists)}}}"
 
     @cached_property
     def id(self) -> str:
@@ -102,6 +124,7 @@ class Look:
 class _Content(StoredRow):
     places: tuple[tuple[str, dict[str, int]], ...]
     claims: tuple[tuple[str, FiniteFloat | None, bool], ...]
+    advice: tuple[tuple[frozenset[str], frozenset[str], FiniteFloat, str], ...] = ()
 
 
 class _StoredDeclaration(StoredRow):
@@ -193,6 +216,7 @@ def joined(name: str, looks: Sequence[Look]) -> Look:
         places=tuple(place for look in looks for place in look.places),
         claims=frozenset(claim for look in looks for claim in look.claims),
         shown={trial: at for look in looks for trial, at in look.shown.items()},
+        advice=frozenset(one for look in looks for one in look.advice),
     )
 
 
@@ -237,6 +261,10 @@ def _look(declared: _StoredDeclaration, shown: Mapping[str, datetime]) -> Look:
             for subject, margin, is_part in declared.content.claims
         ),
         shown=shown,
+        advice=frozenset(
+            DeclaredAdvice(cells=cells, reference=reference, margin=margin, cost=cost)
+            for cells, reference, margin, cost in declared.content.advice
+        ),
     )
 
 

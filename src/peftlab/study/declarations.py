@@ -1,4 +1,4 @@
-"""The declarations of a study: its trials by id, cell and seed, its claims by what they compare."""
+"""The declarations of a study: its trials by id, cell and seed, its claims, and its advice."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from peftlab.core.trial import cell_of, cell_of_settings, unseeded_trial
-from peftlab.store.looks import DeclaredClaim, DeclaredPlace, Look, subject_of
+from peftlab.store.looks import (
+    DeclaredAdvice,
+    DeclaredClaim,
+    DeclaredPlace,
+    Look,
+    subject_of,
+)
 from peftlab.store.reader import Result
 from peftlab.store.records import TrialRecord
 from peftlab.study.arms import every_arm, select_arms
+from peftlab.study.parts import AdvicePart
 from peftlab.study.spec import Claim, StudySpec
 
 
@@ -114,17 +121,39 @@ def declared_claims(spec: StudySpec, places: DeclaredPlaces) -> frozenset[Declar
     return frozenset(found)
 
 
+def declared_advice(options: AdvicePart, places: DeclaredPlaces) -> DeclaredAdvice:
+    """Return the advice by these options among all arms that have trials."""
+    reference = options.reference
+    return DeclaredAdvice(
+        cells=frozenset(one.cell for found in places.values() for one in found),
+        reference=frozenset(
+            one.cell for (arm, _), found in places.items() if arm == reference for one in found
+        ),
+        margin=options.margin,
+        cost=options.cost,
+    )
+
+
+def advice_options(spec: StudySpec) -> tuple[AdvicePart, ...]:
+    """Return by which options the study's page says what to use: its own, or the usual ones."""
+    named = tuple(part.options for part in spec.report if isinstance(part.options, AdvicePart))
+    return named or (AdvicePart(),)
+
+
 def tasks_of_claim(spec: StudySpec, claim: Claim) -> tuple[str, ...]:
     """Return the study's tasks that the claim speaks of."""
     return tuple(task for task in spec.tasks if claim.tasks is None or task in claim.tasks)
 
 
 def look_at(spec: StudySpec | None, placed: Sequence[PlacedTrial], at: datetime) -> Look:
-    """Return a look at these trials at that moment; without the study it has no claims."""
+    """Return a look at these trials at that moment; without the study no claims and no advice."""
     places = places_of(placed)
     return Look(
         study=spec.name if spec else "",
         places=tuple(one for of_place in places.values() for one in of_place),
         claims=declared_claims(spec, places) if spec else frozenset(),
         shown={one.id: at for one in placed if one.is_done},
+        advice=frozenset(
+            declared_advice(options, places) for options in (advice_options(spec) if spec else ())
+        ),
     )

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from peftlab.report.findings.looks import Standing, standing, withdrawn
+from peftlab.report.findings.looks import Standing, reservations, standing, withdrawn
 from peftlab.report.findings.view import StudyView
 from peftlab.store.looks import Look, looks_digest
 from peftlab.study.declarations import look_at
-from peftlab.study.spec import Claim
+from peftlab.study.parts import AdvicePart
+from peftlab.study.spec import Claim, ReportPart
 from tests.report.made_up import made_up
 
 ARMS = {"full": {"method": "full"}, "lora": {"method": "lora"}, "bitfit": {"method": "bitfit"}}
@@ -43,6 +44,7 @@ class Made:
         arms: Sequence[str] = ("full", "lora"),
         tasks: Sequence[str] = (TASK,),
         name: str = "made-up",
+        report: Sequence[ReportPart] = (),
         **more: Any,
     ) -> StudyView:
         self.number += 1
@@ -54,7 +56,9 @@ class Made:
             seeds=seeds,
             **more,
         )
-        spec = view.spec.model_copy(update={"claims": tuple(claims), "name": name})
+        spec = view.spec.model_copy(
+            update={"claims": tuple(claims), "name": name, "report": tuple(report)}
+        )
         return replace(view, spec=spec, looks=tuple(looks))
 
 
@@ -264,3 +268,56 @@ def test_a_page_is_made_again_for_another_look_and_not_for_its_own(made: Made) -
     assert looks_digest([other, own], own.id) == alone
     late = looked(made.view(), 3)
     assert looks_digest([late, own], own.id) != looks_digest([late], own.id)
+
+
+def advised(view: StudyView, **options: Any) -> list[str]:
+    return reservations(view, view.arms, view.tasks, AdvicePart(**options))
+
+
+def test_advice_by_what_was_declared_before_the_look_has_no_reservation(made: Made) -> None:
+    options = {"margin": 2.0, "reference": "full", "cost": "memory"}
+    part = ReportPart(kind="advice", options=AdvicePart(**options))
+    assert advised(made.view()) == []
+    assert advised(made.view(looks=[looked(made.view(), 1)])) == [], "the usual options"
+    declared = looked(made.view(report=[part]), 1)
+    assert advised(made.view(report=[part], looks=[declared]), **options) == []
+    both = looked(made.view(report=[part, ReportPart(kind="advice", options=AdvicePart())]), 1)
+    assert advised(made.view(looks=[both])) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"margin": 2.5},
+            "the margin of the advice is 2.5 points; at a look on 1 November 2026 it was 1.",
+        ),
+        ({"cost": "memory"}, "the advice goes by memory; at a look on 1 November 2026 it went by"),
+        ({"reference": "full"}, "at a look on 1 November 2026 the advice measured by another arm."),
+    ],
+)
+def test_options_of_the_advice_that_were_changed_after_a_look_are_named(
+    made: Made, options: dict[str, Any], words: str
+) -> None:
+    (sentence,) = advised(made.view(looks=[looked(made.view(), 1)]), **options)
+    assert sentence.startswith(f"Exploratory: {words}")
+
+
+def test_an_arm_or_a_task_that_was_dropped_after_a_look_is_named(made: Made) -> None:
+    three = looked(made.view(arms=["full", "lora", "bitfit"]), 1)
+    (sentence,) = advised(made.view(looks=[three]))
+    assert sentence == (
+        "Exploratory: an arm or a task that was declared at a look on 1 November 2026 is no longer "
+        "part of the study."
+    )
+    two_tasks = looked(made.view(tasks=(TASK, "demo-paraphrase")), 1)
+    assert advised(made.view(looks=[two_tasks])) == [sentence]
+    assert advised(made.view((1, 2, 3, 4), looks=[looked(made.view(), 1)])) == [], "further seeds"
+
+
+def test_a_look_from_before_advice_was_stored_says_nothing_of_it(made: Made) -> None:
+    old = replace(looked(made.view(arms=["full", "lora", "bitfit"]), 1), advice=frozenset())
+    assert advised(made.view(looks=[old]), margin=2.5) == []
+    newer = looked(made.view(), 2)
+    (sentence,) = advised(made.view(looks=[old, newer]), margin=2.5)
+    assert "at a look on 2 November 2026 it was 1" in sentence

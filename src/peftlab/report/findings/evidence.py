@@ -9,7 +9,7 @@ from peftlab.core.words import counted
 from peftlab.report.findings.better_words import points_more
 from peftlab.stats.compare import Difference
 from peftlab.stats.noise import LEVEL
-from peftlab.stats.power import MOST_SEEDS, POWER, Hopeless, reach_of_examples
+from peftlab.stats.power import MOST_SEEDS, POWER, FurtherSeeds, Hopeless, reach_of_examples
 from peftlab.stats.tails import least_num_seeds
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.spec import Task
@@ -41,7 +41,7 @@ def evidence_words(
     found: Difference,
     margin: float | None,
     tested: TestNumbers,
-    further: int | Hopeless | None,
+    further: FurtherSeeds | Hopeless | None,
 ) -> str:
     """Return the difference, its interval and its test; `further` says what would decide it."""
     where = f"on {tasks[0].name}" if len(tasks) == 1 else f"in the mean over {len(tasks)} tasks"
@@ -154,7 +154,7 @@ def _test_words(found: Difference, margin: float | None, tested: TestNumbers) ->
     return f"Test of the {of_what}{looks}: {p_words(tested.p_value)}{holm}"
 
 
-def _further_words(found: Difference, level: float, further: int | Hopeless) -> str:
+def _further_words(found: Difference, level: float, further: FurtherSeeds | Hopeless) -> str:
     if further == "examples":
         left = reach_of_examples(found.noise, level)
         doubt = f"{left:.2f}" if left >= LEAST_SHOWN else f"up to {LEAST_SHOWN:g}"
@@ -164,8 +164,9 @@ def _further_words(found: Difference, level: float, further: int | Hopeless) -> 
         )
     if further == "too many":
         return f"It would take more than {MOST_SEEDS} seeds to decide it"
-    seeds = counted(further, "further seed")
+    seeds = counted(further.num, "further seed")
     return (
-        f"With {seeds} it would be decided in {POWER:.0%} of cases, if the difference and the "
-        "spread of the seeds stay what they are"
+        f"With {seeds} it would be decided in {POWER:.0%} of cases if the true difference is the "
+        f"estimated one, and in {further.chance:.0%} over all differences that the runs so far "
+        "leave possible"
     )

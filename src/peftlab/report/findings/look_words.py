@@ -91,13 +91,38 @@ def claim_words(at: datetime, new: Sequence[str]) -> str:
     return f"Exploratory: {listed(new)} {were} added after a look at the other results on {day}."
 
 
-def margin_words(at: datetime, then: float, now: float) -> str:
+def margin_words(at: datetime, then: float, now: float, *, of_what: str = "") -> str:
     """Return the words for a margin that was another at a look.
 
     >>> margin_words(datetime(2026, 11, 6, tzinfo=UTC), 1.0, 2.5)
     'Exploratory: the margin is 2.5 points; at a look on 6 November 2026 it was 1.'
     """
+    margin = f"the margin of the {of_what}" if of_what else "the margin"
     return (
-        f"Exploratory: the margin is {points_words(now)}; at a look on {date_words(at)} it was "
+        f"Exploratory: {margin} is {points_words(now)}; at a look on {date_words(at)} it was "
         f"{then:g}."
+    )
+
+
+def cost_words(at: datetime, then: str, now: str) -> str:
+    """Return the words for a cost that decides the advice and was another at a look.
+
+    >>> cost_words(datetime(2026, 11, 6, tzinfo=UTC), "time", "memory")
+    'Exploratory: the advice goes by memory; at a look on 6 November 2026 it went by time.'
+    """
+    return (
+        f"Exploratory: the advice goes by {now}; at a look on {date_words(at)} it went by {then}."
+    )
+
+
+def reference_words(at: datetime) -> str:
+    """Return the words for advice that measured by another arm, or by the best, at a look."""
+    return f"Exploratory: at a look on {date_words(at)} the advice measured by another arm."
+
+
+def dropped_words(at: datetime) -> str:
+    """Return the words for an arm or a task that the advice no longer takes into account."""
+    return (
+        f"Exploratory: an arm or a task that was declared at a look on {date_words(at)} is no "
+        "longer part of the study."
     )

@@ -15,14 +15,23 @@ from datetime import datetime
 from peftlab.report.findings.look_words import (
     added_words,
     claim_words,
+    cost_words,
+    dropped_words,
     interim_words,
     margin_words,
+    reference_words,
 )
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.compare import Difference
-from peftlab.store.looks import DeclaredClaim, DeclaredPlace, Look
+from peftlab.store.looks import DeclaredAdvice, DeclaredClaim, DeclaredPlace, Look
 from peftlab.study.arms import Arm
-from peftlab.study.declarations import declared_claim, declared_claims, tasks_of_claim
+from peftlab.study.declarations import (
+    declared_advice,
+    declared_claim,
+    declared_claims,
+    tasks_of_claim,
+)
+from peftlab.study.parts import AdvicePart
 from peftlab.study.spec import Claim
 from peftlab.tasks.spec import Task
 
@@ -90,12 +99,14 @@ def is_always_valid(view: StudyView, pair: tuple[str, str], tasks: Sequence[Task
     return bool(_interim(view, places) or _sequential(view, places, [pair]))
 
 
-def reservations(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) -> list[str]:
+def reservations(
+    view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task], options: AdvicePart
+) -> list[str]:
     """Return sentences on what makes a choice among the arms interim or exploratory."""
     pairs = list(itertools.combinations((arm.name for arm in arms), 2))
     places = _places(view, pairs, tasks)
     sentences = _interim(view, places, of_what="the advice")
-    at, first = _first_relevant(view, places, pairs)
+    at, first = _first_relevant(view.looks, places, pairs)
     if at is not None:
         cells = {place.cell for look in first for place in look.places}
         new = [
@@ -105,6 +116,42 @@ def reservations(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) ->
         ]
         if new:
             sentences.append(claim_words(at, new))
+    at, first = _first_relevant([look for look in view.looks if look.advice], places, pairs)
+    if at is not None:
+        sentences += _other_advice(
+            at,
+            declared_advice(options, view.places),
+            [one for look in first for one in look.advice],
+        )
+    return sentences
+
+
+def _other_advice(
+    at: datetime, wanted: DeclaredAdvice, known: Sequence[DeclaredAdvice]
+) -> list[str]:
+    """Return sentences on what the advice was at a look and is no longer.
+
+    Of several that were declared then, the nearest counts: that with the same arm to measure by,
+    cost and margin, in this order, and with the most of its cells kept.
+    """
+    then = max(
+        known,
+        key=lambda one: (
+            one.reference == wanted.reference,
+            one.cost == wanted.cost,
+            one.margin == wanted.margin,
+            len(one.cells & wanted.cells) - len(one.cells - wanted.cells),
+        ),
+    )
+    sentences = []
+    if then.reference != wanted.reference:
+        sentences.append(reference_words(at))
+    if then.cost != wanted.cost:
+        sentences.append(cost_words(at, then.cost, wanted.cost))
+    if then.margin != wanted.margin:
+        sentences.append(margin_words(at, then.margin, wanted.margin, of_what="advice"))
+    if then.cells - wanted.cells:
+        sentences.append(dropped_words(at))
     return sentences
 
 
@@ -160,7 +207,7 @@ def _sequential(
     pairs: Sequence[tuple[str, str]],
 ) -> list[str]:
     """Sentences on seeds that are others than were declared when both arms were first shown."""
-    at, relevant = _first_relevant(view, places, pairs)
+    at, relevant = _first_relevant(view.looks, places, pairs)
     if at is None:
         return []
     then = [place for look in relevant for place in look.places]
@@ -182,7 +229,7 @@ def _sequential(
 
 
 def _first_relevant(
-    view: StudyView,
+    looks: Sequence[Look],
     places: Mapping[Place, Sequence[DeclaredPlace]],
     pairs: Sequence[tuple[str, str]],
 ) -> tuple[datetime | None, list[Look]]:
@@ -190,10 +237,9 @@ def _first_relevant(
 
     Where no single look had shown both by then, they are all looks at one of them so far.
     """
-    looks = view.looks
     together = {look.id: _shown_pair_at(look.shown, places, pairs) for look in looks}
     by_one = min((at for at in together.values() if at is not None), default=None)
-    by_all = _shown_pair_at(view.first_shown, places, pairs)
+    by_all = _shown_pair_at(_first_shown(looks), places, pairs)
     if by_all is None or by_all == by_one:
         return by_one, [look for look in looks if by_one and together[look.id] == by_one]
     own = {trial for found in places.values() for place in found for trial in place.trials}
@@ -202,6 +248,15 @@ def _first_relevant(
         for look in looks
         if any(at <= by_all for trial, at in look.shown.items() if trial in own)
     ]
+
+
+def _first_shown(looks: Sequence[Look]) -> dict[str, datetime]:
+    """Return when each trial was first shown in any of the looks, by its id."""
+    found: dict[str, datetime] = {}
+    for look in looks:
+        for trial, at in look.shown.items():
+            found[trial] = min(at, found.get(trial, at))
+    return found
 
 
 def _shown_pair_at(

@@ -41,7 +41,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
-from peftlab.stats.power import further_seeds
+from peftlab.stats.power import FurtherSeeds, further_seeds
 from peftlab.study.arms import Arm, every_arm, select_arms
 from peftlab.study.spec import Claim
 from peftlab.tasks.spec import Task
@@ -395,7 +395,7 @@ def _verdict(tested: _Tested, numbers: TestNumbers | None) -> Verdict:
         p_value=numbers.p_value,
         p_holm=numbers.p_holm,
         evidence=_joined((evidence, caveat, tested.remark, *stands.reasons)),
-        further_seeds=more if isinstance(more, int) else None,
+        further_seeds=more.num if isinstance(more, FurtherSeeds) else None,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 
 from peftlab.core.selection import folds_words
@@ -148,15 +147,6 @@ class StudyView:
     def metric_sources(self) -> tuple[tuple[str, str], ...]:
         """Each metric that is a person's own, with the SHA-256 of its source."""
         return (*dict.fromkeys(one for task in self.tasks for one in task.metric_sources),)
-
-    @cached_property
-    def first_shown(self) -> dict[str, datetime]:
-        """When each trial was first shown in any of the looks, by its id."""
-        found: dict[str, datetime] = {}
-        for look in self.looks:
-            for trial, at in look.shown.items():
-                found[trial] = min(at, found.get(trial, at))
-        return found
 
     @cached_property
     def look(self) -> Look:

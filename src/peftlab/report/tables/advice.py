@@ -64,8 +64,8 @@ def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
         if advice.safe is not None:
             said = f"{over}: {advice.safe.name} will do, but it is open what is best to use. "
             said += f"{advice.lacking}."
-        told = (said, _passed_by(advice), *_kept_out(view, advice), *_reservations(view, advice))
-        return " ".join(filter(None, told))
+        told = (said, _passed_by(advice), *_kept_out(view, advice))
+        return " ".join(filter(None, (*told, *_reservations(view, advice, options))))
     within = within_words(options.margin, advice.reference if advice.is_named else None)
     others = [arm.name for arm in advice.near if arm.name != chosen.name]
     alike = [name for name in others if _are_identical(view, name, chosen.name, advice.tasks)]
@@ -91,7 +91,7 @@ def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
     if candidate is not None:
         sentences.append(_cost_words(view, advice, chosen, base))
     sentences += [_better_words(advice), _passed_by(advice), *_kept_out(view, advice)]
-    return " ".join(filter(None, (*sentences, *_reservations(view, advice))))
+    return " ".join(filter(None, (*sentences, *_reservations(view, advice, options))))
 
 
 def _are_identical(view: StudyView, one: str, other: str, tasks: Sequence[Task]) -> bool:
@@ -178,12 +178,12 @@ def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
     return Cell(f"{mean} [{low}, {high}]", value=found.mean, low=found.low, high=found.high)
 
 
-def _reservations(view: StudyView, advice: Advice) -> list[str]:
+def _reservations(view: StudyView, advice: Advice, options: parts.AdvicePart) -> list[str]:
     """Return sentences on what makes the advice interim, or exploratory."""
     if advice.reference is None or not advice.candidates:
         return []
     arms = [advice.reference, *(one.arm for one in advice.candidates), *advice.missing]
-    return reservations(view, arms, advice.tasks)
+    return reservations(view, arms, advice.tasks, options)
 
 
 def _passed_by(advice: Advice) -> str:
