@@ -229,6 +229,7 @@ def test_what_is_wrong_with_an_arm_that_is_not_chosen_is_said_too() -> None:
 
 
 CLAIM = {"say": "x", "better": "full", "than": "lora"}
+SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
 
 
 @pytest.mark.parametrize(
@@ -374,6 +375,20 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
         (
             {"claims": [{**CLAIM, "than": "bitfit", "better": "full", "tasks": ["demo-sentimen"]}]},
             "s: claims[0].tasks: unknown task 'demo-sentimen', did you mean 'demo-sentiment'?",
+        ),
+        (
+            {"claims": [SAME, {**SAME, "say": "y", "equivalent": ["bitfit", "full"]}]},
+            "s: claims[1]: this claim says the same as claims[0] (allowed: each claim once: all of "
+            "them share the level of 5%)",
+        ),
+        (
+            {"claims": [{**SAME, "margin": 100}]},
+            "s: claims[0].margin: no two scores differ by more than 100 points, so a margin of 100 "
+            "says nothing (allowed: above 0 and below 100)",
+        ),
+        (
+            {"report": ["scores", {"advice": {"margin": 100}}]},
+            "s: report[1].advice.margin: no two scores differ by more than 100 points",
         ),
         (
             {"report": ["scores", {"scores": {"arms": ["ful"]}}]},
@@ -572,3 +587,15 @@ def test_weights_of_a_label_that_a_task_lacks_are_refused_before_anything_runs()
     assert str(caught.value).startswith(
         "glue-peft: training.class_weights: unknown label of the task cola 'positive'"
     )
+
+
+def test_claims_that_differ_in_direction_margin_or_tasks_are_several() -> None:
+    better = {"say": "x", "better": "full", "than": "bitfit"}
+    claims = [
+        SAME,
+        {**SAME, "margin": 2},
+        {**SAME, "tasks": ["demo-sentiment"]},
+        better,
+        {**better, "better": "bitfit", "than": "full"},
+    ]
+    assert len(expand(study(claims=claims)).spec.claims) == 5

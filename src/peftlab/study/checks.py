@@ -1,8 +1,9 @@
-"""What a study names, checked against what there is: arms, heads, positions and trackers."""
+"""What a study says, checked against what there is: arms, claims, heads, positions, trackers."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from peftlab.core.errors import UnknownNameError, UserError
@@ -14,6 +15,7 @@ from peftlab.study.parts import AdvicePart, ParametersPart, SweepPart
 from peftlab.study.spec import Claim, ReportPart, StudySpec
 from peftlab.study.task_rows import Rows
 from peftlab.tasks.class_weights import check_class_weights, check_label_smoothing
+from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.registry import TASKS, own_task
 
 
@@ -61,6 +63,39 @@ def check_losses(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows])
             check_label_smoothing(
                 training.label_smoothing_factor, task, where=places["label_smoothing_factor"]
             )
+
+
+def check_claims(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows]) -> None:
+    """Raise UserError for a claim that is made twice, and a margin that no difference can exceed.
+
+    In a study that was stored they stay as they are: its page can be made.
+    """
+    ranges = {}
+    for name, row in rows.items():
+        task = TASKS.get(name) if row.definition is None else own_task(name, row.definition)
+        metric = METRICS.get(task.main_metric)
+        ranges[name] = metric.highest_score - metric.lowest_score
+    subjects: list[tuple[object, ...]] = []
+    for number, claim in enumerate(spec.claims):
+        where = f"{spec.name}: claims[{number}]"
+        own = claim.tasks or spec.tasks
+        _check_margin(claim.margin, [ranges[task] for task in own], where=where)
+        sides = [tuple(arm.name for arm in select_arms(arms, [one], where=where))
+                 for one in claim.arms]  # fmt: skip
+        together = tuple(sorted(name for side in sides for name in side))
+        ordered = [together] if claim.equivalent else sides
+        subject = (*ordered, claim.margin, tuple(sorted(own)))
+        if subject in subjects:
+            raise UserError(
+                f"this claim says the same as claims[{subjects.index(subject)}]",
+                where=where,
+                allowed="each claim once: all of them share the level of 5%",
+            )
+        subjects.append(subject)
+    for number, part in enumerate(spec.report):
+        if isinstance(part.options, AdvicePart):
+            where = f"{spec.name}: report[{number}].{part.kind}"
+            _check_margin(part.options.margin, list(ranges.values()), where=where)
 
 
 def check_evaluations(spec: StudySpec, arms: Sequence[Arm]) -> None:
@@ -172,6 +207,18 @@ def _check_claim(spec: StudySpec, claim: Claim, arms: Sequence[Arm], *, where: s
         )
     for task in claim.tasks or ():
         spec.require_task(task, where=f"{where}.tasks")
+
+
+def _check_margin(margin: float | None, ranges: Sequence[float], *, where: str) -> None:
+    """Raise UserError for a margin as large as the mean of the metrics' ranges, or larger."""
+    most = fmean(ranges)
+    if margin is not None and margin >= most:
+        raise UserError(
+            f"no two scores differ by more than {most:g} points, so a margin of {margin:g} says "
+            "nothing",
+            where=f"{where}.margin",
+            allowed=f"above 0 and below {most:g}",
+        )
 
 
 def _check_part(part: ReportPart, arms: Sequence[Arm], *, where: str) -> None:

@@ -14,6 +14,7 @@ from peftlab.models.location import locate
 from peftlab.study.arms import Arm, chosen_arms, every_arm
 from peftlab.study.checks import (
     check_arm_names,
+    check_claims,
     check_evaluations,
     check_heads,
     check_losses,
@@ -65,6 +66,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
     rows = {task: read_rows(spec, task, data_needed=data_needed) for task in spec.tasks}
     check_heads(spec, arms, rows)
     check_losses(spec, arms, rows)
+    check_claims(spec, every, rows)
     trials: dict[str, Trial] = {}
     arms_of: dict[str, tuple[str, ...]] = {}
     first, folds = spec.seeds[0], _folds(spec)
