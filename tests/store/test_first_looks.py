@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,7 @@ def test_it_is_the_look_that_a_report_would_have_left(older: Path) -> None:
         (at,) = set(found.shown.values())
         assert at.isoformat() == "2026-11-02T10:00:00+00:00"
         wanted = look_at(stored_spec(workspace, "small-study"), placed, at)
+        wanted = replace(wanted, advice=frozenset())  # which is not read from what was stored then
         assert found == wanted or (found.id, found.shown) == (wanted.id, wanted.shown)
         assert len(found.claims) == 2 * 3, "each on both tasks, and on each alone"
 

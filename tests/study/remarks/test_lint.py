@@ -258,7 +258,9 @@ CLAIM = {"say": "x", "better": "lora", "than": "full"}
     ],
 )
 def test_claims_with_few_seeds_are_remarked_on(seeds: list[int], level: str, words: str) -> None:
-    (finding,) = findings(claims=[CLAIM, {**CLAIM, "say": "y"}], seeds=seeds)
+    (finding,) = findings(
+        claims=[CLAIM, {"say": "y", "better": "full", "than": "lora"}], seeds=seeds
+    )
     assert (finding.level, finding.rule) == (level, "too-few-seeds")
     assert finding.where == "claims[0], claims[1]"
     assert words in finding.message
