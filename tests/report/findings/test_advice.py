@@ -597,3 +597,25 @@ def test_the_mean_over_tasks_has_the_noise_of_both(tmp_path: Path) -> None:
     assert both.mean == pytest.approx(np.mean([one.mean for one in summaries if one]))
     widths = [one.high - one.low for one in each if one]
     assert max(widths) / 2 < both.high - both.low < max(widths)
+
+
+@pytest.mark.parametrize(
+    ("right", "p_value", "chosen"), [(0.81, 0.0192, "full"), (0.84, 0.0334, None)]
+)
+def test_a_cheaper_arm_must_be_shown_to_be_worse_at_two_percent(
+    right: float, p_value: float, chosen: str | None, tmp_path: Path
+) -> None:
+    """At 5% equal arms get other advice in one of six repeats (benchmarks/simulated_advice.py)."""
+    view = view_of(
+        tmp_path,
+        {"full": 0.9, "bitfit": right},
+        arms={name: ARMS[name] for name in ("full", "bitfit")},
+        seeds=(1, 2, 3),
+        tasks=["demo-sentiment"],
+    )
+    found = view.statistics.difference("bitfit", "full", view.tasks)
+    assert found is not None
+    assert found.p_value == pytest.approx(p_value, abs=1e-3)
+    advice = advice_of(view, margin=1.0)
+    assert (advice.chosen.name if advice.chosen else None) == chosen
+    assert (advice.safe.name if advice.safe else None) == (None if chosen else "full")

@@ -40,6 +40,11 @@ from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.spec import Task
 
 
+WORSE_LEVEL = 0.02
+"""An arm that would be taken before the chosen one must be shown to be worse at this level. At 5%
+two studies of ten seeds recommend the same one of three equal arms in 83 to 85 of 100 cases."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """An arm beside the reference: arm less reference in points, None where it cannot be compared.
@@ -254,7 +259,7 @@ def _may_come_before(
 
 def _is_worse(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task]) -> bool:
     found = _testable(view, arm, other, tasks)
-    return found is not None and found.estimate < 0 and found.p_value <= LEVEL
+    return found is not None and found.estimate < 0 and found.p_value <= WORSE_LEVEL
 
 
 def _testable(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task]) -> Difference | None:
