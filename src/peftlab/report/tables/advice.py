@@ -28,12 +28,27 @@ WEIGHED: tuple[CostName, ...] = ("time", "memory", "disk")
 UNITS = {COSTS[name].title: COSTS[name].unit for name in WEIGHED}
 
 
+def advice_options(view: StudyView) -> parts.AdvicePart:
+    """Return the options of the page's advice: the study's own, or the usual ones."""
+    own = (part.options for part in view.spec.report if isinstance(part.options, parts.AdvicePart))
+    return next(own, parts.AdvicePart())
+
+
 def advices_of(view: StudyView, options: parts.AdvicePart) -> list[Advice]:
     """Return the advice over all tasks, and that on each of them where there are several."""
-    return [
-        advise(view, tasks, margin=options.margin, reference=options.reference, cost=options.cost)
-        for tasks in ([view.tasks] if len(view.tasks) == 1 else [view.tasks, *_each(view.tasks)])
-    ]
+    by_task = advices_by_task(view, options)
+    return by_task if len(by_task) == 1 else [_advise(view, view.tasks, options), *by_task]
+
+
+def advices_by_task(view: StudyView, options: parts.AdvicePart) -> list[Advice]:
+    """Return the advice on each task."""
+    return [_advise(view, [task], options) for task in view.tasks]
+
+
+def _advise(view: StudyView, tasks: Sequence[Task], options: parts.AdvicePart) -> Advice:
+    return advise(
+        view, tasks, margin=options.margin, reference=options.reference, cost=options.cost
+    )
 
 
 def advice_blocks(
@@ -48,10 +63,6 @@ def advice_blocks(
     if any(advice.chosen is not None for advice in by_task):
         blocks.append(_by_task_table(view, by_task, options))
     return blocks
-
-
-def _each(tasks: Sequence[Task]) -> list[tuple[Task]]:
-    return [(task,) for task in tasks]
 
 
 def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
