@@ -189,3 +189,7 @@ def test_a_row_without_a_label_names_the_option_that_drops_it(
     made = peftlab(*given, "--missing", "drop")
     assert made.status == 0, made.err
     assert "1 row of train without a text or a label was dropped (missing: drop)" in made.out
+    (tmp_path / "t.csv").write_text(f"text,label\n{rows},a\n")
+    refused = peftlab("new", tmp_path / "u.yaml", *given[2:])
+    assert "t.csv:42: column 'text': no text" in refused.err
+    assert refused.err.endswith("or --missing drop)\n")

@@ -50,7 +50,7 @@ def command(
     What was guessed, and why, is shown and stands in the study as comments.
     """
     from peftlab.core.files import STUDY_SUFFIXES, whole_file
-    from peftlab.data.label_cells import DROP
+    from peftlab.data.label_cells import MissingCellError
     from peftlab.study.new.draft import draft
 
     if study.suffix not in STUDY_SUFFIXES:
@@ -71,9 +71,8 @@ def command(
             options=options.reading(data, sep, encoding, sheet),
             missing=_missing(missing),
         )
-    except UserError as error:  # there is no study yet that could say it
-        allowed = error.allowed.replace(DROP, "--missing drop")
-        raise UserError(error.what, where=error.where, allowed=allowed) from error
+    except MissingCellError as error:  # there is no study yet that could say it
+        raise error.asked_by("--missing drop") from error
     with whole_file(study) as stream:
         stream.write(made.text.encode())
     if as_json:

@@ -20,7 +20,7 @@ from peftlab.data.class_names import MEANING, class_names, named, names_of
 from peftlab.data.encode import labels_of
 from peftlab.data.file_bytes import content_sha256, format_of, require_file, stamp_of
 from peftlab.data.held_out import is_held_out
-from peftlab.data.label_cells import DROP, is_absent, is_nothing
+from peftlab.data.label_cells import MissingCellError, is_absent, is_nothing
 from peftlab.data.missing import lacks_label
 from peftlab.data.own_labels import LabelReader, Notation, notation_of
 from peftlab.data.read_options import ReadOptions, read_options, unusual
@@ -346,10 +346,10 @@ def _text(value: Any, where: str) -> str:
         raise _is_date(value, where)
     if not isinstance(value, str) or not value.strip():
         shown = "no text" if value is None or isinstance(value, str) else f"{value!r} is no text"
-        allowed = "a text with something in it"
+        wanted = "a text with something in it"
         if is_absent(value):
-            allowed += f", or {DROP}"
-        raise UserError(shown, where=where, allowed=allowed)
+            raise MissingCellError(shown, where=where, wanted=wanted)
+        raise UserError(shown, where=where, allowed=wanted)
     return value
 
 

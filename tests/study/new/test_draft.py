@@ -289,3 +289,12 @@ def test_rows_that_lack_something_are_an_error_or_are_dropped(tmp_path: Path) ->
     assert any(
         "10 rows of train without a text or a label were dropped" in one for one in made.hints
     )
+
+
+def test_other_columns_that_could_be_the_label_are_named(tmp_path: Path) -> None:
+    rows = "".join(f"film {n},{'xy'[n % 2]},{'abc'[n % 3]}\n" for n in range(40))
+    (tmp_path / "t.csv").write_text(f"text,source,verdict\n{rows}")
+    made = draft(tmp_path / "s.yaml", tmp_path / "t.csv")
+    (label,) = [guess for guess in made.guesses if guess.key == "label"]
+    assert label.value == "source"
+    assert label.why == "has the fewest different values: 2; or --label verdict (3)"
