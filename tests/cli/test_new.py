@@ -72,7 +72,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(peftlab: Peftlab, private: P
     study.write_text("mine: own\n")
     answer = peftlab("new", study, "--data", "complaints.csv")
     assert (answer.status, study.read_text()) == (2, "mine: own\n")
-    assert "this file is there (allowed: --force, another name)" in answer.err
+    assert "this file exists already (allowed: --force, another name)" in answer.err
     assert peftlab("new", study, "--data", "complaints.csv", "--force").status == 0
     assert study.read_text().startswith("# A study of complaints.csv")
 
@@ -143,7 +143,7 @@ def test_files_beside_train_are_found_and_what_is_said_is_taken(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("mine.txt", "--data", "complaints.csv"), "mine.txt: not the name of a study file"),
+        (("mine.txt", "--data", "complaints.csv"), "mine.txt: a study file has the ending .yaml"),
         (("no/mine.yaml", "--data", "complaints.csv"), "no such folder"),
         (("mine.yaml", "--data", "none.csv"), "none.csv: cannot read the file"),
         (("mine.yaml", "--data", "mine.doc"), "mine.doc: the ending '.doc' is no format"),

@@ -139,7 +139,7 @@ BAD = {
         (b'[{"text": "a"}\n{"text": "b"}]', ":2: no comma between objects"),
         (b'[{"text": "a"}', ":1: the array does not end"),
         (b'[{"text": "a"', ":1: the object does not end"),
-        (b'[{"text": "a"}] 1', ":1: there is more behind the end of the array"),
+        (b'[{"text": "a"}] 1', ":1: there is more after the end of the array"),
         (b'[\n{"text": 1, "text": 2}]', ":2: the key 'text' is there twice"),
         (b'[\n\n{"text": x}]', ":3: not JSON: Expecting value"),
         (b'[{"text": "a"}, {"text": x}]\n', ":2: not JSON: Expecting value"),

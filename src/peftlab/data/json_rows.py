@@ -101,7 +101,7 @@ def _parts(text: str, path: Path) -> Iterator[_Part]:
         row, place = row + 1, _after_blanks(text, place + 1)
     rest = _after_blanks(text, place + 1)
     if rest < len(text):
-        raise _at(text, rest, row, path, "there is more behind the end of the array")
+        raise _at(text, rest, row, path, "there is more after the end of the array")
 
 
 def _end_of_object(text: str, start: int, row: int, path: Path) -> int:

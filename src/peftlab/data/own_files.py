@@ -75,7 +75,26 @@ class OwnSource:
             digest=content_id(["files", _digest(files.train, files), dev, reading], length=64),
             files=files,
             num_dropped=self._num_dropped(task, bool(names)),
+            read_as=self._read_as(),
         )
+
+    def _read_as(self) -> dict[str, dict[str, str]]:
+        """Return what was found in the files of train and dev that is neither said nor usual.
+
+        The first sheet of a workbook is what everyone expects.
+        """
+        said = options_of(self.files)
+        paths = {"train": self.files.train, "dev": self.files.dev}
+        found = {
+            split: {
+                name: value
+                for name, value in unusual(read_options(Path(path), said)).items()
+                if name not in said.given
+            }
+            for split, path in paths.items()
+            if path is not None
+        }
+        return {split: own for split, own in found.items() if own}
 
     def _num_dropped(self, task: Task, by_name: bool) -> dict[str, int]:
         """Return how many rows of each file are left out; none where that is not asked for."""

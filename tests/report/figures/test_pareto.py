@@ -1,4 +1,4 @@
-"""The arm to use is ringed, and what is shown to be beaten in score and cost is pale."""
+"""The arm to use is framed, and what is shown to be beaten in score and cost is pale."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def figures_of(view: StudyView, kind: str, **options: object) -> list[Figure]:
     return [block for block in blocks if isinstance(block, Figure)]
 
 
-def ringed(figure: Figure) -> set[str]:
+def framed(figure: Figure) -> set[str]:
     """The arms whose rows of the figure's data say that they are to be used."""
     return {row["arm"] for row in figure.specification["data"]["values"] if row["use"]}
 
@@ -104,15 +104,15 @@ def test_figures_and_advice_name_the_same_arm(tmp_path: Path) -> None:
     (by_time,) = figures_of(view, "pareto")
     (by_size,) = figures_of(view, "pareto", against="parameters")
     for figure in (advised, by_time, by_size):
-        assert ringed(figure) == {"lora-r16"}
-        assert "the ring is around lora-r16, the arm to use" in figure.title
+        assert framed(figure) == {"lora-r16"}
+        assert "the frame is around lora-r16, the arm to use" in figure.title
     assert "(chosen by its training time)" in by_size.title
     assert "chosen by" not in by_time.title
     used = [row for row in pareto_data(view, view.arms, "time", {}) if row["arm"] == "lora-r16"]
     assert [row["beaten_by"] for row in used] == [""]
 
 
-def test_each_panel_rings_the_arm_to_use_on_its_task(tmp_path: Path) -> None:
+def test_each_panel_frames_the_arm_to_use_on_its_task(tmp_path: Path) -> None:
     view = made_up(tmp_path, RIGHT, seconds=SECONDS, report=[{"advice": NEAR}])
     _, *by_task = advices_of(view, AdvicePart.model_validate(NEAR))
     expected = {one.tasks[0].name: one.chosen.name for one in by_task if one.chosen}
@@ -120,18 +120,18 @@ def test_each_panel_rings_the_arm_to_use_on_its_task(tmp_path: Path) -> None:
     (figure,) = figures_of(view, "pareto")
     values = figure.specification["data"]["values"]
     assert {row["task"]: row["arm"] for row in values if row["use"]} == expected
-    assert "the ring is around the arm to use on the task" in figure.title
+    assert "the frame is around the arm to use on the task" in figure.title
 
 
-def test_nothing_is_ringed_where_nothing_is_decided(tmp_path: Path) -> None:
+def test_nothing_is_framed_where_nothing_is_decided(tmp_path: Path) -> None:
     view = made_up(tmp_path, RIGHT, seconds=SECONDS, tasks=["demo-sentiment"], seeds=[1])
     for figure in (*figures_of(view, "advice"), *figures_of(view, "pareto")):
-        assert not ringed(figure)
-        assert "ring" not in figure.title
+        assert not framed(figure)
+        assert "frame" not in figure.title
 
 
 def test_the_mark_of_the_arm_to_use_lies_over_no_other_marker(tmp_path: Path) -> None:
-    """It is a ring around its own marker, and no text that could lie over one at any width."""
+    """It is a frame around its own marker, and no text that could lie over one at any width."""
     view = made_up(tmp_path, RIGHT, seconds=SECONDS, tasks=["demo-sentiment"])
     (found,) = advices_of(view, AdvicePart.model_validate(NEAR))
     figure = draw_advice(advice_data(view, found, "time"), against="time", name="x")

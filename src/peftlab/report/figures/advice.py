@@ -53,7 +53,7 @@ def draw_advice(
     every: Sequence[str] = (),
     scored: str = "on dev",
 ) -> Figure:
-    """Draw a point with its interval for each arm, and ring the one to use.
+    """Draw a point with its interval for each arm, and frame the one to use.
 
     Arms that are not shown to have learned are pale. `every` names all arms of the study, for
     their colours; `scored` says what scores are of.
@@ -65,8 +65,8 @@ def draw_advice(
         amount_axis,
         colours,
         finish,
+        frame,
         panel_width,
-        ring,
         shapes,
     )
 
@@ -88,12 +88,12 @@ def draw_advice(
                 "arm:N",
                 alt.Tooltip("shown:N", title=cost.title),
                 "state:N",
-                *(alt.Tooltip(f"{key}:Q", format=".2f") for key in ("score", "low", "high")),
+                *(alt.Tooltip(f"{key}:Q", format=".1f") for key in ("score", "low", "high")),
             ],
         ),
     ]
     if any(row["use"] for row in rows):
-        layers.append(ring(base, score))
+        layers.append(frame(base, score))
     chart = alt.layer(*layers).properties(width=panel_width(1), height=HEIGHT)
     words = "; ".join(
         f"{row['arm']} {row['score']:.1f} [{row['low']:.1f}, {row['high']:.1f}] for {row['shown']}"
@@ -102,7 +102,7 @@ def draw_advice(
         for row in rows
     )
     parts = [f"Score against {cost.title}, with 95% intervals"]
-    parts += [f"the ring is around {row['arm']}, the arm to use" for row in rows if row["use"]]
+    parts += [f"the frame is around {row['arm']}, the arm to use" for row in rows if row["use"]]
     parts += ["pale arms are not shown to have learned"] * any(
         row["state"] != LEARNED for row in rows
     )

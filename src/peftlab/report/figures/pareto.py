@@ -60,7 +60,7 @@ def draw_pareto(
     every: Sequence[str] = (),
     scored: str = "on dev",
 ) -> Figure:
-    """Draw a point with its interval for each arm in a panel a task, and ring the one to use.
+    """Draw a point with its interval for each arm in a panel a task, and frame the one to use.
 
     Arms that are not shown to have learned, or are shown to be beaten, are pale. `every` names all
     arms of the study, for their colours; `scored` says what scores are of, and `chosen_by` the cost
@@ -73,9 +73,9 @@ def draw_pareto(
         amount_axis,
         colours,
         finish,
+        frame,
         panel_width,
         panels,
-        ring,
         shapes,
     )
 
@@ -106,11 +106,11 @@ def draw_pareto(
             alt.Tooltip("shown:N", title=cost.title),
             "state:N",
             alt.Tooltip("beaten_by:N", title="beaten by"),
-            *(alt.Tooltip(f"{key}:Q", format=".2f") for key in ("score", "low", "high")),
+            *(alt.Tooltip(f"{key}:Q", format=".1f") for key in ("score", "low", "high")),
         ],
     )
-    rings = [ring(base, score)] if any(row["use"] for row in rows) else []
-    chart = alt.layer(intervals, points, *rings).properties(
+    frames = [frame(base, score)] if any(row["use"] for row in rows) else []
+    chart = alt.layer(intervals, points, *frames).properties(
         width=panel_width(len(titles), own_axes=True), height=240
     )
     words = "; ".join(
@@ -134,7 +134,7 @@ def _title(rows: Sequence[dict[str, Any]], cost: str, chosen_by: str) -> str:
         tasks = {row["task"] for row in rows}
         which = f"{used[0]}, the arm to use" if len(tasks) == 1 else "the arm to use on the task"
         by = "" if cost == chosen_by else f" (chosen by its {chosen_by})"
-        parts.append(f"the ring is around {which}{by}")
+        parts.append(f"the frame is around {which}{by}")
     pale = ["are not shown to have learned"] * any(row["state"] != "learned" for row in rows)
     if any(row["beaten_by"] for row in rows):
         better = "be better" if any(row["is_loss"] for row in rows) else "score more"

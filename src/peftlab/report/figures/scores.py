@@ -129,8 +129,8 @@ def draw_scores(
     base = alt.Chart(data).encode(y=names_axis(places))
     own = base.transform_filter("isValid(datum.low)")
     colour = colours("arm", arms, every).legend(None)
-    tooltip = ["panel:N", "arm:N", *(alt.Tooltip(f"{key}:Q", format=".2f") for key in KEYS)]
-    told = [*tooltip, "state:N", alt.Tooltip("bar:Q", format=".2f"), "seeds:Q", "covers:N"]
+    tooltip = ["panel:N", "arm:N", *(alt.Tooltip(f"{key}:Q", format=".1f") for key in KEYS)]
+    told = [*tooltip, "state:N", alt.Tooltip("bar:Q", format=".1f"), "seeds:Q", "covers:N"]
     layers = [
         own.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", color=colour),
     ]

@@ -73,7 +73,7 @@ def draw_seed_spread(
         x=score_axis(),
         color=colours("arm", arms, every).legend(None),
         shape=shapes("arm", arms, every).legend(None),
-        tooltip=["panel:N", "arm:N", "seed:N", alt.Tooltip("score:Q", format=".2f")],
+        tooltip=["panel:N", "arm:N", "seed:N", alt.Tooltip("score:Q", format=".1f")],
     )
     medians = base.mark_tick(color=INK, thickness=2, size=16).encode(x=alt.X("median(score):Q"))
     bar = bar_words(rows)

@@ -27,8 +27,8 @@ FAR = 4
 """Where the largest value is so many times the smallest one, an axis is logarithmic."""
 PALE = 0.35
 """Opacity of what is out of the running."""
-RING = 420
-"""Square pixels of a ring around a marker."""
+FRAME = 400
+"""Square pixels of a frame around a marker."""
 
 
 def finish(chart: Any) -> dict[str, Any]:
@@ -84,12 +84,12 @@ def shapes(field: str, shown: Sequence[str], every: Sequence[str] = ()) -> alt.S
     )
 
 
-def ring(base: Any, score: alt.Y) -> Any:
-    """Return a layer with a ring around the points whose `use` is true.
+def frame(base: Any, score: alt.Y) -> Any:
+    """Return a layer with a frame around the points whose `use` is true.
 
     The others are hidden, not left out: a layer without a row in some panel has no extent there.
     """
-    return base.mark_point(shape="circle", size=RING, strokeWidth=2, stroke=INK).encode(
+    return base.mark_point(shape="square", size=FRAME, strokeWidth=2, stroke=INK).encode(
         y=score, opacity=alt.condition("datum.use", alt.value(1), alt.value(0))
     )
 
