@@ -276,7 +276,7 @@ def test_an_option_that_no_file_is_asked_for_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"body": "a", "mood": "b"}\n{"body": "a", "mood": "c"}\n')
     for name, value in (("sep", ";"), ("sheet", "x")):
-        with pytest.raises(UserError, match=f"data.own.{name}: says nothing of t.jsonl"):
+        with pytest.raises(UserError, match=f"data.own.{name}: does not apply to t.jsonl"):
             opened(files_of(path, **{name: value}))
 
 

@@ -189,7 +189,7 @@ def stderr_console() -> Console:
 def reading(
     path: Path | None, sep: str | None, encoding: str | None, sheet: str | None
 ) -> ReadOptions:
-    """Return how a table file is read; UserError for what says nothing of it, or is wrong."""
+    """Return how a table file is read; UserError for what does not apply to it, or is wrong."""
     from peftlab.data.read_options import ReadOptions, checked, require_effect
 
     found = checked(ReadOptions(sep=sep, encoding=encoding, sheet=sheet))

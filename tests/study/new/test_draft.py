@@ -196,7 +196,7 @@ def test_a_name_that_two_classes_have_is_refused_with_the_file(
     pq.write_table(table.replace_schema_metadata({"huggingface": info}), path)
     with pytest.raises(UserError) as caught:
         drafted(path)
-    assert str(caught.value).startswith(f"{path}: column 'label': the name 'neg' stands twice")
+    assert str(caught.value).startswith(f"{path}: column 'label': the name 'neg' appears twice")
 
 
 def test_lists_among_words_and_objects_are_refused_with_their_line(tmp_path: Path) -> None:
@@ -250,8 +250,8 @@ def test_a_study_that_could_not_run_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         drafted(path)
     assert str(caught.value).startswith(
-        f"{path}: no study of it can run: t dev (t.csv): all 2 rows of dev have the label 'a', "
-        "which shows no difference"
+        f"{path}: no study of this file can run: t dev (t.csv): all 2 rows of dev have the "
+        "label 'a', which shows no difference"
     )
     both = write(tmp_path / "u.csv", ["a", "b"])
     with pytest.raises(UserError, match=r"all 30 rows of dev have the label 'a'.*--dev FILE with"):
