@@ -101,7 +101,7 @@ BAD: list[tuple[Any, str]] = [
     ({"body": ["a"]}, "data.moods.train: no rows, but dict .allowed: a file's name, a pandas"),
     (frame(mood=[1, "a", *range(6)]), "data.moods.train: cannot write the column 'mood'"),
     (frame().rename(columns={"mood": "mod"}), "unknown column 'mood', did you mean 'mod'"),
-    (pd.concat([frame(), frame()], axis=1), "the column 'body' is there twice"),
+    (pd.concat([frame(), frame()], axis=1), "the column 'body' appears twice"),
     (frame().rename(columns={"mood": 3}).assign(mood="a"), "the column 3 has no text as its name"),
     (datasets.DatasetDict(), "this DatasetDict has no split 'train'"),
 ]
@@ -115,7 +115,7 @@ def test_what_is_no_rows_is_refused_in_one_line(rows: Any, words: str, tmp_path:
 
 
 def test_rows_are_no_place(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="data is no name of a place"):
+    with pytest.raises(UserError, match="data must be the name of a place"):
         Study.load("quickstart", data=frame())
     with pytest.raises(UserError, match="no place and no tasks, but pandas"):
         Study.from_dict({"name": "s", "data": frame()}, workspace=tmp_path)

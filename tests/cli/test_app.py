@@ -117,7 +117,7 @@ MISTAKES = {
     "bytes that are no text": (RUN + " --arms \udcff", "\\udcff: this argument is not text"),
     "device": (RUN + " --device toaster", "--device: no device 'toaster' here"),
     "seed in words": (RUN + " --seeds one", "--seeds: 'one' is not a seed (allowed: 42 or"),
-    "seed twice": (RUN + " --seeds 1,1", "seeds: 1 is there twice"),
+    "seed twice": (RUN + " --seeds 1,1", "seeds: 1 appears twice"),
     "seeds backwards": (RUN + " --seeds 5-1", "--seeds: '5-1' is not a seed"),
     "no seeds": (RUN + " --seeds ,", "--seeds: no seed is given"),
     "data that are not there": (RUN + " --data {here}/none", "not a folder"),

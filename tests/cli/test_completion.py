@@ -69,7 +69,7 @@ def test_ids_of_trials_are_completed(complete: Complete, workspace: Path) -> Non
     assert complete(f"peftlab export --workspace {workspace} {first[:7]}") == [first]
 
 
-def test_other_names_are_completed_behind_commas_too(complete: Complete, study_file: Path) -> None:
+def test_other_names_are_completed_after_commas_too(complete: Complete, study_file: Path) -> None:
     assert complete("peftlab run quickstart --tasks demo-s") == ["demo-sentiment"]
     both = "demo-sentiment,demo-paraphrase"
     assert complete("peftlab run quickstart --tasks demo-sentiment,demo-p") == [both]

@@ -72,7 +72,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(peftlab: Peftlab, private: P
     study.write_text("mine: own\n")
     answer = peftlab("new", study, "--data", "complaints.csv")
     assert (answer.status, study.read_text()) == (2, "mine: own\n")
-    assert "this file is there (allowed: --force, another name)" in answer.err
+    assert "this file exists already (allowed: --force, another name)" in answer.err
     assert peftlab("new", study, "--data", "complaints.csv", "--force").status == 0
     assert study.read_text().startswith("# A study of complaints.csv")
 
@@ -143,7 +143,7 @@ def test_files_beside_train_are_found_and_what_is_said_is_taken(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("mine.txt", "--data", "complaints.csv"), "mine.txt: not the name of a study file"),
+        (("mine.txt", "--data", "complaints.csv"), "mine.txt: a study file has the ending .yaml"),
         (("no/mine.yaml", "--data", "complaints.csv"), "no such folder"),
         (("mine.yaml", "--data", "none.csv"), "none.csv: cannot read the file"),
         (("mine.yaml", "--data", "mine.doc"), "mine.doc: the ending '.doc' is no format"),
@@ -189,3 +189,7 @@ def test_a_row_without_a_label_names_the_option_that_drops_it(
     made = peftlab(*given, "--missing", "drop")
     assert made.status == 0, made.err
     assert "1 row of train without a text or a label was dropped (missing: drop)" in made.out
+    (tmp_path / "t.csv").write_text(f"text,label\n{rows},a\n")
+    refused = peftlab("new", tmp_path / "u.yaml", *given[2:])
+    assert "t.csv:42: column 'text': no text" in refused.err
+    assert refused.err.endswith("or --missing drop)\n")

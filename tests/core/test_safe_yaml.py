@@ -41,9 +41,9 @@ def test_a_number_is_read_as_a_number_and_a_word_as_a_word(text: str, value: Any
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("a: 1\nb: 2\na: 3", 3, "the key 'a' is there twice"),
-        ("arms:\n  full: {method: full}\n  full: {method: lora}", 3, "'full' is there twice"),
-        ("{a: 1, 'a': 2}", 1, "the key 'a' is there twice"),
+        ("a: 1\nb: 2\na: 3", 3, "the key 'a' appears twice"),
+        ("arms:\n  full: {method: full}\n  full: {method: lora}", 3, "'full' appears twice"),
+        ("{a: 1, 'a': 2}", 1, "the key 'a' appears twice"),
         ("a:\n\tb: 1", 2, "'\\t'"),
         ("a: [1\nb: 2", 2, "expected ',' or ']'"),
         ("a: 1\n--- \nb: 2", 2, "another document"),

@@ -147,11 +147,11 @@ def test_a_footer_of_very_much_is_refused(what: str, tmp_path: Path) -> None:
 def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     table = pa.table([["a"], ["b"], ["c"]], names=["text", "label", "label"])
     pq.write_table(table, tmp_path / "t.parquet")
-    assert refused(tmp_path / "t.parquet") == ": the column 'label' is there twice"
+    assert refused(tmp_path / "t.parquet") == ": the column 'label' appears twice"
     path = tmp_path / "t.jsonl"
     path.write_text('{"text": "a", "label": "b"}\n{"text": "a", "label": "b", "label": "c"}\n')
     assert refused(path) == (
-        ":2: the key 'label' is there twice (allowed: each key once in an object)"
+        ":2: the key 'label' appears twice (allowed: each key once in an object)"
     )
 
 
@@ -224,7 +224,9 @@ def test_a_sparse_file_of_zeros_is_no_text(tmp_path: Path) -> None:
     for ending in (".csv", ".jsonl"):
         with (tmp_path / f"t{ending}").open("wb") as stream:
             stream.truncate(10**10)
-        assert ": cannot read the file: no text but zero bytes" in refused(tmp_path / f"t{ending}")
+        assert ": cannot read the file: it holds nothing but zero bytes" in refused(
+            tmp_path / f"t{ending}"
+        )
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".json", ".txt"])

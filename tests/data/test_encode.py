@@ -259,7 +259,7 @@ def test_an_id_that_no_token_has_is_one_line(token: int | None) -> None:
         def __call__(self, rows: Sequence[tuple[str, ...]], max_length: int) -> TokenLists:
             return TokenLists(ids=[[token] for _ in rows], type_ids=None)  # type: ignore[list-item]
 
-    with pytest.raises(UserError, match="the tokenizer gives what is no token id"):
+    with pytest.raises(UserError, match="the tokenizer gives something that is not a token id"):
         encode(EXAMPLES, Odd(), max_length=8)
 
 

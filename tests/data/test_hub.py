@@ -182,7 +182,7 @@ def named(folder: Path, first: str, second: str) -> HubSource:
 
 def test_classes_in_another_order_than_the_tasks_are_one_line(small_hub: Path) -> None:
     assert refusal(named(small_hub, "Positive", "Negative"), SST2, "train") == (
-        f"{small_hub}/sst2 train: the classes stand in another order than the task's: "
+        f"{small_hub}/sst2 train: the classes are in another order than the task's: "
         "Positive, Negative (allowed: negative, positive)"
     )
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.core.inputs import Example, OwnFiles, TaskDefinition
+from peftlab.core.inputs import DataRef, Example, OwnFiles, TaskDefinition
 from peftlab.data.own_files import OwnSource
 from peftlab.data.own_tasks import Asked, define
 from peftlab.data.source import open_ref
@@ -276,7 +276,7 @@ def test_an_option_that_no_file_is_asked_for_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"body": "a", "mood": "b"}\n{"body": "a", "mood": "c"}\n')
     for name, value in (("sep", ";"), ("sheet", "x")):
-        with pytest.raises(UserError, match=f"data.own.{name}: says nothing of t.jsonl"):
+        with pytest.raises(UserError, match=f"data.own.{name}: does not apply to t.jsonl"):
             opened(files_of(path, **{name: value}))
 
 
@@ -286,3 +286,28 @@ def test_a_date_of_a_workbook_is_neither_text_nor_label(tmp_path: Path) -> None:
     pd.DataFrame(rows).to_excel(path, index=False)
     with pytest.raises(UserError, match=r"t.xlsx:2: column 'mood': the cell is a date, 2024-02-01"):
         opened(files_of(path))
+
+
+def test_what_was_found_in_a_file_and_not_said_of_it_is_kept_beside_its_digest(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("body;mood\nschön;a\nübel;b\n".encode("cp1252"))
+    files = files_of(path)
+    found = ref_of(files)
+    own = {"sep": ";", "encoding": "cp1252"}
+    assert found.read_as == {"train": own, "dev": own}
+    assert found.reading_words == (
+        "train: sep ';', encoding cp1252; dev: sep ';', encoding cp1252 (found in the file)"
+    )
+    said = ref_of(files.model_copy(update={"sep": ";", "encoding": "cp1252"}))
+    assert (said.read_as, said.reading_words) == ({}, "")
+    assert said.digest == found.digest, "it is no part of an id"
+    path.write_text("body,mood\nfine,a\nbad,b\n")
+    assert ref_of(files).read_as == {}
+
+
+def ref_of(files: OwnFiles) -> DataRef:
+    """The reference of a task of these files."""
+    source, task = opened(files)
+    return source.ref(task)

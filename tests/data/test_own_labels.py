@@ -323,7 +323,7 @@ def test_a_name_that_two_classes_have_is_refused_where_it_is_read(
     names: list[str], tmp_path: Path
 ) -> None:
     path = class_file(tmp_path / "t.parquet", [1, 0, 1], CLASS | {"names": names})
-    with pytest.raises(UserError, match=r"t.parquet: column 'mood': the name 'neg' stands twice"):
+    with pytest.raises(UserError, match=r"t.parquet: column 'mood': the name 'neg' appears twice"):
         labels_in(path)
     assert labels_in(path, labels=("0", "1", "2")[: len(names)])[0].labels[0] == "0"
 

@@ -133,7 +133,7 @@ def test_an_encoding_that_the_bytes_deny_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_text_is_named(content: bytes, words: str, tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(content)
-    assert ": cannot read the file: no text; it seems to be " in line_of(path)
+    assert ": cannot read the file: it is not text; it seems to be " in line_of(path)
     assert words in line_of(path)
 
 

@@ -68,7 +68,7 @@ def test_the_first_sheet_that_is_shown_is_read_or_the_one_that_is_said(tmp_path:
     ("rows", "words"),
     [
         ([["a", "b"], ["x", "y", "z"]], ":2: 3 cells where the first row names 2 columns"),
-        ([["a", "a"], ["x", "y"]], ":1: the column 'a' is there twice"),
+        ([["a", "a"], ["x", "y"]], ":1: the column 'a' appears twice"),
         ([["a", "b"]], ": the file has no rows"),
         ([], ": the file has no rows"),
     ],

@@ -199,6 +199,16 @@ def test_the_card_holds_the_scores_their_intervals_and_the_settings(
     assert str(Path(record.trial.model.name).parent) not in card
 
 
+def test_the_card_says_how_files_were_read_where_nobody_said_it(finished_workspace: Path) -> None:
+    record = find(finished_workspace, "lora-r4")
+    assert "data read as" not in model_card(record, kind="peft", base=None)
+    found = {"train": {"sep": ";", "encoding": "cp1252"}}
+    data = record.trial.data.model_copy(update={"read_as": found})
+    trial = record.trial.model_copy(update={"data": data})
+    card = model_card(replace(record, trial=trial), kind="peft", base=None)
+    assert "| data read as | train: sep ';', encoding cp1252 (found in the file) |" in card
+
+
 def test_a_card_without_predictions_has_scores_without_intervals(
     finished_workspace: Path, tmp_path: Path
 ) -> None:

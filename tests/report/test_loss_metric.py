@@ -12,7 +12,7 @@ import pytest
 from peftlab.core.progress import say_nothing
 from peftlab.core.scores import greater_is_better, sign_of
 from peftlab.outputs.model_card import summaries
-from peftlab.report.figures.pareto import pareto_data
+from peftlab.report.figures.pareto import draw_pareto, pareto_data
 from peftlab.report.figures.scores import scores_data
 from peftlab.report.figures.significance import significance_data
 from peftlab.report.findings.advice import advise
@@ -75,9 +75,14 @@ def test_the_arm_with_the_smaller_loss_is_advised_and_marked_as_the_best(view: S
 
 
 def test_figures_know_which_end_is_the_better_one(view: StudyView) -> None:
-    on_front = {row["arm"]: row["front"] for row in pareto_data(view, view.arms, "time")}
-    assert on_front["lora"]
-    assert not on_front["bitfit"]
+    rows = pareto_data(view, view.arms, "time", {})
+    assert {row["arm"]: row["beaten_by"] for row in rows} == {
+        "full": "",
+        "lora": "",
+        "bitfit": "lora",
+    }
+    title = draw_pareto(rows, against="time", name="x").title
+    assert title.endswith("another arm is shown to be better and to cost less")
     outcomes = {
         (row["arm"], row["other"]): row["outcome"] for row in significance_data(view, view.arms)
     }
@@ -85,7 +90,7 @@ def test_figures_know_which_end_is_the_better_one(view: StudyView) -> None:
     for row in scores_data(view, view.arms):
         assert row["state"] == "learned"
         assert row["panel"].endswith("brier (less is better)")
-        assert row["low"] < row["score"] < row["high"] < row["constant"]
+        assert row["low"] < row["score"] < row["high"] < row["bar"]
 
 
 def test_the_page_says_what_is_better_and_in_which_unit(view: StudyView, tmp_path: Path) -> None:

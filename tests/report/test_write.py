@@ -29,11 +29,14 @@ from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.kept import kept_report
 from peftlab.report.pages.blocks import Figure, Heading, Missing, Table
 from peftlab.report.pages.manifest import PageFiles
-from peftlab.report.pages.page import Page, _lines
+from peftlab.report.pages.page import Page
+from peftlab.report.pages.table_parts import head_lines
 from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.write import make_page, write_comparison, write_report
+from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import DATABASE, Workspace
 from peftlab.study.declarations import look_at
+from tests.report.made_up import made_up, with_places
 
 Rows = list[list[str]]
 View = Callable[..., StudyView]
@@ -212,7 +215,7 @@ def test_html_and_markdown_hold_the_tables_of_the_page(
     ]
     for table, block in zip(shown, blocks, strict=True):
         assert [cell.replace("  ", " ") for cell in table[0]] == [
-            " ".join(_lines(name)) for _, name in block.grouped
+            " ".join(head_lines(name)) for _, name in block.grouped
         ]
     assert [table[1:] for table in shown] == [table[1:] for table in tables]
     assert markdown_tables(report.markdown.read_text()) == tables
@@ -584,3 +587,20 @@ def test_a_report_of_several_studies_is_never_taken_for_that_of_one(own: Path) -
     with Workspace.open(own) as left, Workspace.open(other) as right:
         write_comparison([(left, NAME), (right, NAME)], own / "reports" / NAME)
         assert kept_report(left, NAME) is None
+
+
+def test_the_page_says_how_files_were_read_where_nobody_said_it(tmp_path: Path) -> None:
+    view = made_up(tmp_path, {"full": 0.9}, arms={"full": {"method": "full"}}, seeds=[1])
+    assert "read as" not in make_page(view).facts
+
+    def found_out(record: TrialRecord) -> TrialRecord:
+        read_as = {"train": {"sep": ";", "encoding": "cp1252"}}
+        data = record.trial.data.model_copy(update={"read_as": read_as})
+        return replace(record, trial=record.trial.model_copy(update={"data": data}))
+
+    by_place = {place: tuple(map(found_out, own)) for place, own in view.by_place.items()}
+    facts = make_page(with_places(view, by_place)).facts
+    assert facts["read as"] == (
+        "demo-sentiment: train: sep ';', encoding cp1252 (found in the file); "
+        "demo-paraphrase: train: sep ';', encoding cp1252 (found in the file)"
+    )

@@ -193,7 +193,7 @@ def test_accelerate_is_not_asked_where_nothing_is_tracked(
     ("track", "complaint"),
     [
         ("tensorboard", "track: must be a list"),
-        (["tensorboard", "tensorboard"], "track: 'tensorboard' is there twice"),
+        (["tensorboard", "tensorboard"], "track: 'tensorboard' appears twice"),
         ([3], r"track\[0\]: "),
     ],
 )

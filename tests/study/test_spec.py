@@ -180,7 +180,7 @@ def test_what_is_no_mapping_is_no_study(raw: object) -> None:
     [("tasks", ["cola", "sst2", "cola"], "'cola'"), ("seeds", [1, 1], "1")],
 )
 def test_a_task_or_seed_stands_once(key: str, values: list[Any], shown: str) -> None:
-    assert complaint(changed(**{key: values})) == f"s.yaml: {key}: {shown} is there twice"
+    assert complaint(changed(**{key: values})) == f"s.yaml: {key}: {shown} appears twice"
 
 
 def test_a_claim_knows_its_arms_in_both_forms() -> None:
@@ -247,7 +247,7 @@ def test_a_claim_may_name_tasks_in_either_form() -> None:
     ("seeds", "words"),
     [
         ([], "must have at least 1"),
-        ([1, 1], "1 is there twice"),
+        ([1, 1], "1 appears twice"),
         ([-1], "must be at least 0 (it is -1)"),
         (3, "must be a list (it is 3)"),
     ],

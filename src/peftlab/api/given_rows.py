@@ -140,7 +140,7 @@ def _columns_of_frame(frame: Any, where: str) -> dict[Any, Any]:
         frame = frame.reset_index()
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
-        raise UserError(f"the column '{twice}' is there twice", where=where)
+        raise UserError(f"the column '{twice}' appears twice", where=where)
     return {name: frame[name] for name in frame.columns}
 
 

@@ -348,7 +348,7 @@ def _overrides(
             raise UnknownNameError("change", name, known)
     if data is not None and not isinstance(data, str | Path):
         raise UserError(
-            "data is no name of a place", where="data",
+            "data must be the name of a place", where="data",
             allowed="a place's name; rows stand in the data of Study.from_dict",
         )  # fmt: skip
     as_text = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]

@@ -30,8 +30,10 @@ def command(
     settings: options.Settings = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples of a step.")] = 16,
     learning_rate: Annotated[float, typer.Option(help="The learning rate of both sides.")] = 5e-4,
-    rounds: Annotated[int, typer.Option(min=1, help="How often every side has its turn.")] = 5,
-    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of a turn.")] = 40,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Times that each side is measured, in turn.")
+    ] = 5,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of each measurement.")] = 40,
     grouped: Annotated[
         bool, typer.Option(help="Also against the Trainer with batches of similar lengths.")
     ] = True,
@@ -41,7 +43,9 @@ def command(
     tokenizer: Annotated[
         str | None, typer.Option(help="Another checkpoint's tokenizer; default: the model's.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Default: as torch has.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of a CPU; by default torch's own number.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,

@@ -50,16 +50,16 @@ def trials(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
 
 
 def arms(context: typer.Context, incomplete: str) -> list[str]:
-    """The arms of the study that was named before, as its file calls them; behind a comma too."""
-    done, names = _behind_comma(incomplete), _arms(context)
+    """Return the arms of the study named before, as its file has them; after a comma too."""
+    done, names = _after_comma(incomplete), _arms(context)
     return _beginning(incomplete, [f"{done}{name}" for name in names])
 
 
 def tasks(incomplete: str) -> list[str]:
-    """Return the tasks that are known by name; behind a comma too."""
+    """Return the tasks that are known by name; after a comma too."""
     from peftlab.tasks.registry import TASKS
 
-    done = _behind_comma(incomplete)
+    done = _after_comma(incomplete)
     return _beginning(incomplete, [f"{done}{name}" for name in TASKS.names()])
 
 
@@ -82,7 +82,7 @@ def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 
-def _behind_comma(incomplete: str) -> str:
+def _after_comma(incomplete: str) -> str:
     return incomplete[: incomplete.rfind(",") + 1]
 
 

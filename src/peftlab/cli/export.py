@@ -52,9 +52,15 @@ def command(
     from peftlab.store.workspace import Workspace
 
     if output is None and push is None:
-        raise UserError("nowhere to", where="export", allowed="--output DIR, --push OWNER/NAME")
+        raise UserError(
+            "no place to export to is given",
+            where="export",
+            allowed="--output DIR, --push OWNER/NAME",
+        )
     if private and push is None:
-        raise UserError("only --push makes a repository", where="--private", allowed="with --push")
+        raise UserError(
+            "only --push creates a repository", where="--private", allowed="with --push"
+        )
     with Workspace.open(workspace, create=False) as opened:
         record = opened.trial(trial)
     quiet_libraries()

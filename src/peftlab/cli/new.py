@@ -24,7 +24,7 @@ def command(
         Path, typer.Option(help="Rows to train on: .csv, .tsv, .xlsx, .jsonl, .json or .parquet.")
     ],
     dev: Annotated[
-        Path | None, typer.Option(help="Rows to score on; else they are cut off the data.")
+        Path | None, typer.Option(help="Rows to score on; by default a share of the data.")
     ] = None,
     text: Annotated[
         str | None, typer.Option(help="The column of the text, or two of a pair: a,b.")
@@ -33,7 +33,7 @@ def command(
         str | None, typer.Option(help="The column of the label, or several of 0 and 1: a,b.")
     ] = None,
     folds: Annotated[
-        int | None, typer.Option(help="Score by cross-validation: parts of the data, as 5.")
+        int | None, typer.Option(help="Score by cross-validation with so many folds, as 5.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")] = None,
     sep: options.Sep = None,
@@ -50,13 +50,17 @@ def command(
     What was guessed, and why, is shown and stands in the study as comments.
     """
     from peftlab.core.files import STUDY_SUFFIXES, whole_file
-    from peftlab.data.label_cells import DROP
+    from peftlab.data.label_cells import MissingCellError
     from peftlab.study.new.draft import draft
 
     if study.suffix not in STUDY_SUFFIXES:
-        raise UserError("not the name of a study file", where=str(study), allowed="NAME.yaml")
+        raise UserError(
+            "a study file has the ending .yaml or .yml", where=str(study), allowed="NAME.yaml"
+        )
     if study.exists() and not force:
-        raise UserError("this file is there", where=str(study), allowed="--force, another name")
+        raise UserError(
+            "this file exists already", where=str(study), allowed="--force, another name"
+        )
     if not study.absolute().parent.is_dir():
         raise UserError("no such folder", where=str(study.parent))
     try:
@@ -71,9 +75,8 @@ def command(
             options=options.reading(data, sep, encoding, sheet),
             missing=_missing(missing),
         )
-    except UserError as error:  # there is no study yet that could say it
-        allowed = error.allowed.replace(DROP, "--missing drop")
-        raise UserError(error.what, where=error.where, allowed=allowed) from error
+    except MissingCellError as error:  # there is no study yet that could say it
+        raise error.asked_by("--missing drop") from error
     with whole_file(study) as stream:
         stream.write(made.text.encode())
     if as_json:

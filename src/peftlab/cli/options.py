@@ -55,12 +55,12 @@ MovedModel = Annotated[
     typer.Option(
         "--model",
         metavar="FOLDER",
-        help="The folder of the checkpoint, if it was moved, or the one right above it.",
+        help="The checkpoint's folder, or the one that holds it, if it was moved.",
     ),
 ]
 Sep = Annotated[
     str | None,
-    typer.Option("--sep", metavar="SIGN", help="The sign between the columns of a .csv."),
+    typer.Option("--sep", metavar="SIGN", help="The character between the columns of a .csv."),
 ]
 Encoding = Annotated[
     str | None,
@@ -70,7 +70,7 @@ Encoding = Annotated[
 ]
 Sheet = Annotated[
     str | None,
-    typer.Option("--sheet", metavar="NAME", help="The sheet of an .xlsx; else the first."),
+    typer.Option("--sheet", metavar="NAME", help="The sheet of an .xlsx; by default the first."),
 ]
 Workspace = Annotated[
     Path, typer.Option("--workspace", metavar="DIR", help="The folder where results live.")
@@ -85,7 +85,9 @@ Json = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change any key (dotted); may be repeated."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key of the study (dotted); may be repeated."
+    ),
 ]
 
 
@@ -112,14 +114,16 @@ Executor = Annotated[
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes of the pool.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a trial on a CPU.")]
 Gpus = Annotated[
-    float, typer.Option(min=0.01, help="GPUs, or the share of one, of a trial on ray.")
+    float, typer.Option(min=0.01, help="GPUs for each trial on ray, or a share of one.")
 ]
 Address = Annotated[
-    str | None, typer.Option(help="The Ray cluster: auto or HOST:PORT; else one is started.")
+    str | None, typer.Option(help="The Ray cluster: auto or HOST:PORT; by default one is started.")
 ]
 Artifacts = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="Where ray's nodes hand trials on: s3://BUCKET/FOLDER."),
+    typer.Option(
+        metavar="URL", help="Where ray's nodes keep trials for one another: s3://BUCKET/FOLDER."
+    ),
 ]
 StallSeconds = Annotated[
     float,
@@ -185,7 +189,7 @@ def stderr_console() -> Console:
 def reading(
     path: Path | None, sep: str | None, encoding: str | None, sheet: str | None
 ) -> ReadOptions:
-    """Return how a table file is read; UserError for what says nothing of it, or is wrong."""
+    """Return how a table file is read; UserError for what does not apply to it, or is wrong."""
     from peftlab.data.read_options import ReadOptions, checked, require_effect
 
     found = checked(ReadOptions(sep=sep, encoding=encoding, sheet=sheet))

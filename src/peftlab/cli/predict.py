@@ -53,7 +53,9 @@ def command(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", metavar="OUT", help="A .csv, .tsv, .jsonl or .parquet; else stdout."
+            "--output",
+            metavar="OUT",
+            help="The .csv, .tsv, .jsonl or .parquet to write; or stdout.",
         ),
     ] = None,
     columns: Annotated[

@@ -35,12 +35,18 @@ def command(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="DIR", help="Where to; else the (first) workspace."),
+        typer.Option(
+            "--output",
+            metavar="DIR",
+            help="The folder to write to; by default in the first workspace.",
+        ),
     ] = None,
     workspaces: Annotated[
         list[Path] | None,
         typer.Option(
-            "--workspace", metavar="DIR", help="Where results live; several are compared."
+            "--workspace",
+            metavar="DIR",
+            help="The folder where results live; several are compared.",
         ),
     ] = None,
     as_json: options.Json = False,

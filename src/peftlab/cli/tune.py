@@ -32,12 +32,13 @@ def command(
         int | None, typer.Option(min=1, help="Settings to try for each arm on each task.")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0.001, help="Seconds for each arm on each task, instead.")
+        float | None,
+        typer.Option(min=0.001, help="Seconds for each arm on each task, in place of a number."),
     ] = None,
     data: options.Data = None,
     model: options.Model = None,
     seeds: Annotated[
-        str | None, typer.Option(help="Each setting is trained with these: 42,43 or 0-4.")
+        str | None, typer.Option(help="Seeds that each setting is trained with: 42,43 or 0-4.")
     ] = None,
     tasks: options.Tasks = None,
     arms: options.Arms = None,

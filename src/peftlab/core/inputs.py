@@ -69,6 +69,8 @@ class DataRef(Frozen):
 
     `source` is hub, demo, folder or files; `location` the place, for people. `files` says more of a
     person's own files, and `num_dropped` how many of their rows in train and dev were left out.
+    `read_as` has for train and dev the `sep` and the `encoding` that were found in the file and not
+    said of it, where they are not the usual ones.
     """
 
     source: str
@@ -76,6 +78,26 @@ class DataRef(Frozen):
     digest: str
     files: OwnFiles | None = None
     num_dropped: dict[str, Integer] = Field(default_factory=dict)
+    read_as: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    @property
+    def reading_words(self) -> str:
+        """Return how the files were read where nobody said it, in a few words; "" for as usual.
+
+        >>> found = {"sep": ";", "encoding": "cp1252"}
+        >>> ref = DataRef(source="files", location="t", digest="d", read_as={"train": found})
+        >>> ref.reading_words
+        "train: sep ';', encoding cp1252 (found in the file)"
+        """
+        found = [
+            f"{split}: "
+            + ", ".join(
+                f"{name} {value!r}" if name == "sep" else f"{name} {value}"
+                for name, value in own.items()
+            )
+            for split, own in self.read_as.items()
+        ]
+        return f"{'; '.join(found)} (found in the file)" if found else ""
 
     @property
     def dropped_words(self) -> str:

@@ -87,7 +87,7 @@ def _require_different(pairs: Pairs) -> None:
     seen: set[str] = set()
     for key, _ in pairs:
         if str(key.value) in seen:
-            raise _refusal(f"the key '{key.value}' is there twice", key)
+            raise _refusal(f"the key '{key.value}' appears twice", key)
         seen.add(str(key.value))
 
 

@@ -53,7 +53,7 @@ class Warmed(Schedule):
 
     @abstractmethod
     def after(self, step: int, *, warmup: int, total: int, learning_rate: float) -> float:
-        """Return the factor at a step behind the warm-up."""
+        """Return the factor at a step after the warm-up."""
 
 
 class ConstantWithWarmup(Warmed):
@@ -229,7 +229,7 @@ SCHEDULES: Mapping[str, type[Schedule]] = {
 
 
 def _progress(step: int, warmup: int, total: int) -> float:
-    """Return which share of the steps behind the warm-up has been taken."""
+    """Return which share of the steps after the warm-up has been taken."""
     return (step - warmup) / max(1, total - warmup)
 
 

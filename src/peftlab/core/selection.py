@@ -87,7 +87,7 @@ def reported(evaluations: Sequence[Candidate]) -> Candidate | None:
 
 
 def has_stopped_early(evaluations: Sequence[Scored], training: TrainingSettings) -> bool:
-    """Return whether a training ends behind the last of these evaluations, by its own settings.
+    """Return whether a training ends after the last of these evaluations, by its own settings.
 
     As with transformers.EarlyStoppingCallback an evaluation counts as better where its main metric
     on held-out rows exceeds the best before it by more than `early_stopping_threshold`, which is in

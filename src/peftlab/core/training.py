@@ -113,7 +113,7 @@ class TrainingSettings(Frozen):
     adamw_torch_fused.
 
     A trial is evaluated at the end of each epoch, where transformers' own default is never; with
-    `eval_strategy` steps behind every `eval_steps` of them, or behind that share of all steps.
+    `eval_strategy` steps after every `eval_steps` of them, or after that share of all steps.
     `early_stopping_patience` and `early_stopping_threshold` are those of
     transformers.EarlyStoppingCallback (core/selection.py).
 

@@ -28,6 +28,16 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def data_size(num_bytes: float) -> str:
+    """Return a size as people say it, with two digits at least.
+
+    >>> data_size(3_200), data_size(302_000), data_size(8_000_000), data_size(1_061_070_000)
+    ('3.2 kB', '302 kB', '8.0 MB', '1,061 MB')
+    """
+    size, unit = (num_bytes / 1e6, "MB") if num_bytes >= 999_500 else (num_bytes / 1e3, "kB")
+    return f"{size:.1f} {unit}" if size < 9.95 else f"{size:,.0f} {unit}"
+
+
 def escape_markdown(text: object) -> str:
     r"""Return the text on one line, with nothing in it that Markdown or HTML would act on.
 

@@ -37,7 +37,7 @@ def names_of(path: str, column: str) -> tuple[str, ...]:
     if len({*names}) < len(names):
         (twice, _), *_ = Counter(names).most_common(1)
         raise UserError(
-            f"the name {twice[:40]!r} stands twice among the names of its classes",
+            f"the name {twice[:40]!r} appears twice among the names of its classes",
             where=f"{path}: column '{column[:60]}'",
             allowed="another name for each class in the file's metadata",
         )

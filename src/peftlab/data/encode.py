@@ -93,7 +93,9 @@ def encode(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int
             try:
                 ids.append(np.fromiter(chain.from_iterable(lists.ids), np.int32))
             except (OverflowError, TypeError) as error:
-                raise UserError(f"the tokenizer gives what is no token id: {error}") from error
+                raise UserError(
+                    f"the tokenizer gives something that is not a token id: {error}"
+                ) from error
             if lists.type_ids is not None:
                 type_ids.append(np.fromiter(chain.from_iterable(lists.type_ids), np.uint8))
             encoding.advance(len(rows))

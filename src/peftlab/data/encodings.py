@@ -184,13 +184,13 @@ def _require_text(head: bytes, path: Path) -> None:
     for beginning, words in BEGINNINGS:
         if head.startswith(beginning):
             raise UserError(
-                f"cannot read the file: no text; it seems to be {words}",
+                f"cannot read the file: it is not text; it seems to be {words}",
                 where=str(path),
                 allowed="text, or a name that ends as the format says",
             )
     if head and head.count(0) == len(head):
         raise UserError(
-            "cannot read the file: no text but zero bytes", where=str(path), allowed="text"
+            "cannot read the file: it holds nothing but zero bytes", where=str(path), allowed="text"
         )
 
 
@@ -202,7 +202,7 @@ def _zeros(head: bytes, path: Path) -> UserError:
         is_wide = 2 * head.count(0) > len(head)
         guess = f"; it seems to be {wide.upper()}" if is_wide else ""
         return UserError(
-            f"cannot read the file: no text but zero bytes{guess}",
+            f"cannot read the file: it holds nothing but zero bytes{guess}",
             where=str(path),
             allowed=f"text, or {SAY}",
         )
@@ -218,5 +218,5 @@ def _otherwise(what: str, said: str, path: Path) -> UserError:
     return UserError(
         f"the file {what}, and the encoding is said to be {said}",
         where=str(path),
-        allowed="no encoding for it, which is then found out",
+        allowed="no encoding: it is then found in the file",
     )

@@ -132,7 +132,7 @@ def _check_class_names(feature: Any, task: Task, where: str) -> None:
     expected = [label.casefold() for label in task.labels]
     if names != expected and sorted(names) == sorted(expected):
         raise UserError(
-            f"the classes stand in another order than the task's: {', '.join(feature.names)}",
+            f"the classes are in another order than the task's: {', '.join(feature.names)}",
             where=where,
             allowed=", ".join(task.labels),
         )

@@ -78,7 +78,7 @@ def _parts(text: str, path: Path) -> Iterator[_Part]:
     place = _after_blanks(text, 0)
     if text[place : place + 1] == "{":
         raise UserError(
-            "one object, and no array of rows", where=f"{path}:1",
+            "one object instead of an array of rows", where=f"{path}:1",
             allowed=f"{AN_ARRAY}; {A_LINE} of a .jsonl",
         )  # fmt: skip
     if place == len(text):
@@ -101,7 +101,7 @@ def _parts(text: str, path: Path) -> Iterator[_Part]:
         row, place = row + 1, _after_blanks(text, place + 1)
     rest = _after_blanks(text, place + 1)
     if rest < len(text):
-        raise _at(text, rest, row, path, "there is more behind the end of the array")
+        raise _at(text, rest, row, path, "there is more after the end of the array")
 
 
 def _end_of_object(text: str, start: int, row: int, path: Path) -> int:
@@ -187,9 +187,9 @@ class _KeyTwice(ValueError):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Row:
-    """Return the object; _KeyTwice for a key that is there twice, of which one would be lost."""
+    """Return the object; _KeyTwice for a key that appears twice, of which one would be lost."""
     row = dict(pairs)
     if len(row) < len(pairs):
         names = Counter(name for name, _ in pairs)
-        raise _KeyTwice(f"the key '{names.most_common(1)[0][0][:60]}' is there twice")
+        raise _KeyTwice(f"the key '{names.most_common(1)[0][0][:60]}' appears twice")
     return row

@@ -6,8 +6,7 @@ import math
 import re
 from typing import Any
 
-DROP = "missing: drop in the study's data"
-"""What a person may write where a row lacks a text or a label."""
+from peftlab.core.errors import UserError
 
 FLAGS = "0, 1, false, true"
 YES_OR_NO = {"0": 0, "1": 1, "false": 0, "true": 1}
@@ -41,6 +40,29 @@ _EITHER = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 _GROUPS = re.compile(r"[ \u00a0\u2009\u202f.']")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 _UNITS = " \u00a0\u202f%\u2030$\u20ac\u00a3\u00a5"
+
+
+class MissingCellError(UserError):
+    """A row lacks a text or a label; rows that do can be left out.
+
+    `wanted` is what may stand in the cell, and `drop` is how rows are left out, in the words of
+    whoever asks.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str,
+        wanted: str,
+        drop: str = "missing: drop in the study's data",
+    ) -> None:
+        self.wanted = wanted
+        super().__init__(what, where=where, allowed=f"{wanted}, or {drop}")
+
+    def asked_by(self, drop: str) -> MissingCellError:
+        """Return the same error for someone who leaves rows out by other words."""
+        return MissingCellError(self.what, where=self.where, wanted=self.wanted, drop=drop)
 
 
 def word_of(value: Any) -> str | None:

@@ -20,7 +20,7 @@ from peftlab.data.class_names import MEANING, class_names, named, names_of
 from peftlab.data.encode import labels_of
 from peftlab.data.file_bytes import content_sha256, format_of, require_file, stamp_of
 from peftlab.data.held_out import is_held_out
-from peftlab.data.label_cells import DROP, is_absent, is_nothing
+from peftlab.data.label_cells import MissingCellError, is_absent, is_nothing
 from peftlab.data.missing import lacks_label
 from peftlab.data.own_labels import LabelReader, Notation, notation_of
 from peftlab.data.read_options import ReadOptions, read_options, unusual
@@ -75,7 +75,26 @@ class OwnSource:
             digest=content_id(["files", _digest(files.train, files), dev, reading], length=64),
             files=files,
             num_dropped=self._num_dropped(task, bool(names)),
+            read_as=self._read_as(),
         )
+
+    def _read_as(self) -> dict[str, dict[str, str]]:
+        """Return what was found in the files of train and dev that is neither said nor usual.
+
+        The first sheet of a workbook is what everyone expects.
+        """
+        said = options_of(self.files)
+        paths = {"train": self.files.train, "dev": self.files.dev}
+        found = {
+            split: {
+                name: value
+                for name, value in unusual(read_options(Path(path), said)).items()
+                if name not in said.given
+            }
+            for split, path in paths.items()
+            if path is not None
+        }
+        return {split: own for split, own in found.items() if own}
 
     def _num_dropped(self, task: Task, by_name: bool) -> dict[str, int]:
         """Return how many rows of each file are left out; none where that is not asked for."""
@@ -346,10 +365,10 @@ def _text(value: Any, where: str) -> str:
         raise _is_date(value, where)
     if not isinstance(value, str) or not value.strip():
         shown = "no text" if value is None or isinstance(value, str) else f"{value!r} is no text"
-        allowed = "a text with something in it"
+        wanted = "a text with something in it"
         if is_absent(value):
-            allowed += f", or {DROP}"
-        raise UserError(shown, where=where, allowed=allowed)
+            raise MissingCellError(shown, where=where, wanted=wanted)
+        raise UserError(shown, where=where, allowed=wanted)
     return value
 
 

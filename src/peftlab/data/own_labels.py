@@ -11,8 +11,8 @@ from peftlab.core.bounds import check_text
 from peftlab.core.errors import UserError
 from peftlab.core.inputs import OwnFiles, ProblemType
 from peftlab.data.label_cells import (
-    DROP,
     FLAGS,
+    MissingCellError,
     flag_of,
     has_decimal_comma,
     is_infinite,
@@ -180,9 +180,10 @@ def class_of(cell: Any, where: str) -> str:
     """Return the word for a class; UserError for an empty cell and for what is no word."""
     word = word_of(cell)
     if word is None or not word.strip():
-        what = "no label" if is_missing(cell) else f"{repr(cell)[:40]} is no label"
-        drop = f", or {DROP}" if is_missing(cell) else ""
-        raise UserError(what, where=where, allowed=f"a word or a finite number{drop}")
+        wanted = "a word or a finite number"
+        if is_missing(cell):
+            raise MissingCellError("no label", where=where, wanted=wanted)
+        raise UserError(f"{repr(cell)[:40]} is no label", where=where, allowed=wanted)
     if len(word) > LONGEST_LABEL:
         raise UserError(
             f"{len(word):,} characters are no label", where=where,

@@ -93,7 +93,7 @@ def _require_effect(files: OwnFiles, where: str) -> None:
     for name in options_of(files).given:
         if not any(is_used(name, path) for path in paths):
             raise UserError(
-                f"says nothing of {_name(files)}",
+                f"does not apply to {_name(files)}",
                 where=f"{where}.{name}",
                 allowed=f"a file of another format: {USED_BY[name]}",
             )

@@ -27,7 +27,7 @@ BYTES_AT_ONCE, ROWS_AT_ONCE = 1 << 26, 8192
 def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each row with its number from 1.
 
-    Raises UserError for what is no Parquet file, for a column that is there twice, and for what
+    Raises UserError for what is no Parquet file, for a column that appears twice, and for what
     unpacks to much more than a file of that size holds.
     """
     import pyarrow as pa

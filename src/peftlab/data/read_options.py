@@ -82,18 +82,18 @@ def checked(options: ReadOptions) -> ReadOptions:
 
 
 def require_effect(options: ReadOptions, path: Path) -> None:
-    """Raise UserError for an option that says nothing of a file of that format."""
+    """Raise UserError for an option that does not apply to a file of that format."""
     for name in options.given:
         if not is_used(name, path):
             raise UserError(
-                f"'{name}' says nothing of this file",
+                f"'{name}' does not apply to this file",
                 where=str(path),
                 allowed=USED_BY[name],
             )
 
 
 def is_used(name: str, path: Path | str) -> bool:
-    """Return True where the option of that name says something of a file of that format."""
+    """Return True where the option of that name applies to a file of that format."""
     found = format_of(path)
     if name == "encoding":
         return found.is_text

@@ -63,7 +63,7 @@ class Lines:
 
 
 def require_header(columns: Sequence[str], kind: str, where: str) -> None:
-    """Raise UserError for too many columns, for one that is there twice, and no tabs in a .tsv."""
+    """Raise UserError for too many columns, for one that appears twice, and no tabs in a .tsv."""
     if len(columns) > MOST_COLUMNS:
         raise UserError(
             f"{len(columns):,} columns", where=where, allowed=f"at most {MOST_COLUMNS:,}"
@@ -81,9 +81,9 @@ def require_header(columns: Sequence[str], kind: str, where: str) -> None:
 
 
 def require_different(columns: Sequence[str], where: str) -> None:
-    """Raise UserError for a column that is there twice."""
+    """Raise UserError for a column that appears twice."""
     seen: set[str] = set()
     for name in columns:
         if name in seen:
-            raise UserError(f"the column '{name[:60]}' is there twice", where=where)
+            raise UserError(f"the column '{name[:60]}' appears twice", where=where)
         seen.add(name)

@@ -41,7 +41,7 @@ class Began(OfTrial):
 
 
 class Resumed(OfTrial):
-    """It goes on behind this step instead; `evaluations` are those that were made before."""
+    """It goes on after this step instead; `evaluations` are those that were made before."""
 
     event: Literal["resumed"] = "resumed"
     step: int
@@ -60,7 +60,7 @@ class Stepped(OfTrial):
 
 
 class Evaluated(OfTrial):
-    """The state behind a step (0: before training) was evaluated."""
+    """The state after a step (0: before training) was evaluated."""
 
     event: Literal["evaluated"] = "evaluated"
     evaluation: Evaluation
@@ -69,7 +69,7 @@ class Evaluated(OfTrial):
 class Finished(OfTrial):
     """It is done and its artifacts are in their folder.
 
-    Or, with `is_paused`, it rests behind an evaluation, from where it can go on.
+    Or, with `is_paused`, it rests after an evaluation, from where it can go on.
     """
 
     event: Literal["finished"] = "finished"

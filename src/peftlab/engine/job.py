@@ -21,7 +21,7 @@ class Job(Frozen):
     will take, as far as that is known. Workers tell a trial's steps at most once in `told_every`
     seconds, and all else at once.
     `micro_batch` is the most examples that are computed at once, None for as many as the batches
-    have. Trials rest behind the first evaluation at or after the end of the epoch `stop_after`, or
+    have. Trials rest after the first evaluation at or after the end of the epoch `stop_after`, or
     are trained to their ends. `is_alone` says that no other job runs on the machine meanwhile, so
     that the energy is the job's.
     """

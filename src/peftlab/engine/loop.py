@@ -48,7 +48,7 @@ class Tally:
     words: str = ""
     """The words that say what was done otherwise than asked for, and why."""
     is_paused: bool = False
-    """Whether the training rests behind an evaluation, as it was asked to."""
+    """Whether the training rests after an evaluation, as it was asked to."""
 
     def count_batches(self, trial: Trial, lengths: Indices, num_steps: int) -> None:
         """Add the examples and tokens of the batches of so many steps from the first one."""
@@ -83,7 +83,7 @@ def train(
     """Train the classifier's module in place; return what was measured on the way.
 
     `best` is offered each evaluation; what it has kept in the end is what the module ends with. The
-    training rests, its state saved, behind the first evaluation at or after the end of the epoch
+    training rests, its state saved, after the first evaluation at or after the end of the epoch
     `stop_after`, if that is not the last one. By the trial's own settings it may end before its
     last step (core/selection.py).
 
@@ -160,7 +160,7 @@ class _Training:
         return has_stopped_early(self.tally.evaluations, self.trial.training)
 
     def _rests(self) -> bool:
-        """Return whether the epoch behind which the training is to rest is evaluated."""
+        """Return whether the epoch after which the training is to rest is evaluated."""
         if self.stop_after is None or not self.tally.evaluations:
             return False
         return self.tally.evaluations[-1].epoch >= self.stop_after
@@ -212,8 +212,8 @@ class _Training:
     def _save_if_due(self, *, is_evaluated: bool = False) -> None:
         """Save the state if it is time to, or if the process is to stop, which it then does.
 
-        It is called behind a step and behind an evaluation. At the end of an epoch that is
-        evaluated the state is saved behind the evaluation.
+        It is called after a step and after an evaluation. At the end of an epoch that is
+        evaluated the state is saved after the evaluation.
         """
         is_due = is_evaluated and self._rests()
         if self.checkpoints is not None and not is_due:

@@ -1,4 +1,4 @@
-"""Which rows each step of a training sees, and behind which steps it is evaluated."""
+"""Which rows each step of a training sees, and after which steps it is evaluated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from peftlab.data.batches import Indices, batches, epoch_order
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Evaluations before the first step, behind every so many steps, and behind the last one.
+    """Evaluations before the first step, after every so many steps, and after the last one.
 
     >>> [step for step in range(8) if Schedule(every=3, total_steps=7).is_due(step)]
     [0, 3, 6, 7]
@@ -40,7 +40,7 @@ class Schedule:
         return 1 + -(-self.total_steps // self.every)
 
     def is_due(self, step: int) -> bool:
-        """Return whether the state behind this step is to be evaluated."""
+        """Return whether the state after this step is to be evaluated."""
         return step % self.every == 0 or step == self.total_steps
 
 

@@ -99,7 +99,7 @@ class Method(ABC):
         return None
 
     def after_step(self, module: nn.Module, step: int) -> None:  # noqa: B027
-        """Called behind the optimizer's step of that number (from 1), gradients still in place."""
+        """Called after the optimizer's step of that number (from 1), gradients still in place."""
 
     def state(self, module: nn.Module) -> dict[str, Tensor]:
         """Return what the method keeps from step to step beside trained parameters, by name."""

@@ -217,6 +217,8 @@ def _settings(record: TrialRecord) -> Iterable[tuple[str, object]]:
     if trial.fold is not None:
         yield "fold", f"{trial.fold.number} of {trial.fold.of}: the others were trained on"
     yield "training examples", record.num_train_examples
+    if trial.data.reading_words:
+        yield "data read as", trial.data.reading_words
     if trial.data.dropped_words:
         yield "rows left out", trial.data.dropped_words
     yield "max_length", trial.max_length

@@ -157,7 +157,7 @@ def question_of(
     if trials:
         if trial_column is not None:
             raise UserError(
-                "trials are given, and a column that names them", where="--trial-column",
+                "both trials and a column that names them are given", where="--trial-column",
                 allowed="one of the two",
             )  # fmt: skip
         records = [workspace.trial(name) for name in trials]

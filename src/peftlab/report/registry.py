@@ -23,7 +23,7 @@ from peftlab.report.findings.learning import losses_words, remarks
 from peftlab.report.findings.published import published_scores
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Warnings
-from peftlab.report.tables.advice import advice_blocks, advices_of
+from peftlab.report.tables.advice import advice_blocks, advice_options, advices_by_task, advices_of
 from peftlab.report.tables.classes import classes_tables
 from peftlab.report.tables.comparisons import comparisons_table
 from peftlab.report.tables.costs import costs_table
@@ -122,13 +122,25 @@ def _costs(view: StudyView, options: parts.CostsPart, name: str) -> Sequence[Blo
 
 def _pareto(view: StudyView, options: parts.ParetoPart, name: str) -> Sequence[Block]:
     arms = view.choose(options.arms)
-    rows = pareto_data(view, arms, options.against)
+    advice = advice_options(view)
+    rows = pareto_data(view, arms, options.against, _to_use(view, advice))
     if not rows:
         return _missing(view, arms)
     figure = draw_pareto(
-        rows, against=options.against, name=name, every=_names(view), scored=view.scored_words
+        rows,
+        against=options.against,
+        chosen_by=advice.cost,
+        name=name,
+        every=_names(view),
+        scored=view.scored_words,
     )
     return [figure, *_missing(view, arms)]
+
+
+def _to_use(view: StudyView, options: parts.AdvicePart) -> dict[str, Arm]:
+    """Return the arm to use on each task where the advice names one."""
+    advices = advices_by_task(view, options) if len(view.arms) > 1 else []
+    return {one.tasks[0].name: one.chosen for one in advices if one.chosen is not None}
 
 
 def _loss_curves(view: StudyView, options: parts.LossCurvesPart, name: str) -> Sequence[Block]:

@@ -204,13 +204,13 @@ def _facts(view: StudyView) -> dict[str, str]:
         facts["split"] = spec.split_words
     if spec.folds is not None:
         facts["folds"] = folds_note(view.by_place)
-    dropped = {
-        record.trial.task: words
-        for record in view.records
-        if (words := record.trial.data.dropped_words)
-    }
-    if dropped:
-        facts["rows left out"] = "; ".join(f"{task}: {words}" for task, words in dropped.items())
+    refs = [(record.trial.task, record.trial.data) for record in view.records]
+    for name, words in (
+        ("read as", {task: ref.reading_words for task, ref in refs if ref.reading_words}),
+        ("rows left out", {task: ref.dropped_words for task, ref in refs if ref.dropped_words}),
+    ):
+        if words:
+            facts[name] = "; ".join(f"{task}: {own}" for task, own in words.items())
     if spec.max_train_samples is not None:
         facts["training rows"] = limit_words(spec.max_train_samples, spec, " of each task")
     if spec.max_eval_samples is not None:

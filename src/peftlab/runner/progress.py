@@ -91,7 +91,7 @@ class ProgressDisplay:
             case Resumed(trial_id=trial_id, step=step):
                 running = self.running[trial_id]
                 running.step = step
-                note = f"resumed behind step {step}"
+                note = f"resumed after step {step}"
                 self.bars.update(running.bar, completed=step, note=note)
             case Stepped(trial_id=trial_id, step=step, loss=loss):
                 running = self.running[trial_id]

@@ -73,7 +73,7 @@ def tune(
 class _Setting:
     """A setting that is being tried.
 
-    `rungs` are the epochs, in order, behind which it is decided whether it goes on.
+    `rungs` are the epochs, in order, after which it is decided whether it goes on.
     """
 
     suggestion: Suggestion
@@ -265,7 +265,7 @@ def _has_reached(record: TrialRecord, epoch: int) -> bool:
 def _score_until(record: TrialRecord, epoch: int) -> float:
     """Return the main metric on held-out rows at the best evaluation until the end of the epoch.
 
-    Where none was made there, those until the next one count: behind it the trial has rested.
+    Where none was made there, those until the next one count: after it the trial has rested.
     """
     ends = [place for place, one in enumerate(record.evaluations, 1) if one.epoch >= epoch]
     best = reported(record.evaluations[: ends[0] if ends else None])

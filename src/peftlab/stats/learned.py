@@ -66,6 +66,11 @@ class Learned:
     is_one_label: bool = False
 
     @property
+    def bar(self) -> float | None:
+        """The score that the arm's is judged by: `chance` where there is one, else `constant`."""
+        return self.constant if self.chance is None else self.chance
+
+    @property
     def interval(self) -> tuple[float, float] | None:
         """The 95% interval of the gain in points, as far as scores go; None where there is none."""
         if self.gain is None or not self.gain.noise.is_known:

@@ -182,7 +182,7 @@ class Workspace(WorkspaceReader):
     def pause(
         self, trial_id: str, costs: Costs, *, num_train_examples: int, num_eval_examples: int
     ) -> None:
-        """Store that the trial rests behind an evaluation, and its costs so far."""
+        """Store that the trial rests after an evaluation, and its costs so far."""
         self._measured(trial_id, "pending", costs, num_train_examples, num_eval_examples)
 
     def prune(self, trial_id: str) -> None:

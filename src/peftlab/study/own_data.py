@@ -81,7 +81,7 @@ class OwnData(Frozen):
             hint = YES_AND_NO if has_boolean or isinstance(columns, bool) else ""
             raise ValueError(f"must be the name of a column, or a list of them{hint}")
         if len(set(every)) < len(every):
-            raise ValueError("a column is there twice")
+            raise ValueError("a column appears twice")
         return columns if isinstance(columns, str) else tuple(every)
 
     @field_validator("text")
@@ -107,7 +107,7 @@ class OwnData(Frozen):
             raise ValueError("must be a list of two or more words or numbers")
         if len(set(words)) < len(words):
             has_booleans = any(isinstance(one, bool) for one in labels)
-            raise ValueError(f"a label is there twice{YES_AND_NO if has_booleans else ''}")
+            raise ValueError(f"a label appears twice{YES_AND_NO if has_booleans else ''}")
         return tuple(words)
 
     @field_validator("sep")

@@ -48,7 +48,7 @@ class ScoresPart(ArmsPart):
 
 
 class ParetoPart(ArmsPart):
-    """Scores against a cost, and the arms that no other one beats in both."""
+    """Scores against a cost: the arm to use has a frame, arms that are beaten in both are pale."""
 
     against: CostName = "time"
 

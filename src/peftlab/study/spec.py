@@ -341,11 +341,11 @@ def _labels_as_texts(training: Any) -> Any:
 
 
 def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the values; ValueError where one is there twice."""
+    """Return the values; ValueError where one appears twice."""
     seen = set()
     for value in values:
         if value in seen:
-            raise ValueError(f"{value!r} is there twice")
+            raise ValueError(f"{value!r} appears twice")
         seen.add(value)
     return values
 

@@ -39,5 +39,5 @@ class TuneSpec(Frozen):
     @classmethod
     def _all_different(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if seeds is not None and len(set(seeds)) < len(seeds):
-            raise ValueError("a seed is there twice")
+            raise ValueError("a seed appears twice")
         return seeds

@@ -68,7 +68,7 @@ def check_label_smoothing(factor: float, task: Task, *, where: str = "") -> None
     """Raise UserError where the labels of a task cannot be smoothed."""
     if factor and task.problem_type != "single_label_classification":
         raise UserError(
-            f"labels are smoothed over classes, of which the task '{task.name}' has not one a row",
+            f"labels are smoothed over classes, and rows of '{task.name}' do not have one each",
             where=where,
             allowed="label_smoothing_factor 0, or tasks of one label a row",
         )

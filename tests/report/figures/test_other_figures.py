@@ -33,7 +33,7 @@ def test_every_seed_has_its_point_and_one_answer_for_all_its_line(tmp_path: Path
     path = first.predictions_path
     assert path is not None
     labels = read_predictions(path).labels
-    assert rows[0]["constant"] == pytest.approx(100 * max(labels.mean(), 1 - labels.mean()))
+    assert rows[0]["bar"] == pytest.approx(100 * max(labels.mean(), 1 - labels.mean()))
     scores = sorted(row["score"] for row in rows if row["arm"] == "bitfit")
     words = f"bitfit on demo-sentiment: {scores[2]:.1f} in the middle, {scores[0]:.1f} to"
     assert words in draw_seed_spread(rows, name="x").description

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from peftlab.report.figures.scores import draw_scores, published_data, scores_data
+from peftlab.report.figures.seed_spread import draw_seed_spread, seed_spread_data
 from peftlab.report.findings.published import published_scores
 from peftlab.report.findings.view import StudyView
 from tests.report.made_up import made_up
@@ -129,7 +131,8 @@ def test_what_is_not_shown_to_have_learned_is_drawn_and_told_apart(
     )
     rows = scores_data(view, view.arms)
     assert [row["state"] for row in rows] == ["learned", "did not learn"]
-    assert {row["constant"] for row in rows} == {50.0}
+    assert {row["bar"] for row in rows} == {50.0}
+    assert not any(row["is_chance"] for row in rows)
     figure = draw_scores(rows, name="x")
     assert figure.title == (
         "Scores by task and arm; the dashed line is the best constant answer; a cross did not learn"
@@ -140,3 +143,35 @@ def test_what_is_not_shown_to_have_learned_is_drawn_and_told_apart(
     assert len(figure.specification["spec"]["layer"]) == (
         len(learned.specification["spec"]["layer"]) + 1
     )
+
+
+def test_the_dashed_line_is_the_bar_that_the_arm_is_judged_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = made_up(tmp_path, RIGHT, tasks=["demo-sentiment"])
+    judged = StudyView.learned
+
+    def by_chance(own: StudyView, arm: Any, task: Any) -> Any:
+        found = judged(own, arm, task)
+        return replace(found, chance=54.5) if found and arm.name == "full" else found
+
+    monkeypatch.setattr(StudyView, "learned", by_chance)
+    rows = scores_data(view, view.arms)
+    assert [row["bar"] for row in rows] == [54.5, *[pytest.approx(50.5)] * 3]
+    figure = draw_scores(rows, name="x")
+    assert (
+        "the dashed line is the bar for having learned: the best constant answer, or the arm's own "
+        "answers in random order where they score more"
+    ) in figure.title
+    (line,) = (
+        layer
+        for layer in figure.specification["spec"]["layer"]
+        if layer["encoding"]["x"].get("aggregate") == "max"
+    )
+    assert line["encoding"]["x"]["field"] == "bar"
+    assert line["encoding"]["y"]["field"] == "arm", "each arm has a line of its own"
+    alone = draw_scores(rows[:1], name="x")
+    assert "the dashed line is the arm's own answers in random order" in alone.title
+    spread = seed_spread_data(view, view.arms)
+    assert {row["arm"]: row["bar"] for row in spread}["full"] == 54.5
+    assert draw_seed_spread(spread, name="x").title.endswith("where they score more")

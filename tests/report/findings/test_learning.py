@@ -47,12 +47,12 @@ def view_of(
 
 
 def with_training(view: StudyView, **settings: Any) -> StudyView:
-    """The view with other training settings in every trial, of 64 training examples."""
+    """The view with other training settings in every trial, of 6,400 training examples."""
 
     def changed(record: TrialRecord) -> TrialRecord:
         training = record.trial.training.model_copy(update=settings)
         trial = record.trial.model_copy(update={"training": training})
-        return replace(record, trial=trial, num_train_examples=64)
+        return replace(record, trial=trial, num_train_examples=6400)
 
     by_place = {place: tuple(map(changed, records)) for place, records in view.by_place.items()}
     return replace(view, by_place=by_place)
@@ -92,8 +92,8 @@ def test_arms_of_which_the_same_is_to_be_said_share_a_line(predicted: Predicted)
     view = view_of(predicted, {"full": good(), "lora-r2": constant(), "lora-r8": constant()})
     (found,) = remarks(view, view.arms)
     assert found.words == (
-        "× did not learn: lora-r2 and lora-r8 on demo-sentiment: all 3 runs give one answer to all "
-        "examples, of which the best scores 50.0."
+        "× did not learn: lora-r2 and lora-r8 on demo-sentiment: all 3 runs give the same answer "
+        "to all examples; the best such answer scores 50.0."
     )
 
 
@@ -140,6 +140,7 @@ def test_what_has_not_moved_since_before_its_first_step_did_not_learn(predicted:
     [
         ({"warmup_steps": 5000}, "The warm-up of 5,000 steps is not over when the training is"),
         ({"learning_rate": 0.0}, "The learning rate is 0."),
+        ({"max_steps": 72}, "A training of 72 steps is short: more epochs"),
         ({"learning_rate": 1e-6}, "lora at a learning rate of 1e-06 is low"),
     ],
 )
@@ -170,7 +171,7 @@ def test_the_json_has_a_row_an_arm_and_task_that_is_measured(predicted: Predicte
     assert full["gain"] == pytest.approx(100 * good().mean() - 50)
     assert lora["state"] == "did not learn"
     assert lora["gain"] == 0.0
-    assert str(lora["reason"]).startswith("all 3 runs give one answer to all examples")
+    assert str(lora["reason"]).startswith("all 3 runs give the same answer to all examples")
     perfect = view_of(predicted, {"full": np.ones((3, NUM), dtype=bool)})
     (row,) = learned_json(perfect)
     assert (row["state"], row["low"] is None) == ("learned", False)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from peftlab.report.findings import verdicts as module
+from peftlab.report.findings.evidence import signed
 from peftlab.report.findings.looks import Standing
 from peftlab.report.findings.verdicts import Verdict, left_out, verdicts
 from peftlab.report.findings.view import StudyView
@@ -65,9 +66,9 @@ def test_a_clear_difference_supports_or_contradicts(predicted: Predicted) -> Non
     assert supported.p_value < 0.001
     assert supported.p_holm == pytest.approx(2 * supported.p_value)
     assert supported.further_seeds is contradicted.further_seeds is None
-    assert "full scores 19.90" in supported.evidence
+    assert "full scores 19.9" in supported.evidence
     assert "points more than lora-r2 on demo-sentiment" in supported.evidence
-    assert "lora-r2 scores 19.90" in contradicted.evidence
+    assert "lora-r2 scores 19.9" in contradicted.evidence
     assert "points fewer than full" in contradicted.evidence
     assert "5 seeds, 600 examples" in supported.evidence
 
@@ -296,8 +297,8 @@ def test_a_claim_about_arms_that_did_not_learn_says_that(
     assert (verdict.p_value, verdict.p_holm, verdict.further_seeds) == (None, None, None)
     runs = "the only run gives" if num_seeds == 1 else f"all {num_seeds} runs give"
     assert verdict.evidence == (
-        f"full and lora-r2 did not learn demo-sentiment: {runs} one answer to all examples, "
-        "of which the best scores 50.0."
+        f"full and lora-r2 did not learn demo-sentiment: {runs} the same answer to all "
+        "examples; the best such answer scores 50.0."
     )
 
 
@@ -484,7 +485,7 @@ def test_after_a_look_the_test_holds_for_any_number_of_them(
     assert often.high is not None
     assert once.low is not None
     assert often.low < once.low
-    assert f"95% interval for any number of looks {often.low:+.2f} to {often.high:+.2f}" in (
+    assert f"95% interval for any number of looks {signed(often.low)} to {signed(often.high)}" in (
         often.evidence
     )
     assert "Test of the difference, for any number of looks: p " in often.evidence

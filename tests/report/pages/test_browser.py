@@ -57,7 +57,7 @@ def test_every_mark_of_the_data_is_drawn(desktop: Opened) -> None:
 
     assert marks(advice, "symbol") == marks(advice, "rule") == 4  # no arm is recommended
     assert marks(scores, "symbol") == 2 * 4
-    assert marks(scores, "rule") == 2 * 4 + 2  # and the best constant answers
+    assert marks(scores, "rule") == 2 * 4 + 2 * 4  # and the bar of each arm
     # Of 3 arms on 2 tasks, training and validation; validation has epoch 0 too.
     assert marks(curves, "line") == 2 * 3 * 2
     assert marks(curves, "area") == 2 * 3 * 2

@@ -46,10 +46,23 @@ LONG = Table(
     rows=[[f"trial-{number}", "failed" if number % 10 == 0 else "done"] for number in range(200)],
 )
 
+METRICS = [f"task-{task} metric {number}" for task in "ab" for number in range(10)]
+WIDE = Table(
+    name="table-03-x",
+    title="Wide",
+    columns=["arm", *METRICS],
+    rows=[
+        [arm, *(Cell(f"{value}.0 [80.1, 85.9]", value=value, low=80.1, high=85.9) for _ in METRICS)]
+        for arm, value in (("full", 85), ("lora", 83), ("bitfit", 84))
+    ],
+    numbers=frozenset(METRICS),
+    groups=["task-a", "task-b"],
+)
+
 
 @pytest.fixture(scope="module")
 def tables(opened_page: Open, tmp_path_factory: pytest.TempPathFactory) -> Opened:
-    page = Page(title="Tables", description="", facts={}, blocks=[TABLE, LONG])
+    page = Page(title="Tables", description="", facts={}, blocks=[TABLE, LONG, WIDE])
     files = write_files(page, tmp_path_factory.mktemp("tables"), say_nothing, beside={}, made_of="")
     permissions = ["clipboard-read", "clipboard-write"]
     return opened_page(files.html, permissions=permissions)
@@ -116,6 +129,27 @@ def test_a_table_is_copied_as_tabs_and_lines_in_the_order_shown(tables: Opened) 
         "lora-r16\t83.2 [80.1, 85.9]\t59 s\t10",
     ]
     head(tables, "arm").get_by_role("button").click(click_count=2)
+
+
+def test_the_parts_of_a_wide_table_fit_the_page_and_are_sorted_and_copied_as_one(
+    tables: Opened,
+) -> None:
+    page = tables.page
+    parts = page.locator("#table-03-x table")
+    assert parts.count() == 2
+    for place in page.locator("#table-03-x .scroll").all():
+        assert place.evaluate("own => own.scrollWidth <= own.clientWidth"), "a column is cut off"
+    button = page.locator("#table-03-x").get_by_role("columnheader", name="metric 9").last
+    button.get_by_role("button").click()
+    for part in parts.all():
+        arms = part.locator("tbody th").all_inner_texts()
+        assert arms == ["lora", "bitfit", "full"], "rows of both parts stand in the same order"
+    page.get_by_role("button", name="Copy: Wide").click()
+    wait_for_status(tables, "Copied 3 rows")
+    first, second, *_ = page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert first.split("\t") == ["arm", *METRICS]
+    assert second.split("\t") == ["lora", *["83.0 [80.1, 85.9]"] * len(METRICS)]
+    button.get_by_role("button").click(click_count=2)
 
 
 def test_a_long_table_opens_and_is_filtered(tables: Opened) -> None:

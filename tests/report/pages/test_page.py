@@ -20,7 +20,8 @@ from peftlab.report.pages.blocks import (
     Table,
     Warnings,
 )
-from peftlab.report.pages.page import MOST_ROWS, Page, _lines, render_html, render_markdown
+from peftlab.report.pages.page import MOST_ROWS, Page, render_html, render_markdown
+from peftlab.report.pages.table_parts import head_lines
 
 NASTY = [
     "<script>alert(1)</script>",
@@ -100,10 +101,10 @@ def test_html_shows_a_text_as_it_is_wherever_it_stands(text: str) -> None:
     shown = sum(found.strip() == text for found in read.texts)
     # h1, lead, fact, 3 headings with links to them and texts, caption, column, cell, note,
     # caption, missing, title and line of a remark, claim, verdict, evidence
-    in_lines = len(_lines(text)) > 1  # the head of a column is split where it is long
+    in_lines = len(head_lines(text)) > 1  # the head of a column is split where it is long
     assert shown == 23 - in_lines
     if in_lines:
-        assert [found for found in read.texts if found in _lines(text)] == _lines(text)
+        assert [found for found in read.texts if found in head_lines(text)] == head_lines(text)
     labels = [attributes.get("aria-label") for _, attributes in read.tags]
     assert labels.count(text) == 2
     (script,) = read.json

@@ -10,9 +10,12 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from peftlab.data.predictions import Predictions, read_predictions, write_predictions
+from peftlab.report.findings.class_numbers import ClassNumbers, class_numbers
 from peftlab.report.findings.classes import class_scores, classes_json
 from peftlab.report.findings.view import StudyView
+from peftlab.report.pages.blocks import Cell
 from peftlab.report.tables.classes import MOST_CLASSES, classes_tables
+from peftlab.stats.outcomes import Outcomes
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.registry import TASKS
 from tests.report.made_up import made_up, with_places
@@ -95,3 +98,23 @@ def test_of_many_classes_the_worst_come_first(
     shown = [np.mean([row[4].value for row in worst.rows[n : n + 2]]) for n in range(0, 20, 2)]
     assert shown == pytest.approx(sorted(means)[:MOST_CLASSES])
     assert "of 25 classes" in worst.title
+
+
+def test_the_tables_and_the_json_share_one_computation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = made_up(tmp_path, {"full": 0.9, "bitfit": 0.7}, arms=ARMS, tasks=[TASK])
+    computed: list[int] = []
+
+    def counting(outcomes: Outcomes, num_classes: int) -> tuple[ClassNumbers, ...]:
+        computed.append(num_classes)
+        return class_numbers(outcomes, num_classes)
+
+    monkeypatch.setattr("peftlab.report.findings.statistics.class_numbers", counting)
+    (table,) = classes_tables(view, view.arms, view.tasks[0])
+    rows = classes_json(view)
+    assert computed == [2] * len(view.arms), "once for each arm"
+    for shown, row in zip(table.rows, rows, strict=True):
+        cell = shown[table.columns.index("F1")]
+        assert isinstance(cell, Cell)
+        assert (shown[0], shown[1], cell.value) == (row["label"], row["arm"], row["f1"])

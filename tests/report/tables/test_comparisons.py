@@ -56,8 +56,8 @@ def test_the_same_answers_have_neither_interval_nor_test(predicted: Predicted) -
     table = comparisons_table(view, view.arms)
     assert table is not None
     (row,) = table.rows
-    assert row[2:] == ["0.00 (same answers)", "6", *["-"] * 7]
-    assert "same answers: to every example with every seed" in table.note
+    assert row[2:] == ["0.0 (same answers)", "6", *["-"] * 7]
+    assert "same answers: both arms answer every example alike" in table.note
 
 
 def test_arms_that_cannot_be_compared_have_no_row(predicted: Predicted) -> None:
@@ -102,7 +102,7 @@ def test_claims_have_a_table_by_task_where_one_has_several() -> None:
     ]
     assert isinstance(table, Table)
     assert [list(row) for row in table.rows] == [
-        ["LoRA wins", "cola", "+2.35 [+1.00, +3.69]", "5", "< 0.001", "0.012", "supported"],
+        ["LoRA wins", "cola", "+2.3 [+1.0, +3.7]", "5", "< 0.001", "0.012", "supported"],
         ["LoRA wins", "mrpc", "-", "0", "-", "-", "not enough runs"],
     ]
     assert csv_text(table).splitlines()[1:] == [
@@ -117,7 +117,7 @@ def test_a_difference_without_noise_has_no_interval() -> None:
     *_, table = claims_blocks([whole])
     assert isinstance(table, Table)
     assert list(table.rows[0]) == [
-        "LoRA wins", "cola", "0.00 (no noise)", "5", "-", "-", "the models did not learn",
+        "LoRA wins", "cola", "0.0 (no noise)", "5", "-", "-", "the models did not learn",
     ]  # fmt: skip
 
 

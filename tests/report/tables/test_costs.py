@@ -29,7 +29,7 @@ def test_a_row_is_an_arm_on_a_task_and_unmeasured_costs_have_no_column(tmp_path:
     ]  # fmt: skip
     assert len(table.rows) == 3 * 2
     assert list(table.rows[0]) == [
-        "full", "demo-sentiment", "90,770", "1 min 30 s", "1,900 MB", "9.00 MB",
+        "full", "demo-sentiment", "90,770", "1 min 30 s", "1,900 MB", "9.0 MB",
     ]  # fmt: skip
     assert costs_table(view, view.arms[1:2]) is None
 

@@ -49,7 +49,7 @@ def test_a_cell_is_the_mean_of_the_records_and_the_interval_of_the_view(
             cell = cells[f"{task} {metric}"]
             assert isinstance(cell, Cell)
             mark = f" {cell.mark}" if cell.mark else ""
-            assert cell == f"{last:.2f} [{summary.low:.2f}, {summary.high:.2f}]{mark}"
+            assert cell == f"{last:.1f} [{summary.low:.1f}, {summary.high:.1f}]{mark}"
             if metric == by_name[task].main_metric:
                 found = view.learned(arm, by_name[task])
                 assert found is not None
@@ -58,7 +58,7 @@ def test_a_cell_is_the_mean_of_the_records_and_the_interval_of_the_view(
             assert (cell.low, cell.high) == (summary.low, summary.high)
             if metric == by_name[task].main_metric:
                 best = mean(max(e.scores[metric] for e in one[1:]) for one in histories)
-                assert cells[f"{task} best epoch"] == f"{best:.2f}"
+                assert cells[f"{task} best epoch"] == f"{best:.1f}"
     assert "95% interval, which holds the noise of seeds and examples" in table.note
 
 
@@ -105,13 +105,13 @@ def test_an_arm_that_is_not_shown_to_have_learned_has_a_mark_and_no_noise_no_int
     table = scores_table(view, view.arms)
     sentiment = {row[0]: row[1] for row in table.rows}
     assert sentiment["full"].endswith("]"), "learned"
-    assert sentiment["lora-r2"].startswith("50.00 [")
+    assert sentiment["lora-r2"].startswith("50.0 [")
     assert sentiment["lora-r2"].endswith("] × did not learn")
     # Wilson's, of 300 examples: 100 / (1 + 1.96^2 / 300).
-    assert sentiment["lora-r8"] == "100.00 [98.73, 100.00]", "all right, of so many examples"
-    assert table.rows[-1][3] == "100.00", "all runs and examples say the same, by F1"
+    assert sentiment["lora-r8"] == "100.0 [98.7, 100.0]", "all right, of so many examples"
+    assert table.rows[-1][3] == "100.0", "all runs and examples say the same, by F1"
     assert "no interval where all runs and examples say the same" in table.note
-    assert "× did not learn: every run gives one answer to all examples" in table.note
+    assert "× did not learn: every run gives the same answer to all examples" in table.note
     f1, accuracy = table.rows[0][3:5]
     assert f1.endswith("× did not learn")
     assert accuracy.endswith("]"), "the main metric has the mark"
@@ -173,7 +173,7 @@ def test_a_cell_of_fewer_seeds_says_so_and_one_of_none_is_empty(hand_made: View)
         }
     )
     rows = {row[0]: row[1:] for row in scores_table(view, view.arms).rows}
-    assert rows["full"] == ["60.00 (1 of 2) ? cannot tell", "60.00 (1 of 2)", "-", "-", "-"]
+    assert rows["full"] == ["60.0 (1 of 2) ? cannot tell", "60.0 (1 of 2)", "-", "-", "-"]
     assert rows["lora-r2"] == ["-"] * 5
 
 
@@ -196,7 +196,7 @@ def test_an_arm_whose_frozen_layers_ran_without_dropout_is_marked_and_the_note_s
 def test_one_score_without_predictions_has_no_interval(hand_made: View) -> None:
     view = hand_made({("full", "demo-sentiment"): [[(None, 1, 50), (1, 1, 60)]]}, {"seeds": [1]})
     table = scores_table(view, view.arms)
-    assert table.rows[0][1] == "60.00 ? cannot tell", "its predictions are gone"
+    assert table.rows[0][1] == "60.0 ? cannot tell", "its predictions are gone"
     assert "interval" not in table.note
 
 
@@ -216,12 +216,12 @@ def test_a_row_is_the_summary_of_an_arms_runs(predicted: Predicted) -> None:
     assert table is not None
     (cells,) = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
     assert cells["runs"] == "3 of 4"
-    assert (cells["mean"], cells["median"]) == ("73.33", "80.00")
-    assert (cells["min"], cells["max"]) == ("50.00", "90.00")
+    assert (cells["mean"], cells["median"]) == ("73.3", "80.0")
+    assert (cells["min"], cells["max"]) == ("50.0", "90.0")
     # The failed one, and that which scores what one answer for all would.
     assert cells["failed"] == "50%"
     # (90 (1 - 8/27) + 80 (8/27 - 1/27) + 50 / 27), of three drawn with replacement.
-    assert cells["best of all"] == f"{(90 * 19 + 80 * 7 + 50) / 27:.2f}"
+    assert cells["best of all"] == f"{(90 * 19 + 80 * 7 + 50) / 27:.1f}"
 
 
 def test_a_row_says_whether_the_arm_learned_and_what_it_is_measured_by(
@@ -238,7 +238,7 @@ def test_a_row_says_whether_the_arm_learned_and_what_it_is_measured_by(
     assert table is not None
     cells = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     assert [one["learned"] for one in cells] == ["yes", "no", "cannot tell"]
-    assert {one["best constant"] for one in cells} == {"50.00"}
+    assert {one["best constant"] for one in cells} == {"50.0"}
 
 
 def test_one_run_has_no_deviation_and_none_no_table(predicted: Predicted) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from peftlab.core.words import data_size
 from peftlab.report.findings.marks import NOTE
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.pages.blocks import Cell
@@ -28,12 +29,12 @@ def test_a_row_holds_what_the_record_holds(half_done: Path) -> None:
         if record.costs is None:
             assert {row[column] for column in table.columns[6:]} == {"-"}
         else:
-            assert row["score"] == f"{record.evaluations[-1].scores[row['metric']]:.2f}"
+            assert row["score"] == f"{record.evaluations[-1].scores[row['metric']]:.1f}"
             assert row["tokens/s"] == f"{record.costs.train_tokens_per_second:,.0f}"
             assert row["padding avoided"] == f"{100 * record.costs.padding_avoided:.0f}%"
             memory = record.costs.peak_memory_bytes
             assert memory is not None
-            assert row["peak memory"] == f"{memory / 1e6:,.1f} MB"
+            assert row["peak memory"] == data_size(memory)
             assert row["computed"] == record.costs.path
             training, disk = row["training"], row["saved"]
             assert isinstance(training, Cell)

@@ -196,7 +196,7 @@ def test_a_name_that_two_classes_have_is_refused_with_the_file(
     pq.write_table(table.replace_schema_metadata({"huggingface": info}), path)
     with pytest.raises(UserError) as caught:
         drafted(path)
-    assert str(caught.value).startswith(f"{path}: column 'label': the name 'neg' stands twice")
+    assert str(caught.value).startswith(f"{path}: column 'label': the name 'neg' appears twice")
 
 
 def test_lists_among_words_and_objects_are_refused_with_their_line(tmp_path: Path) -> None:
@@ -250,8 +250,8 @@ def test_a_study_that_could_not_run_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         drafted(path)
     assert str(caught.value).startswith(
-        f"{path}: no study of it can run: t dev (t.csv): all 2 rows of dev have the label 'a', "
-        "which shows no difference"
+        f"{path}: no study of this file can run: t dev (t.csv): all 2 rows of dev have the "
+        "label 'a', which shows no difference"
     )
     both = write(tmp_path / "u.csv", ["a", "b"])
     with pytest.raises(UserError, match=r"all 30 rows of dev have the label 'a'.*--dev FILE with"):
@@ -289,3 +289,12 @@ def test_rows_that_lack_something_are_an_error_or_are_dropped(tmp_path: Path) ->
     assert any(
         "10 rows of train without a text or a label were dropped" in one for one in made.hints
     )
+
+
+def test_other_columns_that_could_be_the_label_are_named(tmp_path: Path) -> None:
+    rows = "".join(f"film {n},{'xy'[n % 2]},{'abc'[n % 3]}\n" for n in range(40))
+    (tmp_path / "t.csv").write_text(f"text,source,verdict\n{rows}")
+    made = draft(tmp_path / "s.yaml", tmp_path / "t.csv")
+    (label,) = [guess for guess in made.guesses if guess.key == "label"]
+    assert label.value == "source"
+    assert label.why == "has the fewest different values: 2; or --label verdict (3)"

@@ -125,7 +125,7 @@ def test_what_is_wrong_is_one_line_that_says_where(
         ({"budget": {}}, "tune.budget: a budget is either trials or seconds"),
         ({"budget": {"trials": 1, "seconds": 1}}, "tune.budget: a budget is either"),
         ({"budget": {"trails": 1}}, "tune.budget: unknown key 'trails', did you mean 'trials'?"),
-        ({"seeds": [1, 1]}, "tune.seeds: a seed is there twice"),
+        ({"seeds": [1, 1]}, "tune.seeds: a seed appears twice"),
         ({"pruning": "median"}, "tune.pruning: must be 'hyperband', 'halving' or 'none'"),
         ({"spaces": {}}, "tune: unknown key 'spaces', did you mean 'space'?"),
     ],

@@ -53,7 +53,7 @@ def draw_advice(
     every: Sequence[str] = (),
     scored: str = "on dev",
 ) -> Figure:
-    """Draw a point with its interval for each arm, and label the one to use.
+    """Draw a point with its interval for each arm, and frame the one to use.
 
     Arms that are not shown to have learned are pale. `every` names all arms of the study, for
     their colours; `scored` says what scores are of.
@@ -61,10 +61,11 @@ def draw_advice(
     import altair as alt
 
     from peftlab.report.figures.style import (
-        INK,
+        PALE,
         amount_axis,
         colours,
         finish,
+        frame,
         panel_width,
         shapes,
     )
@@ -73,7 +74,7 @@ def draw_advice(
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     base = alt.Chart(alt.Data(values=list(rows))).encode(
         x=amount_axis([[row["cost"] for row in rows]], cost.axis),
-        opacity=alt.condition(f"datum.state == '{LEARNED}'", alt.value(1), alt.value(0.4)),
+        opacity=alt.condition(f"datum.state == '{LEARNED}'", alt.value(1), alt.value(PALE)),
     )
     score = alt.Y("score:Q", title="score", scale=alt.Scale(zero=False, padding=16))
     colour = colours("arm", arms, every)
@@ -87,29 +88,21 @@ def draw_advice(
                 "arm:N",
                 alt.Tooltip("shown:N", title=cost.title),
                 "state:N",
-                *(alt.Tooltip(f"{key}:Q", format=".2f") for key in ("score", "low", "high")),
+                *(alt.Tooltip(f"{key}:Q", format=".1f") for key in ("score", "low", "high")),
             ],
         ),
     ]
-    used = base.transform_filter("datum.use")
     if any(row["use"] for row in rows):
-        costs = [row["cost"] for row in rows]
-        is_right = 2 * max(row["cost"] for row in rows if row["use"]) > min(costs) + max(costs)
-        layers.append(
-            used.mark_text(
-                align="right" if is_right else "left", dx=-16 if is_right else 16, fontSize=13,
-                fontWeight="bold", color=INK,
-            ).encode(y=score, text=alt.value("use this"))
-        )  # fmt: skip
+        layers.append(frame(base, score))
     chart = alt.layer(*layers).properties(width=panel_width(1), height=HEIGHT)
     words = "; ".join(
         f"{row['arm']} {row['score']:.1f} [{row['low']:.1f}, {row['high']:.1f}] for {row['shown']}"
-        + (" (use this)" if row["use"] else "")
+        + (" (the arm to use)" if row["use"] else "")
         + ("" if row["state"] == LEARNED else f" ({row['state']})")
         for row in rows
     )
     parts = [f"Score against {cost.title}, with 95% intervals"]
-    parts += ["the arm to use is labelled"] * any(row["use"] for row in rows)
+    parts += [f"the frame is around {row['arm']}, the arm to use" for row in rows if row["use"]]
     parts += ["pale arms are not shown to have learned"] * any(
         row["state"] != LEARNED for row in rows
     )

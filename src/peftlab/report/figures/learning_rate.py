@@ -68,7 +68,7 @@ def draw_learning_rate(
                 "panel:N",
                 "arm:N",
                 alt.Tooltip("learning_rate:Q", format=".1e"),
-                *(alt.Tooltip(f"{key}:Q", format=".2f") for key in ("score", "low", "high")),
+                *(alt.Tooltip(f"{key}:Q", format=".1f") for key in ("score", "low", "high")),
             ],
         ),
     ]

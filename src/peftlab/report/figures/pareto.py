@@ -1,13 +1,13 @@
-"""Scores against what they cost, and the arms that no other one beats in both."""
+"""Scores against what they cost: the arm to use, and the arms that another one beats in both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import compress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from peftlab.core.scores import sign_of
+from peftlab.core.scores import greater_is_better
 from peftlab.report.figures.appearance import panel_title
+from peftlab.report.findings.beaten import beaten_by
 from peftlab.report.findings.costs import COSTS, mean_cost
 from peftlab.report.findings.marks import MARKS
 from peftlab.report.findings.view import StudyView
@@ -16,57 +16,39 @@ from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 
 
-def pareto_data(view: StudyView, arms: Sequence[Arm], against: CostName) -> list[dict[str, Any]]:
-    """Return rows of task, arm, its cost, its mean score and interval, and if it is on the front.
+def pareto_data(
+    view: StudyView, arms: Sequence[Arm], against: CostName, to_use: Mapping[str, Arm]
+) -> list[dict[str, Any]]:
+    """Return rows of task, arm, its cost, and its mean score with its interval.
 
-    An arm that did not learn is cheap at any score, and never on it.
+    `use` says that the arm is the one to use on the task, which `to_use` has by the task's name.
+    `beaten_by` names the arms that are shown to score more there and to cost less.
     """
     rows = []
     for task in view.tasks:
-        of_task: list[dict[str, Any]] = []
+        beaten = beaten_by(view, arms, task, against)
         for arm in arms:
             summary, cost = view.summary(arm, task), mean_cost(view, arm, task, against)
             learned = view.learned(arm, task)
-            if summary is not None and cost is not None and learned is not None:
-                of_task.append(
-                    {
-                        "task": task.name,
-                        "panel": panel_title(task),
-                        "arm": view.label(arm),
-                        "cost": cost,
-                        "shown": COSTS[against].show(cost),
-                        "score": summary.mean,
-                        "low": summary.low,
-                        "high": summary.high,
-                        "state": learned.state,
-                    }
-                )
-        may_be_on = [row["state"] != "did not learn" for row in of_task]
-        weighed = [*compress(of_task, may_be_on)]
-        sign = sign_of(task.main_metric)
-        is_on = iter(front([(row["cost"], sign * row["score"]) for row in weighed]))
-        rows += [
-            {**row, "front": may_be and next(is_on)}
-            for row, may_be in zip(of_task, may_be_on, strict=True)
-        ]
+            if summary is None or cost is None or learned is None:
+                continue
+            rows.append(
+                {
+                    "task": task.name,
+                    "panel": panel_title(task),
+                    "arm": view.label(arm),
+                    "cost": cost,
+                    "shown": COSTS[against].show(cost),
+                    "score": summary.mean,
+                    "low": summary.low,
+                    "high": summary.high,
+                    "state": learned.state,
+                    "use": task.name in to_use and to_use[task.name].name == arm.name,
+                    "beaten_by": ", ".join(view.label(other) for other in beaten[arm.name]),
+                    "is_loss": not greater_is_better(task.main_metric),
+                }
+            )
     return rows
-
-
-def front(points: Sequence[tuple[float, float]]) -> list[bool]:
-    """Return which points (cost, merit) no other one beats in one of both and equals in the other.
-
-    Less of a cost and more of a merit is better.
-
-    >>> front([(1, 80), (2, 90), (2, 85), (3, 90)])
-    [True, True, False, False]
-    """
-    return [
-        not any(
-            (other[0] <= cost and other[1] > merit) or (other[0] < cost and other[1] >= merit)
-            for other in points
-        )
-        for cost, merit in points
-    ]
 
 
 def draw_pareto(
@@ -74,20 +56,24 @@ def draw_pareto(
     *,
     against: CostName,
     name: str,
+    chosen_by: CostName | None = None,
     every: Sequence[str] = (),
     scored: str = "on dev",
 ) -> Figure:
-    """Draw the points with their intervals, and a stepped line along the front.
+    """Draw a point with its interval for each arm in a panel a task, and frame the one to use.
 
-    `every` names all arms of the study, for their colours; `scored` says what scores are of.
+    Arms that are not shown to have learned, or are shown to be beaten, are pale. `every` names all
+    arms of the study, for their colours; `scored` says what scores are of, and `chosen_by` the cost
+    by which the arm to use was chosen (that of the figure for None).
     """
     import altair as alt
 
     from peftlab.report.figures.style import (
-        INK,
+        PALE,
         amount_axis,
         colours,
         finish,
+        frame,
         panel_width,
         panels,
         shapes,
@@ -101,47 +87,66 @@ def draw_pareto(
             [[row["cost"] for row in rows if row["panel"] == title] for title in titles], cost.axis
         )
     )
-    score = alt.Y("score:Q", title="score", scale=alt.Scale(zero=False, padding=12))
-    line = (
-        base.transform_filter("datum.front")
-        .mark_line(interpolate="step-after", color=INK, strokeDash=[4, 3], opacity=0.6)
-        .encode(y=score, order="cost:Q")
-    )
+    score = alt.Y("score:Q", title="score", scale=alt.Scale(zero=False, padding=16))
     colour = colours("arm", arms, every)
-    intervals = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(
-        y=alt.Y("low:Q"), y2="high:Q", color=colour
+    opacity = alt.condition(
+        "datum.state == 'learned' && !datum.beaten_by", alt.value(1), alt.value(PALE)
     )
-    points = base.mark_point(filled=True, size=90, opacity=1).encode(
+    intervals = base.mark_rule(strokeWidth=1.5).encode(
+        y=alt.Y("low:Q"), y2="high:Q", color=colour, opacity=opacity
+    )
+    points = base.mark_point(filled=True, size=90).encode(
         y=score,
         color=colour,
         shape=shapes("arm", arms, every),
+        opacity=opacity,
         tooltip=[
             "panel:N",
             "arm:N",
             alt.Tooltip("shown:N", title=cost.title),
             "state:N",
-            *(alt.Tooltip(f"{key}:Q", format=".2f") for key in ("score", "low", "high")),
+            alt.Tooltip("beaten_by:N", title="beaten by"),
+            *(alt.Tooltip(f"{key}:Q", format=".1f") for key in ("score", "low", "high")),
         ],
     )
-    chart = alt.layer(line, intervals, points).properties(
+    frames = [frame(base, score)] if any(row["use"] for row in rows) else []
+    chart = alt.layer(intervals, points, *frames).properties(
         width=panel_width(len(titles), own_axes=True), height=240
     )
-    fronts = {
-        task: ", ".join(row["arm"] for row in rows if row["task"] == task and row["front"])
-        for task in dict.fromkeys(row["task"] for row in rows)
-    }
     words = "; ".join(
         f"{row['arm']} on {row['task']} {row['score']:.1f} for {row['shown']} "
         f"{MARKS[row['state']]}".rstrip()
         for row in rows
     )
-    ends = "; ".join(f"{names or 'none'} on {task}" for task, names in fronts.items())
-    unlearned = any(row["state"] == "did not learn" for row in rows)
     return Figure(
         name=name,
-        title=f"Score against {cost.title}; the dashed line joins the arms that none beats in both"
-        + (", without those that did not learn" if unlearned else ""),
-        description=f"Main score {scored} against {cost.title}. Beaten by none in both: {ends}. "
-        f"All: {words}",
+        title=_title(rows, cost.title, COSTS[chosen_by or against].title),
+        description=f"Main score {scored} against {cost.title}. {_findings(rows)} All: {words}",
         specification=finish(panels(chart, "panel", titles, x="independent", y="independent")),
     )
+
+
+def _title(rows: Sequence[dict[str, Any]], cost: str, chosen_by: str) -> str:
+    """Return what the figure shows, and what its signs mean."""
+    parts = [f"Score against {cost}, with 95% intervals"]
+    if any(row["use"] for row in rows):
+        used = [row["arm"] for row in rows if row["use"]]
+        tasks = {row["task"] for row in rows}
+        which = f"{used[0]}, the arm to use" if len(tasks) == 1 else "the arm to use on the task"
+        by = "" if cost == chosen_by else f" (chosen by its {chosen_by})"
+        parts.append(f"the frame is around {which}{by}")
+    pale = ["are not shown to have learned"] * any(row["state"] != "learned" for row in rows)
+    if any(row["beaten_by"] for row in rows):
+        better = "be better" if any(row["is_loss"] for row in rows) else "score more"
+        pale.append(f"are beaten in both: another arm is shown to {better} and to cost less")
+    return "; ".join(parts + [f"pale arms {', or '.join(pale)}"] * bool(pale))
+
+
+def _findings(rows: Sequence[dict[str, Any]]) -> str:
+    """Return sentences on the arms to use, and on those that are beaten."""
+    use = [f"{row['arm']} on {row['task']}" for row in rows if row["use"]]
+    beaten = [
+        f"{row['arm']} on {row['task']} by {row['beaten_by']}" for row in rows if row["beaten_by"]
+    ]
+    sentences = [f"To use: {'; '.join(use)}."] if use else []
+    return " ".join((*sentences, f"Shown to be beaten in both: {'; '.join(beaten) or 'none'}."))

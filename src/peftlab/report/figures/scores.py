@@ -28,8 +28,9 @@ LEGENDS: dict[State, str] = {
 def scores_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """Return rows of task, arm and the main score: its mean over the seeds with its interval.
 
-    `state` says whether the arm learned the task, and `constant` is the score of the best constant
-    answer, None where no predictions are at hand.
+    `state` says whether the arm learned the task, and `bar` is the score that it is judged by: that
+    of the best constant answer, or, where `is_chance`, of its own answers in random order. It is
+    None where no predictions are at hand.
     """
     rows = []
     for task in view.tasks:
@@ -48,7 +49,8 @@ def scores_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
                         "seeds": summary.num_values,
                         "covers": summary.covers,
                         "state": learned.state,
-                        "constant": learned.constant,
+                        "bar": learned.bar,
+                        "is_chance": learned.chance is not None,
                     }
                 )
     return rows
@@ -81,6 +83,15 @@ def in_words(row: Mapping[str, Any]) -> str:
     return f"{row['arm']} on {row['task']} {row['score']:.1f}{interval} {mark}".rstrip()
 
 
+def bar_words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return what a score must exceed in these rows for its arm to have learned; "" for unknown."""
+    kinds = {row["is_chance"] for row in rows if row["bar"] is not None}
+    constant, chance = "the best constant answer", "the arm's own answers in random order"
+    if kinds == {True, False}:
+        return f"the bar for having learned: {constant}, or {chance} where they score more"
+    return {frozenset({False}): constant, frozenset({True}): chance}.get(frozenset(kinds), "")
+
+
 def draw_scores(
     rows: Sequence[dict[str, Any]],
     *,
@@ -92,16 +103,18 @@ def draw_scores(
     """Draw points with a line over the interval, and open diamonds for what papers report.
 
     A cross is an arm that did not learn, a ring one of which that cannot be told, and a dashed
-    line stands at the score of the best constant answer. `every` names all arms of the study, for
-    their colours; `scored` says what scores are of.
+    line stands at the bar of each arm. `every` names all arms of the study, for their colours;
+    `scored` says what scores are of.
     """
     import altair as alt
 
     from peftlab.report.figures.style import (
         INK,
+        bars,
         beside_names,
         colours,
         finish,
+        names_axis,
         panel_width,
         panels,
         score_axis,
@@ -113,13 +126,11 @@ def draw_scores(
     of_panels = [row for row in published if row["panel"] in titles]
     places = [*arms, *dict.fromkeys(row["arm"] for row in of_panels)]
     data = alt.Data(values=[*rows, *of_panels])
-    base = alt.Chart(data).encode(
-        y=alt.Y("arm:N", sort=places, title=None, axis=alt.Axis(ticks=False, domain=False))
-    )
+    base = alt.Chart(data).encode(y=names_axis(places))
     own = base.transform_filter("isValid(datum.low)")
     colour = colours("arm", arms, every).legend(None)
-    tooltip = ["panel:N", "arm:N", *(alt.Tooltip(f"{key}:Q", format=".2f") for key in KEYS)]
-    told = [*tooltip, "state:N", alt.Tooltip("constant:Q", format=".2f"), "seeds:Q", "covers:N"]
+    tooltip = ["panel:N", "arm:N", *(alt.Tooltip(f"{key}:Q", format=".1f") for key in KEYS)]
+    told = [*tooltip, "state:N", alt.Tooltip("bar:Q", format=".1f"), "seeds:Q", "covers:N"]
     layers = [
         own.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", color=colour),
     ]
@@ -156,14 +167,9 @@ def draw_scores(
                     tooltip=told,
                 )
             )
-    is_measured = any(row["constant"] is not None for row in rows)
-    if is_measured:
-        layers.append(
-            alt.Chart(data)
-            .transform_filter("isValid(datum.constant)")
-            .mark_rule(strokeDash=[3, 3], color=INK, opacity=0.6)
-            .encode(x=alt.X("max(constant):Q"))
-        )
+    bar = bar_words(rows)
+    if bar:
+        layers.append(bars(base, places))
     chart = alt.layer(*layers).properties(
         width=panel_width(len(titles), beside=beside_names(places)), height=ROW * len(places)
     )
@@ -173,7 +179,7 @@ def draw_scores(
         title="; ".join(
             (
                 "Scores by task and arm",
-                *(["the dashed line is the best constant answer"] if is_measured else []),
+                *([f"the dashed line is {bar}"] if bar else []),
                 *(LEGENDS[s] for s in SIGNS if any(row["state"] == s for row in rows)),
                 *(["open diamonds are published scores on dev"] if of_panels else []),
             )

@@ -7,21 +7,21 @@ from statistics import median
 from typing import Any
 
 from peftlab.report.figures.appearance import panel_title
-from peftlab.report.figures.scores import ROW
+from peftlab.report.figures.scores import ROW, bar_words
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.study.arms import Arm
 
 
 def seed_spread_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Rows of task, arm, seed, the main score, and what the best constant answer scores.
+    """Return rows of task, arm, seed, the main score, and the `bar` that the arm is judged by.
 
-    The last, `constant`, is None where no predictions are at hand.
+    The bar is as `scores_data` has it.
     """
     rows = []
     for task in view.tasks:
         for arm in arms:
-            outcomes = view.outcomes(arm, task)
+            learned = view.learned(arm, task)
             for run in view.runs(arm, task):
                 if not run.is_done:
                     continue
@@ -32,7 +32,8 @@ def seed_spread_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any
                         "arm": view.label(arm),
                         "seed": run.seed,
                         "score": run.score(task.main_metric),
-                        "constant": None if outcomes is None else outcomes.best_constant.score,
+                        "bar": None if learned is None else learned.bar,
+                        "is_chance": learned is not None and learned.chance is not None,
                     }
                 )
     return rows
@@ -45,7 +46,7 @@ def draw_seed_spread(
     every: Sequence[str] = (),
     scored: str = "on dev",
 ) -> Figure:
-    """Draw a point a seed, a tick at the median, and a dashed line at the constant's score.
+    """Draw a point a seed, a tick at the median, and a dashed line at the bar of each arm.
 
     `every` names all arms of the study, for their colours; `scored` says what scores are of.
     """
@@ -53,9 +54,11 @@ def draw_seed_spread(
 
     from peftlab.report.figures.style import (
         INK,
+        bars,
         beside_names,
         colours,
         finish,
+        names_axis,
         panel_width,
         panels,
         score_axis,
@@ -65,36 +68,30 @@ def draw_seed_spread(
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     titles = list(dict.fromkeys(row["panel"] for row in rows))
     data = alt.Data(values=list(rows))
-    base = alt.Chart(data).encode(
-        y=alt.Y("arm:N", sort=arms, title=None, axis=alt.Axis(ticks=False, domain=False))
-    )
+    base = alt.Chart(data).encode(y=names_axis(arms))
     points = base.mark_point(filled=True, size=60, opacity=0.85).encode(
         x=score_axis(),
         color=colours("arm", arms, every).legend(None),
         shape=shapes("arm", arms, every).legend(None),
-        tooltip=["panel:N", "arm:N", "seed:N", alt.Tooltip("score:Q", format=".2f")],
+        tooltip=["panel:N", "arm:N", "seed:N", alt.Tooltip("score:Q", format=".1f")],
     )
     medians = base.mark_tick(color=INK, thickness=2, size=16).encode(x=alt.X("median(score):Q"))
-    constant = (
-        alt.Chart(data)
-        .transform_filter("isValid(datum.constant)")
-        .mark_rule(strokeDash=[3, 3], color=INK, opacity=0.6)
-        .encode(x=alt.X("max(constant):Q"))
-    )
-    chart = alt.layer(constant, medians, points).properties(
+    bar = bar_words(rows)
+    layers = [bars(base, arms)] if bar else []
+    chart = alt.layer(*layers, medians, points).properties(
         width=panel_width(len(titles), beside=beside_names(arms)), height=ROW * len(arms)
     )
     return Figure(
         name=name,
-        title="Score of every seed; the tick is their median, the dashed line the best constant "
-        "answer",
+        title="Score of every seed; the tick is their median"
+        + (f", the dashed line is {bar}" if bar else ""),
         description=f"Main score {scored} of each seed. {_words(rows)}",
         specification=finish(panels(chart, "panel", titles, x="independent")),
     )
 
 
 def _words(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the least, the median and the greatest of each row."""
+    """Return the lowest, the median and the highest score of each row."""
     scores: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         scores.setdefault((row["task"], row["arm"]), []).append(row["score"])

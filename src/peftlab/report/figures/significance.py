@@ -75,7 +75,7 @@ def draw_significance(
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     titles = list(dict.fromkeys(row["panel"] for row in rows))
     labelled = [
-        {**row, "shown": f"{signed(row['difference'], 1)}{SIGNS[row['outcome']]}"} for row in rows
+        {**row, "shown": f"{signed(row['difference'])}{SIGNS[row['outcome']]}"} for row in rows
     ]
     plain: dict[str, Any] = {"ticks": False, "domain": False, "grid": False}
     base = alt.Chart(alt.Data(values=labelled)).encode(
@@ -107,14 +107,15 @@ def draw_significance(
         for row in rows
         if row["outcome"] == BEATS
     ]
-    others = "all other pairs are not distinguishable, or not tested"
+    others = "All other pairs" if beaten else "All pairs"
     return Figure(
         name=name,
         title="Which arm beats which: by how many points the row's is better than the column's"
         if of_losses
-        else "Which arm beats which: the row's score less the column's, in points",
+        else "Which arm beats which: the row's score minus the column's, in points",
         description=f"By paired tests, adjusted by Holm's method for all pairs and tasks: "
-        f"{'; '.join(beaten) or 'none beats another'}; {others}.",
+        f"{''.join(f'{one}; ' for one in beaten)}{others.lower() if beaten else others} are not "
+        "distinguishable, or were not tested.",
         specification=finish(panels(chart, "panel", titles)),
     )
 

@@ -24,7 +24,11 @@ AXIS = 64
 LETTER, SYMBOL = 7, 36
 """Pixels of a letter, about, and of a symbol of a legend with the room around it."""
 FAR = 4
-"""Where the largest value is so many times the least one, an axis is logarithmic."""
+"""Where the largest value is so many times the smallest one, an axis is logarithmic."""
+PALE = 0.35
+"""Opacity of what is out of the running."""
+FRAME = 400
+"""Square pixels of a frame around a marker."""
 
 
 def finish(chart: Any) -> dict[str, Any]:
@@ -77,6 +81,16 @@ def shapes(field: str, shown: Sequence[str], every: Sequence[str] = ()) -> alt.S
         sort=list(shown),
         scale=_scale(shown, [one.shape for one in appearances(shown, every)]),
         title=None,
+    )
+
+
+def frame(base: Any, score: alt.Y) -> Any:
+    """Return a layer with a frame around the points whose `use` is true.
+
+    The others are hidden, not left out: a layer without a row in some panel has no extent there.
+    """
+    return base.mark_point(shape="square", size=FRAME, strokeWidth=2, stroke=INK).encode(
+        y=score, opacity=alt.condition("datum.use", alt.value(1), alt.value(0))
     )
 
 
@@ -146,6 +160,27 @@ def log_ticks(low: float, high: float) -> list[float]:
     below = max((tick for tick in every if tick <= low), default=low)
     above = min((tick for tick in every if tick >= high), default=high)
     return [tick for tick in every if below <= tick <= above]
+
+
+def names_axis(names: Sequence[str], *, field: str = "arm") -> alt.Y:
+    """Return an axis with a row for each of these names, in their order."""
+    axis = alt.Axis(ticks=False, domain=False)
+    scale = alt.Scale(type="band", padding=0)
+    return alt.Y(f"{field}:N", sort=list(names), title=None, axis=axis, scale=scale)
+
+
+def bars(base: Any, names: Sequence[str], *, field: str = "arm") -> Any:
+    """Return a layer with a dashed line across each row at its `bar`; equal ones make one line."""
+    axis = names_axis(names, field=field)
+    return (
+        base.transform_filter("isValid(datum.bar)")
+        .mark_rule(strokeDash=[3, 3], color=INK, opacity=0.6)
+        .encode(
+            x=alt.X("max(bar):Q"),
+            y=axis.bandPosition(0),
+            y2=alt.Y2(f"{field}:N", bandPosition=1),
+        )
+    )
 
 
 def score_axis(field: str = "score") -> alt.X:

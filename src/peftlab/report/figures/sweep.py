@@ -74,7 +74,7 @@ def draw_sweep(
             "panel:N",
             "arm:N",
             "state:N",
-            *(alt.Tooltip(f"{k}:Q", format=".2f") for k in SCORES),
+            *(alt.Tooltip(f"{k}:Q", format=".1f") for k in SCORES),
         ],
     )
     intervals = base.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q"), y2="high:Q")

@@ -8,16 +8,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from pydantic import JsonValue
 
+from peftlab.report.findings.class_numbers import ANSWERS, ClassNumbers, as_question
 from peftlab.report.findings.view import StudyView
-from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.summary import summarise
 from peftlab.study.arms import Arm
-from peftlab.tasks.metrics.registry import METRICS
-from peftlab.tasks.problem import Floats
 from peftlab.tasks.spec import Task
-
-ANSWERS = "f1_macro"
-"""A metric of the answers, by which predictions are read for either kind of classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,16 +49,14 @@ def class_scores(
     """
     if task.problem_type == "regression":
         return []
-    found = []
-    read = [(arm, view.outcomes(arm, task, ANSWERS)) for arm in arms]
-    for place, label in enumerate(task.labels):
-        if within is not None and label not in within:
-            continue
-        for arm, outcomes in read:
-            if outcomes is not None:
-                own = _as_question(outcomes, place)
-                found.append(_score(view.label(arm), task.name, label, own, within is not None))
-    return found
+    of_arms = [(arm, view.statistics.classes(arm.name, task)) for arm in arms]
+    return [
+        _score(view, arm, task, place, numbers[place], with_interval=within is not None)
+        for place, label in enumerate(task.labels)
+        if within is None or label in within
+        for arm, numbers in of_arms
+        if numbers
+    ]
 
 
 def worst_classes(scores: Sequence[ClassScore], most: int) -> list[str]:
@@ -84,33 +77,23 @@ def classes_json(view: StudyView) -> list[dict[str, JsonValue]]:
     return [one.to_json() for task in view.tasks for one in class_scores(view, view.arms, task)]
 
 
-def _as_question(outcomes: Outcomes, place: int) -> Outcomes:
-    """Return the outcomes as answers to whether an example has the class at that place."""
-    is_own = [
-        values[..., place] == 1 if outcomes.labels_N.ndim == 2 else values == place
-        for values in (outcomes.labels_N, outcomes.predictions_SN)
-    ]
-    labels_N, predictions_SN = (one.astype(np.int64) for one in is_own)
-    return Outcomes(
-        metric="f1", labels_N=labels_N, predictions_SN=predictions_SN, seeds=outcomes.seeds
-    )
-
-
-def _score(arm: str, task: str, label: str, own: Outcomes, with_interval: bool) -> ClassScore:
-    summary = summarise(own) if with_interval else None
+def _score(
+    view: StudyView,
+    arm: Arm,
+    task: Task,
+    place: int,
+    numbers: ClassNumbers,
+    *,
+    with_interval: bool,
+) -> ClassScore:
+    outcomes = view.outcomes(arm, task, ANSWERS) if with_interval else None
+    summary = None if outcomes is None else summarise(as_question(outcomes, place))
     has_interval = summary is not None and summary.has_interval
     return ClassScore(
-        arm=arm,
-        task=task,
-        label=label,
-        precision=float(_scores("precision", own).mean()),
-        recall=float(_scores("recall", own).mean()),
-        f1=float(own.scores_S.mean()),
-        support=int(own.labels_N.sum()),
+        arm=view.label(arm),
+        task=task.name,
+        label=task.labels[place],
+        **asdict(numbers),
         low=summary.low if summary is not None and has_interval else None,
         high=summary.high if summary is not None and has_interval else None,
     )
-
-
-def _scores(metric: str, own: Outcomes) -> Floats:
-    return METRICS.get(metric).scores(own.labels_N, own.predictions_SN)

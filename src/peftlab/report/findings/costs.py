@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from peftlab.core.measurements import Costs
-from peftlab.core.words import duration
+from peftlab.core.words import data_size, duration
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.best import sum_is_larger
 from peftlab.study.arms import Arm
@@ -49,20 +49,20 @@ COSTS: dict[CostName, Cost] = {
         unit="s",
         of=lambda costs: costs.train_seconds,
         show=lambda value: duration(value) if value >= 10 else f"{value:.2g} s",
-        note="Training time is without evaluation.",
+        note="Training time does not include evaluation.",
     ),
     "memory": Cost(
         title="peak memory",
         unit="MB",
         of=lambda costs: _in(1e6, costs.peak_memory_bytes),
-        show=lambda value: _megabytes(value),
+        show=lambda value: data_size(1e6 * value),
     ),
     "disk": Cost(
         title="size on disk",
         unit="MB",
         of=lambda costs: _in(1e6, costs.artifact_bytes),
-        show=lambda value: _megabytes(value),
-        note="On disk is the trained adapter, or what the method changed.",
+        show=lambda value: data_size(1e6 * value),
+        note="The size on disk is that of the trained adapter, or of what the method changed.",
     ),
     "latency": Cost(
         title="inference time",
@@ -126,11 +126,3 @@ def _runs(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> l
 
 def _in(unit: float, value: float | None) -> float | None:
     return None if value is None else value / unit
-
-
-def _megabytes(value: float) -> str:
-    """
-    >>> _megabytes(0.302), _megabytes(91.2), _megabytes(1061.07)
-    ('0.30 MB', '91 MB', '1,061 MB')
-    """
-    return f"{value:.2f} MB" if value < 10 else f"{value:,.0f} MB"

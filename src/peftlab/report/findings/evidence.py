@@ -49,9 +49,9 @@ def evidence_words(
     interval = "the same on every example, so that the test goes by their number alone"
     if found.noise.is_known:
         looks = " for any number of looks" if found.is_always_valid else ""
-        interval = f"95% interval{looks} {found.low:+.2f} to {found.high:+.2f}"
+        interval = f"95% interval{looks} {signed(found.low)} to {signed(found.high)}"
     sentences = [
-        f"{pair[0]} scores {abs(found.estimate):.2f} {more} than {pair[1]} {where} "
+        f"{pair[0]} scores {tenths(abs(found.estimate))} {more} than {pair[1]} {where} "
         f"({interval}; {runs_words(found)})",
         _test_words(found, margin, tested),
     ]
@@ -112,14 +112,24 @@ def p_words(p_value: float) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
-def signed(difference: float, digits: int) -> str:
-    """Return a difference with its sign; what is rounded to nothing has none.
+def tenths(points: float) -> str:
+    """Return points to a tenth, or to a hundredth where a tenth would show nothing.
 
-    >>> signed(0.31, 1), signed(-1.2, 1), signed(-0.001, 1)
-    ('+0.3', '-1.2', '0.0')
+    >>> tenths(83.42), tenths(0.31), tenths(0.04), tenths(0.001)
+    ('83.4', '0.3', '0.04', '0.0')
     """
-    rounded = round(difference, digits)
-    return f"{rounded:+.{digits}f}" if rounded else f"{0:.{digits}f}"
+    digits = 1 if round(points, 1) or not round(points, 2) else 2
+    return f"{round(points, digits) or 0.0:.{digits}f}"
+
+
+def signed(difference: float) -> str:
+    """Return a difference in points with its sign; what is rounded to nothing has none.
+
+    >>> signed(0.31), signed(-1.2), signed(-0.04), signed(-0.001)
+    ('+0.3', '-1.2', '-0.04', '0.0')
+    """
+    shown = tenths(difference)
+    return f"+{shown}" if round(difference, 2) > 0 else shown
 
 
 def points_words(points: float) -> str:
@@ -157,7 +167,7 @@ def _test_words(found: Difference, margin: float | None, tested: TestNumbers) ->
 def _further_words(found: Difference, level: float, further: FurtherSeeds | Hopeless) -> str:
     if further == "examples":
         left = reach_of_examples(found.noise, level)
-        doubt = f"{left:.2f}" if left >= LEAST_SHOWN else f"up to {LEAST_SHOWN:g}"
+        doubt = tenths(left) if left >= LEAST_SHOWN else f"up to {LEAST_SHOWN:g}"
         return (
             f"More seeds would not decide it: with any number of them these examples leave "
             f"{doubt} points of doubt on either side"

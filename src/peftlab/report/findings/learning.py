@@ -22,13 +22,13 @@ from peftlab.study.remarks.lint import learning_rate_advice
 from peftlab.tasks.spec import Task
 
 BEYOND = (
-    "every run gives one answer to all examples, or none has moved since before its first step, or "
-    f"the score is shown to be less than {GAIN:g} point better than that of the best constant "
-    "answer"
+    "every run gives the same answer to all examples, or none has moved since before its first "
+    f"step, or the score is shown to be less than {GAIN:g} point better than that of the best "
+    "constant answer"
 )
 MARK_NOTE = (
-    f"× did not learn: {BEYOND}. ? cannot tell: the score is not shown to be better, nor that. "
-    "An arm without a mark has learned."
+    f"× did not learn: {BEYOND}. ? cannot tell: the score is shown neither to be better nor to "
+    "be no better. An arm without a mark has learned."
 )
 LEARNED_NOTE = (
     "learned: yes, if the 95% interval of how much better the score is than that of the best "
@@ -38,6 +38,10 @@ CHANCE_NOTE = (
     " Where an arm's own predictions score more in random order than the best constant answer, as "
     "they can by some metrics, that score takes the answer's place."
 )
+
+
+FEW_STEPS = 100
+"""An encoder may learn nothing in fewer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,20 +151,21 @@ def _shown_words(found: Learned, task: Task) -> str:
         bar = f"what its own predictions score in random order ({found.chance:.1f})"
     if num_constant == num_runs:
         runs = "the only run gives" if num_runs == 1 else f"all {num_runs} runs give"
-        return f"{runs} one answer to all examples, of which the best scores {found.constant:.1f}"
-    words = f"{signed(gain.estimate, 1)} points against {bar}"
+        best = f"the best such answer scores {found.constant:.1f}"
+        return f"{runs} the same answer to all examples; {best}"
+    words = f"{signed(gain.estimate)} points against {bar}"
     if of_losses([task]):
-        words = f"better by {signed(gain.estimate, 1)} points than {bar}"
+        words = f"better by {signed(gain.estimate)} points than {bar}"
     if found.interval:
         low, high = found.interval
-        words += f", 95% interval {signed(low, 1)} to {signed(high, 1)}"
+        words += f", 95% interval {signed(low)} to {signed(high)}"
     if found.state == "did not learn" and not found.has_moved:
         words = f"score and loss are where they were before the first step; {words}"
     elif found.state == "did not learn":
         words = f"not {GAIN:g} point better than {bar}: {words}"
     if num_constant:
         give = "gives" if num_constant == 1 else "give"
-        words += f"; {num_constant} of {num_runs} runs {give} one answer to all examples"
+        words += f"; {num_constant} of {num_runs} runs {give} the same answer to all examples"
     return words
 
 
@@ -177,7 +182,14 @@ def _causes(record: TrialRecord) -> list[str]:
         if warmup >= steps:
             found.append(
                 f"The warm-up of {counted(warmup, 'step')} is not over when the training is "
-                f"({counted(steps, 'step')}): the learning rate never gets to its value"
+                f"({counted(steps, 'step')}): the learning rate never reaches its full value"
+            )
+    if record.num_train_examples is not None:
+        steps = training.total_steps(record.num_train_examples)
+        if steps < FEW_STEPS:
+            found.append(
+                f"A training of {counted(steps, 'step')} is short: more epochs, or a higher "
+                "learning rate, may help"
             )
     advice = learning_rate_advice(record.trial.method, training.learning_rate)
     if advice:

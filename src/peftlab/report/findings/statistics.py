@@ -13,6 +13,7 @@ from statistics import fmean
 import numpy as np
 
 from peftlab.core.identity import content_id, derived_seed
+from peftlab.report.findings.class_numbers import ANSWERS, ClassNumbers, class_numbers
 from peftlab.report.findings.runs import Run, outcomes_of, runs_of
 from peftlab.stats.collapse import Collapse, collapse_of
 from peftlab.stats.compare import Comparison, Difference, compare, difference
@@ -72,6 +73,7 @@ class Statistics:
     _comparisons: dict[tuple[str, str, str], Comparison | None] = field(
         default_factory=dict, init=False
     )
+    _classes: dict[Place, tuple[ClassNumbers, ...]] = field(default_factory=dict, init=False)
 
     def outcomes(self, arm: str, task: Task, metric: str | None = None) -> Outcomes | None:
         """Return what the arm's runs said of the task's examples, for a metric (the main one).
@@ -136,6 +138,14 @@ class Statistics:
             known = self._beside_constants(arm, task)
             self._collapses[place] = collapse_of(*known) if known else None
         return self._collapses[place]
+
+    def classes(self, arm: str, task: Task) -> tuple[ClassNumbers, ...]:
+        """Return what the arm scores by each class; nothing where predictions are gone."""
+        place = (arm, task.name)
+        if place not in self._classes:
+            found = self.outcomes(arm, task, ANSWERS)
+            self._classes[place] = class_numbers(found, len(task.labels)) if found else ()
+        return self._classes[place]
 
     def are_identical(self, left: str, right: str, tasks: Sequence[Task]) -> bool:
         """Return whether both arms gave the same answers, each run like its partner.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -57,7 +57,8 @@ class Table:
 
     A column whose name is in `numbers` is set to the right. `units` are those of columns whose
     numbers need one. Columns whose names begin with one of the `groups` stand below that name on
-    the page. `name` is the stem of its files; the page gives one where there is none.
+    the page. `name` is the stem of its files; the page gives one where there is none. `note` stands
+    below the table, and after it the `meanings` of columns.
     """
 
     title: str
@@ -68,6 +69,34 @@ class Table:
     units: Mapping[str, str] = field(default_factory=dict)
     groups: Sequence[str] = ()
     name: str = ""
+    meanings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> str:
+        """The note and the meanings of the columns, in sentences."""
+        meanings = (f"{column}: {words}." for column, words in self.meanings.items())
+        return " ".join(filter(None, (self.note, *meanings)))
+
+    @property
+    def shown(self) -> Table:
+        """The table without the columns that say nothing in any row, and without their meanings.
+
+        >>> table = Table(title="", columns=["arm", "sd"], rows=[["full", "-"]])
+        >>> table.shown.columns, table.shown.rows
+        (['arm'], [['full']])
+        """
+        said = [
+            place
+            for place in range(len(self.columns))
+            if not place or any(row[place] not in ("", NOTHING) for row in self.rows)
+        ]
+        columns = [self.columns[place] for place in said]
+        return replace(
+            self,
+            columns=columns,
+            rows=[[row[place] for place in said] for row in self.rows],
+            meanings={name: own for name, own in self.meanings.items() if name in columns},
+        )
 
     @property
     def grouped(self) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import groupby
 
@@ -18,10 +18,9 @@ from peftlab.core.words import escape_markdown
 from peftlab.report.pages.blocks import Block, Cell, Figure, Heading, Table
 from peftlab.report.pages.manifest import FIGURE_FOLDER, TABLE_FOLDER
 from peftlab.report.pages.printable import printable
+from peftlab.report.pages.table_parts import cell_parts, head_lines, is_wide, parts_of
 
 FIGURE_FORMATS = ("svg", "png", "pdf")
-SHORT_HEAD = 12
-"""Letters of a table's head that stand in one line."""
 MOST_ROWS = 2000
 """Rows of a table that the page shows; its CSV file has all."""
 
@@ -42,6 +41,12 @@ class Page:
         for name in ("title", "description", "facts", "blocks"):
             object.__setattr__(self, name, printable(getattr(self, name)))
 
+    @property
+    def shown(self) -> Page:
+        """The page with its tables as they are shown: without columns that say nothing."""
+        blocks = [block.shown if isinstance(block, Table) else block for block in self.blocks]
+        return replace(self, blocks=blocks)
+
 
 def render_html(page: Page, drawings: Mapping[str, str], vega: str) -> str:
     """Return one self-contained HTML document.
@@ -57,7 +62,7 @@ def render_html(page: Page, drawings: Mapping[str, str], vega: str) -> str:
         _environment()
         .get_template("page.html.j2")
         .render(
-            page=page,
+            page=page.shown,
             sections=[block.title for block in page.blocks if isinstance(block, Heading)],
             drawings={name: Markup(svg) for name, svg in drawings.items()},
             specifications={figure.name: _script_json(figure.specification) for figure in figures},
@@ -70,7 +75,7 @@ def render_html(page: Page, drawings: Mapping[str, str], vega: str) -> str:
 
 def render_markdown(page: Page) -> str:
     """Return the page as Markdown; figures are links to their PNG files."""
-    return _environment().get_template("page.md.j2").render(page=page)
+    return _environment().get_template("page.md.j2").render(page=page.shown)
 
 
 def _environment() -> Environment:
@@ -83,10 +88,12 @@ def _environment() -> Environment:
     environment.filters["markdown"] = escape_markdown
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["rule"] = _rule
-    environment.filters["parts"] = _parts
+    environment.filters["cell_parts"] = cell_parts
     environment.filters["spans"] = _spans
-    environment.filters["lines"] = _lines
+    environment.filters["table_parts"] = parts_of
+    environment.filters["head_lines"] = head_lines
     environment.tests["valued"] = _is_valued
+    environment.tests["wide"] = is_wide
     environment.globals.update(
         figure_folder=FIGURE_FOLDER,
         figure_formats=FIGURE_FORMATS,
@@ -141,30 +148,6 @@ def _spans(grouped: Sequence[tuple[str, str]]) -> list[tuple[str, int]]:
     [('', 1), ('sst2', 2)]
     """
     return [(group, len(list(same))) for group, same in groupby(group for group, _ in grouped)]
-
-
-def _lines(words: str) -> list[str]:
-    """Return the words of a head in at most two lines, the longer as short as can be.
-
-    >>> _lines("all (each tensor once)"), _lines("peak memory"), _lines("arm")
-    (['all (each', 'tensor once)'], ['peak memory'], ['arm'])
-    """
-    if len(words) <= SHORT_HEAD:
-        return [words]
-    every = words.split(" ")
-    splits = [(" ".join(every[:k]), " ".join(every[k:])) for k in range(1, len(every))]
-    return list(min(splits, key=lambda lines: max(map(len, lines)), default=(words,)))
-
-
-def _parts(cell: str) -> tuple[str, str, str]:
-    """Return the cell's text, with its interval and its mark apart where it has them."""
-    if not isinstance(cell, Cell):
-        return cell, "", ""
-    text = cell.removesuffix(cell.mark).rstrip()
-    if cell.low is None:
-        return text, "", cell.mark
-    shown, bracket, interval = text.partition(" [")
-    return shown, f"{bracket.strip()}{interval}", cell.mark
 
 
 def _is_valued(cell: str) -> bool:

@@ -17,7 +17,7 @@ NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?")
 def csv_text(table: Table) -> str:
     """Return the table with a line a row, UTF-8; what is not known is empty.
 
-    The interval of a number and its mark have columns of their own. A column's unit stands behind
+    The interval of a number and its mark have columns of their own. A column's unit stands after
     its name, in brackets. Where a text would be a formula to a spreadsheet, an apostrophe stands
     before it.
     """

@@ -22,13 +22,14 @@ MOST_COLUMNS, MOST_ROWS = 6, 40
 def latex_text(table: Table) -> str:
     """Return a `table` environment with caption and label, or a `longtable` where it has many rows.
 
-    It needs the package booktabs, and longtable or graphicx (which shrinks a wide table to the
-    line) where the first line says so. A cell that a test calls the best is bold, and an interval
-    is set small. The Styler of pandas takes 6 to 11 times as long, and neither shrinks a table nor
-    escapes signs such as `<` and `†`.
+    Columns that say nothing in any row are left out. It needs the package booktabs, and longtable
+    or graphicx (which shrinks a wide table to the line) where the first line says so. A cell that a
+    test calls the best is bold, and an interval is set small. The Styler of pandas takes 6 to 11
+    times as long, and neither shrinks a table nor escapes signs such as `<` and `†`.
     """
+    table = table.shown
     sides = "".join("r" if column in table.numbers else "l" for column in table.columns)
-    caption = latex(" ".join(filter(None, (_sentence(table.title), table.note))))
+    caption = latex(" ".join(filter(None, (_sentence(table.title), table.notes))))
     head = ["\\toprule", _row([latex(column) for column in table.columns]), "\\midrule"]
     rows = [_row([_cell(cell) for cell in row]) for row in table.rows]
     named = f"\\caption{{{caption}}}", f"\\label{{tab:{table.name}}}"

@@ -28,12 +28,27 @@ WEIGHED: tuple[CostName, ...] = ("time", "memory", "disk")
 UNITS = {COSTS[name].title: COSTS[name].unit for name in WEIGHED}
 
 
+def advice_options(view: StudyView) -> parts.AdvicePart:
+    """Return the options of the page's advice: the study's own, or the usual ones."""
+    own = (part.options for part in view.spec.report if isinstance(part.options, parts.AdvicePart))
+    return next(own, parts.AdvicePart())
+
+
 def advices_of(view: StudyView, options: parts.AdvicePart) -> list[Advice]:
     """Return the advice over all tasks, and that on each of them where there are several."""
-    return [
-        advise(view, tasks, margin=options.margin, reference=options.reference, cost=options.cost)
-        for tasks in ([view.tasks] if len(view.tasks) == 1 else [view.tasks, *_each(view.tasks)])
-    ]
+    by_task = advices_by_task(view, options)
+    return by_task if len(by_task) == 1 else [_advise(view, view.tasks, options), *by_task]
+
+
+def advices_by_task(view: StudyView, options: parts.AdvicePart) -> list[Advice]:
+    """Return the advice on each task."""
+    return [_advise(view, [task], options) for task in view.tasks]
+
+
+def _advise(view: StudyView, tasks: Sequence[Task], options: parts.AdvicePart) -> Advice:
+    return advise(
+        view, tasks, margin=options.margin, reference=options.reference, cost=options.cost
+    )
 
 
 def advice_blocks(
@@ -50,10 +65,6 @@ def advice_blocks(
     return blocks
 
 
-def _each(tasks: Sequence[Task]) -> list[tuple[Task]]:
-    return [(task,) for task in tasks]
-
-
 def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
     """Return the advice in a few sentences."""
     over = f"Over all {len(advice.tasks)} tasks" if len(advice.tasks) > 1 else "Here"
@@ -62,7 +73,7 @@ def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
         shown = " What is measured so far is below." if advice.candidates else ""
         said = f"Nothing can be recommended yet: {advice.lacking}.{shown}"
         if advice.safe is not None:
-            said = f"{over}: {advice.safe.name} will do, but it is open what is best to use. "
+            said = f"{over}: {advice.safe.name} will do, but which arm is best is still open: "
             said += f"{advice.lacking}."
         told = (said, _passed_by(advice), *_kept_out(view, advice))
         return " ".join(filter(None, (*told, *_reservations(view, advice, options))))
@@ -74,7 +85,8 @@ def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
     if len(others) > len(alike):
         sentences.append(
             f"{listed([chosen.name, *others])} could be shown to stay {within} (with "
-            f"{1 - LEVEL:.0%} for all arms together); of these it {_why_it(view, advice, options)}."
+            f"{1 - LEVEL:.0%} confidence for all arms together); of these it "
+            f"{_why_it(view, advice, options)}."
         )
     elif alike:
         sentences.append(
@@ -172,7 +184,7 @@ def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
     if found is None:
         return NOTHING
     metric = tasks[0].main_metric if len(tasks) == 1 else ""
-    mean, low, high = (score_words(metric, one, 2) for one in (found.mean, found.low, found.high))
+    mean, low, high = (score_words(metric, one, 1) for one in (found.mean, found.low, found.high))
     if not found.has_interval:
         return Cell(mean, value=found.mean)
     return Cell(f"{mean} [{low}, {high}]", value=found.mean, low=found.low, high=found.high)
@@ -218,9 +230,10 @@ def _left_out(advice: Advice) -> str:
     sentences = []
     names = [one.arm.name for one in advice.candidates if one.unlearned]
     if names and not advice.unlearned:  # else no arm is shown to have, which is said already
-        verb = "is" if len(names) == 1 else "are"
+        verb, they = ("is", "it is") if len(names) == 1 else ("are", "they are")
         sentences.append(
-            f"{listed(names)} {verb} not recommended: not shown to have learned {_where(advice)}."
+            f"{listed(names)} {verb} not recommended: {they} not shown to have learned "
+            f"{_where(advice)}."
         )
     failed = [(one.arm, one.num_failed) for one in advice.candidates if not one.unlearned]
     if advice.reference is not None:
@@ -297,7 +310,7 @@ def _by_task_table(view: StudyView, advices: Sequence[Advice], options: parts.Ad
         numbers=frozenset({"score", "difference", *titles}),
         units=UNITS,
         note="score: main metric. difference: to the best arm, or the one that the study "
-        "measures by. In brackets: 95% intervals, and how many times as much as that arm costs."
+        "measures by. In brackets: 95% intervals, and how many times the cost of that arm it is."
         + better_note([one.tasks[0] for one in advices]),
     )
 
@@ -307,7 +320,7 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
     assert base is not None, "there are candidates"
     over = f"over {len(advice.tasks)} tasks" if len(advice.tasks) > 1 else advice.tasks[0].name
     titles = [COSTS[name].title for name in WEIGHED]
-    less = f"less {base.name}"
+    less = f"difference from {base.name}"
     within = f"within {points_words(options.margin)}"
 
     def costs(arm: Arm) -> list[str]:
@@ -324,9 +337,9 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
     rows.insert(0, [*scored(base), NOTHING, own or "not shown", *costs(base)])
     mean = ", the mean over the tasks" if len(advice.tasks) > 1 else ""
     sums = (
-        " Times and sizes are sums over the tasks, memory is their mean;"
+        " Times and sizes are sums over the tasks, memory is their mean; they have"
         if len(advice.tasks) > 1
-        else " Costs:"
+        else " Costs have"
     )
     return Table(
         title=f"All arms, {over}",
@@ -337,8 +350,8 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
         note=f"score: main metric{mean}, with its 95% interval. {within}: whether the "
         f"arm could be shown to stay "
         f"{within_words(options.margin, base if advice.is_named else None)}, with "
-        f"{1 - LEVEL:.0%} for all arms together; the interval of a difference is for its arm "
-        f"alone.{sums} in brackets how many times as much as {base.name}."
+        f"{1 - LEVEL:.0%} confidence for all arms together; the interval of a difference is "
+        f"for its arm alone.{sums} in brackets how many times that of {base.name}."
         + better_note(advice.tasks),
     )
 
@@ -368,10 +381,10 @@ def _difference(candidate: Candidate) -> str:
         return NOTHING
     if not found.noise.is_known:
         same = IDENTICAL if candidate.is_identical else "no noise"
-        return Cell(f"{signed(found.estimate, 2)} ({same})", value=found.estimate)
+        return Cell(f"{signed(found.estimate)} ({same})", value=found.estimate)
     if not found.has_interval:
-        return Cell(signed(found.estimate, 2), value=found.estimate)
-    middle, low, high = (signed(value, 2) for value in (found.estimate, found.low, found.high))
+        return Cell(signed(found.estimate), value=found.estimate)
+    middle, low, high = (signed(value) for value in (found.estimate, found.low, found.high))
     return Cell(f"{middle} [{low}, {high}]", value=found.estimate, low=found.low, high=found.high)
 
 

@@ -14,8 +14,8 @@ MOST_CLASSES = 10
 """Of more classes than that the worst ones come first, in a table of their own."""
 NUMBERS = ("precision", "recall", "F1", "support")
 NOTE = (
-    "In points, means over seeds; a class that is never answered has a precision of 0, one that no "
-    "example has a recall of 0. support: scored examples of the class."
+    "In points, means over seeds; a class that is never predicted has a precision of 0, and one "
+    "without examples has a recall of 0. support: scored examples of the class."
 )
 
 
@@ -48,7 +48,7 @@ def _table(title: str, scores: Sequence[ClassScore], note: str) -> Table:
             [
                 one.label,
                 one.arm,
-                *(Cell(f"{value:.2f}", value=value) for value in (one.precision, one.recall)),
+                *(Cell(f"{value:.1f}", value=value) for value in (one.precision, one.recall)),
                 _f1(one),
                 Cell(f"{one.support:,}", value=one.support),
             ]
@@ -61,6 +61,6 @@ def _table(title: str, scores: Sequence[ClassScore], note: str) -> Table:
 
 def _f1(one: ClassScore) -> Cell:
     if one.low is None or one.high is None:
-        return Cell(f"{one.f1:.2f}", value=one.f1)
-    shown = f"{one.f1:.2f} [{one.low:.2f}, {one.high:.2f}]"
+        return Cell(f"{one.f1:.1f}", value=one.f1)
+    shown = f"{one.f1:.1f} [{one.low:.1f}, {one.high:.1f}]"
     return Cell(shown, value=one.f1, low=one.low, high=one.high)

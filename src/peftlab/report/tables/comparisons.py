@@ -41,20 +41,25 @@ def comparisons_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
     if not rows:
         return None
     return Table(
-        title="Arms by two",
+        title="Pairs of arms",
         columns=["arms", "task", *NUMBERS],
         rows=rows,
         numbers=frozenset(NUMBERS),
-        note="difference: in points [95% interval]. p: of there being none, with the noise of "
-        "seeds and examples; not adjusted for the number of rows"
-        + ("; for any number of looks, where seeds were added after one" if any_looks else "")
-        + ". swaps: of the trained models "
-        "alone, by exchanging their predictions. flips: of the seeds alone, from six on. McNemar: "
-        "for accuracy and one seed. effect size: Hedges' g over the runs. wins: how often a run of "
-        "the first is better than one of the second. dominance: below 0.5 the first almost "
-        "stochastically dominates the second, from five seeds on. "
-        f"{IDENTICAL}: to every example with every seed, so that there is nothing to test."
-        + better_note(view.tasks),
+        note=f"{IDENTICAL}: both arms answer every example alike with every seed, so that there is "
+        "nothing to test." + better_note(view.tasks),
+        meanings={
+            "difference": "in points, with its 95% interval in brackets",
+            "p": "the p value of no difference, with the noise of seeds and examples; not adjusted "
+            "for the number of rows"
+            + ("; for any number of looks, where seeds were added after one" if any_looks else ""),
+            "p (swaps)": "that of the trained models alone, by exchanging their predictions",
+            "p (flips)": "that of the seeds alone, from six seeds on",
+            "p (McNemar)": "McNemar's test, for accuracy and one seed",
+            "effect size": "Hedges' g over the runs",
+            "wins": "how often a run of the first arm is better than one of the second",
+            "dominance": "below 0.5 the first arm almost stochastically dominates the second; from "
+            "five seeds on",
+        },
     )
 
 
@@ -65,15 +70,15 @@ def _same(view: StudyView, arm: Arm, other: Arm, task: Task) -> str:
 
 def _cells(found: Comparison, same: str) -> list[str]:
     if found.says_nothing:
-        told = Cell(f"{signed(found.estimate, 2)} ({same})", value=found.estimate)
+        told = Cell(f"{signed(found.estimate)} ({same})", value=found.estimate)
         seeds = Cell(str(found.num_seeds), value=found.num_seeds)
         return [told, seeds, *[NOTHING] * (len(NUMBERS) - 2)]
     is_single = found.num_seeds < 2 and not found.num_folds
-    told = Cell(f"{found.estimate:+.2f} (no noise)", value=found.estimate)
+    told = Cell(f"{signed(found.estimate)} (no noise)", value=found.estimate)
     if found.noise.is_known and not found.has_interval:
-        told = Cell(f"{found.estimate:+.2f}", value=found.estimate)
+        told = Cell(signed(found.estimate), value=found.estimate)
     elif found.noise.is_known:
-        interval = f"{found.estimate:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+        interval = f"{signed(found.estimate)} [{signed(found.low)}, {signed(found.high)}]"
         told = Cell(interval, value=found.estimate, low=found.low, high=found.high)
     wins = found.superiority
     return [
@@ -157,6 +162,6 @@ def _difference(one: Verdict) -> str:
     if one.estimate is None:
         return NOTHING
     if one.low is None or one.high is None:
-        return Cell(f"{signed(one.estimate, 2)} (no noise)", value=one.estimate)
-    text = f"{one.estimate:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
+        return Cell(f"{signed(one.estimate)} (no noise)", value=one.estimate)
+    text = f"{signed(one.estimate)} [{signed(one.low)}, {signed(one.high)}]"
     return Cell(text, value=one.estimate, low=one.low, high=one.high)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from peftlab.core.scores import greater_is_better, score_words, sign_of, unit_of
-from peftlab.report.findings.evidence import least_seeds
+from peftlab.report.findings.evidence import least_seeds, tenths
 from peftlab.report.findings.learning import (
     LEARNED_NOTE,
     MARK_NOTE,
@@ -29,7 +29,7 @@ from peftlab.tasks.spec import Task
 
 RUN_COLUMNS = (
     "runs", "mean", "sd", "median", "middle half", "min", "max", "best of all", "failed",
-    "best constant",
+    "best constant", "chance level",
 )  # fmt: skip
 LEARNED = "learned"
 
@@ -185,7 +185,7 @@ def _cell(
     if summary is None:
         return NOTHING
     mean, low, high = (
-        score_words(score, one, 2) for one in (summary.mean, summary.low, summary.high)
+        score_words(score, one, 1) for one in (summary.mean, summary.low, summary.high)
     )
     shown = f"{mean}{_part(summary, num_runs)}"
     if not summary.has_interval:
@@ -203,7 +203,7 @@ def _cell(
 def _flattered(summary: Summary | None, num_runs: int) -> str:
     if summary is None:
         return NOTHING
-    return Cell(f"{summary.mean:.2f}{_part(summary, num_runs)}", value=summary.mean)
+    return Cell(f"{summary.mean:.1f}{_part(summary, num_runs)}", value=summary.mean)
 
 
 def _part(summary: Summary, num_runs: int) -> str:
@@ -230,11 +230,17 @@ def runs_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
         rows=rows,
         numbers=frozenset(RUN_COLUMNS),
         units={"failed": "%"},
-        note=f"Main metric in points, {view.rule}. middle half: the mean without the lowest and "
-        "the highest quarter. best of all: what the best of so many runs is expected to score. "
-        "failed: runs without a score, or with none better than that of the best constant answer, "
-        f"one for all examples.{_on_metrics(view.tasks)} {LEARNED_NOTE}"
+        note=f"Main metric in points, {view.rule}.{_on_metrics(view.tasks)} {LEARNED_NOTE}"
         f"{chance_note(view, arms)}",
+        meanings={
+            "sd": "the standard deviation of the runs",
+            "middle half": "the mean without the lowest and the highest quarter",
+            "best of all": "what the best of so many runs is expected to score",
+            "failed": "runs without a score, or whose score is no better than that of the best "
+            "constant answer, which is the same for all examples",
+            "chance level": "what the arm's own answers score in random order, where that is "
+            "better than the best constant answer",
+        },
     )
 
 
@@ -248,11 +254,15 @@ def _summaries(view: StudyView, arms: Sequence[Arm]) -> list[tuple[Task, Arm, Su
 
 
 def _learned_cells(found: Learned | None) -> list[str]:
-    """Return the score of the best constant answer, and whether the arm has learned."""
-    score = None if found is None else found.constant
+    """Return the best constant score, the chance level, and whether the arm has learned."""
+    if found is None:
+        return [NOTHING] * 3
     return [
-        NOTHING if score is None else Cell(f"{score:.2f}", value=score),
-        NOTHING if found is None else STATES[found.state],
+        *(
+            NOTHING if score is None else Cell(f"{score:.1f}", value=score)
+            for score in (found.constant, found.chance)
+        ),
+        STATES[found.state],
     ]
 
 
@@ -264,7 +274,7 @@ def _run_cells(summary: Summary, num_runs: int) -> list[str]:
     )  # fmt: skip
     return [
         Cell(part or str(num_runs), value=summary.num_values),
-        *(NOTHING if value is None else Cell(f"{value:.2f}", value=value) for value in values),
+        *(NOTHING if value is None else Cell(tenths(value), value=value) for value in values),
         Cell(f"{summary.failed_share:.0%}", value=100 * summary.failed_share),
     ]
 
@@ -305,4 +315,6 @@ def published_table(tasks: Sequence[Task], published: Sequence[Published]) -> Ta
 
 def _published_cell(one: Published, task: str, metric: str) -> str:
     score = one.scores.get(task)
-    return NOTHING if score is None or score.metric != metric else f"{score.value:.2f}"
+    if score is None or score.metric != metric:
+        return NOTHING
+    return Cell(f"{score.value:.1f}", value=score.value)

@@ -34,8 +34,8 @@ def hyperparameters_table(view: StudyView, arms: Sequence[Arm]) -> Table:
         title="Hyperparameters",
         columns=["setting", *(arm.name for arm in arms)],
         rows=rows,
-        note="Names of transformers.TrainingArguments where it has one; what is not listed has its "
-        "default.",
+        note="Settings have the names of transformers.TrainingArguments where it knows them; those "
+        "not listed have their defaults.",
     )
 
 
@@ -145,7 +145,7 @@ def _tried_cells(tried: Sequence[Attempt]) -> list[str]:
     counts = [statuses.count("done"), statuses.count("pruned"), statuses.count("failed")]
     return [
         words,
-        *(NOTHING if value is None else Cell(f"{value:.2f}", value=value) for value in scores),
+        *(NOTHING if value is None else Cell(f"{value:.1f}", value=value) for value in scores),
         *(Cell(str(count), value=count) for count in counts),
         Cell(duration(tried[-1].seconds), value=tried[-1].seconds),
     ]

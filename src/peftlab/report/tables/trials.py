@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peftlab.core.measurements import plain_epoch
-from peftlab.core.words import counted, duration
+from peftlab.core.words import counted, data_size, duration
 from peftlab.report.findings.marks import mark_note, marked
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
@@ -83,8 +83,8 @@ def _row(view: StudyView, record: TrialRecord) -> list[str]:
             Cell(f"{examples:,.0f}", value=examples),
             Cell(f"{tokens:,.0f}", value=tokens),
             Cell(f"{padding:.0%}", value=padding),
-            _megabytes(costs.peak_memory_bytes),
-            _megabytes(costs.artifact_bytes),
+            _size(costs.peak_memory_bytes),
+            _size(costs.artifact_bytes),
             costs.path,
         ]
     score = next(iter(record.scores.values()), None)
@@ -95,7 +95,7 @@ def _row(view: StudyView, record: TrialRecord) -> list[str]:
         Cell(str(record.trial.seed), value=record.trial.seed),
         record.status,
         task_of(record.trial).main_metric.replace("_", " "),
-        NOTHING if score is None else Cell(f"{score:.2f}", value=score),
+        NOTHING if score is None else Cell(f"{score:.1f}", value=score),
         *measured,
     ]
 
@@ -107,5 +107,5 @@ def _epochs(record: TrialRecord) -> str:
     return Cell(f"{plain_epoch(round(epoch, 2))}", value=epoch)
 
 
-def _megabytes(size: int | None) -> str:
-    return NOTHING if size is None else Cell(f"{size / 1e6:,.1f} MB", value=size)
+def _size(num_bytes: int | None) -> str:
+    return NOTHING if num_bytes is None else Cell(data_size(num_bytes), value=num_bytes)

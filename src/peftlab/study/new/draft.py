@@ -120,7 +120,7 @@ def draft(
     options = checked(options)
     if folds is not None and dev is not None:
         raise UserError(
-            "with folds the rows of the data are scored, and no dev",
+            "with folds the rows of the data are scored, and not a dev split",
             where="--folds",
             allowed="one of --folds and --dev",
         )
@@ -149,7 +149,7 @@ def draft(
             return Draft(text=written, guesses=guesses, hints=hints)
         errors += remarks.errors
     raise UserError(
-        f"no study of it can run: {errors[0]}",
+        f"no study of this file can run: {errors[0]}",
         where=str(data),
         allowed="more rows, or --dev FILE with rows of two labels or more",
     )

@@ -39,6 +39,8 @@ PAIRS = (
 )  # fmt: skip
 ID_NAMES = ("id", "idx", "index", "row_id", "uid", "guid", "")
 SAID = "as you said"
+MOST_OTHERS = 3
+"""Columns that are named beside the one that is taken for the label."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,8 +187,12 @@ def _label(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: 
             where=where,
             allowed=f"--label with one of {', '.join(columns)}",
         )
-    best = min(repeated, key=lambda name: different[name])
-    return Guess(key="label", value=best, why=f"has the fewest different values: {different[best]}")
+    best, *others = sorted(repeated, key=lambda name: different[name])
+    why = f"has the fewest different values: {different[best]}"
+    if others:
+        shown = ", ".join(f"{name} ({different[name]})" for name in others[:MOST_OTHERS])
+        why += f"; or --label {shown}"
+    return Guess(key="label", value=best, why=why)
 
 
 def _require_labels(columns: Mapping[str, list[Any]], names: Sequence[str], where: str) -> None:

@@ -238,9 +238,9 @@ def _selection(expanded: Expanded) -> Iterator[Finding]:
             level="note",
             rule="selection-on-dev",
             where="report",
-            message=f"{scored} is both what an epoch would be picked by and what is reported: "
-            "scores are of the last epoch; a best-epoch score flatters and must be named as that. "
-            "'selection: {split: train, fraction: 0.1}' picks it on rows held out of train",
+            message=f"the scores of {scored} are those of the last epoch: the best epoch there "
+            "would be picked by the very rows that it is scored on. "
+            "'selection: {split: train, fraction: 0.1}' picks the epoch on rows held out of train",
         )
     by_method: dict[str, list[str]] = {}
     for arm in expanded.arms:

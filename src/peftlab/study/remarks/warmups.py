@@ -36,8 +36,8 @@ def long_warmups(
                 rule="warm-up-too-long",
                 where=where,
                 message=f"the warm-up of {counted(warmup, 'step')} is not over when the "
-                f"training is ({counted(steps, 'step')}): the learning rate never gets to its "
-                "value; give a share, such as warmup_steps: 0.06",
+                f"training is ({counted(steps, 'step')}): the learning rate never reaches its "
+                "full value; give a share, such as warmup_steps: 0.06",
             )
         else:
             yield Finding(

@@ -51,7 +51,7 @@ def own_metric(name: str, *, where: str = "") -> OwnMetric:
     """Return the function as a metric. UserError where it may not be run, or cannot be found."""
     if not trusts_own_metrics():
         raise UserError(
-            f"the metric '{name}' is code, which a study alone cannot have run",
+            f"the metric '{name}' is code, which a study alone may not run",
             where=where,
             allowed=f"peftlab --trust-metrics, or {TRUST_METRICS}=1: it can do all that you can",
         )

@@ -82,5 +82,5 @@ def require_metrics(
         raise UserError(
             f"'{names[0]}' cannot be the main metric: {why_not}",
             where=where,
-            allowed="another metric first, this one behind it",
+            allowed="another metric first, this one after it",
         )

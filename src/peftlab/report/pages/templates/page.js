@@ -27,31 +27,37 @@
     return direction * (typeof a === "number" ? a - b : collator.compare(a, b));
   }
 
-  function sort(table, original, head, column) {
+  // A wide table stands in parts, which have the same rows in the same order.
+
+  function sort(parts, original, part, head, column) {
     const order = NEXT[head.getAttribute("aria-sort") ?? "none"];
-    for (const other of heads(table)) other.removeAttribute("aria-sort");
-    let rows = original;
+    for (const other of parts.flatMap(heads)) other.removeAttribute("aria-sort");
+    let places = [...original[part].keys()];
     if (order !== "none") {
       head.setAttribute("aria-sort", order);
       const direction = order === "ascending" ? 1 : -1;
-      rows = original
-        .map((row) => [key(row.cells[column]), row])
+      places = original[part]
+        .map((row, place) => [key(row.cells[column]), place])
         .sort((a, b) => compare(a[0], b[0], direction))
         .map((pair) => pair[1]);
     }
-    table.tBodies[0].append(...rows);
+    parts.forEach((table, own) => {
+      table.tBodies[0].append(...places.map((place) => original[own][place]));
+    });
     say(order === "none" ? "In the order of the page" : `Sorted by ${head.dataset.name}, ${order}`);
   }
 
-  function makeSortable(table) {
-    const original = [...table.tBodies[0].rows];
-    if (original.length < 2) return;
-    heads(table).forEach((head, column) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.append(...head.childNodes);
-      button.addEventListener("click", () => sort(table, original, head, column));
-      head.append(button);
+  function makeSortable(parts) {
+    const original = parts.map((table) => [...table.tBodies[0].rows]);
+    if (original[0].length < 2) return;
+    parts.forEach((table, part) => {
+      heads(table).forEach((head, column) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.append(...head.childNodes);
+        button.addEventListener("click", () => sort(parts, original, part, head, column));
+        head.append(button);
+      });
     });
   }
 
@@ -97,17 +103,23 @@
     }
   }
 
-  async function copy(table, button) {
-    const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);
-    const lines = [heads(table).map((head) => head.dataset.name)];
-    for (const row of rows) lines.push([...row.cells].map(plain));
+  function whole(parts, cellsOf) {
+    return parts.flatMap((table, part) => cellsOf(table).slice(part > 0 ? 1 : 0));
+  }
+
+  async function copy(parts, button) {
+    const places = [...[...parts[0].tBodies[0].rows].entries()].filter(([, row]) => !row.hidden);
+    const lines = [whole(parts, (table) => heads(table).map((head) => head.dataset.name))];
+    for (const [place] of places) {
+      lines.push(whole(parts, (table) => [...table.tBodies[0].rows[place].cells].map(plain)));
+    }
     await put(lines.map((line) => line.join("\t")).join("\n") + "\n");
     button.textContent = "Copied";
-    say(`Copied ${rows.length} rows`);
+    say(`Copied ${places.length} rows`);
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   }
 
-  // Filtering
+  // Filtering: only long tables are filtered, and none of these stands in parts
 
   function filter(table, words) {
     const wanted = words.toLowerCase().split(/\s+/);
@@ -120,15 +132,15 @@
   }
 
   for (const holder of document.querySelectorAll(".table")) {
-    const table = holder.querySelector("table");
-    makeSortable(table);
+    const parts = [...holder.querySelectorAll("table")];
+    makeSortable(parts);
     const button = holder.querySelector("button.copy");
     button.hidden = false;
-    button.addEventListener("click", () => copy(table, button));
+    button.addEventListener("click", () => copy(parts, button));
     const search = holder.querySelector(".filter");
     if (search) {
       search.hidden = false;
-      search.querySelector("input").addEventListener("input", (event) => filter(table, event.target.value));
+      search.querySelector("input").addEventListener("input", (event) => filter(parts[0], event.target.value));
     }
   }
 

@@ -1,0 +1,56 @@
+"""Precision, recall and F1 by each class, of what the runs of an arm said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from peftlab.stats.outcomes import Outcomes
+from peftlab.tasks.metrics.registry import METRICS
+
+ANSWERS = "f1_macro"
+"""A metric of the answers, by which predictions are read for either kind of classes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassNumbers:
+    """What an arm scores by one class, in points, as the mean over its seeds.
+
+    `support` is how many scored examples have the class.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+def class_numbers(outcomes: Outcomes, num_classes: int) -> tuple[ClassNumbers, ...]:
+    """Return the numbers of each class, in the order of the logits."""
+    return tuple(_numbers(as_question(outcomes, place)) for place in range(num_classes))
+
+
+def as_question(outcomes: Outcomes, place: int) -> Outcomes:
+    """Return the outcomes as answers to whether an example has the class at that place."""
+    is_own = [
+        values[..., place] == 1 if outcomes.labels_N.ndim == 2 else values == place
+        for values in (outcomes.labels_N, outcomes.predictions_SN)
+    ]
+    labels_N, predictions_SN = (one.astype(np.int64) for one in is_own)
+    return Outcomes(
+        metric="f1", labels_N=labels_N, predictions_SN=predictions_SN, seeds=outcomes.seeds
+    )
+
+
+def _numbers(own: Outcomes) -> ClassNumbers:
+    precision, recall = (
+        float(METRICS.get(metric).scores(own.labels_N, own.predictions_SN).mean())
+        for metric in ("precision", "recall")
+    )
+    return ClassNumbers(
+        precision=precision,
+        recall=recall,
+        f1=float(own.scores_S.mean()),
+        support=int(own.labels_N.sum()),
+    )

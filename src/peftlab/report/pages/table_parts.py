@@ -1,0 +1,103 @@
+"""A table in parts that are as wide as the page at most: further columns stand below the first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+from math import ceil
+
+from peftlab.report.pages.blocks import Cell, Table
+
+ROOM, SMALL_ROOM = 136, 156
+"""Letters that stand beside one another on the page, and in the smaller type of a wide table."""
+BESIDE = 2
+"""Letters of the room between columns."""
+SMALLER = 0.85
+"""The size of an interval or a mark, which stand below their number."""
+SHORT_HEAD, SHORT_CELL, NARROWEST_TEXT = 12, 20, 14
+"""Letters of a head that stand in one line, of a cell that does not break, and of one that does."""
+MOST_LOOKED_AT = 200
+"""Rows by which the width of a column is told."""
+
+
+def head_lines(words: str) -> list[str]:
+    """Return the words of a head in at most two lines, the longer as short as can be.
+
+    >>> head_lines("all (each tensor once)"), head_lines("peak memory"), head_lines("arm")
+    (['all (each', 'tensor once)'], ['peak memory'], ['arm'])
+    """
+    if len(words) <= SHORT_HEAD:
+        return [words]
+    every = words.split(" ")
+    splits = [(" ".join(every[:k]), " ".join(every[k:])) for k in range(1, len(every))]
+    return list(min(splits, key=lambda lines: max(map(len, lines)), default=(words,)))
+
+
+def cell_parts(cell: str) -> tuple[str, str, str]:
+    """Return the cell's text, with its interval and its mark apart where it has them."""
+    if not isinstance(cell, Cell):
+        return cell, "", ""
+    text = cell.removesuffix(cell.mark).rstrip()
+    if cell.low is None:
+        return text, "", cell.mark
+    shown, bracket, interval = text.partition(" [")
+    return shown, f"{bracket.strip()}{interval}", cell.mark
+
+
+def is_wide(table: Table) -> bool:
+    """Return whether the table is wider than the page, so that it takes a smaller type."""
+    return sum(_widths(table)) > ROOM
+
+
+def parts_of(table: Table) -> list[Table]:
+    """Return the table, or parts of its columns where not even small type has room for all.
+
+    Each part begins with the first column. The columns of a group stay together where they can.
+    """
+    widths = _widths(table)
+    if sum(widths) <= SMALL_ROOM:
+        return [table]
+    groups = [
+        [place for place, _ in own]
+        for _, own in groupby(enumerate(table.grouped), key=lambda one: one[1][0])
+    ]
+    parts: list[list[int]] = [[]]
+    taken = widths[0]
+    for group in groups:
+        places = [place for place in group if place]
+        if parts[-1] and taken + sum(widths[place] for place in places) > ROOM:
+            parts.append([])
+            taken = widths[0]
+        for place in places:
+            if parts[-1] and taken + widths[place] > ROOM:
+                parts.append([])
+                taken = widths[0]
+            parts[-1].append(place)
+            taken += widths[place]
+    return [
+        replace(
+            table,
+            columns=[table.columns[place] for place in (0, *part)],
+            rows=[[row[place] for place in (0, *part)] for row in table.rows],
+        )
+        for part in parts
+    ]
+
+
+def _widths(table: Table) -> list[int]:
+    """Return about how many letters each column is wide."""
+    return [
+        BESIDE
+        + max(
+            max(map(len, head_lines(head)), default=0) + BESIDE,  # and the arrow of sorting
+            *(_width(row[place]) for row in table.rows[:MOST_LOOKED_AT]),
+            0,
+        )
+        for place, (_, head) in enumerate(table.grouped)
+    ]
+
+
+def _width(cell: str) -> int:
+    text, interval, mark = cell_parts(cell)
+    own = len(text) if len(text) <= SHORT_CELL else NARROWEST_TEXT
+    return max(own, ceil(SMALLER * len(interval)), ceil(SMALLER * len(mark)))
