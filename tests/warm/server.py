@@ -32,6 +32,7 @@ from tests.warm.request import Request
 FILTERS = [*warnings.filters]
 IMPORTED = (
     "peftlab.cli.app",
+    "peftlab.cli.commands",
     "peftlab.engine.bench",
     "peftlab.engine.rate",
     "peftlab.engine.run",
