@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from peftlab.cli.app import app
+from peftlab.cli.commands import app
 from peftlab.core.safe_yaml import parse_yaml
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.remarks.lint import lint

@@ -12,7 +12,7 @@ import pytest
 
 from peftlab import __version__
 from peftlab.cli import listing
-from peftlab.cli.app import app
+from peftlab.cli.commands import app
 from peftlab.core.process import TRUST, trusts_remote_code
 from peftlab.store.workspace import Workspace
 

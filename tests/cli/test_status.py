@@ -69,7 +69,7 @@ def test_watching_ends_once_all_is_done(
                 record.trial.id, record.costs, num_train_examples=32, num_eval_examples=24
             )
 
-    monkeypatch.setattr("peftlab.cli.status.time.sleep", finish)
+    monkeypatch.setattr("peftlab.cli.progress_table.time.sleep", finish)
     assert peftlab("status", "--watch", "--workspace", workspace).status == 0
     assert len(naps) == 1
 

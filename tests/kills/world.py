@@ -144,7 +144,7 @@ def import_all() -> None:
     quiet_libraries()
     import optuna  # noqa: F401
 
-    import peftlab.cli.app
+    import peftlab.cli.commands
     import peftlab.engine.trainer
     import peftlab.outputs.export
     import peftlab.outputs.push

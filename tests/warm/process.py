@@ -32,6 +32,8 @@ READ_WHILE_IMPORTING = (
     "GOMP_", "HF_", "NUMBA_", "OMP_", "PYTHON", "TOKENIZERS_", "TRANSFORMERS_", "WANDB_",
 )  # fmt: skip
 """How the names of variables begin that libraries read once, when they are imported."""
+READ_LATER = ("PYTHONBREAKPOINT",)
+"""Variables with such names that are not read then. Ray sets this one where a cluster is used."""
 SET_BY_IMPORTS = {SPIN_COUNT: str(SPIN_ROUNDS), "TRANSFORMERS_VERBOSITY": "error"}
 """What the product gives these variables, where they are not set, before it imports the rest."""
 AT_FIRST = dict(os.environ)
@@ -118,4 +120,8 @@ def _can_fork(environment: Mapping[str, str]) -> bool:
 
 def _imports_by(environment: Mapping[str, str]) -> dict[str, str]:
     known = {**SET_BY_IMPORTS, **environment}
-    return {name: value for name, value in known.items() if name.startswith(READ_WHILE_IMPORTING)}
+    return {
+        name: value
+        for name, value in known.items()
+        if name.startswith(READ_WHILE_IMPORTING) and name not in READ_LATER
+    }

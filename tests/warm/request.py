@@ -12,11 +12,11 @@ QUIET = ("-W", "ignore")
 
 
 class Program(BaseModel):
-    """What Python runs: the module of `-m` or the code of `-c`, and its arguments."""
+    """What Python runs: the module of `-m`, the code of `-c` or a file, and its arguments."""
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["module", "code"]
+    kind: Literal["module", "code", "file"]
     text: str
     arguments: tuple[str, ...] = ()
     is_quiet: bool = False
@@ -26,7 +26,9 @@ class Program(BaseModel):
 class Request(BaseModel):
     """A process as its parent wants it; the standard streams travel beside the request.
 
-    The new process becomes a child of `parent`, which has to adopt orphans at the moment.
+    The new process becomes a child of `parent`, which has to adopt orphans at the moment. Where
+    that is none, because whoever asks is no ancestor of the server, it lives as long as the
+    connection at most, by which its exit status is told at its end.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,7 +36,7 @@ class Request(BaseModel):
     program: Program
     folder: str
     environment: dict[str, str]
-    parent: int
+    parent: int | None
     is_new_session: bool = False
     blocked_signals: tuple[int, ...] = ()
     ignores_interrupts: bool = False

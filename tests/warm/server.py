@@ -12,6 +12,7 @@ import gc
 import importlib
 import os
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -32,6 +33,7 @@ from tests.warm.request import Request
 FILTERS = [*warnings.filters]
 IMPORTED = (
     "peftlab.cli.app",
+    "peftlab.cli.commands",
     "peftlab.engine.bench",
     "peftlab.engine.rate",
     "peftlab.engine.run",
@@ -44,7 +46,7 @@ IMPORTED = (
     "transformers.models.bert.modeling_bert",
     "transformers.models.bert.tokenization_bert",
 )
-IF_INSTALLED = ("optuna",)
+IF_INSTALLED = ("optuna", "s3fs")
 LONGEST_REQUEST = 1 << 20
 STREAMS = 3
 READY = b"ready\n"
@@ -91,17 +93,36 @@ def _fork(connection: socket.socket) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     told, streams, _, _ = socket.recv_fds(connection, LONGEST_REQUEST, STREAMS)
     request = Request.model_validate_json(told)
-    if os.fork() == 0:
-        _be(request, streams, connection)
+    is_adopted = request.parent is not None
+    parent = os.getpid() if request.parent is None else request.parent
+    child = os.fork()
+    if child == 0:
+        _be(request, parent, streams, connection)
+    if not is_adopted:
+        for stream in streams:
+            os.close(stream)
+        _tend(child, connection)
     os._exit(0)
 
 
-def _be(request: Request, streams: list[int], connection: socket.socket) -> NoReturn:
+def _tend(child: int, connection: socket.socket) -> None:
+    """Tell the child's exit status by the connection; kill it where that is closed before."""
+    watched = os.pidfd_open(child)
+    if watched not in select.select([watched, connection], [], [])[0]:
+        os.kill(child, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with suppress(OSError):
+        connection.send(str(status).encode())
+
+
+def _be(request: Request, parent: int, streams: list[int], connection: socket.socket) -> NoReturn:
     """Be the process, to its end."""
     status = 1
     try:
-        while os.getppid() != request.parent:
+        while os.getppid() != parent:
             time.sleep(0.0005)
+        if request.parent is None:
+            end_with_parent(parent)
         connection.send(str(os.getpid()).encode())
         connection.close()
         _become(request, streams)
@@ -159,6 +180,10 @@ def _run(request: Request) -> None:
             module = types.ModuleType("__main__")
             sys.modules["__main__"] = module
             exec(compile(program.text, "<string>", "exec"), module.__dict__)
+        case "file":
+            sys.argv = [program.text, *program.arguments]
+            sys.path[0] = str(Path(program.text).parent)
+            runpy.run_path(program.text, run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -67,6 +67,10 @@ def test_where_an_import_would_go_otherwise_the_process_is_real(
     assert says(WarmPopen, tmp_path, **{name: value})["warm"] is False
 
 
+def test_what_ray_sets_in_this_process_makes_no_process_real(tmp_path: Path) -> None:
+    assert says(WarmPopen, tmp_path, PYTHONBREAKPOINT="ray.util.rpdb.set_trace")["warm"] is True
+
+
 def test_a_warm_process_is_killed_and_waited_for_as_any_child() -> None:
     process = WarmPopen([sys.executable, "-c", "import time; time.sleep(600)"])
     assert process.poll() is None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from peftlab.cli import completion, options
+from peftlab.cli import completion, options, printing
 from peftlab.core.process import quiet_libraries
 from peftlab.core.words import counted
 
@@ -71,10 +71,10 @@ def command(
         threads=threads,
         device=device,
         workspace=workspace,
-        say=options.remark,
+        say=printing.remark,
     )
     if as_json:
-        options.print_json(result.to_json())
+        printing.print_json(result.to_json())
     else:
         _print(result)
     return 0
@@ -87,7 +87,7 @@ def _print(result: BenchResult) -> None:
         "#share of peak", "#in eval", "#peak memory", "computed",
     )  # fmt: skip
     setup = result.setup
-    options.print_table(
+    printing.print_table(
         columns, rows, title=f"{setup['method']} on {setup['model']}, {setup['task']}"
     )
     parts = ", ".join(f"{name} {share:.0%}" for name, share in result.step_split.items())

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from peftlab.cli import completion, options
+from peftlab.cli import completion, options, printing
 from peftlab.core.errors import UserError
 from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
@@ -86,17 +86,17 @@ def command(
             url = hub.push(made.folder, push, private=private)
     if record.trial.fold is not None:
         fold = record.trial.fold
-        options.remark(
+        printing.remark(
             f"remark: this is the model of fold {fold.number}, trained on {fold.of - 1} of "
             f"{fold.of} parts of train; for one of all rows, train its arm without folds"
         )
     if made.is_local:
-        options.remark(
+        printing.remark(
             f"remark: this adapter's base is {made.base}, which only this machine has; for others "
             "use --merge, or say by --base-model what it is called on the Hub"
         )
     if as_json:
-        options.print_json(
+        printing.print_json(
             {
                 "trial": record.trial.id,
                 "kind": made.kind,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from peftlab.cli import completion, options
+from peftlab.cli import completion, options, printing
 from peftlab.core.process import quiet_libraries
 
 NAME = "lint"
@@ -41,7 +41,7 @@ def command(
     findings = lint(expand(spec, data_needed=False))
     status = 1 if any(finding.level == "error" for finding in findings) else 0
     if as_json:
-        options.print_json([asdict(finding) for finding in findings])
+        printing.print_json([asdict(finding) for finding in findings])
         return status
     for finding in findings:
         print(f"{finding.level}: {finding.where}: {finding.message} [{finding.rule}]")

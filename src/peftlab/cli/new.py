@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from peftlab.cli import options
+from peftlab.cli import options, printing
 from peftlab.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ def command(
         stream.write(made.text.encode())
     if as_json:
         guesses = [asdict(guess) for guess in made.guesses]
-        options.print_json({"study": str(study), "guesses": guesses, "hints": made.hints})
+        printing.print_json({"study": str(study), "guesses": guesses, "hints": made.hints})
         return 0
-    options.print_table(
+    printing.print_table(
         ("key", "value", "why"),
         [(guess.key, _shown(guess.value), guess.why) for guess in made.guesses],
         title=f"What {data.name} seems to be",

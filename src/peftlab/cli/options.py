@@ -1,52 +1,30 @@
-"""Options that several commands share, and how their results are printed."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
-from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from peftlab.cli import completion
+from peftlab.cli import completion, printing
 from peftlab.core.errors import UserError
 from peftlab.core.files import DEFAULT_WORKSPACE as DEFAULT_WORKSPACE
 from peftlab.core.files import STUDY_SUFFIXES
 from peftlab.core.hub import go_offline_if_unreachable
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from peftlab.data.read_options import ReadOptions
     from peftlab.study.spec import StudySpec
 
-WIDE = 1000
 WRITING = "writing the report"
 SEED_FORMS = "42 or 42,43 or 0-4"
 MOST_SEEDS = 10_000
-_STDOUT: ContextVar[TextIO | None] = ContextVar("_STDOUT", default=None)
-"""The stream that JSON goes to, while everything else that is printed does not."""
-
-
-@contextmanager
-def json_alone() -> Iterator[None]:
-    """Have stdout to `print_json` alone; what else prints, libraries among it, goes to stderr."""
-    token = _STDOUT.set(sys.stdout)
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        _STDOUT.reset(token)
 
 
 def _stdout_for_json(context: typer.Context, wanted: bool) -> bool:
     if wanted and not context.resilient_parsing:
-        context.with_resource(json_alone())
+        context.with_resource(printing.json_alone())
     return wanted
 
 
@@ -174,18 +152,6 @@ def seed_list(text: str | None) -> list[int] | None:
     return seeds
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON value on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False), file=_STDOUT.get() or sys.stdout)
-
-
-def stderr_console() -> Console:
-    """Return the console for progress and remarks."""
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
 def reading(
     path: Path | None, sep: str | None, encoding: str | None, sheet: str | None
 ) -> ReadOptions:
@@ -200,37 +166,6 @@ def reading(
     return found
 
 
-def remark(message: str) -> None:
-    """Print one line on stderr."""
-    print(message, file=sys.stderr)
-
-
-def print_table(columns: Iterable[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
-    """Print a table on stdout, as wide as it must be where stdout is not a terminal."""
-    from rich import box
-    from rich.console import Console
-    from rich.text import Text
-
-    table = _table(columns, title, box.SIMPLE_HEAD)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console = Console()
-    if not console.is_terminal:
-        width = Console(width=WIDE).measure(table).maximum
-        console = Console(width=max(80, width), color_system=None)
-    console.print(table)
-
-
-def _table(columns: Iterable[str], title: str, style: Any) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title or None, title_justify="left", box=style, pad_edge=False)
-    for column in columns:
-        is_number = column.startswith("#")
-        table.add_column(column.removeprefix("#"), justify="right" if is_number else "left")
-    return table
-
-
 def settle_hub(spec: StudySpec, workspace: Path | None = None) -> None:
     """Say so, once, where the study asks for the Hub and the Hub does not answer.
 
@@ -243,7 +178,7 @@ def settle_hub(spec: StudySpec, workspace: Path | None = None) -> None:
     if workspace is not None:
         _require_checkpoint(spec, workspace)
     if go_offline_if_unreachable():
-        remark("the Hub is not reachable: only what is cached on this machine can be used")
+        printing.remark("the Hub is not reachable: only what is cached on this machine can be used")
 
 
 def _require_checkpoint(spec: StudySpec, path: Path) -> None:

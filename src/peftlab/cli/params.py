@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from peftlab.cli import completion, options
+from peftlab.cli import completion, options, printing
 from peftlab.core.process import quiet_libraries
 
 NAME = "params"
@@ -36,7 +36,7 @@ def command(
         go_offline_if_unreachable()
     count = counted(model, method, given, num_labels=labels)
     if as_json:
-        options.print_json(
+        printing.print_json(
             {
                 "model": model,
                 "method": method,
@@ -60,5 +60,5 @@ def command(
         ("trainable %, every tensor once", f"{count.percent_of_total:.6f}"),
         ("trainable %, as peft prints it", f"{count.percent}"),
     ]
-    options.print_table((f"{method} on {model}", "#parameters"), rows)
+    printing.print_table((f"{method} on {model}", "#parameters"), rows)
     return 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from peftlab.cli import completion, options
+from peftlab.cli import completion, options, printing
 from peftlab.core.errors import UserError
 from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
@@ -104,10 +104,10 @@ def command(
     parts = _parts(text, file, text_names(question), read_as)
     example = None if file is None else guessed_example(file, read_as)
     if example is not None:
-        options.remark(f"remark: {file}: not UTF-8; read as {WESTERN} it gives '{example}'")
+        printing.remark(f"remark: {file}: not UTF-8; read as {WESTERN} it gives '{example}'")
     if as_json and output is None:
         found = answers(question, parts, predictor=predictor, where=where)
-        options.print_json([_object(answer, question) for part in found for answer in part])
+        printing.print_json([_object(answer, question) for part in found for answer in part])
         return 0
     num_rows = 0
     with stage("classifying", unit="rows") as classifying:
@@ -118,7 +118,7 @@ def command(
             classifying.reach(num_rows)
     if as_json:
         ids = [record.trial.id for record in question.trials.values()]
-        options.print_json({"output": str(output), "rows": num_rows, "trials": ids})
+        printing.print_json({"output": str(output), "rows": num_rows, "trials": ids})
     return 0
 
 

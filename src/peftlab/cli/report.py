@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from peftlab.cli import completion, options
+from peftlab.cli import completion, options, printing
 from peftlab.cli.options import WRITING
 from peftlab.core.errors import UserError
 from peftlab.core.process import quiet_libraries
@@ -78,14 +78,14 @@ def command(
             else:
                 report = write_comparison(chosen, output, tell)
     if as_json:
-        options.print_json(report.to_json())
+        printing.print_json(report.to_json())
     else:
         from peftlab.cli.tables import print_results
 
         print_results(report.results)
         print(f"report: {report.files.html}")
     if report.remark:
-        options.remark(report.remark)
+        printing.remark(report.remark)
     return 0
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from peftlab.cli import completion, options
+from peftlab.cli import completion, options, printing
 from peftlab.cli.options import WRITING
 from peftlab.core.errors import UserError, first_line
 from peftlab.core.process import quiet_libraries
@@ -96,13 +96,13 @@ def command(
             opened.remove_spent_checkpoints()
             forget_dead_holder(opened.path)
             num_trials = sum(one.count for one in opened.status_counts(spec.name))
-            options.remark(f"study {spec.name}: {counted(num_trials, 'trial')}, 0 to run")
+            printing.remark(f"study {spec.name}: {counted(num_trials, 'trial')}, 0 to run")
     else:
         found.carry_out(
             executor=executor,
             device=device,
             retry_failed=retry_failed,
-            console=options.stderr_console(),
+            console=printing.stderr_console(),
             announce=_announce,
             workers=workers,
             threads=threads,
@@ -118,9 +118,9 @@ def command(
 def _announce(plan: Plan, num_trials: int) -> None:
     """Say what is about to be run."""
     for text in plan.of_rows:
-        options.remark(f"remark: {text}")
+        printing.remark(f"remark: {text}")
     estimate = f", {_time_words(plan)}" if plan.open_seconds else ""
-    options.remark(
+    printing.remark(
         f"study {plan.study}: {counted(num_trials, 'trial')}, "
         f"{len(plan.open_trials)} to run{estimate}"
     )
@@ -146,26 +146,26 @@ def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     failures = workspace.failures(study)
     for failure in failures:
         cause = first_line(failure.error)
-        options.remark(f"failed: {failure.id} ({failure.task}): {cause}")
+        printing.remark(f"failed: {failure.id} ({failure.task}): {cause}")
     with stage(WRITING) as writing:
         report = current_report(workspace, study, tell=writing.say)
     records = workspace.trials(study) if as_json else []
     if as_json:
-        options.print_json([record.to_json() for record in records])
+        printing.print_json([record.to_json() for record in records])
     else:
         print_results(report.results)
         print(f"report: {report.files.html}")
     if report.remark:
-        options.remark(report.remark)
+        printing.remark(report.remark)
     return 1 if failures else 0
 
 
 def _print_plan(study: Study, *, device: str, retry_failed: bool, as_json: bool) -> None:
     plan = study.plan(device=device, retry_failed=retry_failed)
     for text in (*plan.remarks, *plan.of_rows):
-        options.remark(f"remark: {text}")
+        printing.remark(f"remark: {text}")
     if as_json:
-        options.print_json(
+        printing.print_json(
             {"study": plan.study, "trials": [trial.to_json() for trial in plan.trials]}
         )
         return
@@ -190,7 +190,7 @@ def _print_plan(study: Study, *, device: str, retry_failed: bool, as_json: bool)
         "trial", "arm", "task", "#seed", *(["#fold"] if has_folds else []), "status",
         "#trainable", "#steps", "#tokens", "#padding", "#time",
     )  # fmt: skip
-    options.print_table(columns, rows, title=f"study {plan.study}")
+    printing.print_table(columns, rows, title=f"study {plan.study}")
     statuses = [trial.status for trial in plan.trials]
     failed = f", {statuses.count('failed')} failed" if "failed" in statuses else ""
     print(

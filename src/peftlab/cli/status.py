@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from peftlab.cli import completion, options
-from peftlab.core.errors import first_line
-from peftlab.core.words import duration
-
-if TYPE_CHECKING:
-    from peftlab.store.rows import StatusCount
-    from peftlab.store.workspace import Workspace
+from peftlab.cli import completion, options, progress_table
 
 NAME = "status"
 EXAMPLE = "Example: peftlab status quickstart --watch"
-WATCH_SECONDS = 2.0
 
 
 def command(
@@ -33,70 +24,6 @@ def command(
     as_json: options.Json = False,
 ) -> int:
     """Show progress, failures and the time left of one study or of all."""
-    from peftlab.store.workspace import Workspace
-
-    if study is not None:
-        study = options.study_name(study)
-    while True:
-        # Opened anew each time: one that may not be written is read as it is at that moment.
-        with Workspace.open(workspace, create=False) as opened:
-            names = opened.studies() if study is None else [study]
-            rows = [_status(name, opened) for name in names]
-        _print(rows, as_json=as_json)
-        if not watch or not any(row["pending"] or row["running"] for row in rows):
-            return 0
-        time.sleep(WATCH_SECONDS)
-
-
-def _status(study: str, workspace: Workspace) -> dict[str, Any]:
-    """Return a study's counts by status, its time left and its failures."""
-    counted = workspace.status_counts(study)
-    counts: Counter[str] = Counter()
-    for one in counted:
-        counts[one.status] += one.count
-    return {
-        "study": study,
-        "trials": counts.total(),
-        **{name: counts[name] for name in ("done", "running", "pending", "failed", "pruned")},
-        "seconds_left": _seconds_left(counted),
-        "failures": [
-            {"id": failure.id, "error": first_line(failure.error)}
-            for failure in workspace.failures(study)
-        ],
-    }
-
-
-def _seconds_left(counted: list[StatusCount]) -> float | None:
-    done = [one for one in counted if one.status == "done"]
-    waiting = [one for one in counted if one.status in {"pending", "running"}]
-    if not waiting:
-        return 0.0
-    if not done:
-        return None
-    mean = sum(one.seconds for one in done) / sum(one.count for one in done)
-    means = {one.task: one.seconds / one.count for one in done}
-    return sum(one.count * means.get(one.task, mean) for one in waiting)
-
-
-def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        options.print_json(rows)
-        return
-    if not rows:
-        print("no study has been run here yet")
-        return
-    names = ("trials", "done", "running", "pending", "failed", "pruned")
-    options.print_table(
-        ["study", *(f"#{name}" for name in names), "#time left"],
-        [
-            [
-                row["study"],
-                *(str(row[name]) for name in names),
-                "unknown" if row["seconds_left"] is None else duration(row["seconds_left"]),
-            ]
-            for row in rows
-        ],
-    )
-    for row in rows:
-        for failure in row["failures"]:
-            print(f"failed: {failure['id']}: {failure['error']}")
+    name = None if study is None else options.study_name(study)
+    progress_table.print_status(study=name, watch=watch, workspace=workspace, as_json=as_json)
+    return 0

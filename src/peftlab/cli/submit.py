@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from peftlab.cli import completion, options
+from peftlab.cli import completion, options, printing
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.process import quiet_libraries
 from peftlab.core.words import counted
@@ -83,9 +83,11 @@ def command(
     )
     if made.missing:
         files = ", ".join(FILES[task] for task in made.missing)
-        options.remark(f"remark: not run, so not in the zip, which the server will refuse: {files}")
+        printing.remark(
+            f"remark: not run, so not in the zip, which the server will refuse: {files}"
+        )
     if as_json:
-        options.print_json(
+        printing.print_json(
             {
                 "output": str(made.path),
                 "study": name,

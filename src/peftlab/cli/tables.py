@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peftlab.cli import options
+from peftlab.cli import printing
 from peftlab.report.findings.marks import kind_of
 from peftlab.report.findings.stored_results import StudyResults
 
@@ -15,7 +15,7 @@ def print_results(results: StudyResults) -> None:
     rows = [[arm, *(cells.get((arm, task), "-") for task in tasks)] for arm in arms]
     columns = ["arm", *(f"#{task}\n{metric}" for task, metric in tasks.items())]
     title = f"{results.study}: scores {results.scored}, {results.rule}"
-    options.print_table(columns, rows, title=title)
+    printing.print_table(columns, rows, title=title)
     for note in results.notes:
         print(note)
     for verdict in results.verdicts:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from peftlab.cli import completion, options
+from peftlab.cli import completion, options, printing
 from peftlab.cli.options import WRITING
 from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
@@ -78,7 +78,7 @@ def command(
     quiet_libraries()
     options.settle_hub(spec, workspace)
     if spec.track:
-        options.remark("remark: track has no effect here; trackers follow the trials of 'run'")
+        printing.remark("remark: track has no effect here; trackers follow the trials of 'run'")
     from peftlab.api.study import Study
     from peftlab.store.workspace import Workspace
 
@@ -88,8 +88,8 @@ def command(
         seeds=wanted_seeds,
         executor=executor,
         device=device,
-        console=options.stderr_console(),
-        announce=lambda searches: options.remark(_announcement(searches)),
+        console=printing.stderr_console(),
+        announce=lambda searches: printing.remark(_announcement(searches)),
         workers=workers,
         threads=threads,
         gpus=gpus,
@@ -132,12 +132,12 @@ def _show(searches: Searches, workspace: Workspace, *, as_json: bool) -> int:
     with stage(WRITING) as writing:
         report = write_report(workspace, study, tell=writing.say)
     if as_json:
-        options.print_json(_json(searches, by_search, str(report.files.html)))
+        printing.print_json(_json(searches, by_search, str(report.files.html)))
     else:
         _print(study, by_search)
         print(f"report: {report.files.html}")
     if report.remark:
-        options.remark(report.remark)
+        printing.remark(report.remark)
     return 0 if all(any(one.is_best for one in tried) for tried in by_search.values()) else 1
 
 
@@ -180,4 +180,4 @@ def _print(study: str, by_search: dict[tuple[str, str], list[Attempt]]) -> None:
     columns = (
         "task", "arm", "best setting", "#held out", "#dev", "#done", "#pruned", "#failed", "#time",
     )  # fmt: skip
-    options.print_table(columns, rows, title=f"{study}: chosen on held-out rows, then seen on dev")
+    printing.print_table(columns, rows, title=f"{study}: chosen on held-out rows, then seen on dev")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,15 @@ import pytest
 
 from peftlab.engine.job import Job
 from peftlab.study.trials import Expanded
+from tests.warm import ray_worker
+from tests.warm.process import server
 
 
 @pytest.fixture(scope="session")
 def ray_cluster(s3_port: int) -> Iterator[Any]:
     """A Ray cluster of this process: a head that runs nothing, and two nodes of one CPU each.
 
-    Its processes look for S3 at the tests' server.
+    Its processes look for S3 at the tests' server. Its workers are warm (tests/warm), but for Ray.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray = pytest.importorskip("ray", reason="the package ray is not installed")
@@ -33,6 +37,11 @@ def ray_cluster(s3_port: int) -> Iterator[Any]:
             "_system_config": {**quick, "health_check_initial_delay_ms": 500},
         },
     )
+    warm = {}
+    if sys.platform == "linux":
+        os.environ[ray_worker.SOCKET] = server()
+        warm["setup_worker_path"] = ray_worker.__file__
+    cluster.add_node = partial(cluster.add_node, **warm)
     for _ in range(2):
         cluster.add_node(num_cpus=1)
     try:

@@ -67,7 +67,9 @@ def kill_node(cluster: Any, node: Any) -> None:
     import psutil
 
     (raylet,) = node.all_processes["raylet"]
-    workers = psutil.Process(raylet.process.pid).children(recursive=True)
+    started = psutil.Process(raylet.process.pid).children(recursive=True)
+    warm = [psutil.Process(int(one.name())) for one in started if one.name().isdecimal()]
+    workers = [*started, *warm]
     cluster.remove_node(node, allow_graceful=False)
     for worker in workers:
         with suppress(psutil.NoSuchProcess):

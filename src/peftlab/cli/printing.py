@@ -1,0 +1,61 @@
+"""How commands print: one JSON value, tables, and remarks on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TextIO
+
+from peftlab.cli.text_table import text_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STDOUT: ContextVar[TextIO | None] = ContextVar("_STDOUT", default=None)
+"""The stream that JSON goes to, while everything else that is printed does not."""
+
+
+@contextmanager
+def json_alone() -> Iterator[None]:
+    """Have stdout to `print_json` alone; what else prints, libraries among it, goes to stderr."""
+    token = _STDOUT.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _STDOUT.reset(token)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False), file=_STDOUT.get() or sys.stdout)
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
+    """Print a table on stdout, as wide as it must be where stdout is not a terminal.
+
+    The numbers of a column whose name begins with # stand on its right.
+    """
+    if not sys.stdout.isatty():
+        print(text_table(columns, rows, title=title))
+        return
+    has_styles = sys.platform != "win32" and os.environ.get("TERM") not in {"dumb", "unknown"}
+    width = shutil.get_terminal_size().columns
+    print(text_table(columns, rows, title=title, max_width=width, has_styles=has_styles))
+
+
+def remark(message: str) -> None:
+    """Print one line on stderr."""
+    print(message, file=sys.stderr)
+
+
+def stderr_console() -> Console:
+    """Return the console for progress and remarks."""
+    from rich.console import Console
+
+    return Console(stderr=True)
