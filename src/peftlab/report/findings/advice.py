@@ -39,7 +39,6 @@ from peftlab.study.parts import CostName
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.spec import Task
 
-
 WORSE_LEVEL = 0.02
 """An arm that would be taken before the chosen one must be shown to be worse at this level. At 5%
 two studies of ten seeds recommend the same one of three equal arms in 83 to 85 of 100 cases."""
