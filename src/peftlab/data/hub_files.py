@@ -19,11 +19,11 @@ from peftlab.core.progress import Stage, stage
 Kind = Literal["model", "dataset"]
 
 MOST_TRIES = 3
-"""The attempts of a request that the Hub answers by 429 or a fault of its own, 1 and 2 s apart."""
+"""The attempts at a request that the Hub answers with 429 or a server error, 1 and 2 s apart."""
 LONGEST_WAIT_SECONDS = 10
-"""An answer of 429 that asks to wait for longer is taken for a refusal."""
+"""The longest wait that is granted to an answer of 429; a longer one is taken for a refusal."""
 TIMEOUT_SECONDS = 30.0
-"""Without a byte from the Hub."""
+"""The seconds without a byte from the Hub after which a download has failed."""
 CONNECTIONS = 4
 READ_BYTES = 1 << 20
 
@@ -31,7 +31,7 @@ ELSE = {
     "model": "a folder as save_pretrained writes it (here is none of that name), or minilm",
     "dataset": "a folder in its layout (hub:FOLDER), a GLUE folder, or demo",
 }
-"""What can be used without the Hub."""
+"""The alternatives that need no Hub, by kind."""
 
 
 def fetch(

@@ -16,7 +16,7 @@ from peftlab.engine.classifier import Classifier, Together
 from peftlab.engine.loss import summed_loss
 
 TOKENS_PER_BATCH = 1024
-"""Of a packed batch in evaluation: enough for fast matrix products, few enough for the caches."""
+"""The most tokens in a packed evaluation batch: fast matrix products that still fit the caches."""
 
 
 def predict_logits(

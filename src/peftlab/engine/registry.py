@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineEntry:
-    """What is to be known of an engine before it is loaded.
+    """The facts about an engine that are needed before it is loaded.
 
     `classifier` is the kind of batches (engine/classifier.py) by which logits are computed as it
     would compute them; `caches_frozen` says whether it can begin from the kept

@@ -71,7 +71,7 @@ class Method(ABC):
 
     @abstractmethod
     def save(self, module: nn.Module, folder: Path) -> None:
-        """Everything that differs from the checkpoint, head included, as safetensors."""
+        """Write everything that differs from the checkpoint, the head included, as safetensors."""
 
     @abstractmethod
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:

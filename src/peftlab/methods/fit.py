@@ -17,7 +17,7 @@ LENGTH = 4
 
 
 def require_fit(plain: nn.Module, module: nn.Module, *, method: str) -> None:
-    """UserError where nothing of `module`, the method on a model, trains or its forward pass fails.
+    """Raise UserError if nothing of `module`, the method on a model, trains or can be computed.
 
     `plain` is the same model without the method, `module` has no numbers either: where the plain
     one cannot be computed so, or the method cannot for that alone, the shapes say nothing.

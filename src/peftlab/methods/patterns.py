@@ -19,7 +19,7 @@ from peftlab.core.errors import UserError
 SECONDS = 0.3
 """The processor time that matching all names may take; peft matches them a few times over."""
 WAIT_SECONDS = 30.0
-"""For the trying process to get so much of a processor."""
+"""The longest wait for the trial process to use that much processor time."""
 
 REPEATED_GROUP = re.compile(r"\)[*+?{]")
 MOST_REPEATS, MOST_CHOICES, MOST_GROUPS = 2, 10, 3
@@ -53,7 +53,7 @@ for pattern in given["patterns"]:
 def require_bounded(
     settings: Mapping[str, object], names: Iterable[str], *, where: str = ""
 ) -> None:
-    """UserError where an expression of a method's settings is none, or takes long on the names."""
+    """Raise UserError if an expression of the settings is invalid, or takes long on the names."""
     _require_expressions(settings, where=where)
     names = tuple(names)
     for text, uses in _expressions(settings):
@@ -67,7 +67,7 @@ def require_bounded(
 
 
 def _require_expressions(settings: Mapping[str, object], *, where: str) -> None:
-    """UserError for a text in the place of a list of modules that is no regular expression."""
+    """Raise UserError if a text in the place of a list of modules is no regular expression."""
     for key in MODULES:
         text = settings.get(key)
         try:

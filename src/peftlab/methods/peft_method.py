@@ -353,7 +353,7 @@ class PeftMethod(Method):
 
 
 def _check_tokens(given: Any, model: PreTrainedModel) -> None:
-    """UserError for a list of token ids among which are some that the model has not."""
+    """Raise UserError if some of the token ids are not in the model's vocabulary."""
     if not given or not isinstance(given, list):
         return
     size = next(model.get_input_embeddings().parameters()).shape[0]

@@ -74,7 +74,7 @@ class SelectiveMethod(SchemaMethod):
         return cast("PreTrainedModel", module)
 
     def save(self, module: nn.Module, folder: Path) -> None:
-        """`changed.safetensors` with the trained tensors and the head, and `method.json`."""
+        """Write `changed.safetensors` with the trained tensors and the head, and `method.json`."""
         save_changed(module, folder, method=self.name)
 
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:

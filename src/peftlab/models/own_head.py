@@ -90,7 +90,7 @@ def rows_by_name(
 
 
 def require_head(has_head: bool, *, name: str, where: str) -> None:
-    """UserError where the checkpoint has no head that could be kept."""
+    """Raise UserError if the checkpoint has no head that could be kept."""
     if not has_head:
         raise UserError(
             f"the checkpoint '{name}' has no head of a sequence classifier to keep",

@@ -20,7 +20,7 @@ from peftlab.models.dropout import CounterDropout
 from peftlab.models.layers import layer_names
 
 WORDS = "layers recomputed"
-"""What is said of it where a way of computing is told."""
+"""The words for recomputed layers in a model's `path`."""
 
 
 @contextmanager

@@ -88,7 +88,7 @@ class HubTokenizer:
 
 
 def require_words(tokenizer: Any, *, name: str) -> None:
-    """UserError for a transformers tokenizer that is a shell, or whose special tokens are words.
+    """Raise UserError if the tokenizer is an empty shell, or its special tokens are words.
 
     Where a checkpoint has no files of one, transformers makes one of the special tokens alone.
     """

@@ -122,7 +122,7 @@ def remarks_on(checkpoint: Checkpoint) -> list[str]:
 
 
 def require_whole(checkpoint: Checkpoint, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
-    """UserError where transformers' loading info tells of weights that are not the checkpoint's."""
+    """Raise UserError if transformers' loading info names weights that the checkpoint lacks."""
     head = frozenset() if checkpoint.keeps_head else frozenset(head_parameter_names(model))
     missing = sorted(
         name for name in info["missing_keys"] if name not in head and not _is_of_pooler(name, model)

@@ -213,7 +213,7 @@ def write_answers(
 
 
 def _require_other_file(source: Path, target: Path) -> None:
-    """UserError where the file that is read is the one that would be replaced, by any name."""
+    """Raise UserError if the output would replace the file that is read, by any name."""
     try:
         is_same = source.samefile(target)
     except OSError:  # one of them is not there

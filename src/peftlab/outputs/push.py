@@ -11,7 +11,7 @@ ALLOWED = "a repository that you may write, with a token by 'hf auth login' or H
 
 
 def check_repository(repository: str) -> None:
-    """UserError for what can be no repository's name."""
+    """Raise UserError if the text cannot be a repository's name."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 

@@ -26,7 +26,7 @@ NAME = re.compile(r"state-(\d{6})-([0-9a-f]{32})\.json")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 NUM_KEPT = 2
 PAUSES_SECONDS = (0.5, 1.0, 2.0)
-"""Before what has failed is tried again."""
+"""The seconds to wait before each new attempt."""
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Entry:
 
     @property
     def is_checkpoint(self) -> bool:
-        """Whether it is one; their names sort by their steps and change with their contents."""
+        """Whether the file is a checkpoint; the names of checkpoints sort by their steps."""
         return self.name.startswith(f"{CHECKPOINTS_FOLDER}/")
 
 
@@ -53,7 +53,7 @@ class State:
 
     @property
     def digests(self) -> set[str]:
-        """Of its objects."""
+        """The digests of the files in this state."""
         return {entry.digest for entry in self.entries or ()}
 
     @property

@@ -73,7 +73,7 @@ class Published(Frozen):
 
 
 class Measured(Frozen):
-    """So many examples a second were trained."""
+    """Reports the number of examples trained per second."""
 
     event: Literal["measured"] = "measured"
     rate: float

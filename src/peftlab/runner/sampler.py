@@ -37,9 +37,9 @@ Pruning = Literal["hyperband", "halving", "none"]
 
 FILE = "tuning.sqlite"
 REDUCTION = 3
-"""Of so many settings that come to a rung one goes on, to so many times the epochs."""
+"""At each rung one in REDUCTION settings goes on, for REDUCTION times as many epochs."""
 NUM_RANDOM = 5
-"""Settings of a search that are drawn at random before the sampler looks at what they scored."""
+"""The number of settings that are drawn at random before the sampler looks at any scores."""
 ENDS: dict[Ended, TrialState] = {
     "done": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,

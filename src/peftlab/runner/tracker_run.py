@@ -45,7 +45,7 @@ class Run(Protocol):
         """Add values, with steps that never fall."""
 
     def close(self, end: End) -> None:
-        """Nothing more will come."""
+        """Close the run."""
 
 
 def _flat(key: str, value: JsonValue) -> list[tuple[str, str | int | float | bool]]:

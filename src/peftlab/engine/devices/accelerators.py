@@ -21,7 +21,7 @@ class Accelerator(Device):
 
     @cached_property
     def model_name(self) -> str:
-        """Nothing, for there is no common way of asking."""
+        """The empty string: PyTorch has no common way to ask."""
         return ""
 
     def synchronize(self) -> None:

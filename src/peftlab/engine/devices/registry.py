@@ -21,7 +21,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceEntry:
-    """What is to be known of a kind of device before one is opened.
+    """The facts about a kind of device that are needed before one is opened.
 
     `pattern` matches its names, `names` lists those that are here, `has` tells whether one of a
     matching name is, `open` makes the device of a name that is here, and `needs` says what a

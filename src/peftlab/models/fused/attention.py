@@ -108,7 +108,7 @@ class Attention(Operation):
 
     @staticmethod
     def parameters(settings: AttentionSettings) -> tuple[nn.Parameter, ...]:
-        """None."""
+        """Return no parameters."""
         return ()
 
     @staticmethod

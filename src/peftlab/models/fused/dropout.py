@@ -158,7 +158,7 @@ class Dropout(Operation):
 
     @staticmethod
     def parameters(settings: DropoutSettings) -> tuple[nn.Parameter, ...]:
-        """None."""
+        """Return no parameters."""
         return ()
 
     @staticmethod

@@ -118,7 +118,7 @@ class Gelu(Operation):
 
     @staticmethod
     def parameters(settings: GeluSettings) -> tuple[nn.Parameter, ...]:
-        """None."""
+        """Return no parameters."""
         return ()
 
     @staticmethod

@@ -78,7 +78,7 @@ class TakeRows(Operation):
 
     @staticmethod
     def parameters(settings: Tensor) -> tuple[nn.Parameter, ...]:
-        """None."""
+        """Return no parameters."""
         return ()
 
     @staticmethod

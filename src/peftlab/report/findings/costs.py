@@ -33,7 +33,7 @@ class Cost:
 
     @property
     def axis(self) -> str:
-        """What stands at an axis of it."""
+        """The title of an axis that shows this cost."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
 

@@ -301,7 +301,7 @@ def _lacking(view: StudyView, claim: Claim, every: tuple[Arm, ...], tasks: Seque
 
 
 def _p_values(claim: Claim, found: Difference) -> tuple[float, float]:
-    """(of the claim being wrong, of its opposite being wrong)."""
+    """Return the p-values of the claim being wrong and of its opposite being wrong."""
     if claim.margin is not None:
         return found.equivalence_p(claim.margin), found.excess_p(claim.margin)
     return (found.p_value, 1.0) if found.estimate > 0 else (1.0, found.p_value)

@@ -215,7 +215,7 @@ def make_view(workspace: Workspace, study: str) -> StudyView:
 
 
 def _check_scores(record: TrialRecord, where: str) -> None:
-    """UserError where a trial that is done lacks a score of its task."""
+    """Raise UserError if a trial that is done lacks a score of its task."""
     if record.status == "done":
         task = task_of(record.trial, where=where)
         for metric in (*task.metrics, *task.further_metrics):

@@ -11,7 +11,7 @@ from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 MOST_CLASSES = 10
-"""Of more classes than that the worst ones come first, in a table of their own."""
+"""With more classes than this, the worst ones are shown first in a table of their own."""
 NUMBERS = ("precision", "recall", "F1", "support")
 NOTE = (
     "In points, means over seeds; a class that is never predicted has a precision of 0, and one "

@@ -47,9 +47,9 @@ from peftlab.runner.messages import (
 
 SECONDS_TO_ANSWER = 5.0
 MOST_SUBMITTED = 1000
-"""So many tasks are with Ray at a time, running or waiting for a place."""
+"""The most tasks that Ray holds at a time, running or waiting."""
 STEPS_A_SECOND = 300
-"""So many are told at most by all trials together, about half of what one process can take."""
+"""The most step messages a second from all trials together; one process can take about twice."""
 
 
 class RayExecutor:
@@ -109,7 +109,7 @@ def _connect(address: str | None) -> Any:
 
 
 def _require_answer(address: str | None) -> None:
-    """OSError where nothing answers at HOST:PORT, for which Ray itself would wait very long."""
+    """Raise OSError if nothing answers at HOST:PORT, for which Ray itself would wait very long."""
     host, colon, port = (address or "").rpartition(":")
     if colon and "/" not in host and port.isdecimal():
         socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
@@ -128,11 +128,11 @@ class _Task:
     is_ready: bool = False
     """Whether it has imported what it needs."""
     silent_seconds: float | None = None
-    """After which it was ended."""
+    """The seconds of silence after which its process was ended."""
     is_started: bool = False
     """Whether its trials were told to have started."""
     lost: str = "its task ended without a word of it"
-    """Why trials are open that the task has nothing more to tell of."""
+    """The reason why trials are open of which the task will tell nothing more."""
     states: dict[str, str] = field(default_factory=dict)
     """The state that was last handed on of each trial."""
 

@@ -37,7 +37,7 @@ GENERAL_NAMES = ("train", "data", "dataset", "all")
 OTHERWISE = "google-bert/bert-base-uncased"
 ENOUGH_ROWS, FEW_ROWS = 100, 500
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
-"""Of train, for dev; of few rows it is no tenth."""
+"""The shares of train that are tried for dev, smallest first."""
 PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_./-])?")
 NO_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
 """Words without quotes that some reader of YAML takes for something else."""

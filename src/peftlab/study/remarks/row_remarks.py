@@ -101,7 +101,7 @@ def _in_words(one: Finding) -> str:
 
 
 def require_labels(expanded: Expanded) -> None:
-    """UserError where a split that is used has one label alone, or one single score."""
+    """Raise UserError if a split that is used has only one label, or only one score."""
     for rows in expanded.rows.values():
         for one in split_remarks(
             rows, selection=expanded.spec.selection, seeds=_seeds(expanded), only_errors=True
