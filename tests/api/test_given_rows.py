@@ -115,7 +115,7 @@ def test_what_is_no_rows_is_refused_in_one_line(rows: Any, words: str, tmp_path:
 
 
 def test_rows_are_no_place(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="data must be the name of a place"):
+    with pytest.raises(UserError, match="data must be a string or a path"):
         Study.load("quickstart", data=frame())
     with pytest.raises(UserError, match="no place and no tasks, but pandas"):
         Study.from_dict({"name": "s", "data": frame()}, workspace=tmp_path)

@@ -42,7 +42,7 @@ def test_a_folder_is_written_and_what_it_is_put_on_is_remarked(
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{lora}", "no place to export to is given (allowed: --output DIR, --push"),
+        ("{lora}", "no destination was given (allowed: --output DIR, --push"),
         ("{lora} --output {here} --private", "--private: only --push creates a repository"),
         ("{lora} --push a/b/c", "--push: 'a/b/c' is no repository"),
         ("{lora} --push me/mine", "--push: the adapter's base is "),

@@ -57,7 +57,7 @@ def test_depth_ends_and_so_does_what_holds_itself() -> None:
 
 @pytest.mark.parametrize("sign", ["\0", "\x1b", "\x7f", "\ud800"])
 def test_signs_that_no_text_has_are_named_with_their_key(sign: str) -> None:
-    shown = re.escape(f"the sign U+{ord(sign):04X} is no text (allowed: printed text)")
+    shown = re.escape(f"the character U+{ord(sign):04X} is not allowed (allowed: printed text)")
     for value in ({"a": 1, "key": [{"x": f"a{sign}"}]}, {"key": {sign: 1}}):
         with pytest.raises(UserError, match=f"^here: key: {shown}$"):
             check_values(value, where="here")

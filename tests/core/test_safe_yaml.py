@@ -146,7 +146,7 @@ def test_any_text_is_a_value_or_one_line(text: str) -> None:
         ("a: !!int ''", "not valid YAML"),
         ("a: !!float ''", "not valid YAML"),
         ("a: &loop [*loop]", "here: a: nested more than 50 deep"),
-        ('a: {b: "\\ud800"}', "here: a: the sign U+D800 is no text"),
+        ('a: {b: "\\ud800"}', "here: a: the character U+D800 is not allowed"),
         ("a: " + "[" * 400 + "]" * 400, "nested more than 50 deep"),
         ("a: " + "[" * 2000, "not valid YAML"),
         ("a:\n " + "[" * 51, "here:2: not valid YAML: nested more than 50 deep"),

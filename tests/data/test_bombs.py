@@ -224,9 +224,7 @@ def test_a_sparse_file_of_zeros_is_no_text(tmp_path: Path) -> None:
     for ending in (".csv", ".jsonl"):
         with (tmp_path / f"t{ending}").open("wb") as stream:
             stream.truncate(10**10)
-        assert ": cannot read the file: it holds nothing but zero bytes" in refused(
-            tmp_path / f"t{ending}"
-        )
+        assert ": the file holds only zero bytes" in refused(tmp_path / f"t{ending}")
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".json", ".txt"])

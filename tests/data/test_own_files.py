@@ -184,7 +184,7 @@ def definition_of(labels: tuple[str, ...]) -> TaskDefinition:
         ({"body": "x", "mood": ""}, "t.jsonl:3: column 'mood': no label (allowed: "),
         ({"body": "x", "mood": None}, "t.jsonl:3: column 'mood': no label (allowed: "),
         ({"body": "x", "mood": float("nan")}, "t.jsonl:3: column 'mood': no label (allowed: "),
-        ({"body": "x", "mood": "x" * 201}, "t.jsonl:3: column 'mood': 201 characters are no label"),
+        ({"body": "x", "mood": "x" * 201}, "t.jsonl:3: column 'mood': the label has 201 char"),
         ({"body": "x", "mod": "sad"}, "t.jsonl:3: unknown column 'mood', did you mean 'mod'?"),
     ],
 )

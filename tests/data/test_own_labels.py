@@ -114,7 +114,7 @@ def test_a_text_that_is_no_list_among_lists_is_refused_with_its_line(tmp_path: P
     path = csv_of(tmp_path / "t.csv", ['["joy"]', '["fear"]', '["joy"', '["joy", "fear"]'])
     with pytest.raises(UserError) as caught:
         labels_in(path)
-    assert "t.csv:4: column 'mood': '[\"joy\"' is no list, as other labels are" in str(caught.value)
+    assert "column 'mood': '[\"joy\"' is not a list, but the other labels are" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_list_or_an_object_among_words_is_refused_with_its_line(odd: str, tmp_
     path = csv_of(tmp_path / "t.csv", ["joy", "fear", "joy", odd])
     with pytest.raises(UserError) as caught:
         labels_in(path)
-    assert f"t.csv:5: column 'mood': {odd!r} is no word" in str(caught.value)
+    assert f"t.csv:5: column 'mood': {odd!r} is not a word, but" in str(caught.value)
     assert "a list in each cell" in str(caught.value)
     with pytest.raises(UserError, match=r"t.csv:5: .* stands in brackets, where other labels are"):
         labels_in(path, problem_type=SEVERAL)
@@ -146,7 +146,7 @@ def test_a_list_or_an_object_among_words_is_refused_with_its_line(odd: str, tmp_
 
 
 def test_objects_alone_are_refused_with_their_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"t.csv:2: column 'mood': \"{'a': 1}\" is no word"):
+    with pytest.raises(UserError, match=r"t.csv:2: column 'mood': \"{'a': 1}\" is not a word"):
         labels_in(csv_of(tmp_path / "t.csv", ["{'a': 1}", "{'b': 1}"]))
     path = write(tmp_path / "t.jsonl", [{"body": "x", "mood": {"a": n}} for n in range(2)])
     with pytest.raises(UserError, match=r"jsonl:1: column 'mood': {'a': 0} is no label"):
@@ -156,7 +156,7 @@ def test_objects_alone_are_refused_with_their_line(tmp_path: Path) -> None:
 def test_a_list_in_the_quotes_of_csv_in_a_tsv_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.tsv"
     path.write_text('body\tmood\nx\t"[""joy""]"\ny\t"[""joy"", ""fear""]"\n')
-    with pytest.raises(UserError, match=r"t.tsv:2: column 'mood': .* is no word"):
+    with pytest.raises(UserError, match=r"t.tsv:2: column 'mood': .* is not a word"):
         labels_in(path)
 
 

@@ -195,12 +195,12 @@ def test_a_folder_in_the_hubs_layout_keeps_its_full_path(
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        ("nowhere", "no data 'nowhere': not a folder"),
-        ("hub:/nowhere", "no data 'hub:/nowhere': no such folder"),
-        ("hub:./nowhere", "no data 'hub:./nowhere': no such folder"),
-        ("Demo", "no data 'Demo': not a folder"),
-        ("", "no data '': it names no place"),
-        ("hub:", "no data 'hub:': it names no place"),
+        ("nowhere", "unknown data 'nowhere': no such folder"),
+        ("hub:/nowhere", "unknown data 'hub:/nowhere': no such folder"),
+        ("hub:./nowhere", "unknown data 'hub:./nowhere': no such folder"),
+        ("Demo", "unknown data 'Demo': no such folder"),
+        ("", "unknown data '' (allowed: "),
+        ("hub:", "unknown data 'hub:' (allowed: "),
     ],
 )
 def test_a_name_that_leads_nowhere_is_one_line(data: str, what: str) -> None:

@@ -132,7 +132,7 @@ def test_glue_peft_without_data_has_the_published_steps_and_parameters(
     assert by_name["full", "sst2"].parameters.trainable == 109_483_778
     assert {(t.tokens, t.padding, t.seconds) for t in plan.trials} == {(None, None, None)}
     assert plan.open_seconds is None
-    assert plan.remarks[0].startswith("glue-peft: data: no data 'no-such-folder'")
+    assert plan.remarks[0].startswith("glue-peft: data: unknown data 'no-such-folder'")
     assert len(set(plan.remarks)) == len(plan.remarks), "the same remark is made once"
 
 

@@ -218,6 +218,6 @@ def test_a_claim_may_name_one_sweep_and_not_one_arm() -> None:
     with pytest.raises(UserError) as caught:
         check_arm_names(lone, every_arm(lone))
     assert str(caught.value) == (
-        "s: claims[0].equivalent: 'b' is one arm, and is compared with nothing "
+        "s: claims[0].equivalent: the claim names one arm only, 'b' "
         "(allowed: two arms or more, or the name of a sweep)"
     )

@@ -93,6 +93,6 @@ def test_a_folder_that_is_gone_is_not_looked_for_on_the_hub(
     trial = known.model_copy(update={"model": model})
     workspace.save_study("moved", {}, [trial], {trial.id: ("full",)})
     moved = load_study(str(study_file), Overrides(model="models/my"))
-    with pytest.raises(UserError, match="model: the checkpoint 'models/my' is gone: it was a fol"):
+    with pytest.raises(UserError, match="model: the checkpoint folder 'models/my', on wh"):
         require_checkpoint(moved, workspace)
     require_checkpoint(load_study(str(study_file), Overrides(model="models/other")), workspace)

@@ -110,8 +110,8 @@ def test_without_data_the_sizes_are_the_published_ones_cut_to_the_limits() -> No
     spec = study(data=NO_DATA, tasks=["mrpc"], max_train_samples=100, max_eval_samples=9999)
     expanded = expand(spec, data_needed=False)
     assert expanded.num_examples == {"mrpc": (100, 408)}
-    assert expanded.unread["mrpc"].startswith(f"s: data: no data '{NO_DATA}'")
-    assert complaint(spec).startswith(f"s: data: no data '{NO_DATA}'")
+    assert expanded.unread["mrpc"].startswith(f"s: data: unknown data '{NO_DATA}'")
+    assert complaint(spec).startswith(f"s: data: unknown data '{NO_DATA}'")
 
 
 def test_with_data_the_sizes_are_those_of_the_rows() -> None:
@@ -440,7 +440,7 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
         ({"only_arms": ["ful"]}, "s: only_arms: unknown arm 'ful', did you mean 'full'?"),
         ({"model": "./nowhere"}, "s: model: no checkpoint './nowhere'"),
         ({"tasks": ["sst2"]}, "s: data: the data 'demo' has no task 'sst2'"),
-        ({"data": "nowhere"}, "s: data: no data 'nowhere': not a folder"),
+        ({"data": "nowhere"}, "s: data: unknown data 'nowhere': no such folder"),
     ],
 )
 def test_what_is_wrong_is_one_line_that_says_where(keys: Mapping[str, Any], message: str) -> None:

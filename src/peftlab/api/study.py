@@ -348,8 +348,8 @@ def _overrides(
             raise UnknownNameError("change", name, known)
     if data is not None and not isinstance(data, str | Path):
         raise UserError(
-            "data must be the name of a place", where="data",
-            allowed="a place's name; rows stand in the data of Study.from_dict",
+            "data must be a string or a path", where="data",
+            allowed="a name or a path here; rows only in the data of Study.from_dict",
         )  # fmt: skip
     as_text = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]
     return Overrides(

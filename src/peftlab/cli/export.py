@@ -53,7 +53,7 @@ def command(
 
     if output is None and push is None:
         raise UserError(
-            "no place to export to is given",
+            "no destination was given",
             where="export",
             allowed="--output DIR, --push OWNER/NAME",
         )

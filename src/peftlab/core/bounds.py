@@ -1,4 +1,4 @@
-"""How much a parsed file may hold, and which signs: a few lines can name more than memory has."""
+"""The bounds of what a parsed file may hold: a few lines can name more than memory has."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ NO_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\ud800-\\udfff]")
 
 
 def check_text(text: str, *, where: str) -> None:
-    """Raise UserError for a text with signs that no text has."""
+    """Raise UserError if the text holds a character that no text has."""
     found = NO_TEXT.search(text)
     if found:
         raise UserError(
-            f"the sign U+{ord(found[0]):04X} is no text", where=where, allowed="printed text"
+            f"the character U+{ord(found[0]):04X} is not allowed",
+            where=where,
+            allowed="printed text",
         )
 
 
 def check_values(value: Any, *, where: str) -> None:
-    """Raise UserError for a value that is too much, holds itself, or has signs that no text has."""
+    """Raise UserError if a value is too large, holds itself, or has a character no text has."""
     waiting: list[tuple[Any, int, str]] = [(value, 0, where)]
     count = 0
     while waiting:

@@ -189,9 +189,7 @@ def _require_text(head: bytes, path: Path) -> None:
                 allowed="text, or a name that ends as the format says",
             )
     if head and head.count(0) == len(head):
-        raise UserError(
-            "cannot read the file: it holds nothing but zero bytes", where=str(path), allowed="text"
-        )
+        raise UserError("the file holds only zero bytes", where=str(path), allowed="text")
 
 
 def _zeros(head: bytes, path: Path) -> UserError:
@@ -202,7 +200,7 @@ def _zeros(head: bytes, path: Path) -> UserError:
         is_wide = 2 * head.count(0) > len(head)
         guess = f"; it seems to be {wide.upper()}" if is_wide else ""
         return UserError(
-            f"cannot read the file: it holds nothing but zero bytes{guess}",
+            f"the file holds only zero bytes{guess}",
             where=str(path),
             allowed=f"text, or {SAY}",
         )

@@ -62,7 +62,7 @@ class Notation:
         found = list_in(cell) if cell.strip() else []
         if found is None:
             raise UserError(
-                f"{cell[:40]!r} is no list, as other labels are", where=where, allowed=FORMS
+                f"{cell[:40]!r} is not a list, but the other labels are", where=where, allowed=FORMS
             )
         return found
 
@@ -170,7 +170,7 @@ def require_word(cell: Any, where: str) -> None:
     """Raise UserError for a text that is a list, or an object, where the other cells are none."""
     if isinstance(cell, str) and is_no_word(cell):
         raise UserError(
-            f"{cell[:40]!r} is no word, as a label is", where=where,
+            f"{cell[:40]!r} is not a word, but the other labels are", where=where,
             allowed=f"words, or a list in each cell: {FORMS}; for the name of a class, "
             "problem_type: single_label_classification in the study",
         )  # fmt: skip
@@ -186,7 +186,7 @@ def class_of(cell: Any, where: str) -> str:
         raise UserError(f"{repr(cell)[:40]} is no label", where=where, allowed=wanted)
     if len(word) > LONGEST_LABEL:
         raise UserError(
-            f"{len(word):,} characters are no label", where=where,
+            f"the label has {len(word):,} characters, which is too long", where=where,
             allowed=f"at most {LONGEST_LABEL}",
         )  # fmt: skip
     check_text(word, where=where)

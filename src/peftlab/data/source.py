@@ -40,7 +40,7 @@ class DataSource(Protocol):
 def open_source(data: str, *, where: str = "") -> DataSource:
     """Return the source that a study's `data` names; UserError where there is no such place."""
     if data in {"", HUB_PREFIX}:
-        raise UserError(f"no data '{data}': it names no place", where=where, allowed=FORMS)
+        raise UserError(f"unknown data '{data}'", where=where, allowed=FORMS)
     if data == "demo":
         return DemoSource()
     if data == "hub":
@@ -48,11 +48,11 @@ def open_source(data: str, *, where: str = "") -> DataSource:
     if data.startswith(HUB_PREFIX):
         repository = data.removeprefix(HUB_PREFIX)
         if repository.startswith(NO_REPOSITORY) and folder_at(repository) is None:
-            raise AbsentError(f"no data '{data}': no such folder", where=where, allowed=FORMS)
+            raise AbsentError(f"unknown data '{data}': no such folder", where=where, allowed=FORMS)
         return HubSource(repository)
     folder = folder_at(data)
     if folder is None:
-        raise AbsentError(f"no data '{data}': not a folder", where=where, allowed=FORMS)
+        raise AbsentError(f"unknown data '{data}': no such folder", where=where, allowed=FORMS)
     return GlueFolder(folder.resolve())
 
 

@@ -96,7 +96,7 @@ class BottleneckMethod(SchemaMethod):
         return model
 
     def save(self, module: nn.Module, folder: Path) -> None:
-        """Write `changed.safetensors` with all that trained, and `method.json` with the settings."""
+        """Write `changed.safetensors` with the trained tensors, `method.json` with the settings."""
         settings: dict[str, JsonValue] = module.method_settings  # type: ignore[assignment]
         save_changed(module, folder, method=self.name, settings=settings)
 

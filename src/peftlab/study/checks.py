@@ -201,7 +201,7 @@ def _check_claim(spec: StudySpec, claim: Claim, arms: Sequence[Arm], *, where: s
         seen |= chosen
     if len(seen) < 2:
         raise UserError(
-            f"'{claim.arms[0]}' is one arm, and is compared with nothing",
+            f"the claim names one arm only, '{claim.arms[0]}'",
             where=f"{where}.equivalent",
             allowed="two arms or more, or the name of a sweep",
         )

@@ -58,8 +58,8 @@ def require_checkpoint(spec: StudySpec, workspace: WorkspaceReader) -> None:
     model = locate(spec.model, where=f"{spec.name}: model")
     if model.fingerprint.startswith("hub:") and workspace.has_folder(spec.model):
         raise UserError(
-            f"the checkpoint '{spec.model}' is gone: it was a folder in the trials of "
-            f"{workspace.path}",
+            f"the checkpoint folder '{spec.model}', on which trials of {workspace.path} were "
+            "trained, no longer exists",
             where=f"{spec.name}: model",
             allowed="--model with the place where it lies now; another --workspace for one on the "
             "Hub of that name",

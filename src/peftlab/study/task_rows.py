@@ -193,8 +193,8 @@ def _num_held_out(spec: StudySpec, name: str, num_train: int) -> int:
     num_held_out = spec.selection.num_held_out(num_train)
     if not 0 < num_held_out < num_train:
         raise UserError(
-            f"{spec.selection.fraction:g} of {counted(num_train, 'row')} of '{name}' is "
-            f"{num_held_out or 'none'}",
+            f"selection.fraction = {spec.selection.fraction:g} holds out {num_held_out} of the "
+            f"{counted(num_train, 'row')} of '{name}'",
             where=f"{spec.name}: selection.fraction",
             allowed="a share that leaves at least one row on either side",
         )

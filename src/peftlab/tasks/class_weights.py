@@ -68,7 +68,8 @@ def check_label_smoothing(factor: float, task: Task, *, where: str = "") -> None
     """Raise UserError where the labels of a task cannot be smoothed."""
     if factor and task.problem_type != "single_label_classification":
         raise UserError(
-            f"labels are smoothed over classes, and rows of '{task.name}' do not have one each",
+            "label_smoothing_factor needs one label a row, and the task "
+            f"'{task.name}' is a regression or has several",
             where=where,
             allowed="label_smoothing_factor 0, or tasks of one label a row",
         )

@@ -200,7 +200,7 @@ def test_a_name_that_two_classes_have_is_refused_with_the_file(
 
 
 def test_lists_among_words_and_objects_are_refused_with_their_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"t.csv:4: column 'label': '\[\]' is no word"):
+    with pytest.raises(UserError, match=r"t.csv:4: column 'label': '\[\]' is not a word"):
         drafted(write(tmp_path / "t.csv", ["joy", "fear", "[]"]))
     path = tmp_path / "t.jsonl"
     rows = [{"text": f"x {n}", "label": {"a": n % 2}} for n in range(20)]

@@ -27,7 +27,7 @@ class RayExchange:
         self._exchange.remove_note(self._exchange.leave_note())
 
     def check_nodes(self, ray: Any) -> None:
-        """Raise UserError unless all nodes that run trials read what is written here, and can write."""
+        """Raise UserError unless all nodes that run trials can read and write the shared folder."""
         note = self._exchange.leave_note()
         try:
             asked = {
