@@ -42,7 +42,7 @@ def test_a_folder_is_written_and_what_it_is_put_on_is_remarked(
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{lora}", "no destination was given (allowed: --output DIR, --push"),
+        ("{lora}", "no destination was given (try: --output DIR, or --push"),
         ("{lora} --output {here} --private", "--private: only --push creates a repository"),
         ("{lora} --push a/b/c", "--push: 'a/b/c' is no repository"),
         ("{lora} --push me/mine", "--push: the adapter's base is "),
@@ -78,7 +78,7 @@ def test_a_checkpoint_that_was_moved_is_found_where_the_line_says(
     for line in (asked, exported):
         answer = peftlab(*line)
         assert (answer.status, answer.out) == (2, "")
-        assert "the checkpoint '/was/here/once' is gone (allowed: --model FOLDER" in answer.err
+        assert "the checkpoint '/was/here/once' no longer exists (try: --model FOLDER" in answer.err
         assert answer.err.count("\n") == 1
         answer = peftlab(*line, "--model", tiny_checkpoint.parent)
         assert (answer.status, answer.err) == (0, "")

@@ -72,7 +72,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(peftlab: Peftlab, private: P
     study.write_text("mine: own\n")
     answer = peftlab("new", study, "--data", "complaints.csv")
     assert (answer.status, study.read_text()) == (2, "mine: own\n")
-    assert "this file already exists (allowed: --force, another name)" in answer.err
+    assert "this file already exists (try: --force, or another name)" in answer.err
     assert peftlab("new", study, "--data", "complaints.csv", "--force").status == 0
     assert study.read_text().startswith("# A study of complaints.csv")
 

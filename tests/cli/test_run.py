@@ -161,7 +161,7 @@ def test_a_study_runs_in_a_pool_of_workers(
 @pytest.mark.parametrize(
     ("executor", "url", "words"),
     [
-        ("pool", "s3://bucket/folder", "with --executor ray"),
+        ("pool", "s3://bucket/folder", "(try: --executor ray)"),
         ("ray", "s4://bucket/folder", "Protocol not known: s4"),
         ("ray", "folder", "not a place that nodes could share"),
     ],

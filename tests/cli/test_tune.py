@@ -145,7 +145,7 @@ def test_without_optuna_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     answer = peftlab("tune", study_file)
-    words = "searching needs the package optuna (allowed: pip install 'peftlab[tune]')"
+    words = "searching needs the package optuna (try: pip install 'peftlab[tune]')"
     assert (answer.status, answer.err) == (2, f"peftlab: tune: {words}\n")
 
 

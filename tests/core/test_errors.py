@@ -19,20 +19,22 @@ from peftlab.core.errors import (
 
 
 @pytest.mark.parametrize(
-    ("where", "allowed", "expected"),
+    ("where", "allowed", "remedy", "expected"),
     [
-        ("", "", "no rows"),
-        ("a.tsv:3", "", "a.tsv:3: no rows"),
-        ("", "some", "no rows (allowed: some)"),
-        ("a.tsv:3", "some", "a.tsv:3: no rows (allowed: some)"),
+        ("", "", "", "no rows"),
+        ("a.tsv:3", "", "", "a.tsv:3: no rows"),
+        ("", "some", "", "no rows (allowed: some)"),
+        ("", "", "another file", "no rows (try: another file)"),
+        ("a.tsv:3", "some", "x", "a.tsv:3: no rows (allowed: some) (try: x)"),
     ],
 )
-def test_an_error_says_where_what_and_what_is_allowed(
-    where: str, allowed: str, expected: str
+def test_an_error_says_where_what_what_is_allowed_and_what_to_try(
+    where: str, allowed: str, remedy: str, expected: str
 ) -> None:
-    error = UserError("no rows", where=where, allowed=allowed)
+    error = UserError("no rows", where=where, allowed=allowed, remedy=remedy)
     assert str(error) == expected
-    assert (error.what, error.where, error.allowed) == ("no rows", where, allowed)
+    found = (error.what, error.where, error.allowed, error.remedy)
+    assert found == ("no rows", where, allowed, remedy)
 
 
 @settings(max_examples=100, deadline=None)

@@ -99,7 +99,7 @@ def test_a_moved_checkpoint_predicts_and_exports_from_its_new_place(
     moved = replace(record, trial=trial.model_copy(update={"model": gone}))
     out = tmp_path / "out"
     for use in (lambda: predict_rows(moved, rows, device="cpu"), lambda: export(moved, out)):
-        with pytest.raises(UserError, match="'/was/here/once' is gone"):
+        with pytest.raises(UserError, match="'/was/here/once' no longer exists"):
             use()
         assert not out.exists()
     places = [str(Path(trial.model.name).parent)]

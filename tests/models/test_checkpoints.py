@@ -171,7 +171,7 @@ def test_code_beside_a_checkpoint_is_refused_and_nobody_is_asked(
             load(str(folder_with_code))
         assert str(caught.value) == (
             f"the checkpoint '{folder_with_code}' needs code that lies beside it, which is not run "
-            "(allowed: peftlab --trust-remote-code COMMAND, if you trust its authors with all that "
+            "(try: peftlab --trust-remote-code COMMAND, if you trust its authors with all that "
             "you can do yourself)"
         )
     assert not (tmp_path / "ran").exists()

@@ -34,14 +34,18 @@ def test_the_new_folder_or_the_one_it_is_in_is_enough(moved: tuple[ModelRef, Pat
 
 def test_one_that_is_gone_is_one_line_that_names_the_option(moved: tuple[ModelRef, Path]) -> None:
     known, _ = moved
-    with pytest.raises(UserError, match=r"/before' is gone \(allowed: --model FOLDER") as caught:
+    with pytest.raises(
+        UserError, match=r"/before' no longer exists \(try: --model FOLDER"
+    ) as caught:
         find_checkpoint(known)
     assert "\n" not in str(caught.value)
 
 
 def test_a_gone_folder_whose_name_could_be_a_hub_s_is_gone(moved: tuple[ModelRef, Path]) -> None:
     known, _ = moved
-    with pytest.raises(UserError, match=r"the checkpoint 'ckpt' is gone \(allowed: --model FOLDER"):
+    with pytest.raises(
+        UserError, match=r"the checkpoint 'ckpt' no longer exists \(try: --model FOLDER"
+    ):
         find_checkpoint(known.model_copy(update={"name": "ckpt"}))
 
 

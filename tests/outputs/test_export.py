@@ -270,7 +270,7 @@ def test_an_empty_folder_is_taken_and_a_failed_export_leaves_nothing(
         with pytest.raises(UserError, match=words):
             export(without, tmp_path / "out")
         assert os.listdir(tmp_path) == ["empty"]  # noqa: PTH208
-    with pytest.raises(UserError, match=r"only this machine has \(allowed: with --merge, or"):
+    with pytest.raises(UserError, match=r"only this machine has \(try: --merge, or"):
         export(record, tmp_path / "out", public=True)
 
 
@@ -298,7 +298,7 @@ def test_a_merged_model_with_other_logits_is_not_exported() -> None:
     with pytest.raises(UserError) as caught:
         merged_alike(Forgetful("lora", "LORA", "", ""), module)
     assert "cannot be merged into this model: its logits would change by" in str(caught.value)
-    assert str(caught.value).endswith("(allowed: without --merge)")
+    assert str(caught.value).endswith("(try: export without --merge)")
     module = lora.apply(tiny_bert(), config, seed=1).eval()
     before = logits(module)
     torch.testing.assert_close(logits(merged_alike(lora, module)), before, rtol=0, atol=2e-5)

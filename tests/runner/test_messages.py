@@ -128,9 +128,10 @@ def test_an_end_comes_back_also_without_costs_that_an_older_worker_did_not_know(
 
 
 def test_what_ends_a_study_is_raised() -> None:
+    error = UserError("w", where="x", allowed="y", remedy="z")
     with pytest.raises(UserError) as refused:
-        pass_on(Refused(what="w", where="x", allowed="y"), print)
-    assert (refused.value.what, refused.value.where, refused.value.allowed) == ("w", "x", "y")
+        pass_on(Refused.of(error), print)
+    assert vars(refused.value) == vars(error)
     with pytest.raises(PeftlabError, match=r"^no room$"):
         pass_on(Lost(error="no room"), print)
 

@@ -100,7 +100,7 @@ def test_a_database_of_no_bytes_beside_artifacts_is_damage(create: bool, tmp_pat
         Workspace.open(tmp_path, create=create)
     assert str(caught.value) == (
         f"{tmp_path / DATABASE}: the results cannot be read: the file is empty, though trials have "
-        "been run here (allowed: a copy from before, or another --workspace)"
+        "been run here (try: restore an earlier copy, or another --workspace)"
     )
     assert (tmp_path / DATABASE).stat().st_size == 0
 

@@ -76,7 +76,7 @@ def test_damage_is_one_line_that_names_the_file(damage: str, database: Path) -> 
     ):
         READERS[reader](opened)
     assert str(caught.value).startswith(f"{database}: the results cannot be read: ")
-    assert "allowed: a copy from before, or another --workspace" in str(caught.value)
+    assert "(try: restore an earlier copy, or another --workspace" in str(caught.value)
 
 
 def test_whole_results_are_read_by_every_reader(database: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_newer_schema_is_refused_in_one_line_and_left_alone(tmp_path: Path) ->
         Workspace.open(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: the workspace has schema version {VERSION + 1}, this peftlab knows {VERSION} "
-        "(allowed: a newer peftlab, or another --workspace)"
+        "(try: a newer peftlab, or another --workspace)"
     )
     with sqlite3.connect(tmp_path / DATABASE) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)

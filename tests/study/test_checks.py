@@ -168,7 +168,7 @@ def test_a_tracker_whose_package_is_missing_says_how_to_get_it(
     with pytest.raises(UserError) as caught:
         make_study(track=["tensorboard", "wandb"])
     assert str(caught.value) == (
-        "tiny: track: the tracker wandb needs a package that is not installed (allowed: pip "
+        "tiny: track: the tracker wandb needs a package that is not installed (try: pip "
         "install wandb, or 'peftlab[track]' for tensorboard and mlflow; installed: tensorboard)"
     )
 

@@ -328,7 +328,7 @@ def _require_optuna() -> None:
         raise UserError(
             "searching needs the package optuna",
             where="tune",
-            allowed="pip install 'peftlab[tune]'",
+            remedy="pip install 'peftlab[tune]'",
         ) from error
 
 

@@ -55,12 +55,10 @@ def command(
         raise UserError(
             "no destination was given",
             where="export",
-            allowed="--output DIR, --push OWNER/NAME",
+            remedy="--output DIR, or --push OWNER/NAME",
         )
     if private and push is None:
-        raise UserError(
-            "only --push creates a repository", where="--private", allowed="with --push"
-        )
+        raise UserError("only --push creates a repository", where="--private", remedy="add --push")
     with Workspace.open(workspace, create=False) as opened:
         record = opened.trial(trial)
     quiet_libraries()

@@ -59,7 +59,7 @@ def command(
         )
     if study.exists() and not force:
         raise UserError(
-            "this file already exists", where=str(study), allowed="--force, another name"
+            "this file already exists", where=str(study), remedy="--force, or another name"
         )
     if not study.absolute().parent.is_dir():
         raise UserError("no such folder", where=str(study.parent))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 LONGEST_PART, LONGEST_LIST, LONGEST_NAME = 600, 1600, 100
-"""Characters of a part of a message, of a list of what is allowed, of a name that is unknown."""
+"""The most characters of a message's part, of a list of allowed values, of an unknown name."""
 
 
 class PeftlabError(Exception):
@@ -16,30 +16,34 @@ class PeftlabError(Exception):
 
 
 class UserError(PeftlabError):
-    """A mistake that the user can mend: what is wrong, where it is, and what is allowed.
+    """A mistake that the user can mend: what is wrong, where it is, what is allowed, what to try.
 
     The command line prints it as one line on stderr and ends with exit status 2.
 
     >>> str(UserError("unknown task 'sst'", where="study.yaml: tasks[0]", allowed="cola, sst2"))
     "study.yaml: tasks[0]: unknown task 'sst' (allowed: cola, sst2)"
+    >>> str(UserError("another run holds this workspace", remedy="wait for its end"))
+    'another run holds this workspace (try: wait for its end)'
     """
 
-    def __init__(self, what: str, *, where: str = "", allowed: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", allowed: str = "", remedy: str = "") -> None:
         self.what = one_line(what)
         self.where = one_line(where)
         self.allowed = one_line(allowed, length=LONGEST_LIST)
+        self.remedy = one_line(remedy)
         prefix = f"{self.where}: " if self.where else ""
         suffix = f" (allowed: {self.allowed})" if self.allowed else ""
+        suffix += f" (try: {self.remedy})" if self.remedy else ""
         super().__init__(f"{prefix}{self.what}{suffix}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # An exception is unpickled by calling its class with its text, which is not what ours
-        # take; worker processes hand them on pickled.
+        # An exception is unpickled by calling its class with its text, but our classes take the
+        # parts of the text; worker processes pass errors on pickled.
         return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class UnknownNameError(UserError):
-    """A name that is not among those known; the message offers the nearest one.
+    """A name that is not among the known ones; the message offers the nearest one.
 
     >>> str(UnknownNameError("method", "lra", ["lora", "full"]))
     "unknown method 'lra', did you mean 'lora'? (allowed: full, lora)"
@@ -54,9 +58,9 @@ class UnknownNameError(UserError):
 
 
 class AbsentError(UserError):
-    """A thing that is not on this machine, or cannot be had now: elsewhere it may be there.
+    """Something that is missing on this machine, or out of reach now, but may exist elsewhere.
 
-    A study can be looked at without it. What is there, and is wrong, is a plain UserError.
+    A study can be looked at without it. What exists and is wrong is a plain UserError.
     """
 
 
@@ -65,9 +69,9 @@ class TrialError(PeftlabError):
 
 
 class StorageError(PeftlabError):
-    """A failure to write a result: the disk is full, or gone, or may not be written.
+    """A failure to write a result: the disk is full, missing, or not writable.
 
-    It ends the study; nothing is lost that was stored before, and the next run goes on from there.
+    It ends the study. What was stored before is kept, and the next run continues from there.
     """
 
     def __init__(self, what: str, *, where: str) -> None:
@@ -75,7 +79,7 @@ class StorageError(PeftlabError):
 
 
 def one_line(text: str, *, length: int = LONGEST_PART) -> str:
-    """The text as one line that does nothing to a terminal, its middle left out where it is long.
+    """Return the text as one line that is safe for a terminal, a long one without its middle.
 
     >>> one_line("no\\n such \\x1b[2J thing")
     'no such \\\\x1b[2J thing'
@@ -90,7 +94,7 @@ def one_line(text: str, *, length: int = LONGEST_PART) -> str:
 
 
 def first_line(cause: str | BaseException | None) -> str:
-    """The first line of an exception, or of a stored cause of failure; words for there being none.
+    """Return the first line of an exception, or of a stored cause; words if there is no cause.
 
     >>> first_line("ValueError: no\\n  File ..."), first_line(""), first_line(KeyError())
     ('ValueError: no', 'no cause is known', 'KeyError()')

@@ -36,7 +36,7 @@ def load_split(repository: str, config: str, split: str, *, revision: str | None
         raise AbsentError(
             "reading from the Hub needs the package datasets",
             where="--data hub",
-            allowed="pip install 'peftlab[hub]', --data demo, or a GLUE folder",
+            remedy="pip install 'peftlab[hub]', --data demo, or a GLUE folder",
         ) from error
     folder = folder_at(repository) or _fetched(repository, config, revision)
     _read_card(folder, config)

@@ -79,7 +79,7 @@ def _fetch(
         raise UserError(
             f"{', '.join(names)} of '{repository}' came with a wrong checksum and was removed",
             where=_endpoint(),
-            allowed="the file that the Hub lists: try again",
+            remedy="the same command again, which downloads the file anew",
         )
     return folder
 

@@ -117,7 +117,7 @@ def _opened(path: Path) -> Iterator[Workbook]:
         raise UserError(
             "reading .xlsx needs the package openpyxl",
             where=str(path),
-            allowed="pip install 'peftlab[excel]', or the sheet saved as .csv",
+            remedy="pip install 'peftlab[excel]', or save the sheet as .csv",
         ) from error
     with path.open("rb") as stream:
         try:

@@ -53,7 +53,7 @@ def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
         raise UserError(
             f"the rows of task '{task.name}' have changed since the trial {trial.id} was planned",
             where=trial.data.location,
-            allowed="the same files, or a new run of the study",
+            remedy="put the same files back, or run the study again",
         )
 
     def split(name: str, limit: int | None, of: Task = task) -> Encoded:

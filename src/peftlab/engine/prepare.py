@@ -111,7 +111,7 @@ def placed(module: nn.Module, base: PreTrainedModel, device: Device) -> nn.Modul
         raise UserError(
             f"quantization = 4bit needs an NVIDIA card, and this is to run on '{device.name}'",
             where="--device",
-            allowed="cuda where there is a card, or quantization: null",
+            remedy="--device cuda on a machine with such a card, or quantization: null",
         )
     return module.to(device.torch)
 

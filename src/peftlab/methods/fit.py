@@ -25,7 +25,7 @@ def require_fit(plain: nn.Module, module: nn.Module, *, method: str) -> None:
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise UserError(
             f"{method} does not fit this model: it has nothing that the method trains",
-            allowed="another method",
+            remedy="another method",
         )
     if any(not parameter.is_meta for parameter in module.parameters()) or _fault(plain) is not None:
         return

@@ -65,7 +65,7 @@ class Lora(PeftMethod):
             raise UserError(
                 f"{self.name} does not fit this model: {model.config.model_type} keeps its weights "
                 "transposed, and peft decomposes them as if it did not",
-                allowed="another init_lora_weights, or other target_modules",
+                remedy="another init_lora_weights, or other target_modules",
             )
         return module
 

@@ -30,12 +30,12 @@ def quantize(model: PreTrainedModel) -> None:
     if find_spec("bitsandbytes") is None:
         raise UserError(
             "quantization = 4bit needs bitsandbytes, which is not installed",
-            allowed="pip install bitsandbytes, or quantization: null",
+            remedy="pip install bitsandbytes, or quantization: null",
         )
     if not torch.cuda.is_available():
         raise UserError(
             "quantization = 4bit needs an NVIDIA GPU, and torch sees none here",
-            allowed="a machine with a GPU, or quantization: null",
+            remedy="a machine with a GPU, or quantization: null",
         )
     replace_linear_layers(model)
 

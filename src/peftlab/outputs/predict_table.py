@@ -221,7 +221,7 @@ def _require_other_file(source: Path, target: Path) -> None:
     if is_same:
         raise UserError(
             "this would replace the file that is read", where=str(target),
-            allowed="an output of another name",
+            remedy="another name for the output",
         )  # fmt: skip
 
 
@@ -237,7 +237,7 @@ def _columns(row: Row, question: Question, where: str) -> dict[str, type]:
     for name in added:
         if name in row:
             raise UserError(
-                f"the column '{name}' is there already", where=where, allowed="another name for it"
+                f"the column '{name}' is there already", where=where, remedy="another name for it"
             )
     return {name: type(value) for name, value in row.items()} | added
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from peftlab.core.errors import UserError, first_line
 
-ALLOWED = "a repository that you may write, with a token by 'hf auth login' or HF_TOKEN"
+REMEDY = "a repository that you may write, with a token by 'hf auth login' or HF_TOKEN"
 
 
 def check_repository(repository: str) -> None:
@@ -45,6 +45,6 @@ def push(folder: Path | str, repository: str, *, private: bool = False) -> str:
         )
     except Exception as error:  # of the network, of the Hub, and of a token that is missing
         raise UserError(
-            f"cannot push: {first_line(error)}", where=repository, allowed=ALLOWED
+            f"cannot push: {first_line(error)}", where=repository, remedy=REMEDY
         ) from error
     return str(url)

@@ -34,7 +34,7 @@ class Exchange:
             raise UserError(
                 f"a package is missing: {first_line(error)}",
                 where=self._where,
-                allowed=f"pip install what '{protocol}' needs (s3fs for s3), here and on all nodes",
+                remedy=f"pip install what '{protocol}' needs (s3fs for s3), here and on all nodes",
             ) from error
         except Exception as error:  # every file system has errors of its own
             raise self._unusable(error) from error

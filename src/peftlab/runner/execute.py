@@ -35,7 +35,7 @@ def check_execution(executor: str, options: ExecutorOptions, device: str) -> Dev
         raise UserError(
             f"the executor {executor} writes into the workspace itself",
             where=f"--artifacts {options.artifacts}",
-            allowed="with --executor ray",
+            remedy="--executor ray",
         )
     if executor == "ray" and is_known(device):  # each node looks for itself
         return device_here(device)

@@ -86,6 +86,16 @@ class Refused(Frozen):
     what: str
     where: str
     allowed: str
+    remedy: str = ""
+
+    @classmethod
+    def of(cls, error: UserError) -> Refused:
+        """Return the message of the error."""
+        return cls(what=error.what, where=error.where, allowed=error.allowed, remedy=error.remedy)
+
+    def error(self) -> UserError:
+        """Return the error that the message was made of."""
+        return UserError(self.what, where=self.where, allowed=self.allowed, remedy=self.remedy)
 
 
 class Lost(Frozen):
@@ -164,7 +174,7 @@ def pass_on(message: Message, tell: Listener) -> None:
     """
     match message:
         case Refused():
-            raise UserError(message.what, where=message.where, allowed=message.allowed)
+            raise message.error()
         case Lost():
             raise PeftlabError(message.error)
         case Ready() | Busy() | Placed() | Published() | Measured() | Done():

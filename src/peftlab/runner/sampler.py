@@ -72,7 +72,7 @@ def opened_storage(workspace: Path) -> Iterator[RDBStorage]:
         raise UserError(
             f"cannot use the file of earlier searches: {first_line(error)}",
             where=str(path),
-            allowed="remove it: what was trained is found again",
+            remedy="remove it: what was trained is found again",
         ) from error
     try:
         yield storage

@@ -81,7 +81,7 @@ class Worker:
         except KeyboardInterrupt:
             is_to_end = True
         except UserError as error:
-            self._tell(Refused(what=error.what, where=error.where, allowed=error.allowed))
+            self._tell(Refused.of(error))
         except StorageError as error:
             self._tell(Lost(error=str(error)))
         except Exception as error:  # of a measurement: a trial that fails says so by itself

@@ -31,7 +31,7 @@ def held(workspace: Path, *, study: str) -> Iterator[None]:
         raise UserError(
             f"another run holds this workspace: {_holder(workspace)}",
             where=str(workspace),
-            allowed="wait for its end, or another --workspace",
+            remedy="wait for its end, or another --workspace",
         ) from error
     except OSError as error:
         raise cannot_write(workspace, error) from error

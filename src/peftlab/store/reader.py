@@ -103,7 +103,8 @@ class WorkspaceReader:
             raise UserError(
                 f"the study '{study}' has not been run here",
                 where=str(self.path),
-                allowed=", ".join(self.studies()) or "peftlab run STUDY first",
+                allowed=", ".join(self.studies()),
+                remedy="" if self.studies() else "peftlab run STUDY first",
             )
         return found[0].spec
 

@@ -27,7 +27,7 @@ from peftlab.core.validation import complaint_of, dotted
 from peftlab.store.records import Status
 
 DAMAGED = "the results cannot be read"
-REMEDY = "a copy from before, or another --workspace"
+REMEDY = "restore an earlier copy, or another --workspace"
 
 Counted = Annotated[int, Field(ge=0)]
 Epochs = Annotated[FiniteFloat, Field(ge=0)]
@@ -192,7 +192,7 @@ def refusing_damage(where: str) -> Iterator[None]:
 
 def damaged(what: str, where: str) -> UserError:
     """Return the error that says so."""
-    return UserError(f"{DAMAGED}: {what}", where=where, allowed=REMEDY)
+    return UserError(f"{DAMAGED}: {what}", where=where, remedy=REMEDY)
 
 
 @lru_cache

@@ -147,7 +147,7 @@ def migrate(connection: sqlite3.Connection, *, where: str) -> None:
         raise UserError(
             f"the workspace has schema version {found}, this peftlab knows {VERSION}",
             where=where,
-            allowed="a newer peftlab, or another --workspace",
+            remedy="a newer peftlab, or another --workspace",
         )
     if found == VERSION:
         return

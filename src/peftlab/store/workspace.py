@@ -50,7 +50,7 @@ class Workspace(WorkspaceReader):
                 raise UserError(
                     "no results here yet",
                     where=str(path),
-                    allowed="a folder that 'peftlab run' has written, by --workspace",
+                    remedy="--workspace with a folder that 'peftlab run' has written",
                 )
             path.mkdir(parents=True, exist_ok=True)
             try:
@@ -65,7 +65,7 @@ class Workspace(WorkspaceReader):
                 return copied
         except (OSError, RuntimeError, *UNREADABLE) as error:  # too long a name, an unknown user
             raise UserError(
-                f"cannot use the workspace: {error}", where=str(path), allowed="another --workspace"
+                f"cannot use the workspace: {error}", where=str(path), remedy="another --workspace"
             ) from error
 
     def close(self) -> None:
@@ -282,7 +282,7 @@ def _read_only(path: Path) -> UserError:
     return UserError(
         "cannot use the workspace: nothing may be written there",
         where=str(path),
-        allowed="another --workspace; what is there can be listed, reported, predicted with",
+        remedy="another --workspace; this one's trials can be listed, reported, predicted with",
     )
 
 

@@ -167,7 +167,7 @@ def require_trackers(names: Sequence[str], *, where: str) -> None:
             raise UserError(
                 f"the tracker {name} needs a package that is not installed",
                 where=where,
-                allowed=f"pip install {name}, or 'peftlab[track]' for tensorboard and mlflow; "
+                remedy=f"pip install {name}, or 'peftlab[track]' for tensorboard and mlflow; "
                 f"installed: {installed}",
             )
 

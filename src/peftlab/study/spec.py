@@ -366,7 +366,7 @@ def _owner(model: type[Frozen], path: list[str | int]) -> type[Frozen]:
 def _moved(error: UserError, where: str) -> UserError:
     """Return the same error, said of a place in the file."""
     place = f"{where}: {error.where}" if error.where else where
-    return UserError(error.what, where=place, allowed=error.allowed)
+    return UserError(error.what, where=place, allowed=error.allowed, remedy=error.remedy)
 
 
 def _keys(model: type[Frozen]) -> str:

@@ -19,7 +19,7 @@ from peftlab.tasks.registry import task_of
 
 TOLERANCE = 1e-3
 """Points by which a score that is computed again may differ, by rounding."""
-ALLOWED = "the file as the trial has written it; or none, and its scores stand without intervals"
+REMEDY = "put the trial's own file back; or remove this one, and scores have no intervals"
 
 
 def answers_of(record: TrialRecord) -> Answers | None:
@@ -56,7 +56,7 @@ def _require_own(record: TrialRecord, path: Path, predicted: Values, labels: Val
     what = f"these are not the predictions of the trial {trial_id}"
     if known is not None:
         if file_sha256(path) != known:
-            raise UserError(f"{what}: the file has changed", where=str(path), allowed=ALLOWED)
+            raise UserError(f"{what}: the file has changed", where=str(path), remedy=REMEDY)
         return
     metric = task_of(record.trial).main_metric
     stored = record.scores.get(metric)
@@ -67,5 +67,5 @@ def _require_own(record: TrialRecord, path: Path, predicted: Values, labels: Val
         raise UserError(
             f"{what}: their {metric} is {found:.1f}, the stored one {stored:.1f}",
             where=str(path),
-            allowed=ALLOWED,
+            remedy=REMEDY,
         )

@@ -61,7 +61,7 @@ def require_checkpoint(spec: StudySpec, workspace: WorkspaceReader) -> None:
             f"the checkpoint folder '{spec.model}', on which trials of {workspace.path} were "
             "trained, no longer exists",
             where=f"{spec.name}: model",
-            allowed="--model with the place where it lies now; another --workspace for one on the "
+            remedy="--model with the folder where it is; another --workspace for the one on the "
             "Hub of that name",
         )
 

@@ -54,7 +54,7 @@ def write_files(
     except (OSError, RuntimeError) as error:  # the latter for the home of an unknown user
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
-            f"cannot write the report: {reason}", where=str(folder), allowed="--output DIR"
+            f"cannot write the report: {reason}", where=str(folder), remedy="--output DIR"
         ) from error
     return PageFiles(
         html=folder / HTML,

@@ -87,7 +87,7 @@ def _connect(address: str | None) -> Any:
         raise UserError(
             "the executor ray needs the package ray",
             where="--executor",
-            allowed="pip install 'peftlab[ray]', or the executors inline and pool",
+            remedy="pip install 'peftlab[ray]', or the executors inline and pool",
         ) from error
     if ray.is_initialized():
         return ray

@@ -79,7 +79,9 @@ class RayExchange:
             cause = first_line(error)
             raise UserError(f"cannot be checked: {cause}", where=where, allowed=URLS) from error
         if wrong is not None:
-            raise UserError(wrong["what"], where=where, allowed=wrong["allowed"])
+            raise UserError(
+                wrong["what"], where=where, allowed=wrong["allowed"], remedy=wrong["remedy"]
+            )
 
 
 def call_on(ray: Any, node_id: str, act: Callable[..., Any], *given: Any) -> Any:

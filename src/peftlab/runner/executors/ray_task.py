@@ -119,7 +119,12 @@ def check_exchange(url: str, note: str) -> dict[str, str] | None:
         exchange.read_note(note)
         exchange.remove_note(exchange.leave_note())
     except UserError as error:
-        return {"what": error.what, "where": error.where, "allowed": error.allowed}
+        return {
+            "what": error.what,
+            "where": error.where,
+            "allowed": error.allowed,
+            "remedy": error.remedy,
+        }
     return None
 
 

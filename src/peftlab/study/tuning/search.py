@@ -102,7 +102,7 @@ def expand_searches(spec: StudySpec, tune: TuneSpec) -> Searches:
         raise UserError(
             "a search would choose settings on the rows that the folds score",
             where=f"{spec.name}: folds",
-            allowed="a search without folds (--set folds=null), on rows held out of train",
+            remedy="a search without folds (--set folds=null), on rows held out of train",
         )
     expanded = expand(_tuned(spec, tune))
     require_labels(expanded)

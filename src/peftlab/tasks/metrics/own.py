@@ -53,7 +53,7 @@ def own_metric(name: str, *, where: str = "") -> OwnMetric:
         raise UserError(
             f"the metric '{name}' is code, which a study alone may not run",
             where=where,
-            allowed=f"peftlab --trust-metrics, or {TRUST_METRICS}=1: it can do all that you can",
+            remedy=f"peftlab --trust-metrics, or {TRUST_METRICS}=1: it can do all that you can",
         )
     try:
         return _imported(name, str(Path.cwd()))
@@ -74,7 +74,7 @@ def require_sources(sources: Iterable[tuple[str, str]], *, where: str = "") -> N
                 f"the source of the metric '{name}' has changed: it is not the one (SHA-256 "
                 f"{source[:12]}) that these scores are by",
                 where=where,
-                allowed="the file as it was; or `peftlab run` anew, which makes new trials",
+                remedy="put the old file back; or `peftlab run` again, which makes new trials",
             )
 
 
