@@ -8,7 +8,7 @@ from typing import Any
 from peftlab.core.errors import UserError
 
 MOST_VALUES = 100_000
-"""The most values that a file may hold, every alias written out."""
+"""The most values that a file may hold, each alias counted in full."""
 DEEPEST = 50
 NO_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\ud800-\\udfff]")
 """Control characters, and halves of UTF-16 pairs, which no file can hold."""

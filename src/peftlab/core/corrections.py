@@ -103,7 +103,7 @@ CORRECTIONS = (
 
 
 def marks(trial: Measured) -> dict[str, JsonValue]:
-    """Return what the corrections that the trial was measured with add to its id, by name."""
+    """Return what the corrections that a trial was measured with add to its id, by name."""
     found = {
         correction.name: correction.mark(trial)
         for correction in CORRECTIONS

@@ -21,13 +21,13 @@ from peftlab.core.identity import file_sha256
 
 DEFAULT_WORKSPACE = Path("peftlab-runs")
 STUDY_SUFFIXES = (".yaml", ".yml")
-"""A study is named by its file where the name ends so."""
-"""The folder in which results live if nobody says where."""
+"""The endings by which a study's name is recognised as a file."""
+"""The folder of results where no other one is given."""
 ASIDE = ".writing-"
-"""The beginning of the names under which something is written; a process that dies leaves it."""
+"""The beginning of the names of unfinished files; a process that dies leaves them behind."""
 
 BEGINS_WITHIN_SECONDS = 1.0
-"""The time after its creation for which a name may still be without its writer's lock."""
+"""The time after its creation during which a name may still lack its writer's lock."""
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def folder_sha256(folder: Path) -> str:
 
 
 def folder_at(name: str) -> Path | None:
-    """Return the folder that the name leads to, ~ filled in; None where it leads to none."""
+    """Return the folder of that name, with ~ expanded; None if there is none."""
     try:
         folder = Path(name).expanduser()
         return folder if folder.is_dir() else None
@@ -120,7 +120,7 @@ def folder_at(name: str) -> Path | None:
 
 
 def cannot_write(path: Path, error: OSError) -> StorageError:
-    """Return the error that says so."""
+    """Return the error for a result that could not be written."""
     return StorageError(f"cannot write: {error.strerror or error}", where=str(path))
 
 
@@ -133,12 +133,12 @@ def sync_files(folder: Path) -> None:
 
 
 def sync(descriptor: int) -> None:
-    """Have the disk hold what was written to an open file."""
+    """Flush what was written to an open file to the disk."""
     os.fsync(descriptor)
 
 
 def rename(source: Path, target: Path) -> None:
-    """Put a file or folder in its place; the disk holds the new name afterwards."""
+    """Move a file or folder to its place and sync the new name to the disk."""
     source.replace(target)
     if sys.platform != "win32":  # which cannot open a folder
         descriptor = os.open(target.parent, os.O_RDONLY)
@@ -183,7 +183,7 @@ def remove_abandoned(folder: Path) -> None:
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """The lock of a new folder held, so that it is not taken for abandoned; nothing on Windows."""
+    """Hold a new folder's lock, so that it is not taken for abandoned; do nothing on Windows."""
     if sys.platform == "win32":
         yield
         return
@@ -196,7 +196,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int) -> bool:
-    """Return whether an open file's or folder's lock is ours now; it ends when that closes."""
+    """Return whether the lock of an open file or folder is now ours; closing it ends the lock."""
     if sys.platform == "win32":
         return False
     import fcntl
@@ -209,5 +209,5 @@ def _lock(descriptor: int) -> bool:
 
 
 def aside_of(path: Path) -> Path:
-    """Return a new name beside that place, under which it is written."""
+    """Return a new name beside the place, under which its content is written first."""
     return path.with_name(f"{ASIDE}{uuid4().hex}")

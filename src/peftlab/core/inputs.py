@@ -12,11 +12,11 @@ from peftlab.core.validation import Frozen, Integer
 from peftlab.core.words import counted
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
-"""The kinds of labelled text problem, by transformers' own words."""
+"""The kinds of labelled text problem, under transformers' own names."""
 Missing = Literal["error", "drop"]
-"""Whether a row without a text or a label is an error, or is left out of train and dev."""
+"""What happens to a row without a text or a label: an error, or it is left out of train and dev."""
 Head = Literal["fresh", "keep"]
-"""Whether the classifier's head is drawn anew, or is the checkpoint's own."""
+"""The origin of the classifier's head: drawn at random, or the checkpoint's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Example:
 
 
 class OwnFiles(Frozen):
-    """The files of a task of a person's own, and how they are read.
+    """The files of a user's own task, and how they are read.
 
     Without a file `dev`, `dev_fraction` of train is cut off, drawn by `split_seed`; without either
     there is no dev. `text` are the
@@ -57,7 +57,7 @@ class OwnFiles(Frozen):
 
     @property
     def split_words(self) -> str:
-        """Return where dev comes from, in a few words; "" where it is a file."""
+        """The origin of dev in a few words; "" if it is a file."""
         if self.dev_fraction is None:
             return ""
         share, name = 100 * self.dev_fraction, Path(self.train).name
@@ -65,7 +65,7 @@ class OwnFiles(Frozen):
 
 
 class DataRef(Frozen):
-    """Where a task's rows come from; only the digest of their content is part of an identity.
+    """The origin of a task's rows; only the digest of their content is part of an identity.
 
     `source` is hub, demo, folder or files; `location` the place, for people. `files` says more of a
     person's own files, and `num_dropped` how many of their rows in train and dev were left out.
@@ -82,7 +82,7 @@ class DataRef(Frozen):
 
     @property
     def reading_words(self) -> str:
-        """Return how the files were read where nobody said it, in a few words; "" for as usual.
+        """The way in which the files were read, if it was found out, in a few words; "" if usual.
 
         >>> found = {"sep": ";", "encoding": "cp1252"}
         >>> ref = DataRef(source="files", location="t", digest="d", read_as={"train": found})
@@ -101,7 +101,7 @@ class DataRef(Frozen):
 
     @property
     def dropped_words(self) -> str:
-        """Return how many rows were left out, in a few words; "" where that was not asked for.
+        """The number of rows that were left out, in a few words; "" where that was not asked for.
 
         >>> ref = DataRef(source="files", location="t.csv", digest="d", num_dropped={"train": 1})
         >>> ref.dropped_words

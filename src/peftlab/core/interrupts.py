@@ -19,12 +19,12 @@ _requested = threading.Event()
 
 
 def stop_requested() -> bool:
-    """Return whether the work should come to a good place to stop, and stop there."""
+    """Return whether the work should stop at the next safe point."""
     return _requested.is_set()
 
 
 def stop_if_requested() -> None:
-    """Raise KeyboardInterrupt if the work should stop; called where stopping loses nothing."""
+    """Raise KeyboardInterrupt if the work should stop; called only where nothing would be lost."""
     if _requested.is_set():
         raise KeyboardInterrupt
 
@@ -41,7 +41,7 @@ def forget_request() -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within, SIGTERM raises KeyboardInterrupt, as SIGINT does.
+    """Let SIGTERM raise KeyboardInterrupt within the block, as SIGINT does.
 
     Without effect in a thread that is not the main one, which gets no signals.
     """
@@ -60,7 +60,7 @@ def interruptible() -> Iterator[None]:
 
 
 def was_interrupted(error: BaseException) -> bool:
-    """Return whether it is a KeyboardInterrupt, or what a library has made of one."""
+    """Return whether the error is a KeyboardInterrupt, or one that a library has wrapped."""
     seen: set[int] = set()
     now: BaseException | None = error
     while now is not None and id(now) not in seen:
@@ -72,14 +72,14 @@ def was_interrupted(error: BaseException) -> bool:
 
 
 def end_at_once() -> None:
-    """From now on a signal ends the process without a word: all that mattered has been said."""
+    """Let a signal end the process silently from now on: all that mattered has been said."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
 def children_ignore_interrupts() -> Iterator[None]:
-    """Processes that are started within never get SIGINT.
+    """Shield the processes that are started within the block from SIGINT.
 
     A terminal sends it to all of its processes, and their parent ends them. What comes meanwhile
     is delivered to this process afterwards.
@@ -97,7 +97,7 @@ def children_ignore_interrupts() -> Iterator[None]:
 
 @contextmanager
 def stopping_gently(words: str = "") -> Iterator[None]:
-    """Within, the first SIGINT or SIGTERM makes a request; the next ones raise KeyboardInterrupt.
+    """Turn the first SIGINT or SIGTERM within the block into a request; the next ones raise.
 
     `words` are then said on the standard error. Without effect in a thread that is not the main
     one, which gets no signals.

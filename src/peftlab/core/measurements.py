@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The measurements behind an optimizer step; step 0 is the state before any training.
+    """The measurements after an optimizer step; step 0 is the state before any training.
 
     `epoch` is the number of passes over the training examples that the steps until then make: 2.0
     at the end of the second one, 1.4 behind step 7 where a pass takes 5 steps. Losses are means

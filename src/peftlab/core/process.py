@@ -24,13 +24,13 @@ from contextlib import contextmanager
 SPIN_COUNT = "GOMP_SPINCOUNT"
 SPIN_ROUNDS = 2000
 DRIVERS = ("libcuda.so.1", "libamdhip64.so")
-"""The libraries by which torch reaches a card of NVIDIA or AMD on Linux."""
+"""The libraries through which torch reaches an NVIDIA or AMD GPU on Linux."""
 TRUST = "PEFTLAB_TRUST_REMOTE_CODE"
-"""This environment variable, set to 1, lets code that lies beside a checkpoint be run. Worker
+"""The environment variable that, set to 1, allows code that comes with a checkpoint to run. Worker
 processes on this machine inherit it."""
 
 TRUST_METRICS = "PEFTLAB_TRUST_METRICS"
-"""Likewise lets the functions be run that a study names as its metrics."""
+"""The environment variable that, set to 1, allows a study's own metric functions to run."""
 
 
 def share_openmp() -> None:
@@ -58,7 +58,7 @@ def may_have_card() -> bool:
 
 
 def usual_threads() -> int:
-    """Return how many threads OpenMP gives a process here, without importing a library of its."""
+    """Return how many threads OpenMP gives a process here, without loading an OpenMP library."""
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if given.isdigit() and int(given) > 0:
         return int(given)
@@ -75,7 +75,7 @@ def _can_load(library: str) -> bool:
 
 @contextmanager
 def search_put_off() -> Iterator[None]:
-    """Put off Python's search for garbage where very many values are made that stay.
+    """Put off Python's garbage collection while very many lasting values are made.
 
     Each search would walk all that has been made so far.
     """
@@ -89,7 +89,7 @@ def search_put_off() -> Iterator[None]:
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries' own remarks from the user, for whom they say nothing.
+    """Silence the libraries' own messages, which mean nothing to the user.
 
     To be called before transformers is imported. peft 0.21 asks transformers 5.23 for an
     attribute that the latter has deprecated; the filter may go when peft no longer does.
@@ -100,7 +100,7 @@ def quiet_libraries() -> None:
 
 
 def trust_remote_code() -> None:
-    """Let this process, and those that it starts, run code that lies beside a checkpoint."""
+    """Let this process, and those that it starts, run code that comes with a checkpoint."""
     os.environ[TRUST] = "1"
 
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Protocol
 
 Tell = Callable[[str], None]
-"""Is told in a few words what is being done."""
+"""A function that is told in a few words what is being done."""
 
 
 def say_nothing(text: str) -> None:
@@ -26,7 +26,7 @@ class Stage:
         self._watcher = watcher
 
     def advance(self, number: int = 1) -> None:
-        """Note that so much more is done."""
+        """Note that this much more is done."""
         self.reach(self.done + number, self.total)
 
     def reach(self, done: int, total: int | None = None) -> None:
@@ -36,23 +36,23 @@ class Stage:
             self._watcher.changed(self)
 
     def say(self, note: str) -> None:
-        """Note in a few words what is being done."""
+        """Note the current activity in a few words."""
         self.note = note
         if self._watcher is not None:
             self._watcher.changed(self)
 
 
 class Watcher(Protocol):
-    """Is told of the stages in its context; `changed` may come from any thread, and often."""
+    """A listener to the stages in its context; any thread may call `changed`, and often."""
 
     def began(self, stage: Stage) -> None:
-        """The stage begins."""
+        """Receive a stage that begins."""
 
     def changed(self, stage: Stage) -> None:
-        """The stage is further, or says something else."""
+        """Receive a stage that has advanced or changed its words."""
 
     def ended(self, stage: Stage) -> None:
-        """Tell that the stage has ended, well or by an error."""
+        """Receive a stage that has ended, successfully or by an error."""
 
 
 _WATCHER: ContextVar[Watcher | None] = ContextVar("_WATCHER", default=None)
@@ -60,7 +60,7 @@ _WATCHER: ContextVar[Watcher | None] = ContextVar("_WATCHER", default=None)
 
 @contextmanager
 def watched_by(watcher: Watcher) -> Iterator[None]:
-    """Have the watcher told of the stages that begin inside, instead of the one before."""
+    """Send the stages that begin within the block to this watcher instead of the one before."""
     token = _WATCHER.set(watcher)
     try:
         yield
@@ -70,7 +70,7 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
 
 @contextmanager
 def stage(words: str, *, total: int | None = None, unit: str = "") -> Iterator[Stage]:
-    """The stage as which the block is shown, by the watcher of this context if there is one.
+    """Show the block as a stage, by the watcher of this context if there is one.
 
     >>> with stage("counting", total=3, unit="rows") as counting:
     ...     counting.advance(2)

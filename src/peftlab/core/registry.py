@@ -1,4 +1,4 @@
-"""A named collection that an extension joins by one call in its own file."""
+"""A named collection to which an extension adds itself by one call in its own file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Registered = TypeVar("Registered")
 
 
 class Registry(Generic[Registered]):
-    """Entries by name, in the order in which they joined.
+    """Entries by name, in the order of their registration.
 
     >>> metrics = Registry[int]("metric")
     >>> metrics.add("accuracy", 1)
@@ -29,18 +29,18 @@ class Registry(Generic[Registered]):
         self._refused: dict[str, str] = {}
 
     def add(self, name: str, entry: Registered) -> Registered:
-        """Join `entry` under `name`; a name serves once (ValueError)."""
+        """Register `entry` under `name`; raise ValueError if the name is taken."""
         if name in self._entries:
             raise ValueError(f"{self.kind} '{name}' is registered twice")
         self._entries[name] = entry
         return entry
 
     def refuse(self, name: str, reason: str) -> None:
-        """Whoever asks for `name` is told why it is not there."""
+        """Record why `name` is not there, for those who ask for it."""
         self._refused[name] = reason
 
     def get(self, name: str, *, where: str = "") -> Registered:
-        """Return the entry of that name; UnknownNameError (with the nearest name) for another.
+        """Return the entry of that name; raise UnknownNameError with the nearest for any other name.
 
         UserError with the reason for a name that is refused.
         """
@@ -52,7 +52,7 @@ class Registry(Generic[Registered]):
             raise UnknownNameError(self.kind, name, self._entries, where=where) from None
 
     def names(self) -> list[str]:
-        """Return all names, in the order in which they joined."""
+        """Return all names, in the order of their registration."""
         return list(self._entries)
 
     def __contains__(self, name: str) -> bool:

@@ -25,12 +25,12 @@ from peftlab.core.identity import content_id
 
 LIBRARIES = ("torch", "transformers", "peft")
 ASKING = ("core", "methods", "models")
-"""The packages here whose code decides what is asked and how an answer is understood."""
+"""The packages of this project whose code decides what is asked and how answers are read."""
 CODE = {".py", ".json"}
 
 
 def remembered(kind: str, question: object, ask: Callable[[], Any], *, library: str = "") -> Any:
-    """Return the JSON value that `ask` returns, from the disk if it has been asked before.
+    """Return the JSON value that `ask` returns, read from the disk if it was asked before.
 
     `kind` and `question` identify the answer, together with the versions of the libraries and the
     code of this package. A `library` that this process has imported is asked in any case. What

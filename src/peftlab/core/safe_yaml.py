@@ -71,8 +71,8 @@ class _Loader(yaml.SafeLoader):
         self._flattened.add(id(node))
 
     def _merged(self, value: yaml.Node) -> list[yaml.MappingNode]:
-        """The mappings that a merge names, flattened; of two that have a key the first one's is
-        last, and holds."""
+        """Return the mappings that a merge names, flattened, in reverse: of two values of one key
+        the first mapping's comes last and wins."""
         sources: list[yaml.MappingNode] = []
         for source in value.value[::-1] if isinstance(value, yaml.SequenceNode) else [value]:
             if not isinstance(source, yaml.MappingNode):
@@ -83,7 +83,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _require_different(pairs: Pairs) -> None:
-    """Refuse a key that stands twice."""
+    """Raise an error if a key appears twice."""
     seen: set[str] = set()
     for key, _ in pairs:
         if str(key.value) in seen:
@@ -104,7 +104,7 @@ _Loader.add_implicit_resolver(
 
 
 def _finite_float(loader: _Loader, node: yaml.ScalarNode) -> float:
-    """No setting of a study can be NaN or infinite, and canonical JSON has neither."""
+    """Return the float; NaN and infinity, which canonical JSON lacks, are refused."""
     _require_short(node)
     value: float = loader.construct_yaml_float(node)
     if not math.isfinite(value):
@@ -113,7 +113,7 @@ def _finite_float(loader: _Loader, node: yaml.ScalarNode) -> float:
 
 
 def _bounded_int(loader: _Loader, node: yaml.ScalarNode) -> int:
-    """Seeds and counts fit in 64 bits; Python itself does not print far longer ones."""
+    """Return the integer; one that does not fit in 64 bits is refused."""
     _require_short(node)
     value: int = loader.construct_yaml_int(node)
     if abs(value) > LARGEST_INTEGER:
@@ -132,7 +132,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _bounded_int)
 
 
 def parse_yaml(text: str, *, where: str, times: int = 1) -> Any:
-    """Return the value that a YAML text holds; UserError with the line where it is not valid.
+    """Return the value that a YAML text holds; raise UserError with the line if it is invalid.
 
     It may be `times` as long as a study is, and takes as much longer.
 

@@ -25,17 +25,17 @@ class Schedule(Frozen):
 
     @abstractmethod
     def factor(self, step: int, *, warmup: int, total: int, learning_rate: float) -> float:
-        """Return what the learning rate is multiplied by at a step.
+        """Return the factor of the learning rate at a step.
 
         Steps count from 0; the warm-up takes `warmup` of them, the training `total`.
         """
 
     def require_fit(self, learning_rate: float) -> None:
-        """Raise ValueError where the settings do not go with the learning rate."""
+        """Raise ValueError if the settings do not fit the learning rate."""
 
 
 class Constant(Schedule):
-    """The learning rate stays what it is; there is no warm-up."""
+    """A constant learning rate without warm-up."""
 
     def factor(self, step: int, *, warmup: int, total: int, learning_rate: float) -> float:
         """Return 1."""
@@ -43,7 +43,7 @@ class Constant(Schedule):
 
 
 class Warmed(Schedule):
-    """A schedule whose warm-up rises from 0 in a straight line."""
+    """A schedule whose warm-up rises linearly from 0."""
 
     def factor(self, step: int, *, warmup: int, total: int, learning_rate: float) -> float:
         """Return the share of the warm-up that is over, then what follows it."""
@@ -57,7 +57,7 @@ class Warmed(Schedule):
 
 
 class ConstantWithWarmup(Warmed):
-    """The learning rate stays what it is once the warm-up is over."""
+    """A learning rate that is constant after the warm-up."""
 
     def after(self, step: int, *, warmup: int, total: int, learning_rate: float) -> float:
         """Return 1."""
@@ -65,7 +65,7 @@ class ConstantWithWarmup(Warmed):
 
 
 class Linear(Warmed):
-    """The learning rate falls to 0 in a straight line."""
+    """A learning rate that falls linearly to 0."""
 
     def after(self, step: int, *, warmup: int, total: int, learning_rate: float) -> float:
         """Return the share of the steps that is left."""
@@ -73,7 +73,7 @@ class Linear(Warmed):
 
 
 class Cosine(Warmed):
-    """The learning rate falls along a cosine, by default along half a wave of it."""
+    """A learning rate that falls along a cosine, by default half a wave of it."""
 
     num_cycles: Positive = 0.5
 
@@ -83,7 +83,7 @@ class Cosine(Warmed):
 
 
 class CosineWithRestarts(Warmed):
-    """The learning rate falls along half a wave, then jumps back, as often as there are cycles."""
+    """A learning rate that falls along half a cosine wave and jumps back, once for each cycle."""
 
     num_cycles: Count = 1
 
@@ -94,13 +94,13 @@ class CosineWithRestarts(Warmed):
 
 
 class Polynomial(Warmed):
-    """The learning rate falls to `lr_end` as a power of what is left of the training."""
+    """A learning rate that falls to `lr_end` as a power of the remaining share of the training."""
 
     lr_end: NonNegative = 1e-7
     power: Positive = 1.0
 
     def require_fit(self, learning_rate: float) -> None:
-        """Raise ValueError where the learning rate would not fall."""
+        """Raise ValueError if the learning rate would not fall."""
         if self.lr_end >= learning_rate:
             raise ValueError(
                 f"lr_end ({self.lr_end:g}) must be below the learning rate ({learning_rate:g})"
@@ -116,7 +116,7 @@ class Polynomial(Warmed):
 
 
 class InverseSquareRoot(Warmed):
-    """The learning rate falls as the inverse square root of the step (Vaswani et al. 2017).
+    """A learning rate that falls as the inverse square root of the step (Vaswani et al. 2017).
 
     Without a `timescale` that is the length of the warm-up, or 10,000 steps where there is none.
     """
@@ -130,7 +130,7 @@ class InverseSquareRoot(Warmed):
 
 
 class WithLeast(Schedule):
-    """A schedule that ends at a least learning rate, given as it is or as a share of the first."""
+    """A schedule that ends at a minimum learning rate, given as a rate or a share of the first."""
 
     num_cycles: Positive = 0.5
     min_lr: NonNegative | None = None
@@ -143,7 +143,7 @@ class WithLeast(Schedule):
         return self
 
     def require_fit(self, learning_rate: float) -> None:
-        """Raise ValueError where the least learning rate is above the first."""
+        """Raise ValueError if the minimum learning rate is above the first."""
         if self.min_lr is not None and self.min_lr > learning_rate:
             raise ValueError(
                 f"min_lr ({self.min_lr:g}) must not be above the learning rate ({learning_rate:g})"
@@ -157,7 +157,7 @@ class WithLeast(Schedule):
 
 
 class CosineWithLeast(WithLeast, Warmed):
-    """The learning rate falls along a cosine to a least one."""
+    """A learning rate that falls along a cosine to a minimum."""
 
     def after(self, step: int, *, warmup: int, total: int, learning_rate: float) -> float:
         """Return the height of the wave above the least factor."""
@@ -166,7 +166,7 @@ class CosineWithLeast(WithLeast, Warmed):
 
 
 class CosineWarmupWithLeast(WithLeast):
-    """The learning rate rises from a first share of it, then falls along a cosine to a least one.
+    """A learning rate that rises from a first share, then falls along a cosine to a minimum.
 
     Each step has the rate of its end: the first step of the warm-up is not lost at 0, and the last
     of all has the least rate.
@@ -185,7 +185,7 @@ class CosineWarmupWithLeast(WithLeast):
 
 
 class WarmupStableDecay(Schedule):
-    """The learning rate rises, stays, and falls over the last `num_decay_steps`."""
+    """A learning rate that rises, stays, and falls over the last `num_decay_steps`."""
 
     num_decay_steps: Count
     num_stable_steps: Annotated[Integer, Field(ge=0)] | None = None
@@ -234,12 +234,12 @@ def _progress(step: int, warmup: int, total: int) -> float:
 
 
 def _wave(half_waves: float) -> float:
-    """Return the height of a cosine between 1 and 0, so many half waves from its top."""
+    """Return the height of a cosine between 1 and 0, this many half waves from its top."""
     return 0.5 * (1 + math.cos(math.pi * half_waves))
 
 
 def _above(least: float, height: float) -> float:
-    """Return the height between a least value and 1."""
+    """Return the height, scaled to lie between the least value and 1."""
     return height * (1 - least) + least
 
 

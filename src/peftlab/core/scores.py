@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import Literal
 
 LOSSES = frozenset({"log_loss", "brier", "calibration_error"})
-"""The metrics of which less is better."""
+"""The metrics for which less is better."""
 IN_NATS = frozenset({"log_loss"})
 """The metrics that are not shown in points."""
 Unit = Literal["points", "nats"]
 ON = "_on_"
-"""Stands in the name of a score on the dev split of another task."""
+"""The part of a score's name before the other task on whose dev split it was measured."""
 MORE_DIGITS = 2
-"""Points are hundredths; what is not in points is shown with so many digits more."""
+"""The further digits of scores that are not in points, which are hundredths."""
 
 
 def score_on(metric: str, task: str) -> str:
@@ -30,7 +30,7 @@ def score_on(metric: str, task: str) -> str:
 
 
 def metric_of(score: str) -> str:
-    """Return the metric of a score by its name, whichever split that is on."""
+    """Return the metric of a score by its name, whatever split it was measured on."""
     return score.partition(ON)[0]
 
 
@@ -40,7 +40,7 @@ def greater_is_better(score: str) -> bool:
 
 
 def sign_of(score: str) -> int:
-    """Return what a score is multiplied by so that the greater one is better: 1, or -1 of a loss.
+    """Return the sign that makes the greater of two scores the better one: 1, or -1 of a loss.
 
     >>> sign_of("accuracy"), sign_of("log_loss")
     (1, -1)
@@ -64,7 +64,7 @@ def unit_of(score: str) -> Unit:
 
 
 def score_words(score: str, value: float, digits: int) -> str:
-    """Return a score with as many digits as show as much of it as `digits` do of points.
+    """Return a score with the precision that `digits` give to points.
 
     >>> score_words("accuracy", 91.26, 1), score_words("log_loss", 0.26134, 1)
     ('91.3', '0.261')

@@ -19,7 +19,7 @@ LAST_EPOCH = "last epoch"
 
 
 class Selection(Frozen):
-    """Rows of train that are held out to choose the state by which a trial is reported."""
+    """The rows of train that are held out to choose the state by which a trial is reported."""
 
     split: Literal["train"] = "train"
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -30,7 +30,7 @@ class Selection(Frozen):
 
 
 class Scored(Protocol):
-    """An evaluation, as far as the choice among several needs it."""
+    """The part of an evaluation that the choice among several needs."""
 
     @property
     def held_out_scores(self) -> Mapping[str, float] | None:
@@ -41,7 +41,7 @@ Candidate = TypeVar("Candidate", bound=Scored)
 
 
 def rule(selection: Selection | None, training: TrainingSettings | None = None) -> str:
-    """Return the rule in words, as it stands beside scores.
+    """Return the rule of selection in words, for display beside scores.
 
     >>> rule(None)
     'last epoch'
@@ -58,7 +58,7 @@ def rule(selection: Selection | None, training: TrainingSettings | None = None) 
 
 
 def folds_words(folds: int) -> str:
-    """Return in words that scores are of folds.
+    """Return the words for scores of folds.
 
     >>> folds_words(5)
     '5-fold cross-validation on train'
@@ -72,7 +72,7 @@ def main_score(scores: Mapping[str, float]) -> float:
 
 
 def reported(evaluations: Sequence[Candidate]) -> Candidate | None:
-    """Return the evaluation whose scores are reported; None where there is none yet.
+    """Return the evaluation whose scores are reported; None if there is none yet.
 
     The first of them is that of the state before training. With held-out rows it is the one after
     it whose main metric is the best there, the earlier of equals; else the last.

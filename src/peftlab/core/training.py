@@ -34,7 +34,7 @@ OF_EVALUATION = (
     "early_stopping_patience",
     "early_stopping_threshold",
 )
-"""The settings that say when a trial is evaluated, and what follows from its evaluations."""
+"""The settings that say when a trial is evaluated and how its evaluations are used."""
 OPTIMIZERS = ("adamw_torch", "sgd", "adafactor", "adagrad", "rmsprop")
 """The names of `optim`; adamw and adamw_torch_fused are the same as adamw_torch."""
 MAPPINGS = ("class_weights", "lr_scheduler_kwargs")
@@ -60,7 +60,7 @@ def is_by_task(name: str, value: object) -> bool:
 
 
 def _epochs(given: object) -> object:
-    """Return a number of epochs, as an integer where it is whole; ValueError for any other value.
+    """Return a number of epochs, an integer if it is whole; raise ValueError for any other value.
 
     >>> _epochs(3.0), _epochs(2.5)
     (3, 2.5)
@@ -76,7 +76,7 @@ def _epochs(given: object) -> object:
 
 
 def _interval(given: object) -> object:
-    """Return steps, or a share of all steps below 1; ValueError for any other value.
+    """Return steps, or a share of all steps below 1; raise ValueError for any other value.
 
     >>> _interval(50.0), _interval(0.1), _interval(None)
     (50, 0.1, None)
@@ -92,7 +92,7 @@ def _interval(given: object) -> object:
 
 
 def _weights(given: object) -> object:
-    """Return class weights, labels as texts; ValueError for what is not such weights."""
+    """Return class weights, labels as texts; raise ValueError for anything else."""
     if given is None or given == "balanced":
         return given
     if not isinstance(given, Mapping) or not given:
@@ -167,7 +167,7 @@ class TrainingSettings(Frozen):
     @field_validator("optim", mode="before")
     @classmethod
     def _has_one_name(cls, optim: object) -> object:
-        """Return the stored name of a known optimizer; ValueError for any other value."""
+        """Return the stored name of a known optimizer; raise ValueError for any other value."""
         if optim in ("adamw_torch_fused", "adamw"):
             optim = "adamw_torch"
         if optim not in OPTIMIZERS:
@@ -193,7 +193,7 @@ class TrainingSettings(Frozen):
     def _are_of_the_schedule(
         cls, given: dict[str, JsonValue] | None, info: ValidationInfo
     ) -> dict[str, JsonValue] | None:
-        """Leave out what is at the schedule's defaults, so that each schedule is in one id."""
+        """Leave out settings at the schedule's defaults, so that a schedule has only one id."""
         kind, learning_rate = info.data.get("lr_scheduler_type"), info.data.get("learning_rate")
         if kind is None or learning_rate is None:  # which is wrong, and is told of
             return given
@@ -206,7 +206,7 @@ class TrainingSettings(Frozen):
     def _go_with_strategy(
         cls, steps: int | float | None, info: ValidationInfo
     ) -> int | float | None:
-        """Leave the steps out where evaluations are at epochs, so that each plan is in one id."""
+        """Leave the steps out if evaluations are at epochs, so that a plan has only one id."""
         strategy = info.data.get("eval_strategy")
         if strategy == "steps" and steps is None:
             raise ValueError("eval_strategy: steps needs eval_steps, such as 50 or 0.1")
@@ -215,17 +215,17 @@ class TrainingSettings(Frozen):
     @field_validator("early_stopping_threshold")
     @classmethod
     def _goes_with_patience(cls, threshold: float, info: ValidationInfo) -> float:
-        """Leave the threshold out where nothing is compared with it, for the same reason."""
+        """Leave the threshold out if nothing is compared with it, for the same reason."""
         return 0.0 if info.data.get("early_stopping_patience") is None else threshold
 
     @property
     def schedule(self) -> Schedule:
-        """Return the schedule of the learning rate."""
+        """The schedule of the learning rate."""
         return _schedule(self.lr_scheduler_type, self.lr_scheduler_kwargs)
 
     @property
     def examples_per_step(self) -> int:
-        """Return how many examples one optimizer step sees."""
+        """The number of examples in one optimizer step."""
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
 
     def steps_per_epoch(self, num_examples: int) -> int:
@@ -261,7 +261,7 @@ class TrainingSettings(Frozen):
 
 
 def _schedule(kind: str, settings: Mapping[str, JsonValue] | None) -> Schedule:
-    """Return the schedule of that name with its settings; ValueError where they are not its own."""
+    """Return the schedule of that name; raise ValueError if the settings are not its own."""
     schema = SCHEDULES[kind]
     try:
         return schema.model_validate(dict(settings or {}))
@@ -278,7 +278,7 @@ def _schedule(kind: str, settings: Mapping[str, JsonValue] | None) -> Schedule:
 
 
 class CheckpointEvery(Frozen):
-    """How often a trial's state is saved: after a number of steps, epochs or seconds of training.
+    """The interval at which a trial's state is saved, in steps, epochs or seconds of training.
 
     It is written as in `200 steps`.
     """

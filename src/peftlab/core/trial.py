@@ -152,7 +152,7 @@ class Trial(Frozen):
 
 
 def rules_in_words(trials: Iterable[Trial]) -> str:
-    """Return the rules by which the trials are reported, each once; the usual one for none."""
+    """Return the rules by which the trials are reported, each once; the usual one for no trials."""
     return " / ".join(dict.fromkeys(trial.rule for trial in trials)) or LAST_EPOCH
 
 
@@ -174,7 +174,7 @@ def cell_of_settings(settings: str) -> str:
 
 @lru_cache(maxsize=4096)
 def unseeded_trial(settings: str) -> Trial:
-    """Return a trial of these settings, as JSON, with seeds and a fold of no meaning.
+    """Return a trial of these settings, as JSON, with arbitrary seeds and fold.
 
     Raises ValueError where they are no settings of a trial.
     """

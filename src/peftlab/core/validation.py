@@ -17,7 +17,7 @@ YesNo = Annotated[bool, Field(strict=True)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 LONGEST_SHOWN = 60
-"""Characters of a wrong value that a message shows."""
+"""The most characters of a wrong value that a message shows."""
 # What pydantic's kinds of complaints are called in a YAML file; of others the words are changed.
 WORDS = {
     "tuple_type": "must be a list",
@@ -54,13 +54,13 @@ class Complaint:
 
     @property
     def literal(self) -> str:
-        """The wrong value as Python writes it, cut where it is long."""
+        """The wrong value as Python writes it, shortened if it is long."""
         if isinstance(self.given, str):
             return repr(self.given[:LONGEST_SHOWN])
         return repr(self.given)[:LONGEST_SHOWN]
 
     def refusal(self, *, where: str, allowed: str = "", shown: str | None = None) -> UserError:
-        """Return the error that says it in one line.
+        """Return the error that states the complaint in one line.
 
         `shown` is the wrong value as it stands there; by default a number as it is, and all else as
         a text in quotes. A whole object is not shown where the complaint is of a part that it
@@ -78,7 +78,7 @@ class Complaint:
 
 
 def complaint_of(error: ValidationError) -> Complaint:
-    """Return the first complaint; one of a key that is not known comes before all others."""
+    """Return the first complaint; an unknown key comes before all others."""
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     words = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
     if first["type"] in WORDS:
@@ -92,7 +92,7 @@ def complaint_of(error: ValidationError) -> Complaint:
 
 
 def dotted(path: Iterable[str | int]) -> str:
-    """Return a place in a file as people write it.
+    """Return a place in a file in the usual notation.
 
     >>> dotted(["claims", 0, "margin"])
     'claims[0].margin'

@@ -6,7 +6,7 @@ import re
 
 
 def counted(number: int, noun: str, nouns: str = "") -> str:
-    """Return the number and what is counted, in the singular where it is one.
+    """Return the number with its noun, in the singular for one.
 
     >>> counted(1, "trial"), counted(2000, "trial"), counted(0, "class", "classes")
     ('1 trial', '2,000 trials', '0 classes')
@@ -15,7 +15,7 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as people say it.
+    """Return a duration in the usual words.
 
     >>> duration(7.2), duration(125), duration(7300)
     ('7 s', '2 min 5 s', '2 h 1 min')
@@ -29,7 +29,7 @@ def duration(seconds: float) -> str:
 
 
 def data_size(num_bytes: float) -> str:
-    """Return a size as people say it, with two digits at least.
+    """Return a size in the usual units, with at least two digits.
 
     >>> data_size(3_200), data_size(302_000), data_size(8_000_000), data_size(1_061_070_000)
     ('3.2 kB', '302 kB', '8.0 MB', '1,061 MB')
