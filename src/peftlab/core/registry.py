@@ -40,7 +40,7 @@ class Registry(Generic[Registered]):
         self._refused[name] = reason
 
     def get(self, name: str, *, where: str = "") -> Registered:
-        """Return the entry of that name; raise UnknownNameError with the nearest for any other name.
+        """Return the entry of that name; raise UnknownNameError with the nearest name for another.
 
         UserError with the reason for a name that is refused.
         """

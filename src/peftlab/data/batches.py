@@ -24,7 +24,7 @@ def epoch_order(num_examples: int, *, seed: int, epoch: int) -> Indices:
 
 
 def batches(order: Indices, size: int) -> Iterator[Indices]:
-    """Yield the order cut into runs of `size`; the last one may be shorter.
+    """Yield the order in batches of `size`; the last one may be shorter.
 
     >>> [batch.tolist() for batch in batches(np.arange(5), 2)]
     [[0, 1], [2, 3], [4]]
@@ -36,7 +36,7 @@ def batches(order: Indices, size: int) -> Iterator[Indices]:
 def batches_of_tokens(
     order: Indices, lengths: npt.NDArray[np.int64], most: int
 ) -> Iterator[Indices]:
-    """Yield the order cut into runs of at most `most` tokens; a longer example stands alone.
+    """Yield the order in batches of at most `most` tokens; a longer example is a batch of its own.
 
     >>> lengths = np.array([4, 3, 2, 2, 1])
     >>> [batch.tolist() for batch in batches_of_tokens(np.arange(5), lengths, 5)]
@@ -58,7 +58,7 @@ def by_length(lengths: npt.NDArray[np.int64]) -> Indices:
 
 
 def padded_tokens(lengths: npt.NDArray[np.int64], order: Indices, size: int) -> int:
-    """Return tokens, padding included, of the order's batches, each padded to its longest example.
+    """Return the tokens in the order's batches, each padded to its longest example.
 
     >>> padded_tokens(np.array([3, 5, 2]), np.array([0, 1, 2]), 2)
     12
@@ -80,7 +80,7 @@ class Ragged:
 
 
 def gather(data: Encoded, rows: Indices) -> Ragged:
-    """Return the tokens of those rows, in their order, copied once."""
+    """Return the tokens of these rows, in their order, copied only once."""
     spans = [slice(data.offsets[row], data.offsets[row + 1]) for row in rows]
     type_ids = data.type_ids
     return Ragged(

@@ -1,4 +1,4 @@
-"""Names of classes in the metadata of a Parquet file, where Hugging Face's `datasets` writes them.
+"""The names of classes that Hugging Face's `datasets` writes into the metadata of a Parquet file.
 
 A column of the type ClassLabel holds numbers, a column of lists of it lists of numbers; the names
 are JSON in the schema. A number below 0 is the library's way to say that there is no label.
@@ -24,7 +24,7 @@ Names = Mapping[str, tuple[str, ...]]
 
 
 def class_names(path: str) -> Names:
-    """Return the names of the classes by column; none where the file has none."""
+    """Return the names of the classes by column; none if the file has none."""
     place = Path(path)
     if place.suffix.lower() != ".parquet":
         return {}
@@ -32,7 +32,7 @@ def class_names(path: str) -> Names:
 
 
 def names_of(path: str, column: str) -> tuple[str, ...]:
-    """Return the names of the column's classes, if any; UserError where a name stands twice."""
+    """Return the names of the column's classes, if any; raise UserError if a name appears twice."""
     names = class_names(path).get(column, ())
     if len({*names}) < len(names):
         (twice, _), *_ = Counter(names).most_common(1)
@@ -56,7 +56,7 @@ def _class_names(path: Path, stamp: tuple[int, int]) -> Names:
 
 
 def _names(feature: Any) -> tuple[str, ...]:
-    """Return the names of a ClassLabel, or of a list of it in one of three forms, else none."""
+    """Return the names of a ClassLabel, or of a list of them in one of three forms, else none."""
     if isinstance(feature, list) and len(feature) == 1:
         return _names(feature[0])
     if not isinstance(feature, dict):
@@ -72,7 +72,7 @@ def _names(feature: Any) -> tuple[str, ...]:
 
 
 def named(cell: Any, names: Sequence[str]) -> Any:
-    """Return the cell with names in place of numbers of classes; None where there is no such class.
+    """Return the cell with class names in place of class numbers; None if there is no such class.
 
     >>> named(1, ["neg", "pos"]), named([0, 1], ["neg", "pos"]), named(-1, ["neg", "pos"])
     ('pos', ['neg', 'pos'], None)

@@ -33,20 +33,20 @@ DTYPES = {
     "row_ids": np.int64,
 }
 LABELS = {(1, "int64"), (1, "float64"), (2, "int64")}
-"""Dimensions and type of labels (tasks/problem.py)."""
+"""The dimensions and types that labels may have (tasks/problem.py)."""
 NO_TYPES = np.empty(0, np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenLists:
-    """What a tokenizer makes of rows: ids of each, and token types where the model has them."""
+    """The output of a tokenizer: ids of each, and token types where the model has them."""
 
     ids: list[list[int]]
     type_ids: list[list[int]] | None
 
 
 class Tokenizer(Protocol):
-    """Rows of one or two texts to token ids; the fingerprint changes when the outcome may."""
+    """A function from rows of one or two texts to token ids, with its fingerprint."""
 
     fingerprint: str
 
@@ -76,7 +76,7 @@ class Encoded:
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Return tokens of each row, int64 [N]."""
+        """The number of tokens in each row, int64 [N]."""
         return np.diff(self.offsets)
 
 
@@ -116,7 +116,7 @@ def encode_cached(
     cache: Path,
     key: str,
 ) -> Encoded:
-    """Return what `encode` makes of `read()`, kept in `cache` and mapped from there the next time.
+    """Return the encoding of `read()`, kept in `cache` and mapped from there the next time.
 
     `key` identifies the examples; neither they nor the tokenizer are touched when the cache has
     them. Several processes may write at once: the first one to finish wins, the others' equal
@@ -139,7 +139,7 @@ def encode_cached(
 
 
 def labels_of(examples: Sequence[Example]) -> Values:
-    """Return those of all examples as one array, of the kind of any that has one."""
+    """Return the labels of all examples as one array, of the kind of any label that is there."""
     given = [example.label for example in examples]
     known = next((label for label in given if label is not None), NO_LABEL)
     if isinstance(known, tuple):
@@ -157,7 +157,7 @@ def _write(data: Encoded, folder: Path) -> None:
 
 
 def _map(folder: Path) -> Encoded | None:
-    """Return the entry in that folder; None where there is none, or one that is damaged."""
+    """Return the entry in that folder; None if there is none, or a damaged one."""
     try:
         arrays: dict[str, Any] = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)

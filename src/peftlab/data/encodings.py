@@ -28,7 +28,7 @@ MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
-"""Byte order marks and what they say; that of UTF-32 begins as that of UTF-16 does."""
+"""The byte order marks and their encodings; UTF-32's comes first, since it begins like UTF-16's."""
 BEGINNINGS = (
     (b"PK\x03\x04", "a ZIP archive or an .xlsx workbook"),
     (b"\xd0\xcf\x11\xe0", "an .xls workbook"),
@@ -56,7 +56,7 @@ ONE_BYTE = re.compile(r"cp125\d|cp(?:437|85\d|86\d)|iso8859-\d+|mac-\w+|koi8-\w"
 
 
 def encoding_of(path: Path, said: str | None = None) -> str:
-    """Return the name of the encoding, as Python has it; `said` is such a name.
+    """Return the encoding under Python's name for it; `said` is such a name.
 
     Raises UserError for what is no text, for bytes that no encoding can be told of, and where they
     tell of another one than that which is said.
@@ -94,14 +94,14 @@ def encoding_of(path: Path, said: str | None = None) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Western:
-    """A judgement on a file read as Windows-1252, with a word of it or what speaks against it."""
+    """The judgement on a file read as Windows-1252, with a word or the evidence against it."""
 
     is_plausible: bool
     example: str
 
 
 def western_words(path: Path) -> Western:
-    """Read the file as Windows-1252, and judge what it then says."""
+    """Return the judgement on the file as read in Windows-1252."""
     return _western_words(path, stamp_of(path))
 
 
@@ -153,7 +153,7 @@ class _Scan:
 
 
 def _scan(path: Path) -> _Scan:
-    """Return whether the whole file is UTF-8, and whether it is ASCII as far as it is that."""
+    """Return whether the whole file is UTF-8, and whether its UTF-8 part is all ASCII."""
     is_ascii = True
     try:
         for text in _texts(path, UTF8):
@@ -164,7 +164,7 @@ def _scan(path: Path) -> _Scan:
 
 
 def _texts(path: Path, encoding: str, *, size: int = CHUNK) -> Iterator[str]:
-    """Yield the file's text a chunk at a time; UnicodeDecodeError where it is in no such one."""
+    """Yield the file's text in chunks; raise UnicodeDecodeError if it is not in the encoding."""
     decoder = codecs.getincrementaldecoder(encoding)()
     with opened(path) as stream:
         while chunk := stream.read(size):

@@ -1,4 +1,4 @@
-"""What stands between the fields of a CSV: what its first rows say, or what is said of them.
+"""The separator of a CSV's fields: what its first rows say, or what is said of them.
 
 The header tells which of the usual separators there are. Where two of them stand in it, it is the
 one with which all rows have as many fields as the header; where both are such, none is taken.
@@ -18,12 +18,12 @@ from peftlab.data.text_lines import LONGEST_ROW
 COMMA = ","
 SEPARATORS = ",;\t|"
 LOOKED_AT = 1 << 18
-"""Characters at the beginning of a file that are looked at."""
+"""The number of characters at the beginning of a file that are inspected."""
 _OF_EXCEL = re.compile(r'"?sep=([^"\r\n])"?\r?\n?', re.IGNORECASE)
 
 
 def words_for(separator: str) -> str:
-    """Return the separator as a person reads it.
+    """Return the separator in words.
 
     >>> words_for("\\t"), words_for(";")
     ('tabs', "';'")
@@ -32,7 +32,7 @@ def words_for(separator: str) -> str:
 
 
 def said_by_excel(line: str) -> str | None:
-    """Return the separator that a first line says, as Excel writes and reads one, or None.
+    """Return the separator that the first line declares in Excel's way, or None.
 
     >>> said_by_excel("sep=;\\r\\n"), said_by_excel("sep,label")
     (';', None)
@@ -42,7 +42,7 @@ def said_by_excel(line: str) -> str | None:
 
 
 def separator_of(path: Path, encoding: str, said: str | None = None) -> str:
-    """Return the separator; UserError where two are possible, or the file says another.
+    """Return the separator; raise UserError if two are possible, or the file declares another one.
 
     A header that none of the usual ones stands in is one column.
     """
@@ -81,7 +81,7 @@ def separator_of(path: Path, encoding: str, said: str | None = None) -> str:
 
 
 def _num_fields(head: str, sep: str) -> int:
-    """Return the number of fields in the first row; 0 where it is no row of CSV."""
+    """Return the number of fields in the first row; 0 if it is not a row of CSV."""
     csv.field_size_limit(LONGEST_ROW)
     try:
         return len(next(csv.reader(io.StringIO(head, newline=""), delimiter=sep, strict=True), []))
@@ -90,13 +90,13 @@ def _num_fields(head: str, sep: str) -> int:
 
 
 def _fits(head: str, sep: str, *, is_whole: bool) -> bool:
-    """Return True where all rows have as many fields as the header has."""
+    """Return whether all rows have as many fields as the header."""
     records = _records(head, sep, is_whole=is_whole)
     return records is not None and len({len(fields) for fields in records if fields}) <= 1
 
 
 def _records(text: str, sep: str, *, is_whole: bool = True) -> list[list[str]] | None:
-    """Return the rows, without a last one that is cut off; None where they are no such CSV."""
+    """Return the rows without an incomplete last one; None if they are not CSV of this kind."""
     rows: list[list[str]] = []
     try:
         for fields in csv.reader(io.StringIO(text, newline=""), delimiter=sep, strict=True):

@@ -1,4 +1,4 @@
-"""Which format a file's name says, and its bytes, unpacked where the name ends in .gz."""
+"""The format that a file's name gives, and the file's bytes, unpacked if the name ends in .gz."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ WRITABLE = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
-    """Return its time of change and its size, of which one changes when the file does."""
+    """Return the file's time of change and its size; one of them changes when the file does."""
     status = path.stat()
     return status.st_mtime_ns, status.st_size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """A format, as a file's name says it; `ending` is without that of gzip, in small letters."""
+    """A format, as a file's name gives it; `ending` is in small letters and leaves out .gz."""
 
     ending: str
     is_gzip: bool = False
 
     @property
     def is_text(self) -> bool:
-        """Return True for what has an encoding."""
+        """Whether the format is text and so has an encoding."""
         return self.ending in TEXTS
 
 
 def format_of(path: Path | str) -> Format:
-    """Return what the name says, whether or not it is a format that is read.
+    """Return the format that the name gives, whether or not it can be read.
 
     >>> format_of("Reviews.CSV.gz"), format_of("a.parquet").is_text
     (Format(ending='.csv', is_gzip=True), False)
@@ -60,7 +60,7 @@ def format_of(path: Path | str) -> Format:
 
 
 def required_format(path: Path, known: Sequence[str] = READABLE) -> Format:
-    """Return the format; UserError where it is not among those known, or cannot be packed."""
+    """Return the format; raise UserError if it is unknown, or cannot be packed."""
     found = format_of(path)
     packed = f"; of text {GZIP} behind it" if known is READABLE else ""
     if found.ending not in known or (found.is_gzip and not (packed and found.is_text)):
@@ -74,7 +74,7 @@ def required_format(path: Path, known: Sequence[str] = READABLE) -> Format:
 
 
 def require_file(path: Path) -> None:
-    """Raise UserError for what is no regular file: a device or a pipe may have no end."""
+    """Raise UserError for anything but a regular file: a device or a pipe may have no end."""
     mode = path.stat().st_mode
     if not S_ISREG(mode):
         kind = next((words for is_kind, words in KINDS if is_kind(mode)), "something else")
@@ -106,7 +106,7 @@ def content_sha256(path: Path) -> str:
 
 
 class _Bounded(io.RawIOBase):
-    """The bytes that a gzip file unpacks to, as far as they are in proportion to it."""
+    """The bytes that a gzip file unpacks to, up to a number in proportion to its size."""
 
     def __init__(self, unpacked: gzip.GzipFile, path: Path) -> None:
         self._unpacked = unpacked

@@ -27,7 +27,7 @@ from peftlab.tasks.problem import problem_type_of
 Folds = npt.NDArray[np.int16]
 """The part of each row, counted from 1, int16 [N]."""
 DEALT = "dealt-1"
-"""Part of what names an assignment on disk: another way to deal takes another name."""
+"""A part of the name of an assignment on disk: another way to deal takes another name."""
 
 
 def folds_of(rows: Sequence[Example], num_folds: int, *, digest: str) -> Folds:
@@ -62,7 +62,7 @@ def folds_of(rows: Sequence[Example], num_folds: int, *, digest: str) -> Folds:
 def require_folds(
     rows: Sequence[Example], num_folds: int, *, labels: Sequence[str], where: str
 ) -> None:
-    """Raise UserError where some part would have no row, or none of a class.
+    """Raise UserError if some part would have no row, or no row of some class.
 
     Rows with the same texts count once. `labels` are the names of the classes.
     """

@@ -41,12 +41,12 @@ class GlueFolder:
         )
 
     def examples(self, task: Task, split: str) -> list[Example]:
-        """Return the rows of a split in the file's order; UserError names the line of a bad one."""
+        """Return the rows of a split in the file's order; raise UserError naming a bad line."""
         rows = _rows(task)
         return read_tsv(self._path(task, split), rows.files.of(split), rows.label_words)
 
     def left_out(self, task: Task, split: str) -> int:
-        """Return how many rows of the split are left out, lacking fields (QQP's alone may)."""
+        """Return how many rows of the split are left out for lack of fields (only in QQP)."""
         return num_left_out(self._path(task, split), _rows(task).files.of(split))
 
     def _path(self, task: Task, split: str) -> Path:
@@ -108,7 +108,7 @@ def read_tsv(path: Path, file: TsvFile, label_words: tuple[str, ...]) -> list[Ex
 
 
 def num_left_out(path: Path, file: TsvFile) -> int:
-    """Return how many rows of a file that may have such lack fields and are left out."""
+    """Return how many rows of the file are left out for lack of fields, where that is allowed."""
     if not file.may_lack_fields:
         return 0
     with _reading(path):
@@ -118,7 +118,7 @@ def num_left_out(path: Path, file: TsvFile) -> int:
 
 
 def _label(word: str, label_words: tuple[str, ...], where: str) -> int | float:
-    """Return the class that is written so, or where there are no words the score."""
+    """Return the class of that name, or the score where classes have no names."""
     if label_words:
         if word not in label_words:
             raise UserError(
@@ -152,7 +152,7 @@ def _digest_of(path: Path, mtime_ns: int, size: int) -> str:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Say in one line what keeps the file from being read."""
+    """Turn an error in reading the file into one line."""
     try:
         yield
     except OSError as error:

@@ -12,9 +12,10 @@ from peftlab.data.encode import Encoded
 from peftlab.tasks.problem import Values, problem_type_of
 
 FARTHEST = 2.0**62
-"""Scores beyond it are of one stratum: a conversion to an integer would differ by machine."""
+"""The bound beyond which all scores are of one stratum: a conversion to an integer would differ by
+machine."""
 LEAST_ALIKE = 10
-"""Rows that have the same set of labels, fewer than which are shared out with other rare sets."""
+"""The fewest rows with one set of labels that form a stratum; rarer sets share one."""
 
 
 def is_held_out(labels: Values, selection: Selection, *, seed: int) -> npt.NDArray[np.bool_]:
@@ -42,7 +43,7 @@ def strata(labels: Values) -> npt.NDArray[np.int64]:
 
 
 def take(data: Encoded, rows: Indices) -> Encoded:
-    """Return those rows alone, in the order given; their name follows from the whole's."""
+    """Return only these rows, in the order given; their name follows from that of the whole."""
     chosen = gather(data, rows)
     digest = content_id([data.name, rows.tolist()], length=32)
     return Encoded(
@@ -56,7 +57,7 @@ def take(data: Encoded, rows: Indices) -> Encoded:
 
 
 def _stratified(labels: npt.NDArray[np.int64], num_rows: int, *, seed: int) -> Indices:
-    """Return `num_rows` places, of each stratum its share; the rest goes by largest remainder."""
+    """Return `num_rows` places, a share of each stratum; the rest goes by largest remainder."""
     kinds, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
     shares = num_rows * counts / len(labels)
     wanted = np.floor(shares).astype(np.int64)

@@ -20,7 +20,7 @@ from peftlab.data.hub_dataset import load_split
 from peftlab.tasks.spec import Task
 
 BETWEEN = ": "
-"""What stands between the columns of a text that has several."""
+"""The separator between the columns of a text that has several."""
 
 
 class HubSource:
@@ -34,12 +34,12 @@ class HubSource:
         return task.hub is not None
 
     def ref(self, task: Task) -> DataRef:
-        """Return the repository and a digest of the rows of train and dev as they were read."""
+        """Return the repository and a digest of the rows of train and dev as read."""
         repository = self._repository(task)
         return DataRef(source="hub", location=repository, digest=_digest(repository, task))
 
     def examples(self, task: Task, split: str) -> list[Example]:
-        """Return the rows of a split in their order; a label of -1 is none."""
+        """Return the rows of a split in their order; a label of -1 means no label."""
         columns = _columns(self._repository(task), task, split)
         rows = zip(*(column.to_pylist() for column in columns.texts), strict=True)
         return [
@@ -124,7 +124,7 @@ def _joined(columns: Sequence[Any]) -> Any:
 
 
 def _check_class_names(feature: Any, task: Task, where: str) -> None:
-    """Raise UserError where the classes have the task's names in another order.
+    """Raise UserError if the classes have the task's names in another order.
 
     Classes without names, or with other names, are taken to stand in the task's order.
     """

@@ -11,15 +11,15 @@ from peftlab.core.safe_yaml import parse_yaml
 from peftlab.data.hub_files import fetch
 
 CARD = "README.md"
-"""Its YAML header says which files make which configuration and split."""
+"""The file whose YAML header says which files make up which configuration and split."""
 DATA_FILES = tuple(
     f"*.{kind}{packed}"
     for kind in ("parquet", "csv", "tsv", "json", "jsonl", "txt", "arrow")
     for packed in ("", ".gz", ".zst")
 )
-"""The files that are downloaded of a repository whose card does not say."""
+"""The files that are downloaded from a repository whose card lists none."""
 CARD_TIMES = 8
-"""How many times as long as a study the header may be: some list hundreds of configurations."""
+"""The longest header, as a multiple of the longest study: some list hundreds of configurations."""
 # All that datasets says at first of a file that it cannot read.
 VAGUE = "An error occurred while generating the dataset"
 
@@ -94,7 +94,7 @@ def _paths(data_files: Any) -> list[str]:
 
 
 def _read_card(folder: Path, config: str) -> Any:
-    """Return the header of the folder's README; None where there is none.
+    """Return the header of the folder's README; None if there is none.
 
     UserError for one that is no YAML, or expands to more than memory holds.
     """
@@ -110,6 +110,6 @@ def _read_card(folder: Path, config: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Return what the error says, or its cause where datasets says only that there was an error."""
+    """Return the error's message, or its cause's if datasets only reports an error."""
     cause = error.__cause__ if str(error).startswith(VAGUE) else None
     return str(cause or error) or repr(error)

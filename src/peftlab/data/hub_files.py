@@ -42,7 +42,7 @@ def fetch(
     revision: str | None = None,
     ignored: Sequence[str] = (),
 ) -> Path:
-    """Return the folder of the repository's files that fit any pattern, and maybe of others.
+    """Return the folder with the repository's files that match any pattern, and maybe others.
 
     What is not in the Hub's cache (HF_HOME) is downloaded, and checked against the checksum under
     which the Hub lists it. Offline, or where the Hub does not answer, the cache alone is used.
@@ -93,7 +93,7 @@ def _cached(
     *,
     cause: Exception | None,
 ) -> Path:
-    """Return the folder in the cache; UserError, for the cause if any, where it is not whole."""
+    """Return the folder in the cache; raise UserError, with any cause, if incomplete."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
@@ -155,7 +155,7 @@ def _bar_class(downloading: Stage) -> Any:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Silence what huggingface_hub logs of its tries: an error of ours says how they ended."""
+    """Silence huggingface_hub's log of its attempts: an error of ours says how they ended."""
     from huggingface_hub.utils.logging import get_verbosity, set_verbosity
 
     verbosity = get_verbosity()
@@ -168,7 +168,7 @@ def _quietly() -> Iterator[None]:
 
 @lru_cache
 def _be_impatient() -> None:
-    """Bound how long huggingface_hub waits and tries again; by itself it does as the Hub asks."""
+    """Bound the time for which huggingface_hub waits and retries; by itself it obeys the Hub."""
     from huggingface_hub import hf_raise_for_status, set_client_factory
     from huggingface_hub.utils._http import default_client_factory
 
@@ -200,7 +200,7 @@ def _be_impatient() -> None:
 
 
 def _asked_to_wait(response: Any) -> int:
-    """Return seconds that an answer asks to wait before the next request; 0 where it does not."""
+    """Return the seconds that an answer asks to wait before the next request; 0 if none."""
     windows = re.search(r"\br=0;t=(\d+)", response.headers.get("RateLimit", ""))
     asked = windows[1] if windows else response.headers.get("Retry-After", "").strip()
     return int(asked) if asked.isdecimal() else 0
@@ -213,7 +213,7 @@ def _is_final(error: Exception) -> bool:
 
 
 def _refusal(repository: str, kind: Kind, error: Exception) -> AbsentError:
-    """Return what the Hub's refusal, or the network's, means for whom wanted the repository."""
+    """Return the user's error for a refusal by the Hub, or by the network."""
     cause: BaseException = error
     while getattr(cause, "response", None) is None and cause.__cause__ is not None:
         cause = cause.__cause__

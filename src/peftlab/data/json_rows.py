@@ -20,9 +20,9 @@ Numbered = tuple[int, Row]
 
 NO_TEXT = re.compile("[\\ud800-\\udfff]")
 LONG_ROW, MOST_VALUES = 1 << 20, 1 << 18
-"""Characters of a row beyond which its values are counted, and how many it may have."""
+"""The characters of a row beyond which its values are counted, and the most values."""
 MOST_CHARACTERS, AT_ONCE = 1 << 30, 1 << 20
-"""Characters of an array, which becomes one text, and how many of them are read at once."""
+"""The most characters of an array, which becomes one text, and how many are read at a time."""
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 A_LINE = "an object, {...}, on each line"
 AN_ARRAY = "an array of objects, [{...}, {...}], as pandas's to_json(orient='records') writes it"
@@ -39,7 +39,7 @@ def rows_of_lines(lines: Lines, path: Path) -> Iterator[Numbered]:
 
 
 def rows_of_array(path: Path, encoding: str) -> Iterator[Numbered]:
-    """Yield the objects of the array that the file is, with the line on which each begins.
+    """Yield the objects of the file's array, each with the line on which it begins.
 
     Where the whole array is one line, each has its own number instead, from 1.
     """
@@ -66,7 +66,7 @@ def rows_of_array(path: Path, encoding: str) -> Iterator[Numbered]:
 
 @dataclass(frozen=True)
 class _Part:
-    """Where an element of an array begins and ends, and where the one before it ended."""
+    """The beginning and the end of an array's element, and the end of the one before it."""
 
     after: int
     start: int
@@ -74,7 +74,7 @@ class _Part:
 
 
 def _parts(text: str, path: Path) -> Iterator[_Part]:
-    """Yield the places of the array's elements; UserError where it is no array of objects."""
+    """Yield the places of the elements; raise UserError if it is not an array of objects."""
     place = _after_blanks(text, 0)
     if text[place : place + 1] == "{":
         raise UserError(
@@ -105,7 +105,7 @@ def _parts(text: str, path: Path) -> Iterator[_Part]:
 
 
 def _end_of_object(text: str, start: int, row: int, path: Path) -> int:
-    """Return where the object that begins there ends; UserError where it does not."""
+    """Return the end of the object that begins there; raise UserError if it has no end."""
     depth, place = 0, start
     while sign := _BRACKET.search(text, place, start + LONGEST_ROW + 1):
         place = sign.end()
@@ -130,13 +130,13 @@ def _is_one_line(text: str) -> bool:
 
 
 def _at(text: str, place: int, row: int, path: Path, what: str) -> UserError:
-    """Return the error at that line, or at that row where the whole array is one line."""
+    """Return the error at that line, or at that row if the whole array is one line."""
     number = row if _is_one_line(text) else text.count("\n", 0, place) + 1
     return UserError(what, where=f"{path}:{number}", allowed=AN_ARRAY)
 
 
 def _row(text: str, where: str, allowed: str) -> Row:
-    """Return the object that the text is; UserError where it is none, or holds too much."""
+    """Return the object that the text holds; raise UserError if it is none, or too large."""
     if len(text) > LONG_ROW:
         num_values = (text.count('"') - text.count('\\"')) // 4  # of keys and texts alone
         if num_values <= MOST_VALUES:
@@ -167,12 +167,12 @@ def _row(text: str, where: str, allowed: str) -> Row:
 
 
 def json_text(value: Any) -> str:
-    """Return the value as JSON on one line, what JSON does not have as text."""
+    """Return the value as JSON on one line; values that JSON lacks become text."""
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _no_json(error: Exception, where: str, allowed: str) -> UserError:
-    """Return the error for a text that json cannot read, in words of ours where it has limits."""
+    """Return the error for a text that json cannot read, in our words for its limits."""
     what = f"not JSON: {first_line(error)}"
     if isinstance(error, RecursionError):
         what, allowed = "lists or objects lie too deep in one another", "fewer levels"
@@ -183,11 +183,11 @@ def _no_json(error: Exception, where: str, allowed: str) -> UserError:
 
 
 class _KeyTwice(ValueError):
-    """Says that an object is JSON, and yet says two things of one key."""
+    """The error for an object that is JSON but gives one key two values."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Row:
-    """Return the object; _KeyTwice for a key that appears twice, of which one would be lost."""
+    """Return the object; raise _KeyTwice for a key that appears twice, since one would be lost."""
     row = dict(pairs)
     if len(row) < len(pairs):
         names = Counter(name for name, _ in pairs)

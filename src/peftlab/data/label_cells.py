@@ -1,4 +1,4 @@
-"""What one cell of a label's column says: a word, a number, 0 or 1, or nothing."""
+"""The meaning of one cell in a label's column: a word, a number, 0 or 1, or nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MISSING = frozenset(
         "#null!",
     }
 )
-"""What other programs write, in small letters, where there is no value."""
+"""The words for a missing value that other programs write, in small letters."""
 
 _DECIMAL_COMMA = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:[ \u00a0\u2009\u202f.']\d{3})+)(?:,\d+)?")
 _EITHER = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
@@ -43,7 +43,7 @@ _UNITS = " \u00a0\u202f%\u2030$\u20ac\u00a3\u00a5"
 
 
 class MissingCellError(UserError):
-    """A row lacks a text or a label; rows that do can be left out.
+    """The error for a row that lacks a text or a label; such rows can be left out.
 
     `wanted` is what may stand in the cell, and `drop` is how rows are left out, in the words of
     whoever asks.
@@ -61,12 +61,12 @@ class MissingCellError(UserError):
         super().__init__(what, where=where, allowed=f"{wanted}, or {drop}")
 
     def asked_by(self, drop: str) -> MissingCellError:
-        """Return the same error for someone who leaves rows out by other words."""
+        """Return the same error for a caller whose words for leaving rows out are others."""
         return MissingCellError(self.what, where=self.where, wanted=self.wanted, drop=drop)
 
 
 def word_of(value: Any) -> str | None:
-    """Return a word, number or yes and no as a label is called; None for anything else.
+    """Return a word, a number or a truth value as the name of a label; None for anything else.
 
     >>> word_of("good"), word_of(3), word_of(3.0), word_of(True), word_of(None)
     ('good', '3', '3', 'true', None)
@@ -83,7 +83,7 @@ def word_of(value: Any) -> str | None:
 
 
 def flag_of(cell: Any) -> int | None:
-    """Return 0 or 1, however it is written; None for anything else.
+    """Return 0 or 1, in whatever way it is written; None for anything else.
 
     >>> flag_of(True), flag_of("1.0"), flag_of(" FALSE "), flag_of(0.0), flag_of(2), flag_of([1])
     (1, 1, 0, 0, None, None)
@@ -96,7 +96,7 @@ def flag_of(cell: Any) -> int | None:
 
 
 def number_of(cell: Any, *, has_decimal_commas: bool = False) -> float | None:
-    """Return the finite number that a cell is, or says; with decimal commas where asked.
+    """Return the finite number in a cell, as a number or as text; with decimal commas if asked.
 
     >>> number_of("1.5"), number_of("1,5"), number_of("1 234,5", has_decimal_commas=True)
     (1.5, None, 1234.5)
@@ -117,7 +117,8 @@ def number_of(cell: Any, *, has_decimal_commas: bool = False) -> float | None:
 
 
 def is_infinite(cell: Any) -> bool:
-    """Return True for a number that no float holds: it says so itself, or is too large for one.
+    """Return whether the cell is a number that no float holds: it says so itself, or is too large
+    for one.
 
     >>> [is_infinite(cell) for cell in (float("inf"), "-Infinity", "1e400", 10**400, "nan", "1", 1)]
     [True, True, True, True, False, False, False]
@@ -133,7 +134,8 @@ def is_infinite(cell: Any) -> bool:
 
 
 def has_decimal_comma(text: str) -> bool:
-    """Return True where the comma can be nothing else: not where it may stand between thousands.
+    """Return whether the cell's comma can only be a decimal comma: not where it may stand between
+    thousands.
 
     >>> has_decimal_comma("1,5"), has_decimal_comma("0,125"), has_decimal_comma("1,234")
     (True, True, False)
@@ -143,7 +145,8 @@ def has_decimal_comma(text: str) -> bool:
 
 
 def looks_like_number(text: str) -> bool:
-    """Return True for a number, however it is written: with commas, a percent sign, a currency.
+    """Return whether the cell is a number, in whatever way it is written: with commas, a percent
+    sign, a currency.
 
     >>> [looks_like_number(text) for text in ("1,000", "10%", "1.5e3", "0,5", "$5", "0,5,1", "a1")]
     [True, True, True, True, True, False, False]
@@ -156,12 +159,12 @@ def looks_like_number(text: str) -> bool:
 
 
 def is_nothing(cell: Any) -> bool:
-    """Return True for a cell without a value, which is no empty text either."""
+    """Return whether the cell has no value, not even an empty text."""
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
 def is_absent(cell: Any) -> bool:
-    """Return True for a cell without a value, or with blanks alone.
+    """Return whether the cell has no value, or only blanks.
 
     >>> is_absent(None), is_absent(float("nan")), is_absent(" "), is_absent("nan")
     (True, True, True, False)
@@ -170,5 +173,5 @@ def is_absent(cell: Any) -> bool:
 
 
 def is_missing(cell: Any) -> bool:
-    """Return True for what stands where there is no value, empty cells among it."""
+    """Return whether the cell is empty or holds a word for a missing value."""
     return is_absent(cell) or (isinstance(cell, str) and cell.strip().lower() in MISSING)

@@ -1,4 +1,4 @@
-"""Rows of dev that stand in train too: a score on them says what was learned by heart."""
+"""Rows of dev that are in train too: a score on them says what was learned by heart."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from peftlab.core.words import counted
 
 Texts = tuple[str, ...]
 LEAK = "leak"
-"""Under which name a trial's provenance has what was found when it was trained."""
+"""The key of a trial's provenance for the leak that was found when it was trained."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """How many of the `num_rows` rows of a split stand in train.
+    """The number of a split's `num_rows` rows that are in train as well.
 
     `exact` have the very texts of a row of train (of a pair both), `alike`, those among them, the
     same after lower-casing and with every run of blanks as one. `is_same_file` says that the
@@ -32,16 +32,16 @@ class Leak:
 
     @property
     def is_any(self) -> bool:
-        """Return whether there is anything to tell."""
+        """Whether there is any leak to report."""
         return self.alike > 0 or self.is_same_file
 
     @property
     def share(self) -> float:
-        """Return the part of the rows that stand in train."""
+        """The share of the rows that are in train."""
         return self.alike / self.num_rows if self.num_rows else 0.0
 
     def words(self, split: str = "dev") -> str:
-        """Return what was found, in one sentence.
+        """Return the finding in one sentence.
 
         >>> Leak(num_rows=20, exact=3, alike=5).words()
         '5 of 20 rows of dev stand in train (3 exactly, 2 more after lower-casing and squeezing \
@@ -61,12 +61,12 @@ blanks)'
         return f"{same}: {found}" if same else found
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Return as it is stored beside a trial."""
+        """Return the JSON object that is stored with a trial."""
         return asdict(self)
 
     @classmethod
     def of(cls, values: Any) -> Leak | None:
-        """Return what was stored; None where that is nothing of the kind."""
+        """Return the leak that was stored; None if the value is not one."""
         if not isinstance(values, Mapping):
             return None
         counts: list[Any] = [values.get(name) for name in ("num_rows", "exact", "alike")]
@@ -82,7 +82,7 @@ blanks)'
 def find_leak(
     train: Sequence[Example], rows: Sequence[Example], *, is_same_file: bool = False
 ) -> Leak:
-    """Return which of a split's rows stand in train; time and memory grow with the number of rows.
+    """Return which of a split's rows are in train, in time and memory linear in the rows.
 
     >>> train = [Example(row_id=0, texts=("Good  film",), label=1)]
     >>> find_leak(train, [Example(row_id=0, texts=("good film",), label=1)]).alike
@@ -102,7 +102,7 @@ def find_leak(
 
 
 def num_contradictory(train: Sequence[Example]) -> tuple[int, tuple[int, int] | None]:
-    """Return how many texts stand with more than one label, and the first two places."""
+    """Return how many texts have more than one label, and the first two places."""
     first: dict[Texts, int] = {}
     contradictory: set[Texts] = set()
     example: tuple[int, int] | None = None
@@ -116,7 +116,8 @@ def num_contradictory(train: Sequence[Example]) -> tuple[int, tuple[int, int] | 
 
 
 def as_read(texts: Texts) -> Texts:
-    """Return texts as a reader takes them: without capitals, and with every run of blanks as one.
+    """Return texts as a reader would compare them: without capitals, and with every run of blanks
+    as one.
 
     >>> as_read(("Good\\t film ",))
     ('good film',)

@@ -21,7 +21,7 @@ from peftlab.tasks.problem import Values
 from peftlab.tasks.spec import Task
 
 DRAWN = "drawn-1"
-"""Part of what names rows that are drawn: another way to draw them takes another name."""
+"""A part of the name of rows that are drawn: another way to draw them takes another name."""
 
 
 def limited(source: DataSource, task: Task, split: str, limit: int | None) -> Sequence[Example]:
@@ -45,7 +45,7 @@ def within(
 
 
 def limit_key(source: DataSource, limit: int | None) -> str:
-    """Return what tells the rows of a limit from others, beside the digest of the data."""
+    """Return the key that, with the digest of the data, identifies the rows of a limit."""
     if limit is None or not isinstance(source, OwnSource):
         return str(limit)
     return f"{limit}:{DRAWN}:{source.files.split_seed}"

@@ -1,4 +1,4 @@
-"""A list that stands in a cell as text, as JSON, Python, NumPy or Postgres write one.
+"""A list in a cell as text, as JSON, Python, NumPy or Postgres write it.
 
 Nothing of it is run: what is read are texts in quotes, numbers, true and false, and bare words.
 """
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGEST_LIST = 1 << 18
-"""Characters of a text that is looked at as a list."""
+"""The most characters of a text that is read as a list."""
 LONGEST_WORD = 200
-"""Characters of a word of a list without quotes."""
+"""The most characters of a word in a list without quotes."""
 FORMS = """["a", "b"], [a, b], ('a', 'b'), {'a', 'b'}, {a,b}, [0, 1, 0], []"""
 CLOSING = {"[": "]", "(": ")", "{": "}"}
 QUOTES = ("'", '"')
@@ -42,7 +42,7 @@ _SIGNS = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 def list_in(text: str) -> list[Any] | None:
-    r"""Return the list that the text is; None where it is none, as an object of JSON.
+    r"""Return the list that the text holds; None if it is no list, such as a JSON object.
 
     >>> list_in('["joy", "fear"]'), list_in("('joy', 'it\\'s')"), list_in("[]"), list_in("[0. 1.]")
     (['joy', 'fear'], ['joy', "it's"], [], [0.0, 1.0])
@@ -57,7 +57,7 @@ def list_in(text: str) -> list[Any] | None:
 
 
 def is_list(text: str) -> bool:
-    """Return True where the text is a list and can be no word that stands in brackets.
+    """Return whether the text is a list and cannot be a word in brackets.
 
     >>> is_list("['joy']"), is_list("[joy, fear]"), is_list("[]"), is_list("[joy]"), is_list("(1)")
     (True, True, True, False, False)
@@ -71,7 +71,7 @@ def is_list(text: str) -> bool:
 
 
 def is_no_word(text: str) -> bool:
-    """Return True for a list, and for what was meant as one, or as an object, but cannot be read.
+    """Return whether the text is a list, or was meant as a list or an object but cannot be read.
 
     >>> [is_no_word(text) for text in ("{'joy': 1}", "['a' ... 'z']", "['joy'", "(joy)")]
     [True, True, True, False]
@@ -90,7 +90,7 @@ def is_no_word(text: str) -> bool:
 
 @dataclass(frozen=True)
 class _Inner:
-    """What stands in brackets, and which one opens."""
+    """The text within brackets, and the opening one."""
 
     text: str
     opening: str
@@ -134,7 +134,7 @@ def _found(inner: _Inner) -> _Found | None:
 
 
 def _items(inner: _Inner) -> list[Any] | None:
-    """Return what JSON reads, or quoted words, numbers, true, false; commas or blanks between."""
+    """Return the items by JSON, or quoted words, numbers and truth values between separators."""
     if inner.opening == "[":
         try:
             found: list[Any] = json.loads(f"[{inner.text}]")
@@ -162,7 +162,7 @@ def _words(text: str) -> list[str] | None:
 
 
 def _words_in_braces(text: str) -> list[str] | None:
-    """Return the same as Postgres writes them, which puts those into quotes that need it."""
+    """Return the words of a list as Postgres writes it, which quotes only words that need it."""
     found: list[str] = []
     place = 0
     while place < len(text):
@@ -177,7 +177,7 @@ def _words_in_braces(text: str) -> list[str] | None:
 
 
 def _is_word(word: str) -> bool:
-    """Return True for what may be a label without quotes: no bracket, nothing left out."""
+    """Return whether the text may be a label without quotes: no bracket, nothing left out."""
     is_quoted = word[:1] in QUOTES or word[-1:] in QUOTES
     has_sign = "..." in word or any(sign in word for sign in "[](){}\n")
     return 0 < len(word) <= LONGEST_WORD and not is_quoted and not has_sign

@@ -1,4 +1,4 @@
-"""What a row must have and lacks: a text, or a label, by how the labels are written."""
+"""The parts that a row must have: a text, or a label, by how the labels are written."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def acceptability(draw: Draw, words: Lexicon) -> tuple[tuple[str, ...], int]:
 
 
 def _agreement(draw: Draw, words: Lexicon, good: bool) -> str:
-    """Subject and verb agree across a phrase of the other number."""
+    """Return a sentence in which subject and verb agree across a phrase of the other number."""
     subject, other = draw.two(words.people)
     plural = draw.below(2)
     base, third, _, _ = draw.one(words.moves)
@@ -25,14 +25,14 @@ def _agreement(draw: Draw, words: Lexicon, good: bool) -> str:
 
 
 def _participle(draw: Draw, words: Lexicon, good: bool) -> str:
-    """After "has" stands the participle."""
+    """Return a sentence in which "has" is followed by the participle."""
     base, third, _, participle = draw.one(words.acts)
     verb = participle if good else draw.one((base, third))
     return f"the {draw.one(words.people)[0]} has {verb} the {draw.one(words.objects)[0]}"
 
 
 def _order(draw: Draw, words: Lexicon, good: bool) -> str:
-    """The object follows the verb, the article precedes its noun."""
+    """Return a sentence in which the object follows the verb and the article precedes its noun."""
     subject, thing = draw.one(words.people)[0], draw.one(words.objects)[0]
     past, place = draw.one(words.acts)[2], draw.one(words.places)
     if good:
@@ -46,7 +46,7 @@ def _order(draw: Draw, words: Lexicon, good: bool) -> str:
 
 
 def _reflexive(draw: Draw, words: Lexicon, good: bool) -> str:
-    """A reflexive pronoun agrees with the subject."""
+    """Return a sentence in which a reflexive pronoun agrees with the subject."""
     is_woman = draw.below(2)
     name = draw.one(words.women if is_woman else words.men)
     own, other = ("herself", "himself") if is_woman else ("himself", "herself")
@@ -55,14 +55,14 @@ def _reflexive(draw: Draw, words: Lexicon, good: bool) -> str:
 
 
 def _transitivity(draw: Draw, words: Lexicon, good: bool) -> str:
-    """A verb without an object does not take one."""
+    """Return a sentence in which an intransitive verb has no object."""
     subject, past = draw.one(words.people)[0], draw.one(words.moves)[2]
     place, thing = draw.one(words.places), draw.one(words.objects)[0]
     return f"the {subject} {past} {place}" if good else f"the {subject} {past} the {thing} {place}"
 
 
 def _question(draw: Draw, words: Lexicon, good: bool) -> str:
-    """After "did" stands the base form, and a question for the object leaves its place empty."""
+    """Return a question with the base form after "did" and a gap where its object was."""
     base, _, past, _ = draw.one(words.acts)
     subject, thing = draw.one(words.people)[0], draw.one(words.objects)[0]
     if good:

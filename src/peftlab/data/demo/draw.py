@@ -34,5 +34,5 @@ class Draw:
         return items[first], items[second]
 
     def chance(self, percent: int) -> bool:
-        """Return True in that many cases of a hundred."""
+        """Return True with this probability in percent."""
         return self.below(100) < percent

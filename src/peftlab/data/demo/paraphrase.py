@@ -18,7 +18,7 @@ def paraphrase(draw: Draw, words: Lexicon) -> tuple[tuple[str, ...], int]:
 
 
 def _voice(draw: Draw, words: Lexicon, same: bool) -> tuple[str, str]:
-    """Active and passive; else with another object or another verb."""
+    """Return an active sentence and its passive, else one with another object or verb."""
     subject = draw.one(words.people)[0]
     (thing, _), (other, _) = draw.two(words.objects)
     act, wrong = draw.two(words.acts)
@@ -32,7 +32,7 @@ def _voice(draw: Draw, words: Lexicon, same: bool) -> tuple[str, str]:
 
 
 def _synonym(draw: Draw, words: Lexicon, same: bool) -> tuple[str, str]:
-    """A verb and its synonym; else a verb of another meaning."""
+    """Return sentences with a verb and its synonym, else with a verb of another meaning."""
     (verb, synonym), (wrong, _) = draw.two(words.synonyms)
     name, thing = draw.one(words.women + words.men), draw.one(words.objects)[1]
     where = draw.one(words.places)
@@ -43,7 +43,7 @@ def _synonym(draw: Draw, words: Lexicon, same: bool) -> tuple[str, str]:
 
 
 def _roles(draw: Draw, words: Lexicon, same: bool) -> tuple[str, str]:
-    """Return who did it to whom; the pair is the passive, else the passive with roles exchanged."""
+    """Return a sentence and its passive, else the passive with the roles exchanged."""
     (giver, _), (taker, _) = draw.two(words.people)
     thing = draw.one(words.objects)[0]
     first = f"the {giver} gave the {taker} a {thing}"
@@ -53,7 +53,7 @@ def _roles(draw: Draw, words: Lexicon, same: bool) -> tuple[str, str]:
 
 
 def _negation(draw: Draw, words: Lexicon, same: bool) -> tuple[str, str]:
-    """The same fact with its parts moved; else denied."""
+    """Return a fact and the same fact with its parts moved, else its denial."""
     (name, friend), place = draw.two(words.women + words.men), draw.one(words.places)
     base, _, past, _ = draw.one(words.moves)
     first = f"{name} and {friend} {past} {place}"
@@ -62,7 +62,7 @@ def _negation(draw: Draw, words: Lexicon, same: bool) -> tuple[str, str]:
 
 
 def _property(draw: Draw, words: Lexicon, same: bool) -> tuple[str, str]:
-    """An attribute said as a clause; else another attribute."""
+    """Return an attribute and the same one as a clause, else another attribute."""
     kind, wrong = draw.two(words.colours)
     thing, subject = draw.one(words.objects)[0], draw.one(words.people)[0]
     past = draw.one(words.acts)[2]

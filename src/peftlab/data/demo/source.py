@@ -21,14 +21,14 @@ MAKERS = {
     PARAPHRASE.name: paraphrase,
 }
 NOISE_PERCENT = 4
-"""The percentage of labels, in train and dev, that are turned round."""
+"""The percentage of labels in train and dev that are flipped."""
 
 
 class DemoSource:
     """The three demo tasks, each a train and a dev split without a row in common."""
 
     def has(self, task: Task) -> bool:
-        """Return whether it is one of the three."""
+        """Return whether the task is one of the three."""
         return task.name in MAKERS
 
     def ref(self, task: Task) -> DataRef:
@@ -36,7 +36,7 @@ class DemoSource:
         return DataRef(source="demo", location="demo", digest=_digest(task))
 
     def examples(self, task: Task, split: str) -> list[Example]:
-        """Return the rows of train or dev, all of them different."""
+        """Return the rows of train or dev, each of them different."""
         return list(_examples(task, split))
 
 
