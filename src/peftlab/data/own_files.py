@@ -1,4 +1,4 @@
-"""Rows of a person's own files, in any format that is read, each cell checked where it stands."""
+"""The rows of a user's own files, in any supported format, each cell checked at its place."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ class OwnSource:
         )
 
     def _read_as(self) -> dict[str, dict[str, str]]:
-        """Return what was found in the files of train and dev that is neither said nor usual.
+        """Return the options that were found in the files of train and dev, where they are not
+        usual.
 
         The first sheet of a workbook is what everyone expects.
         """
@@ -97,7 +98,7 @@ class OwnSource:
         return {split: own for split, own in found.items() if own}
 
     def _num_dropped(self, task: Task, by_name: bool) -> dict[str, int]:
-        """Return how many rows of each file are left out; none where that is not asked for."""
+        """Return how many rows of each file are left out; none if that was not asked for."""
         files = self.files
         if files.missing != "drop":
             return {}
@@ -111,12 +112,12 @@ class OwnSource:
         }
 
     def is_train(self, split: str) -> bool:
-        """Return whether the file of "dev" or "test" is that of train, or has the same bytes."""
+        """Return whether the file of "dev" or "test" is train's own, or has the same bytes."""
         other = self.files.dev if split == "dev" else self.files.test
         return other is not None and _content(other) == _content(self.files.train)
 
     def examples(self, task: Task, split: str) -> list[Example]:
-        """Return the rows of a split in the file's order; UserError names file, line and column.
+        """Return the rows of a split in the file's order; a UserError names file, line and column.
 
         Rows of dev that are cut off train stand in train's order in either part. Those of test
         have no labels.
@@ -173,7 +174,7 @@ def _kept(read: _Reading, path: str, stamp: tuple[int, int]) -> tuple[OwnRow, ..
 def _parts(
     read: _Reading, stamp: tuple[int, int]
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Return train without the rows that are cut off for dev, and those."""
+    """Return train without the rows that are cut off for dev, and the rows that are."""
     every = _labelled(read, read.files.train, stamp)
     chosen = is_dev(every, read.files)
     train, dev = (
@@ -189,7 +190,7 @@ def _parts(
 def own_rows(
     path: str, files: OwnFiles, *, has_labels: bool = True, by_name: bool = False
 ) -> tuple[OwnRow, ...]:
-    """Return the rows of one of the files; UserError where a column is missing or a text is none.
+    """Return the rows of a file; raise UserError if a column is missing or a cell is no text.
 
     With `by_name` the cells of labels hold the names that the file has for numbers of classes.
     Rows that have none of what they must have are left out where `files` says so, if they may
@@ -222,7 +223,7 @@ def kept_rows(
     *,
     by_name: bool = False,
 ) -> tuple[OwnRow, ...]:
-    """Return the rows of a file of train or dev, without those that lack a label, where asked."""
+    """Return the rows of train's or dev's file, without those that lack a label if asked."""
     rows = own_rows(path, files, by_name=by_name)
     if files.missing != "drop":
         return rows
@@ -233,7 +234,7 @@ def kept_rows(
 
 
 def _named(cell: Any, names: Sequence[str], files: OwnFiles, where: str) -> Any:
-    """Return the cell with names of classes; UserError where a list has a class twice.
+    """Return the cell with names of classes; raise UserError if a list has a class twice.
 
     Such a list is 0 or 1 for each class, which the names in the file's metadata do not say. So is
     a number that has no name, unless it says that there is no label and such rows are left out.
@@ -277,7 +278,7 @@ def class_names_of(
 def notation_in(
     files: OwnFiles, names: tuple[str, ...], problem_type: ProblemType | None
 ) -> Notation:
-    """Return how the labels of train are written; the names are those of its numbers, if any."""
+    """Return the notation of train's labels, with the names of its numbers, if any."""
     return _notation(files, bool(names), problem_type, _stamp(files.train))
 
 
@@ -355,12 +356,12 @@ def _rows(
 
 
 def options_of(files: OwnFiles) -> ReadOptions:
-    """Return how the files are read, as far as it is said."""
+    """Return the given options by which the files are read."""
     return ReadOptions(sep=files.sep, encoding=files.encoding, sheet=files.sheet)
 
 
 def _text(value: Any, where: str) -> str:
-    """Return the value where it is a text; UserError where it is none."""
+    """Return the value if it is a text; raise UserError if it is not."""
     if isinstance(value, DateText):
         raise _is_date(value, where)
     if not isinstance(value, str) or not value.strip():
@@ -385,7 +386,7 @@ def _example(row_id: int, texts: tuple[str, ...], label: Any) -> Example:
 
 
 def _digest(path: str, files: OwnFiles) -> list[Any]:
-    """Return how the file is read, as its ending says or otherwise, and its bytes, unpacked."""
+    """Return a digest of the options by which the file is read and of its unpacked bytes."""
     own: list[Any] = [format_of(path).ending, _content(path)]
     otherwise = unusual(read_options(Path(path), options_of(files)))
     return [*own, otherwise] if otherwise else own
@@ -405,7 +406,7 @@ def _digest_of(path: str, stamp: tuple[int, int]) -> str:
 
 
 def _stamp(path: str) -> tuple[int, int]:
-    """Return the file's stamp; UserError where there is no file to be read."""
+    """Return the file's stamp; raise UserError if there is no readable file."""
     try:
         require_file(Path(path))
         return stamp_of(Path(path))

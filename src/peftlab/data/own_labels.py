@@ -1,4 +1,4 @@
-"""Labels of a person's own rows: how they are written, which there are, and what a cell says."""
+"""The labels of a user's own rows: how they are written, which there are, and what a cell says."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from peftlab.data.label_cells import (
 from peftlab.data.list_cells import FORMS, is_list, is_no_word, list_in
 
 LONGEST_LABEL, MOST_LABELS = 200, 1000
-"""Characters of a label, and how many of them are found: beyond it is another column."""
+"""The most characters of a label, and the most labels that are found: beyond it is another
+column."""
 OFTEN = 0.05
-"""A part of the cells beyond which they are no slips."""
+"""The share of odd cells beyond which they are not mere slips."""
 IDS: tuple[list[int], ...] = ([], [0], [1], [0, 1])
-"""All lists of different numbers of labels, in their order, that could pass for 0 and 1."""
+"""All lists of different label numbers, ascending, that could be mistaken for 0 and 1."""
 
 Cells = tuple[Any, ...]
 
@@ -47,7 +48,7 @@ class Notation:
     is_guessed: bool = False
 
     def items(self, cell: Any, separator: str, where: str) -> list[Any]:
-        """Return what a cell of several labels holds; UserError where it is no list."""
+        """Return the items in a cell of several labels; raise UserError if it is not a list."""
         if isinstance(cell, list):
             return cell
         if not isinstance(cell, str):
@@ -70,7 +71,7 @@ class Notation:
 def notation_of(
     rows: Iterable[Cells], separator: str, problem_type: ProblemType | None = None
 ) -> Notation:
-    """Return how the rows' labels are written. Without a kind that is said, it is guessed.
+    """Return the notation of the rows' labels. Without a kind that is said, it is guessed.
 
     Several labels where there are several columns or lists, scores where all are numbers and one
     is no whole one, else classes. Lists as texts are the rule where most cells are such.
@@ -113,7 +114,8 @@ class LabelReader:
         self._places = {label: place for place, label in enumerate(labels)}
 
     def read(self, cells: Cells, where: str) -> int | float | tuple[int, ...]:
-        """Return the class, the score, or 0 and 1 for each label; UserError for none of these."""
+        """Return the class, the score, or 0 and 1 for each label; raise UserError for anything
+        else."""
         columns, first = self._files.label, f"{where}: column '{self._files.label[0]}'"
         kind = self._notation
         if kind.problem_type == "regression":
@@ -167,7 +169,7 @@ def found_labels(
 
 
 def require_word(cell: Any, where: str) -> None:
-    """Raise UserError for a text that is a list, or an object, where the other cells are none."""
+    """Raise UserError if a text is a list or an object, where the other cells are words."""
     if isinstance(cell, str) and is_no_word(cell):
         raise UserError(
             f"{cell[:40]!r} is not a word, but the other labels are", where=where,
@@ -177,7 +179,7 @@ def require_word(cell: Any, where: str) -> None:
 
 
 def class_of(cell: Any, where: str) -> str:
-    """Return the word for a class; UserError for an empty cell and for what is no word."""
+    """Return the word for a class; raise UserError if the cell is empty or not a word."""
     word = word_of(cell)
     if word is None or not word.strip():
         wanted = "a word or a finite number"
@@ -207,7 +209,7 @@ def words_of(cell: Any, files: OwnFiles, notation: Notation, where: str) -> tupl
 
 
 def score_of(cell: Any, where: str, *, has_decimal_commas: bool = False) -> float:
-    """Return the score; UserError for what is no finite number."""
+    """Return the score; raise UserError if it is not a finite number."""
     number = number_of(cell, has_decimal_commas=has_decimal_commas)
     if number is None:
         allowed = "a finite number, as 1234.5"
@@ -220,7 +222,8 @@ def score_of(cell: Any, where: str, *, has_decimal_commas: bool = False) -> floa
 
 
 def _flags(items: Sequence[Any], notation: Notation, where: str) -> tuple[int, ...]:
-    """Return 0 or 1 for each label; UserError where they are too few, too many or else."""
+    """Return 0 or 1 for each label; raise UserError if there are too few or many, or other
+    values."""
     if len(items) != notation.num_flags:
         raise UserError(
             f"a list of {len(items)} where others have {notation.num_flags}", where=where,
@@ -238,7 +241,7 @@ def _flag(cell: Any, where: str) -> int:
 
 
 def are_lists_in_texts(column: Sequence[Any]) -> bool:
-    """Return True where more than half of the texts that are not empty are lists, one surely so."""
+    """Return whether more than half of the non-empty texts are lists, at least one surely so."""
     texts = [cell for cell in column if isinstance(cell, str) and cell.strip()]
     lists = [text for text in texts if list_in(text) is not None]
     return 2 * len(lists) > len(texts) and any(map(is_list, lists))
@@ -249,7 +252,7 @@ def _is_sure_comma(cell: Any) -> bool:
 
 
 def _have_decimal_commas(column: Sequence[Any], problem_type: ProblemType | None) -> bool:
-    """Return True where a comma is surely a decimal one, and all other cells could be such numbers.
+    """Return whether a comma is surely a decimal one and all other cells could be such numbers.
 
     A few that could not, among numbers most of which have such a comma, are slips; so are all where
     a regression is asked for.
@@ -267,7 +270,8 @@ def _have_decimal_commas(column: Sequence[Any], problem_type: ProblemType | None
 
 
 def _are_scores(column: Sequence[Any], has_commas: bool) -> bool:
-    """Return True for numbers one of which is not whole; others may be missing or infinite."""
+    """Return whether the cells are numbers, one of them not whole; some may be missing or
+    infinite."""
     if has_commas:
         return True
     has_fraction = False
@@ -280,7 +284,7 @@ def _are_scores(column: Sequence[Any], has_commas: bool) -> bool:
 
 
 def _is_slip(cell: Any) -> bool:
-    """Return True for what is no score where others are: nothing, or an infinite number."""
+    """Return whether a cell is a slip among scores: nothing, or an infinite number."""
     return is_missing(cell) or is_infinite(cell)
 
 
@@ -294,7 +298,7 @@ def _lists(column: Sequence[Any], notation: Notation, separator: str) -> Iterato
 
 
 def _num_flags(lists: Iterable[list[Any]]) -> int:
-    """Return how many 0 and 1 each list has, or most of them; 0 where they are lists of labels.
+    """Return the length of lists of 0 and 1, or of most of them; 0 for lists of labels.
 
     Lists of the labels 0 and 1 hold each at most once, the smaller first, and differ in length.
     """

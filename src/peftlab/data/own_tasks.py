@@ -1,4 +1,4 @@
-"""What a person's own task is, from its files and what is said of it."""
+"""A user's own task, defined by its files and what the study says of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from peftlab.tasks.metrics.registry import DEFAULTS, require_metrics
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Says of a task what its files do not; None is found out, or the default."""
+    """The facts about a task that its files lack; None is found out, or the default."""
 
     problem_type: ProblemType | None = None
     labels: tuple[str, ...] | None = None
@@ -25,7 +25,7 @@ class Asked:
 
 
 def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
-    """Return the task, its kind and labels found in train where they are not said.
+    """Return the task; its kind and labels are found in train if they are not given.
 
     Raises UserError, with the key below `where` or the file and line, for what does not fit.
     """
@@ -88,7 +88,7 @@ def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
 
 
 def _require_effect(files: OwnFiles, where: str) -> None:
-    """Raise UserError for a way to read that none of the files is read in."""
+    """Raise UserError if an option for reading applies to none of the files."""
     paths = [path for path in (files.train, files.dev, files.test) if path is not None]
     for name in options_of(files).given:
         if not any(is_used(name, path) for path in paths):

@@ -1,4 +1,4 @@
-"""What a Parquet file says of its columns before anything is unpacked, read without pyarrow.
+"""The facts that a Parquet file gives on its columns before unpacking, read without pyarrow.
 
 pyarrow's own view of the chunks ends the process where a footer is damaged. Footer and headers of
 pages are structures of Thrift's compact protocol; the numbers of their fields are those of
@@ -18,7 +18,7 @@ DEEPEST = 20
 BYTE_ARRAY = 6
 DICTIONARY_PAGE = 2
 REPEATING = frozenset({2, 7, 8})
-"""Encodings in which a value may take fewer bytes than it has: two of a dictionary, and
+"""The encodings in which a value may take fewer bytes than it has: two of a dictionary, and
 DELTA_BYTE_ARRAY, in which it may repeat the beginning of the one before."""
 
 
@@ -42,7 +42,7 @@ class Footer:
 
 
 def read_footer(stream: BinaryIO, size: int) -> Footer:
-    """Return the footer of a file of that size; ValueError where there is none, or a bad one."""
+    """Return the footer of a file of that size; raise ValueError if it is missing or damaged."""
     stream.seek(max(0, size - 8))
     tail = stream.read(8)
     length = int.from_bytes(tail[:4], "little")
@@ -91,14 +91,14 @@ def _chunk(found: dict[int, Any], stream: BinaryIO) -> Chunk:
 
 
 def _dictionary(stream: BinaryIO, start: int, *, otherwise: int) -> int:
-    """Return the bytes of the dictionary whose page starts there."""
+    """Return the bytes of the dictionary page that starts there."""
     stream.seek(start)
     header = _CompactReader(stream.read(LARGEST_HEADER)).structure()
     return int(header[2]) if header[1] == DICTIONARY_PAGE else otherwise
 
 
 class _CompactReader:
-    """Reads values of the compact protocol; IndexError at the end of the data."""
+    """A reader of Thrift's compact protocol; it raises IndexError at the end of the data."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

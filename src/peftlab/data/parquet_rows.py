@@ -1,4 +1,4 @@
-"""Rows of a Parquet file, which may hold in a few bytes what memory does not: looked at first.
+"""Rows of a Parquet file, whose few bytes may unpack to more than memory holds: looked at first.
 
 What it unpacks to is told by its footer. Where one text may stand for many rows (a dictionary), so
 few rows are unpacked at a time that even the longest one in each would fit.
@@ -49,7 +49,7 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def parquet_metadata(path: Path) -> Mapping[bytes, bytes]:
-    """Return the metadata of a file's schema; UserError where it is no Parquet file."""
+    """Return the metadata of a file's schema; raise UserError if it is not a Parquet file."""
     import pyarrow as pa
 
     with path.open("rb") as stream:
@@ -61,7 +61,7 @@ def parquet_metadata(path: Path) -> Mapping[bytes, bytes]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """A file, and how many rows of each of its groups are read at a time."""
+    """An open file, and how many rows of each of its groups are read at a time."""
 
     file: pq.ParquetFile
     size: int
@@ -69,7 +69,7 @@ class _Opened:
 
 
 def _opened(stream: BinaryIO, path: Path) -> _Opened:
-    """Open the file, its footer looked at; texts in lists are read as a dictionary and numbers."""
+    """Open the file after a check of its footer; texts in lists are read as a dictionary."""
     import pyarrow.parquet as pq
 
     size = path.stat().st_size
@@ -106,7 +106,7 @@ def _require_bounded(footer: Footer, size: int, path: Path) -> None:
 
 
 def _rows_at_once(group: Sequence[Chunk]) -> int:
-    """Return how many rows fit BYTES_AT_ONCE, even if each has the longest repeated text."""
+    """Return how many rows fit into BYTES_AT_ONCE, even if each has the longest repeated text."""
     longest = sum(chunk.longest_repeated for chunk in group)
     return min(ROWS_AT_ONCE, max(1, BYTES_AT_ONCE // max(1, longest)))
 

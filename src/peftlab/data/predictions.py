@@ -1,4 +1,4 @@
-"""What a classifier said of every example of a split, and its Parquet file."""
+"""The predictions of a classifier for every example of a split, and their Parquet file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Predictions:
 
     @property
     def predicted(self) -> Values:
-        """Return what the logits say, in the form of the labels."""
+        """The answers that the logits give, in the form of the labels."""
         return answers(self.logits, problem_type_of(self.labels))
 
 
@@ -60,7 +60,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Return what `write_predictions` wrote; UserError where the file is not such a one."""
+    """Return what `write_predictions` wrote; raise UserError for any other file."""
     import pyarrow as pa
 
     table = _read(path, ("row_id", "label", "logits"))
@@ -83,7 +83,7 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def read_answers(path: Path) -> Answers:
-    """Return the same without the logits, in a fraction of the time; UserError likewise."""
+    """Return the same without the logits, in a fraction of the time, with the same UserError."""
     table = _read(path, ("row_id", "label", "prediction"))
     try:
         labels, predicted = _values(table, "label"), _values(table, "prediction")
@@ -127,7 +127,7 @@ def _kind(found: Any) -> Any:
 
 
 def _column(values: npt.NDArray[Any]) -> Any:
-    """Return [N] or, as a list a row, [N, C]."""
+    """Return the values as a column of numbers [N], or of lists [N, C]."""
     import pyarrow as pa
 
     if values.ndim == 1:
@@ -138,7 +138,7 @@ def _column(values: npt.NDArray[Any]) -> Any:
 
 
 def _values(table: Any, name: str) -> Any:
-    """Return the column as an array, [N] or [N, C]; ValueError for lists of different lengths."""
+    """Return the column as an array, [N] or [N, C]; raise ValueError for unequal lists."""
     import pyarrow as pa
 
     column = table[name]

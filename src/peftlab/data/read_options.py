@@ -15,7 +15,7 @@ from peftlab.data.workbook_rows import sheet_of
 
 NO_SEPARATORS = frozenset('"\r\n\0')
 NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "utf-7", "mbcs", "oem"})
-"""What Python calls encodings of text, and is none that a table is written in."""
+"""The codecs that Python counts among text encodings, but in which no table is written."""
 
 
 USED_BY = {"sep": "a .csv", "encoding": "a file of text", "sheet": "an .xlsx"}
@@ -23,7 +23,7 @@ USED_BY = {"sep": "a .csv", "encoding": "a file of text", "sheet": "an .xlsx"}
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """Options to read a file by, with pandas's names; None: as its bytes say.
+    """The options by which a file is read, under pandas's names; None: as its bytes say.
 
     `sep` is what stands between the fields of a .csv, `encoding` the name of a text's, `sheet` the
     name of a workbook's. A file of another format is not asked.
@@ -35,7 +35,7 @@ class ReadOptions:
 
     @property
     def given(self) -> dict[str, str]:
-        """Return those that say something, by name."""
+        """The options that are given, by name."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
@@ -43,7 +43,7 @@ AS_FOUND = ReadOptions()
 
 
 def check_sep(sep: str) -> str:
-    """Return the separator; ValueError where it can be none.
+    """Return the separator; raise ValueError if it cannot be one.
 
     >>> check_sep(";")
     ';'
@@ -54,7 +54,7 @@ def check_sep(sep: str) -> str:
 
 
 def check_encoding(encoding: str) -> str:
-    """Return the encoding's name as Python has it; ValueError where there is none of that name.
+    """Return Python's name for the encoding; raise ValueError if there is none of that name.
 
     >>> check_encoding("Windows-1252"), check_encoding("UTF8")
     ('cp1252', 'utf-8')
@@ -70,7 +70,7 @@ def check_encoding(encoding: str) -> str:
 
 
 def checked(options: ReadOptions) -> ReadOptions:
-    """Return the options of a command, their names checked; UserError for what is none."""
+    """Return the options of a command, checked; raise UserError for an invalid value."""
     try:
         return ReadOptions(
             sep=None if options.sep is None else check_sep(options.sep),
@@ -93,7 +93,7 @@ def require_effect(options: ReadOptions, path: Path) -> None:
 
 
 def is_used(name: str, path: Path | str) -> bool:
-    """Return True where the option of that name applies to a file of that format."""
+    """Return whether the option of that name applies to a file of that format."""
     found = format_of(path)
     if name == "encoding":
         return found.is_text
@@ -101,7 +101,7 @@ def is_used(name: str, path: Path | str) -> bool:
 
 
 def read_options(path: Path, said: ReadOptions = AS_FOUND) -> ReadOptions:
-    """Return how the file is read, with all that its format needs, found where it is not said.
+    """Return the options that the file's format needs, found in the file if they are not given.
 
     What is found is a function of the file's bytes. Raises UserError where they leave it open, and
     where they say something else.
@@ -122,7 +122,7 @@ def _read_options(path: Path, said: ReadOptions, stamp: tuple[int, int]) -> Read
 
 
 def guessed_example(path: Path, said: ReadOptions = AS_FOUND) -> str | None:
-    """Return a word of a file whose encoding was guessed; None where it was not, or is not there.
+    """Return a word of a file whose encoding was guessed; None if it was not, or has no such word.
 
     What is guessed is Windows-1252.
     """
@@ -132,7 +132,7 @@ def guessed_example(path: Path, said: ReadOptions = AS_FOUND) -> str | None:
 
 
 def unusual(options: ReadOptions) -> dict[str, str]:
-    """Return those that are not what the file's ending says by itself.
+    """Return the options that differ from what the file's ending implies.
 
     >>> unusual(ReadOptions(sep=",", encoding="utf-8")), unusual(ReadOptions(sep=";"))
     ({}, {'sep': ';'})

@@ -76,7 +76,8 @@ def read_numbered(
 def row_writer(
     path: Path, columns: Mapping[str, type], like: Path | None = None
 ) -> Iterator[Write]:
-    """Open a call that appends rows to the file, which is there at the end, whole, or not at all.
+    """Yield a function that appends rows to the file, which exists at the end as a whole or not at
+    all.
 
     `columns` are the names and the types of what is written; columns of the Parquet file `like`
     keep theirs in Parquet. Raises UserError for an ending that is no format, and for a place that
@@ -97,7 +98,8 @@ def row_writer(
 
 
 def text_writer(kind: str, columns: Sequence[str], put: Callable[[str], object]) -> Write:
-    """Return a call that puts rows as text of the format; the first call puts the header."""
+    """Return a function that writes rows as text of the format; its first call writes the
+    header."""
     if kind == ".jsonl":
 
         def write_objects(rows: Sequence[Row]) -> None:
@@ -121,7 +123,7 @@ def text_writer(kind: str, columns: Sequence[str], put: Callable[[str], object])
 
 
 class _Sink:
-    """A target for csv to write to, a row at a time.
+    """A target to which csv writes one row at a time.
 
     It puts quotes around what its own line ends have, which are of two signs, and ours of one.
     """
@@ -130,7 +132,7 @@ class _Sink:
         self._put = put
 
     def write(self, row: str) -> None:
-        """Put the row."""
+        """Write the row."""
         self._put(row.removesuffix("\r\n") + "\n")
 
 
@@ -261,7 +263,7 @@ def _parquet_writer(
 
 
 def require_columns(row: Row, names: Sequence[str], *, where: str) -> None:
-    """Raise UnknownNameError for a name that is no column of the row."""
+    """Raise UnknownNameError if a name is not a column of the row."""
     for name in names:
         if name not in row:
             raise UnknownNameError("column", name, row, where=where)

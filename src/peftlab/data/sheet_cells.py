@@ -1,4 +1,4 @@
-"""Cells of CSV and TSV that a spreadsheet takes for texts, and never for a formula that it runs.
+"""Cells of CSV and TSV that a spreadsheet reads as text and never runs as a formula.
 
 A text that begins as a formula does gets an apostrophe in front; numbers and all other texts are
 written as they are. See https://owasp.org/www-community/attacks/CSV_Injection.

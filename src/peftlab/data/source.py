@@ -1,4 +1,4 @@
-"""Where rows come from, behind one interface: the demo, the Hub, a GLUE folder, or own files."""
+"""The sources of rows, behind one interface: the demo, the Hub, a GLUE folder, or own files."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from peftlab.tasks.spec import Task
 
 HUB_PREFIX = "hub:"
 NO_REPOSITORY = ("/", ".", "~")
-"""No repository's name begins so: it is a folder's."""
+"""The beginnings that no repository's name has: it is a folder's."""
 FORMS = "demo, hub, hub:REPOSITORY, hub:FOLDER, or a GLUE folder"
 
 
 class DataSource(Protocol):
-    """A place that holds the rows of tasks."""
+    """A source of the rows of tasks."""
 
     def has(self, task: Task) -> bool:
         """Return whether this kind of source knows the task; its files may still be missing."""
 
     def ref(self, task: Task) -> DataRef:
-        """Return where the task's rows are, with a digest of their content (train and dev)."""
+        """Return the location of the task's rows, with a digest of their content (train and
+        dev)."""
 
     def examples(self, task: Task, split: str) -> list[Example]:
         """Return the rows of a split ("train", "dev" or "test") in their order.
@@ -38,7 +39,7 @@ class DataSource(Protocol):
 
 
 def open_source(data: str, *, where: str = "") -> DataSource:
-    """Return the source that a study's `data` names; UserError where there is no such place."""
+    """Return the source that a study's `data` names; raise UserError if there is none."""
     if data in {"", HUB_PREFIX}:
         raise UserError(f"unknown data '{data}'", where=where, allowed=FORMS)
     if data == "demo":
@@ -57,7 +58,7 @@ def open_source(data: str, *, where: str = "") -> DataSource:
 
 
 def is_on_hub(data: str) -> bool:
-    """Return True where a study's `data` names a repository of the Hub, and no folder."""
+    """Return whether a study's `data` names a repository of the Hub, not a folder."""
     if not data.startswith(HUB_PREFIX):
         return data == "hub"
     repository = data.removeprefix(HUB_PREFIX)

@@ -25,7 +25,8 @@ States = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenLayers:
-    """Which frozen layers: the `depth` lowest ones of the checkpoint of that fingerprint.
+    """The frozen layers whose outputs are kept: the `depth` lowest ones of the checkpoint of that
+    fingerprint.
 
     Their outputs are `width` numbers a token; kept for each token, or with `is_pooled` for each
     row's pooled token only. `computed` names the way of computing, which shows in the rounding.
@@ -52,7 +53,7 @@ class EncodedWithStates(Encoded):
 def with_states(
     data: Encoded, frozen: FrozenLayers, compute: Callable[[Indices], States], *, cache: Path
 ) -> EncodedWithStates:
-    """Return the rows with their states, from `cache` where they have been computed before.
+    """Return the rows with their states, from `cache` if they have been computed before.
 
     `compute` gives the states of some rows, one row after another. It is called on some of them at
     a time, so that only few are in memory at once. `data` must come from the cache of encoded rows
@@ -78,7 +79,7 @@ def with_states(
 
 
 def gather_states(data: EncodedWithStates, rows: Indices) -> States:
-    """Return the states of those rows, in their order, copied once: [R, D]."""
+    """Return the states of these rows, in their order, copied only once: [R, D]."""
     if data.frozen.is_pooled:
         return np.asarray(data.states[rows])
     spans = [slice(data.offsets[row], data.offsets[row + 1]) for row in rows]
@@ -103,7 +104,7 @@ def _write(path: Path, shape: tuple[int, int], parts: Iterator[States]) -> None:
 
 
 def _map(folder: Path, shape: tuple[int, int]) -> States | None:
-    """Return the states in that folder; None where there are none, or damaged ones."""
+    """Return the states in that folder; None if there are none, or damaged ones."""
     try:
         states: States = np.load(folder / FILE, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):

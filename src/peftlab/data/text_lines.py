@@ -12,7 +12,7 @@ from peftlab.data.encodings import not_text, opened_text
 from peftlab.data.file_bytes import format_of
 
 LONGEST_ROW = 1 << 24
-"""Characters of a row, about five times War and Peace: more is no text to classify."""
+"""The most characters of a row, about five times War and Peace: more is no text to classify."""
 MOST_COLUMNS = 10_000
 NOT_OF_TSV = ";|,"
 
@@ -63,7 +63,7 @@ class Lines:
 
 
 def require_header(columns: Sequence[str], kind: str, where: str) -> None:
-    """Raise UserError for too many columns, for one that appears twice, and no tabs in a .tsv."""
+    """Raise UserError for too many columns, a column that appears twice, or a .tsv without tabs."""
     if len(columns) > MOST_COLUMNS:
         raise UserError(
             f"{len(columns):,} columns", where=where, allowed=f"at most {MOST_COLUMNS:,}"

@@ -1,4 +1,4 @@
-"""Which rows of train a trial trains on, which it holds out, and which it is scored on.
+"""The rows of train that a trial trains on, holds out, and is scored on.
 
 All that takes rows from a trial is here, one after another: the fold that it is scored on, then of
 the other rows those that its selection holds out. The parts follow from the labels, the trial's
@@ -20,7 +20,7 @@ from peftlab.tasks.problem import Values
 
 @dataclass(frozen=True, kw_only=True)
 class TrainParts:
-    """Places in train, each ascending; `held_out` and `scored` are None where there is no such.
+    """The places in train, each ascending; `held_out` and `scored` are None if there are none.
 
     Without `scored` rows the trial is scored on dev.
     """

@@ -11,24 +11,24 @@ from pathlib import Path
 from peftlab.core.errors import UserError
 
 FREE_ROWS, FREE_VALUES, FREE_BYTES = 1 << 17, 1 << 22, 1 << 27
-"""Any file may unpack to this much; to more only in proportion to the bytes that it has."""
+"""The size to which any file may unpack; more is allowed only in proportion to its bytes."""
 VALUES_PER_BYTE, BYTES_PER_BYTE = 8, 50
 
 
 def require_rows(num_rows: int, size: int, path: Path) -> None:
-    """Raise UserError where a file of `size` bytes unpacks to too many rows."""
+    """Raise UserError if a file of `size` bytes unpacks to too many rows."""
     if num_rows > max(FREE_ROWS, size):
         raise _too_much(f"{num_rows:,} rows", size, path)
 
 
 def require_values(num_values: int, size: int, path: Path, *, of: str = "") -> None:
-    """Raise UserError where a file of `size` bytes unpacks to too many values, `of` what."""
+    """Raise UserError if a file of `size` bytes unpacks to too many values (`of` names them)."""
     if num_values > max(FREE_VALUES, VALUES_PER_BYTE * size):
         raise _too_much(f"{num_values:,} values{of}", size, path)
 
 
 def require_room(num_bytes: int, size: int, path: Path) -> None:
-    """Raise UserError where a file of `size` bytes unpacks to too many bytes."""
+    """Raise UserError if a file of `size` bytes unpacks to too many bytes."""
     if num_bytes > max(FREE_BYTES, BYTES_PER_BYTE * size):
         raise _too_much(f"{num_bytes:,} bytes and more", size, path)
 

@@ -38,17 +38,17 @@ NO_ZIP = (
     IndexError, ValueError, TypeError, AttributeError, OverflowError, NotImplementedError,
     RuntimeError,
 )  # fmt: skip
-"""What zipfile, the reader of XML and openpyxl raise where a workbook is none."""
+"""The errors that zipfile, the XML reader and openpyxl raise if a file is not a workbook."""
 
 
 class DateText(str):
-    """The text of a cell that is a date, a time or a span of time."""
+    """A cell's text that is a date, a time or a span of time."""
 
     __slots__ = ()
 
 
 def workbook_rows(path: Path, sheet: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each row that is not empty, by the names in the first one, with its number.
+    """Yield each non-empty row, by the names in the first one, with its number.
 
     Raises UserError for what is no workbook, for rows of different lengths, and for what unpacks
     to much more than a file of that size holds.
@@ -134,7 +134,7 @@ def _opened(path: Path) -> Iterator[Workbook]:
 
 
 def _require_bounded(path: Path) -> None:
-    """Raise UserError where the parts unpack to too much, or define entities of XML."""
+    """Raise UserError if the parts unpack to too much, or define XML entities."""
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
@@ -150,7 +150,7 @@ def _require_bounded(path: Path) -> None:
 
 
 def _cells(book: Workbook, sheet: str, path: Path) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Yield the cells of each row with its number; where rows are left out, none for them."""
+    """Yield the cells of each row with its number; rows that the file leaves out have no cells."""
     try:
         own: ReadOnlyWorksheet = book[sheet]
         own.reset_dimensions()  # which are what another program wrote there
