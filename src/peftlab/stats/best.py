@@ -1,4 +1,4 @@
-"""Which of several arms are shown to be near the best of them, whichever that is.
+"""The arms that are shown to be near the best of several, whichever is the best.
 
 An arm is shown to be no more than a margin below the best if it is shown to be no more than that
 below every other one, whichever is the best in truth: of its tests against the others the largest p
@@ -21,7 +21,7 @@ from peftlab.tasks.problem import Floats
 
 
 def near_best_p(p_values_AA: Floats) -> list[float]:
-    """Return the adjusted p value of each arm that it is farther than the margin below the best.
+    """Return each arm's adjusted p value of being farther than the margin below the best.
 
     `p_values_AA[i, j]` is that of arm i being more than the margin below arm j; the diagonal is not
     looked at. A single arm is the best one.
@@ -37,7 +37,7 @@ def near_best_p(p_values_AA: Floats) -> list[float]:
 def sum_is_larger(
     lefts: Sequence[Sequence[float]], rights: Sequence[Sequence[float]], level: float
 ) -> bool:
-    """Return whether the sum of the means of the left groups is shown to be larger.
+    """Return whether the sum of the left groups' means is shown to be larger.
 
     By Welch's t test (1947), one-sided. Where no group varies, any difference is one.
 

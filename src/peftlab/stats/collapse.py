@@ -39,7 +39,7 @@ class Collapse:
 def collapse_of(
     outcomes: Outcomes, resampled: Resampled, constants: Constants, drawn: Resampled
 ) -> Collapse | None:
-    """Return what collapsed of an arm's runs; None where none did, or none of them learned.
+    """Return the collapse of an arm's runs; None if no run collapsed, or none of them learned.
 
     `resampled` are the outcomes, and `drawn` those of `constants`, under the same resamples.
     """

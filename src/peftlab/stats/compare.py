@@ -1,4 +1,4 @@
-"""Two arms against each other on the same examples, and by the same seeds where they share them."""
+"""A comparison of two arms on the same examples, paired by seed where they share seeds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from peftlab.tasks.problem import Floats
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A difference in points with its noise, and the tests that follow from both.
+    """A difference in points with its noise, and the tests that both allow.
 
     It is above 0 where the first one is better, by a loss that is where it scores less. `low` and
     `high` hold it with 95%, where its noise is known. `num_seeds` are the runs of each side (the
@@ -41,7 +41,7 @@ class Difference:
 
     @property
     def num_folds(self) -> int:
-        """The folds that the rows are in; 0 where they are not in folds."""
+        """The number of folds that the rows are in; 0 if they are not in folds."""
         return self.noise.folds.num_folds if self.noise.folds else 0
 
     @property
@@ -61,23 +61,24 @@ class Difference:
 
     @property
     def says_nothing(self) -> bool:
-        """Whether the two are the same in all that was seen: no test can tell them apart."""
+        """Whether the two are equal in everything that was observed: no test can tell them
+        apart."""
         return not self.noise.is_known and abs(self.estimate) <= NO_NOISE
 
     @property
     def p_value(self) -> float:
-        """Return the two-sided p value of the test that there is no difference."""
+        """The two-sided p value of the test that there is no difference."""
         return min(1.0, 2 * self._tail(abs(self.estimate)))
 
     def equivalence_p(self, margin: float) -> float:
-        """Return the p value of two one-sided tests that the difference is at least the margin.
+        """Return the p value of two one-sided tests of a difference of at least the margin.
 
         Schuirmann 1987: the larger of the two counts.
         """
         return self._tail(margin - abs(self.estimate))
 
     def excess_p(self, margin: float) -> float:
-        """Return the two-sided p value of the test that the difference is at most the margin."""
+        """Return the two-sided p value of the test of a difference of at most the margin."""
         return min(1.0, 2 * self._tail(abs(self.estimate) - margin))
 
     def p_above(self, threshold: float) -> float:
@@ -95,7 +96,7 @@ class Difference:
         return self.noise.half_width
 
     def _tail(self, distance: float) -> float:
-        """Return the probability of an estimate that is so far on the one side of a bound."""
+        """Return the probability of an estimate this far on one side of a bound."""
         if not self.noise.is_known:
             return self._tail_by_number(distance)
         if self.is_always_valid and self.noise.seeds:
@@ -103,7 +104,7 @@ class Difference:
         return self.noise.tail(distance)
 
     def _tail_by_number(self, distance: float) -> float:
-        """Return the exact probability where all examples say the same, by their number alone.
+        """Return the exact probability, by the number of examples, if all of them say the same.
 
         Where the two never differ, N examples miss a share q that differs with (1 - q)^N, of which
         the rule of three is the bound at 5%. Where they differ throughout, all N have the sign that
@@ -123,7 +124,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison(Difference):
-    """A difference on one task, with what other tests say of it.
+    """A difference on one task, with the results of further tests.
 
     `effect_size` is Hedges' g over the runs and `superiority` how often a run of the first beats
     one of the second (ties half); both None for one run. `swap_p` is of the trained models alone,
@@ -146,7 +147,7 @@ def compare(
     resampled: tuple[Resampled, Resampled] | None = None,
     seed: int = 0,
 ) -> Comparison:
-    """Return by how many points left is better than right; ValueError for different examples.
+    """Return by how many points left is better than right; raise ValueError if examples differ.
 
     `resampled` are both under the same resamples, where they have been drawn already; `seed` is
     that of the draws.
@@ -207,14 +208,14 @@ def difference(left: Resampled, right: Resampled) -> Difference:
 
 
 def _between(left: FoldMerits | None, right: FoldMerits | None) -> FoldMerits | None:
-    """Return what left has more than right on each fold; None unless both have folds."""
+    """Return left minus right on each fold; None unless both have folds."""
     if left is None or right is None:
         return None
     return replace(left, merits_SK=left.merits_SK - right.merits_SK)
 
 
 def hedges_g(lefts: Floats, rights: Floats) -> float | None:
-    """Return the difference in pooled deviations, less its small-sample bias (Hedges 1981).
+    """Return the difference in pooled standard deviations, without small-sample bias (Hedges 1981).
 
     None where a side has one run, or no run differs from another.
     """

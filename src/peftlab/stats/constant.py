@@ -1,4 +1,4 @@
-"""Constant answers, those that a model can give without reading, and what the best one scores."""
+"""Constant answers, which a model can give without reading, and the score of the best one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Floats, Logits, Values, problem_type_of
 
 MOST_ANSWERS = 16
-"""Classes that are tried, the commonest first. Of two classes both are; a metric of more classes
+"""The number of classes that are tried, the most frequent first. Of two classes both are; a metric
+of more classes
 rises with how often the answer is right, so that the commonest one is the best."""
 SAME = 1e-5
-"""Numbers that differ by no more than this share are the same, but for float32."""
+"""The relative difference up to which two numbers are equal in float32."""
 LEAST_SHARE = 1e-9
-"""A label that no example has is as likely as this, so that its logit is finite."""
+"""The probability of a label that no example has, so that its logit is finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class Constant:
 
 
 def best_constant(metric: str, labels_N: Values, num_logits: int = 0) -> Constant:
-    """Return the constant prediction with the best score on these labels, the first of equal ones.
+    """Return the constant prediction with the best score on these labels, the first one if tied.
 
     It depends on the metric: of 30% positives the best one is "negative" by accuracy (70) and
     "positive" by F1 (46). A correlation of a constant is 0 by convention. `num_logits` is the
@@ -59,7 +60,7 @@ def for_all(answers_A: Predicted, num_examples: int) -> Predicted:
 
 
 def commonest(values_N: Values) -> Values:
-    """Return the class, or the set of labels, that stands there most often."""
+    """Return the most frequent class or set of labels."""
     found, counts = np.unique(values_N, axis=0, return_counts=True)
     return np.asarray(found[counts.argmax()])
 
@@ -73,7 +74,7 @@ def is_constant(predictions_N: Predicted) -> bool:
 
 
 def _answers(labels_N: Values) -> Values:
-    """Return constant answers [A, ...], one of which is the best by every metric of answers.
+    """Return constant answers [A, ...], among them the best one by any metric of answers.
 
     Of a regression they are 0 and the mean and the median of the labels, the best ones by the
     squared and by the absolute error.

@@ -1,4 +1,4 @@
-"""How nearly the runs of one arm are better than those of another at every share of them."""
+"""Almost stochastic dominance: how nearly one arm's runs are better at every quantile."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from peftlab.stats.noise import LEVEL
 from peftlab.tasks.problem import Floats
 
 LEAST_RUNS = 5
-"""With fewer the bootstrap of the runs says next to nothing."""
+"""The fewest runs; with fewer, their bootstrap says next to nothing."""
 NUM_RESAMPLES = 1000
 
 
 def violation_ratio(lefts_RA: Floats, rights_RB: Floats) -> Floats:
-    """Return how far the left is from dominating the right, of each row: 0 does, 1 is dominated.
+    """Return how far left is from dominating right, for each row: 0 does, 1 is dominated.
 
     With the quantile functions F and G it is the part of the integral of (F - G)^2 where F < G
     (del Barrio et al. 2018, arXiv 1705.01788); 0.5 where they are the same.

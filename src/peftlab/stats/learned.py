@@ -39,12 +39,12 @@ from peftlab.tasks.problem import Values
 GAIN = 1.0
 """Points: an arm that exceeds its bar by less has not learned."""
 STILL = 0.01
-"""A loss that changes by no more than this share of itself has not moved."""
+"""The relative change up to which a loss has not moved."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Learned:
-    """What the runs of an arm on a task show.
+    """The judgement on whether the runs of an arm learned a task.
 
     `constant` is the score of the best constant answer, `chance` the mean bar of the runs where
     the chance level of one of them is better than that (else None), and `gain` by how many points
@@ -72,7 +72,8 @@ class Learned:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95% interval of the gain in points, as far as scores go; None where there is none."""
+        """The 95% interval of the gain in points, within the metric's range; None if there is
+        none."""
         if self.gain is None or not self.gain.noise.is_known:
             return None
         return max(self.gain.low, self.most - self.gain.reach), min(self.gain.high, self.most)
@@ -89,13 +90,13 @@ class Constants:
     rows: Mapping[bytes, int]
 
     def row_of(self, predictions_N: Predicted) -> int:
-        """Return the row of the answer that a run gives most often, or of the best one."""
+        """Return the row of the answer that a run gives most often, or of the best answer."""
         own = _leading(predictions_N, self.outcomes.labels_N)
         return 0 if own is None else self.rows[own.tobytes()]
 
 
 def constants_of(every: Sequence[Outcomes]) -> Constants:
-    """Return the constant answers that arms on the same examples are measured by."""
+    """Return the constant answers with which arms on the same examples are compared."""
     labels_N, metric = every[0].labels_N, every[0].metric
     best = every[0].best_constant.answer
     runs = [run_N for outcomes in every for run_N in outcomes.predictions_SN]
@@ -119,7 +120,7 @@ def judge(
     *,
     has_moved: bool = True,
 ) -> Learned:
-    """Return what an arm's outcomes show.
+    """Return the judgement on an arm's outcomes.
 
     `resampled` are the outcomes, and `drawn` those of `constants`, under the same resamples.
     """
@@ -179,7 +180,7 @@ def _leading(predictions_N: Predicted, labels_N: Values) -> Values | None:
 
 
 def _bar(best: Resampled, chance: Resampled | None) -> Resampled:
-    """Return for each seed its chance level where that is better than the best constant answer."""
+    """Return each seed's bar: its chance level, if that is better than the best constant answer."""
     if chance is None:
         return best
     is_better_S = chance.merits_S > best.merits_S + NO_NOISE

@@ -1,4 +1,4 @@
-"""The two kinds of noise in a mean over seeds, taken apart and put together again.
+"""The two kinds of noise in a mean over seeds: their separation and their combination.
 
 A score of seed s on examples i is, to first order, mu + S_s + E_i + (SE)_si: a run has its luck,
 an example its difficulty, and a run its own luck with an example. The mean over S seeds has the
@@ -36,7 +36,7 @@ from peftlab.stats.tails import always_valid_reach, always_valid_tail, fixed_tai
 from peftlab.tasks.problem import Floats
 
 LEVEL = 0.05
-"""Intervals hold 1 - LEVEL, and a test that says different errs in LEVEL."""
+"""The level of tests; intervals cover 1 - LEVEL."""
 
 NUM_ADDED = 2
 """Two arms are told apart by this many examples more than they are, as many each way: without them
@@ -48,7 +48,7 @@ NO_NOISE = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class SeedNoise:
-    """How the scores of `num_seeds` runs spread: their variance as observed, in points squared.
+    """The spread of the scores of `num_seeds` runs: their variance as observed, in points squared.
 
     `own` is V_SE, what of it is a run's own luck with the examples and known from them.
     """
@@ -65,7 +65,7 @@ class SeedNoise:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldNoise:
-    """How the scores of `num_folds` folds spread: their variance as observed, in points squared.
+    """The spread of the scores of `num_folds` folds: their variance as observed, in points squared.
 
     `test_share` is n_test / n_train.
     """
@@ -76,11 +76,11 @@ class FoldNoise:
 
     @property
     def factor(self) -> float:
-        """What the variance of one fold's score is multiplied by to give that of the mean."""
+        """The factor from the variance of one fold's score to that of the mean."""
         return 1 / self.num_folds + self.test_share
 
     def variance(self, examples: float) -> float:
-        """Return the variance of the mean, which the examples alone make so large at least."""
+        """Return the variance of the mean, which is at least that of the examples alone."""
         return max(self.factor * self.spread, examples)
 
     def group(self, examples: float) -> tuple[float, float, int]:
@@ -125,7 +125,8 @@ class Noise:
 
     @property
     def num_pairs(self) -> float:
-        """The pairs of runs that the estimate is worth: of two groups the half of their number."""
+        """The number of pairs of runs that the estimate is worth: of two groups the half of their
+        number."""
         return 1 / sum(1 / group.num_seeds for group in self.seeds)
 
     @property
@@ -134,7 +135,7 @@ class Noise:
         return min(group.num_seeds for group in self.seeds) - 1
 
     def tail(self, distance: float) -> float:
-        """Return how likely noise is to carry an estimate so many points above a bound."""
+        """Return the probability that noise carries an estimate this many points above a bound."""
         examples = self.examples + self.grain
         if self.folds is not None:
             return fixed_tail(distance, 0.0, self.num_examples, [self.folds.group(examples)])
@@ -158,7 +159,7 @@ class Noise:
         return float(brentq(lambda half: self.tail(half) - LEVEL / 2, 0.0, most, xtol=1e-6 * scale))
 
     def always_valid_reach(self, level: float) -> float:
-        """Return half of the interval of 1 - `level` for any number of looks, in points."""
+        """Return the half width of the interval of 1 - `level`, valid for any number of looks."""
         return float(self.always_valid_reaches(level, np.array([self.of_seeds]))[0])
 
     def always_valid_reaches(self, level: float, of_seeds_M: Floats) -> Floats:
@@ -177,7 +178,7 @@ class Noise:
 
 
 def noise_of(one: Resampled, grain: float = 0.0) -> Noise:
-    """Return the noise of the mean over the seeds; with one seed, of its examples alone."""
+    """Return the noise of the mean over the seeds; with one seed, that of the examples alone."""
     num_seeds = len(one.seeds)
     of_mean = _variance(one.replicates_RS.mean(axis=1))
     folds = None if one.folds is None else _fold_noise(one.folds.merits_SK.mean(axis=0), one.folds)

@@ -1,4 +1,4 @@
-"""What the trials of one arm on one task, a seed each, said of the same examples."""
+"""The predictions of one arm's trials on one task, one for each seed, on the same examples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from peftlab.tasks.problem import Floats, Values
 
 @dataclass(frozen=True, kw_only=True)
 class FoldedExamples:
-    """Examples that were each predicted by a model of the other folds.
+    """Examples each of which was predicted by a model trained on the other folds.
 
     fold_N [N] is the fold of each, from 1 on. `test_share` is how many examples a model is scored
     on for each one that it was trained on: 1 / (K - 1) where it trains on all of the other folds.
@@ -74,7 +74,7 @@ class Outcomes:
 
     @cached_property
     def chance_S(self) -> Floats | None:
-        """The merit of each seed's predictions in the mean over permutations of them.
+        """The mean merit of each seed's predictions over permutations of them.
 
         None for a metric by which that is never better than the best constant answer.
         """
@@ -111,7 +111,7 @@ class Outcomes:
 
     @cached_property
     def num_telling(self) -> int:
-        """The examples that some run gets wrong, or those that some run gets right: the fewer.
+        """The number of examples that some run gets wrong, or that some run gets right: the fewer.
 
         They tell whether runs fail at the same examples. In a regression, and by a metric of the
         logits, all of them do.
@@ -125,7 +125,8 @@ class Outcomes:
         return int(min(np.count_nonzero(right_N), np.count_nonzero(right_N < len(self.seeds))))
 
     def of_seeds(self, seeds: Sequence[int]) -> Outcomes:
-        """Return the outcomes of these seeds in this order; ValueError for one that is not here."""
+        """Return the outcomes of these seeds in this order; raise ValueError for an unknown
+        seed."""
         rows = [self.seeds.index(seed) for seed in seeds]
         return Outcomes(
             metric=self.metric,

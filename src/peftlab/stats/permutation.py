@@ -1,4 +1,4 @@
-"""Tests of two arms that exchange what is exchangeable where nothing differs between them."""
+"""Permutation tests of two arms, which exchange what is exchangeable if the arms are equal."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Floats, Values
 
 LEAST_SEEDS = 6
-"""With fewer pairs of runs the least p value of a sign flip, 2 / 2^S, is above 0.05."""
+"""The fewest pairs of runs with which a sign flip's least p value, 2 / 2^S, is below 0.05."""
 MOST_FLIPS = 12
-"""With no more pairs than these all 2^S flips are tried, else NUM_RESAMPLES of them by chance."""
+"""The most pairs for which all 2^S flips are tried; for more, NUM_RESAMPLES random ones."""
 ROUNDING = 1e-9
 
 
 def swap_test(
     left: Outcomes, right: Outcomes, generator: np.random.Generator, num: int = NUM_RESAMPLES
 ) -> float:
-    """Return the two-sided p value of the trained models being equal on examples such as these.
+    """Return the two-sided p value of the trained models being equal on such examples.
 
     On every example the two arms' predictions, of all seeds together, change sides or do not
     (Yeh 2000, arXiv cs/0008005), and the metric's mean over seeds is computed anew. It says
@@ -42,7 +42,7 @@ def swap_test(
 
 
 def flip_test(differences_S: Floats, generator: np.random.Generator) -> float | None:
-    """Return the two-sided p value of S paired differences having either sign alike.
+    """Return the two-sided p value of S paired differences being equally likely of either sign.
 
     None for fewer than LEAST_SEEDS of them, which could never say that anything differs.
     scipy.stats.permutation_test gives the same values in 3 (6 seeds) to 24 times (12) the time.

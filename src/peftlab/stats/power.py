@@ -1,4 +1,4 @@
-"""How many further seeds would probably decide a comparison that is not decided yet.
+"""The number of further seeds that would probably decide a comparison that is still open.
 
 Who reads that number has looked, so that the test with those seeds is the one that holds for any
 number of looks (tails.py).
@@ -23,15 +23,16 @@ from peftlab.tasks.problem import Floats
 POWER = 0.8
 NUM_STUDIES = 2000
 MOST_SEEDS = 100
-"""Beyond so many seeds in all, nobody waits."""
+"""The most seeds in all that are considered; nobody waits for more."""
 
 Hopeless = Literal["examples", "too many"]
-"""Why no number of seeds is given: the examples' noise alone forbids it, or it is too large."""
+"""The reason why no number of seeds is given: the examples' noise alone forbids it, or it is too
+large."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FurtherSeeds:
-    """With `num` further seeds POWER of studies are decided, if today's estimates are the truth.
+    """The `num` further seeds that decide POWER of studies if today's estimates are true.
 
     `chance` is the share of studies that so many seeds decide over all true differences and spreads
     that the runs so far leave possible; where these are few, it is well below POWER.
@@ -76,18 +77,18 @@ def further_seeds(
 
 
 def reach_of_examples(noise: Noise, level: float) -> float:
-    """Return half of the interval of 1 - `level` that no number of seeds makes narrower."""
+    """Return the half width of the interval of 1 - `level` that no number of seeds can narrow."""
     return _of_examples(noise).always_valid_reach(level)
 
 
 def _of_examples(noise: Noise) -> Noise:
-    """Return the noise with so many seeds that only that of the examples is left."""
+    """Return the noise with unlimited seeds, which is that of the examples alone."""
     return replace(noise, seeds=(SeedNoise(spread=0.0, num_seeds=MOST_SEEDS),))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Luck:
-    """What is drawn of a group of runs in each of M studies.
+    """The random draws for a group of runs in each of M studies.
 
     `variances_M` are those of a run's score in points squared, `offsets_M` what the true mean is
     above today's in points, `means_M` the luck of the new runs' mean, standard normal, and
@@ -101,7 +102,7 @@ class _Luck:
 
 
 def _as_estimated(group: SeedNoise, generator: np.random.Generator) -> _Luck:
-    """Return the luck of runs whose true mean and spread are today's."""
+    """Return the draws of runs whose true mean and spread are today's estimates."""
     return _Luck(
         variances_M=np.full(NUM_STUDIES, group.variance),
         offsets_M=np.zeros(NUM_STUDIES),
@@ -111,7 +112,7 @@ def _as_estimated(group: SeedNoise, generator: np.random.Generator) -> _Luck:
 
 
 def _as_possible(group: SeedNoise, generator: np.random.Generator) -> _Luck:
-    """Return the luck of runs whose true mean and spread are drawn as the generalized p value does.
+    """Return the draws of runs with a random true mean and spread, as for the generalized p value.
 
     (S - 1) s^2 / sigma^2 is a draw of chi square (tails.py), and today's mean one of the normal
     distribution around the true one.
@@ -126,7 +127,7 @@ def _as_possible(group: SeedNoise, generator: np.random.Generator) -> _Luck:
 def _studies(
     found: Difference, further: int, luck: Sequence[_Luck]
 ) -> tuple[Floats, Floats, Noise]:
-    """Return what M studies find with so many further seeds.
+    """Return the estimates of M studies with this many further seeds.
 
     These are the estimates [M] in points, the seeds' part of their variances [M], and a noise with
     that number of seeds.

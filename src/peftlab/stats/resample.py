@@ -20,9 +20,9 @@ from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Floats, Values
 
 NUM_RESAMPLES = 2000
-"""A standard error from so many resamples is off by 1.6%, one part in sqrt(2 x 2000)."""
+"""The number of resamples; a standard error is then off by 1.6%, one part in sqrt(2 x 2000)."""
 MOST_NUMBERS = 4_000_000
-"""Counts that are drawn at a time: 32 MB."""
+"""The most counts that are drawn at a time: 32 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class FoldMerits:
     test_share: float
 
     def of_rows(self, rows: Sequence[int]) -> FoldMerits:
-        """Return the merits of these rows alone, in this order."""
+        """Return only the merits of these rows, in this order."""
         return replace(self, merits_SK=self.merits_SK[rows])
 
 
@@ -76,7 +76,7 @@ class Resampled:
     chance: Resampled | None = None
 
     def of_seeds(self, seeds: Sequence[int]) -> Resampled:
-        """Return the merits of these seeds alone, in this order."""
+        """Return only the merits of these seeds, in this order."""
         rows = [self.seeds.index(seed) for seed in seeds]
         return replace(
             self,
@@ -89,7 +89,7 @@ class Resampled:
 
 
 def patterns(every: Sequence[Outcomes]) -> Patterns:
-    """Return the patterns of outcomes on the same examples; ValueError for different labels."""
+    """Return the patterns of outcomes on the same examples; raise ValueError if labels differ."""
     labels_N = every[0].labels_N
     if any(not np.array_equal(outcomes.labels_N, labels_N) for outcomes in every):
         raise ValueError("outcomes on different examples cannot be paired")

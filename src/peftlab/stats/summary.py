@@ -1,4 +1,4 @@
-"""The scores of one arm on one task over its seeds, summed up."""
+"""The summary of one arm's scores on one task over its seeds."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Floats
 
 NUM_SHARED = 2
-"""Examples at which all runs fail that count beside those that are seen (_shrunk)."""
+"""The number of pseudo-examples at which all runs fail, beside the observed ones (_shrunk)."""
 Covers = Literal["folds", "seeds and examples", "examples", "seeds", "nothing"]
-"""Which noise an interval holds: that of folds is that of runs, examples and rows trained on."""
+"""The noise that an interval covers: that of folds is that of runs, examples and rows trained
+on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ def summarise(
 
 
 def summarise_scores(metric: str, scores: Sequence[float], num_failed: int = 0) -> Summary:
-    """Return the summary of one score or more without predictions; ValueError for none.
+    """Return the summary of one or more scores without predictions; raise ValueError for none.
 
     >>> summarise_scores("accuracy", [80.0, 84.0]).mean
     82.0
@@ -129,7 +130,7 @@ def interquartile_mean(scores_S: Floats) -> float:
 
 
 def _shrunk(noise: Noise, num_telling: int) -> Noise:
-    """Return the noise with more of it that no number of seeds takes away, where few errors tell.
+    """Return the noise, with more of the examples' part where few errors tell.
 
     Whether the runs fail at the same examples (V_E) or each at its own (V_SE) is seen in the
     examples that a run gets wrong, which may be two or three. Two are added at which all runs fail,
@@ -164,7 +165,8 @@ def _interval(mean: float, metric: str, noise: Noise) -> tuple[float, float]:
         scale = (most - least) ** 2 / noise.num_examples if is_exact else 0.0
 
     def beyond(score: float) -> float:
-        """Above 0 where the mean is farther from a true score than noise is likely to carry it."""
+        """Return a number above 0 if noise is unlikely to carry the mean this far from a true
+        score."""
         own = (score - least) / (most - least)
         expected = replace(noise, examples=scale * own * (1 - own))
         if score == mean:

@@ -1,4 +1,5 @@
-"""How likely noise alone is to carry an estimate so far: for one look, and for any number of looks.
+"""The probability that noise alone carries an estimate so far: for one look, and for any number of
+looks.
 
 An estimate over S seeds has the variance V_E + sigma^2 / S (noise.py). V_E is known from the
 bootstrap. Of sigma^2, at least V_SE, there is the sample variance s^2 of S runs, which for few runs
@@ -34,22 +35,23 @@ from scipy import special
 from peftlab.tasks.problem import Floats
 
 NUM_NODES = {1: 128, 2: 48}
-"""Draws of chi square, by how many groups of seeds there are: every pair of them is a case."""
+"""The number of chi-square values, by the number of groups of seeds: every pair of them is a
+case."""
 LEAST_SHARE = 1e-9
 """The probability that is left out at either end of chi square."""
 LEAST_DEGREES = 0.5
 """The variance of Student's t with f degrees of freedom is f / (f - 2)."""
 EXAMPLES_SHARE = 0.5
-"""The share of the level, for any number of looks, that the examples' part may take."""
+"""The share of the level that the examples' part may take, for any number of looks."""
 LEAST_LEVEL = 1e-12
 NUM_HALVINGS = 44
-"""From LEAST_LEVEL to 1 a level is found to this many bits of its logarithm."""
+"""The bits of a level's logarithm, between LEAST_LEVEL and 1, that are found by halving."""
 
 
 def fixed_tail(
     distance: float, examples: float, num_examples: int, seeds: Sequence[tuple[float, float, int]]
 ) -> float:
-    """Return the probability of an estimate at least so far above a bound, in one look.
+    """Return the probability of an estimate at least this far above a bound, in one look.
 
     `distance` is in points and may be negative; `examples` is V_E in points squared; `seeds` has
     for each group of runs (s^2, V_SE, S). At least one of the variances is positive.
@@ -72,7 +74,7 @@ def always_valid_tail(
     distances: Floats, examples: float, num_examples: int, of_seeds: Floats, num_seeds: float,
     degrees: int,
 ) -> Floats:  # fmt: skip
-    """Return the same of each of several estimates, for any number of looks.
+    """Return the same for each of several estimates, valid for any number of looks.
 
     `of_seeds` is the seeds' part of each estimate's variance; `num_seeds` is what a difference of
     two means is worth in pairs of runs, and `degrees` are those of the spread. It is half of the
@@ -95,7 +97,7 @@ def always_valid_reach(
     levels: Floats, examples: float, num_examples: int, of_seeds: Floats, num_seeds: float,
     degrees: int,
 ) -> Floats:  # fmt: skip
-    """Return half the width of the interval at each level, for any number of looks.
+    """Return the half width of the interval at each level, valid for any number of looks.
 
     The examples' part has EXAMPLES_SHARE of the level. Infinite where too few seeds can tell.
     """
@@ -134,7 +136,8 @@ def mixture_statistic(level: Floats, num_seeds: float, degrees: int) -> Floats:
 
 
 def upper_tail(statistics: Floats, degrees: float) -> Floats:
-    """Return the probabilities that Student's t is at least these; normal for no degrees."""
+    """Return the upper tail of Student's t at these values; the normal's if there are no
+    degrees."""
     found: Floats = np.asarray(
         special.stdtr(degrees, -statistics) if degrees > 0 else special.ndtr(-statistics)
     )
@@ -142,7 +145,7 @@ def upper_tail(statistics: Floats, degrees: float) -> Floats:
 
 
 def upper_quantile(shares: Floats, degrees: float) -> Floats:
-    """Return what Student's t exceeds with these probabilities; the normal for no degrees."""
+    """Return the upper quantiles of Student's t; those of the normal if there are no degrees."""
     found: Floats = np.asarray(
         -special.stdtrit(degrees, shares) if degrees > 0 else -special.ndtri(shares)
     )

@@ -21,7 +21,7 @@ ClassWeights = Mapping[str, float] | str | None
 
 
 def check_class_weights(given: ClassWeights, task: Task, *, where: str = "") -> None:
-    """Raise UserError for weights of labels that the task does not have, or for no such task."""
+    """Raise UserError if the task has no such labels, or its labels cannot have weights."""
     if given is None:
         return
     if task.problem_type != "single_label_classification":
@@ -65,7 +65,7 @@ def weights_of_classes(given: ClassWeights, task: Task, labels: Values) -> tuple
 
 
 def check_label_smoothing(factor: float, task: Task, *, where: str = "") -> None:
-    """Raise UserError where the labels of a task cannot be smoothed."""
+    """Raise UserError if the labels of a task cannot be smoothed."""
     if factor and task.problem_type != "single_label_classification":
         raise UserError(
             "label_smoothing_factor needs one label a row, and the task "

@@ -1,4 +1,4 @@
-"""The kinds of labelled text problem, by transformers' own words, and what each makes of logits.
+"""The kinds of labelled text problem, under transformers' names, and how each reads logits.
 
 Labels tell the kind: int64 [N] are classes, float64 [N] scores, int64 [N, C] say of each of C
 labels whether the example has it.
@@ -17,7 +17,7 @@ Logits = npt.NDArray[np.float32]
 
 
 def problem_type_of(labels: Values) -> ProblemType:
-    """Return the kind of problem that has such labels."""
+    """Return the kind of problem with such labels."""
     if labels.ndim == 2:
         return "multi_label_classification"
     return "regression" if labels.dtype.kind == "f" else "single_label_classification"

@@ -1,4 +1,4 @@
-"""Every task by its name, where a new one joins, and those of a person's own."""
+"""Every task by its name, with a place for new ones, and users' own tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ for _task in (*GLUE, *SUPERGLUE, *PUBLIC, *DEMO):
 
 
 def trained_task(name: str, *, where: str = "") -> Task:
-    """Return the task that a study can train; UserError for one that another task answers."""
+    """Return the task that a study can train; raise UserError if another task's models answer
+    it."""
     task = TASKS.get(name, where=where)
     if task.answered_by is not None:
         raise UserError(
@@ -44,7 +45,7 @@ def task_of(trial: Trial, *, where: str = "") -> Task:
 
 @lru_cache(maxsize=1024)
 def own_task(name: str, definition: TaskDefinition) -> Task:
-    """Return a person's own task of that name, whose files say how many rows it has."""
+    """Return the user's own task of that name, whose files say how many rows it has."""
     return Task(
         name=name,
         title=f"{name}: a task of your own",

@@ -16,14 +16,14 @@ Of = TypeVar("Of")
 
 @dataclass(frozen=True, kw_only=True)
 class Splits(Generic[Of]):
-    """Something of each of the three splits; None for one that there is not."""
+    """A value for each of the three splits; None for a split that does not exist."""
 
     train: Of | None = None
     dev: Of | None = None
     test: Of | None = None
 
     def of(self, split: str) -> Of:
-        """Return what is of the split "train", "dev" or "test"; UserError for another name."""
+        """Return the value for "train", "dev" or "test"; raise UserError for another name."""
         known = {"train": self.train, "dev": self.dev, "test": self.test}
         found = known.get(split)
         if found is None:
@@ -34,7 +34,7 @@ class Splits(Generic[Of]):
 
 @dataclass(frozen=True, kw_only=True)
 class HubRows:
-    """Where a task's rows are on the Hub, by datasets.load_dataset(repository, config).
+    """The place of a task's rows on the Hub, for datasets.load_dataset(repository, config).
 
     A text of several columns has them with ": " between. `revision` is the branch that holds the
     rows where it is not the repository's own.
@@ -110,7 +110,7 @@ class Task:
 
     @property
     def num_labels(self) -> int:
-        """Columns of the logits: a class each, or one for a regression."""
+        """The number of columns of the logits: a class each, or one for a regression."""
         return 1 if self.problem_type == "regression" else len(self.labels)
 
     @property

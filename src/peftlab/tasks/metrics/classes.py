@@ -20,7 +20,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 def accuracy(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
-    """Return the share of predictions that are right."""
+    """Return the share of correct predictions."""
     right_RS = count(weights_RN, predictions_SN == labels_N)
     shares_RS: Floats = right_RS / weights_RN.sum(axis=1, keepdims=True)
     return shares_RS
@@ -76,7 +76,7 @@ def f1_micro(weights_RN: Floats, labels_NC: Values, predictions_SNC: Values) -> 
 
 
 def subset_accuracy(weights_RN: Floats, labels_NC: Values, predictions_SNC: Values) -> Floats:
-    """Return the share of examples whose labels are all right."""
+    """Return the share of examples whose labels are all correct."""
     right_RS = count(weights_RN, (predictions_SNC == labels_NC).all(axis=2))
     shares_RS: Floats = right_RS / weights_RN.sum(axis=1, keepdims=True)
     return shares_RS
@@ -103,7 +103,8 @@ def matthews_correlation(weights_RN: Floats, labels_N: Values, predictions_SN: V
 
 
 def one_by_one(labels: Values, predictions: Values) -> Iterator[tuple[Flags, Flags]]:
-    """Yield which examples have each class, or each label: as labelled [N], as predicted [S, N]."""
+    """Yield the examples that have each class, or each label: as labelled [N], as predicted [S,
+    N]."""
     if labels.ndim == 2:
         for place in range(labels.shape[1]):
             yield labels[:, place] == 1, predictions[:, :, place] == 1

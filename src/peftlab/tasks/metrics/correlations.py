@@ -12,18 +12,18 @@ from peftlab.tasks.metrics.metric import Metric, quotient
 from peftlab.tasks.problem import Floats, Values
 
 NO_SPREAD = 1e-12
-"""A variance below this share of the mean square is that of a constant, but for rounding."""
+"""The share of the mean square below which a variance is only rounding of a constant."""
 
 
 def pearson(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
-    """Return Pearson's correlation; 0 where a side is constant."""
+    """Return Pearson's correlation; 0 if one side is constant."""
     labels_1N = labels_N[None].astype(np.float64)
     columns = [_correlation(weights_RN, labels_1N, own_N[None]) for own_N in predictions_SN]
     return np.stack(columns, axis=1)
 
 
 def spearman(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
-    """Return Spearman's rank correlation, ties at their mean rank; 0 where a side is constant."""
+    """Return Spearman's rank correlation, ties at their mean rank; 0 if one side is constant."""
     labels_RN = _ranks(weights_RN, labels_N)
     columns = [
         _correlation(weights_RN, labels_RN, _ranks(weights_RN, own_N)) for own_N in predictions_SN
@@ -44,7 +44,7 @@ def _correlation(weights_RN: Floats, left_RN: Floats, right_RN: Values) -> Float
 
 
 def _variance(shares_RN: Floats, centred_RN: Floats, scale: float) -> Floats:
-    """Return the weighted variance [R] of each row, 0 where it is rounding alone."""
+    """Return the weighted variance [R] of each row, 0 where it is only rounding."""
     variance_R: Floats = (shares_RN * centred_RN**2).sum(axis=1)
     return np.where(variance_R > (NO_SPREAD * scale) ** 2, variance_R, 0.0)
 

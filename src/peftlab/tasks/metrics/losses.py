@@ -1,4 +1,4 @@
-"""Losses of probabilities, of which less is better: log loss, Brier score, calibration error.
+"""Losses of probabilities, for which less is better: log loss, Brier score, calibration error.
 
 Where an example may have several labels, each label is a question of two answers, and the loss is
 the mean over labels. Dimensions: R weightings, N examples, S seeds, C classes, B bins.
@@ -35,7 +35,7 @@ def log_loss(weights_RN: Floats, labels: Values, logits_SNC: Logits) -> Floats:
 
 
 def brier(weights_RN: Floats, labels: Values, logits_SNC: Logits) -> Floats:
-    """Return half of the squared distance of the probabilities to the label, in the mean.
+    """Return the mean of half the squared distance between the probabilities and the label.
 
     Brier 1950, halved so that it goes from 0 to 1 for any number of classes: scikit-learn's
     brier_score_loss with scale_by_half=True.

@@ -22,10 +22,11 @@ from peftlab.tasks.problem import Floats, Logits, Values, answers
 BEST_SCORE = 100.0
 """Points: the greatest score by every metric that is in points."""
 NUM_PERMUTATIONS = 100
-"""With 400 examples the mean macro F1 of so many is off by a quarter of a point."""
+"""The permutations of a chance level; with 400 examples, mean macro F1 is off by 0.25 points."""
 Reads = Literal["answers", "logits"]
 Predicted = npt.NDArray[Any]
-"""What a metric reads of an example: its answer in the form of the label, or its logits [C]."""
+"""The part of a prediction that a metric reads: its answer in the form of the label, or its logits
+[C]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,32 +77,33 @@ class Metric:
 
     @property
     def scale(self) -> float:
-        """What a value is multiplied by where it is shown: a share of 1 is 100 points."""
+        """The factor of a value for display: a share of 1 is 100 points."""
         return BEST_SCORE if math.isfinite(self.highest) else 1.0
 
     def fits(self, problem_type: ProblemType, num_labels: int) -> bool:
-        """Return whether it can score a problem of that kind."""
+        """Return whether the metric can score a problem of that kind."""
         return problem_type in self.kinds and (not self.is_binary or num_labels == 2)
 
     def read(self, logits_NC: Logits, problem_type: ProblemType) -> Predicted:
-        """Return what the metric reads of the logits."""
+        """Return the part of the logits that the metric reads."""
         return logits_NC if self.reads == "logits" else answers(logits_NC, problem_type)
 
     def scores(self, labels_N: Values, predictions_SN: Predicted) -> Floats:
-        """Return the score [S] of each seed in its unit; predictions are what the metric reads."""
+        """Return the score [S] of each seed in the metric's unit; predictions are as it reads
+        them."""
         once_1N = np.ones((1, len(labels_N)))
         return self.weighted_scores(once_1N, labels_N, predictions_SN).reshape(-1)
 
     def weighted_scores(
         self, weights_RN: Floats, labels_N: Values, predictions_SN: Predicted
     ) -> Floats:
-        """Return the scores [R, S] in its unit; the weights are whole numbers."""
+        """Return the scores [R, S] in the metric's unit; the weights are whole numbers."""
         if self.weighted is not None:
             return self.scale * self.weighted(weights_RN, labels_N, predictions_SN)
         return self.scale * self._of_rows(weights_RN, labels_N, predictions_SN)
 
     def chance_levels(self, labels_N: Values, predictions_SN: Predicted) -> Floats | None:
-        """Return the chance level [S] of each seed in its unit.
+        """Return the chance level [S] of each seed in the metric's unit.
 
         None where no chance level is better than the best constant answer. The permutations that a
         `measure` needs are the same ones at every call.
@@ -117,7 +119,7 @@ class Metric:
         return np.asarray(np.mean(every, axis=0))
 
     def _of_rows(self, weights_RN: Floats, labels_N: Values, predictions_SN: Predicted) -> Floats:
-        """Return what `measure` says of examples that stand there as often as they weigh."""
+        """Return the value of `measure` on examples that are repeated as often as they weigh."""
         assert self.measure is not None
         scores_RS = np.empty((len(weights_RN), len(predictions_SN)))
         for row, weights_N in enumerate(weights_RN):
@@ -128,5 +130,5 @@ class Metric:
 
 
 def quotient(above: Floats, below: Floats) -> Floats:
-    """Return above / below, 0 where `below` is not above 0."""
+    """Return above / below, or 0 where `below` is not positive."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

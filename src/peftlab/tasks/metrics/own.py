@@ -1,4 +1,4 @@
-"""A person's own metric, `module:function`, which is run by a flag of the command alone.
+"""A user's own metric, `module:function`, which runs only with a flag of the command.
 
 The function gets (labels, predictions) and returns a number from 0 to 1, more being better. Labels
 are int64 [N] of classes, float64 [N] of a regression, or int64 [N, C] of 0 and 1 for each label;
@@ -30,25 +30,25 @@ from peftlab.tasks.problem import Values
 MARK = ":"
 KINDS: tuple[ProblemType, ...] = get_args(ProblemType)
 LONGEST = 200
-"""Characters of a function's own error that are shown."""
+"""The most characters of a function's own error that are shown."""
 FORM = "module:function, in which the module is a file here or can be imported"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnMetric:
-    """A function as a metric, and the SHA-256 of the file that it stands in."""
+    """A function as a metric, and the SHA-256 of the file that defines it."""
 
     metric: Metric
     source: str
 
 
 def is_own(name: str) -> bool:
-    """Return whether a metric of that name is a person's own function."""
+    """Return whether a metric of that name is a user's own function."""
     return MARK in name
 
 
 def own_metric(name: str, *, where: str = "") -> OwnMetric:
-    """Return the function as a metric. UserError where it may not be run, or cannot be found."""
+    """Return the function as a metric; raise UserError if it may not run or cannot be found."""
     if not trusts_own_metrics():
         raise UserError(
             f"the metric '{name}' is code, which a study alone may not run",
@@ -62,12 +62,12 @@ def own_metric(name: str, *, where: str = "") -> OwnMetric:
 
 
 def sources_of(names: Iterable[str], *, where: str = "") -> tuple[tuple[str, str], ...]:
-    """Return each of one's own metrics among these with the SHA-256 of its source."""
+    """Return each of the user's own metrics among these with the SHA-256 of its source."""
     return tuple((name, own_metric(name, where=where).source) for name in names if is_own(name))
 
 
 def require_sources(sources: Iterable[tuple[str, str]], *, where: str = "") -> None:
-    """Raise UserError where the source of a metric is not the one that these scores are by."""
+    """Raise UserError if the source of a metric has changed since these scores were computed."""
     for name, source in sources:
         if own_metric(name).source != source:
             raise UserError(
@@ -99,7 +99,8 @@ def _imported(name: str, folder: str) -> OwnMetric:
 
 
 def _guarded(name: str, function: Callable[..., Any]) -> Callable[[Predicted, Values], float]:
-    """Return the function as a metric calls it: what fails, or is no number, is a UserError."""
+    """Return the function in the form in which a metric calls it: what fails, or is no number, is
+    a UserError."""
 
     def measure(predictions: Predicted, labels: Values) -> float:
         try:

@@ -17,13 +17,13 @@ from peftlab.tasks.problem import Floats, Values
 
 
 def precision(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
-    """Return the share of the examples predicted as class 1 of two that are labelled so."""
+    """Return the share of the examples predicted as class 1 of two that have that label."""
     right_RS = count(weights_RN, (predictions_SN == 1) & (labels_N == 1))
     return quotient(right_RS, count(weights_RN, predictions_SN == 1))
 
 
 def recall(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
-    """Return the share of the examples labelled as class 1 of two that are predicted so."""
+    """Return the share of the examples labelled as class 1 of two that are predicted as such."""
     right_RS = count(weights_RN, (predictions_SN == 1) & (labels_N == 1))
     labelled_R1 = count(weights_RN, (labels_N == 1)[None])
     return quotient(right_RS, np.broadcast_to(labelled_R1, right_RS.shape))

@@ -1,4 +1,4 @@
-"""Metrics of how the examples are ordered by a class's probability: ROC AUC, average precision.
+"""Metrics of the examples' order by a class's probability: ROC AUC, average precision.
 
 Of two classes it is that of class 1; of more, or of several labels an example, the mean over the
 classes, each against the rest. A class for which the value is undefined on these examples is left
@@ -20,7 +20,7 @@ from peftlab.tasks.metrics.metric import Metric, quotient
 from peftlab.tasks.problem import Floats, Logits, Values, probabilities, problem_type_of
 
 CHANCE = 0.5
-"""The ROC AUC of an order by chance."""
+"""The ROC AUC of a random order."""
 Ranked = Callable[[Floats, Floats], tuple[Floats, Floats]]
 """(weights of those that have the class, of the rest, both [R, G], the most probable first) ->
 (the value [R], and the numbers [R] of which one is 0 where it is undefined)."""
@@ -69,7 +69,8 @@ def _mean_over_classes(
 
 
 def _groups(weights_RN: Floats, has_N: Floats, shares_N: Floats) -> tuple[Floats, Floats]:
-    """Return the weights [R, G] of the examples with the class, and of the rest, of each share."""
+    """Return the weights [R, G] of the examples with the class, and of the rest, at each
+    probability."""
     order_N = np.argsort(-shares_N, kind="stable")
     starts_G = np.flatnonzero(np.diff(shares_N[order_N], prepend=np.inf))
     sorted_RN = weights_RN[:, order_N]

@@ -1,4 +1,4 @@
-"""Every metric by its name, where a new one joins, and a task's scores."""
+"""Every metric by its name, with a place for new ones, and a task's scores."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from peftlab.tasks.spec import Task
 
 
 class Metrics(Registry[Metric]):
-    """The metrics by name; module:function is a person's own (own.py), which is in no list."""
+    """The metrics by name; module:function is a user's own (own.py), which no list shows."""
 
     def get(self, name: str, *, where: str = "") -> Metric:
-        """Return the metric of that name; UserError where there is none, or it may not be run."""
+        """Return the metric of that name; raise UserError if there is none, or it may not run."""
         return (
             own_metric(name, where=where).metric if is_own(name) else super().get(name, where=where)
         )
@@ -37,11 +37,11 @@ DEFAULTS: dict[ProblemType, tuple[str, ...]] = {
     "multi_label_classification": ("f1_micro", "f1_macro", "subset_accuracy"),
     "regression": ("pearson", "spearman"),
 }
-"""The metrics of a person's own task that names none."""
+"""The metrics of a user's own task that names none."""
 
 
 def score(task: Task, logits_NC: Logits, labels_N: Values) -> dict[str, float]:
-    """Return the task's metrics, each in its unit, its main one first."""
+    """Return the task's scores by metric, each in its unit, the main one first."""
     require_sources(task.metric_sources)
     return {name: score_of(name, task, logits_NC, labels_N) for name in task.metrics}
 
@@ -54,7 +54,7 @@ def score_of(name: str, task: Task, logits_NC: Logits, labels_N: Values) -> floa
 
 
 def best_score(metric: str) -> float:
-    """Return the best score that there is by a metric, in its unit."""
+    """Return the best possible score by a metric, in its unit."""
     found = METRICS.get(metric)
     return found.highest_score if greater_is_better(metric) else found.lowest_score
 
@@ -62,7 +62,7 @@ def best_score(metric: str) -> float:
 def require_metrics(
     names: tuple[str, ...], problem_type: ProblemType, num_labels: int, *, where: str
 ) -> None:
-    """Raise UserError for a metric that does not exist, or is for another kind of problem.
+    """Raise UserError if a metric does not exist, or is for another kind of problem.
 
     The first one must be one that tasks can be compared by.
     """
