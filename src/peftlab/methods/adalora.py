@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 FIRST_SHARE, LAST_SHARE = 0.1, 0.3
 """Shares of a training's steps: before the first pruning, and after the last."""
 AVERAGES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
-"""What peft keeps of each entry: its importance, and averages of that and of its uncertainty."""
+"""The averages that peft keeps of each entry: its importance, and averages of that and of its
+uncertainty."""
 RANKS = "rank_pattern"
 OPEN = -1
-"""For tinit and tfinal in peft's config until the number of steps is known."""
+"""The value of tinit and tfinal in peft's config until the number of steps is known."""
 MOST_STEPS = 2**31 - 1
 
 
@@ -98,7 +99,7 @@ class AdaLora(PeftMethod):
         return weight * torch.stack(norms).mean()
 
     def after_step(self, module: nn.Module, step: int) -> None:
-        """Have peft weigh the entries by their gradients, and prune if it is time to."""
+        """Let peft weigh the entries by their gradients, and prune if it is time."""
         _tuner(module).update_and_allocate(step)
 
     def state(self, module: nn.Module) -> dict[str, Tensor]:
@@ -115,7 +116,7 @@ class AdaLora(PeftMethod):
         return tensors | {f"{RANKS}:{name}": torch.tensor(ranks) for name, ranks in kept.items()}
 
     def restore(self, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave. Raises ValueError if it is not of this method."""
+        """Restore what `state` returned. Raises ValueError if it is not of this method."""
         found: dict[str, dict[str, Any]] = {kind: {} for kind in (*AVERAGES, RANKS)}
         for key, tensor in tensors.items():
             kind, _, name = key.partition(":")

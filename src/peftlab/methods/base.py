@@ -30,7 +30,7 @@ class Method(ABC):
     learning_rate: float | None = None
     """The rate where a study gives none; None for the default of the training settings."""
     trains_head: ClassVar[bool] = True
-    """Whether the classification head learns; where not, it stays at its random first values."""
+    """Whether the classification head is trained; if not, it keeps its random first values."""
     is_identity_at_start: bool = True
     """Whether the model computes the same as without the method until a step is taken."""
     draws: bool = True
@@ -38,7 +38,8 @@ class Method(ABC):
     can_merge: bool = False
     """Whether `merged` gives a model of the checkpoint's own architecture."""
     merges_if: str | None = None
-    """What a model must have for a method that can merge to do so, in a few words; None if any."""
+    """The condition on a model for a method that can merge, in a few words; None if there is
+    none."""
     why_not_packed: str | None = None
     """None if packed batches give what padded ones do, else the reason in a few words."""
     why_row_by_row: str | None = None
@@ -57,7 +58,8 @@ class Method(ABC):
         """
 
     def num_virtual_tokens(self, config: Mapping[str, JsonValue]) -> int:
-        """Positions that the method takes before the tokens of each example."""
+        """Return the number of positions that the method takes before the tokens of each
+        example."""
         return 0
 
     @abstractmethod
@@ -75,7 +77,7 @@ class Method(ABC):
 
     @abstractmethod
     def load(self, model: PreTrainedModel, folder: Path) -> nn.Module:
-        """Return what `save` wrote, put on a fresh copy of the same checkpoint, in eval mode.
+        """Return a fresh copy of the same checkpoint with what `save` wrote, in eval mode.
 
         Raises UserError where the folder does not hold what `save` writes.
         """
@@ -89,23 +91,25 @@ class Method(ABC):
         raise UserError(f"{self.name} cannot be merged into the checkpoint's own weights")
 
     def begin_training(self, module: nn.Module, total_steps: int) -> None:  # noqa: B027
-        """Called once before the first step, or before `restore` where training is resumed."""
+        """Prepare for training; called once before the first step, or before `restore` if
+        resumed."""
 
     def penalty(self, module: nn.Module) -> Tensor | None:
-        """Return what the method adds to the loss of each step, a scalar with gradients, or None.
+        """Return the method's addition to the loss of each step, a scalar with gradients, or None.
 
         The engine `trainer` does not ask: peft's own forward pass adds it there.
         """
         return None
 
     def after_step(self, module: nn.Module, step: int) -> None:  # noqa: B027
-        """Called after the optimizer's step of that number (from 1), gradients still in place."""
+        """Act on the optimizer's step of that number (from 1), while its gradients are in place."""
 
     def state(self, module: nn.Module) -> dict[str, Tensor]:
-        """Return what the method keeps from step to step beside trained parameters, by name."""
+        """Return the tensors that the method keeps between steps beside trained parameters, by
+        name."""
         return {}
 
     def restore(self, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave. Raises ValueError if it is not of this method."""
+        """Restore what `state` returned. Raises ValueError if it is not of this method."""
         if tensors:
             raise ValueError(f"{self.name} keeps no state")

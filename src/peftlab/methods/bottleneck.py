@@ -23,7 +23,7 @@ RATE = 1e-3
 
 
 class BottleneckSettings(Frozen):
-    """How narrow the bottleneck is, what stands in it, and whether the model's norms train too.
+    """The width of the bottleneck, its non-linearity, and whether the model's norms train too.
 
     The bottleneck is the model's width by `reduction_factor`, rounded down, and at least 1.
     """

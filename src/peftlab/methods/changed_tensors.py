@@ -1,4 +1,4 @@
-"""A folder with the tensors by which a model differs from its checkpoint, and what they are of."""
+"""A folder with the tensors by which a model differs from its checkpoint, and their description."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def save_changed(
     method: str,
     settings: Mapping[str, JsonValue] | None = None,
 ) -> None:
-    """`changed.safetensors` with the trained tensors and the head, and `method.json`.
+    """Write `changed.safetensors` with the trained tensors and the head, and `method.json`.
 
     The head is there even where it stays random: without it the classifier could not be loaded.
     """
@@ -48,7 +48,8 @@ def save_changed(
 
 
 def read_description(folder: Path, *, method: str) -> dict[str, Any]:
-    """Return what `method.json` says: method, tensors (names), settings ({} where there are none).
+    """Return the content of `method.json`: method, tensors (names), settings ({} where there are
+    none).
 
     Raises UserError where it is not there, is damaged, or is of another method.
     """
@@ -69,7 +70,7 @@ def read_description(folder: Path, *, method: str) -> dict[str, Any]:
 
 
 def load_changed(model: PreTrainedModel, folder: Path, names: list[str]) -> None:
-    """Put the saved tensors in place of the model's own.
+    """Replace the model's own tensors by the saved ones.
 
     Raises UserError where one of `names` or of the head is missing, or does not fit the model.
     """

@@ -1,4 +1,4 @@
-"""Parameter counts, without importing torch where they have been asked for before.
+"""Parameter counts, without importing torch if they have been asked for before.
 
 The plain twin is `parameters.count_parameters`, which builds the model without its numbers.
 """

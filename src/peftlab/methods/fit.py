@@ -1,4 +1,4 @@
-"""Whether a method can work on a model at all, told from shapes before anything is trained."""
+"""A check, by shapes alone and before any training, that a method can work on a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 WITHOUT_NUMBERS = "meta"
-"""What torch's errors name where the fault is only that there are no numbers."""
+"""The word in torch's errors if the only fault is that tensors have no numbers."""
 LENGTH = 4
 
 
@@ -35,7 +35,7 @@ def require_fit(plain: nn.Module, module: nn.Module, *, method: str) -> None:
 
 
 def _fault(module: nn.Module) -> Exception | None:
-    """Return what a forward pass raises for one row without numbers, or without a usable mask."""
+    """Return the error of a forward pass for one row without numbers, or without a usable mask."""
     ids = torch.zeros(1, LENGTH, dtype=torch.int64, device="meta")
     try:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A sequence classifier's head as methods take it: by its modules."""
+"""The head of a sequence classifier as methods see it: by its modules."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LayerNormTuning(PeftMethod):
-    """peft's LN tuning on all layers of the kind, where the settings name none.
+    """peft's LN tuning, on all normalisation layers if the settings name none.
 
     peft knows their names for a few architectures only, and not for BERT.
     """

@@ -54,7 +54,7 @@ class Lora(PeftMethod):
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> nn.Module:
-        """Return a PeftModel around the model; UserError where 4 bits cannot be had."""
+        """Return a PeftModel around the model; raise UserError if 4 bits are not available."""
         if config.get("quantization") is not None:
             quantize(model)
         module = super().apply(model, config, seed=seed)
@@ -72,7 +72,7 @@ class Lora(PeftMethod):
     def fitted(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> dict[str, JsonValue]:
-        """Return the settings of peft; UserError where the model has not so many layers."""
+        """Return the settings of peft; raise UserError if the model has too few layers."""
         settings = super().fitted(model, config, seed=seed)
         num_layers = settings.get("top_layers")
         if isinstance(num_layers, int):
@@ -96,7 +96,7 @@ class Lora(PeftMethod):
         return super().merged(module)
 
     def save(self, module: nn.Module, folder: Path) -> None:
-        """Write a PEFT adapter folder, and `base.json` where the base is in 4 bits."""
+        """Write a PEFT adapter folder, and `base.json` if the base is in 4 bits."""
         super().save(module, folder)
         if is_quantized(module):
             (folder / BASE_FILE).write_text(json.dumps({"quantization": "4bit"}) + "\n")

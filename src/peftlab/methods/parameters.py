@@ -41,7 +41,7 @@ def count_parameters(
 
 
 def num_frozen_layers(model: str, method: str, config: Mapping[str, JsonValue]) -> int | None:
-    """Return how many of the lowest layers a method leaves as the checkpoint has them.
+    """Return how many of the lowest layers a method leaves unchanged.
 
     0 where the embeddings or the first layer train; None where the architecture's layers cannot
     be run in part. Raises UserError where the config cannot be had or the method does not fit.
@@ -57,7 +57,7 @@ def num_frozen_layers(model: str, method: str, config: Mapping[str, JsonValue]) 
 
 
 def trained_depth(model: str, method: str, config: Mapping[str, JsonValue]) -> int:
-    """Return how many layers the lowest of what a method trains is below the last one.
+    """Return how many layers below the last one the lowest trained parameter is.
 
     It is 0 where nothing but the last layer, the head and what is beside all layers is trained.
     Raises UserError where the architecture has no layers one above another.
@@ -115,7 +115,8 @@ def count_module(module: nn.Module, *, own: frozenset[str], head: frozenset[str]
 
 
 def _num_elements(parameter: nn.Parameter) -> int:
-    """Return how many numbers it stands for: bitsandbytes keeps two 4-bit ones in an element."""
+    """Return how many numbers the parameter holds: bitsandbytes keeps two 4-bit ones in an
+    element."""
     quantized = getattr(parameter, "quant_state", None)
     return parameter.numel() if quantized is None else math.prod(quantized.shape)
 

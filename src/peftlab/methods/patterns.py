@@ -1,4 +1,4 @@
-"""Regular expressions in settings, tried on a model's names where they may take for ever.
+"""Regular expressions in settings, tried on a model's names if they may never end.
 
 peft matches `target_modules` and its kin with Python's `re`, which goes back over what it has
 matched: `(a+)+b` takes a time that doubles with every letter. Nothing in a process can end a match
@@ -25,15 +25,15 @@ REPEATED_GROUP = re.compile(r"\)[*+?{]")
 MOST_REPEATS, MOST_CHOICES, MOST_GROUPS = 2, 10, 3
 
 MODULES = ("target_modules", "exclude_modules")
-"""Settings in which a text is an expression for names of modules."""
+"""The settings in which a text is a regular expression for names of modules."""
 WHOLE = (r"(?:{})\Z",)
-"""How peft uses an expression that is a setting's value; one in a list is none, but for these."""
+"""The form in which peft matches an expression that is a setting's value."""
 IN_LIST = {
     "layers_pattern": (r"(?:^|.*?\.){}\.(?P<layer_index>\d+)\.",),
     "modules_to_save": (r"(^|.*\.){}($|\..*)",),
 }
 AS_KEY = (r"(.*\.)?({})$", r".*\.{}$", r".*?(?:{})")
-"""How it uses a key: rank_pattern, alpha_pattern and their kin."""
+"""The form in which peft matches a key: rank_pattern, alpha_pattern and their kin."""
 
 TRIAL = """
 import json, re, signal, sys
@@ -81,7 +81,7 @@ def _require_expressions(settings: Mapping[str, object], *, where: str) -> None:
 
 
 def is_plain(text: str) -> bool:
-    """Return whether matching takes a time that is at most a small power of a name's length.
+    """Return whether the time of matching is at most a small power of a name's length.
 
     >>> is_plain(r".*\\.(query|value)$"), is_plain("(a+)+b")
     (True, False)
@@ -96,7 +96,7 @@ def is_plain(text: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _ends(patterns: tuple[str, ...], names: tuple[str, ...]) -> bool:
-    """Return whether it is known in time which of the names they match."""
+    """Return whether matching the names ends in time."""
     given = {"patterns": patterns, "names": names, "seconds": SECONDS}
     try:
         tried = subprocess.run(
@@ -113,7 +113,7 @@ def _ends(patterns: tuple[str, ...], names: tuple[str, ...]) -> bool:
 
 
 def _expressions(settings: Mapping[str, object]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield every text among the settings that peft may take for an expression, with its use."""
+    """Yield every text in the settings that peft may use as an expression, with its form."""
     for key, value in settings.items():
         of_list = IN_LIST.get(key, ())
         if isinstance(value, str):

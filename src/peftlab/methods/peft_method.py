@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 IMPORTING = ("auto_mapping", "megatron_config")
-"""Fields of a peft config by which it imports a Python module that the config names."""
+"""The fields of a peft config through which it imports a Python module."""
 
 SETS = frozenset({"target_modules", "exclude_modules", "modules_to_save"})
-"""Fields that peft keeps as sets of names."""
+"""The fields that peft keeps as sets of names."""
 
 DATA_DRIVEN = frozenset({"eva", "corda", "loftq"})
 """First values of LoRA that peft finds by running the model on examples, or for a quantised one."""
@@ -102,7 +102,7 @@ class PeftMethod(Method):
 
     @classmethod
     def unlisted(cls, peft_type: str) -> PeftMethod:
-        """Return a type that peft has and our table has not."""
+        """Return the method of a type that peft has but our table lacks."""
         return cls(
             peft_type.lower().replace("_", "-"),
             peft_type,
@@ -138,7 +138,7 @@ class PeftMethod(Method):
         return found
 
     def resolve(self, given: Mapping[str, JsonValue], *, where: str = "") -> dict[str, JsonValue]:
-        """Return all fields of peft's config; types are checked by us, the rest by peft itself.
+        """Return all fields of peft's config; we check the types, and peft the rest.
 
         A field that a newer peft has brought is left out at its default, so that the ids of trials
         do not depend on the version of peft.
@@ -152,7 +152,8 @@ class PeftMethod(Method):
         return found
 
     def _identity(self) -> list[JsonValue]:
-        """Return all of the method by which its settings follow from peft's config."""
+        """Return everything of the method that decides how its settings follow from peft's
+        config."""
         return [self.name, self.peft_type, self.defaults, [*sorted(self.hidden)]]
 
     def _resolved(self, given: Mapping[str, JsonValue], where: str) -> dict[str, JsonValue]:
@@ -222,7 +223,7 @@ class PeftMethod(Method):
     def fitted(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> dict[str, JsonValue]:
-        """Return the settings with what follows from the model and the seed in place of null."""
+        """Return the settings with null replaced by what follows from the model and the seed."""
         settings = dict(config)
         if "modules_to_save" in settings and settings["modules_to_save"] is None:
             settings["modules_to_save"] = list(head_module_names(model))
@@ -235,7 +236,7 @@ class PeftMethod(Method):
         return settings
 
     def _target_modules(self, model: PreTrainedModel) -> JsonValue:
-        """Names of modules where peft knows none for the architecture; None where it does."""
+        """Return names of modules if peft knows none for the architecture, else None."""
         from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
         from peft.tuners import LoraModel
         from peft.utils import PeftType
@@ -259,7 +260,7 @@ class PeftMethod(Method):
         }
 
     def _config(self, settings: Mapping[str, JsonValue]) -> Any:
-        """peft's config; what is null in ours and not in peft's is left to peft's default."""
+        """Return peft's config; what is null in ours but not in peft's keeps peft's default."""
         defaults = {
             field.name: default_of(field) for field in dataclasses.fields(self.config_class)
         }
@@ -333,7 +334,7 @@ class PeftMethod(Method):
         return module.eval()
 
     def _check_config(self, path: Path) -> dict[str, Any]:
-        """Return what it holds.
+        """Return the content of the config.
 
         UserError where it is not one of this method, or has modules imported.
         """
@@ -366,7 +367,7 @@ def _check_tokens(given: Any, model: PreTrainedModel) -> None:
 
 @contextmanager
 def expected_warnings() -> Iterator[None]:
-    """Without peft's warnings of what is as it should be, here and when the model is called."""
+    """Silence peft's warnings of what is intended, here and when the model is called."""
     import torch
 
     # As torch has it anyway; said so, it does not warn of SHiRA's and FRoD's sparse matrices.

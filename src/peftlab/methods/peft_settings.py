@@ -25,11 +25,11 @@ NOT_SETTINGS = frozenset(
 )
 
 SEED = re.compile(r"(?:^|_)(?:seed|prng_key)$")
-"""Fields of peft configs that seed a generator of the method's own."""
+"""The fields of peft configs that seed a generator of the method's own."""
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
-    """Return a dataclass field's default; None where it has none."""
+    """Return a dataclass field's default; None if it has none."""
     if field.default is not dataclasses.MISSING:
         return field.default
     if field.default_factory is not dataclasses.MISSING:
@@ -47,7 +47,7 @@ def as_settings(config: Any) -> dict[str, JsonValue]:
 
 
 def as_json(value: Any) -> JsonValue:
-    """Return a value of a config as JSON has it: sets in order, enumerations by their values."""
+    """Return a value of a config as JSON: sets in order, enumerations by their values."""
     if isinstance(value, set | frozenset):
         return sorted(as_json(item) for item in value)  # type: ignore[type-var]
     if isinstance(value, list | tuple):
@@ -62,11 +62,11 @@ def as_json(value: Any) -> JsonValue:
 
 
 def type_adapter(hint: Any) -> TypeAdapter[Any]:
-    """Return what checks that a value is of a field's type."""
+    """Return a validator for values of a field's type."""
     return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
 
 
 def type_name(hint: Any) -> str:
-    """Return a field's type in words of YAML: "int | null"."""
+    """Return a field's type in YAML's words: "int | null"."""
     name = hint.__name__ if isinstance(hint, type) else str(hint)
     return name.replace("typing.", "").replace("NoneType", "null")

@@ -1,4 +1,5 @@
-"""What peft can't say of its methods: papers, our defaults, how they compute, what can't serve.
+"""The facts about peft's methods that peft cannot tell: papers, our defaults, how they compute,
+what can't serve.
 
 A type of peft that stands in no row here is offered all the same, as PeftMethod.unlisted makes it.
 Learning rates: docs/methods.md says which are measured, how, and what they gave.
@@ -374,7 +375,7 @@ CANNOT_SERVE = {
     "XLORA": "it mixes LoRA adapters that are trained already",
     "SHADOW": "peft has it for decoders only, and it adds a loss of its own to the model's",
 }
-"""Types of peft that are not offered, with the reason."""
+"""The types of peft that are not offered, with the reason."""
 
 
 def methods_of(types: Sequence[str]) -> list[PeftMethod]:

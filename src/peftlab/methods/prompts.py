@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PASS_KEYS = frozenset({"PREFIX_TUNING", "CARTRIDGE"})
-"""Types that give the model keys and values, not embeddings."""
+"""The types that give the model keys and values, not embeddings."""
 
 
 class PromptMethod(PeftMethod):
@@ -37,14 +37,14 @@ class PromptMethod(PeftMethod):
         )
 
     def num_virtual_tokens(self, config: Mapping[str, JsonValue]) -> int:
-        """Return the number that is set; 0 where peft has yet to be asked."""
+        """Return the number that is set; 0 if peft has not been asked yet."""
         number = config.get("num_virtual_tokens")
         return number if isinstance(number, int) else 0
 
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> nn.Module:
-        """Return a PeftModel around the model; UserError where it takes no keys and values."""
+        """Return a PeftModel around the model; raise UserError if it takes no keys and values."""
         if self.peft_type in PASS_KEYS and not any(
             "past_key_values" in inspect.signature(part.forward).parameters
             for part in (model, model.base_model)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def quantize(model: PreTrainedModel) -> None:
-    """Put 4-bit layers in place of the base model's linear ones; the head stays as it is.
+    """Replace the base model's linear layers by 4-bit ones; the head stays as it is.
 
     They hold the weights as they are until the model is moved to the GPU. On the device "meta"
     nothing is done: there are no weights, and parameters are counted as they are without.
@@ -65,5 +65,5 @@ def replace_linear_layers(model: PreTrainedModel) -> None:
 
 
 def is_quantized(model: Any) -> bool:
-    """Return whether `quantize` has been at the model, or at the one that peft wraps."""
+    """Return whether `quantize` was applied to the model, or to the one that peft wraps."""
     return bool(getattr(model, "is_loaded_in_4bit", False))

@@ -29,7 +29,7 @@ Chooses = Callable[["PreTrainedModel", Any], set[str]]
 
 
 class SelectiveMethod(SchemaMethod):
-    """Train the parameters that `chooses` names; freeze all others.
+    """A method that trains the parameters that `chooses` names and freezes all others.
 
     Saved are the tensors that differ from the checkpoint: the trained ones, and the head even
     where it stays random, since without it the classifier could not be loaded again.
@@ -90,13 +90,13 @@ def is_bias(name: str) -> bool:
 
 
 class FullSettings(Frozen):
-    """What full fine-tuning may leave as it is."""
+    """The parameters that full fine-tuning may leave unchanged."""
 
     freeze_embeddings: YesNo = Field(default=False, description="true or false")
 
 
 class BitFitSettings(Frozen):
-    """Which biases train: all, or b_q and b_m2 of the BitFit paper's section 4."""
+    """The biases that train: all, or b_q and b_m2 of the BitFit paper's section 4."""
 
     biases: Literal["all", "query-intermediate"] = Field(
         default="all", description="all, query-intermediate"
@@ -104,7 +104,7 @@ class BitFitSettings(Frozen):
 
 
 class TopLayersSettings(Frozen):
-    """How many of the uppermost layers train."""
+    """The number of uppermost layers that train."""
 
     num_layers: Count = Field(default=2, description="1 or more, at most the layers of the model")
 
@@ -149,7 +149,7 @@ def _choose_top(model: PreTrainedModel, settings: TopLayersSettings) -> set[str]
 
 
 def _ending(names: set[str], endings: Iterable[str]) -> set[str]:
-    """Return the names that end in one of these, of which some may be empty."""
+    """Return the names that end in one of these endings, of which some may be empty."""
     wanted = tuple(f".{ending}" for ending in endings if ending)
     return {name for name in names if name.endswith(wanted)}
 

@@ -1,4 +1,4 @@
-"""Settings of our own methods: a schema's defaults, and what is given checked against it."""
+"""The settings of our own methods: a schema's defaults, and what is given checked against it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from peftlab.models.fused.generator import HEAD_STRIDE, keep_RC
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionScores:
-    """What a layer's attention is: the factor of query-key products, and which keys are seen.
+    """The form of a layer's attention: the factor of query-key products, and which keys are seen.
 
     With `is_causal` none that come later. With a `window` only those less than so many places
     away. With a `softcap` a score x becomes softcap * tanh(x / softcap) (Gemma 2).
@@ -37,7 +37,7 @@ class AttentionScores:
     def of(
         cls, module: nn.Module, width: int, scaling: float | None, options: Any
     ) -> AttentionScores:
-        """Return what transformers says of a layer, as its own attention functions read it.
+        """Return the form that transformers gives a layer, as its own attention functions read it.
 
         Raises NotImplementedError for what is not known here: the scores would be others.
         """
@@ -53,7 +53,7 @@ class AttentionScores:
         )
 
     def is_plain(self, longest: int) -> bool:
-        """Return whether every query of so many tokens sees every key, and scores are products."""
+        """Return whether each query of this many tokens sees every key, and scores are products."""
         return not self.is_causal and self.softcap is None and not self.is_cut(longest)
 
     def is_cut(self, longest: int) -> bool:
@@ -61,7 +61,8 @@ class AttentionScores:
         return self.window is not None and self.window < longest
 
     def seen_LL(self, longest: int, device: torch.device) -> Tensor | None:
-        """Return which keys each query sees, by place alone; None: by causality, or all of them."""
+        """Return the keys that each query sees, by place alone; None: by causality, or all of
+        them."""
         if not self.is_cut(longest):
             return None
         assert self.window is not None
@@ -73,7 +74,7 @@ class AttentionScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Padding:
-    """Where the tokens of B examples lie in a padded batch whose rows stand one after another."""
+    """The places of the tokens of B examples in a padded batch whose rows follow one another."""
 
     num_examples: int
     longest: int
@@ -102,7 +103,7 @@ class Padding:
 
     @cached_property
     def is_real_B11L(self) -> Tensor | None:
-        """Which places hold a token, bool [B, 1, 1, L]; None where all of them do."""
+        """The places that hold a token, bool [B, 1, 1, L]; None if all of them do."""
         num_places = self.num_examples * self.longest
         if len(self.place_T) == num_places:
             return None
@@ -163,7 +164,7 @@ def attend(
 
 
 def _kept(like_BHQL: Tensor, drawn: Drawn) -> Tensor:
-    """1 / (1 - probability) where an attention probability is kept, else 0; [B, H, Q, L].
+    """Return 1 / (1 - probability) where an attention probability is kept, else 0; [B, H, Q, L].
 
     Where keys stand in front of the queries' own tokens (a prefix), they come first.
     """

@@ -1,4 +1,4 @@
-"""What all ways of computing logits have in common, and what the packed ones have.
+"""The common part of all ways of computing logits, and that of the packed ones.
 
 Legend: B examples, T tokens of all of them, C classes.
 """
@@ -56,11 +56,11 @@ class BatchedModel(ABC):
     @property
     @abstractmethod
     def path(self) -> str:
-        """How logits are computed, in a few words."""
+        """The way in which logits are computed, in a few words."""
 
     @abstractmethod
     def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
-        """Logits [B, C] of the rows, with gradients where they are enabled.
+        """Return the logits [B, C] of the rows, with gradients where they are enabled.
 
         In training, dropout masks are those of `step`; `first_example` is the number of the first
         row within the step's batch, where that is computed in parts.
@@ -79,14 +79,14 @@ class BatchedModel(ABC):
 
     @abstractmethod
     def _switch(self, stack: ExitStack) -> None:
-        """Switch the model; what is to be undone is left on the stack."""
+        """Switch the model, and push the calls that undo it onto the stack."""
 
     def _recompute(self, stack: ExitStack) -> None:
         """Have layers computed again; what is to be undone is left on the stack."""
         stack.enter_context(layers_recomputed(self.base, self.dropout))
 
     def _use_attention(self, name: str, stack: ExitStack) -> None:
-        """Have the model's layers call the attention function of that name."""
+        """Make the model's layers call the attention function of that name."""
         before = self.base.config._attn_implementation
         self.base.set_attn_implementation(name)
         stack.callback(self.base.set_attn_implementation, before)
@@ -104,17 +104,18 @@ class LastTokens:
     """
 
     def __init__(self, head: nn.Module, choose: Callable[[Tensor], Tensor]) -> None:
-        """`choose` takes the logits of all tokens and gives those of the last ones, [B, C]."""
+        """Take a function `choose` from the logits of all tokens to those of the last ones, [B,
+        C]."""
         self._head = head
         self._choose = choose
         self._found_BC: Tensor | None = None
 
     def hook(self, stack: ExitStack) -> None:
-        """Note them whenever the head is called."""
+        """Note the logits whenever the head is called."""
         stack.callback(self._head.register_forward_hook(self._note).remove)
 
     def take(self) -> Tensor:
-        """Return the logits that the head has just given."""
+        """Return the logits that the head has just computed."""
         assert self._found_BC is not None, "the head was called"
         found_BC, self._found_BC = self._found_BC, None
         return found_BC
@@ -132,7 +133,7 @@ class PackedModel(BatchedModel):
 
     packs = True
     blocks: ClassVar[str]
-    """Whose blocks compute it, in words of `Way`."""
+    """The owner of the blocks that compute the model, in the words of `Way`."""
 
     def __init__(
         self,
@@ -148,7 +149,7 @@ class PackedModel(BatchedModel):
 
     @property
     def path(self) -> str:
-        """Whose blocks, and whether their kernels are compiled."""
+        """The owner of the blocks, and whether their kernels are compiled."""
         return f"{self.blocks}, {kernels_in_words(*self.module.parameters())}"
 
     @property
@@ -172,13 +173,13 @@ class PackedModel(BatchedModel):
         self.dropout.begin(step, self._batch.rows)
 
     def _types(self, rows: Ragged) -> Tensor | None:
-        """Token types [T], where the rows and the model have them."""
+        """Return the token types [T] if the rows and the model have them."""
         if rows.type_ids is None or not self._takes_types:
             return None
         return self._integers(rows.type_ids)
 
     def _inputs(self, ids_T: Tensor, type_ids_T: Tensor | None) -> dict[str, Tensor]:
-        """Return what transformers' modules are called with."""
+        """Return the arguments of transformers' modules."""
         position_T = self.batch.token_rows.position_R + self._first_position
         inputs = {"input_ids": ids_T[None], "position_ids": position_T[None]}
         if type_ids_T is not None:

@@ -32,7 +32,7 @@ class Bottleneck(nn.Module):
         self.up = skip_init(nn.Linear, size, width, **place)
 
     def draw(self, generator: torch.Generator) -> None:
-        """First weights; nothing on the device "meta"."""
+        """Draw the first weights; do nothing on the device "meta"."""
         with torch.no_grad():
             if not self.down.weight.is_meta:
                 drawn = torch.empty(self.down.weight.shape)
@@ -44,7 +44,7 @@ class Bottleneck(nn.Module):
                 zero.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what is to be added to x."""
+        """Return the adapter's addition to x."""
         update: Tensor = self.up(self.non_linearity(self.down(x)))
         return update
 
@@ -104,7 +104,7 @@ def last_norm_names(model: PreTrainedModel) -> list[str]:
 
 
 def _layers(model: PreTrainedModel) -> tuple[LayerNames, list[str]]:
-    """Return the first names that the model's modules have, and the modules that have them."""
+    """Return the first known names that the model's modules have, and those modules."""
     modules = [name for name, _ in model.named_modules()]
     known = set(modules)
     for names in family_of(model.config.model_type).layers:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MOST_LAYERS = 1000
 SIZES = ("num_attention_heads", "num_key_value_heads", "hidden_size", "intermediate_size")
-"""What a config counts under these names, where it has them, is at least one."""
+"""The keys of a config that, if present, are counts of at least one."""
 
 
 def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
@@ -84,7 +84,7 @@ def load_tokenizer(name: str) -> HubTokenizer:
 
 @lru_cache(maxsize=4)
 def tokenizer_of(name: str) -> HubTokenizer:
-    """Return the tokenizer that `load_tokenizer` loads, to be read when something is encoded."""
+    """Return the tokenizer that `load_tokenizer` loads, read only when something is encoded."""
     return HubTokenizer(partial(_read_tokenizer, name), locate(name).fingerprint)
 
 
@@ -112,7 +112,7 @@ def _read_tokenizer(name: str) -> Any:
 
 
 def ensure_weights(name: str) -> None:
-    """Have a checkpoint's weights on this machine; UserError where they are not to be had.
+    """Ensure that a checkpoint's weights are on this machine; raise UserError if they cannot be.
 
     Without it each process downloads them when it first loads the model.
     """
@@ -159,7 +159,7 @@ def load_model(
 
 
 def remarks_on_weights(name: str, *, keeps_head: bool = False) -> list[str]:
-    """Return what is odd about a checkpoint's weights; [] where they are not on this machine.
+    """Return remarks on oddities in a checkpoint's weights; [] if they are not on this machine.
 
     Raises UserError where the checkpoint lacks any of its tensors.
     """
@@ -184,7 +184,7 @@ def _remarks_on_weights(name: str, *, keeps_head: bool) -> list[str]:
 
 
 def rows_of_head(name: str, labels: Sequence[str], *, where: str = "", task: str = "") -> list[int]:
-    """Return the rows of the checkpoint's own head for these labels; a regression has none.
+    """Return the rows of the checkpoint's own head for these labels; none for a regression.
 
     Raises UserError where it has no head, or one for other labels.
     """
@@ -193,7 +193,7 @@ def rows_of_head(name: str, labels: Sequence[str], *, where: str = "", task: str
 
 
 def _checkpoint(name: str, *, num_labels: int, keeps_head: bool) -> Checkpoint:
-    """Return what to load, by the source's own config, not the one that the package has of it."""
+    """Return what to load, by the source's own config rather than the packaged one."""
     from transformers import AutoConfig
 
     source = source_of(name)
@@ -209,7 +209,7 @@ def _checkpoint(name: str, *, num_labels: int, keeps_head: bool) -> Checkpoint:
 
 @contextmanager
 def without_load_report() -> Iterator[None]:
-    """Spare the user transformers' report that the head is new, which it always is, and its bar."""
+    """Silence transformers' progress bar and its report that the head is new, as it always is."""
     from transformers.utils import logging
 
     verbosity, shows_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""Dropout modules of a model made to draw from the counter-based generator.
+"""Dropout modules of a model, made to draw from the counter-based generator.
 
 A site is a dropout module by its name in the model, the same whether peft wraps the model or not.
 Its key in a step follows from (seed, site, step); fused/generator.py says how masks follow from
@@ -66,7 +66,7 @@ class CounterDropout:
         return _mixed(key + use) if use else key
 
     def repeatable(self, run: Callable[P, R]) -> Callable[P, R]:
-        """Return the call, to be made now and again in the same batch, with the same masks."""
+        """Return the function with the same masks for every call in the same batch."""
         uses = dict(self._uses)
 
         def repeated(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -77,7 +77,8 @@ class CounterDropout:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Let every nn.Dropout draw from here, and from torch's generator again afterwards."""
+        """Make every nn.Dropout draw from here within the block, and from torch's generator after
+        it."""
         modules = [child for child in self._sites if type(child) is nn.Dropout]
         for module in modules:
             module.forward = self._forward_of(module)  # type: ignore[method-assign, assignment]
@@ -104,7 +105,7 @@ class CounterDropout:
 
 
 def _unnamed_rows(x: Tensor) -> Rows:
-    """Rows of a tensor of some other shape: the first index, and the place in the rest."""
+    """Return rows for a tensor of some other shape: the first index, and the place in the rest."""
     num_rows = x.numel() // x.shape[-1]
     row_R = torch.arange(num_rows, device=x.device)
     per_example = max(1, num_rows // x.shape[0])
@@ -112,7 +113,7 @@ def _unnamed_rows(x: Tensor) -> Rows:
 
 
 def _mixed(z: int) -> int:
-    """SplitMix64's finalizer on a Python integer."""
+    """Return SplitMix64's finalizer of a Python integer."""
     z &= MASK_64
     z = ((z ^ (z >> 30)) * MIX_64_A) & MASK_64
     z = ((z ^ (z >> 27)) * MIX_64_B) & MASK_64

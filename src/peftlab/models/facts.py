@@ -1,4 +1,4 @@
-"""What a checkpoint's config and files say, told without transformers where it is known already.
+"""Facts from a checkpoint's config and files, without transformers if they are known already.
 
 The values are those of `checkpoints.load_config`, remembered under the content of the config.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def config_facts(name: str) -> SimpleNamespace:
-    """Return the values of the checkpoint's config as attributes, by all of their names.
+    """Return the values of the checkpoint's config as attributes, under all of their names.
 
     Raises UserError where the name leads to no config, as `load_config` does.
     """

@@ -1,4 +1,4 @@
-"""All that is known of architectures, by the names that transformers gives them; without torch.
+"""All known facts about architectures, by transformers' names for them; without torch.
 
 A new architecture is a `Family` added to FAMILIES, here or in a file of its own. Every one here is
 held by tests/models/test_architectures.py. A checkpoint of another one trains too if transformers
@@ -94,29 +94,29 @@ LAYERS: tuple[LayerNames, ...] = (
     BERT_LAYER, MPNET, DISTILBERT, ALBERT, FUNNEL, XLNET, MODERNBERT, GPT2, OPT, LLAMA, PHI, PHI3,
     GLM4, STARCODER2, GPT_NEOX, DEBERTA, DEBERTA_V2,
 )  # fmt: skip
-"""What a layer may be called in an architecture that is not known, in this order."""
+"""The names that parts of a layer may have in an unknown architecture, in this order."""
 
 OUT_PROJ = ("classifier.out_proj",)
 """The output where RoBERTa's two-layer head is used."""
 OTHER_OUTPUTS = ("classification_head.out_proj", "sequence_summary.summary")
-"""Outputs of architectures that are not known."""
+"""The outputs that an unknown architecture may have."""
 
 QUERY_VALUE = ("query", "value")
 Q_V_PROJ = ("q_proj", "v_proj")
 
 
 def pooled_head(model: Any, x_BD: Any) -> Any:
-    """BERT's: pooler, dropout, classifier."""
+    """Return the logits of BERT's head: pooler, dropout, classifier."""
     return model.classifier(model.dropout(model.base_model.pooler(x_BD[:, None])))
 
 
 def head_of_tokens(model: Any, x_BD: Any) -> Any:
-    """RoBERTa's, which takes the first token itself."""
+    """Return the logits of RoBERTa's head, which takes the first token itself."""
     return model.classifier(x_BD[:, None])
 
 
 def distilbert_head(model: Any, x_BD: Any) -> Any:
-    """DistilBERT's two layers."""
+    """Return the logits of DistilBERT's two-layer head."""
     return model.classifier(model.dropout(model.pre_classifier(x_BD).relu()))
 
 
@@ -303,7 +303,7 @@ UNTESTED: dict[str, dict[str, Any]] = {
 
 
 def family_of(model_type: str) -> Family:
-    """Return what is known of an architecture; of an untested one the worst is presumed.
+    """Return the facts about an architecture; of an untested one the worst is assumed.
 
     Such a one is padded, its padding may show, its attention is its own.
 
@@ -328,7 +328,7 @@ def family_of(model_type: str) -> Family:
 
 
 def why_padded(family: Family) -> str | None:
-    """Return why batches of that architecture are padded, by name; None where they are packed.
+    """Return why batches of that architecture are padded, by name; None if they are packed.
 
     >>> why_padded(family_of("mobilebert"))
     'mobilebert: its embeddings join each token with its neighbours in the row'

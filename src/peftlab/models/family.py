@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Way(StrEnum):
-    """How batches of a family are computed."""
+    """The way in which batches of a family are computed."""
 
     FUSED = "packed, fused blocks"
     STOCK = "packed, stock blocks"
@@ -20,7 +20,7 @@ class Way(StrEnum):
 
 
 class Pooling(StrEnum):
-    """What of an example's states the classifier reads."""
+    """The part of an example's states that the classifier reads."""
 
     FIRST = "first token"
     LAST = "last token"
@@ -30,7 +30,7 @@ class Pooling(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerNames:
-    """The names of modules within a layer; empty where it has no such module."""
+    """The names of modules within a layer; empty if it has no such module."""
 
     query: str = ""
     query_bias: str = ""
@@ -40,18 +40,18 @@ class LayerNames:
     up: str = ""
     """The first layer of the feed-forward part."""
     down: str
-    """The last one."""
+    """The last layer of the feed-forward part."""
     last_norm: str = ""
     """The norm that follows the sum behind the feed-forward part."""
 
     @property
     def query_bias_ending(self) -> str:
-        """How names of the biases of queries end; empty where they have no projection."""
+        """The ending of the names of query biases; empty if queries have no projection."""
         return self.query_bias or (self.query and f"{self.query.rpartition('.')[2]}.bias")
 
     @property
     def up_bias_ending(self) -> str:
-        """How names of the biases of the feed-forward part's first layer end."""
+        """The ending of the names of the biases of the feed-forward part's first layer."""
         return self.up and f"{self.up}.bias"
 
 
@@ -68,7 +68,7 @@ class BlockNames(LayerNames):
     head_width: str
     attention_dropout: str
     output_dropout: str = ""
-    """Behind the attention's last projection; empty where nothing is dropped there."""
+    """The dropout behind the attention's last projection; empty if there is none."""
     attention_norm: str
     activation: str
     down_dropout: str
@@ -79,7 +79,7 @@ Head = Callable[[Any, Any], Any]
 
 
 def one_token(config: Any) -> int:
-    """A row may be as short as one token."""
+    """Return 1: a row may be as short as one token."""
     return 1
 
 
@@ -94,15 +94,15 @@ class Family:
     title: str = ""
     is_tested: bool = True
     why_padded: str = ""
-    """Why its batches are padded, in a few words; empty where they are packed."""
+    """The reason why its batches are padded, in a few words; empty if they are packed."""
 
     # The layers.
     layers: tuple[LayerNames, ...] = ()
-    """What a layer's modules may be called; the first that the model has are meant."""
+    """The names that a layer's modules may have; the first that the model has are meant."""
     encoder: str = "encoder"
     """The module of the base model that runs the layers; empty where that is the base itself."""
     layer_list: str = "layer"
-    """The encoder's list of them, where they are fused."""
+    """The encoder's list of layers, where they are fused."""
     embeddings: tuple[str, ...] = ("embeddings",)
     """The modules of the base model before fused layers; those that a model lacks are left out."""
     position_norms: tuple[str, ...] = ()
@@ -116,7 +116,7 @@ class Family:
     # The head.
     pooling: Pooling = Pooling.FIRST
     head: Head | None = None
-    """How a classifier's own modules are called behind fused layers."""
+    """The function that calls a classifier's own modules behind fused layers."""
     outputs: tuple[str, ...] = ("classifier",)
     """The module of its classifier that gives the logits: no pretraining leaves such a one. Several
     where it is not known which."""
@@ -138,13 +138,13 @@ class Family:
 
     @property
     def way(self) -> Way:
-        """How its batches are computed."""
+        """The way in which its batches are computed."""
         if self.why_padded:
             return Way.PADDED
         return Way.STOCK if self.head is None else Way.FUSED
 
     def summary(self) -> dict[str, str]:
-        """Return what `peftlab list architectures --json` says of it."""
+        """Return the object of `peftlab list architectures --json`."""
         return {
             "model_type": self.model_type,
             "title": self.title,
@@ -162,7 +162,7 @@ class Family:
         return names
 
     def pooling_by(self, config: Any) -> Pooling:
-        """Return what the classifiers of that transformers config read."""
+        """Return the pooling of the classifiers of that transformers config."""
         if self.pooling is not Pooling.AS_CONFIGURED:
             return self.pooling
         return Pooling.MEAN if config.classifier_pooling == "mean" else Pooling.FIRST

@@ -1,4 +1,4 @@
-"""Floating-point operations that a training step of an encoder cannot do without."""
+"""The floating-point operations that a training step of an encoder needs at least."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Operations:
 
     @classmethod
     def of_config(cls, config: Any, parameters: ParameterCount) -> Operations:
-        """Return what is known without a model: that it trains all of its weights, or few.
+        """Return the operations that are known without a model: that it trains all of its weights,
+        or few.
 
         The embeddings are taken to train with the weights, and no layer to be without training.
         """
@@ -52,7 +53,8 @@ class Operations:
 
     @classmethod
     def of_model(cls, base: PreTrainedModel, parameters: ParameterCount) -> Operations | None:
-        """Return those of a model under a method; None where its layers cannot be told apart."""
+        """Return the operations of a model under a method; None if its layers cannot be told
+        apart."""
         from peftlab.models.fused.blocks import embeddings_of, has_blocks, num_frozen_blocks
 
         if not has_blocks(base):

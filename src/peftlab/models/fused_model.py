@@ -46,18 +46,19 @@ class FusedModel(PackedModel):
 
     @property
     def path(self) -> str:
-        """Also whether any module stands in the way of recording."""
+        """The way of computing, and whether any module prevents recording."""
         aside = "" if self.encoder.is_recorded else ", some modules called as they are"
         return super().path + aside
 
     def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
-        """Logits [B, C] of the rows."""
+        """Return the logits [B, C] of the rows."""
         type_ids_T = self._types(rows)
         self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
         return self._head(self._encoded(self._embedded(self._integers(rows.ids), type_ids_T)))
 
     def states(self, rows: Ragged, *, depth: int) -> Tensor:
-        """Return what the first `depth` blocks make of the rows, in eval mode, without gradients.
+        """Return the output of the first `depth` blocks for the rows, in eval mode, without
+        gradients.
 
         [T, D], a row a token; where these are all blocks [B, D], a row an example: that of its
         pooled token, which is all that the classifier reads.
@@ -81,7 +82,8 @@ class FusedModel(PackedModel):
         step: int = 0,
         first_example: int = 0,
     ) -> Tensor:
-        """Logits [B, C] from what `states` with the same depth gave of the examples.
+        """Return the logits [B, C] from what `states` with the same depth returned for the
+        examples.
 
         The embeddings and the first `depth` blocks are passed by; dropout in the others is as ever.
         """
@@ -119,10 +121,10 @@ class FusedModel(PackedModel):
         return x_RD
 
     def _recompute(self, stack: ExitStack) -> None:
-        """Nothing is to be switched: the blocks are run here."""
+        """Switch nothing: the blocks are run here."""
 
     def _head(self, x_BD: Tensor) -> Tensor:
-        """Logits [B, C] of the pooled tokens."""
+        """Return the logits [B, C] of the pooled tokens."""
         assert self.family.head is not None
         logits_BC: Tensor = self.family.head(self.base, x_BD)
         return logits_BC

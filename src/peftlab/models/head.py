@@ -1,4 +1,4 @@
-"""Which parameters of a sequence classifier are its head: those that a pretrained one lacks."""
+"""The parameters of a sequence classifier that are its head: those that a pretrained one lacks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def head_parameter_names(model: PreTrainedModel) -> list[str]:
-    """Names of the parameters outside the pretrained base model, in the model's order.
+    """Return the names of the parameters outside the pretrained base model, in the model's order.
 
     BERT: classifier.weight and classifier.bias (its pooler is pretrained and belongs to the
     base). RoBERTa and ELECTRA: the two dense layers of `classifier`. DistilBERT:

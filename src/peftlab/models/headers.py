@@ -1,4 +1,4 @@
-"""What tensors a checkpoint's files hold, from their headers alone; without torch."""
+"""The tensors in a checkpoint's files, from their headers alone; without torch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
 
 def headers_digest(folder: Path) -> str:
-    """Return a digest of all that a checkpoint's files say but for the numbers in its tensors.
+    """Return a digest of everything in a checkpoint's files except the numbers in its tensors.
 
     These are its config, the index of its weights and the headers of all of its safetensors files;
     of code that lies beside it the digest knows nothing.

@@ -1,4 +1,4 @@
-"""The parts of a model that methods speak of, found by its structure: layers, norms, embeddings."""
+"""The parts of a model that methods name, found by its structure: layers, norms, embeddings."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def norm_parameter_names(model: PreTrainedModel) -> set[str]:
 
 
 def embedding_parameter_names(model: PreTrainedModel) -> set[str]:
-    """Return what turns ids into vectors: embedding tables, and all in a module called so.
+    """Return the names of the parameters that turn ids into vectors: embedding tables, and all in a
+    module called so.
 
     BERT: word, position and type embeddings, and the norm behind them. GPT-2: wte and wpe.
     """
@@ -68,7 +69,7 @@ def embedding_parameter_names(model: PreTrainedModel) -> set[str]:
 
 
 def top_parameter_names(model: PreTrainedModel, num_layers: int) -> set[str]:
-    """Return the uppermost layers of the base model and what is above them: last norm, pooler.
+    """Return the uppermost layers of the base model and the modules above them: last norm, pooler.
 
     Raises UserError where the model has fewer layers, or none that are found.
     """
@@ -96,7 +97,7 @@ def top_parameter_names(model: PreTrainedModel, num_layers: int) -> set[str]:
 
 
 def layers_below_top(model: PreTrainedModel) -> dict[str, int]:
-    """Return by how many layers each parameter is below the last layer.
+    """Return how many layers each parameter is below the last layer.
 
     It is 0 in the last layer and for all that is above it, such as a pooler and the head; what is
     below the first layer, such as the embeddings, is as many layers below as there are. What a

@@ -1,4 +1,4 @@
-"""Where a checkpoint lies, and what identifies it, wherever it has been moved to.
+"""The place of a checkpoint, and its identity wherever it has been moved.
 
 Neither torch nor transformers is needed.
 """
@@ -24,7 +24,7 @@ from peftlab.models.reading import CONVERT
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 OTHER_TOKENIZERS = ("vocab.json", "merges.txt", "*.model")
-"""What a tokenizer is made of where its folder has no tokenizer.json."""
+"""The files of a tokenizer whose folder has no tokenizer.json."""
 
 OPTION = (
     "--model FOLDER (in Python, Trial.with_model): where it lies now, or the folder right above"
@@ -53,7 +53,7 @@ def locate(name: str, *, where: str = "") -> ModelRef:
 
 @lru_cache
 def located(name: str, where: str) -> ModelRef:
-    """Return what `locate` does, without what a Hub id's config tells.
+    """Return what `locate` returns, without the facts from a Hub id's config.
 
     A folder is read once in a process.
     """
@@ -73,7 +73,8 @@ def located(name: str, where: str) -> ModelRef:
 
 
 def source_of(name: str) -> str:
-    """Return what transformers is to load for that name: a Hub id, or a folder of this machine.
+    """Return the source that transformers loads for that name: a Hub id, or a folder of this
+    machine.
 
     UserError for a name that is neither, as that of a folder that is gone.
     """
@@ -94,7 +95,7 @@ def source_of(name: str) -> str:
 
 
 def find_checkpoint(model: ModelRef, places: Sequence[str] = ()) -> ModelRef:
-    """Return the same checkpoint under the name of the folder where it is.
+    """Return the same checkpoint under the name of the folder where it is now.
 
     The `places`, and the folders directly in them, are searched by fingerprint before its own name
     is tried. One on the Hub is where it was. Raises UserError where it is in none of them, and
@@ -172,7 +173,7 @@ def _require_hub_id(name: str, where: str = "") -> None:
 
 
 def _folders(place: str) -> Iterator[Path]:
-    """Yield a place itself and the folders in it; UserError where there is no such folder."""
+    """Yield a place itself and the folders in it; raise UserError if there is no such folder."""
     folder = folder_at(place)
     if folder is None:
         raise UserError("there is no such folder", where=f"--model {place}", remedy=OPTION)
@@ -187,7 +188,7 @@ def _folders(place: str) -> Iterator[Path]:
 
 
 def _fingerprint(name: str) -> str | None:
-    """Return the fingerprint of the checkpoint there; None where there is none."""
+    """Return the fingerprint of the checkpoint there; None if there is none."""
     try:
         found = locate(name).fingerprint
     except (UserError, OSError):

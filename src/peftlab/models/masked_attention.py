@@ -18,7 +18,7 @@ from peftlab.models.fused.operation import PlainOperation
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedAttentionSettings:
-    """What a layer's attention is; `attention.heads` are those of the queries."""
+    """The form of a layer's attention; `attention.heads` are the queries' heads."""
 
     attention: AttentionSettings
     scores: AttentionScores
@@ -30,7 +30,7 @@ class MaskedAttention(PlainOperation):
 
     @staticmethod
     def parameters(settings: MaskedAttentionSettings) -> tuple[nn.Parameter, ...]:
-        """Return none."""
+        """Return no parameters."""
         return ()
 
     @staticmethod
@@ -56,7 +56,7 @@ class MaskedAttention(PlainOperation):
 
 
 def _seen(scores: AttentionScores, padding: Padding) -> Tensor | None:
-    """Return which keys of the padded batch each query sees; causal ones never see padding."""
+    """Return the keys of the padded batch that each query sees; causal ones never see padding."""
     seen_LL = scores.seen_LL(padding.longest, padding.place_T.device)
     is_real_B11L = None if scores.is_causal else padding.is_real_B11L
     if seen_LL is None or is_real_B11L is None:

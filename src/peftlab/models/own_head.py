@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PLACEHOLDER = re.compile(r"LABEL_\d+")
-"""What transformers calls a label that has no name."""
+"""The name that transformers gives a label without one."""
 
 FRESH = "head: fresh"
 
 
 def model_type_in(config: Path) -> str:
-    """Return the architecture in a config.json; "" where that cannot be read."""
+    """Return the architecture in a config.json; "" if it cannot be read."""
     try:
         return str(_json_of(config).get("model_type", ""))
     except UserError:
@@ -32,13 +32,13 @@ def model_type_in(config: Path) -> str:
 
 
 def hub_model_type(name: str) -> str:
-    """Return the architecture of a Hub id whose config is in the cache; "" where it is not."""
+    """Return the architecture of a Hub id whose config is in the cache; "" if it is not."""
     path = cached_file(name, "config.json")
     return model_type_in(path) if path else ""
 
 
 def has_head(folder: Path) -> bool:
-    """Whether the folder's weights have the head of a classifier; False where that cannot be read,
+    """Return whether the folder's weights have a classifier's head; False if they cannot be read,
     of which the loading of the model will tell."""
     try:
         model_type = _json_of(folder / "config.json").get("model_type", "")
@@ -57,7 +57,7 @@ def had_head(name: str) -> bool:
 def rows_by_name(
     own: Sequence[str], wanted: Sequence[str], *, name: str, where: str = "", task: str = ""
 ) -> list[int]:
-    """Return, for each label wanted, the row of the head for it; names match in any case.
+    """Return the head's row for each label wanted; names match in any case.
 
     `own` are the names of the checkpoint's labels in the order of its rows; without labels wanted,
     as for a regression, it must have one row. Raises UserError where they are not the same labels.
@@ -114,7 +114,7 @@ def _plain(label: str) -> str:
 
 
 def _json_of(path: Path) -> dict[str, Any]:
-    """Return the object in a file; an empty one where there is none."""
+    """Return the object in a file; an empty one if there is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,5 @@
-"""Which models take packed batches, and how: on fused blocks, or on stock ones."""
+"""The models that take packed batches, and the way to compute them: on fused blocks, or on stock
+ones."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class PaddedModel(BatchedModel):
         self._last = LastTokens(score, self._of_last) if isinstance(score, nn.Module) else None
 
     def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
-        """Logits [B, C] of the rows."""
+        """Return the logits [B, C] of the rows."""
         inputs_BL = self._padded(rows)
         num_examples, longest = inputs_BL["input_ids"].shape
         example_B = torch.arange(num_examples, device=self.device) + first_example
@@ -83,7 +83,7 @@ class PaddedModel(BatchedModel):
             self._last.hook(stack)
 
     def _padded(self, rows: Ragged) -> dict[str, Tensor]:
-        """Return what transformers' collator makes of the rows, each [B, L]."""
+        """Return the rows as transformers' collator pads them, each [B, L]."""
         config: Any = self.base.config
         place_L = np.arange(max(rows.lengths.max(), fewest_tokens(config)))
         in_order_L = place_L[::-1] if self.family.pads_in_front else place_L
@@ -121,7 +121,7 @@ def padded_attention(
     padded_model: PaddedModel,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """torch's attention, written out where probabilities are dropped; [B, L, H, d].
+    """Return torch's attention, written out if probabilities are dropped; [B, L, H, d].
 
     Causality and windows are in the mask, or there is none where every query may see all keys
     that its place allows.

@@ -31,7 +31,7 @@ CONVERT = (
 
 
 def read(load: Any, source: str, **options: Any) -> Any:
-    """Return what `load`, a from_pretrained of transformers, makes of the source.
+    """Return the result of `load`, a from_pretrained of transformers, for the source.
 
     Every way in which it can fail is one line. Of a Hub id the config and the tokenizer are in the
     cache before. Code that lies beside a checkpoint is not run unless it is trusted, and nobody is
@@ -65,7 +65,7 @@ def folder_of(source: str, *, weights: bool) -> Path:
 
 
 def cached_file(source: str, name: str) -> Path | None:
-    """Return a file of a Hub id where the Hub's cache has it; asks nobody."""
+    """Return a file of a Hub id if it is in the Hub's cache, without a request."""
     from huggingface_hub import constants, try_to_load_from_cache
 
     found = try_to_load_from_cache(source, name, cache_dir=constants.HF_HUB_CACHE)
@@ -74,7 +74,7 @@ def cached_file(source: str, name: str) -> Path | None:
 
 @contextmanager
 def refusing(name: str) -> Iterator[None]:
-    """Turn what libraries raise of a broken checkpoint, which can be anything, into one line."""
+    """Turn any error that a library raises for a broken checkpoint into one line."""
     try:
         yield
     except UserError:

@@ -1,4 +1,4 @@
-"""Layers computed a second time in the backward pass, so that what is between them is not kept.
+"""Layers computed again in the backward pass, so that their inner activations are not kept.
 
 The dropout masks are drawn by a counter (dropout.py), and what draws from torch's generator is
 given its state again: the second time gives the bits of the first. Time buys memory; no number
@@ -25,7 +25,7 @@ WORDS = "layers recomputed"
 
 @contextmanager
 def layers_recomputed(base: PreTrainedModel, dropout: CounterDropout) -> Iterator[None]:
-    """Have the model's own layers compute their insides again in the backward pass.
+    """Make the model's own layers compute their insides again in the backward pass.
 
     Raises UserError where the model has no layers in order.
     """

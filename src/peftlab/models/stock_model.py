@@ -50,7 +50,7 @@ class StockModel(PackedModel):
             self._last = LastTokens(score, lambda logits_1TC: logits_1TC[0, self.batch.last_B])
 
     def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
-        """Logits [B, C] of the rows, by the model's own forward."""
+        """Return the logits [B, C] of the rows, by the model's own forward."""
         type_ids_T = self._types(rows)
         self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
         inputs = self._inputs(self._integers(rows.ids), type_ids_T)
@@ -97,7 +97,7 @@ def packed_attention(
     packed_model: StockModel,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Attention within each example; [1, T, H, d] as transformers' attention functions return.
+    """Return attention within each example; [1, T, H, d] as transformers' functions return it.
 
     `attention_mask` is not used: transformers makes none for a name that has no mask function.
     What no kernel here knows is computed padded, by torch: on a processor causality, windows and

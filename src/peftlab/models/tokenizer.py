@@ -1,4 +1,4 @@
-"""A transformers tokenizer as the data floor wants it."""
+"""A transformers tokenizer with the interface that data/encode.py expects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PARALLEL = "TOKENIZERS_PARALLELISM"
 
 
 class HubTokenizer:
-    """Rows of texts in, lists of ids out; `fingerprint` is that of its checkpoint.
+    """A function from rows of texts to lists of ids; `fingerprint` is its checkpoint's.
 
     It is read when it is first asked for more than that.
     """
@@ -37,7 +37,7 @@ class HubTokenizer:
         return int(self.tokenizer.pad_token_id)
 
     def __call__(self, rows: Sequence[tuple[str, ...]], max_length: int) -> TokenLists:
-        """Token ids with the model's special tokens, each row cut to `max_length` tokens.
+        """Return token ids with the model's special tokens, each row cut to `max_length` tokens.
 
         A pair that is too long loses tokens from its longer text first, as run_glue.py does. Where
         a model has no special tokens, as GPT-2, its texts follow each other with nothing between,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 MOST_NAMED = 3
-"""How many tensors a message names at most."""
+"""The most tensors that a message names."""
 
 Read = Callable[..., Any]
 """A from_pretrained with the checkpoint given; it takes the options that are left."""
@@ -26,7 +26,7 @@ Read = Callable[..., Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where a checkpoint's weights are and what is to be made of them.
+    """The place of a checkpoint's weights and the model to make of them.
 
     `config` is its own with the labels of the classifier wanted, `empty` that classifier on the
     meta device. With `keeps_head` its head is loaded as well.
@@ -40,7 +40,7 @@ class Checkpoint:
 
 
 def load_weights(checkpoint: Checkpoint, read: Read) -> PreTrainedModel:
-    """Return the classifier, what the checkpoint lacks of it drawn from torch's global generator.
+    """Return the classifier; what the checkpoint lacks is drawn from torch's global generator.
 
     That is the head, also where the checkpoint has one: what is drawn is the same as for one that
     has none. `read` is the way without a head to leave out. Raises UserError where the checkpoint
@@ -75,7 +75,7 @@ def load_weights(checkpoint: Checkpoint, read: Read) -> PreTrainedModel:
 
 
 def remarks_on(checkpoint: Checkpoint) -> list[str]:
-    """Return what is odd about the weights without being an error; reads their headers alone.
+    """Return remarks on oddities in the weights that are no errors, from their headers alone.
 
     transformers loads tensors without numbers for that. Raises UserError as load_weights does.
     """
@@ -146,7 +146,7 @@ def require_whole(checkpoint: Checkpoint, model: PreTrainedModel, info: Mapping[
 
 
 def _dropped(empty: PreTrainedModel, shapes: Mapping[str, Any]) -> set[str]:
-    """The names in the checkpoint's files of the tensors of its head, with what is stored of them
+    """Return the names in the checkpoint's files of its head's tensors, with what is stored of them
     where they are quantised."""
     fresh = fresh_parameter_names(empty)
     return {
@@ -176,7 +176,7 @@ def _is_of_base(name: str, model: PreTrainedModel) -> bool:
 
 
 def _some(names: list[str]) -> str:
-    """Return the first of them.
+    """Return the first names as a text.
 
     >>> _some(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
@@ -186,7 +186,7 @@ def _some(names: list[str]) -> str:
 
 
 def _size(shape: Any) -> str:
-    """Return the size as people write it.
+    """Return the size in the usual notation.
 
     >>> _size((3, 4)), _size(())
     ('3 x 4', '1 number')

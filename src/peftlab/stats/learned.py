@@ -67,7 +67,8 @@ class Learned:
 
     @property
     def bar(self) -> float | None:
-        """The score that the arm's is judged by: `chance` where there is one, else `constant`."""
+        """The score with which the arm's is compared: `chance` where there is one, else
+        `constant`."""
         return self.constant if self.chance is None else self.chance
 
     @property
