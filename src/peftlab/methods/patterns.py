@@ -27,7 +27,7 @@ MOST_REPEATS, MOST_CHOICES, MOST_GROUPS = 2, 10, 3
 MODULES = ("target_modules", "exclude_modules")
 """The settings in which a text is a regular expression for names of modules."""
 WHOLE = (r"(?:{})\Z",)
-"""The form in which peft matches an expression that is a setting's value."""
+"""The form in which peft matches a setting's text; in lists, only those of IN_LIST are matched."""
 IN_LIST = {
     "layers_pattern": (r"(?:^|.*?\.){}\.(?P<layer_index>\d+)\.",),
     "modules_to_save": (r"(^|.*\.){}($|\..*)",),

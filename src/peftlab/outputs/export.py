@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 Kind = Literal["peft", "transformers"]
 
 PROBE_LENGTHS = (12, 9)
-"""Tokens of the rows by which a merged model is compared with the one that was trained."""
+"""The lengths of the rows on which a merged model is compared with the trained one."""
 MERGED_ALIKE = 1e-3
-"""How far its logits may be from the trained model's, relative to the largest: rounding, which
+"""The largest distance of its logits from the trained model's, relative to the largest: rounding,
+which
 grows with the layers, and far below what another model would give."""
 
 
@@ -120,7 +121,7 @@ def _write_adapter(
 
 
 def _write_model(record: TrialRecord, model_path: Path, folder: Path) -> PretrainedConfig:
-    """Return the whole model, with the names of its labels, as safetensors."""
+    """Write the whole model, with label names, as safetensors; return its config."""
     trial = record.trial
     task, method = task_of(trial), METHODS.get(trial.method)
     model = base_of(trial)
@@ -135,7 +136,7 @@ def _write_model(record: TrialRecord, model_path: Path, folder: Path) -> Pretrai
 
 
 def merged_alike(method: Method, module: nn.Module) -> PreTrainedModel:
-    """Return the model of the checkpoint's architecture; UserError if it is not the trial's.
+    """Return the model of the checkpoint's architecture; raise UserError if its logits differ.
 
     Which settings peft can fold is for each of its methods to say; a few tokens say whether it did.
     """
@@ -155,7 +156,7 @@ def merged_alike(method: Method, module: nn.Module) -> PreTrainedModel:
 
 
 def _probe(module: nn.Module) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Logits of rows of a few tokens, each by itself."""
+    """Return the logits of rows of a few tokens, each computed by itself."""
     import torch
 
     generator = torch.Generator().manual_seed(0)

@@ -168,7 +168,7 @@ def _score_rows(scores: Mapping[str, Summary]) -> Iterable[tuple[str, str, str]]
 
 
 def _note(record: TrialRecord, scores: Mapping[str, Summary]) -> str:
-    """Return what the scores are of."""
+    """Return a note on the origin of the scores."""
     number = record.num_eval_examples
     fold = record.trial.fold
     split = "dev" if fold is None else f"fold {fold.number} of {fold.of} of train, not trained on"
@@ -186,7 +186,8 @@ def _note(record: TrialRecord, scores: Mapping[str, Summary]) -> str:
 def _usage(
     task: Task, kind: Literal["peft", "transformers"], pad_token_id: int | None
 ) -> list[str]:
-    """Python that loads the folder by its library alone and gives the trial's own logits."""
+    """Return Python code that loads the folder by its library alone and gives the trial's
+    logits."""
     name = "AutoModelForSequenceClassification"
     texts = ", ".join(repr(f"your {text}") for text in task.texts)
     lines = ["from transformers import AutoTokenizer"]
@@ -249,7 +250,7 @@ def _provenance(record: TrialRecord) -> Iterable[tuple[str, object]]:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Return a Markdown table; values that are None are left out with their row."""
+    """Return a Markdown table, without the rows whose value is None."""
     lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
     for row in rows:
         if None not in row:

@@ -16,7 +16,7 @@ from peftlab.tasks.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a trial says of a row.
+    """The answer of a trial for a row.
 
     `value` is the number of the class, of several labels 0 or 1 for each, of a regression the
     score. `labels` are the names of those that hold, and `probabilities` those of all labels, which
@@ -29,7 +29,8 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The name of the label that holds; with commas where there are several, or none."""
+        """The name of the label that holds; several are separated by commas, and there may be
+        none."""
         return ", ".join(self.labels)
 
 
@@ -54,7 +55,7 @@ def predict_texts(
 
 
 def predictions_of(task: Task, logits: Logits) -> list[Prediction]:
-    """Return what logits [N, C] say in the task's words (tasks/problem.py)."""
+    """Return the predictions that logits [N, C] give, in the task's words (tasks/problem.py)."""
     values = answers(logits, task.problem_type).tolist()
     if task.problem_type == "regression":
         return [Prediction(value=value, labels=(), probabilities={}) for value in values]

@@ -45,7 +45,7 @@ VALUES: dict[ProblemType, type] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What one trial says of one row; `texts` are those of the row's columns that it read."""
+    """The answer of one trial for one row; `texts` are those of the row's columns that it read."""
 
     row: Row
     texts: tuple[str, ...]
@@ -55,7 +55,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """Which trials answer a row, and where its texts are.
+    """The trials that answer a row, and the columns of its texts.
 
     `trials` by the name under which a row, in its column `trial_column`, asks for one; without
     such a column all of them answer every row. `columns` hold the texts; None: those that are
@@ -80,7 +80,8 @@ class Question:
         }
 
     def texts(self, row: Row, record: TrialRecord, where: str) -> tuple[str, ...]:
-        """Return the row's texts for that trial; UserError where a column is missing or no text."""
+        """Return the row's texts for that trial; raise UserError if a column is missing or no
+        text."""
         names = self.columns or task_of(record.trial).texts
         require_columns(row, names, where=where)
         for name in names:
@@ -96,7 +97,7 @@ def answers(
     predictor: Predictor,
     where: str = "",
 ) -> Iterator[list[Answer]]:
-    """Yield the answers to each part of the rows, in the rows' order, then that of the trials.
+    """Yield the answers to each part of the rows, by row and then by trial.
 
     A trial gets its rows of a part together, and says of them what it says alone. UserError, with
     the row's number, for one that cannot be read.
@@ -149,7 +150,7 @@ def question_of(
     columns: Sequence[str] | None = None,
     options: ReadOptions = AS_FOUND,
 ) -> Question:
-    """Return the question that those trials are asked of a file's rows.
+    """Return the question that these trials answer for a file's rows.
 
     Without trials, the column `trial_column` (or "trial") of each row names its own. UserError
     where both or neither are given, for an unknown trial, and for a column that is not there.
@@ -192,7 +193,7 @@ def write_answers(
     where: str,
     like: Path | None = None,
 ) -> Iterator[int]:
-    """Write the rows, answered, and tell after each part how many rows are done.
+    """Write the rows with their answers, and report after each part how many rows are done.
 
     To a file, which is there at the end, whole, or not at all, or as TSV to a call that takes
     text. `like` is the file that the rows come from: Parquet's types are kept in Parquet, and it
@@ -226,7 +227,7 @@ def _require_other_file(source: Path, target: Path) -> None:
 
 
 def text_names(question: Question) -> tuple[str, ...]:
-    """Return what the columns of a file without a header are called."""
+    """Return the names for the columns of a file without a header."""
     first = next(iter(question.trials.values()))
     return question.columns or task_of(first.trial).texts
 

@@ -26,7 +26,8 @@ def check_repository(repository: str) -> None:
 
 
 def push(folder: Path | str, repository: str, *, private: bool = False) -> str:
-    """Make the model repository if it is not there, and put the folder's files into it; its URL.
+    """Upload the folder's files to the model repository, which is created if needed; return its
+    URL.
 
     One commit, to the default branch; files of other names stay. HF_ENDPOINT says to which Hub.
     Raises UserError for whatever the Hub, or the way to it, refuses.

@@ -37,7 +37,7 @@ FILES = {
 }
 """The file of each task in the zip."""
 IN_WORDS = frozenset({"mnli", "mnli-mm", "qnli", "rte", "ax"})
-"""Tasks whose classes the server takes by their names; of others by their numbers."""
+"""The tasks whose classes the server takes by name; the others' go by number."""
 LOWEST, HIGHEST, DECIMALS = 0.0, 5.0, 3
 """The scores of STS-B."""
 SAME_TIME = (1980, 1, 1, 0, 0, 0)
@@ -46,7 +46,7 @@ SAME_TIME = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """What lies in the zip: the trial behind each task's file; and the tasks that have none."""
+    """The content of the zip: the trial behind each task's file; and the tasks that have none."""
 
     path: Path
     seed: int
@@ -61,7 +61,7 @@ def submit(
     seed: int,
     predictor: Predictor,
 ) -> Submission:
-    """Write the zip of an arm's trials of that seed; it is there whole or not at all.
+    """Write the zip of an arm's trials of that seed, as a whole or not at all.
 
     Raises UserError where none of the trials is of a task of GLUE, or test rows cannot be read.
     """

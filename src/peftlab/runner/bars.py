@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 REFRESHES_PER_SECOND = 4
 AFTER_SECONDS = 2.0
-"""A stage that ends sooner is not shown."""
+"""The time after which a stage is shown; one that ends sooner is not."""
 
 
 def make_bars(console: Console) -> Progress:
-    """Bars, each with fields `unit` and `note`; none are drawn where there is no terminal."""
+    """Return bars, each with fields `unit` and `note`; none are drawn without a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     return Progress(
@@ -35,7 +35,7 @@ def make_bars(console: Console) -> Progress:
 
 
 class StageBars:
-    """A bar for each stage that lasts, a line where there is no terminal.
+    """A bar for each stage that lasts, or a line without a terminal.
 
     They are added to `bars` that are shown already, or drawn by themselves.
     """
@@ -101,7 +101,7 @@ class StageBars:
 
 
 def _line(stage: Stage) -> str:
-    """Return what is said of a stage once.
+    """Return the line that is printed once for a stage.
 
     >>> _line(Stage("encoding", total=67349, unit="rows", watcher=None))
     'encoding (67,349 rows) ...'

@@ -81,7 +81,7 @@ class BenchResult:
 
 
 class _Process:
-    """A side in its process, asked as if it were here."""
+    """A side in its own process, called as if it were in this one."""
 
     def __init__(self, side: SideName, setup: Setup, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -95,11 +95,11 @@ class _Process:
         theirs.close()
 
     def wait_until_ready(self) -> None:
-        """Wait until model and data are loaded; UserError for what is wrong with the setup."""
+        """Wait until model and data are loaded; raise UserError if the setup is wrong."""
         self._answer()
 
     def ask(self, name: str, *arguments: object) -> Any:
-        """Return what the method of the side returns."""
+        """Return the result of the side's method."""
         self._connection.send((name, arguments))
         return self._answer()
 
@@ -129,7 +129,7 @@ def run_bench(
     threads: int | None = None,
     say: Callable[[str], None] = lambda message: None,
 ) -> BenchResult:
-    """Return what the sides do, measured in turn, `packed` first; `say` is told what is going on.
+    """Return the sides' results, measured in turn, `packed` first; `say` is told the progress.
 
     Raises UserError for what is wrong with the setup.
     """

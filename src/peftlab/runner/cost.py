@@ -1,4 +1,4 @@
-"""How long trials take: by speeds that were measured on the device, else by their operations.
+"""The time that trials take: by speeds that were measured on the device, else by their operations.
 
 The plan, the display of the time left and the pool all reckon with the estimates made here. The
 operations are those of models/flops.py, which `peftlab bench` and the costs of trials count too,
@@ -23,7 +23,7 @@ from peftlab.models.flops import Operations
 from peftlab.store.rows import Speed
 
 EVAL_SPEEDUP = 2.0
-"""How much faster tokens are evaluated than trained, where that was not measured."""
+"""The ratio of the speeds of evaluation and training, where it was not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """The seconds of a trial, and whether those of training follow from measured speeds."""
+    """The seconds of a trial, and whether its training time follows from measured speeds."""
 
     train_seconds: float
     eval_seconds: float
@@ -122,7 +122,7 @@ class CostModel:
         return float(np.median(nearest[min(nearest)])) if nearest else None
 
     def _distance(self, speed: Speed) -> int | None:
-        """Return how far a speed is from what is planned; None if it says nothing of it."""
+        """Return the distance of a speed from the plan; None if it says nothing about the plan."""
         name = self._device.model_name
         if speed.device_name and name and speed.device_name != name:
             return None
@@ -161,7 +161,8 @@ class CostModel:
 
 
 class TimeLeft:
-    """How much longer trials take: their estimates, scaled by how true they have been so far."""
+    """The time that trials still take: their estimates, scaled by how true they have been so
+    far."""
 
     def __init__(self, seconds: Mapping[str, float]) -> None:
         self._open = dict(seconds)

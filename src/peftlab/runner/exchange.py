@@ -1,4 +1,4 @@
-"""A place named by an fsspec URL, by which machines that share no folder hand trials on."""
+"""A place named by an fsspec URL, through which machines without a shared folder pass trials on."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What the folder held at one moment; no entries where the state's own file is damaged."""
+    """The content of the folder at one moment; no entries if the state's own file is damaged."""
 
     name: str
     entries: tuple[Entry, ...] | None
@@ -73,7 +73,7 @@ class Fetched:
 
 @dataclass(kw_only=True)
 class ExchangedFolder:
-    """Where the folder is kept, as one machine that writes there sees it.
+    """The place where the folder is kept, as seen by one machine that writes there.
 
     Every method raises StorageError where, after some tries, the place does not answer.
     """
@@ -83,12 +83,12 @@ class ExchangedFolder:
     where: str
     _known: list[State] | None = None
     _whole: set[str] = field(default_factory=set)
-    """Digests of the objects that this machine has written, or read and found whole."""
+    """The digests of the objects that this machine has written, or read and found intact."""
     _checkpoints: dict[str, str] = field(default_factory=dict)
-    """Digests of checkpoints by name."""
+    """The digests of checkpoints by name."""
 
     def publish(self, folder: Path) -> str:
-        """Make the local folder, as it is, the newest state, whose name is given.
+        """Publish the local folder as the newest state; return the state's name.
 
         Only what is not there yet is sent. States before the last two are removed.
         """
@@ -107,7 +107,7 @@ class ExchangedFolder:
         return name
 
     def offer(self, folder: Path) -> None:
-        """Publish the local folder if its training has come further than what is there."""
+        """Publish the local folder if its training is further than the newest state's."""
         here = State(name="", entries=self._entries(folder)).newest_checkpoint
         if here > max((state.newest_checkpoint for state in self._states()), default=""):
             self.publish(folder)
@@ -115,7 +115,7 @@ class ExchangedFolder:
     def fetch(
         self, folder: Path, *, only: str | None = None, with_checkpoints: bool = True
     ) -> Fetched:
-        """Make the local folder what the newest state that is whole says, or the state `only`.
+        """Make the local folder equal to the newest intact state, or to the state `only`.
 
         Where there is none, the local folder is left as it is. Damaged states are removed.
         """
@@ -204,7 +204,7 @@ class ExchangedFolder:
         return entry
 
     def _found(self, act: Callable[[], T]) -> T | None:
-        """Return what `act` gives; None where what it is about is not there."""
+        """Return the result of `act`; None if its object does not exist."""
 
         def find() -> T | None:
             try:
@@ -215,7 +215,7 @@ class ExchangedFolder:
         return self._patiently(find)
 
     def _patiently(self, act: Callable[[], T]) -> T:
-        """Return what `act` gives, which is tried again where it fails."""
+        """Return the result of `act`, which is retried if it fails."""
         for pause in (*PAUSES_SECONDS, None):
             try:
                 return act()
@@ -228,11 +228,12 @@ class ExchangedFolder:
 
 
 class _DamagedError(Exception):
-    """An object is not what was written."""
+    """The error for an object that is not as it was written."""
 
 
 def _is_safe(entry: Entry) -> bool:
-    """Return whether its file would lie within the folder, and its object among the others."""
+    """Return whether the entry's file would lie within the folder, and its object with the
+    others."""
     path = PurePosixPath(entry.name)
     is_within = not path.is_absolute() and ".." not in path.parts and "\\" not in entry.name
     return is_within and DIGEST.fullmatch(entry.digest) is not None

@@ -1,4 +1,4 @@
-"""A study's open trials carried out, and all that they tell stored as it comes."""
+"""The execution of a study's open trials, whose events are stored as they arrive."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STOPPING = "stopping; what is trained so far is saved first (once more: at once)
 
 
 def check_execution(executor: str, options: ExecutorOptions, device: str) -> Device | None:
-    """Return the device of that name here; None for one that only nodes of a cluster have.
+    """Return the device of that name here; None for one that only a cluster's nodes have.
 
     Raises UserError unless there is such an executor, and such a device where it computes.
     """
@@ -43,7 +43,7 @@ def check_execution(executor: str, options: ExecutorOptions, device: str) -> Dev
 
 
 def make_ready(model: str, *, device: Device | None, executor: str = "inline") -> None:
-    """Have the model's weights on this machine, and the device ready to compute.
+    """Ensure that the model's weights are on this machine and the device is ready to compute.
 
     Both are stages of the work. Raises UserError where the weights cannot be had.
     """
@@ -72,7 +72,7 @@ def execute(
     retry_failed: bool = False,
     seconds: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
-    """Run what is not done yet, on the device of that name where the executor runs jobs.
+    """Run the trials that are not done, on the device of that name where the executor runs jobs.
 
     `seconds` are estimates by trial id. Failed trials are left alone unless `retry_failed`.
 

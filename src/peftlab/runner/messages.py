@@ -1,4 +1,4 @@
-"""What a process that runs jobs is told, and what it answers: one JSON object a line."""
+"""The requests to a process that runs jobs, and its messages: one JSON object a line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RunJob(Frozen):
 
 
 class MeasureRate(Frozen):
-    """Asks how fast the first trial of a job trains here, over about so many seconds."""
+    """Asks how fast the first trial of a job trains here, measured over about `seconds`."""
 
     do: Literal["measure"] = "measure"
     job: Job
@@ -45,19 +45,19 @@ class MeasureRate(Frozen):
 
 
 class Ready(Frozen):
-    """The process has imported all that it needs; said once."""
+    """Reports, once, that the process has imported everything that it needs."""
 
     event: Literal["ready"] = "ready"
 
 
 class Busy(Frozen):
-    """The process gets on with something before the first step; said now and then."""
+    """Reports now and then that the process makes progress before the first step."""
 
     event: Literal["busy"] = "busy"
 
 
 class Placed(Frozen):
-    """The job has found its process, on a node of a cluster."""
+    """Reports that the job runs in a process, on a node of a cluster."""
 
     event: Literal["placed"] = "placed"
     node: str
@@ -65,7 +65,7 @@ class Placed(Frozen):
 
 
 class Published(Frozen):
-    """The state of a trial was handed on, under this name."""
+    """Reports that the state of a trial was passed on, under this name."""
 
     event: Literal["published"] = "published"
     trial_id: str
@@ -80,7 +80,8 @@ class Measured(Frozen):
 
 
 class Refused(Frozen):
-    """A mistake of the user's has ended the job, and ends the study: the parts of a UserError."""
+    """Reports a user error, which has ended the job and ends the study: the parts of a
+    UserError."""
 
     event: Literal["refused"] = "refused"
     what: str
@@ -99,14 +100,14 @@ class Refused(Frozen):
 
 
 class Lost(Frozen):
-    """Something could not be stored, which ends the study."""
+    """Reports that something could not be stored, which ends the study."""
 
     event: Literal["lost"] = "lost"
     error: str
 
 
 class Done(Frozen):
-    """The process has nothing to do; every trial of its job was told to have ended."""
+    """Reports that the process is idle; the end of each trial of its job was reported before."""
 
     event: Literal["done"] = "done"
 
@@ -147,7 +148,7 @@ def told_seldom(tell: Listener, *, every: float) -> Listener:
 
 
 class Pulse:
-    """A watcher of stages, such as encoding, that says now and then that they get on."""
+    """A watcher of stages, such as encoding, that reports now and then that they advance."""
 
     def __init__(self, send: Callable[[Message], None]) -> None:
         self._send = send
@@ -167,7 +168,7 @@ class Pulse:
 
 
 def pass_on(message: Message, tell: Listener) -> None:
-    """Tell what a message says of a trial, if it does.
+    """Pass on the event that a message holds, if it is one.
 
     Raises the error that has ended a job and ends the study: a UserError, or that it was not
     stored.

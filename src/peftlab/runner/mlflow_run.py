@@ -23,7 +23,7 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
-"""What holds unless the user says otherwise."""
+"""The environment variables that hold unless the user sets them."""
 
 
 class MLflowRun:

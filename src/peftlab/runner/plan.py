@@ -1,4 +1,4 @@
-"""What a study will do and cost, trial by trial, before it is run."""
+"""The plan of a study: its work and its costs, trial by trial, before it is run."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Plan:
     trials: tuple[TrialPlan, ...]
     remarks: tuple[str, ...]
     of_rows: tuple[str, ...] = ()
-    """How rows were read where that was found out, and how many were left out."""
+    """The ways in which rows were read, where they were found out, and the rows left out."""
     retry_failed: bool = False
 
     @property
@@ -191,7 +191,7 @@ def make_plan(
 
 
 def _measured_again(trials: Sequence[Trial], workspace: Workspace) -> list[str]:
-    """Return what was wrong in results of older versions that these trials replace, in sentences.
+    """Return sentences on faults in results of older versions that these trials replace.
 
     An older result stands under the id that the trial had by the rules of then.
     """

@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: study, trial, epoch and the time left, on stderr."""
+"""The display while a study runs: study, trial, epoch and the time left, on stderr."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Running:
 
     @property
     def epoch(self) -> str:
-        """Return in words to which of the epochs the last step belongs; 0 before the first one."""
+        """The epoch of the last step in words; 0 before the first one."""
         epoch, epochs = (-(-one // self.steps_per_epoch) for one in (self.step, self.steps))
         return f"epoch {epoch} of {epochs}"
 
@@ -77,7 +77,7 @@ class ProgressDisplay:
         self.bars.stop()
 
     def __call__(self, event: Event) -> None:
-        """Show what the event says."""
+        """Show the event."""
         match event:
             case Started(trial=trial):
                 self._leave(trial.id)  # where it is tried again
@@ -127,7 +127,7 @@ class ProgressDisplay:
         return perf_counter() - running.began_at
 
     def _show_whole(self) -> float | None:
-        """Show how far the study is, trials done and an hour; return the seconds left."""
+        """Show the study's progress, in trials done and trials an hour; return the seconds left."""
         left = self.clock.seconds(
             {trial_id: running.share_and_seconds for trial_id, running in self.running.items()}
         )

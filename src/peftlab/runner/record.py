@@ -1,4 +1,4 @@
-"""What trials tell, stored as it comes."""
+"""The events of trials, stored as they arrive."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from peftlab.study.task_rows import TaskRows
 
 
 class Recorder:
-    """A listener that stores what trials tell.
+    """A listener that stores the events of trials.
 
     What is known of the tasks' rows is stored with each trial, as they were when it was trained.
     """

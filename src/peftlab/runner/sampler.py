@@ -1,4 +1,5 @@
-"""Which setting a search tries next, and which it gives up: optuna's part of `peftlab tune`.
+"""The choice of the setting that a search tries next, and of those it gives up: optuna's part of
+`peftlab tune`.
 
 Imported by that command alone. All that optuna remembers lies in one SQLite file. Of a search it
 knows only what it is told, and what it suggests follows from that and from the setting's number:
@@ -135,7 +136,7 @@ class Sampler:
         return Suggestion(number=trial.number, setting=self._setting(trial.params), trial=trial)
 
     def should_prune(self, suggestion: Suggestion, *, epoch: int, score: float) -> bool:
-        """Return whether the setting, which has this score so far, is to be given up at this epoch.
+        """Return whether the setting, with this score so far, is given up at this epoch.
 
         Asked once of each epoch; a process that comes after one that was killed is told the same.
         """
@@ -150,7 +151,7 @@ class Sampler:
         status: Ended,
         score: float | None = None,
     ) -> None:
-        """Tell how the setting ended."""
+        """Tell optuna how the setting ended."""
         self._study.tell(suggestion.trial, score, state=ENDS[status])
 
     def _open(self) -> optuna.Study:
@@ -169,7 +170,7 @@ class Sampler:
         return study
 
     def _recalled_rungs(self) -> Rungs:
-        """To which rungs the settings that have ended came."""
+        """Return the rungs with the scores of the settings that have ended."""
         rungs = Rungs(self._name, _pruner(self._pruning, self._search.most_epochs))
         for trial in self._study.get_trials(deepcopy=False):
             if trial.state.is_finished():
@@ -208,7 +209,7 @@ def _pruner(pruning: Pruning, most_epochs: int) -> BasePruner:
 
 
 def _suggest(trial: optuna.Trial, key: str, dimension: Dimension) -> None:
-    """Have a value drawn, unless it has been."""
+    """Draw a value unless it has been drawn."""
     if isinstance(dimension, Choice):
         trial.suggest_categorical(key, [str(_told(dimension, one)) for one in dimension.values])
     elif dimension.is_whole:
@@ -218,12 +219,12 @@ def _suggest(trial: optuna.Trial, key: str, dimension: Dimension) -> None:
 
 
 def _told(dimension: Dimension, value: JsonValue) -> JsonValue:
-    """Return a value as optuna is told: of a choice its JSON, since it takes no lists."""
+    """Return a value in the form for optuna: of a choice its JSON, since it takes no lists."""
     return canonical_json(value) if isinstance(dimension, Choice) else value
 
 
 class Rungs:
-    """The settings of a search at the epochs where it is decided whether they go on.
+    """The settings of a search at the epochs that decide whether they continue.
 
     Which are given up is told from what they scored and from nothing else. Optuna's pruners note in
     a study, as they are asked, that a setting has come to a rung, and answer otherwise when they

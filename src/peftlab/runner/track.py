@@ -1,4 +1,5 @@
-"""Trackers told of trials, whatever executor runs them: a run for each trial in each tracker."""
+"""Trackers that follow trials, whatever executor runs them: a run for each trial in each
+tracker."""
 
 from __future__ import annotations
 
@@ -31,12 +32,12 @@ from peftlab.runner.trackers import LIVE, open_run
 
 FOLDER = "tracking"
 MOST_FAILURES = 3
-"""A tracker that fails for so many trials in a row is left alone until the study is run again."""
+"""The failed trials in a row after which a tracker is left alone until the next run."""
 
 
 @dataclass
 class _Tracked:
-    """A trial's run in a tracker, and what is not written to it yet."""
+    """A trial's run in a tracker, and the values not yet written to it."""
 
     tracker: str
     card: Card
@@ -44,7 +45,7 @@ class _Tracked:
     waiting: list[Row] = field(default_factory=list)
 
     def write(self) -> None:
-        """Write what waits."""
+        """Write the waiting values."""
         if self.waiting:
             self.run = self.run or open_run(self.tracker, self.card)
             self.run.write(self.waiting)
@@ -148,7 +149,7 @@ class Tracking:
         self._trials.pop(trial_id, None)
 
     def _try(self, trial_id: str, tracked: _Tracked, act: Callable[[], None]) -> bool:
-        """Do it; if the tracker fails, remark on that, and the trial is not tracked by it."""
+        """Call the tracker; if it fails, print a remark and stop tracking the trial by it."""
         try:
             with redirect_stdout(sys.stderr):  # some print, and --json has it to itself
                 act()
@@ -172,7 +173,7 @@ class Tracking:
 
 
 def run_name(trial: Trial, arms: Sequence[str]) -> str:
-    """Return what a trial's run is called, which is also a folder's name.
+    """Return the name of a trial's run, which is also a folder's name.
 
     >>> from types import SimpleNamespace as Trial
     >>> run_name(Trial(id="88c683afda1e", task="cola", seed=42, fold=None), ["lora-r8"])
@@ -183,7 +184,7 @@ def run_name(trial: Trial, arms: Sequence[str]) -> str:
 
 
 def rows_of(evaluation: Evaluation, *, after: int) -> list[Row]:
-    """Return the losses since the evaluation before, by step, and at its own what this one found.
+    """Return the losses since the last evaluation, by step, and at its step this one's values.
 
     `after` is the step of the evaluation before. Where there are several losses a step (the
     engine `trainer` of older versions with gradient_accumulation_steps) their mean stands for them.
@@ -211,7 +212,7 @@ def rows_of(evaluation: Evaluation, *, after: int) -> list[Row]:
 
 
 def values_of_costs(costs: Costs) -> dict[str, float]:
-    """Return the costs that are numbers, and known, as cost_NAME."""
+    """Return the known costs that are numbers, as cost_NAME."""
     values = {**asdict(costs), **asdict(costs.parameters)}
     return {
         f"cost_{name}": float(value)

@@ -25,7 +25,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a run is called, whose it is, and the folder for trackers that write files."""
+    """The name of a run, its trial, and the folder for trackers that write files."""
 
     study: str
     name: str
@@ -34,12 +34,12 @@ class Card:
 
     @property
     def config(self) -> dict[str, str | int | float | bool]:
-        """Return the resolved trial with dotted keys; what is no plain value is written as JSON."""
+        """The resolved trial with dotted keys; values that are not plain are written as JSON."""
         return dict(_flat("", self.trial.model_dump(mode="json"))) | {"trial": self.trial.id}
 
 
 class Run(Protocol):
-    """A run that is open. Any exception of the tracker's passes through."""
+    """An open run. Any exception of the tracker's passes through."""
 
     def write(self, rows: Sequence[Row]) -> None:
         """Add values, with steps that never fall."""

@@ -13,7 +13,7 @@ from typing import Any
 from peftlab.runner.tracker_run import Card, End, Row, Run
 
 LIVE = frozenset({"tensorboard", "mlflow"})
-"""Trackers whose runs can be open side by side, and begun anew.
+"""The trackers whose runs can be open at the same time, and begun again.
 
 The others keep one run in the process, and what they were told cannot be taken back: a trial's run
 is opened, written and closed when it has ended.
@@ -21,7 +21,7 @@ is opened, written and closed when it has ended.
 
 
 def open_run(tracker: str, card: Card) -> Run:
-    """Begin the trial's run, in the place of what an earlier attempt has left in a live tracker."""
+    """Begin the trial's run, replacing what an earlier attempt has left in a live tracker."""
     if tracker == "mlflow":
         from peftlab.runner.mlflow_run import MLflowRun
 
@@ -58,7 +58,7 @@ class AccelerateRun:
 
 
 def _named(tracker: str, card: Card, folder: Path) -> dict[str, Any]:
-    """Return how a run gets its name where the first argument is the project's."""
+    """Return the arguments that name a run where the first argument is the project's."""
     names = {
         "wandb": {"name": card.name},
         "trackio": {"name": card.name},

@@ -1,4 +1,4 @@
-"""The searches of a study carried out: settings asked for, trained, given up or kept."""
+"""The execution of a study's searches: settings asked for, trained, given up or kept."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEFT: dict[Ended, set[Status]] = {
     "pruned": {"pruned", "done"},
     "failed": {"failed", "done", "pending", "pruned"},
 }
-"""How a setting that has ended leaves its trials."""
+"""The statuses in which an ended setting leaves its trials."""
 
 
 def tune(
@@ -41,7 +41,7 @@ def tune(
     executor: Executor,
     device: str = "auto",
 ) -> None:
-    """Search until every arm on every task has spent its budget; what is spent already counts.
+    """Search until every arm on every task has spent its budget, earlier spending included.
 
     `attempted` is told of each setting that has ended.
 
@@ -71,7 +71,7 @@ def tune(
 
 @dataclass(kw_only=True)
 class _Setting:
-    """A setting that is being tried.
+    """A setting that is now tried.
 
     `rungs` are the epochs, in order, after which it is decided whether it goes on.
     """
@@ -93,7 +93,7 @@ class _Running:
 
 
 class _Feeder:
-    """Gives the executor the jobs of all searches, of the one that has begun the least first.
+    """A source of the jobs of all searches, first of the one with the fewest begun settings.
 
     A search tries one setting at a time, whose seeds may be trained beside one another: what it
     suggests does not depend on which of two settings happens to end first.
@@ -130,7 +130,7 @@ class _Feeder:
         return None
 
     def _next_of(self, one: _Running) -> Job | None:
-        """Return a job of that search; None while it waits for another one, or where it is over."""
+        """Return a job of that search; None while it waits for another one, or if it is over."""
         while one.setting is not None or not self._is_spent(one):
             setting = one.setting or self._begin(one)
             records = [self._workspace.trial(trial.id) for trial in setting.trials]
@@ -158,7 +158,7 @@ class _Feeder:
     # One search
 
     def _recall(self, one: _Running) -> None:
-        """Recall the settings that have ended; begin anew where their trials are gone."""
+        """Recall the settings that have ended; begin anew if their trials are gone."""
         ended = one.sampler.ended()
         trials = [one.search.trials(found.setting) for found in ended]
         statuses = self._workspace.statuses(trial.id for own in trials for trial in own)
@@ -188,7 +188,8 @@ class _Feeder:
         return one.setting
 
     def _decide(self, one: _Running, setting: _Setting, records: list[TrialRecord]) -> None:
-        """End the setting or let it go on: its seeds have come to the rung, or one has failed."""
+        """End the setting or let it continue: its seeds have come to the rung, or one has
+        failed."""
         rung, *further = setting.rungs
         if any(record.status == "failed" for record in records):
             self._end(one, setting, "failed")
@@ -217,7 +218,7 @@ class _Feeder:
         self._place()
 
     def _attempts(self, one: _Running) -> tuple[Attempt, ...]:
-        """Return what the settings of the search have come to."""
+        """Return the results of the search's settings."""
         trials = {trial.id for trials in one.begun.values() for trial in trials}
         found = attempts(self._spec, [self._workspace.trial(trial) for trial in trials])
         return tuple(
@@ -254,7 +255,7 @@ def _powers(base: int, *, below: int) -> list[int]:
 
 
 def _has_reached(record: TrialRecord, epoch: int) -> bool:
-    """Return whether the trial, which does not run, has come to the end of that epoch."""
+    """Return whether the trial, which is not running, has reached the end of that epoch."""
     if record.status == "done":
         return True
     if record.costs is None or not record.evaluations:

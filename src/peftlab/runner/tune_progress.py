@@ -1,4 +1,4 @@
-"""What a person sees while `peftlab tune` searches: each setting that ends, what trains now."""
+"""The display while `peftlab tune` searches: each setting that ends, what trains now."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TuneDisplay:
         self._bars.update(bar, completed=spent, note=best)
 
     def __call__(self, event: Event) -> None:
-        """Show what the event says; how a setting ends is told by `attempted`."""
+        """Show the event; `attempted` shows how a setting ended."""
         match event:
             case Started(trial=trial):
                 self._leave(trial.id)

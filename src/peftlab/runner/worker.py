@@ -1,4 +1,4 @@
-"""A process that does what it is told, one thing after another: `python -m` this module.
+"""A process that carries out requests, one after another: `python -m` this module.
 
 It is told by its standard input and answers by its standard output, a line of JSON each; what
 libraries print goes to the standard error, which is the log. It is told to run a job, or to
@@ -52,7 +52,7 @@ from peftlab.runner.messages import (  # noqa: E402
 
 
 def main(output: int) -> None:
-    """Do what comes, until there is no more; `output` is the file descriptor for messages."""
+    """Carry out requests until there are none; `output` is the file descriptor for messages."""
     out = os.fdopen(output, "w", encoding="utf-8")
     with stopping_gently():
         _write(out, Ready())
@@ -63,7 +63,7 @@ def main(output: int) -> None:
 
 
 class Worker:
-    """What the process keeps from one thing to the next; `run` is how it runs a job."""
+    """The state that the process keeps between requests; `run` runs a job."""
 
     def __init__(
         self, tell: Callable[[Message], None], run: Callable[[Job, Listener], None] = run_job
@@ -72,7 +72,7 @@ class Worker:
         self._meter: RateMeter | None = None
 
     def do(self, request: Request) -> bool:
-        """Do what is asked for and tell how it went; False if the process is to end."""
+        """Carry out the request and report its result; return False if the process is to end."""
         use_threads(request.job.threads)
         is_to_end = False
         try:

@@ -27,13 +27,13 @@ from peftlab.runner.messages import (
 WORKER = "peftlab.runner.worker"
 SECONDS_TO_END = 5.0
 LOG_TAIL = 2000
-"""Characters of a worker's log that are kept of a death."""
+"""The characters of a dead worker's log that are kept."""
 MEMORY_EVENTS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
-"""Where Linux counts the processes that it has killed for want of memory."""
+"""The files in which Linux counts the processes that it killed for lack of memory."""
 
 
 class WorkerProcess:
-    """One process, and what it is doing: `job` is None while it has nothing to do.
+    """One process and its activity: `job` is None while it has nothing to do.
 
     `open_trials` are those of the job that it runs which are not told to have ended.
     """
@@ -65,16 +65,16 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     def run(self, job: Job) -> None:
-        """Have it run a job."""
+        """Make the process run a job."""
         self.open_trials = {trial.id for trial in job.trials}
         self._ask(RunJob(job=job))
 
     def measure(self, job: Job, seconds: float) -> None:
-        """Have it measure how fast the job's trial trains."""
+        """Make the process measure how fast the job's trial trains."""
         self._ask(MeasureRate(job=job, seconds=seconds))
 
     def _ask(self, request: RunJob | MeasureRate) -> None:
@@ -86,7 +86,7 @@ class WorkerProcess:
             self._input.flush()
 
     def read(self) -> list[Message]:
-        """Return what it tells of its job; to be called when `output` can be read."""
+        """Return the messages about the job; call this when `output` can be read."""
         found = os.read(self.output.fileno(), 1 << 20)
         if not found:
             self.has_ended = True
@@ -105,21 +105,21 @@ class WorkerProcess:
         return [message for message in messages if not isinstance(message, Ready | Busy | Done)]
 
     def is_silent(self, stall_seconds: float) -> bool:
-        """Return whether it has told nothing for so long, not counting imports."""
+        """Return whether the process has been silent for too long, imports not counted."""
         most = seconds_of_silence(stall_seconds, is_ready=self._is_ready)
         return monotonic() - self._heard_at > most
 
     def ask_to_stop(self) -> None:
-        """Have it save its trials and end."""
+        """Make the process save its trials and end."""
         self._process.send_signal(signal.SIGTERM)
 
     def kill(self, *, because_it_stalled: bool = False) -> None:
-        """End it at once."""
+        """End the process at once."""
         self._stalled = because_it_stalled
         self._process.kill()
 
     def close(self) -> None:
-        """End it if it has not, and let go of everything that belongs to it."""
+        """End the process if it still runs, and release everything that belongs to it."""
         with suppress(BrokenPipeError):
             self._input.close()
         if self.job is not None:
@@ -132,7 +132,7 @@ class WorkerProcess:
         self.output.close()
 
     def death(self) -> Death:
-        """Return why it is gone."""
+        """Return why the process has ended."""
         status = self._process.wait()
         is_killed = status == -signal.SIGKILL and not self._stalled
         is_memory = is_killed and _count_oom_kills() > self._oom_kills
@@ -147,7 +147,7 @@ class WorkerProcess:
         return Death(cause=self._with_log(words), is_killed=is_killed, is_memory=is_memory)
 
     def _with_log(self, words: str) -> str:
-        """Return the words, and below them the end of what the process printed during the job."""
+        """Return the words, and below them the end of the process's output during the job."""
         with self._log.open("rb") as stream:
             stream.seek(self._log_start)
             text = stream.read().decode(errors="replace")
@@ -155,7 +155,7 @@ class WorkerProcess:
 
 
 def _count_oom_kills() -> int:
-    """Return how many processes were killed for want of memory; 0 where nobody counts them."""
+    """Return how many processes were killed for lack of memory; 0 if they are not counted."""
     for path in MEMORY_EVENTS:
         with suppress(OSError, ValueError):
             for line in path.read_text().splitlines():
