@@ -1,4 +1,4 @@
-"""The looks of a workspace from before schema 5, as far as they can be told from what it holds.
+"""The looks of a workspace from before schema 5, as far as its content shows them.
 
 A run has always ended with a report. So each study that has results counts as looked at once, when
 its last trial ended, with the trials and the claims that it has.
@@ -26,7 +26,7 @@ from peftlab.store.looks import (
 
 
 def add_looks(database: sqlite3.Connection) -> None:
-    """Make the tables, with a look for each study; what cannot be read is left out."""
+    """Make the tables, with a look for each study; studies that cannot be read are left out."""
     for table in TABLES:
         database.execute(table)
     for study, spec, saved_at in database.execute(
@@ -38,7 +38,7 @@ def add_looks(database: sqlite3.Connection) -> None:
 
 
 def _look(database: sqlite3.Connection, study: str, spec: str, saved_at: str) -> Look | None:
-    """Return the look at a study; None where nothing was done."""
+    """Return the look at a study; None if nothing was done."""
     seeds: dict[tuple[str, str], dict[str, int]] = {}
     cells: dict[tuple[str, str], str] = {}
     done: list[str] = []
@@ -125,7 +125,7 @@ def _claim(
 
 
 def _base(arm: str, names: Sequence[str]) -> str | None:
-    """Return the longest name in the study's file that fits an arm that a sweep made of it."""
+    """Return the longest name in the study's file from which a sweep could have made the arm."""
     return max(
         (name for name in names if arm == name or arm.startswith(f"{name}-")), key=len, default=None
     )

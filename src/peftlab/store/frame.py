@@ -25,7 +25,7 @@ FIRST = (
 )  # fmt: skip
 
 NO_COSTS = ("parameters", "predictions_sha256", "model_sha256")
-"""Keys of the costs that become no column of their own."""
+"""The keys of the costs that get no column of their own."""
 
 
 def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFrame:
@@ -43,7 +43,8 @@ def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFram
 
 @search_put_off()
 def frame_of(results: Iterable[Result], study: str | None, *, where: str) -> pd.DataFrame:
-    """Return the frame of these results of a study, or of all; UserError where one is damaged."""
+    """Return the frame of these results of a study, or of all; raise UserError if one is
+    damaged."""
     import pandas as pd
 
     columns: dict[str, list[Any]] = {}
@@ -90,7 +91,8 @@ def _measured(result: Result, study: str | None) -> dict[str, Any]:
 
 
 def _settings(text: str) -> dict[str, Any]:
-    """Return the columns that trials share whatever their seeds; ValueError if there are none."""
+    """Return the columns that trials share whatever their seeds; raise ValueError for invalid
+    settings."""
     trial, checked = json.loads(text), unseeded_trial(text)
     row = {name: trial[name] for name in ("task", "method", "engine")}
     row["model"] = trial["model"]["name"]

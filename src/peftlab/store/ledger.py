@@ -1,4 +1,5 @@
-"""The user's own record of looks, beside those of workspaces, so that a second one hides none.
+"""The user's own record of looks beside the workspaces' records, so that a new workspace hides
+none.
 
 It lies in $XDG_STATE_HOME/peftlab, else ~/.local/state/peftlab. Where it cannot be used the work
 goes on without it. It is no write-ahead database as workspaces are: home folders are often on a
@@ -24,21 +25,21 @@ from peftlab.store.sql import query, transaction
 FILE = "looks.sqlite"
 VERSION = 1
 SECONDS = 5.0
-"""The time for which another process that writes is waited for."""
+"""The longest wait for another process that writes."""
 
 FAILURES = (sqlite3.Error, OSError, RuntimeError, ValidationError, UnicodeError, ValueError)
-"""Errors of a file that is damaged or cannot be used, and of a home that is not known."""
+"""The errors of a damaged or unusable file, and of an unknown home folder."""
 
 
 def ledger_file() -> Path:
-    """Return the ledger's file; RuntimeError where the user has no home."""
+    """Return the ledger's file; raise RuntimeError if the user has no home folder."""
     given = Path(os.environ.get("XDG_STATE_HOME", ""))
     state = given if given.is_absolute() else Path.home() / ".local" / "state"
     return state / "peftlab" / FILE
 
 
 def read_ledger(trial_ids: Iterable[str]) -> list[Look]:
-    """Return this user's looks that showed one of these trials; none where they cannot be read."""
+    """Return this user's looks that showed one of these trials; none if they cannot be read."""
     try:
         path = ledger_file()
         if not path.is_file():
@@ -50,12 +51,13 @@ def read_ledger(trial_ids: Iterable[str]) -> list[Look]:
 
 
 def known_looks(workspace: WorkspaceReader, trial_ids: Sequence[str]) -> tuple[Look, ...]:
-    """Return the looks that showed one of these trials, as the workspace and the user know them."""
+    """Return the looks that showed one of these trials, from the workspace and the user's
+    ledger."""
     return united(workspace.looks(trial_ids), read_ledger(trial_ids))
 
 
 def write_ledger(looks: Sequence[Look]) -> str:
-    """Store what is new in the looks; in words why that could not be, else ""."""
+    """Store what is new in the looks; return why that failed, in words, or ""."""
     try:
         path = ledger_file()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -85,7 +87,7 @@ def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
 
 
 def _prepare(database: sqlite3.Connection) -> None:
-    """Make the tables where they are not there; ValueError where a newer peftlab made them."""
+    """Make the tables if they are missing; raise ValueError if a newer peftlab made them."""
     (found,) = database.execute("PRAGMA user_version").fetchone()
     if found > VERSION:
         raise ValueError("a newer peftlab wrote it")

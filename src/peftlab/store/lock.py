@@ -1,4 +1,4 @@
-"""A workspace is written by one run at a time; a second one is told which."""
+"""The lock of a workspace: one run at a time writes to it, and a second one is told which."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def held(workspace: Path, *, study: str) -> Iterator[None]:
 
 
 def forget_dead_holder(workspace: Path) -> None:
-    """Remove what a run that was killed has said of itself; nothing while one holds it."""
+    """Remove the note of a run that was killed; do nothing while a run holds the workspace."""
     if (workspace / HOLDER_FILE).exists():
         with suppress(UserError, StorageError), held(workspace, study=""):
             pass
 
 
 def _holder(workspace: Path) -> str:
-    """Return the holder in words; it may not have said yet who it is."""
+    """Return the holder in words; its note may not be written yet."""
     try:
         holder = json.loads((workspace / HOLDER_FILE).read_text(encoding="utf-8"))
         return (

@@ -44,7 +44,7 @@ TABLES = (
 )
 
 Query = Callable[..., list[dict[str, Any]]]
-"""A call that takes SQL and its values, and gives the rows by column."""
+"""A function from SQL and its values to the rows by column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class DeclaredPlace:
 
 @dataclass(frozen=True, kw_only=True)
 class DeclaredClaim:
-    """A claim by what it compares (`subject_of`) and its margin in points.
+    """A claim, given by what it compares (`subject_of`) and its margin in points.
 
     `is_part` says that it is a claim's test on one of several tasks.
     """
@@ -117,7 +117,7 @@ class Look:
 
     @cached_property
     def id(self) -> str:
-        """The hash of what was declared."""
+        """The hash of the declaration."""
         return content_id(self.content, length=DECLARATION_ID_LENGTH)
 
 
@@ -140,7 +140,7 @@ class _StoredShown(StoredRow):
 
 
 def subject_of(kind: str, sides: Iterable[Iterable[Iterable[str]]]) -> str:
-    """Return a name for what a claim compares, whatever it is worded like.
+    """Return a name for what a claim compares, whatever its wording.
 
     `kind` is better or equivalent. `sides` are the two sides, or the one, of the comparison; a side
     has arms, and an arm its cells. The order of the sides has a meaning, within a side none has.
@@ -155,7 +155,7 @@ def now() -> datetime:
 
 
 def read_looks(query: Query, trial_ids: Iterable[str]) -> list[Look]:
-    """Return the looks that showed one of these trials; ValidationError for what are none."""
+    """Return the looks that showed one of these trials; raise ValidationError for invalid ones."""
     asked = json.dumps([*trial_ids])
     shown: dict[int, dict[str, datetime]] = {}
     for values in query(
@@ -190,7 +190,8 @@ def write_looks(database: sqlite3.Connection, looks: Iterable[Look]) -> None:
 
 
 def news_of(looks: Iterable[Look], read: Callable[[Iterable[str]], Iterable[Look]]) -> list[Look]:
-    """Return those looks that showed trials and say more than what `read` gives of these trials."""
+    """Return the looks that showed trials and say more than what `read` returns for these
+    trials."""
     shown = [look for look in looks if look.shown]
     known = [*read(trial for look in shown for trial in look.shown)]
     return [
@@ -201,7 +202,7 @@ def news_of(looks: Iterable[Look], read: Callable[[Iterable[str]], Iterable[Look
 
 
 def united(*every: Sequence[Look]) -> tuple[Look, ...]:
-    """Return the looks of all, each once; where one is in several the first dates count."""
+    """Return the looks of all, each once; if one is in several, its first dates count."""
     found: dict[str, Look] = {}
     for look in (look for looks in every for look in looks):
         known = found.get(look.id)
@@ -210,7 +211,7 @@ def united(*every: Sequence[Look]) -> tuple[Look, ...]:
 
 
 def joined(name: str, looks: Sequence[Look]) -> Look:
-    """Return looks of one moment as one, under that name."""
+    """Return the looks of one moment as one look of that name."""
     return Look(
         study=name,
         places=tuple(place for look in looks for place in look.places),
@@ -221,7 +222,7 @@ def joined(name: str, looks: Sequence[Look]) -> Look:
 
 
 def looks_digest(looks: Sequence[Look], own: str) -> str:
-    """Return a name for what earlier looks say of a study that declares what `own` is the id of.
+    """Return a name for what earlier looks say of a study whose declaration has the id `own`.
 
     It changes with every look that declared something else. What was shown of the study as it is
     now matters only where it came before such a look: so a page is not made again because of the

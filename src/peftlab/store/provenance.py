@@ -17,7 +17,7 @@ PACKAGES = ("peftlab", "torch", "transformers", "peft", "tokenizers", "numpy")
 
 @lru_cache
 def provenance() -> dict[str, JsonValue]:
-    """Return JSON values, the same for all trials of a process; null is what cannot be found."""
+    """Return JSON values, the same for all trials of a process; null for what cannot be found."""
     return {
         "versions": {"python": platform.python_version(), **_versions()},
         "git": _git_state(),
@@ -56,7 +56,7 @@ def _run(*command: str) -> str:
 
 
 def processor_name() -> str | None:
-    """Return the name that the processor tells; None where the system does not know it."""
+    """Return the processor's name; None if the system does not know it."""
     try:
         found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     except OSError:

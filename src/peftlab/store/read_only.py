@@ -14,11 +14,11 @@ from tempfile import TemporaryDirectory
 
 CODES = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 PRIMARY = 0xFF
-"""The bits of one of SQLite's codes that say the kind of error."""
+"""The bits of an SQLite error code that give the kind of error."""
 
 
 def may_not_be_written(error: sqlite3.Error) -> bool:
-    """Return whether the error is that the database, or its folder, cannot be written."""
+    """Return whether the error means that the database or its folder is not writable."""
     return getattr(error, "sqlite_errorcode", 0) & PRIMARY in CODES
 
 

@@ -44,7 +44,8 @@ UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 @dataclass(frozen=True)
 class Result:
-    """A trial as a frame needs it: its row, its arms by study, the scores of its evaluations."""
+    """The part of a trial that a frame needs: its row, its arms by study, the scores of its
+    evaluations."""
 
     row: StoredResult
     arms: Mapping[str, tuple[str, ...]]
@@ -52,7 +53,7 @@ class Result:
 
 
 class WorkspaceReader:
-    """Studies and trials as they are stored; many may read while one process writes.
+    """A reader of stored studies and trials; many may read while one process writes.
 
     Every method raises UserError where the file is damaged.
     """
@@ -68,7 +69,7 @@ class WorkspaceReader:
 
     @property
     def cache(self) -> Path:
-        """The folder of what can be computed again: encoded data."""
+        """The folder of everything that can be computed again: encoded data."""
         return self.path / "cache"
 
     def artifacts(self, trial_id: str) -> Path:
@@ -97,7 +98,7 @@ class WorkspaceReader:
         return [row.name for row in rows]
 
     def spec(self, study: str) -> dict[str, JsonValue]:
-        """Return the study's spec as it was last run, as JSON; UserError where it has not been."""
+        """Return the spec of the study's last run, as JSON; raise UserError if it was never run."""
         found = self._read(StoredStudy, "SELECT name, spec FROM studies WHERE name = ?", study)
         if not found:
             raise UserError(
@@ -109,7 +110,8 @@ class WorkspaceReader:
         return found[0].spec
 
     def basis(self, study: str) -> str | None:
-        """Return the hash of what the study's trials followed from last; None where unknown."""
+        """Return the hash of what the study's trials followed from at its last run; None if
+        unknown."""
         found = self._query("SELECT basis FROM studies WHERE name = ?", study)
         return found[0]["basis"] if found else None
 
@@ -137,7 +139,8 @@ class WorkspaceReader:
         )
 
     def results_digest(self, study: str) -> str:
-        """Return a SHA-256 of all that is stored of the study: it changes when any of it does.
+        """Return a SHA-256 of everything that is stored of the study: it changes when any of it
+        does.
 
         A trial's single step losses are left out: they come and go with its evaluations.
         """
@@ -158,7 +161,7 @@ class WorkspaceReader:
 
     @search_put_off()
     def trials(self, study: str | None = None) -> list[TrialRecord]:
-        """Return the study's trials in plan order, or all; UserError for an unknown study."""
+        """Return the study's trials in plan order, or all; raise UserError for an unknown study."""
         return self._records(*self._chosen(study))
 
     def trial_ids(self, study: str, status: Status | None = None) -> list[str]:
@@ -172,7 +175,7 @@ class WorkspaceReader:
         return [row["trial_id"] for row in rows]
 
     def results(self, study: str | None = None) -> Iterator[Result]:
-        """Yield the trials as a frame needs them; UserError for an unknown study."""
+        """Yield the trials in the form of `Result`; raise UserError for an unknown study."""
         chosen, order, values = self._chosen(study)
         evaluations: defaultdict[str, list[StoredScores]] = defaultdict(list)
         for one in self._read(
@@ -193,7 +196,7 @@ class WorkspaceReader:
             yield Result(row, arms[row.id], evaluations[row.id])
 
     def trial(self, prefix: str) -> TrialRecord:
-        """Return the trial whose id begins so; UserError unless there is exactly one.
+        """Return the trial whose id begins with these digits; raise UserError unless there is one.
 
         Where none does, an id of before schema 4 will do.
         """
@@ -216,7 +219,7 @@ class WorkspaceReader:
         return self._records("FROM trials WHERE id = ?", "", (found[0]["id"],))[0]
 
     def statuses(self, trial_ids: Iterable[str]) -> dict[str, Status]:
-        """Return the status of each of these trials; one that is not stored yet is pending."""
+        """Return the status of each of these trials; a trial that is not stored yet is pending."""
         rows = self._read(StoredStatus, "SELECT id, status FROM trials")
         known = {row.id: row.status for row in rows}
         return {trial_id: known.get(trial_id, "pending") for trial_id in trial_ids}
@@ -258,7 +261,7 @@ class WorkspaceReader:
     # Helpers
 
     def _query(self, sql: str, *values: object) -> list[dict[str, Any]]:
-        """Return the rows by column; UserError where the file does not give them."""
+        """Return the rows by column; raise UserError if the file cannot be read."""
         try:
             return query(self._connection, sql, *values)
         except sqlite3.ProgrammingError:  # of ours
@@ -273,7 +276,8 @@ class WorkspaceReader:
             return [row.model_validate(values) for values in found]
 
     def _chosen(self, study: str | None) -> tuple[str, str, tuple[str, ...]]:
-        """Return where the study's trials, or all, are selected from, the order and the values."""
+        """Return the source, the order and the values of a query for the study's trials, or for
+        all."""
         if study is None:
             return "FROM trials", "ORDER BY rowid", ()
         self.spec(study)

@@ -1,4 +1,4 @@
-"""The record of a trial, as the store gives it back, and the stable JSON object made of it."""
+"""The record of a trial, as the store returns it, and its stable JSON object."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from peftlab.core.selection import folds_words, reported
 from peftlab.core.trial import Trial
 
 Status = Literal["pending", "running", "done", "failed", "pruned"]
-"""A trial is pruned where a search for the best setting has given it up on the way."""
+"""The status of a trial; it is pruned if a search for the best setting gave it up midway."""
 
 MODEL_FOLDER = "model"
 PREDICTIONS_FILE = "predictions.parquet"
@@ -27,13 +27,13 @@ CHECKPOINTS_FOLDER = "checkpoints"
 
 
 def is_open(status: Status, retry_failed: bool) -> bool:
-    """Return whether a run carries out a trial that has this status."""
+    """Return whether a run carries out a trial of this status."""
     return status in {"pending", "running", "pruned"} or (retry_failed and status == "failed")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """A trial with all that is known of it so far.
+    """A trial with everything that is known of it so far.
 
     `arms` says under which arm names each study holds it: {"glue-peft": ("lora-r8",)}.
     `evaluations` are in order and begin with step 0. `error` is the cause of a failure. `folder` is
@@ -53,14 +53,15 @@ class TrialRecord:
 
     @property
     def model_path(self) -> Path | None:
-        """The folder of the trained model; None where the trial is not done or it is gone."""
+        """The folder of the trained model; None if the trial is not done or the folder is
+        missing."""
         if self.folder is None or self.status != "done":
             return None
         path = self.folder / MODEL_FOLDER
         return path if path.is_dir() else None
 
     def require_own_model(self) -> None:
-        """Raise UserError where the trained model is not the one that the trial has saved.
+        """Raise UserError if the trained model is not the one that the trial saved.
 
         Trials of older versions do not know theirs again.
         """
@@ -154,7 +155,7 @@ class TrialRecord:
 
     @property
     def _dev(self) -> str | None:
-        """Return what of own files the trial is scored on, in words; None for other data."""
+        """The part of own files on which the trial is scored, in words; None for other data."""
         if self.trial.fold is not None:
             return folds_words(self.trial.fold.of)
         files = self.trial.data.files
@@ -162,7 +163,7 @@ class TrialRecord:
 
 
 def best_of(scores: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-    """Return the scores with the best main metric, the first of equals; {} where there are none."""
+    """Return the scores with the best main metric, the first if tied; {} if there are none."""
     return max(scores, key=main_merit, default={})
 
 

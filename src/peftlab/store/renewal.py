@@ -18,10 +18,10 @@ from pydantic import ValidationError
 from peftlab.core.trial import Trial
 
 RULES_BEFORE = 1
-"""The rules by which everything was measured before trials said by which."""
+"""The rules of all measurements from before trials stored their rules."""
 
 PREFERRED = ("done", "failed", "pruned", "running", "pending")
-"""The order by which one of two trials of the same id is kept: the one that has come furthest."""
+"""The order in which one of two trials of the same id is kept: the one that has come furthest."""
 
 
 def renew_ids(database: sqlite3.Connection) -> None:
@@ -74,7 +74,7 @@ def _as_measured(
 
 
 def _merge_placements(database: sqlite3.Connection, older_id: str, kept: str) -> None:
-    """Let the studies that hold a trial hold the kept one, under the arms of both."""
+    """Make the studies of a dropped trial hold the kept one, under the arms of both."""
     for study, position, arms in database.execute(
         "SELECT study, position, arms FROM placements WHERE trial_id = ?", (older_id,)
     ).fetchall():

@@ -1,4 +1,4 @@
-"""Rows of the database as they must be: whatever else stands there is damage, said in one line."""
+"""Valid rows of the database: whatever else stands there is damage, said in one line."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class StoredStudy(StoredRow):
 
 @lru_cache(maxsize=4096)
 def _names(text: object) -> object:
-    """Return the names of arms; ValidationError for what are none. Many trials have the same."""
+    """Return the names of arms; raise ValidationError for anything else. Many trials have the
+    same."""
     return TypeAdapter(Json[tuple[str, ...]]).validate_python(text)
 
 
@@ -82,7 +83,7 @@ class StoredTrial(StoredRow):
     provenance: Json[dict[str, JsonValue]] | None
 
     def read_costs(self) -> Costs | None:
-        """Return the costs; ValidationError for what are none."""
+        """Return the costs; raise ValidationError for anything else."""
         return None if self.costs is None else _costs().validate_python(self.costs)
 
 
@@ -111,7 +112,7 @@ class Failure(StoredRow):
 
 
 class Speed(StoredRow):
-    """The tokens a second with which a trial was trained and evaluated, and on what.
+    """The tokens a second of a trial's training and evaluation, and the device of both.
 
     Older versions stored neither the device's own name nor the speed of evaluation.
     """
@@ -163,7 +164,7 @@ class StoredEvaluation(StoredRow):
     held_out_scores: ScoresJson | None
 
     def evaluation(self) -> Evaluation:
-        """Return the evaluation that was stored; ValueError for losses that are none."""
+        """Return the evaluation that was stored; raise ValueError for invalid losses."""
         train_loss, eval_loss = self.train_loss, self.eval_loss
         return Evaluation(
             step=self.step,
@@ -180,7 +181,7 @@ class StoredEvaluation(StoredRow):
 
 @contextmanager
 def refusing_damage(where: str) -> Iterator[None]:
-    """Raise UserError for rows that are not what was stored."""
+    """Turn errors of damaged rows into a UserError."""
     try:
         yield
     except ValidationError as error:
@@ -191,7 +192,7 @@ def refusing_damage(where: str) -> Iterator[None]:
 
 
 def damaged(what: str, where: str) -> UserError:
-    """Return the error that says so."""
+    """Return the error for a damaged database."""
     return UserError(f"{DAMAGED}: {what}", where=where, remedy=REMEDY)
 
 
@@ -206,7 +207,7 @@ def stored_losses(losses: Sequence[float]) -> bytes:
 
 
 def losses_in(stored: bytes) -> tuple[float, ...]:
-    """Return the losses that were stored; ValueError where the bytes are no whole number of them.
+    """Return the stored losses; raise ValueError if the bytes are not a whole number of them.
 
     >>> losses_in(stored_losses([0.5, 0.25]))
     (0.5, 0.25)

@@ -1,4 +1,4 @@
-"""Queries and transactions, which are the same for every database of ours."""
+"""Queries and transactions, the same for every database of this project."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def query(database: sqlite3.Connection, sql: str, *values: object) -> list[dict[str, Any]]:
-    """Return the rows that the database gives, by column."""
+    """Return the rows of a query, by column."""
     cursor = database.execute(sql, values)
     columns = [column[0] for column in cursor.description]
     return [dict(zip(columns, row, strict=True)) for row in cursor]
@@ -17,7 +17,7 @@ def query(database: sqlite3.Connection, sql: str, *values: object) -> list[dict[
 
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """Store all that is done within, or nothing; the connection is in autocommit mode.
+    """Store all changes within the block, or none; the connection is in autocommit mode.
 
     No other process writes meanwhile.
     """

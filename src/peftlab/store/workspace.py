@@ -37,7 +37,7 @@ class Workspace(WorkspaceReader):
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True) -> Workspace:
-        """Return the workspace in that folder, made if it is not there and `create` is set.
+        """Return the workspace in that folder, which is made if it is missing and `create` is set.
 
         Without `create` one that may not be written is read, as it is now (read_only.py). Raises
         UserError where there is none, or none that this version can read.
@@ -69,7 +69,7 @@ class Workspace(WorkspaceReader):
             ) from error
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._connection.close()
 
     def __enter__(self) -> Workspace:
@@ -122,12 +122,12 @@ class Workspace(WorkspaceReader):
     # Trials, written
 
     def reset_running(self) -> None:
-        """Make those pending again that a process which is gone left as running."""
+        """Make the trials pending again that an ended process left as running."""
         with self._transaction() as database:
             database.execute("UPDATE trials SET status = 'pending' WHERE status = 'running'")
 
     def remove_spent_checkpoints(self) -> None:
-        """Remove those that a process which is gone left of trials that it had just ended.
+        """Remove the checkpoints that an ended process left of trials that it had just finished.
 
         May be called while another process writes here.
         """
@@ -136,7 +136,7 @@ class Workspace(WorkspaceReader):
                 self._remove_checkpoints(row["id"])
 
     def start(self, trial_id: str, provenance: Mapping[str, JsonValue]) -> None:
-        """Store that the trial begins; what an attempt left goes, unless it can be gone on from.
+        """Store that the trial begins; remove what an attempt left unless it can be resumed.
 
         Its evaluations go in any case: a trial that is resumed tells them again.
         """
@@ -182,11 +182,11 @@ class Workspace(WorkspaceReader):
     def pause(
         self, trial_id: str, costs: Costs, *, num_train_examples: int, num_eval_examples: int
     ) -> None:
-        """Store that the trial rests after an evaluation, and its costs so far."""
+        """Store that the trial pauses after an evaluation, and its costs so far."""
         self._measured(trial_id, "pending", costs, num_train_examples, num_eval_examples)
 
     def prune(self, trial_id: str) -> None:
-        """Store that a search has given up the trial, which rests; what it has measured is kept."""
+        """Store that a search has given up the paused trial; its measurements are kept."""
         with self._transaction() as database:
             database.execute("UPDATE trials SET status = 'pruned' WHERE id = ?", (trial_id,))
         self._remove_checkpoints(trial_id)
@@ -200,14 +200,14 @@ class Workspace(WorkspaceReader):
             )
 
     def interrupt(self, trial_id: str) -> None:
-        """Store that the trial was stopped from outside; it goes on with the next run."""
+        """Store that the trial was stopped from outside; the next run continues it."""
         with self._transaction() as database:
             database.execute("UPDATE trials SET status = 'pending' WHERE id = ?", (trial_id,))
 
     # Looks
 
     def add_looks(self, looks: Sequence[Look]) -> None:
-        """Store what is new in the looks; readers may do so, too. StorageError if it cannot be."""
+        """Store what is new in the looks; readers may do so too. StorageError if it cannot be."""
         new = news_of(looks, self.looks)
         if new:
             with self._transaction() as database:
@@ -251,7 +251,7 @@ class Workspace(WorkspaceReader):
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Store all that is written within, or nothing; StorageError where it cannot be."""
+        """Store all changes within the block, or none; raise StorageError if that fails."""
         try:
             with transaction(self._connection):
                 yield self._connection
@@ -262,7 +262,7 @@ class Workspace(WorkspaceReader):
 
 
 def _refuse_lost(path: Path) -> None:
-    """Raise UserError for a database of no bytes beside what trials have left: it was a whole one.
+    """Raise UserError if the database is empty although trials have left files: it was a whole one.
 
     A run that was killed as it made a new workspace may leave one too, and nothing else.
     """

@@ -23,7 +23,7 @@ from peftlab.study.spec import TRAINING_NAMES, ArmSpec, StudySpec
 OFF_BY_NULL = frozenset(
     name for name, field in TrainingSettings.model_fields.items() if field.default is None
 )
-"""The training settings that null turns off, in an arm where the study has them on."""
+"""The training settings of a study that null turns off in an arm."""
 MOST_ARMS, MOST_TRIALS = 1000, 1_000_000
 
 
@@ -48,7 +48,7 @@ class Arm:
 
 
 def expand_arms(spec: StudySpec, *, resolve: bool = True) -> tuple[Arm, ...]:
-    """Return the arms that the study compares, as every_arm gives them.
+    """Return the arms that the study compares, in the form of `every_arm`.
 
     Raises UserError for what is wrong with any arm, also with one that is not chosen.
     """
@@ -77,7 +77,7 @@ def every_arm(spec: StudySpec, *, resolve: bool = True) -> tuple[Arm, ...]:
 
 
 def chosen_arms(spec: StudySpec, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
-    """Return those of the study's arms that `only_arms` names, all where it is not set."""
+    """Return the study's arms that `only_arms` names, or all if it is not set."""
     if spec.only_arms is None:
         return arms
     return select_arms(arms, spec.only_arms, where=f"{spec.name}: only_arms")
@@ -93,7 +93,7 @@ def select_arms(arms: Sequence[Arm], names: Sequence[str], *, where: str) -> tup
 
 
 def _check_size(spec: StudySpec) -> None:
-    """Raise UserError for more arms or trials than anyone runs."""
+    """Raise UserError if there are more arms or trials than the limits allow."""
     num_arms = sum(math.prod(map(len, arm.sweep.values())) for arm in spec.arms.values())
     if num_arms > MOST_ARMS:
         raise UserError(
@@ -149,7 +149,7 @@ def _spread(spec: StudySpec, name: str, arm: ArmSpec, *, resolve: bool) -> list[
 
 
 def _caches_frozen(spec: StudySpec, name: str, arm: ArmSpec) -> bool:
-    """Return the arm's own `cache_frozen`, else the study's; UserError if the engine cannot."""
+    """Return the arm's own `cache_frozen`, or the study's; raise UserError if the engine cannot."""
     is_own = arm.cache_frozen is not None
     caches = arm.cache_frozen if arm.cache_frozen is not None else spec.cache_frozen
     if caches and not ENGINES.get(spec.engine).caches_frozen:
@@ -191,7 +191,7 @@ def _training(
 def _holds(
     spec: StudySpec, key: str, value: JsonValue, task: str, where: str, *, overridden: bool
 ) -> bool:
-    """Return whether a training value holds for the task; it need not where an arm has its own."""
+    """Return whether a training value holds for the task; it need not if the arm has its own."""
     is_mapping = is_by_task(key, value)
     by_task = cast(dict[str, JsonValue], value) if is_mapping else {task: value}
     for name, one in by_task.items():
@@ -205,7 +205,7 @@ def _holds(
 
 
 def _short(value: JsonValue) -> str:
-    """Return a swept value as it stands in an arm's name.
+    """Return a swept value in the form that an arm's name has.
 
     >>> _short(5e-4), _short(8), _short(["query", "key"])
     ('0.0005', '8', 'query+key')

@@ -1,4 +1,4 @@
-"""What a study says, checked against what there is: arms, claims, heads, positions, trackers."""
+"""Checks of a study against what exists: arms, claims, heads, positions, trackers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from peftlab.tasks.registry import TASKS, own_task
 
 
 def check_arm_names(spec: StudySpec, arms: Sequence[Arm]) -> None:
-    """Raise UserError for claims or report parts that name an arm or a sweep that does not exist.
+    """Raise UserError if claims or report parts name an arm or a sweep that does not exist.
 
     `arms` are all of the study's.
     """
@@ -31,7 +31,7 @@ def check_arm_names(spec: StudySpec, arms: Sequence[Arm]) -> None:
 
 
 def check_heads(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows]) -> None:
-    """Raise UserError where an arm keeps a head that the checkpoint lacks, or for other labels.
+    """Raise UserError if an arm keeps a head that the checkpoint lacks, or one of other labels.
 
     Nothing is checked where its config cannot be read: a dry run goes on without the Hub.
     """
@@ -50,7 +50,7 @@ def check_heads(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows]) 
 
 
 def check_losses(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows]) -> None:
-    """Raise UserError where an arm weighs classes, or smooths labels, that a task does not have."""
+    """Raise UserError if an arm weighs classes, or smooths labels, that a task does not have."""
     for arm in arms:
         own = {*spec.arms[arm.base].training, *arm.swept}
         places = {
@@ -66,7 +66,7 @@ def check_losses(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows])
 
 
 def check_claims(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows]) -> None:
-    """Raise UserError for a claim that is made twice, and a margin that no difference can exceed.
+    """Raise UserError if a claim is made twice, or no difference can exceed its margin.
 
     In a study that was stored they stay as they are: its page can be made.
     """
@@ -99,7 +99,7 @@ def check_claims(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows])
 
 
 def check_evaluations(spec: StudySpec, arms: Sequence[Arm]) -> None:
-    """Raise UserError for early stopping, or evaluations within epochs, without held-out rows.
+    """Raise UserError if early stopping, or evaluation within epochs, lacks held-out rows.
 
     Both compare states of a training, for which dev must not be used. Raises it also where
     eval_steps are given and nothing says that they count.
@@ -125,7 +125,7 @@ def check_evaluations(spec: StudySpec, arms: Sequence[Arm]) -> None:
 
 
 def _place(spec: StudySpec, arm: Arm, own: Collection[str], key: str) -> str:
-    """Return where a training setting of an arm stands in the study."""
+    """Return the place of an arm's training setting in the study."""
     return f"{spec.name}: {f'arms.{arm.base}.' if key in own else ''}training.{key}"
 
 
@@ -148,7 +148,7 @@ def check_max_length(model: str, max_length: int, virtual: int = 0, *, where: st
 
 
 def require_trackers(names: Sequence[str], *, where: str) -> None:
-    """Raise UserError for a tracker that accelerate does not know, or whose package is not here.
+    """Raise UserError if accelerate does not know a tracker, or its package is not installed.
 
     accelerate is asked, and imported, only if there are names.
     """
@@ -192,7 +192,7 @@ def num_positions(model: str) -> int | None:
 
 
 def _check_claim(spec: StudySpec, claim: Claim, arms: Sequence[Arm], *, where: str) -> None:
-    """Raise UserError where a claim names an unknown arm or task, or an arm and itself."""
+    """Raise UserError if a claim names an unknown arm or task, or compares an arm with itself."""
     seen: set[str] = set()
     for name in claim.arms:
         chosen = {arm.name for arm in select_arms(arms, [name], where=where)}
@@ -210,7 +210,7 @@ def _check_claim(spec: StudySpec, claim: Claim, arms: Sequence[Arm], *, where: s
 
 
 def _check_margin(margin: float | None, ranges: Sequence[float], *, where: str) -> None:
-    """Raise UserError for a margin as large as the mean of the metrics' ranges, or larger."""
+    """Raise UserError if a margin is at least the mean of the metrics' ranges."""
     most = fmean(ranges)
     if margin is not None and margin >= most:
         raise UserError(
@@ -222,7 +222,7 @@ def _check_margin(margin: float | None, ranges: Sequence[float], *, where: str) 
 
 
 def _check_part(part: ReportPart, arms: Sequence[Arm], *, where: str) -> None:
-    """Raise UserError where a report part names an arm or a sweep that does not exist."""
+    """Raise UserError if a report part names an arm or a sweep that does not exist."""
     wanted = getattr(part.options, "arms", None) or ()
     chosen = select_arms(
         arms, [wanted] if isinstance(wanted, str) else list(wanted), where=f"{where}.arms"

@@ -23,7 +23,7 @@ from peftlab.study.spec import Claim, StudySpec
 
 @dataclass(frozen=True, kw_only=True)
 class PlacedTrial:
-    """A trial of a study as a look needs it; `arms` are those of the study that hold it."""
+    """The part of a study's trial that a look needs; `arms` are those of the study that hold it."""
 
     id: str
     cell: str
@@ -51,7 +51,7 @@ def placed_trial(record: TrialRecord, arms: tuple[str, ...]) -> PlacedTrial:
 
 
 def placed_result(result: Result, arms: tuple[str, ...]) -> PlacedTrial:
-    """Return the trial of a result, which is what a frame reads of it, under these arms."""
+    """Return the trial of a result under these arms; a result is the part that a frame reads."""
     row = result.row
     return PlacedTrial(
         id=row.id,
@@ -84,7 +84,7 @@ def declared_claim(
     *,
     is_part: bool = False,
 ) -> DeclaredClaim:
-    """Return the claim on these tasks, by the arms on its one side or its two.
+    """Return the claim on these tasks, by the arms on its one or two sides.
 
     Arms that have no trials are left out, so that the claim is another once they have.
     """
@@ -135,13 +135,13 @@ def declared_advice(options: AdvicePart, places: DeclaredPlaces) -> DeclaredAdvi
 
 
 def advice_options(spec: StudySpec) -> tuple[AdvicePart, ...]:
-    """Return by which options the study's page says what to use: its own, or the usual ones."""
+    """Return the options by which the study's page gives advice: its own, or the usual ones."""
     named = tuple(part.options for part in spec.report if isinstance(part.options, AdvicePart))
     return named or (AdvicePart(),)
 
 
 def tasks_of_claim(spec: StudySpec, claim: Claim) -> tuple[str, ...]:
-    """Return the study's tasks that the claim speaks of."""
+    """Return the study's tasks that the claim is about."""
     return tuple(task for task in spec.tasks if claim.tasks is None or task in claim.tasks)
 
 

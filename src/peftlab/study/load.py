@@ -1,4 +1,5 @@
-"""Studies found: by a built-in name or a YAML file, with what the command line changes in them."""
+"""Finding studies: by a built-in name or a YAML file, with what the command line changes in
+them."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ MOST_BYTES = 4 * MOST_CHARACTERS
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """What the command line changes in a study; None leaves the study's own value.
+    """The command line's changes to a study; None leaves the study's own value.
 
     `settings` are KEY=VALUE with a dotted key and a value in YAML. A `training.NAME` among them
     holds for every arm, also for those that have their own; a `training.NAME.TASK` does so for
@@ -73,7 +74,7 @@ def load_study(name: str, overrides: Overrides = Overrides()) -> StudySpec:
 
 
 def study_of(raw: Mapping[str, Any], overrides: Overrides = Overrides()) -> StudySpec:
-    """Return the study of these keys, changed by the overrides; UserError likewise.
+    """Return the study of these keys, changed by the overrides, with the same UserErrors.
 
     Files of its own data are named from the working directory.
     """
@@ -82,7 +83,7 @@ def study_of(raw: Mapping[str, Any], overrides: Overrides = Overrides()) -> Stud
 
 
 def needs_hub(spec: StudySpec) -> bool:
-    """Return whether checkpoint or data are on the Hub; UserError where neither is there."""
+    """Return whether checkpoint or data are on the Hub; raise UserError if one does not exist."""
     from peftlab.data.source import is_on_hub
 
     model = locate(spec.model, where=f"{spec.name}: model")
@@ -91,7 +92,8 @@ def needs_hub(spec: StudySpec) -> bool:
 
 
 def _folder(name: str) -> Path:
-    """Return where the study's own files are named from: the place of its file."""
+    """Return the folder to which the names of the study's own files are relative: the place of its
+    file."""
     return Path(name).expanduser().absolute().parent
 
 
@@ -119,7 +121,7 @@ def _read(name: str) -> tuple[dict[str, Any], str]:
 
 
 def _text(path: Path) -> str:
-    """Return the text of a study's file; UserError where it is a device or a pipe without end."""
+    """Return the text of a study's file; raise UserError for a device or an endless pipe."""
     if not path.is_file() and path.exists():
         kind = "a folder" if path.is_dir() else "no file with an end"
         raise UserError(f"cannot read the study file: it is {kind}", where=str(path))
@@ -140,7 +142,7 @@ def _parse(text: str, where: str) -> dict[str, Any]:
 
 
 def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str, Any]:
-    """Return the study with its changes; its description says which, for its words know of none."""
+    """Return the study with its changes, which are listed in its description."""
     study = {**raw}
     changes: list[str] = []
     is_described = False
@@ -189,7 +191,7 @@ def _set(study: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 def _without(arm: Any, name: str) -> Any:
-    """Return the arm without a training setting of its own of that name."""
+    """Return the arm without its own training setting of that name."""
     if not _has_own(arm, name):
         return arm
     kept = {key: value for key, value in arm["training"].items() if key != name}
@@ -197,7 +199,7 @@ def _without(arm: Any, name: str) -> Any:
 
 
 def _set_for_task(study: dict[str, Any], name: str, task: str, value: Any) -> None:
-    """Put a training setting's value for one task, in the study and in every arm with its own."""
+    """Set a training setting's value for one task, in the study and in every arm with its own."""
     tasks = study.get("tasks")
     names = [item for item in tasks if isinstance(item, str)] if isinstance(tasks, list) else []
     study["training"] = _with_task(study.get("training"), names, name, task, value)
@@ -211,7 +213,7 @@ def _set_for_task(study: dict[str, Any], name: str, task: str, value: Any) -> No
 
 
 def _with_task(training: Any, tasks: list[str], name: str, task: str, value: Any) -> dict[str, Any]:
-    """Return the settings with the value put; one that held for all tasks is spread over them."""
+    """Return the settings with the value set; one that held for all tasks is spread over them."""
     settings = dict(training) if isinstance(training, Mapping) else {}
     own = settings.get(name, {})
     by_task = own if is_by_task(name, own) or own == {} else dict.fromkeys(tasks, own)
