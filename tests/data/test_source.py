@@ -195,12 +195,12 @@ def test_a_folder_in_the_hubs_layout_keeps_its_full_path(
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        ("nowhere", "unknown data 'nowhere': no such folder"),
+        ("nowhere", "unknown data 'nowhere': not a folder"),
         ("hub:/nowhere", "unknown data 'hub:/nowhere': no such folder"),
         ("hub:./nowhere", "unknown data 'hub:./nowhere': no such folder"),
-        ("Demo", "unknown data 'Demo': no such folder"),
-        ("", "unknown data '' (allowed: "),
-        ("hub:", "unknown data 'hub:' (allowed: "),
+        ("Demo", "unknown data 'Demo': not a folder"),
+        ("", "unknown data ''"),
+        ("hub:", "unknown data 'hub:'"),
     ],
 )
 def test_a_name_that_leads_nowhere_is_one_line(data: str, what: str) -> None:

@@ -79,7 +79,7 @@ def test_who_wants_to_write_is_told_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match="cannot write"), held(folder, study="study"):
             pytest.fail("it is held")
     assert str(caught.value).startswith(
-        f"{folder}: cannot use the workspace: nothing may be written there (allowed: another"
+        f"{folder}: cannot use the workspace: nothing may be written there (try: another"
     )
 
 

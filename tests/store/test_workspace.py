@@ -66,7 +66,7 @@ def test_a_workspace_is_made_with_its_parents(tmp_path: Path) -> None:
 def test_a_workspace_that_is_only_read_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         Workspace.open(tmp_path / "none", create=False)
-    assert str(caught.value).startswith(f"{tmp_path / 'none'}: no results here yet (allowed: ")
+    assert str(caught.value).startswith(f"{tmp_path / 'none'}: no results here yet (try: ")
     assert not (tmp_path / "none").exists()
 
 
@@ -173,7 +173,7 @@ def test_a_study_comes_back_as_it_was_saved(workspace: Workspace, make_trial: Ma
 def test_an_unknown_study_names_those_that_are_known(
     workspace: Workspace, make_trial: MakeTrial
 ) -> None:
-    with pytest.raises(UserError, match=r"has not been run here \(allowed: peftlab run STUDY"):
+    with pytest.raises(UserError, match=r"has not been run here \(try: peftlab run STUDY"):
         workspace.spec("one")
     plan(workspace, make_trial(), study="b")
     plan(workspace, make_trial(), study="a")

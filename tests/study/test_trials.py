@@ -440,7 +440,7 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
         ({"only_arms": ["ful"]}, "s: only_arms: unknown arm 'ful', did you mean 'full'?"),
         ({"model": "./nowhere"}, "s: model: no checkpoint './nowhere'"),
         ({"tasks": ["sst2"]}, "s: data: the data 'demo' has no task 'sst2'"),
-        ({"data": "nowhere"}, "s: data: unknown data 'nowhere': no such folder"),
+        ({"data": "nowhere"}, "s: data: unknown data 'nowhere': not a folder"),
     ],
 )
 def test_what_is_wrong_is_one_line_that_says_where(keys: Mapping[str, Any], message: str) -> None:

@@ -53,7 +53,7 @@ def open_source(data: str, *, where: str = "") -> DataSource:
         return HubSource(repository)
     folder = folder_at(data)
     if folder is None:
-        raise AbsentError(f"unknown data '{data}': no such folder", where=where, allowed=FORMS)
+        raise AbsentError(f"unknown data '{data}': not a folder", where=where, allowed=FORMS)
     return GlueFolder(folder.resolve())
 
 
