@@ -1,4 +1,4 @@
-"""A person's own files as the study file describes them, a task each."""
+"""A user's own files as the study file describes them, one task each."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class OwnData(Frozen):
         return encoding if encoding is None else check_encoding(encoding)
 
     def files(self, *, folds: bool = False) -> OwnFiles:
-        """Return the files and how they are read; with folds there is no dev, given or cut off."""
+        """Return the files and their options; with folds there is no dev, given or cut off."""
         dev = DEV_FRACTION if self.dev is None else self.dev
         return OwnFiles(
             train=self.train,
@@ -141,7 +141,7 @@ class OwnData(Frozen):
 
 @dataclass(frozen=True, kw_only=True)
 class Defined:
-    """A task that was looked at: what it is, and where its rows are."""
+    """An inspected task: what it is, and where its rows are."""
 
     definition: TaskDefinition
     task: Task
@@ -149,7 +149,7 @@ class Defined:
 
 
 def define_task(name: str, own: OwnData, *, where: str, folds: bool = False) -> Defined:
-    """Return the task of that name; UserError where its files cannot be read or do not fit.
+    """Return the task of that name; raise UserError if its files cannot be read or do not fit.
 
     With folds it has no dev.
     """
@@ -165,7 +165,7 @@ def define_task(name: str, own: OwnData, *, where: str, folds: bool = False) -> 
 
 
 def _require_quoted(own: OwnData, files: OwnFiles, *, where: str) -> None:
-    """Raise UserError for a label of train that is the study's, but that YAML read otherwise."""
+    """Raise UserError if YAML misread a label of the study that train has."""
     from peftlab.core.safe_yaml import parse_yaml
     from peftlab.data.own_files import class_names_of, own_rows
 
@@ -189,7 +189,7 @@ def _require_quoted(own: OwnData, files: OwnFiles, *, where: str) -> None:
 
 
 def anchored(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the study with the files of its own data in the folder, where it names them otherwise.
+    """Return the study with the names of its own files relative to the folder made absolute.
 
     >>> study = {"data": {"mood": {"train": "a.csv", "dev": 0.2, "text": "body"}}}
     >>> anchored(study, Path("/my"))["data"]["mood"]["train"]

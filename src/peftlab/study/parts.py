@@ -21,13 +21,14 @@ class SectionPart(Frozen):
 
 
 class ArmsPart(Frozen):
-    """A part that shows some of the arms; all of them where none are named."""
+    """A part that shows some of the arms, or all of them if none are named."""
 
     arms: ArmNames | None = None
 
 
 class AdvicePart(Frozen):
-    """What to use: of the arms that learned the tasks and are shown to be no more than `margin`
+    """The advice on what to use: of the arms that learned the tasks and are shown to be no more
+    than `margin`
     points below the best one, the one that costs the least; or below the arm that `reference`
     names, if it learned."""
 
@@ -62,7 +63,7 @@ class SeedSpreadPart(ArmsPart):
 
 
 class SignificancePart(ArmsPart):
-    """Which arm beats which: a matrix a task, and the table of what every test says."""
+    """The arms that beat each other: a matrix a task, and the table of what every test says."""
 
 
 class LearningRatePart(ArmsPart):
@@ -78,7 +79,7 @@ class ClassesPart(ArmsPart):
 
 
 class ConfusionPart(ArmsPart):
-    """How often each label is taken for each other one, a matrix an arm and task."""
+    """The counts of each label taken for each other one, a matrix for each arm and task."""
 
 
 class DisagreementPart(ArmsPart):

@@ -1,4 +1,4 @@
-"""Arguments of transformers.TrainingArguments that a study does not take, and what it has instead.
+"""Arguments of transformers.TrainingArguments that a study refuses, and its alternatives.
 
 A person who comes from a script looks for them, and a list of the known names says no way out.
 """
@@ -21,11 +21,11 @@ INSTEAD = {
     "fp16": PRECISION,
     "bf16": PRECISION,
 }
-"""What a study has in place of each argument."""
+"""A study's alternative to each argument."""
 
 
 def unknown_setting(name: str, *, where: str) -> UserError:
-    """Return the error for a training setting that is not known, with the way out if there is one.
+    """Return the error for an unknown training setting, with the alternative if there is one.
 
     >>> str(unknown_setting("save_steps", where="s: training"))
     's: training: save_steps is not taken (allowed: checkpoint_every beside training, such as 200 \

@@ -1,4 +1,5 @@
-"""Remembers that scores were shown: in the workspaces that they lie in and in the user's ledger.
+"""The memory of which scores were shown: in the workspaces that they lie in and in the user's
+ledger.
 
 It is done after they were shown, so that a look is no earlier one of itself: whoever is interrupted
 in between loses that look, and nothing else.
@@ -19,7 +20,7 @@ from peftlab.study.stored_studies import stored_spec
 
 
 def remember(workspaces: Iterable[Workspace], looks: Iterable[Look]) -> str:
-    """Store the looks; return a line for the user where that could not be done, else "".
+    """Store the looks; return a line for the user if that fails, else "".
 
     A workspace that may not be written is passed over without a word: its verdicts say so.
     """
@@ -52,14 +53,15 @@ class Seen:
     def note(
         self, arms: Mapping[str, tuple[str, ...]], placed: Callable[[tuple[str, ...]], PlacedTrial]
     ) -> None:
-        """Note a trial, by its arms in each study and a call that gives it under some of them."""
+        """Note a trial, by its arms in each study and a function that returns it under some of
+        them."""
         for name in arms if self._study is None else arms.keys() & {self._study}:
             self._by_study.setdefault(name, []).append(placed(arms[name]))
         if not arms:
             self._of_none.append(placed(()))
 
     def remember(self, workspace: Workspace) -> str:
-        """Store the looks at them; what `remember` returns."""
+        """Store the looks at them; return what `remember` returns."""
         moment, looks = now(), []
         for name, placed in self._by_study.items():
             try:

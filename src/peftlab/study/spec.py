@@ -35,7 +35,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 SeedList = Annotated[tuple[Annotated[Integer, Field(ge=0)], ...], Field(min_length=1)]
 TRAINING_NAMES = tuple(TrainingSettings.model_fields)
 LEAST_SEEDS = 3
-"""With fewer runs of each arm no verdict is given on a claim."""
+"""The fewest runs of each arm with which a claim gets a verdict."""
 
 
 class ArmSpec(Frozen):
@@ -73,12 +73,12 @@ class ArmSpec(Frozen):
 
     @property
     def settings(self) -> dict[str, JsonValue]:
-        """Return the method's own settings, as given."""
+        """The method's own settings, as given."""
         return dict(self.model_extra or {})
 
 
 class Claim(Frozen):
-    """A sentence with what it says of the arms: either `better` and `than`, or `equivalent`.
+    """A sentence with its statement about the arms: either `better` and `than`, or `equivalent`.
 
     A sweep's name stands for all its arms. `margin` is in points of the task's main metric. It is
     tested on the mean over its `tasks`, all of the study's where none are named.
@@ -104,7 +104,7 @@ class Claim(Frozen):
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Return the arms that the claim speaks of."""
+        """The arms that the claim is about."""
         return self.equivalent or (self.better or "", self.than or "")
 
 
@@ -120,7 +120,7 @@ class ReportPart(Frozen):
 
 
 class FixedSeeds(Frozen):
-    """Sources of chance that are the same in all trials, whatever their seed."""
+    """The sources of chance that are the same in all trials, whatever their seed."""
 
     init: Integer | None = None
     order: Integer | None = None
@@ -234,19 +234,19 @@ class StudySpec(Frozen):
 
     @property
     def own_data(self) -> Mapping[str, OwnData]:
-        """Return the person's own files by task; none where the data are a place."""
+        """The user's own files by task; none if `data` names a source."""
         return {} if isinstance(self.data, str) else self.data
 
     @property
     def data_words(self) -> str:
-        """Return the origin of the data, in a few words."""
+        """The origin of the data, in a few words."""
         if isinstance(self.data, str):
             return self.data
         return "; ".join(f"{name}: {Path(own.train).name}" for name, own in self.data.items())
 
     @property
     def split_words(self) -> str:
-        """Return what is scored where that is no split of the data's own; "" where it is one."""
+        """The rows that are scored, if they are not a split of the data; "" if they are."""
         if self.folds is not None:
             return folds_words(self.folds)
         words = {name: own.files().split_words for name, own in self.own_data.items()}
@@ -263,7 +263,7 @@ class StudySpec(Frozen):
 
 
 def validate(raw: object, *, where: str) -> StudySpec:
-    """Return the study that a parsed file holds.
+    """Return the study in a parsed file.
 
     Raises UserError that names the key, and UnknownNameError with the nearest name for a key
     that does not exist.
@@ -299,7 +299,7 @@ def _part(part: Any, number: int) -> Any:
 def _as_user_error(
     error: ValidationError, where: str, model: type[Frozen] = StudySpec
 ) -> UserError:
-    """Return the first of pydantic's complaints as one line; a misspelt key before one missing."""
+    """Return pydantic's first complaint as one line, misspelt keys before missing ones."""
     complaint = complaint_of(error)
     path = [part for part in complaint.path if part != "[key]"]
     if path[:1] == ["data"]:
@@ -327,7 +327,7 @@ def _as_user_error(
 
 
 def _labels_as_texts(training: Any) -> Any:
-    """Return training settings in which labels that have weights are texts, as 0 and 1 are not."""
+    """Return training settings in which the labels of class weights are texts, even 0 and 1."""
     weights = training.get("class_weights") if isinstance(training, Mapping) else None
     if not isinstance(weights, Mapping):
         return training
@@ -341,7 +341,7 @@ def _labels_as_texts(training: Any) -> Any:
 
 
 def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the values; ValueError where one appears twice."""
+    """Return the values; raise ValueError if one appears twice."""
     seen = set()
     for value in values:
         if value in seen:
@@ -351,7 +351,7 @@ def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _owner(model: type[Frozen], path: list[str | int]) -> type[Frozen]:
-    """Return the model in which the last key of the path stands."""
+    """Return the model to which the last key of the path belongs."""
     owners: dict[str, type[Frozen]] = {
         "data": OwnData if len(path) > 2 else model,
         "claims": Claim,
@@ -364,7 +364,7 @@ def _owner(model: type[Frozen], path: list[str | int]) -> type[Frozen]:
 
 
 def _moved(error: UserError, where: str) -> UserError:
-    """Return the same error, said of a place in the file."""
+    """Return the same error for a place in the file."""
     place = f"{where}: {error.where}" if error.where else where
     return UserError(error.what, where=place, allowed=error.allowed, remedy=error.remedy)
 

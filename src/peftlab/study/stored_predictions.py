@@ -1,4 +1,4 @@
-"""The predictions of a stored trial, known again as its own.
+"""The predictions of a stored trial, after a check that they are its own.
 
 A file of predictions lies in a folder that anybody can copy, swap or restore; the store knows the
 file's SHA-256. Of a trial that was stored by an older version, which knows none, the predictions
@@ -18,12 +18,12 @@ from peftlab.tasks.problem import Values
 from peftlab.tasks.registry import task_of
 
 TOLERANCE = 1e-3
-"""Points by which a score that is computed again may differ, by rounding."""
+"""The points by which a recomputed score may differ, by rounding."""
 REMEDY = "put the trial's own file back; or remove this one, and scores have no intervals"
 
 
 def answers_of(record: TrialRecord) -> Answers | None:
-    """Return the trial's answers on its dev split; None where there is no file.
+    """Return the trial's answers on its dev split; None if there is no file.
 
     Raises UserError where the file is not that of the trial, or damaged.
     """
@@ -46,7 +46,7 @@ def predictions_of(record: TrialRecord) -> Predictions | None:
 
 
 def _require_own(record: TrialRecord, path: Path, predicted: Values, labels: Values) -> None:
-    """Raise UserError where these are not the predictions of the trial, as far as that can be told.
+    """Raise UserError if these are recognisably not the predictions of the trial.
 
     Of a trial that has not ended the file may be of an epoch that is not stored yet.
     """

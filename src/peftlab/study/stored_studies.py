@@ -43,7 +43,7 @@ def store_study(expanded: Expanded, workspace: Workspace) -> None:
 
 
 def stored_spec(workspace: WorkspaceReader, study: str) -> StudySpec:
-    """Return the study as it was last run there; UserError where it has not been."""
+    """Return the study as it was last run there; raise UserError if it never was."""
     spec = validate(workspace.spec(study), where=workspace.where)
     if spec.name != study:  # which names the report's folder
         raise damaged(f"the study '{study}' is stored as '{spec.name}'", workspace.where)
@@ -51,7 +51,7 @@ def stored_spec(workspace: WorkspaceReader, study: str) -> StudySpec:
 
 
 def require_checkpoint(spec: StudySpec, workspace: WorkspaceReader) -> None:
-    """Raise UserError where the study's checkpoint was a folder in earlier trials, and is none now.
+    """Raise UserError if the study's checkpoint was a folder in earlier trials and is none now.
 
     The name of such a folder may be one on the Hub too, which is another checkpoint.
     """
@@ -67,7 +67,7 @@ def require_checkpoint(spec: StudySpec, workspace: WorkspaceReader) -> None:
 
 
 def is_settled(spec: StudySpec, workspace: WorkspaceReader, *, retry_failed: bool = False) -> bool:
-    """Return whether a run of the study has nothing to do, told without making its trials anew.
+    """Return whether a run of the study has nothing to do, without expanding its trials.
 
     False does not mean that there is something to do.
     """
@@ -80,7 +80,8 @@ def is_settled(spec: StudySpec, workspace: WorkspaceReader, *, retry_failed: boo
 
 
 def basis(spec: StudySpec) -> str:
-    """Return a hash of all that the trials follow from: the spec, what it names, and the code.
+    """Return a hash of everything that determines the trials: the spec, what it names, and the
+    code.
 
     Raises UserError where the data or the model cannot be found.
     """
@@ -89,7 +90,7 @@ def basis(spec: StudySpec) -> str:
 
 
 def _digest(spec: StudySpec, name: str) -> str:
-    """Return the digest of a task's data, and of the metrics that are a person's own."""
+    """Return the digest of a task's data and of the user's own metrics."""
     if not isinstance(spec.data, str):
         own = define_task(name, spec.data[name], where=f"{spec.name}: data.{name}")
         return _with_metrics(own.source.ref(own.task).digest, own.definition)
@@ -101,13 +102,13 @@ def _digest(spec: StudySpec, name: str) -> str:
 
 
 def _with_metrics(digest: str, definition: TaskDefinition | None) -> str:
-    """Return the digest of a task's data with the sources of its own metrics, where it has any."""
+    """Return the digest of a task's data with the sources of its own metrics, if it has any."""
     sources = definition.metric_sources if definition else ()
     return content_id([digest, *map(list, sources)]) if sources else digest
 
 
 def _basis(spec: StudySpec, fingerprint: str, digests: Mapping[str, str]) -> str:
-    """Return the basis, given a checkpoint's fingerprint and the digests of the tasks' data."""
+    """Return the basis for a checkpoint's fingerprint and the digests of the tasks' data."""
     return content_id(
         {
             "spec": spec.model_dump(mode="json"),

@@ -24,7 +24,7 @@ from peftlab.tasks.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRows:
-    """Where a task's rows are, and the labels of those within the limits.
+    """The place of a task's rows, and the labels of the rows within the limits.
 
     `max_train_samples` and `max_eval_samples` are None where they would cut nothing. What is held
     out is among the rows of train. `leak` is of those rows. With `folds` the rows of train are in
@@ -45,7 +45,7 @@ class TaskRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """A task's rows as a study's trials name them; `seen` says more where they could be read.
+    """A task's rows as a study's trials name them; `seen` has more if they could be read.
 
     `num_train` and `num_dev` are those of one trial, with folds of the first: without what is held
     out. `unread` says why they are not here.
@@ -62,7 +62,7 @@ class Rows:
 
 
 def read_rows(spec: StudySpec, name: str, *, data_needed: bool) -> Rows:
-    """Return the rows of one of the study's tasks; where they are not here, by published number.
+    """Return the rows of one of the study's tasks, or only their published number if not here.
 
     Raises UserError where the task is no such task, where nothing would be held out or trained on,
     and for rows that cannot be read; with `data_needed` for those that are not here, too.
@@ -163,7 +163,7 @@ def _in_folds(
 
 
 def cutting(limit: int | None, num_rows: int) -> int | None:
-    """Return the limit; None where it cuts nothing off so many rows.
+    """Return the limit; None if it cuts nothing off this many rows.
 
     >>> cutting(5, 6), cutting(6, 6)
     (5, None)
@@ -187,7 +187,7 @@ def _as_seen(
 
 
 def _num_held_out(spec: StudySpec, name: str, num_train: int) -> int:
-    """Return how many rows of train are held out; UserError where none is left on either side."""
+    """Return how many rows of train are held out; raise UserError if either side would be empty."""
     if spec.selection is None:
         return 0
     num_held_out = spec.selection.num_held_out(num_train)

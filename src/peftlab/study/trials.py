@@ -123,7 +123,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
 
 
 def _folds(spec: StudySpec) -> Sequence[Fold | None]:
-    """Return the folds that a trial may be of; None alone where the study has none."""
+    """Return the folds that a trial may belong to; only None if the study has none."""
     if spec.folds is None:
         return [None]
     return [Fold(number=number + 1, of=spec.folds) for number in range(spec.folds)]

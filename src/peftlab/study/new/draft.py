@@ -1,4 +1,4 @@
-"""A study to start from, written for a person's own file, with why it is as it is."""
+"""A study to start from, drafted for a user's own file, with the reasons for its settings."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 """The shares of train that are tried for dev, smallest first."""
 PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_./-])?")
 NO_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
-"""Words without quotes that some reader of YAML takes for something else."""
+"""The unquoted words that some YAML reader takes for something else."""
 MOST_SHOWN = 20
-"""More labels than that are not written into the study: they are found in train."""
+"""The most labels that are written into the study: they are found in train."""
 GUESSED = ("text", "label", "separator", "problem_type", "sep", "encoding", "sheet")
 RARE = 5
 UNEVEN = 5
-"""Accuracy flatters where the largest class has more than so many times the smallest one's rows."""
+"""The ratio of the largest to the smallest class beyond which accuracy flatters."""
 TOKENS_PER_WORD, LONGEST, USUAL = 1.4, 512, 128
 """WordPiece makes about so many tokens of an English word; the encoders have 512 positions."""
 
@@ -83,7 +83,7 @@ seeds: [42]                     # each trains a model for every fold; more avera
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """The study's text, what was guessed for it, and what a person should know of the data."""
+    """The study's text, the guesses in it, and remarks on the data."""
 
     text: str
     guesses: Sequence[Guess]
@@ -92,7 +92,7 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class _Class:
-    """A class of the data and how many rows have it."""
+    """A class of the data and the number of its rows."""
 
     name: str
     count: int
@@ -186,7 +186,7 @@ def _written(
 
 
 def _devs(study: Path, data: Path, dev: Path | None, num_rows: int) -> Iterator[Guess]:
-    """Yield what dev may be: a file, or shares of train, the smallest first."""
+    """Yield the candidates for dev: a file, or shares of train, the smallest first."""
     beside = _beside(data, DEV_NAMES) if dev is None else None
     if dev is not None:
         yield Guess(key="dev", value=_named(dev, study), why=SAID)
@@ -207,7 +207,8 @@ def _test(study: Path, data: Path) -> list[Guess]:
 
 
 def _reading(data: Path, dev: Path | None, options: ReadOptions) -> Iterator[Guess]:
-    """Yield how the files are read, where their endings do not say it and they are alike in it."""
+    """Yield the options by which the files are read, where all share them and no ending implies
+    them."""
     found = unusual(read_options(data, options))
     others = [dev or _beside(data, DEV_NAMES), _beside(data, TEST_NAMES)]
     for name, value in found.items():
@@ -238,12 +239,12 @@ def _beside(data: Path, names: Sequence[str]) -> Path | None:
 
 
 def _stem(data: Path) -> str:
-    """Return the file's name without what says its format."""
+    """Return the file's name without the endings of its format."""
     return Path(data.stem).stem if format_of(data).is_gzip else data.stem
 
 
 def _labels(looked: Looked) -> list[Guess]:
-    """Return the labels in their order, where they are few."""
+    """Return the labels in their order if they are few."""
     has_columns = isinstance(looked.guesses["label"].value, list)
     if has_columns or not 2 <= len(looked.counts) <= MOST_SHOWN:
         return []
@@ -326,13 +327,13 @@ def _on_separator(found: Separated) -> str:
 
 
 def _ends(looked: Looked) -> tuple[_Class, _Class]:
-    """Return the class with the fewest rows, and that with the most."""
+    """Return the class with the fewest rows and the class with the most."""
     every = [_Class(name=name, count=count) for name, count in looked.counts.items()]
     return min(every, key=lambda one: one.count), max(every, key=lambda one: one.count)
 
 
 def _words(looked: Looked) -> int:
-    """Return the words that 19 of 20 rows have at most, of both texts."""
+    """Return the 95th percentile of the words in a row, in both texts together."""
     lengths = sorted(
         sum(len(str(row.get(name, "")).split()) for name in looked.texts) for row in looked.rows
     )
@@ -340,13 +341,13 @@ def _words(looked: Looked) -> int:
 
 
 def _max_length(words: int) -> int:
-    """Return the usual length, or for longer texts a multiple of 64, as far as it goes."""
+    """Return the usual length, or for longer texts a multiple of 64, up to the longest."""
     tokens = math.ceil(words * TOKENS_PER_WORD) + 3
     return USUAL if tokens <= USUAL else min(LONGEST, 64 * math.ceil(tokens / 64))
 
 
 def _model() -> str:
-    """Return the embedded checkpoint where it is on this machine."""
+    """Return the embedded checkpoint if it is on this machine."""
     is_here = any(own.name == MINILM and own.available for own in builtin_models())
     return MINILM if is_here else OTHERWISE
 
@@ -360,13 +361,13 @@ def _task(data: Path, looked: Looked) -> str:
 
 
 def _name(text: str, otherwise: str) -> str:
-    """Return the text as a name of a study or a task may be."""
+    """Return the text in the form that the name of a study or a task must have."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64]
     return name if re.fullmatch(NAME_PATTERN, name) else otherwise
 
 
 def _named(file: Path, study: Path) -> str:
-    """Return the file as the study names it: from its own folder where it lies below that."""
+    """Return the study's name for the file: from its own folder where it lies below that."""
     place, folder = file.absolute(), study.absolute().parent
     return str(place.relative_to(folder)) if place.is_relative_to(folder) else str(place)
 
@@ -388,7 +389,7 @@ def _scalar(value: Any) -> str:
 
 
 def _quoted(value: str) -> str:
-    r"""Return the text in YAML's double quotes, whatever is in it.
+    r"""Return the text in YAML's double quotes, whatever it contains.
 
     >>> print(_quoted('no "\u2028"'))
     "no \"\U00002028\""

@@ -1,4 +1,4 @@
-"""Guesses what a table of a person's own is: which column is text, which label, and why."""
+"""Guesses about a user's own table: which column is text, which label, and why."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ PAIRS = (
 ID_NAMES = ("id", "idx", "index", "row_id", "uid", "guid", "")
 SAID = "as you said"
 MOST_OTHERS = 3
-"""Columns that are named beside the one that is taken for the label."""
+"""The most columns that are named beside the one that is taken for the label."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Guess:
-    """A value for a key of the study's data, and why."""
+    """A value for a key of the study's data, and the reason for it."""
 
     key: str
     value: Any
@@ -54,7 +54,7 @@ class Guess:
 
 @dataclass(frozen=True, kw_only=True)
 class Looked:
-    """A table that was looked at: its rows, the guesses by key, and what the labels are.
+    """An inspected table: its rows, the guesses by key, and what the labels are.
 
     `names` are those that the file itself has for its classes, in their order, if any. `separated`
     is what stands between words in the labels, whether they are read as several or as one.
@@ -69,12 +69,12 @@ class Looked:
 
     @property
     def problem_type(self) -> ProblemType:
-        """Return the kind of problem."""
+        """The kind of problem."""
         return self.notation.problem_type
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Return the columns of the texts."""
+        """The columns of the texts."""
         return _names(self.guesses["text"].value)
 
 
@@ -86,7 +86,7 @@ def look(
     options: ReadOptions = AS_FOUND,
     missing: Missing = "error",
 ) -> Looked:
-    """Return what the file probably holds; what is said is taken as it is.
+    """Return what the file probably holds; given answers are taken as they are.
 
     `counts` are the rows that have each label, of all that are not left out. Raises UserError
     where the file cannot be read, or no column looks like a label or like a text.
@@ -146,7 +146,7 @@ def look(
 
 
 def _present(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """Return the columns without the cells in which nothing stands, and without empty columns."""
+    """Return the columns without empty cells, and without empty columns."""
     found = {
         name: [cell for cell in cells if not is_absent(cell)] for name, cells in columns.items()
     }
@@ -196,7 +196,7 @@ def _label(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: 
 
 
 def _require_labels(columns: Mapping[str, list[Any]], names: Sequence[str], where: str) -> None:
-    """Raise UserError for the first of these columns, whose cells all hold the same, or nothing."""
+    """Raise UserError for the first of these columns, whose cells are all equal or empty."""
     for name in names:
         cell = columns[name][0]
         what = f"has the label {str(cell)[:40]!r} in all rows, which shows no difference"
@@ -284,7 +284,7 @@ def _counts(
 
 
 def _words(cell: Any, notation: Notation, separator: str) -> set[str]:
-    """Return the labels that hold in a cell, each once; none for what is refused when read."""
+    """Return the labels that hold in a cell, each once; none if reading would refuse the cell."""
     try:
         items = notation.items(cell, separator, "")
     except UserError:

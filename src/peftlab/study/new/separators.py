@@ -1,4 +1,4 @@
-"""Finds what stands between several labels in one text, where a column has several in its cells."""
+"""The search for the separator between several labels in one cell of a column."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SEVERAL: ProblemType = "multi_label_classification"
 SEPARATORS = ("|", ";", ",")
 FLAG_SEPARATORS = (*SEPARATORS, " ")
 MOST_WORDS = 3
-"""Words of a label: more are a sentence with a comma in it."""
+"""The most words of a label: more are a sentence with a comma in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Separated:
-    """A separator, a cell in which it stands, and whether cells are surely several labels."""
+    """A separator, a cell that has it, and whether cells surely hold several labels."""
 
     separator: str
     example: str
@@ -28,7 +28,7 @@ class Separated:
 
 
 def separated(cells: Sequence[Any]) -> Separated | None:
-    """Return what stands between words that come back; None for nothing.
+    """Return the separator between recurring words; None if there is none.
 
     Plainly several labels are words that stand in different company: where each has its own, or all
     cells have as many words and each word its place, as in `Smith, John` or `sports|tennis`, a cell
@@ -65,7 +65,7 @@ def _example(texts: Sequence[str], separator: str) -> str:
 
 
 def _have_company(rows: set[tuple[str, ...]]) -> bool:
-    """Return whether some word stands with different others, and in no order of its own."""
+    """Return whether some word appears with different others, and in no fixed order."""
     company, places = defaultdict(set), defaultdict(set)
     for row in rows:
         for place, word in enumerate(row):

@@ -1,4 +1,4 @@
-"""What there is to say of a study's checkpoint before anything is trained on it."""
+"""Remarks on a study's checkpoint before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def unused_head(expanded: Expanded) -> str:
 
 
 def weights_remarks(expanded: Expanded) -> list[str]:
-    """Return what is odd about the checkpoint's weights; [] where they are not on this machine.
+    """Return remarks on oddities in the checkpoint's weights; [] if they are not on this machine.
 
     Raises UserError where tensors are missing, or of another size than its config says.
     """

@@ -12,11 +12,11 @@ from peftlab.data.list_cells import is_no_word, list_in
 
 MOST_HINTS = 10
 PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?")
-"""What a class may be called without a word on it: 2, -1, 0.5."""
+"""The form of numbers that are plausible names of classes: 2, -1, 0.5."""
 
 
 def label_hints(labels: Iterable[str]) -> list[str]:
-    """Return a sentence for each thing that is odd about a task's labels, up to MOST_HINTS.
+    """Return a sentence on each oddity of a task's labels, up to MOST_HINTS.
 
     >>> label_hints(["pos", "neg", "nan"])
     ["'nan' is probably a missing label: leave out its rows, or give them one"]
@@ -87,7 +87,8 @@ def _shown(labels: Sequence[str]) -> str:
 
 
 def _plain(label: str) -> str:
-    """Return the label without what does not show: case, blanks, its Unicode form; or its value."""
+    """Return the label without invisible differences: case, blanks, its Unicode form; or its
+    value."""
     if _is_exact(label):
         return repr(number_of(label))
     shown = "".join(
@@ -99,12 +100,12 @@ def _plain(label: str) -> str:
 
 
 def _is_exact(label: str) -> bool:
-    """Yes for a number that a float holds as it is written."""
+    """Return whether a float holds the number exactly as written."""
     return len(label) <= 15 and PLAIN_NUMBER.fullmatch(label.strip()) is not None
 
 
 def _difference(group: list[str]) -> str:
-    """Return what the labels that are alike differ in."""
+    """Return the respect in which the similar labels differ."""
     found = []
     if len({label.casefold() for label in group}) < len({*group}):
         found.append("case")

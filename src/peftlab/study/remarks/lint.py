@@ -1,4 +1,4 @@
-"""What an expert would say of a study before any compute is spent."""
+"""The remarks that an expert would make on a study before any compute is spent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ FULL_MOST = 1e-4
 """Devlin et al. 2019 recommend 2e-5 to 5e-5; far above, training diverges or collapses."""
 
 ENOUGH_SEEDS = 5
-"""Below it Student's t makes intervals wide: 4.30 deviations at three seeds, 2.78 at five."""
+"""The seeds below which Student's t makes intervals wide: 4.30 deviations at three seeds, 2.78 at
+five."""
 
 
 def lint(expanded: Expanded) -> list[Finding]:
@@ -62,12 +63,12 @@ def lint(expanded: Expanded) -> list[Finding]:
 
 
 def errors_before_run(expanded: Expanded) -> list[Finding]:
-    """Return lint's errors that do not end a run by themselves, and take no time to find."""
+    """Return lint's errors that do not end a run by themselves and are found in no time."""
     return [finding for finding in _warmups(expanded) if finding.level == "error"]
 
 
 def learning_rate_advice(method: str, rate: float) -> str:
-    """Return what is known against a method at a learning rate; "" if nothing is."""
+    """Return the published advice against a method's learning rate; "" if there is none."""
     if method.startswith("bitfit") and rate < BITFIT_LEAST:
         return (
             "hardly learns: few numbers move, so they must move far; "
@@ -141,7 +142,7 @@ def _methods(expanded: Expanded) -> Iterator[Finding]:
 
 @lru_cache(maxsize=256)
 def _why_not(model: str, method: str, config: str) -> str:
-    """Return why a method cannot work on a checkpoint; "" where it can."""
+    """Return why a method cannot work on a checkpoint; "" if it can."""
     from peftlab.methods.counts import count
 
     try:
@@ -175,7 +176,7 @@ def _nothing_cached(expanded: Expanded) -> Iterator[Finding]:
 
 
 def _why_nothing_cached(model: str, arm: Arm) -> str:
-    """Return why an arm has no frozen layers to keep outputs of; "" where it has some."""
+    """Return why an arm has no frozen layers whose outputs could be kept; "" if it has some."""
     from peftlab.methods.parameters import num_frozen_layers
 
     try:
@@ -200,7 +201,7 @@ def _seeds(expanded: Expanded) -> Iterator[Finding]:
 
 
 def _has_enough_folds(expanded: Expanded) -> bool:
-    """Return whether the folds tell, with one seed, how models of an arm differ."""
+    """Return whether there are enough folds to show, with one seed, how an arm's models differ."""
     return expanded.spec.folds is not None and expanded.spec.folds >= LEAST_SEEDS
 
 
@@ -283,7 +284,7 @@ def _claims(expanded: Expanded) -> Iterator[Finding]:
 
 
 def _left_out(expanded: Expanded) -> Iterator[Finding]:
-    """Rows that the files of a GLUE folder have and no trial sees."""
+    """Yield findings on rows of a GLUE folder that no trial sees."""
     spec = expanded.spec
     if expanded.unread or not isinstance(spec.data, str):
         return
@@ -307,7 +308,7 @@ def _left_out(expanded: Expanded) -> Iterator[Finding]:
 
 
 def _odd_labels(expanded: Expanded) -> Iterator[Finding]:
-    """Labels of own files that are probably none, or one written in two ways."""
+    """Yield findings on labels of own files that are probably wrong, or written in two ways."""
     for task, trial in {trial.task: trial for trial in expanded.trials}.items():
         files = trial.data.files
         for hint in label_hints(trial.definition.labels if trial.definition else ()):
@@ -316,7 +317,7 @@ def _odd_labels(expanded: Expanded) -> Iterator[Finding]:
 
 
 def _few_seeds(number: int) -> str:
-    """Return what so few seeds of an arm can say of a claim."""
+    """Return a sentence on what so few seeds of an arm can show of a claim."""
     if number < LEAST_SEEDS:
         seeds = "one seed" if number == 1 else f"{number} seeds"
         return f"with {seeds} the verdict will be 'not enough runs': it takes {LEAST_SEEDS}"

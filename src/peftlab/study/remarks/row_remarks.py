@@ -1,4 +1,5 @@
-"""What the rows of a study's tasks cannot show: labels that are lacking, rows that dev shares."""
+"""The limits of what the rows of a study's tasks can show: labels that are lacking, rows that dev
+shares."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from peftlab.tasks.problem import Values, problem_type_of
 from peftlab.tasks.spec import Task
 
 MOST_NAMED = 10
-"""Labels that one remark names."""
+"""The most labels that one remark names."""
 
 ONE_LABEL = "one-label"
 LEAK_OF_BENCHMARK = 0.01
@@ -88,7 +89,7 @@ def remarks_on_draft(text: str, study: Path) -> Remarks:
 
 
 def reading_words(expanded: Expanded) -> list[str]:
-    """Return how own files were read, as far as a person should know it before a run."""
+    """Return the facts about the reading of own files that a user should know before a run."""
     return [
         f"{one.where}: {one.message}"
         for rows in expanded.rows.values()
@@ -116,7 +117,8 @@ def split_remarks(
     seeds: Sequence[int] = (),
     only_errors: bool = False,
 ) -> Iterator[Finding]:
-    """Yield what the used splits lack: an error for one label of two, a warning for one of many.
+    """Yield findings on what the used splits lack: an error for one label of two, a warning for
+    one of many.
 
     With a selection, train is what is left of it, and its other rows are a split of their own. With
     folds they are those of train as a whole, of which every part has its share.
@@ -132,7 +134,7 @@ def split_remarks(
 
 
 def leak_remarks(rows: TaskRows) -> Iterator[Finding]:
-    """Yield a finding where rows of dev stand in train."""
+    """Yield a finding if rows of dev are in train too."""
     leak = rows.leak
     if leak.is_any:
         grave = is_grave(leak, is_own=rows.ref.source == "files")
@@ -145,7 +147,7 @@ def leak_remarks(rows: TaskRows) -> Iterator[Finding]:
 
 
 def is_grave(leak: Leak, *, is_own: bool) -> bool:
-    """Return whether scores cannot be taken as they are; `is_own`: the files are a person's."""
+    """Return whether the leak makes scores unreliable; `is_own`: the files are a person's."""
     return leak.is_any and (is_own or leak.share >= LEAK_OF_BENCHMARK)
 
 
@@ -249,7 +251,7 @@ def _splits(rows: TaskRows, selection: Selection | None, seeds: Sequence[int]) -
 
 
 def _telling(labels: Values, selection: Selection, seeds: Sequence[int]) -> Sequence[int]:
-    """Seeds enough to know whether a part of train has one label alone under any of them.
+    """Return enough seeds to know whether a part of train has only one label under any of them.
 
     Classes have the same shares under every seed. Scores and sets of labels are shared out by
     strata, within which they differ: a part may be of one where that is common enough to fill it.
@@ -267,7 +269,7 @@ def _is_of_one(labels: Values) -> bool:
 
 
 def _one_label(rows: TaskRows, split: _Split) -> str:
-    """Return that all rows have one label, and what to do."""
+    """Return the sentence that all rows have one label, with what to do."""
     task, labels = rows.task, split.labels
     name = "train, held out," if split.name == "held-out" else split.name
     which = "the only row" if len(labels) == 1 else f"all {len(labels):,} rows"
@@ -322,7 +324,7 @@ def _lacking(rows: TaskRows, split: _Split, where: str) -> Iterator[Finding]:
 
 
 def _counts(labels: Values, task: Task) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Rows of each label, int64 [C]; of scores there are none to count."""
+    """Return the number of rows of each label, int64 [C]; none for scores."""
     if task.problem_type == "regression":
         return np.empty(0, np.int64)
     if labels.ndim == 2:

@@ -1,4 +1,4 @@
-"""Training settings that change nothing in a study, do what few want, or cannot be honoured."""
+"""Training settings that have no effect in a study, are seldom intended, or cannot be honoured."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from peftlab.study.trials import Expanded
 
 
 def is_too_patient(training: TrainingSettings, num_examples: int) -> bool:
-    """Return whether early stopping could end the training behind its last evaluation alone."""
+    """Return whether early stopping could end the training only after its last evaluation."""
     if training.early_stopping_patience is None:
         return False
     every, total = training.steps_per_evaluation(num_examples), training.total_steps(num_examples)
@@ -67,7 +67,7 @@ IGNORED: tuple[tuple[str, str, Callable[[TrainingSettings, int], bool]], ...] = 
         is_too_patient,
     ),
 )
-"""Training settings that nothing looks at beside the others: name, advice, and when."""
+"""The training settings that have no effect beside the others: name, advice, and when."""
 
 
 def odd_settings(expanded: Expanded) -> Iterator[Finding]:
@@ -145,7 +145,7 @@ def _rates_by_layer(expanded: Expanded) -> Iterator[Finding]:
 
 @lru_cache(maxsize=256)
 def _depth(model: str, method: str, config: str) -> int | None:
-    """Return how deep a method trains; None where the checkpoint is not here, or does not fit it.
+    """Return how deep a method trains; None if the checkpoint is not here, or does not fit it.
 
     Raises UserError where the model has no layers in order.
     """

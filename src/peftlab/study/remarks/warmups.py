@@ -9,7 +9,7 @@ from peftlab.core.words import counted
 from peftlab.study.remarks.finding import Finding
 
 LONG_WARMUP = 0.2
-"""A warm-up beyond this share of the training is remarked on; papers use 0.06 to 0.1."""
+"""The share of the training beyond which a warm-up is remarked on; papers use 0.06 to 0.1."""
 
 
 def long_warmups(

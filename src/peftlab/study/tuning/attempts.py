@@ -1,4 +1,4 @@
-"""The attempts of a search, read from the trials that it has left in a workspace.
+"""The attempts of a search, read from its trials in a workspace.
 
 The study of the settings that were found holds every trial of the search. The trials of setting
 number 3 of the arm lora stand under the arm `lora#3`; those of the best one under `lora` as well.
@@ -25,7 +25,7 @@ Ended = Literal["done", "pruned", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One setting of a search, numbered from 0, and what it came to.
+    """One setting of a search, numbered from 0, and its result.
 
     `held_out` and `dev` are the main metric in points, the mean over seeds, both of the epochs
     that are best on held-out rows; of a pruned setting as far as it came. `best_held_out` and
@@ -64,7 +64,7 @@ class Attempt:
 
 
 def setting_words(setting: Mapping[str, JsonValue]) -> str:
-    """Return a setting for reading.
+    """Return a setting in words.
 
     >>> setting_words({"learning_rate": 0.00031415, "r": 8})
     'learning_rate 0.000314, r 8'
@@ -76,7 +76,7 @@ def setting_words(setting: Mapping[str, JsonValue]) -> str:
 
 
 def numbered(arm: str, number: int) -> str:
-    """Return the name under which a setting's trials stand.
+    """Return the name of the arm of a setting's trials.
 
     >>> numbered("lora", 3)
     'lora#3'
@@ -165,7 +165,7 @@ def _is_better(attempt: Attempt, best: Attempt | None, record: TrialRecord) -> b
 
 
 def _ended(records: Sequence[TrialRecord]) -> Ended | None:
-    """Return how a setting has ended; None where it is still trained."""
+    """Return how a setting has ended; None while it is still trained."""
     statuses = {record.status for record in records}
     for status in ("failed", "pruned"):
         if status in statuses and not statuses & {"running"}:
@@ -179,7 +179,7 @@ def _held_out(record: TrialRecord) -> float | None:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Return the mean; None where one of the values is missing."""
+    """Return the mean; None if one of the values is missing."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known and len(known) == len(values) else None
 

@@ -26,7 +26,7 @@ from peftlab.study.tuning.space import Space, space_of
 SUFFIX = "-tuned"
 """The ending of the name of the study of the settings that were found."""
 NOT_TUNED = ("hyperparameters", "method-config")
-"""Report parts that tell of the settings in the study file, which are not those found."""
+"""The report parts on the settings in the study file, which are not the ones found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +46,14 @@ class Search:
 
     @property
     def own_setting(self) -> dict[str, JsonValue]:
-        """The values that stand in the study file itself, as far as they lie in the space."""
+        """The values in the study file itself, as far as they lie in the space."""
         template = self.templates[0]
         values = template.method_config | template.training.model_dump(mode="json")
         return {key: values[key] for key, one in self.space.items() if one.holds(values[key])}
 
     @property
     def most_epochs(self) -> int:
-        """Return the most epochs that any setting may take."""
+        """The most epochs that any setting may take."""
         epochs = self.space.get("num_train_epochs")
         if epochs is None:
             return self.templates[0].training.total_epochs(self.num_train_examples)
@@ -64,7 +64,7 @@ class Search:
         return tuple(self._trial(template, setting) for template in self.templates)
 
     def num_epochs(self, trial: Trial) -> int:
-        """Return after how many epochs the trial is done."""
+        """Return the number of epochs after which the trial is done."""
         return trial.training.total_epochs(self.num_train_examples)
 
     def identity(self, *more: JsonValue) -> str:
@@ -131,7 +131,7 @@ def expand_searches(spec: StudySpec, tune: TuneSpec) -> Searches:
 def wanted_tune(
     spec: StudySpec, trials: int | None, seconds: float | None, seeds: Sequence[int] | None
 ) -> TuneSpec:
-    """Return what the study says of its search, changed by what the user says instead.
+    """Return the study's settings for its search, changed by those of the user.
 
     UserError where both kinds of budget are given.
     """

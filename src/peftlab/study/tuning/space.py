@@ -20,7 +20,7 @@ RATES: Mapping[str, tuple[float, float]] = {
     "bitfit-frozen-head": (1e-4, 1e-2),
     "head": (1e-4, 1e-1),
 }
-"""Learning rates by method: about a factor of ten around those of its authors."""
+"""The learning rates by method: about a factor of ten around those of its authors."""
 ADAPTER_RATES = (5e-5, 5e-3)
 """Learning rates of every other method whose own rate lies in between: adapters want about ten
 times the rate of full fine-tuning. For the others it is a factor of ten around their own."""
@@ -28,7 +28,7 @@ SETTINGS: Mapping[str, JsonValue] = {
     "r": [4, 8, 16, 32],
     "lora_dropout": {"low": 0.0, "high": 0.2},
 }
-"""Settings that are searched in every method that has them."""
+"""The settings that are searched in every method that has them."""
 FORMS = "a list of values, {low, high}, {low, high, log: true}, or one value"
 
 
@@ -49,11 +49,12 @@ class Range(Frozen):
 
     @property
     def ends(self) -> tuple[JsonValue, ...]:
-        """Values that must be allowed for all to be."""
+        """The values that must be valid for all values to be valid."""
         return self.low, self.high
 
     def of_floats(self) -> Range:
-        """Return the range of all numbers between the ends, also where it is that of whole ones."""
+        """Return the range of all numbers between the ends, even if its own are only the whole
+        ones."""
         return self.model_copy(update={"low": float(self.low), "high": float(self.high)})
 
     def holds(self, value: JsonValue) -> bool:
@@ -70,7 +71,7 @@ class Choice(Frozen):
 
     @property
     def ends(self) -> tuple[JsonValue, ...]:
-        """All values, each of which must be allowed."""
+        """All values, each of which must be valid."""
         return self.values
 
     def holds(self, value: JsonValue) -> bool:
@@ -83,7 +84,7 @@ Space = Mapping[str, Dimension]
 
 
 def space_of(spec: StudySpec, arm: Arm, task: str) -> dict[str, Dimension]:
-    """Return what is searched for an arm on a task, by setting.
+    """Return the search space of an arm on a task, by setting.
 
     The arm's own `tune` comes before the study's `tune.space`, and that before the defaults: the
     learning rate, the number of epochs up to that of the study file, and rank and dropout where
@@ -144,7 +145,8 @@ def _defaults(spec: StudySpec, arm: Arm, task: str) -> dict[str, JsonValue]:
 
 
 def _dimension(given: JsonValue, task: str, where: str) -> Dimension:
-    """Return what a value of the study file means; UserError where it means nothing."""
+    """Return the dimension that a value of the study file means; raise UserError if it is
+    invalid."""
     if isinstance(given, list):
         if not given:
             raise UserError("an empty list has nothing to try", where=where, allowed=FORMS)
@@ -172,7 +174,7 @@ def _dimension(given: JsonValue, task: str, where: str) -> Dimension:
 
 
 def _check(arm: Arm, task: str, key: str, dimension: Dimension, where: str) -> None:
-    """Raise UserError where training or method do not take all that would be tried."""
+    """Raise UserError if the training or the method does not accept all values to be tried."""
     for value in dimension.ends:
         if key in TRAINING_NAMES:
             try:
