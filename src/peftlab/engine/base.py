@@ -1,4 +1,4 @@
-"""What an engine is: it trains a prepared trial."""
+"""The interface of an engine: it trains a prepared trial."""
 
 from __future__ import annotations
 

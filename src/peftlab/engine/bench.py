@@ -70,7 +70,7 @@ class Setup:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainTime:
-    """What a training on some rows took in wall seconds, and what was in its batches."""
+    """The wall seconds of a training on some rows, and the content of its batches."""
 
     seconds: float
     examples: int

@@ -29,7 +29,7 @@ from peftlab.core.training import CheckpointEvery
 NAME = re.compile(r"step-(\d{9})-([0-9a-f]{32})\.safetensors")
 NUM_KEPT = 2
 OF_PARAMETER, OF_METHOD, OF_BEST = "parameter.", "method.", "best."
-"""The beginnings of tensors' names; all others are the optimizer's."""
+"""The prefixes of tensors' names; tensors without one are the optimizer's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +50,11 @@ class Checkpoints:
     damaged: list[str] = field(default_factory=list)
     """The names of files that `newest` could not read."""
     on_saved: Callable[[], None] = lambda: None
-    """It is called when one has been written."""
+    """The function that is called when a checkpoint has been written."""
     _saved_at: float = field(default_factory=monotonic)
 
     def are_due(self, *, step: int, epoch: int | None = None) -> bool:
-        """Return whether one is to be saved after this step, or at the end of this epoch."""
+        """Return whether a checkpoint is due after this step, or at the end of this epoch."""
         if epoch is not None:
             return self.every.unit == "epochs" and epoch % self.every.number == 0
         if self.every.unit == "seconds":
@@ -62,7 +62,7 @@ class Checkpoints:
         return self.every.unit == "steps" and step % self.every.number == 0
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write it, then remove all but the last ones."""
+        """Write the checkpoint, then remove all but the last ones."""
         from safetensors.torch import save
 
         tensors = {
@@ -79,7 +79,7 @@ class Checkpoints:
         self.on_saved()
 
     def newest(self) -> Checkpoint | None:
-        """Return the last one that is whole; None if there is none."""
+        """Return the last intact checkpoint; None if there is none."""
         remove_leftovers(self.folder)
         for file in self._files():
             checkpoint = _read(file)

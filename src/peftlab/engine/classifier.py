@@ -23,7 +23,8 @@ from peftlab.models.recompute import WORDS
 
 
 class Together(StrEnum):
-    """Which rows share a batch in evaluation: those that do not change each other's logits."""
+    """The rule for which rows share a batch in evaluation: those that do not change each other's
+    logits."""
 
     ANY = "any rows"
     ONE_LENGTH = "rows of one length"
@@ -51,13 +52,14 @@ class Classifier:
         """Whether token types are looked up in the word embedding, as GPT-2 does."""
 
     def active(self) -> AbstractContextManager[Any]:
-        """Around all calls of `logits`: what the way of computing needs switched on."""
+        """Prepare the model around all calls of `logits`: what the way of computing needs switched
+        on."""
         return self.model.active()
 
     def logits(
         self, data: Encoded, rows: Indices, *, step: int = 0, first_example: int = 0
     ) -> Tensor:
-        """Logits [B, C] of those rows, in their order; with gradients where they are enabled.
+        """Return the logits [B, C] of these rows, in order; with gradients where they are enabled.
 
         In training, dropout masks are those of `step`; `first_example` is the number of the first
         row within the step's batch, where that is computed in parts. Of rows that come with the

@@ -1,4 +1,4 @@
-"""Predictions of a classifier on a split, and what they score."""
+"""The predictions of a classifier on a split, and their loss."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOKENS_PER_BATCH = 1024
 def predict_logits(
     classifier: Classifier, data: Encoded, *, batch_size: int
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Logits float32 [N, C] in the data's order, computed in eval mode, longest rows first.
+    """Return logits float32 [N, C] in the data's order, computed in eval mode, longest rows first.
 
     Padded batches have up to `batch_size` rows, packed ones as many as TOKENS_PER_BATCH holds.
     Which rows meet in a batch changes the result by rounding only: where a row would see its

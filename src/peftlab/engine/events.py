@@ -1,4 +1,4 @@
-"""What happens to trials while they are run: events, and who listens to them."""
+"""The events of trials while they are run: events, and who listens to them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from peftlab.core.validation import Frozen
 
 
 class OfTrial(Frozen):
-    """Base of what is told of one trial, by its id."""
+    """The base of events of one trial, which is given by its id."""
 
     model_config = ConfigDict(ser_json_inf_nan="constants")
 
@@ -33,7 +33,7 @@ class Started(Frozen):
 
 
 class Began(OfTrial):
-    """Its data and model are there; the state before training is about to be evaluated."""
+    """The trial's data and model are loaded; the state before training will now be evaluated."""
 
     event: Literal["began"] = "began"
     total_steps: int
@@ -41,7 +41,7 @@ class Began(OfTrial):
 
 
 class Resumed(OfTrial):
-    """It goes on after this step instead; `evaluations` are those that were made before."""
+    """The trial continues after this step; `evaluations` are those that were made before."""
 
     event: Literal["resumed"] = "resumed"
     step: int
@@ -67,7 +67,7 @@ class Evaluated(OfTrial):
 
 
 class Finished(OfTrial):
-    """It is done and its artifacts are in their folder.
+    """The trial is done and its artifacts are in their folder.
 
     Or, with `is_paused`, it rests after an evaluation, from where it can go on.
     """
@@ -80,33 +80,34 @@ class Finished(OfTrial):
 
 
 class Failed(OfTrial):
-    """It has ended by an error of its own."""
+    """The trial has ended by an error of its own."""
 
     event: Literal["failed"] = "failed"
     error: str
 
 
 class Interrupted(OfTrial):
-    """It was stopped from outside, or is not begun because the study ends."""
+    """The trial was stopped from outside, or is not begun because the study ends."""
 
     event: Literal["interrupted"] = "interrupted"
 
 
 class Remarked(Frozen):
-    """Something that a person should know of how trials are run."""
+    """A remark for the user on how trials are run."""
 
     event: Literal["remarked"] = "remarked"
     text: str
 
 
 End = Finished | Failed | Interrupted
-"""How a trial can end; each that has started is told to have ended once."""
+"""The ends of a trial; each trial that has started gets exactly one."""
 Event = Annotated[
     Started | Began | Resumed | Stepped | Evaluated | Finished | Failed | Interrupted | Remarked,
     Field(discriminator="event"),
 ]
 Listener = Callable[[Event], None]
-"""Who is told: in order for each trial. A study's listeners are called in its process alone."""
+"""A function that receives events: in order for each trial. A study's listeners are called in its
+process alone."""
 
 
 def ignore(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""What a trial needs before it can train: its data, and the model under its method."""
+"""The preparation of a trial for training: its data, and the model under its method."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Prepared:
 
 
 def prepare(trial: Trial, *, cache: Path, device: Device) -> Prepared:
-    """Return what the trial names, read and built.
+    """Return the trial's parts, read and built.
 
     Raises UserError for data or checkpoints that are not there, and where the device cannot hold
     the weights.

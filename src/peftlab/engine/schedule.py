@@ -1,4 +1,4 @@
-"""Which rows each step of a training sees, and after which steps it is evaluated."""
+"""The rows that each step of a training sees, and the steps after which it is evaluated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a device is: its name, what it measures of itself, and how work is laid out on it."""
+"""The interface of a device: its name, what it measures of itself, and how work is laid out on
+it."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ class Device(ABC):
     backend: ClassVar[str] = "stock"
     """`processor` for the compiled kernels of models/fused, `stock` for PyTorch's own."""
     shares_cores: ClassVar[bool] = False
-    """Whether several workers at a time share it out by its cores, each with its threads."""
+    """Whether several workers at a time divide its cores among them, each with its threads."""
     holds_4bit: ClassVar[bool] = False
     """Whether weights in 4 bits (methods/quantize.py) are computed with on it."""
     share_of_peak: ClassVar[float] = 0.5
@@ -78,7 +79,7 @@ class Device(ABC):
         return torch.device(self.name)
 
     def make_ready(self) -> None:
-        """Do what is to be done once on a machine before anything computes."""
+        """Do what is needed once on a machine before anything is computed."""
         return None
 
     def synchronize(self) -> None:
