@@ -1,1 +1,2 @@
-"""Python's way to all that the command line does: studies, trials, and what comes of them."""
+"""The Python interface to everything that the command line does: studies, trials, and what comes
+of them."""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFrame:
-    """The frame of store/frame.py: one row a trial, in plan order; a score, a cost is a column.
+    """Return the frame of store/frame.py: one row a trial, in plan order; a score, a cost is a
+    column.
 
     Raises UserError where there is no such workspace or study.
     """

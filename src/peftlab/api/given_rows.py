@@ -1,4 +1,4 @@
-"""Rows that Python holds, written once as Parquet, so that a study has them as files of its own.
+"""Rows given in Python, written once as Parquet so that a study can use them as its own files.
 
 They are a pandas DataFrame, a datasets.Dataset or a list of dicts. The file is named by what is in
 them: the same rows are the same file, and a trial knows them by its content as any other.
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FOLDER = "data"
-"""The folder of a workspace in which such files lie."""
+"""The folder of a workspace for such files."""
 SPLITS = {"train": ("train",), "dev": ("dev", "validation"), "test": ("test",)}
-"""The splits of a DatasetDict that are taken for each of a task's files."""
+"""The splits of a DatasetDict that serve as each of a task's files."""
 CLASS_NAMES = b"huggingface"
 ALLOWED = "a file's name, a pandas DataFrame, a datasets.Dataset, or a list of dicts"
 
 
 def with_files(study: Mapping[str, Any], workspace: Path) -> dict[str, Any]:
-    """Return the study with files of the workspace in the place of the rows that it holds.
+    """Return the study with its rows replaced by files in the workspace.
 
     A DatasetDict as `train` also gives dev and test, where the study does not say them. Raises
     UserError for what is no rows, and where a column that is used cannot be written.
@@ -88,7 +88,7 @@ def _names(value: Any) -> Sequence[str]:
 
 
 def _table(rows: Any, needed: Sequence[str], where: str) -> pa.Table:
-    """Return the rows as a table, without columns that are not needed and cannot be written."""
+    """Return the rows as a table, without unneeded columns that cannot be written."""
     import pandas as pd
     import pyarrow as pa
 
@@ -134,7 +134,7 @@ def _table(rows: Any, needed: Sequence[str], where: str) -> pa.Table:
 
 
 def _columns_of_frame(frame: Any, where: str) -> dict[Any, Any]:
-    """Return the columns, those of an index that has a name among them."""
+    """Return the columns, among them those of a named index."""
     named = [name for name in frame.index.names if name is not None and name not in frame.columns]
     if len(named) == frame.index.nlevels:
         frame = frame.reset_index()
@@ -145,7 +145,7 @@ def _columns_of_frame(frame: Any, where: str) -> dict[Any, Any]:
 
 
 def _stored(table: pa.Table, workspace: Path) -> Path:
-    """Return the file that holds the table, written where it is not there yet."""
+    """Return the file that holds the table, which is written if it is missing."""
     import pyarrow.parquet as pq
 
     path = workspace.absolute() / FOLDER / f"{_digest(table)}.parquet"
@@ -168,7 +168,7 @@ def _digest(table: pa.Table) -> str:
 
 
 def _is_of_datasets(value: Any, name: str) -> bool:
-    """Return whether the value is of that class of the library, if that is imported at all."""
+    """Return whether the value is of that class of the library, if the library is imported."""
     kind = getattr(sys.modules.get("datasets"), name, None)
     return kind is not None and isinstance(value, kind)
 

@@ -1,4 +1,4 @@
-"""What there is to choose from, and what it would cost, without a study."""
+"""The available choices and their costs, without a study."""
 
 from __future__ import annotations
 
@@ -89,7 +89,8 @@ def bench(
     workspace: Path | str = DEFAULT_WORKSPACE,
     say: Callable[[str], None] = lambda message: None,
 ) -> BenchResult:
-    """This engine against transformers.Trainer + peft on the same trial, in turn, here and now.
+    """Return a comparison of this engine and transformers.Trainer + peft on the same trial, in
+    turn.
 
     Takes `rounds` turns of `steps` optimizer steps a side, in processes of their own; `say` is told
     what is going on. UserError for what is wrong with the setup.

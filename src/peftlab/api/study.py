@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Study:
-    """What a study file says, and where its results live.
+    """A study and the place of its results.
 
     Every method that computes raises UserError for a mistake that its user can mend: one line with
     what is wrong, where, and what is allowed.
@@ -63,7 +63,7 @@ class Study:
         workspace: Path | str = DEFAULT_WORKSPACE,
         **changes: Any,
     ) -> Study:
-        """Return the study of these keys, which are a study file's; `changes` as in `load`.
+        """Return the study of a study file's keys; `changes` are those of `load`.
 
         In the place of a file of own data may stand a pandas DataFrame, a datasets.Dataset or a
         list of dicts, and in that of train a DatasetDict: they are written into the workspace, each
@@ -107,7 +107,7 @@ class Study:
         progress: bool = True,
         **options: Any,
     ) -> list[Trial]:
-        """Run what is not done yet; return all of the study's trials, also those that failed.
+        """Run the trials that are not done; return all trials of the study, failed ones included.
 
         `options` are those of the executor, by the names of runner.executors.base.ExecutorOptions:
         workers, threads, gpus, address, stall_seconds. With `progress` a display is drawn on
@@ -132,7 +132,7 @@ class Study:
         announce: Callable[[Plan, int], None] = lambda plan, num_trials: None,
         **options: Any,
     ) -> None:
-        """Run what is not done yet, as `run` does, and read nothing of how it came out.
+        """Run the trials that are not done, as `run` does, without reading the results.
 
         `announce` is told the plan of what is open, and of how many trials the study has, before
         anything is trained.
@@ -227,7 +227,7 @@ class Study:
         announce: Callable[[Searches], None] = lambda searches: None,
         **options: Any,
     ) -> Searches:
-        """Search as `tune` does, and read nothing of what was found; return what was searched.
+        """Search as `tune` does, without reading the results; return the searches.
 
         `announce` is told that before anything is trained.
         """
@@ -285,7 +285,7 @@ class Study:
         return load_results(self.workspace, self.name)
 
     def trials(self) -> list[Trial]:
-        """Return the study's trials in plan order; UserError where it has not been run.
+        """Return the study's trials in plan order; raise UserError if it has not been run.
 
         They show scores of all arms, so this counts as a look at them.
         """
@@ -300,7 +300,7 @@ class Study:
         return dict(counts)
 
     def _settle(self) -> None:
-        """Work from the cache alone where the study needs the Hub and it does not answer."""
+        """Work from the cache alone if the study needs the Hub and it does not answer."""
         from peftlab.core.hub import go_offline_if_unreachable
         from peftlab.study.load import needs_hub
 
@@ -321,7 +321,7 @@ class Study:
 
 
 def _require_optuna() -> None:
-    """Raise UserError where the package that searches is not there."""
+    """Raise UserError if the package for searches is not installed."""
     try:
         import optuna  # noqa: F401
     except ImportError as error:
@@ -335,7 +335,7 @@ def _require_optuna() -> None:
 def _in(
     workspace: Workspace, options: ExecutorOptions, given: Mapping[str, Any]
 ) -> ExecutorOptions:
-    """Return the options with logs in the workspace, where their place is not given."""
+    """Return the options with logs in the workspace unless another place is given."""
     return options if "logs" in given else replace(options, logs=workspace.path / "logs")
 
 

@@ -28,7 +28,7 @@ Texts = Sequence[str | tuple[str, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One training as the workspace had it when it was asked: arm x task x seed (x fold).
+    """One training, as the workspace had it when it was read: arm x task x seed (x fold).
 
     `scores` are in points (91.3, not 0.913), the task's main metric first, of the epoch that
     `record.rule` says; {} before there are any. `costs` (seconds, bytes, counts) are None before
@@ -39,7 +39,8 @@ class Trial:
 
     @classmethod
     def find(cls, trial_id: str, *, workspace: Path | str = DEFAULT_WORKSPACE) -> Trial:
-        """Return the trial whose id begins so; UserError unless there is exactly one."""
+        """Return the trial whose id begins with these digits; raise UserError unless there is
+        one."""
         with Workspace.open(Path(workspace), create=False) as opened:
             return cls(opened.trial(trial_id))
 
@@ -65,27 +66,27 @@ class Trial:
 
     @property
     def seed(self) -> int:
-        """Its seed."""
+        """The trial's seed."""
         return self.record.trial.seed
 
     @property
     def fold(self) -> int | None:
-        """The part of train that it is scored on, from 1; None where it is scored on dev."""
+        """The fold of train that the trial is scored on, from 1; None if it is scored on dev."""
         return self.record.trial.fold.number if self.record.trial.fold else None
 
     @property
     def arms(self) -> list[str]:
-        """The names under which studies hold it, sorted."""
+        """The names of the arms that hold the trial, sorted."""
         return names_of_arms(self.record.arms)
 
     @property
     def status(self) -> Status:
-        """done, failed, running, pending or pruned."""
+        """The status: done, failed, running, pending or pruned."""
         return self.record.status
 
     @property
     def error(self) -> str | None:
-        """Why it failed."""
+        """The cause of its failure."""
         return self.record.error
 
     @property
@@ -100,7 +101,7 @@ class Trial:
 
     @property
     def costs(self) -> Costs | None:
-        """What it cost."""
+        """The costs of the trial."""
         return self.record.costs
 
     def __repr__(self) -> str:
@@ -111,7 +112,7 @@ class Trial:
         return f"<Trial {self.id}: {where}, {self.status}{scores}>"
 
     def predictions(self) -> Predictions:
-        """Return what it said of dev or its fold: row_ids int64 [N], labels [N], logits
+        """Return its predictions for dev or its fold: row_ids int64 [N], labels [N], logits
         float32 [N, C].
 
         In the split's order, of the reported epoch. UserError where there are none.
@@ -124,7 +125,8 @@ class Trial:
         return found
 
     def predict(self, texts: Texts) -> list[Prediction]:
-        """Its predictions for new rows, in their order; the model stays in memory for the next.
+        """Return its predictions for new rows, in their order; the model stays in memory for later
+        calls.
 
         UserError where it has no saved model, or a row has the wrong number of texts.
         """
@@ -133,7 +135,7 @@ class Trial:
         return predict_texts(self.record, _rows(texts), predictor=self._predictor)
 
     def with_model(self, folder: Path | str) -> Trial:
-        """Return the same trial with its checkpoint where it lies now, if it was moved since.
+        """Return the same trial with the present place of its checkpoint, if that was moved.
 
         That is the folder, or one in it. UserError where it is neither, by its content.
         """
@@ -145,7 +147,7 @@ class Trial:
     def export(
         self, output: Path | str, *, merge: bool = False, base_model: str | None = None
     ) -> Export:
-        """Write it as a folder for peft, or with `merge` for transformers alone (outputs/export).
+        """Write the trial as a folder for peft, or with `merge` for transformers alone.
 
         UserError where the folder is there and not empty, or the method cannot be merged.
         """
@@ -222,7 +224,8 @@ def predict_file(
 
 
 def list_trials(workspace: Path | str = DEFAULT_WORKSPACE, study: str | None = None) -> list[Trial]:
-    """The trials of a workspace, or of one of its studies in plan order: a look at their scores.
+    """Return the trials of a workspace, or of one of its studies in plan order: a look at their
+    scores.
 
     UserError where there is no such workspace or study.
     """

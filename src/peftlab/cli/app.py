@@ -15,7 +15,7 @@ from peftlab.runner.bars import StageBars
 INTERRUPTED = "stopped"
 KEPT = f"{INTERRUPTED}; what was measured is kept"
 MEASURING = ("run", "tune")
-"""The commands that keep what they have measured."""
+"""The commands that keep their measurements."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +55,7 @@ def _carried_out(given: Sequence[str]) -> object:
 
 
 def _require_text(arguments: Sequence[str]) -> None:
-    """Raise UserError for an argument that is not UTF-8: it could be neither kept nor shown."""
+    """Raise UserError if an argument is not UTF-8: it could be neither kept nor shown."""
     for argument in arguments:
         try:
             argument.encode()
@@ -64,7 +64,7 @@ def _require_text(arguments: Sequence[str]) -> None:
 
 
 def _interrupted(arguments: Sequence[str]) -> str:
-    """Return what is said of an interrupted command; the options before its name have no values.
+    """Return the message for an interrupted command; options before its name have no values.
 
     >>> _interrupted(["--trust-metrics", "run", "s.yaml"]), _interrupted(["predict", "3f2a"])
     ('stopped; what was measured is kept', 'stopped')

@@ -79,7 +79,7 @@ def _options(
 
 
 def carry_out(arguments: Sequence[str]) -> object:
-    """Carry the command out; return what it returns, or 2 where only help could be printed.
+    """Carry out the command; return its exit status, or 2 if only help could be printed.
 
     Raises UserError for arguments that make no command, and KeyboardInterrupt.
     """

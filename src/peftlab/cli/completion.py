@@ -34,7 +34,8 @@ def stored_studies(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def trials(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """The ids of the workspace's trials that are done, the newest first, each with what it is."""
+    """Return the ids of the workspace's finished trials, the newest first, each with a
+    description."""
     rows = _query(
         context,
         "SELECT id, json_extract(trial, '$.method') || ' on ' || task || ', seed ' || "
@@ -50,7 +51,7 @@ def trials(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
 
 
 def arms(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the arms of the study named before, as its file has them; after a comma too."""
+    """Return the arms of the study named before, as in its file; after a comma too."""
     done, names = _after_comma(incomplete), _arms(context)
     return _beginning(incomplete, [f"{done}{name}" for name in names])
 
@@ -124,7 +125,8 @@ def _stored_studies(context: typer.Context) -> list[str]:
 
 
 def _query(context: typer.Context, sql: str, *values: object) -> list[tuple[Any, ...]]:
-    """The rows from the workspace that was named before, or the usual one; none of no workspace."""
+    """Return the rows from the workspace named before, or the usual one; none if it does not
+    exist."""
     given = context.params.get("workspace") or context.params.get("workspaces") or DEFAULT_WORKSPACE
     folder = given[0] if isinstance(given, list | tuple) else given
     with suppress(OSError, RuntimeError, UnicodeDecodeError, sqlite3.Error):

@@ -44,7 +44,7 @@ def command(
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
 ) -> int:
-    """Write a trained trial as a folder that peft or transformers load by themselves.
+    """Write a trained trial as a folder that peft or transformers load without peftlab.
 
     With its tokenizer and a model card: scores, intervals, settings, provenance. An adapter stays
     one without --merge; what other methods trained is a whole transformers model.

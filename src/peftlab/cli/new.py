@@ -45,7 +45,7 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     as_json: options.Json = False,
 ) -> int:
-    """Look at a file of your own, and write a study of it that runs as it is.
+    """Inspect your own data file, and write a study that is ready to run.
 
     What was guessed, and why, is shown and stands in the study as comments.
     """

@@ -120,14 +120,14 @@ def study_name(given: str) -> str:
 
 
 def comma_list(text: str | None) -> list[str] | None:
-    """Return the items of a comma-separated option; None where it was not given."""
+    """Return the items of a comma-separated option; None if it was not given."""
     if text is None:
         return None
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def seed_list(text: str | None) -> list[int] | None:
-    """Return the seeds of "42,43" or "0-4"; UserError for anything else.
+    """Return the seeds of "42,43" or "0-4"; raise UserError for anything else.
 
     >>> seed_list("42,50-52")
     [42, 50, 51, 52]
@@ -155,7 +155,7 @@ def seed_list(text: str | None) -> list[int] | None:
 def reading(
     path: Path | None, sep: str | None, encoding: str | None, sheet: str | None
 ) -> ReadOptions:
-    """Return how a table file is read; UserError for what does not apply to it, or is wrong."""
+    """Return the options for reading a table; raise UserError if one is wrong or does not apply."""
     from peftlab.data.read_options import ReadOptions, checked, require_effect
 
     found = checked(ReadOptions(sep=sep, encoding=encoding, sheet=sheet))
@@ -167,7 +167,7 @@ def reading(
 
 
 def settle_hub(spec: StudySpec, workspace: Path | None = None) -> None:
-    """Say so, once, where the study asks for the Hub and the Hub does not answer.
+    """Report, once, that the study needs the Hub and the Hub does not answer.
 
     Raises UserError where its checkpoint was a folder in the trials of the workspace, and is gone.
     """

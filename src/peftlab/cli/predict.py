@@ -160,7 +160,7 @@ def _parts(
 
 
 def _object(answer: Answer, question: Question) -> dict[str, Any]:
-    """Return an answer as `--json` has it."""
+    """Return the object of `--json` for an answer."""
     several = len(question.trials) > 1 or question.trial_column is not None
     prediction = answer.prediction
     value: dict[str, Any] = {"label": prediction.label}

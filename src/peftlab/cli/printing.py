@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _STDOUT: ContextVar[TextIO | None] = ContextVar("_STDOUT", default=None)
-"""The stream that JSON goes to, while everything else that is printed does not."""
+"""The stream for JSON, while everything else that is printed goes elsewhere."""
 
 
 @contextmanager
 def json_alone() -> Iterator[None]:
-    """Have stdout to `print_json` alone; what else prints, libraries among it, goes to stderr."""
+    """Reserve stdout for `print_json`; all other output, libraries' included, goes to stderr."""
     token = _STDOUT.set(sys.stdout)
     try:
         with redirect_stdout(sys.stderr):
@@ -37,7 +37,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
-    """Print a table on stdout, as wide as it must be where stdout is not a terminal.
+    """Print a table on stdout, at its full width if stdout is not a terminal.
 
     The numbers of a column whose name begins with # stand on its right.
     """

@@ -34,7 +34,7 @@ def print_status(*, study: str | None, watch: bool, workspace: Path, as_json: bo
 
 
 def _status(study: str, workspace: Workspace) -> dict[str, Any]:
-    """Return a study's counts by status, its time left and its failures."""
+    """Return a study's counts by status, its remaining time and its failures."""
     counted = workspace.status_counts(study)
     counts: Counter[str] = Counter()
     for one in counted:

@@ -127,7 +127,7 @@ def _announce(plan: Plan, num_trials: int) -> None:
 
 
 def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:
-    """Return whether there is nothing to do in the workspace, as far as can be told at once."""
+    """Return whether it is known at once that there is nothing to do in the workspace."""
     from peftlab.store.workspace import Workspace
     from peftlab.study.stored_studies import is_settled
 
@@ -139,7 +139,7 @@ def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:
 
 
 def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
-    """Print what the study has come to; return the exit status."""
+    """Print the study's results; return the exit status."""
     from peftlab.cli.tables import print_results
     from peftlab.report.current import current_report
 
@@ -201,7 +201,7 @@ def _print_plan(study: Study, *, device: str, retry_failed: bool, as_json: bool)
 
 
 def _time_words(plan: Plan) -> str:
-    """Return how long the trials that are open will take, in words."""
+    """Return the time that the open trials will take, in words."""
     if plan.open_seconds is None:
         return "unknown"
     return f"{'at most ' if plan.may_stop_early else ''}about {duration(plan.open_seconds)}"

@@ -1,4 +1,4 @@
-"""The commands that only show what is there, in their usual forms, without reading by typer.
+"""The commands that only show stored facts, in their usual forms, without loading typer.
 
 typer and what it needs take longer to import than these take to answer. Whatever is not plainly one
 of the forms below, a mistake among them, is left to typer, which reads the rest as it reads these.
@@ -18,7 +18,7 @@ from peftlab.cli.printing import json_alone
 from peftlab.core.files import DEFAULT_WORKSPACE, STUDY_SUFFIXES
 
 COMPLETES = "_PEFTLAB_COMPLETE"
-"""This environment variable is set where a shell asks for completions."""
+"""The environment variable that is set when a shell asks for completions."""
 JSON = {"--json": "as_json"}
 WORKSPACE = {"--workspace": "workspace"}
 
@@ -63,7 +63,7 @@ SHORT_COMMANDS = {
 
 
 def carry_out(given: Sequence[str]) -> bool:
-    """Carry out what is plainly a short command; return False where typer has to read it."""
+    """Carry out a short command in its plain form; return False if typer has to read it."""
     found = read(given)
     if found is None or COMPLETES in os.environ:
         return False
@@ -74,7 +74,7 @@ def carry_out(given: Sequence[str]) -> bool:
 
 
 def read(given: Sequence[str]) -> tuple[ShortCommand, dict[str, Any]] | None:
-    """Return the command and what its call is given; None where typer has to read it.
+    """Return the command and its arguments; None if typer has to read it.
 
     >>> found = read(["status", "mine", "--json"])
     >>> found is not None and found[1]["study"]

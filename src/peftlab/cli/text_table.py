@@ -1,4 +1,4 @@
-"""A table as lines of text, without a library that takes longer to import than a table to print."""
+"""A table as lines of text, without a library whose import takes longer than the printing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def text_table(
     max_width: int | None = None,
     has_styles: bool = False,
 ) -> str:
-    """Return the table between two empty lines; cells are wrapped where it would be too wide.
+    """Return the table between two empty lines; cells are wrapped if it would be too wide.
 
     A column whose name begins with # is aligned on its right, without the sign.
 
@@ -52,7 +52,7 @@ def text_table(
 
 
 def _narrowed(wanted: Sequence[int], room: int) -> list[int]:
-    """Return widths that take no more than the room: the widest columns give way, to one level.
+    """Return widths that fit into the room: the widest columns give way, to one level.
 
     >>> _narrowed([4, 30, 20], 34)
     [4, 15, 15]
@@ -72,7 +72,7 @@ def _narrowed(wanted: Sequence[int], room: int) -> list[int]:
 def _lines(
     row: Sequence[str], widths: Sequence[int], are_numbers: Sequence[bool], *, is_head: bool
 ) -> Iterator[str]:
-    """Yield the lines of a row, whose cells may have several; those of a head stand at its foot."""
+    """Yield the lines of a row, whose cells may have several; a head's are aligned at its foot."""
     columns = [[*_wrapped(cell, width)] for cell, width in zip(row, widths, strict=True)]
     height = max(map(len, columns), default=0)
     if is_head:
@@ -104,7 +104,7 @@ def _wrapped(text: str, width: int) -> Iterator[str]:
 
 
 def _number_that_fits(text: str, width: int) -> int:
-    """Return how many of its first signs take no more than the width: at least one."""
+    """Return how many of the first characters fit into the width: at least one."""
     fits = 1
     while fits < len(text) and _width(text[: fits + 1]) <= width:
         fits += 1
@@ -116,7 +116,7 @@ def _width_of_lines(text: str) -> int:
 
 
 def _width(text: str) -> int:
-    """Return how many places of a terminal the text takes."""
+    """Return how many columns of a terminal the text takes."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len

@@ -117,7 +117,7 @@ def _announcement(searches: Searches) -> str:
 
 
 def _show(searches: Searches, workspace: Workspace, *, as_json: bool) -> int:
-    """Print what was found; return the exit status."""
+    """Print the findings; return the exit status."""
     from peftlab.report.write import write_report
     from peftlab.study.tuning.attempts import attempts
 
