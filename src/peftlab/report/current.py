@@ -1,4 +1,4 @@
-"""The report of a study as it is now, which is written only if it is not there yet."""
+"""The current report of a study, which is written only if it does not exist yet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from peftlab.study.remembered_looks import remember_again
 
 
 def current_report(workspace: Workspace, study: str, tell: Tell = say_nothing) -> ReportFiles:
-    """Return the report in its usual place, which is written only if it is not what it would be.
+    """Return the report in its usual place, which is written only if it is not up to date.
 
     Raises UserError as `write_report` does.
     """

@@ -22,25 +22,25 @@ SHAPES = (
 )  # fmt: skip
 BETTER, WORSE, NEUTRAL = PALETTE[0], PALETTE[1], PALETTE[6]
 BREAK = " · "
-"""Where the title of a panel goes on in a line of its own."""
+"""The separator after which the title of a panel continues on a new line."""
 
 
 def panel_title(task: Task) -> str:
-    """Return what stands above a task's panel: its name and its main metric."""
+    """Return the title of a task's panel: its name and its main metric."""
     less = "" if greater_is_better(task.main_metric) else " (less is better)"
     return f"{task.name}{BREAK}{task.main_metric.replace('_', ' ')}{less}"
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """How what bears a name is drawn."""
+    """The way in which everything of one name is drawn."""
 
     colour: str
     shape: str
 
 
 def appearances(shown: Sequence[str], every: Sequence[str] = ()) -> list[Appearance]:
-    """Return one for each of the names shown, by its place among `every` name (or those shown).
+    """Return the appearance of each name shown, by its place among `every` name or those shown.
 
     Colours come again after eight names, with other shapes: 64 appearances are different.
 

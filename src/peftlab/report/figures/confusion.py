@@ -1,4 +1,4 @@
-"""How often each label is answered by each other one: a matrix for each arm and task."""
+"""The counts of each label answered by each other one: a matrix for each arm and task."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from peftlab.study.arms import Arm
 
 CELL, COLUMNS = 58, 6
 MOST_LABELS = 12
-"""Matrices of more labels have no numbers in their cells."""
+"""The most labels of a matrix with numbers in its cells."""
 
 
 def confusion_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Rows of task, arm, label, answer, their count over all seeds, and its share of the label's.
+    """Return rows of task, arm, label, answer, their count over seeds, and its share of the
+    label's.
 
     Of tasks with classes; an arm whose predictions are gone has none.
     """

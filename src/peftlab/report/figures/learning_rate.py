@@ -13,7 +13,8 @@ from peftlab.study.arms import Arm
 
 
 def learning_rate_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Rows of task, group, arm, its learning rate on the task, and the score with its interval."""
+    """Return rows of task, group, arm, its learning rate on the task, and the score with its
+    interval."""
     rows = []
     for task in view.tasks:
         for name, group in groups_by_learning_rate(view, arms, task).items():

@@ -127,7 +127,7 @@ def draw_pareto(
 
 
 def _title(rows: Sequence[dict[str, Any]], cost: str, chosen_by: str) -> str:
-    """Return what the figure shows, and what its signs mean."""
+    """Return the title: what the figure shows, and what its symbols mean."""
     parts = [f"Score against {cost}, with 95% intervals"]
     if any(row["use"] for row in rows):
         used = [row["arm"] for row in rows if row["use"]]

@@ -14,9 +14,9 @@ from peftlab.stats.state import State
 from peftlab.study.arms import Arm
 
 ROW = 22
-"""Pixels of an arm's row."""
+"""The height of an arm's row in pixels."""
 CROSS = "M-1,-1L1,1M-1,1L1,-1"
-"""A shape for points in SVG's words; it has no area."""
+"""The shape of a point as an SVG path; it has no area."""
 KEYS = ("score", "low", "high")
 SIGNS: dict[State, str] = {"did not learn": CROSS, "cannot tell": "circle"}
 LEGENDS: dict[State, str] = {
@@ -84,7 +84,7 @@ def in_words(row: Mapping[str, Any]) -> str:
 
 
 def bar_words(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return what a score must exceed in these rows for its arm to have learned; "" for unknown."""
+    """Return what a score must exceed in these rows for its arm to have learned; "" if unknown."""
     kinds = {row["is_chance"] for row in rows if row["bar"] is not None}
     constant, chance = "the best constant answer", "the arm's own answers in random order"
     if kinds == {True, False}:

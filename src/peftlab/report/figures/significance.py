@@ -1,4 +1,4 @@
-"""Which arm beats which: a matrix a task, the row's arm against the column's."""
+"""The arms that beat each other: a matrix a task, the row's arm against the column's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIGNS = {BEATS: " ▲", LOSES: " ▼", OPEN: "", IDENTICAL: " =", UNLEARNED: " �
 
 
 def significance_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Rows of task, two arms, their difference in points with its interval, and what it says.
+    """Return rows of task, two arms, their difference in points with its interval, and its verdict.
 
     `p_holm` is adjusted (Holm 1979) for all pairs on all tasks that have the seeds for a test and
     something to be tested: noise, and an arm that may have learned; None for the others.
@@ -121,7 +121,7 @@ def draw_significance(
 
 
 def _untested(view: StudyView, task: Task, arm: Arm, other: Arm, difference: Difference) -> str:
-    """Return why the two are not tested; "" where they are."""
+    """Return why the two are not tested; "" if they are."""
     if did_not_learn(view, arm, task) and did_not_learn(view, other, task):
         return UNLEARNED
     if difference.says_nothing:

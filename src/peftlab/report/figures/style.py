@@ -1,4 +1,4 @@
-"""How all figures look: on light and dark paper, in print, side by side."""
+"""The style of all figures: on light and dark paper, in print, side by side."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from peftlab.report.figures.appearance import BREAK, appearances
 INK = "currentColor"
 FONT = "system-ui, sans-serif"
 COLUMNS = 3
-"""Panels beside one another."""
+"""The number of panels in a line."""
 WIDTH = 1060
-"""Pixels of a figure: those of the page, without the frame."""
+"""The width of a figure in pixels: those of the page, without the frame."""
 SPACING = 20
-"""Pixels between panels."""
+"""The space between panels in pixels."""
 AXIS = 64
-"""Pixels beside a panel for an axis of numbers and its title."""
+"""The space beside a panel for an axis of numbers and its title, in pixels."""
 LETTER, SYMBOL = 7, 36
-"""Pixels of a letter, about, and of a symbol of a legend with the room around it."""
+"""The approximate width of a letter, and of a legend's symbol with its margins, in pixels."""
 FAR = 4
-"""Where the largest value is so many times the smallest one, an axis is logarithmic."""
+"""The ratio of the largest to the smallest value from which an axis is logarithmic."""
 PALE = 0.35
-"""Opacity of what is out of the running."""
+"""The opacity of arms that are out of the running."""
 FRAME = 400
-"""Square pixels of a frame around a marker."""
+"""The area of a frame around a marker, in square pixels."""
 
 
 def finish(chart: Any) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def colours(field: str, shown: Sequence[str], every: Sequence[str] = ()) -> alt.
 
 
 def legend_columns(names: Sequence[str], width: int) -> int:
-    """Return how many of the names stand beside one another in so many pixels, at most six.
+    """Return how many names fit beside one another into this many pixels, at most six.
 
     >>> legend_columns(["full", "lora"], 320), legend_columns(["full", "lora-10-epochs"] * 4, 320)
     (2, 2)
@@ -95,7 +95,7 @@ def frame(base: Any, score: alt.Y) -> Any:
 
 
 def panels(chart: Any, field: str, shown: Sequence[str], **resolve: str) -> Any:
-    """Return the chart once for each value of the field, in their order, a few beside one another.
+    """Return a panel of the chart for each value of the field, in order, a few in a line.
 
     `resolve` names what has a scale of its own in each panel: y="independent".
     """
@@ -112,7 +112,7 @@ def panels(chart: Any, field: str, shown: Sequence[str], **resolve: str) -> Any:
 
 
 def panel_width(num_panels: int, *, beside: int = AXIS, own_axes: bool = False) -> int:
-    """Return the width of each of so many panels with which the figure is as wide as the page.
+    """Return the width of each of this many panels so that the figure fills the page's width.
 
     `beside` are the pixels that an axis takes: of each panel if they have their `own_axes`, else of
     the first one alone.
@@ -137,7 +137,7 @@ def beside_names(names: Sequence[str]) -> int:
 def amount_axis(
     panels_of_values: Sequence[Sequence[float]], title: str, *, field: str = "cost"
 ) -> alt.X:
-    """Return an axis of positive amounts, logarithmic where they are far apart in some panel."""
+    """Return an axis of positive amounts, logarithmic if they are far apart in some panel."""
     values = [value for panel in panels_of_values for value in panel]
     if min(values) > 0 and any(max(panel) >= FAR * min(panel) for panel in panels_of_values):
         scale = alt.Scale(type="log", nice=False, padding=18)
@@ -149,7 +149,7 @@ def amount_axis(
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return powers of ten around the range; with halves and fifths between them where it is short.
+    """Return powers of ten around the range, and for a short one their halves and fifths too.
 
     >>> log_ticks(3e4, 2e7), log_ticks(20, 150)
     ([10000.0, 100000.0, 1000000.0, 10000000.0, 100000000.0], [20.0, 50.0, 100.0, 200.0])
@@ -184,7 +184,7 @@ def bars(base: Any, names: Sequence[str], *, field: str = "arm") -> Any:
 
 
 def score_axis(field: str = "score") -> alt.X:
-    """Return the axis of scores that lie side by side."""
+    """Return the axis of scores for panels side by side."""
     axis = alt.Axis(tickCount=4, labelOverlap="greedy", labelSeparation=6)
     scale = alt.Scale(zero=False, padding=12)
     return alt.X(f"{field}:Q", title="score", scale=scale, axis=axis)

@@ -1,4 +1,4 @@
-"""Scores, and the parameters that they take, against a swept setting."""
+"""Scores, and the numbers of parameters behind them, against a swept setting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from peftlab.study.arms import Arm
 
 
 def sweep_data(view: StudyView, arms: Sequence[Arm], key: str) -> list[dict[str, Any]]:
-    """Rows of task, line, the setting's value, the score with its interval, and the parameters.
+    """Return rows of task, line, the setting's value, the score with its interval, and parameters.
 
     A line joins the arms that differ in this setting alone; its name is what else is swept.
     """

@@ -1,4 +1,4 @@
-"""What a search has found by the budget that it has spent: a panel a task, a line an arm."""
+"""The results of a search against its spent budget: a panel a task, a line an arm."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HELD_OUT, DEV = "held-out rows of train", "dev"
 
 
 def tuning_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Rows of task, arm, split and the main score there of the best setting so far.
+    """Return rows of task, arm, split and the main score there of the best setting so far.
 
     A row for each setting that has ended, in the order in which they were tried, with the number
     of settings and the seconds that the search of its arm on its task had spent by then; `own` is

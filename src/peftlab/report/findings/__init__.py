@@ -1,1 +1,1 @@
-"""What a study's trials say: scores, verdicts, advice; nothing of how it is shown."""
+"""The findings of a study's trials: scores, verdicts, advice; nothing of how it is shown."""

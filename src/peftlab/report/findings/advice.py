@@ -1,4 +1,4 @@
-"""What to use, as far as the trials can say: on each task, and on all of them together.
+"""The advice on what to use, as far as the trials allow: on each task, and on all of them together.
 
 An arm can be used if it is shown to be no more than the margin below the best one, whichever that
 is: for all arms together with 95% (stats/best.py). Of those the one that costs the least is chosen;
@@ -40,13 +40,14 @@ from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.spec import Task
 
 WORSE_LEVEL = 0.02
-"""An arm that would be taken before the chosen one must be shown to be worse at this level. At 5%
+"""The level of the test that an arm preferred to the chosen one is worse. At 5%
 two studies of ten seeds recommend the same one of three equal arms in 83 to 85 of 100 cases."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An arm beside the reference: arm less reference in points, None where it cannot be compared.
+    """An arm compared with the reference: arm less reference in points, None where it cannot be
+    compared.
 
     `cost` is in the unit of the cost that decides, None where it is not known. `is_near` says that
     the arm is shown to be no more than the margin below the best arm, or below the one that the
@@ -67,7 +68,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """What to use on these tasks: `chosen`, or none because of what `lacking` says.
+    """The advice for these tasks: `chosen`, or none because of what `lacking` says.
 
     `reference` is the arm with the best mean, or the one that the study measures by, which
     `is_named` says. `missing` are arms of which no run is done on some task. `near` are the arms
@@ -93,7 +94,7 @@ class Advice:
     missing: tuple[Arm, ...] = ()
 
     def of(self, arm: Arm) -> Candidate | None:
-        """Return the candidate that is this arm."""
+        """Return the candidate of this arm."""
         return next((one for one in self.candidates if one.arm.name == arm.name), None)
 
 
@@ -208,7 +209,8 @@ def _near(
 def _p_below(
     view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], margin: float
 ) -> tuple[float, float]:
-    """Return the p value of the arm being more than the margin below the other one, and reversed.
+    """Return the p values of the arm being more than the margin below the other, and of the
+    reverse.
 
     Those that give the same answers are one arm in all that was seen: neither keeps the other from
     being used, though so few examples may not show how near they are.
@@ -243,7 +245,7 @@ def _may_come_before(
     tasks: Sequence[Task],
     cost: CostName,
 ) -> list[Arm]:
-    """Return the arms that would be taken before the chosen one if they can be used, and may.
+    """Return the arms that may be usable and would then be taken before the chosen one.
 
     They are not shown to be near the best, nor to be worse than the chosen one.
     """
@@ -262,7 +264,7 @@ def _is_worse(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task]) -> b
 
 
 def _testable(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task]) -> Difference | None:
-    """Return arm less other; None where they cannot be compared, or have too few seeds for it."""
+    """Return arm minus other; None if they cannot be compared, or have too few seeds."""
     found = difference_shown(view, arm.name, other.name, tasks)
     return None if found is None or found.num_seeds < least_seeds(found) else found
 
@@ -318,7 +320,7 @@ def _unlearned(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> State | None
 
 
 def _lacking(view: StudyView, base: Arm, others: Sequence[Arm], tasks: Sequence[Task]) -> str:
-    """Return why nothing can be compared; "" where something can."""
+    """Return why nothing can be compared; "" if something can."""
     if not others:
         return f"there is no other arm to compare {base.name} with"
     if all(view.statistics.difference(arm.name, base.name, tasks) is None for arm in others):
@@ -331,7 +333,7 @@ def _lacking(view: StudyView, base: Arm, others: Sequence[Arm], tasks: Sequence[
 def _few_learned(
     view: StudyView, learned: Sequence[Arm], compared: Sequence[Arm], tasks: Sequence[Task]
 ) -> str:
-    """Return that no arm is shown to have learned the tasks; "" where one is."""
+    """Return the sentence that no arm is shown to have learned the tasks; "" if one is."""
     if learned:
         return ""
     for task in tasks:
@@ -343,7 +345,7 @@ def _few_learned(
 def _all_failed(
     view: StudyView, taking_part: Sequence[Arm], learned: Sequence[Arm], tasks: Sequence[Task]
 ) -> str:
-    """Return that runs of every arm that learned failed; "" where one has none that did."""
+    """Return the sentence that every arm that learned has failed runs; "" if one has none."""
     if taking_part:
         return ""
     counts = [(_num_failed(view, arm, tasks), arm.name) for arm in learned]
@@ -354,7 +356,7 @@ def _all_failed(
 def _too_few_seeds(
     view: StudyView, base: Arm, others: Sequence[Arm], tasks: Sequence[Task], num_tests: int
 ) -> str:
-    """Return that there are too few seeds for so many tests; "" where there are enough."""
+    """Return the sentence that the seeds are too few for so many tests; "" if there are enough."""
     every = [difference_shown(view, arm.name, base.name, tasks) for arm in others]
     known = [one for one in every if one is not None]
     if any(one.num_seeds >= least_seeds(one, num_tests) for one in known):
@@ -384,7 +386,7 @@ def _undecided(base: Arm, margin: float, tasks: Sequence[Task], *, is_named: boo
 
 
 def within_words(margin: float, named: Arm | None) -> str:
-    """Return where an arm that can be used stays: near the named arm, else near the best one."""
+    """Return the bound that a usable arm keeps: near the named arm, else near the best one."""
     return f"within {points_words(margin)} of {'the best arm' if named is None else named.name}"
 
 

@@ -1,4 +1,4 @@
-"""Which arms are shown to be beaten: another one scores more on the task, and costs less.
+"""The arms that are shown to be beaten: another one scores more on the task, and costs less.
 
 Both must be shown, the score by the test that looks leave the two arms, adjusted for the number of
 such tests on the task (Holm), and the cost beyond its noise. What cannot be told apart beats
@@ -48,7 +48,7 @@ def beaten_by(
 
 
 def _p_value(view: StudyView, arm: Arm, other: Arm, task: Task) -> float:
-    """Return the p value of the arm scoring no more than the other one; 1 where nothing tells."""
+    """Return the p value of the arm scoring no more than the other one; 1 without evidence."""
     found = difference_shown(view, arm.name, other.name, [task])
     if found is None or found.estimate <= 0 or found.num_seeds < least_seeds(found):
         return 1.0

@@ -18,19 +18,20 @@ def of_losses(tasks: Iterable[Task]) -> bool:
 
 
 def highest(tasks: Iterable[Task]) -> str:
-    """Return what the better of two means is."""
+    """Return the word for the better of two means."""
     return _word(tasks, "highest", "lowest", "best")
 
 
 def points_more(tasks: Iterable[Task], *, is_better: bool) -> str:
-    """Return how a difference goes: "points more than", as its sign and the metrics have it."""
+    """Return the direction of a difference in words: "points more than", as its sign and the
+    metrics have it."""
     more, fewer = ("more", "fewer") if is_better else ("fewer", "more")
     better = "better" if is_better else "worse"
     return f"points {_word(tasks, more, fewer, better)}"
 
 
 def better_note(tasks: Iterable[Task]) -> str:
-    """Return a sentence on the metrics of which less is better; "" where there are none.
+    """Return a sentence on the metrics for which less is better; "" if there are none.
 
     A difference by these is above 0 where the first arm scores less.
     """

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 by each class, of what the runs of an arm said."""
+"""Precision, recall and F1 of each class, from the answers of an arm's runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from peftlab.stats.outcomes import Outcomes
 from peftlab.tasks.metrics.registry import METRICS
 
 ANSWERS = "f1_macro"
-"""A metric of the answers, by which predictions are read for either kind of classes."""
+"""The metric by which predictions are read as answers, for either kind of classes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from peftlab.study.parts import CostName
 from peftlab.tasks.spec import Task
 
 COST_LEVEL = 0.01
-"""The probability that one of two arms that cost the same is called dearer."""
+"""The probability that one of two arms of equal cost is called dearer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ COSTS: dict[CostName, Cost] = {
 
 
 def folds_cost_note(view: StudyView) -> str:
-    """Return what a cost is of where the study has folds, in a sentence; "" without folds."""
+    """Return a sentence on what costs refer to if the study has folds; "" without folds."""
     folds = view.spec.folds
     if folds is None:
         return ""
@@ -94,7 +94,7 @@ def folds_cost_note(view: StudyView) -> str:
 
 
 def mean_cost(view: StudyView, arm: Arm, task: Task, name: CostName) -> float | None:
-    """Return the mean cost of the arm's done trials on the task; None where none has it."""
+    """Return the mean cost of the arm's done trials on the task; None if none has it."""
     measured = [record.costs for record in view.done(arm, task) if record.costs is not None]
     found = [COSTS[name].of(costs) for costs in measured]
     values = [value for value in found if value is not None]
@@ -102,7 +102,7 @@ def mean_cost(view: StudyView, arm: Arm, task: Task, name: CostName) -> float | 
 
 
 def total_cost(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> float | None:
-    """Return the sum over the tasks of the arm's mean costs; None where one is not known."""
+    """Return the sum over the tasks of the arm's mean costs; None if one is unknown."""
     found = [mean_cost(view, arm, task, name) for task in tasks]
     known = [value for value in found if value is not None]
     return sum(known) if len(known) == len(found) else None

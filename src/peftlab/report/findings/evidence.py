@@ -17,7 +17,7 @@ from peftlab.tasks.spec import Task
 LEAST_SHOWN = 0.01
 """Points: what is below is shown as up to it."""
 IDENTICAL = "same answers"
-"""What stands in the place of an interval where two arms give the same answers throughout."""
+"""The words in place of an interval if two arms give the same answers throughout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,8 @@ def evidence_words(
     tested: TestNumbers,
     further: FurtherSeeds | Hopeless | None,
 ) -> str:
-    """Return the difference, its interval and its test; `further` says what would decide it."""
+    """Return the difference, its interval and its test in words; `further` says what would decide
+    it."""
     where = f"on {tasks[0].name}" if len(tasks) == 1 else f"in the mean over {len(tasks)} tasks"
     more = points_more(tasks, is_better=found.estimate >= 0)
     interval = "the same on every example, so that the test goes by their number alone"
@@ -61,7 +62,7 @@ def evidence_words(
 
 
 def no_noise_words(pair: tuple[str, str], found: Difference, *, is_identical: bool) -> str:
-    """Return that two arms do not differ in anything that a test could weigh."""
+    """Return the sentence that two arms do not differ in anything that a test could weigh."""
     same = (
         "give the same answer to every example with every seed"
         if is_identical
@@ -93,7 +94,7 @@ def least_seeds(found: Difference, num_tests: int = 1) -> int:
 
 
 def too_few_words(found: Difference, least: int, num_tests: int = 1) -> str:
-    """Return that a difference rests on too few runs for a verdict."""
+    """Return the sentence that a difference rests on too few runs for a verdict."""
     own = counted(found.num_seeds, "run")
     which = f"a verdict on one of {num_tests} claims" if num_tests > 1 else "a verdict"
     after = " after a look" if found.is_always_valid else ""
@@ -104,7 +105,7 @@ def too_few_words(found: Difference, least: int, num_tests: int = 1) -> str:
 
 
 def p_words(p_value: float) -> str:
-    """Return a p value as people read it.
+    """Return a p value in the usual notation.
 
     >>> p_words(0.0312), p_words(1e-6)
     ('p = 0.031', 'p < 0.001')
@@ -123,7 +124,7 @@ def tenths(points: float) -> str:
 
 
 def signed(difference: float) -> str:
-    """Return a difference in points with its sign; what is rounded to nothing has none.
+    """Return a difference in points with its sign; one that is rounded to zero has none.
 
     >>> signed(0.31), signed(-1.2), signed(-0.04), signed(-0.001)
     ('+0.3', '-1.2', '-0.04', '0.0')
@@ -133,7 +134,7 @@ def signed(difference: float) -> str:
 
 
 def points_words(points: float) -> str:
-    """Points in a sentence.
+    """Return points in the words of a sentence.
 
     >>> points_words(1.0), points_words(2.5)
     ('1 point', '2.5 points')

@@ -13,14 +13,14 @@ from peftlab.study.arms import Arm
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """The arms, and `note` what a title must say of there being more; "" where there are not."""
+    """The arms shown, and a `note` for the title if there are more; "" if there are not."""
 
     arms: tuple[Arm, ...]
     note: str = ""
 
 
 def leading(view: StudyView, names: Sequence[str] | None, most: int) -> Shown:
-    """Return the arms of these names; for None all, or the first so many if there are more.
+    """Return the arms of these names; for None all, or only the first ones if there are too many.
 
     Those are the ones whose scores have the best ranks in the mean: ranks and not scores are
     averaged, for an arm may not be measured on every task.

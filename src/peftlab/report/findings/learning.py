@@ -41,7 +41,7 @@ CHANCE_NOTE = (
 
 
 FEW_STEPS = 100
-"""An encoder may learn nothing in fewer."""
+"""The steps below which an encoder may learn nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Remark:
 
 
 def mark(view: StudyView, arm: Arm, task: Task) -> str:
-    """Return what stands beside the arm's score on the task; "" if it has learned."""
+    """Return the mark beside the arm's score on the task; "" if it has learned."""
     found = view.learned(arm, task)
     return MARKS[found.state] if found is not None else ""
 
@@ -84,13 +84,13 @@ def did_not_learn(view: StudyView, arm: Arm, task: Task) -> bool:
 
 
 def chance_note(view: StudyView, arms: Sequence[Arm]) -> str:
-    """Return what is to be said of the bar where it is not the best constant answer; or ""."""
+    """Return a note on the bar if it is not the best constant answer, else ""."""
     every = [view.learned(arm, task) for task in view.tasks for arm in arms]
     return CHANCE_NOTE if any(one is not None and one.chance is not None for one in every) else ""
 
 
 def remarks(view: StudyView, arms: Sequence[Arm]) -> list[Remark]:
-    """Return what is to be said of the arms that are not shown to have learned, task by task.
+    """Return the remarks on the arms that are not shown to have learned, task by task.
 
     Arms of which the same is to be said share a remark.
     """
@@ -108,7 +108,7 @@ def remarks(view: StudyView, arms: Sequence[Arm]) -> list[Remark]:
 
 
 def reason(view: StudyView, arm: Arm, task: Task, found: Learned) -> str:
-    """Return what shows that an arm did not learn, or why that cannot be told, and the cause."""
+    """Return the evidence that an arm did not learn, or why that is unknown, and the cause."""
     records = [] if found.gain is None else view.done(arm, task)
     causes = dict.fromkeys(cause for record in records for cause in _causes(record))
     return ". ".join((_shown_words(found, task), *causes)) + "."
@@ -140,7 +140,7 @@ def learned_json(view: StudyView) -> list[dict[str, JsonValue]]:
 
 
 def _shown_words(found: Learned, task: Task) -> str:
-    """Return what the runs show, as a clause."""
+    """Return the findings on the runs as a clause."""
     gain, num_runs, num_constant = found.gain, found.num_runs, found.num_constant
     if gain is None:
         return "predictions are gone"
@@ -170,7 +170,8 @@ def _shown_words(found: Learned, task: Task) -> str:
 
 
 def _causes(record: TrialRecord) -> list[str]:
-    """Return what is known to keep such a trial from learning, a sentence without its dot each."""
+    """Return the known causes that keep such a trial from learning, as sentences without full
+    stop."""
     training, found = record.trial.training, []
     if not METHODS.get(record.trial.method).trains_head:
         found.append(f"{record.trial.method} never trains the classifier's weights")
@@ -218,7 +219,7 @@ def losses_words(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) ->
 
 
 def collapse_words(arm: Arm, task: Task, found: Collapse) -> str:
-    """Return how many runs collapsed, and what the others score, as a sentence without its dot."""
+    """Return how many runs collapsed and what the others score, as a sentence without full stop."""
     others = found.others
     num = others.num_values
     own = "the other one scores" if num == 1 else f"the other {num} score"

@@ -14,7 +14,7 @@ MONTHS = (
 
 
 def date_words(at: datetime) -> str:
-    """Return the day in UTC, as people write it.
+    """Return the day in UTC in the usual notation.
 
     >>> date_words(datetime(2026, 11, 6, 23, tzinfo=UTC))
     '6 November 2026'
@@ -24,7 +24,7 @@ def date_words(at: datetime) -> str:
 
 
 def seeds_words(seeds: Sequence[int]) -> str:
-    """Seeds in a sentence.
+    """Return seeds in the words of a sentence.
 
     >>> seeds_words([4]), seeds_words([4, 5]), seeds_words([1, 2, 3]), seeds_words([1, 3, 9])
     ('seed 4', 'seeds 4 and 5', 'seeds 1 to 3', 'seeds 1, 3 and 9')
@@ -45,7 +45,7 @@ def added_words(
     *,
     arms: Sequence[str] = (),
 ) -> list[str]:
-    """Sentences on seeds that came after a look, or went; of these arms, or of all for none.
+    """Return sentences on seeds added or dropped after a look, for these arms or (if none) all.
 
     >>> added_words(datetime(2026, 11, 6, tzinfo=UTC), [4, 5], [], [1, 2, 3])
     ['Seeds 4 and 5 were added after a look on 6 November 2026 that showed seeds 1 to 3.']
@@ -66,7 +66,7 @@ def added_words(
 
 
 def interim_words(num_done: int, num_declared: int, of_what: str = "the verdict") -> str:
-    """Return that not all declared seeds are done, so that this is interim.
+    """Return the sentence that not all declared seeds are done, so that the result is interim.
 
     >>> interim_words(3, 5)
     '3 of 5 declared seeds are done; until all are, the verdict is interim.'
@@ -79,7 +79,7 @@ def interim_words(num_done: int, num_declared: int, of_what: str = "the verdict"
 
 
 def claim_words(at: datetime, new: Sequence[str]) -> str:
-    """Return the words for arms or tasks, or for none the claim itself, that came after a look.
+    """Return the words for arms or tasks (if none, the claim itself) that came after a look.
 
     >>> claim_words(datetime(2026, 11, 6, tzinfo=UTC), ["lora"])
     'Exploratory: lora was added after a look at the other results on 6 November 2026.'
@@ -92,7 +92,7 @@ def claim_words(at: datetime, new: Sequence[str]) -> str:
 
 
 def margin_words(at: datetime, then: float, now: float, *, of_what: str = "") -> str:
-    """Return the words for a margin that was another at a look.
+    """Return the words for a margin that was different at a look.
 
     >>> margin_words(datetime(2026, 11, 6, tzinfo=UTC), 1.0, 2.5)
     'Exploratory: the margin is 2.5 points; at a look on 6 November 2026 it was 1.'
@@ -105,7 +105,7 @@ def margin_words(at: datetime, then: float, now: float, *, of_what: str = "") ->
 
 
 def cost_words(at: datetime, then: str, now: str) -> str:
-    """Return the words for a cost that decides the advice and was another at a look.
+    """Return the words for a deciding cost of the advice that was different at a look.
 
     >>> cost_words(datetime(2026, 11, 6, tzinfo=UTC), "time", "memory")
     'Exploratory: the advice goes by memory; at a look on 6 November 2026 it went by time.'

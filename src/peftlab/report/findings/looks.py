@@ -1,4 +1,4 @@
-"""How the test of a claim stands to what was seen of its arms before: too soon, added to, or new.
+"""The relation of a claim's test to earlier looks at its arms: too soon, added to, or new.
 
 A look says which trials were shown, and what was declared by then (store/looks.py). Seeds of an arm
 that were not declared when both arms of a pair had been shown were added with their scores in mind,
@@ -41,7 +41,7 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """How the test of a claim stands to what was seen before it.
+    """The relation of a claim's test to earlier looks.
 
     `is_sequential`: seeds were added or dropped after a look, so the test is the always-valid one
     whatever is done. `is_interim`: declared trials are pending or running; failed ones are
@@ -63,7 +63,7 @@ class Standing:
 def standing(
     view: StudyView, claim: Claim, pairs: Sequence[tuple[str, str]], tasks: Sequence[Task]
 ) -> Standing:
-    """Return how the claim stands on these tasks: all that it speaks of, or one of them.
+    """Return the claim's standing on these tasks: all that it speaks of, or one of them.
 
     `pairs` are the arms that it compares. Trials of the study's arms that were never shown, such as
     those of new seeds in place of others, have no look behind them.
@@ -83,7 +83,7 @@ def standing(
 def difference_shown(
     view: StudyView, left: str, right: str, tasks: Sequence[Task]
 ) -> Difference | None:
-    """Return left - right over the tasks, with the test that the looks at the two leave it.
+    """Return left - right over the tasks, with the test that is valid after the looks at both.
 
     None where they cannot be compared on all of the tasks.
     """
@@ -129,7 +129,7 @@ def reservations(
 def _other_advice(
     at: datetime, wanted: DeclaredAdvice, known: Sequence[DeclaredAdvice]
 ) -> list[str]:
-    """Return sentences on what the advice was at a look and is no longer.
+    """Return sentences on how the advice differs from that at a look.
 
     Of several that were declared then, the nearest counts: that with the same arm to measure by,
     cost and margin, in this order, and with the most of its cells kept.
@@ -206,7 +206,7 @@ def _sequential(
     places: Mapping[Place, Sequence[DeclaredPlace]],
     pairs: Sequence[tuple[str, str]],
 ) -> list[str]:
-    """Sentences on seeds that are others than were declared when both arms were first shown."""
+    """Return sentences on seeds other than those declared when both arms were first shown."""
     at, relevant = _first_relevant(view.looks, places, pairs)
     if at is None:
         return []
@@ -264,7 +264,7 @@ def _shown_pair_at(
     places: Mapping[Place, Sequence[DeclaredPlace]],
     pairs: Iterable[tuple[str, str]],
 ) -> datetime | None:
-    """Return when trials of both arms of a pair were shown on one task; None for never."""
+    """Return when trials of both arms of a pair were shown on one task; None if never."""
     first = {
         place: min(
             (shown[trial] for one in found for trial in one.trials if trial in shown), default=None
@@ -344,7 +344,7 @@ def _newness(
     *,
     arms: Sequence[str],
 ) -> str:
-    """Return what is new: arms (or a task of all of them), the margin, or the claim itself."""
+    """Return the new parts: arms (or a task of all of them), the margin, or the claim itself."""
     new_tasks = [
         task
         for task in dict.fromkeys(task for _, task in new)

@@ -14,7 +14,7 @@ MARKS: dict[State, str] = {
     "did not learn": "× did not learn",
     "cannot tell": "? cannot tell",
 }
-"""What stands beside the score of an arm in each state."""
+"""The mark beside the score of an arm in each state."""
 
 
 def marked(name: str, records: Iterable[TrialRecord]) -> str:
@@ -27,7 +27,7 @@ def marked(name: str, records: Iterable[TrialRecord]) -> str:
 
 
 def mark_note(records: Iterable[TrialRecord]) -> str:
-    """Return what the mark means; "" where none of the records has it."""
+    """Return the meaning of the mark; "" if none of the records has it."""
     return NOTE if any(record.cached_layers for record in records) else ""
 
 

@@ -57,7 +57,7 @@ class Pooled:
 
 
 def runs_of(records: Sequence[TrialRecord]) -> tuple[Run, ...]:
-    """Return the runs that an arm's trials on a task are, in the order of their first trials."""
+    """Return the runs formed by an arm's trials on a task, in the order of their first trials."""
     by_seed: dict[int, list[TrialRecord]] = {}
     for record in records:
         by_seed.setdefault(record.trial.seed, []).append(record)
@@ -68,7 +68,7 @@ def runs_of(records: Sequence[TrialRecord]) -> tuple[Run, ...]:
 
 
 def outcomes_of(runs: Sequence[Run], metric: str) -> tuple[Pooled, Outcomes] | None:
-    """Return the first run's rows and what all runs say of them, for a metric.
+    """Return the first run's rows and the answers of all runs for them, for a metric.
 
     None where the predictions of one are gone, or there is no run. Raises UserError where they are
     not on the same examples. Logits are read where the metric asks for them alone: it takes several
@@ -100,7 +100,7 @@ def outcomes_of(runs: Sequence[Run], metric: str) -> tuple[Pooled, Outcomes] | N
 
 
 def pooled(records: Sequence[TrialRecord], *, of_logits: bool) -> Pooled | None:
-    """Return the predictions of a run's trials together; None where those of one are gone."""
+    """Return the pooled predictions of a run's trials; None if those of one are missing."""
     read = [predictions_of(one) if of_logits else answers_of(one) for one in records]
     parts = [one for one in read if one is not None]
     if len(parts) < len(read):

@@ -1,4 +1,4 @@
-"""The statistics of a study's trials, from their predictions; each is read and computed once.
+"""The statistics of a study's trials, from their predictions; each is computed only once.
 
 All arms of a task are resampled together, so that any two of them are paired by example. What is
 drawn follows from the ids of the trials: the same results give the same numbers.
@@ -33,7 +33,7 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class _Read:
-    """An arm's outcomes on a task, and a name for the examples that they are on."""
+    """An arm's outcomes on a task, and a name for their examples."""
 
     outcomes: Outcomes
     examples: str
@@ -76,7 +76,8 @@ class Statistics:
     _classes: dict[Place, tuple[ClassNumbers, ...]] = field(default_factory=dict, init=False)
 
     def outcomes(self, arm: str, task: Task, metric: str | None = None) -> Outcomes | None:
-        """Return what the arm's runs said of the task's examples, for a metric (the main one).
+        """Return the outcomes of the arm's runs on the task's examples, for a metric (the main
+        one).
 
         Of folds they are pooled. None where no run is done or the predictions of one are gone.
         """
@@ -87,7 +88,7 @@ class Statistics:
         return replace(found.outcomes, metric=name)
 
     def summary(self, arm: str, task: Task, metric: str) -> Summary | None:
-        """Return the metric's scores of the reported epochs; None where no trial is done."""
+        """Return the metric's scores of the reported epochs; None if no trial is done."""
         key = ((arm, task.name), metric)
         if key not in self._summaries:
             self._summaries[key] = self._summarise(arm, task, metric)
@@ -125,14 +126,14 @@ class Statistics:
         return self._resampled[arm, task.name]
 
     def learned(self, arm: str, task: Task) -> Learned | None:
-        """Return whether the arm has learned the task; None where no trial is done."""
+        """Return whether the arm has learned the task; None if no trial is done."""
         place = (arm, task.name)
         if place not in self._learned:
             self._learned[place] = self._judge(arm, task)
         return self._learned[place]
 
     def collapse(self, arm: str, task: Task) -> Collapse | None:
-        """Return what collapsed of the arm's runs; None where nothing did, or none can tell."""
+        """Return the collapse of the arm's runs; None if none collapsed, or it is unknown."""
         place = (arm, task.name)
         if place not in self._collapses:
             known = self._beside_constants(arm, task)
@@ -140,7 +141,7 @@ class Statistics:
         return self._collapses[place]
 
     def classes(self, arm: str, task: Task) -> tuple[ClassNumbers, ...]:
-        """Return what the arm scores by each class; nothing where predictions are gone."""
+        """Return the arm's scores by class; none if predictions are missing."""
         place = (arm, task.name)
         if place not in self._classes:
             found = self.outcomes(arm, task, ANSWERS)
@@ -155,14 +156,14 @@ class Statistics:
         return all(self._are_identical(left, right, task) for task in tasks)
 
     def comparison(self, left: str, right: str, task: Task) -> Comparison | None:
-        """left - right in the main metric; None where they cannot be paired by example."""
+        """Return left - right in the main metric; None if they cannot be paired by example."""
         key = (left, right, task.name)
         if key not in self._comparisons:
             self._comparisons[key] = self._compare(left, right, task)
         return self._comparisons[key]
 
     def difference(self, left: str, right: str, tasks: Sequence[Task]) -> Difference | None:
-        """left - right as the mean over the tasks; None where one cannot be compared on all.
+        """Return left - right as the mean over the tasks; None if they cannot be compared on all.
 
         The seeds are those that all tasks have: a seed draws the same first weights on each, so
         its luck is not taken for a new one there.

@@ -36,7 +36,7 @@ class ArmScore(Frozen):
 
     @property
     def words(self) -> str:
-        """The mean with its interval, how many runs it is of where some are missing, and a mark."""
+        """The mean with its interval, the number of runs if some are missing, and a mark."""
         words = [f"{self.mean:.1f}"]
         if self.low < self.high:
             words.append(f"[{self.low:.1f}, {self.high:.1f}]")
@@ -71,7 +71,7 @@ def results_file(results: StudyResults) -> bytes:
 
 
 def read_results(folder: Path) -> StudyResults | None:
-    """Return the results in the folder; None where they are not there or cannot be read."""
+    """Return the results in the folder; None if they are missing or cannot be read."""
     try:
         return StudyResults.model_validate_json((folder / RESULTS).read_bytes())
     except (OSError, ValidationError):

@@ -1,4 +1,4 @@
-"""What the study's trials say of each of its claims, in a verdict and in words.
+"""The verdict of a study's trials on each of its claims, with its evidence in words.
 
 A claim is tested on the mean over its tasks of the difference between two arms, and on each task
 alone. The claims are one family, and their tests on single tasks another: in each, Holm's
@@ -288,7 +288,7 @@ def _pairs(claim: Claim, arms: tuple[Arm, ...]) -> list[tuple[str, str]]:
 
 
 def _lacking(view: StudyView, claim: Claim, every: tuple[Arm, ...], tasks: Sequence[Task]) -> str:
-    """Return what of the arms is not there to be compared; "" where all is."""
+    """Return what is missing for a comparison of the arms; "" if nothing is."""
     for arm in select_arms(every, claim.arms, where="claims"):
         for task in tasks:
             if not view.done(arm, task):
@@ -327,7 +327,7 @@ def _judge(tests: Sequence[_Tested], num_withdrawn: int) -> list[Verdict]:
 
 
 def _enough(tested: _Tested, num_tests: int) -> _Tested:
-    """Return the test as one that has too few runs, where none of so many could be decided."""
+    """Return the test, marked as one of too few runs if none of so many could be decided."""
     found = tested.found
     if found is None or tested.untested != TOO_FEW or tested.lacking:
         return tested

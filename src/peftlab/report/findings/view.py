@@ -1,4 +1,4 @@
-"""A study as its report sees it: arms, tasks, and the records of each pair."""
+"""A study in the form that its report reads: arms, tasks, and the records of each pair."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ class StudyView:
         return marked(arm.name, self._of_all_tasks(arm))
 
     def note(self, arms: Sequence[Arm]) -> str:
-        """Return what the mark at any of these arms says; "" where there is none."""
+        """Return the meaning of the marks at these arms; "" if there are none."""
         return mark_note(record for arm in arms for record in self._of_all_tasks(arm))
 
     def outcomes(self, arm: Arm, task: Task, metric: str | None = None) -> Outcomes | None:
-        """Return what the done runs predicted, for a metric (the main one); read once.
+        """Return the predictions of the done runs, for a metric (the main one); read only once.
 
         None where none is done, or the predictions of one are gone.
         """
@@ -121,7 +121,7 @@ class StudyView:
         return self.statistics.collapse(arm.name, task)
 
     def comparison(self, left: Arm, right: Arm, task: Task) -> Comparison | None:
-        """left - right in the main metric; None where they cannot be paired by example."""
+        """Return left - right in the main metric; None if they cannot be paired by example."""
         return self.statistics.comparison(left.name, right.name, task)
 
     @cached_property
@@ -150,7 +150,7 @@ class StudyView:
 
     @cached_property
     def look(self) -> Look:
-        """The look at the study that shows it as it is here, at the moment of the first asking."""
+        """The look at the study in its present state, dated at the first access."""
         return look_at(self.spec, self.placed, now())
 
     @property
@@ -160,20 +160,20 @@ class StudyView:
 
     @property
     def scored_words(self) -> str:
-        """Return what scores are measured on, as the end of a title."""
+        """The rows on which scores are measured, as the end of a title."""
         folds = self.spec.folds
         return "on dev" if folds is None else f"by {folds_words(folds)}"
 
     @property
     def scored_split(self) -> str:
-        """Return the split whose rows are scored."""
+        """The split whose rows are scored."""
         return "dev" if self.spec.folds is None else "train"
 
     def _of_all_tasks(self, arm: Arm) -> list[TrialRecord]:
         return [record for task in self.tasks for record in self.of(arm, task)]
 
     def missing(self, arms: Sequence[Arm]) -> list[str]:
-        """Return what of these arms is not measured, a line a trial."""
+        """Return what is not measured of these arms, one line for each trial."""
         lines = []
         for task in self.tasks:
             for arm in arms:

@@ -1,4 +1,4 @@
-"""What a reader must be warned of: rows of dev in train, and trials measured by older versions."""
+"""The warnings for a reader: rows of dev in train, and trials measured by older versions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from peftlab.tasks.spec import Task
 
 
 def leak_warnings(view: StudyView) -> list[str]:
-    """Return a line for each task of which the scores cannot be taken as they are."""
+    """Return a line for each task whose scores are not to be trusted as they are."""
     return [
         f"{task.name}: {leak.words()}. Scores on such rows show what was learned by heart, not "
         "what a model does with new texts."
@@ -24,7 +24,7 @@ def leak_warnings(view: StudyView) -> list[str]:
 
 
 def leak_note(view: StudyView) -> str:
-    """Return what stands beside the scores; "" where nothing was found in what was looked at."""
+    """Return the note beside the scores; "" if no leak was found."""
     sentences = []
     for task in view.tasks:
         leak = _leak(view, task)
@@ -36,7 +36,7 @@ def leak_note(view: StudyView) -> str:
 
 
 def _leak(view: StudyView, task: Task) -> Leak | None:
-    """Return the worst that is stored with the task's done trials; None where nothing is."""
+    """Return the worst leak that is stored with the task's done trials; None if there is none."""
     found = [
         leak
         for arm in view.arms
