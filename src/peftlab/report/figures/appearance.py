@@ -27,7 +27,7 @@ BREAK = " · "
 
 def panel_title(task: Task) -> str:
     """Return what stands above a task's panel: its name and its main metric."""
-    less = "" if greater_is_better(task.main_metric) else " (less is better)"
+    less = "" if greater_is_better(task.main_metric) else " (lower is better)"
     return f"{task.name}{BREAK}{task.main_metric.replace('_', ' ')}{less}"
 
 
