@@ -30,7 +30,8 @@ from tests.warm.server import READY
 ROOT = Path(__file__).resolve().parents[2]
 PR_SET_CHILD_SUBREAPER = 36
 READ_WHILE_IMPORTING = (
-    "GOMP_", "HF_", "NUMBA_", "OMP_", "PYTHON", "TOKENIZERS_", "TRANSFORMERS_", "WANDB_",
+    "GOMP_", "HF_", "NUMBA_", "OMP_", "PEFTLAB_KERNELS", "PYTHON", "TOKENIZERS_",
+    "TRANSFORMERS_", "WANDB_",
 )  # fmt: skip
 """How the names of variables begin that libraries read once, when they are imported."""
 READ_LATER = ("PYTHONBREAKPOINT",)
@@ -102,6 +103,15 @@ def _forked(
         told = request.model_dump_json().encode()
         socket.send_fds(connection, [told], [*descriptors.values()])
         return int(connection.recv(64))
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Have this Python run the arguments in the project's folder, warnings ignored, to the end."""
+    command = [sys.executable, "-W", "ignore", *arguments]
+    kept = subprocess.PIPE
+    with WarmPopen(command, cwd=ROOT, stdout=kept, stderr=kept, text=True) as process:
+        out, errors = process.communicate()
+    return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
 SUBPROCESS = SimpleNamespace(**{**vars(subprocess), "Popen": WarmPopen})
