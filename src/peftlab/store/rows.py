@@ -38,7 +38,7 @@ ScoresJson = Annotated[Json[dict[str, FiniteFloat]], Field(min_length=1)]
 class StoredRow(BaseModel):
     """The part of a row that is read. A column that a newer version has added is none of ours."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class StoredStudy(StoredRow):
