@@ -33,6 +33,7 @@ from peftlab.engine.optimizer import (
     build_optimizer,
     clip_gradients,
     learning_rates,
+    put_state,
     set_learning_rate,
 )
 from peftlab.methods.registry import METHODS
@@ -192,7 +193,7 @@ class Steps:
         self.put(values, embedding_factor=checkpoint.progress["embedding_factor"])
         for name, parameter in parameters.items():
             for key, tensor in states[name].items():
-                self.optimizer.state[parameter][key] = _as_kept(tensor.to(self.device))
+                put_state(self.optimizer, parameter, key, tensor)
         self.method.restore(
             self.classifier.module,
             {name: tensor.to(self.device) for name, tensor in of_method.items()},
@@ -226,15 +227,6 @@ class Steps:
                 if any(parameter is embedding.rows for parameter in group["params"]):
                     return group
         return {}
-
-
-def _as_kept(value: Tensor) -> Tensor | int:
-    """Return a value of an optimizer's state as the optimizer keeps it.
-
-    A whole number is a plain one: Adafactor counts its steps so, the others in a tensor of floats.
-    """
-    is_count = value.ndim == 0 and value.dtype == torch.int64
-    return int(value) if is_count else value
 
 
 def trained(module: nn.Module) -> list[tuple[str, nn.Parameter]]:

@@ -55,17 +55,21 @@ def precision_of(dtype: torch.dtype) -> str:
 
 
 def keys_on(device: torch.device, *keys: int) -> torch.Tensor:
-    """Return the generator's keys as a tensor, int64 [number of keys]: kernels read them there.
-
-    No copy from pageable memory is made, for which the processor would wait.
-    """
+    """Return the generator's keys as a tensor, int64 [number of keys]: kernels read them there."""
     if len(keys) == 1 or device.type != "cuda":
         first, *others = (
             torch.full((1,), signed(key), dtype=torch.int64, device=device) for key in keys
         )
         return torch.cat([first, *others]) if others else first
-    found = torch.tensor([signed(key) for key in keys], dtype=torch.int64).pin_memory()
-    return found.to(device, non_blocking=True)
+    return on_device(torch.tensor([signed(key) for key in keys], dtype=torch.int64), device)
+
+
+def on_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor of the processor on a device.
+
+    No copy from pageable memory is made, for which the processor would wait.
+    """
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def dropped_below(probability: float) -> int:

@@ -22,8 +22,8 @@ from peftlab.models.fused.operation import Kernels, PlainOperation
 from peftlab.models.fused.sums import add_to
 
 HAS_TRITON: bool = find_spec("triton") is not None
-TRITON_KERNELS = "peftlab.models.cuda.operations"
-"""The module of the Triton kernels by its name: it imports the operations, and Triton."""
+TRITON_KERNELS, TRITON_ADAMW = "peftlab.models.cuda.operations", "peftlab.models.cuda.adamw"
+"""The modules of the Triton kernels by their names: they import the operations, and Triton."""
 ASKED_FOR = "triton"
 """The value of PEFTLAB_KERNELS that asks for the Triton kernels: no card has run them yet."""
 OLDEST_CAPABILITY = (8, 0)
@@ -36,7 +36,8 @@ class Backend:
 
     `takes` says whether they can compute one tensor, whatever its shape; `kernels_of` is None for
     an operation that has none; `add` adds the second tensor to the first. With `records`, programs
-    are recorded and played (recording.py).
+    are recorded and played (recording.py). `adamw` is the class of its own AdamW, None where
+    torch's serves.
     """
 
     words: str
@@ -44,6 +45,7 @@ class Backend:
     kernels_of: Callable[[type[PlainOperation]], type[Kernels] | None]
     add: Callable[[Tensor, Tensor], None]
     records: bool
+    adamw: Callable[[], type[torch.optim.Optimizer] | None] = lambda: None
 
 
 def triton_takes(tensor: Tensor) -> bool:
@@ -71,6 +73,11 @@ def _triton_kernels_of(operation: type[PlainOperation]) -> type[Kernels] | None:
     return found
 
 
+def _triton_adamw() -> type[torch.optim.Optimizer]:
+    found: type[torch.optim.Optimizer] = import_module(TRITON_ADAMW).FlatAdamW
+    return found
+
+
 def _add(out: Tensor, x: Tensor) -> None:
     out += x
 
@@ -88,6 +95,7 @@ TRITON = Backend(
     kernels_of=_triton_kernels_of,
     add=_add,
     records=False,
+    adamw=_triton_adamw,
 )
 BACKENDS: tuple[Backend, ...] = (NUMBA, TRITON)
 
