@@ -287,8 +287,8 @@ CLAIM = {"say": "x", "better": "full", "than": "lora"}
         ),
         (
             {"arms": arm(training={"fp16": True})},
-            "s: arms.a.training: fp16 is not taken (allowed: no such key: every trial trains in "
-            "float32)",
+            "s: arms.a.training: fp16 is not taken (allowed: bf16: true, which needs no scale of "
+            "the loss; the default is float32)",
         ),
         (
             {"training": {"eval_strategy": False}},

@@ -118,8 +118,9 @@ class FlatAdamW(torch.optim.Optimizer):
     """torch.optim.AdamW by the kernels, with the clipping of torch.nn.utils.clip_grad_norm_.
 
     Parameters are float32 on one device. `max_norm` 0 clips nothing. `step` does what torch's does.
-    A step that is captured is put together of its parts: `collect` takes the gradients, `advance`
-    gives the numbers of the step, and `update` takes it by numbers that lie on the card.
+    A step that is captured is put together of its parts: `expect` is told once which parameters
+    have gradients, `collect` takes them, `advance` gives the numbers of the step, and `update`
+    takes it by numbers that lie on the card.
     """
 
     def __init__(
@@ -158,7 +159,7 @@ class FlatAdamW(torch.optim.Optimizer):
         self._addresses: list[int] = []
         self._table_NF = torch.empty(0)
         self.is_active_P: npt.NDArray[np.bool_] = np.ones(len(self.parameters), dtype=np.bool_)
-        """Which parameters had a gradient when gradients were last collected."""
+        """Which parameters have a gradient. The others are left alone by a step."""
 
     def _views(self, flat_F: Tensor, starts: Sequence[int]) -> list[Tensor]:
         """Return the part of a flat vector that is each parameter's, in its shape."""
@@ -170,28 +171,22 @@ class FlatAdamW(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Take a step by the gradients of the parameters."""
-        self.collect([parameter.grad for parameter in self.parameters])
+        gradients = [parameter.grad for parameter in self.parameters]
+        self.expect(gradients)
+        self.collect(gradients)
         self.update(on_device(torch.from_numpy(self.advance()), self._sums.device))
+
+    def expect(self, gradients: Sequence[Tensor | None]) -> None:
+        """Note which parameters have a gradient in the steps to come."""
+        self.is_active_P = np.array([gradient is not None for gradient in gradients])
 
     @torch.no_grad()
     def collect(self, gradients: Sequence[Tensor | None], *, adds: bool = False) -> None:
-        """Take these gradients of the parameters, in their order, or add them to those taken.
-
-        A parameter without one is left alone by the next step.
-        """
-        is_active_P = np.array([gradient is not None for gradient in gradients])
-        found = [gradient for gradient in gradients if gradient is not None]
-        assert not adds or np.array_equal(is_active_P, self.is_active_P)
-        places = [
-            place
-            for place, is_active in zip(self._gradients, is_active_P, strict=True)
-            if is_active
-        ]
-        if adds:
-            torch._foreach_add_(places, found)
-        else:
-            torch._foreach_copy_(places, found)
-        self.is_active_P = is_active_P
+        """Take these gradients of the parameters, in their order, or add them to those taken."""
+        pairs = zip(self._gradients, gradients, strict=True)
+        found = [(place, gradient) for place, gradient in pairs if gradient is not None]
+        take = torch._foreach_add_ if adds else torch._foreach_copy_
+        take([place for place, _ in found], [gradient for _, gradient in found])
 
     @property
     def num_numbers(self) -> int:
@@ -212,6 +207,12 @@ class FlatAdamW(torch.optim.Optimizer):
         of_parameters[:, ROOT.value] = np.sqrt(1 - beta_2**t_P)
         of_parameters[:, IS_ACTIVE.value] = self.is_active_P
         return numbers
+
+    def prepare(self) -> None:
+        """Have the kernels compiled, by a step in which no parameter has a gradient."""
+        numbers = torch.ones(self.num_numbers, device=self._sums.device)
+        numbers[FIRST.value + IS_ACTIVE.value :: NUMBERS.value] = 0
+        self.update(numbers)
 
     @torch.no_grad()
     def update(self, numbers: Tensor) -> None:
