@@ -233,13 +233,13 @@ class _Training:
                 is_due = is_due or self.checkpoints.are_due(step=step, epoch=epoch)
         if is_due or stop_requested():
             if not is_evaluated:
+                self._read_losses()  # the clock stops when the device has done with the steps
                 self._stop_clock()
             self._save()
             self._began_at = perf_counter()
         stop_if_requested()
 
     def _save(self) -> None:
-        self._read_losses()
         if self.checkpoints is not None:
             progress = self._progress()
             tensors = self.steps.state() | ({} if self.best is None else self.best.state())
