@@ -88,7 +88,12 @@ def run(
         )
     else:
         classifier = build_classifier(
-            trial.engine, module, base, CPU, recomputes=trial.training.gradient_checkpointing
+            trial.engine,
+            module,
+            base,
+            CPU,
+            recomputes=trial.training.gradient_checkpointing,
+            bf16=trial.training.bf16,
         )
         tally = train(classifier, trial, data, listener, best=best)
     trained = {n: p.detach().clone() for n, p in module.named_parameters() if p.requires_grad}

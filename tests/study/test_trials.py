@@ -288,8 +288,8 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
         ),
         (
             {"arms": arm(training={"fp16": True})},
-            "s: arms.a.training: fp16 is not taken (allowed: no such key: every trial trains in "
-            "float32)",
+            "s: arms.a.training: fp16 is not taken (allowed: bf16: true, which needs no scale of "
+            "the loss; the default is float32)",
         ),
         (
             {"training": {"eval_strategy": False}},

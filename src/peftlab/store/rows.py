@@ -120,6 +120,8 @@ class Speed(StoredRow):
     method: str
     engine: str
     cache_frozen: bool
+    bf16: bool = False
+    tf32: bool = False
     device: str
     device_name: str | None
     threads: int
