@@ -7,10 +7,12 @@ folder, so that what is measured stays measured when a later section fails. `--s
 may be repeated, runs some of them alone. The whole takes at most six minutes on one H200.
 
 - machine: the card, the versions, and the peaks of its matrix products
+- twins: a step of a small BERT by the Triton kernels against their plain twins, float32 and bf16
+- recorded: steps played as graphs against the same steps one operation at a time, and the same bits
 - families: every architecture, tiny and with random weights, against the CPU, dropout on
 - methods: every method on MiniLM against the CPU, dropout on
-- steps: a training step of this engine, of its padded twin and of transformers.Trainer
-- launches: kernels, copies and waits of a step, and what most of its time goes to
+- steps: a training step of this engine and of transformers.Trainer, in float32, TF32 and bf16
+- launches: kernels, copies and waits of a step, and how long the card is at work in it
 - resume: the same bits when a trial is run again, and when it is stopped and gone on from
 - memory: a trial in too little memory, which takes half as many examples at once
 - energy: joules by the card's counter beside the power that nvidia-smi shows
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -34,12 +37,22 @@ sys.path.insert(0, str(ROOT))
 
 Found = dict[str, Any]
 LIMITS = {
-    "machine": 40, "steps": 170, "launches": 80, "energy": 30, "resume": 60, "memory": 60,
-    "plan": 70, "methods": 150, "families": 90,
+    "machine": 30, "twins": 60, "recorded": 60, "steps": 120, "launches": 60, "energy": 20,
+    "resume": 40, "memory": 40, "plan": 50, "methods": 150, "families": 90,
 }  # fmt: skip
 """Seconds that a section may take, in the order in which they are run."""
-PROFILED = 3
-"""Steps that the section launches looks at."""
+WHOLE = 360
+"""Seconds that a run of all of them may take: what does not fit any more is left out, and said."""
+PRECISIONS: dict[str, dict[str, bool]] = {
+    "fp32": {},
+    "tf32": {"tf32": True},
+    "bf16": {"bf16": True},
+}
+TINY = {
+    "vocab_size": 200, "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "intermediate_size": 256, "max_position_embeddings": 128, "initializer_range": 0.1,
+}  # fmt: skip
+"""A BERT that is compiled and run in a moment, wide enough for programs of several blocks."""
 
 
 def main() -> None:
@@ -58,8 +71,13 @@ def main() -> None:
         found = SECTIONS[name](given)
         (given.output / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
         return
+    os.environ.setdefault("PEFTLAB_KERNELS", "triton")
+    whole = perf_counter()
     for name in given.section or LIMITS:
         began = perf_counter()
+        if not given.section and began - whole > WHOLE:
+            print(f"{name}: left out, {WHOLE} s are over", flush=True)
+            continue
         options = ["--section", name, "--here", f"--output={given.output}"]
         options += [f"--device={given.device}", f"--minilm={given.minilm}"]
         options += [f"--data={given.data}"] if given.data else []
@@ -78,19 +96,58 @@ def machine(given: argparse.Namespace) -> Found:
     import transformers
     import triton
 
+    from peftlab.engine.devices.registry import resolve
+
     found: Found = {"torch": torch.__version__, "transformers": transformers.__version__}
     found |= {"triton": triton.__version__, "card": torch.cuda.get_device_name(), "tflops": {}}
-    for name, dtype, tf32 in (
-        ("bf16", torch.bfloat16, False),
-        ("tf32", torch.float32, True),
-        ("fp32", torch.float32, False),
-    ):
-        torch.backends.cuda.matmul.allow_tf32 = tf32
-        left, right = (torch.randn(8192, 8192, device="cuda", dtype=dtype) for _ in range(2))
-        best = min(seconds_of(lambda a=left, b=right: a @ b) for _ in range(10))
-        found["tflops"][name] = 2 * 8192**3 / best / 1e12
-    print(found)
-    return found
+    device = resolve(given.device)
+    for name in PRECISIONS:
+        found["tflops"][name] = device.peak_flops_per_second(0.5, name) / 1e12  # type: ignore[arg-type]
+    return _shown(found)
+
+
+def twins(given: argparse.Namespace) -> Found:
+    """Errors of a step's gradients, of their norm, by kernels and by plain twins; both on the card.
+
+    The plain twins in float32 are what both precisions are held against. "rounded" is the same of
+    the plain twins under torch's autocast: kernels in bf16 should be no further off.
+    """
+    found: Found = {}
+    for method in ("full", "lora"):
+        exact = _gradients(given.device, method, kernels="off")
+        for name, kernels, bf16 in (
+            ("fp32", "triton", False), ("bf16", "triton", True), ("rounded", "off", True),
+        ):  # fmt: skip
+            found[f"{method} {name}"] = _error(
+                _gradients(given.device, method, kernels=kernels, bf16=bf16), exact
+            )
+    return _shown(found)
+
+
+def recorded(given: argparse.Namespace) -> Found:
+    """Losses and weights of steps as graphs, again, and one operation at a time.
+
+    The differences are those of the largest loss, and of all weights relative to the way moved.
+    """
+    import torch
+
+    found: Found = {}
+    for method in ("full", "lora"):
+        for name, training in PRECISIONS.items():
+            start = _steps(given.device, method, {**training, "max_steps": 1, "learning_rate": 0.0})
+            played = _steps(given.device, method, training)
+            again = _steps(given.device, method, training)
+            eager = _steps(given.device, method, training, records=False)
+            moved = (played[1] - start[1]).norm()
+            found[f"{method} {name}"] = {
+                "words": played[2],
+                "same_bits_again": played[0] == again[0] and torch.equal(played[1], again[1]),
+                "loss_difference": max(
+                    abs(a - b) for a, b in zip(played[0], eager[0], strict=True)
+                ),
+                "weights_difference": float((played[1] - eager[1]).norm() / moved),
+            }
+    return _shown(found)
 
 
 def families(given: argparse.Namespace) -> Found:
@@ -119,72 +176,53 @@ def methods(given: argparse.Namespace) -> Found:
 
 def steps(given: argparse.Namespace) -> Found:
     """Milliseconds of a step, medians of turns that alternate; rows of dev predicted a second."""
-    from peftlab.engine.bench import Setup, side_of
+    from peftlab.engine.bench import side_of
 
     found: Found = {}
-    minilm = {"model": given.minilm, "tokenizer": given.minilm}
-    bert = {"model": "google-bert/bert-base-uncased", "tokenizer": given.minilm}
-    cells = [("bert-base", bert, "lora", task) for task in ("sst2", "cola", "mrpc")]
-    cells += [("bert-base", bert, "full", "sst2")]
-    cells += [("minilm", minilm, "lora", "sst2")]
-    for title, model, method, task in cells:
-        setup = Setup(
-            **model, random_weights=title != "minilm", data=str(given.data), task=task,
-            method=method, settings={}, device=given.device, cache=given.output / "cache",
-            training={"per_device_train_batch_size": 16, "learning_rate": 1e-4},
-        )  # fmt: skip
-        sides = {name: side_of(name, setup) for name in ("packed", "padded", "trainer")}  # type: ignore[arg-type]
+    for title, method, task in CELLS:
+        sides: dict[str, Any] = {
+            f"packed {name}": side_of("packed", _setup(given, title, method, task, training))
+            for name, training in PRECISIONS.items()
+        }
+        for name in ("trainer-fp32", "trainer-bf16"):
+            sides[name] = side_of(name, _setup(given, title, method, task))  # type: ignore[arg-type]
         times: dict[str, list[float]] = {name: [] for name in sides}
-        rows = _rows(sides["packed"].num_examples())
+        rows = _rows(sides["trainer-fp32"].num_examples())
         for side in sides.values():
             side.train(rows[: 16 * 5])
         for turn in range(3):
             for name in [*sides][:: 1 if turn % 2 == 0 else -1]:
                 chosen = rows[16 * 20 * turn : 16 * 20 * (turn + 1)]
                 times[name].append(1e3 * sides[name].train(chosen).seconds / 20)
-        cell = {name: sorted(one)[1] for name, one in times.items()}
-        num_dev = len(sides["packed"].data.dev)
-        rates = {name: num_dev / min(side.evaluate() for _ in range(2)) for name, side in
-                 sides.items()}  # fmt: skip
-        found[f"{title} {method} {task}"] = {"ms_a_step": cell, "dev_rows_a_second": rates}
+        found[f"{title} {method} {task}"] = {
+            name: {
+                "path": side.path(),
+                "ms_a_step": sorted(times[name])[1],
+                "dev_rows_a_second": len(side.data.dev) / min(side.evaluate() for _ in range(2)),
+                "peak_memory_bytes": side.peak_memory_bytes(),
+            }
+            for name, side in sides.items()
+        }
         print(title, method, task, found[f"{title} {method} {task}"], flush=True)
         (given.output / "steps.json").write_text(json.dumps(found, indent=1) + "\n")
+        for side in sides.values():
+            side.close()
     return found
 
 
 def launches(given: argparse.Namespace) -> Found:
-    """What a step of LoRA on bert-base asks of the card, by torch's profiler, and what takes it."""
-    from torch.profiler import ProfilerActivity, profile
+    """What a step of LoRA on bert-base asks of the card, by torch's profiler."""
+    from dataclasses import asdict
 
-    from peftlab.engine.bench import Setup, side_of
+    from peftlab.engine.bench import side_of
 
     found: Found = {}
-    setup = Setup(
-        model="google-bert/bert-base-uncased", tokenizer=given.minilm, random_weights=True,
-        data=str(given.data), task="sst2", method="lora", settings={}, device=given.device,
-        cache=given.output / "cache",
-        training={"per_device_train_batch_size": 16, "learning_rate": 1e-4},
-    )  # fmt: skip
-    for name in ("packed", "trainer"):
-        side = side_of(name, setup)  # type: ignore[arg-type]
+    for name, training in (("packed", {}), ("packed", {"bf16": True}), ("trainer-fp32", {})):
+        side: Any = side_of(name, _setup(given, "bert-base", "lora", "sst2", training))  # type: ignore[arg-type]
         rows = _rows(side.num_examples())
         side.train(rows[: 16 * 5])
-        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
-            side.train(rows[: 16 * PROFILED])
-        events = seen.key_averages()
-        counts = {one.key: one.count / PROFILED for one in events}
-        busiest = sorted(events, key=lambda one: -one.self_cpu_time_total)[:12]
-        found[name] = {
-            "launches": sum(n for key, n in counts.items() if "LaunchKernel" in key),
-            "copies": sum(n for key, n in counts.items() if key.startswith("cudaMemcpy")),
-            "waits": sum(n for key, n in counts.items() if "Synchronize" in key),
-            "busy_ms": sum(one.self_device_time_total for one in events) / PROFILED / 1e3,
-            "busiest_ms": {
-                one.key: [counts[one.key], one.self_cpu_time_total / PROFILED / 1e3]
-                for one in busiest
-            },
-        }
-        (given.output / "launches.json").write_text(json.dumps(found, indent=1) + "\n")
+        found[" ".join([name, *training])] = {"path": side.path(), **asdict(side.launches(rows))}
+        side.close()
     return _shown(found)
 
 
@@ -285,25 +323,133 @@ def plan(given: argparse.Namespace) -> Found:
 
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], Found]] = {
-    "machine": machine, "families": families, "methods": methods, "steps": steps,
+    "machine": machine, "twins": twins, "recorded": recorded, "families": families,
+    "methods": methods, "steps": steps,
     "launches": launches, "resume": resume, "memory": memory, "energy": energy, "plan": plan,
 }  # fmt: skip
 
 
-def seconds_of(work: Callable[[], object]) -> float:
-    """Seconds of one call, the card's work included."""
+CELLS = [("bert-base", "lora", task) for task in ("sst2", "cola", "mrpc")]
+CELLS += [("bert-base", "full", "sst2"), ("minilm", "lora", "sst2")]
+"""Model, method and task of what is timed."""
+
+
+def _setup(
+    given: argparse.Namespace, title: str, method: str, task: str, training: Any = None
+) -> Any:
+    """The setup of a cell; of bert-base only the shape is there."""
+    from peftlab.engine.bench import Setup
+
+    return Setup(
+        model=given.minilm if title == "minilm" else "google-bert/bert-base-uncased",
+        tokenizer=given.minilm, random_weights=title != "minilm", data=str(given.data), task=task,
+        method=method, settings={}, device=given.device, cache=given.output / "cache",
+        training={
+            "per_device_train_batch_size": 16, "learning_rate": 1e-4, "max_steps": 10**6,
+            **(training or {}),
+        },
+    )  # fmt: skip
+
+
+def _small(device: str, method: str, *, bf16: bool) -> tuple[Any, Any]:
+    """A small random BERT under a method on a device, and its classifier for packed batches."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from peftlab.engine.classifier import build_classifier
+    from peftlab.methods.registry import METHODS
+
+    torch.manual_seed(0)
+    base = BertForSequenceClassification(BertConfig(**TINY))
+    chosen = METHODS.get(method)
+    module = chosen.apply(base, chosen.resolve({}), seed=1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    module = module.to(device).train()
+    classifier = build_classifier(
+        "packed", module, base, torch.device(device), dropout_seed=3, bf16=bf16
+    )
+    return module, classifier
+
+
+def _data(count: int = 64) -> Any:
+    """Rows of 1 to 60 random tokens with two labels."""
+    import numpy as np
+
+    from peftlab.data.encode import Encoded
+
+    draw = np.random.default_rng(0)
+    lengths = draw.integers(1, 60, count)
+    return Encoded(
+        ids=draw.integers(1, TINY["vocab_size"], lengths.sum()).astype(np.int32),
+        type_ids=None,
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        labels=np.arange(count) % 2,
+        row_ids=np.arange(count),
+    )
+
+
+def _gradients(device: str, method: str, *, kernels: str, bf16: bool = False) -> Any:
+    """The gradients of all that trains after one batch, side by side."""
+    import numpy as np
     import torch
 
-    torch.cuda.synchronize()
-    began = perf_counter()
-    work()
-    torch.cuda.synchronize()
-    return perf_counter() - began
+    from peftlab.engine.loss import summed_loss
+
+    os.environ["PEFTLAB_KERNELS"] = kernels
+    module, classifier = _small(device, method, bf16=bf16)
+    data, rows = _data(), np.arange(16)
+    with classifier.active():
+        summed_loss(classifier.logits(data, rows, step=2), data.labels[rows]).backward()
+    found = [p.grad.flatten() for p in module.parameters() if p.grad is not None]
+    return torch.cat(found)
+
+
+def _steps(
+    device: str, method: str, training: Any, *, records: bool = True
+) -> tuple[list[float], Any, str]:
+    """Losses of steps, the weights behind them side by side, and the words for how they go."""
+    from dataclasses import replace
+
+    import torch
+
+    from peftlab.engine.dataset import TrialData
+    from peftlab.engine.devices.registry import resolve
+    from peftlab.engine.precision import precision_of
+    from peftlab.engine.steps import Steps
+    from peftlab.models.fused import backends
+    from peftlab.tasks.registry import TASKS
+
+    os.environ["PEFTLAB_KERNELS"] = "triton"
+    given = {"max_steps": 20, "learning_rate": 1e-3, "per_device_train_batch_size": 8, **training}
+    trial = _trial(model="minilm", method=method, rows=64, epochs=1, training=given)
+    backend = backends.TRITON if records else replace(backends.TRITON, capture=None)
+    backends.BACKENDS = (backends.NUMBA, backend)
+    module, classifier = _small(device, method, bf16=trial.training.bf16)
+    data = _data()
+    every = TrialData(task=TASKS.get("demo-sentiment"), train=data, dev=data)
+    with (
+        precision_of(trial.training, resolve(device)),
+        Steps.active(classifier, trial, every) as taken,
+    ):
+        rows = _rows(64)
+        for step in range(trial.training.max_steps):
+            taken.take(rows[8 * (step % 8) : 8 * (step % 8) + 8])
+        losses = [loss for _, loss in taken.read_losses()]
+        weights = [p.detach().flatten() for p in module.parameters() if p.requires_grad]
+        return losses, torch.cat(weights), taken.words
+
+
+def _error(found: Any, expected: Any) -> float:
+    """The difference of two vectors, relative to the second's norm."""
+    return float((found - expected).norm() / expected.norm())
 
 
 def _trial(
-    *, model: str, method: str, rows: int, epochs: int, batch: int = 8, max_length: int = 20
-) -> Any:
+    *, model: str, method: str, rows: int, epochs: int, batch: int = 8, max_length: int = 20,
+    training: Any = None,
+) -> Any:  # fmt: skip
     from peftlab.core.training import TrainingSettings
     from peftlab.core.trial import Seeds, Trial
     from peftlab.data.demo.source import DemoSource
@@ -317,8 +463,13 @@ def _trial(
         model=locate(model),
         method=method,
         method_config=METHODS.get(method).resolve({}),
-        training=TrainingSettings(
-            num_train_epochs=epochs, per_device_train_batch_size=batch, learning_rate=1e-3
+        training=TrainingSettings.model_validate(
+            {
+                "num_train_epochs": epochs,
+                "per_device_train_batch_size": batch,
+                "learning_rate": 1e-3,
+                **(training or {}),
+            }
         ),
         seed=1,
         seeds=Seeds.of(1),

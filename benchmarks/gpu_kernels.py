@@ -35,6 +35,7 @@ from triton.runtime.jit import JITFunction
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
+from peftlab.models.cuda.adamw import FlatAdamW  # noqa: E402
 from peftlab.models.fused import backends  # noqa: E402
 from peftlab.models.fused.attention import (  # noqa: E402
     Attention,
@@ -109,6 +110,10 @@ def run_layer(dtype: torch.dtype, longest: int) -> None:
         (Gelu, GeluSettings(has_backward=True), (given(INNER),)),
     ):
         apply(operation, settings, *inputs).sum().backward()
+    matrices = [matrix for adapter in adapters for matrix in (adapter.a, adapter.b)]
+    optimizer = FlatAdamW([{"params": matrices}], lr=1e-3, betas=(0.9, 0.999), eps=1e-8)
+    optimizer.max_norm = 1.0
+    optimizer.step()
 
 
 def launches_of(dtype: torch.dtype, longest: int) -> list[Launch]:

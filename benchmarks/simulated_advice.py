@@ -252,7 +252,7 @@ def main() -> None:
                 setting = Setting(
                     metric="accuracy", num_seeds=num_seeds, num_examples=given.examples, luck=0.03
                 )
-                sizes = [AT_A_TIME] * (given.studies // AT_A_TIME)
+                sizes = [AT_A_TIME] * max(1, round(given.studies / AT_A_TIME))
                 seeds = [derived_seed(0, case.name, num_seeds, one) for one in range(len(sizes))]
                 many = len(sizes)
                 parts = pool.map(simulate, [case] * many, [setting] * many, seeds, sizes)
@@ -264,7 +264,8 @@ def _print(case: Case, setting: Setting, found: list[int]) -> None:
     num = sum(counts.values())
     means = true_means(case, setting)
     wrong = sum(count for place, count in counts.items() if means[place] < max(means) - MARGIN)
-    same = sum((count / num) ** 2 for count in counts.values()) if num else float("nan")
+    pairs = num * (num - 1)
+    same = sum(own * (own - 1) for own in counts.values()) / pairs if pairs else float("nan")
     which = ", ".join(f"arm {place}: {100 * counts[place] / len(found):.1f}"
                       for place in sorted(counts))  # fmt: skip
     print(

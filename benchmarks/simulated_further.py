@@ -69,7 +69,7 @@ def main() -> None:
     given = parser.parse_args()
     print("| noise | seeds | difference | not decided | forbidden by examples | too many |",
           "a number | its median | was to decide | did |", flush=True)  # fmt: skip
-    sizes = [AT_A_TIME] * (given.studies // AT_A_TIME)
+    sizes = [AT_A_TIME] * max(1, round(given.studies / AT_A_TIME))
     with ProcessPoolExecutor(given.processes) as pool:
         for kind in KINDS_SHOWN:
             setting = replace(KINDS[kind], num_seeds=MOST_SEEDS)
@@ -92,7 +92,9 @@ def _print(kind: str, num_seeds: int, size: str, fates: Sequence[Fate | None]) -
     counts = [len(undecided), *(sum(one.said == why for one in undecided)
                                 for why in ("examples", "too many")), len(told)]  # fmt: skip
     cells = [f"{100 * count / len(fates):.1f}" for count in counts]
-    if told:
+    if not told:
+        cells += [""] * 3
+    else:
         cells += [
             f"{np.median([said.num for said, _ in told]):.0f}",
             f"{100 * np.mean([said.chance for said, _ in told]):.0f}",

@@ -22,7 +22,7 @@ import pytest
 from peftlab.runner import bars
 from tests import order
 from tests.drawings import draw_once
-from tests.warm.process import SUBPROCESS
+from tests.warm.process import SUBPROCESS, spawn
 
 # Looks are remembered for the user as well: never for whoever runs the tests.
 STATE = TemporaryDirectory(prefix="peftlab-state-")
@@ -54,9 +54,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_work_twice() -> Iterator[None]:
-    """A pool's workers are forked from a process that has imported all; a figure is drawn once."""
+    """Have processes forked from one that has imported all, and each figure drawn once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("peftlab.runner.worker_process.subprocess", SUBPROCESS)
+        patch.setattr("multiprocessing.util.spawnv_passfds", spawn)
         patch.setattr("peftlab.report.pages.files.draw", draw_once)
         yield
 

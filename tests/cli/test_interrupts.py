@@ -20,7 +20,13 @@ STOPPED = "peftlab: stopped"
 KEPT = f"{STOPPED}; what was measured is kept"
 LONGEST = 600.0
 AS_IS = "from peftlab.__main__ import entry; entry()"
-SLOW = "from peftlab.models.fused import compile; compile.PROCESS = 'tests.cli.slow_compiler'; "
+SLOW = """
+import os
+os.environ["NUMBA_CACHE_DIR"] = {kernels!r}
+from peftlab.models.fused import compile
+compile.PROCESS = "tests.cli.slow_compiler"
+"""
+"""What has kernels compiled into a folder of their own, by a process that never ends."""
 
 STARTED: list[subprocess.Popen[str]] = []
 
@@ -39,16 +45,10 @@ def heard() -> Iterator[None]:
         process.communicate()
 
 
-def start(
-    *arguments: object, code: str = AS_IS, kernels: Path | None = None
-) -> subprocess.Popen[str]:
-    """The command in a process group of its own, as a shell has it.
-
-    `kernels` is another folder for compiled ones than that of all tests.
-    """
+def start(*arguments: object, code: str = AS_IS) -> subprocess.Popen[str]:
+    """Start the command in a process group of its own, as a shell does."""
     process = WarmPopen(
         [sys.executable, "-c", code, *map(str, arguments)],
-        env={**os.environ, **({"NUMBA_CACHE_DIR": str(kernels)} if kernels else {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -103,10 +103,8 @@ def test_while_kernels_compile_a_signal_ends_both_processes(
 ) -> None:
     pytest.importorskip("numba")
     kernels = tmp_path / "kernels"
-    process = start(
-        "bench", "--model", tiny_checkpoint, "--workspace", tmp_path / "w",
-        code=SLOW + AS_IS, kernels=kernels,
-    )  # fmt: skip
+    code = SLOW.format(kernels=str(kernels)) + AS_IS
+    process = start("bench", "--model", tiny_checkpoint, "--workspace", tmp_path / "w", code=code)
     wait_for(lambda: (kernels / "begun").exists(), process)
     compilers = children(process.pid)
     assert len(compilers) == 1

@@ -202,7 +202,7 @@ WIDE = "b: &b {" + ", ".join(f"k{n}: 1" for n in range(3000)) + "}\n"
         ("a: &a {<<: *a}", "here:1: not valid YAML: a mapping is merged into itself"),
         ("a: &a {<<: [{x: 1}, *a]}", "a mapping is merged into itself"),
         ("a: {<<: 3}", "here:1: not valid YAML: what is merged is no mapping"),
-        ("a:\n b: &b {x: 1, x: 2}\nc: {<<: *b}", "here:2: not valid YAML: the key 'x' is there"),
+        ("a:\n b: &b {x: 1, x: 2}\nc: {<<: *b}", "here:2: not valid YAML: the key 'x' appears"),
         (
             WIDE + "c: [" + ", ".join(["{<<: *b}"] * 100) + "]",
             "here:2: not valid YAML: more than 100,000 keys are merged",

@@ -72,6 +72,8 @@ OTHER_TRAINING: dict[str, Any] = {
     "class_weights": "balanced",
     "layerwise_lr_decay": 0.9,
     "gradient_checkpointing": True,
+    "bf16": True,
+    "tf32": True,
     "eval_strategy": "steps",
     "eval_steps": 50,
     "early_stopping_patience": 3,
@@ -153,7 +155,7 @@ def test_defaults_that_ids_leave_out_are_what_they_were() -> None:
         "warmup_steps": 0.0, "optim": "adamw_torch_fused", "label_smoothing_factor": 0.0,
         "class_weights": None, "layerwise_lr_decay": 1.0, "gradient_checkpointing": False,
         "eval_strategy": "epoch", "eval_steps": None, "early_stopping_patience": None,
-        "early_stopping_threshold": 0.0,
+        "early_stopping_threshold": 0.0, "bf16": False, "tf32": False,
     }  # fmt: skip
     assert TrainingSettings().model_dump() == training
     assert Selection().model_dump() == {"split": "train", "fraction": 0.1}

@@ -109,3 +109,29 @@ def test_peak_memory_sees_a_block_that_is_gone_again() -> None:
     after = memory.read()
     assert after is not None
     assert after - before > 50_000_000
+
+
+def test_packed_batches_are_halved_where_memory_is_short(
+    make_trial: Callable[..., Trial],
+    data_of: Callable[[Trial], TrialData],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a card they begin with as many tokens as keep it at work, whatever its memory."""
+    data = data_of(make_trial()).dev
+    model = load_model(make_trial().model.name, num_labels=2, seed=0)
+    classifier = build_classifier("packed", model, model, torch.device("cpu"))
+    compute, seen = classifier.logits, list[int]()
+
+    def with_room_for_100_tokens(data: Encoded, rows: Any) -> torch.Tensor:
+        seen.append(int(data.lengths[rows].sum()))
+        if seen[-1] > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return compute(data, rows)
+
+    with classifier.active():
+        expected = predict_logits(classifier, data, batch_size=7)
+        monkeypatch.setattr(classifier, "logits", with_room_for_100_tokens)
+        found = predict_logits(classifier, data, batch_size=7)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert seen[0] > 500
+    assert sum(tokens for tokens in seen if tokens <= 100) == int(data.lengths.sum())

@@ -88,7 +88,12 @@ def run(
         )
     else:
         classifier = build_classifier(
-            trial.engine, module, base, CPU, recomputes=trial.training.gradient_checkpointing
+            trial.engine,
+            module,
+            base,
+            CPU,
+            recomputes=trial.training.gradient_checkpointing,
+            bf16=trial.training.bf16,
         )
         tally = train(classifier, trial, data, listener, best=best)
     trained = {n: p.detach().clone() for n, p in module.named_parameters() if p.requires_grad}
@@ -145,7 +150,7 @@ def test_without_dropout_the_three_engines_accumulate_to_the_same_clipped_steps(
 
 
 @pytest.mark.parametrize(("method", "learning_rate"), [("lora", 2e-4), ("full", 2e-5)])
-def test_without_dropout_fifty_steps_on_minilm_and_real_text_are_the_same(
+def test_without_dropout_twenty_steps_on_minilm_and_real_text_are_the_same(
     method: str,
     learning_rate: float,
     glue_folder: Path,
@@ -160,13 +165,13 @@ def test_without_dropout_fifty_steps_on_minilm_and_real_text_are_the_same(
             data=GlueFolder(glue_folder).ref(TASKS.get("cola")),
             model="minilm",
             engine=engine,
-            rows=400,
+            rows=160,
             learning_rate=learning_rate,
             num_train_epochs=1,
         )
         tally, _, _ = run(trial, data_of(trial), dropout=False)
         losses[engine] = step_losses(tally)
-    assert len(losses["packed"]) == 50
+    assert len(losses["packed"]) == 20
     assert losses["packed"] == pytest.approx(losses["padded"], rel=1e-5)
     assert losses["packed"] == pytest.approx(losses["trainer"], rel=1e-5)
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from peftlab.api.study import Study
+from peftlab.core.training import Precision
 from peftlab.engine.devices.base import Device, EnergyCounter
 from peftlab.engine.devices.registry import DEVICES, DeviceEntry, is_known, resolve, resource_of
 from peftlab.engine.energy import EnergyMeter
@@ -49,7 +50,7 @@ class Abacus(Device):
     def trainer_arguments(self) -> dict[str, Any]:
         return {"use_cpu": True, "dataloader_pin_memory": False}
 
-    def peak_flops_per_second(self, seconds: float = 0.1) -> float:
+    def peak_flops_per_second(self, seconds: float = 0.1, precision: Precision = "fp32") -> float:
         return 1e6
 
     def _count(self) -> int:

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
-os.environ["PEFTLAB_KERNELS"] = "off"  # compiled kernels do not work in a forked process
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
+from peftlab.models.fused import jit
 from tests.conftest import write_tiny_checkpoint
 from tests.kills.run import Attempt, Verdict, carry_out_attempt
 from tests.kills.scenes import SCENES, shares
@@ -67,6 +67,7 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="tell of each kill")
     given = parser.parse_args()
     began = perf_counter()
+    jit.ENABLED = False  # compiled kernels do not work in a forked process
     import_all()
     tallies = []
     with tempfile.TemporaryDirectory(prefix="peftlab-kills-") as root:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
@@ -12,18 +10,14 @@ import pytest
 from tests.kills.blow import drawn
 from tests.kills.readings import differences, read
 from tests.kills.scenes import COMMANDS, SCENES, shares
+from tests.warm import process
 
 MOMENTS = {"driver: os.rename in artifacts": 3, "worker: Steps.take": 6}
 FEW = ["--count", "3", "--seed", "3", "--only", "writing-pool"]
 
 
 def test_a_run_that_is_killed_and_given_again_leaves_what_it_leaves_otherwise() -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.kills", *FEW],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-    )
+    done = process.run("-m", "tests.kills", *FEW)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all equal" in done.stdout
 

@@ -89,7 +89,7 @@ def test_figures_know_which_end_is_the_better_one(view: StudyView) -> None:
     assert outcomes["full", "bitfit"] == "beats"
     for row in scores_data(view, view.arms):
         assert row["state"] == "learned"
-        assert row["panel"].endswith("brier (less is better)")
+        assert row["panel"].endswith("brier (lower is better)")
         assert row["low"] < row["score"] < row["high"] < row["bar"]
 
 
@@ -97,7 +97,7 @@ def test_the_page_says_what_is_better_and_in_which_unit(view: StudyView, tmp_pat
     page = make_page(view, claims=claims_blocks(verdicts(view)))
     files = write_files(page, tmp_path / "page", say_nothing, beside={}, made_of="loss")
     told = files.markdown.read_text(encoding="utf-8")
-    assert "Less is better: brier, log loss" in told
+    assert "Lower is better: brier, log loss" in told
     assert "log loss (nats)" in told
     assert "stay within 5 points of" in told
     (scores,) = [path for path in files.tables if path.name.endswith("scores.csv")]

@@ -30,7 +30,7 @@ from peftlab.report.kept import kept_report
 from peftlab.report.pages.blocks import Figure, Heading, Missing, Table
 from peftlab.report.pages.manifest import PageFiles
 from peftlab.report.pages.page import Page
-from peftlab.report.pages.table_parts import head_lines
+from peftlab.report.pages.table_parts import head_lines, parts_of
 from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.write import make_page, write_comparison, write_report
 from peftlab.store.records import TrialRecord
@@ -206,19 +206,21 @@ def test_html_and_markdown_hold_the_tables_of_the_page(
 ) -> None:
     with Workspace.open(finished_workspace, create=False) as opened:
         page = page_of(opened)
-    blocks = [block for block in page.blocks if isinstance(block, Table)]
-    tables = [[list(block.columns), *(list(row) for row in block.rows)] for block in blocks]
-    assert len(tables) > 5
+    blocks = [block.shown for block in page.blocks if isinstance(block, Table)]
+    assert len(blocks) > 5
+    parts = [part for block in blocks for part in parts_of(block)]
     shown = [
         [row for row in table if len(row) == len(table[-1])]  # not that of the groups
         for table in Reader(report.html.read_text()).tables
     ]
-    for table, block in zip(shown, blocks, strict=True):
+    for table, part in zip(shown, parts, strict=True):
         assert [cell.replace("  ", " ") for cell in table[0]] == [
-            " ".join(head_lines(name)) for _, name in block.grouped
+            " ".join(head_lines(name)) for _, name in part.grouped
         ]
-    assert [table[1:] for table in shown] == [table[1:] for table in tables]
-    assert markdown_tables(report.markdown.read_text()) == tables
+    assert [table[1:] for table in shown] == [[list(row) for row in part.rows] for part in parts]
+    assert markdown_tables(report.markdown.read_text()) == [
+        [list(block.columns), *(list(row) for row in block.rows)] for block in blocks
+    ]
 
 
 def test_the_markdown_shows_the_figures_that_were_written(report: PageFiles) -> None:

@@ -60,6 +60,24 @@ def test_a_benchmark_of_a_tiny_model(tiny_checkpoint: Path, tmp_path: Path) -> N
     assert said[-1].startswith("round 2 of 2")
 
 
+def test_the_peer_in_bf16_and_several_of_it_at_once(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    result = run_bench(
+        setup(tiny_checkpoint, tmp_path),
+        rounds=1,
+        steps=2,
+        sides=("packed", "trainer-bf16"),
+        peers=(1, 2),
+        threads=1,
+    )
+    assert list(result.sides) == ["packed", "trainer-bf16", "trainer-bf16 x2"]
+    one, two = result.sides["trainer-bf16"], result.sides["trainer-bf16 x2"]
+    assert one.path == two.path == "transformers.Trainer, batches random, bf16"
+    assert (one.processes, two.processes) == (1, 2)
+    assert two.peak_memory_bytes > 1.5 * one.peak_memory_bytes
+    assert one.milliseconds_per_step > 0
+    assert one.launches is None  # which a card alone tells
+
+
 def test_a_mistake_on_a_side_is_said_as_such(tiny_checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown task 'demo-sentimet', did you mean"):
         run_bench(

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from peftlab.core.training import Precision, TrainingSettings
 from peftlab.engine.devices.base import Device
 from peftlab.models.flops import EncoderShape, Operations
 from peftlab.runner.cost import CostModel, TimeLeft, Work
@@ -15,6 +16,8 @@ from peftlab.store.rows import Speed
 from tests.core.made_trials import trial
 
 PEAK = 1e9
+FASTER: dict[Precision, float] = {"fp32": 1, "tf32": 8, "bf16": 16}
+"""How much faster than float32 the products of each precision are."""
 
 
 class Toy(Device):
@@ -33,8 +36,8 @@ class Toy(Device):
     def peak_memory_bytes(self) -> int | None:
         return None
 
-    def peak_flops_per_second(self, seconds: float = 0.1) -> float:
-        return PEAK
+    def peak_flops_per_second(self, seconds: float = 0.1, precision: Precision = "fp32") -> float:
+        return PEAK * FASTER[precision]
 
 
 class Cores(Toy):
@@ -93,12 +96,22 @@ def test_an_evaluation_that_was_never_timed_is_taken_to_be_twice_as_fast() -> No
 @pytest.mark.parametrize(
     "other",
     [{"method": "full"}, {"engine": "padded"}, {"cache_frozen": True}, {"model_fingerprint": "g"},
-     {"device": "cuda"}],
+     {"device": "cuda"}, {"bf16": True}, {"tf32": True}],
 )  # fmt: skip
 def test_a_speed_of_another_kind_says_nothing(other: dict[str, Any]) -> None:
     costs = model(speed(1e-3, **other))
     assert not costs.estimate(trial(), WORK).is_measured
     assert costs.remarks == ()
+
+
+def test_a_trial_in_bf16_goes_by_speeds_in_bf16_or_by_the_peak_of_such_products() -> None:
+    rounded, plain = trial(training=TrainingSettings(bf16=True)), trial()
+    costs = model(speed(20.0, bf16=True), speed(5.0))
+    assert costs.estimate(rounded, WORK).train_seconds == 120 / 20
+    assert costs.estimate(plain, WORK).train_seconds == 120 / 5
+    by_peak = model(speed(20.0, tf32=True))
+    ratio = by_peak.estimate(plain, WORK).seconds / by_peak.estimate(rounded, WORK).seconds
+    assert ratio == pytest.approx(FASTER["bf16"])
 
 
 def test_a_card_of_another_number_is_the_same_kind() -> None:

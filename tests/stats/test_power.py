@@ -111,6 +111,16 @@ def test_it_is_never_less_than_a_test_that_was_looked_at_needs() -> None:
     assert [further(clear, level) for level in (0.05, 0.01, 0.001)] == [2, 3, 5]
 
 
+def test_the_power_is_that_of_the_number_which_is_given() -> None:
+    """The least number that any test needs can be more than enough."""
+    for one in (found(50.0, examples=0.0, seeds=1.0), found(1.5, examples=0.1, seeds=4.0)):
+        said = further_seeds(one, None, 0.05, np.random.default_rng(0))
+        assert isinstance(said, FurtherSeeds)
+        slack = 4 * math.sqrt(0.25 / 300)
+        assert said.power == pytest.approx(share_decided(one, said.num), abs=slack)
+        assert said.power == 1.0 or said.power < 0.85
+
+
 def test_examples_that_tell_two_arms_apart_are_too_few_for_any_number_of_seeds() -> None:
     one = found(1.0, examples=0.1, seeds=0.1)
     assert isinstance(further(one), int)

@@ -288,8 +288,8 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
         ),
         (
             {"arms": arm(training={"fp16": True})},
-            "s: arms.a.training: fp16 is not taken (allowed: no such key: every trial trains in "
-            "float32)",
+            "s: arms.a.training: fp16 is not taken (allowed: bf16: true, which needs no scale of "
+            "the loss; the default is float32)",
         ),
         (
             {"training": {"eval_strategy": False}},
@@ -599,3 +599,9 @@ def test_claims_that_differ_in_direction_margin_or_tasks_are_several() -> None:
         {**better, "better": "bitfit", "than": "full"},
     ]
     assert len(expand(study(claims=claims)).spec.claims) == 5
+
+
+def test_claims_of_tasks_that_the_command_leaves_out_are_no_fault() -> None:
+    claims = [SAME, {**SAME, "tasks": ["demo-paraphrase"]}]
+    for chosen in (["demo-sentiment"], ["demo-paraphrase"]):
+        assert len(expand(study(claims=claims, tasks=chosen)).spec.claims) == 2

@@ -1,4 +1,4 @@
-"""A `subprocess.Popen` whose process is forked by the server, where nothing tells the two apart.
+"""A `subprocess.Popen`, and a `spawn` for multiprocessing, whose processes the server forks.
 
 A new process takes some eight seconds of a processor to import torch, transformers and peft. That
 a real one does what it should while it imports is for the tests that start one.
@@ -15,21 +15,23 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from multiprocessing import util
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from peftlab.core.process import SPIN_COUNT, SPIN_ROUNDS
-from tests.warm.request import Request, program_of
+from tests.warm.request import Program, Request, program_of
 from tests.warm.server import READY
 
 ROOT = Path(__file__).resolve().parents[2]
 PR_SET_CHILD_SUBREAPER = 36
 READ_WHILE_IMPORTING = (
-    "GOMP_", "HF_", "NUMBA_", "OMP_", "PYTHON", "TOKENIZERS_", "TRANSFORMERS_", "WANDB_",
+    "GOMP_", "HF_", "NUMBA_", "OMP_", "PEFTLAB_KERNELS", "PYTHON", "TOKENIZERS_",
+    "TRANSFORMERS_", "WANDB_",
 )  # fmt: skip
 """How the names of variables begin that libraries read once, when they are imported."""
 READ_LATER = ("PYTHONBREAKPOINT",)
@@ -39,6 +41,7 @@ SET_BY_IMPORTS = {SPIN_COUNT: str(SPIN_ROUNDS), "TRANSFORMERS_VERBOSITY": "error
 AT_FIRST = dict(os.environ)
 """The environment of the server: as it is before a test changes it."""
 EXECUTE = inspect.signature(subprocess.Popen._execute_child)
+REALLY_SPAWN = util.spawnv_passfds
 
 
 class WarmPopen(subprocess.Popen[Any]):
@@ -51,25 +54,64 @@ class WarmPopen(subprocess.Popen[Any]):
         if program is None or not _can_fork(environment):
             super()._execute_child(*given)
             return
-        request = Request(
-            program=program,
-            folder=str(told.cwd or Path.cwd()),
-            environment=environment,
-            parent=os.getpid(),
-            is_new_session=told.start_new_session,
-            blocked_signals=tuple(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
-            ignores_interrupts=signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
-        )
         ours = (told.p2cread, told.c2pwrite, told.errwrite)
-        streams = [number if stream == -1 else stream for number, stream in enumerate(ours)]
-        with adopting(), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-            connection.connect(server())
-            socket.send_fds(connection, [request.model_dump_json().encode()], streams)
-            self.pid = int(connection.recv(64))
+        self.pid = _forked(
+            program,
+            {number: number if own == -1 else own for number, own in enumerate(ours)},
+            environment,
+            folder=str(told.cwd or Path.cwd()),
+            is_new_session=told.start_new_session,
+        )
         self._child_created = True
         self._close_pipe_fds(
             told.p2cread, told.p2cwrite, told.c2pread, told.c2pwrite, told.errread, told.errwrite
         )
+
+
+def spawn(executable: bytes, command: Sequence[str | bytes], passed: Sequence[int]) -> int:
+    """Start what `multiprocessing` would, with the descriptors that are passed; return its id."""
+    words = [os.fsdecode(word) for word in command]
+    code = words.index("-c") + 1  # the options before it are those of this process
+    program = Program(kind="code", text=words[code], arguments=tuple(words[code + 1 :]))
+    if not _can_fork(os.environ):
+        return REALLY_SPAWN(executable, command, passed)
+    descriptors = {int(number): int(number) for number in (0, 1, 2, *passed)}
+    return _forked(program, descriptors, dict(os.environ), folder=str(Path.cwd()))
+
+
+def _forked(
+    program: Program,
+    descriptors: Mapping[int, int],
+    environment: dict[str, str],
+    *,
+    folder: str,
+    is_new_session: bool = False,
+) -> int:
+    """Have the server fork the program; return its id. Descriptors are by their numbers there."""
+    request = Request(
+        program=program,
+        folder=folder,
+        environment=environment,
+        parent=os.getpid(),
+        descriptors=tuple(descriptors),
+        is_new_session=is_new_session,
+        blocked_signals=tuple(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+        ignores_interrupts=signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
+    )
+    with adopting(), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.connect(server())
+        told = request.model_dump_json().encode()
+        socket.send_fds(connection, [told], [*descriptors.values()])
+        return int(connection.recv(64))
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Have this Python run the arguments in the project's folder, warnings ignored, to the end."""
+    command = [sys.executable, "-W", "ignore", *arguments]
+    kept = subprocess.PIPE
+    with WarmPopen(command, cwd=ROOT, stdout=kept, stderr=kept, text=True) as process:
+        out, errors = process.communicate()
+    return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
 SUBPROCESS = SimpleNamespace(**{**vars(subprocess), "Popen": WarmPopen})

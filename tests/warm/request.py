@@ -24,7 +24,7 @@ class Program(BaseModel):
 
 
 class Request(BaseModel):
-    """A process as its parent wants it; the standard streams travel beside the request.
+    """A process as its parent wants it; its open files travel beside the request.
 
     The new process becomes a child of `parent`, which has to adopt orphans at the moment. Where
     that is none, because whoever asks is no ancestor of the server, it lives as long as the
@@ -37,6 +37,8 @@ class Request(BaseModel):
     folder: str
     environment: dict[str, str]
     parent: int | None
+    descriptors: tuple[int, ...] = (0, 1, 2)
+    """The numbers that the files have there which travel beside the request."""
     is_new_session: bool = False
     blocked_signals: tuple[int, ...] = ()
     ignores_interrupts: bool = False

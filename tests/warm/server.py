@@ -2,12 +2,13 @@
 
 It imports what they need and computes nothing, so that it has one thread only: neither OpenMP's
 threads nor a lock that another thread holds would survive a fork. Every connection is one process.
-What a forked process is, in its environment, folder, streams and signals, is told by the request.
+What a forked process is, in its environment, folder, files and signals, is told by the request.
 """
 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import importlib
 import os
@@ -48,7 +49,9 @@ IMPORTED = (
 )
 IF_INSTALLED = ("optuna", "s3fs")
 LONGEST_REQUEST = 1 << 20
-STREAMS = 3
+MOST_FILES = 32
+ABOVE_ALL = 500
+"""A number above those of all open files."""
 READY = b"ready\n"
 MAY_FORK = "jemalloc_bg_thd"
 """The thread by which pyarrow's allocator gives memory back; it takes care of forks itself."""
@@ -91,16 +94,16 @@ def import_all() -> None:
 def _fork(connection: socket.socket) -> NoReturn:
     """Fork the process that is asked for, and end, so that the one who asked adopts it."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    told, streams, _, _ = socket.recv_fds(connection, LONGEST_REQUEST, STREAMS)
+    told, files, _, _ = socket.recv_fds(connection, LONGEST_REQUEST, MOST_FILES)
     request = Request.model_validate_json(told)
     is_adopted = request.parent is not None
     parent = os.getpid() if request.parent is None else request.parent
     child = os.fork()
     if child == 0:
-        _be(request, parent, streams, connection)
+        _be(request, parent, files, connection)
     if not is_adopted:
-        for stream in streams:
-            os.close(stream)
+        for file in files:
+            os.close(file)
         _tend(child, connection)
     os._exit(0)
 
@@ -115,7 +118,7 @@ def _tend(child: int, connection: socket.socket) -> None:
         connection.send(str(status).encode())
 
 
-def _be(request: Request, parent: int, streams: list[int], connection: socket.socket) -> NoReturn:
+def _be(request: Request, parent: int, files: list[int], connection: socket.socket) -> NoReturn:
     """Be the process, to its end."""
     status = 1
     try:
@@ -125,7 +128,7 @@ def _be(request: Request, parent: int, streams: list[int], connection: socket.so
             end_with_parent(parent)
         connection.send(str(os.getpid()).encode())
         connection.close()
-        _become(request, streams)
+        _become(request, files)
         _run(request)
         status = 0
     except SystemExit as ended:
@@ -143,13 +146,16 @@ def _be(request: Request, parent: int, streams: list[int], connection: socket.so
     os._exit(status)
 
 
-def _become(request: Request, streams: list[int]) -> None:
+def _become(request: Request, files: list[int]) -> None:
     """Give this process all that a new one would have of its parent."""
     if request.is_new_session:
         os.setsid()
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
+    aside = [fcntl.fcntl(file, fcntl.F_DUPFD, ABOVE_ALL) for file in files]
+    for file in files:
+        os.close(file)
+    for number, file in zip(request.descriptors, aside, strict=True):
+        os.dup2(file, number)
+        os.close(file)
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     os.environ.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -31,6 +32,11 @@ print(json.dumps({
     "interrupted": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
 }))
 print("said", file=sys.stderr)
+sys.exit(3)
+"""
+TELLS = """
+import os, sys
+connection.send((os.getpid(), "torch" in sys.modules, os.getppid()))
 sys.exit(3)
 """
 
@@ -76,3 +82,14 @@ def test_a_warm_process_is_killed_and_waited_for_as_any_child() -> None:
     assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     assert process.wait(30) == -signal.SIGKILL
+
+
+def test_what_multiprocessing_spawns_is_warm_and_ends_as_it_does() -> None:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=exec, args=(TELLS, {"connection": theirs}))
+    process.start()
+    assert ours.poll(60)
+    assert ours.recv() == (process.pid, True, os.getpid())
+    process.join(30)
+    assert process.exitcode == 3

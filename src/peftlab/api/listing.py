@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +84,9 @@ def bench(
     rounds: int = 5,
     steps: int = 40,
     grouped: bool = True,
+    bf16: bool = False,
+    tf32: bool = False,
+    peers: Sequence[int] = (),
     threads: int | None = None,
     device: str = "auto",
     workspace: Path | str = DEFAULT_WORKSPACE,
@@ -93,14 +96,19 @@ def bench(
     turn.
 
     Takes `rounds` turns of `steps` optimizer steps a side, in processes of their own; `say` is told
-    what is going on. UserError for what is wrong with the setup.
+    what is going on. `bf16` and `tf32` are those of the training settings, for both sides; on a
+    card the peer is measured in float32 and in bfloat16. With `peers` it is measured also in so
+    many processes at once. UserError for what is wrong with the setup.
     """
     quiet_libraries()
     from peftlab.engine.bench import Setup, SideName
+    from peftlab.engine.devices.registry import resolve
     from peftlab.runner.bench import run_bench
 
     sides: list[SideName] = ["packed", "trainer"]
-    if grouped:
+    if resolve(device).kind == "cuda":
+        sides = ["packed", "trainer-bf16", "trainer-fp32"]
+    elif grouped:
         sides.append("trainer-grouped")
     return run_bench(
         Setup(
@@ -115,6 +123,8 @@ def bench(
                 "per_device_train_batch_size": batch_size,
                 "learning_rate": learning_rate,
                 "max_steps": 10**6,
+                "bf16": bf16,
+                "tf32": tf32,
             },
             device=device,
             cache=Path(workspace).expanduser().absolute() / "cache",
@@ -122,6 +132,7 @@ def bench(
         rounds=rounds,
         steps=steps,
         sides=sides,
+        peers=peers,
         threads=threads,
         say=say,
     )

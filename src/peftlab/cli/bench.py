@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from peftlab.cli import completion, options, printing
+from peftlab.core.errors import UserError
 from peftlab.core.process import quiet_libraries
 from peftlab.core.words import counted
 
@@ -37,6 +38,11 @@ def command(
     grouped: Annotated[
         bool, typer.Option(help="Also against the Trainer with batches of similar lengths.")
     ] = True,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Both sides in bfloat16.")] = False,
+    tf32: Annotated[bool, typer.Option("--tf32", help="Both sides in TF32, on a card.")] = False,
+    peers: Annotated[
+        str, typer.Option(help="Peer processes at once, such as 1,8: measured beside one.")
+    ] = "1",
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="The model's shape only; with a --tokenizer.")
     ] = False,
@@ -68,6 +74,9 @@ def command(
         rounds=rounds,
         steps=steps,
         grouped=grouped,
+        bf16=bf16,
+        tf32=tf32,
+        peers=counts(peers),
         threads=threads,
         device=device,
         workspace=workspace,
@@ -80,11 +89,21 @@ def command(
     return 0
 
 
+def counts(given: str) -> list[int]:
+    """Return the numbers of a list such as 1,8; UserError for what is none."""
+    counts = [part.strip() for part in given.split(",")]
+    if not all(count.isdecimal() and int(count) > 0 for count in counts):
+        raise UserError(
+            f"'{given}' is no list of numbers", where="--peers", allowed="numbers such as 1,8"
+        )
+    return [int(count) for count in counts]
+
+
 def _print(result: BenchResult) -> None:
     rows = [_row(name, side) for name, side in result.sides.items()]
     columns = (
-        "side", "#train examples/s", "#tokens/s", "#packed is", "#eval s", "#packed is ",
-        "#share of peak", "#in eval", "#peak memory", "computed",
+        "side", "#ms/step", "#train examples/s", "#tokens/s", "#packed is", "#eval s",
+        "#packed is ", "#share of peak", "#in eval", "#peak memory", "computed",
     )  # fmt: skip
     setup = result.setup
     printing.print_table(
@@ -94,9 +113,18 @@ def _print(result: BenchResult) -> None:
     print(f"a step of packed: {parts}")
     print(f"padding in the Trainer's random batches: {result.padding_avoided:.0%}")
     print(
-        f"peak of this machine: {result.peak_gflops:.0f} GFLOP/s in fp32 matrix products "
-        f"({counted(result.threads, 'thread')}); shares count useful operations only"
+        f"peak of this machine: {result.peak_gflops:.0f} GFLOP/s in matrix products of "
+        f"{result.precision} ({counted(result.threads, 'thread')}); shares count useful operations "
+        "only"
     )
+    for name, side in result.sides.items():
+        if side.launches is not None:
+            found = side.launches
+            print(
+                f"a step of {name} starts {found.kernels:,.0f} kernels by {found.starts:,.0f} "
+                f"calls, copies {found.copies:,.0f} times, waits {found.waits:,.0f} times and "
+                f"keeps the card at work for {found.busy_milliseconds:.2f} ms"
+            )
     print(
         f"medians of {counted(result.rounds, 'round')} of {counted(result.steps, 'step')}, the "
         "sides in turn; in brackets the min and max of the ratios"
@@ -107,6 +135,7 @@ def _row(name: str, side: SideResult) -> list[str]:
     train, evaluation = side.train_ratio, side.eval_ratio
     return [
         name,
+        f"{side.milliseconds_per_step:,.2f}",
         f"{side.train_examples_per_second:,.0f}",
         f"{side.train_tokens_per_second:,.0f}",
         "" if train is None else f"{train.median:.2f}x [{train.least:.2f}, {train.greatest:.2f}]",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 LOSSES = frozenset({"log_loss", "brier", "calibration_error"})
-"""The metrics for which less is better."""
+"""The metrics of which lower is better."""
 IN_NATS = frozenset({"log_loss"})
 """The metrics that are not shown in points."""
 Unit = Literal["points", "nats"]

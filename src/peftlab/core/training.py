@@ -34,7 +34,8 @@ OF_EVALUATION = (
     "early_stopping_patience",
     "early_stopping_threshold",
 )
-"""The settings that say when a trial is evaluated and how its evaluations are used."""
+"""The settings that say when a trial is evaluated, and what follows from its evaluations."""
+Precision = Literal["fp32", "tf32", "bf16"]
 OPTIMIZERS = ("adamw_torch", "sgd", "adafactor", "adagrad", "rmsprop")
 """The names of `optim`; adamw and adamw_torch_fused are the same as adamw_torch."""
 MAPPINGS = ("class_weights", "lr_scheduler_kwargs")
@@ -117,6 +118,9 @@ class TrainingSettings(Frozen):
     `early_stopping_patience` and `early_stopping_threshold` are those of
     transformers.EarlyStoppingCallback (core/selection.py).
 
+    `bf16` rounds the operands of matrix products to bfloat16; weights, the optimizer, norms,
+    softmax and losses stay in float32. `tf32` lets an NVIDIA card round those operands to 19 bits.
+
     Two settings are ours. `class_weights` multiply the loss of each example by the weight of its
     class (tasks/class_weights.py): `balanced`, or one for each label, 1 where none is given. With
     `layerwise_lr_decay` each layer learns at that share of the rate of the layer above it
@@ -157,6 +161,8 @@ class TrainingSettings(Frozen):
     ] = None
     layerwise_lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     gradient_checkpointing: YesNo = False
+    bf16: YesNo = False
+    tf32: YesNo = False
     eval_strategy: Literal["epoch", "steps"] = "epoch"
     eval_steps: Annotated[
         int | float | None, BeforeValidator(_interval), Field(validate_default=True)
@@ -222,6 +228,11 @@ class TrainingSettings(Frozen):
     def schedule(self) -> Schedule:
         """The schedule of the learning rate."""
         return _schedule(self.lr_scheduler_type, self.lr_scheduler_kwargs)
+
+    @property
+    def precision(self) -> Precision:
+        """Return the precision of the operands of matrix products."""
+        return "bf16" if self.bf16 else "tf32" if self.tf32 else "fp32"
 
     @property
     def examples_per_step(self) -> int:

@@ -34,9 +34,12 @@ WORDS = {
 
 
 class Frozen(BaseModel):
-    """Base of the validated values: immutable, and a key that it does not know is an error."""
+    """Base of the validated values: immutable, and a key that it does not know is an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    The checks of a class are built when it is first used: a command does not wait for the others.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True, kw_only=True)

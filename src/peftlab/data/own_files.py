@@ -23,7 +23,7 @@ from peftlab.data.held_out import is_held_out
 from peftlab.data.label_cells import MissingCellError, is_absent, is_nothing
 from peftlab.data.missing import lacks_label
 from peftlab.data.own_labels import LabelReader, Notation, notation_of
-from peftlab.data.read_options import ReadOptions, read_options, unusual
+from peftlab.data.read_options import ReadOptions, found_out, read_options, unusual
 from peftlab.data.row_files import read_numbered, require_columns
 from peftlab.data.workbook_rows import DateText
 from peftlab.tasks.spec import Task
@@ -75,27 +75,8 @@ class OwnSource:
             digest=content_id(["files", _digest(files.train, files), dev, reading], length=64),
             files=files,
             num_dropped=self._num_dropped(task, bool(names)),
-            read_as=self._read_as(),
+            read_as=found_out({"train": files.train, "dev": files.dev}, options_of(files)),
         )
-
-    def _read_as(self) -> dict[str, dict[str, str]]:
-        """Return the options that were found in the files of train and dev, where they are not
-        usual.
-
-        The first sheet of a workbook is what everyone expects.
-        """
-        said = options_of(self.files)
-        paths = {"train": self.files.train, "dev": self.files.dev}
-        found = {
-            split: {
-                name: value
-                for name, value in unusual(read_options(Path(path), said)).items()
-                if name not in said.given
-            }
-            for split, path in paths.items()
-            if path is not None
-        }
-        return {split: own for split, own in found.items() if own}
 
     def _num_dropped(self, task: Task, by_name: bool) -> dict[str, int]:
         """Return how many rows of each file are left out; none if that was not asked for."""

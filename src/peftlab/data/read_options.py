@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -139,3 +140,20 @@ def unusual(options: ReadOptions) -> dict[str, str]:
     """
     usual = {"sep": COMMA, "encoding": UTF8}
     return {name: one for name, one in options.given.items() if one != usual.get(name)}
+
+
+def found_out(paths: Mapping[str, str | None], said: ReadOptions) -> dict[str, dict[str, str]]:
+    """Return what was found in files, by their names, that is neither said nor usual.
+
+    The first sheet of a workbook is what everyone expects.
+    """
+    found = {
+        name: {
+            option: value
+            for option, value in unusual(read_options(Path(path), said)).items()
+            if option not in said.given and option != "sheet"
+        }
+        for name, path in paths.items()
+        if path is not None
+    }
+    return {name: options for name, options in found.items() if options}

@@ -39,6 +39,7 @@ from peftlab.engine.dataset import TrialData, load_data
 from peftlab.engine.devices.registry import resolve
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.memory import keep_freed_memory
+from peftlab.engine.precision import precision_of
 from peftlab.engine.prepare import with_method
 from peftlab.engine.rate import PartsClock
 from peftlab.engine.steps import Steps, unmarked
@@ -49,7 +50,14 @@ from peftlab.models.flops import Operations
 from peftlab.models.location import locate
 from peftlab.tasks.registry import trained_task
 
-SideName = Literal["packed", "padded", "trainer", "trainer-grouped"]
+SideName = Literal["packed", "padded", "trainer", "trainer-grouped", "trainer-fp32", "trainer-bf16"]
+"""The engine, or how its peer is set up: as it is by default, with batches of similar lengths, or
+in a precision whatever the setup says."""
+PRECISIONS: dict[SideName, dict[str, bool]] = {
+    "trainer-fp32": {"bf16": False, "tf32": False},
+    "trainer-bf16": {"bf16": True, "tf32": False},
+}
+PROFILED_STEPS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +83,18 @@ class TrainTime:
     seconds: float
     examples: int
     tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launches:
+    """What a step asks of a card, by torch's profiler: the kernels and copies that it runs, the
+    calls that start kernels or a graph of them, those that wait for it, and how long it works."""
+
+    kernels: float
+    starts: float
+    copies: float
+    waits: float
+    busy_milliseconds: float
 
 
 def serve(connection: Connection, side: SideName, setup: Setup, threads: int) -> None:
@@ -104,8 +124,9 @@ def side_of(side: SideName, setup: Setup) -> EngineSide | TrainerSide:
 
 
 class _Side:
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, **precision: bool) -> None:
         self.device = resolve(setup.device)
+        self._opened = ExitStack()
         task = trained_task(setup.task, where="--task")
         source = open_source(setup.data, where="--data")
         require(source, task, setup.data, where="--data")
@@ -116,10 +137,11 @@ class _Side:
             model=ModelRef(name=setup.tokenizer, fingerprint=locate(setup.tokenizer).fingerprint),
             method=setup.method,
             method_config=method.resolve(setup.settings, where="--set"),
-            training=TrainingSettings.model_validate(setup.training),
+            training=TrainingSettings.model_validate({**setup.training, **precision}),
             seed=0,
             seeds=Seeds.of(0),
         )
+        self._opened.enter_context(precision_of(self.trial.training, self.device))
         self.tokenizer = load_tokenizer(setup.tokenizer)
         self.data: TrialData = load_data(self.trial, self.tokenizer, setup.cache)
         self.base = _load(setup, task.num_labels)
@@ -131,7 +153,11 @@ class _Side:
 
     def close(self) -> None:
         """Put back what the side has changed in its process."""
-        return None
+        self._opened.close()
+
+    def train(self, rows: Indices) -> TrainTime:
+        """Train on the rows."""
+        raise NotImplementedError
 
     def num_examples(self) -> int:
         """Return how many rows there are to train on."""
@@ -148,6 +174,36 @@ class _Side:
         """Return the highest memory so far, the device's own where it has its own."""
         return self.device.peak_memory_bytes() or 0
 
+    def peak_flops_per_second(self) -> float:
+        """Return the best that a square matrix product of the side's precision reaches now."""
+        return self.device.peak_flops_per_second(0.3, self.trial.training.precision)
+
+    def launches(self, rows: Indices) -> Launches | None:
+        """Return what a step asks of the card; None where the device is none."""
+        if self.device.kind != "cuda":
+            return None
+        from torch.profiler import ProfilerActivity, profile
+
+        size = self.trial.training.per_device_train_batch_size
+        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+            self.train(rows[: size * PROFILED_STEPS])
+        events = seen.key_averages()
+
+        def per_step(*words: str) -> float:
+            found = [one.count for one in events if any(word in one.key for word in words)]
+            return float(sum(found)) / PROFILED_STEPS
+
+        return Launches(
+            kernels=sum(one.count for one in events if one.self_device_time_total > 0)
+            / PROFILED_STEPS,
+            starts=per_step("LaunchKernel", "GraphLaunch"),
+            copies=per_step("cudaMemcpy"),
+            waits=per_step("Synchronize"),
+            busy_milliseconds=sum(one.self_device_time_total for one in events)
+            / PROFILED_STEPS
+            / 1e3,
+        )
+
     def _time(self, seconds: float, rows: Indices) -> TrainTime:
         tokens = int(self.data.train.lengths[rows].sum())
         return TrainTime(seconds=seconds, examples=len(rows), tokens=tokens)
@@ -160,20 +216,20 @@ class EngineSide(_Side):
         keep_freed_memory()
         super().__init__(setup)
         self.classifier = build_classifier(
-            engine, self.module, self.base, self.device.torch, method=self.method
+            engine,
+            self.module,
+            self.base,
+            self.device.torch,
+            method=self.method,
+            bf16=self.trial.training.bf16,
         )
-        self._opened = ExitStack()
         self.steps = self._opened.enter_context(
             Steps.active(self.classifier, self.trial, self.data)
         )
 
-    def close(self) -> None:
-        """Put back what the steps have changed."""
-        self._opened.close()
-
     def path(self) -> str:
-        """Return how the batches are computed."""
-        return self.classifier.path
+        """Return how the batches are computed, and the steps."""
+        return ", ".join(filter(None, (self.classifier.path, self.steps.words)))
 
     def train(self, rows: Indices) -> TrainTime:
         """Train on the rows, in their order."""
@@ -214,22 +270,19 @@ class EngineSide(_Side):
         """Return the useful operations of predicting the dev split."""
         return self.operations.eval_flops(self.data.dev.lengths.tolist())
 
-    def peak_flops_per_second(self) -> float:
-        """Return the best that a square fp32 matrix product reaches now."""
-        return self.device.peak_flops_per_second(seconds=0.3)
-
 
 class TrainerSide(_Side):
     """transformers.Trainer with its defaults, its own sampler, loader and loop."""
 
     def __init__(self, setup: Setup, side: SideName) -> None:
-        super().__init__(setup)
+        super().__init__(setup, **PRECISIONS.get(side, {}))
         self.sampling = "group_by_length" if side == "trainer-grouped" else "random"
         self._folder = tempfile.TemporaryDirectory()
 
     def path(self) -> str:
         """Return how the batches are computed."""
-        return f"transformers.Trainer, batches {self.sampling.replace('_', ' ')}"
+        precision = self.trial.training.precision
+        return f"transformers.Trainer, batches {self.sampling.replace('_', ' ')}, {precision}"
 
     def train(self, rows: Indices) -> TrainTime:
         """Train on the rows in an order that the Trainer draws; its set-up is not counted."""

@@ -43,8 +43,10 @@ class Classifier:
     ) -> None:
         self.model = model
         self.together = together
-        path = model.path if why_padded is None else f"{model.path}: {why_padded}"
-        self.path = f"{path}, {WORDS}" if model.recomputes else path
+        with model.rounding():
+            path = model.path if why_padded is None else f"{model.path}: {why_padded}"
+        words = (path, "bf16" if model.bf16 else "", WORDS if model.recomputes else "")
+        self.path = ", ".join(filter(None, words))
         self.packs = model.packs
         self.module: nn.Module = model.module
         self.word_embedding: nn.Module = model.base.get_input_embeddings()
@@ -59,21 +61,24 @@ class Classifier:
     def logits(
         self, data: Encoded, rows: Indices, *, step: int = 0, first_example: int = 0
     ) -> Tensor:
-        """Return the logits [B, C] of these rows, in order; with gradients where they are enabled.
+        """Logits float32 [B, C] of those rows, in their order, with gradients if enabled.
 
         In training, dropout masks are those of `step`; `first_example` is the number of the first
         row within the step's batch, where that is computed in parts. Of rows that come with the
         states of the lowest layers, fused blocks compute the layers above alone.
         """
-        if isinstance(data, EncodedWithStates) and isinstance(self.model, FusedModel):
-            return self.model.from_states(
-                torch.from_numpy(gather_states(data, rows)).to(self.model.device),
-                data.lengths[rows],
-                depth=data.frozen.depth,
-                step=step,
-                first_example=first_example,
-            )
-        return self.model(gather(data, rows), step=step, first_example=first_example)
+        with self.model.rounding():
+            if isinstance(data, EncodedWithStates) and isinstance(self.model, FusedModel):
+                logits_BC = self.model.from_states(
+                    torch.from_numpy(gather_states(data, rows)).to(self.model.device),
+                    data.lengths[rows],
+                    depth=data.frozen.depth,
+                    step=step,
+                    first_example=first_example,
+                )
+            else:
+                logits_BC = self.model(gather(data, rows), step=step, first_example=first_example)
+        return logits_BC.float()
 
 
 def build_classifier(
@@ -85,21 +90,22 @@ def build_classifier(
     dropout_seed: int = 0,
     method: Method | None = None,
     recomputes: bool = False,
+    bf16: bool = False,
 ) -> Classifier:
     """Return the classifier for `packed` or `padded`; a model that cannot pack is padded.
 
     So is one whose `method` cannot. The classifier's `path` says why. One that `recomputes` keeps
-    less of its layers for the backward pass.
+    less of its layers for the backward pass; with `bf16` operands of products are rounded.
     """
     why_padded = None
     if engine == "packed":
         why_padded = (method and method.why_not_packed) or why_not_packed(base)
         if why_padded is None:
             packed = packed_model(module, base, device=device, dropout_seed=dropout_seed)
-            packed.recomputes = recomputes
+            packed.recomputes, packed.bf16 = recomputes, bf16
             return Classifier(packed)
     padded = PaddedModel(module, base, device=device, dropout_seed=dropout_seed)
-    padded.recomputes = recomputes
+    padded.recomputes, padded.bf16 = recomputes, bf16
     return Classifier(
         padded,
         together=rows_together(base, method),

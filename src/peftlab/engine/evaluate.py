@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.data.batches import Indices, batches, batches_of_tokens, by_length
@@ -14,9 +15,11 @@ from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.classifier import Classifier, Together
 from peftlab.engine.loss import summed_loss
+from peftlab.engine.memory import is_out_of_memory
 
-TOKENS_PER_BATCH = 1024
-"""The most tokens in a packed evaluation batch: fast matrix products that still fit the caches."""
+TOKENS_ON_PROCESSOR, TOKENS_ON_CARD = 1024, 100_000
+"""The tokens of a packed batch in evaluation: on a processor enough for fast matrix products, few
+enough for the caches; on a card as many as keep all of it at work."""
 
 
 def predict_logits(
@@ -24,31 +27,44 @@ def predict_logits(
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """Return logits float32 [N, C] in the data's order, computed in eval mode, longest rows first.
 
-    Padded batches have up to `batch_size` rows, packed ones as many as TOKENS_PER_BATCH holds.
-    Which rows meet in a batch changes the result by rounding only: where a row would see its
-    neighbours or the padding, those are kept apart (Classifier.together). Raises KeyboardInterrupt
+    Padded batches have up to `batch_size` rows, packed ones as many as a number of tokens holds,
+    which is halved where memory is short. Which rows meet in a batch changes the result by rounding
+    only: where a row would see its neighbours or the padding, those are kept apart
+    (Classifier.together). Logits stay on the device until all are there. Raises KeyboardInterrupt
     if the process is asked to stop.
     """
     was_training = classifier.module.training
     classifier.module.eval()
     order = by_length(data.lengths)
-    parts = []
+    most = TOKENS_ON_PROCESSOR if classifier.model.device.type == "cpu" else TOKENS_ON_CARD
+    parts: list[Tensor] = []
+    done = 0
     with torch.inference_mode():
-        for rows in _batches(classifier, order, data.lengths, batch_size):
-            stop_if_requested()
-            parts.append(classifier.logits(data, rows).float().cpu().numpy())
+        while done < len(order):
+            try:
+                for rows in _batches(classifier, order[done:], data.lengths, batch_size, most):
+                    stop_if_requested()
+                    parts.append(classifier.logits(data, rows))
+                    done += len(rows)
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or not classifier.packs or most == 1:
+                    raise
+                most //= 2
     classifier.module.train(was_training)
-    sorted_logits = np.concatenate(parts)
-    logits = np.empty_like(sorted_logits)
-    logits[order] = sorted_logits
+    logits = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
+    logits[order] = torch.cat(parts).cpu().numpy()
     return logits
 
 
 def _batches(
-    classifier: Classifier, order: Indices, lengths: npt.NDArray[np.int64], size: int
+    classifier: Classifier,
+    order: Indices,
+    lengths: npt.NDArray[np.int64],
+    size: int,
+    most_tokens: int,
 ) -> Iterator[Indices]:
     if classifier.packs:
-        yield from batches_of_tokens(order, lengths, TOKENS_PER_BATCH)
+        yield from batches_of_tokens(order, lengths, most_tokens)
     elif classifier.together is Together.ONE_LENGTH:
         ends = np.flatnonzero(np.diff(lengths[order])) + 1
         for rows in np.split(order, ends):

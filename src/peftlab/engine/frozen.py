@@ -55,13 +55,15 @@ def cache_frozen_layers(
         depth=depth,
         width=int(base.config.hidden_size),
         is_pooled=depth == len(blocks),
-        computed=f"{model.device.type}, {kernels_in_words(*base.parameters())}",
+        computed=_computed(model),
     )
     with model.active():
 
         def computed(split: Encoded) -> EncodedWithStates:
             def compute(rows: Indices) -> States:
-                return model.states(gather(split, rows), depth=depth).cpu().numpy()
+                with model.rounding():
+                    states = model.states(gather(split, rows), depth=depth)
+                return states.float().cpu().numpy()
 
             return with_states(split, frozen, compute, cache=cache)
 
@@ -78,3 +80,10 @@ def cache_frozen_layers(
         words=f"eval-mode prefix of {depth} layer{'s' if depth > 1 else ''}",
         seconds=perf_counter() - began,
     )
+
+
+def _computed(model: FusedModel) -> str:
+    """Return the words for the way of computing."""
+    with model.rounding():
+        words = f"{model.device.type}, {kernels_in_words(*model.base.parameters())}"
+    return f"{words}, bf16" if model.bf16 else words

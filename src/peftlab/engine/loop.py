@@ -46,7 +46,7 @@ class Tally:
     padded_tokens: int = 0
     evaluations: list[Evaluation] = field(default_factory=list)
     words: str = ""
-    """The words that say what was done otherwise than asked for, and why."""
+    """The words that say how steps were taken, and what was done otherwise than asked for."""
     is_paused: bool = False
     """Whether the training rests after an evaluation, as it was asked to."""
 
@@ -146,8 +146,10 @@ class _Training:
         if self.best is not None and not self.tally.is_paused:
             self.best.put_back(steps.put)
         self.tally.count_batches(trial, self.data.train.lengths, steps.taken)
+        words = [steps.words]
         if steps.micro_batch < trial.training.per_device_train_batch_size:
-            self.tally.words = f"{steps.micro_batch} examples at once for want of memory"
+            words.append(f"{steps.micro_batch} examples at once for want of memory")
+        self.tally.words = ", ".join(filter(None, words))
         return self.tally
 
     def _is_over(self) -> bool:
@@ -178,10 +180,17 @@ class _Training:
         self.module.train()
         self._began_at = perf_counter()
         while not self._awaits_evaluation():
-            self.losses.append(self.steps.take(next(rows)))
-            self.tell(Stepped(trial_id=self.trial.id, step=self.steps.taken, loss=self.losses[-1]))
+            self.steps.take(next(rows))
+            self._read_losses(waits=False)
             self._save_if_due()
+        self._read_losses()
         self._stop_clock()
+
+    def _read_losses(self, *, waits: bool = True) -> None:
+        """Note and tell the losses of steps; without `waits` those that are known by now."""
+        for step, loss in self.steps.read_losses(waits=waits):
+            self.losses.append(loss)
+            self.tell(Stepped(trial_id=self.trial.id, step=step, loss=loss))
 
     def _evaluate(self) -> None:
         try:
@@ -224,6 +233,7 @@ class _Training:
                 is_due = is_due or self.checkpoints.are_due(step=step, epoch=epoch)
         if is_due or stop_requested():
             if not is_evaluated:
+                self._read_losses()  # the clock stops when the device has done with the steps
                 self._stop_clock()
             self._save()
             self._began_at = perf_counter()

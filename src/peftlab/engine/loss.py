@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
@@ -15,13 +16,20 @@ from peftlab.engine.dataset import TrialData
 from peftlab.tasks.class_weights import check_label_smoothing, weights_of_classes
 from peftlab.tasks.problem import Values, problem_type_of
 
-SummedLoss = Callable[[Tensor, Values], Tensor]
+SummedLoss = Callable[[Tensor, Values | Tensor], Tensor]
 """summed_loss(logits [B, C], labels) -> the sum over the examples of each one's loss."""
+
+
+def as_wanted(labels: Values) -> npt.NDArray[np.int64] | npt.NDArray[np.float64]:
+    """Return labels as a loss wants them: classes int64 [B], or floats [B] or [B, C]."""
+    if problem_type_of(labels) == "single_label_classification":
+        return labels.astype(np.int64)
+    return labels.astype(np.float64)
 
 
 def summed_loss(
     logits: Tensor,
-    labels: Values,
+    labels: Values | Tensor,
     *,
     weights_C: Tensor | None = None,
     label_smoothing: float = 0.0,
@@ -29,16 +37,17 @@ def summed_loss(
     """Return the sum over the examples of each one's loss: logits [B, C] and their labels.
 
     It is cross-entropy for classes, where they may have weights and labels may be smoothed; the
-    squared error for scores; for several labels the mean of their binary cross-entropies.
+    squared error for scores; for several labels the mean of their binary cross-entropies. Labels
+    may lie on the device already, as `as_wanted` has them.
     """
-    problem_type = problem_type_of(labels)
-    if problem_type == "single_label_classification":
-        classes = torch.from_numpy(labels.astype(np.int64)).to(logits.device)
+    if not isinstance(labels, Tensor):
+        labels = torch.from_numpy(as_wanted(labels)).to(logits.device)
+    if not labels.is_floating_point():
         return cross_entropy(
-            logits, classes, weight=weights_C, label_smoothing=label_smoothing, reduction="sum"
+            logits, labels, weight=weights_C, label_smoothing=label_smoothing, reduction="sum"
         )
-    wanted = torch.from_numpy(labels.astype(np.float64)).to(logits.device, logits.dtype)
-    if problem_type == "regression":
+    wanted = labels.to(logits.dtype)
+    if wanted.ndim == 1:
         return mse_loss(logits.squeeze(-1), wanted, reduction="sum")
     return binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / wanted.shape[1]
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from peftlab.core.errors import TrialError, UserError
 from peftlab.core.training import TrainingSettings
+from peftlab.models.fused.backends import backend_of
 from peftlab.models.layers import layers_below_top
 
 SHARE = "share"
@@ -88,8 +89,9 @@ def _new_optimizer(
 ) -> torch.optim.Optimizer:
     """Return an optimizer of these groups.
 
-    AdamW is torch's fused one (Loshchilov and Hutter 2019, arXiv 1711.05101); Adafactor is that of
-    transformers (Shazeer and Stern 2018, arXiv 1804.04235) with the learning rate as it is given.
+    AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) is that of the kernels that compute the
+    parameters, where they have one, else torch's fused one; Adafactor is that of transformers
+    (Shazeer and Stern 2018, arXiv 1804.04235) with the learning rate as it is given.
     """
     rate = settings.learning_rate
     match settings.optim:
@@ -104,13 +106,40 @@ def _new_optimizer(
 
             return Adafactor(groups, lr=rate, scale_parameter=False, relative_step=False)
         case "adamw_torch_fused":
-            return torch.optim.AdamW(
-                groups,
-                lr=rate,
-                betas=(settings.adam_beta1, settings.adam_beta2),
-                eps=settings.adam_epsilon,
-                fused=True,
-            )
+            given: dict[str, Any] = {
+                "lr": rate,
+                "betas": (settings.adam_beta1, settings.adam_beta2),
+                "eps": settings.adam_epsilon,
+            }
+            own = _own_adamw([parameter for group in groups for parameter in group["params"]])
+            if own is not None:
+                return own(groups, **given)
+            return torch.optim.AdamW(groups, **given, fused=True)
+
+
+def _own_adamw(parameters: Sequence[nn.Parameter]) -> Callable[..., torch.optim.Optimizer] | None:
+    """Return the AdamW of the back end that computes these, if it has one that takes them."""
+    backend = backend_of(*parameters) if parameters else None
+    if backend is None or any(parameter.dtype != torch.float32 for parameter in parameters):
+        return None
+    return backend.adamw()
+
+
+def put_state(
+    optimizer: torch.optim.Optimizer, parameter: nn.Parameter, key: str, value: Tensor
+) -> None:
+    """Give a value of a parameter's state, as it was saved, back to the optimizer.
+
+    It goes to the place of the value that is there. Of an optimizer that makes its state in its
+    first step none is: it is kept as that would keep it, a whole number as a plain one, for
+    Adafactor counts its steps so, the others in a tensor of floats.
+    """
+    state = optimizer.state[parameter]
+    if key in state and isinstance(state[key], Tensor):
+        state[key].copy_(value)
+        return
+    value = value.to(parameter.device)
+    state[key] = int(value) if value.ndim == 0 and value.dtype == torch.int64 else value
 
 
 def clip_gradients(
@@ -119,8 +148,12 @@ def clip_gradients(
     """Have the next step scale all gradients so that their norm is at most `max_norm`.
 
     It does what torch.nn.utils.clip_grad_norm_ does, whose pass over all gradients is left to a
-    fused optimizer: that divides by its `grad_scale` as it reads them. 0 clips nothing.
+    fused optimizer: that divides by its `grad_scale` as it reads them. One that has a `max_norm`
+    clips by itself. 0 clips nothing.
     """
+    if hasattr(optimizer, "max_norm"):
+        optimizer.max_norm = max_norm
+        return
     if not optimizer.defaults.get("fused"):
         if max_norm > 0:
             torch.nn.utils.clip_grad_norm_(parameters, max_norm)

@@ -32,6 +32,7 @@ class OwnEngine:
             dropout_seed=trial.seeds.dropout,
             method=prepared.method,
             recomputes=trial.training.gradient_checkpointing,
+            bf16=trial.training.bf16,
         )
         cached = None
         if trial.cache_frozen:

@@ -103,7 +103,14 @@ class Predictor:
             parameter.data = equal
             shared.append((parameter, equal))
         kind = ENGINES.get(trial.engine).classifier
-        classifier = build_classifier(kind, module, base, self.device.torch, method=method)
+        classifier = build_classifier(
+            kind,
+            module,
+            base,
+            self.device.torch,
+            method=method,
+            bf16=trial.training.bf16,
+        )
         self._loaded[trial.id] = _Loaded(base=base, classifier=classifier, shared=shared)
         return self._loaded[trial.id]
 

@@ -33,6 +33,7 @@ class RateMeter:
             place.torch,
             method=prepared.method,
             recomputes=trial.training.gradient_checkpointing,
+            bf16=trial.training.bf16,
         )
         self._trial, self._data, self._device = trial, prepared.data, place
         order = epoch_order(len(prepared.data.train), seed=trial.seeds.order, epoch=1)

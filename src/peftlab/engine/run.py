@@ -15,12 +15,14 @@ from peftlab.core.identity import file_sha256
 from peftlab.core.measurements import Costs
 from peftlab.core.trial import Trial
 from peftlab.engine.base import Trained, TrialRun
+from peftlab.engine.devices.base import Device
 from peftlab.engine.devices.registry import resolve
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.events import Failed, Finished, Interrupted, Listener
 from peftlab.engine.job import Job
 from peftlab.engine.loop import Tally
 from peftlab.engine.memory import PeakMemory
+from peftlab.engine.precision import precision_of
 from peftlab.engine.prepare import Prepared, prepare
 from peftlab.engine.registry import ENGINES
 from peftlab.engine.reported import ReportedEvaluation
@@ -63,11 +65,17 @@ def run_trial(trial: Trial, job: Job, tell: Listener, on_saved: OnSaved) -> Fini
     the one to report), `checkpoints/` (the state of the training now and then), and at
     the end `model/` (what the method saves). An engine that does not rest goes on to the end.
 
-    Raises UserError for data or checkpoints that are not there, TrialError for a training that
-    diverges, and KeyboardInterrupt if the process is asked to stop.
+    Raises UserError for data or checkpoints that are not there and a precision that the device does
+    not have, TrialError for a training that diverges, and KeyboardInterrupt if the process is asked
+    to stop.
     """
-    began = perf_counter()
     device = resolve(job.device)
+    with precision_of(trial.training, device):
+        return _run(trial, job, device, tell, on_saved)
+
+
+def _run(trial: Trial, job: Job, device: Device, tell: Listener, on_saved: OnSaved) -> Finished:
+    began = perf_counter()
     memory = PeakMemory(device)
     prepared = prepare(trial, cache=job.cache, device=device)
     data, folder = prepared.data, job.folder(trial)

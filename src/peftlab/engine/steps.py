@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -33,10 +33,13 @@ from peftlab.engine.optimizer import (
     build_optimizer,
     clip_gradients,
     learning_rates,
+    put_state,
     set_learning_rate,
 )
+from peftlab.engine.recorded import RecordedSteps, recorded_steps
 from peftlab.methods.registry import METHODS
 
+R = TypeVar("R")
 Mark = Callable[[str], None]
 """What is told the name of a part of a step (PARTS) when that part has ended."""
 PARTS = ("forward", "backward", "optimizer")
@@ -66,7 +69,7 @@ class Steps:
         self.trial = trial
         self.data = data
         self.total = trial.training.total_steps(len(data.train))
-        self.taken = 0
+        self.taken = self._told = 0
         self.mark: Mark = unmarked
         self.embedding = embedding
         self.device = next(classifier.module.parameters()).device
@@ -76,6 +79,10 @@ class Steps:
         self._rate_of = learning_rates(trial.training, total_steps=self.total)
         self.summed_loss = training_loss(trial.training, data, self.device)
         self.method.begin_training(classifier.module, self.total)
+        self._recorded, self.words = recorded_steps(
+            classifier.model, self.method, self.optimizer, data.train, self.summed_loss
+        )
+        self._unread: list[float] = []
 
     @classmethod
     @contextmanager
@@ -110,47 +117,80 @@ class Steps:
         with self.embedding.complete():
             yield
 
-    def take(self, rows: Indices) -> float:
-        """Take a step on these rows; return the mean loss of the batch before it."""
-        step, settings = self.taken, self.trial.training
-        self._seed_generators(derived_seed(self.trial.seeds.dropout, step))
-        rate = self._rate_of(step)
-        set_learning_rate(self.optimizer, rate)
-        loss = self._backward(rows, step) + self._penalty()
-        clip_gradients(self.optimizer, self.parameters, settings.max_grad_norm)
-        self.optimizer.step()
-        self.method.after_step(self.classifier.module, step + 1)
-        self.optimizer.zero_grad(set_to_none=True)
+    def take(self, rows: Indices) -> None:
+        """Take a step on these rows."""
+        set_learning_rate(self.optimizer, self._rate_of(self.taken))
+        if self._recorded is not None and self.mark is unmarked:
+            self._play(self._recorded, rows)
+        else:
+            self._compute(rows)
         if self.embedding is not None:
             group = self._embedding_group
             self.embedding.decayed(group["lr"], group["weight_decay"])
         self.taken += 1
+
+    def read_losses(self, *, waits: bool = True) -> list[tuple[int, float]]:
+        """Return the steps taken since the last reading: their numbers, from 1, and mean losses.
+
+        Without `waits` those whose losses the device has not told yet may be left for later. Raises
+        TrialError if a loss is not finite.
+        """
+        if self._recorded is not None:
+            self._unread += self._recorded.read_losses(waits=waits)
+        losses, self._unread = self._unread, []
+        for loss in losses:
+            require_finite("training", loss)
+        self._told += len(losses)
+        return [*enumerate(losses, start=self._told - len(losses) + 1)]
+
+    def _play(self, recorded: RecordedSteps, rows: Indices) -> None:
+        """Take a step by the program of such batches, of fewer examples where memory is short."""
+        clip_gradients(self.optimizer, self.parameters, self.trial.training.max_grad_norm)
+
+        def take() -> None:
+            recorded.take(rows, step=self.taken, micro_batch=self.micro_batch)
+
+        self._within_memory(take, recorded.forget)
+
+    def _compute(self, rows: Indices) -> None:
+        """Take a step, each of its operations started by itself."""
+        step, settings = self.taken, self.trial.training
+        self._seed_generators(derived_seed(self.trial.seeds.dropout, step))
+        self._unread.append(self._backward(rows, step) + self._penalty())
+        clip_gradients(self.optimizer, self.parameters, settings.max_grad_norm)
+        self.optimizer.step()
+        self.method.after_step(self.classifier.module, step + 1)
+        self.optimizer.zero_grad(set_to_none=True)
         self.mark("optimizer")
-        return loss
 
     def _backward(self, rows: Indices, step: int) -> float:
-        """Add the gradients, of half as many examples at once where memory is short.
+        """Add the gradients; return the loss."""
 
-        Returns the loss.
-        """
+        def compute() -> float:
+            return backward(
+                self.classifier,
+                self.data,
+                rows,
+                step=step,
+                micro_batch=self.micro_batch,
+                mark=self.mark,
+                summed_loss=self.summed_loss,
+            )
+
+        return self._within_memory(compute, self.optimizer.zero_grad)
+
+    def _within_memory(self, compute: Callable[[], R], undo: Callable[[], None]) -> R:
+        """Return what is computed, of half as many examples at once where memory is short."""
         while True:
             try:
-                return backward(
-                    self.classifier,
-                    self.data,
-                    rows,
-                    step=step,
-                    micro_batch=self.micro_batch,
-                    mark=self.mark,
-                    summed_loss=self.summed_loss,
-                )
+                return compute()
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 if self.micro_batch == 1:
                     raise TrialError("out of memory, with one example at a time") from error
                 self.micro_batch = (self.micro_batch + 1) // 2
-                self.optimizer.zero_grad(set_to_none=True)
+                undo()
 
     def _penalty(self) -> float:
         """Return what the method adds to the loss, its gradients added to those of the batch."""
@@ -192,12 +232,12 @@ class Steps:
         self.put(values, embedding_factor=checkpoint.progress["embedding_factor"])
         for name, parameter in parameters.items():
             for key, tensor in states[name].items():
-                self.optimizer.state[parameter][key] = _as_kept(tensor.to(self.device))
+                put_state(self.optimizer, parameter, key, tensor)
         self.method.restore(
             self.classifier.module,
             {name: tensor.to(self.device) for name, tensor in of_method.items()},
         )
-        self.taken = checkpoint.step
+        self.taken = self._told = checkpoint.step
 
     @property
     def embedding_factor(self) -> float:
@@ -226,15 +266,6 @@ class Steps:
                 if any(parameter is embedding.rows for parameter in group["params"]):
                     return group
         return {}
-
-
-def _as_kept(value: Tensor) -> Tensor | int:
-    """Return a value of an optimizer's state as the optimizer keeps it.
-
-    A whole number is a plain one: Adafactor counts its steps so, the others in a tensor of floats.
-    """
-    is_count = value.ndim == 0 and value.dtype == torch.int64
-    return int(value) if is_count else value
 
 
 def trained(module: nn.Module) -> list[tuple[str, nn.Parameter]]:

@@ -348,6 +348,7 @@ def named_settings(training: TrainingSettings) -> dict[str, Any]:
     for ours, theirs in RENAMED.items():
         known = theirs in TrainingArguments.__dataclass_fields__
         settings[theirs if known else ours] = getattr(training, ours)
+    settings["tf32"] = training.tf32 or None  # where it is not asked for, no card is asked
     return settings
 
 

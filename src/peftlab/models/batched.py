@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -52,6 +52,8 @@ class BatchedModel(ABC):
         self._takes_types = takes_token_types(base)
         self.recomputes = False
         """Whether layers are computed again in the backward pass (recompute.py)."""
+        self.bf16 = False
+        """Whether the operands of matrix products are rounded to bfloat16."""
 
     @property
     @abstractmethod
@@ -76,6 +78,16 @@ class BatchedModel(ABC):
             if self.recomputes:
                 self._recompute(stack)
             yield self
+
+    def rounding(self) -> AbstractContextManager[Any]:
+        """Around the computing of logits: have operands rounded as they are to be, by autocast.
+
+        What else torch rounds there are the results of products; norms, softmax and losses are
+        computed in float32. Logits come in float32 or rounded.
+        """
+        if not self.bf16:
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     @abstractmethod
     def _switch(self, stack: ExitStack) -> None:

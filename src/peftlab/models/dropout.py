@@ -7,10 +7,13 @@ the key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +25,8 @@ from peftlab.models.fused.tape import apply
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Use = tuple[str, int]
+"""A use of a site in a batch: its name, and how often it was used before."""
 PEFT_PREFIX = "base_model.model."
 MASK_64 = 2**64 - 1
 
@@ -40,14 +45,37 @@ class CounterDropout:
         self._seed = seed
         self._site_keys: dict[str, int] = {}
         self._uses: dict[str, int] = {}
-        self._step = 0
+        self._key_of: Callable[[Use], int] = partial(self._drawn, step=0)
+        self._noted: list[Use] | None = None
         self._rows: Mapping[int, Rows] = {}
 
     def begin(self, step: int, rows: Mapping[int, Rows]) -> None:
         """Begin the next batch, which is of this step; `rows` are known by their number."""
-        self._step = step
+        self.begin_given(partial(self._drawn, step=step), rows)
+
+    def begin_given(self, key_of: Callable[[Use], int], rows: Mapping[int, Rows]) -> None:
+        """Begin the next batch, in which each use of a site has the key that `key_of` gives it."""
+        self._key_of = key_of
         self._rows = rows
         self._uses.clear()
+
+    @contextmanager
+    def noting(self) -> Iterator[list[Use]]:
+        """Note the uses of sites in the order in which keys are asked for within."""
+        noted: list[Use] = []
+        self._noted = noted
+        try:
+            yield noted
+        finally:
+            self._noted = None
+
+    def keys_of(self, uses: Sequence[Use], step: int) -> npt.NDArray[np.int64]:
+        """Return the keys of these uses in a step, as int64 has their bits."""
+        site_keys = np.array([self._site_key(site) for site, _ in uses], dtype=np.uint64)
+        use_U = np.array([use for _, use in uses], dtype=np.uint64)
+        once_U = _mixed(site_keys + np.uint64(GOLDEN_64 * (step + 1) & MASK_64))
+        keys_U: npt.NDArray[np.uint64] = np.where(use_U > 0, _mixed(once_U + use_U), once_U)
+        return keys_U.view(np.int64)
 
     def site_of(self, module: nn.Module) -> str:
         """Return the module's name."""
@@ -58,12 +86,22 @@ class CounterDropout:
 
         A module that is used again in the same batch (ALBERT's layers are one) gets another key.
         """
-        if site not in self._site_keys:
-            self._site_keys[site] = derived_seed(self._seed, "site", site)
-        key = _mixed(self._site_keys[site] + GOLDEN_64 * (self._step + 1))
         use = self._uses.get(site, 0)
         self._uses[site] = use + 1
-        return _mixed(key + use) if use else key
+        if self._noted is not None:
+            self._noted.append((site, use))
+        return self._key_of((site, use))
+
+    def _drawn(self, use: Use, step: int) -> int:
+        """Return the key of a use of a site in a step."""
+        site, number = use
+        key: int = _mixed(self._site_key(site) + GOLDEN_64 * (step + 1))
+        return int(_mixed(key + number)) if number else key
+
+    def _site_key(self, site: str) -> int:
+        if site not in self._site_keys:
+            self._site_keys[site] = derived_seed(self._seed, "site", site)
+        return self._site_keys[site]
 
     def repeatable(self, run: Callable[P, R]) -> Callable[P, R]:
         """Return the function with the same masks for every call in the same batch."""
@@ -112,9 +150,9 @@ def _unnamed_rows(x: Tensor) -> Rows:
     return Rows(example_R=row_R // per_example, position_R=row_R % per_example)
 
 
-def _mixed(z: int) -> int:
-    """Return SplitMix64's finalizer of a Python integer."""
-    z &= MASK_64
+def _mixed(z: Any) -> Any:
+    """Return SplitMix64's finalizer of a Python integer, or of each one of an array of uint64."""
+    z = z & MASK_64
     z = ((z ^ (z >> 30)) * MIX_64_A) & MASK_64
     z = ((z ^ (z >> 27)) * MIX_64_B) & MASK_64
     return z ^ (z >> 31)

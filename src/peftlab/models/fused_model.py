@@ -5,6 +5,7 @@ The order is written in fused/blocks.py; the modules of the head are called behi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, cast
@@ -15,12 +16,14 @@ from transformers import PreTrainedModel
 
 from peftlab.data.batches import Ragged
 from peftlab.models.batched import CPU, PackedModel
+from peftlab.models.dropout import Use
 from peftlab.models.family import Way
 from peftlab.models.fused.batch import Lengths
 from peftlab.models.fused.blocks import blocks_of, embeddings_of, layers_of
 from peftlab.models.fused.embedding import embedding_of
 from peftlab.models.fused.encoder import Encoder
 from peftlab.models.fused.linear import share_storage
+from peftlab.models.fused.static_batch import StaticBatch
 from peftlab.models.recompute import recomputed
 
 
@@ -54,7 +57,19 @@ class FusedModel(PackedModel):
         """Return the logits [B, C] of the rows."""
         type_ids_T = self._types(rows)
         self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
-        return self._head(self._encoded(self._embedded(self._integers(rows.ids), type_ids_T)))
+        return self._logits(self._integers(rows.ids), type_ids_T)
+
+    def of_static(self, static: StaticBatch, key_of: Callable[[Use], int]) -> Tensor:
+        """Logits [B, C] of the batch that its row holds; nothing else is read but parameters."""
+        self._batch = static.batch
+        self.dropout.begin_given(key_of, static.batch.rows)
+        return self._logits(static.ids_T, static.type_T if self._takes_types else None)
+
+    def uses_of_dropout(self, rows: Ragged) -> list[Use]:
+        """Return the uses of dropout in a training step, in their order: that of every step."""
+        with torch.no_grad(), self.dropout.noting() as uses:
+            self(rows)
+        return uses
 
     def states(self, rows: Ragged, *, depth: int) -> Tensor:
         """Return the output of the first `depth` blocks for the rows, in eval mode, without
@@ -94,6 +109,9 @@ class FusedModel(PackedModel):
         groups = [group for block in self.encoder.blocks for group in block.joined]
         stack.enter_context(share_storage(groups))
         stack.callback(self.encoder.forget)
+
+    def _logits(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Tensor:
+        return self._head(self._encoded(self._embedded(ids_T, type_ids_T)))
 
     def _embedded(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Tensor:
         """Return the encoder's input, [T, D]: of the words alone where it adds the rest."""

@@ -20,7 +20,8 @@ from pydantic import JsonValue
 
 from peftlab.core.errors import PeftlabError, UserError
 from peftlab.core.interrupts import children_ignore_interrupts
-from peftlab.engine.bench import Setup, SideName, TrainTime, serve
+from peftlab.core.training import Precision, TrainingSettings
+from peftlab.engine.bench import Launches, Setup, SideName, TrainTime, serve
 from peftlab.engine.devices.registry import resolve
 from peftlab.store.provenance import provenance
 
@@ -46,10 +47,14 @@ class Ratio:
 class SideResult:
     """The measurements of one side. Rates are medians of the rounds; `path` says how it computed.
 
-    Shares of the peak are those of training and of evaluation.
+    Shares of the peak, which is that of the side's precision, are those of training and of
+    evaluation. Of several processes at once rates and memory are those of all together;
+    `launches` are those of a step on a card.
     """
 
     path: str
+    processes: int
+    milliseconds_per_step: float
     train_examples_per_second: float
     train_tokens_per_second: float
     eval_seconds: float
@@ -58,17 +63,20 @@ class SideResult:
     eval_share_of_peak: float
     train_ratio: Ratio | None = None
     eval_ratio: Ratio | None = None
+    launches: Launches | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchResult:
     """A benchmark. `step_split` are shares of this engine's step; `padding_avoided` the share of
-    padding in the peer's random batches; `peak_gflops` the machine's fp32 matrix product."""
+    padding in the peer's random batches; `peak_gflops` the machine's matrix product in this
+    engine's precision."""
 
     setup: dict[str, JsonValue]
     rounds: int
     steps: int
     threads: int
+    precision: Precision
     peak_gflops: float
     padding_avoided: float
     step_split: dict[str, float]
@@ -95,20 +103,20 @@ class _Process:
         theirs.close()
 
     def wait_until_ready(self) -> None:
-        """Wait until model and data are loaded; raise UserError if the setup is wrong."""
-        self._answer()
+        """Wait until model and data are loaded; UserError for what is wrong with the setup."""
+        self.answer()
 
-    def ask(self, name: str, *arguments: object) -> Any:
-        """Return the result of the side's method."""
+    def send(self, name: str, *arguments: object) -> None:
+        """Ask for what a method of the side returns."""
         self._connection.send((name, arguments))
-        return self._answer()
 
     def end(self) -> None:
         """Stop the process."""
         self._process.terminate()
         self._process.join()
 
-    def _answer(self) -> Any:
+    def answer(self) -> Any:
+        """Return the answer to what was asked, once it is there."""
         try:
             answer = self._connection.recv()
         except EOFError as error:
@@ -120,24 +128,52 @@ class _Process:
         return answer
 
 
+class _Together:
+    """The processes of a side, which are asked the same at once."""
+
+    def __init__(self, processes: list[_Process]) -> None:
+        self.processes = processes
+
+    def ask(self, name: str, *arguments: object) -> Any:
+        """Return what the method of the side returns, in the first process."""
+        return self.ask_all(name, *arguments)[0]
+
+    def ask_all(self, name: str, *arguments: object) -> list[Any]:
+        """Return the answers of all processes, which work at the same time."""
+        for process in self.processes:
+            process.send(name, *arguments)
+        return [process.answer() for process in self.processes]
+
+    def train(self, rows: Any) -> TrainTime:
+        """Have each process train on the rows; return what they have done together."""
+        times: list[TrainTime] = self.ask_all("train", rows)
+        return TrainTime(
+            seconds=max(time.seconds for time in times),
+            examples=sum(time.examples for time in times),
+            tokens=sum(time.tokens for time in times),
+        )
+
+
 def run_bench(
     setup: Setup,
     *,
     rounds: int,
     steps: int,
     sides: Sequence[SideName] = ("packed", "trainer", "trainer-grouped"),
+    peers: Sequence[int] = (),
     threads: int | None = None,
     say: Callable[[str], None] = lambda message: None,
 ) -> BenchResult:
     """Return the sides' results, measured in turn, `packed` first; `say` is told the progress.
 
-    Raises UserError for what is wrong with the setup.
+    The last side is measured also in as many processes at once as each of `peers` says. Raises
+    UserError for what is wrong with the setup.
     """
     num_threads = threads or torch.get_num_threads()
     size = int(str(setup.training["per_device_train_batch_size"]))
     resolve(setup.device).make_ready()
     say("loading the model on every side")
-    with _started(sides, setup, num_threads) as processes:
+    with _started(sides, setup, num_threads, peers) as processes:
         packed = processes["packed"]
         num_examples = packed.ask("num_examples")
         draw = np.random.default_rng(0)
@@ -148,36 +184,40 @@ def run_bench(
         say("warming up")
         warm = rows(5)
         for process in processes.values():
-            process.ask("train", warm)
+            process.train(warm)
             process.ask("evaluate")
-        times: dict[str, list[TrainTime]] = {side: [] for side in sides}
-        evaluations: dict[str, list[float]] = {side: [] for side in sides}
-        peaks, flops, eval_flops = [], [], packed.ask("eval_flops")
+        times: dict[str, list[TrainTime]] = {name: [] for name in processes}
+        evaluations: dict[str, list[float]] = {name: [] for name in processes}
+        peaks: dict[str, list[float]] = {name: [] for name in processes}
+        flops, eval_flops = [], packed.ask("eval_flops")
         for number in range(rounds):
             chosen = rows(steps)
             flops.append(packed.ask("flops", chosen))
-            for side in sides if number % 2 == 0 else reversed(sides):
-                times[side].append(processes[side].ask("train", chosen))
-                evaluations[side].append(processes[side].ask("evaluate"))
-            peaks.append(packed.ask("peak_flops_per_second"))
-            ratio = times["packed"][-1].seconds / times[sides[-1]][-1].seconds
-            say(f"round {number + 1} of {rounds}: {1 / ratio:.2f}x {sides[-1]}")
+            for side in [*processes][:: 1 if number % 2 == 0 else -1]:
+                times[side].append(processes[side].train(chosen))
+                evaluations[side].append(max(processes[side].ask_all("evaluate")))
+                peaks[side].append(processes[side].ask("peak_flops_per_second"))
+            ours, theirs = _rates([times["packed"][-1], times[sides[-1]][-1]])
+            say(f"round {number + 1} of {rounds}: {ours / theirs:.2f}x {sides[-1]}")
         split = packed.ask("split", rows(min(steps, 20)))
         results: dict[str, SideResult] = {}
-        for side in sides:
+        for side, process in processes.items():
+            count = len(process.processes)
             results[side] = SideResult(
-                path=processes[side].ask("path"),
+                path=process.ask("path"),
+                processes=count,
+                milliseconds_per_step=_median(1e3 * t.seconds / steps for t in times[side]),
                 train_examples_per_second=_median(t.examples / t.seconds for t in times[side]),
                 train_tokens_per_second=_median(t.tokens / t.seconds for t in times[side]),
                 eval_seconds=_median(evaluations[side]),
-                peak_memory_bytes=processes[side].ask("peak_memory_bytes"),
+                peak_memory_bytes=sum(process.ask_all("peak_memory_bytes")),
                 share_of_peak=_median(
-                    work / t.seconds / peak
-                    for work, t, peak in zip(flops, times[side], peaks, strict=True)
+                    count * work / t.seconds / peak
+                    for work, t, peak in zip(flops, times[side], peaks[side], strict=True)
                 ),
                 eval_share_of_peak=_median(
-                    eval_flops / seconds / peak
-                    for seconds, peak in zip(evaluations[side], peaks, strict=True)
+                    count * eval_flops / seconds / peak
+                    for seconds, peak in zip(evaluations[side], peaks[side], strict=True)
                 ),
                 train_ratio=None
                 if side == "packed"
@@ -185,8 +225,9 @@ def run_bench(
                 eval_ratio=None
                 if side == "packed"
                 else Ratio.of(
-                    [1 / s for s in evaluations["packed"]], [1 / s for s in evaluations[side]]
+                    [1 / s for s in evaluations["packed"]], [count / s for s in evaluations[side]]
                 ),
+                launches=None if count > 1 else process.ask("launches", warm),
             )
         padding = packed.ask("padding_share")
     spent = sum(seconds for name, seconds in split.items() if name != "gather")
@@ -195,7 +236,8 @@ def run_bench(
         rounds=rounds,
         steps=steps,
         threads=num_threads,
-        peak_gflops=_median(peaks) / 1e9,
+        precision=TrainingSettings.model_validate(setup.training).precision,
+        peak_gflops=_median(peaks["packed"]) / 1e9,
         padding_avoided=padding,
         step_split={
             "data": split["gather"] / spent,
@@ -210,17 +252,24 @@ def run_bench(
 
 @contextmanager
 def _started(
-    sides: Sequence[SideName], setup: Setup, threads: int
-) -> Iterator[dict[str, _Process]]:
-    processes: dict[str, _Process] = {}
+    sides: Sequence[SideName], setup: Setup, threads: int, peers: Sequence[int]
+) -> Iterator[dict[str, _Together]]:
+    """Have every side in a process, and the last one also in several at once, by their names."""
+    started: dict[str, _Together] = {}
     try:
-        for side in sides:
-            processes[side] = _Process(side, setup, threads)
-            processes[side].wait_until_ready()
-        yield processes
+        for side, count in [*((side, 1) for side in sides), *((sides[-1], n) for n in peers)]:
+            if count > 1 or side not in started:
+                name = side if count == 1 else f"{side} x{count}"
+                started[name] = _Together([])
+                for _ in range(count):
+                    started[name].processes.append(_Process(side, setup, threads))
+                for process in started[name].processes:
+                    process.wait_until_ready()
+        yield started
     finally:
-        for process in processes.values():
-            process.end()
+        for together in started.values():
+            for process in together.processes:
+                process.end()
 
 
 def _rates(times: Sequence[TrainTime]) -> list[float]:

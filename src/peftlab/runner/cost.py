@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from heapq import heapreplace
 
 import numpy as np
 import numpy.typing as npt
 
 from peftlab.core.process import usual_threads
+from peftlab.core.training import Precision
 from peftlab.core.trial import Trial
 from peftlab.engine.devices.base import Device
 from peftlab.engine.registry import ENGINES
@@ -71,10 +71,10 @@ class Estimate:
 class CostModel:
     """The seconds that trials take on one device.
 
-    A speed is that of trials of the same model, method, engine and caching on a device of the same
-    kind and model. Those with as many threads count before others. A speed of which no version
-    noted the device's model is taken to be this one's, if there is no other; one that is known to
-    come from another model says nothing, and `remarks` tell that it was left out.
+    A speed is that of trials of the same model, method, engine, precision and caching on a device
+    of the same kind and model. Those with as many threads count before others. A speed of which no
+    version noted the device's model is taken to be this one's, if there is no other; one that is
+    known to come from another model says nothing, and `remarks` tell that it was left out.
     """
 
     def __init__(
@@ -85,8 +85,16 @@ class CostModel:
         self._speeds: dict[tuple[object, ...], list[Speed]] = {}
         for speed in speeds:
             if speed.device.partition(":")[0] == device.kind:
-                kind = (speed.model_fingerprint, speed.method, speed.engine, speed.cache_frozen)
+                kind = (
+                    speed.model_fingerprint,
+                    speed.method,
+                    speed.engine,
+                    speed.cache_frozen,
+                    speed.bf16,
+                    speed.tf32,
+                )
                 self._speeds.setdefault(kind, []).append(speed)
+        self._peaks: dict[Precision, float] = {}
         self._remarks: dict[str, None] = {}
 
     @property
@@ -96,7 +104,14 @@ class CostModel:
 
     def estimate(self, trial: Trial, work: Work) -> Estimate:
         """Return the seconds that a trial takes."""
-        kind = (trial.model.fingerprint, trial.method, trial.engine, trial.cache_frozen)
+        kind = (
+            trial.model.fingerprint,
+            trial.method,
+            trial.engine,
+            trial.cache_frozen,
+            trial.training.bf16,
+            trial.training.tf32,
+        )
         speeds = self._speeds.get(kind, [])
         train = self._median(speeds, lambda speed: speed.tokens_per_second)
         evaluation = self._median(speeds, lambda speed: speed.eval_tokens_per_second)
@@ -140,7 +155,7 @@ class CostModel:
         """Return the estimate by operations over the peak, and the time of starting kernels."""
         device, operations = self._device, work.operations
         padding = work.padding if ENGINES.get(trial.engine).pads else 0.0
-        rate = device.share_of_peak * self._peak_flops * (1 - padding)
+        rate = device.share_of_peak * self._peak_flops(trial.training.precision) * (1 - padding)
         overhead = device.seconds_per_layer * operations.shape.num_layers
         train_flops = work.passes * operations.train_flops(work.train_lengths.tolist())
         eval_flops = work.evaluations * operations.eval_flops(work.eval_lengths.tolist())
@@ -151,13 +166,14 @@ class CostModel:
             is_measured=False,
         )
 
-    @cached_property
-    def _peak_flops(self) -> float:
-        """The device's peak with the threads that are planned, which is measured with those set."""
-        peak = self._device.estimated_peak_flops_per_second()
-        if self._device.shares_cores:
-            peak *= self._threads / usual_threads()
-        return peak
+    def _peak_flops(self, precision: Precision) -> float:
+        """Return the device's peak with the threads that are planned; it is measured once."""
+        if precision not in self._peaks:
+            peak = self._device.estimated_peak_flops_per_second(precision)
+            if self._device.shares_cores:
+                peak *= self._threads / usual_threads()
+            self._peaks[precision] = peak
+        return self._peaks[precision]
 
 
 class TimeLeft:

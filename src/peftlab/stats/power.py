@@ -26,19 +26,21 @@ MOST_SEEDS = 100
 """The most seeds in all that are considered; nobody waits for more."""
 
 Hopeless = Literal["examples", "too many"]
-"""The reason why no number of seeds is given: the examples' noise alone forbids it, or it is too
-large."""
+"""Why no number of seeds is given: it would be too large, or none would do, since the noise of the
+examples alone is too large for a difference like the estimated one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FurtherSeeds:
-    """The `num` further seeds that decide POWER of studies if today's estimates are true.
+    """With `num` further seeds POWER of studies are decided, or more: `power` of them.
 
-    `chance` is the share of studies that so many seeds decide over all true differences and spreads
-    that the runs so far leave possible; where these are few, it is well below POWER.
+    That holds if today's estimates are the truth. `chance` is the share of studies that so many
+    seeds decide over all true differences and spreads that the runs so far leave possible; where
+    these are few, it is well below.
     """
 
     num: int
+    power: float
     chance: float
 
 
@@ -73,7 +75,11 @@ def further_seeds(
         is_enough = share_decided(middle, as_estimated) >= POWER
         low, high = (low, middle) if is_enough else (middle, high)
     as_possible = [_as_possible(group, generator) for group in noise.seeds]
-    return FurtherSeeds(num=high, chance=share_decided(high, as_possible))
+    return FurtherSeeds(
+        num=high,
+        power=share_decided(high, as_estimated),
+        chance=share_decided(high, as_possible),
+    )
 
 
 def reach_of_examples(noise: Noise, level: float) -> float:

@@ -232,6 +232,8 @@ class WorkspaceReader:
             "json_extract(trial, '$.method') AS method, "
             "json_extract(trial, '$.engine') AS engine, "
             "json_extract(trial, '$.cache_frozen') AS cache_frozen, "
+            "coalesce(json_extract(trial, '$.training.bf16'), 0) AS bf16, "
+            "coalesce(json_extract(trial, '$.training.tf32'), 0) AS tf32, "
             "json_extract(costs, '$.device') AS device, "
             "json_extract(costs, '$.device_name') AS device_name, "
             "json_extract(costs, '$.threads') AS threads, "

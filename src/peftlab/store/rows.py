@@ -38,7 +38,7 @@ ScoresJson = Annotated[Json[dict[str, FiniteFloat]], Field(min_length=1)]
 class StoredRow(BaseModel):
     """The part of a row that is read. A column that a newer version has added is none of ours."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class StoredStudy(StoredRow):
@@ -121,6 +121,8 @@ class Speed(StoredRow):
     method: str
     engine: str
     cache_frozen: bool
+    bf16: bool = False
+    tf32: bool = False
     device: str
     device_name: str | None
     threads: int

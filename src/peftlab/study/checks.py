@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -68,7 +69,8 @@ def check_losses(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows])
 def check_claims(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows]) -> None:
     """Raise UserError if a claim is made twice, or no difference can exceed its margin.
 
-    In a study that was stored they stay as they are: its page can be made.
+    In a study that was stored they stay as they are: its page can be made. Claims are compared as
+    the file has them, whatever tasks the command leaves out.
     """
     ranges = {}
     for name, row in rows.items():
@@ -79,12 +81,13 @@ def check_claims(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows])
     for number, claim in enumerate(spec.claims):
         where = f"{spec.name}: claims[{number}]"
         own = claim.tasks or spec.tasks
-        _check_margin(claim.margin, [ranges[task] for task in own], where=where)
+        _check_margin(claim.margin, [ranges[task] for task in own if task in ranges], where=where)
         sides = [tuple(arm.name for arm in select_arms(arms, [one], where=where))
                  for one in claim.arms]  # fmt: skip
         together = tuple(sorted(name for side in sides for name in side))
         ordered = [together] if claim.equivalent else sides
-        subject = (*ordered, claim.margin, tuple(sorted(own)))
+        tasks = None if claim.tasks is None else tuple(sorted(claim.tasks))
+        subject = (*ordered, claim.margin, tasks)
         if subject in subjects:
             raise UserError(
                 f"this claim says the same as claims[{subjects.index(subject)}]",
@@ -210,8 +213,8 @@ def _check_claim(spec: StudySpec, claim: Claim, arms: Sequence[Arm], *, where: s
 
 
 def _check_margin(margin: float | None, ranges: Sequence[float], *, where: str) -> None:
-    """Raise UserError if a margin is at least the mean of the metrics' ranges."""
-    most = fmean(ranges)
+    """Raise UserError for a margin as large as the mean of the metrics' ranges, or larger."""
+    most = fmean(ranges or [math.inf])
     if margin is not None and margin >= most:
         raise UserError(
             f"no two scores differ by more than {most:g} points, so a margin of {margin:g} says "

@@ -48,7 +48,7 @@ class ArmSpec(Frozen):
     one arm for each combination, named arm-key1value1-key2value2.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
     method: str
     training: dict[str, JsonValue] = Field(default_factory=dict)
@@ -159,7 +159,9 @@ class StudySpec(Frozen):
     `track` names the trackers, accelerate's, that follow the trials; it is no part of a trial.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_tasks_may_be_left_out)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra=_tasks_may_be_left_out, defer_build=True
+    )
 
     name: Name
     description: str = ""

@@ -1,21 +1,7 @@
-"""Triton's interpreter runs the kernels here, on the processor, where Triton is installed."""
+"""The kernels of a GPU are run by Triton's interpreter."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
+from tests.models.interpreter import interpreted
 
-import pytest
-import torch
-
-from peftlab.models.fused import backends
-
-os.environ["TRITON_INTERPRET"] = "1"  # before anything imports models/cuda
-
-
-@pytest.fixture
-def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Operations on tensors of the processor are computed by the Triton kernels alone."""
-    pytest.importorskip("triton", reason="the GPU's kernels are tested where Triton is installed")
-    taken = replace(backends.TRITON, takes=lambda tensor: tensor.dtype == torch.float32)
-    monkeypatch.setattr(backends, "BACKENDS", (taken,))
+__all__ = ["interpreted"]

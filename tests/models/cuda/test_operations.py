@@ -203,3 +203,24 @@ def test_frozen_layers_get_no_gradient() -> None:
     assert joined.adapters[0].a.grad is not None
     assert joined.adapters[1].a.grad is None
     assert x.grad is None
+
+
+def test_frozen_operands_are_rounded_once_and_again_where_they_have_changed() -> None:
+    from peftlab.models.cuda.linear import operand_of
+
+    joined, bf16 = joined_layers(), torch.bfloat16
+    weights, biases = joined.weights, joined.biases
+    trained = operand_of(joined, weights, bf16)
+    assert operand_of(joined, weights, bf16) is not trained
+    assert operand_of(joined, weights, torch.float32).dtype == torch.float32
+    for parameter in (*weights, *biases):
+        parameter.requires_grad_(False)
+    first, of_biases = operand_of(joined, weights, bf16), operand_of(joined, biases, bf16)
+    assert operand_of(joined, weights, bf16) is first
+    assert operand_of(joined, biases, bf16) is of_biases
+    assert torch.equal(first, torch.cat([weight.detach() for weight in weights]).to(bf16))
+    with torch.no_grad():
+        weights[1].mul_(2)
+    assert torch.equal(operand_of(joined, weights, bf16)[12:20], 2 * first[12:20])
+    weights[0].data = weights[0].detach() * 4
+    assert torch.equal(operand_of(joined, weights, bf16)[:12], 4 * first[:12])

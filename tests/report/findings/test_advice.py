@@ -124,7 +124,10 @@ def test_an_arm_with_failed_trials_is_not_recommended(tmp_path: Path) -> None:
     assert advice.chosen.name == "full"
     words = words_of(view, margin=LENIENT)
     assert "use full. No other arm could be shown to stay within 4 points of lora." in words
-    assert words.endswith("lora is not recommended: 1 of its runs failed.")
+    assert words.endswith(
+        "lora is not recommended: 1 of its runs failed. None of its 5 runs collapsed on any task; "
+        "with 95% confidence at most 52% of further ones would."
+    )
     tables = [block for block in blocks_of(view) if isinstance(block, Table)]
     assert "1 failed" in [cell for row in tables[0].rows for cell in row]
 
@@ -480,7 +483,8 @@ def test_the_only_arm_that_learned_is_used_and_the_cheap_one_is_not(tmp_path: Pa
     )
     assert words.endswith(
         "in the mean over the tasks (in brackets the 95% interval). bitfit and full are not "
-        "recommended: they are not shown to have learned every task."
+        "recommended: they are not shown to have learned every task. None of its 5 runs collapsed "
+        "on any task; with 95% confidence at most 52% of further ones would."
     )
 
 
@@ -620,3 +624,37 @@ def test_a_cheaper_arm_must_be_shown_to_be_worse_at_two_percent(
     advice = advice_of(view, margin=1.0)
     assert (advice.chosen.name if advice.chosen else None) == chosen
     assert (advice.safe.name if advice.safe else None) == (None if chosen else "full")
+
+
+def test_a_cost_that_is_not_known_of_an_arm_shows_nothing(tmp_path: Path) -> None:
+    """Arms with cached layers have no latency (engine/run.py)."""
+    view = view_of(tmp_path, {"full": 0.9, "lora": 0.9, "bitfit": 0.9})
+    place = "full", view.tasks[0].name
+    unknown = tuple(
+        replace(one, costs=one.costs and replace(one.costs, inference_seconds_per_example=None))
+        for one in view.by_place[place]
+    )
+    view = with_places(view, {**view.by_place, place: unknown})
+    full, lora, _ = view.arms
+    for pair in ((full, lora), (lora, full)):
+        assert not is_dearer(view, *pair, view.tasks, "latency")
+    assert "use" in words_of(view, margin=LENIENT, cost="latency")
+
+
+def test_one_arm_that_learned_needs_no_seeds_to_tell_it_apart(tmp_path: Path) -> None:
+    view = view_of(tmp_path, {"full": 0.9, "lora": 0.3, "bitfit": 0.3}, seeds=(1, 2, 3))
+    alone = constant(view, ["lora", "bitfit"], BOTH)
+    pending = {
+        key: (*own[:-1], replace(own[-1], status="pending")) if key[0] == "bitfit" else own
+        for key, own in alone.by_place.items()
+    }
+    found = advice_of(with_places(alone, pending))
+    assert found.chosen is not None
+    assert found.chosen.name == "full"
+
+
+def test_advice_in_a_workspace_that_cannot_remember_the_look_says_so(tmp_path: Path) -> None:
+    view = view_of(tmp_path)
+    assert "remember" not in words_of(view, margin=LENIENT)
+    words = words_of(replace(view, looks_remembered=False), margin=LENIENT)
+    assert words.endswith("does not remember this look, and neither will others who read it.")

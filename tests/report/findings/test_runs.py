@@ -13,6 +13,7 @@ import pytest
 from peftlab.core.errors import UserError
 from peftlab.core.trial import Fold, Seeds
 from peftlab.data.predictions import Predictions, write_predictions
+from peftlab.report.findings.learning import losses_words
 from peftlab.report.findings.runs import folds_note, runs_of
 from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import StudyView
@@ -156,3 +157,15 @@ def test_tables_show_the_fold_and_the_rows_of_train(folded: Any) -> None:
     found = disagreements(view, view.arms, view.tasks[0])
     assert found is not None
     assert found.num_examples == NUM_ROWS
+
+
+def test_a_fold_whose_model_gives_one_answer_is_named(folded: Any) -> None:
+    is_right = right(0.9, 1)
+    says_one = np.arange(NUM_ROWS) % 2 == 1
+    collapsed = np.where(FOLD_N == 2, says_one, is_right)
+    view = folded({"full": [is_right, collapsed], "bitfit": [is_right, is_right]})
+    (found,) = [one for one in losses_words(view, view.arms, view.tasks) if "fold" in one]
+    assert found == (
+        "full collapsed on demo-sentiment in fold 2 of seed 2: its model there gives the same "
+        "answer to all examples."
+    )

@@ -11,9 +11,12 @@ import pytest
 
 from peftlab.core.errors import UserError
 from peftlab.data.predictions import read_predictions, write_predictions
+from peftlab.report.findings.statistics import Statistics
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.store.records import PREDICTIONS_FILE
 from peftlab.store.workspace import Workspace
+from peftlab.tasks.registry import TASKS
+from tests.report.made_up import made_up
 
 Predicted = Callable[..., StudyView]
 SENTIMENT, PARAPHRASE = "demo-sentiment", "demo-paraphrase"
@@ -165,3 +168,19 @@ def test_a_view_with_other_records_computes_anew(predicted: Predicted) -> None:
     assert before is not None
     assert after is not None
     assert (before.num_values, after.num_values) == (2, 1)
+
+
+def test_arms_with_some_seeds_in_common_are_identical_only_if_all_runs_agree(
+    tmp_path: Path,
+) -> None:
+    """Seeds 1 to 3 and 3 to 5 of one arm share one run, and the others differ."""
+    view = made_up(tmp_path, {"full": 0.9}, arms={"full": {"method": "full"}}, tasks=[SENTIMENT])
+    records = view.by_place["full", SENTIMENT]
+    places = {
+        ("first", SENTIMENT): records[:3],
+        ("second", SENTIMENT): records[2:],
+        ("same", SENTIMENT): records[:3],
+    }
+    statistics = Statistics(by_place=places)
+    assert not statistics.are_identical("first", "second", [TASKS.get(SENTIMENT)])
+    assert statistics.are_identical("first", "same", [TASKS.get(SENTIMENT)])

@@ -507,8 +507,8 @@ def test_after_a_look_fewer_than_five_seeds_are_not_enough_however_clear_it_is(
     assert (often.low, often.high) == (None, None), "no interval excludes anything yet"
     assert often.test == "always-valid"
     assert often.evidence == (
-        "4 runs of each arm, where a verdict after a look takes at least 5. Seeds 4 and 5 were "
-        "added after a look."
+        "4 runs of each arm, where a verdict that holds for any number of looks takes at least 5. "
+        "Seeds 4 and 5 were added after a look."
     )
 
 
@@ -525,7 +525,8 @@ def test_after_a_look_several_claims_take_more_seeds_each(
     assert (first.verdict, second.verdict) == ("not enough runs", "not enough runs")
     assert (first.p_value, first.further_seeds) == (None, 1)
     assert first.evidence.startswith(
-        "5 runs of each arm, where a verdict on one of 2 claims after a look takes at least 6."
+        "5 runs of each arm, where a verdict on one of 2 claims that holds for any number of looks "
+        "takes at least 6."
     )
 
 
@@ -536,11 +537,14 @@ def test_what_seeds_to_come_would_decide_is_not_said_while_declared_ones_are_out
     stand(full_beats_lora=ADDED)
     (added,) = judge(predicted, full, lora)
     assert added.verdict == "not distinguishable"
-    assert "would not decide it" in added.evidence
+    assert "no number of seeds decides it" in added.evidence
     stand(full_beats_lora=INTERIM)
     (interim,) = judge(predicted, full, lora)
     assert "further" not in interim.evidence
-    assert "decide it" not in interim.evidence
+    assert "decides it" not in interim.evidence
+    stand(full_beats_lora=replace(ADDED, is_interim=True))
+    (both,) = judge(predicted, full, lora)
+    assert "decides it" not in both.evidence, "seeds that were added are out"
 
 
 def test_a_claim_that_is_new_takes_nothing_from_those_that_were_declared(

@@ -12,7 +12,7 @@ from peftlab.report.pages.blocks import Cell, Table
 from peftlab.report.pages.page import Page, render_html, render_markdown
 from peftlab.report.pages.table_csv import csv_text
 from peftlab.report.pages.table_latex import latex_text
-from peftlab.report.pages.table_parts import ROOM, is_wide, parts_of
+from peftlab.report.pages.table_parts import is_wide, parts_of
 
 METRICS = (
     "accuracy", "balanced accuracy", "precision macro", "recall macro", "f1 macro", "f1 weighted",
@@ -42,7 +42,7 @@ def test_columns_for_which_there_is_no_room_stand_below_task_by_task() -> None:
         ["arm", *(f"{task} {name}" for name in METRICS[:6])]
         for task in ("first", "second", "third")
     ]
-    assert not any(map(is_wide, parts))
+    assert not any(map(is_wide, parts)), "each fits without small type"
     assert {row[0] for part in parts for row in part.rows} == {"full", "lora"}
 
 
@@ -52,8 +52,7 @@ def test_every_column_is_in_one_part(num_metrics: int, num_tasks: int) -> None:
     parts = parts_of(table)
     assert [name for part in parts for name in part.columns[1:]] == [*table.columns[1:]]
     assert all(part.columns[0] == "arm" for part in parts)
-    if len(parts) > 1:
-        assert not any(map(is_wide, parts)), f"each has at most {ROOM} letters"
+    assert all(parts_of(part) == [part] for part in parts), "each has room"
 
 
 def test_a_table_in_parts_is_one_file_and_one_in_markdown() -> None:

@@ -121,5 +121,13 @@ def test_a_difference_without_noise_has_no_interval() -> None:
     ]  # fmt: skip
 
 
+def test_a_difference_of_too_few_runs_has_noise_and_no_interval() -> None:
+    few = replace(ON_TASK, verdict="not enough runs", low=None, high=None, test="always-valid")
+    whole = replace(WHOLE, by_task=(replace(few, p_value=None, p_holm=None), LACKING))
+    *_, table = claims_blocks([whole])
+    assert isinstance(table, Table)
+    assert list(table.rows[0])[2:] == ["+2.3", "5", "-", "-", "not enough runs"]
+
+
 def test_one_task_needs_no_table_by_task() -> None:
     assert len(claims_blocks([replace(WHOLE, by_task=(ON_TASK,))])) == 2

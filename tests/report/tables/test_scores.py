@@ -15,6 +15,7 @@ from peftlab.report.findings.view import StudyView, make_view
 from peftlab.report.pages.blocks import Cell
 from peftlab.report.tables.scores import runs_table, scores_table
 from peftlab.store.workspace import Workspace
+from tests.report.made_up import with_places
 
 View = Callable[..., StudyView]
 
@@ -248,3 +249,25 @@ def test_one_run_has_no_deviation_and_none_no_table(predicted: Predicted) -> Non
     assert table.rows[0][table.columns.index("sd")] == "-"
     nothing = predicted({("full", SENTIMENT): [None]}, {"seeds": [1]})
     assert runs_table(nothing, nothing.arms) is None
+
+
+@pytest.mark.parametrize("folds", [None, 2])
+def test_scores_on_the_dev_rows_of_another_task_say_so(
+    folds: int | None, hand_made: Callable[..., StudyView]
+) -> None:
+    view = hand_made(
+        {("full", "mnli"): [[(None, 1, 50), (1, 1, 80)]]},
+        {"tasks": ["mnli"], "data": "hub", "seeds": [1]},
+    )
+    (record,) = view.records
+    evaluations = tuple(
+        replace(one, scores={**one.scores, "accuracy_on_mnli-mm": 75.0})
+        for one in record.evaluations
+    )
+    record = replace(record, evaluations=evaluations)
+    view = with_places(view, {("full", "mnli"): (record,)})
+    view = replace(view, spec=view.spec.model_copy(update={"folds": folds}))
+    table = scores_table(view, view.choose(["full"]))
+    assert table.rows[0][table.columns.index("mnli accuracy on mnli-mm")] == "75.0"
+    of_folds = ", the mean over the models of all folds" if folds else ""
+    assert f"Scores 'on mnli-mm' are on the dev rows of that task{of_folds}." in table.note

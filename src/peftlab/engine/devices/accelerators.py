@@ -5,8 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import ClassVar
 
+from peftlab.core.errors import UserError
 from peftlab.engine.devices.base import Device, EnergyCounter
 from peftlab.engine.devices.processor import reset_resident_peak, resident_peak_bytes
+
+FIRST_OF_AMPERE = (8, 0)
+"""The compute capability of the first cards whose matrix units take bfloat16 and TF32."""
 
 
 class Accelerator(Device):
@@ -51,6 +55,32 @@ class Cuda(Accelerator):
         import torch
 
         return torch.cuda.get_device_name(self.torch)
+
+    @cached_property
+    def why_not_bf16(self) -> str | None:
+        """None from Ampere on."""
+        import torch
+
+        if torch.cuda.get_device_capability(self.torch) >= FIRST_OF_AMPERE:
+            return None
+        return "its matrix units are older than Ampere's"
+
+    @property
+    def why_not_tf32(self) -> str | None:
+        """None from Ampere on."""
+        return self.why_not_bf16
+
+    def make_ready(self) -> None:
+        """Raise UserError where kernels are asked for that are not installed."""
+        from peftlab.models.fused import backends
+        from peftlab.models.fused.jit import OFF
+
+        if backends.is_triton_asked_for() and not backends.HAS_TRITON:
+            raise UserError(
+                "Triton is not installed, whose kernels are asked for",
+                where=f"{OFF}={backends.ASKED_FOR}",
+                allowed="pip install 'peftlab[gpu]', or without it PyTorch's own kernels",
+            )
 
     def synchronize(self) -> None:
         """Wait for the card."""

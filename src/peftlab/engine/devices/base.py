@@ -4,11 +4,14 @@ it."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from peftlab.core.training import Precision
 
 if TYPE_CHECKING:
     import torch
@@ -78,6 +81,16 @@ class Device(ABC):
 
         return torch.device(self.name)
 
+    @property
+    def why_not_bf16(self) -> str | None:
+        """None if it computes matrix products of bfloat16, else the reason in a few words."""
+        return None
+
+    @property
+    def why_not_tf32(self) -> str | None:
+        """None if it has matrix units for TF32, else the reason in a few words."""
+        return "TF32 is a format of NVIDIA's cards"
+
     def make_ready(self) -> None:
         """Do what is needed once on a machine before anything is computed."""
         return None
@@ -105,25 +118,41 @@ class Device(ABC):
         """Return what TrainingArguments are told so that transformers.Trainer computes on it."""
         return {}
 
-    def peak_flops_per_second(self, seconds: float = 0.1) -> float:
-        """Return the best that a square fp32 matrix product reaches, measured now."""
+    def peak_flops_per_second(self, seconds: float = 0.1, precision: Precision = "fp32") -> float:
+        """Return the best that a square matrix product of that precision reaches, measured now."""
         import torch
 
         size = self.peak_size
-        left, right = (torch.rand(size, size, device=self.torch) for _ in range(2))
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        left, right = (torch.rand(size, size, device=self.torch).to(dtype) for _ in range(2))
         out, best = torch.empty_like(left), float("inf")
-        ends = perf_counter() + seconds
-        while best == float("inf") or perf_counter() < ends:
-            self.synchronize()
-            began = perf_counter()
-            torch.mm(left, right, out=out)
-            self.synchronize()
-            best = min(best, perf_counter() - began)
+        with multiplying(precision):
+            ends = perf_counter() + seconds
+            while best == float("inf") or perf_counter() < ends:
+                self.synchronize()
+                began = perf_counter()
+                torch.mm(left, right, out=out)
+                self.synchronize()
+                best = min(best, perf_counter() - began)
         return 2 * size**3 / best
 
-    def estimated_peak_flops_per_second(self) -> float:
+    def estimated_peak_flops_per_second(self, precision: Precision = "fp32") -> float:
         """Return about the same, for an estimate, where that can be had without PyTorch."""
-        return self.peak_flops_per_second()
+        return self.peak_flops_per_second(precision=precision)
+
+
+@contextmanager
+def multiplying(precision: Precision) -> Iterator[None]:
+    """Have matrices of float32 multiplied exactly within, or in TF32 if that is the precision."""
+    import torch
+
+    backends: Any = torch.backends  # the types of which do not tell of the setting
+    before = backends.fp32_precision
+    backends.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    try:
+        yield
+    finally:
+        backends.fp32_precision = before
 
 
 def own_generators(device: torch.device) -> list[torch.device]:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from peftlab.core.training import Precision
 from peftlab.engine.devices.base import Device, EnergyCounter
 from peftlab.store.provenance import processor_name
 
@@ -53,8 +54,13 @@ class Processor(Device):
         counters = [_package(folder) for folder in sorted(POWERCAP.glob("intel-rapl:*"))]
         return [counter for counter in counters if counter is not None]
 
-    def estimated_peak_flops_per_second(self) -> float:
-        """Return the best that NumPy's matrix product reaches in a tenth of a second."""
+    def estimated_peak_flops_per_second(self, precision: Precision = "fp32") -> float:
+        """Return the best that NumPy's matrix product reaches in a tenth of a second.
+
+        NumPy has no bfloat16, of which the plain twins' products are asked of PyTorch.
+        """
+        if precision == "bf16":
+            return self.peak_flops_per_second(precision=precision)
         left, right = np.ones((512, 1024), np.float32), np.ones((1024, 1024), np.float32)
         ends, best = perf_counter() + 0.1, float("inf")
         while best == float("inf") or perf_counter() < ends:

@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from peftlab.models.cuda import attention_kernels as kernels
-from peftlab.models.cuda.jit import ceil_power_of_2, dropped_below, keys_on, precision_of
+from peftlab.models.cuda.jit import (
+    ceil_power_of_2,
+    dropped_below,
+    keys_on,
+    multiplies_exactly,
+    precision_of,
+)
 from peftlab.models.fused.attention import AttentionSettings, split_projections, width_of
 from peftlab.models.fused.operation import Gradients, Node
 from peftlab.models.masked_attention import MaskedAttentionSettings
@@ -25,7 +31,7 @@ def block_of(longest: int, dtype: torch.dtype) -> int:
 
     Exact products of float32 run on no matrix unit, and larger blocks of them spill registers.
     """
-    most = 16 if dtype == torch.float32 else 64
+    most = 16 if multiplies_exactly(dtype) else 64
     return min(most, ceil_power_of_2(longest, least=16))
 
 

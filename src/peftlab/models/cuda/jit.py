@@ -19,7 +19,8 @@ os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
 import triton
 import triton.language as tl
 
-from peftlab.models.fused.generator import signed, threshold_of
+from peftlab.models.fused.generator import KeyOnDevice, signed, threshold_of
+from peftlab.models.fused.linear import stacked
 
 # Triton reads annotations too, and accepts no names in them but its own.
 Pointer: TypeAlias = tl.tensor
@@ -50,22 +51,34 @@ def num_warps(columns: int) -> int:
 
 
 def precision_of(dtype: torch.dtype) -> str:
-    """Return how tl.dot multiplies: float32 exactly as cuBLAS does without TF32."""
-    return "ieee" if dtype == torch.float32 else "tf32"
+    """Return how tl.dot multiplies: float32 as cuBLAS does, exactly unless TF32 is asked for."""
+    return "ieee" if multiplies_exactly(dtype) else "tf32"
+
+
+def multiplies_exactly(dtype: torch.dtype) -> bool:
+    """Return whether operands of that type are to be multiplied as they are, in float32."""
+    return dtype == torch.float32 and torch.backends.cuda.matmul.fp32_precision != "tf32"
 
 
 def keys_on(device: torch.device, *keys: int) -> torch.Tensor:
-    """Return the generator's keys as a tensor, int64 [number of keys]: kernels read them there.
-
-    No copy from pageable memory is made, for which the processor would wait.
-    """
+    """Return the generator's keys as a tensor, int64 [number of keys]: kernels read them there."""
+    places = [key.place for key in keys if isinstance(key, KeyOnDevice)]
+    if len(places) == len(keys):
+        return stacked(places)
     if len(keys) == 1 or device.type != "cuda":
         first, *others = (
             torch.full((1,), signed(key), dtype=torch.int64, device=device) for key in keys
         )
         return torch.cat([first, *others]) if others else first
-    found = torch.tensor([signed(key) for key in keys], dtype=torch.int64).pin_memory()
-    return found.to(device, non_blocking=True)
+    return on_device(torch.tensor([signed(key) for key in keys], dtype=torch.int64), device)
+
+
+def on_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor of the processor on a device.
+
+    No copy from pageable memory is made, for which the processor would wait.
+    """
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def dropped_below(probability: float) -> int:

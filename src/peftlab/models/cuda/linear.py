@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from peftlab.models.cuda import lora_kernels as kernels
 from peftlab.models.cuda.jit import ceil_power_of_2, keys_on, precision_of
@@ -38,6 +38,9 @@ class _Table:
 
 
 _tables: WeakKeyDictionary[Joined, tuple[Any, _Table]] = WeakKeyDictionary()
+
+_rounded: WeakKeyDictionary[Joined, dict[int, tuple[Any, Tensor]]] = WeakKeyDictionary()
+"""Of each group what is rounded of its frozen parameters, by the first of them."""
 
 
 def _table_of(settings: LinearSettings) -> _Table:
@@ -217,6 +220,23 @@ def _columns(size: int) -> int:
     return min(COLUMNS, ceil_power_of_2(size, least=16))
 
 
+def operand_of(joined: Joined, parameters: tuple[nn.Parameter, ...], dtype: torch.dtype) -> Tensor:
+    """Return parameters of a group, side by side, in the type of the product's other operand.
+
+    Where none of them is trained, what was rounded is kept as long as they stay as they are.
+    """
+    if all(parameter.dtype == dtype for parameter in parameters):
+        return stacked(parameters)
+    if any(parameter.requires_grad for parameter in parameters):
+        return stacked(parameters).to(dtype)
+    known_by = (dtype, *((p.data_ptr(), p._version) for p in parameters))
+    rounded = _rounded.setdefault(joined, {})
+    found = rounded.get(id(parameters[0]))
+    if found is None or found[0] != known_by:
+        found = rounded[id(parameters[0])] = (known_by, stacked(parameters).to(dtype))
+    return found[1]
+
+
 class JoinedLinearKernels:
     """The kernels of `JoinedLinear`."""
 
@@ -225,9 +245,10 @@ class JoinedLinearKernels:
         """Return the products; x is kept where weights are trained, and what adapters read."""
         (x_TD,) = inputs
         joined = settings.joined
-        weight_WD = stacked(joined.weights).to(x_TD.dtype)
+        weight_WD = operand_of(joined, joined.weights, x_TD.dtype)
         if joined.biases:
-            y_TW = torch.addmm(stacked(joined.biases).to(x_TD.dtype), x_TD, weight_WD.T)
+            bias_W = operand_of(joined, joined.biases, x_TD.dtype)
+            y_TW = torch.addmm(bias_W, x_TD, weight_WD.T)
         else:
             y_TW = torch.mm(x_TD, weight_WD.T)
         lora = None
@@ -248,7 +269,7 @@ class JoinedLinearKernels:
         joined, (x,), dy_TW = settings.joined, inputs, gradient
         x_TD, lora = kept
         if x.is_needed:
-            x.add(torch.mm(dy_TW, stacked(joined.weights).to(dy_TW.dtype)))
+            x.add(torch.mm(dy_TW, operand_of(joined, joined.weights, dy_TW.dtype)))
         dtype = joined.weights[0].dtype
         add_parts(
             gradients, joined.weights, joined.columns, lambda: torch.mm(dy_TW.T, x_TD).to(dtype)

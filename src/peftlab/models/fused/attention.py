@@ -55,6 +55,20 @@ class Spans:
     _paddings: dict[tuple[int, torch.device], Padding] = field(default_factory=dict, init=False)
     _on: dict[torch.device, DeviceSpans] = field(default_factory=dict, init=False)
 
+    @classmethod
+    def on_device(
+        cls, *, query_offsets: Tensor, key_offsets: Tensor, example_B: Tensor, longest: int
+    ) -> Spans:
+        """Return spans that lie on a device already, for kernels of that device alone."""
+        spans = cls(query_offsets=query_offsets, key_offsets=key_offsets)
+        spans._on[key_offsets.device] = DeviceSpans(
+            query_offsets=query_offsets,
+            key_offsets=key_offsets,
+            example_B=example_B,
+            longest=longest,
+        )
+        return spans
+
     def on(self, device: torch.device) -> DeviceSpans:
         """Return where the examples lie, on a device; copied once for all layers."""
         found = self._on.get(device)

@@ -23,11 +23,20 @@ from peftlab.models.fused.sums import add_to
 
 HAS_TRITON: bool = find_spec("triton") is not None
 TRITON_KERNELS = "peftlab.models.cuda.operations"
-"""The module of the Triton kernels by its name: it imports the operations, and Triton."""
+TRITON_ADAMW, TRITON_GRAPH = "peftlab.models.cuda.adamw", "peftlab.models.cuda.graph"
+"""The modules for a GPU by their names: they import the operations, and Triton."""
 ASKED_FOR = "triton"
 """The value of PEFTLAB_KERNELS that asks for the Triton kernels: no card has run them yet."""
 OLDEST_CAPABILITY = (8, 0)
 """The first GPUs whose matrix units take bfloat16."""
+
+
+Program = Callable[[], None]
+Capture = Callable[[Program, Program], Program]
+"""capture(prepare, program) -> what plays the program again, as often as it is called.
+
+The program is noted as it runs on the device, not run, with the addresses that it reads and writes.
+`prepare` is run before: it has everything compiled that the program calls, and leaves no trace."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +45,8 @@ class Backend:
 
     `takes` says whether they can compute one tensor, whatever its shape; `kernels_of` is None for
     an operation that has none; `add` adds the second tensor to the first. With `records`, programs
-    are recorded and played (recording.py).
+    are recorded and played (recording.py). `adamw` is the class of its own AdamW, None where
+    torch's serves; `capture` of its device makes what can be played again of a program.
     """
 
     words: str
@@ -44,13 +54,20 @@ class Backend:
     kernels_of: Callable[[type[PlainOperation]], type[Kernels] | None]
     add: Callable[[Tensor, Tensor], None]
     records: bool
+    adamw: Callable[[], type[torch.optim.Optimizer] | None] = lambda: None
+    capture: Capture | None = None
+
+
+def is_triton_asked_for() -> bool:
+    """Return whether the environment asks for the Triton kernels."""
+    return os.environ.get(jit.OFF) == ASKED_FOR
 
 
 def triton_takes(tensor: Tensor) -> bool:
     """Return whether the Triton kernels are asked for, and can compute a tensor on a card."""
     return (
         HAS_TRITON
-        and os.environ.get(jit.OFF) == ASKED_FOR
+        and is_triton_asked_for()
         and tensor.is_cuda
         and tensor.dtype in (torch.float32, torch.bfloat16)
         and _capability(tensor.device) >= OLDEST_CAPABILITY
@@ -71,6 +88,16 @@ def _triton_kernels_of(operation: type[PlainOperation]) -> type[Kernels] | None:
     return found
 
 
+def _triton_adamw() -> type[torch.optim.Optimizer]:
+    found: type[torch.optim.Optimizer] = import_module(TRITON_ADAMW).FlatAdamW
+    return found
+
+
+def _triton_capture(prepare: Program, program: Program) -> Program:
+    capture: Capture = import_module(TRITON_GRAPH).capture
+    return capture(prepare, program)
+
+
 def _add(out: Tensor, x: Tensor) -> None:
     out += x
 
@@ -88,6 +115,8 @@ TRITON = Backend(
     kernels_of=_triton_kernels_of,
     add=_add,
     records=False,
+    adamw=_triton_adamw,
+    capture=_triton_capture,
 )
 BACKENDS: tuple[Backend, ...] = (NUMBA, TRITON)
 

@@ -137,6 +137,7 @@ class _Part:
         rows, spans = batch.token_rows, batch.token_spans
         if self.embedding is not None:
             x_TD = self.embedding(run, x_TD, rows, batch.type_T, keys)
+        x_TD = _operands(x_TD)
         for block in self.blocks[:-1] if self.pools else self.blocks:
             projections = block.query_key_value(run, x_TD, rows, keys)
             x_TD = finish_block(run, block, projections, x_TD, rows, spans, keys)
@@ -148,6 +149,16 @@ class _Part:
         key_value = block.key_value(run, x_TD, rows, keys)
         projections = (*query, *key_value)
         return finish_block(run, block, projections, x_BD, pooled_rows, batch.pooled_spans, keys)
+
+
+def _operands(x_TD: Any) -> Any:
+    """Return what the blocks compute with: bfloat16 where kernels are to round operands.
+
+    Plain twins get float32, of which torch's autocast rounds what products read.
+    """
+    if not isinstance(x_TD, Tensor) or not torch.is_autocast_enabled(x_TD.device.type):
+        return x_TD
+    return x_TD if backend_of(x_TD) is None else x_TD.to(torch.bfloat16)
 
 
 def _record(

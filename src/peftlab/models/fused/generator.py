@@ -36,6 +36,21 @@ _GOLDEN_64, _MIX_64_A, _MIX_64_B = u64(GOLDEN_64), u64(MIX_64_A), u64(MIX_64_B)
 _GOLDEN_32, _MIX_32_A, _MIX_32_B = u32(GOLDEN_32), u32(MIX_32_A), u32(MIX_32_B)
 
 
+class KeyOnDevice(int):
+    """A key that kernels of a device read at its place there, int64 [1].
+
+    As a number it says nothing: it stands where a key does, in settings of operations.
+    """
+
+    place: Tensor
+
+    def __new__(cls, place: Tensor) -> KeyOnDevice:
+        """Return the key at this place."""
+        key = super().__new__(cls, 0)
+        key.place = place
+        return key
+
+
 def threshold_of(probability: float) -> int:
     """An element is dropped where its 32 bits are below this."""
     return min(round(probability * 2**32), LOW_32)

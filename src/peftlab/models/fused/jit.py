@@ -125,8 +125,11 @@ _NO_OVERLAP = _no_overlap() if HAS_NUMBA else {}
 
 
 def runs_kernels(*tensors: Tensor) -> bool:
-    """Return whether kernels can compute these: float32 on the CPU, numba there, not put off."""
-    if not ENABLED:
+    """Return whether kernels can compute these: float32 on the CPU, numba there, not put off.
+
+    Where operands of products are to be rounded, which torch's autocast says, they cannot.
+    """
+    if not ENABLED or torch.is_autocast_enabled("cpu"):
         return False
     for tensor in tensors:
         if tensor.dtype is not torch.float32 or tensor.device.type != "cpu":

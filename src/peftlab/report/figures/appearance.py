@@ -26,8 +26,8 @@ BREAK = " · "
 
 
 def panel_title(task: Task) -> str:
-    """Return the title of a task's panel: its name and its main metric."""
-    less = "" if greater_is_better(task.main_metric) else " (less is better)"
+    """Return what stands above a task's panel: its name and its main metric."""
+    less = "" if greater_is_better(task.main_metric) else " (lower is better)"
     return f"{task.name}{BREAK}{task.main_metric.replace('_', ' ')}{less}"
 
 

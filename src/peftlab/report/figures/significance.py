@@ -65,7 +65,7 @@ def draw_significance(
 ) -> Figure:
     """Draw matrices, coloured and marked where the row's arm beats the column's, or is beaten.
 
-    `of_losses` says that by some task's metric less is better.
+    `of_losses` says that by some task's metric lower is better.
     """
     import altair as alt
 

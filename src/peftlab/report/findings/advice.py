@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
@@ -359,6 +359,8 @@ def _too_few_seeds(
     """Return the sentence that the seeds are too few for so many tests; "" if there are enough."""
     every = [difference_shown(view, arm.name, base.name, tasks) for arm in others]
     known = [one for one in every if one is not None]
+    if num_tests == 0:  # one arm alone learned, and is compared with none
+        known = [replace(one, is_always_valid=False) for one in known]
     if any(one.num_seeds >= least_seeds(one, num_tests) for one in known):
         return ""
     most = max(known, key=lambda one: one.num_seeds)

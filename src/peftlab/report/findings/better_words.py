@@ -13,7 +13,7 @@ from peftlab.tasks.spec import Task
 
 
 def of_losses(tasks: Iterable[Task]) -> bool:
-    """Return whether less is better by the main metric of one of the tasks."""
+    """Return whether lower is better by the main metric of one of the tasks."""
     return any(not greater_is_better(task.main_metric) for task in tasks)
 
 
@@ -31,7 +31,7 @@ def points_more(tasks: Iterable[Task], *, is_better: bool) -> str:
 
 
 def better_note(tasks: Iterable[Task]) -> str:
-    """Return a sentence on the metrics for which less is better; "" if there are none.
+    """Return a sentence on the metrics of which lower is better; "" where there are none.
 
     A difference by these is above 0 where the first arm scores less.
     """
@@ -41,7 +41,7 @@ def better_note(tasks: Iterable[Task]) -> str:
     if not losses:
         return ""
     names = ", ".join(name.replace("_", " ") for name in losses)
-    return f" Of {names} less is better: a difference is above 0 where the first one scores less."
+    return f" Of {names} lower is better: a difference is above 0 where the first one scores less."
 
 
 def _word(tasks: Iterable[Task], greater: str, less: str, mixed: str) -> str:

@@ -113,8 +113,12 @@ def is_dearer(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], name
 
     Runs of the same arm cost other amounts each time. By Welch's t test of the runs at COST_LEVEL,
     one-sided; costs that are the same in every run of each arm differ where they differ at all.
+    A cost that is not known for one of them on a task shows nothing.
     """
-    return sum_is_larger(_runs(view, arm, tasks, name), _runs(view, other, tasks, name), COST_LEVEL)
+    sides = _runs(view, arm, tasks, name), _runs(view, other, tasks, name)
+    if not all(own for side in sides for own in side):
+        return False
+    return sum_is_larger(*sides, COST_LEVEL)
 
 
 def _runs(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> list[list[float]]:

@@ -9,7 +9,7 @@ from peftlab.core.words import counted
 from peftlab.report.findings.better_words import points_more
 from peftlab.stats.compare import Difference
 from peftlab.stats.noise import LEVEL
-from peftlab.stats.power import MOST_SEEDS, POWER, FurtherSeeds, Hopeless, reach_of_examples
+from peftlab.stats.power import MOST_SEEDS, FurtherSeeds, Hopeless, reach_of_examples
 from peftlab.stats.tails import least_num_seeds
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.spec import Task
@@ -42,9 +42,12 @@ def evidence_words(
     margin: float | None,
     tested: TestNumbers,
     further: FurtherSeeds | Hopeless | None,
+    num_pairs: int = 1,
 ) -> str:
-    """Return the difference, its interval and its test in words; `further` says what would decide
-    it."""
+    """Return the difference, its interval and its test; `further` says what would decide it.
+
+    `num_pairs` are those that the claim compares, of which this is one.
+    """
     where = f"on {tasks[0].name}" if len(tasks) == 1 else f"in the mean over {len(tasks)} tasks"
     more = points_more(tasks, is_better=found.estimate >= 0)
     interval = "the same on every example, so that the test goes by their number alone"
@@ -57,7 +60,8 @@ def evidence_words(
         _test_words(found, margin, tested),
     ]
     if further is not None:
-        sentences.append(_further_words(found, tested.level, further))
+        it = "it" if num_pairs == 1 else "this pair"
+        sentences.append(_further_words(found, tested.level, further, it))
     return ". ".join(sentences) + "."
 
 
@@ -97,7 +101,7 @@ def too_few_words(found: Difference, least: int, num_tests: int = 1) -> str:
     """Return the sentence that a difference rests on too few runs for a verdict."""
     own = counted(found.num_seeds, "run")
     which = f"a verdict on one of {num_tests} claims" if num_tests > 1 else "a verdict"
-    after = " after a look" if found.is_always_valid else ""
+    after = " that holds for any number of looks" if found.is_always_valid else ""
     words = f"{own} of each arm, where {which}{after} takes at least {least}"
     if found.num_seeds == 1 and found.noise.is_known and not found.num_folds:
         words += "; the interval is that of these trained models, other seeds are not in it"
@@ -165,19 +169,21 @@ def _test_words(found: Difference, margin: float | None, tested: TestNumbers) ->
     return f"Test of the {of_what}{looks}: {p_words(tested.p_value)}{holm}"
 
 
-def _further_words(found: Difference, level: float, further: FurtherSeeds | Hopeless) -> str:
+def _further_words(
+    found: Difference, level: float, further: FurtherSeeds | Hopeless, it: str
+) -> str:
     if further == "examples":
         left = reach_of_examples(found.noise, level)
         doubt = tenths(left) if left >= LEAST_SHOWN else f"up to {LEAST_SHOWN:g}"
         return (
-            f"More seeds would not decide it: with any number of them these examples leave "
-            f"{doubt} points of doubt on either side"
+            f"If the true difference is the estimated one, no number of seeds decides {it}: these "
+            f"examples leave {doubt} points of doubt on either side"
         )
     if further == "too many":
-        return f"It would take more than {MOST_SEEDS} seeds to decide it"
+        return f"It would take more than {MOST_SEEDS} seeds to decide {it}"
     seeds = counted(further.num, "further seed")
     return (
-        f"With {seeds} it would be decided in {POWER:.0%} of cases if the true difference is the "
-        f"estimated one, and in {further.chance:.0%} over all differences that the runs so far "
-        "leave possible"
+        f"With {seeds} {it} would be decided in {further.power:.0%} of cases if the true "
+        f"difference is the estimated one, and in {further.chance:.0%} over all differences that "
+        "the runs so far leave possible"
     )

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from pydantic import JsonValue
 
 from peftlab.core.words import counted
 from peftlab.methods.registry import METHODS
 from peftlab.report.findings.better_words import of_losses
+from peftlab.report.findings.class_numbers import ANSWERS
 from peftlab.report.findings.evidence import listed, signed
 from peftlab.report.findings.marks import MARKS
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.collapse import Collapse
+from peftlab.stats.constant import is_constant
 from peftlab.stats.learned import GAIN, Learned
 from peftlab.stats.state import State
 from peftlab.store.records import TrialRecord
@@ -215,7 +218,31 @@ def losses_words(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) ->
             found = view.collapse(arm, task)
             if found is not None:
                 sentences.append(f"{collapse_words(arm, task, found)}.")
+            sentences += _constant_folds(view, arm, task)
     return sentences
+
+
+def _constant_folds(view: StudyView, arm: Arm, task: Task) -> list[str]:
+    """Return a sentence on the folds whose models gave one answer, in runs of which others did not.
+
+    Pooled with the answers of the other folds they only lower the score of their run.
+    """
+    outcomes = None if task.problem_type == "regression" else view.outcomes(arm, task, ANSWERS)
+    if outcomes is None or outcomes.folds is None:
+        return []
+    fold_N, words = outcomes.folds.fold_N, []
+    folds = np.unique(fold_N).tolist()
+    for seed, run_N in zip(outcomes.seeds, outcomes.predictions_SN, strict=True):
+        constant = [fold for fold in folds if is_constant(run_N[fold_N == fold])]
+        if constant and len(constant) < len(folds):
+            which = "fold" if len(constant) == 1 else "folds"
+            words.append(f"{which} {listed([str(fold) for fold in constant])} of seed {seed}")
+    if not words:
+        return []
+    return [
+        f"{arm.name} collapsed on {task.name} in {listed(words)}: its model there gives the same "
+        "answer to all examples."
+    ]
 
 
 def collapse_words(arm: Arm, task: Task, found: Collapse) -> str:

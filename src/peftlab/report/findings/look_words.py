@@ -7,6 +7,10 @@ from datetime import UTC, datetime
 
 from peftlab.report.findings.evidence import listed, points_words
 
+NOT_REMEMBERED = (
+    "This workspace cannot be written, so it does not remember this look, and neither will others "
+    "who read it."
+)
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
@@ -115,9 +119,10 @@ def cost_words(at: datetime, then: str, now: str) -> str:
     )
 
 
-def reference_words(at: datetime) -> str:
-    """Return the words for advice that measured by another arm, or by the best, at a look."""
-    return f"Exploratory: at a look on {date_words(at)} the advice measured by another arm."
+def reference_words(at: datetime, *, is_best: bool) -> str:
+    """Return the words for advice that measured by another arm at a look, or by the best one."""
+    arm = "the best arm" if is_best else "another arm"
+    return f"Exploratory: at a look on {date_words(at)} the advice measured by {arm}."
 
 
 def dropped_words(at: datetime) -> str:

@@ -105,61 +105,61 @@ def reservations(
     """Return sentences on what makes a choice among the arms interim or exploratory."""
     pairs = list(itertools.combinations((arm.name for arm in arms), 2))
     places = _places(view, pairs, tasks)
-    sentences = _interim(view, places, of_what="the advice")
+    sentences = _sequential(view, places, pairs)
+    sentences += _interim(view, places, of_what="the advice")
     at, first = _first_relevant(view.looks, places, pairs)
     if at is not None:
-        cells = {place.cell for look in first for place in look.places}
-        new = [
-            arm.name
-            for arm in arms
-            if all(one.cell not in cells for task in tasks for one in places[arm.name, task.name])
-        ]
+        new = _new_names(_new_places(first, places), len(arms))
         if new:
             sentences.append(claim_words(at, new))
     at, first = _first_relevant([look for look in view.looks if look.advice], places, pairs)
     if at is not None:
-        sentences += _other_advice(
-            at,
-            declared_advice(options, view.places),
-            [one for look in first for one in look.advice],
-        )
+        sentences += _other_advice(at, declared_advice(options, view.places), first, view.spec.name)
     return sentences
 
 
 def _other_advice(
-    at: datetime, wanted: DeclaredAdvice, known: Sequence[DeclaredAdvice]
+    at: datetime, wanted: DeclaredAdvice, first: Sequence[Look], study: str
 ) -> list[str]:
     """Return sentences on how the advice differs from that at a look.
+
+    What another study declared beyond these arms was never part of this one.
 
     Of several that were declared then, the nearest counts: that with the same arm to measure by,
     cost and margin, in this order, and with the most of its cells kept.
     """
-    then = max(
-        known,
-        key=lambda one: (
-            one.reference == wanted.reference,
-            one.cost == wanted.cost,
-            one.margin == wanted.margin,
-            len(one.cells & wanted.cells) - len(one.cells - wanted.cells),
+    then, name = max(
+        ((one, look.study) for look in first for one in look.advice),
+        key=lambda known: (
+            _is_same_arm(known[0].reference, wanted.reference),
+            known[0].cost == wanted.cost,
+            known[0].margin == wanted.margin,
+            len(known[0].cells & wanted.cells) - len(known[0].cells - wanted.cells),
         ),
     )
     sentences = []
-    if then.reference != wanted.reference:
-        sentences.append(reference_words(at))
+    if not _is_same_arm(then.reference, wanted.reference):
+        sentences.append(reference_words(at, is_best=not then.reference))
     if then.cost != wanted.cost:
         sentences.append(cost_words(at, then.cost, wanted.cost))
     if then.margin != wanted.margin:
         sentences.append(margin_words(at, then.margin, wanted.margin, of_what="advice"))
-    if then.cells - wanted.cells:
+    if name == study and then.cells - wanted.cells:
         sentences.append(dropped_words(at))
     return sentences
+
+
+def _is_same_arm(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Return whether these are cells of one arm, maybe on other tasks, or neither has any."""
+    return bool(one & other) or not (one or other)
 
 
 def withdrawn(view: StudyView) -> int:
     """Return how many claims that were declared at the first look the study no longer has.
 
     They still count in Holm's family. The first look is the one that first showed two of the
-    study's arms on one task; a claim whose margin is another now is both withdrawn and new.
+    study's arms on one task; a claim whose margin is another now is both withdrawn and new. Claims
+    of another study, which has arms that this one has not, were never this one's.
     """
     moments = {look.id: _shown_two_at(view, look) for look in view.looks}
     at = min((moment for moment in moments.values() if moment is not None), default=None)
@@ -168,6 +168,9 @@ def withdrawn(view: StudyView) -> int:
     own = {trial.id for trial in view.placed}
     of_moment = [look for look in view.looks if moments[look.id] == at]
     first = max(of_moment, key=lambda look: (_overlap(look, own), look.id))
+    cells = {one.cell for found in view.places.values() for one in found}
+    if first.study != view.spec.name and any(place.cell not in cells for place in first.places):
+        return 0
     now = declared_claims(view.spec, view.places)
     kept = {(one.subject, one.margin) for one in now if not one.is_part}
     then = {(one.subject, one.margin) for one in first.claims if not one.is_part}
@@ -331,28 +334,37 @@ def _exploratory(
     }
     if (wanted.subject, wanted.margin) in known:
         return []
+    num_arms = len({arm for arm, _ in places})
+    return [_newness(at, wanted, known, _new_names(_new_places(first, places), num_arms))]
+
+
+def _new_places(
+    first: Sequence[Look], places: Mapping[Place, Sequence[DeclaredPlace]]
+) -> list[Place]:
+    """Return the places that were not declared at any of the looks."""
     cells = {place.cell for look in first for place in look.places}
-    new = [place for place, found in places.items() if any(one.cell not in cells for one in found)]
-    return [_newness(at, wanted, known, new, arms=[*dict.fromkeys(arm for arm, _ in places)])]
+    return [place for place, found in places.items() if any(one.cell not in cells for one in found)]
+
+
+def _new_names(new: Sequence[Place], num_arms: int) -> list[str]:
+    """Return the arms that are new, or the tasks that are new for all arms where no arm is else."""
+    tasks = [
+        task
+        for task in dict.fromkeys(task for _, task in new)
+        if len({arm for arm, own in new if own == task}) == num_arms
+    ]
+    return [*dict.fromkeys(arm for arm, task in new if task not in tasks)] or tasks
 
 
 def _newness(
     at: datetime,
     wanted: DeclaredClaim,
     known: set[tuple[str, float | None]],
-    new: Sequence[Place],
-    *,
-    arms: Sequence[str],
+    new: Sequence[str],
 ) -> str:
-    """Return the new parts: arms (or a task of all of them), the margin, or the claim itself."""
-    new_tasks = [
-        task
-        for task in dict.fromkeys(task for _, task in new)
-        if len({arm for arm, own in new if own == task}) == len(arms)
-    ]
-    new_arms = [*dict.fromkeys(arm for arm, task in new if task not in new_tasks)]
-    if new_arms or new_tasks:
-        return claim_words(at, new_arms or new_tasks)
+    """Return what is new: arms (or a task of all of them), the margin, or the claim itself."""
+    if new:
+        return claim_words(at, new)
     margins = [margin for subject, margin in known if subject == wanted.subject]
     if margins and wanted.margin is not None and margins[0] is not None:
         return margin_words(at, margins[0], wanted.margin)

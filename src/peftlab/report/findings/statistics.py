@@ -151,7 +151,7 @@ class Statistics:
     def are_identical(self, left: str, right: str, tasks: Sequence[Task]) -> bool:
         """Return whether both arms gave the same answers, each run like its partner.
 
-        Without seeds in common every run of both must agree with every other one.
+        Where one has other seeds than the other, every run of both must agree with every other one.
         """
         return all(self._are_identical(left, right, task) for task in tasks)
 
@@ -229,9 +229,8 @@ class Statistics:
         first, second = self.outcomes(left, task), self.outcomes(right, task)
         assert first is not None
         assert second is not None
-        common = [seed for seed in first.seeds if seed in second.seeds]
-        if common:
-            first, second = first.of_seeds(common), second.of_seeds(common)
+        if set(first.seeds) == set(second.seeds):
+            second = second.of_seeds(list(first.seeds))
             return np.array_equal(first.predictions_SN, second.predictions_SN)
         every = np.concatenate([first.predictions_SN, second.predictions_SN])
         return bool((every == every[:1]).all())

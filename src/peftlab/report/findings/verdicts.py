@@ -35,6 +35,7 @@ from peftlab.report.findings.evidence import (
     too_few_words,
 )
 from peftlab.report.findings.learning import did_not_learn, has_learned, losses_words, remarks
+from peftlab.report.findings.look_words import NOT_REMEMBERED
 from peftlab.report.findings.looks import Standing, standing, withdrawn
 from peftlab.report.findings.marks import kind_of
 from peftlab.report.findings.view import StudyView
@@ -55,10 +56,6 @@ Word = Literal[
 ]
 TOO_FEW: Word = "not enough runs"
 UNLEARNED: Word = "the models did not learn"
-NOT_REMEMBERED = (
-    "This workspace cannot be written, so it does not remember this look, and neither will others "
-    "who read it."
-)
 NOT_SHOWN = "None of these arms is shown to have learned anything, so nothing is decided."
 
 
@@ -139,6 +136,7 @@ class _Tested:
     has_learned: bool = True
     remark: str = ""
     standing: Standing = UNSEEN
+    num_pairs: int = 1
 
 
 def verdicts(view: StudyView) -> tuple[Verdict, ...]:
@@ -193,7 +191,7 @@ def _test(
         claim=claim, tasks=tasks, pair=pairs[0] if len(pairs) == 1 else None, found=None
     )
     stands = standing(view, claim, pairs, tasks)
-    untested = replace(untested, standing=stands)
+    untested = replace(untested, standing=stands, num_pairs=len(pairs))
     lacking = _lacking(view, claim, every, tasks)
     if lacking:
         return replace(untested, lacking=lacking)
@@ -382,12 +380,14 @@ def _verdict(tested: _Tested, numbers: TestNumbers | None) -> Verdict:
     assert tested.pair is not None
     is_decided = numbers.p_holm <= LEVEL
     more = None
-    # What the seeds that are declared already will show is not known: their test is another.
-    waits = stands.is_interim and not stands.is_sequential
+    # What the seeds that are declared already will show is not known.
+    waits = stands.is_interim
     if not is_decided and not waits and tested.has_learned and found.noise.seeds:
         generator = np.random.default_rng(derived_seed(0, "power"))
         more = further_seeds(found, claim.margin, numbers.level, generator)
-    evidence = evidence_words(tested.pair, tested.over, found, claim.margin, numbers, more)
+    evidence = evidence_words(
+        tested.pair, tested.over, found, claim.margin, numbers, more, tested.num_pairs
+    )
     caveat = "" if tested.has_learned else NOT_SHOWN
     return replace(
         blank,

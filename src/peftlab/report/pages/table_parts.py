@@ -8,8 +8,8 @@ from math import ceil
 
 from peftlab.report.pages.blocks import Cell, Table
 
-ROOM, SMALL_ROOM = 136, 156
-"""Letters that stand beside one another on the page, and in the smaller type of a wide table."""
+ROOM, SMALL_ROOM = 144, 160
+"""Letters that have room side by side on the page, and in the smaller type of a wide table."""
 BESIDE = 2
 """Letters of the room between columns."""
 SMALLER = 0.85
@@ -65,11 +65,11 @@ def parts_of(table: Table) -> list[Table]:
     taken = widths[0]
     for group in groups:
         places = [place for place in group if place]
-        if parts[-1] and taken + sum(widths[place] for place in places) > ROOM:
+        if parts[-1] and taken + sum(widths[place] for place in places) > SMALL_ROOM:
             parts.append([])
             taken = widths[0]
         for place in places:
-            if parts[-1] and taken + widths[place] > ROOM:
+            if parts[-1] and taken + widths[place] > SMALL_ROOM:
                 parts.append([])
                 taken = widths[0]
             parts[-1].append(place)

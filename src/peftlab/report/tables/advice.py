@@ -11,9 +11,11 @@ from peftlab.report.findings.better_words import better_note, highest
 from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
 from peftlab.report.findings.evidence import IDENTICAL, listed, points_words, signed
 from peftlab.report.findings.learning import collapse_words
+from peftlab.report.findings.look_words import NOT_REMEMBERED
 from peftlab.report.findings.looks import reservations
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
+from peftlab.stats.collapse import share_interval
 from peftlab.stats.noise import LEVEL
 from peftlab.stats.state import State
 from peftlab.study import parts
@@ -103,6 +105,7 @@ def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
     if candidate is not None:
         sentences.append(_cost_words(view, advice, chosen, base))
     sentences += [_better_words(advice), _passed_by(advice), *_kept_out(view, advice)]
+    sentences.append(_unseen_collapses(view, advice, chosen))
     return " ".join(filter(None, (*sentences, *_reservations(view, advice, options))))
 
 
@@ -134,6 +137,19 @@ def _collapsed(view: StudyView, advice: Advice) -> list[str]:
             if arm in (beside, advice.reference) or sign * found.others.mean > sign * least.mean:
                 sentences.append(f"{collapse_words(arm, task, found)}.")
     return sentences
+
+
+def _unseen_collapses(view: StudyView, advice: Advice, chosen: Arm) -> str:
+    """Return what share of the arm's runs may collapse though none did; "" where one did."""
+    if any(view.collapse(chosen, task) for task in advice.tasks):
+        return ""
+    runs = min(sum(run.is_done for run in view.runs(chosen, task)) for task in advice.tasks)
+    most = share_interval(0, runs)[1]
+    where = " on any task" if len(advice.tasks) > 1 else ""
+    return (
+        f"None of its {counted(runs, 'run')} collapsed{where}; with {1 - LEVEL:.0%} confidence at "
+        f"most {most:.0%} of further ones would."
+    )
 
 
 def _missing(view: StudyView, advice: Advice) -> list[str]:
@@ -195,7 +211,8 @@ def _reservations(view: StudyView, advice: Advice, options: parts.AdvicePart) ->
     if advice.reference is None or not advice.candidates:
         return []
     arms = [advice.reference, *(one.arm for one in advice.candidates), *advice.missing]
-    return reservations(view, arms, advice.tasks, options)
+    sentences = reservations(view, arms, advice.tasks, options)
+    return sentences if view.looks_remembered else [*sentences, NOT_REMEMBERED]
 
 
 def _passed_by(advice: Advice) -> str:

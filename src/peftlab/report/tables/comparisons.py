@@ -10,7 +10,7 @@ from peftlab.core.words import counted
 from peftlab.report.findings.better_words import better_note
 from peftlab.report.findings.evidence import IDENTICAL, signed
 from peftlab.report.findings.looks import is_always_valid
-from peftlab.report.findings.verdicts import Verdict
+from peftlab.report.findings.verdicts import TOO_FEW, Verdict
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Claims, Heading, JudgedClaim, Table
 from peftlab.stats.compare import Comparison
@@ -162,6 +162,8 @@ def _difference(one: Verdict) -> str:
     if one.estimate is None:
         return NOTHING
     if one.low is None or one.high is None:
-        return Cell(f"{signed(one.estimate)} (no noise)", value=one.estimate)
+        # For any number of looks few runs have noise, and an interval without ends.
+        told = "" if one.verdict == TOO_FEW else " (no noise)"
+        return Cell(f"{signed(one.estimate)}{told}", value=one.estimate)
     text = f"{signed(one.estimate)} [{signed(one.low)}, {signed(one.high)}]"
     return Cell(text, value=one.estimate, low=one.low, high=one.high)

@@ -69,7 +69,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
             f" '{best_word}' is the main metric at the {best_word.removeprefix('best ')} where it "
             "was best on this same split: it flatters."
         )
-    note += _on_metrics(view.tasks)
+    note += f"{_on_metrics(view.tasks)}{_on_others(view)}"
     if any(best.values()):
         note += (
             " Bold: beats every other arm here, each test adjusted for their number (Holm), "
@@ -117,10 +117,19 @@ def _head(task: Task, score: str) -> str:
 
 
 def _on_metrics(tasks: Sequence[Task]) -> str:
-    """Return a sentence on the metrics of which less is better; "" where there are none."""
+    """Return a sentence on the metrics of which lower is better; "" where there are none."""
     every = (metric for task in tasks for metric in task.metrics)
     losses = dict.fromkeys(name for name in every if not greater_is_better(name))
-    return f" Less is better: {', '.join(losses).replace('_', ' ')}." if losses else ""
+    return f" Lower is better: {', '.join(losses).replace('_', ' ')}." if losses else ""
+
+
+def _on_others(view: StudyView) -> str:
+    """Return a sentence on scores on the dev splits of other tasks; "" where there are none."""
+    names = [other.name for task in view.tasks for other in task.also_on]
+    if not names:
+        return ""
+    folds = "" if view.spec.folds is None else ", the mean over the models of all folds"
+    return f" Scores 'on {' or '.join(names)}' are on the dev rows of that task{folds}."
 
 
 def best_arm(view: StudyView, arms: Sequence[Arm], task: Task) -> Arm | None:

@@ -1,4 +1,4 @@
-"""Losses of probabilities, for which less is better: log loss, Brier score, calibration error.
+"""Losses of probabilities, of which lower is better: log loss, Brier score, calibration error.
 
 Where an example may have several labels, each label is a question of two answers, and the loss is
 the mean over labels. Dimensions: R weightings, N examples, S seeds, C classes, B bins.

@@ -1,0 +1,31 @@
+"""How exactly a device multiplies matrices of float32: as long as a trial runs, as it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from peftlab.core.errors import UserError
+from peftlab.core.training import TrainingSettings
+from peftlab.engine.devices.base import Device, multiplying
+
+
+@contextmanager
+def precision_of(training: TrainingSettings, device: Device) -> Iterator[None]:
+    """Have matrices of float32 multiplied within as the settings say, and as before afterwards.
+
+    Raises UserError where the device has no matrix units for a precision that is asked for: a trial
+    that ran in another one would have numbers of another kind under its id.
+    """
+    for name, is_asked, why_not in (
+        ("bf16", training.bf16, device.why_not_bf16),
+        ("tf32", training.tf32, device.why_not_tf32),
+    ):
+        if is_asked and why_not is not None:
+            raise UserError(
+                f"{name} = true cannot be computed on '{device.name}': {why_not}",
+                where="--device",
+                allowed=f"an NVIDIA card of capability 8.0 or more, or {name}: false",
+            )
+    with multiplying("tf32" if training.tf32 else "fp32"):
+        yield

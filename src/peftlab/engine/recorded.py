@@ -1,0 +1,270 @@
+"""The steps of a trial as programs that are recorded once and then played: one a step.
+
+A program is a step's forward and backward pass, clipping and the optimizer, for all batches of one
+layout (models/fused/static_batch.py). What differs from step to step is in the row that is copied
+to the device before it is played; nothing waits for the device but whoever reads losses. A step of
+several micro-batches plays one program for each, of which the last one takes the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from peftlab.core.progress import stage
+from peftlab.data.batches import Indices, Ragged, batches, gather
+from peftlab.data.encode import Encoded
+from peftlab.data.states import EncodedWithStates
+from peftlab.engine.loss import SummedLoss, as_wanted
+from peftlab.methods.base import Method
+from peftlab.models.batched import BatchedModel, PackedModel
+from peftlab.models.dropout import Use
+from peftlab.models.fused.backends import Capture, Program, backend_of
+from peftlab.models.fused.static_batch import (
+    BatchLayout,
+    Numbers,
+    Row,
+    StaticBatch,
+    filled_up,
+)
+from peftlab.models.fused_model import FusedModel
+
+NUM_LOSSES = 1024
+"""The losses of so many steps are kept on the device, until they are read."""
+SECONDS_BETWEEN_READINGS = 0.3
+COMPILING = "compiling the kernels of a step for this card"
+"""What is said while the first program is made; kernels that were compiled before are found."""
+
+
+def recorded_steps(
+    model: BatchedModel,
+    method: Method,
+    optimizer: torch.optim.Optimizer,
+    data: Encoded,
+    summed_loss: SummedLoss,
+) -> tuple[RecordedSteps | None, str]:
+    """Return the steps where they can be recorded, and what is to be said of that in a few words.
+
+    It is nothing where no back end records steps, else whether they are, or why they are not.
+    """
+    backend = backend_of(*model.module.parameters())
+    if backend is None or backend.capture is None or not isinstance(model, PackedModel):
+        return None, ""
+    why_not = _why_not_recorded(model, method, optimizer, data)
+    if why_not is not None:
+        return None, f"steps not recorded: {why_not}"
+    assert isinstance(model, FusedModel)
+    steps = RecordedSteps(model, optimizer, data, summed_loss, backend.capture)
+    return steps, "recorded steps"
+
+
+def _why_not_recorded(
+    model: PackedModel, method: Method, optimizer: torch.optim.Optimizer, data: Encoded
+) -> str | None:
+    if not isinstance(model, FusedModel) or not model.encoder.is_recorded:
+        return "modules are called as they are"
+    if not hasattr(optimizer, "collect"):
+        return "the optimizer is torch's"
+    if type(method).penalty is not Method.penalty:
+        return f"{method.name} adds to the loss"
+    if type(method).after_step is not Method.after_step:
+        return f"{method.name} changes the model between steps"
+    if model.recomputes:
+        return "layers are recomputed"
+    return "outputs of frozen layers are given" if isinstance(data, EncodedWithStates) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A micro-batch of a step: its tokens, its rows' numbers, its place, and which program it is
+    for: one of so many tokens and examples, the first of a step or a later one, the last or not."""
+
+    tokens: Ragged
+    rows: Indices
+    first_example: int
+    program: tuple[int, int, bool, bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recorded:
+    """A program, and the batch that it reads."""
+
+    static: StaticBatch
+    play: Program
+
+
+class RecordedSteps:
+    """Takes the steps of a trial by programs that are recorded when such a batch first comes up.
+
+    `optimizer` is one whose steps can be put together of their parts (models/cuda/adamw.py).
+    """
+
+    def __init__(
+        self,
+        model: FusedModel,
+        optimizer: Any,
+        data: Encoded,
+        summed_loss: SummedLoss,
+        capture: Capture,
+    ) -> None:
+        self.model, self.optimizer, self.summed_loss = model, optimizer, summed_loss
+        self.wanted = as_wanted(data.labels)
+        self.uses: list[Use] = []
+        """The uses of dropout in a step, in the order of their keys."""
+        self.device = model.device
+        self.loss = torch.zeros((), device=self.device)
+        """The loss of the step so far."""
+        self.losses = torch.zeros(NUM_LOSSES, device=self.device)
+        """The losses of the last steps, each at its slot."""
+        self._data, self._capture = data, capture
+        self._longest = int(data.lengths.max())
+        self._recorded: dict[Any, _Recorded] = {}
+        self._num_unread = 0
+        self._next_slot = 0
+        self._read_at = monotonic()
+
+    def take(self, rows: Indices, *, step: int, micro_batch: int) -> None:
+        """Take the step of that number on these rows, so many examples at once.
+
+        Raises torch.OutOfMemoryError, with nothing changed, where memory is short.
+        """
+        parts = self._parts(rows, micro_batch)
+        for part in parts:
+            self._require(part)
+        numbers = self.optimizer.advance()
+        for part in parts:
+            recorded = self._recorded[part.program]
+            row = self._row(
+                recorded.static.layout, part, step=step, share=1 / len(rows), numbers=numbers
+            )
+            self._copy(row, recorded.static)
+            recorded.play()
+        self._next_slot = (self._next_slot + 1) % NUM_LOSSES
+        self._num_unread = min(self._num_unread + 1, NUM_LOSSES)
+
+    def read_losses(self, *, waits: bool) -> list[float]:
+        """Return the losses of the steps since the last reading, for which it waits for the device.
+
+        Without `waits` it puts that off, and returns none, until a while has passed.
+        """
+        is_due = monotonic() - self._read_at > SECONDS_BETWEEN_READINGS
+        if not (waits or is_due or self._num_unread == NUM_LOSSES):
+            return []
+        oldest_first: list[float] = torch.roll(self.losses, -self._next_slot).tolist()
+        found = oldest_first[NUM_LOSSES - self._num_unread :]
+        self._num_unread, self._read_at = 0, monotonic()
+        return found
+
+    def forget(self) -> None:
+        """Let go of the programs and their memory."""
+        self._recorded.clear()
+
+    def _parts(self, rows: Indices, micro_batch: int) -> list[_Part]:
+        found, last = [], (len(rows) - 1) // micro_batch
+        for index, micro in enumerate(batches(rows, micro_batch)):
+            tokens = gather(self._data, micro)
+            num_tokens = filled_up(int(tokens.lengths.sum()))
+            found.append(
+                _Part(
+                    tokens=tokens,
+                    rows=micro,
+                    first_example=index * micro_batch,
+                    program=(num_tokens, len(micro), index == 0, index == last),
+                )
+            )
+        return found
+
+    def _require(self, part: _Part) -> None:
+        """Have the program of a micro-batch."""
+        if part.program in self._recorded:
+            return
+        if not self.uses:
+            self.uses = self.model.uses_of_dropout(part.tokens)
+        num_tokens, num_examples, is_first, is_last = part.program
+        layout = BatchLayout(
+            num_tokens=num_tokens,
+            num_examples=num_examples,
+            longest=self._longest,
+            labels_per_example=self.wanted[0].size,
+            num_keys=len(self.uses),
+            num_numbers=self.optimizer.num_numbers,
+        )
+        static = StaticBatch(layout, self.device)
+        self._copy(self._row(layout, part), static)  # a batch as they come, to prepare with
+        program = _StepProgram(self, static, is_first=is_first, is_last=is_last)
+        with nullcontext() if self._recorded else stage(COMPILING):
+            play = self._capture(program.prepare, program.run)
+        self._recorded[part.program] = _Recorded(static=static, play=play)
+
+    def _row(
+        self,
+        layout: BatchLayout,
+        part: _Part,
+        *,
+        step: int = 0,
+        share: float = 0.0,
+        numbers: Numbers | None = None,
+    ) -> Row:
+        return layout.row(
+            part.tokens,
+            self.wanted[part.rows],
+            self.model.dropout.keys_of(self.uses, step),
+            first_example=part.first_example,
+            share=share,
+            slot=self._next_slot,
+            numbers=numbers,
+        )
+
+    def _copy(self, row: Row, static: StaticBatch) -> None:
+        """Have the row copied behind all that was asked of the device before."""
+        given = torch.from_numpy(row)
+        if self.device.type == "cuda":  # from pinned memory, else the processor would wait
+            given = given.pin_memory()
+        static.row.copy_(given, non_blocking=True)
+
+
+class _StepProgram:
+    """A micro-batch of a step as the device computes it, which reads the static batch alone."""
+
+    def __init__(
+        self, steps: RecordedSteps, static: StaticBatch, *, is_first: bool, is_last: bool
+    ) -> None:
+        self._steps, self._static = steps, static
+        self._is_first, self._is_last = is_first, is_last
+        self._keys = {use: static.key(index) for index, use in enumerate(steps.uses)}
+
+    def prepare(self) -> None:
+        """Run whatever has to be compiled; no number changes."""
+        gradients, _ = self._gradients()
+        self._steps.optimizer.expect(gradients)
+        self._steps.optimizer.prepare()
+
+    def run(self) -> None:
+        """Add the batch's gradients and loss to those of the step; behind the last one take it."""
+        steps, static = self._steps, self._static
+        gradients, loss = self._gradients()
+        steps.optimizer.collect(gradients, adds=not self._is_first)
+        if self._is_first:
+            steps.loss.copy_(loss)
+        else:
+            steps.loss.add_(loss)
+        if self._is_last:
+            steps.optimizer.update(static.numbers)
+            steps.losses.index_copy_(0, static.slot, steps.loss[None])
+
+    def _gradients(self) -> tuple[Sequence[Tensor | None], Tensor]:
+        """Return the gradients of all parameters, and the batch's part of the step's loss."""
+        steps, static = self._steps, self._static
+        with steps.model.rounding():
+            logits_BC = steps.model.of_static(static, self._keys.__getitem__).float()
+        are_classes = steps.wanted.dtype.kind == "i"
+        wanted = static.labels(steps.wanted.shape[1:], are_classes=are_classes)
+        loss = steps.summed_loss(logits_BC, wanted) * static.share.to(logits_BC.dtype)
+        gradients = torch.autograd.grad(loss, steps.optimizer.parameters, allow_unused=True)
+        return gradients, loss.detach()

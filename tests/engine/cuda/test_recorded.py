@@ -1,0 +1,220 @@
+"""Steps that are recorded and played are the steps that the plain path takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import BertConfig, BertForSequenceClassification
+
+from peftlab.core.errors import TrialError
+from peftlab.core.trial import Trial
+from peftlab.data.encode import Encoded
+from peftlab.engine import recorded
+from peftlab.engine.classifier import build_classifier
+from peftlab.engine.dataset import TrialData
+from peftlab.engine.recorded import RecordedSteps
+from peftlab.engine.steps import Steps
+from peftlab.methods.registry import METHODS
+from peftlab.models.dropout import CounterDropout
+from peftlab.models.fused import backends
+from peftlab.models.fused_model import FusedModel
+from tests.engine.cuda.playback import Playback
+
+MakeTrial = Callable[..., Trial]
+DataOf = Callable[[Trial], TrialData]
+
+LENGTHS = np.array([3, 1, 2, 4, 1, 2, 3, 2, 1])
+BUCKET = 4
+TINY: dict[str, Any] = {
+    "vocab_size": 12,
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 12,
+    "max_position_embeddings": 6,
+    "initializer_range": 0.4,
+    "hidden_dropout_prob": 0.2,
+    "attention_probs_dropout_prob": 0.1,
+}
+
+
+def short_rows(data: TrialData, labels: Any = None) -> TrialData:
+    """The data with rows of a few tokens, for which the interpreter takes a bearable time."""
+    num_tokens, num_rows = int(LENGTHS.sum()), len(LENGTHS)
+    rows = Encoded(
+        ids=(np.arange(num_tokens) % 9 + 1).astype(np.int32),
+        type_ids=(np.arange(num_tokens) % 3 == 0).astype(np.uint8),
+        offsets=np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64),
+        labels=np.arange(num_rows) % 2 if labels is None else labels,
+        row_ids=np.arange(num_rows),
+    )
+    return replace(data, train=rows)
+
+
+@pytest.fixture
+def played(interpreted: None, monkeypatch: pytest.MonkeyPatch) -> Playback:
+    """Steps are recorded, in buckets of a few tokens, and played."""
+    playback = Playback(monkeypatch)
+    (taken,) = backends.BACKENDS
+    monkeypatch.setattr(backends, "BACKENDS", (replace(taken, capture=playback.capture),))
+    monkeypatch.setattr(recorded, "filled_up", lambda n: -(-n // BUCKET) * BUCKET)
+    return playback
+
+
+def built(trial: Trial) -> tuple[nn.Module, BertForSequenceClassification]:
+    torch.manual_seed(0)
+    base = BertForSequenceClassification(BertConfig(**TINY))
+    method = METHODS.get(trial.method)
+    module = method.apply(base, trial.method_config, seed=1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return module.train(), base
+
+
+def trained(
+    trial: Trial, data: TrialData, batches: list[list[int]]
+) -> tuple[str, list[float], dict[str, Tensor]]:
+    """How steps are taken, their losses, and the weights after them."""
+    module, base = built(trial)
+    classifier = build_classifier("packed", module, base, torch.device("cpu"), dropout_seed=3)
+    with Steps.active(classifier, trial, data) as steps:
+        for rows in batches:
+            steps.take(np.array(rows))
+        told = steps.read_losses()
+        assert [step for step, _ in told] == [*range(1, len(batches) + 1)]
+        weights = {name: p.detach().clone() for name, p in module.named_parameters()}
+        return steps.words, [loss for _, loss in told], weights
+
+
+def assert_equal_steps(
+    found: tuple[list[float], dict[str, Tensor]], expected: tuple[list[float], dict[str, Tensor]]
+) -> None:
+    """Losses, and how far each weight is from the other's, of the way that both have gone."""
+    assert found[0] == pytest.approx(expected[0], rel=1e-5)
+    for name, value in expected[1].items():
+        # The bias of the keys has no effect: its gradient is rounding, which AdamW makes steps of.
+        if not name.endswith("key.bias"):
+            torch.testing.assert_close(found[1][name], value, rtol=1e-4, atol=2e-5, msg=name)
+
+
+WHOLE = [[0, 1, 2], [3, 4, 5], [6, 7, 8], [2, 5, 1], [8]]
+"""Batches of 6, 7, 6, 5 and 1 tokens: three buckets, the last batch a short one."""
+
+
+@pytest.mark.parametrize(
+    ("method", "training", "num_played"),
+    [
+        ("full", {"max_grad_norm": 0.5}, 3),
+        ("lora", {}, 3),
+        # Micro-batches of 5, 1; 5, 2; 5, 1; 4, 1; 1 tokens, as first and as last ones of a step.
+        ("lora", {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}, 4),
+    ],
+)
+def test_recorded_steps_are_those_of_the_plain_path(
+    method: str,
+    training: dict[str, Any],
+    num_played: int,
+    played: Playback,
+    make_trial: MakeTrial,
+    data_of: DataOf,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = {"r": 2, "lora_dropout": 0.1} if method == "lora" else {}
+    trial = make_trial(method=method, settings=settings, rows=9, max_steps=5, **training)
+    data = short_rows(data_of(trial))
+    words, *found = trained(trial, data, WHOLE)
+    assert words == "recorded steps"
+    assert played.num_played >= num_played
+    monkeypatch.setattr(backends, "BACKENDS", ())
+    words, *expected = trained(trial, data, WHOLE)
+    assert words == ""
+    assert_equal_steps((found[0], found[1]), (expected[0], expected[1]))
+
+
+def test_keys_that_stayed_those_of_the_first_step_are_told_apart(
+    played: Playback, make_trial: MakeTrial, data_of: DataOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the tests above would not see a number of the host that has entered a program."""
+    trial = make_trial(method="lora", settings={"r": 2}, rows=9, max_steps=2)
+    data, batches = short_rows(data_of(trial)), [[0, 1], [0, 1]]
+    keys_of = CounterDropout.keys_of
+    monkeypatch.setattr(CounterDropout, "keys_of", lambda self, uses, step: keys_of(self, uses, 0))
+    _, found, _ = trained(trial, data, batches)
+    monkeypatch.setattr(backends, "BACKENDS", ())
+    _, expected, _ = trained(trial, data, batches)
+    assert found[0] == pytest.approx(expected[0], rel=1e-5)
+    assert found[1] != pytest.approx(expected[1], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"method": "dora"}, "modules are called as they are"),
+        ({"optim": "sgd"}, "the optimizer is torch's"),
+        ({"gradient_checkpointing": True}, "layers are recomputed"),
+    ],
+)
+def test_what_is_not_recorded_says_why(
+    given: dict[str, Any], words: str, played: Playback, make_trial: MakeTrial, data_of: DataOf
+) -> None:
+    trial = make_trial(rows=9, **given)
+    module, base = built(trial)
+    recomputes = trial.training.gradient_checkpointing
+    classifier = build_classifier(
+        "packed", module, base, torch.device("cpu"), recomputes=recomputes
+    )
+    with Steps.active(classifier, trial, short_rows(data_of(trial))) as steps:
+        assert steps.words == f"steps not recorded: {words}"
+
+
+@pytest.mark.parametrize(
+    ("hook", "words"),
+    [("penalty", "adds to the loss"), ("after_step", "changes the model between steps")],
+)
+def test_a_method_that_has_a_part_in_steps_of_its_own_is_not_recorded(
+    hook: str,
+    words: str,
+    played: Playback,
+    make_trial: MakeTrial,
+    data_of: DataOf,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trial = make_trial(rows=9, method="lora")
+    monkeypatch.setattr(type(METHODS.get("lora")), hook, lambda *given: None, raising=False)
+    module, base = built(trial)
+    classifier = build_classifier("packed", module, base, torch.device("cpu"))
+    with Steps.active(classifier, trial, short_rows(data_of(trial))) as steps:
+        assert steps.words == f"steps not recorded: lora {words}"
+
+
+def test_losses_are_left_on_the_device_until_a_while_has_passed_or_they_are_asked_for(
+    interpreted: None, make_trial: MakeTrial, data_of: DataOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = make_trial(rows=9)
+    module, base = built(trial)
+    classifier = build_classifier("packed", module, base, torch.device("cpu"))
+    assert isinstance(classifier.model, FusedModel)
+    with Steps.active(classifier, trial, short_rows(data_of(trial))) as steps:
+        one = RecordedSteps(
+            classifier.model, steps.optimizer, steps.data.train, steps.summed_loss,
+            lambda prepare, program: lambda: None,
+        )  # fmt: skip
+        monkeypatch.setattr(recorded, "SECONDS_BETWEEN_READINGS", 1e9)
+        monkeypatch.setattr(steps, "_recorded", one)
+        for index in range(recorded.NUM_LOSSES + 2):
+            one.losses[index % recorded.NUM_LOSSES] = float(index)
+            steps.take(np.array([1]))
+            told = steps.read_losses(waits=False)
+            assert bool(told) == (index == recorded.NUM_LOSSES - 1)  # there is no more room
+        assert steps.read_losses() == [(1025, 1024.0), (1026, 1025.0)]
+        steps.take(np.array([1]))
+        one.losses[2] = torch.nan
+        with pytest.raises(TrialError, match="the training loss is nan"):
+            steps.read_losses()
