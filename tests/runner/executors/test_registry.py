@@ -255,6 +255,22 @@ def test_what_an_executor_heeds_and_where_it_computes_is_asked_of_its_entry(
     assert execution.name_of_jobs("pool", resolve("cpu"), "auto") == "cpu"
 
 
+def test_a_plan_makes_the_checks_of_a_run(
+    backwards: list[ExecutorOptions], study_file: Path, tmp_path: Path
+) -> None:
+    study = Study.load(study_file, workspace=tmp_path)
+    plan = study.plan(executor="backwards", device="cuda:99", artifacts="memory://here")
+    assert [one.seconds for one in plan.trials] == [None, None]
+    with pytest.raises(UserError, match="no device 'cuda:99' here"):
+        study.plan(executor="pool", device="cuda:99")
+    with pytest.raises(UserError, match="pool writes into the workspace itself"):
+        study.plan(executor="pool", artifacts="memory://here")
+    line = ["run", str(study_file), "--dry-run", "--device", "cuda:99"]
+    place = ["--workspace", str(tmp_path)]
+    assert main([*line, *place, "--executor", "backwards"]) == 0
+    assert main([*line, *place, "--executor", "pool"]) == 2
+
+
 def test_an_executor_without_jobs_does_nothing(
     name: str, tmp_path: Path, make_listener: Any
 ) -> None:
