@@ -108,7 +108,7 @@ def record(study: Path, runs: Path, num_epochs: int) -> None:
     """All trials through `execute` with an executor that trains nothing."""
     from peftlab.engine.events import Listener, Started
     from peftlab.runner.executors.base import ExecutorOptions, Source
-    from peftlab.runner.executors.registry import EXECUTORS
+    from peftlab.runner.executors.registry import EXECUTORS, ExecutorEntry
 
     class Idle:
         """Tells of every trial that it is done."""
@@ -126,7 +126,7 @@ def record(study: Path, runs: Path, num_epochs: int) -> None:
             rate = len(source.known) / (perf_counter() - began)
             print(f"recorded: {rate:,.0f} trials a second", flush=True)
 
-    EXECUTORS.add("idle", Idle)
+    EXECUTORS.add("idle", ExecutorEntry(words="nowhere", load=lambda: Idle))
     run(study, runs, "idle")
 
 

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
-    ensure_compiled(print)
+    ensure_compiled()
     overrides = Overrides(
         settings=SETTINGS,
         data=given.data,

@@ -41,6 +41,18 @@ def test_an_unknown_name_is_one_line_with_its_place() -> None:
     assert caught.value.__suppress_context__
 
 
+def test_a_temporary_entry_joins_or_stands_in_and_leaves_again() -> None:
+    registry = two_colours()
+    with registry.temporarily("grey", 3) as grey, registry.temporarily("black", 4):
+        assert grey == 3
+        assert registry.names() == ["white", "black", "grey"]
+        assert list(registry) == [2, 4, 3]
+    with pytest.raises(RuntimeError), registry.temporarily("grey", 3):
+        raise RuntimeError
+    assert registry.names() == ["white", "black"]
+    assert list(registry) == [2, 1]
+
+
 def test_the_list_of_names_is_a_copy() -> None:
     registry = two_colours()
     registry.names().clear()

@@ -17,6 +17,7 @@ from peftlab.engine.devices.processor import Processor
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.predict import Predictor, predict_rows
 from peftlab.engine.prepare import prepare
+from peftlab.engine.registry import ENGINES
 from peftlab.outputs.export import export
 from peftlab.store.records import TrialRecord
 from tests.models.tiny import write_pair
@@ -24,7 +25,7 @@ from tests.models.tiny import write_pair
 CPU = Processor("cpu")
 
 
-@pytest.mark.parametrize("engine", ["packed", "padded", "trainer"])
+@pytest.mark.parametrize("engine", ENGINES.names())
 def test_every_engine_begins_with_the_head_of_a_pretrained_checkpoint(
     engine: str, make_trial: Callable[..., Trial], tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from peftlab.core.measurements import Evaluation
 from peftlab.core.training import CheckpointEvery
 from peftlab.core.trial import Trial
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
-from peftlab.engine.events import Evaluated, Event, Finished, Resumed, Stepped
+from peftlab.engine.events import Evaluated, Event, Finished, Remarked, Resumed, Stepped
 from tests.engine.running import run_alone
 
 MakeTrial = Callable[..., Trial]
@@ -34,12 +34,15 @@ class Listener:
     kill_at_epoch: int | None = None
     evaluations: list[Evaluation] = field(default_factory=list)
     resumed_at: int | None = None
+    remarks: list[str] = field(default_factory=list)
     do_at: Callable[[int], None] = lambda step: None
 
     def __call__(self, event: Event) -> None:
         match event:
             case Resumed(step=step, evaluations=found):
                 self.resumed_at, self.evaluations = step, list(found)
+            case Remarked(text=text):
+                self.remarks.append(text)
             case Stepped(step=step):
                 self.do_at(step)
                 if step == self.kill_at_step:
@@ -107,6 +110,21 @@ def test_from_a_damaged_one_the_one_before_is_used(checkpoints: Checkpoints, dam
     assert found is not None
     assert found.step == 1
     assert checkpoints.damaged == ([] if damage == "gone" else [last.name])
+
+
+def test_a_damaged_one_that_was_passed_over_is_told_of(
+    make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    trial = make_trial(method="bitfit", rows=16, num_train_epochs=2)
+    with pytest.raises(Killed):
+        run(trial, tmp_path, Listener(kill_at_step=4), EVERY_STEP)
+    last = max((tmp_path / "checkpoints").iterdir())
+    last.write_bytes(b"torn")
+    listener = Listener()
+    run(trial, tmp_path, listener, EVERY_STEP)
+    assert listener.resumed_at == 2
+    expected = f"trial {trial.id}: the checkpoint {last.name} is damaged; it was passed over"
+    assert listener.remarks == [expected]
 
 
 def test_what_a_process_left_half_written_goes(checkpoints: Checkpoints) -> None:

@@ -14,13 +14,13 @@ from peftlab.core.trial import Trial
 from peftlab.data.batches import padded_tokens
 from peftlab.data.predictions import read_predictions
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.registry import ENGINES
 from peftlab.engine.schedule import Schedule, epoch_orders
 from peftlab.tasks.metrics.registry import score
 from tests.engine.test_schedule import EVERY_TWO, History, Killed, results, run
 
 MakeTrial = Callable[..., Trial]
 DataOf = Callable[[Trial], TrialData]
-ENGINES = ["packed", "padded", "trainer"]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def with_settings(trial: Trial, **changes: Any) -> Trial:
     return trial.with_settings(training, trial.method_config)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ENGINES.names())
 def test_every_engine_stops_where_the_held_out_scores_say_and_counts_what_it_did(
     engine: str, trial: Trial, tmp_path: Path, data_of: DataOf
 ) -> None:
@@ -71,19 +71,19 @@ def test_every_engine_stops_where_the_held_out_scores_say_and_counts_what_it_did
     assert score(data.task, predictions.logits, predictions.labels) == chosen.scores
 
 
-def test_the_three_engines_stop_behind_the_same_step(trial: Trial, tmp_path: Path) -> None:
+def test_all_engines_stop_behind_the_same_step(trial: Trial, tmp_path: Path) -> None:
     """Without dropout they see the same numbers; bitfit has none of its own."""
     stopped = {}
-    for engine in ENGINES:
+    for engine in ENGINES.names():
         history = History()
         one = with_settings(trial.model_copy(update={"engine": engine}), learning_rate=0.0)
         run(one, tmp_path / engine, history)
         stopped[engine] = [evaluation.step for evaluation in history.evaluations]
     # Nothing is learned: the first evaluation is the best, and two more are waited for.
-    assert stopped == {engine: [0, 2, 4, 6] for engine in ENGINES}
+    assert stopped == {engine: [0, 2, 4, 6] for engine in ENGINES.names()}
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ENGINES.names())
 def test_a_share_of_all_steps_is_rounded_up_and_the_last_step_evaluated(
     engine: str, trial: Trial, tmp_path: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,10 @@ def known_to_transformers() -> None:
 
 
 @pytest.fixture(params=[FUSED, STOCK], ids=["fused", "stock"])
-def toy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Family:
+def toy(request: pytest.FixtureRequest) -> Iterator[Family]:
     """The family, registered for as long as a test runs."""
-    monkeypatch.setattr(FAMILIES, "_entries", dict(FAMILIES._entries))
-    return FAMILIES.add("toy", request.param)
+    with FAMILIES.temporarily("toy", request.param) as family:
+        yield family
 
 
 def test_unregistered_it_is_padded() -> None:

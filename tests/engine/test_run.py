@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from peftlab.api.study import Study
 from peftlab.core.errors import UserError
 from peftlab.core.files import ASIDE, folder_sha256
 from peftlab.core.identity import file_sha256
@@ -229,15 +230,31 @@ class Still:
         return Trained(tally=tally, path="still", pads=True)
 
 
-def test_a_new_engine_is_one_class_and_its_entry(
-    make_trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    toy = EngineEntry(words="a toy", load=Still)
-    monkeypatch.setattr(ENGINES, "_entries", {**ENGINES._entries, "still": toy})
+def test_a_new_engine_is_one_class_and_its_entry(make_trial: MakeTrial, tmp_path: Path) -> None:
     told: list[Any] = []
-    trial = make_trial(engine="still", rows=16)
-    outcome = run_alone(trial, tmp_path / "artifacts", tell=told.append)
+    with ENGINES.temporarily("still", EngineEntry(words="a toy", load=Still)):
+        trial = make_trial(engine="still", rows=16)
+        outcome = run_alone(trial, tmp_path / "artifacts", tell=told.append)
     assert outcome.costs.path == "still"
     assert [event.event for event in told] == ["began", "evaluated"]
     assert (tmp_path / "artifacts" / "model").is_dir()
     assert len(read_predictions(tmp_path / "artifacts" / "predictions.parquet").logits) == 24
+
+
+def test_a_study_runs_by_a_new_engine(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    given = {
+        "name": "toy",
+        "model": str(tiny_checkpoint),
+        "data": "demo",
+        "tasks": ["demo-sentiment"],
+        "seeds": [1],
+        "max_train_samples": 16,
+        "max_eval_samples": 8,
+        "arms": {"bitfit": {"method": "bitfit"}},
+    }
+    with ENGINES.temporarily("still", EngineEntry(words="a toy", load=Still)):
+        study = Study.from_dict(given, workspace=tmp_path, engine="still")
+        (trial,) = study.run(progress=False)
+    assert trial.status == "done"
+    assert trial.record.costs is not None
+    assert trial.record.costs.path == "still"

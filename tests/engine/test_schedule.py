@@ -16,6 +16,7 @@ from peftlab.core.training import CheckpointEvery
 from peftlab.core.trial import Trial
 from peftlab.engine.checkpoint import Checkpoints
 from peftlab.engine.events import Evaluated, Event, Finished, Resumed, Stepped
+from peftlab.engine.registry import ENGINES
 from peftlab.engine.schedule import Schedule, epoch_orders, rows_of_steps
 from tests.engine.running import run_alone
 
@@ -80,7 +81,7 @@ def trial(make_trial: MakeTrial) -> Trial:
     return made.model_copy(update={"selection": Selection(fraction=0.5)})
 
 
-@pytest.mark.parametrize("engine", ["packed", "padded", "trainer"])
+@pytest.mark.parametrize("engine", ENGINES.names())
 def test_every_engine_evaluates_within_an_epoch_and_takes_the_same_steps(
     engine: str, trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

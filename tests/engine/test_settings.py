@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from peftlab.core.errors import UserError
 from peftlab.core.trial import Trial
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.registry import ENGINES
 from tests.engine.test_loop import run, step_losses
 
 MakeTrial = Callable[..., Trial]
@@ -50,21 +51,20 @@ def imbalanced(data: TrialData) -> TrialData:
 
 @pytest.mark.parametrize("method", ["full", "lora"])
 @pytest.mark.parametrize("name", SETTINGS)
-def test_without_dropout_the_three_engines_take_the_same_steps_by_every_setting(
+def test_without_dropout_all_engines_take_the_same_steps_by_every_setting(
     name: str, method: str, make_trial: MakeTrial, data_of: DataOf
 ) -> None:
     # 45 rows, two micro-batches of 8 a step: the last step of an epoch has 13, of 8 and 5.
     common: dict[str, Any] = {"rows": 45, "gradient_accumulation_steps": 2, "max_grad_norm": 0.5}
     losses, weights = {}, {}
-    for engine in ("packed", "padded", "trainer"):
+    for engine in ENGINES.names():
         trial = make_trial(method=method, engine=engine, **(common | SETTINGS[name]))
         tally, _, weights[engine] = run(trial, imbalanced(data_of(trial)), dropout=False)
         losses[engine] = step_losses(tally)
         # The bias of the keys has no effect: its gradient is rounding, which AdamW makes steps of.
         weights[engine] = {k: v for k, v in weights[engine].items() if not k.endswith("key.bias")}
-    assert losses["packed"] == pytest.approx(losses["padded"], rel=1e-4)
-    assert losses["packed"] == pytest.approx(losses["trainer"], rel=1e-4)
-    for other in ("padded", "trainer"):
+    for other in ENGINES.names():
+        assert losses["packed"] == pytest.approx(losses[other], rel=1e-4), other
         for parameter, value in weights["packed"].items():
             torch.testing.assert_close(weights[other][parameter], value, rtol=1e-3, atol=2e-5)
     plain = {key: value for key, value in SETTINGS[name].items() if key == "learning_rate"}
@@ -112,7 +112,7 @@ def test_evaluation_has_the_plain_loss_whatever_is_trained_on(
     make_trial: MakeTrial, data_of: DataOf
 ) -> None:
     given = {"class_weights": {"negative": 5.0}, "label_smoothing_factor": 0.3}
-    for engine in ("packed", "trainer"):
+    for engine in ENGINES.names():
         weighted = make_trial(engine=engine, max_steps=1, **given)
         plain = make_trial(engine=engine, max_steps=1)
         first = run(weighted, data_of(weighted), dropout=False)[0].evaluations[0]
@@ -121,7 +121,7 @@ def test_evaluation_has_the_plain_loss_whatever_is_trained_on(
         )
 
 
-@pytest.mark.parametrize("engine", ["packed", "trainer"])
+@pytest.mark.parametrize("engine", ENGINES.names())
 def test_weights_of_a_label_that_there_is_not_are_refused_by_name(
     engine: str, make_trial: MakeTrial, data_of: DataOf
 ) -> None:
@@ -130,7 +130,7 @@ def test_weights_of_a_label_that_there_is_not_are_refused_by_name(
         run(trial, data_of(trial))
 
 
-@pytest.mark.parametrize("engine", ["packed", "padded", "trainer"])
+@pytest.mark.parametrize("engine", ENGINES.names())
 @pytest.mark.parametrize(("method", "model"), [("full", ""), ("lora", ""), ("lora", "minilm")])
 def test_recomputed_layers_give_the_same_bits(
     engine: str, method: str, model: str, make_trial: MakeTrial, data_of: DataOf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -59,7 +59,7 @@ class Abacus(Device):
 
 
 @pytest.fixture(autouse=True)
-def abacus(monkeypatch: pytest.MonkeyPatch) -> None:
+def abacus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The device's entry, which `auto` would take after the processor."""
     entry = DeviceEntry(
         pattern=r"abacus(:\d+)?",
@@ -68,8 +68,9 @@ def abacus(monkeypatch: pytest.MonkeyPatch) -> None:
         open=Abacus,
         order=200,
     )
-    monkeypatch.setattr(DEVICES, "_entries", {**DEVICES._entries, "abacus": entry})
     monkeypatch.setattr(Abacus, "made_ready", 0)
+    with DEVICES.temporarily("abacus", entry):
+        yield
 
 
 @pytest.fixture

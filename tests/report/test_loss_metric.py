@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,23 +34,21 @@ ARMS = {"full": {"method": "full"}, "lora": {"method": "lora"}, "bitfit": {"meth
 
 
 @pytest.fixture
-def view(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StudyView:
+def view(tmp_path: Path) -> Iterator[StudyView]:
     """A study by the Brier score: two arms alike, and one with a greater loss."""
     own = replace(TASKS.get(TASK), metrics=("brier", "log_loss", "accuracy"))
-    monkeypatch.setattr(TASKS, "_entries", {**TASKS._entries, TASK: own})
     right = {"full": 0.95, "lora": 0.95, "bitfit": 0.75}
-    made = made_up(tmp_path / "runs", right, arms=ARMS, tasks=[TASK], seconds={"lora": 1.0})
     claims = [
         {"say": "full is better", "better": "full", "than": "bitfit"},
         {"say": "bitfit is better", "better": "bitfit", "than": "full"},
         {"say": "LoRA is as good", "equivalent": ["full", "lora"], "margin": 5.0},
     ]
     parts = [{"advice": {"margin": 5.0}}, {"scores": {}}, {"significance": {}}, {"pareto": {}}]
-    spec = validate(
-        {**made.spec.model_dump(mode="json", exclude_none=True), "claims": claims, "report": parts},
-        where="loss",
-    )
-    return replace(made, spec=spec)
+    with TASKS.temporarily(TASK, own):
+        made = made_up(tmp_path / "runs", right, arms=ARMS, tasks=[TASK], seconds={"lora": 1.0})
+        given = made.spec.model_dump(mode="json", exclude_none=True)
+        spec = validate({**given, "claims": claims, "report": parts}, where="loss")
+        yield replace(made, spec=spec)
 
 
 def test_the_smaller_loss_is_supported_as_better(view: StudyView) -> None:

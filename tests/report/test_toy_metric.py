@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,12 +49,11 @@ TOY_WEIGHTED = replace(TOY, measure=None, weighted=weighted_nearness)
 
 
 @pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+def toy() -> Iterator[None]:
     """Register the toy as a metric, and as the main one of a task."""
-    monkeypatch.setattr(METRICS, "_entries", {**METRICS._entries})
-    METRICS.add(NAME, TOY)
     own = replace(TASKS.get(TASK), metrics=(NAME, "accuracy"))
-    monkeypatch.setattr(TASKS, "_entries", {**TASKS._entries, TASK: own})
+    with METRICS.temporarily(NAME, TOY), TASKS.temporarily(TASK, own):
+        yield
 
 
 @pytest.fixture
@@ -103,14 +103,12 @@ def test_its_best_constant_is_the_labels_own_shares(view: StudyView) -> None:
     assert accuracy.predictions_SN.shape == outcomes.predictions_SN.shape[:2]
 
 
-def test_its_weighted_form_changes_no_number(
-    view: StudyView, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_its_weighted_form_changes_no_number(view: StudyView) -> None:
     first, second = view.arms[:2]
     task = view.tasks[0]
     rows = view.comparison(first, second, task)
-    monkeypatch.setitem(METRICS._entries, NAME, TOY_WEIGHTED)
-    weighted = replace(view).comparison(first, second, task)
+    with METRICS.temporarily(NAME, TOY_WEIGHTED):
+        weighted = replace(view).comparison(first, second, task)
     assert rows is not None
     assert weighted is not None
     for name in ("estimate", "low", "high", "p_value", "swap_p"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from peftlab.core.errors import PeftlabError, UserError
+from peftlab.core.errors import AbsentError, StorageError, UserError
 from peftlab.core.measurements import Evaluation
 from peftlab.core.training import CheckpointEvery
 from peftlab.engine.events import (
@@ -100,7 +100,7 @@ def test_every_message_comes_back_to_the_bit(tiny_study: MakeStudy, fake_engine:
         Published(trial_id="a", state="s"),
         Measured(rate=1 / 3),
         Refused(what="w", where="x", allowed="y"),
-        Lost(error="e"),
+        Lost(what="w", where="x"),
         Done(),
     ]
     for message in every:
@@ -132,8 +132,13 @@ def test_what_ends_a_study_is_raised() -> None:
     with pytest.raises(UserError) as refused:
         pass_on(Refused.of(error), print)
     assert vars(refused.value) == vars(error)
-    with pytest.raises(PeftlabError, match=r"^no room$"):
-        pass_on(Lost(error="no room"), print)
+    assert type(refused.value) is UserError
+    with pytest.raises(AbsentError, match="gone") as absent:
+        pass_on(Refused.of(AbsentError("gone", where="there", allowed="another")), print)
+    assert (absent.value.where, absent.value.allowed) == ("there", "another")
+    with pytest.raises(StorageError) as lost:
+        pass_on(Lost(what="no room", where="/runs"), print)
+    assert str(lost.value) == str(StorageError("no room", where="/runs"))
 
 
 def test_steps_of_each_trial_are_told_seldom_and_all_else_at_once(

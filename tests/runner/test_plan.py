@@ -16,7 +16,7 @@ from peftlab.data.batches import epoch_order
 from peftlab.data.source import open_ref
 from peftlab.methods.parameters import count_parameters
 from peftlab.runner.cost import CostModel, Estimate, Work
-from peftlab.runner.plan import MAY_STOP_EARLY, Plan, make_plan
+from peftlab.runner.plan import MAY_STOP_EARLY, NOT_HERE, Plan, make_plan
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import Overrides, load_study
 from peftlab.study.stored_studies import store_study
@@ -245,3 +245,14 @@ def test_a_checkpoint_that_is_not_there_is_one_line_where_the_data_are(
         make_plan(tiny_study(model="nobody/no-such-model"), workspace)
     assert "nobody/no-such-model" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_times_on_a_device_that_only_nodes_have_are_unknown(
+    tiny_study: Callable[..., Expanded], workspace: Workspace
+) -> None:
+    plan = make_plan(tiny_study(), workspace, device=None)
+    assert [one.seconds for one in plan.trials] == [None] * len(plan.trials)
+    assert all(one.tokens for one in plan.trials)
+    assert NOT_HERE in plan.remarks
+    assert plan.open_seconds is None
+    assert NOT_HERE not in make_plan(tiny_study(), workspace).remarks

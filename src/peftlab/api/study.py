@@ -88,15 +88,32 @@ class Study:
 
         return lint(self._expanded(data_needed=False))
 
-    def plan(self, *, device: str = "auto", retry_failed: bool = False) -> Plan:
-        """What `run` would do: of each trial its status, steps, tokens, and estimated seconds."""
-        expanded = self._expanded(data_needed=False)
-        from peftlab.engine.devices.registry import resolve
+    def plan(
+        self,
+        *,
+        executor: str = "inline",
+        device: str = "auto",
+        retry_failed: bool = False,
+        **options: Any,
+    ) -> Plan:
+        """Return what `run` would do: status, steps, tokens and estimated seconds of each trial.
+
+        The executor, the device and `options` are as in `run`, and checked in the same way.
+        """
+        from peftlab.runner.execute import check_execution
         from peftlab.runner.plan import make_plan
 
+        given = self._options(options)
+        here = check_execution(executor, given, device)
+        expanded = self._expanded(data_needed=False)
         with Workspace.open(self.workspace) as opened:
-            found = resolve(device)
-            return make_plan(expanded, opened, device=found, retry_failed=retry_failed)
+            return make_plan(
+                expanded,
+                opened,
+                device=here,
+                threads=given.threads,
+                retry_failed=retry_failed,
+            )
 
     def run(
         self,
@@ -205,7 +222,7 @@ class Study:
             trials=trials,
             seconds=seconds,
             seeds=seeds,
-            executor=executor or ("pool" if options.get("workers") else "inline"),
+            executor=executor or _usual_executor(options),
             device=device,
             console=_console(progress),
             **options,
@@ -254,7 +271,7 @@ class Study:
                     opened,
                     display=display,
                     attempted=display.attempted,
-                    executor=EXECUTORS.get(executor)(_in(opened, given, options)),
+                    executor=EXECUTORS.get(executor).load()(_in(opened, given, options)),
                     device=name_of_jobs(executor, here, device),
                 )
         return searches
@@ -330,6 +347,13 @@ def _require_optuna() -> None:
             where="tune",
             remedy="pip install 'peftlab[tune]'",
         ) from error
+
+
+def _usual_executor(options: Mapping[str, Any]) -> str:
+    """Return the first executor, or the first that heeds `workers` where they are given."""
+    from peftlab.runner.executors.registry import EXECUTORS, names_with
+
+    return (names_with("workers") if options.get("workers") else EXECUTORS.names())[0]
 
 
 def _in(

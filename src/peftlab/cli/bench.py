@@ -52,7 +52,7 @@ def command(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of a CPU; by default torch's own number.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    device: options.Device = "auto",
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
 ) -> int:

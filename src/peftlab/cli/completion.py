@@ -19,6 +19,7 @@ import typer
 from peftlab.core.files import DEFAULT_WORKSPACE, STUDY_SUFFIXES
 from peftlab.core.identity import pinned_settings
 from peftlab.engine.registry import ENGINES
+from peftlab.runner.executors.registry import EXECUTORS
 
 MOST_TRIALS = 200
 
@@ -76,7 +77,7 @@ def engines(incomplete: str) -> list[str]:
 
 def executors(incomplete: str) -> list[str]:
     """Return the executors."""
-    return _beginning(incomplete, ("inline", "pool", "ray"))
+    return _beginning(incomplete, EXECUTORS.names())
 
 
 def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:

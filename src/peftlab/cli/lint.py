@@ -35,10 +35,9 @@ def command(
     spec = load_study(study, Overrides(settings=settings or (), data=data, model=model))
     quiet_libraries()
     options.settle_hub(spec)
-    from peftlab.study.remarks.lint import lint
-    from peftlab.study.trials import expand
+    from peftlab.api.study import Study
 
-    findings = lint(expand(spec, data_needed=False))
+    findings = Study(spec).lint()
     status = 1 if any(finding.level == "error" for finding in findings) else 0
     if as_json:
         printing.print_json([asdict(finding) for finding in findings])

@@ -12,6 +12,9 @@ from peftlab.core.errors import UserError
 from peftlab.core.files import DEFAULT_WORKSPACE as DEFAULT_WORKSPACE
 from peftlab.core.files import STUDY_SUFFIXES
 from peftlab.core.hub import go_offline_if_unreachable
+from peftlab.core.words import any_of
+from peftlab.engine.registry import ENGINES
+from peftlab.runner.executors.registry import EXECUTORS, names_with
 
 if TYPE_CHECKING:
     from peftlab.data.read_options import ReadOptions
@@ -81,18 +84,23 @@ Arms = Annotated[
 ]
 Engine = Annotated[
     str | None,
-    typer.Option(help="packed, padded or trainer.", autocompletion=completion.engines),
+    typer.Option(help=f"{any_of(ENGINES.names())}.", autocompletion=completion.engines),
 ]
 Executor = Annotated[
     str,
     typer.Option(
-        help="Where trials run: inline, pool or ray.", autocompletion=completion.executors
+        help=f"Where trials run: {any_of(EXECUTORS.names())}.", autocompletion=completion.executors
     ),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes of the pool.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help=f"Worker processes of {any_of(names_with('workers'))}.")
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a trial on a CPU.")]
 Gpus = Annotated[
-    float, typer.Option(min=0.01, help="GPUs for each trial on ray, or a share of one.")
+    float,
+    typer.Option(
+        min=0.01, help=f"GPUs for each trial on {any_of(names_with('gpus'))}, or a share of one."
+    ),
 ]
 Address = Annotated[
     str | None, typer.Option(help="The Ray cluster: auto or HOST:PORT; by default one is started.")
@@ -100,12 +108,18 @@ Address = Annotated[
 Artifacts = Annotated[
     str | None,
     typer.Option(
-        metavar="URL", help="Where ray's nodes keep trials for one another: s3://BUCKET/FOLDER."
+        metavar="URL",
+        help=f"Where the nodes of {any_of(names_with('artifacts'))} keep trials for one another: "
+        "s3://BUCKET/FOLDER.",
     ),
 ]
 StallSeconds = Annotated[
     float,
-    typer.Option(min=1, help="End a trial of pool or ray after this long without a sign of life."),
+    typer.Option(
+        min=1,
+        help=f"End a trial of {any_of(names_with('stall_seconds'))} after this long without a sign "
+        "of life.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, ...")]
 

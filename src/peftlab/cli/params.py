@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import completion, options, printing
-from peftlab.core.process import quiet_libraries
 
 NAME = "params"
 EXAMPLE = "Example: peftlab params --model google-bert/bert-base-uncased --method lora --set r=8"
@@ -24,17 +23,11 @@ def command(
     as_json: options.Json = False,
 ) -> int:
     """Count the parameters that a method trains on a model; needs no weights."""
-    from peftlab.core.hub import go_offline_if_unreachable
+    from peftlab.api.listing import params
     from peftlab.core.safe_yaml import parse_setting
-    from peftlab.methods.counts import counted
-    from peftlab.models.builtin import BUILTIN
 
     given = dict(parse_setting(setting) for setting in settings or ())
-
-    quiet_libraries()
-    if model not in BUILTIN:
-        go_offline_if_unreachable()
-    count = counted(model, method, given, num_labels=labels)
+    count = params(model, method, given, num_labels=labels)
     if as_json:
         printing.print_json(
             {

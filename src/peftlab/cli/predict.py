@@ -74,7 +74,7 @@ def command(
     encoding: options.Encoding = None,
     sheet: options.Sheet = None,
     model: options.MovedModel = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    device: options.Device = "auto",
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
 ) -> int:

@@ -15,7 +15,6 @@ from peftlab.core.progress import stage
 from peftlab.core.words import counted, duration
 
 if TYPE_CHECKING:
-    from peftlab.api.study import Study
     from peftlab.runner.plan import Plan
     from peftlab.store.workspace import Workspace
     from peftlab.study.spec import StudySpec
@@ -86,7 +85,18 @@ def command(
 
     found = Study(spec, workspace=workspace)
     if dry_run:
-        _print_plan(found, device=device, retry_failed=retry_failed, as_json=as_json)
+        plan = found.plan(
+            executor=executor,
+            device=device,
+            retry_failed=retry_failed,
+            workers=workers,
+            threads=threads,
+            gpus=gpus,
+            address=address,
+            artifacts=artifacts,
+            stall_seconds=stall_seconds,
+        )
+        _print_plan(plan, as_json=as_json)
         return 0
     needs_checks = executor != "inline" or artifacts or not is_everywhere(device)
     if not needs_checks and _is_settled(spec, workspace, retry_failed=retry_failed):
@@ -160,8 +170,7 @@ def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     return 1 if failures else 0
 
 
-def _print_plan(study: Study, *, device: str, retry_failed: bool, as_json: bool) -> None:
-    plan = study.plan(device=device, retry_failed=retry_failed)
+def _print_plan(plan: Plan, *, as_json: bool) -> None:
     for text in (*plan.remarks, *plan.of_rows):
         printing.remark(f"remark: {text}")
     if as_json:

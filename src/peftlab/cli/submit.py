@@ -39,7 +39,7 @@ def command(
         typer.Option(help="The seed whose trials answer; else the first, never the best on dev."),
     ] = None,
     model: options.MovedModel = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    device: options.Device = "auto",
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
 ) -> int:
@@ -75,11 +75,13 @@ def command(
     from peftlab.engine.predict import Predictor
     from peftlab.outputs.submit import FILES, submit
 
+    predictor = Predictor(device=device, places=model or ())
+    predictor.device.make_ready()
     made = submit(
         [record for record in own if record.trial.seed == chosen],
         output,
         seed=chosen,
-        predictor=Predictor(device=device, places=model or ()),
+        predictor=predictor,
     )
     if made.missing:
         files = ", ".join(FILES[task] for task in made.missing)

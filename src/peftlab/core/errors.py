@@ -75,6 +75,7 @@ class StorageError(PeftlabError):
     """
 
     def __init__(self, what: str, *, where: str) -> None:
+        self.what, self.where = what, where
         super().__init__(one_line(f"{where}: {what}; what was stored before is kept"))
 
 

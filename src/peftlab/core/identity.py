@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
@@ -99,8 +98,3 @@ def derived_seed(seed: int, *purpose: str | int) -> int:
     """
     digest = hashlib.sha256(canonical_json([seed, *purpose]).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
-
-
-def json_number(value: float) -> float | None:
-    """Return a float as JSON can hold it: NaN and infinities become null."""
-    return value if math.isfinite(value) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from peftlab.core.errors import UnknownNameError, UserError
@@ -34,6 +35,24 @@ class Registry(Generic[Registered]):
             raise ValueError(f"{self.kind} '{name}' is registered twice")
         self._entries[name] = entry
         return entry
+
+    @contextmanager
+    def temporarily(self, name: str, entry: Registered) -> Iterator[Registered]:
+        """Have `entry` under `name` within the context, in the place of one that is there.
+
+        >>> metrics = Registry[int]("metric")
+        >>> with metrics.temporarily("toy", 1):
+        ...     metrics.names()
+        ['toy']
+        >>> metrics.names()
+        []
+        """
+        before = dict(self._entries)
+        self._entries[name] = entry
+        try:
+            yield entry
+        finally:
+            self._entries = before
 
     def refuse(self, name: str, reason: str) -> None:
         """Record why `name` is not there, for those who ask for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 
 def counted(number: int, noun: str, nouns: str = "") -> str:
@@ -26,6 +27,15 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def any_of(names: Sequence[str]) -> str:
+    """Return the names as a choice.
+
+    >>> any_of(["inline", "pool", "ray"]), any_of(["pool"])
+    ('inline, pool or ray', 'pool')
+    """
+    return " or ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def data_size(num_bytes: float) -> str:

@@ -24,7 +24,7 @@ from peftlab.engine.dataset import TrialData
 from peftlab.engine.devices.base import own_generators
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.evaluate import mean_loss, predict_split
-from peftlab.engine.events import Began, Evaluated, Listener, Resumed, Stepped, ignore
+from peftlab.engine.events import Began, Evaluated, Listener, Remarked, Resumed, Stepped, ignore
 from peftlab.engine.reported import ReportedEvaluation, without_best
 from peftlab.engine.schedule import Schedule, epoch_orders, rows_of_steps
 from peftlab.engine.steps import Steps, require_finite
@@ -261,7 +261,12 @@ class _Training:
 
     def _resume(self) -> None:
         """Go on from the newest checkpoint, if there is one that fits."""
-        found = None if self.checkpoints is None else self.checkpoints.newest()
+        if self.checkpoints is None:
+            return
+        found = self.checkpoints.newest()
+        for name in self.checkpoints.damaged:
+            text = f"trial {self.trial.id}: the checkpoint {name} is damaged; it was passed over"
+            self.tell(Remarked(text=text))
         if found is None:
             return
         try:

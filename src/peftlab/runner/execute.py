@@ -7,13 +7,14 @@ from types import MappingProxyType
 
 from peftlab.core.errors import UserError
 from peftlab.core.interrupts import stopping_gently
+from peftlab.core.words import any_of
 from peftlab.engine.devices.base import Device
 from peftlab.engine.devices.registry import device_here, is_known, resolve
 from peftlab.engine.events import Listener, all_of
 from peftlab.engine.job import Job
 from peftlab.models.checkpoints import ensure_weights
 from peftlab.runner.executors.base import ExecutorOptions, listed
-from peftlab.runner.executors.registry import EXECUTORS
+from peftlab.runner.executors.registry import EXECUTORS, names_with
 from peftlab.runner.record import Recorder
 from peftlab.runner.track import Tracking
 from peftlab.store.lock import held
@@ -30,14 +31,14 @@ def check_execution(executor: str, options: ExecutorOptions, device: str) -> Dev
 
     Raises UserError unless there is such an executor, and such a device where it computes.
     """
-    EXECUTORS.get(executor, where="--executor")
-    if options.artifacts is not None and executor != "ray":
+    entry = EXECUTORS.get(executor, where="--executor")
+    if options.artifacts is not None and "artifacts" not in entry.options:
         raise UserError(
             f"the executor {executor} writes into the workspace itself",
             where=f"--artifacts {options.artifacts}",
-            remedy="--executor ray",
+            remedy=f"--executor {any_of(names_with('artifacts'))}",
         )
-    if executor == "ray" and is_known(device):  # each node looks for itself
+    if not entry.computes_here and is_known(device):  # each node looks for itself
         return device_here(device)
     return resolve(device)
 
@@ -47,7 +48,7 @@ def make_ready(model: str, *, device: Device | None, executor: str = "inline") -
 
     Both are stages of the work. Raises UserError where the weights cannot be had.
     """
-    if executor != "ray":  # whose nodes have caches of their own
+    if EXECUTORS.get(executor).computes_here:  # else nodes have caches of their own
         ensure_weights(model)
     if device is not None:
         device.make_ready()
@@ -58,7 +59,7 @@ def name_of_jobs(executor: str, here: Device | None, asked: str) -> str:
 
     A node of a cluster looks for itself, so that "auto" may stand for a card on one of them.
     """
-    return asked if here is None or executor == "ray" else here.name
+    return asked if here is None or not EXECUTORS.get(executor).computes_here else here.name
 
 
 def execute(
@@ -97,7 +98,7 @@ def execute(
         workspace.reset_running()
         workspace.remove_spent_checkpoints()
         jobs = _jobs(expanded, workspace, device, retry_failed, seconds)
-        EXECUTORS.get(executor)(options).run(listed(jobs, device), all_of(*listeners))
+        EXECUTORS.get(executor).load()(options).run(listed(jobs, device), all_of(*listeners))
 
 
 def _jobs(

@@ -8,22 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from peftlab.core.errors import PeftlabError, UserError
+from peftlab.core.errors import AbsentError, StorageError, UserError
 from peftlab.core.progress import Stage
 from peftlab.core.validation import Frozen
-from peftlab.engine.events import (
-    Began,
-    Evaluated,
-    Event,
-    Failed,
-    Finished,
-    Interrupted,
-    Listener,
-    Remarked,
-    Resumed,
-    Started,
-    Stepped,
-)
+from peftlab.engine.events import Event, Listener, Stepped
 from peftlab.engine.job import Job
 
 SECONDS_OF_PULSE = 1.0
@@ -80,30 +68,42 @@ class Measured(Frozen):
 
 
 class Refused(Frozen):
-    """Reports a user error, which has ended the job and ends the study: the parts of a
-    UserError."""
+    """Reports a user error, which has ended the job and ends the study: the parts of a UserError.
+
+    `is_absent` says that it is an AbsentError.
+    """
 
     event: Literal["refused"] = "refused"
     what: str
     where: str
     allowed: str
     remedy: str = ""
+    is_absent: bool = False
 
     @classmethod
     def of(cls, error: UserError) -> Refused:
         """Return the message of the error."""
-        return cls(what=error.what, where=error.where, allowed=error.allowed, remedy=error.remedy)
+        return cls(
+            what=error.what,
+            where=error.where,
+            allowed=error.allowed,
+            remedy=error.remedy,
+            is_absent=isinstance(error, AbsentError),
+        )
 
+    @property
     def error(self) -> UserError:
-        """Return the error that the message was made of."""
-        return UserError(self.what, where=self.where, allowed=self.allowed, remedy=self.remedy)
+        """The error that the message was made of."""
+        kind = AbsentError if self.is_absent else UserError
+        return kind(self.what, where=self.where, allowed=self.allowed, remedy=self.remedy)
 
 
 class Lost(Frozen):
-    """Reports that something could not be stored, which ends the study."""
+    """Reports that something could not be stored, which ends the study: a StorageError's parts."""
 
     event: Literal["lost"] = "lost"
-    error: str
+    what: str
+    where: str
 
 
 class Done(Frozen):
@@ -114,10 +114,8 @@ class Done(Frozen):
 
 Request = Annotated[RunJob | MeasureRate, Field(discriminator="do")]
 Message = Annotated[
-    # What happens to trials (engine/events.py).
-    Started | Began | Resumed | Stepped | Evaluated | Finished | Failed | Interrupted | Remarked
-    # What is said of the process and of its job.
-    | Ready | Busy | Placed | Published | Measured | Refused | Lost | Done,
+    # What happens to trials, and what is said of the process and of its job.
+    Event | Ready | Busy | Placed | Published | Measured | Refused | Lost | Done,
     Field(discriminator="event"),
 ]  # fmt: skip
 REQUESTS: TypeAdapter[Request] = TypeAdapter(Request)
@@ -170,14 +168,13 @@ class Pulse:
 def pass_on(message: Message, tell: Listener) -> None:
     """Pass on the event that a message holds, if it is one.
 
-    Raises the error that has ended a job and ends the study: a UserError, or that it was not
-    stored.
+    Raises the error that has ended a job and ends the study: a UserError or a StorageError.
     """
     match message:
         case Refused():
-            raise message.error()
+            raise message.error
         case Lost():
-            raise PeftlabError(message.error)
+            raise StorageError(message.what, where=message.where)
         case Ready() | Busy() | Placed() | Published() | Measured() | Done():
             pass
         case event:

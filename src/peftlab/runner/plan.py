@@ -45,6 +45,12 @@ MAY_STOP_EARLY = (
 )
 
 
+NOT_HERE = (
+    "times are unknown: the device is not on this machine, and that of a node of the cluster has "
+    "not been measured"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialPlan:
     """The cost of one trial in advance.
@@ -129,15 +135,16 @@ def make_plan(
     expanded: Expanded,
     workspace: Workspace,
     *,
-    device: Device | None = None,
+    device: Device | str | None = AUTO,
     threads: int | None = None,
     retry_failed: bool = False,
     only_open: bool = False,
 ) -> Plan:
     """Return the plan of a study on a device; failed trials are open in it if `retry_failed`.
 
-    The device is the one that is preferred here unless it is given; `threads` are those of a trial
-    on a processor, as many as PyTorch takes unless they are given. With `only_open` the plan holds
+    The device is the one that is preferred here unless it is given; where it is None, because only
+    nodes of a cluster have it, times are unknown. `threads` are those of a trial on a processor, as
+    many as PyTorch takes unless they are given. With `only_open` the plan holds
     the open trials alone. Encodes the data where it has not been (into the workspace's cache).
     Raises UserError where a method does not fit the model, and where a split has one label alone.
     """
@@ -162,7 +169,10 @@ def make_plan(
         remarks.append(str(error))
     if planned:
         remarks += [unused_head(expanded), *weights_remarks(expanded)]
-    costs = CostModel(workspace.speeds(), device or resolve(AUTO), threads=threads)
+    costs = None
+    if device is not None:
+        found = resolve(device) if isinstance(device, str) else device
+        costs = CostModel(workspace.speeds(), found, threads=threads)
     first: dict[tuple[str, tuple[str, ...]], TrialPlan] = {}
     plans = []
     with stage("planning", total=len(planned), unit="trials") as planning:
@@ -178,7 +188,8 @@ def make_plan(
                 )
             plans.append(replace(first[place], trial=trial, status=status))
             planning.advance()
-    remarks += costs.remarks
+    remarks += [NOT_HERE] if costs is None and planned else []
+    remarks += [] if costs is None else costs.remarks
     if any(plan.trial.training.early_stopping_patience for plan in plans):
         remarks.append(MAY_STOP_EARLY)
     return Plan(
@@ -220,7 +231,7 @@ def _first_plan(
     status: Status,
     lengths: _Lengths | None,
     num_examples: tuple[int, int],
-    costs: CostModel,
+    costs: CostModel | None,
 ) -> TrialPlan:
     """Return the plan of an arm's first trial on a task."""
     num_train, num_dev = num_examples
@@ -254,7 +265,7 @@ def _first_plan(
         num_eval_examples=num_dev,
         tokens=None if work is None else round(work.train_tokens),
         padding=None if work is None else work.padding,
-        seconds=None if work is None else costs.estimate(trial, work).seconds,
+        seconds=None if work is None or costs is None else costs.estimate(trial, work).seconds,
     )
 
 

@@ -83,9 +83,12 @@ class Worker:
         except UserError as error:
             self._tell(Refused.of(error))
         except StorageError as error:
-            self._tell(Lost(error=str(error)))
-        except Exception as error:  # of a measurement: a trial that fails says so by itself
-            self._tell(Remarked(text=f"not measured: {describe(error)}"))
+            self._tell(Lost(what=error.what, where=error.where))
+        except Exception as error:  # a trial that fails says so by itself
+            what = "the speed was not measured"
+            if not isinstance(request, MeasureRate):
+                what = "a job was not run to its end"
+            self._tell(Remarked(text=f"{what}: {describe(error)}"))
         self._tell(Done())
         return not is_to_end
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,9 +26,8 @@ ARMS = {"full": {"method": "full"}, "bitfit": {"method": "bitfit"}}
 TASK = "demo-sentiment"
 
 
-def with_many_classes(
-    view: StudyView, num_classes: int, monkeypatch: pytest.MonkeyPatch
-) -> StudyView:
+@contextmanager
+def with_many_classes(view: StudyView, num_classes: int) -> Iterator[StudyView]:
     """Give the task many classes, the same examples, and logits that are right two times of three.
 
     Class 3 is never answered.
@@ -52,8 +53,8 @@ def with_many_classes(
     names = tuple(f"class {place}" for place in range(num_classes))
     many = replace(task, labels=names, metrics=("accuracy", "f1_macro"))
     by_place = {place: tuple(map(with_classes, found)) for place, found in view.by_place.items()}
-    monkeypatch.setattr(TASKS, "_entries", {**TASKS._entries, TASK: many})
-    return replace(with_places(view, by_place), tasks=(many,))
+    with TASKS.temporarily(TASK, many):
+        yield replace(with_places(view, by_place), tasks=(many,))
 
 
 def test_the_scores_of_a_class_are_those_of_scikit_learn(tmp_path: Path) -> None:
@@ -86,12 +87,10 @@ def own_json(view: StudyView, name: str) -> float:
     return float(getattr(class_scores(view, view.arms, view.tasks[0])[0], name))
 
 
-def test_of_many_classes_the_worst_come_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_many_classes_the_worst_come_first(tmp_path: Path) -> None:
     made = made_up(tmp_path, {"full": 0.9, "bitfit": 0.7}, arms=ARMS, tasks=[TASK], seeds=[1])
-    view = with_many_classes(made, 25, monkeypatch)
-    worst, every = classes_tables(view, view.arms, view.tasks[0])
+    with with_many_classes(made, 25) as view:
+        worst, every = classes_tables(view, view.arms, view.tasks[0])
     assert (len(worst.rows), len(every.rows)) == (2 * MOST_CLASSES, 2 * 25)
     assert [row[0] for row in worst.rows[:2]] == ["class 3"] * 2
     means = [np.mean([row[4].value for row in every.rows[n : n + 2]]) for n in range(0, 50, 2)]

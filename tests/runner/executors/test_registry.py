@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from peftlab.api.study import Study
+from peftlab.cli import completion
+from peftlab.cli.app import main
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.trial import Trial
-from peftlab.engine.events import Listener
+from peftlab.engine.devices.registry import resolve
+from peftlab.engine.events import Listener, Started
 from peftlab.engine.job import Job
-from peftlab.runner.execute import execute
+from peftlab.engine.run import run_job
+from peftlab.runner import execute as execution
 from peftlab.runner.executors.base import ExecutorOptions, Source, listed
-from peftlab.runner.executors.registry import EXECUTORS
+from peftlab.runner.executors.registry import EXECUTORS, ExecutorEntry
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
-from peftlab.store.workspace import Workspace
 from peftlab.study.trials import Expanded
 
 MakeStudy = Callable[..., Expanded]
@@ -60,7 +65,7 @@ def test_an_executor_runs_all_jobs_and_tells_of_each_in_order(
             assert (tmp_path / trial.id / PREDICTIONS_FILE).is_file()
 
     listener = make_listener(on_event=look)
-    EXECUTORS.get(name)(options(tmp_path)).run(listed(jobs, "cpu"), listener)
+    EXECUTORS.get(name).load()(options(tmp_path)).run(listed(jobs, "cpu"), listener)
     whole = [("started", 0), ("began", 6), *(("evaluated", n) for n in (0, 1, 2))]
     for method in ("bitfit", "head"):
         assert of(method, listener.events) == [*whole, ("finished", 0)]
@@ -76,7 +81,7 @@ def test_an_executor_gives_the_numbers_of_the_inline_one(
     files = []
     for executor in ("inline", name):
         (job,) = jobs_of(tiny_study(arms={"lora": {"method": "lora"}}), tmp_path / f"{len(files)}")
-        EXECUTORS.get(executor)(options(tmp_path)).run(listed([job], "cpu"), make_listener())
+        EXECUTORS.get(executor).load()(options(tmp_path)).run(listed([job], "cpu"), make_listener())
         files.append((job.folder(job.trials[0]) / PREDICTIONS_FILE).read_bytes())
     assert files[0] == files[1]
 
@@ -90,7 +95,7 @@ def test_an_executor_passes_an_interrupt_on(
 
     listener = make_listener(on_event=interrupt)
     with pytest.raises(KeyboardInterrupt):
-        EXECUTORS.get(name)(options(tmp_path)).run(
+        EXECUTORS.get(name).load()(options(tmp_path)).run(
             listed(jobs_of(tiny_study(arms=ARMS), tmp_path), "cpu"), listener
         )
     began = {method for event, method, _ in listener.events if event == "started"}
@@ -110,7 +115,7 @@ def test_an_executor_ends_at_a_users_mistake(
     )
     listener = make_listener()
     with pytest.raises(UserError, match="have changed since the trial"):
-        EXECUTORS.get(name)(options(tmp_path)).run(listed([wrong], "cpu"), listener)
+        EXECUTORS.get(name).load()(options(tmp_path)).run(listed([wrong], "cpu"), listener)
     assert of("bitfit", listener.events) == [("started", 0), ("interrupted", 0)]
 
 
@@ -123,7 +128,7 @@ def test_a_job_of_several_trials_tells_how_each_of_them_ends(
         folders={key: folder for job in jobs for key, folder in job.folders.items()},
     )
     listener = make_listener()
-    EXECUTORS.get(name)(options(tmp_path)).run(listed([together], "cpu"), listener)
+    EXECUTORS.get(name).load()(options(tmp_path)).run(listed([together], "cpu"), listener)
     whole = [("started", 0), ("began", 6), *(("evaluated", n) for n in (0, 1, 2))]
     for method in ("bitfit", "head"):
         assert of(method, listener.events) == [*whole, ("finished", 0)]
@@ -149,7 +154,7 @@ def test_an_executor_asks_for_jobs_that_follow_from_how_others_went(
         given += 1
         return waiting.pop()
 
-    EXECUTORS.get(name)(options(tmp_path)).run(
+    EXECUTORS.get(name).load()(options(tmp_path)).run(
         Source(next_job=next_job, device="cpu", most=2), listener
     )
     assert given == 2
@@ -162,38 +167,115 @@ def test_an_executor_asks_for_jobs_that_follow_from_how_others_went(
     ]
 
 
+class Backwards:
+    """A toy of an executor: it runs the jobs that are known in the opposite order."""
+
+    ran: ClassVar[list[str]] = []
+
+    def __init__(self, options: ExecutorOptions) -> None:
+        self.options = options
+
+    def run(self, source: Source, tell: Listener) -> None:
+        for job in source.known[::-1]:
+            for trial in job.trials:
+                tell(Started(trial=trial))
+                Backwards.ran.append(trial.id)
+            run_job(job, tell)
+
+
+@pytest.fixture
+def backwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ExecutorOptions]]:
+    """The toy as an executor of other machines that heeds --artifacts; what it was made with."""
+    made: list[ExecutorOptions] = []
+    monkeypatch.setattr(Backwards, "ran", [])
+
+    def make(options: ExecutorOptions) -> Backwards:
+        made.append(options)
+        return Backwards(options)
+
+    entry = ExecutorEntry(
+        words="backwards",
+        load=lambda: make,
+        computes_here=False,
+        options=frozenset({"workers", "artifacts"}),
+    )
+    with EXECUTORS.temporarily("backwards", entry):
+        yield made
+
+
+@pytest.fixture
+def study_file(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    """A study of two trials, as a file."""
+    study = {
+        "name": "toy",
+        "model": str(tiny_checkpoint),
+        "data": "demo",
+        "tasks": ["demo-sentiment"],
+        "seeds": [1],
+        "max_train_samples": 16,
+        "max_eval_samples": 8,
+        "training": {"num_train_epochs": 1, "learning_rate": 1e-3},
+        "arms": {"calm": ARMS["calm"], "head": ARMS["head"]},
+    }
+    path = tmp_path / "toy.yaml"
+    path.write_text(json.dumps(study))
+    return path
+
+
 def test_a_new_executor_is_one_class_and_its_entry(
-    tmp_path: Path, tiny_study: MakeStudy, make_listener: Any, monkeypatch: pytest.MonkeyPatch
+    backwards: list[ExecutorOptions],
+    study_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Which runs the jobs in the opposite order."""
+    """A study runs by it, from Python and by the command."""
+    monkeypatch.setattr(execution, "ensure_weights", lambda model: pytest.fail("of this machine"))
+    study = Study.load(study_file, workspace=tmp_path / "python")
+    ended = study.run(executor="backwards", artifacts="memory://here", workers=3, progress=False)
+    assert [trial.status for trial in ended] == ["done", "done"]
+    assert Backwards.ran == [trial.id for trial in ended][::-1]
+    assert (backwards[0].artifacts, backwards[0].workers) == ("memory://here", 3)
+    line = [str(study_file), "--executor", "backwards", "--artifacts", "memory://there"]
+    assert main(["run", *line, "--workspace", str(tmp_path / "command")]) == 0
+    assert Backwards.ran[2:] == Backwards.ran[:2]
+    assert backwards[1].artifacts == "memory://there"
 
-    class Backwards:
-        def __init__(self, options: ExecutorOptions) -> None:
-            self._inline = EXECUTORS.get("inline")(options)
 
-        def run(self, source: Source, tell: Listener) -> None:
-            self._inline.run(listed(source.known[::-1], source.device), tell)
+def test_what_an_executor_heeds_and_where_it_computes_is_asked_of_its_entry(
+    backwards: list[ExecutorOptions],
+) -> None:
+    assert completion.executors("back") == ["backwards"]
+    given = ExecutorOptions(artifacts="memory://here")
+    with pytest.raises(UserError, match=r"pool writes into .* with --executor ray or backwards"):
+        execution.check_execution("pool", given, "cpu")
+    with pytest.raises(UserError, match="no device 'cuda:99' here"):
+        execution.check_execution("pool", ExecutorOptions(), "cuda:99")
+    assert execution.check_execution("backwards", given, "cuda:99") is None
+    assert execution.name_of_jobs("backwards", resolve("cpu"), "auto") == "auto"
+    assert execution.name_of_jobs("pool", resolve("cpu"), "auto") == "cpu"
 
-    monkeypatch.setattr(EXECUTORS, "_entries", {**EXECUTORS._entries, "backwards": Backwards})
-    listener = make_listener()
-    with Workspace.open(tmp_path) as workspace:
-        execute(
-            tiny_study(arms={"calm": ARMS["calm"], "head": ARMS["head"]}),
-            workspace,
-            display=listener,
-            executor="backwards",
-            device="cpu",
-        )
-        assert [record.status for record in workspace.trials()] == ["done", "done"]
-    started = [method for event, method, _ in listener.events if event == "started"]
-    assert started == ["head", "bitfit"]
+
+def test_a_plan_makes_the_checks_of_a_run(
+    backwards: list[ExecutorOptions], study_file: Path, tmp_path: Path
+) -> None:
+    study = Study.load(study_file, workspace=tmp_path)
+    plan = study.plan(executor="backwards", device="cuda:99", artifacts="memory://here")
+    assert [one.seconds for one in plan.trials] == [None, None]
+    with pytest.raises(UserError, match="no device 'cuda:99' here"):
+        study.plan(executor="pool", device="cuda:99")
+    with pytest.raises(UserError, match="pool writes into the workspace itself"):
+        study.plan(executor="pool", artifacts="memory://here")
+    line = ["run", str(study_file), "--dry-run", "--device", "cuda:99"]
+    place = ["--workspace", str(tmp_path)]
+    assert main([*line, *place, "--executor", "backwards"]) == 0
+    assert main([*line, *place, "--executor", "pool"]) == 2
 
 
 def test_an_executor_without_jobs_does_nothing(
     name: str, tmp_path: Path, make_listener: Any
 ) -> None:
     listener = make_listener()
-    EXECUTORS.get(name)(options(tmp_path)).run(listed([], "cpu"), listener)
+    EXECUTORS.get(name).load()(options(tmp_path)).run(listed([], "cpu"), listener)
     assert listener.events == []
 
 

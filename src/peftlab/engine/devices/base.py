@@ -42,11 +42,9 @@ class Device(ABC):
     """A device that is here, under the name by which it was asked for.
 
     A subclass says how its kind differs from others; no other module asks which kind it has
-    before it. `backend` says which kernels the engines compute with on it.
+    before it. Which kernels compute on it is decided where they are (models/fused/backends.py).
     """
 
-    backend: ClassVar[str] = "stock"
-    """`processor` for the compiled kernels of models/fused, `stock` for PyTorch's own."""
     shares_cores: ClassVar[bool] = False
     """Whether several workers at a time divide its cores among them, each with its threads."""
     holds_4bit: ClassVar[bool] = False

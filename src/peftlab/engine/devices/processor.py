@@ -27,7 +27,6 @@ POWERCAP = Path("/sys/class/powercap")
 class Processor(Device):
     """The machine's processor. Its energy is that of its packages, without memory and fans."""
 
-    backend: ClassVar[str] = "processor"
     shares_cores: ClassVar[bool] = True
 
     @cached_property

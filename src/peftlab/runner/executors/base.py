@@ -8,12 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.engine.events import Listener
 from peftlab.engine.job import Job
-from peftlab.models.fused.jit import share_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +108,12 @@ class ExecutorOptions:
 
 def use_threads(threads: int | None) -> None:
     """Have what runs in this process use so many threads from now on; None changes nothing."""
-    if threads is not None and threads != torch.get_num_threads():
+    if threads is None:
+        return
+    import torch
+
+    from peftlab.models.fused.jit import share_threads
+
+    if threads != torch.get_num_threads():
         torch.set_num_threads(threads)
         share_threads()

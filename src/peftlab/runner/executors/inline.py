@@ -26,5 +26,5 @@ class InlineExecutor:
                 for trial in job.trials:
                     tell(Interrupted(trial_id=trial.id))
                 raise
-            use_threads(self._threads)
+            use_threads(self._threads or job.threads)
             run_job(job.with_settings(is_alone=True), tell)
