@@ -122,7 +122,7 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(
         (["--executor", "rey"], "--executor: unknown executor 'rey', did you mean 'ray'?"),
         (["--trials", "2", "--seconds", "3"], "--seconds: a budget is either trials or seconds"),
         (["--set", "tune.space={q: 1}"], "small-study-tuned: tune.space: unknown setting 'q'"),
-        (["--set", "max_train_samples=2"], "selection.fraction: 0.1 of 2 rows of"),
+        (["--set", "max_train_samples=2"], "selection.fraction = 0.1 holds out 0 of the 2 rows of"),
         (["--set", f"name={'x' * 60}"], "is too long a name for what is found"),
         (["--trials", "0"], "--trials"),
     ],

@@ -27,8 +27,7 @@ class ArmsPart(Frozen):
 
 
 class AdvicePart(Frozen):
-    """The advice on what to use: of the arms that learned the tasks and are shown to be no more
-    than `margin`
+    """What to use: of the arms that learned the tasks and are shown to be no more than `margin`
     points below the best one, the one that costs the least; or below the arm that `reference`
     names, if it learned."""
 
@@ -63,7 +62,7 @@ class SeedSpreadPart(ArmsPart):
 
 
 class SignificancePart(ArmsPart):
-    """The arms that beat each other: a matrix a task, and the table of what every test says."""
+    """Which arm beats which: a matrix a task, and the table of what every test says."""
 
 
 class LearningRatePart(ArmsPart):
@@ -79,7 +78,7 @@ class ClassesPart(ArmsPart):
 
 
 class ConfusionPart(ArmsPart):
-    """The counts of each label taken for each other one, a matrix for each arm and task."""
+    """How often each label is taken for each other one, a matrix an arm and task."""
 
 
 class DisagreementPart(ArmsPart):
