@@ -149,7 +149,8 @@ MISTAKES = {
         "predict --file {latin} --workspace {w}", "a .txt has no column 'trial'",
     ),
     "trials given twice": (
-        PREDICT + " --file {latin} --trial-column t", "--trial-column: both trials and a column that names",
+        PREDICT + " --file {latin} --trial-column t",
+        "--trial-column: both trials and a column that names",
     ),
     "file that is not text": (PREDICT + " --file {latin}", "not UTF-8 text"),
     "file without rows": (PREDICT + " --file {blank}", "the file has no rows"),
