@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from peftlab.report.pages.blocks import Block, Cell, Figure, Heading, Table
 from peftlab.report.registry import MAKERS
 from peftlab.store.records import TrialRecord
 from peftlab.study import parts
+from peftlab.study.declarations import look_at
 from peftlab.tasks.metrics.registry import score
 from peftlab.tasks.registry import TASKS
 from tests.report.made_up import made_up, with_places
@@ -658,3 +660,18 @@ def test_advice_in_a_workspace_that_cannot_remember_the_look_says_so(tmp_path: P
     assert "remember" not in words_of(view, margin=LENIENT)
     words = words_of(replace(view, looks_remembered=False), margin=LENIENT)
     assert words.endswith("does not remember this look, and neither will others who read it.")
+
+
+def test_the_head_of_the_advice_says_what_kind_it_is(tmp_path: Path) -> None:
+    view = view_of(tmp_path)
+    seen = replace(
+        view, looks=(look_at(view.spec, view.placed, datetime(2026, 11, 1, tzinfo=UTC)),)
+    )
+    titles = [blocks_of(seen, margin=margin)[0].title for margin in (1.0, LENIENT)]
+    assert titles == ["What to use: not decided yet", "What to use: lora (exploratory)"]
+
+
+def test_arms_with_as_many_parameters_are_not_said_to_have_more(tmp_path: Path) -> None:
+    seconds = dict.fromkeys(ARMS, 10.0)
+    words = words_of(view_of(tmp_path, dict.fromkeys(ARMS, 0.9), seconds=seconds), margin=LENIENT)
+    assert "of these it has as few trainable parameters as any among those whose training" in words

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from peftlab.report.findings.looks import Standing, reservations, standing, withdrawn
+from peftlab.report.findings.looks import Standing, advice_standing, standing, withdrawn
 from peftlab.report.findings.view import StudyView
 from peftlab.store.looks import Look, looks_digest
 from peftlab.study.declarations import look_at
@@ -271,7 +271,7 @@ def test_a_page_is_made_again_for_another_look_and_not_for_its_own(made: Made) -
 
 
 def advised(view: StudyView, **options: Any) -> list[str]:
-    return reservations(view, view.arms, view.tasks, AdvicePart(**options))
+    return list(advice_standing(view, view.arms, view.tasks, AdvicePart(**options)).reasons)
 
 
 def test_advice_by_what_was_declared_before_the_look_has_no_reservation(made: Made) -> None:

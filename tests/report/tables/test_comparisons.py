@@ -129,5 +129,13 @@ def test_a_difference_of_too_few_runs_has_noise_and_no_interval() -> None:
     assert list(table.rows[0])[2:] == ["+2.3", "5", "-", "-", "not enough runs"]
 
 
+def test_a_verdict_on_a_task_says_what_kind_it_is() -> None:
+    part = replace(ON_TASK, is_interim=True, is_exploratory=True)
+    *_, table = claims_blocks([replace(WHOLE, by_task=(part, LACKING))])
+    assert isinstance(table, Table)
+    assert table.rows[0][-1] == f"supported ({part.kind})"
+    assert "interim" in part.kind
+
+
 def test_one_task_needs_no_table_by_task() -> None:
     assert len(claims_blocks([replace(WHOLE, by_task=(ON_TASK,))])) == 2

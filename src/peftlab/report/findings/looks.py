@@ -41,12 +41,13 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """The relation of a claim's test to earlier looks.
+    """The relation of a claim's test, or of the advice, to earlier looks.
 
     `is_sequential`: seeds were added or dropped after a look, so the test is the always-valid one
     whatever is done. `is_interim`: declared trials are pending or running; failed ones are
     finished. `is_exploratory`: an arm, the claim or its margin came after a look at one of its
-    arms. `reasons` are whole sentences for a reader, with dates and seeds.
+    arms, or an option of the advice did. `reasons` are whole sentences for a reader, with dates
+    and seeds.
     """
 
     is_sequential: bool
@@ -58,6 +59,10 @@ class Standing:
     def is_always_valid(self) -> bool:
         """Whether the test must hold however often it is looked at."""
         return self.is_sequential or self.is_interim
+
+
+UNSEEN = Standing(is_sequential=False, is_interim=False, is_exploratory=False, reasons=())
+"""That of what nobody has seen."""
 
 
 def standing(
@@ -99,23 +104,30 @@ def is_always_valid(view: StudyView, pair: tuple[str, str], tasks: Sequence[Task
     return bool(_interim(view, places) or _sequential(view, places, [pair]))
 
 
-def reservations(
+def advice_standing(
     view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task], options: AdvicePart
-) -> list[str]:
-    """Return sentences on what makes a choice among the arms interim or exploratory."""
+) -> Standing:
+    """Return how a choice among the arms stands to what was seen of them before."""
     pairs = list(itertools.combinations((arm.name for arm in arms), 2))
     places = _places(view, pairs, tasks)
-    sentences = _sequential(view, places, pairs)
-    sentences += _interim(view, places, of_what="the advice")
+    sequential = _sequential(view, places, pairs)
+    interim = _interim(view, places, of_what="the advice")
+    exploratory = []
     at, first = _first_relevant(view.looks, places, pairs)
     if at is not None:
         new = _new_names(_new_places(first, places), len(arms))
         if new:
-            sentences.append(claim_words(at, new))
+            exploratory.append(claim_words(at, new))
     at, first = _first_relevant([look for look in view.looks if look.advice], places, pairs)
     if at is not None:
-        sentences += _other_advice(at, declared_advice(options, view.places), first, view.spec.name)
-    return sentences
+        now = declared_advice(options, view.places)
+        exploratory += _other_advice(at, now, first, view.spec.name)
+    return Standing(
+        is_sequential=bool(sequential),
+        is_interim=bool(interim),
+        is_exploratory=bool(exploratory),
+        reasons=(*sequential, *interim, *exploratory),
+    )
 
 
 def _other_advice(

@@ -36,7 +36,7 @@ from peftlab.report.findings.evidence import (
 )
 from peftlab.report.findings.learning import did_not_learn, has_learned, losses_words, remarks
 from peftlab.report.findings.look_words import NOT_REMEMBERED
-from peftlab.report.findings.looks import Standing, standing, withdrawn
+from peftlab.report.findings.looks import UNSEEN, Standing, standing, withdrawn
 from peftlab.report.findings.marks import kind_of
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.compare import Difference
@@ -107,9 +107,6 @@ class Verdict:
         if self.task is None:
             ordered["by_task"] = [one.to_json() for one in self.by_task]
         return ordered
-
-
-UNSEEN = Standing(is_sequential=False, is_interim=False, is_exploratory=False, reasons=())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from peftlab.report.findings.better_words import better_note, highest
 from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
 from peftlab.report.findings.evidence import IDENTICAL, listed, points_words, signed
 from peftlab.report.findings.look_words import NOT_REMEMBERED
-from peftlab.report.findings.looks import reservations
+from peftlab.report.findings.looks import UNSEEN, Standing, advice_standing
+from peftlab.report.findings.marks import kind_of
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
 from peftlab.report.tables.advice_remarks import kept_out, unseen_collapses, where_words
@@ -56,7 +57,9 @@ def advice_blocks(
 ) -> list[Block]:
     """Return a heading with the advice over all tasks, and tables of all arms and of each task."""
     whole, *by_task = advices
-    answer = OPEN if whole.chosen is None else whole.chosen.name
+    stands = _standing_of(view, whole, options)
+    kind = kind_of(is_interim=stands.is_interim, is_exploratory=stands.is_exploratory)
+    answer = OPEN if whole.chosen is None else whole.chosen.name + f" ({kind})" * bool(kind)
     blocks: list[Block] = [Heading(title=f"{TITLE}: {answer}", text=_words(view, whole, options))]
     if whole.candidates:
         blocks.append(_arms_table(view, whole, options))
@@ -154,11 +157,16 @@ def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
 
 def _reservations(view: StudyView, advice: Advice, options: parts.AdvicePart) -> list[str]:
     """Return sentences on what makes the advice interim, or exploratory."""
+    reasons = _standing_of(view, advice, options).reasons
+    is_compared = advice.reference is not None and advice.candidates
+    return [*reasons, *([NOT_REMEMBERED] if is_compared and not view.looks_remembered else [])]
+
+
+def _standing_of(view: StudyView, advice: Advice, options: parts.AdvicePart) -> Standing:
     if advice.reference is None or not advice.candidates:
-        return []
+        return UNSEEN
     arms = [advice.reference, *(one.arm for one in advice.candidates), *advice.missing]
-    sentences = reservations(view, arms, advice.tasks, options)
-    return sentences if view.looks_remembered else [*sentences, NOT_REMEMBERED]
+    return advice_standing(view, arms, advice.tasks, options)
 
 
 def _passed_by(advice: Advice) -> str:
@@ -178,10 +186,11 @@ def _why_it(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
     others = [arm for arm in advice.near if arm.name != chosen.name]
     if all(is_dearer(view, arm, chosen, advice.tasks, options.cost) for arm in others):
         return f"is the cheapest in {cost}"
-    return (
-        f"has the fewest trainable parameters among those whose {cost} is not shown to differ from "
-        "the lowest"
-    )
+    counts = [total_cost(view, arm, advice.tasks, "parameters") for arm in others]
+    few = "the fewest trainable parameters"
+    if total_cost(view, chosen, advice.tasks, "parameters") in counts:
+        few = "as few trainable parameters as any"
+    return f"has {few} among those whose {cost} is not shown to differ from the lowest"
 
 
 def _better_words(advice: Advice) -> str:

@@ -141,7 +141,7 @@ def _by_task(found: Sequence[Verdict]) -> Table:
             Cell(str(one.num_seeds), value=one.num_seeds),
             _p_value(one.p_value),
             _p_value(one.p_holm),
-            one.verdict,
+            f"{one.verdict} ({one.kind})" if one.kind else one.verdict,
         ]
         for whole in found
         for one in whole.by_task
