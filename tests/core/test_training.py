@@ -111,7 +111,8 @@ def test_a_default_is_that_of_the_trainer(name: str) -> None:
     from transformers import TrainingArguments
 
     theirs = TrainingArguments.__dataclass_fields__[name].default
-    if name == "gradient_checkpointing":  # they call it activation_checkpointing as well
+    # They call the first activation_checkpointing as well; None leaves the second to torch: off.
+    if name in ("gradient_checkpointing", "tf32"):
         theirs = bool(theirs)
     if name == "eval_strategy":  # with theirs there would be no curves
         assert theirs == "no"

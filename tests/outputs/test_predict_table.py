@@ -179,7 +179,7 @@ def test_the_file_that_is_read_is_never_replaced(way: str, tmp_path: Path) -> No
         Question(trials={}), read_rows(source), target,
         predictor=Predictor(device="cpu"), where="in", like=source,
     )  # fmt: skip
-    with pytest.raises(UserError, match=r"this would replace the file that is read \(allowed: "):
+    with pytest.raises(UserError, match=r"this would replace the file that is read \(try: "):
         next(writing)
     assert source.read_text() == "sentence\na warm film\n"
     assert {path.name for path in tmp_path.iterdir()} <= {"in.csv", "out.csv"}

@@ -246,7 +246,7 @@ def test_what_an_executor_heeds_and_where_it_computes_is_asked_of_its_entry(
 ) -> None:
     assert completion.executors("back") == ["backwards"]
     given = ExecutorOptions(artifacts="memory://here")
-    with pytest.raises(UserError, match=r"pool writes into .* with --executor ray or backwards"):
+    with pytest.raises(UserError, match=r"pool writes into .*try: --executor ray or backwards"):
         execution.check_execution("pool", given, "cpu")
     with pytest.raises(UserError, match="no device 'cuda:99' here"):
         execution.check_execution("pool", ExecutorOptions(), "cuda:99")
