@@ -46,9 +46,10 @@ def unseen_collapses(view: StudyView, advice: Advice, chosen: Arm) -> str:
     runs = min(sum(run.is_done for run in view.runs(chosen, task)) for task in advice.tasks)
     most = share_interval(0, runs)[1]
     where = " on any task" if len(advice.tasks) > 1 else ""
+    none = f"None of the {runs} runs of {chosen.name}" if runs > 1 else f"No run of {chosen.name}"
     return (
-        f"None of its {counted(runs, 'run')} collapsed{where}; with {1 - LEVEL:.0%} confidence at "
-        f"most {most:.0%} of further ones would."
+        f"{none} collapsed{where}; with {1 - LEVEL:.0%} confidence at most {most:.0%} of further "
+        "ones would."
     )
 
 
