@@ -127,8 +127,8 @@ def test_an_arm_with_failed_trials_is_not_recommended(tmp_path: Path) -> None:
     words = words_of(view, margin=LENIENT)
     assert "use full. No other arm could be shown to stay within 4 points of lora." in words
     assert words.endswith(
-        "lora is not recommended: 1 of its runs failed. None of the 5 runs of full collapsed on any "
-        "task; with 95% confidence at most 52% of further ones would."
+        "lora is not recommended: 1 of its runs failed. None of the 5 runs of full collapsed on "
+        "any task; with 95% confidence at most 52% of further ones would."
     )
     tables = [block for block in blocks_of(view) if isinstance(block, Table)]
     assert "1 failed" in [cell for row in tables[0].rows for cell in row]
