@@ -39,7 +39,7 @@ NUM_LOSSES = 1024
 """The losses of so many steps are kept on the device, until they are read."""
 SECONDS_BETWEEN_READINGS = 0.3
 COMPILING = "compiling the kernels of a step for this card"
-"""What is said while the first program is made; kernels that were compiled before are found."""
+"""The message while the first program is made; kernels that were compiled before are found."""
 
 
 def recorded_steps(

@@ -41,7 +41,7 @@ from peftlab.methods.registry import METHODS
 
 R = TypeVar("R")
 Mark = Callable[[str], None]
-"""What is told the name of a part of a step (PARTS) when that part has ended."""
+"""A function that is called with the name of a part of a step (PARTS) when that part has ended."""
 PARTS = ("forward", "backward", "optimizer")
 
 

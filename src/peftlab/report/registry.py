@@ -23,7 +23,7 @@ from peftlab.report.findings.learning import losses_words, remarks
 from peftlab.report.findings.published import published_scores
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Warnings
-from peftlab.report.tables.advice import advice_blocks, advice_options, advices_by_task, advices_of
+from peftlab.report.tables.advice import advice_blocks, advices_by_task, advices_of
 from peftlab.report.tables.classes import classes_tables
 from peftlab.report.tables.comparisons import comparisons_table
 from peftlab.report.tables.costs import costs_table
@@ -33,6 +33,7 @@ from peftlab.report.tables.scores import published_table, runs_table, scores_tab
 from peftlab.report.tables.settings import hyperparameters_table, method_config_table, tuning_table
 from peftlab.study import parts
 from peftlab.study.arms import Arm
+from peftlab.study.declarations import advice_options
 
 # (view, the part's options, the stem for files of its figure) -> blocks
 Maker = Callable[[StudyView, Any, str], Sequence[Block]]
@@ -122,7 +123,7 @@ def _costs(view: StudyView, options: parts.CostsPart, name: str) -> Sequence[Blo
 
 def _pareto(view: StudyView, options: parts.ParetoPart, name: str) -> Sequence[Block]:
     arms = view.choose(options.arms)
-    advice = advice_options(view)
+    advice = advice_options(view.spec)[0]
     rows = pareto_data(view, arms, options.against, _to_use(view, advice))
     if not rows:
         return _missing(view, arms)

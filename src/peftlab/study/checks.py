@@ -18,6 +18,7 @@ from peftlab.study.task_rows import Rows
 from peftlab.tasks.class_weights import check_class_weights, check_label_smoothing
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.registry import TASKS, own_task
+from peftlab.tasks.spec import Task
 
 
 def check_arm_names(spec: StudySpec, arms: Sequence[Arm]) -> None:
@@ -58,7 +59,7 @@ def check_losses(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows])
             key: _place(spec, arm, own, key) for key in ("class_weights", "label_smoothing_factor")
         }
         for name, row in rows.items():
-            task = TASKS.get(name) if row.definition is None else own_task(name, row.definition)
+            task = _task_of(name, row)
             training = arm.training[name]
             check_class_weights(training.class_weights, task, where=places["class_weights"])
             check_label_smoothing(
@@ -74,7 +75,7 @@ def check_claims(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows])
     """
     ranges = {}
     for name, row in rows.items():
-        task = TASKS.get(name) if row.definition is None else own_task(name, row.definition)
+        task = _task_of(name, row)
         metric = METRICS.get(task.main_metric)
         ranges[name] = metric.highest_score - metric.lowest_score
     subjects: list[tuple[object, ...]] = []
@@ -125,6 +126,11 @@ def check_evaluations(spec: StudySpec, arms: Sequence[Arm]) -> None:
                     where=_place(spec, arm, own, key),
                     allowed="with selection: {split: train, fraction: 0.1}",
                 )
+
+
+def _task_of(name: str, rows: Rows) -> Task:
+    """Return the task of that name: of the rows' own definition, or a known one."""
+    return TASKS.get(name) if rows.definition is None else own_task(name, rows.definition)
 
 
 def _place(spec: StudySpec, arm: Arm, own: Collection[str], key: str) -> str:

@@ -40,7 +40,7 @@ class _Table:
 _tables: WeakKeyDictionary[Joined, tuple[Any, _Table]] = WeakKeyDictionary()
 
 _rounded: WeakKeyDictionary[Joined, dict[int, tuple[Any, Tensor]]] = WeakKeyDictionary()
-"""Of each group what is rounded of its frozen parameters, by the first of them."""
+"""The rounded frozen parameters of each group, by the first of them."""
 
 
 def _table_of(settings: LinearSettings) -> _Table:

@@ -26,7 +26,7 @@ from peftlab.models.fused.generator import KeyOnDevice
 from peftlab.models.fused.rows import Rows
 
 BUCKET = 64
-"""Of how many tokens the filled-up number is a multiple."""
+"""The filled-up number of tokens is a multiple of this."""
 
 Row = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float32]

@@ -62,7 +62,7 @@ class Standing:
 
 
 UNSEEN = Standing(is_sequential=False, is_interim=False, is_exploratory=False, reasons=())
-"""That of what nobody has seen."""
+"""The standing of what nobody has seen."""
 
 
 def standing(

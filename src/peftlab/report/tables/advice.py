@@ -29,12 +29,6 @@ WEIGHED: tuple[CostName, ...] = ("time", "memory", "disk")
 UNITS = {COSTS[name].title: COSTS[name].unit for name in WEIGHED}
 
 
-def advice_options(view: StudyView) -> parts.AdvicePart:
-    """Return the options of the page's advice: the study's own, or the usual ones."""
-    own = (part.options for part in view.spec.report if isinstance(part.options, parts.AdvicePart))
-    return next(own, parts.AdvicePart())
-
-
 def advices_of(view: StudyView, options: parts.AdvicePart) -> list[Advice]:
     """Return the advice over all tasks, and that on each of them where there are several."""
     by_task = advices_by_task(view, options)
@@ -60,7 +54,9 @@ def advice_blocks(
     stands = _standing_of(view, whole, options)
     kind = kind_of(is_interim=stands.is_interim, is_exploratory=stands.is_exploratory)
     answer = OPEN if whole.chosen is None else whole.chosen.name + f" ({kind})" * bool(kind)
-    blocks: list[Block] = [Heading(title=f"{TITLE}: {answer}", text=_words(view, whole, options))]
+    blocks: list[Block] = [
+        Heading(title=f"{TITLE}: {answer}", text=_words(view, whole, options, stands))
+    ]
     if whole.candidates:
         blocks.append(_arms_table(view, whole, options))
     if any(advice.chosen is not None for advice in by_task):
@@ -68,7 +64,7 @@ def advice_blocks(
     return blocks
 
 
-def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
+def _words(view: StudyView, advice: Advice, options: parts.AdvicePart, stands: Standing) -> str:
     """Return the advice in a few sentences."""
     over = f"Over all {len(advice.tasks)} tasks" if len(advice.tasks) > 1 else "Here"
     base, chosen = advice.reference, advice.chosen
@@ -79,7 +75,7 @@ def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
             said = f"{over}: {advice.safe.name} will do, but which arm is best is still open: "
             said += f"{advice.lacking}."
         told = (said, _passed_by(advice), *kept_out(view, advice))
-        return " ".join(filter(None, (*told, *_reservations(view, advice, options))))
+        return " ".join(filter(None, (*told, *_reservations(view, advice, stands))))
     within = within_words(options.margin, advice.reference if advice.is_named else None)
     others = [arm.name for arm in advice.near if arm.name != chosen.name]
     alike = [name for name in others if _are_identical(view, name, chosen.name, advice.tasks)]
@@ -107,7 +103,7 @@ def _words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
         sentences.append(_cost_words(view, advice, chosen, base))
     sentences += [_better_words(advice), _passed_by(advice), *kept_out(view, advice)]
     sentences.append(unseen_collapses(view, advice, chosen))
-    return " ".join(filter(None, (*sentences, *_reservations(view, advice, options))))
+    return " ".join(filter(None, (*sentences, *_reservations(view, advice, stands))))
 
 
 def _are_identical(view: StudyView, one: str, other: str, tasks: Sequence[Task]) -> bool:
@@ -155,11 +151,13 @@ def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
     return Cell(f"{mean} [{low}, {high}]", value=found.mean, low=found.low, high=found.high)
 
 
-def _reservations(view: StudyView, advice: Advice, options: parts.AdvicePart) -> list[str]:
+def _reservations(view: StudyView, advice: Advice, stands: Standing) -> list[str]:
     """Return sentences on what makes the advice interim, or exploratory."""
-    reasons = _standing_of(view, advice, options).reasons
     is_compared = advice.reference is not None and advice.candidates
-    return [*reasons, *([NOT_REMEMBERED] if is_compared and not view.looks_remembered else [])]
+    return [
+        *stands.reasons,
+        *([NOT_REMEMBERED] if is_compared and not view.looks_remembered else []),
+    ]
 
 
 def _standing_of(view: StudyView, advice: Advice, options: parts.AdvicePart) -> Standing:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorEntry:
-    """What is to be known of an executor before it is loaded.
+    """The facts about an executor that are needed before it is loaded.
 
     `words` say where its jobs run, as in "trials run ...", and `options` are the names of those
     ExecutorOptions that it heeds. `computes_here` says whether jobs run on this machine, so that
