@@ -27,6 +27,7 @@ from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
 from peftlab.models.flops import EncoderShape, step_flops
 from tests.engine.running import run_alone
+from tests.toy_study import toy_study
 
 PATHS = {
     "packed": "packed, fused blocks, compiled kernels",
@@ -242,16 +243,7 @@ def test_a_new_engine_is_one_class_and_its_entry(make_trial: MakeTrial, tmp_path
 
 
 def test_a_study_runs_by_a_new_engine(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    given = {
-        "name": "toy",
-        "model": str(tiny_checkpoint),
-        "data": "demo",
-        "tasks": ["demo-sentiment"],
-        "seeds": [1],
-        "max_train_samples": 16,
-        "max_eval_samples": 8,
-        "arms": {"bitfit": {"method": "bitfit"}},
-    }
+    given = toy_study(tiny_checkpoint)
     with ENGINES.temporarily("still", EngineEntry(words="a toy", load=Still)):
         study = Study.from_dict(given, workspace=tmp_path, engine="still")
         (trial,) = study.run(progress=False)

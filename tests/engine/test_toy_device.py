@@ -18,6 +18,7 @@ from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.memory import PeakMemory
 from peftlab.engine.registry import ENGINES
 from peftlab.store.workspace import Workspace
+from tests.toy_study import toy_study
 
 
 class Abacus(Device):
@@ -78,18 +79,8 @@ def study(tiny_checkpoint: Path, tmp_path: Path) -> Callable[..., Study]:
     """A study of one trial on the tiny checkpoint."""
 
     def make(**changes: Any) -> Study:
-        given: dict[str, Any] = {
-            "name": "toy",
-            "model": str(tiny_checkpoint),
-            "data": "demo",
-            "tasks": ["demo-sentiment"],
-            "seeds": [1],
-            "max_train_samples": 16,
-            "max_eval_samples": 8,
-            "training": {"num_train_epochs": 1, "learning_rate": 1e-3},
-            "arms": {"bitfit": {"method": "bitfit"}},
-        }
-        return Study.from_dict(given | changes, workspace=tmp_path / "runs")
+        given = toy_study(tiny_checkpoint, **changes)
+        return Study.from_dict(given, workspace=tmp_path / "runs")
 
     return make
 

@@ -25,6 +25,7 @@ from peftlab.runner.executors.base import ExecutorOptions, Source, listed
 from peftlab.runner.executors.registry import EXECUTORS, ExecutorEntry
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
 from peftlab.study.trials import Expanded
+from tests.toy_study import toy_study
 
 MakeStudy = Callable[..., Expanded]
 ARMS = {
@@ -206,17 +207,8 @@ def backwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ExecutorOptions]
 @pytest.fixture
 def study_file(tiny_checkpoint: Path, tmp_path: Path) -> Path:
     """A study of two trials, as a file."""
-    study = {
-        "name": "toy",
-        "model": str(tiny_checkpoint),
-        "data": "demo",
-        "tasks": ["demo-sentiment"],
-        "seeds": [1],
-        "max_train_samples": 16,
-        "max_eval_samples": 8,
-        "training": {"num_train_epochs": 1, "learning_rate": 1e-3},
-        "arms": {"calm": ARMS["calm"], "head": ARMS["head"]},
-    }
+    arms = {name: ARMS[name] for name in ("calm", "head")}
+    study = toy_study(tiny_checkpoint, arms=arms)
     path = tmp_path / "toy.yaml"
     path.write_text(json.dumps(study))
     return path
