@@ -108,7 +108,7 @@ def plan(study: Path, runs: Path) -> None:
 def record(study: Path, runs: Path, num_epochs: int) -> None:
     """All trials through `execute` with an executor that trains nothing."""
     from peftlab.engine.events import Listener, Started
-    from peftlab.runner.executors.base import ExecutorOptions, Source
+    from peftlab.runner.executors.base import ExecutorOptions, JobSource
     from peftlab.runner.executors.registry import EXECUTORS, ExecutorEntry
 
     class Idle:
@@ -117,7 +117,7 @@ def record(study: Path, runs: Path, num_epochs: int) -> None:
         def __init__(self, options: ExecutorOptions) -> None:
             self._options = options
 
-        def run(self, source: Source, tell: Listener) -> None:
+        def run(self, source: JobSource, tell: Listener) -> None:
             began = perf_counter()
             for job in source.known:
                 for trial in job.trials:

@@ -15,7 +15,7 @@ from peftlab.data.batches import padded_tokens
 from peftlab.data.predictions import read_predictions
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.registry import ENGINES
-from peftlab.engine.schedule import Schedule, epoch_orders
+from peftlab.engine.schedule import EvaluationSchedule, epoch_orders
 from peftlab.tasks.metrics.registry import score
 from tests.engine.test_schedule import EVERY_TWO, History, Killed, results, run
 
@@ -96,7 +96,7 @@ def test_a_share_of_all_steps_is_rounded_up_and_the_last_step_evaluated(
     assert [(one.step, one.epoch) for one in history.evaluations] == [
         (0, 0.0), (3, 0.6), (6, 1.2), (7, 1.4),
     ]  # fmt: skip
-    assert len(history.evaluations) == Schedule.of(one, 40).num_evaluations
+    assert len(history.evaluations) == EvaluationSchedule.of(one, 40).num_evaluations
 
 
 def test_patience_counts_evaluations_at_the_ends_of_epochs_too(

@@ -16,7 +16,7 @@ from peftlab.data.predictions import read_predictions
 from peftlab.engine.predict import predict_rows
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.outputs.export import export
-from peftlab.outputs.predict import predict_texts, predictions_of
+from peftlab.outputs.predict import predict_texts, predictions_from
 from peftlab.store.records import MODEL_FOLDER, TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.tasks.registry import TASKS
@@ -109,14 +109,14 @@ def test_a_regression_gives_its_score_and_several_labels_are_judged_apart() -> N
     several = replace(
         TASKS.get("demo-sentiment"), problem_type="multi_label_classification", labels=("x", "y")
     )
-    first, second = predictions_of(several, logits)
+    first, second = predictions_from(several, logits)
     assert (first.value, first.labels, first.label) == ((1, 0), ("x",), "x")
     assert (second.value, second.labels, second.label) == ((0, 0), (), "")
     assert first.probabilities == pytest.approx(
         {"x": 1 / (1 + np.exp(-2)), "y": 1 / (1 + np.exp(1))}
     )
     scored = replace(several, problem_type="regression", labels=())
-    (found,) = predictions_of(scored, logits[:1, :1])
+    (found,) = predictions_from(scored, logits[:1, :1])
     assert (found.value, found.labels, dict(found.probabilities)) == (2.0, (), {})
 
 

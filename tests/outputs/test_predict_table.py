@@ -12,7 +12,13 @@ from peftlab.core.errors import UserError
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.row_files import Row, read_rows
 from peftlab.engine.predict import Predictor, predict_rows
-from peftlab.outputs.predict_table import Question, answers, as_row, question_of, write_answers
+from peftlab.outputs.predict_table import (
+    Question,
+    answers_by_part,
+    as_row,
+    question_of,
+    write_answers,
+)
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.tasks.registry import TASKS
@@ -74,7 +80,7 @@ def test_rows_of_mixed_trials_have_their_own_adapter_and_head(finished_workspace
     question = Question(trials={r.trial.id: r for r in records}, trial_column="by")
     found = [
         answer
-        for part in answers(question, [rows[:30], rows[30:]], predictor=Predictor())
+        for part in answers_by_part(question, [rows[:30], rows[30:]], predictor=Predictor())
         for answer in part
     ]
     assert [answer.row["n"] for answer in found] == list(range(48))
@@ -123,7 +129,7 @@ def test_labels_that_a_trial_does_not_have_are_left_empty(finished_workspace: Pa
         {"trial": records[0].trial.id, "sentence": "a"},
         {"trial": records[1].trial.id, "sentence1": "a", "sentence2": "b"},
     ]
-    (part,) = answers(question, [rows], predictor=Predictor())
+    (part,) = answers_by_part(question, [rows], predictor=Predictor())
     first, second = (as_row(answer, question) for answer in part)
     assert list(question.added)[2:] == [
         "p(negative)", "p(positive)", "p(not_equivalent)", "p(equivalent)",

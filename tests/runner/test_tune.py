@@ -14,7 +14,7 @@ from peftlab.core.measurements import Evaluation
 from peftlab.core.trial import Trial
 from peftlab.engine.job import Job
 from peftlab.runner import sampler
-from peftlab.runner.executors.base import Executor, ExecutorOptions, Source
+from peftlab.runner.executors.base import Executor, ExecutorOptions, JobSource
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.pool import PoolExecutor
 from peftlab.runner.sampler import FILE
@@ -53,7 +53,7 @@ class FakeExecutor:
         self.checkpoints = {} if checkpoints is None else checkpoints
         self.trained: list[tuple[str, int]] = []
 
-    def run(self, source: Source, tell: Any) -> None:
+    def run(self, source: JobSource, tell: Any) -> None:
         assert not source.known
         telling = Telling(tell)
         while (job := source.next_job()) is not None:

@@ -203,10 +203,10 @@ def predict_file(
     `sheet` do not say it. The columns are described in outputs/predict_table. UserError for
     whatever does not fit, and no target then.
     """
-    from peftlab.data.read_options import ReadOptions, checked, require_effect
+    from peftlab.data.read_options import ReadOptions, checked_options, require_effect
     from peftlab.data.row_files import read_rows
 
-    options = checked(ReadOptions(sep=sep, encoding=encoding, sheet=sheet))
+    options = checked_options(ReadOptions(sep=sep, encoding=encoding, sheet=sheet))
     require_effect(options, Path(source))
     source = Path(source)
     predictor = _new_predictor(device)

@@ -119,7 +119,7 @@ class LabelReader:
         columns, first = self._files.label, f"{where}: column '{self._files.label[0]}'"
         kind = self._notation
         if kind.problem_type == "regression":
-            return score_of(cells[0], first, has_decimal_commas=kind.has_decimal_commas)
+            return score_label(cells[0], first, has_decimal_commas=kind.has_decimal_commas)
         if kind.problem_type == "single_label_classification":
             return self._place(class_of(cells[0], first), first)
         if len(columns) > 1:
@@ -208,7 +208,7 @@ def words_of(cell: Any, files: OwnFiles, notation: Notation, where: str) -> tupl
     return tuple(class_of(item, where) for item in items)
 
 
-def score_of(cell: Any, where: str, *, has_decimal_commas: bool = False) -> float:
+def score_label(cell: Any, where: str, *, has_decimal_commas: bool = False) -> float:
     """Return the score; raise UserError if it is not a finite number."""
     number = number_of(cell, has_decimal_commas=has_decimal_commas)
     if number is None:

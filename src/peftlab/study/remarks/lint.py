@@ -143,10 +143,10 @@ def _methods(expanded: Expanded) -> Iterator[Finding]:
 @lru_cache(maxsize=256)
 def _why_not(model: str, method: str, config: str) -> str:
     """Return why a method cannot work on a checkpoint; "" if it can."""
-    from peftlab.methods.counts import count
+    from peftlab.methods.counts import parameter_counts
 
     try:
-        count(model, method, json.loads(config), num_labels=2)
+        parameter_counts(model, method, json.loads(config), num_labels=2)
     except UserError as error:
         return str(error)
     return ""

@@ -149,12 +149,12 @@ def _depth(model: str, method: str, config: str) -> int | None:
 
     Raises UserError where the model has no layers in order.
     """
-    from peftlab.methods.counts import count
+    from peftlab.methods.counts import parameter_counts
     from peftlab.methods.parameters import trained_depth
 
     try:
         load_config(model)
-        count(model, method, json.loads(config), num_labels=2)
+        parameter_counts(model, method, json.loads(config), num_labels=2)
     except UserError:  # which is told of where the method is judged
         return None
     return trained_depth(model, method, json.loads(config))
