@@ -19,8 +19,7 @@ from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remark
 from peftlab.study.remarks.finding import Finding
 from peftlab.study.remarks.label_hints import label_hints
 from peftlab.study.remarks.row_remarks import row_remarks
-from peftlab.study.remarks.training_remarks import odd_settings, without_effect
-from peftlab.study.remarks.warmups import long_warmups
+from peftlab.study.remarks.training_remarks import long_warmups, odd_settings, without_effect
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import TASKS
