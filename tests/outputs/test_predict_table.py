@@ -11,7 +11,7 @@ from peftlab.api.trial import predict_file
 from peftlab.core.errors import UserError
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.row_files import Row, read_rows
-from peftlab.engine.predict import Predictor, predict_rows
+from peftlab.engine.predict import Predictor
 from peftlab.outputs.predict_table import (
     Question,
     answers_by_part,
@@ -43,7 +43,7 @@ def test_trials_of_one_checkpoint_share_memory_and_say_what_they_say_alone(
         for record in records:
             rows = dev_rows(record.trial.task)
             together = predictor.logits(record, rows)
-            assert np.array_equal(together, predict_rows(record, rows)), record.trial.id
+            assert np.array_equal(together, Predictor().logits(record, rows)), record.trial.id
     own = {record.trial.id: predictor._loaded[record.trial.id] for record in records}
     addresses = {
         trial_id: {name: parameter.data_ptr() for name, parameter in loaded.base.named_parameters()}
@@ -87,7 +87,7 @@ def test_rows_of_mixed_trials_have_their_own_adapter_and_head(finished_workspace
     for answer in found:
         record = answer.record
         assert record.trial.id == answer.row["by"]
-        (alone,) = predict_rows(record, [answer.texts])
+        (alone,) = Predictor().logits(record, [answer.texts])
         probabilities = np.exp(alone) / np.exp(alone).sum()
         np.testing.assert_allclose(
             list(answer.prediction.probabilities.values()), probabilities, atol=1e-6

@@ -125,13 +125,6 @@ class Predictor:
         return self._encoded[key]
 
 
-def predict_rows(
-    record: TrialRecord, rows: TextRows, *, batch_size: int = 32, device: str = "auto"
-) -> Logits:
-    """Return the logits, float32 [N, C], of one trial; UserError as Predictor.logits raises it."""
-    return Predictor(device=device, batch_size=batch_size).logits(record, rows)
-
-
 def _check(record: TrialRecord, rows: TextRows) -> None:
     task = task_of(record.trial)
     if record.model_path is None:
