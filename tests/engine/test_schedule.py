@@ -15,7 +15,7 @@ from peftlab.core.selection import Selection, reported
 from peftlab.core.training import CheckpointEvery
 from peftlab.core.trial import Trial
 from peftlab.engine.checkpoint import Checkpoints
-from peftlab.engine.events import Evaluated, Event, Finished, Resumed, Stepped
+from peftlab.engine.events import Evaluated, Event, Finished, Paused, Resumed, Stepped
 from peftlab.engine.registry import ENGINES
 from peftlab.engine.schedule import EvaluationSchedule, epoch_orders, rows_of_steps
 from tests.engine.running import run_alone
@@ -63,7 +63,7 @@ def run(
     *,
     every: CheckpointEvery = SELDOM,
     stop_after: int | None = None,
-) -> Finished:
+) -> Finished | Paused:
     return run_alone(trial, folder, tell=history, checkpoint_every=every, stop_after=stop_after)
 
 
@@ -135,10 +135,10 @@ def test_it_rests_behind_the_first_evaluation_at_or_after_the_end_of_an_epoch(
     run(trial, tmp_path / "whole", whole)
     for _ in range(2):  # the second time it is where it is to rest already
         history = History()
-        assert run(trial, tmp_path / "rests", history, stop_after=1).is_paused
+        assert isinstance(run(trial, tmp_path / "rests", history, stop_after=1), Paused)
         assert history.evaluations[-1].step == 6
     last = History()
-    assert not run(trial, tmp_path / "rests", last).is_paused
+    assert isinstance(run(trial, tmp_path / "rests", last), Finished)
     assert last.resumed_at == 6
     assert results(tmp_path / "rests", last) == results(tmp_path / "whole", whole)
 

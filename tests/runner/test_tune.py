@@ -73,8 +73,8 @@ class FakeExecutor:
                 telling.failed(trial, "diverged")
                 continue
             costs = replace(OUTCOME.costs, train_seconds=0.75 * last, eval_seconds=0.25 * last)
-            is_paused = job.stop_after is not None
-            telling.finished(trial, costs=costs, is_paused=is_paused)
+            end = telling.finished if job.stop_after is None else telling.paused
+            end(trial, costs=costs)
 
     def _record(self, trial: Trial, epoch: int) -> Evaluation:
         scores = {"f1": self.score(trial, epoch), "accuracy": 50.0}

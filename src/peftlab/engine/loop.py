@@ -266,7 +266,7 @@ class _Training:
         found = self.checkpoints.newest()
         for name in self.checkpoints.damaged:
             text = f"trial {self.trial.id}: the checkpoint {name} is damaged; it was passed over"
-            self.tell(Remarked(text=text))
+            self.tell(Remarked(trial_id=self.trial.id, text=text))
         if found is None:
             return
         try:

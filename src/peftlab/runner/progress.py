@@ -18,6 +18,7 @@ from peftlab.engine.events import (
     Failed,
     Finished,
     Interrupted,
+    Paused,
     Remarked,
     Resumed,
     Started,
@@ -99,7 +100,7 @@ class ProgressDisplay:
                 note = f"{running.epoch}, loss {loss:.3f}"
                 self.bars.update(running.bar, completed=step, note=note)
                 self._show_whole()
-            case Finished(trial_id=trial_id):
+            case Finished(trial_id=trial_id) | Paused(trial_id=trial_id):
                 seconds = self._leave(trial_id)
                 self._ended(trial_id, seconds, f"done in {duration(seconds)}")
             case Failed(trial_id=trial_id, error=error):

@@ -23,6 +23,7 @@ from peftlab.engine.events import (
     Finished,
     Interrupted,
     Listener,
+    Paused,
     Remarked,
     Resumed,
     Started,
@@ -100,7 +101,7 @@ class Tracking:
                 self._add(trial_id, evaluations)
             case Evaluated(trial_id=trial_id, evaluation=evaluation):
                 self._add(trial_id, [evaluation])
-            case Finished(trial_id=trial_id, costs=costs):
+            case Finished(trial_id=trial_id, costs=costs) | Paused(trial_id=trial_id, costs=costs):
                 known = self._trials.get(trial_id)
                 if known is not None:
                     row = StepValues(step=known.step, values=values_of_costs(costs))
@@ -164,8 +165,9 @@ class Tracking:
             cause = first_line(error)
             self._display(
                 Remarked(
+                    trial_id=trial_id,
                     text=f"the tracker {tracked.tracker} failed, {whose} goes on without it: "
-                    f"{type(error).__name__}: {cause}"
+                    f"{type(error).__name__}: {cause}",
                 )
             )
             return False

@@ -17,7 +17,7 @@ from time import monotonic
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.core.words import counted
 from peftlab.engine.devices.registry import resolve
-from peftlab.engine.events import Failed, Finished, Interrupted, Listener, Remarked, Started
+from peftlab.engine.events import End, Interrupted, Listener, Remarked, Started
 from peftlab.engine.job import Job
 from peftlab.runner.cost import end_of
 from peftlab.runner.executors.base import ExecutorOptions, JobSource
@@ -213,7 +213,7 @@ class _Pool:
     def _heard(self, worker: WorkerProcess, message: Message) -> None:
         if isinstance(message, RateMeasured):
             self._rates.append(message.rate)
-        elif not self._is_stopping or isinstance(message, Finished | Failed | Interrupted):
+        elif not self._is_stopping or isinstance(message, End):
             pass_on(message, self._tell)
 
     def _ended(self, worker: WorkerProcess) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from peftlab.core.errors import PeftlabError, StorageError, UserError, first_line
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.engine.devices.registry import resource_of
-from peftlab.engine.events import Failed, Finished, Interrupted, Listener, Started
+from peftlab.engine.events import End, Failed, Finished, Interrupted, Listener, Paused, Started
 from peftlab.engine.job import Job
 from peftlab.runner.executors.base import ExecutorOptions, JobSource
 from peftlab.runner.executors.ray_exchange import RayExchange, call_on
@@ -254,15 +254,15 @@ class _Cluster:
                 del self._tasks[reference]
                 if task.open_trials:
                     self._gone(task, Death(cause=task.lost, is_killed=True, is_memory=False))
-            case Finished() | Failed() | Interrupted():
+            case Finished() | Paused() | Failed() | Interrupted():
                 self._ended(task, message)
             case _ if not self._is_stopping:
                 pass_on(message, self._tell)
 
-    def _ended(self, task: _Task, message: Finished | Failed | Interrupted) -> None:
+    def _ended(self, task: _Task, message: End) -> None:
         """Note how one of a task's trials ended."""
         trial_id = message.trial_id
-        if self._exchange is not None and isinstance(message, Finished):
+        if self._exchange is not None and isinstance(message, Finished | Paused):
             if not self._bring_result(self._exchange, task, trial_id):
                 task.lost = f"what it left at {self._exchange.url} is damaged"
                 return  # it stays open, and is tried again when the task is done

@@ -89,7 +89,7 @@ def handed_on(url: str, tell: SendMessage) -> Callable[[Job, Listener], None]:
                 for state in fetched.damaged:
                     then = "an earlier one is used" if fetched.state else "it begins anew"
                     text = f"trial {trial.id}: {folder.where}/{state} is damaged; {then}"
-                    tell(Remarked(text=text))
+                    tell(Remarked(trial_id=trial.id, text=text))
             run_job(job, listener, on_saved=publish)
         finally:
             for trial in job.trials:
