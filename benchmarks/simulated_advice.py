@@ -234,7 +234,7 @@ def _costs(seconds: float, parameters: int) -> Costs:
 
 
 def simulate(case: Case, setting: Setting, seed: int, num_studies: int) -> list[int]:
-    """What is recommended in each of so many studies."""
+    """Return the recommendation in each of `num_studies` studies."""
     generator = np.random.default_rng(seed)
     return [chosen(case, setting, generator) for _ in range(num_studies)]
 

@@ -42,7 +42,7 @@ NUM_SEEDS = (2, 3, 5, 10)
 NUM_EQUAL = 5
 """Arms that are equal; one more is worse."""
 SHARE_OF_ONE, EASE = 0.65, (0.9, 1.5)
-"""Of the examples are of class 1; how easy those of class 0 and 1 are, in probits."""
+"""The share of examples of class 1, and how easy those of class 0 and 1 are, in probits."""
 DIFFICULTY, LUCK, WORSE = 1.0, 0.1, 0.2
 """Deviations of an example's difficulty and of a run's luck; by how much the last arm is worse."""
 AT_A_TIME = 50
@@ -52,7 +52,7 @@ NUM_RESAMPLES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is simulated; a share `collapsed` of the runs answers 1 to everything.
+    """A kind of study to simulate; a share `collapsed` of the runs answers 1 to everything.
 
     `ease` is that of examples of class 0 and 1, `luck` the deviation of a run's luck, both in
     probits; its `tails` are normal, or those of Student's t with three degrees of freedom.
@@ -93,7 +93,7 @@ CASES: dict[str, tuple[Setting, tuple[int, ...]]] = {
     "many examples": (Setting(metric="accuracy", num_examples=3000), NUM_SEEDS),
     "collapsed": (Setting(metric="matthews_correlation", collapsed=0.2), NUM_SEEDS),
 }
-"""What is simulated and with how many seeds. In `few errors` 99.4% of the answers are right."""
+"""Each setting with its numbers of seeds. In `few errors` 99.4% of the answers are right."""
 
 
 def simulate(setting: Setting, seed: int, num_studies: int) -> list[Outcome]:
