@@ -44,8 +44,8 @@ def _interval_words(view: StudyView) -> str:
     if view.spec.folds is None:
         return "F1 with its 95% interval."
     return (
-        "F1 with its 95% interval, which holds the noise of folds. A class that some fold lacks has "
-        "no interval."
+        "F1 with its 95% interval, which holds the noise of folds. "
+        "A class that a fold lacks has no interval."
     )
 
 
