@@ -325,3 +325,14 @@ def test_few_rows_are_trained_on_for_more_epochs_and_the_study_says_why(
         num_trained = num_rows - num_rows // (folds or 10)
         assert steps == epochs * -(-num_trained // spec["training"]["per_device_train_batch_size"])
         assert f"# {steps} steps: 3 epochs of few rows" in said[0]
+
+
+def test_of_few_rows_new_says_what_makes_scores_less_noisy(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", ["a", "b"])
+    assert drafted(path).hints[0] == (
+        "30 rows are few: scores on 6 of them are noisy; with --folds 5 all are scored"
+    )
+    with_folds = draft(tmp_path / "s.yaml", path, model="minilm", folds=5).hints
+    assert with_folds[0] == (
+        "30 rows are few: scores are noisy, and the intervals of the report will say so"
+    )

@@ -142,7 +142,12 @@ def draft(
         written = _written(study, data, model, looked, words, guesses, folds)
         remarks = remarks_on_draft(written, study)
         if not remarks.errors:
-            hints = [*_hints(looked, words), *_unused_dev(data, folds), *remarks.others]
+            hints = [
+                *_on_few_rows(len(looked.rows), guesses, folds),
+                *_hints(looked, words),
+                *_unused_dev(data, folds),
+                *remarks.others,
+            ]
             return Draft(text=written, guesses=guesses, hints=hints)
         errors += remarks.errors
     raise UserError(
@@ -276,6 +281,20 @@ def _metrics(looked: Looked) -> Guess:
     return Guess(key="metrics", value=names, why=why)
 
 
+def _on_few_rows(num_rows: int, guesses: Sequence[Guess], folds: int | None) -> list[str]:
+    """Return that few rows make scores noisy, and what makes them less so."""
+    if num_rows >= FEW_ROWS:
+        return []
+    few = f"{counted(num_rows, 'row')} are few: "
+    if folds is not None:
+        return [f"{few}scores are noisy, and the intervals of the report will say so"]
+    dev = next(one.value for one in guesses if one.key == "dev")
+    if not isinstance(dev, float):
+        return [f"{few}runs differ by luck, and the intervals of the report will say so"]
+    num_dev = Selection(fraction=dev).num_held_out(num_rows)
+    return [f"{few}scores on {num_dev:,} of them are noisy; with --folds 5 all are scored"]
+
+
 def _is_uneven(looked: Looked) -> bool:
     if looked.problem_type != "single_label_classification" or not looked.counts:
         return False
@@ -285,11 +304,6 @@ def _is_uneven(looked: Looked) -> bool:
 
 def _hints(looked: Looked, words: int) -> list[str]:
     hints = []
-    if len(looked.rows) < FEW_ROWS:
-        hints.append(
-            f"{counted(len(looked.rows), 'row')} are few: scores on a small dev are noisy, and the "
-            "intervals of the report will say so"
-        )
     if _is_uneven(looked):
         smallest, largest = _ends(looked)
         hints.append(
