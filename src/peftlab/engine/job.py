@@ -21,8 +21,10 @@ class Job(Frozen):
     time of the job, 0 if it is not known. Workers report a trial's steps at most once every
     `told_every` seconds, and all other events at once. `micro_batch` is the largest number of
     examples computed at once, None for whole batches. Trials pause after the first evaluation at or
-    after the end of the epoch `stop_after`, or are trained to their ends if it is None. `is_alone`
-    says that no other job runs on the machine meanwhile, so that the measured energy is the job's.
+    after the end of the epoch `stop_after`, or are trained to their ends if it is None. `together`
+    is the number of trials to train in one step, if they can be; with 1 they are run one after
+    another. `is_alone` says that no other job runs on the machine meanwhile, so that the measured
+    energy is the job's.
     """
 
     trials: Annotated[tuple[Trial, ...], Field(min_length=1)]
@@ -35,6 +37,7 @@ class Job(Frozen):
     told_every: float = 0.2
     micro_batch: int | None = None
     stop_after: int | None = None
+    together: Annotated[int, Field(ge=1)] = 1
     is_alone: bool = False
 
     def folder(self, trial: Trial) -> Path:
