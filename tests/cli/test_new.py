@@ -173,7 +173,7 @@ def test_rows_of_dev_that_stand_in_train_are_told(peftlab: Peftlab, private: Pat
         answer = peftlab("new", "mine.yaml", *said, "--json")
         assert answer.status == 0, answer.err
         (hint,) = [one for one in answer.json["hints"] if "dev" in one and "stand" in one]
-        assert "dev is the file of train itself: 48 of 48 rows of dev stand in train" in hint
+        assert "dev is the file of train itself: 48 of 48 rows of dev are in train" in hint
 
 
 def test_a_row_without_a_label_names_the_option_that_drops_it(

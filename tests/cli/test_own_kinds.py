@@ -86,7 +86,7 @@ def test_a_study_of_another_kind_is_run_reported_and_predicted_from(
     assert verdict["p_value"] is None
     page = Path(report.json["html"]).read_text(encoding="utf-8")
     assert f"Dev of own is {said}." in page
-    assert "confusion: these arms have nothing that it could show" in page
+    assert "confusion: there is nothing to show for these arms" in page
 
     rows = ("--file", tmp_path / f"own{ending}", "--output", tmp_path / "said.jsonl")
     predicted = peftlab("predict", answer.json[0]["id"], *rows, *place, "--device", "cpu")

@@ -140,7 +140,7 @@ def test_any_text_is_a_value_or_one_line(text: str) -> None:
     [
         ("a: 9223372036854775808", "'9223372036854775808' is too large a number"),
         ("a: 0x" + "f" * 4000, "is too large a number"),
-        ("a: &x 1\nb: &x 2", "the same anchor stands twice"),
+        ("a: &x 1\nb: &x 2", "the same anchor appears twice"),
         ("a: !!timestamp x", "not valid YAML"),
         ("a: !!bool 3", "not valid YAML"),
         ("a: !!int ''", "not valid YAML"),
@@ -201,7 +201,7 @@ WIDE = "b: &b {" + ", ".join(f"k{n}: 1" for n in range(3000)) + "}\n"
     [
         ("a: &a {<<: *a}", "here:1: not valid YAML: a mapping is merged into itself"),
         ("a: &a {<<: [{x: 1}, *a]}", "a mapping is merged into itself"),
-        ("a: {<<: 3}", "here:1: not valid YAML: what is merged is no mapping"),
+        ("a: {<<: 3}", "here:1: not valid YAML: the merged value is not a mapping"),
         ("a:\n b: &b {x: 1, x: 2}\nc: {<<: *b}", "here:2: not valid YAML: the key 'x' appears"),
         (
             WIDE + "c: [" + ", ".join(["{<<: *b}"] * 100) + "]",

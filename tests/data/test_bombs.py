@@ -178,7 +178,7 @@ LINES: dict[str, tuple[str, Callable[[], str], str]] = {
     ),
     "depth": (
         ".jsonl", lambda: '{"a": ' + "[" * 200_000,
-        ":1: lists or objects lie too deep in one another (allowed: fewer levels)",
+        ":1: lists or objects are nested too deeply (allowed: fewer levels)",
     ),
 }  # fmt: skip
 

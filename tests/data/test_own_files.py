@@ -180,7 +180,7 @@ def definition_of(labels: tuple[str, ...]) -> TaskDefinition:
         ({"body": " \t", "mood": "sad"}, "t.jsonl:3: column 'body': no text (allowed: "),
         ({"body": None, "mood": "sad"}, "t.jsonl:3: column 'body': no text (allowed: "),
         ({"body": 5, "mood": "sad"}, "t.jsonl:3: column 'body': 5 is no text (allowed: "),
-        ({"body": "\ud800", "mood": "sad"}, "t.jsonl:3: half of a UTF-16 pair is no text"),
+        ({"body": "\ud800", "mood": "sad"}, "t.jsonl:3: half of a UTF-16 pair is not text"),
         ({"body": "x", "mood": ""}, "t.jsonl:3: column 'mood': no label (allowed: "),
         ({"body": "x", "mood": None}, "t.jsonl:3: column 'mood': no label (allowed: "),
         ({"body": "x", "mood": float("nan")}, "t.jsonl:3: column 'mood': no label (allowed: "),

@@ -123,7 +123,7 @@ def test_a_damaged_one_that_was_passed_over_is_told_of(
     listener = Listener()
     run(trial, tmp_path, listener, EVERY_STEP)
     assert listener.resumed_at == 2
-    expected = f"trial {trial.id}: the checkpoint {last.name} is damaged; it was passed over"
+    expected = f"trial {trial.id}: the checkpoint {last.name} is damaged; it was skipped"
     assert listener.remarks == [expected]
 
 
@@ -154,7 +154,7 @@ def test_when_one_is_due(
     tmp_path: Path, words: str, steps: list[int] | None, epochs: list[int] | None
 ) -> None:
     if steps is None:
-        with pytest.raises(ValueError, match="must be as in '200 steps'"):
+        with pytest.raises(ValueError, match="must be of the form '200 steps'"):
             CheckpointEvery.model_validate(words)
         return
     every = CheckpointEvery.model_validate(words)

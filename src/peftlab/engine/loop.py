@@ -265,7 +265,7 @@ class _Training:
             return
         found = self.checkpoints.newest()
         for name in self.checkpoints.damaged:
-            text = f"trial {self.trial.id}: the checkpoint {name} is damaged; it was passed over"
+            text = f"trial {self.trial.id}: the checkpoint {name} is damaged; it was skipped"
             self.tell(Remarked(text=text))
         if found is None:
             return

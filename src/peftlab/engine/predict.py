@@ -79,7 +79,8 @@ class Predictor:
             parameter.data = tensor
         if not np.isfinite(logits).all():
             raise UserError(
-                "the trained model gives no finite numbers: its tensors are damaged, or diverged",
+                "the trained model gives numbers that are not finite: its tensors are damaged, "
+                "or it diverged",
                 where=str(record.model_path),
             )
         return logits

@@ -124,7 +124,7 @@ def find_checkpoint(model: ModelRef, places: Sequence[str] = ()) -> ModelRef:
             where=f"--model {', '.join(places)}",
             allowed="the folder with the same config, tokenizer and weights, or the one it is in",
         )
-    what = "no longer exists" if found is None else "is another one now: its files have changed"
+    what = "no longer exists" if found is None else "is now another one: its files have changed"
     raise UserError(f"the checkpoint '{model.name}' {what}", remedy=OPTION)
 
 

@@ -79,7 +79,7 @@ def rows_by_name(
     lists = f"it has {', '.join(own)}; {the_task} has {', '.join(wanted)}"
     if own and all(PLACEHOLDER.fullmatch(label) for label in own):
         raise UserError(
-            f"{head} does not name its labels, so that nothing says which is which: {lists}",
+            f"{head} does not name its labels, so which is which is unknown: {lists}",
             where=where,
             allowed=f"names as id2label in its config.json, or {FRESH}",
         )

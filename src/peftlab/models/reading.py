@@ -25,7 +25,7 @@ CODE_FILES = ("*.py",)
 WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 
 CONVERT = (
-    "where you trust the file, transformers converts it: "
+    "if you trust the file, transformers converts it: "
     "AutoModel.from_pretrained(IT).save_pretrained(FOLDER), its AutoTokenizer likewise"
 )
 
@@ -83,7 +83,7 @@ def refusing(name: str) -> Iterator[None]:
         text = str(error).strip()
         if "trust_remote_code" in text:
             raise UserError(
-                f"the checkpoint '{name}' needs code that lies beside it, which is not run",
+                f"the checkpoint '{name}' needs code that comes with it, which is not run",
                 remedy="peftlab --trust-remote-code COMMAND, if you trust its authors with all "
                 "that you can do yourself",
             ) from error

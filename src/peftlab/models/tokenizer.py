@@ -52,7 +52,7 @@ class HubTokenizer:
             raise UserError(
                 f"the tokenizer cannot encode a text: {cause}",
                 where=str(self.tokenizer.name_or_path),
-                allowed="a tokenizer that is whole: with a token for what it does not know",
+                allowed="a complete tokenizer, with a token for unknown text",
             ) from error
         if all(lists.ids):
             return lists
@@ -97,7 +97,7 @@ def require_words(tokenizer: Any, *, name: str) -> None:
     if vocabulary.keys() <= {*tokenizer.all_special_tokens}:
         raise UserError(
             f"the tokenizer of '{name}' has no words, only "
-            f"{counted(len(vocabulary), 'special token')}: its files are not there, or not whole",
+            f"{counted(len(vocabulary), 'special token')}: its files are missing or incomplete",
             allowed=allowed,
         )
     special = {vocabulary[one]: one for one in tokenizer.all_special_tokens if one in vocabulary}

@@ -131,7 +131,7 @@ def require_whole(checkpoint: Checkpoint, model: PreTrainedModel, info: Mapping[
         raise UserError(
             f"the checkpoint '{checkpoint.name}' lacks {len(missing)} of the tensors of its model: "
             f"{_some(missing)}",
-            allowed="a whole checkpoint, whose config.json belongs to its weights",
+            allowed="a complete checkpoint, whose config.json belongs to its weights",
         )
     others = sorted(info["mismatched_keys"])
     if others:
@@ -141,7 +141,7 @@ def require_whole(checkpoint: Checkpoint, model: PreTrainedModel, info: Mapping[
         raise UserError(
             f"the checkpoint '{checkpoint.name}' has {counted(len(others), 'tensor')} of another "
             f"size than its model: {_some(sizes)}",
-            allowed="a whole checkpoint, whose config.json belongs to its weights",
+            allowed="a complete checkpoint, whose config.json belongs to its weights",
         )
 
 

@@ -102,7 +102,7 @@ def make_page(
     blocks: list[Block] = [*before]
     for title, lines in (
         ("Measured by an older version", outdated_warnings(view)),
-        ("Rows of dev stand in train", leak_warnings(view)),
+        ("Rows of dev are in train", leak_warnings(view)),
         ("Settings that cannot work", settings_warnings(view)),
     ):
         if lines:
@@ -117,7 +117,7 @@ def make_page(
         stem = f"{number:02d}-{part.kind}"
         made = MAKERS.get(part.kind)(view, part.options, f"figure-{stem}")
         if not made and view.spec.report:
-            made = [Missing(lines=[f"{part.kind}: these arms have nothing that it could show"])]
+            made = [Missing(lines=[f"{part.kind}: there is nothing to show for these arms"])]
         blocks += _named(made, stem)
     blocks += [Heading(title="All trials"), trials_table(view)]
     if not view.spec.report:
@@ -199,7 +199,7 @@ def _facts(view: StudyView) -> dict[str, str]:
         facts["failed"] = f"{failed:,}"
     pruned = sum(record.status == "pruned" for record in view.records)
     if pruned:
-        facts["pruned"] = f"{pruned:,} given up by the search"
+        facts["pruned"] = f"{pruned:,} pruned by the search"
     if spec.split_words:
         facts["split"] = spec.split_words
     if spec.folds is not None:

@@ -77,7 +77,7 @@ class Cuda(Accelerator):
 
         if backends.is_triton_asked_for() and not backends.HAS_TRITON:
             raise UserError(
-                "Triton is not installed, whose kernels are asked for",
+                "kernels of Triton are asked for, but it is not installed",
                 where=f"{OFF}={backends.ASKED_FOR}",
                 allowed="pip install 'peftlab[gpu]', or without it PyTorch's own kernels",
             )

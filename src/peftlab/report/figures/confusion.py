@@ -105,7 +105,7 @@ def draw_confusion(rows: Sequence[dict[str, Any]], *, name: str, scored: str = "
     )
     return Figure(
         name=name,
-        title="What is taken for what: the share of each label's examples, over all seeds",
+        title="The answers to each label: their share of the label's examples, over all seeds",
         description=f"Wrong answers {scored}: {words or 'none'}",
         specification=finish(chart),
     )

@@ -51,7 +51,7 @@ def evidence_words(
     """
     where = f"on {tasks[0].name}" if len(tasks) == 1 else f"in the mean over {len(tasks)} tasks"
     more = points_more(tasks, is_better=found.estimate >= 0)
-    interval = "the same on every example, so that the test goes by their number alone"
+    interval = "the same on every example, so that the test uses only their number"
     if found.noise.is_known:
         looks = " for any number of looks" if found.is_always_valid else ""
         interval = f"95% interval{looks} {signed(found.low)} to {signed(found.high)}"
@@ -105,7 +105,7 @@ def too_few_words(found: Difference, least: int, num_tests: int = 1) -> str:
     after = " that holds for any number of looks" if found.is_always_valid else ""
     words = f"{own} of each arm, where {which}{after} takes at least {least}"
     if found.num_seeds == 1 and found.noise.is_known and not found.num_folds:
-        words += "; the interval is that of these trained models, other seeds are not in it"
+        words += "; the interval is that of these trained models, it does not cover other seeds"
     return words
 
 

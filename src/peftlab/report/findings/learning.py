@@ -212,7 +212,7 @@ def losses_words(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) ->
                 runs = "the only run" if num_runs == 1 else f"{num_failed} of {num_runs} runs"
                 sentences.append(
                     f"{runs[0].upper()}{runs[1:]} of {arm.name} on {task.name} failed"
-                    + (": all figures are of the others." if num_failed < num_runs else ".")
+                    + (": all numbers are for the others." if num_failed < num_runs else ".")
                 )
             found = view.collapse(arm, task)
             if found is not None:

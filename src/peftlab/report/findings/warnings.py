@@ -15,7 +15,7 @@ from peftlab.tasks.spec import Task
 def leak_warnings(view: StudyView) -> list[str]:
     """Return a line for each task with untrustworthy scores, as rows of dev are in train."""
     return [
-        f"{task.name}: {leak.words()}. Scores on such rows show what was learned by heart, not "
+        f"{task.name}: {leak.words()}. Scores on such rows show what was memorised, not "
         "what a model does with new texts."
         for task in view.tasks
         if (leak := _leak(view, task)) is not None
@@ -31,7 +31,7 @@ def leak_note(view: StudyView) -> str:
         if leak is not None and leak.is_any:
             sentences.append(f"{task.name}: {leak.words()}.")
         elif leak is None and _has_own_files(view, task):
-            sentences.append(f"{task.name}: not checked whether rows of dev stand in train.")
+            sentences.append(f"{task.name}: not checked whether rows of dev are in train.")
     return " ".join(sentences)
 
 

@@ -67,7 +67,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     if best_word:
         note += (
             f" '{best_word}' is the main metric at the {best_word.removeprefix('best ')} where it "
-            "was best on this same split: it flatters."
+            "was best on this same split, which flatters it."
         )
     note += f"{_on_metrics(view.tasks)}{_on_others(view)}"
     if any(best.values()):

@@ -132,7 +132,7 @@ def tuning_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
         numbers=frozenset(numbers),
         note="Chosen by the main metric on rows held out of train, in points and as the mean over "
         "seeds; dev is what the chosen setting scores on dev, which the search did not look at. "
-        "Pruned settings were given up on the way and do not compete. time: training and "
+        "Pruned settings were stopped early and do not compete. time: training and "
         "evaluation of all settings tried.",
     )
 
