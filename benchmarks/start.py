@@ -1,4 +1,4 @@
-"""How long commands take that train nothing, each in a cold process: medians of several.
+"""The time of commands that train nothing, each in a cold process: medians of several runs.
 
 python benchmarks/start.py --rounds 10
 """
@@ -34,11 +34,11 @@ COMMANDS = {
     "run start.yaml --dry-run": 2.0,
     "report start": 2.0,
 }
-"""Commands, and the seconds that each is to stay below on a quiet machine."""
+"""The commands, each with the seconds below which it must stay on a quiet machine."""
 
 
 def seconds_of(command: str, folder: Path) -> float:
-    """Return how long one process takes for a command in that folder."""
+    """Return the seconds that one process takes for a command in that folder."""
     began = perf_counter()
     arguments = [sys.executable, "-m", "peftlab", *command.split()]
     subprocess.run(arguments, cwd=folder, check=True, capture_output=True)
@@ -46,7 +46,7 @@ def seconds_of(command: str, folder: Path) -> float:
 
 
 def main() -> None:
-    """Run a small study, then each command in turn, as many times as there are rounds."""
+    """Run a small study, then each command in turn, once in every round."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     given = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Where the time of a training step of the engine `packed` goes, kernel by kernel, on MiniLM.
+"""The time of a training step of the engine `packed` on MiniLM, kernel by kernel.
 
     python benchmarks/step.py --data path/to/glue --task sst2 --method lora
 
-Each kernel of the recorded steps is called by itself and timed; what is left of a step is what
-happens around the encoder. Nothing else should run meanwhile.
+Each kernel of the recorded steps is called by itself and timed; the rest of a step is the work
+around the encoder. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def timed(steps: Steps, count: int) -> tuple[Counter[str], float]:
-    """Return the seconds of each kernel in so many steps, and of all of them whole."""
+    """Return the seconds of each kernel in a number of steps, and those of the whole steps."""
     names = {entry_point.address: entry_point.name for entry_point in ENTRY_POINTS}
     seconds: Counter[str] = Counter()
     work_off = recording.work_off
