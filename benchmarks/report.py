@@ -74,7 +74,7 @@ def fill(folder: Path, num_trials: int) -> int:
 
 
 def record(workspace: Workspace, trial: Trial, generator: np.random.Generator) -> None:
-    """Return a trial's record, with epochs, predictions and costs, that learns a little."""
+    """Store the epochs, predictions and costs of a trial that learns a little."""
     task = TASKS.get(trial.task)
     labels = np.random.default_rng(0).integers(task.num_labels, size=NUM_ROWS)
     workspace.start(trial.id, provenance())

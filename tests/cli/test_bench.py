@@ -1,4 +1,4 @@
-"""What `bench` is asked for is checked before anything is loaded."""
+"""The options of `bench` are checked before anything is loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`peftlab new` writes a study of a person's own file that lints and runs as it is."""
+"""`peftlab new` writes a study of a user's own file that lints and runs unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ THINGS = ("lamp", "chair", "kettle", "phone", "jacket", "book")
 
 @pytest.fixture
 def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with complaints.csv, three classes, which is where the person works."""
+    """The working folder, with complaints.csv of three classes."""
     labels = ["refund", "delivery", "refund", "praise"]
     with (tmp_path / "complaints.csv").open("w", newline="", encoding="utf-8-sig") as stream:
         writer = csv.writer(stream)

@@ -108,7 +108,7 @@ def test_worker_processes_train_on_own_files_to_the_same_scores(
 
 
 def sorted_study(folder: Path, checkpoint: Path, **keys: Any) -> Path:
-    """A study of files whose rows are sorted by label, with limits; every text names its row."""
+    """Return a study of files with rows sorted by label, with limits; every text names its row."""
     for split in ("train", "dev"):
         lines = [f"{split} {n},{'ab'[n >= 40]}\n" for n in range(80)]
         (folder / f"{split}.csv").write_text("body,mood\n" + "".join(lines))

@@ -1,4 +1,4 @@
-"""`peftlab run` trains what is open, keeps what is done, and ends with the status that fits."""
+"""`peftlab run` trains open trials, keeps done ones, and ends with the right exit status."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def test_aliases_that_expand_without_end_are_refused_at_once() -> None:
 
 
 def nine_levels(names: str) -> str:
-    """Merges of merges, ten each time: ten keys, or ten thousand million."""
+    """Return merges of merges, ten at each level: ten keys, or ten thousand million."""
     lines = ["a0: &a0 {" + ", ".join(f"k{n}: {n}" for n in range(10)) + "}"]
     for n in range(1, 10):
         lines.append(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]{names}}}")

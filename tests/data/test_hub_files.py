@@ -54,7 +54,7 @@ def refusal(name: str = "someone/thing", kind: Kind = "model") -> str:
 def again(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, offline: bool = False
 ) -> list[str]:
-    """As in a new process; what is asked from here on."""
+    """Reset the process's memory, and return the list of requests from then on."""
     use_hub(monkeypatch, hub.url, tmp_path, offline=offline)
     hub.asked.clear()
     return hub.asked

@@ -1,4 +1,4 @@
-"""Rows of dev that stand in train are counted, of pairs both texts, and texts of several labels."""
+"""Rows of dev in train are counted (for pairs by both texts), and texts with several labels."""
 
 from __future__ import annotations
 
