@@ -1,4 +1,4 @@
-"""A training that stops early: the same for every engine, and the same after any kill."""
+"""Training stops early at the same step for every engine, and after any kill."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DataOf = Callable[[Trial], TrialData]
 
 @pytest.fixture
 def trial(make_trial: MakeTrial) -> Trial:
-    """30 steps, 5 an epoch, evaluated behind every 2; it stops within the second epoch."""
+    """Return a trial of 30 steps, 5 per epoch, evaluated after every 2, that stops in epoch 2."""
     settings: dict[str, Any] = {
         "learning_rate": 0.1, "warmup_steps": 0, "weight_decay": 0.1, "num_train_epochs": 6,
         "eval_strategy": "steps", "eval_steps": 2, "early_stopping_patience": 2,
@@ -148,7 +148,7 @@ def test_patience_counts_evaluations_at_the_ends_of_epochs_too(
 
 
 def test_a_trial_that_stops_early_is_not_affected_by_kills(trial: Trial, tmp_path: Path) -> None:
-    """Killed behind its first evaluation, between two, before it stops and as it is to stop."""
+    """It is killed after its first evaluation, between two, before and while it stops."""
     trial, whole = with_settings(trial, early_stopping_patience=4), History()
     run(trial, tmp_path / "whole", whole)
     last = whole.evaluations[-1].step
@@ -166,7 +166,7 @@ def test_a_trial_that_stops_early_is_not_affected_by_kills(trial: Trial, tmp_pat
 def test_a_trial_that_goes_on_behind_its_last_evaluation_takes_no_further_step(
     trial: Trial, tmp_path: Path
 ) -> None:
-    """As one does that was killed while its model was saved."""
+    """Such a trial was killed while its model was saved."""
     settings = {"eval_strategy": "epoch", "eval_steps": None, "learning_rate": 0.0}
     trial, whole, after = with_settings(trial, **settings), History(), History()
     every = CheckpointEvery(number=1, unit="epochs")

@@ -1,4 +1,4 @@
-"""Logits of trained trials for rows that they have not seen."""
+"""The logits that trained trials give to new rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TextRows = Sequence[tuple[str, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class _Loaded:
-    """A trial in memory; `shared` are its parameters whose numbers another trial has too."""
+    """A trial in memory; `shared` are its parameters whose memory other trials may share."""
 
     base: PreTrainedModel
     classifier: Classifier
@@ -38,13 +38,14 @@ class _Loaded:
 
 
 class Predictor:
-    """Trained trials in memory, each loaded once; what they have in common is there once.
+    """Trained trials in memory, each loaded once; equal parameters are kept in memory only once.
 
     A trial is loaded as if it were alone, so that it has its own adapter and its own head. Then
-    every parameter that equals, bit for bit, that of the same name in a trial loaded before it
-    uses that one's memory: trials of one checkpoint take its size and what each of them trained.
+    every parameter that is bitwise equal to the one of the same name in a trial loaded before
+    shares its memory: trials of one checkpoint take the memory of the checkpoint once, and that of
+    what each has trained.
 
-    Checkpoints are looked for in the `places` first (models/location).
+    Checkpoints are first looked for in the `places` (models/location.py).
     """
 
     def __init__(
@@ -62,8 +63,8 @@ class Predictor:
     def logits(self, record: TrialRecord, rows: TextRows) -> Logits:
         """Return the logits, float32 [N, C], of rows of as many texts as the trial's task has.
 
-        Raises UserError where the trial has no saved model or its checkpoint is gone, a row has the
-        wrong number of texts, or the model gives what is no number.
+        Raises UserError if the trial has no saved model, its checkpoint is gone, a row has the
+        wrong number of texts for its task, or a logit is not finite.
         """
         _check(record, rows)
         if record.trial.id not in self._found:
@@ -74,11 +75,12 @@ class Predictor:
         check_ids(data, found.base, where=record.trial.model.name)
         with found.classifier.active():
             logits = predict_logits(found.classifier, data, batch_size=self._batch_size)
-        for parameter, tensor in found.shared:  # packing has given some of them memory of their own
+        for parameter, tensor in found.shared:  # packing has moved some to memory of their own
             parameter.data = tensor
         if not np.isfinite(logits).all():
             raise UserError(
-                "the trained model gives no finite numbers: its tensors are damaged, or diverged",
+                "the trained model gives numbers that are not finite: its tensors are damaged, "
+                "or it diverged",
                 where=str(record.model_path),
             )
         return logits
