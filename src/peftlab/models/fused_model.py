@@ -23,6 +23,7 @@ from peftlab.models.fused.blocks import blocks_of, embeddings_of, layers_of
 from peftlab.models.fused.embedding import embedding_of
 from peftlab.models.fused.encoder import Encoder
 from peftlab.models.fused.linear import share_storage
+from peftlab.models.fused.operation import Program
 from peftlab.models.fused.static_batch import StaticBatch
 from peftlab.models.recompute import recomputed
 
@@ -58,6 +59,14 @@ class FusedModel(PackedModel):
         type_ids_T = self._types(rows)
         self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
         return self._logits(self._integers(rows.ids), type_ids_T)
+
+    def program(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Program[Tensor]:
+        """Compute the logits [B, C] of the rows, for whoever carries out the operations."""
+        type_ids_T = self._types(rows)
+        self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
+        x_TD = self._embedded(self._integers(rows.ids), type_ids_T)
+        x_BD = yield from self.encoder.program(x_TD, self.batch, self.dropout.key)
+        return self._head(x_BD)
 
     def of_static(self, static: StaticBatch, key_of: Callable[[Use], int]) -> Tensor:
         """Logits [B, C] of the batch that its row holds; nothing else is read but parameters."""

@@ -103,7 +103,6 @@ class Encoder:
         sizes = Sizes(tokens=x_TD.shape[0], examples=batch.num_examples)
         return play(recording, x_TD, batch.tensors, numbers, sizes, trained)
 
-
     def program(self, x_TD: Tensor, batch: PackedBatch, keys: Keys) -> Program[Tensor]:
         """Compute what `run` returns of all blocks, for whoever carries out the operations."""
         return self._part(0, len(self.blocks)).program(x_TD, batch, keys)
