@@ -1,4 +1,4 @@
-"""Logits of trained trials for rows that they have not seen."""
+"""The logits that trained trials give to new rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Rows = Sequence[tuple[str, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class _Loaded:
-    """A trial in memory; `shared` are its parameters whose numbers another trial has too."""
+    """A trial in memory; `shared` are its parameters whose memory other trials may share."""
 
     base: PreTrainedModel
     classifier: Classifier
@@ -38,13 +38,14 @@ class _Loaded:
 
 
 class Predictor:
-    """Trained trials in memory, each loaded once; what they have in common is there once.
+    """Trained trials in memory, each loaded once; equal parameters are kept in memory only once.
 
     A trial is loaded as if it were alone, so that it has its own adapter and its own head. Then
-    every parameter that equals, bit for bit, that of the same name in a trial loaded before it
-    uses that one's memory: trials of one checkpoint take its size and what each of them trained.
+    every parameter that is bitwise equal to the one of the same name in a trial loaded before
+    shares its memory: trials of one checkpoint take the memory of the checkpoint once, and that of
+    what each has trained.
 
-    Checkpoints are looked for in the `places` first (models/location).
+    Checkpoints are first looked for in the `places` (models/location.py).
     """
 
     def __init__(
@@ -60,10 +61,10 @@ class Predictor:
         self._encoded: dict[tuple[str, int], Encoded] = {}
 
     def logits(self, record: TrialRecord, rows: Rows) -> Logits:
-        """Return the logits, float32 [N, C], of rows of as many texts as the trial's task has.
+        """Return the trial's logits for the rows, float32 [N, C].
 
-        Raises UserError where the trial has no saved model or its checkpoint is gone, a row has the
-        wrong number of texts, or the model gives what is no number.
+        Raises UserError if the trial has no saved model, its checkpoint is gone, a row has the
+        wrong number of texts for its task, or a logit is not finite.
         """
         _check(record, rows)
         if record.trial.id not in self._found:
@@ -74,7 +75,7 @@ class Predictor:
         check_ids(data, found.base, where=record.trial.model.name)
         with found.classifier.active():
             logits = predict_logits(found.classifier, data, batch_size=self._batch_size)
-        for parameter, tensor in found.shared:  # packing has given some of them memory of their own
+        for parameter, tensor in found.shared:  # packing has moved some to memory of their own
             parameter.data = tensor
         if not np.isfinite(logits).all():
             raise UserError(
@@ -115,7 +116,7 @@ class Predictor:
         return self._loaded[trial.id]
 
     def _encode(self, record: TrialRecord, rows: Rows) -> Encoded:
-        """Return the rows' tokens; those of the last call are kept for the other trials."""
+        """Return the encoded rows, which are kept for other trials until other rows come."""
         if rows is not self._rows:
             self._rows, self._encoded = rows, {}
         key = (record.trial.model.name, record.trial.max_length)
@@ -128,7 +129,7 @@ class Predictor:
 def predict_rows(
     record: TrialRecord, rows: Rows, *, batch_size: int = 32, device: str = "auto"
 ) -> Logits:
-    """Return the logits, float32 [N, C], of one trial; UserError as Predictor.logits raises it."""
+    """Return one trial's logits for the rows, float32 [N, C], as Predictor.logits does."""
     return Predictor(device=device, batch_size=batch_size).logits(record, rows)
 
 

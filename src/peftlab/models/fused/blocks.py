@@ -1,8 +1,8 @@
 """Encoder blocks with LayerNorm after each residual sum, run on a packed batch.
 
-Transformers' modules stay as they are and keep their weights; only the order in which a block
-calls them is written here, so that the kernels can stand between them. A projection that peft
-wraps in something other than plain LoRA is called as it is.
+Transformers' modules stay as they are and keep their weights; only the order in which a block calls
+them is defined here, so that kernels can run between them. A projection that peft wraps in
+something other than plain LoRA is called as it is.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Projection:
 
     @classmethod
     def of(cls, *modules: nn.Module, site_of: SiteOf) -> Projection:
-        """Return the projection by these modules."""
+        """Return the projection of these modules."""
         around = around_layers(modules)
         layers = modules if around is None else around.layers
         return cls(modules=modules, joined=join(layers, site_of), around=around)
@@ -60,7 +60,7 @@ class Projection:
 
 @dataclass(frozen=True, kw_only=True)
 class Residual:
-    """What follows a sublayer: norm(residual + dropout(x)), with no dropout in some models."""
+    """The end of a sublayer: norm(residual + dropout(x)), without dropout in some models."""
 
     dropout: nn.Dropout | None
     norm: nn.Module
@@ -88,7 +88,7 @@ class Residual:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One encoder block by its parts."""
+    """One encoder block, given by its parts."""
 
     query_key_value: Projection
     query: Projection
@@ -111,7 +111,7 @@ class Block:
 
     @property
     def probabilities(self) -> list[float]:
-        """How likely each of its dropouts drops an element now."""
+        """The current probability of each dropout in the block."""
         projections = (self.query_key_value, self.attention_output, self.up, self.down)
         residuals = (self.attention_residual, self.output_residual)
         return [
@@ -127,7 +127,7 @@ class Block:
 
     @cached_property
     def parameters(self) -> tuple[nn.Parameter, ...] | None:
-        """All that its operations read; None if a module of it has to be called as it is."""
+        """The parameters that its operations read; None if a module has to be called as it is."""
         found: list[nn.Parameter] = []
         for projection in (self.query_key_value, self.attention_output, self.up, self.down):
             if projection.joined is None or projection.around is not None:
@@ -170,7 +170,7 @@ def finish_block(
 
 
 def has_blocks(base: PreTrainedModel) -> bool:
-    """Return whether the model's blocks are run here."""
+    """Return whether the model has fused blocks."""
     return family_of(base.config.model_type).head is not None
 
 
@@ -181,7 +181,7 @@ def blocks_of(base: PreTrainedModel, site_of: SiteOf) -> list[Block]:
 
 
 def encoder_of(base: PreTrainedModel) -> nn.Module:
-    """Return the module that runs the layers, the base model itself where they lie in that."""
+    """Return the module that runs the layers, which may be the base model itself."""
     return base.base_model.get_submodule(family_of(base.config.model_type).encoder)
 
 
@@ -191,16 +191,15 @@ def layers_of(base: PreTrainedModel) -> list[nn.Module]:
 
 
 def embeddings_of(base: PreTrainedModel) -> list[nn.Module]:
-    """Return the modules that make the first block's input, in order; ELECTRA's widen it in a
-    second."""
+    """Return the modules that compute the first block's input, in order; ELECTRA has two."""
     names = family_of(base.config.model_type).embeddings
     return [getattr(base.base_model, name) for name in names if hasattr(base.base_model, name)]
 
 
 def num_frozen_blocks(base: PreTrainedModel) -> int:
-    """Return how many leading blocks are the checkpoint's own: no parameter trains there or below.
+    """Return the number of frozen blocks at the bottom: no parameter trains in or below them.
 
-    A block that peft has put something into is not counted even where nothing in it trains.
+    A block that peft has changed is not counted, even if nothing in it trains.
     """
     if not all(_is_frozen(module) for module in embeddings_of(base)):
         return 0

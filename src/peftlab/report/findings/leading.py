@@ -1,4 +1,4 @@
-"""The arms that are shown where there is no room for all of them."""
+"""The arms that are shown if there is no room for all of them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from peftlab.study.arms import Arm
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """The arms shown, and a `note` for the title if there are more; "" if there are not."""
+    """The arms shown, and a `note` for the title, which is "" if they are all arms."""
 
     arms: tuple[Arm, ...]
     note: str = ""
 
 
 def leading(view: StudyView, names: Sequence[str] | None, most: int) -> Shown:
-    """Return the arms of these names; for None all, or only the first ones if there are too many.
+    """Return the arms with these names, or for None all arms, or the best if there are too many.
 
-    Those are the ones whose scores have the best ranks in the mean: ranks and not scores are
-    averaged, for an arm may not be measured on every task.
+    The best arms are those whose scores have the best mean ranks: ranks are averaged, not scores,
+    since an arm may not be measured on every task.
     """
     if names is not None or len(view.arms) <= most:
         return Shown(arms=view.choose(names))

@@ -1,4 +1,4 @@
-"""Arms that are the same but for the learning rate."""
+"""The groups of arms that differ only in the learning rate."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from peftlab.tasks.spec import Task
 def groups_by_learning_rate(
     view: StudyView, arms: Sequence[Arm], task: Task
 ) -> dict[str, dict[float, Arm]]:
-    """Return the groups with two learning rates or more, by name: arm by learning rate.
+    """Return the groups with at least two learning rates, by name: arm by learning rate.
 
-    Nothing else in their trials on the task differs. The name is what its arms have in common.
+    Nothing else differs in their trials on the task. A group's name is the common part of its arms'
+    names.
     """
     groups: dict[str, dict[float, Arm]] = {}
     for arm in arms:

@@ -13,7 +13,7 @@ from peftlab.tasks.spec import Task
 
 
 def leak_warnings(view: StudyView) -> list[str]:
-    """Return a line for each task whose scores are not to be trusted as they are."""
+    """Return a line for each task with untrustworthy scores, as rows of dev are in train."""
     return [
         f"{task.name}: {leak.words()}. Scores on such rows show what was learned by heart, not "
         "what a model does with new texts."
@@ -53,7 +53,7 @@ def _has_own_files(view: StudyView, task: Task) -> bool:
 
 
 def settings_warnings(view: StudyView) -> list[str]:
-    """Return what `peftlab lint` calls an error in the settings of trials that are done."""
+    """Return the errors that `peftlab lint` finds in the settings of trials that are done."""
     trained = (
         (task.name, arm.name, record.trial.training, record.num_train_examples)
         for task in view.tasks
@@ -69,10 +69,10 @@ def settings_warnings(view: StudyView) -> list[str]:
 
 
 def outdated_warnings(view: StudyView) -> list[str]:
-    """Return a sentence for each correction that finished trials of the view were measured without.
+    """Return a sentence for each correction that came after trials of the view were measured.
 
-    What a correction needs to know of a checkpoint and an older version did not store is not told
-    here; `peftlab run` finds it.
+    A correction that depends on facts about a checkpoint which an older version did not store is
+    not reported here; `peftlab run` finds it.
     """
     found = Counter(
         correction.what

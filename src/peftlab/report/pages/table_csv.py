@@ -9,17 +9,17 @@ import re
 
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 
-# How a text begins that a spreadsheet takes for a formula (OWASP, "CSV injection").
+# The first characters of a text that a spreadsheet takes for a formula (OWASP, "CSV injection").
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?")
 
 
 def csv_text(table: Table) -> str:
-    """Return the table with a line a row, UTF-8; what is not known is empty.
+    """Return the table as CSV text with one line per row; unknown values are empty.
 
-    The interval of a number and its mark have columns of their own. A column's unit stands after
-    its name, in brackets. Where a text would be a formula to a spreadsheet, an apostrophe stands
-    before it.
+    The interval of a number and its mark have columns of their own. A column's unit follows its
+    name, in brackets. A text that a spreadsheet would take for a formula gets an apostrophe in
+    front.
     """
     columns = range(len(table.columns))
     with_mark = {
@@ -72,14 +72,14 @@ def _shown(cell: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Return the number with 10 digits at most; "" for none."""
+    """Return the number with at most 10 digits; "" for None."""
     if value is None or not math.isfinite(value):
         return ""
     return str(value) if isinstance(value, int) else f"{value:.10g}"
 
 
 def _plain(text: str) -> str:
-    """Return a text that a spreadsheet shows and does not compute.
+    """Return the text in a form that a spreadsheet shows instead of computing it.
 
     >>> _plain("=1+1"), _plain("lora-r8")
     ("'=1+1", 'lora-r8')
