@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import cast
@@ -41,7 +41,7 @@ from peftlab.models.shared_weights import SharedWeights
 OnEnd = Callable[[Finished | Failed], None]
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class _Member:
     """A trial in its place: its training, and the rows of its next step."""
 
@@ -61,6 +61,11 @@ class _Member:
     @property
     def clock(self) -> Clock:
         return self.attempt.run.clock
+
+    @property
+    def joins(self) -> bool:
+        """Whether it takes its steps with others; if not, it takes them beside theirs."""
+        return isinstance(self.opened.classifier.model, FusedModel)
 
     @property
     def steps(self) -> Steps:
@@ -106,8 +111,7 @@ class Group:
             try:
                 while self._waiting or self._members:
                     self._fill()
-                    self._step()
-                    self._go_on([*self._members])
+                    self._go_on(self._step())
             except (UserError, StorageError, KeyboardInterrupt):
                 if self._is_between_steps:
                     for member in self._members:
@@ -150,50 +154,85 @@ class Group:
             memory=self._memory,
         )
         opened = stack.enter_context(self._engine.opened(attempt.prepared, attempt.run))
-        if isinstance(opened.classifier.model, FusedModel):
-            self._weights.share(opened.classifier.module)
+        self._weights.share(opened.classifier.module)
         return _Member(attempt=attempt, opened=opened, stack=stack, course=opened.training.course())
 
-    def _step(self) -> None:
-        """Have each member take its next step; with fewer members where memory is short."""
-        if not self._members:
-            return
-        began = perf_counter()
-        try:
-            losses = backward_together([(one.steps, one.rows) for one in self._members])
-        except (RuntimeError, MemoryError) as error:
-            for member in self._members:
-                member.steps.optimizer.zero_grad()
-            if not is_out_of_memory(error):
-                raise
-            self._make_smaller(error)
-            return
-        members = [*self._members]
-        self._is_between_steps = False
-        for member, loss in zip(members, losses, strict=True):
-            try:
-                member.steps.take_with(loss)
-            except Exception as error:
-                self._leave(member)
-                self._fail(member.trial, error)
-        self._share_out(members, perf_counter() - began)
+    def _step(self) -> list[_Member]:
+        """Have each member take its next step; return those that have taken it.
 
-    def _make_smaller(self, error: BaseException) -> None:
-        if len(self._members) > 1:
-            self._places = len(self._members) // 2
-            for member in reversed(self._members[self._places :]):
+        If memory is short none takes it, and the group becomes smaller.
+        """
+        members = [member for member in self._members if member.joins]
+        began = perf_counter()
+        losses = self._losses_of(members)
+        if losses is None:
+            return []
+        self._is_between_steps = False
+        for member in [one for one in members if one in losses]:
+            with self._failing(member):
+                member.steps.take_with(losses[member])
+        self._share_out(members, perf_counter() - began)
+        for member in [one for one in self._members if not one.joins]:
+            began = perf_counter()
+            with self._failing(member):
+                member.steps.take(member.rows)
+            self._charge(began, member)
+        return [*self._members]
+
+    def _losses_of(self, members: Sequence[_Member]) -> dict[_Member, float] | None:
+        """Add the gradients of members and return their losses; None if memory was short.
+
+        Then there are fewer members, or the last one computes fewer examples at once. After any
+        other error each member computes by itself, so that it ends those alone that raise it.
+        """
+        if not members:
+            return {}
+        try:
+            losses = backward_together([(one.steps, one.rows) for one in members])
+        except Exception as error:
+            for member in members:
+                member.steps.optimizer.zero_grad()
+            if is_out_of_memory(error):
+                self._make_smaller(members, error)
+                return None
+            if len(members) == 1:
+                self._end_with(members[0], error)
+                return {}
+            found: dict[_Member, float] = {}
+            for member in members:
+                found |= self._losses_of([member]) or {}
+            return found
+        return dict(zip(members, losses, strict=True))
+
+    @contextmanager
+    def _failing(self, member: _Member) -> Iterator[None]:
+        """Have an error within be the end of the member alone."""
+        try:
+            yield
+        except (UserError, StorageError):
+            raise
+        except Exception as error:
+            self._end_with(member, error)
+
+    def _end_with(self, member: _Member, error: Exception) -> None:
+        self._leave(member)
+        self._fail(member.trial, error)
+
+    def _make_smaller(self, members: Sequence[_Member], error: BaseException) -> None:
+        if len(members) > 1:
+            self._places = len(members) // 2
+            for member in reversed(members[self._places :]):
                 member.opened.training.save()
                 self._leave(member)
                 self._waiting.appendleft(member.trial)
             return
-        (member,) = self._members
+        (member,) = members
         if member.steps.micro_batch > 1:
             member.steps.micro_batch = (member.steps.micro_batch + 1) // 2
             return
-        self._leave(member)
         failure = TrialError("out of memory, with one example at a time")
         failure.__cause__ = error
-        self._fail(member.trial, failure)
+        self._end_with(member, failure)
 
     def _go_on(self, members: Sequence[_Member]) -> None:
         """Have members evaluate and save what is due, up to their next steps or their ends.
@@ -202,30 +241,28 @@ class Group:
         """
         stopped: BaseException | None = None
         for member in members:
-            if member not in self._members:
-                continue
             began = perf_counter()
+            finished: Finished | None = None
             try:
-                rows = next(member.course, None)
-                if rows is None:
-                    self._finish(member)
-                else:
-                    member.rows = rows
+                with self._failing(member):
+                    rows = next(member.course, None)
+                    if rows is None:
+                        finished = self._finished(member)
+                    else:
+                        member.rows = rows
+                if finished is not None:
+                    self._on_end(finished)
             except (UserError, StorageError, KeyboardInterrupt) as error:
                 stopped = error
-            except Exception as error:
-                self._leave(member)
-                self._fail(member.trial, error)
             self._charge(began, member)
         self._is_between_steps = True
         if stopped is not None:
             raise stopped
 
-    def _finish(self, member: _Member) -> None:
+    def _finished(self, member: _Member) -> Finished:
         self._leave(member)
         trained = member.opened.trained()
-        end = member.attempt.finish(trained, together=member.together, share=member.share)
-        self._on_end(end)
+        return member.attempt.finish(trained, together=member.together, share=member.share)
 
     def _fail(self, trial: Trial, error: Exception) -> None:
         self._on_end(Failed(trial_id=trial.id, error=describe(error)))
@@ -256,7 +293,7 @@ class Group:
 def backward_together(steps_and_rows: Sequence[tuple[Steps, Indices]]) -> list[float]:
     """Add the gradients of each member's mean loss over its rows; return these losses.
 
-    Each takes as many examples at once as it may. A loss need not be finite.
+    Each computes as many examples at once as it may. A loss need not be finite.
     """
     totals = [0.0] * len(steps_and_rows)
     parts = [list(batches(rows, steps.micro_batch)) for steps, rows in steps_and_rows]
@@ -266,9 +303,10 @@ def backward_together(steps_and_rows: Sequence[tuple[Steps, Indices]]) -> list[f
             [(steps_and_rows[k][0], parts[k][index], index) for k in numbers],
             [len(steps_and_rows[k][1]) for k in numbers],
         )
-        torch.stack(losses).sum().backward()
-        for number, loss in zip(numbers, losses, strict=True):
-            totals[number] += loss.item()
+        losses_G = torch.stack(losses)
+        losses_G.sum().backward()
+        for number, loss in zip(numbers, losses_G.tolist(), strict=True):
+            totals[number] += loss
     return totals
 
 

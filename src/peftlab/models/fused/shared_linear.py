@@ -24,7 +24,7 @@ from peftlab.models.fused.linear import (
     plain_updates,
     stacked,
 )
-from peftlab.models.fused.matmul import linear
+from peftlab.models.fused.matmul import add_matmul, linear
 from peftlab.models.fused.operation import Gradients, Node, Operation
 from peftlab.models.fused.sums import column_sums
 
@@ -47,12 +47,18 @@ class SharedLinear(Operation):
     def forward(settings: Sequence[LinearSettings], *inputs: Tensor) -> tuple[Tensor, Any]:
         """Kept is what adapters read."""
         (x_RD,) = inputs
-        y_RW = linear(x_RD, stacked(settings[0].joined.weights), None)
-        kept = []
-        for one, rows in zip(settings, row_ranges(settings), strict=True):
-            if one.joined.biases:
-                y_RW[rows] += stacked(one.joined.biases)
-            kept.append(add_adapters(one, x_RD[rows], y_RW[rows]))
+        weight_WD, ranges = stacked(settings[0].joined.weights), row_ranges(settings)
+        if settings[0].joined.biases:
+            y_RW = x_RD.new_empty(len(x_RD), len(weight_WD))
+            for one, rows in zip(settings, ranges, strict=True):
+                y_RW[rows] = stacked(one.joined.biases)
+            add_matmul(y_RW, x_RD, weight_WD.T)  # in the order in which `linear` sums
+        else:
+            y_RW = linear(x_RD, weight_WD, None)
+        kept = [
+            add_adapters(one, x_RD[rows], y_RW[rows])
+            for one, rows in zip(settings, ranges, strict=True)
+        ]
         return y_RW, kept
 
     @staticmethod
