@@ -36,7 +36,7 @@ from peftlab.engine.precision import precision_of
 from peftlab.engine.steps import Steps
 from peftlab.models.fused.together import carry_out_together
 from peftlab.models.fused_model import FusedModel
-from peftlab.models.shared_weights import SharedWeights
+from peftlab.models.shared_weights import SharedWeights, frozen
 
 OnEnd = Callable[[Finished | Failed], None]
 
@@ -154,7 +154,7 @@ class Group:
             memory=self._memory,
         )
         opened = stack.enter_context(self._engine.opened(attempt.prepared, attempt.run))
-        self._weights.share(opened.classifier.module)
+        self._weights.share(frozen(opened.classifier.module))
         return _Member(attempt=attempt, opened=opened, stack=stack, course=opened.training.course())
 
     def _step(self) -> list[_Member]:

@@ -1,8 +1,8 @@
-"""Frozen weights of several models of one checkpoint, kept in memory once."""
+"""Weights that several models have in common, kept in memory once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -14,34 +14,39 @@ WRAPPED = ".base_layer"
 
 
 class SharedWeights:
-    """The frozen parameters of the first of some models, by their names in the checkpoint.
-
-    What trains, and what is not equal in another model, is not shared.
-    """
+    """Parameters of models that were loaded before, by a key that equal ones have in common."""
 
     def __init__(self) -> None:
-        self._tensors: dict[str, Tensor] = {}
+        self._tensors: dict[Hashable, list[Tensor]] = {}
 
-    def share(self, module: nn.Module) -> None:
-        """Make the module's frozen parameters lie where equal ones of an earlier module lie.
+    def share(self, parameters: Iterable[tuple[Hashable, nn.Parameter]]) -> list[Tensor]:
+        """Make each parameter lie where one of the same key lies that is bitwise equal.
 
-        The parameters stay the objects that they are. Those that no earlier module had are kept
-        for later ones, as long as nothing in this module moves them.
+        If there is none, it lies where it did, for others to share. Returns where each lies now.
+        The parameters stay the objects that they are.
         """
-        for name, parameter in frozen(module):
-            found = self._tensors.setdefault(name, parameter.detach())
-            if found.data_ptr() != parameter.data_ptr() and _are_equal(found, parameter):
-                parameter.data = found
+        return [self._shared(key, parameter) for key, parameter in parameters]
+
+    def _shared(self, key: Hashable, parameter: nn.Parameter) -> Tensor:
+        known = self._tensors.setdefault(key, [])
+        equal = next((one for one in known if _are_equal(one, parameter)), None)
+        if equal is None:
+            equal = parameter.detach()
+            known.append(equal)
+        parameter.data = equal
+        return equal
 
 
 def frozen(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Give the parameters that do not train, by the names that they have in the checkpoint."""
     for name, parameter in module.named_parameters():
-        if not parameter.requires_grad:
+        if not parameter.requires_grad and type(parameter) is nn.Parameter:
             yield name.removeprefix(PEFT_PREFIX).replace(WRAPPED, ""), parameter
 
 
 def _are_equal(first: Tensor, other: Tensor) -> bool:
+    if first.data_ptr() == other.data_ptr():
+        return first.shape == other.shape
     return (
         first.dtype == other.dtype
         and first.device == other.device
