@@ -56,6 +56,9 @@ def recorded_steps(
     backend = backend_of(*model.module.parameters())
     if backend is None or backend.capture is None or not isinstance(model, PackedModel):
         return None, ""
+    lacking = sorted(backend.lacking())
+    if lacking:
+        return None, f"steps not recorded: kernels of {', '.join(lacking)} are not used here"
     why_not = _why_not_recorded(model, method, optimizer, data)
     if why_not is not None:
         return None, f"steps not recorded: {why_not}"

@@ -174,6 +174,28 @@ def test_what_is_not_recorded_says_why(
         assert steps.words == f"steps not recorded: {words}"
 
 
+def test_steps_without_all_kernels_are_not_recorded_and_are_those_of_the_plain_path(
+    played: Playback, make_trial: MakeTrial, data_of: DataOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain twins stand in for two operations, one of which rests on another's output."""
+    (taken,) = backends.BACKENDS
+    wrong = {"Attention": "differs", "Gelu": "differs"}
+    partial = replace(
+        taken,
+        kernels_of=lambda one: None if one.__name__ in wrong else taken.kernels_of(one),
+        lacking=lambda: wrong,
+    )
+    monkeypatch.setattr(backends, "BACKENDS", (partial,))
+    trial = make_trial(method="lora", settings={"r": 2}, rows=9, max_steps=2)
+    data = short_rows(data_of(trial))
+    words, *found = trained(trial, data, WHOLE[:2])
+    assert words == "steps not recorded: kernels of Attention, Gelu are not used here"
+    assert backends.kernels_in_words(torch.zeros(1)) == "Triton kernels (plain: Attention, Gelu)"
+    monkeypatch.setattr(backends, "BACKENDS", ())
+    _, *expected = trained(trial, data, WHOLE[:2])
+    assert_equal_steps((found[0], found[1]), (expected[0], expected[1]))
+
+
 @pytest.mark.parametrize(
     ("hook", "words"),
     [("penalty", "adds to the loss"), ("after_step", "changes the model between steps")],
