@@ -22,8 +22,9 @@ class Job(Frozen):
     seconds, and all else at once.
     `micro_batch` is the most examples that are computed at once, None for as many as the batches
     have. Trials rest after the first evaluation at or after the end of the epoch `stop_after`, or
-    are trained to their ends. `is_alone` says that no other job runs on the machine meanwhile, so
-    that the energy is the job's.
+    are trained to their ends. `together` is how many of the trials train in one step, as far as
+    they can; with 1 they are run one after another. `is_alone` says that no other job runs on the
+    machine meanwhile, so that the energy is the job's.
     """
 
     trials: Annotated[tuple[Trial, ...], Field(min_length=1)]
@@ -36,6 +37,7 @@ class Job(Frozen):
     told_every: float = 0.2
     micro_batch: int | None = None
     stop_after: int | None = None
+    together: Annotated[int, Field(ge=1)] = 1
     is_alone: bool = False
 
     def folder(self, trial: Trial) -> Path:
