@@ -37,6 +37,10 @@ ADAMW, GRAPH = "AdamW", "graph"
 """The names of what a back end has beside operations, for what it lacks."""
 
 
+class NotRecordableError(RuntimeError):
+    """A program that cannot be captured, for a reason in a few words."""
+
+
 Program = Callable[[], None]
 Capture = Callable[[Program, Program], Program]
 """capture(prepare, program) -> what plays the program again, as often as it is called.
