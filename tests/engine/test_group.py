@@ -338,7 +338,7 @@ def test_the_test_of_equality_sees_faults(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A member with another's adapter or dropout, or with a thousandth of another's rows."""
-    products = together._products
+    products = together.compute
 
     def wrong(calls: Sequence[Call]) -> Sequence[Tensor]:
         outputs = [*products(calls)]
@@ -356,7 +356,7 @@ def test_the_test_of_equality_sees_faults(
             changed = replace(first, dropouts=second.dropouts)
         return [*products([calls[0]._replace(settings=changed), *calls[1:]])]
 
-    monkeypatch.setattr(together, "_products", wrong)
+    monkeypatch.setattr(together, "compute", wrong)
     trial = trials["lora"]
     other = make_trial(method="lora", settings=MEMBERS["lora"]["settings"], seed=5)
     results = Results(tmp_path).run([trial, other], together=2)

@@ -73,7 +73,7 @@ class Predictor:
         found = self._loaded.get(record.trial.id) or self._load(record)
         data = self._encode(record, rows)
         check_ids(data, found.base, where=record.trial.model.name)
-        with found.classifier.active():
+        with self.device.current(), found.classifier.active():
             logits = predict_logits(found.classifier, data, batch_size=self._batch_size)
         for parameter, tensor in found.shared:  # packing has moved some to memory of their own
             parameter.data = tensor

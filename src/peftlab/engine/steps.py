@@ -38,6 +38,7 @@ from peftlab.engine.optimizer import (
 )
 from peftlab.engine.recorded import RecordedSteps, recorded_steps
 from peftlab.methods.registry import METHODS
+from peftlab.models.fused.backends import NotRecordableError
 
 R = TypeVar("R")
 Mark = Callable[[str], None]
@@ -120,9 +121,7 @@ class Steps:
     def take(self, rows: Indices) -> None:
         """Take a step on these rows."""
         set_learning_rate(self.optimizer, self._rate_of(self.taken))
-        if self._recorded is not None and self.mark is unmarked:
-            self._play(self._recorded, rows)
-        else:
+        if self._recorded is None or self.mark is not unmarked or not self._is_played(rows):
             self._seed_generators(derived_seed(self.trial.seeds.dropout, self.taken))
             self._update(self._backward(rows, self.taken))
         self._count()
@@ -151,8 +150,21 @@ class Steps:
         self._told += len(losses)
         return [*enumerate(losses, start=self._told - len(losses) + 1)]
 
+    def _is_played(self, rows: Indices) -> bool:
+        """Take a step by the program of such batches, of fewer examples where memory is short.
+
+        Where it turns out that they cannot be recorded, nothing is done, now or in later steps.
+        """
+        assert self._recorded is not None
+        try:
+            self._play(self._recorded, rows)
+        except NotRecordableError as error:
+            self._unread += self._recorded.read_losses(waits=True)
+            self._recorded, self.words = None, f"steps not recorded: {error}"
+        return self._recorded is not None
+
     def _play(self, recorded: RecordedSteps, rows: Indices) -> None:
-        """Take a step by the program of such batches, of fewer examples where memory is short."""
+        """Take a step by programs. Raises NotRecordableError with nothing changed."""
         clip_gradients(self.optimizer, self.parameters, self.trial.training.max_grad_norm)
 
         def take() -> None:

@@ -5,17 +5,17 @@ Legend: R rows of all models, D columns of x, W columns of all layers' outputs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable
 from functools import partial
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from peftlab.models.fused.linear import (
-    Joined,
+    JoinedLinear,
     LinearSettings,
     add_adapters,
     add_parts,
@@ -25,69 +25,79 @@ from peftlab.models.fused.linear import (
     stacked,
 )
 from peftlab.models.fused.matmul import add_matmul, linear
-from peftlab.models.fused.operation import Gradients, Node, Operation
+from peftlab.models.fused.operation import Gradients, Node
+from peftlab.models.fused.shared import Several, SharedOperation
 from peftlab.models.fused.sums import column_sums
 
 
-class SharedLinear(Operation):
-    """`JoinedLinear` of several models with the same frozen weights, of each for its own rows.
+class SharedLinear(SharedOperation):
+    """`JoinedLinear` of several models with the same frozen weights.
 
-    x [R, D] has the rows of the first model, then those of the second, and so on; settings are one
-    `LinearSettings` for each. The weights multiply all rows at once; biases and adapters are each
-    model's own.
+    The weights multiply the rows of all models at once; biases and adapters are each model's own.
     """
 
-    @staticmethod
-    def parameters(settings: Sequence[LinearSettings]) -> tuple[nn.Parameter, ...]:
-        """Weights of the first model, then biases, and A and B of each adapter, of all."""
-        of_each = (one.joined.parameters[len(one.joined.weights) :] for one in settings)
-        return (*settings[0].joined.weights, *chain.from_iterable(of_each))
+    one = JoinedLinear
 
     @staticmethod
-    def forward(settings: Sequence[LinearSettings], *inputs: Tensor) -> tuple[Tensor, Any]:
+    def alike(settings: LinearSettings) -> Hashable | None:
+        """Return where the weights lie; None if they train."""
+        weights = settings.joined.weights
+        if settings.joined.trains_weights:
+            return None
+        return tuple((weight.data_ptr(), weight.shape) for weight in weights)
+
+    @classmethod
+    def parameters(cls, settings: Several) -> tuple[nn.Parameter, ...]:  # type: ignore[override]
+        """Weights of the first model, then biases, and A and B of each adapter, of all."""
+        first, *_ = settings.settings
+        joined = (one.joined for one in settings.settings)
+        of_each = (one.parameters[len(one.weights) :] for one in joined)
+        return (*first.joined.weights, *chain.from_iterable(of_each))
+
+    @staticmethod
+    def forward(settings: Several, *inputs: Tensor) -> tuple[Tensor, Any]:
         """Kept is what adapters read."""
-        (x_RD,) = inputs
-        weight_WD, ranges = stacked(settings[0].joined.weights), row_ranges(settings)
-        if settings[0].joined.biases:
+        ((x_RD,), (first, *_), (ranges,)) = inputs, settings.settings, settings.rows
+        weight_WD = stacked(first.joined.weights)
+        if first.joined.biases:
             y_RW = x_RD.new_empty(len(x_RD), len(weight_WD))
-            for one, rows in zip(settings, ranges, strict=True):
+            for one, rows in zip(settings.settings, ranges, strict=True):
                 y_RW[rows] = stacked(one.joined.biases)
             add_matmul(y_RW, x_RD, weight_WD.T)  # in the order in which `linear` sums
         else:
             y_RW = linear(x_RD, weight_WD, None)
         kept = [
             add_adapters(one, x_RD[rows], y_RW[rows])
-            for one, rows in zip(settings, ranges, strict=True)
+            for one, rows in zip(settings.settings, ranges, strict=True)
         ]
         return y_RW, kept
 
     @staticmethod
     def backward(
-        settings: Sequence[LinearSettings],
+        settings: Several,
         kept: Any,
         gradient: Tensor,
         inputs: tuple[Node, ...],
         gradients: Gradients,
     ) -> None:
         """Gradients of x, and of biases and adapters that are trained."""
-        (x,), dy_RW = inputs, gradient
+        (x,), (first, *_), (ranges,) = inputs, settings.settings, settings.rows
         if x.is_needed:
-            add_product(x, dy_RW, stacked(settings[0].joined.weights))
+            add_product(x, gradient, stacked(first.joined.weights))
         dx_RD = x.gradient if x.is_needed else None
-        for one, kept_of_one, rows in zip(settings, kept, row_ranges(settings), strict=True):
-            joined, dy = one.joined, dy_RW[rows]
+        for one, kept_of_one, rows in zip(settings.settings, kept, ranges, strict=True):
+            joined, dy = one.joined, gradient[rows]
             add_parts(gradients, joined.biases, joined.columns, partial(column_sums, dy))
             dx = None if dx_RD is None else dx_RD[rows]
             differentiate_adapters(one, kept_of_one, dy, dx, gradients)
 
-    @staticmethod
-    def plain(settings: Sequence[LinearSettings], *inputs: Tensor) -> Tensor:
+    @classmethod
+    def plain(cls, settings: Several, *inputs: Tensor) -> Tensor:  # type: ignore[override]
         """torch's product with all rows, and what each model adds to its own."""
-        (x_RD,) = inputs
-        first = settings[0].joined
-        y_RW = torch.cat([torch.nn.functional.linear(x_RD, w) for w in first.weights], dim=1)
+        (x_RD,), (first, *_), (ranges,) = inputs, settings.settings, settings.rows
+        y_RW = torch.cat([functional.linear(x_RD, one) for one in first.joined.weights], dim=1)
         outputs = []
-        for one, rows in zip(settings, row_ranges(settings), strict=True):
+        for one, rows in zip(settings.settings, ranges, strict=True):
             parts = [y_RW[rows, columns] for columns in one.joined.columns]
             if one.joined.biases:
                 parts = [part + bias for part, bias in zip(parts, one.joined.biases, strict=True)]
@@ -95,17 +105,3 @@ class SharedLinear(Operation):
                 parts[index] = parts[index] + update_RO
             outputs.append(torch.cat(parts, dim=1))
         return torch.cat(outputs)
-
-
-def row_ranges(settings: Sequence[LinearSettings]) -> list[slice]:
-    """Return where the rows of each model stand among all."""
-    ends = np.cumsum([len(one.rows) for one in settings]).tolist()
-    return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def have_same_weights(first: Joined, other: Joined) -> bool:
-    """Return whether the frozen weights of both groups of layers lie at the same places."""
-    if first.trains_weights or other.trains_weights or len(first.weights) != len(other.weights):
-        return False
-    pairs = zip(first.weights, other.weights, strict=True)
-    return all(a.data_ptr() == b.data_ptr() and a.shape == b.shape for a, b in pairs)
