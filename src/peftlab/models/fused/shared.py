@@ -69,12 +69,12 @@ class SharedOperation(PlainOperation):
         return sizes[0]
 
     @classmethod
-    def parameters(cls, settings: Several) -> tuple[nn.Parameter, ...]:  # type: ignore[override]
+    def parameters(cls, settings: Several) -> tuple[nn.Parameter, ...]:
         """Return the parameters of all models."""
         return tuple(chain.from_iterable(map(cls.one.parameters, settings.settings)))
 
     @classmethod
-    def plain(cls, settings: Several, *inputs: Tensor) -> Tensor:  # type: ignore[override]
+    def plain(cls, settings: Several, *inputs: Tensor) -> Tensor:
         """Return the outputs of all models, one behind the other."""
         outputs = []
         for number, one in enumerate(settings.settings):

@@ -47,7 +47,7 @@ class SharedLinear(SharedOperation):
         return tuple((weight.data_ptr(), weight.shape) for weight in weights)
 
     @classmethod
-    def parameters(cls, settings: Several) -> tuple[nn.Parameter, ...]:  # type: ignore[override]
+    def parameters(cls, settings: Several) -> tuple[nn.Parameter, ...]:
         """Weights of the first model, then biases, and A and B of each adapter, of all."""
         first, *_ = settings.settings
         joined = (one.joined for one in settings.settings)
@@ -92,7 +92,7 @@ class SharedLinear(SharedOperation):
             differentiate_adapters(one, kept_of_one, dy, dx, gradients)
 
     @classmethod
-    def plain(cls, settings: Several, *inputs: Tensor) -> Tensor:  # type: ignore[override]
+    def plain(cls, settings: Several, *inputs: Tensor) -> Tensor:
         """torch's product with all rows, and what each model adds to its own."""
         (x_RD,), (first, *_), (ranges,) = inputs, settings.settings, settings.rows
         y_RW = torch.cat([functional.linear(x_RD, one) for one in first.joined.weights], dim=1)
