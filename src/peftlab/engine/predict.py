@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -21,6 +20,7 @@ from peftlab.engine.prepare import base_model, check_ids, placed, with_checkpoin
 from peftlab.engine.registry import ENGINES
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_tokenizer
+from peftlab.models.shared_weights import SharedWeights
 from peftlab.store.records import TrialRecord
 from peftlab.tasks.problem import Logits
 from peftlab.tasks.registry import task_of
@@ -56,7 +56,7 @@ class Predictor:
         self._found: dict[str, TrialRecord] = {}
         self._batch_size = batch_size
         self._loaded: dict[str, _Loaded] = {}
-        self._tensors: dict[tuple[str, str], list[Tensor]] = {}
+        self._weights = SharedWeights()
         self._rows: TextRows = ()
         self._encoded: dict[tuple[str, int], Encoded] = {}
 
@@ -73,7 +73,7 @@ class Predictor:
         found = self._loaded.get(record.trial.id) or self._load(record)
         data = self._encode(record, rows)
         check_ids(data, found.base, where=record.trial.model.name)
-        with found.classifier.active():
+        with self.device.current(), found.classifier.active():
             logits = predict_logits(found.classifier, data, batch_size=self._batch_size)
         for parameter, tensor in found.shared:  # packing has moved some to memory of their own
             parameter.data = tensor
@@ -93,17 +93,10 @@ class Predictor:
         method = METHODS.get(trial.method)
         module = placed(method.load(base, record.model_path), base, self.device)
         record.require_own_model()  # once it is known to be whole
-        shared = []
-        for name, parameter in own.items():
-            if type(parameter) is not nn.Parameter:  # quantised: more than its numbers belong to it
-                continue
-            known = self._tensors.setdefault((trial.model.name, name), [])
-            equal = next((one for one in known if torch.equal(one, parameter.detach())), None)
-            if equal is None:
-                equal = parameter.detach()
-                known.append(equal)
-            parameter.data = equal
-            shared.append((parameter, equal))
+        # Of a quantised parameter more than its numbers belongs to it.
+        own = {name: one for name, one in own.items() if type(one) is nn.Parameter}
+        tensors = self._weights.share(((trial.model.name, name), one) for name, one in own.items())
+        shared = [*zip(own.values(), tensors, strict=True)]
         kind = ENGINES.get(trial.engine).classifier
         classifier = build_classifier(
             kind,

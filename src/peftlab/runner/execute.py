@@ -43,15 +43,18 @@ def check_execution(executor: str, options: ExecutorOptions, device: str) -> Dev
     return resolve(device)
 
 
-def make_ready(model: str, *, device: Device | None, executor: str = "inline") -> None:
+def make_ready(model: str, *, device: Device | None, executor: str = "inline") -> list[str]:
     """Ensure that the model's weights are on this machine and the device is ready to compute.
 
-    Both are stages of the work. Raises UserError where the weights cannot be had.
+    Both are stages of the work. Returns what is then to be said of the device, a line each. Raises
+    UserError where the weights cannot be had.
     """
     if EXECUTORS.get(executor).computes_here:  # else nodes have caches of their own
         ensure_weights(model)
-    if device is not None:
-        device.make_ready()
+    if device is None:
+        return []
+    device.make_ready()
+    return device.remarks()
 
 
 def name_of_jobs(executor: str, here: Device | None, asked: str) -> str:

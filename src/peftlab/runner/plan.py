@@ -173,6 +173,7 @@ def make_plan(
     if device is not None:
         found = resolve(device) if isinstance(device, str) else device
         costs = CostModel(workspace.speeds(), found, threads=threads)
+        remarks += found.remarks() if planned else []
     first: dict[tuple[str, tuple[str, ...]], TrialPlan] = {}
     plans = []
     with stage("planning", total=len(planned), unit="trials") as planning:
