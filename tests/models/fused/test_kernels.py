@@ -59,7 +59,7 @@ def test_kernels_can_be_put_off_by_the_environment() -> None:
     code = "from peftlab.models.fused import jit; print(jit.ENABLED)"
     answer = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
-        env={**os.environ, jit.OFF: "off"},
+        env={**os.environ, jit.CHOICE: "off"},
         capture_output=True,
         text=True,
         check=True,
