@@ -22,7 +22,7 @@ from peftlab.runner.tune import tune
 from peftlab.store.workspace import Workspace
 from peftlab.study.spec import validate
 from peftlab.study.tune_spec import TuneSpec
-from peftlab.study.tuning.attempts import Attempt, attempts
+from peftlab.study.tuning.attempts import SearchAttempt, attempts
 from peftlab.study.tuning.search import Searches, expand_searches
 
 from .conftest import OUTCOME, Listener, Telling
@@ -115,9 +115,9 @@ def searches(tiny_checkpoint: Path) -> Callable[..., Searches]:
 
 def search(
     searches: Searches, folder: Path, executor: Executor | None = None
-) -> tuple[Attempt, ...]:
+) -> tuple[SearchAttempt, ...]:
     """What the searches have come to, once they were carried out."""
-    told: list[Attempt] = []
+    told: list[SearchAttempt] = []
     with Workspace.open(folder) as workspace:
         tune(
             searches,
@@ -134,12 +134,12 @@ def search(
         return attempts
 
 
-def found(searches: Searches, folder: Path) -> tuple[Attempt, ...]:
+def found(searches: Searches, folder: Path) -> tuple[SearchAttempt, ...]:
     with Workspace.open(folder) as workspace:
         return attempts(searches.spec, workspace.trials(searches.spec.name))
 
 
-def of_arm(tried: tuple[Attempt, ...], arm: str) -> list[Attempt]:
+def of_arm(tried: tuple[SearchAttempt, ...], arm: str) -> list[SearchAttempt]:
     return [one for one in tried if one.arm == arm]
 
 
