@@ -82,8 +82,7 @@ def main() -> int:
 
 
 def _limit_memory() -> None:
-    """Limit memory, so that an input that asks for too much gets an error and the machine
-    survives."""
+    """Limit memory, so that an input that asks for too much gets an error."""
     try:
         import resource
     except ImportError:  # Windows

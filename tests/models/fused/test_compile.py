@@ -23,7 +23,7 @@ def test_all_kernels_are_compiled() -> None:
 
 
 class Watcher:
-    """Notes how far a stage is."""
+    """A watcher that notes the progress of a stage."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, int, int | None, str]] = []
