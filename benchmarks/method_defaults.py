@@ -1,6 +1,6 @@
 """The defaults of every method in the registry, at three learning rates each, on real data.
 
-    python benchmarks/method_defaults.py --data path/to/glue --workspace defaults
+    python -m benchmarks.method_defaults --data path/to/glue --workspace defaults
 
 It writes a study of one arm a method and rate and has `peftlab run` run it: first every method at
 the rate that is its default now, then at the lower and the higher one. If it is stopped and run

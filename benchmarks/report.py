@@ -1,6 +1,6 @@
 """The cost of the report of a study with very many trials: time to make, size, time to open.
 
-    python benchmarks/report.py --output report-benchmark --chromium /usr/bin/chromium
+    python -m benchmarks.report --output report-benchmark --chromium /usr/bin/chromium
 
 The trials are real except for their training: the events of an engine are made up, and so are the
 predictions, on as many dev rows as the demo's tasks have. Opening is timed in Chromium without a

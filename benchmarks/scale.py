@@ -1,6 +1,6 @@
 """The cost of planning, recording and reading a study of very many trials that train nothing.
 
-    python benchmarks/scale.py --output scale
+    python -m benchmarks.scale --output scale
 
 Each line shows the seconds and the peak memory of a process of its own, including start-up and
 imports. The trials are real except for their training: an executor sends the events of an engine at
@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+from unittest import mock
 
 STUDY = """\
 name: scale
@@ -108,7 +109,7 @@ def plan(study: Path, runs: Path) -> None:
 def record(study: Path, runs: Path, num_epochs: int) -> None:
     """Run all trials through `execute` with an executor that trains nothing."""
     from peftlab.engine.events import Listener, Started
-    from peftlab.runner.executors.base import ExecutorOptions, Source
+    from peftlab.runner.executors.base import ExecutorOptions, JobSource
     from peftlab.runner.executors.registry import EXECUTORS, ExecutorEntry
 
     class Idle:
@@ -117,7 +118,7 @@ def record(study: Path, runs: Path, num_epochs: int) -> None:
         def __init__(self, options: ExecutorOptions) -> None:
             self._options = options
 
-        def run(self, source: Source, tell: Listener) -> None:
+        def run(self, source: JobSource, tell: Listener) -> None:
             began = perf_counter()
             for job in source.known:
                 for trial in job.trials:
@@ -145,9 +146,9 @@ def ray(study: Path, runs: Path, num_epochs: int) -> None:
                 yield to_line(event)
         yield to_line(Done())
 
-    ray_cluster.run_told = idle
     began = perf_counter()
-    num_trials = run(study, runs, "ray")
+    with mock.patch.object(ray_cluster, "run_told", idle):
+        num_trials = run(study, runs, "ray")
     rate = num_trials / (perf_counter() - began)
     print(f"by ray: {rate:,.0f} trials, {rate * (5 + num_epochs):,.0f} messages a second")
 

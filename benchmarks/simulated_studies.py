@@ -35,13 +35,14 @@ from peftlab.stats.noise import LEVEL, noise_of
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, resample
 from peftlab.stats.summary import summarise
+from peftlab.tasks.problem import Floats
 
 METRICS = ("accuracy", "f1", "matthews_correlation")
 NUM_SEEDS = (2, 3, 5, 10)
 NUM_EQUAL = 5
 """The number of equal arms; one more arm is worse."""
 SHARE_OF_ONE, EASE = 0.65, (0.9, 1.5)
-"""Of the examples are of class 1; how easy those of class 0 and 1 are, in probits."""
+"""The share of examples of class 1, and how easy those of class 0 and 1 are, in probits."""
 DIFFICULTY, LUCK, WORSE = 1.0, 0.1, 0.2
 """Deviations of an example's difficulty and of a run's luck; by how much the last arm is worse."""
 AT_A_TIME = 50
@@ -191,11 +192,12 @@ def _with_other_seeds(one: Resampled) -> Resampled:
     )
 
 
-def _naive(one: Resampled, generator: np.random.Generator) -> np.ndarray:
+def _naive(one: Resampled, generator: np.random.Generator) -> Floats:
     """Return means of resampled seeds under resampled examples."""
     num_seeds = len(one.seeds)
     chosen_RS = generator.integers(0, num_seeds, size=one.replicates_RS.shape)
-    return np.take_along_axis(one.replicates_RS, chosen_RS, axis=1).mean(axis=1)
+    means_R: Floats = np.take_along_axis(one.replicates_RS, chosen_RS, axis=1).mean(axis=1)
+    return means_R
 
 
 def seconds_of_resampling() -> float:

@@ -1,6 +1,6 @@
 """The project's benchmark: peftlab bench over models, methods and tasks, one cell at a time.
 
-    python benchmarks/table.py --data path/to/glue --output benchmarks/results.jsonl
+    python -m benchmarks.table --data path/to/glue --output benchmarks/results.jsonl
 
 A cell that is already in the output file is not run again, so the benchmark can be stopped at any
 time. At the end the table of docs/performance.md is printed from all cells. Nothing else should run

@@ -1,6 +1,6 @@
 """The time that a trial takes to begin in a worker that has already run one.
 
-    python benchmarks/warm.py --data path/to/glue
+    python -m benchmarks.warm --data path/to/glue
 
 It is measured from the request to the worker until data and model are loaded and training can
 begin, and until the end of a trial of one step on 64 rows. Medians over several trials.

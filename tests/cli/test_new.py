@@ -38,7 +38,7 @@ def test_a_study_of_a_private_file_is_written_linted_and_run(
 ) -> None:
     answer = peftlab("new", "mine.yaml", "--data", "complaints.csv", "--model", tiny_checkpoint)
     assert answer.status == 0, answer.err
-    assert "48 rows are few" in answer.out
+    assert "48 rows are few: scores on 10 of them are noisy" in answer.out
     guesses = {line.split()[0]: line for line in answer.out.splitlines() if line.strip()}
     assert "what they wrote" in guesses["text"]
     assert "fewest different values: 3" in guesses["label"]

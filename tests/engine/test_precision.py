@@ -21,7 +21,6 @@ from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.precision import precision_of
 from peftlab.engine.prepare import base_model, prepare
 from peftlab.models.checkpoints import load_model
-from peftlab.models.fused import backends
 from tests.engine.running import run_alone
 from tests.engine.test_loop import CPU, run, step_losses
 
@@ -129,19 +128,3 @@ def test_precision_is_as_before_after_a_trial() -> None:
     with precision_of(TrainingSettings(), Processor("cpu")):
         assert torch.backends.fp32_precision == "ieee"
     assert torch.backends.fp32_precision == before
-
-
-@pytest.mark.parametrize("is_installed", [False, True])
-def test_kernels_that_are_asked_for_and_not_installed_are_said_to_be(
-    is_installed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backends, "HAS_TRITON", is_installed)
-    Cuda("cuda").make_ready()
-    monkeypatch.setenv("PEFTLAB_KERNELS", "triton")
-    if is_installed:
-        Cuda("cuda").make_ready()
-    else:
-        with pytest.raises(
-            UserError, match=r"Triton is not installed.*pip install 'peftlab\[gpu\]'"
-        ):
-            Cuda("cuda").make_ready()

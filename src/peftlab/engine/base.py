@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from peftlab.core.trial import Trial
+from peftlab.engine.clock import Clock
 from peftlab.engine.devices.base import Device
-from peftlab.engine.energy import EnergyMeter
+from peftlab.engine.energy import Energy
 from peftlab.engine.events import Listener
 from peftlab.engine.frozen import CachedLayers
 from peftlab.engine.job import Job
@@ -30,7 +31,8 @@ class TrialRun:
     device: Device
     tell: Listener
     best: ReportedEvaluation
-    energy: EnergyMeter
+    energy: Energy
+    clock: Clock = field(default_factory=Clock)
     on_saved: Callable[[], None] = lambda: None
 
     @property

@@ -7,6 +7,7 @@ process. It answers requests that arrive over a pipe: train on these rows, evalu
 from __future__ import annotations
 
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -124,7 +125,9 @@ def side_of(side: SideName, setup: Setup) -> EngineSide | TrainerSide:
     return TrainerSide(setup, side)
 
 
-class _Side:
+class _Side(ABC):
+    """A model with its data, and one way to train it."""
+
     def __init__(self, setup: Setup, **precision: bool) -> None:
         self.device = resolve(setup.device)
         self._opened = ExitStack()
@@ -156,9 +159,9 @@ class _Side:
         """Undo the changes that the side has made to its process."""
         self._opened.close()
 
+    @abstractmethod
     def train(self, rows: Indices) -> TrainTime:
-        """Train on the rows."""
-        raise NotImplementedError
+        """Train on the rows; return the time that it took."""
 
     def num_examples(self) -> int:
         """Return the number of training rows."""

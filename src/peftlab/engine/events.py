@@ -1,4 +1,4 @@
-"""The events that are sent while trials run, and the type of their listeners."""
+"""The events of trials while they are run: events, and who listens to them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from peftlab.core.validation import Frozen
 
 
 class OfTrial(Frozen):
-    """The base of events about one trial, which is given by its id."""
+    """The base of events of one trial, which is given by its id."""
 
     model_config = ConfigDict(ser_json_inf_nan="constants")
 
@@ -21,7 +21,7 @@ class OfTrial(Frozen):
 
 
 class Started(Frozen):
-    """A trial begins, or is tried again; none of its data have been read yet."""
+    """A trial begins, or is tried again; nothing of it has been read yet."""
 
     event: Literal["started"] = "started"
     trial: Trial
@@ -41,7 +41,7 @@ class Began(OfTrial):
 
 
 class Resumed(OfTrial):
-    """The trial continues after this step; `evaluations` are those made before it."""
+    """The trial continues after this step; `evaluations` are those that were made before."""
 
     event: Literal["resumed"] = "resumed"
     step: int
@@ -51,7 +51,7 @@ class Resumed(OfTrial):
 class Stepped(OfTrial):
     """An optimizer step was taken, counted from 1; `loss` is the mean over its examples.
 
-    Not every step needs an event.
+    Not every step need be told.
     """
 
     event: Literal["stepped"] = "stepped"
@@ -66,48 +66,56 @@ class Evaluated(OfTrial):
     evaluation: Evaluation
 
 
-class Finished(OfTrial):
-    """The trial is done and its artifacts are in their folder.
+class WithCosts(OfTrial):
+    """The base of events that say what the trial has cost so far, and with how many rows."""
 
-    With `is_paused` it is not done, but rests after an evaluation from which it can be resumed.
-    """
-
-    event: Literal["finished"] = "finished"
     costs: Costs
     num_train_examples: int
     num_eval_examples: int
-    is_paused: bool = False
+
+
+class Finished(WithCosts):
+    """The trial is done and its artifacts are in their folder."""
+
+    event: Literal["finished"] = "finished"
+
+
+class Paused(WithCosts):
+    """The trial rests after an evaluation, from where it can go on; it has no artifacts yet."""
+
+    event: Literal["paused"] = "paused"
 
 
 class Failed(OfTrial):
-    """The trial has failed with an error of its own."""
+    """The trial has ended by an error of its own."""
 
     event: Literal["failed"] = "failed"
     error: str
 
 
 class Interrupted(OfTrial):
-    """The trial was stopped from outside, or is not started because the study is ending."""
+    """The trial was stopped from outside, or is not begun because the study ends."""
 
     event: Literal["interrupted"] = "interrupted"
 
 
 class Remarked(Frozen):
-    """A remark for the user about how trials are run."""
+    """A remark for the user on how a trial is run; or how trials are, without the id of one."""
 
     event: Literal["remarked"] = "remarked"
+    trial_id: str | None = None
     text: str
 
 
-End = Finished | Failed | Interrupted
-"""The events that end a trial; each trial that has started gets exactly one of them."""
+End = Finished | Paused | Failed | Interrupted
+"""The ends of a run of a trial; each trial that has started gets exactly one."""
 Event = Annotated[
-    Started | Began | Resumed | Stepped | Evaluated | Finished | Failed | Interrupted | Remarked,
+    Started | Began | Resumed | Stepped | Evaluated | End | Remarked,
     Field(discriminator="event"),
 ]
 Listener = Callable[[Event], None]
-"""A function that receives events, in order for each trial. A study's listeners are called only in
-the study's own process."""
+"""A function that receives events: in order for each trial. A study's listeners are called in its
+process alone."""
 
 
 def ignore(event: Event) -> None:
@@ -115,7 +123,7 @@ def ignore(event: Event) -> None:
 
 
 def all_of(*listeners: Listener) -> Listener:
-    """Return a listener that passes each event to all of the listeners, in their order."""
+    """Return a listener that tells each of the listeners, in their order."""
 
     def tell(event: Event) -> None:
         for listener in listeners:

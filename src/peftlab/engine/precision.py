@@ -7,12 +7,15 @@ from contextlib import contextmanager
 
 from peftlab.core.errors import UserError
 from peftlab.core.training import TrainingSettings
-from peftlab.engine.devices.base import Device, multiplying
+from peftlab.engine.devices.base import Device
+from peftlab.models.precision import multiplying
 
 
 @contextmanager
 def precision_of(training: TrainingSettings, device: Device) -> Iterator[None]:
     """Multiply float32 matrices within the block in the precision of the settings.
+
+    The device is the current one of its kind within.
 
     Raises UserError if the device has no matrix units for that precision: a trial that ran in
     another one would store different numbers under its id.
@@ -27,5 +30,5 @@ def precision_of(training: TrainingSettings, device: Device) -> Iterator[None]:
                 where="--device",
                 allowed=f"an NVIDIA card of capability 8.0 or more, or {name}: false",
             )
-    with multiplying("tf32" if training.tf32 else "fp32"):
+    with device.current(), multiplying("tf32" if training.tf32 else "fp32"):
         yield

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from peftlab.data.batches import Ragged
-from peftlab.models.dropout import CounterDropout
+from peftlab.models.dropout import CounterDropout, Use
 from peftlab.models.families import family_of, takes_token_types
 from peftlab.models.fused.backends import kernels_in_words
 from peftlab.models.fused.batch import Lengths, PackedBatch
 from peftlab.models.fused.jit import share_threads
+from peftlab.models.fused.static_batch import StaticBatch
 from peftlab.models.recompute import layers_recomputed
 
 CPU = torch.device("cpu")
@@ -168,6 +169,36 @@ class PackedModel(BatchedModel):
         """The current batch."""
         assert self._batch is not None, "a packed model is called with a batch first"
         return self._batch
+
+    def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
+        """Return the logits [B, C] of the rows."""
+        type_ids_T = self._types(rows)
+        self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
+        return self._logits(self._integers(rows.ids), type_ids_T)
+
+    def of_static(self, static: StaticBatch, key_of: Callable[[Use], int]) -> Tensor:
+        """Return the logits [B, C] of the batch that its row holds.
+
+        Nothing else that differs between steps is read but parameters.
+        """
+        self._batch = static.batch
+        self.dropout.begin_given(key_of, static.batch.rows)
+        return self._logits(static.ids_T, static.type_T if self._takes_types else None)
+
+    def uses_of_dropout(self, rows: Ragged) -> list[Use]:
+        """Return the uses of dropout in a training step, in their order: that of every step."""
+        with torch.no_grad(), self.dropout.noting() as uses:
+            self(rows)
+        return uses
+
+    @property
+    @abstractmethod
+    def is_own(self) -> bool:
+        """Whether all layers are computed by our own operations: no module is called as it is."""
+
+    @abstractmethod
+    def _logits(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Tensor:
+        """Return the logits [B, C] of the present batch."""
 
     def _begin(
         self,

@@ -5,7 +5,6 @@ The order is defined in fused/blocks.py; the modules of the head are called afte
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, cast
@@ -16,14 +15,13 @@ from transformers import PreTrainedModel
 
 from peftlab.data.batches import Ragged
 from peftlab.models.batched import CPU, PackedModel
-from peftlab.models.dropout import Use
 from peftlab.models.family import Way
 from peftlab.models.fused.batch import Lengths
 from peftlab.models.fused.blocks import blocks_of, embeddings_of, layers_of
 from peftlab.models.fused.embedding import embedding_of
 from peftlab.models.fused.encoder import Encoder
 from peftlab.models.fused.linear import share_storage
-from peftlab.models.fused.static_batch import StaticBatch
+from peftlab.models.fused.operation import Program
 from peftlab.models.recompute import recomputed
 
 
@@ -50,26 +48,21 @@ class FusedModel(PackedModel):
     @property
     def path(self) -> str:
         """The way of computing, and whether any module prevents recording."""
-        aside = "" if self.encoder.is_recorded else ", some modules called as they are"
+        aside = "" if self.is_own else ", some modules called as they are"
         return super().path + aside
 
-    def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
-        """Return the logits [B, C] of the rows."""
+    @property
+    def is_own(self) -> bool:
+        """Whether all layers are computed by our own operations."""
+        return self.encoder.is_recorded
+
+    def program(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Program[Tensor]:
+        """Compute the logits [B, C] of the rows, for whoever carries out the operations."""
         type_ids_T = self._types(rows)
         self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
-        return self._logits(self._integers(rows.ids), type_ids_T)
-
-    def of_static(self, static: StaticBatch, key_of: Callable[[Use], int]) -> Tensor:
-        """Return the logits [B, C] of the static batch; apart from it only parameters are read."""
-        self._batch = static.batch
-        self.dropout.begin_given(key_of, static.batch.rows)
-        return self._logits(static.ids_T, static.type_T if self._takes_types else None)
-
-    def uses_of_dropout(self, rows: Ragged) -> list[Use]:
-        """Return the uses of dropout in a training step, in the order of every step."""
-        with torch.no_grad(), self.dropout.noting() as uses:
-            self(rows)
-        return uses
+        x_TD = self._embedded(self._integers(rows.ids), type_ids_T)
+        x_BD = yield from self.encoder.program(x_TD, self.batch, self.dropout.key)
+        return self._head(x_BD)
 
     def states(self, rows: Ragged, *, depth: int) -> Tensor:
         """Return the output of the first `depth` blocks for the rows, in eval mode, without

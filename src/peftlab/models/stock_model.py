@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
-from peftlab.data.batches import Ragged
 from peftlab.models.attention import AttentionScores
 from peftlab.models.batched import CPU, LastTokens, PackedModel
 from peftlab.models.family import Pooling, Way
@@ -50,11 +49,14 @@ class StockModel(PackedModel):
             score = cast(Any, base).score
             self._last = LastTokens(score, lambda logits_1TC: logits_1TC[0, self.batch.last_B])
 
-    def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
-        """Return the logits [B, C] of the rows, by the model's own forward."""
-        type_ids_T = self._types(rows)
-        self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
-        inputs = self._inputs(self._integers(rows.ids), type_ids_T)
+    @property
+    def is_own(self) -> bool:
+        """False: the layers are transformers' modules."""
+        return False
+
+    def _logits(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Tensor:
+        """Return the logits [B, C] of the present batch, by the model's own forward."""
+        inputs = self._inputs(ids_T, type_ids_T)
         if self._last is not None:
             self.module(**inputs, packed_model=self, use_cache=False)
             return self._last.take()
@@ -79,10 +81,9 @@ class StockModel(PackedModel):
         batch = self.batch
         if self.pooling is Pooling.FIRST:
             return hidden_1TD[0, batch.pooled_B][:, None]
-        example_T = batch.token_rows.example_R - batch.first_example
-        sum_BD = hidden_1TD.new_zeros(batch.num_examples, hidden_1TD.shape[2])
-        sum_BD = sum_BD.index_add(0, example_T, hidden_1TD[0])
         length_B = batch.last_B - batch.pooled_B + 1
+        # index_add would add on a card in an order that differs each time.
+        sum_BD = torch.segment_reduce(hidden_1TD[0], "sum", lengths=length_B, unsafe=True)
         return (sum_BD / length_B[:, None])[:, None]
 
 
@@ -117,8 +118,7 @@ def packed_attention(
     tokens = tuple(
         x_1HTd[0].transpose(0, 1).flatten(1) for x_1HTd in (query_1HTd, key_1GTd, value_1GTd)
     )
-    longest = spans.key_padding(query_1HTd.device).longest
-    if scores.is_plain(longest) and query_1HTd.shape == key_1GTd.shape == value_1GTd.shape:
+    if scores.is_plain(spans.longest) and query_1HTd.shape == key_1GTd.shape == value_1GTd.shape:
         context_TD = apply(Attention, settings, *tokens)
     else:
         masked = MaskedAttentionSettings(

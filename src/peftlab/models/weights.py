@@ -25,7 +25,7 @@ Read = Callable[..., Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+class PretrainedWeights:
     """The place of a checkpoint's weights and the model to make of them.
 
     `config` is the checkpoint's own with the labels of the wanted classifier, and `empty` returns
@@ -39,8 +39,8 @@ class Checkpoint:
     keeps_head: bool
 
 
-def load_weights(checkpoint: Checkpoint, read: Read) -> PreTrainedModel:
-    """Return the classifier; a fresh head is drawn from torch's global generator.
+def load_weights(checkpoint: PretrainedWeights, read: Read) -> PreTrainedModel:
+    """Return the classifier; what the checkpoint lacks is drawn from torch's global generator.
 
     The head is drawn even if the checkpoint has one, unless that is kept, so that the drawn values
     do not depend on it. `read` loads the weights if no head must be left out. Raises UserError if
@@ -74,8 +74,8 @@ def load_weights(checkpoint: Checkpoint, read: Read) -> PreTrainedModel:
     return model  # type: ignore[no-any-return]
 
 
-def remarks_on(checkpoint: Checkpoint) -> list[str]:
-    """Return remarks on oddities in the weights that are not errors, from their headers alone.
+def remarks_on(checkpoint: PretrainedWeights) -> list[str]:
+    """Return remarks on oddities in the weights that are no errors, from their headers alone.
 
     To find them, transformers loads tensors without data. Raises UserError as load_weights does.
     """
@@ -121,7 +121,9 @@ def remarks_on(checkpoint: Checkpoint) -> list[str]:
     return remarks
 
 
-def require_whole(checkpoint: Checkpoint, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+def require_whole(
+    checkpoint: PretrainedWeights, model: PreTrainedModel, info: Mapping[str, Any]
+) -> None:
     """Raise UserError if transformers' loading info names weights that the checkpoint lacks."""
     head = frozenset() if checkpoint.keeps_head else frozenset(head_parameter_names(model))
     missing = sorted(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peftlab.core.errors import TrialError
-from peftlab.engine.run import describe
+from peftlab.engine.attempt import describe
 
 
 def bottom() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from peftlab.core.errors import UserError
 from peftlab.engine.devices.base import Device, EnergyCounter
@@ -11,6 +12,7 @@ from peftlab.engine.devices.processor import reset_resident_peak, resident_peak_
 
 FIRST_OF_AMPERE = (8, 0)
 """The compute capability of the first GPUs whose matrix units support bfloat16 and TF32."""
+INSTALL = "pip install 'peftlab[gpu]'"
 
 
 class Accelerator(Device):
@@ -71,16 +73,46 @@ class Cuda(Accelerator):
         return self.why_not_bf16
 
     def make_ready(self) -> None:
-        """Raise UserError if kernels are asked for that are not installed."""
-        from peftlab.models.fused import backends
-        from peftlab.models.fused.jit import OFF
+        """Compile the kernels and compare them with plain PyTorch, unless that was done before.
 
-        if backends.is_triton_asked_for() and not backends.HAS_TRITON:
+        Raises UserError where kernels are asked for that are not installed.
+        """
+        from peftlab.models.fused import backends
+        from peftlab.models.fused.jit import CHOICE
+
+        choice = backends.chosen()
+        if choice == backends.UNTRIED and not backends.HAS_TRITON:
             raise UserError(
                 "kernels of Triton are asked for, but it is not installed",
-                where=f"{OFF}={backends.ASKED_FOR}",
-                allowed="pip install 'peftlab[gpu]', or without it PyTorch's own kernels",
+                where=f"{CHOICE}={choice}",
+                allowed=f"{INSTALL}, or without it PyTorch's own kernels",
             )
+        if choice == "" and backends.why_no_triton(self.torch) is None:
+            with self.current():
+                backends.TRITON.lacking()
+
+    def remarks(self) -> list[str]:
+        """Return what is missing here for the kernels, or which of them are not used and why."""
+        from peftlab.models.fused import backends
+
+        if backends.chosen() != "":
+            return []
+        if not backends.HAS_TRITON:
+            return [f"training on {self.model_name} is much faster with Triton: {INSTALL}"]
+        if backends.why_no_triton(self.torch) is not None:
+            return []
+        from peftlab.models.cuda.agreement import in_words, known_lacking
+
+        line = in_words(known_lacking(self.torch) or {}, self.model_name)
+        return [line] if line else []
+
+    def current(self) -> AbstractContextManager[None]:
+        """Have it be the card on which kernels are started that are given no device."""
+        import torch
+
+        if ":" not in self.name:  # the current one is what it stands for
+            return nullcontext()
+        return cast(AbstractContextManager[None], torch.cuda.device(self.torch))
 
     def synchronize(self) -> None:
         """Wait for the GPU."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
@@ -92,6 +92,14 @@ class Device(ABC):
         """Do the work that is needed once on a machine before anything is computed."""
         return None
 
+    def remarks(self) -> list[str]:
+        """Return what a user should know of how it computes here, a line each."""
+        return []
+
+    def current(self) -> AbstractContextManager[None]:
+        """Have it be the one, of several of its kind, that is meant where none is named."""
+        return nullcontext()
+
     def synchronize(self) -> None:
         """Wait until the device has done all its work."""
         return None
@@ -119,6 +127,8 @@ class Device(ABC):
         """Return the best rate of a square matrix product in that precision, measured now."""
         import torch
 
+        from peftlab.models.precision import multiplying
+
         size = self.peak_size
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         left, right = (torch.rand(size, size, device=self.torch).to(dtype) for _ in range(2))
@@ -136,20 +146,6 @@ class Device(ABC):
     def estimated_peak_flops_per_second(self, precision: Precision = "fp32") -> float:
         """Return an estimate of the same rate, found without PyTorch if possible."""
         return self.peak_flops_per_second(precision=precision)
-
-
-@contextmanager
-def multiplying(precision: Precision) -> Iterator[None]:
-    """Multiply float32 matrices within the block exactly, or in TF32 if that is the precision."""
-    import torch
-
-    backends: Any = torch.backends  # its type stubs lack the setting
-    before = backends.fp32_precision
-    backends.fp32_precision = "tf32" if precision == "tf32" else "ieee"
-    try:
-        yield
-    finally:
-        backends.fp32_precision = before
 
 
 def own_generators(device: torch.device) -> list[torch.device]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from peftlab.models.attention import AttentionScores, Drawn, Padding, attend
 from peftlab.models.fused import attention_kernels as kernels
+from peftlab.models.fused.backends import NotRecordableError
 from peftlab.models.fused.generator import signed, threshold_of
 from peftlab.models.fused.launch import launch
 from peftlab.models.fused.operation import Gradients, Node, Operation
@@ -86,9 +88,16 @@ class Spans:
                 query_offsets=rows[0],
                 key_offsets=rows[1],
                 example_B=rows[2, :num_examples],
-                longest=int(self.key_offsets.diff().max()),
+                longest=self.longest,
             )
         return found
+
+    @cached_property
+    def longest(self) -> int:
+        """How many keys the longest example has, or at most has where that is all that is known."""
+        for lying in self._on.values():
+            return lying.longest
+        return int(self.key_offsets.diff().max())
 
     def query_padding(self, device: torch.device) -> Padding:
         """Return the places of the queries in a padded batch, found once for all layers."""
@@ -99,6 +108,8 @@ class Spans:
         return self._padding(self.key_offsets, device)
 
     def _padding(self, offsets: Tensor, device: torch.device) -> Padding:
+        if any(lying.key_offsets is self.key_offsets for lying in self._on.values()):
+            raise NotRecordableError("attention is computed padded")
         found = self._paddings.get((id(offsets), device))
         if found is None:
             found = self._paddings[id(offsets), device] = Padding.of(offsets, device)

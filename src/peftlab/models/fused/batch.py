@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -125,7 +124,8 @@ class PackedBatch:
         """The rows of the pooled tokens and the rows of all tokens, each by their number."""
         return {len(self.pooled_rows): self.pooled_rows, len(self.token_rows): self.token_rows}
 
-    @cached_property
+    @property
     def last_B(self) -> Tensor:
-        """The place of each example's last token."""
-        return self.token_spans.key_offsets[1:].to(self.pooled_B.device) - 1
+        """The place of each example's last token, found anew: a program may be playing it."""
+        ends_B = self.token_spans.key_offsets[1 : self.num_examples + 1]
+        return ends_B.to(self.pooled_B.device) - 1

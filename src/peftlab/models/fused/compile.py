@@ -17,7 +17,7 @@ from pathlib import Path
 
 from peftlab.core.progress import stage
 from peftlab.models.fused import blocks  # noqa: F401  imports all entry points
-from peftlab.models.fused.jit import ENABLED
+from peftlab.models.fused.jit import ENABLED, kernel_folder
 from peftlab.models.fused.launch import ENTRY_POINTS, compile_loop
 
 PROCESS = "peftlab.models.fused.compile_process"
@@ -88,4 +88,4 @@ def _mark() -> Path:
         *(f"{source}:{source.stat().st_mtime_ns}" for source in sources),
     ]
     digest = hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
-    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"all-compiled-{digest}"
+    return kernel_folder() / f"all-compiled-{digest}"

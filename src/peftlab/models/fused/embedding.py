@@ -17,7 +17,7 @@ from peftlab.models.fused.launch import EntryPoint, Floats, Integers, integers, 
 from peftlab.models.fused.linear import Keys, SiteOf, is_hooked
 from peftlab.models.fused.math32 import ZERO
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings, is_plain_norm
-from peftlab.models.fused.operation import Gradients, Node, Operation, Run
+from peftlab.models.fused.operation import Call, Gradients, Node, Operation, Program
 from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.sums import STRIPE
 
@@ -157,8 +157,8 @@ class Embedding:
     dropout: nn.Dropout
     site: str
 
-    def __call__(self, run: Run, words_RD: Any, rows: Rows, type_R: Tensor, keys: Keys) -> Any:
-        """Return the first block's input."""
+    def program(self, words_RD: Any, rows: Rows, type_R: Tensor, keys: Keys) -> Program[Any]:
+        """Compute the first block's input."""
         tables = [
             LookUpTable(
                 weight=self.positions.weight, ids_R=rows.position_R, first=self.first_position
@@ -166,13 +166,14 @@ class Embedding:
         ]
         if self.types is not None:
             tables.append(LookUpTable(weight=self.types.weight, ids_R=type_R))
-        added_RD = run(LookUp, tuple(tables))
+        added_RD = yield Call(LookUp, tuple(tables), ())
         settings = NormSettings(norm=self.norm, rows=rows, key=0, probability=0.0)
-        x_RD = run(DropoutAddNorm, settings, added_RD, words_RD)
+        x_RD = yield Call(DropoutAddNorm, settings, (added_RD, words_RD))
         if self.probability == 0:
             return x_RD
         key = keys(self.site)
-        return run(Dropout, DropoutSettings(rows=rows, key=key, probability=self.probability), x_RD)
+        dropout = DropoutSettings(rows=rows, key=key, probability=self.probability)
+        return (yield Call(Dropout, dropout, (x_RD,)))
 
     @property
     def probability(self) -> float:

@@ -23,7 +23,7 @@ from peftlab.models.fused.blocks import Block, finish_block
 from peftlab.models.fused.embedding import Embedding
 from peftlab.models.fused.generator import signed
 from peftlab.models.fused.linear import Keys
-from peftlab.models.fused.operation import Node, Run
+from peftlab.models.fused.operation import Call, Node, Program, Run, carry_out
 from peftlab.models.fused.recording import TOKENS, Given, Recording, Sizes, play
 from peftlab.models.fused.rows import TakeRows
 from peftlab.models.fused.tape import apply
@@ -76,15 +76,11 @@ class Encoder:
         With `end`, the output is that of the blocks before that one.
         """
         end = len(self.blocks) if end is None else end
-        part = _Part(
-            embedding=self.embedding if first == 0 else None,
-            blocks=self.blocks[first:end],
-            pools=first < end == len(self.blocks),
-        )
+        part = self._part(first, end)
         parameters = part.parameters
         backend = backend_of(x_TD)
         if parameters is None or backend is None or not backend.records:
-            return cast(Tensor, part(apply, x_TD, batch, keys))
+            return cast(Tensor, carry_out(part.program(x_TD, batch, keys), apply))
         if not parameters:
             return x_TD
         trained = [p for p in parameters if p.requires_grad] if torch.is_grad_enabled() else []
@@ -106,6 +102,17 @@ class Encoder:
         numbers = [batch.first_example, *(signed(keys(site)) for site in sites)]
         sizes = Sizes(tokens=x_TD.shape[0], examples=batch.num_examples)
         return play(recording, x_TD, batch.tensors, numbers, sizes, trained)
+
+    def program(self, x_TD: Tensor, batch: PackedBatch, keys: Keys) -> Program[Tensor]:
+        """Compute what `run` returns of all blocks, for whoever carries out the operations."""
+        return self._part(0, len(self.blocks)).program(x_TD, batch, keys)
+
+    def _part(self, first: int, end: int) -> _Part:
+        return _Part(
+            embedding=self.embedding if first == 0 else None,
+            blocks=self.blocks[first:end],
+            pools=first < end == len(self.blocks),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,23 +139,24 @@ class _Part:
         of_blocks = (probability for block in self.blocks for probability in block.probabilities)
         return (*([] if self.embedding is None else [self.embedding.probability]), *of_blocks)
 
-    def __call__(self, run: Run, x_TD: Any, batch: PackedBatch, keys: Keys) -> Any:
-        """Return the output of the last block."""
+    def program(self, x_TD: Any, batch: PackedBatch, keys: Keys) -> Program[Any]:
+        """Compute the output of the last block."""
         rows, spans = batch.token_rows, batch.token_spans
         if self.embedding is not None:
-            x_TD = self.embedding(run, x_TD, rows, batch.type_T, keys)
+            x_TD = yield from self.embedding.program(x_TD, rows, batch.type_T, keys)
         x_TD = _operands(x_TD)
         for block in self.blocks[:-1] if self.pools else self.blocks:
-            projections = block.query_key_value(run, x_TD, rows, keys)
-            x_TD = finish_block(run, block, projections, x_TD, rows, spans, keys)
+            projections = yield from block.query_key_value.program(x_TD, rows, keys)
+            x_TD = yield from finish_block(block, projections, x_TD, rows, spans, keys)
         if not self.pools:
             return x_TD
         block, pooled_rows = self.blocks[-1], batch.pooled_rows
-        x_BD = run(TakeRows, batch.pooled_B, x_TD)
-        query = block.query(run, x_BD, pooled_rows, keys)
-        key_value = block.key_value(run, x_TD, rows, keys)
+        x_BD = yield Call(TakeRows, batch.pooled_B, (x_TD,))
+        query = yield from block.query.program(x_BD, pooled_rows, keys)
+        key_value = yield from block.key_value.program(x_TD, rows, keys)
         projections = (*query, *key_value)
-        return finish_block(run, block, projections, x_BD, pooled_rows, batch.pooled_spans, keys)
+        spans = batch.pooled_spans
+        return (yield from finish_block(block, projections, x_BD, pooled_rows, spans, keys))
 
 
 def _operands(x_TD: Any) -> Any:
@@ -173,4 +181,8 @@ def _record(
         sites.append(site)
         return given.number()
 
-    return Recording(lambda run, x: part(run, x, batch, keys), given, x, trained), sites
+    def program(run: Run, x: Node) -> Node:
+        output: Node = carry_out(part.program(x, batch, keys), run)
+        return output
+
+    return Recording(program, given, x, trained), sites

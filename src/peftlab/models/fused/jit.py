@@ -18,8 +18,9 @@ from torch import Tensor
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-OFF = "PEFTLAB_KERNELS"
-"""The environment variable that, set to "off", leaves all work to the plain torch twins."""
+CHOICE = "PEFTLAB_KERNELS"
+"""The environment variable that says which kernels may compute: "off" leaves all work to the plain
+torch twins, "numba" to the processor's kernels where they apply; backends.py says what else."""
 
 
 def _cache_folder() -> str:
@@ -47,8 +48,14 @@ else:
 
         numba.config.THREADING_LAYER = "omp"
 
+
+def kernel_folder() -> Path:
+    """Return the folder in which compiled kernels are kept."""
+    return Path(os.environ["NUMBA_CACHE_DIR"])
+
+
 HAS_NUMBA: bool = numba is not None
-ENABLED: bool = HAS_NUMBA and os.environ.get(OFF) != "off"
+ENABLED: bool = HAS_NUMBA and os.environ.get(CHOICE) != "off"
 prange = numba.prange if HAS_NUMBA else range
 _OPTIONS: dict[str, Any] = {
     "fastmath": {"reassoc", "nsz", "contract", "arcp"},

@@ -255,17 +255,7 @@ class JoinedLinear(Operation):
         joined = settings.joined
         bias_W = stacked(joined.biases) if joined.biases else None
         y_RW = linear(x_RD, stacked(joined.weights), bias_W)
-        kept = []
-        for branch in joined.branches(settings.dropouts):
-            x = x_RD
-            if branch.probability > 0:
-                x = dropped(x_RD, settings.rows, branch.key, branch.probability)
-            low_Rr = linear(x, stacked(branch.downs))
-            for adapter, ranks in branch.adapters:
-                y_RO = y_RW[:, joined.columns[adapter.index]]
-                b = adapter.b.detach()
-                add_matmul(y_RO, low_Rr[:, ranks], b.T, scale=adapter.scaling)
-            kept.append((branch, x, low_Rr))
+        kept = add_adapters(settings, x_RD, y_RW)
         return y_RW, (x_RD if joined.trains_weights else None, kept)
 
     @staticmethod
@@ -280,46 +270,77 @@ class JoinedLinear(Operation):
         joined, (x,), dy_RW = settings.joined, inputs, gradient
         x_RD, kept_of_branches = kept
         if x.is_needed:
-            _add_product(x, dy_RW, stacked(joined.weights))
+            add_product(x, dy_RW, stacked(joined.weights))
         add_parts(gradients, joined.weights, joined.columns, lambda: matmul(dy_RW.T, x_RD))
         add_parts(gradients, joined.biases, joined.columns, lambda: column_sums(dy_RW))
-        for branch, x_dropped, low_Rr in kept_of_branches:
-            dlow_Rr = torch.empty_like(low_Rr)
-            for adapter, ranks in branch.adapters:
-                dy_RO, b = dy_RW[:, joined.columns[adapter.index]], adapter.b
-                scale, dlow = adapter.scaling, dlow_Rr[:, ranks]
-                matmul(dy_RO, b.detach(), scale=scale, out_RN=dlow)
-                if b.requires_grad:
-                    gradients[b] = matmul(dy_RO.T, low_Rr[:, ranks], scale=scale)
-            ranges = [ranks for _, ranks in branch.adapters]
-            downs, down_rD = branch.downs, stacked(branch.downs)
-            add_parts(gradients, downs, ranges, partial(matmul, dlow_Rr.T, x_dropped))
-            if not x.is_needed:
-                continue
-            if branch.probability > 0:
-                assert x.gradient is not None
-                dx_RD = matmul(dlow_Rr, down_rD)
-                add_dropped(dx_RD, settings.rows, branch.key, branch.probability, x.gradient)
-            else:
-                _add_product(x, dlow_Rr, down_rD)
+        dx_RD = x.gradient if x.is_needed else None
+        differentiate_adapters(settings, kept_of_branches, dy_RW, dx_RD, gradients)
 
     @staticmethod
     def plain(settings: LinearSettings, *inputs: Tensor) -> Tensor:
         """Return the products by torch, one for each layer."""
         (x_RD,) = inputs
         outputs = [layer(x_RD) for layer in settings.joined.layers]
-        for adapter, (key, probability) in zip(
-            settings.joined.adapters, settings.dropouts, strict=True
-        ):
-            x = x_RD
-            if probability > 0:
-                x = plain_dropout(x_RD, settings.rows, key, probability)
-            update = x @ adapter.a.T @ adapter.b.T * adapter.scaling
-            outputs[adapter.index] = outputs[adapter.index] + update
+        for index, update_RO in plain_updates(settings, x_RD):
+            outputs[index] = outputs[index] + update_RO
         return torch.cat(outputs, dim=1)
 
 
-def _add_product(node: Node, a_RK: Tensor, b_KN: Tensor) -> None:
+def plain_updates(settings: LinearSettings, x_RD: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Give what each adapter adds to the outputs of a layer, and the number of that layer."""
+    adapters = settings.joined.adapters
+    for adapter, (key, probability) in zip(adapters, settings.dropouts, strict=True):
+        x = x_RD
+        if probability > 0:
+            x = plain_dropout(x_RD, settings.rows, key, probability)
+        yield adapter.index, x @ adapter.a.T @ adapter.b.T * adapter.scaling
+
+
+def add_adapters(settings: LinearSettings, x_RD: Tensor, y_RW: Tensor) -> Any:
+    """Add what the adapters give to y; return what their gradients need."""
+    kept = []
+    for branch in settings.joined.branches(settings.dropouts):
+        x = x_RD
+        if branch.probability > 0:
+            x = dropped(x_RD, settings.rows, branch.key, branch.probability)
+        low_Rr = linear(x, stacked(branch.downs))
+        for adapter, ranks in branch.adapters:
+            y_RO = y_RW[:, settings.joined.columns[adapter.index]]
+            b = adapter.b.detach()
+            add_matmul(y_RO, low_Rr[:, ranks], b.T, scale=adapter.scaling)
+        kept.append((branch, x, low_Rr))
+    return kept
+
+
+def differentiate_adapters(
+    settings: LinearSettings,
+    kept: Any,
+    dy_RW: Tensor,
+    dx_RD: Tensor | None,
+    gradients: Gradients,
+) -> None:
+    """Set the gradients of the adapters, and add to that of x if it is given."""
+    for branch, x_dropped, low_Rr in kept:
+        dlow_Rr = torch.empty_like(low_Rr)
+        for adapter, ranks in branch.adapters:
+            dy_RO, b = dy_RW[:, settings.joined.columns[adapter.index]], adapter.b
+            scale, dlow = adapter.scaling, dlow_Rr[:, ranks]
+            matmul(dy_RO, b.detach(), scale=scale, out_RN=dlow)
+            if b.requires_grad:
+                gradients[b] = matmul(dy_RO.T, low_Rr[:, ranks], scale=scale)
+        ranges = [ranks for _, ranks in branch.adapters]
+        downs, down_rD = branch.downs, stacked(branch.downs)
+        add_parts(gradients, downs, ranges, partial(matmul, dlow_Rr.T, x_dropped))
+        if dx_RD is None:
+            continue
+        if branch.probability > 0:
+            dx = matmul(dlow_Rr, down_rD)
+            add_dropped(dx, settings.rows, branch.key, branch.probability, dx_RD)
+        else:
+            add_matmul(dx_RD, dlow_Rr, down_rD)
+
+
+def add_product(node: Node, a_RK: Tensor, b_KN: Tensor) -> None:
     """Add a @ b to the node's gradient."""
     if node.gradient is None:
         node.gradient = matmul(a_RK, b_KN)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
 
 from peftlab.models.fused.sums import add_to
 
 Gradients = dict[nn.Parameter, Tensor]
+R = TypeVar("R")
 
 
 class Node:
@@ -69,5 +70,29 @@ class Operation(PlainOperation, Kernels, Protocol):
     """An operation that defines the processor's kernels itself."""
 
 
+class Call(NamedTuple):
+    """An operation that a program asks for, with its settings and inputs."""
+
+    operation: type[Any]
+    settings: Any
+    inputs: tuple[Any, ...]
+
+
+Program = Generator[Call, Any, R]
+"""A computation that yields each operation it needs, is sent the output, and returns its result.
+
+So whoever carries it out decides how: by a tape, by autograd, or several programs at once.
+"""
 Run = Callable[..., Any]
-"""The function run(operation, settings, *inputs) with which a program runs its operations."""
+"""run(operation, settings, *inputs) computes an operation."""
+
+
+def carry_out(program: Program[R], run: Run) -> R:
+    """Return the program's result, each operation computed by `run`."""
+    try:
+        call = next(program)
+        while True:
+            call = program.send(run(call.operation, call.settings, *call.inputs))
+    except StopIteration as end:
+        result: R = end.value
+        return result

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from peftlab.models.fused.backends import NUMBA, Backend, backend_of
-from peftlab.models.fused.operation import Gradients, Kernels, Node, Operation, PlainOperation
+from peftlab.models.fused.operation import Gradients, Kernels, Node, PlainOperation
 
 
 class Tape:
@@ -29,7 +29,7 @@ class Tape:
         self._backend = backend
         self._steps: list[tuple[type[Kernels], Any, Any, tuple[Node, ...], Node]] = []
 
-    def run(self, operation: type[Operation], settings: Any, *inputs: Node) -> Node:
+    def run(self, operation: type[PlainOperation], settings: Any, *inputs: Node) -> Node:
         """Run the operation and return its output; note it if it needs a gradient."""
         kernels = self._backend.kernels_of(operation)
         assert kernels is not None, "the back end has kernels of all operations on a tape"
@@ -67,13 +67,15 @@ def apply(operation: type[PlainOperation], settings: Any, *inputs: Tensor) -> Te
     backend = backend_of(*inputs, *parameters)
     kernels = None if backend is None else backend.kernels_of(operation)
     if backend is None or kernels is None:
-        return operation.plain(settings, *inputs)
+        output = operation.plain(settings, *inputs)
+        # Kernels before and behind a plain twin agree on a type; what it rounds is up to autocast.
+        return output if backend is None or not inputs else output.to(inputs[0].dtype)
     inputs = tuple(x.contiguous() for x in inputs)
     if not torch.is_grad_enabled():
         return kernels.forward(settings, *[x.detach() for x in inputs])[0]
     trained = [parameter for parameter in parameters if parameter.requires_grad]
-    output: Tensor = _Applied.apply(kernels, backend.add, settings, trained, *inputs, *trained)  # type: ignore[no-untyped-call]
-    return output
+    found: Tensor = _Applied.apply(kernels, backend.add, settings, trained, *inputs, *trained)  # type: ignore[no-untyped-call]
+    return found
 
 
 class _Applied(Function):

@@ -39,7 +39,11 @@ def as_question(outcomes: Outcomes, place: int) -> Outcomes:
     ]
     labels_N, predictions_SN = (one.astype(np.int64) for one in is_own)
     return Outcomes(
-        metric="f1", labels_N=labels_N, predictions_SN=predictions_SN, seeds=outcomes.seeds
+        metric="f1",
+        labels_N=labels_N,
+        predictions_SN=predictions_SN,
+        seeds=outcomes.seeds,
+        folds=outcomes.folds,
     )
 
 

@@ -10,7 +10,8 @@ from pydantic import JsonValue
 
 from peftlab.report.findings.class_numbers import ANSWERS, ClassNumbers, as_question
 from peftlab.report.findings.view import StudyView
-from peftlab.stats.summary import summarise
+from peftlab.stats.outcomes import Outcomes
+from peftlab.stats.summary import Summary, summarise
 from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
@@ -59,6 +60,20 @@ def class_scores(
     ]
 
 
+def f1_summary(outcomes: Outcomes, place: int) -> Summary | None:
+    """Return the summary of the F1 of the class at that place.
+
+    None where a fold has no example of the class: the F1 there is 0 whatever the model has learned,
+    so the spread over the folds would not be that of models.
+    """
+    own = as_question(outcomes, place)
+    if own.folds is not None:
+        fold_N = own.folds.fold_N
+        if set(fold_N[own.labels_N == 1].tolist()) != set(fold_N.tolist()):
+            return None
+    return summarise(own)
+
+
 def worst_classes(scores: Sequence[ClassScore], most: int) -> list[str]:
     """Return the classes with the lowest mean F1 over the arms, lowest first.
 
@@ -87,7 +102,7 @@ def _score(
     with_interval: bool,
 ) -> ClassScore:
     outcomes = view.outcomes(arm, task, ANSWERS) if with_interval else None
-    summary = None if outcomes is None else summarise(as_question(outcomes, place))
+    summary = None if outcomes is None else f1_summary(outcomes, place)
     has_interval = summary is not None and summary.has_interval
     return ClassScore(
         arm=view.label(arm),

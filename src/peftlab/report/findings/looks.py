@@ -22,6 +22,7 @@ from peftlab.report.findings.look_words import (
     margin_words,
     reference_words,
 )
+from peftlab.report.findings.statistics import Place
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.compare import Difference
 from peftlab.store.looks import DeclaredAdvice, DeclaredClaim, DeclaredPlace, Look
@@ -35,9 +36,6 @@ from peftlab.study.declarations import (
 from peftlab.study.parts import AdvicePart
 from peftlab.study.spec import Claim
 from peftlab.tasks.spec import Task
-
-Place = tuple[str, str]
-"""The names of an arm and a task."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ import io
 import math
 import re
 
+from peftlab.data.sheet_cells import inert
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 
 # The first characters of a text that a spreadsheet takes for a formula (OWASP, "CSV injection").
@@ -35,11 +36,11 @@ def csv_text(table: Table) -> str:
     for column in columns:
         name = table.columns[column]
         unit = f" ({table.units[name]})" if name in table.units else ""
-        head.append(_plain(f"{name}{unit}"))
+        head.append(inert(f"{name}{unit}"))
         if column in with_interval:
-            head += [_plain(f"{name} low{unit}"), _plain(f"{name} high{unit}")]
+            head += [inert(f"{name} low{unit}"), inert(f"{name} high{unit}")]
         if column in with_mark:
-            head.append(_plain(f"{name} mark"))
+            head.append(inert(f"{name} mark"))
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(head)
@@ -54,7 +55,7 @@ def csv_text(table: Table) -> str:
                     _number(getattr(cell, "high", None)),
                 ]
             if column in with_mark:
-                written.append(_plain(getattr(row[column], "mark", "")))
+                written.append(inert(getattr(row[column], "mark", "")))
         writer.writerow(written)
     return stream.getvalue()
 
@@ -68,7 +69,7 @@ def _shown(cell: str) -> str:
         return _number(cell.value)
     if cell == NOTHING:
         return ""
-    return cell.replace(",", "") if NUMBER.fullmatch(cell) else _plain(cell)
+    return cell.replace(",", "") if NUMBER.fullmatch(cell) else inert(cell)
 
 
 def _number(value: float | None) -> str:
@@ -76,12 +77,3 @@ def _number(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return ""
     return str(value) if isinstance(value, int) else f"{value:.10g}"
-
-
-def _plain(text: str) -> str:
-    """Return the text in a form that a spreadsheet shows instead of computing it.
-
-    >>> _plain("=1+1"), _plain("lora-r8")
-    ("'=1+1", 'lora-r8')
-    """
-    return f"'{text}" if text.startswith(FORMULA) else text
