@@ -1,4 +1,4 @@
-"""How long commands take that train nothing, each in a cold process: medians of several.
+"""The time of commands that train nothing, each in a cold process: medians of several runs.
 
 The modules' bytecode is kept for all processes, as an installation keeps it, whatever the
 environment says of it. The processor's own time is measured beside the time that passes, which is
@@ -40,7 +40,7 @@ COMMANDS = {
     "run start.yaml --dry-run": 2.0,
     "report start": 2.0,
 }
-"""Commands, and the seconds that each is to stay below on a quiet machine."""
+"""The commands, each with the seconds below which it must stay on a quiet machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def taken_by(command: str, folder: Path) -> Taken:
 
 
 def main() -> None:
-    """Run a small study, then each command in turn, as many times as there are rounds."""
+    """Run a small study, then each command in turn, once in every round."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     given = parser.parse_args()

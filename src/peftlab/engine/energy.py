@@ -1,4 +1,4 @@
-"""Energy of a stretch of work, from the counters that the hardware keeps; never an estimate."""
+"""The energy of a stretch of work, from the hardware's own counters; never an estimate."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from threading import Event, Lock, Thread
 from peftlab.engine.devices.base import Device, EnergyCounter
 
 SECONDS_BETWEEN_LOOKS = 30.0
-"""A package's counter begins anew after a few hundred kilojoules: some ten minutes at full load."""
+"""The time between two readings; a package's counter wraps around after a few hundred kilojoules,
+which is some ten minutes at full load."""
 
 
 class EnergyMeter:
-    """The joules that a device used while this was open; None where they cannot be known.
+    """The energy in joules that a device used within the block; None if it cannot be known.
 
-    The device says what its counters include (engine/devices). They count whatever runs beside,
-    so nothing is measured unless the caller says that no other trial does (`is_alone`); that no
-    other program does is for the user to see to. A counter that is missing or may not be read
-    makes the whole unknown.
+    The device defines what its counters include (engine/devices). They also count everything else
+    that runs on it, so nothing is measured unless the caller says that no other trial runs
+    meanwhile (`is_alone`); the user must see to it that no other program does. If a counter is
+    missing or may not be read, the total is unknown.
     """
 
     def __init__(self, device: Device, *, is_alone: bool) -> None:
@@ -44,7 +45,7 @@ class EnergyMeter:
         self._is_closed.set()
 
     def go_on_from(self, joules: float | None) -> None:
-        """Count what was used before as well; what is not known of then stays unknown."""
+        """Add the joules that were used before; if they are unknown (None), the total is too."""
         with self._lock:
             if joules is None or self._joules is None:
                 self._joules = None
@@ -52,7 +53,7 @@ class EnergyMeter:
                 self._joules += joules
 
     def read(self) -> float | None:
-        """Return the joules so far; those of the whole stretch once it is over."""
+        """Return the joules so far; after the block, those of the whole block."""
         with self._lock:
             if self._joules is not None and not self._is_closed.is_set():
                 try:
@@ -62,6 +63,6 @@ class EnergyMeter:
             return self._joules
 
     def _watch(self) -> None:
-        """Look often enough that no counter begins anew twice between two looks."""
+        """Read the counters often enough that none wraps around twice between two readings."""
         while not self._is_closed.wait(SECONDS_BETWEEN_LOOKS):
             self.read()

@@ -1,8 +1,8 @@
 """Encoder blocks with LayerNorm after each residual sum, run on a packed batch.
 
-Transformers' modules stay as they are and keep their weights; only the order in which a block
-calls them is written here, so that the kernels can stand between them. A projection that peft
-wraps in something other than plain LoRA is called as it is.
+Transformers' modules stay as they are and keep their weights; only the order in which a block calls
+them is defined here, so that kernels can run between them. A projection that peft wraps in
+something other than plain LoRA is called as it is.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from peftlab.models.fused.rows import Rows
 
 @dataclass(frozen=True, kw_only=True)
 class Projection:
-    """Modules that read the same rows, and how to compute them as one where that is possible."""
+    """Modules that read the same rows, and the way to compute them as one if that is possible."""
 
     modules: tuple[nn.Module, ...]
     joined: Joined | None
 
     @classmethod
     def of(cls, *modules: nn.Module, site_of: SiteOf) -> Projection:
-        """Return the projection by these modules."""
+        """Return the projection of these modules."""
         return cls(modules=modules, joined=join(modules, site_of))
 
     def __call__(self, run: Run, x_RD: Any, rows: Rows, keys: Keys) -> tuple[Any, ...]:
-        """Return one value with all outputs side by side, or one of each module."""
+        """Return one value with all outputs side by side, or one value per module."""
         if self.joined is not None:
             return (run(JoinedLinear, LinearSettings.of(self.joined, rows, keys), x_RD),)
         return tuple(module(x_RD) for module in self.modules)
@@ -50,7 +50,7 @@ class Projection:
 
 @dataclass(frozen=True, kw_only=True)
 class Residual:
-    """What follows a sublayer: norm(residual + dropout(x)), with no dropout in some models."""
+    """The end of a sublayer: norm(residual + dropout(x)), without dropout in some models."""
 
     dropout: nn.Dropout | None
     norm: nn.Module
@@ -62,7 +62,7 @@ class Residual:
         return is_plain_norm(self.norm)
 
     def __call__(self, run: Run, x_RD: Any, residual_RD: Any, rows: Rows, keys: Keys) -> Any:
-        """Return the sum, normalised."""
+        """Return the normalised sum."""
         if self.is_plain:
             probability = active_probability(self.dropout)
             settings = NormSettings(
@@ -78,7 +78,7 @@ class Residual:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One encoder block by its parts."""
+    """One encoder block, given by its parts."""
 
     query_key_value: Projection
     query: Projection
@@ -101,7 +101,7 @@ class Block:
 
     @property
     def probabilities(self) -> list[float]:
-        """How likely each of its dropouts drops an element now."""
+        """The current probability of each dropout in the block."""
         projections = (self.query_key_value, self.attention_output, self.up, self.down)
         residuals = (self.attention_residual, self.output_residual)
         return [
@@ -117,7 +117,7 @@ class Block:
 
     @cached_property
     def parameters(self) -> tuple[nn.Parameter, ...] | None:
-        """All that its operations read; None if a module of it has to be called as it is."""
+        """The parameters that its operations read; None if a module has to be called as it is."""
         found: list[nn.Parameter] = []
         for projection in (self.query_key_value, self.attention_output, self.up, self.down):
             if projection.joined is None:
@@ -139,7 +139,7 @@ def finish_block(
     spans: Spans,
     keys: Keys,
 ) -> Any:
-    """Return all of a block after its projections."""
+    """Return the block's output, given its projections."""
     probability = active_probability(block.attention_dropout)
     settings = AttentionSettings(
         heads=block.heads,
@@ -160,7 +160,7 @@ def finish_block(
 
 
 def has_blocks(base: PreTrainedModel) -> bool:
-    """Return whether the model's blocks are run here."""
+    """Return whether the model has fused blocks."""
     return family_of(base.config.model_type).head is not None
 
 
@@ -171,7 +171,7 @@ def blocks_of(base: PreTrainedModel, site_of: SiteOf) -> list[Block]:
 
 
 def encoder_of(base: PreTrainedModel) -> nn.Module:
-    """Return the module that runs the layers, the base model itself where they lie in that."""
+    """Return the module that runs the layers, which may be the base model itself."""
     return base.base_model.get_submodule(family_of(base.config.model_type).encoder)
 
 
@@ -181,16 +181,15 @@ def layers_of(base: PreTrainedModel) -> list[nn.Module]:
 
 
 def embeddings_of(base: PreTrainedModel) -> list[nn.Module]:
-    """Return the modules that make the first block's input, in order; ELECTRA's widen it in a
-    second."""
+    """Return the modules that compute the first block's input, in order; ELECTRA has two."""
     names = family_of(base.config.model_type).embeddings
     return [getattr(base.base_model, name) for name in names if hasattr(base.base_model, name)]
 
 
 def num_frozen_blocks(base: PreTrainedModel) -> int:
-    """Return how many leading blocks are the checkpoint's own: no parameter trains there or below.
+    """Return the number of frozen blocks at the bottom: no parameter trains in or below them.
 
-    A block that peft has put something into is not counted even where nothing in it trains.
+    A block that peft has changed is not counted, even if nothing in it trains.
     """
     if not all(_is_frozen(module) for module in embeddings_of(base)):
         return 0

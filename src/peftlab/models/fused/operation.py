@@ -1,5 +1,4 @@
-"""What an operation is: something to compute, the kernels that bring its own backward pass, and
-the plain twin."""
+"""The interface of an operation: its kernels, forward and backward, and its plain twin."""
 
 from __future__ import annotations
 
@@ -14,9 +13,9 @@ Gradients = dict[nn.Parameter, Tensor]
 
 
 class Node:
-    """A value: its tensor, whether its gradient is wanted, and that so far.
+    """A value: its tensor, whether its gradient is needed, and the gradient so far.
 
-    `add` adds the second tensor to the first; it is the addition of the back end that computes.
+    `add` is the back end's function that adds its second tensor to the first.
     """
 
     __slots__ = ("_add", "gradient", "is_needed", "tensor")
@@ -38,24 +37,24 @@ class Node:
 
 
 class Kernels(Protocol):
-    """How a back end computes an operation. `settings` is whatever it needs beside its inputs."""
+    """A back end's kernels for an operation. `settings` is all that it needs besides its inputs."""
 
     @staticmethod
     def forward(settings: Any, *inputs: Tensor) -> tuple[Tensor, Any]:
-        """Return the output, and what the backward pass wants kept."""
+        """Return the output, and the values to keep for the backward pass."""
 
     @staticmethod
     def backward(
         settings: Any, kept: Any, gradient: Tensor, inputs: tuple[Node, ...], gradients: Gradients
     ) -> None:
-        """Add to the gradients of the inputs and of those parameters that are there to be trained.
+        """Add to the gradients of the inputs and of the trained parameters.
 
-        `gradient`, of the output, is not changed. What was kept may be: this runs once.
+        The output's `gradient` is not changed. The kept values may be, as this runs only once.
         """
 
 
 class PlainOperation(Protocol):
-    """What can be computed by torch, and by the kernels of those back ends that have some."""
+    """An operation that torch can compute, as can any back end that has kernels for it."""
 
     @staticmethod
     def parameters(settings: Any) -> tuple[nn.Parameter, ...]:
@@ -67,8 +66,8 @@ class PlainOperation(Protocol):
 
 
 class Operation(PlainOperation, Kernels, Protocol):
-    """An operation that brings the processor's kernels itself."""
+    """An operation that defines the processor's kernels itself."""
 
 
 Run = Callable[..., Any]
-"""run(operation, settings, *inputs): how a program has its operations carried out."""
+"""The function run(operation, settings, *inputs) with which a program runs its operations."""

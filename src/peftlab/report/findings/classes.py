@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of each class, or of each label where an example may have several."""
+"""Precision, recall and F1 of each class, or of each label if an example may have several."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from peftlab.tasks.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScore:
-    """What an arm scores by one class of a task, in points, as the mean over its seeds.
+    """The scores of an arm on one class of a task, in points, as means over its seeds.
 
-    `support` is how many scored examples have the class. `low` and `high` hold the F1 with 95%;
-    both are None where no interval was asked for, no noise is seen, or a fold lacks the class.
+    `support` is the number of scored examples of the class. `low` and `high` are the 95% interval
+    of F1, None if no interval was asked for or no noise is seen.
     """
 
     arm: str
@@ -45,8 +45,8 @@ def class_scores(
 ) -> list[ClassScore]:
     """Return a score for each class, in the order of the logits, and arm.
 
-    `within` names classes: these alone are returned, with an interval for each. A regression has
-    none, and neither has an arm whose predictions are gone.
+    `within` names the only classes to return, with an interval for each. A regression has no
+    scores, nor has an arm whose predictions are gone.
     """
     if task.problem_type == "regression":
         return []
@@ -75,9 +75,9 @@ def f1_summary(outcomes: Outcomes, place: int) -> Summary | None:
 
 
 def worst_classes(scores: Sequence[ClassScore], most: int) -> list[str]:
-    """Return the classes with the lowest F1 in the mean over the arms, the lowest first.
+    """Return the classes with the lowest mean F1 over the arms, lowest first.
 
-    Classes that no scored example has are left out.
+    Classes without scored examples are left out.
     """
     by_label: dict[str, list[float]] = {}
     for one in scores:

@@ -1,4 +1,4 @@
-"""The tables of classes: what each arm scores by each of them."""
+"""The tables of classes: the scores of each arm on each class."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ NOTE = (
 def classes_tables(view: StudyView, arms: Sequence[Arm], task: Task) -> list[Table]:
     """Return a table with a row for each class and arm; none for a task without classes.
 
-    Where there are more than MOST_CLASSES, a table of those with the lowest F1 stands before it,
-    and has the intervals, which would take long for all of them.
+    If there are more than MOST_CLASSES, a table of those with the lowest F1 comes first, with the
+    intervals, which would take long for all classes.
     """
     if len(task.labels) <= MOST_CLASSES:
         every = class_scores(view, arms, task, within=task.labels)
