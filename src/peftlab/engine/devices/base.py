@@ -51,7 +51,9 @@ class Device(ABC):
     """Whether weights in 4 bits (methods/quantize.py) are computed with on it."""
     share_of_peak: ClassVar[float] = 0.5
     """The part of its peak in matrix products that a training reaches, for a first estimate."""
-    seconds_per_layer: ClassVar[float] = 0.0
+    is_faster_in_bf16: bool = False
+    """Whether a training with `bf16: true` takes less time on it."""
+    seconds_per_layer: float = 0.0
     """The time that a layer takes of a step however few its tokens are: kernels are started."""
     peak_size: ClassVar[int] = 1024
     """The rows and columns of the matrices by which its peak is measured."""
