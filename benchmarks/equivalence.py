@@ -1,6 +1,6 @@
 """Are the scores of the engine `packed` those of transformers.Trainer? Several seeds, MiniLM.
 
-    python benchmarks/equivalence.py --data path/to/glue --output equivalence --task cola
+    python -m benchmarks.equivalence --data path/to/glue --output equivalence --task cola
 
 The same trials run with both engines (same examples in the same order, other dropout masks); a
 workspace in the output folder keeps them, so it can be stopped and run again. It prints the mean

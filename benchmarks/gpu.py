@@ -1,12 +1,12 @@
 """What a GPU computes and how fast: one script for the hours in which a card is at hand.
 
-    python benchmarks/gpu.py --data path/to/glue --output gpu-results
+    python -m benchmarks.gpu --data path/to/glue --output gpu-results
 
 Each section runs in a process of its own under a time limit and leaves SECTION.json in the output
 folder, written anew whenever it has found something: what is measured stays measured when a section
 fails or is cut off, itself included. `--section NAME`, which may be repeated, runs some of them
 alone. The whole takes at most six minutes; what does not fit is cut off or left out, and named.
-`python benchmarks/gpu_tables.py gpu-results` prints the tables of docs/performance.md from it.
+`python -m benchmarks.gpu_tables gpu-results` prints the tables of docs/performance.md from it.
 
 - machine: the card, the versions, and the peaks of its matrix products
 - agreement: each kernel, AdamW and a graph against plain PyTorch, as when a card is first used
@@ -36,11 +36,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import gpu_correct, gpu_speed  # noqa: E402
-from benchmarks.gpu_setup import Told  # noqa: E402
+from benchmarks import gpu_correct, gpu_speed
+from benchmarks.gpu_setup import Told
 
 SECTIONS: dict[str, tuple[Callable[[argparse.Namespace], Told], float]] = {
     "machine": (gpu_speed.machine, 30),
@@ -99,7 +96,7 @@ def run_apart(name: str, given: argparse.Namespace, limit: float) -> None:
     environment = dict(os.environ)
     if name != "agreement":  # which decides for the user, and is what this section is about
         environment.setdefault("PEFTLAB_KERNELS", "triton")
-    command = [sys.executable, __file__, *options]
+    command = [sys.executable, "-m", "benchmarks.gpu", *options]
     try:
         code = subprocess.run(command, env=environment, timeout=limit, check=False).returncode
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""The sections of benchmarks/gpu.py that ask whether a card computes what the processor does."""
+"""The sections of benchmarks.gpu that ask whether a card computes what the processor does."""
 
 from __future__ import annotations
 

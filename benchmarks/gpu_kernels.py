@@ -1,6 +1,6 @@
 """The Triton kernels compiled for cards that are not here: registers, spills and shared memory.
 
-    python benchmarks/gpu_kernels.py --output kernels.json
+    python -m benchmarks.gpu_kernels --output kernels.json
 
 A layer of bert-base with LoRA on query and value is run forward and backward on the processor, with
 every launch noted instead of made; what was launched is then compiled for each architecture, in
@@ -91,10 +91,9 @@ def run_layer(dtype: torch.dtype, longest: int) -> None:
     heads = Heads(count=HEADS, scale=(WIDTH // HEADS) ** -0.5)
     spans = Spans(query_offsets=offsets, key_offsets=offsets)
     table = LookUpTable(weight=nn.Parameter(torch.zeros(512, WIDTH)), ids_R=rows.position_R)
-    drawn = {"rows": rows, "key": 1, "probability": PROBABILITY}
     for operation, settings, inputs in (
         (LookUp, (table,), ()),
-        (Dropout, DropoutSettings(**drawn), (given(WIDTH),)),
+        (Dropout, DropoutSettings(rows=rows, key=1, probability=PROBABILITY), (given(WIDTH),)),
         (TakeRows, offsets[:-1], (given(WIDTH),)),
         (JoinedLinear, LinearSettings.of(joined, rows, lambda site: 1), (given(WIDTH),)),
         (
@@ -104,7 +103,7 @@ def run_layer(dtype: torch.dtype, longest: int) -> None:
         ),
         (
             DropoutAddNorm,
-            NormSettings(norm=nn.LayerNorm(WIDTH), **drawn),
+            NormSettings(norm=nn.LayerNorm(WIDTH), rows=rows, key=1, probability=PROBABILITY),
             (given(WIDTH), given(WIDTH)),
         ),
         (Gelu, GeluSettings(has_backward=True), (given(INNER),)),

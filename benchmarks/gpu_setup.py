@@ -1,4 +1,4 @@
-"""What the sections of benchmarks/gpu.py share: small models, rows and trials, timed cells."""
+"""What the sections of benchmarks.gpu share: small models, rows and trials, timed cells."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-
 Told = Iterator[tuple[str, Any]]
 """What a section finds, by name, as soon as it is found."""
 PRECISIONS: dict[str, dict[str, bool]] = {
@@ -19,7 +17,7 @@ PRECISIONS: dict[str, dict[str, bool]] = {
     "tf32": {"tf32": True},
     "bf16": {"bf16": True},
 }
-TINY = {
+TINY: dict[str, Any] = {
     "vocab_size": 200, "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
     "intermediate_size": 256, "max_position_embeddings": 128, "initializer_range": 0.1,
 }  # fmt: skip
@@ -51,7 +49,7 @@ def setup_of(
 def small_classifier(device: str, method: str, *, bf16: bool) -> tuple[Any, Any]:
     """A small random BERT under a method on a device, and its classifier for packed batches."""
     import torch
-    from transformers import BertConfig, BertForSequenceClassification
+    from transformers.models.bert import BertConfig, BertForSequenceClassification
 
     from peftlab.engine.classifier import build_classifier
     from peftlab.methods.registry import METHODS

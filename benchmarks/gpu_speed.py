@@ -1,4 +1,4 @@
-"""The sections of benchmarks/gpu.py that ask how fast a card is, and what it takes."""
+"""The sections of benchmarks.gpu that ask how fast a card is, and what it takes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def steps(given: argparse.Namespace) -> Told:
             for name, training in PRECISIONS.items()
         }
         for name in ("trainer-fp32", "trainer-bf16"):
-            sides[name] = side_of(name, setup_of(given, title, method, task))  # type: ignore[arg-type]
+            sides[name] = side_of(name, setup_of(given, title, method, task))
         tf32 = setup_of(given, title, method, task, {"tf32": True})
         sides["trainer-tf32"] = side_of("trainer", tf32)
         times: dict[str, list[float]] = {name: [] for name in sides}

@@ -1,6 +1,6 @@
 """The tables of docs/performance.md on a GPU, from what benchmarks/gpu.py has left in a folder.
 
-    python benchmarks/gpu_tables.py gpu-results
+    python -m benchmarks.gpu_tables gpu-results
 
 What is not there is named below the tables: a section that failed, was cut off or left out.
 """
@@ -8,14 +8,10 @@ What is not there is named below the tables: a section that failed, was cut off 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.gpu import SECTIONS, read  # noqa: E402
+from benchmarks.gpu import SECTIONS, read
 
 OURS = ("fp32", "tf32", "bf16")
 PEERS = ("trainer-fp32", "trainer-tf32", "trainer-bf16")

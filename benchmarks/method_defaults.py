@@ -1,6 +1,6 @@
 """Every method of the registry at its defaults, each at three learning rates, on real data.
 
-    python benchmarks/method_defaults.py --data path/to/glue --workspace defaults
+    python -m benchmarks.method_defaults --data path/to/glue --workspace defaults
 
 It writes a study of one arm a method and rate and has `peftlab run` run it: first every method at
 the rate that is its default now, then at the lower and the higher one. Stopped and run again, it

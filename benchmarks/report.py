@@ -1,6 +1,6 @@
 """What the report of a study of very many trials takes: to make, to carry, and to open.
 
-    python benchmarks/report.py --output report-benchmark --chromium /usr/bin/chromium
+    python -m benchmarks.report --output report-benchmark --chromium /usr/bin/chromium
 
 The trials are real but for their training: what an engine would tell is made up, and so are the
 predictions, on as many dev rows as the demo's tasks have. Opening is timed in Chromium without a

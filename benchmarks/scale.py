@@ -1,6 +1,6 @@
 """A study of very many trials that cost nothing: what planning, recording and reading them take.
 
-    python benchmarks/scale.py --output scale
+    python -m benchmarks.scale --output scale
 
 Each line is a process of its own, start-up and imports included: its seconds and its peak memory.
 The trials are real but for their training: an executor tells at once what an engine would.
@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+from unittest import mock
 
 STUDY = """\
 name: scale
@@ -107,7 +108,7 @@ def plan(study: Path, runs: Path) -> None:
 def record(study: Path, runs: Path, num_epochs: int) -> None:
     """All trials through `execute` with an executor that trains nothing."""
     from peftlab.engine.events import Listener, Started
-    from peftlab.runner.executors.base import ExecutorOptions, Source
+    from peftlab.runner.executors.base import ExecutorOptions, JobSource
     from peftlab.runner.executors.registry import EXECUTORS, ExecutorEntry
 
     class Idle:
@@ -116,7 +117,7 @@ def record(study: Path, runs: Path, num_epochs: int) -> None:
         def __init__(self, options: ExecutorOptions) -> None:
             self._options = options
 
-        def run(self, source: Source, tell: Listener) -> None:
+        def run(self, source: JobSource, tell: Listener) -> None:
             began = perf_counter()
             for job in source.known:
                 for trial in job.trials:
@@ -144,9 +145,9 @@ def ray(study: Path, runs: Path, num_epochs: int) -> None:
                 yield to_line(event)
         yield to_line(Done())
 
-    ray_cluster.run_told = idle
     began = perf_counter()
-    num_trials = run(study, runs, "ray")
+    with mock.patch.object(ray_cluster, "run_told", idle):
+        num_trials = run(study, runs, "ray")
     rate = num_trials / (perf_counter() - began)
     print(f"by ray: {rate:,.0f} trials, {rate * (5 + num_epochs):,.0f} messages a second")
 

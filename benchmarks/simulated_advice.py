@@ -184,7 +184,8 @@ def _record(
     logits_NC = np.stack([1 - answers_N, answers_N], axis=1).astype(np.float32)
     predictions = Predictions(row_ids=np.arange(len(labels_N)), labels=labels_N, logits=logits_NC)
     write_predictions(own / PREDICTIONS_FILE, predictions)
-    untrained = score(TASK, np.stack([1 - labels_N, labels_N], axis=1)[::-1] * 1.0, labels_N)
+    certain_NC = np.stack([1 - labels_N, labels_N], axis=1).astype(np.float32)
+    untrained = score(TASK, certain_NC[::-1], labels_N)
     scores = score(TASK, logits_NC, labels_N)
     seconds = case.times[place] * (1 + TIME_NOISE * generator.normal())
     return TrialRecord(
@@ -233,7 +234,7 @@ def _costs(seconds: float, parameters: int) -> Costs:
 
 
 def simulate(case: Case, setting: Setting, seed: int, num_studies: int) -> list[int]:
-    """What is recommended in each of so many studies."""
+    """Return the recommendation in each of `num_studies` studies."""
     generator = np.random.default_rng(seed)
     return [chosen(case, setting, generator) for _ in range(num_studies)]
 

@@ -54,7 +54,8 @@ def centroid(train: Floats, labels: Values, rows: Floats, luck: np.random.Genera
     """Return the class whose mean is nearer."""
     means = [train[labels == label].mean(axis=0) for label in (0, 1)]
     away = [((rows - mean) ** 2).sum(axis=1) for mean in means]
-    return (away[1] < away[0]).astype(np.int64)
+    nearer: Values = (away[1] < away[0]).astype(np.int64)
+    return nearer
 
 
 def features(train: Floats, labels: Values, rows: Floats, luck: np.random.Generator) -> Values:

@@ -25,13 +25,13 @@ from peftlab.stats.constant import best_constant
 from peftlab.stats.learned import constants_of, judge
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import resample
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 
 NUM_EXAMPLES = 400
 DIFFICULTY, LUCK = 0.5, 0.05
 """Deviations of an example's difficulty and of a run's luck, in probits."""
 NUM_RESAMPLES = 1000
-STATES: tuple[State, ...] = ("learned", "did not learn", "cannot tell")
+STATES: tuple[LearningState, ...] = ("learned", "did not learn", "cannot tell")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def draw(kind: Kind, num_seeds: int, generator: np.random.Generator) -> Outcomes
     )
 
 
-def state_of(outcomes: Outcomes, generator: np.random.Generator) -> State:
+def state_of(outcomes: Outcomes, generator: np.random.Generator) -> LearningState:
     """Return the state that the arm's runs show."""
     constants = constants_of([outcomes])
     own, drawn = resample([outcomes, constants.outcomes], generator, num=NUM_RESAMPLES)

@@ -35,13 +35,14 @@ from peftlab.stats.noise import LEVEL, noise_of
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, resample
 from peftlab.stats.summary import summarise
+from peftlab.tasks.problem import Floats
 
 METRICS = ("accuracy", "f1", "matthews_correlation")
 NUM_SEEDS = (2, 3, 5, 10)
 NUM_EQUAL = 5
 """Arms that are equal; one more is worse."""
 SHARE_OF_ONE, EASE = 0.65, (0.9, 1.5)
-"""Of the examples are of class 1; how easy those of class 0 and 1 are, in probits."""
+"""The share of examples of class 1, and how easy those of class 0 and 1 are, in probits."""
 DIFFICULTY, LUCK, WORSE = 1.0, 0.1, 0.2
 """Deviations of an example's difficulty and of a run's luck; by how much the last arm is worse."""
 AT_A_TIME = 50
@@ -51,7 +52,7 @@ NUM_RESAMPLES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is simulated; a share `collapsed` of the runs answers 1 to everything.
+    """A kind of study to simulate; a share `collapsed` of the runs answers 1 to everything.
 
     `ease` is that of examples of class 0 and 1, `luck` the deviation of a run's luck, both in
     probits; its `tails` are normal, or those of Student's t with three degrees of freedom.
@@ -92,7 +93,7 @@ CASES: dict[str, tuple[Setting, tuple[int, ...]]] = {
     "many examples": (Setting(metric="accuracy", num_examples=3000), NUM_SEEDS),
     "collapsed": (Setting(metric="matthews_correlation", collapsed=0.2), NUM_SEEDS),
 }
-"""What is simulated and with how many seeds. In `few errors` 99.4% of the answers are right."""
+"""Each setting with its numbers of seeds. In `few errors` 99.4% of the answers are right."""
 
 
 def simulate(setting: Setting, seed: int, num_studies: int) -> list[Outcome]:
@@ -190,11 +191,12 @@ def _with_other_seeds(one: Resampled) -> Resampled:
     )
 
 
-def _naive(one: Resampled, generator: np.random.Generator) -> np.ndarray:
+def _naive(one: Resampled, generator: np.random.Generator) -> Floats:
     """Return means of resampled seeds under resampled examples."""
     num_seeds = len(one.seeds)
     chosen_RS = generator.integers(0, num_seeds, size=one.replicates_RS.shape)
-    return np.take_along_axis(one.replicates_RS, chosen_RS, axis=1).mean(axis=1)
+    means_R: Floats = np.take_along_axis(one.replicates_RS, chosen_RS, axis=1).mean(axis=1)
+    return means_R
 
 
 def seconds_of_resampling() -> float:

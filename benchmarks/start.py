@@ -1,6 +1,6 @@
 """How long commands take that train nothing, each in a cold process: medians of several.
 
-python benchmarks/start.py --rounds 10
+python -m benchmarks.start --rounds 10
 """
 
 from __future__ import annotations

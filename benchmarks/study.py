@@ -1,6 +1,6 @@
 """The study glue-peft on MiniLM against a shell loop of one Trainer + peft process a trial.
 
-    python benchmarks/study.py --data path/to/glue --output study
+    python -m benchmarks.study --data path/to/glue --output study
 
 Start-up, encoding, evaluation after each epoch and saving are inside what is timed, on both sides.
 The sides take turns, an arm at a time: `peftlab run` with this arm, then one process of
@@ -46,7 +46,8 @@ def main() -> None:
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     if not _checkpoint(given).is_dir():
-        load_model("minilm", num_labels=2, seed=0).base_model.save_pretrained(_checkpoint(given))
+        model: Any = load_model("minilm", num_labels=2, seed=0)
+        model.base_model.save_pretrained(_checkpoint(given))
         load_tokenizer("minilm").tokenizer.save_pretrained(_checkpoint(given))
     results = given.output / "seconds.jsonl"
     known = {}

@@ -1,6 +1,6 @@
 """The project's own benchmark: peftlab bench over models, methods and tasks, a cell at a time.
 
-    python benchmarks/table.py --data path/to/glue --output benchmarks/results.jsonl
+    python -m benchmarks.table --data path/to/glue --output benchmarks/results.jsonl
 
 A cell that the output file holds already is not run again, so it can be stopped at any time. At
 the end the table of docs/performance.md is printed from all cells. Nothing else should run on the

@@ -1,6 +1,6 @@
 """One trial as a person without this package runs it: transformers.Trainer + peft, one process.
 
-    python benchmarks/trainer_trial.py --data path/to/glue --task cola --method lora --model FOLDER
+    python -m benchmarks.trainer_trial --data path/to/glue --task cola --method lora --model FOLDER
 
 It reads the GLUE folder, tokenizes, trains, evaluates after each epoch and saves the model. The
 study against a loop over this is benchmarks/study.py. Nothing of peftlab is imported.

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import load_study
 from peftlab.study.stored_studies import store_study
@@ -42,7 +42,7 @@ def test_the_files_and_the_verdicts_are_given_as_json(peftlab: Peftlab, workspac
     assert [list(verdict)[:6] for verdict in answer.json["verdicts"]] == [keys, keys]
     assert answer.json["verdicts"][0]["claim"] == "LoRA beats full fine-tuning"
     assert len(answer.json["learned"]) == 4 * 2, "an arm on a task each"
-    assert {one["state"] for one in answer.json["learned"]} <= {*get_args(State)}
+    assert {one["state"] for one in answer.json["learned"]} <= {*get_args(LearningState)}
 
 
 def test_a_report_can_be_written_elsewhere(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from peftlab import submit as peftlab_submit
 from peftlab.cli.app import main
 from tests.glue.layouts import write_mnli, write_others
 
@@ -79,6 +80,9 @@ def test_the_zip_has_a_file_a_task_and_mnlis_trial_answers_three(
     again = peftlab(*line, "--output", tmp_path / "again.zip")
     assert again.status == 0
     assert (tmp_path / "again.zip").read_bytes() == target.read_bytes()
+    made = peftlab_submit("to-submit", "head", tmp_path / "a.zip", workspace=done, device="cpu")
+    assert (made.path, made.seed, dict(made.trials)) == (tmp_path / "a.zip", 7, trials)
+    assert made.path.read_bytes() == target.read_bytes()
 
 
 def test_trials_of_mnli_are_scored_on_the_mismatched_rows_too(done: Path, peftlab: Peftlab) -> None:

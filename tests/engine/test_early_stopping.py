@@ -14,8 +14,9 @@ from peftlab.core.trial import Trial
 from peftlab.data.batches import padded_tokens
 from peftlab.data.predictions import read_predictions
 from peftlab.engine.dataset import TrialData
+from peftlab.engine.events import Finished, Paused
 from peftlab.engine.registry import ENGINES
-from peftlab.engine.schedule import Schedule, epoch_orders
+from peftlab.engine.schedule import EvaluationSchedule, epoch_orders
 from peftlab.tasks.metrics.registry import score
 from tests.engine.test_schedule import EVERY_TWO, History, Killed, results, run
 
@@ -52,7 +53,7 @@ def test_every_engine_stops_where_the_held_out_scores_say_and_counts_what_it_did
     assert has_stopped_early(evaluations, trial.training)
     assert not has_stopped_early(evaluations[:-1], trial.training)
     assert len(history.losses) == last
-    assert not outcome.is_paused
+    assert isinstance(outcome, Finished)
     data = data_of(trial)
     lengths, costs = data.train.lengths, outcome.costs
     orders = [order for _, order in epoch_orders(trial, len(lengths), last)]
@@ -96,7 +97,7 @@ def test_a_share_of_all_steps_is_rounded_up_and_the_last_step_evaluated(
     assert [(one.step, one.epoch) for one in history.evaluations] == [
         (0, 0.0), (3, 0.6), (6, 1.2), (7, 1.4),
     ]  # fmt: skip
-    assert len(history.evaluations) == Schedule.of(one, 40).num_evaluations
+    assert len(history.evaluations) == EvaluationSchedule.of(one, 40).num_evaluations
 
 
 def test_patience_counts_evaluations_at_the_ends_of_epochs_too(
@@ -134,7 +135,7 @@ def test_a_trial_that_goes_on_behind_its_last_evaluation_takes_no_further_step(
     trial, whole, after = with_settings(trial, **settings), History(), History()
     every = CheckpointEvery(number=1, unit="epochs")
     for history in (whole, after):
-        assert not run(trial, tmp_path, history, every=every).is_paused
+        assert isinstance(run(trial, tmp_path, history, every=every), Finished)
     assert (after.resumed_at, after.losses) == (15, [])
     assert results(tmp_path, after) == results(tmp_path, whole)
 
@@ -146,9 +147,9 @@ def test_it_rests_before_it_stops_early_and_stops_where_it_would_have(
     run(trial, tmp_path / "whole", whole)
     assert whole.evaluations[-1].epoch > 1.2
     rested = History()
-    assert run(trial, tmp_path / "a", rested, stop_after=1).is_paused
+    assert isinstance(run(trial, tmp_path / "a", rested, stop_after=1), Paused)
     assert rested.evaluations[-1].step == 6
     after = History()
-    assert not run(trial, tmp_path / "a", after).is_paused
+    assert isinstance(run(trial, tmp_path / "a", after), Finished)
     assert after.resumed_at == 6
     assert results(tmp_path / "a", after) == results(tmp_path / "whole", whole)

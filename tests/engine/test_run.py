@@ -148,7 +148,7 @@ def test_a_trial_of_cached_layers_says_so_and_predicts_what_it_recorded(
     make_trial: MakeTrial, tmp_path: Path
 ) -> None:
     from peftlab.data.demo.source import DemoSource
-    from peftlab.engine.predict import predict_rows
+    from peftlab.engine.predict import Predictor
     from peftlab.store.records import TrialRecord
     from peftlab.tasks.registry import TASKS
 
@@ -162,7 +162,7 @@ def test_a_trial_of_cached_layers_says_so_and_predicts_what_it_recorded(
     recorded = read_predictions(tmp_path / "artifacts" / "predictions.parquet")
     record = TrialRecord(trial=trial, status="done", arms={}, folder=tmp_path / "artifacts")
     rows = [row.texts for row in DemoSource().examples(TASKS.get(trial.task), "dev")[:24]]
-    logits = predict_rows(record, rows, device="cpu")
+    logits = Predictor(device="cpu").logits(record, rows)
     np.testing.assert_allclose(logits, recorded.logits, rtol=1e-4, atol=1e-5)
 
 

@@ -15,9 +15,9 @@ from peftlab.core.selection import Selection, reported
 from peftlab.core.training import CheckpointEvery
 from peftlab.core.trial import Trial
 from peftlab.engine.checkpoint import Checkpoints
-from peftlab.engine.events import Evaluated, Event, Finished, Resumed, Stepped
+from peftlab.engine.events import Evaluated, Event, Finished, Paused, Resumed, Stepped
 from peftlab.engine.registry import ENGINES
-from peftlab.engine.schedule import Schedule, epoch_orders, rows_of_steps
+from peftlab.engine.schedule import EvaluationSchedule, epoch_orders, rows_of_steps
 from tests.engine.running import run_alone
 
 MakeTrial = Callable[..., Trial]
@@ -50,7 +50,9 @@ class History:
                 self.evaluations.append(evaluation)
 
 
-def every_three(cls: type[Schedule], trial: Trial, num_examples: int) -> Schedule:
+def every_three(
+    cls: type[EvaluationSchedule], trial: Trial, num_examples: int
+) -> EvaluationSchedule:
     return cls(every=3, total_steps=trial.training.total_steps(num_examples))
 
 
@@ -61,7 +63,7 @@ def run(
     *,
     every: CheckpointEvery = SELDOM,
     stop_after: int | None = None,
-) -> Finished:
+) -> Finished | Paused:
     return run_alone(trial, folder, tell=history, checkpoint_every=every, stop_after=stop_after)
 
 
@@ -87,7 +89,7 @@ def test_every_engine_evaluates_within_an_epoch_and_takes_the_same_steps(
 ) -> None:
     trial, usual, often = trial.model_copy(update={"engine": engine}), History(), History()
     as_ever = run(trial, tmp_path / "usual", usual)
-    monkeypatch.setattr(Schedule, "of", classmethod(every_three))
+    monkeypatch.setattr(EvaluationSchedule, "of", classmethod(every_three))
     outcome = run(trial, tmp_path / "often", often)
     assert [(one.step, one.epoch) for one in usual.evaluations] == [(0, 0.0), (5, 1.0), (10, 2.0)]
     assert [(one.step, one.epoch) for one in often.evaluations] == [
@@ -110,7 +112,7 @@ def test_every_engine_evaluates_within_an_epoch_and_takes_the_same_steps(
 def test_a_trial_killed_within_an_epoch_goes_on_to_the_same_bits(
     kills: tuple[int, ...], trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Schedule, "of", classmethod(every_three))
+    monkeypatch.setattr(EvaluationSchedule, "of", classmethod(every_three))
     whole = History()
     run(trial, tmp_path / "whole", whole)
     for step in kills:
@@ -128,15 +130,15 @@ def test_a_trial_killed_within_an_epoch_goes_on_to_the_same_bits(
 def test_it_rests_behind_the_first_evaluation_at_or_after_the_end_of_an_epoch(
     trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Schedule, "of", classmethod(every_three))
+    monkeypatch.setattr(EvaluationSchedule, "of", classmethod(every_three))
     whole = History()
     run(trial, tmp_path / "whole", whole)
     for _ in range(2):  # the second time it is where it is to rest already
         history = History()
-        assert run(trial, tmp_path / "rests", history, stop_after=1).is_paused
+        assert isinstance(run(trial, tmp_path / "rests", history, stop_after=1), Paused)
         assert history.evaluations[-1].step == 6
     last = History()
-    assert not run(trial, tmp_path / "rests", last).is_paused
+    assert isinstance(run(trial, tmp_path / "rests", last), Finished)
     assert last.resumed_at == 6
     assert results(tmp_path / "rests", last) == results(tmp_path / "whole", whole)
 
@@ -144,7 +146,7 @@ def test_it_rests_behind_the_first_evaluation_at_or_after_the_end_of_an_epoch(
 def test_the_state_is_saved_at_the_end_of_an_epoch_that_is_not_evaluated(
     trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Schedule, "of", classmethod(every_three))
+    monkeypatch.setattr(EvaluationSchedule, "of", classmethod(every_three))
     each = CheckpointEvery(number=1, unit="epochs")
     with pytest.raises(Killed):
         run(trial, tmp_path / "a", History(kill_at=6), every=each)

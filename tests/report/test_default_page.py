@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.report.default_page import page_parts
-from peftlab.report.findings.leading import leading
+from peftlab.report.findings.view import leading
 from peftlab.report.pages.blocks import Figure, Heading, Missing
 from peftlab.report.write import make_page
 from tests.report.made_up import made_up

@@ -12,7 +12,7 @@ from peftlab.cli import options, printing
 from peftlab.core.errors import UserError
 
 if TYPE_CHECKING:
-    from peftlab.core.inputs import Missing
+    from peftlab.core.inputs import MissingPolicy
 
 NAME = "new"
 EXAMPLE = "Example: peftlab new my-study.yaml --data train.csv"
@@ -94,7 +94,7 @@ def command(
     return 0
 
 
-def _missing(word: str) -> Missing:
+def _missing(word: str) -> MissingPolicy:
     if word == "drop":
         return "drop"
     if word != "error":

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from peftlab.core.inputs import Example
 from peftlab.core.words import counted
 
-Texts = tuple[str, ...]
+RowTexts = tuple[str, ...]
 LEAK = "leak"
 """The key of a trial's provenance for the leak that was found when it was trained."""
 
@@ -103,8 +103,8 @@ def find_leak(
 
 def num_contradictory(train: Sequence[Example]) -> tuple[int, tuple[int, int] | None]:
     """Return how many texts have more than one label, and the first two places."""
-    first: dict[Texts, int] = {}
-    contradictory: set[Texts] = set()
+    first: dict[RowTexts, int] = {}
+    contradictory: set[RowTexts] = set()
     example: tuple[int, int] | None = None
     for place, row in enumerate(train):
         texts = as_read(row.texts)
@@ -115,7 +115,7 @@ def num_contradictory(train: Sequence[Example]) -> tuple[int, tuple[int, int] | 
     return len(contradictory), example
 
 
-def as_read(texts: Texts) -> Texts:
+def as_read(texts: RowTexts) -> RowTexts:
     """Return texts as a reader would compare them: without capitals, and with every run of blanks
     as one.
 

@@ -70,7 +70,7 @@ def check_encoding(encoding: str) -> str:
     return UTF8 if found.name == "utf-8-sig" else found.name
 
 
-def checked(options: ReadOptions) -> ReadOptions:
+def checked_options(options: ReadOptions) -> ReadOptions:
     """Return the options of a command, checked; raise UserError for an invalid value."""
     try:
         return ReadOptions(

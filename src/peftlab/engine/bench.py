@@ -7,6 +7,7 @@ the process, and does what it is asked over a pipe: train on these rows, evaluat
 from __future__ import annotations
 
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -123,7 +124,9 @@ def side_of(side: SideName, setup: Setup) -> EngineSide | TrainerSide:
     return TrainerSide(setup, side)
 
 
-class _Side:
+class _Side(ABC):
+    """A model with its data, and one way to train it."""
+
     def __init__(self, setup: Setup, **precision: bool) -> None:
         self.device = resolve(setup.device)
         self._opened = ExitStack()
@@ -155,9 +158,9 @@ class _Side:
         """Put back what the side has changed in its process."""
         self._opened.close()
 
+    @abstractmethod
     def train(self, rows: Indices) -> TrainTime:
-        """Train on the rows."""
-        raise NotImplementedError
+        """Train on the rows; return the time that it took."""
 
     def num_examples(self) -> int:
         """Return how many rows there are to train on."""

@@ -26,7 +26,7 @@ from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.evaluate import mean_loss, predict_split
 from peftlab.engine.events import Began, Evaluated, Listener, Remarked, Resumed, Stepped, ignore
 from peftlab.engine.reported import ReportedEvaluation, without_best
-from peftlab.engine.schedule import Schedule, epoch_orders, rows_of_steps
+from peftlab.engine.schedule import EvaluationSchedule, epoch_orders, rows_of_steps
 from peftlab.engine.steps import Steps, require_finite
 from peftlab.tasks.metrics.registry import score
 
@@ -120,7 +120,7 @@ class _Training:
         self.module = steps.classifier.module
         self.tell, self.checkpoints, self.energy = tell, checkpoints, energy
         self.best, self.stop_after = best, stop_after
-        self.schedule = Schedule.of(self.trial, len(self.data.train))
+        self.schedule = EvaluationSchedule.of(self.trial, len(self.data.train))
         self.steps_per_epoch = self.trial.training.steps_per_epoch(len(self.data.train))
         self.tally = Tally()
         self.losses: list[float] = []
@@ -266,7 +266,7 @@ class _Training:
         found = self.checkpoints.newest()
         for name in self.checkpoints.damaged:
             text = f"trial {self.trial.id}: the checkpoint {name} is damaged; it was passed over"
-            self.tell(Remarked(text=text))
+            self.tell(Remarked(trial_id=self.trial.id, text=text))
         if found is None:
             return
         try:

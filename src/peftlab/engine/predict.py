@@ -22,10 +22,10 @@ from peftlab.engine.registry import ENGINES
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_tokenizer
 from peftlab.store.records import TrialRecord
+from peftlab.tasks.problem import Logits
 from peftlab.tasks.registry import task_of
 
-Logits = np.ndarray[tuple[int, int], np.dtype[np.float32]]
-Rows = Sequence[tuple[str, ...]]
+TextRows = Sequence[tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +56,10 @@ class Predictor:
         self._batch_size = batch_size
         self._loaded: dict[str, _Loaded] = {}
         self._tensors: dict[tuple[str, str], list[Tensor]] = {}
-        self._rows: Rows = ()
+        self._rows: TextRows = ()
         self._encoded: dict[tuple[str, int], Encoded] = {}
 
-    def logits(self, record: TrialRecord, rows: Rows) -> Logits:
+    def logits(self, record: TrialRecord, rows: TextRows) -> Logits:
         """Return the logits, float32 [N, C], of rows of as many texts as the trial's task has.
 
         Raises UserError where the trial has no saved model or its checkpoint is gone, a row has the
@@ -114,7 +114,7 @@ class Predictor:
         self._loaded[trial.id] = _Loaded(base=base, classifier=classifier, shared=shared)
         return self._loaded[trial.id]
 
-    def _encode(self, record: TrialRecord, rows: Rows) -> Encoded:
+    def _encode(self, record: TrialRecord, rows: TextRows) -> Encoded:
         """Return the rows' tokens; those of the last call are kept for the other trials."""
         if rows is not self._rows:
             self._rows, self._encoded = rows, {}
@@ -125,14 +125,7 @@ class Predictor:
         return self._encoded[key]
 
 
-def predict_rows(
-    record: TrialRecord, rows: Rows, *, batch_size: int = 32, device: str = "auto"
-) -> Logits:
-    """Return the logits, float32 [N, C], of one trial; UserError as Predictor.logits raises it."""
-    return Predictor(device=device, batch_size=batch_size).logits(record, rows)
-
-
-def _check(record: TrialRecord, rows: Rows) -> None:
+def _check(record: TrialRecord, rows: TextRows) -> None:
     task = task_of(record.trial)
     if record.model_path is None:
         raise UserError(f"the trial {record.trial.id} has no saved model: it is {record.status}")

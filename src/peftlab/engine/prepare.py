@@ -17,12 +17,12 @@ from peftlab.data.encode import Encoded
 from peftlab.engine.dataset import TrialData, load_data
 from peftlab.engine.devices.base import Device
 from peftlab.methods.base import Method
-from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import count_module
 from peftlab.methods.quantize import is_quantized
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.models.families import family_of, takes_token_types
+from peftlab.models.head import head_parameter_names
 from peftlab.models.location import find_checkpoint
 from peftlab.models.tokenizer import HubTokenizer
 from peftlab.store.records import TrialRecord

@@ -18,7 +18,7 @@ from peftlab.engine.base import Trained, TrialRun
 from peftlab.engine.devices.base import Device
 from peftlab.engine.devices.registry import resolve
 from peftlab.engine.energy import EnergyMeter
-from peftlab.engine.events import Failed, Finished, Interrupted, Listener
+from peftlab.engine.events import Failed, Finished, Interrupted, Listener, Paused
 from peftlab.engine.job import Job
 from peftlab.engine.loop import Tally
 from peftlab.engine.memory import PeakMemory
@@ -43,7 +43,7 @@ def run_job(job: Job, tell: Listener, *, on_saved: OnSaved = lambda trial: None)
     ended = 0
     try:
         for trial in job.trials:
-            end: Finished | Failed
+            end: Finished | Paused | Failed
             try:
                 end = run_trial(trial, job, tell, on_saved)
             except (UserError, StorageError):
@@ -58,7 +58,7 @@ def run_job(job: Job, tell: Listener, *, on_saved: OnSaved = lambda trial: None)
         raise
 
 
-def run_trial(trial: Trial, job: Job, tell: Listener, on_saved: OnSaved) -> Finished:
+def run_trial(trial: Trial, job: Job, tell: Listener, on_saved: OnSaved) -> Finished | Paused:
     """Train, evaluate and save a trial of a job, going on from where an attempt before has come to.
 
     Its folder gets `predictions.parquet` (the dev split, replaced at every evaluation that would be
@@ -74,7 +74,9 @@ def run_trial(trial: Trial, job: Job, tell: Listener, on_saved: OnSaved) -> Fini
         return _run(trial, job, device, tell, on_saved)
 
 
-def _run(trial: Trial, job: Job, device: Device, tell: Listener, on_saved: OnSaved) -> Finished:
+def _run(
+    trial: Trial, job: Job, device: Device, tell: Listener, on_saved: OnSaved
+) -> Finished | Paused:
     began = perf_counter()
     memory = PeakMemory(device)
     prepared = prepare(trial, cache=job.cache, device=device)
@@ -97,15 +99,14 @@ def _run(trial: Trial, job: Job, device: Device, tell: Listener, on_saved: OnSav
     is_paused = trained.tally.is_paused
     if not is_paused:
         _save(prepared, folder / MODEL_FOLDER)
-    finished = Finished(
+    end = (Paused if is_paused else Finished)(
         trial_id=trial.id,
         costs=_costs(run, prepared, trained, memory, perf_counter() - began),
         num_train_examples=len(data.train),
         num_eval_examples=len(data.dev),
-        is_paused=is_paused,
     )
     on_saved(trial)
-    return finished
+    return end
 
 
 def _costs(

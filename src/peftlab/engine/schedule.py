@@ -11,10 +11,10 @@ from peftlab.data.batches import Indices, batches, epoch_order
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class EvaluationSchedule:
     """Evaluations before the first step, after every so many steps, and after the last one.
 
-    >>> [step for step in range(8) if Schedule(every=3, total_steps=7).is_due(step)]
+    >>> [step for step in range(8) if EvaluationSchedule(every=3, total_steps=7).is_due(step)]
     [0, 3, 6, 7]
     """
 
@@ -22,7 +22,7 @@ class Schedule:
     total_steps: int
 
     @classmethod
-    def of(cls, trial: Trial, num_examples: int) -> Schedule:
+    def of(cls, trial: Trial, num_examples: int) -> EvaluationSchedule:
         """Return the trial's own: an evaluation at the end of each epoch, or by `eval_steps`."""
         training = trial.training
         return cls(
@@ -34,7 +34,7 @@ class Schedule:
     def num_evaluations(self) -> int:
         """Return how many evaluations there are if the training does not stop early.
 
-        >>> Schedule(every=3, total_steps=7).num_evaluations
+        >>> EvaluationSchedule(every=3, total_steps=7).num_evaluations
         4
         """
         return 1 + -(-self.total_steps // self.every)

@@ -47,7 +47,7 @@ from peftlab.engine.loop import Tally, record_evaluation
 from peftlab.engine.optimizer import build_optimizer
 from peftlab.engine.prepare import Prepared
 from peftlab.engine.reported import ReportedEvaluation
-from peftlab.engine.schedule import Schedule, epoch_orders
+from peftlab.engine.schedule import EvaluationSchedule, epoch_orders
 from peftlab.engine.steps import put_trained, require_finite
 from peftlab.methods.registry import METHODS
 from peftlab.models.families import fewest_tokens
@@ -256,7 +256,7 @@ class _Recorder(TrainerCallback):
     ) -> None:
         self.trainer, self.module, self.trial, self.data = trainer, module, trial, data
         self.tally, self.tell, self.best = tally, tell, best
-        self.schedule = Schedule.of(trial, len(data.train))
+        self.schedule = EvaluationSchedule.of(trial, len(data.train))
         self.began = 0.0
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:

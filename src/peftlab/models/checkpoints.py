@@ -23,7 +23,7 @@ from peftlab.models.location import locate, source_of
 from peftlab.models.own_head import reorder, require_head, rows_by_name
 from peftlab.models.reading import cached_file, folder_of, read, refusing
 from peftlab.models.tokenizer import HubTokenizer, require_words
-from peftlab.models.weights import Checkpoint, load_weights, remarks_on
+from peftlab.models.weights import PretrainedWeights, load_weights, remarks_on
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -192,13 +192,13 @@ def rows_of_head(name: str, labels: Sequence[str], *, where: str = "", task: str
     return rows_by_name(own_labels(name), labels, name=name, where=where, task=task)
 
 
-def _checkpoint(name: str, *, num_labels: int, keeps_head: bool) -> Checkpoint:
+def _checkpoint(name: str, *, num_labels: int, keeps_head: bool) -> PretrainedWeights:
     """Return what to load, by the source's own config rather than the packaged one."""
     from transformers import AutoConfig
 
     source = source_of(name)
     load_config(name)  # which refuses a model that would be built for ever
-    return Checkpoint(
+    return PretrainedWeights(
         name=name,
         folder=folder_of(source, weights=True),
         config=read(AutoConfig.from_pretrained, source, num_labels=num_labels),

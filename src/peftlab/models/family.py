@@ -74,7 +74,7 @@ class BlockNames(LayerNames):
     down_dropout: str
 
 
-Head = Callable[[Any, Any], Any]
+HeadForward = Callable[[Any, Any], Any]
 """head(model, states of the pooled tokens [B, D]) -> logits [B, C]."""
 
 
@@ -115,7 +115,7 @@ class Family:
 
     # The head.
     pooling: Pooling = Pooling.FIRST
-    head: Head | None = None
+    head: HeadForward | None = None
     """The function that calls a classifier's own modules behind fused layers."""
     outputs: tuple[str, ...] = ("classifier",)
     """The module of its classifier that gives the logits: no pretraining leaves such a one. Several

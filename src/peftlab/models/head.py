@@ -21,6 +21,11 @@ def head_parameter_names(model: PreTrainedModel) -> list[str]:
     return [name for name, _ in model.named_parameters() if not name.startswith(prefix)]
 
 
+def head_module_names(model: PreTrainedModel) -> list[str]:
+    """Return the head's top-level modules in order, such as ["pre_classifier", "classifier"]."""
+    return list(dict.fromkeys(name.split(".")[0] for name in head_parameter_names(model)))
+
+
 def fresh_parameter_names(model: PreTrainedModel) -> list[str]:
     """Return the names of head parameters that each trial draws, whatever head a checkpoint has.
 

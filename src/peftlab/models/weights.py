@@ -25,7 +25,7 @@ Read = Callable[..., Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+class PretrainedWeights:
     """The place of a checkpoint's weights and the model to make of them.
 
     `config` is its own with the labels of the classifier wanted, `empty` that classifier on the
@@ -39,7 +39,7 @@ class Checkpoint:
     keeps_head: bool
 
 
-def load_weights(checkpoint: Checkpoint, read: Read) -> PreTrainedModel:
+def load_weights(checkpoint: PretrainedWeights, read: Read) -> PreTrainedModel:
     """Return the classifier; what the checkpoint lacks is drawn from torch's global generator.
 
     That is the head, also where the checkpoint has one: what is drawn is the same as for one that
@@ -74,7 +74,7 @@ def load_weights(checkpoint: Checkpoint, read: Read) -> PreTrainedModel:
     return model  # type: ignore[no-any-return]
 
 
-def remarks_on(checkpoint: Checkpoint) -> list[str]:
+def remarks_on(checkpoint: PretrainedWeights) -> list[str]:
     """Return remarks on oddities in the weights that are no errors, from their headers alone.
 
     transformers loads tensors without numbers for that. Raises UserError as load_weights does.
@@ -121,7 +121,9 @@ def remarks_on(checkpoint: Checkpoint) -> list[str]:
     return remarks
 
 
-def require_whole(checkpoint: Checkpoint, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+def require_whole(
+    checkpoint: PretrainedWeights, model: PreTrainedModel, info: Mapping[str, Any]
+) -> None:
     """Raise UserError if transformers' loading info names weights that the checkpoint lacks."""
     head = frozenset() if checkpoint.keeps_head else frozenset(head_parameter_names(model))
     missing = sorted(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peftlab.report.findings.learning_rates import groups_by_learning_rate
+from peftlab.report.figures.learning_rate import groups_by_learning_rate
 from peftlab.report.findings.view import StudyView
 from peftlab.study import parts
 from peftlab.study.spec import ReportPart

@@ -18,10 +18,9 @@ from peftlab.report.figures.significance import draw_significance, significance_
 from peftlab.report.figures.sweep import draw_sweep, sweep_data
 from peftlab.report.figures.tuning import draw_tuning, tuning_data
 from peftlab.report.findings.better_words import of_losses
-from peftlab.report.findings.leading import leading
 from peftlab.report.findings.learning import losses_words, remarks
 from peftlab.report.findings.published import published_scores
-from peftlab.report.findings.view import StudyView
+from peftlab.report.findings.view import StudyView, leading
 from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Warnings
 from peftlab.report.tables.advice import advice_blocks, advices_by_task, advices_of
 from peftlab.report.tables.classes import classes_tables

@@ -23,7 +23,7 @@ from peftlab.report.pages.files import write_files
 from peftlab.report.pages.page import Page
 from peftlab.report.registry import MAKERS
 from peftlab.report.tables.comparisons import claims_blocks
-from peftlab.report.tables.settings import seeds_words
+from peftlab.report.tables.settings import seeds_in_short
 from peftlab.report.tables.sources import limit_words, sources_blocks
 from peftlab.report.tables.trials import trials_table
 from peftlab.store.looks import joined, looks_digest, now
@@ -192,7 +192,7 @@ def _facts(view: StudyView) -> dict[str, str]:
         "model": spec.model,
         "data": spec.data_words,
         "tasks": ", ".join(spec.tasks),
-        "seeds": seeds_words(spec.seeds),
+        "seeds": seeds_in_short(spec.seeds),
     }
     failed = sum(record.status == "failed" for record in view.records)
     if failed:

@@ -13,7 +13,7 @@ from peftlab.engine.devices.registry import device_here, is_known, resolve
 from peftlab.engine.events import Listener, all_of
 from peftlab.engine.job import Job
 from peftlab.models.checkpoints import ensure_weights
-from peftlab.runner.executors.base import ExecutorOptions, listed
+from peftlab.runner.executors.base import ExecutorOptions, queued
 from peftlab.runner.executors.registry import EXECUTORS, names_with
 from peftlab.runner.record import Recorder
 from peftlab.runner.track import Tracking
@@ -101,7 +101,7 @@ def execute(
         workspace.reset_running()
         workspace.remove_spent_checkpoints()
         jobs = _jobs(expanded, workspace, device, retry_failed, seconds)
-        EXECUTORS.get(executor).load()(options).run(listed(jobs, device), all_of(*listeners))
+        EXECUTORS.get(executor).load()(options).run(queued(jobs, device), all_of(*listeners))
 
 
 def _jobs(

@@ -25,8 +25,8 @@ from peftlab.engine.dataset import encode_split, parts_of
 from peftlab.engine.devices.base import Device
 from peftlab.engine.devices.registry import AUTO, resolve
 from peftlab.engine.registry import ENGINES
-from peftlab.engine.schedule import Schedule
-from peftlab.methods.counts import count
+from peftlab.engine.schedule import EvaluationSchedule
+from peftlab.methods.counts import parameter_counts
 from peftlab.models.checkpoints import tokenizer_of
 from peftlab.models.facts import config_facts
 from peftlab.models.flops import Operations
@@ -256,7 +256,7 @@ def _first_plan(
             steps=steps,
             train_lengths=lengths.train,
             eval_lengths=lengths.evaluated,
-            evaluations=Schedule.of(trial, num_train).num_evaluations,
+            evaluations=EvaluationSchedule.of(trial, num_train).num_evaluations,
             padding=lengths.padding,
         )
     return TrialPlan(
@@ -314,4 +314,4 @@ def _lengths(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Lengt
 
 @lru_cache(maxsize=256)
 def _parameters(model: str, method: str, config: str, num_labels: int) -> ParameterCount:
-    return count(model, method, json.loads(config), num_labels=num_labels)
+    return parameter_counts(model, method, json.loads(config), num_labels=num_labels)

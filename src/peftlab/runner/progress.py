@@ -18,6 +18,7 @@ from peftlab.engine.events import (
     Failed,
     Finished,
     Interrupted,
+    Paused,
     Remarked,
     Resumed,
     Started,
@@ -29,7 +30,7 @@ from peftlab.runner.plan import Plan
 
 
 @dataclass
-class _Running:
+class _RunningTrial:
     """A trial that runs now."""
 
     bar: TaskID
@@ -59,7 +60,7 @@ class ProgressDisplay:
         self.num_open = len(self.plans)
         self.num_ended = 0
         self.began_at = perf_counter()
-        self.running: dict[str, _Running] = {}
+        self.running: dict[str, _RunningTrial] = {}
         self._names: dict[str, str] = {}
         self.bars = make_bars(console)
         self._watching = watched_by(StageBars(lambda: console, bars=self.bars))
@@ -83,7 +84,7 @@ class ProgressDisplay:
                 self._leave(trial.id)  # where it is tried again
                 self._names[trial.id] = self._name(trial)
                 bar = self.bars.add_task(self._names[trial.id], total=None, unit="steps", note="")
-                self.running[trial.id] = _Running(bar, perf_counter())
+                self.running[trial.id] = _RunningTrial(bar, perf_counter())
             case Began(trial_id=trial_id, total_steps=steps, steps_per_epoch=of_epoch):
                 running = self.running[trial_id]
                 running.steps, running.steps_per_epoch = steps, of_epoch
@@ -99,7 +100,7 @@ class ProgressDisplay:
                 note = f"{running.epoch}, loss {loss:.3f}"
                 self.bars.update(running.bar, completed=step, note=note)
                 self._show_whole()
-            case Finished(trial_id=trial_id):
+            case Finished(trial_id=trial_id) | Paused(trial_id=trial_id):
                 seconds = self._leave(trial_id)
                 self._ended(trial_id, seconds, f"done in {duration(seconds)}")
             case Failed(trial_id=trial_id, error=error):

@@ -15,7 +15,7 @@ from peftlab.engine.events import Listener, all_of
 from peftlab.engine.job import Job
 from peftlab.engine.registry import ENGINES
 from peftlab.runner.execute import STOPPING
-from peftlab.runner.executors.base import Executor, Source
+from peftlab.runner.executors.base import Executor, JobSource
 from peftlab.runner.record import Recorder
 from peftlab.runner.sampler import REDUCTION, Sampler, Suggestion, opened_storage
 from peftlab.store.lock import held
@@ -61,7 +61,7 @@ def tune(
             for search in searches.searches
         ]
         feeder = _Feeder(searches, samplers, workspace, attempted, device)
-        source = Source(
+        source = JobSource(
             next_job=feeder.next_job,
             device=device,
             most=sum(len(search.templates) for search in searches.searches),
@@ -82,7 +82,7 @@ class _Setting:
 
 
 @dataclass(kw_only=True)
-class _Running:
+class _RunningSearch:
     """A search, what it tries now, and the trials of all settings that it has begun, by number."""
 
     search: Search
@@ -111,7 +111,7 @@ class _Feeder:
         self._workspace, self._attempted, self._device = workspace, attempted, device
         self._prunes = searches.tune.pruning != "none" and ENGINES.get(searches.spec.engine).rests
         self._running = [
-            _Running(search=search, sampler=sampler)
+            _RunningSearch(search=search, sampler=sampler)
             for search, sampler in zip(searches.searches, samplers, strict=True)
         ]
         for one in self._running:
@@ -129,7 +129,7 @@ class _Feeder:
                 return job
         return None
 
-    def _next_of(self, one: _Running) -> Job | None:
+    def _next_of(self, one: _RunningSearch) -> Job | None:
         """Return a job of that search; None while it waits for another one, or if it is over."""
         while one.setting is not None or not self._is_spent(one):
             setting = one.setting or self._begin(one)
@@ -145,7 +145,7 @@ class _Feeder:
             self._decide(one, setting, records)
         return None
 
-    def _job(self, one: _Running, trial: Trial, rung: int) -> Job:
+    def _job(self, one: _RunningSearch, trial: Trial, rung: int) -> Job:
         return Job(
             trials=(trial,),
             folders={trial.id: self._workspace.artifacts(trial.id)},
@@ -157,7 +157,7 @@ class _Feeder:
 
     # One search
 
-    def _recall(self, one: _Running) -> None:
+    def _recall(self, one: _RunningSearch) -> None:
         """Recall the settings that have ended; begin anew if their trials are gone."""
         ended = one.sampler.ended()
         trials = [one.search.trials(found.setting) for found in ended]
@@ -168,7 +168,7 @@ class _Feeder:
                 return
         one.begun = dict(enumerate(trials))
 
-    def _is_spent(self, one: _Running) -> bool:
+    def _is_spent(self, one: _RunningSearch) -> bool:
         budget = self._tune.budget
         if budget.trials is not None:
             return len(one.begun) >= budget.trials
@@ -177,7 +177,7 @@ class _Feeder:
         spent = sum(spent_seconds(self._workspace.trial(trial_id)) for trial_id in ids)
         return spent >= budget.seconds
 
-    def _begin(self, one: _Running) -> _Setting:
+    def _begin(self, one: _RunningSearch) -> _Setting:
         suggestion = one.sampler.next()
         trials = one.search.trials(suggestion.setting)
         last = one.search.num_epochs(trials[0])
@@ -187,7 +187,7 @@ class _Feeder:
         self._place()
         return one.setting
 
-    def _decide(self, one: _Running, setting: _Setting, records: list[TrialRecord]) -> None:
+    def _decide(self, one: _RunningSearch, setting: _Setting, records: list[TrialRecord]) -> None:
         """End the setting or let it continue: its seeds have come to the rung, or one has
         failed."""
         rung, *further = setting.rungs
@@ -206,7 +206,7 @@ class _Feeder:
             setting.rungs = further
 
     def _end(
-        self, one: _Running, setting: _Setting, status: Ended, score: float | None = None
+        self, one: _RunningSearch, setting: _Setting, status: Ended, score: float | None = None
     ) -> None:
         one.sampler.end(setting.suggestion, status, score)
         one.setting = None
@@ -217,7 +217,7 @@ class _Feeder:
                 self._attempted(attempt)
         self._place()
 
-    def _attempts(self, one: _Running) -> tuple[Attempt, ...]:
+    def _attempts(self, one: _RunningSearch) -> tuple[Attempt, ...]:
         """Return the results of the search's settings."""
         trials = {trial.id for trials in one.begun.values() for trial in trials}
         found = attempts(self._spec, [self._workspace.trial(trial) for trial in trials])

@@ -14,6 +14,7 @@ from peftlab.engine.events import (
     Failed,
     Finished,
     Interrupted,
+    Paused,
     Remarked,
     Resumed,
     Started,
@@ -89,8 +90,8 @@ class TuneDisplay:
             case Failed(trial_id=trial_id, error=error):
                 self._leave(trial_id)
                 self._say(f"{self._names[trial_id]}: {first_line(error)}")
-            case Finished(trial_id=trial_id) | Interrupted(trial_id=trial_id):
-                self._leave(trial_id)
+            case Finished() | Paused() | Interrupted():
+                self._leave(event.trial_id)
             case Remarked(text=text):
                 self._say(text)
 

@@ -39,10 +39,10 @@ from peftlab.runner.messages import (  # noqa: E402
     REQUESTS,
     Done,
     Lost,
-    Measured,
     MeasureRate,
     Message,
     Pulse,
+    RateMeasured,
     Ready,
     Refused,
     Request,
@@ -97,7 +97,7 @@ class Worker:
         if isinstance(request, MeasureRate):
             if self._meter is None:
                 self._meter = RateMeter(job.trials[0], cache=job.cache, device=job.device)
-            self._tell(Measured(rate=self._meter.measure(request.seconds)))
+            self._tell(RateMeasured(rate=self._meter.measure(request.seconds)))
             return
         self._meter = None
         self._run(job, told_seldom(self._tell, every=job.told_every))

@@ -7,10 +7,10 @@ from typing import Any
 
 from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.marks import MARKS
-from peftlab.report.findings.published import Published
+from peftlab.report.findings.published import PublishedResult
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.study.arms import Arm
 
 ROW = 22
@@ -18,8 +18,8 @@ ROW = 22
 CROSS = "M-1,-1L1,1M-1,1L1,-1"
 """The shape of a point as an SVG path; it has no area."""
 KEYS = ("score", "low", "high")
-SIGNS: dict[State, str] = {"did not learn": CROSS, "cannot tell": "circle"}
-LEGENDS: dict[State, str] = {
+SIGNS: dict[LearningState, str] = {"did not learn": CROSS, "cannot tell": "circle"}
+LEGENDS: dict[LearningState, str] = {
     "did not learn": "a cross did not learn",
     "cannot tell": "a ring is not shown to have learned",
 }
@@ -56,7 +56,7 @@ def scores_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
     return rows
 
 
-def published_data(view: StudyView, published: Sequence[Published]) -> list[dict[str, Any]]:
+def published_data(view: StudyView, published: Sequence[PublishedResult]) -> list[dict[str, Any]]:
     """Return rows of task, arm, score and its rule, of scores by a task's main metric."""
     return [
         {

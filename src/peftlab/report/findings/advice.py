@@ -33,7 +33,7 @@ from peftlab.stats.best import near_best_p
 from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 from peftlab.study.spec import LEAST_SEEDS
@@ -62,7 +62,7 @@ class Candidate:
     cost: float | None
     num_failed: int
     is_near: bool
-    unlearned: State | None = None
+    unlearned: LearningState | None = None
     is_identical: bool = False
 
 
@@ -86,7 +86,7 @@ class Advice:
     lacking: str = ""
     is_named: bool = False
     num_failed: int = 0
-    unlearned: State | None = None
+    unlearned: LearningState | None = None
     safe: Arm | None = None
     passed_by: str | None = None
     near: tuple[Arm, ...] = ()
@@ -313,7 +313,7 @@ def _candidate(
     )
 
 
-def _unlearned(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> State | None:
+def _unlearned(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> LearningState | None:
     """Return the arm's state on the first task that it is not shown to have learned, if any."""
     found = [view.learned(arm, task) for task in tasks]
     return next((one.state for one in found if one and one.state != "learned"), None)

@@ -18,7 +18,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.stats.collapse import Collapse
 from peftlab.stats.constant import is_constant
 from peftlab.stats.learned import GAIN, Learned
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.store.records import TrialRecord
 from peftlab.study.arms import Arm
 from peftlab.study.remarks.lint import learning_rate_advice
@@ -51,7 +51,7 @@ FEW_STEPS = 100
 class Remark:
     """Arms that are not shown to have learned a task, and why that is said of all of them."""
 
-    state: State
+    state: LearningState
     arms: tuple[str, ...]
     task: str
     reason: str
@@ -97,7 +97,7 @@ def remarks(view: StudyView, arms: Sequence[Arm]) -> list[Remark]:
 
     Arms of which the same is to be said share a remark.
     """
-    grouped: dict[tuple[str, State, str], list[str]] = {}
+    grouped: dict[tuple[str, LearningState, str], list[str]] = {}
     for task in view.tasks:
         for arm in arms:
             found = view.learned(arm, task)

@@ -21,6 +21,7 @@ from peftlab.report.findings.look_words import (
     margin_words,
     reference_words,
 )
+from peftlab.report.findings.statistics import Place
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.compare import Difference
 from peftlab.store.looks import DeclaredAdvice, DeclaredClaim, DeclaredPlace, Look
@@ -34,9 +35,6 @@ from peftlab.study.declarations import (
 from peftlab.study.parts import AdvicePart
 from peftlab.study.spec import Claim
 from peftlab.tasks.spec import Task
-
-Place = tuple[str, str]
-"""An arm and a task, by their names."""
 
 
 @dataclass(frozen=True, kw_only=True)

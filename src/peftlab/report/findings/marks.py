@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.store.records import TrialRecord
 
 MARK = " †"
 NOTE = "† Frozen lower layers ran without dropout, their outputs computed once (cache_frozen)."
-MARKS: dict[State, str] = {
+MARKS: dict[LearningState, str] = {
     "learned": "",
     "did not learn": "× did not learn",
     "cannot tell": "? cannot tell",

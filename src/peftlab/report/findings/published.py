@@ -21,7 +21,7 @@ class PublishedScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
+class PublishedResult:
     """A row of a published table: a method on a checkpoint, its scores by task.
 
     `key` is short for the source. `selection` says which run and epoch were reported.
@@ -51,15 +51,15 @@ class Published:
 
 
 @lru_cache
-def published_scores() -> tuple[Published, ...]:
+def published_scores() -> tuple[PublishedResult, ...]:
     """Return the scores of published.yaml, in its order."""
     text = resources.files(__package__).joinpath("published.yaml").read_text(encoding="utf-8")
     return tuple(_row(table, row) for table in yaml.safe_load(text) for row in table["rows"])
 
 
-def _row(table: dict[str, Any], row: dict[str, Any]) -> Published:
+def _row(table: dict[str, Any], row: dict[str, Any]) -> PublishedResult:
     metrics = {**table["metrics"], **row.get("metrics", {})}
-    return Published(
+    return PublishedResult(
         key=row.get("key", table["key"]),
         source=row.get("source", table["source"]),
         checkpoint=table["checkpoint"],

@@ -11,7 +11,7 @@ from pydantic import JsonValue, ValidationError
 
 from peftlab.core.validation import Frozen
 from peftlab.report.findings.marks import MARKS
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 
 RESULTS = "results.json"
 
@@ -32,7 +32,7 @@ class ArmScore(Frozen):
     low: float
     high: float
     covers: str
-    state: State
+    state: LearningState
 
     @property
     def words(self) -> str:

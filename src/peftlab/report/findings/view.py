@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 
+from peftlab.core.scores import sign_of
 from peftlab.core.selection import folds_words
 from peftlab.core.trial import rules_in_words
 from peftlab.report.findings.marks import mark_note, marked
@@ -185,6 +187,37 @@ class StudyView:
                             f"({record.status}{cause})"
                         )
         return lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """The arms shown, and a `note` for the title if there are more; "" if there are not."""
+
+    arms: tuple[Arm, ...]
+    note: str = ""
+
+
+def leading(view: StudyView, names: Sequence[str] | None, most: int) -> Shown:
+    """Return the arms of these names; for None all, or only the first ones if there are too many.
+
+    Those are the ones whose scores have the best ranks in the mean: ranks and not scores are
+    averaged, for an arm may not be measured on every task.
+    """
+    if names is not None or len(view.arms) <= most:
+        return Shown(arms=view.choose(names))
+    ranks: dict[str, list[float]] = {arm.name: [] for arm in view.arms}
+    for task in view.tasks:
+        scores = {arm.name: view.summary(arm, task) for arm in view.arms}
+        sign = sign_of(task.main_metric)
+        merits = {name: sign * one.mean for name, one in scores.items() if one is not None}
+        for rank, name in enumerate(sorted(merits, key=lambda name: -merits[name])):
+            ranks[name].append(rank / len(merits))
+    best = sorted(view.arms, key=lambda arm: fmean(ranks[arm.name] or [1.0]))[:most]
+    names = [arm.name for arm in best]
+    return Shown(
+        arms=tuple(arm for arm in view.arms if arm.name in names),
+        note=f" ({most} of {len(view.arms)} arms, those that score best)",
+    )
 
 
 def make_view(workspace: Workspace, study: str) -> StudyView:

@@ -8,7 +8,7 @@ from peftlab.core.corrections import missing
 from peftlab.data.leaks import LEAK, Leak
 from peftlab.report.findings.view import StudyView
 from peftlab.study.remarks.row_remarks import is_grave
-from peftlab.study.remarks.warmups import long_warmups
+from peftlab.study.remarks.training_remarks import long_warmups
 from peftlab.tasks.spec import Task
 
 

@@ -18,7 +18,7 @@ from peftlab.core.words import escape_markdown
 from peftlab.report.pages.blocks import Block, Cell, Figure, Heading, Table
 from peftlab.report.pages.manifest import FIGURE_FOLDER, TABLE_FOLDER
 from peftlab.report.pages.printable import printable
-from peftlab.report.pages.table_parts import cell_parts, head_lines, is_wide, parts_of
+from peftlab.report.pages.table_parts import cell_parts, head_lines, is_wide, split_table
 
 FIGURE_FORMATS = ("svg", "png", "pdf")
 MOST_ROWS = 2000
@@ -90,7 +90,7 @@ def _environment() -> Environment:
     environment.filters["rule"] = _rule
     environment.filters["cell_parts"] = cell_parts
     environment.filters["spans"] = _spans
-    environment.filters["table_parts"] = parts_of
+    environment.filters["table_parts"] = split_table
     environment.filters["head_lines"] = head_lines
     environment.tests["valued"] = _is_valued
     environment.tests["wide"] = is_wide

@@ -49,7 +49,7 @@ def is_wide(table: Table) -> bool:
     return sum(_widths(table)) > ROOM
 
 
-def parts_of(table: Table) -> list[Table]:
+def split_table(table: Table) -> list[Table]:
     """Return the table, or parts of its columns where not even small type has room for all.
 
     Each part begins with the first column. The columns of a group stay together where they can.

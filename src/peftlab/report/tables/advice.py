@@ -16,7 +16,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
 from peftlab.report.tables.advice_remarks import kept_out, unseen_collapses, where_words
 from peftlab.stats.noise import LEVEL
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.study import parts
 from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
@@ -303,7 +303,7 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
     )
 
 
-def _standing(num_failed: int, unlearned: State | None, *, is_near: bool) -> str:
+def _standing(num_failed: int, unlearned: LearningState | None, *, is_near: bool) -> str:
     """Return what is known of an arm without its difference to another one; "" for nothing."""
     if num_failed:
         return f"{num_failed} failed"

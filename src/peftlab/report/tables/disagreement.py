@@ -42,7 +42,7 @@ class Disagreements:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Answers:
+class _MeanAnswers:
     """row_ids and labels [N], and probabilities [N, C]: the mean over an arm's seeds."""
 
     row_ids_N: npt.NDArray[np.int64]
@@ -56,7 +56,7 @@ def disagreements(view: StudyView, arms: Sequence[Arm], task: Task) -> Disagreem
     An arm answers by the mean of its seeds' probabilities. Arms without predictions, or of other
     rows than the first arm's, are left out.
     """
-    answers: dict[str, _Answers] = {}
+    answers: dict[str, _MeanAnswers] = {}
     for arm in arms:
         own = _answers(view.runs(arm, task))
         first = next(iter(answers.values()), own)
@@ -125,7 +125,7 @@ def disagreement_table(view: StudyView, arms: Sequence[Arm], task: Task, most: i
     )
 
 
-def _answers(runs: Sequence[Run]) -> _Answers | None:
+def _answers(runs: Sequence[Run]) -> _MeanAnswers | None:
     """Return an arm's answers on a task; None where no file of its trials is there."""
     every = [pooled(run.records, of_logits=True) for run in runs if run.is_done]
     found = [one for one in every if one is not None]
@@ -137,14 +137,14 @@ def _answers(runs: Sequence[Run]) -> _Answers | None:
         for own in found
         if np.array_equal(own.row_ids, first.row_ids) and np.array_equal(own.labels, first.labels)
     ]
-    return _Answers(
+    return _MeanAnswers(
         row_ids_N=first.row_ids.astype(np.int64),
         labels_N=first.labels.astype(np.int64),
         probabilities_NC=np.mean(shares, axis=0),
     )
 
 
-def _are_alike(first: _Answers, second: _Answers) -> bool:
+def _are_alike(first: _MeanAnswers, second: _MeanAnswers) -> bool:
     return np.array_equal(first.row_ids_N, second.row_ids_N) and np.array_equal(
         first.labels_N, second.labels_N
     )

@@ -14,7 +14,7 @@ from peftlab.report.findings.learning import (
     mark,
 )
 from peftlab.report.findings.looks import difference_shown
-from peftlab.report.findings.published import Published
+from peftlab.report.findings.published import PublishedResult
 from peftlab.report.findings.view import StudyView
 from peftlab.report.findings.warnings import leak_note
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
@@ -22,7 +22,7 @@ from peftlab.report.tables.sources import limit_words
 from peftlab.stats.families import holm
 from peftlab.stats.learned import Learned
 from peftlab.stats.noise import LEVEL
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.stats.summary import Summary
 from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
@@ -33,7 +33,11 @@ RUN_COLUMNS = (
 )  # fmt: skip
 LEARNED = "learned"
 
-STATES: dict[State, str] = {"learned": "yes", "did not learn": "no", "cannot tell": "cannot tell"}
+STATES: dict[LearningState, str] = {
+    "learned": "yes",
+    "did not learn": "no",
+    "cannot tell": "cannot tell",
+}
 
 
 def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
@@ -288,7 +292,7 @@ def _run_cells(summary: Summary, num_runs: int) -> list[str]:
     ]
 
 
-def published_table(tasks: Sequence[Task], published: Sequence[Published]) -> Table | None:
+def published_table(tasks: Sequence[Task], published: Sequence[PublishedResult]) -> Table | None:
     """Return a table of the published rows that have these tasks; None where there are none."""
     columns = {
         (task.name, metric): f"{task.name} {metric.replace('_', ' ')}"
@@ -322,7 +326,7 @@ def published_table(tasks: Sequence[Task], published: Sequence[Published]) -> Ta
     )
 
 
-def _published_cell(one: Published, task: str, metric: str) -> str:
+def _published_cell(one: PublishedResult, task: str, metric: str) -> str:
     score = one.scores.get(task)
     if score is None or score.metric != metric:
         return NOTHING

@@ -29,7 +29,7 @@ def hyperparameters_table(view: StudyView, arms: Sequence[Arm]) -> Table:
         cells = [_by_task(arm, name) for arm in arms]
         if name == "num_train_epochs" or any(cell != _text(default) for cell in cells):
             rows.append([name, *cells])
-    rows.append(["seed", *(seeds_words(arm.seeds) for arm in arms)])
+    rows.append(["seed", *(seeds_in_short(arm.seeds) for arm in arms)])
     return Table(
         title="Hyperparameters",
         columns=["setting", *(arm.name for arm in arms)],
@@ -39,10 +39,10 @@ def hyperparameters_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     )
 
 
-def seeds_words(seeds: Sequence[int]) -> str:
-    """Return all of them; of many, how many they are and the outermost.
+def seeds_in_short(seeds: Sequence[int]) -> str:
+    """Return all seeds; of many, their number and the outermost.
 
-    >>> seeds_words([1, 2]), seeds_words(range(50))
+    >>> seeds_in_short([1, 2]), seeds_in_short(range(50))
     ('1, 2', '50, from 0 to 49')
     """
     if len(seeds) <= MOST_SEEDS:

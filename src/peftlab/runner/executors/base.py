@@ -14,7 +14,7 @@ from peftlab.engine.job import Job
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class JobSource:
     """Where an executor gets its jobs from.
 
     `next_job` gives the job to run next; None while there is none until another one ends, or no
@@ -27,17 +27,17 @@ class Source:
     most: int
     known: Sequence[Job] = ()
 
-    def longest_first(self) -> Source:
+    def longest_first(self) -> JobSource:
         """Return the source that gives the longest of the known jobs first."""
         if not self.known:
             return self
-        return listed(sorted(self.known, key=lambda job: -job.seconds), self.device)
+        return queued(sorted(self.known, key=lambda job: -job.seconds), self.device)
 
 
-def listed(jobs: Sequence[Job], device: str) -> Source:
+def queued(jobs: Sequence[Job], device: str) -> JobSource:
     """Return the source of jobs that are known beforehand."""
     waiting = iter(jobs)
-    return Source(
+    return JobSource(
         next_job=lambda: next(waiting, None), device=device, most=len(jobs), known=tuple(jobs)
     )
 
@@ -45,7 +45,7 @@ def listed(jobs: Sequence[Job], device: str) -> Source:
 class Executor(Protocol):
     """Runs jobs to their ends. A new executor joins in registry.py."""
 
-    def run(self, source: Source, tell: Listener) -> None:
+    def run(self, source: JobSource, tell: Listener) -> None:
         """Run the jobs of the source until there are none.
 
         Every trial of a job is told as started when the job is given away, and once as ended. A

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.core.errors import UserError, one_line
-from peftlab.core.inputs import Missing
+from peftlab.core.inputs import MissingPolicy
 from peftlab.core.selection import Selection
 from peftlab.core.words import counted
 from peftlab.data.encodings import WESTERN, western_words
@@ -19,7 +19,7 @@ from peftlab.data.file_bytes import format_of
 from peftlab.data.read_options import (
     AS_FOUND,
     ReadOptions,
-    checked,
+    checked_options,
     is_used,
     read_options,
     unusual,
@@ -108,7 +108,7 @@ def draft(
     model: str | None = None,
     folds: int | None = None,
     options: ReadOptions = AS_FOUND,
-    missing: Missing = "error",
+    missing: MissingPolicy = "error",
 ) -> Draft:
     """Return the study that the file `study` is to hold, of the rows in `data`.
 
@@ -117,7 +117,7 @@ def draft(
     a text or a label. Raises UserError where the data cannot be read or have no column that could
     be the label or the text, and where no split of them has what a run needs.
     """
-    options = checked(options)
+    options = checked_options(options)
     if folds is not None and dev is not None:
         raise UserError(
             "with folds the rows of the data are scored, and not a dev split",
