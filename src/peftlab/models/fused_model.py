@@ -5,6 +5,7 @@ The order is defined in fused/blocks.py; the modules of the head are called afte
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, cast
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel
 
 from peftlab.data.batches import Ragged
 from peftlab.models.batched import CPU, PackedModel
+from peftlab.models.dropout import Use
 from peftlab.models.family import Way
 from peftlab.models.fused.batch import Lengths
 from peftlab.models.fused.blocks import blocks_of, embeddings_of, layers_of
