@@ -130,6 +130,17 @@ def test_by_other_metrics_all_right_has_no_interval() -> None:
     assert (found.low, found.high, found.has_interval) == (100, 100, False)
 
 
+def test_a_precision_of_two_answers_that_are_right_is_not_known_exactly() -> None:
+    labels_N = np.arange(40) % 2
+    answers_N = np.zeros(40, dtype=np.int64)
+    answers_N[[1, 3]] = 1
+    found = summarise(
+        Outcomes(metric="precision", labels_N=labels_N, predictions_SN=answers_N[None], seeds=(1,))
+    )
+    assert found.mean == found.high == 100
+    assert found.low < 70
+
+
 @pytest.mark.parametrize("num_right", [1, 25, 50, 99])
 def test_the_interval_of_a_correlation_lies_within_its_range(num_right: int) -> None:
     found = summary_of(np.arange(100)[None] < num_right, "matthews_correlation")
