@@ -103,7 +103,7 @@ def summary_of(is_right_SN: np.ndarray, metric: str = "accuracy") -> Summary:
 
 @pytest.mark.parametrize("num_right", [0, 3, 50, 97, 100])
 def test_the_interval_of_one_run_is_wilsons(num_right: int) -> None:
-    """With Student's quantile of 99 degrees, 1.984, in the place of 1.96."""
+    """Student's quantile with 99 degrees, 1.984, replaces 1.96."""
     found = summary_of(np.arange(100)[None] < num_right)
     wilson = stats.binomtest(num_right, 100).proportion_ci(method="wilson")
     assert (found.low, found.high) == pytest.approx((100 * wilson.low, 100 * wilson.high), abs=0.3)
@@ -167,7 +167,7 @@ def test_few_seeds_that_differ_widen_what_many_examples_would_say() -> None:
 
 
 def outcomes_of(wrong: Sequence[Sequence[int]], num_examples: int = 100) -> Outcomes:
-    """Runs of which each gets these examples wrong."""
+    """Return runs each of which gets these examples wrong."""
     labels_N = np.arange(num_examples) % 2
     predictions_SN = np.tile(labels_N, (len(wrong), 1))
     for seed, places in enumerate(wrong):
