@@ -1,4 +1,4 @@
-"""A failure is described by our own words where they are ours, else by where it happened."""
+"""A failure is described by its message if that is ours, else by where it happened."""
 
 from __future__ import annotations
 
