@@ -195,11 +195,6 @@ class PackedModel(BatchedModel):
             self(rows)
         return uses
 
-    @property
-    @abstractmethod
-    def is_own(self) -> bool:
-        """Whether all layers are computed by our own operations: no module is called as it is."""
-
     @abstractmethod
     def _logits(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Tensor:
         """Return the logits [B, C] of the present batch."""

@@ -51,13 +51,8 @@ class FusedModel(PackedModel):
     @property
     def path(self) -> str:
         """The way of computing, and whether any module prevents recording."""
-        aside = "" if self.is_own else ", some modules called as they are"
+        aside = "" if self.encoder.is_recorded else ", some modules called as they are"
         return super().path + aside
-
-    @property
-    def is_own(self) -> bool:
-        """Whether all layers are computed by our own operations."""
-        return self.encoder.is_recorded
 
     def program(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Program[Tensor]:
         """Compute the logits [B, C] of the rows, for whoever carries out the operations."""
