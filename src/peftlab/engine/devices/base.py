@@ -55,6 +55,9 @@ class Device(ABC):
     """The time that a layer takes of a step however few its tokens are: kernels are started."""
     peak_size: ClassVar[int] = 1024
     """The rows and columns of the matrices by which its peak is measured."""
+    tokens_to_fill: ClassVar[int] = 0
+    """The tokens of a step with which it is busy, so that more trials in it would save no more
+    time; 0 where several trials in a step are not known to pay."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -78,6 +81,11 @@ class Device(ABC):
         import torch
 
         return torch.device(self.name)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory that it has of its own; None for one that has none, or does not tell."""
+        return None
 
     @property
     def why_not_bf16(self) -> str | None:
