@@ -274,6 +274,7 @@ class Study:
                     attempted=display.attempted,
                     executor=EXECUTORS.get(executor).load()(_in(opened, given, options)),
                     device=name_of_jobs(executor, here, device),
+                    here=here,
                 )
         return searches
 

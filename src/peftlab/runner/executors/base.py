@@ -67,11 +67,8 @@ def _divided(job: Job, parts: int) -> Iterator[Job]:
     trials, num_trials = job.trials, len(job.trials)
     for part in range(parts):
         own = trials[part * num_trials // parts : (part + 1) * num_trials // parts]
-        yield job.with_settings(
-            trials=own,
-            seconds=job.seconds * len(own) / num_trials,
-            together=min(job.together, len(own)),
-        )
+        seconds = job.seconds * len(own) / num_trials
+        yield job.of_trials({trial.id for trial in own}).with_settings(seconds=seconds)
 
 
 class Executor(Protocol):

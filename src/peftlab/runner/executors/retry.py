@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from peftlab.core.errors import first_line
+from peftlab.core.trial import Trial
 from peftlab.engine.events import Failed, Listener, Remarked
 from peftlab.engine.job import Job
 
@@ -72,14 +73,17 @@ class Retries:
             return [job.with_settings(together=job.together // 2)]
         if death.is_memory and len(trials) > 1:
             middle = len(trials) // 2
-            return [job.with_settings(trials=part) for part in (trials[:middle], trials[middle:])]
+            return [_of(job, trials[:middle]), _of(job, trials[middle:])]
         if death.is_memory:
             size = job.micro_batch or trials[0].training.per_device_train_batch_size
             return [job.with_settings(micro_batch=(size + 1) // 2)] if size > 1 else []
         if not death.is_killed:
-            alone = [job.with_settings(trials=(one,), together=1) for one in trials]
-            return alone if len(trials) > 1 else []
+            return [_of(job, (one,)) for one in trials] if len(trials) > 1 else []
         for trial in trials:
             self.kills[trial.id] += 1
         left = tuple(trial for trial in trials if self.kills[trial.id] < MOST_KILLS)
-        return [job.with_settings(trials=left)] if left else []
+        return [_of(job, left)] if left else []
+
+
+def _of(job: Job, trials: Sequence[Trial]) -> Job:
+    return job.of_trials({trial.id for trial in trials})
