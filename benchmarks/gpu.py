@@ -1,6 +1,6 @@
 """What a GPU computes and how fast: one script for the hours in which a card is at hand.
 
-    python benchmarks/gpu.py --data path/to/glue --output gpu-results
+    python -m benchmarks.gpu --data path/to/glue --output gpu-results
 
 Each section runs in a process of its own under a time limit and leaves SECTION.json in the output
 folder, so that what is measured stays measured when a later section fails. `--section NAME`, which
@@ -48,7 +48,7 @@ PRECISIONS: dict[str, dict[str, bool]] = {
     "tf32": {"tf32": True},
     "bf16": {"bf16": True},
 }
-TINY = {
+TINY: dict[str, Any] = {
     "vocab_size": 200, "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
     "intermediate_size": 256, "max_position_embeddings": 128, "initializer_range": 0.1,
 }  # fmt: skip
@@ -82,7 +82,7 @@ def main() -> None:
         options += [f"--device={given.device}", f"--minilm={given.minilm}"]
         options += [f"--data={given.data}"] if given.data else []
         try:
-            status = subprocess.run(
+            status: int | str = subprocess.run(
                 [sys.executable, __file__, *options], timeout=LIMITS[name], check=False
             ).returncode
         except subprocess.TimeoutExpired:
@@ -185,7 +185,7 @@ def steps(given: argparse.Namespace) -> Found:
             for name, training in PRECISIONS.items()
         }
         for name in ("trainer-fp32", "trainer-bf16"):
-            sides[name] = side_of(name, _setup(given, title, method, task))  # type: ignore[arg-type]
+            sides[name] = side_of(name, _setup(given, title, method, task))
         times: dict[str, list[float]] = {name: [] for name in sides}
         rows = _rows(sides["trainer-fp32"].num_examples())
         for side in sides.values():
@@ -354,7 +354,7 @@ def _setup(
 def _small(device: str, method: str, *, bf16: bool) -> tuple[Any, Any]:
     """A small random BERT under a method on a device, and its classifier for packed batches."""
     import torch
-    from transformers import BertConfig, BertForSequenceClassification
+    from transformers.models.bert import BertConfig, BertForSequenceClassification
 
     from peftlab.engine.classifier import build_classifier
     from peftlab.methods.registry import METHODS

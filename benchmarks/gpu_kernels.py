@@ -1,10 +1,10 @@
-"""The Triton kernels compiled for cards that are not here: registers, spills and shared memory.
+"""The Triton kernels, compiled for GPUs that are not here: registers, spills and shared memory.
 
-    python benchmarks/gpu_kernels.py --output kernels.json
+    python -m benchmarks.gpu_kernels --output kernels.json
 
 A layer of bert-base with LoRA on query and value is run forward and backward on the processor, with
-every launch noted instead of made; what was launched is then compiled for each architecture, in
-float32 and in bfloat16, and the assembler is asked what it takes. Triton has to be installed; no
+every launch noted instead of made; the launched kernels are then compiled for each architecture, in
+float32 and in bfloat16, and the assembler reports their resources. Triton has to be installed; no
 GPU has to be there. `--longest` is the longest row, by which attention chooses its block.
 """
 
@@ -66,7 +66,7 @@ Launch = tuple[Any, dict[str, Any], dict[str, int]]
 
 
 def run_layer(dtype: torch.dtype, longest: int) -> None:
-    """Run what a layer launches, forward and backward, on rows of this type."""
+    """Run the launches of a layer, forward and backward, on rows of this type."""
     torch.manual_seed(0)
     length_B = torch.tensor([longest, 3])
     offsets = torch.cat([torch.zeros(1, dtype=torch.int64), length_B.cumsum(0)])
@@ -91,10 +91,9 @@ def run_layer(dtype: torch.dtype, longest: int) -> None:
     heads = Heads(count=HEADS, scale=(WIDTH // HEADS) ** -0.5)
     spans = Spans(query_offsets=offsets, key_offsets=offsets)
     table = LookUpTable(weight=nn.Parameter(torch.zeros(512, WIDTH)), ids_R=rows.position_R)
-    drawn = {"rows": rows, "key": 1, "probability": PROBABILITY}
     for operation, settings, inputs in (
         (LookUp, (table,), ()),
-        (Dropout, DropoutSettings(**drawn), (given(WIDTH),)),
+        (Dropout, DropoutSettings(rows=rows, key=1, probability=PROBABILITY), (given(WIDTH),)),
         (TakeRows, offsets[:-1], (given(WIDTH),)),
         (JoinedLinear, LinearSettings.of(joined, rows, lambda site: 1), (given(WIDTH),)),
         (
@@ -104,7 +103,7 @@ def run_layer(dtype: torch.dtype, longest: int) -> None:
         ),
         (
             DropoutAddNorm,
-            NormSettings(norm=nn.LayerNorm(WIDTH), **drawn),
+            NormSettings(norm=nn.LayerNorm(WIDTH), rows=rows, key=1, probability=PROBABILITY),
             (given(WIDTH), given(WIDTH)),
         ),
         (Gelu, GeluSettings(has_backward=True), (given(INNER),)),
@@ -139,7 +138,7 @@ def launches_of(dtype: torch.dtype, longest: int) -> list[Launch]:
 
 
 def source_of(launch: Launch) -> ASTSource:
-    """Return what Triton compiles for a launch: types, constants, and what 16 divides."""
+    """Return the source that Triton compiles for a launch: types, constants, multiples of 16."""
     function, named, _ = launch
     constants = {p.name: named[p.name] for p in function.params if p.is_constexpr}
     signature, divisible = {}, {}
@@ -158,7 +157,7 @@ def source_of(launch: Launch) -> ASTSource:
 
 
 def compiled(launch: Launch, capability: int) -> dict[str, Any]:
-    """Return what a kernel takes on cards of a capability, and how long the compiler took."""
+    """Return the resources of a kernel on GPUs of a capability, and the compiler's time."""
     began = perf_counter()
     target = GPUTarget("cuda", capability, 32)
     binary = triton.compile(source_of(launch), target=target, options=launch[2])
@@ -181,7 +180,7 @@ def compiled(launch: Launch, capability: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Compile every kernel for every architecture, and print what each takes."""
+    """Compile every kernel for every architecture, and print its resources."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--capability", type=int, nargs="+", default=[80, 90])
     parser.add_argument("--kernel", default="", help="only those with this in their name")

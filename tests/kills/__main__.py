@@ -34,7 +34,7 @@ TITLES = f"{'stage':18} {'kills':>5} {'moments':>7}  {'whom':34} at the end"
 
 
 @dataclass
-class Tally:
+class KillCounts:
     """What came of the attempts of one stage."""
 
     scene: str
@@ -85,9 +85,9 @@ def main() -> int:
     return 1 if num_faults else 0
 
 
-def _killed(given: argparse.Namespace, name: str, wanted: int, world: World) -> Tally:
+def _killed(given: argparse.Namespace, name: str, wanted: int, world: World) -> KillCounts:
     """Attempts at a stage until so many kills have struck, or the one that is asked for."""
-    tally, index = Tally(name), given.at or 0
+    tally, index = KillCounts(name), given.at or 0
     while len(tally.kills) < wanted:
         attempt = Attempt(given.seed, name, index)
         verdict = carry_out_attempt(attempt, world)

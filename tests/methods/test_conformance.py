@@ -16,10 +16,10 @@ from transformers import PreTrainedModel
 from peftlab.core.errors import UserError
 from peftlab.engine.classifier import build_classifier
 from peftlab.methods.base import Method
-from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import FROZEN_ORIGINAL, count_module
 from peftlab.methods.peft_method import expected_warnings
 from peftlab.methods.registry import METHODS
+from peftlab.models.head import head_parameter_names
 from peftlab.models.packing import packed_model
 from peftlab.models.padding import PaddedModel
 from tests.methods.conformance_model import (

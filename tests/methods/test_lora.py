@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from peftlab.core.errors import UserError
-from peftlab.methods.head import head_parameter_names
 from peftlab.methods.lora import BASE_FILE
 from peftlab.methods.parameters import count_parameters, num_frozen_layers
 from peftlab.methods.registry import METHODS
+from peftlab.models.head import head_parameter_names
 from tests.methods.architectures import tiny_model
 
 IDS = torch.tensor([[2, 5, 7, 9], [2, 8, 8, 3]])

@@ -10,9 +10,9 @@ import pytest
 
 from peftlab.core.errors import UserError
 from peftlab.methods.changed_tensors import DESCRIPTION_FILE, TENSORS_FILE
-from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import count_parameters
 from peftlab.methods.registry import METHODS
+from peftlab.models.head import head_parameter_names
 from tests.methods.architectures import tiny_model
 
 BASE = "google-bert/bert-base-uncased"

@@ -17,5 +17,6 @@ os.environ["TRITON_INTERPRET"] = "1"  # before anything imports models/cuda
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Operations on tensors of the processor are computed by the Triton kernels alone."""
     pytest.importorskip("triton", reason="the GPU's kernels are tested where Triton is installed")
+    monkeypatch.setenv("PEFTLAB_KERNELS", backends.UNTRIED)
     taken = replace(backends.TRITON, takes=lambda tensor: tensor.dtype == torch.float32)
     monkeypatch.setattr(backends, "BACKENDS", (taken,))

@@ -170,7 +170,7 @@ def test_code_beside_a_checkpoint_is_refused_and_nobody_is_asked(
         with pytest.raises(UserError) as caught:
             load(str(folder_with_code))
         assert str(caught.value) == (
-            f"the checkpoint '{folder_with_code}' needs code that lies beside it, which is not run "
+            f"the checkpoint '{folder_with_code}' needs code that comes with it, which is not run "
             "(try: peftlab --trust-remote-code COMMAND, if you trust its authors with all that "
             "you can do yourself)"
         )

@@ -17,9 +17,8 @@ from peftlab.report.figures.pareto import draw_pareto, pareto_data
 from peftlab.report.figures.scores import scores_data
 from peftlab.report.figures.significance import significance_data
 from peftlab.report.findings.advice import advise
-from peftlab.report.findings.leading import leading
 from peftlab.report.findings.verdicts import verdicts
-from peftlab.report.findings.view import StudyView
+from peftlab.report.findings.view import StudyView, leading
 from peftlab.report.pages.files import write_files
 from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.tables.scores import best_arm

@@ -30,7 +30,7 @@ from peftlab.report.kept import kept_report
 from peftlab.report.pages.blocks import Figure, Heading, Missing, Table
 from peftlab.report.pages.manifest import PageFiles
 from peftlab.report.pages.page import Page
-from peftlab.report.pages.table_parts import head_lines, parts_of
+from peftlab.report.pages.table_parts import head_lines, split_table
 from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.write import make_page, write_comparison, write_report
 from peftlab.store.records import TrialRecord
@@ -208,7 +208,7 @@ def test_html_and_markdown_hold_the_tables_of_the_page(
         page = page_of(opened)
     blocks = [block.shown for block in page.blocks if isinstance(block, Table)]
     assert len(blocks) > 5
-    parts = [part for block in blocks for part in parts_of(block)]
+    parts = [part for block in blocks for part in split_table(block)]
     shown = [
         [row for row in table if len(row) == len(table[-1])]  # not that of the groups
         for table in Reader(report.html.read_text()).tables

@@ -20,10 +20,12 @@ from peftlab.engine.events import (
     Failed,
     Finished,
     Interrupted,
+    Paused,
     Remarked,
     Resumed,
     Started,
     Stepped,
+    WithCosts,
 )
 from peftlab.engine.job import Job
 from peftlab.study.spec import validate
@@ -112,6 +114,10 @@ class Telling:
 
     def finished(self, trial: Trial, **changes: Any) -> None:
         self._tell(OUTCOME.model_copy(update={"trial_id": trial.id, **changes}))
+
+    def paused(self, trial: Trial, **changes: Any) -> None:
+        fields = {name: getattr(OUTCOME, name) for name in WithCosts.model_fields}
+        self._tell(Paused(**{**fields, "trial_id": trial.id, **changes}))
 
     def failed(self, trial: Trial, error: str) -> None:
         self._tell(Failed(trial_id=trial.id, error=error))

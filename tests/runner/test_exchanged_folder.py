@@ -147,7 +147,7 @@ def test_names_that_lead_out_of_the_folder_are_damage(
     folder = write(tmp_path / "here", {"sound": b"x"})
     digest = place._entries(folder)[0].digest
     for name in ("../out", "/out", "a/../../out", "..\\out"):
-        entry = exchanged_folder.Entry(name=name, digest=digest)
+        entry = exchanged_folder.ExchangedFile(name=name, digest=digest)
         with monkeypatch.context() as patch:
             patch.setattr(ExchangedFolder, "_entries", lambda self, folder, e=entry: (e,))
             patch.setattr(ExchangedFolder, "_send", lambda self, file, digest: None)

@@ -16,7 +16,7 @@ from peftlab.engine.devices.processor import Processor
 from peftlab.engine.events import Listener
 from peftlab.engine.job import Job
 from peftlab.runner.execute import execute
-from peftlab.runner.executors.base import Source
+from peftlab.runner.executors.base import JobSource
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.groups import BYTES_PER_TOKEN, groups_of
 from peftlab.runner.plan import make_plan
@@ -192,7 +192,7 @@ def test_a_group_is_a_job_at_the_place_of_its_first_trial(
     known: list[Job] = []
     run = InlineExecutor.run
 
-    def noting(self: InlineExecutor, source: Source, tell: Listener) -> None:
+    def noting(self: InlineExecutor, source: JobSource, tell: Listener) -> None:
         known.extend(source.known)
         run(self, source, tell)
 

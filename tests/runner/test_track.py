@@ -21,7 +21,7 @@ from peftlab.runner.execute import execute
 from peftlab.runner.executors.base import ExecutorOptions
 from peftlab.runner.mlflow_run import STORE
 from peftlab.runner.track import FOLDER, MOST_FAILURES, rows_of, run_name, values_of_costs
-from peftlab.runner.tracker_run import Card, Row
+from peftlab.runner.tracker_run import Card, StepValues
 from peftlab.runner.trackers import AccelerateRun
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
@@ -351,11 +351,11 @@ def test_several_trials_at_once_do_not_mix_in_a_tracker_of_one_run(
         Telling(listener).finished(trial, costs=fake_engine.outcome.costs)
     assert [run.config["trial"] for run in one_run.ended] == [second.id, first.id]
     assert [run.project for run in one_run.ended] == ["tiny", "tiny"]
-    costs = Row(step=4, values=values_of_costs(fake_engine.outcome.costs))
+    costs = StepValues(step=4, values=values_of_costs(fake_engine.outcome.costs))
     rows = [*rows_of(epochs[0], after=0), *rows_of(epochs[1], after=0)]
     rows += [*rows_of(epochs[2], after=2), costs]
     for run in one_run.ended:
-        assert [Row(step=step, values=values) for step, values in run.rows] == rows
+        assert [StepValues(step=step, values=values) for step, values in run.rows] == rows
         assert not run.main_process_only
     said = capsys.readouterr()
     assert (said.out, "start" in said.err) == ("", True), "the standard output is for results"
@@ -420,10 +420,10 @@ def epoch(number: int, step: int, *losses: float) -> Evaluation:
 
 def test_an_epochs_values_are_those_of_its_last_step() -> None:
     values = {"eval_loss": 0.25, "seconds": 1.5, "eval_f1": 50.0}
-    assert rows_of(epoch(0, 0), after=0) == [Row(step=0, values={**values, "epoch": 0.0})]
+    assert rows_of(epoch(0, 0), after=0) == [StepValues(step=0, values={**values, "epoch": 0.0})]
     assert rows_of(epoch(2, 4), after=2) == [
-        Row(step=3, values={"step_loss": 0.75}),
-        Row(step=4, values={**values, "epoch": 2.0, "train_loss": 0.5, "step_loss": 0.25}),
+        StepValues(step=3, values={"step_loss": 0.75}),
+        StepValues(step=4, values={**values, "epoch": 2.0, "train_loss": 0.5, "step_loss": 0.25}),
     ]
 
 

@@ -14,7 +14,7 @@ from peftlab.core.measurements import Evaluation
 from peftlab.core.trial import Trial
 from peftlab.engine.job import Job
 from peftlab.runner import sampler
-from peftlab.runner.executors.base import Executor, ExecutorOptions, Source
+from peftlab.runner.executors.base import Executor, ExecutorOptions, JobSource
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.pool import PoolExecutor
 from peftlab.runner.sampler import FILE
@@ -53,7 +53,7 @@ class FakeExecutor:
         self.checkpoints = {} if checkpoints is None else checkpoints
         self.trained: list[tuple[str, int]] = []
 
-    def run(self, source: Source, tell: Any) -> None:
+    def run(self, source: JobSource, tell: Any) -> None:
         assert not source.known
         telling = Telling(tell)
         while (job := source.next_job()) is not None:
@@ -79,8 +79,8 @@ class FakeExecutor:
                 telling.failed(trial, "diverged")
                 continue
             costs = replace(OUTCOME.costs, train_seconds=0.75 * last, eval_seconds=0.25 * last)
-            is_paused = job.stop_after is not None
-            telling.finished(trial, costs=costs, is_paused=is_paused)
+            end = telling.finished if job.stop_after is None else telling.paused
+            end(trial, costs=costs)
 
     def _record(self, trial: Trial, epoch: int) -> Evaluation:
         scores = {"f1": self.score(trial, epoch), "accuracy": 50.0}
@@ -99,7 +99,7 @@ class FakeExecutor:
 class Backwards(FakeExecutor):
     """Takes as many jobs as there are, and ends the last of them first."""
 
-    def run(self, source: Source, tell: Any) -> None:
+    def run(self, source: JobSource, tell: Any) -> None:
         telling = Telling(tell)
         while True:
             taken: list[Job] = []

@@ -180,10 +180,10 @@ class Study:
                 said += [
                     f"error: {one.where}: {one.message}" for one in errors_before_run(expanded)
                 ]
-                for text in said:
-                    console.print(text, markup=False, highlight=False, soft_wrap=True)
+                _print(console, said)
                 if plan.open_trials:
-                    make_ready(self.spec.model, device=here, executor=executor)
+                    found = make_ready(self.spec.model, device=here, executor=executor)
+                    _print(console, [f"remark: {one}" for one in found if one not in plan.remarks])
             announce(plan, len(expanded.trials))
             with ProgressDisplay(plan, console) as display:
                 execute(
@@ -264,7 +264,8 @@ class Study:
             searches = expand_searches(self.spec, wanted_tune(self.spec, trials, seconds, seeds))
         with Workspace.open(self.workspace) as opened:
             with watched_by(StageBars(lambda: console)):
-                make_ready(self.spec.model, device=here, executor=executor)
+                found = make_ready(self.spec.model, device=here, executor=executor)
+                _print(console, [f"remark: {one}" for one in found])
             announce(searches)
             with TuneDisplay(searches, console) as display:
                 tune(
@@ -384,6 +385,12 @@ def _overrides(
         data=None if data is None else str(data),
         **rest,
     )
+
+
+def _print(console: Console, lines: Sequence[str]) -> None:
+    """Print lines as they are, each on one line of its own however long it is."""
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _console(shown: bool) -> Console:

@@ -13,7 +13,7 @@ from peftlab.core.words import counted
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 """The kinds of labelled text problem, under transformers' own names."""
-Missing = Literal["error", "drop"]
+MissingPolicy = Literal["error", "drop"]
 """What happens to a row without a text or a label: an error, or it is left out of train and dev."""
 Head = Literal["fresh", "keep"]
 """The origin of the classifier's head: drawn at random, or the checkpoint's own."""
@@ -53,7 +53,7 @@ class OwnFiles(Frozen):
     sep: str | None = None
     encoding: str | None = None
     sheet: str | None = None
-    missing: Missing = "error"
+    missing: MissingPolicy = "error"
 
     @property
     def split_words(self) -> str:

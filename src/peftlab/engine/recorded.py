@@ -4,28 +4,35 @@ A program is a step's forward and backward pass, clipping and the optimizer, for
 layout (models/fused/static_batch.py). What differs from step to step is in the row that is copied
 to the device before it is played; nothing waits for the device but whoever reads losses. A step of
 several micro-batches plays one program for each, of which the last one takes the step.
+
+Modules that are called as they are may read what a program does not: a number of the host stays in
+it what it was when the program was recorded. So before the first step of such a model a program's
+gradients are compared with those of the model as it is called otherwise, for a batch that differs
+in all that a row holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from peftlab.core.errors import first_line
 from peftlab.core.progress import stage
 from peftlab.data.batches import Indices, Ragged, batches, gather
 from peftlab.data.encode import Encoded
 from peftlab.data.states import EncodedWithStates
 from peftlab.engine.loss import SummedLoss, as_wanted
+from peftlab.engine.memory import is_out_of_memory
 from peftlab.methods.base import Method
 from peftlab.models.batched import BatchedModel, PackedModel
 from peftlab.models.dropout import Use
-from peftlab.models.fused.backends import Capture, Program, backend_of
+from peftlab.models.fused.backends import Capture, NotRecordableError, Program, backend_of
 from peftlab.models.fused.static_batch import (
     BatchLayout,
     Numbers,
@@ -33,11 +40,12 @@ from peftlab.models.fused.static_batch import (
     StaticBatch,
     filled_up,
 )
-from peftlab.models.fused_model import FusedModel
 
 NUM_LOSSES = 1024
 """The losses of so many steps are kept on the device, until they are read."""
 SECONDS_BETWEEN_READINGS = 0.3
+LARGEST, LARGEST_ROUNDED = 1e-3, 2e-2
+"""How far the gradients of a program may be from the model's, of their norm; the second in bf16."""
 COMPILING = "compiling the kernels of a step for this card"
 """The message while the first program is made; kernels that were compiled before are found."""
 
@@ -56,10 +64,12 @@ def recorded_steps(
     backend = backend_of(*model.module.parameters())
     if backend is None or backend.capture is None or not isinstance(model, PackedModel):
         return None, ""
+    lacking = sorted(backend.lacking())
+    if lacking:
+        return None, f"steps not recorded: kernels of {', '.join(lacking)} are not used here"
     why_not = _why_not_recorded(model, method, optimizer, data)
     if why_not is not None:
         return None, f"steps not recorded: {why_not}"
-    assert isinstance(model, FusedModel)
     steps = RecordedSteps(model, optimizer, data, summed_loss, backend.capture)
     return steps, "recorded steps"
 
@@ -67,8 +77,6 @@ def recorded_steps(
 def _why_not_recorded(
     model: PackedModel, method: Method, optimizer: torch.optim.Optimizer, data: Encoded
 ) -> str | None:
-    if not isinstance(model, FusedModel) or not model.encoder.is_recorded:
-        return "modules are called as they are"
     if not hasattr(optimizer, "collect"):
         return "the optimizer is torch's"
     if type(method).penalty is not Method.penalty:
@@ -107,7 +115,7 @@ class RecordedSteps:
 
     def __init__(
         self,
-        model: FusedModel,
+        model: PackedModel,
         optimizer: Any,
         data: Encoded,
         summed_loss: SummedLoss,
@@ -128,11 +136,14 @@ class RecordedSteps:
         self._num_unread = 0
         self._next_slot = 0
         self._read_at = monotonic()
+        self._is_compared = model.is_own
+        """Whether programs are known to read all that differs between steps from the row."""
 
     def take(self, rows: Indices, *, step: int, micro_batch: int) -> None:
         """Take the step of that number on these rows, so many examples at once.
 
-        Raises torch.OutOfMemoryError, with nothing changed, where memory is short.
+        Raises torch.OutOfMemoryError where memory is short, and NotRecordableError where such steps
+        cannot be recorded, with nothing changed.
         """
         parts = self._parts(rows, micro_batch)
         for part in parts:
@@ -184,6 +195,15 @@ class RecordedSteps:
         """Have the program of a micro-batch."""
         if part.program in self._recorded:
             return
+        with nullcontext() if self._recorded else stage(COMPILING):
+            try:
+                self._recorded[part.program] = self._record(part)
+            except RuntimeError as error:
+                if self.model.is_own or is_out_of_memory(error):
+                    raise
+                raise NotRecordableError(first_line(error)) from error
+
+    def _record(self, part: _Part) -> _Recorded:
         if not self.uses:
             self.uses = self.model.uses_of_dropout(part.tokens)
         num_tokens, num_examples, is_first, is_last = part.program
@@ -198,9 +218,41 @@ class RecordedSteps:
         static = StaticBatch(layout, self.device)
         self._copy(self._row(layout, part), static)  # a batch as they come, to prepare with
         program = _StepProgram(self, static, is_first=is_first, is_last=is_last)
-        with nullcontext() if self._recorded else stage(COMPILING):
-            play = self._capture(program.prepare, program.run)
-        self._recorded[part.program] = _Recorded(static=static, play=play)
+        if not self._is_compared:
+            self._compare(part, program, static)
+            self._is_compared = True
+        return _Recorded(static=static, play=self._capture(program.prepare, program.run))
+
+    def _compare(self, part: _Part, program: _StepProgram, static: StaticBatch) -> None:
+        """Raise NotRecordableError unless a captured program computes what the model does.
+
+        It is captured for a batch, and played for that with its rows in reverse in a later step.
+        """
+        found = torch.zeros(sum(p.numel() for p in self.optimizer.parameters), device=self.device)
+        play = self._capture(program.prepare, lambda: program.put_gradients(found))
+        self._copy(self._row(static.layout, part, share=1.0), static)
+        play()
+        other = replace(
+            part,
+            tokens=gather(self._data, part.rows[::-1]),
+            rows=part.rows[::-1],
+            first_example=part.first_example + 1,
+        )
+        self._copy(self._row(static.layout, other, step=1, share=1.0), static)
+        play()
+        expected = self._called(other, step=1)
+        difference = float((found - expected).norm() / expected.norm().clamp(min=1e-12))
+        if not difference < (LARGEST_ROUNDED if self.model.bf16 else LARGEST):
+            raise NotRecordableError("modules that are called as they are change between steps")
+
+    def _called(self, part: _Part, *, step: int) -> Tensor:
+        """Return the gradients of a micro-batch side by side, by the model as it is called."""
+        with self.model.rounding():
+            logits_BC = self.model(part.tokens, step=step, first_example=part.first_example)
+        loss = self.summed_loss(logits_BC.float(), self.wanted[part.rows])
+        parameters = self.optimizer.parameters
+        found = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+        return torch.cat([gradient.flatten().float() for gradient in found])
 
     def _row(
         self,
@@ -257,6 +309,15 @@ class _StepProgram:
         if self._is_last:
             steps.optimizer.update(static.numbers)
             steps.losses.index_copy_(0, static.slot, steps.loss[None])
+
+    def put_gradients(self, into: Tensor) -> None:
+        """Put the gradients of all parameters side by side; those that have none are left out."""
+        gradients, _ = self._gradients()
+        parameters = self._steps.optimizer.parameters
+        places = into.split([parameter.numel() for parameter in parameters])
+        for place, gradient in zip(places, gradients, strict=True):
+            if gradient is not None:
+                place.copy_(gradient.flatten())
 
     def _gradients(self) -> tuple[Sequence[Tensor | None], Tensor]:
         """Return the gradients of all parameters, and the batch's part of the step's loss."""

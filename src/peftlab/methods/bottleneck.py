@@ -10,8 +10,8 @@ from pydantic import Field, JsonValue
 
 from peftlab.core.validation import Count, Frozen, YesNo
 from peftlab.methods.changed_tensors import load_changed, read_description, save_changed
-from peftlab.methods.head import head_parameter_names
 from peftlab.methods.settings import SchemaMethod
+from peftlab.models.head import head_parameter_names
 from peftlab.models.layers import norm_parameter_names
 
 if TYPE_CHECKING:

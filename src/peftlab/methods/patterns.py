@@ -74,7 +74,7 @@ def _require_expressions(settings: Mapping[str, object], *, where: str) -> None:
             re.compile(text if isinstance(text, str) else "")
         except (re.error, RecursionError, OverflowError) as error:
             raise UserError(
-                f"{key}: {text!r} is no regular expression: {error}",
+                f"{key}: {text!r} is not a regular expression: {error}",
                 where=where,
                 allowed="one that Python's re reads, or a list of names",
             ) from error

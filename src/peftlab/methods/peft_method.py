@@ -18,7 +18,6 @@ from peftlab.core.identity import pinned_settings
 from peftlab.core.remembered import remembered
 from peftlab.core.validation import complaint_of
 from peftlab.methods.base import Method
-from peftlab.methods.head import head_module_names
 from peftlab.methods.patterns import require_bounded
 from peftlab.methods.peft_settings import (
     NOT_SETTINGS,
@@ -30,6 +29,7 @@ from peftlab.methods.peft_settings import (
     type_name,
 )
 from peftlab.models.families import family_of
+from peftlab.models.head import head_module_names
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from peftlab.methods.adalora import AdaLora
-from peftlab.methods.layer_norm import LayerNormTuning
 from peftlab.methods.lora import Lora
 from peftlab.methods.peft_method import PeftMethod
+from peftlab.methods.peft_variants import LayerNormTuning, TrainableTokens
 from peftlab.methods.prompts import PromptMethod
-from peftlab.methods.trainable_tokens import TrainableTokens
 
 OF_LOW_RANK = (
     "r", "lora_alpha", "lora_dropout", "use_rslora", "init_lora_weights", "target_modules",

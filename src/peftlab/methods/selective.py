@@ -11,9 +11,9 @@ from pydantic import Field, JsonValue
 from peftlab.core.errors import UserError
 from peftlab.core.validation import Count, Frozen, YesNo
 from peftlab.methods.changed_tensors import load_changed, read_description, save_changed
-from peftlab.methods.head import head_parameter_names
 from peftlab.methods.settings import NoSettings, SchemaMethod
 from peftlab.models.families import family_of
+from peftlab.models.head import head_parameter_names
 from peftlab.models.layers import (
     embedding_parameter_names,
     norm_parameter_names,

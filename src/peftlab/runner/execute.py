@@ -13,9 +13,9 @@ from peftlab.engine.devices.registry import device_here, is_known, resolve
 from peftlab.engine.events import Listener, all_of
 from peftlab.engine.job import Job
 from peftlab.models.checkpoints import ensure_weights
-from peftlab.runner.executors.base import ExecutorOptions, listed
+from peftlab.runner.executors.base import ExecutorOptions, queued
 from peftlab.runner.executors.registry import EXECUTORS, names_with
-from peftlab.runner.groups import Group
+from peftlab.runner.groups import TrialGroup
 from peftlab.runner.record import Recorder
 from peftlab.runner.track import Tracking
 from peftlab.store.lock import held
@@ -44,15 +44,18 @@ def check_execution(executor: str, options: ExecutorOptions, device: str) -> Dev
     return resolve(device)
 
 
-def make_ready(model: str, *, device: Device | None, executor: str = "inline") -> None:
+def make_ready(model: str, *, device: Device | None, executor: str = "inline") -> list[str]:
     """Ensure that the model's weights are on this machine and the device is ready to compute.
 
-    Both are stages of the work. Raises UserError where the weights cannot be had.
+    Both are stages of the work. Returns what is then to be said of the device, a line each. Raises
+    UserError where the weights cannot be had.
     """
     if EXECUTORS.get(executor).computes_here:  # else nodes have caches of their own
         ensure_weights(model)
-    if device is not None:
-        device.make_ready()
+    if device is None:
+        return []
+    device.make_ready()
+    return device.remarks()
 
 
 def name_of_jobs(executor: str, here: Device | None, asked: str) -> str:
@@ -73,7 +76,7 @@ def execute(
     device: str = "auto",
     retry_failed: bool = False,
     seconds: Mapping[str, float] = MappingProxyType({}),
-    groups: Sequence[Group] = (),
+    groups: Sequence[TrialGroup] = (),
 ) -> None:
     """Run the trials that are not done, on the device of that name where the executor runs jobs.
 
@@ -101,7 +104,7 @@ def execute(
         workspace.reset_running()
         workspace.remove_spent_checkpoints()
         jobs = _jobs(expanded, workspace, device, retry_failed, seconds, groups)
-        EXECUTORS.get(executor).load()(options).run(listed(jobs, device), all_of(*listeners))
+        EXECUTORS.get(executor).load()(options).run(queued(jobs, device), all_of(*listeners))
 
 
 def _jobs(
@@ -110,7 +113,7 @@ def _jobs(
     device: str,
     retry_failed: bool,
     seconds: Mapping[str, float],
-    groups: Sequence[Group],
+    groups: Sequence[TrialGroup],
 ) -> list[Job]:
     """Return the jobs of the open trials: one for each group, and for each that is in none.
 

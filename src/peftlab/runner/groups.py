@@ -26,7 +26,7 @@ TokensOf = Callable[[Trial], float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class TrialGroup:
     """Trials that are run in one job, up to `together` of them in one step.
 
     When one of them ends, the next one takes its place.
@@ -42,7 +42,7 @@ def groups_of(
     group: GroupSetting,
     device: Device | None,
     tokens_of: TokensOf,
-) -> tuple[Group, ...]:
+) -> tuple[TrialGroup, ...]:
     """Return the groups among the trials, each with two members at least; all others train alone.
 
     `group` is the study's setting. With auto there are as many trials in a step as fill the device
@@ -57,7 +57,7 @@ def groups_of(
     for own in members.values():
         together = most_together(own, group=group, device=device, tokens_of=tokens_of)
         if together > 1:
-            found.append(Group(trials=tuple(own), together=together))
+            found.append(TrialGroup(trials=tuple(own), together=together))
     return tuple(found)
 
 

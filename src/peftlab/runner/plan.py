@@ -19,14 +19,14 @@ from peftlab.core.trial import Trial
 from peftlab.engine.devices.base import Device
 from peftlab.engine.devices.registry import AUTO, resolve
 from peftlab.engine.registry import ENGINES
-from peftlab.engine.schedule import Schedule
-from peftlab.methods.counts import count
+from peftlab.engine.schedule import EvaluationSchedule
+from peftlab.methods.counts import parameter_counts
 from peftlab.models.checkpoints import tokenizer_of
 from peftlab.models.facts import config_facts
 from peftlab.models.flops import Operations
 from peftlab.models.tokenizer import HubTokenizer
 from peftlab.runner.cost import CostModel, Work
-from peftlab.runner.groups import Group, groups_of, why_no_groups
+from peftlab.runner.groups import TrialGroup, groups_of, why_no_groups
 from peftlab.runner.row_lengths import RowLengths, row_lengths
 from peftlab.store.records import Status, is_open
 from peftlab.store.workspace import Workspace
@@ -130,7 +130,7 @@ class Plan:
     of_rows: tuple[str, ...] = ()
     """The ways in which rows were read, where they were found out, and the rows left out."""
     retry_failed: bool = False
-    groups: tuple[Group, ...] = ()
+    groups: tuple[TrialGroup, ...] = ()
     """The groups of open trials that share steps; the others train alone."""
 
     @property
@@ -200,6 +200,7 @@ def make_plan(
     costs = None
     if found is not None:
         costs = CostModel(workspace.speeds(), found, threads=threads)
+        remarks += found.remarks() if planned else []
     first: dict[tuple[str, tuple[str, ...]], TrialPlan] = {}
     plans = []
     with stage("planning", total=len(planned), unit="trials") as planning:
@@ -290,7 +291,7 @@ def _first_plan(
             steps=steps,
             train_lengths=lengths.train,
             eval_lengths=lengths.evaluated,
-            evaluations=Schedule.of(trial, num_train).num_evaluations,
+            evaluations=EvaluationSchedule.of(trial, num_train).num_evaluations,
             padding=lengths.padding,
         )
     return TrialPlan(
@@ -310,7 +311,7 @@ def _first_plan(
 
 
 def _in_groups(
-    plans: Sequence[TrialPlan], groups: Sequence[Group], costs: CostModel | None
+    plans: Sequence[TrialPlan], groups: Sequence[TrialGroup], costs: CostModel | None
 ) -> Iterator[TrialPlan]:
     """Yield the plans, those of a group's members with its number and its time if it is known."""
     place_of = {
@@ -337,4 +338,4 @@ def _sum(seconds: Iterable[float | None]) -> float | None:
 
 @lru_cache(maxsize=256)
 def _parameters(model: str, method: str, config: str, num_labels: int) -> ParameterCount:
-    return count(model, method, json.loads(config), num_labels=num_labels)
+    return parameter_counts(model, method, json.loads(config), num_labels=num_labels)

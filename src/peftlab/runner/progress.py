@@ -17,6 +17,7 @@ from peftlab.engine.events import (
     Failed,
     Finished,
     Interrupted,
+    Paused,
     Remarked,
     Resumed,
     Started,
@@ -28,7 +29,7 @@ from peftlab.runner.plan import Plan
 
 
 @dataclass
-class _Running:
+class _RunningTrial:
     """A trial that was given away to be run; it trains, or is evaluated, once it `has_begun`.
 
     `since` is when that was, before it when it was given away.
@@ -61,7 +62,7 @@ class ProgressDisplay:
         self.num_open = len(self.plans)
         self.num_ended = 0
         self.began_at = perf_counter()
-        self.running: dict[str, _Running] = {}
+        self.running: dict[str, _RunningTrial] = {}
         self._names: dict[str, str] = {}
         self.bars = make_bars(console)
         self._trial_bars = TrialBars(self.bars)
@@ -86,7 +87,7 @@ class ProgressDisplay:
                 self._leave(trial.id)  # where it is tried again
                 self._names[trial.id] = self._name(trial)
                 self._trial_bars.start(trial.id, self._names[trial.id])
-                self.running[trial.id] = _Running(perf_counter())
+                self.running[trial.id] = _RunningTrial(perf_counter())
             case Began(trial_id=trial_id, total_steps=steps, steps_per_epoch=of_epoch):
                 running = self.running[trial_id]
                 running.steps, running.steps_per_epoch = steps, of_epoch
@@ -103,7 +104,7 @@ class ProgressDisplay:
                 note = f"{running.epoch}, loss {loss:.3f}"
                 self._trial_bars.update(trial_id, completed=step, note=note)
                 self._show_whole()
-            case Finished(trial_id=trial_id):
+            case Finished(trial_id=trial_id) | Paused(trial_id=trial_id):
                 seconds = self._leave(trial_id)
                 self._ended(trial_id, seconds, f"done in {duration(seconds)}")
             case Failed(trial_id=trial_id, error=error):

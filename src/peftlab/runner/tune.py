@@ -18,7 +18,7 @@ from peftlab.engine.job import Job
 from peftlab.engine.registry import ENGINES
 from peftlab.models.checkpoints import tokenizer_of
 from peftlab.runner.execute import STOPPING
-from peftlab.runner.executors.base import Executor, Source
+from peftlab.runner.executors.base import Executor, JobSource
 from peftlab.runner.groups import may_group, most_together
 from peftlab.runner.record import Recorder
 from peftlab.runner.row_lengths import row_lengths
@@ -74,7 +74,7 @@ def tune(
             for search in searches.searches
         ]
         feeder = _Feeder(searches, samplers, workspace, attempted, device, here)
-        source = Source(
+        source = JobSource(
             next_job=feeder.next_job,
             device=device,
             most=searches.tune.batch * sum(len(one.templates) for one in searches.searches),
@@ -103,7 +103,7 @@ class _Due:
 
 
 @dataclass(kw_only=True)
-class _Running:
+class _RunningSearch:
     """A search, the settings that it tries now, and the trials of all settings that it has begun.
 
     Those are by the settings' numbers.
@@ -139,7 +139,7 @@ class _Feeder:
         self._workspace, self._attempted, self._device = workspace, attempted, device
         self._prunes = searches.tune.pruning != "none" and ENGINES.get(searches.spec.engine).rests
         self._running = [
-            _Running(search=search, sampler=sampler)
+            _RunningSearch(search=search, sampler=sampler)
             for search, sampler in zip(searches.searches, samplers, strict=True)
         ]
         self._tokens_per_row: dict[str, float] = {}
@@ -181,7 +181,7 @@ class _Feeder:
         )
         return self._job([first, *alike][:together], together)
 
-    def _ready(self, one: _Running) -> list[_Due]:
+    def _ready(self, one: _RunningSearch) -> list[_Due]:
         """Return the trials of that search that are to be trained now.
 
         There are none while it waits for others, or if it is over.
@@ -229,7 +229,7 @@ class _Feeder:
 
     # One search
 
-    def _recall(self, one: _Running) -> None:
+    def _recall(self, one: _RunningSearch) -> None:
         """Recall the settings that have ended; begin anew if their trials are gone."""
         ended = one.sampler.ended()
         trials = [one.search.trials(found.setting) for found in ended]
@@ -240,7 +240,7 @@ class _Feeder:
                 return
         one.begun = {found.number: own for found, own in zip(ended, trials, strict=True)}
 
-    def _is_spent(self, one: _Running) -> bool:
+    def _is_spent(self, one: _RunningSearch) -> bool:
         budget = self._tune.budget
         if budget.trials is not None:
             return len(one.begun) >= budget.trials
@@ -251,7 +251,7 @@ class _Feeder:
         spent = sum(spent_seconds(self._workspace.trial(trial_id)) for trial_id in ids)
         return spent >= budget.seconds
 
-    def _begin(self, one: _Running) -> list[_Setting]:
+    def _begin(self, one: _RunningSearch) -> list[_Setting]:
         """Begin the next batch, or take up the one that was begun; return its settings."""
         for suggestion in one.sampler.next_batch(self._tune.budget.trials):
             trials = one.search.trials(suggestion.setting)
@@ -265,7 +265,7 @@ class _Feeder:
         return one.settings
 
     def _decide(
-        self, one: _Running, rung: int, records: Mapping[int, Sequence[TrialRecord]]
+        self, one: _RunningSearch, rung: int, records: Mapping[int, Sequence[TrialRecord]]
     ) -> None:
         """End settings or let them continue: their seeds have come to the rung, or one has failed.
 
@@ -298,7 +298,7 @@ class _Feeder:
                 self._end(one, setting, "done", scores[number])
 
     def _end(
-        self, one: _Running, setting: _Setting, status: Ended, score: float | None = None
+        self, one: _RunningSearch, setting: _Setting, status: Ended, score: float | None = None
     ) -> None:
         one.sampler.end(setting.suggestion, status, score)
         one.settings.remove(setting)
@@ -309,7 +309,7 @@ class _Feeder:
                 self._attempted(attempt)
         self._place()
 
-    def _attempts(self, one: _Running) -> tuple[Attempt, ...]:
+    def _attempts(self, one: _RunningSearch) -> tuple[Attempt, ...]:
         """Return the results of the search's settings."""
         trials = {trial.id for trials in one.begun.values() for trial in trials}
         found = attempts(self._spec, [self._workspace.trial(trial) for trial in trials])

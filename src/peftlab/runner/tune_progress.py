@@ -13,6 +13,7 @@ from peftlab.engine.events import (
     Failed,
     Finished,
     Interrupted,
+    Paused,
     Remarked,
     Resumed,
     Started,
@@ -82,8 +83,8 @@ class TuneDisplay:
             case Failed(trial_id=trial_id, error=error):
                 self._trial_bars.remove(trial_id)
                 self._say(f"{self._names[trial_id]}: {first_line(error)}")
-            case Finished(trial_id=trial_id) | Interrupted(trial_id=trial_id):
-                self._trial_bars.remove(trial_id)
+            case Finished() | Paused() | Interrupted():
+                self._trial_bars.remove(event.trial_id)
             case Remarked(text=text):
                 self._say(text)
 

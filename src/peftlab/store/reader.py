@@ -35,7 +35,7 @@ from peftlab.store.rows import (
 )
 from peftlab.store.sql import query
 
-Row = TypeVar("Row", bound=BaseModel)
+StoredModel = TypeVar("StoredModel", bound=BaseModel)
 
 DATABASE, ARTIFACTS = "results.sqlite", "artifacts"
 # SQLite puts names of a damaged file into its message, which Python then cannot decode.
@@ -272,7 +272,7 @@ class WorkspaceReader:
         except (*UNREADABLE, OverflowError) as error:
             raise damaged(str(error), self.where) from error
 
-    def _read(self, row: type[Row], sql: str, *values: object) -> list[Row]:
+    def _read(self, row: type[StoredModel], sql: str, *values: object) -> list[StoredModel]:
         """Return the rows, checked."""
         found = self._query(sql, *values)
         with refusing_damage(self.where):

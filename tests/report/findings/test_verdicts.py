@@ -101,7 +101,7 @@ def test_fewer_than_three_seeds_in_common_are_not_enough(predicted: Predicted) -
     assert two.low is not None
     (one,) = judge(predicted, rows(0.9)[:1], rows(0.5)[:1], seeds=[1])
     assert (one.verdict, one.further_seeds) == ("not enough runs", 2)
-    assert "other seeds are not in it" in one.evidence
+    assert "it does not cover other seeds" in one.evidence
 
 
 def test_a_failed_seed_of_either_arm_is_none_in_common(predicted: Predicted) -> None:
@@ -395,7 +395,7 @@ def test_the_same_answers_are_within_a_margin_if_the_examples_are_many(
     assert (many.verdict, many.low, many.high) == ("supported", None, None)
     assert many.p_value == pytest.approx(0.97**600)
     assert (
-        "(the same on every example, so that the test goes by their number alone; 5 seeds, "
+        "(the same on every example, so that the test uses only their number; 5 seeds, "
         "600 examples)"
     ) in (many.evidence)
     (few,) = judge(predicted, full[:, :60], full[:, :60], [SAME])
@@ -430,9 +430,9 @@ def test_runs_that_failed_are_told_and_what_is_said_is_of_the_others(predicted: 
     (verdict,) = judge(predicted, full, lora)
     assert (verdict.verdict, verdict.num_seeds) == ("supported", 3)
     assert verdict.evidence.endswith(
-        " 2 of 5 runs of lora-r2 on demo-sentiment failed: all figures are of the others."
+        " 2 of 5 runs of lora-r2 on demo-sentiment failed: all numbers are for the others."
     )
-    assert verdict.by_task[0].evidence.endswith("all figures are of the others.")
+    assert verdict.by_task[0].evidence.endswith("all numbers are for the others.")
     assert "failed" not in judge(predicted, full, rows(0.7, chance=2))[0].evidence
 
 

@@ -13,9 +13,20 @@ import altair as alt
 import pytest
 
 from peftlab.core.progress import say_nothing
-from peftlab.report.pages.blocks import Cell, Claims, Figure, Heading, JudgedClaim, Missing, Table
+from peftlab.data.sheet_cells import inert
+from peftlab.report.pages.blocks import (
+    NOTHING,
+    Cell,
+    Claims,
+    Figure,
+    Heading,
+    JudgedClaim,
+    Missing,
+    Table,
+)
 from peftlab.report.pages.files import write_files
 from peftlab.report.pages.page import Page
+from tests.data.test_sheet_cells import KEPT, RUN
 
 if TYPE_CHECKING:
     from tests.report.conftest import Opened
@@ -226,6 +237,22 @@ def test_no_text_of_the_data_runs_wherever_it_is_shown(nasty: Opened) -> None:
     assert page.locator("img").count() == 0
     assert nasty.complaints == []
     assert len(nasty.requests) == 1
+
+
+def test_texts_are_copied_by_the_rule_by_which_files_are_written(
+    opened_page: Open, tmp_path: Path
+) -> None:
+    every = (*RUN, *KEPT, '"=1+1"', '"-"')
+    texts = [text for text in every if text == text.strip() and text not in ("", NOTHING)]
+    assert {inert(text, quotes_are_text=True) == text for text in texts} == {True, False}
+    table = Table(name="table-01-x", title="Small", columns=["x"], rows=[[text] for text in texts])
+    page = Page(title="Cells", description="", facts={}, blocks=[table])
+    files = write_files(page, tmp_path, say_nothing, beside={}, made_of="")
+    opened = opened_page(files.html, permissions=["clipboard-read", "clipboard-write"])
+    opened.page.get_by_role("button", name="Copy: Small").click()
+    wait_for_status(opened, f"Copied {len(texts)} rows")
+    copied = opened.page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert copied[1:] == [inert(text, quotes_are_text=True) for text in texts]
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from peftlab.core.errors import TrialError
-from peftlab.engine.run import describe
-from peftlab.runner.executors.base import Source, listed
+from peftlab.engine.attempt import describe
+from peftlab.runner.executors.base import JobSource, queued
 from peftlab.study.trials import Expanded
 
 
@@ -50,7 +50,7 @@ def test_an_error_that_was_never_raised_has_no_calls() -> None:
 
 
 @pytest.fixture
-def source(tiny_study: Callable[..., Expanded], tmp_path: Path, jobs_of: Any) -> Source:
+def source(tiny_study: Callable[..., Expanded], tmp_path: Path, jobs_of: Any) -> JobSource:
     """Full fine-tuning of a second, and a group of six trials of four together, of two seconds."""
     arms = {"full": {"method": "full"}, "lora": {"method": "lora"}}
     full, *others = jobs_of(tiny_study(arms=arms, seeds=[*range(1, 7)]), tmp_path, seconds=1.0)
@@ -60,10 +60,10 @@ def source(tiny_study: Callable[..., Expanded], tmp_path: Path, jobs_of: Any) ->
         together=4,
         seconds=2.0,
     )
-    return listed([full, group], "cpu")
+    return queued([full, group], "cpu")
 
 
-def parts(source: Source) -> list[tuple[list[int], int, float]]:
+def parts(source: JobSource) -> list[tuple[list[int], int, float]]:
     """The seeds of each job, how many train together, and the job's seconds."""
     return [
         ([trial.seed for trial in job.trials], job.together, round(job.seconds, 3))
@@ -71,7 +71,7 @@ def parts(source: Source) -> list[tuple[list[int], int, float]]:
     ]
 
 
-def test_a_group_may_come_to_run_in_as_many_places_as_it_has_trials(source: Source) -> None:
+def test_a_group_may_come_to_run_in_as_many_places_as_it_has_trials(source: JobSource) -> None:
     assert source.most == 7
 
 
@@ -84,16 +84,16 @@ def test_a_group_may_come_to_run_in_as_many_places_as_it_has_trials(source: Sour
         (90, [([seed], 1, 0.333) for seed in range(1, 7)]),
     ],
 )
-def test_each_place_has_its_share_of_a_group(source: Source, places: int, groups: Any) -> None:
+def test_each_place_has_its_share_of_a_group(source: JobSource, places: int, groups: Any) -> None:
     assert parts(source.spread(places)) == [([1], 1, 1.0), *groups]
 
 
-def test_of_groups_whose_time_is_not_known_the_trials_are_counted(source: Source) -> None:
+def test_of_groups_whose_time_is_not_known_the_trials_are_counted(source: JobSource) -> None:
     full, group = source.known
-    untimed = listed([full, group.with_settings(seconds=0.0)], "cpu")
+    untimed = queued([full, group.with_settings(seconds=0.0)], "cpu")
     assert [len(seeds) for seeds, _, _ in parts(untimed.spread(2))] == [1, 3, 3]
 
 
 def test_jobs_that_follow_from_others_are_left_as_they_are() -> None:
-    asked = Source(next_job=lambda: None, device="cpu", most=3)
+    asked = JobSource(next_job=lambda: None, device="cpu", most=3)
     assert asked.spread(4) is asked

@@ -20,7 +20,7 @@ from peftlab.engine.job import Job
 from peftlab.runner.exchange import Exchange
 from peftlab.runner.exchanged_folder import ExchangedFolder
 from peftlab.runner.executors import ray_task
-from peftlab.runner.executors.base import ExecutorOptions, listed
+from peftlab.runner.executors.base import ExecutorOptions, queued
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.ray_cluster import RayExecutor
 from peftlab.study.trials import Expanded
@@ -33,11 +33,11 @@ ENDS = ("finished", "failed", "interrupted")
 
 def run_ray(jobs: list[Job], url: str, folder: Path, listener: Any) -> None:
     options = ExecutorOptions(threads=1, logs=folder, artifacts=url)
-    RayExecutor(options).run(listed(jobs, "cpu"), listener)
+    RayExecutor(options).run(queued(jobs, "cpu"), listener)
 
 
 def run_inline(jobs: list[Job], folder: Path, listener: Any) -> None:
-    InlineExecutor(ExecutorOptions(threads=1, logs=folder)).run(listed(jobs, "cpu"), listener)
+    InlineExecutor(ExecutorOptions(threads=1, logs=folder)).run(queued(jobs, "cpu"), listener)
 
 
 def bits(jobs: list[Job]) -> dict[str, bytes]:

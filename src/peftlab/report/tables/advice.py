@@ -1,4 +1,4 @@
-"""The advice in words, and as tables of what each arm scores and costs beside the best one."""
+"""The advice in words, and as tables of each arm's score and cost beside those of the best."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
 from peftlab.report.tables.advice_remarks import kept_out, unseen_collapses, where_words
 from peftlab.stats.noise import LEVEL
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.study import parts
 from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
@@ -37,7 +37,7 @@ UNITS = {COSTS[name].title: COSTS[name].unit for name in WEIGHED}
 
 
 def advices_of(view: StudyView, options: parts.AdvicePart) -> list[Advice]:
-    """Return the advice over all tasks, and that on each of them where there are several."""
+    """Return the advice over all tasks, and the advice on each task if there are several."""
     by_task = advices_by_task(view, options)
     return by_task if len(by_task) == 1 else [_advise(view, view.tasks, options), *by_task]
 
@@ -118,7 +118,7 @@ def _are_identical(view: StudyView, one: str, other: str, tasks: Sequence[Task])
 
 
 def _only_words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
-    """Return that no arm beside the chosen one will do."""
+    """Return the sentence that no arm other than the chosen one will do."""
     chosen = advice.chosen
     assert chosen is not None
     left = [one for one in advice.candidates if not one.unlearned and not one.num_failed]
@@ -132,7 +132,7 @@ def _only_words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> s
 
 
 def _score_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
-    """Return what the chosen arm scores, and how far that is from the reference."""
+    """Return the sentence on the chosen arm's score, and its distance from the reference."""
     means = " in the mean over the tasks" if len(advice.tasks) > 1 else ""
     score, candidate = _score(view, chosen, advice.tasks), advice.of(chosen)
     scored = f"It scores {score}{means}"
@@ -147,7 +147,7 @@ def _score_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str
 
 
 def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
-    """Return the arm's main score, the mean over the tasks, with its interval."""
+    """Return the arm's main score, as the mean over the tasks, with its interval."""
     found = view.mean_score(arm, tasks)
     if found is None:
         return NOTHING
@@ -159,7 +159,7 @@ def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
 
 
 def _reservations(view: StudyView, advice: Advice, stands: Standing) -> list[str]:
-    """Return sentences on what makes the advice interim, or exploratory."""
+    """Return sentences on why the advice is interim or exploratory."""
     is_compared = advice.reference is not None and advice.candidates
     return [
         *stands.reasons,
@@ -175,7 +175,7 @@ def _standing_of(view: StudyView, advice: Advice, options: parts.AdvicePart) -> 
 
 
 def _passed_by(advice: Advice) -> str:
-    """Return that the arm which the study measures by could not be; "" where it could."""
+    """Return the sentence that the study's own reference cannot be used; "" if it can."""
     if advice.passed_by is None or advice.reference is None:
         return ""
     return (
@@ -185,7 +185,7 @@ def _passed_by(advice: Advice) -> str:
 
 
 def _why_it(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
-    """Return why the chosen arm is taken of those that can be used."""
+    """Return the words for why the chosen arm is preferred among the usable ones."""
     chosen, cost = advice.chosen, COSTS[options.cost].title
     assert chosen is not None
     others = [arm for arm in advice.near if arm.name != chosen.name]
@@ -199,7 +199,7 @@ def _why_it(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
 
 
 def _better_words(advice: Advice) -> str:
-    """Return what to know of the best arm, where it is shown to be better than the reference."""
+    """Return a sentence on the best arm if it is shown to be better than the reference."""
     better = [
         one
         for one in advice.candidates
@@ -215,7 +215,7 @@ def _better_words(advice: Advice) -> str:
 
 
 def _cost_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
-    """Return what the chosen arm takes beside the reference."""
+    """Return the sentence on the chosen arm's costs beside those of the reference."""
     phrases = {"time": "to train", "memory": "of memory", "disk": "on disk"}
     told = []
     for name in WEIGHED:
@@ -232,7 +232,7 @@ def _cost_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
 
 
 def _amount(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> float | None:
-    """Return a cost over the tasks: the sum, or for memory, which is free again, the mean."""
+    """Return a cost over the tasks: their sum, or the mean for memory, which becomes free again."""
     total = total_cost(view, arm, tasks, name)
     return total if total is None or name != "memory" else total / len(tasks)
 
@@ -315,7 +315,7 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
     )
 
 
-def _standing(num_failed: int, unlearned: State | None, *, is_near: bool) -> str:
+def _standing(num_failed: int, unlearned: LearningState | None, *, is_near: bool) -> str:
     """Return what is known of an arm without its difference to another one; "" for nothing."""
     if num_failed:
         return f"{num_failed} failed"

@@ -1,4 +1,4 @@
-"""The table of all trials with what each of them cost."""
+"""The table of all trials with their costs."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ NUMBERS = frozenset({"seed", FOLD, "examples/s", "tokens/s", EPOCHS, TOGETHER, *
 def trials_table(view: StudyView) -> Table:
     """Return a table with a row for each trial, in the order of the plan.
 
-    Energy has a column if one trial has it, epochs if one may have stopped early, and how many
-    trials shared a step if some did.
+    Energy has a column if any trial has it, epochs if any trial may have stopped early, and the
+    number of trials in a step if any of them shared one.
     """
     columns, rows = [*COLUMNS], [_row(view, record) for record in view.records]
     if view.spec.folds is not None:

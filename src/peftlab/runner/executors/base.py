@@ -14,7 +14,7 @@ from peftlab.engine.job import Job
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class JobSource:
     """Where an executor gets its jobs from.
 
     `next_job` gives the job to run next; None while there is none until another one ends, or no
@@ -27,27 +27,29 @@ class Source:
     most: int
     known: Sequence[Job] = ()
 
-    def spread(self, places: int) -> Source:
+    def spread(self, places: int) -> JobSource:
         """Return the source with groups divided, so that each of so many places has its share."""
         if not self.known:
             return self
-        return listed([*_spread(self.known, places)], self.device)
+        return queued([*_spread(self.known, places)], self.device)
 
-    def longest_first(self) -> Source:
+    def longest_first(self) -> JobSource:
         """Return the source that gives the longest of the known jobs first."""
         if not self.known:
             return self
-        return listed(sorted(self.known, key=lambda job: -job.seconds), self.device)
+        return queued(sorted(self.known, key=lambda job: -job.seconds), self.device)
 
 
-def listed(jobs: Sequence[Job], device: str) -> Source:
+def queued(jobs: Sequence[Job], device: str) -> JobSource:
     """Return the source of jobs that are known beforehand.
 
     The trials of a group may come to run in as many places.
     """
     waiting = iter(jobs)
     most = sum(len(job.trials) if job.together > 1 else 1 for job in jobs)
-    return Source(next_job=lambda: next(waiting, None), device=device, most=most, known=tuple(jobs))
+    return JobSource(
+        next_job=lambda: next(waiting, None), device=device, most=most, known=tuple(jobs)
+    )
 
 
 def _spread(jobs: Sequence[Job], places: int) -> Iterator[Job]:
@@ -74,7 +76,7 @@ def _divided(job: Job, parts: int) -> Iterator[Job]:
 class Executor(Protocol):
     """Runs jobs to their ends. A new executor joins in registry.py."""
 
-    def run(self, source: Source, tell: Listener) -> None:
+    def run(self, source: JobSource, tell: Listener) -> None:
         """Run the jobs of the source until there are none.
 
         Every trial of a job is told as started when the job is given away, and once as ended. A

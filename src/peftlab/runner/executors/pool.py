@@ -16,12 +16,12 @@ from time import monotonic
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.core.words import counted
 from peftlab.engine.devices.registry import resolve
-from peftlab.engine.events import Failed, Finished, Interrupted, Listener, Remarked, Started
+from peftlab.engine.events import End, Interrupted, Listener, Remarked, Started
 from peftlab.engine.job import Job
 from peftlab.runner.cost import end_of
-from peftlab.runner.executors.base import ExecutorOptions, Source
+from peftlab.runner.executors.base import ExecutorOptions, JobSource
 from peftlab.runner.executors.retry import POLL_SECONDS, SECONDS_TO_STOP, Retries
-from peftlab.runner.messages import Measured, Message, pass_on
+from peftlab.runner.messages import Message, RateMeasured, pass_on
 from peftlab.runner.worker_process import WorkerProcess
 
 WORTH_MEASURING = 60.0
@@ -35,7 +35,7 @@ class PoolExecutor:
     def __init__(self, options: ExecutorOptions) -> None:
         self._options = options
 
-    def run(self, source: Source, tell: Listener) -> None:
+    def run(self, source: JobSource, tell: Listener) -> None:
         """Run the jobs, as many at a time as there are workers.
 
         Without options there is a worker a core, or what is measured to be fastest where the jobs
@@ -57,7 +57,7 @@ class PoolExecutor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class WorkerLayout:
     """How many workers there are, and how many threads each has on a CPU."""
 
     workers: int
@@ -71,21 +71,23 @@ class Layout:
         return workers + threads
 
 
-def _given(options: ExecutorOptions, device: str, num_jobs: int, *, is_long: bool) -> Layout | None:
+def _given(
+    options: ExecutorOptions, device: str, num_jobs: int, *, is_long: bool
+) -> WorkerLayout | None:
     """Return the layout where user, device or study leave no choice; None where there is one."""
     cores = os.cpu_count() or 1
     workers, threads = options.workers, options.threads
     if not resolve(device).shares_cores:
-        return Layout(workers=workers or 1, threads=None)
+        return WorkerLayout(workers=workers or 1, threads=None)
     if workers is None and threads is None and cores > 1:
         if is_long:
             return None
         threads = 1
     workers = min(workers or max(1, cores // (threads or cores)), num_jobs)
-    return Layout(workers=workers, threads=threads or max(1, cores // workers))
+    return WorkerLayout(workers=workers, threads=threads or max(1, cores // workers))
 
 
-def _fastest(pool: _Pool, source: Source) -> Layout:
+def _fastest(pool: _Pool, source: JobSource) -> WorkerLayout:
     """Return the layout in which the study ends first.
 
     It is told from how fast the first trial of the longest job trains in each number of workers at
@@ -109,7 +111,7 @@ def _fastest(pool: _Pool, source: Source) -> Layout:
         return end_of([job.seconds for job in jobs], count) * count / max(rates[count], 1e-9)
 
     best = min(counts, key=end)
-    return Layout(workers=best, threads=cores // best)
+    return WorkerLayout(workers=best, threads=cores // best)
 
 
 class _Pool:
@@ -143,7 +145,7 @@ class _Pool:
             self._listen()
         return sum(self._rates)
 
-    def run(self, source: Source, layout: Layout) -> None:
+    def run(self, source: JobSource, layout: WorkerLayout) -> None:
         """Run jobs until there are none; raises what ends the study."""
         self.resize(layout.workers)
         self._tell(Remarked(text=str(layout)))
@@ -154,7 +156,7 @@ class _Pool:
                 if worker.is_silent(self._options.stall_seconds):
                     worker.kill(because_it_stalled=True)
 
-    def _give(self, source: Source, layout: Layout) -> bool:
+    def _give(self, source: JobSource, layout: WorkerLayout) -> bool:
         """Give jobs to those that have none, and to new workers in the place of dead ones.
 
         Return whether there was one to give.
@@ -214,9 +216,9 @@ class _Pool:
                 self._ended(worker)
 
     def _heard(self, worker: WorkerProcess, message: Message) -> None:
-        if isinstance(message, Measured):
+        if isinstance(message, RateMeasured):
             self._rates.append(message.rate)
-        elif not self._is_stopping or isinstance(message, Finished | Failed | Interrupted):
+        elif not self._is_stopping or isinstance(message, End):
             pass_on(message, self._tell)
 
     def _ended(self, worker: WorkerProcess) -> None:

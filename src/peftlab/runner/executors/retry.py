@@ -62,7 +62,8 @@ class Retries:
         cause = first_line(death.cause)
         for trial in open_job.trials:
             if trial.id in kept:
-                tell(Remarked(text=f"trial {trial.id}: {cause}; it is tried again"))
+                text = f"trial {trial.id}: {cause}; it is tried again"
+                tell(Remarked(trial_id=trial.id, text=text))
             else:
                 tell(Failed(trial_id=trial.id, error=death.cause))
         return again
