@@ -1,4 +1,4 @@
-"""An expression that never ends is refused in one line; those that people write are not."""
+"""An expression that never ends is refused in one line; usual expressions are not."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class OwnModel(BertForSequenceClassification):
 
 @pytest.fixture
 def folder_with_code(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    """A checkpoint of a BERT by another name, which takes code of its own that leaves a trace."""
+    """A checkpoint of a BERT under another name, which needs its own code that leaves a trace."""
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
     config = json.loads((folder / "config.json").read_text())
     names = {"AutoConfig": "OwnConfig", "AutoModelForSequenceClassification": "OwnModel"}

@@ -15,7 +15,7 @@ from peftlab.models.location import find_checkpoint, locate, located
 
 @pytest.fixture
 def moved(tiny_checkpoint: Path, tmp_path: Path) -> tuple[ModelRef, Path]:
-    """A checkpoint as a trial knew it, and the folder to which its folder was moved."""
+    """Return a checkpoint as a trial knew it, and the folder to which it was moved."""
     before = Path(shutil.copytree(tiny_checkpoint, tmp_path / "before"))
     known = locate(str(before))
     after = tmp_path / "archive" / "bert"

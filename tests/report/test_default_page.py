@@ -1,4 +1,4 @@
-"""A study that names no report parts has a page of those that fit it."""
+"""A study that names no report parts has a page with the parts that fit it."""
 
 from __future__ import annotations
 

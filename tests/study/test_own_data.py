@@ -1,4 +1,4 @@
-"""A study on a person's own files: its tasks, its trials, and one line for what is wrong."""
+"""A study on a user's own files has its tasks, its trials, and one line for any fault."""
 
 from __future__ import annotations
 

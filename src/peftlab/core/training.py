@@ -1,4 +1,4 @@
-"""How a trial is trained: its hyperparameters, and how often its state is saved."""
+"""The training of a trial: its hyperparameters, and how often its state is saved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of dev that are in train too: a score on them says what was learned by heart."""
+"""Rows of dev that are in train too: a score on them shows what was memorised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a table file is to be read: what a person says of it, or what was found in its bytes."""
+"""The options for reading a table file: given by the user, or found in its bytes."""
 
 from __future__ import annotations
 

@@ -33,7 +33,9 @@ from peftlab.engine.job import Job
 from peftlab.engine.memory import PeakMemory, is_out_of_memory
 from peftlab.engine.own import Opened, OwnEngine
 from peftlab.engine.precision import precision_of
+from peftlab.engine.recorded_group import RecordedGroup
 from peftlab.engine.steps import Steps
+from peftlab.models.fused.backends import backend_of
 from peftlab.models.fused.together import carry_out_together
 from peftlab.models.fused_model import FusedModel
 from peftlab.models.shared_weights import SharedWeights, frozen
@@ -97,6 +99,8 @@ class Group:
         self._engine = OwnEngine("packed")
         self._memory = PeakMemory(self._device)
         self._is_between_steps = True
+        self._recorded: RecordedGroup | None = None
+        self._records = True
 
     def run(self) -> None:
         """Train all trials to their ends, which `on_end` is told.
@@ -164,13 +168,8 @@ class Group:
         """
         members = [member for member in self._members if member.joins]
         began = perf_counter()
-        losses = self._losses_of(members)
-        if losses is None:
+        if members and not self._is_taken_by(members):
             return []
-        self._is_between_steps = False
-        for member in [one for one in members if one in losses]:
-            with self._failing(member):
-                member.steps.take_with(losses[member])
         self._share_out(members, perf_counter() - began)
         for member in [one for one in self._members if not one.joins]:
             began = perf_counter()
@@ -179,14 +178,63 @@ class Group:
             self._charge(began, member)
         return [*self._members]
 
+    def _is_taken_by(self, members: Sequence[_Member]) -> bool:
+        """Have members take a step together; if memory is short none takes it, and return False."""
+        recorded = self._recorded_of(members)
+        if recorded is not None:
+            try:
+                self._play(recorded, members)
+                return True
+            except Exception as error:
+                if is_out_of_memory(error):
+                    self._make_smaller(members, error)
+                    return False
+                self._records = False
+        losses = self._losses_of(members)
+        if losses is None:
+            return False
+        self._is_between_steps = False
+        for member in [one for one in members if one in losses]:
+            with self._failing(member):
+                member.steps.take_with(losses[member])
+        return True
+
+    def _recorded_of(self, members: Sequence[_Member]) -> RecordedGroup | None:
+        """Return the steps of these members as programs; None unless all of them are recorded."""
+        if not self._records or len(members) < 2:
+            return None
+        recorded = [member.steps.recorded for member in members]
+        if any(one is None for one in recorded):
+            return None
+        known = self._recorded
+        if known is None or known.members != recorded:
+            backend = backend_of(members[0].steps.parameters[0])
+            assert backend is not None
+            assert backend.capture is not None
+            self._recorded = None  # its memory is free before the next one takes some
+            own = [one for one in recorded if one is not None]
+            self._recorded = known = RecordedGroup(own, backend.capture)
+        return known
+
+    def _play(self, recorded: RecordedGroup, members: Sequence[_Member]) -> None:
+        """Have members take a step by a program."""
+        for member in members:
+            member.steps.begin()
+        recorded.take(
+            [member.rows for member in members],
+            steps=[member.steps.taken for member in members],
+            micro_batch=min(member.steps.micro_batch for member in members),
+        )
+        self._is_between_steps = False
+        for member in members:
+            member.steps.count()
+
     def _losses_of(self, members: Sequence[_Member]) -> dict[_Member, float] | None:
         """Add the gradients of members and return their losses; None if memory was short.
 
         Then there are fewer members, or the last one computes fewer examples at once. After any
         other error each member computes by itself, so that it ends those alone that raise it.
         """
-        if not members:
-            return {}
         try:
             losses = backward_together([(one.steps, one.rows) for one in members])
         except Exception as error:

@@ -304,7 +304,7 @@ class Training:
             return
         found = self.checkpoints.newest()
         for name in self.checkpoints.damaged:
-            text = f"trial {self.trial.id}: the checkpoint {name} is damaged; it was passed over"
+            text = f"trial {self.trial.id}: the checkpoint {name} is damaged; it was skipped"
             self.tell(Remarked(trial_id=self.trial.id, text=text))
         if found is None:
             return

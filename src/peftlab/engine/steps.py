@@ -136,6 +136,20 @@ class Steps:
         self._update(loss)
         self._count()
 
+    @property
+    def recorded(self) -> RecordedSteps | None:
+        """Its steps as programs, if they are recorded."""
+        return self._recorded if self.mark is unmarked else None
+
+    def begin(self) -> None:
+        """Prepare for a step that a program of several trials takes."""
+        set_learning_rate(self.optimizer, self._rate_of(self.taken))
+        clip_gradients(self.optimizer, self.parameters, self.trial.training.max_grad_norm)
+
+    def count(self) -> None:
+        """Count the step that such a program has taken."""
+        self._count()
+
     def read_losses(self, *, waits: bool = True) -> list[tuple[int, float]]:
         """Return the steps taken since the last reading: their numbers, from 1, and mean losses.
 

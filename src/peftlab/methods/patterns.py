@@ -67,7 +67,7 @@ def require_bounded(
 
 
 def _require_expressions(settings: Mapping[str, object], *, where: str) -> None:
-    """Raise UserError if a text in the place of a list of modules is no regular expression."""
+    """Raise UserError if a text in place of a list of modules is not a regular expression."""
     for key in MODULES:
         text = settings.get(key)
         try:

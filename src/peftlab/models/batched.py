@@ -181,20 +181,19 @@ class PackedModel(BatchedModel):
 
         Nothing else that differs between steps is read but parameters.
         """
+        return self._logits(static.ids_T, self._begin_static(static, key_of))
+
+    def _begin_static(self, static: StaticBatch, key_of: Callable[[Use], int]) -> Tensor | None:
+        """Prepare for the batch that a row holds; return its token types if the model has any."""
         self._batch = static.batch
         self.dropout.begin_given(key_of, static.batch.rows)
-        return self._logits(static.ids_T, static.type_T if self._takes_types else None)
+        return static.type_T if self._takes_types else None
 
     def uses_of_dropout(self, rows: Ragged) -> list[Use]:
         """Return the uses of dropout in a training step, in their order: that of every step."""
         with torch.no_grad(), self.dropout.noting() as uses:
             self(rows)
         return uses
-
-    @property
-    @abstractmethod
-    def is_own(self) -> bool:
-        """Whether all layers are computed by our own operations: no module is called as it is."""
 
     @abstractmethod
     def _logits(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Tensor:

@@ -5,6 +5,7 @@ The order is defined in fused/blocks.py; the modules of the head are called afte
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, cast
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel
 
 from peftlab.data.batches import Ragged
 from peftlab.models.batched import CPU, PackedModel
+from peftlab.models.dropout import Use
 from peftlab.models.family import Way
 from peftlab.models.fused.batch import Lengths
 from peftlab.models.fused.blocks import blocks_of, embeddings_of, layers_of
@@ -22,6 +24,7 @@ from peftlab.models.fused.embedding import embedding_of
 from peftlab.models.fused.encoder import Encoder
 from peftlab.models.fused.linear import share_storage
 from peftlab.models.fused.operation import Program
+from peftlab.models.fused.static_batch import StaticBatch
 from peftlab.models.recompute import recomputed
 
 
@@ -48,19 +51,24 @@ class FusedModel(PackedModel):
     @property
     def path(self) -> str:
         """The way of computing, and whether any module prevents recording."""
-        aside = "" if self.is_own else ", some modules called as they are"
+        aside = "" if self.encoder.is_recorded else ", some modules called as they are"
         return super().path + aside
-
-    @property
-    def is_own(self) -> bool:
-        """Whether all layers are computed by our own operations."""
-        return self.encoder.is_recorded
 
     def program(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Program[Tensor]:
         """Compute the logits [B, C] of the rows, for whoever carries out the operations."""
         type_ids_T = self._types(rows)
         self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
-        x_TD = self._embedded(self._integers(rows.ids), type_ids_T)
+        return (yield from self._program(self._integers(rows.ids), type_ids_T))
+
+    def program_of_static(
+        self, static: StaticBatch, key_of: Callable[[Use], int]
+    ) -> Program[Tensor]:
+        """Compute what `of_static` returns, for whoever carries out the operations."""
+        type_ids_T = self._begin_static(static, key_of)
+        return (yield from self._program(static.ids_T, type_ids_T))
+
+    def _program(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Program[Tensor]:
+        x_TD = self._embedded(ids_T, type_ids_T)
         x_BD = yield from self.encoder.program(x_TD, self.batch, self.dropout.key)
         return self._head(x_BD)
 

@@ -49,11 +49,6 @@ class StockModel(PackedModel):
             score = cast(Any, base).score
             self._last = LastTokens(score, lambda logits_1TC: logits_1TC[0, self.batch.last_B])
 
-    @property
-    def is_own(self) -> bool:
-        """False: the layers are transformers' modules."""
-        return False
-
     def _logits(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Tensor:
         """Return the logits [B, C] of the present batch, by the model's own forward."""
         inputs = self._inputs(ids_T, type_ids_T)

@@ -39,8 +39,10 @@ MAY_STOP_EARLY = (
     "with early_stopping_patience a trial may end before its last step: its steps, tokens and time "
     "are the most that it can take"
 )
-
-
+FASTER_IN_BF16 = (
+    "training: {{bf16: true}} takes less time on {}, and gives scores of its own: it is part of "
+    "what a trial is"
+)
 NOT_HERE = (
     "times are unknown: the device is not on this machine, and that of a node of the cluster has "
     "not been measured"
@@ -201,6 +203,8 @@ def make_plan(
     if found is not None:
         costs = CostModel(workspace.speeds(), found, threads=threads)
         remarks += found.remarks() if planned else []
+        if found.is_faster_in_bf16 and not any(trial.training.bf16 for trial in planned):
+            remarks += [FASTER_IN_BF16.format(found.model_name)] if planned else []
     first: dict[tuple[str, tuple[str, ...]], TrialPlan] = {}
     plans = []
     with stage("planning", total=len(planned), unit="trials") as planning:

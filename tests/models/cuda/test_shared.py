@@ -45,7 +45,7 @@ def assert_equal_to_the_twins(
     seen = []
     once = together.apply
     monkeypatch.setattr(together, "apply", lambda *args: seen.append(args[0]) or once(*args))
-    fast = with_gradients(lambda: torch.cat([*compute(calls)]), sources)
+    fast = with_gradients(lambda: torch.cat([*compute(calls, {})]), sources)
     assert seen == [shared]
 
     def plain() -> Tensor:
@@ -115,7 +115,7 @@ def test_looking_up_in_the_same_tables() -> None:
         Call(LookUp, (LookUpTable(weight=table, ids_R=torch.arange(n) % 7, first=2),), ())
         for n in NUM_TOKENS
     ]
-    outputs = compute(calls)
+    outputs = compute(calls, {})
     for call, output in zip(calls, outputs, strict=True):
         assert torch.equal(output, LookUp.plain(call.settings))
     table.requires_grad_(True)

@@ -1,4 +1,4 @@
-"""A recording gives what its operations give one by one, for batches of any size."""
+"""A recording gives the results of its operations one by one, for batches of any size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GELU = GeluSettings(has_backward=True)
 
 
 class Sublayer:
-    """x to norm(x + linear(gelu(dropout(x)))), of which some rows are taken."""
+    """The program from x to norm(x + linear(gelu(dropout(x)))), of which some rows are taken."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""A run of folds is its pooled predictions, and is no run while a fold is missing."""
+"""A run of folds has pooled predictions, and does not count while a fold is missing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FOLD_N = np.random.default_rng(0).permutation(NUM_ROWS) % NUM_FOLDS + 1
 def folded(
     predicted: Callable[..., StudyView], tmp_path: Path
 ) -> Callable[[Mapping[str, Any]], StudyView]:
-    """A call that gives the view of arms that are right or not [S, N], each seed in four folds."""
+    """The function that returns a view of arms, right or not [S, N], in four folds per seed."""
 
     def build(rights: Mapping[str, Any]) -> StudyView:
         arms = {name: {"method": name} for name in rights}
@@ -88,7 +88,7 @@ def _with_places(view: StudyView, by_place: Mapping[Any, tuple[TrialRecord, ...]
 
 
 def pending(view: StudyView, arm: str, number: int, status: Any = "pending") -> StudyView:
-    """The view with one fold of the arm's first seed not done."""
+    """Return the view with one fold of the arm's first seed not done."""
     by_place = dict(view.by_place)
     records = list(by_place[arm, SENTIMENT])
     records[number - 1] = replace(records[number - 1], status=status)

@@ -1,4 +1,4 @@
-"""A report warns of rows of dev in train, and of trials that an older version measured."""
+"""A report warns about rows of dev in train, and about trials measured by an older version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The study that is written for a file reads back as what was found, whatever its labels are."""
+"""The study written for a file reads back as what was found, whatever its labels are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that a split lacks and rows that dev shares with train are told before anything runs."""
+"""Labels missing from a split and rows shared by dev and train are reported before any run."""
 
 from __future__ import annotations
 

@@ -12,6 +12,9 @@ from peftlab.engine.devices.processor import reset_resident_peak, resident_peak_
 
 FIRST_OF_AMPERE = (8, 0)
 """The compute capability of the first GPUs whose matrix units support bfloat16 and TF32."""
+SECONDS_PER_RECORDED_LAYER = 0.0002
+"""About what a layer takes of a recorded step of few tokens, by a prototype of such steps on an
+H200: no run of this project has measured it. A speed that is measured takes its place."""
 INSTALL = "pip install 'peftlab[gpu]'"
 
 
@@ -21,7 +24,7 @@ class Accelerator(Device):
     Its memory is taken to be that of the process.
     """
 
-    seconds_per_layer: ClassVar[float] = 0.005
+    seconds_per_layer: float = 0.005
     """The time to launch a layer's kernels on a GPU (benchmarks/gpu.py, section steps)."""
     peak_size: ClassVar[int] = 4096
 
@@ -77,6 +80,22 @@ class Cuda(Accelerator):
         if torch.cuda.get_device_capability(self.torch) >= FIRST_OF_AMPERE:
             return None
         return "its matrix units are older than Ampere's"
+
+    @cached_property
+    def is_faster_in_bf16(self) -> bool:  # type: ignore[override]
+        """Whether Triton's kernels compute: PyTorch's own were slower in bf16 (decision 17)."""
+        return self._has_kernels
+
+    @cached_property
+    def seconds_per_layer(self) -> float:  # type: ignore[override]
+        """The time of starting a layer's kernels; much less of it where a step is one graph."""
+        return SECONDS_PER_RECORDED_LAYER if self._has_kernels else super().seconds_per_layer
+
+    @cached_property
+    def _has_kernels(self) -> bool:
+        from peftlab.models.fused import backends
+
+        return backends.why_no_triton(self.torch) is None
 
     @property
     def why_not_tf32(self) -> str | None:

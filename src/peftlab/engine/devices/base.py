@@ -50,7 +50,9 @@ class Device(ABC):
     """Whether it can compute with 4-bit weights (methods/quantize.py)."""
     share_of_peak: ClassVar[float] = 0.5
     """The share of its peak in matrix products that training is first estimated to reach."""
-    seconds_per_layer: ClassVar[float] = 0.0
+    is_faster_in_bf16: bool = False
+    """Whether training with `bf16: true` takes less time on it."""
+    seconds_per_layer: float = 0.0
     """The least time of a layer in a step, however few the tokens: its kernels must be launched."""
     peak_size: ClassVar[int] = 1024
     """The number of rows and columns of the matrices with which its peak is measured."""

@@ -86,7 +86,7 @@ def _why_not_equal(
             for case in cases_of(operation, sizes, device):
                 dtype = torch.bfloat16 if precision == "bf16" else torch.float32
                 with multiplying(precision):
-                    found = _by_kernels(case, kernels[operation], dtype)
+                    found = by_kernels(case, kernels[operation], dtype)
                 with multiplying("fp32"):
                     expected = _by_plain_twin(case, dtype)
                 largest = difference(found, expected)
@@ -95,7 +95,7 @@ def _why_not_equal(
     return None
 
 
-def _by_kernels(case: Case, kernels: type[Kernels], dtype: torch.dtype) -> list[Tensor]:
+def by_kernels(case: Case, kernels: type[Kernels], dtype: torch.dtype) -> list[Tensor]:
     """Return the output by the kernels, and all gradients."""
     tape = Tape(backend=replace(TRITON, kernels_of=lambda operation: kernels))
     inputs = [Node(x.to(dtype), is_needed=True, add=TRITON.add) for x in case.inputs]
@@ -123,32 +123,36 @@ def _gradient_of(output: Tensor) -> Tensor:
 
 
 def _why_not_adamw(device: torch.device) -> str | None:
-    """Compare three steps with torch's AdamW and its clipping, of parameters of several blocks."""
-    given: dict[str, Any] = {"lr": 1e-2, "betas": (0.9, 0.999), "eps": 1e-8}
-    sides = []
-    for is_ours in (True, False):
-        drawn = torch.Generator().manual_seed(1)
-        parameters = [
-            nn.Parameter(torch.randn(shape, generator=drawn).to(device))
-            for shape in ((3,), (1030,), (70, 64))
-        ]
-        groups = [
-            {"params": parameters[:2], "weight_decay": 0.0},
-            {"params": parameters[2:], "weight_decay": 0.1},
-        ]
-        ours = FlatAdamW(groups, **given) if is_ours else None
-        optimizer = ours or torch.optim.AdamW(groups, **given, foreach=False)
-        for _ in range(3):
-            for parameter in parameters:
-                parameter.grad = torch.randn(parameter.shape, generator=drawn).to(device)
-            if ours is not None:
-                ours.max_norm = 0.5
-            else:
-                nn.utils.clip_grad_norm_(parameters, 0.5, foreach=False)
-            optimizer.step()
-        sides.append([parameter.detach() for parameter in parameters])
-    largest = difference(*sides)
+    """Compare our AdamW with torch's, and its clipping."""
+    ours, torchs = (steps_of_adamw(device, is_ours=is_ours) for is_ours in (True, False))
+    largest = difference(ours, torchs)
     return f"differs by {largest:.1g}" if largest > TOLERANCES["fp32"] else None
+
+
+def steps_of_adamw(device: torch.device, *, is_ours: bool) -> list[Tensor]:
+    """Return parameters of several blocks after three steps, by our AdamW or by torch's."""
+    drawn = torch.Generator().manual_seed(1)
+    parameters = [
+        nn.Parameter(torch.randn(shape, generator=drawn).to(device))
+        for shape in ((3,), (1030,), (70, 64))
+    ]
+    groups: list[dict[str, Any]] = [
+        {"params": parameters[:2], "weight_decay": 0.0},
+        {"params": parameters[2:], "weight_decay": 0.1},
+    ]
+    given: dict[str, Any] = {"lr": 1e-2, "betas": (0.9, 0.999), "eps": 1e-8}
+    optimizer = (
+        FlatAdamW(groups, **given) if is_ours else torch.optim.AdamW(groups, **given, foreach=False)
+    )
+    for _ in range(3):
+        for parameter in parameters:
+            parameter.grad = torch.randn(parameter.shape, generator=drawn).to(device)
+        if isinstance(optimizer, FlatAdamW):
+            optimizer.max_norm = 0.5
+        else:
+            nn.utils.clip_grad_norm_(parameters, 0.5, foreach=False)
+        optimizer.step()
+    return [parameter.detach() for parameter in parameters]
 
 
 def _why_not_graph(device: torch.device) -> str | None:

@@ -98,7 +98,7 @@ class SharedNormKernels:
     def forward(settings: Several, *inputs: Tensor) -> tuple[Tensor, Any]:
         """Return y. Normalised rows and 1 / standard deviation are kept."""
         models = settings.settings
-        first, where = models[0].norm, lying([one.rows for one in models])
+        first, where = models[0].norm, lying(settings, [one.rows for one in models])
         parameters = [[one.norm.weight.detach(), one.norm.bias.detach()] for one in models]
         norm = Norm(
             weight=first.weight,
@@ -161,7 +161,7 @@ class SharedDropoutKernels:
 
 def _dropped(settings: Several, x_RC: Tensor) -> Tensor:
     models = settings.settings
-    where = lying([one.rows for one in models])
+    where = lying(settings, [one.rows for one in models])
     key_M = keys_on(x_RC.device, *(one.key for one in models))
     return dropout(x_RC, where.rows, models[0].probability, key_M, where.model_R)
 
@@ -173,7 +173,7 @@ class SharedAttentionKernels:
     def forward(settings: Several, *inputs: Tensor) -> tuple[Tensor, Any]:
         """Return the context."""
         models, device = settings.settings, inputs[0].device
-        spans, model_B = joined_spans([one.spans for one in models], device)
+        spans, model_B = joined_spans(settings, device)
         return attend(
             replace(models[0], spans=spans),
             *split_projections(inputs, width_of(inputs)),
@@ -271,7 +271,7 @@ class SharedLinearKernels:
     def forward(settings: Several, *inputs: Tensor) -> tuple[Tensor, Any]:
         """Return the products; what adapters read is kept."""
         (x_RD,), models = inputs, settings.settings
-        joined, where = models[0].joined, lying([one.rows for one in models])
+        joined, where = models[0].joined, lying(settings, [one.rows for one in models])
         weight_WD = operand_of(joined, joined.weights, x_RD.dtype)
         biases = [one.joined.biases for one in models]
         if not biases[0]:

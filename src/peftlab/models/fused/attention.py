@@ -99,6 +99,10 @@ class Spans:
             return lying.longest
         return int(self.key_offsets.diff().max())
 
+    def known_on(self, device: torch.device) -> DeviceSpans | None:
+        """Return where the examples lie on a device; None unless they lie there already."""
+        return self._on.get(device)
+
     def query_padding(self, device: torch.device) -> Padding:
         """Return the places of the queries in a padded batch, found once for all layers."""
         return self._padding(self.query_offsets, device)

@@ -8,7 +8,7 @@ shared operation uses it; the product with frozen weights is shared by all (shar
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, chain, pairwise
 from typing import Any, ClassVar
@@ -27,10 +27,15 @@ from peftlab.models.fused.rows import TakeRows
 
 @dataclass(frozen=True, kw_only=True)
 class Several:
-    """The settings of each model, and how many rows each has in each input: sizes[model][input]."""
+    """The settings of each model, and how many rows each has in each input: sizes[model][input].
+
+    `found` is for kernels to keep what they find of how the rows lie: it lasts as long as the
+    programs of the models that are carried out, and all their operations have the same one.
+    """
 
     settings: tuple[Any, ...]
     sizes: tuple[tuple[int, ...], ...]
+    found: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
     def rows(self) -> list[list[slice]]:

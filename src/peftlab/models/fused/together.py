@@ -47,8 +47,11 @@ SHARED: dict[type[PlainOperation], type[SharedOperation]] = {
 }
 
 
-def carry_out_together(programs: Sequence[Program[R]]) -> list[R]:
-    """Return the results of the programs."""
+def carry_out_together(
+    programs: Sequence[Program[R]], found: dict[Any, Any] | None = None
+) -> list[R]:
+    """Return the results of the programs; `found` is filled as `Several` says."""
+    found = {} if found is None else found
     results: dict[int, R] = {}
     waiting: dict[int, Call] = {}
 
@@ -73,7 +76,7 @@ def carry_out_together(programs: Sequence[Program[R]]) -> list[R]:
             next(iter(waiting.values())),
         )
         numbers = [number for number, call in waiting.items() if _alike(call) == _alike(first)]
-        outputs = compute([waiting.pop(number) for number in numbers])
+        outputs = compute([waiting.pop(number) for number in numbers], found)
         for number, output in zip(numbers, outputs, strict=True):
             go_on(number, output)
     return [results[number] for number in range(len(programs))]
@@ -92,7 +95,7 @@ def _alike(call: Call) -> Hashable | None:
     return None if alike is None else (shared, len(call.inputs), alike)
 
 
-def compute(calls: Sequence[Call]) -> Sequence[Tensor]:
+def compute(calls: Sequence[Call], found: dict[Any, Any]) -> Sequence[Tensor]:
     """Return the outputs of calls of one operation that can be computed at once."""
     (operation, settings, inputs), *others = calls
     if not others:
@@ -100,6 +103,7 @@ def compute(calls: Sequence[Call]) -> Sequence[Tensor]:
     several = Several(
         settings=tuple(call.settings for call in calls),
         sizes=tuple(tuple(map(len, call.inputs)) for call in calls),
+        found=found,
     )
     columns = zip(*(call.inputs for call in calls), strict=True)
     shared = SHARED[operation]

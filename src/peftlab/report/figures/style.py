@@ -135,6 +135,10 @@ def beside_names(names: Sequence[str]) -> int:
     return LETTER * max(map(len, names), default=0) + 8
 
 
+AMOUNT = "format(datum.value, datum.value < 1 ? '~g' : '~s')"
+"""The label of an amount: 0.5, 20, 3k. (With ~s alone half a second would be 500m.)"""
+
+
 def amount_axis(
     panels_of_values: Sequence[Sequence[float]], title: str, *, field: str = "cost"
 ) -> alt.X:
@@ -142,10 +146,10 @@ def amount_axis(
     values = [value for panel in panels_of_values for value in panel]
     if min(values) > 0 and any(max(panel) >= FAR * min(panel) for panel in panels_of_values):
         scale = alt.Scale(type="log", nice=False, padding=18)
-        axis = alt.Axis(values=log_ticks(min(values), max(values)), format="~s")
+        axis = alt.Axis(values=log_ticks(min(values), max(values)), labelExpr=AMOUNT)
     else:
         scale = alt.Scale(zero=False, nice=False, padding=18)
-        axis = alt.Axis(tickCount=4, format="~s", labelOverlap="greedy")
+        axis = alt.Axis(tickCount=4, labelExpr=AMOUNT, labelOverlap="greedy")
     return alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)
 
 

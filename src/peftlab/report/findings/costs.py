@@ -77,7 +77,6 @@ COSTS: dict[CostName, Cost] = {
         of=lambda costs: _in(1e-3, costs.inference_seconds_per_example),
         show=lambda value: f"{value:.3g} ms",
         note="Inference time is an example's share of the fastest pass over the scored rows.",
-        is_shared=True,
     ),
     "flops": Cost(
         title="training operations",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from peftlab.core.scores import score_words
 from peftlab.report.findings.advice import Advice, Candidate, advise, within_words
 from peftlab.report.findings.better_words import better_note, highest
@@ -352,5 +354,16 @@ def _beside(view: StudyView, tasks: Sequence[Task], arm: Arm, base: Arm, name: C
     if own is None:
         return NOTHING
     is_known = not any(is_in_group(view, one, tasks, name) for one in (arm, base))
-    share = f" ({own / other:.2g}x)" if other and is_known and arm.name != base.name else ""
+    share = f" ({_times(own / other)})" if other and is_known and arm.name != base.name else ""
     return Cell(f"{cost_words(view, arm, tasks, name, own)}{share}", value=own)
+
+
+def _times(ratio: float) -> str:
+    """Return a ratio in two digits.
+
+    >>> _times(0.314), _times(8.76), _times(99.7), _times(27_345.0), _times(0.0000366)
+    ('0.31x', '8.8x', '100x', '27,000x', '0.000037x')
+    """
+    short = float(f"{ratio:.2g}")
+    shown = f"{short:,.0f}" if short >= 10 else np.format_float_positional(short, trim="-")
+    return f"{shown}x"

@@ -11,7 +11,7 @@ from peftlab.core.words import duration
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.study.arms import Arm
-from peftlab.study.tuning.attempts import Attempt, attempts, setting_words
+from peftlab.study.tuning.attempts import SearchAttempt, attempts, setting_words
 
 MOST_SEEDS = 10
 """The largest number of seeds that are listed one by one."""
@@ -137,7 +137,7 @@ def tuning_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
     )
 
 
-def _tried_cells(tried: Sequence[Attempt]) -> list[str]:
+def _tried_cells(tried: Sequence[SearchAttempt]) -> list[str]:
     best = next((one for one in tried if one.is_best), None)
     words = "no setting is done" if best is None else setting_words(best.setting)
     scores = [None, None] if best is None else [best.held_out, best.dev]
