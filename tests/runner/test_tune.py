@@ -339,7 +339,7 @@ def test_a_lost_file_of_suggestions_costs_no_training(
     assert executor.jobs == []
 
 
-def rates(tried: tuple[Attempt, ...], arm: str) -> list[Any]:
+def rates(tried: tuple[SearchAttempt, ...], arm: str) -> list[Any]:
     return [one.setting["learning_rate"] for one in of_arm(tried, arm)]
 
 
