@@ -18,13 +18,15 @@ class EngineEntry:
 
     `classifier` is the kind of batches (engine/classifier.py) with which logits are computed as the
     engine would compute them; `caches_frozen` says whether it can start from the cached outputs of
-    frozen layers, and `rests` whether it can pause a training and resume it.
+    frozen layers, `groups` whether it can train several trials in one step, and `rests` whether it
+    can pause a training and resume it.
     """
 
     words: str
     load: Callable[[], Engine]
     classifier: Literal["packed", "padded"] = "padded"
     caches_frozen: bool = False
+    groups: bool = False
     rests: bool = True
 
     @property
@@ -59,6 +61,7 @@ ENGINES.add(
         load=_packed,
         classifier="packed",
         caches_frozen=True,
+        groups=True,
     ),
 )
 ENGINES.add(
