@@ -1,4 +1,4 @@
-"""The Triton kernels compiled for cards that are not here: registers, spills and shared memory.
+"""The Triton kernels, compiled for GPUs that are not here: registers, spills and shared memory.
 
     python -m benchmarks.gpu_kernels --output kernels.json
 
@@ -70,7 +70,7 @@ def launches_of(dtype: torch.dtype, longest: int) -> list[Launch]:
 
 
 def source_of(launch: Launch) -> ASTSource:
-    """Return what Triton compiles for a launch: types, constants, and what 16 divides."""
+    """Return the source that Triton compiles for a launch: types, constants, multiples of 16."""
     function, named, _ = launch
     constants = {p.name: named[p.name] for p in function.params if p.is_constexpr}
     signature, divisible = {}, {}
@@ -89,7 +89,7 @@ def source_of(launch: Launch) -> ASTSource:
 
 
 def compiled(launch: Launch, capability: int) -> dict[str, Any]:
-    """Return what a kernel takes on cards of a capability, and how long the compiler took."""
+    """Return the resources of a kernel on GPUs of a capability, and the compiler's time."""
     began = perf_counter()
     target = GPUTarget("cuda", capability, 32)
     binary = triton.compile(source_of(launch), target=target, options=launch[2])
@@ -112,7 +112,7 @@ def compiled(launch: Launch, capability: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Compile every kernel for every architecture, and print what each takes."""
+    """Compile every kernel for every architecture, and print its resources."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--capability", type=int, nargs="+", default=[80, 90])
     parser.add_argument("--kernel", default="", help="only those with this in their name")

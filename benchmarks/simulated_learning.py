@@ -1,4 +1,4 @@
-"""Is "learned" said of what learned, and "did not learn" of what did not? Many arms of known truth.
+"""A simulation of the states "learned" and "did not learn", for many arms of known truth.
 
     OMP_NUM_THREADS=1 python -m benchmarks.simulated_learning --studies 1000
     OMP_NUM_THREADS=1 python -m benchmarks.simulated_learning --metrics f1_macro f1_weighted
@@ -36,7 +36,7 @@ STATES: tuple[LearningState, ...] = ("learned", "did not learn", "cannot tell")
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """An arm that is `right` on so many of the examples of class 0 and of class 1."""
+    """A kind of arm, which is `right` on these shares of the examples of class 0 and of class 1."""
 
     name: str
     metric: str

@@ -1,9 +1,9 @@
-"""Where the time of a training step of the engine `packed` goes, kernel by kernel, on MiniLM.
+"""The time of a training step of the engine `packed` on MiniLM, kernel by kernel.
 
     python -m benchmarks.step --data path/to/glue --task sst2 --method lora
 
-Each kernel of the recorded steps is called by itself and timed; what is left of a step is what
-happens around the encoder. Nothing else should run meanwhile.
+Each kernel of the recorded steps is called by itself and timed; the rest of a step is the work
+around the encoder. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations

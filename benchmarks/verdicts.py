@@ -1,4 +1,4 @@
-"""How long scores and verdicts of a large study take: 1,020 trials on 1,000 examples, 50 claims.
+"""The time of scores and verdicts in a large study: 1,020 trials, 1,000 examples, 50 claims.
 
     OMP_NUM_THREADS=1 python -m benchmarks.verdicts
 
@@ -49,7 +49,7 @@ COSTS = Costs(
 
 
 def main() -> None:
-    """Write the trials, then take the time."""
+    """Write the trials, then time the scores and verdicts."""
     spec = validate(
         {
             "name": "large",

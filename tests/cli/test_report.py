@@ -1,4 +1,4 @@
-"""`peftlab report` says where the report lies and what it holds."""
+"""`peftlab report` says where the report is and what it holds."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_report_can_be_written_elsewhere(
 
 @pytest.fixture
 def two_studies(workspace: Path, study_file: Path, peftlab: Peftlab, tmp_path: Path) -> Path:
-    """A workspace with small-study, and other-study of one arm more, of which nothing is done."""
+    """A workspace with small-study, and with other-study, whose one arm more is not done."""
     text = study_file.read_text().replace("name: small-study", "name: other-study")
     text = text.replace("arms:\n", "arms:\n  head: {method: head}\n")
     path = tmp_path / "other-study.yaml"

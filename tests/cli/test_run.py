@@ -1,4 +1,4 @@
-"""`peftlab run` trains what is open, keeps what is done, and ends with the status that fits."""
+"""`peftlab run` trains open trials, keeps done ones, and ends with the right exit status."""
 
 from __future__ import annotations
 
@@ -198,7 +198,9 @@ def test_when_to_save_is_said_in_words_that_are_known(
 ) -> None:
     answer = peftlab("run", study_file, "--set", f"checkpoint_every={words}", "--dry-run")
     assert answer.status == 2
-    assert "checkpoint_every: must be as in '200 steps', '1 epoch' or '60 seconds'" in answer.err
+    assert (
+        "checkpoint_every: must be of the form '200 steps', '1 epoch' or '60 seconds'" in answer.err
+    )
 
 
 @pytest.mark.parametrize("command", ["run", "lint"])

@@ -28,7 +28,7 @@ arms:
 
 @pytest.fixture(scope="module")
 def done(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace in which an arm is done on a regression, on mnli and on rte."""
+    """A workspace with an arm that is done on a regression, on mnli and on rte."""
     folder = tmp_path_factory.mktemp("submit")
     write_mnli(folder / "glue")
     write_others(folder / "glue")
@@ -42,7 +42,7 @@ def done(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def write_rows_that_differ(glue: Path) -> None:
-    """A second row, with another label or score, to each split that is trained on or scored."""
+    """Add a second row, with another label or score, to each split that is trained on or scored."""
     for file in ("STS-B/train", "STS-B/dev", "RTE/train", "RTE/dev", "MNLI/dev_matched",
                  "MNLI/dev_mismatched"):  # fmt: skip
         path = glue / f"{file}.tsv"

@@ -54,7 +54,7 @@ def refusal(name: str = "someone/thing", kind: RepositoryKind = "model") -> str:
 def again(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, offline: bool = False
 ) -> list[str]:
-    """As in a new process; what is asked from here on."""
+    """Reset the process's memory, and return the list of requests from then on."""
     use_hub(monkeypatch, hub.url, tmp_path, offline=offline)
     hub.asked.clear()
     return hub.asked
@@ -121,7 +121,7 @@ def test_what_is_cached_is_used_where_the_hub_has_a_fault(
     [
         ("401", "the Hub answers 401: there is none, or it is private and the token"),
         ("401 token", "the Hub answers 401: there is none, or it is private and the token"),
-        ("403", "the Hub answers 403: it may be read by those alone who asked for access"),
+        ("403", "the Hub answers 403: only those who asked for access may read it"),
         ("404", "the Hub answers 404: there is no such repository"),
         ("429", "the Hub answers 429: too many requests (allowed: to wait for 57 seconds"),
         ("503", "the Hub answers 503: it has a fault of its own (allowed: to try again later, or"),

@@ -1,4 +1,4 @@
-"""A trial run as a job of its own."""
+"""The running of a trial as a job of its own."""
 
 from __future__ import annotations
 

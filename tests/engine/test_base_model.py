@@ -1,4 +1,4 @@
-"""A trial's model is the same where it is trained, where it predicts and where it is exported."""
+"""A trial's model is the same when it is trained, when it predicts and when it is exported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With held-out rows a trial ends as it was when it was best there, by every engine and resumed."""
+"""With held-out rows a trial ends in its best state on them, in every engine and when resumed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHAKY = {"num_train_epochs": 5, "learning_rate": 0.1, "warmup_steps": 0, "weight
 
 
 class History:
-    """Keeps the evaluations; does something at each step."""
+    """A listener that keeps the evaluations and does something at each step."""
 
     def __init__(self, do_at: Callable[[int], None] = lambda step: None) -> None:
         self.evaluations: list[Evaluation] = []
@@ -72,7 +72,7 @@ def run(
 
 
 def shaky(make_trial: MakeTrial, **keys: object) -> Trial:
-    """A trial that holds out half of its rows, on which it gets worse again before its end."""
+    """Return a trial that holds out half of its rows, and gets worse on them before its end."""
     return make_trial(**{"task": "demo-paraphrase", "rows": 48, **SHAKY, **keys}).model_copy(
         update={"selection": HALF}
     )

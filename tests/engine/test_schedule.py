@@ -1,4 +1,4 @@
-"""Evaluations fall where the schedule says, within an epoch too, and a trial goes on from there."""
+"""Evaluations follow the schedule, even within an epoch, and a trial can be resumed from them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ SELDOM = CheckpointEvery(number=99, unit="steps")
 
 
 class Killed(Exception):
-    """Stands for the end of the process."""
+    """A stand-in for the end of the process."""
 
 
 class History:
-    """Keeps the evaluations and the steps, and ends the training behind a step."""
+    """A listener that keeps the evaluations and the steps, and ends training after a step."""
 
     def __init__(self, *, kill_at: int | None = None) -> None:
         self.kill_at = kill_at
@@ -68,7 +68,7 @@ def run(
 
 
 def results(folder: Path, history: History) -> tuple[dict[str, bytes], list[Evaluation]]:
-    """All that a trial leaves that does not depend on time."""
+    """Return everything that a trial leaves and that does not depend on time."""
     files = [*(folder / "model").iterdir(), folder / "predictions.parquet"]
     return {file.name: file.read_bytes() for file in files}, [
         replace(one, seconds=0.0) for one in history.evaluations
@@ -77,7 +77,7 @@ def results(folder: Path, history: History) -> tuple[dict[str, bytes], list[Eval
 
 @pytest.fixture
 def trial(make_trial: MakeTrial) -> Trial:
-    """10 steps, 5 an epoch, on half of the rows: the other half chooses what is reported."""
+    """Return a trial of 10 steps, 5 per epoch, on half of the rows; the others choose the epoch."""
     settings = {"learning_rate": 0.1, "warmup_steps": 0, "weight_decay": 0.1}
     made = make_trial(method="bitfit", task="demo-paraphrase", rows=80, **settings)
     return made.model_copy(update={"selection": Selection(fraction=0.5)})
@@ -159,7 +159,7 @@ def test_the_state_is_saved_at_the_end_of_an_epoch_that_is_not_evaluated(
 def test_a_checkpoint_that_tells_its_evaluations_by_epochs_is_gone_on_from(
     trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As they were written before schema 6."""
+    """Such checkpoints were written before schema 6."""
     whole = History()
     run(trial, tmp_path / "whole", whole)
     with pytest.raises(Killed):

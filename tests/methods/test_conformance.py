@@ -1,4 +1,4 @@
-"""What every method of the registry says of itself is so, on a tiny random BERT."""
+"""Every method of the registry keeps its promises, on a tiny random BERT."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CPU = torch.device("cpu")
 
 @dataclass
 class Trained:
-    """A method after three steps: nothing of it is to be changed."""
+    """A method after three steps, which must not be changed."""
 
     method: Method
     base: PreTrainedModel
@@ -141,7 +141,7 @@ def test_packed_equals_padded_or_the_method_says_why_it_is_not_packed(name: str)
 
 
 def logits_and_gradients(case: Trained, found: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Of the mean loss, by parameter; taken off the module again."""
+    """Return the logits, and the gradients of the mean loss by parameter, cleared afterwards."""
     cross_entropy(found, LABELS).backward()
     values = {"": found.detach()}
     for key, parameter in case.module.named_parameters():
@@ -168,7 +168,7 @@ def test_what_is_saved_gives_the_same_bits_in_our_loader_and_in_peft_s(
 
 
 def with_other_head() -> nn.Module:
-    """What is loaded must not lean on how the head was drawn."""
+    """Return the model with another head, on which a loaded method must not depend."""
     model = tiny_bert()
     with torch.no_grad():
         for key in head_parameter_names(model):

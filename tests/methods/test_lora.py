@@ -29,7 +29,7 @@ def logits(module: nn.Module) -> Tensor:
 
 
 def moved(model_type: str, **given: Any) -> nn.Module:
-    """A tiny model under LoRA, all that trains drawn anew."""
+    """Return a tiny model under LoRA, with all trained parameters drawn anew."""
     module = LORA.apply(tiny_model(model_type), LORA.resolve({"r": 2, **given}), seed=1)
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""An exported folder gives, by peft or transformers alone, what its trial gives."""
+"""An exported folder gives the results of its trial, by peft or transformers alone."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_tasks_of_every_kind_are_exported_with_their_labels(
 def made_record(
     like: TrialRecord, method: str, problem_type: Any, labels: tuple[str, ...], folder: Path
 ) -> TrialRecord:
-    """A trial of a task of one's own with a model that was drawn, not trained."""
+    """Return a trial of a user's own task with a model that was drawn, not trained."""
     definition = TaskDefinition(
         problem_type=problem_type, labels=labels, metrics=("accuracy",), texts=("review",)
     )
@@ -150,7 +150,7 @@ def made_record(
 
 
 def run_code_of_card(folder: Path) -> dict[str, Any]:
-    """What the names are once the card's code has run on the folder."""
+    """Return the variables after the card's code has run on the folder."""
     code = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
     names: dict[str, Any] = {}
     exec(code.replace("path/to/this/folder", str(folder)), names)
@@ -287,7 +287,7 @@ def test_what_a_killed_export_left_beside_the_output_goes_with_the_next(
 
 def test_a_merged_model_with_other_logits_is_not_exported() -> None:
     class Forgetful(PeftMethod):
-        """LoRA of which merging leaves the adapter out."""
+        """A LoRA whose merging leaves the adapter out."""
 
         def merged(self, module: Any) -> Any:
             return module.unload()

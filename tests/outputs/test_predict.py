@@ -161,7 +161,7 @@ def test_a_model_of_damaged_numbers_gives_no_prediction(
         predict_texts(replace(record, folder=tmp_path), [("a",)])
     assert record.costs is not None
     older = replace(record, folder=tmp_path, costs=replace(record.costs, model_sha256=None))
-    with pytest.raises(UserError, match="the trained model gives no finite numbers"):
+    with pytest.raises(UserError, match="the trained model gives numbers that are not finite"):
         predict_texts(older, [("a",)])
     del tensors["classifier.bias"]
     save_file(tensors, model / "changed.safetensors")

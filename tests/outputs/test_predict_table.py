@@ -1,4 +1,4 @@
-"""Many trials on one base say of every row what each says alone."""
+"""Many trials on one base give every row the answers that each gives alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stage that lasts is shown by a bar, or by a line where there is no terminal."""
+"""A stage that lasts is shown by a bar, or by a line without a terminal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from peftlab.core.progress import stage, watched_by
 from peftlab.runner.bars import StageBars, make_bars
 
 LONG = 60.0
-"""Seconds that no test takes."""
+"""A number of seconds that no test takes."""
 
 
 class Screen(io.StringIO):
-    """What is written to it is there to see, and can be waited for."""
+    """A screen whose content can be read and waited for."""
 
     def __init__(self) -> None:
         super().__init__()

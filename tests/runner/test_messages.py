@@ -1,4 +1,4 @@
-"""What goes to a worker and back as JSON is what it was."""
+"""Messages to a worker and back as JSON arrive unchanged."""
 
 from __future__ import annotations
 

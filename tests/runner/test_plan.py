@@ -1,4 +1,4 @@
-"""The plan of a study counts what its training will see, exactly, before anything is trained."""
+"""The plan of a study counts exactly, before any training, what its training will see."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 def token_counts(trial: Trial, split: str, limit: int | None) -> list[int]:
-    """Tokens of each row: the tokenizer called on one row after another."""
+    """Return each row's number of tokens, by calling the tokenizer on one row at a time."""
     tokenizer = AutoTokenizer.from_pretrained(trial.model.name)
     rows = open_ref(trial.data).examples(TASKS.get(trial.task), split)[:limit]
     return [

@@ -1,4 +1,4 @@
-"""A person sees study, trial, epoch and time left on a terminal, and a line a trial elsewhere."""
+"""A terminal shows study, trial, epoch and time left; elsewhere there is a line per trial."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Watch:
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
-    """The time that the display reads."""
+    """The clock that the display reads."""
     stopped = Watch()
     monkeypatch.setattr(progress, "perf_counter", stopped)
     return stopped
@@ -61,7 +61,7 @@ def epoch(number: int) -> Evaluation:
 
 
 def lines_of(plan: Plan, act: Callable[[ProgressDisplay, list[Trial]], None]) -> list[str]:
-    """What the display writes where there is no terminal."""
+    """Return the lines that the display writes without a terminal."""
     written = StringIO()
     console = Console(file=written, force_terminal=False, width=80)
     with ProgressDisplay(plan, console) as display:
@@ -167,7 +167,7 @@ def test_a_terminal_shows_study_trial_epoch_and_time_left(
     trial = plan.trials[0].trial
 
     def shown() -> str:
-        """What is on the screen after one more refresh, colours taken away."""
+        """Return the content of the screen after one more refresh, without colours."""
         written.seek(0)
         written.truncate()
         display.bars.refresh()

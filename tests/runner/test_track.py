@@ -1,4 +1,4 @@
-"""What trackers hold of a trial is what the store holds, read back with the trackers' own tools."""
+"""Trackers have the same content as the store, read back with the trackers' own tools."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ pytest.importorskip("mlflow", reason="the extra track is not installed")
 
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's database with nothing in it: to make one takes longer than most tests here."""
+    """An empty database of MLflow: making one takes longer than most tests here."""
     from mlflow import MlflowClient
 
     file = tmp_path_factory.mktemp("mlflow") / STORE
@@ -66,7 +66,7 @@ def workspace(new_workspace: Workspace, empty_store: Path) -> Workspace:
 
 
 def curves_of(record: TrialRecord) -> Curves:
-    """What a tracker should hold: each value of the stored epochs by its step, in order."""
+    """Return what a tracker should have: each value of the stored epochs by its step, in order."""
     found: Curves = {}
     step = 0
     for epoch in record.evaluations:
@@ -91,7 +91,7 @@ def curves_of(record: TrialRecord) -> Curves:
 
 
 def in_single(curves: Curves) -> Curves:
-    """The curves in TensorBoard's precision."""
+    """Return the curves in TensorBoard's precision."""
     return {
         name: [(step, float(np.float32(value))) for step, value in points]
         for name, points in curves.items()
@@ -99,7 +99,7 @@ def in_single(curves: Curves) -> Curves:
 
 
 def tensorboard_curves(workspace: Workspace, record: TrialRecord) -> Curves:
-    """What TensorBoard reads from the run's folder, and from no other."""
+    """Return the curves that TensorBoard reads from the run's folder, and from no other."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     folder = workspace.path / FOLDER / "tensorboard" / "tiny" / name_of(record)
@@ -112,7 +112,7 @@ def tensorboard_curves(workspace: Workspace, record: TrialRecord) -> Curves:
 
 
 def mlflow_runs(workspace: Workspace) -> dict[str, Any]:
-    """The runs of MLflow's store that are not deleted, by name."""
+    """Return the runs of MLflow's store that are not deleted, by name."""
     client = mlflow_client(workspace)
     experiment = client.get_experiment_by_name("tiny")
     runs = [*client.search_runs([experiment.experiment_id])]
@@ -278,7 +278,7 @@ def test_without_trackers_nothing_of_them_is_imported_or_written(
 
 
 class OneRun:
-    """A tracker as accelerate's are, of a library with one active run, as W&B's is."""
+    """A tracker in accelerate's form, for a library with one active run, such as W&B."""
 
     name = "one-run"
     requires_logging_directory = False
@@ -315,7 +315,7 @@ class OneRun:
 
 @pytest.fixture
 def one_run(monkeypatch: pytest.MonkeyPatch) -> type[OneRun]:
-    """The tracker, known to accelerate as one that somebody has registered."""
+    """The tracker, registered with accelerate."""
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
     monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, "one-run", OneRun)

@@ -1,4 +1,4 @@
-"""A search is fair, gives up what is behind, and goes on where it was stopped."""
+"""A search is fair, stops settings that fall behind, and continues where it was stopped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from peftlab.runner.tune import tune
 from peftlab.store.workspace import Workspace
 from peftlab.study.spec import validate
 from peftlab.study.tune_spec import TuneSpec
-from peftlab.study.tuning.attempts import Attempt, attempts
+from peftlab.study.tuning.attempts import SearchAttempt, attempts
 from peftlab.study.tuning.search import Searches, expand_searches
 
 from .conftest import OUTCOME, Listener, Telling
@@ -32,14 +32,14 @@ Score = Callable[[Trial, int], float]
 
 
 def by_rate(trial: Trial, epoch: int) -> float:
-    """Better with each epoch and each seed, and best at the highest rate."""
+    """Return a score that grows with epoch and seed, and is best at the highest rate."""
     return min(90.0, 1000 * trial.training.learning_rate) + epoch + trial.seed / 10
 
 
 class FakeExecutor:
-    """Trains nothing: a trial scores what it is said to, an epoch takes a second.
+    """An executor that trains nothing: a trial has a given score, and an epoch takes a second.
 
-    `checkpoints` say to which epoch a trial has come, `trained` which (trial, epoch) were trained.
+    `checkpoints` has the last epoch of each trial, and `trained` each (trial, epoch) trained.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class FakeExecutor:
 
 @pytest.fixture
 def searches(tiny_checkpoint: Path) -> Callable[..., Searches]:
-    """A call that gives the searches of two arms on one task, any key of `tune` replaced."""
+    """The function that returns the searches of two arms on one task, keys of `tune` replaced."""
 
     def make(keys: dict[str, Any] | None = None, **of_tune: Any) -> Searches:
         study = {
@@ -115,9 +115,9 @@ def searches(tiny_checkpoint: Path) -> Callable[..., Searches]:
 
 def search(
     searches: Searches, folder: Path, executor: Executor | None = None
-) -> tuple[Attempt, ...]:
-    """What the searches have come to, once they were carried out."""
-    told: list[Attempt] = []
+) -> tuple[SearchAttempt, ...]:
+    """Run the searches, and return their results."""
+    told: list[SearchAttempt] = []
     with Workspace.open(folder) as workspace:
         tune(
             searches,
@@ -134,12 +134,12 @@ def search(
         return attempts
 
 
-def found(searches: Searches, folder: Path) -> tuple[Attempt, ...]:
+def found(searches: Searches, folder: Path) -> tuple[SearchAttempt, ...]:
     with Workspace.open(folder) as workspace:
         return attempts(searches.spec, workspace.trials(searches.spec.name))
 
 
-def of_arm(tried: tuple[Attempt, ...], arm: str) -> list[Attempt]:
+def of_arm(tried: tuple[SearchAttempt, ...], arm: str) -> list[SearchAttempt]:
     return [one for one in tried if one.arm == arm]
 
 
@@ -408,7 +408,7 @@ def test_real_trainings_are_searched_by_every_executor(
 def test_a_setting_that_stops_early_competes_at_later_rungs_with_what_it_has(
     searches: Callable[..., Searches], tmp_path: Path
 ) -> None:
-    """At a rate of 0 nothing gets better: such a training ends behind its second epoch."""
+    """At a rate of 0 nothing improves: such a training ends after its second epoch."""
     training = {"num_train_epochs": 4, "learning_rate": 0.0, "early_stopping_patience": 1}
     keys = {"training": training, "arms": {"bitfit": {"method": "bitfit"}}}
     space = {"learning_rate": [0.0, 1e-9, 3e-2]}

@@ -1,4 +1,4 @@
-"""A study file is checked key by key, and whatever is wrong with it is one clear line."""
+"""A study file is checked key by key, and any fault is reported in one clear line."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from peftlab.runner.plan import Plan
     from peftlab.study.remarks.finding import Finding
     from peftlab.study.trials import Expanded
-    from peftlab.study.tuning.attempts import Attempt
+    from peftlab.study.tuning.attempts import SearchAttempt
     from peftlab.study.tuning.search import Searches
 
 
@@ -207,7 +207,7 @@ class Study:
         device: str = "auto",
         progress: bool = True,
         **options: Any,
-    ) -> list[Attempt]:
+    ) -> list[SearchAttempt]:
         """Search the best setting of every arm on every task, with the same budget for each.
 
         The budget is `trials` settings or so many `seconds`, else the study's own. What is found

@@ -249,5 +249,7 @@ def new_predictor(device: str, places: Sequence[str] = ()) -> Predictor:
 
 def _rows(texts: Texts) -> list[tuple[str, ...]]:
     if isinstance(texts, str):
-        raise UserError("texts are a list, of a text or a pair of texts a row", where="texts")
+        raise UserError(
+            "texts must be a list with a text, or a pair of texts, for each row", where="texts"
+        )
     return [(row,) if isinstance(row, str) else tuple(row) for row in texts]

@@ -42,7 +42,7 @@ def command(
     missing: Annotated[
         str, typer.Option(help="Rows without a text or a label: error, or drop them.")
     ] = "error",
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: options.Json = False,
 ) -> int:
     """Inspect your own data file, and write a study that is ready to run.

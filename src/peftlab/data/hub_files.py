@@ -226,7 +226,7 @@ def _refusal(repository: str, kind: RepositoryKind, error: Exception) -> AbsentE
         what = f"{place}: there is none, or it is private and the token, if any, is not accepted"
         allowed = "another name, or a token that may read it in HF_TOKEN (or `hf auth login`)"
     elif status == 403:
-        what = f"{place}: it may be read by those alone who asked for access"
+        what = f"{place}: only those who asked for access may read it"
         allowed = f"access, asked for at {_endpoint()}/{repository}, and a token in HF_TOKEN"
     elif status == 404:
         what = f"{place}: there is no such repository, revision or file"

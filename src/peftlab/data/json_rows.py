@@ -151,7 +151,7 @@ def _row(text: str, where: str, allowed: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _no_json(error, where, allowed) from error
     if "\\ud" in text.lower() and NO_TEXT.search(json_text(row)):
-        raise UserError("half of a UTF-16 pair is no text", where=where)
+        raise UserError("half of a UTF-16 pair is not text", where=where)
     if not isinstance(row, dict):
         raise UserError("not a JSON object", where=where, allowed=allowed)
     if len(row) > MOST_COLUMNS:
@@ -172,7 +172,7 @@ def _no_json(error: Exception, where: str, allowed: str) -> UserError:
     """Return the error for a text that json cannot read, in our words for its limits."""
     what = f"not JSON: {first_line(error)}"
     if isinstance(error, RecursionError):
-        what, allowed = "lists or objects lie too deep in one another", "fewer levels"
+        what, allowed = "lists or objects are nested too deeply", "fewer levels"
     elif not isinstance(error, json.JSONDecodeError):  # of int() alone
         what = "the row has a whole number without end"
         allowed = f"at most {sys.get_int_max_str_digits():,} digits"

@@ -33,6 +33,7 @@ from peftlab.methods.base import Method
 from peftlab.models.batched import BatchedModel, PackedModel
 from peftlab.models.dropout import Use
 from peftlab.models.fused.backends import Capture, NotRecordableError, Program, backend_of
+from peftlab.models.fused.operation import Program as Operations
 from peftlab.models.fused.static_batch import (
     BatchLayout,
     Numbers,
@@ -40,6 +41,7 @@ from peftlab.models.fused.static_batch import (
     StaticBatch,
     filled_up,
 )
+from peftlab.models.fused_model import FusedModel
 
 NUM_LOSSES = 1024
 """The losses of so many steps are kept on the device, until they are read."""
@@ -90,7 +92,7 @@ def _why_not_recorded(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Part:
+class Part:
     """A micro-batch of a step: its tokens, its rows' numbers, its place, and which program it is
     for: one of so many tokens and examples, the first of a step or a later one, the last or not."""
 
@@ -146,17 +148,21 @@ class RecordedSteps:
         Raises torch.OutOfMemoryError where memory is short, and NotRecordableError where such steps
         cannot be recorded, with nothing changed.
         """
-        parts = self._parts(rows, micro_batch)
+        parts = self.parts(rows, micro_batch)
         for part in parts:
             self._require(part)
         numbers = self.optimizer.advance()
         for part in parts:
             recorded = self._recorded[part.program]
-            row = self._row(
+            row = self.row(
                 recorded.static.layout, part, step=step, share=1 / len(rows), numbers=numbers
             )
-            self._copy(row, recorded.static)
+            copy_to(recorded.static.row, row)
             recorded.play()
+        self.count()
+
+    def count(self) -> None:
+        """Count a step that programs have taken."""
         self._next_slot = (self._next_slot + 1) % NUM_LOSSES
         self._num_unread = min(self._num_unread + 1, NUM_LOSSES)
 
@@ -177,13 +183,14 @@ class RecordedSteps:
         """Let go of the programs and their memory."""
         self._recorded.clear()
 
-    def _parts(self, rows: Indices, micro_batch: int) -> list[_Part]:
+    def parts(self, rows: Indices, micro_batch: int) -> list[Part]:
+        """Return the micro-batches of a step on these rows, with so many examples each."""
         found, last = [], (len(rows) - 1) // micro_batch
         for index, micro in enumerate(batches(rows, micro_batch)):
             tokens = gather(self._data, micro)
             num_tokens = filled_up(int(tokens.lengths.sum()))
             found.append(
-                _Part(
+                Part(
                     tokens=tokens,
                     rows=micro,
                     first_example=index * micro_batch,
@@ -192,7 +199,7 @@ class RecordedSteps:
             )
         return found
 
-    def _require(self, part: _Part) -> None:
+    def _require(self, part: Part) -> None:
         """Have the program of a micro-batch."""
         if part.program in self._recorded:
             return
@@ -204,11 +211,22 @@ class RecordedSteps:
                     raise
                 raise NotRecordableError(first_line(error)) from error
 
-    def _record(self, part: _Part) -> _Recorded:
+    def _record(self, part: Part) -> _Recorded:
+        layout = self.layout_of(part)
+        static = StaticBatch(layout, self.device)
+        copy_to(static.row, self.row(layout, part))  # a batch as they come, to prepare with
+        program = StepProgram(self, static, part)
+        if not self._is_compared:
+            self._compare(part, program, static)
+            self._is_compared = True
+        return _Recorded(static=static, play=self._capture(program.prepare, program.run))
+
+    def layout_of(self, part: Part) -> BatchLayout:
+        """Return the layout of batches for the program of a micro-batch."""
         if not self.uses:
             self.uses = self.model.uses_of_dropout(part.tokens)
-        num_tokens, num_examples, is_first, is_last = part.program
-        layout = BatchLayout(
+        num_tokens, num_examples, _, _ = part.program
+        return BatchLayout(
             num_tokens=num_tokens,
             num_examples=num_examples,
             longest=self._longest,
@@ -216,21 +234,14 @@ class RecordedSteps:
             num_keys=len(self.uses),
             num_numbers=self.optimizer.num_numbers,
         )
-        static = StaticBatch(layout, self.device)
-        self._copy(self._row(layout, part), static)  # a batch as they come, to prepare with
-        program = _StepProgram(self, static, is_first=is_first, is_last=is_last)
-        if not self._is_compared:
-            self._compare(part, program, static)
-            self._is_compared = True
-        return _Recorded(static=static, play=self._capture(program.prepare, program.run))
 
-    def _compare(self, part: _Part, program: _StepProgram, static: StaticBatch) -> None:
+    def _compare(self, part: Part, program: StepProgram, static: StaticBatch) -> None:
         """Raise NotRecordableError unless a captured program computes what the model does.
 
         It is captured for a batch, and played for that with its rows in reverse in a later step.
         """
         play = self._capture(program.prepare, program.collect)
-        self._copy(self._row(static.layout, part, share=1.0), static)
+        copy_to(static.row, self.row(static.layout, part, share=1.0))
         play()
         other = replace(
             part,
@@ -238,7 +249,7 @@ class RecordedSteps:
             rows=part.rows[::-1],
             first_example=part.first_example + 1,
         )
-        self._copy(self._row(static.layout, other, step=1, share=1.0), static)
+        copy_to(static.row, self.row(static.layout, other, step=1, share=1.0))
         play()
         if not self._relative_difference(self._called(other, step=1)) < self._tolerance:
             raise NotRecordableError("a captured step gives other gradients")
@@ -248,7 +259,7 @@ class RecordedSteps:
         is_rounded = self.model.bf16 or torch.backends.cuda.matmul.fp32_precision == "tf32"
         return LARGEST_ROUNDED if is_rounded else LARGEST
 
-    def _called(self, part: _Part, *, step: int) -> Sequence[Tensor | None]:
+    def _called(self, part: Part, *, step: int) -> Sequence[Tensor | None]:
         """Return the gradients of a micro-batch by the model as it is called."""
         with self.model.rounding():
             logits_BC = self.model(part.tokens, step=step, first_example=part.first_example)
@@ -270,15 +281,16 @@ class RecordedSteps:
         apart = torch.stack([(x - y).norm() for x, y in found]).norm()
         return float(apart / torch.stack([y.norm() for _, y in found]).norm().clamp(min=1e-12))
 
-    def _row(
+    def row(
         self,
         layout: BatchLayout,
-        part: _Part,
+        part: Part,
         *,
         step: int = 0,
         share: float = 0.0,
         numbers: Numbers | None = None,
     ) -> Row:
+        """Return the row of a micro-batch; the numbers are those of the optimizer."""
         return layout.row(
             part.tokens,
             self.wanted[part.rows],
@@ -289,34 +301,40 @@ class RecordedSteps:
             numbers=numbers,
         )
 
-    def _copy(self, row: Row, static: StaticBatch) -> None:
-        """Have the row copied behind all that was asked of the device before."""
-        given = torch.from_numpy(row)
-        if self.device.type == "cuda":  # from pinned memory, else the processor would wait
-            given = given.pin_memory()
-        static.row.copy_(given, non_blocking=True)
+
+def copy_to(place: Tensor, row: Row) -> None:
+    """Have a row copied to the device behind all that was asked of that before."""
+    given = torch.from_numpy(row)
+    if place.device.type == "cuda":  # from pinned memory, else the processor would wait
+        given = given.pin_memory()
+    place.copy_(given, non_blocking=True)
 
 
-class _StepProgram:
+class StepProgram:
     """A micro-batch of a step as the device computes it, which reads the static batch alone."""
 
-    def __init__(
-        self, steps: RecordedSteps, static: StaticBatch, *, is_first: bool, is_last: bool
-    ) -> None:
+    def __init__(self, steps: RecordedSteps, static: StaticBatch, part: Part) -> None:
         self._steps, self._static = steps, static
-        self._is_first, self._is_last = is_first, is_last
+        *_, self._is_first, self._is_last = part.program
         self._keys = {use: static.key(index) for index, use in enumerate(steps.uses)}
 
     def prepare(self) -> None:
         """Run whatever has to be compiled; no number changes."""
         gradients, _ = self._gradients()
+        self.prepare_for(gradients)
+
+    def prepare_for(self, gradients: Sequence[Tensor | None]) -> None:
+        """Have the optimizer ready for such gradients; no number changes."""
         self._steps.optimizer.expect(gradients)
         self._steps.optimizer.prepare()
 
     def run(self) -> None:
         """Add the batch's gradients and loss to those of the step; behind the last one take it."""
+        self.take(*self._gradients())
+
+    def take(self, gradients: Sequence[Tensor | None], loss: Tensor) -> None:
+        """Add these to those of the step; behind its last batch take it."""
         steps, static = self._steps, self._static
-        gradients, loss = self._gradients()
         steps.optimizer.collect(gradients, adds=not self._is_first)
         if self._is_first:
             steps.loss.copy_(loss)
@@ -333,11 +351,23 @@ class _StepProgram:
 
     def _gradients(self) -> tuple[Sequence[Tensor | None], Tensor]:
         """Return the gradients of all parameters, and the batch's part of the step's loss."""
-        steps, static = self._steps, self._static
+        steps = self._steps
         with steps.model.rounding():
-            logits_BC = steps.model.of_static(static, self._keys.__getitem__).float()
-        are_classes = steps.wanted.dtype.kind == "i"
-        wanted = static.labels(steps.wanted.shape[1:], are_classes=are_classes)
-        loss = steps.summed_loss(logits_BC, wanted) * static.share.to(logits_BC.dtype)
+            logits_BC = steps.model.of_static(self._static, self._keys.__getitem__)
+        loss = self.loss_of(logits_BC)
         gradients = torch.autograd.grad(loss, steps.optimizer.parameters, allow_unused=True)
         return gradients, loss.detach()
+
+    def logits(self) -> Operations[Tensor]:
+        """Compute the logits of the batch, for whoever carries out the operations."""
+        model = self._steps.model
+        assert isinstance(model, FusedModel)
+        return model.program_of_static(self._static, self._keys.__getitem__)
+
+    def loss_of(self, logits_BC: Tensor) -> Tensor:
+        """Return the batch's part of the step's loss."""
+        steps, static = self._steps, self._static
+        logits_BC = logits_BC.float()
+        are_classes = steps.wanted.dtype.kind == "i"
+        wanted = static.labels(steps.wanted.shape[1:], are_classes=are_classes)
+        return steps.summed_loss(logits_BC, wanted) * static.share.to(logits_BC.dtype)

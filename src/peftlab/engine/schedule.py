@@ -1,4 +1,4 @@
-"""The rows that each step of a training sees, and the steps after which it is evaluated."""
+"""The rows of each training step, and the steps after which the model is evaluated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class EvaluationSchedule:
 
     @property
     def num_evaluations(self) -> int:
-        """Return how many evaluations there are if the training does not stop early.
+        """Return the number of evaluations if training does not stop early.
 
         >>> EvaluationSchedule(every=3, total_steps=7).num_evaluations
         4
@@ -45,9 +45,9 @@ class EvaluationSchedule:
 
 
 def epoch_orders(trial: Trial, num_examples: int, num_steps: int) -> Iterator[tuple[int, Indices]]:
-    """Yield each epoch, from 1, and its examples in the order of training, for so many steps.
+    """Yield each epoch, from 1, and its examples in the order of training, for `num_steps` steps.
 
-    The last epoch is cut short where the steps end within it.
+    The last epoch is cut short if the steps end within it.
     """
     steps_per_epoch = trial.training.steps_per_epoch(num_examples)
     for epoch in range(1, -(-num_steps // steps_per_epoch) + 1):
@@ -59,7 +59,7 @@ def epoch_orders(trial: Trial, num_examples: int, num_steps: int) -> Iterator[tu
 def rows_of_steps(
     trial: Trial, num_examples: int, num_steps: int, *, taken: int = 0
 ) -> Iterator[Indices]:
-    """Yield the rows of each of so many steps in turn, without those that are taken already."""
+    """Yield the rows of each of `num_steps` steps in turn, without the steps already taken."""
     size = trial.training.examples_per_step
     orders = epoch_orders(trial, num_examples, num_steps)
     return islice((rows for _, order in orders for rows in batches(order, size)), taken, None)

@@ -1,7 +1,8 @@
 """Packed batches on the stock model, as transformers runs it.
 
-It is called with an attention function that is registered with transformers under ATTENTION, and a
-hook that gathers the first tokens behind the encoder, or of decoders the last ones behind the head.
+The model uses an attention function that is registered with transformers under ATTENTION, and a
+hook that gathers each example's first token after the encoder, or in decoders its last token after
+the head.
 
 Legend: B examples, T tokens of all of them, L tokens of the longest, H heads of the queries, G of
 the keys, d width of a head, D width.
@@ -71,7 +72,7 @@ class StockModel(PackedModel):
         return output
 
     def _pooled(self, hidden_1TD: Tensor) -> Tensor:
-        """[B, 1, D]: to the classifier, examples of one token each."""
+        """Return the pooled states [B, 1, D]: for the classifier, examples of one token each."""
         batch = self.batch
         if self.pooling is Pooling.FIRST:
             return hidden_1TD[0, batch.pooled_B][:, None]
@@ -93,11 +94,11 @@ def packed_attention(
     packed_model: StockModel,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Return attention within each example; [1, T, H, d] as transformers' functions return it.
+    """Return the attention within each example, [1, T, H, d], as transformers' functions do.
 
-    `attention_mask` is not used: transformers makes none for a name that has no mask function.
-    What no kernel here knows is computed padded, by torch: on a processor causality, windows and
-    shared keys, anywhere a cap of the scores and values of another width.
+    `attention_mask` is not used: transformers makes none for a name without a mask function. Forms
+    of attention without a kernel are computed by torch, padded: on a processor causality, windows
+    and shared keys; on any device a cap on the scores and values of another width.
     """
     num_heads, width = query_1HTd.shape[1], query_1HTd.shape[3]
     source = packed_model.dropout

@@ -21,7 +21,7 @@ from peftlab.runner.sampler import REDUCTION, Sampler, Suggestion, opened_storag
 from peftlab.store.lock import held
 from peftlab.store.records import Status, TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.tuning.attempts import Attempt, Ended, attempts, numbered, spent_seconds
+from peftlab.study.tuning.attempts import Ended, SearchAttempt, attempts, numbered, spent_seconds
 from peftlab.study.tuning.search import Search, Searches
 
 LEFT: dict[Ended, set[Status]] = {
@@ -37,7 +37,7 @@ def tune(
     workspace: Workspace,
     *,
     display: Listener,
-    attempted: Callable[[Attempt], None],
+    attempted: Callable[[SearchAttempt], None],
     executor: Executor,
     device: str = "auto",
 ) -> None:
@@ -104,7 +104,7 @@ class _Feeder:
         searches: Searches,
         samplers: list[Sampler],
         workspace: Workspace,
-        attempted: Callable[[Attempt], None],
+        attempted: Callable[[SearchAttempt], None],
         device: str,
     ) -> None:
         self._spec, self._tune = searches.spec, searches.tune
@@ -217,7 +217,7 @@ class _Feeder:
                 self._attempted(attempt)
         self._place()
 
-    def _attempts(self, one: _RunningSearch) -> tuple[Attempt, ...]:
+    def _attempts(self, one: _RunningSearch) -> tuple[SearchAttempt, ...]:
         """Return the results of the search's settings."""
         trials = {trial.id for trials in one.begun.values() for trial in trials}
         found = attempts(self._spec, [self._workspace.trial(trial) for trial in trials])

@@ -21,7 +21,7 @@ from peftlab.engine.events import (
     Stepped,
 )
 from peftlab.runner.bars import StageBars, make_bars
-from peftlab.study.tuning.attempts import Attempt, setting_words
+from peftlab.study.tuning.attempts import SearchAttempt, setting_words
 from peftlab.study.tuning.search import Searches
 
 
@@ -51,7 +51,7 @@ class TuneDisplay:
         self._watching.__exit__(None, None, None)
         self._bars.stop()
 
-    def attempted(self, attempt: Attempt) -> None:
+    def attempted(self, attempt: SearchAttempt) -> None:
         """Show that a setting has ended."""
         best = "no setting is done yet"
         if attempt.best_held_out is not None:

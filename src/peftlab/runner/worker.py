@@ -31,9 +31,10 @@ if __name__ == "__main__":
     OUTPUT = os.dup(1)
     os.dup2(2, 1)
 
+from peftlab.engine.attempt import describe  # noqa: E402
 from peftlab.engine.events import Remarked  # noqa: E402
 from peftlab.engine.rate import RateMeter  # noqa: E402
-from peftlab.engine.run import describe, run_job  # noqa: E402
+from peftlab.engine.run import run_job  # noqa: E402
 from peftlab.runner.executors.base import use_threads  # noqa: E402
 from peftlab.runner.messages import (  # noqa: E402
     REQUESTS,

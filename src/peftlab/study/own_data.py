@@ -100,7 +100,7 @@ class OwnData(Frozen):
         if len(words) > 1 and None in words:
             no_word = labels[words.index(None)]
             raise ValueError(
-                f"label {words.index(None) + 1} is {str(no_word)[:40]!r} to YAML, which is no "
+                f"label {words.index(None) + 1} is {str(no_word)[:40]!r} to YAML, which is not a "
                 "word: write it in quotes, as it is in the file"
             )
         if len(words) < 2 or None in words or "" in words:

@@ -1,4 +1,4 @@
-"""What the command line changes in a study: `--set KEY=VALUE` and its kin."""
+"""Changes to a study on the command line: `--set KEY=VALUE` and similar options."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPTIONS = ("--seeds", "--tasks", "--arms", "--engine", "--model", "--data", "--e
 
 
 class Settings(Kind):
-    """Keys and values that are none; the study itself is good."""
+    """Wrong keys and values are set in a good study."""
 
     name = "setting"
     share = 170

@@ -72,14 +72,14 @@ def test_a_mask_of_dropout_that_differs_at_one_place_is_told_apart(
 ) -> None:
     from peftlab.models.cuda import dropout
 
-    draw = dropout.dropout
+    draw = dropout._dropped
 
     def off_by_one(settings: Any, x_RC: Tensor) -> Tensor:
         out_RC = draw(settings, x_RC)
         out_RC[1, 2] = x_RC[1, 2] - out_RC[1, 2]
         return out_RC
 
-    monkeypatch.setattr(dropout, "dropout", off_by_one)
+    monkeypatch.setattr(dropout, "_dropped", off_by_one)
     assert str(checks()["Dropout"]()).startswith("differs by")
 
 

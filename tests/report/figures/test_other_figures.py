@@ -74,7 +74,7 @@ def test_a_confusion_matrix_counts_the_answers_of_all_seeds(tmp_path: Path) -> N
 
 
 def searched(view: StudyView) -> StudyView:
-    """The view as of a search that has tried three settings of bitfit on one task."""
+    """Return the view after a search that has tried three settings of bitfit on one task."""
 
     def tried(record: TrialRecord, number: int, held_out: float) -> TrialRecord:
         last = replace(record.evaluations[-1], held_out_scores={"accuracy": held_out})

@@ -1,4 +1,4 @@
-"""In a real browser tables sort by mouse and keyboard, are copied and filtered; data stay data."""
+"""Tables in a real browser are sorted by mouse and keyboard, copied and filtered, unharmed."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_long_table_opens_and_is_filtered(tables: Opened) -> None:
 
 @pytest.fixture(scope="module")
 def nasty(opened_page: Open, tmp_path_factory: pytest.TempPathFactory) -> Opened:
-    """A page of which every text is a script."""
+    """A page on which every text is a script."""
     data = [{"arm": NASTY, "score": 1.0}]
     chart = (
         alt.Chart(alt.Data(values=data), title=NASTY)
@@ -257,7 +257,7 @@ def test_texts_are_copied_by_the_rule_by_which_files_are_written(
 
 @pytest.fixture
 def asked() -> Iterator[tuple[str, list[str]]]:
-    """A server on this machine, and the paths that it is asked for."""
+    """A server on this machine, and the paths of its requests."""
     paths: list[str] = []
 
     class Answer(BaseHTTPRequestHandler):
@@ -292,7 +292,7 @@ def test_even_a_script_that_got_into_the_page_would_not_run_nor_reach_the_networ
 
 
 def try_to_escape(opened: Opened, address: str) -> list[str] | None:
-    """What the browser refused of an inline script, an image and a request; None if it ran them."""
+    """Return what the browser refused of an inline script, an image and a request, or None."""
     opened.page.evaluate(
         """(address) => {
             window.refused = [];

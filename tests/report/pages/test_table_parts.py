@@ -1,4 +1,4 @@
-"""A table is no wider than the page, and columns that say nothing are not shown."""
+"""A table is no wider than the page, and empty columns are not shown."""
 
 from __future__ import annotations
 

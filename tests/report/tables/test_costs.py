@@ -1,4 +1,4 @@
-"""The table of costs has what was measured, means over seeds."""
+"""The table of costs has the measured costs, as means over seeds."""
 
 from __future__ import annotations
 

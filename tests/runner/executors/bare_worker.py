@@ -1,7 +1,7 @@
-"""A worker that loads nothing and trains nothing: it starts at once and says what a real one says.
+"""A worker that loads and trains nothing: it starts at once and sends a real worker's messages.
 
-For what the pool does about its processes, which are real, and really die. A trial takes a step
-every hundredth of a second, a hundred of them.
+It serves the tests of how the pool treats its processes, which are real and really die. A trial
+takes a hundred steps, one every hundredth of a second.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import time
 from typing import Any
 
 OUTCOME = "BARE_WORKERS_OUTCOME"
-"""The environment's variable with how every trial finishes, as JSON."""
+"""The environment variable with the end of every trial, as JSON."""
 IMPORTS = "BARE_WORKERS_IMPORTS"
-"""Likewise, how many seconds it takes until it is ready."""
+"""The environment variable with the seconds until the worker is ready."""
 STEPS = 100
 
 
 def main() -> None:
-    """Do what comes, until there is no more, after the seconds that a real one imports."""
+    """Run jobs until there are no more, after the seconds of a real worker's imports."""
     time.sleep(float(os.environ.get(IMPORTS, "0")))
     tell(event="ready")
     for line in sys.stdin:

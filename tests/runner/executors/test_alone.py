@@ -1,4 +1,4 @@
-"""Energy is measured where a trial has the machine to itself, which the executor knows."""
+"""Energy is measured if a trial has the machine to itself, which the executor knows."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_in_a_pool_a_trial_is_alone_where_there_is_one_worker(
     seen: list[bool] = []
 
     class Worker:
-        """Stands for a worker's process: notes its jobs, each of which fails at once."""
+        """A stand-in for a worker's process that notes its jobs, each of which fails at once."""
 
         job: Job | None = None
         has_ended = False

@@ -1,9 +1,9 @@
-"""A failure is described by our own words where they are ours, else by where it happened."""
+"""A failure is described by its message if that is ours, else by where it happened."""
 
 from __future__ import annotations
 
 from peftlab.core.errors import TrialError
-from peftlab.engine.run import describe
+from peftlab.engine.attempt import describe
 
 
 def bottom() -> None:

@@ -1,4 +1,4 @@
-"""A worker's death is one trial's: what it died of is stored, and the others go on."""
+"""A worker's death affects one trial: its cause is stored, and the others go on."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def executor(folder: Path, *, workers: int = 1, stall_seconds: float = 600.0) ->
 
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> list[WorkerProcess]:
-    """Every worker that is started."""
+    """All workers that are started."""
     started: list[WorkerProcess] = []
 
     class Noted(WorkerProcess):
@@ -68,14 +68,14 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[WorkerProcess]:
 
 @pytest.fixture
 def bare_workers(monkeypatch: pytest.MonkeyPatch, workers: list[WorkerProcess]) -> Any:
-    """Every worker that is started, each a process of bare_worker.py."""
+    """All workers that are started, each a process of bare_worker.py."""
     monkeypatch.setattr(worker_process, "WORKER", bare_worker.__name__)
     monkeypatch.setenv(bare_worker.OUTCOME, OUTCOME.model_dump_json())
     return workers
 
 
 def strike(workers: list[WorkerProcess], number: int, *, method: str, times: int = 1) -> Any:
-    """What sends a signal to the worker when it tells that a trial has taken a step."""
+    """The function that makes a worker get a signal when a trial has taken a step."""
     left = [times]
 
     def act(event: str, trial: Trial, _: int) -> None:

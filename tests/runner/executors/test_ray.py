@@ -34,7 +34,7 @@ ARMS = {
 
 
 def bits(folder: Path, expanded: Expanded) -> dict[str, bytes]:
-    """The weights and predictions of every trial."""
+    """Return the weights and predictions of every trial."""
     return {
         str(file.relative_to(folder)): file.read_bytes()
         for trial in expanded.trials
@@ -74,7 +74,7 @@ def test_a_node_that_dies_changes_nothing(
 
 
 def stored(study: Expanded, folder: Path, listener: Any, executor: str) -> list[Any]:
-    """All that is stored of a study once it has been run, but for what depends on time."""
+    """Return everything that is stored of a study after its run, except what depends on time."""
     with Workspace.open(folder) as workspace:
         options = ExecutorOptions(threads=1, logs=folder / "logs")
         execute(
@@ -101,7 +101,7 @@ def test_processes_killed_at_random_moments_change_nothing(
     trial_processes: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The moments are drawn from what the trials tell, so none comes after the end."""
+    """The moments are drawn from the events of the trials, so none comes after the end."""
     monkeypatch.setattr(retry, "MOST_KILLS", 99)
     study = tiny_study(
         arms=ARMS, training={"num_train_epochs": 20}, checkpoint_every="3 steps", seeds=[1, 2]
@@ -163,7 +163,7 @@ def test_a_trial_that_tells_nothing_any_more_is_ended(
     trial_processes: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is stopped as a whole, so that it would not answer to Ray either."""
+    """The whole process is stopped, so that it would not answer to Ray either."""
     clock = module.monotonic
     hung = []
 

@@ -1,4 +1,4 @@
-"""One conformance test over every executor: what it runs, what it tells, how it ends."""
+"""One conformance test covers every executor: its trials, its events and its end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ARMS = {
 
 @pytest.fixture(params=EXECUTORS.names())
 def name(request: pytest.FixtureRequest) -> str:
-    """An executor; for Ray there is a cluster."""
+    """The name of an executor; for Ray there is a cluster."""
     if request.param == "ray":
         request.getfixturevalue("ray_cluster")
     name: str = request.param
@@ -49,7 +49,7 @@ def options(folder: Path) -> ExecutorOptions:
 
 
 def of(method: str, events: list[tuple[str, str, int]]) -> list[tuple[str, int]]:
-    """The events of one trial without its steps, of which not every one need be told."""
+    """Return the events of one trial without its steps, not all of which need be told."""
     return [(event, n) for event, told, n in events if told == method and event != "stepped"]
 
 
@@ -169,7 +169,7 @@ def test_an_executor_asks_for_jobs_that_follow_from_how_others_went(
 
 
 class Backwards:
-    """A toy of an executor: it runs the jobs that are known in the opposite order."""
+    """A toy executor, which runs the known jobs in reverse order."""
 
     ran: ClassVar[list[str]] = []
 
@@ -186,7 +186,7 @@ class Backwards:
 
 @pytest.fixture
 def backwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ExecutorOptions]]:
-    """The toy as an executor of other machines that heeds --artifacts; what it was made with."""
+    """The options of the toy as an executor on other machines that takes --artifacts."""
     made: list[ExecutorOptions] = []
     monkeypatch.setattr(Backwards, "ran", [])
 
@@ -206,7 +206,7 @@ def backwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ExecutorOptions]
 
 @pytest.fixture
 def study_file(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    """A study of two trials, as a file."""
+    """The file of a study of two trials."""
     arms = {name: ARMS[name] for name in ("calm", "head")}
     study = toy_study(tiny_checkpoint, arms=arms)
     path = tmp_path / "toy.yaml"
@@ -220,7 +220,7 @@ def test_a_new_executor_is_one_class_and_its_entry(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A study runs by it, from Python and by the command."""
+    """A study runs with it, from Python and by the command."""
     monkeypatch.setattr(execution, "ensure_weights", lambda model: pytest.fail("of this machine"))
     study = Study.load(study_file, workspace=tmp_path / "python")
     ended = study.run(executor="backwards", artifacts="memory://here", workers=3, progress=False)

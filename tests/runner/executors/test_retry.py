@@ -1,4 +1,4 @@
-"""What is run again of a job whose process died, and what has failed."""
+"""Trials of a job whose process died are run again, or have failed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def job(tiny_study: Callable[..., Expanded], tmp_path: Path) -> Job:
 
 
 def after(retries: Retries, job: Job, opened: int, death: Death) -> tuple[list[list[int]], Any]:
-    """Return which trials are run again in which jobs, by their places, and what was told."""
+    """Return the trials that are run again, by job, and the events."""
     places = {trial.id: place for place, trial in enumerate(job.trials)}
     told: list[Any] = []
     ids = [trial.id for trial in job.trials[-opened:]]

@@ -1,4 +1,4 @@
-"""Devices beside the processor that PyTorch computes on: NVIDIA's cards, and others it knows."""
+"""The devices other than the processor on which PyTorch computes: NVIDIA GPUs and others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from peftlab.engine.devices.base import Device, EnergyCounter
 from peftlab.engine.devices.processor import reset_resident_peak, resident_peak_bytes
 
 FIRST_OF_AMPERE = (8, 0)
-"""The compute capability of the first cards whose matrix units take bfloat16 and TF32."""
+"""The compute capability of the first GPUs whose matrix units support bfloat16 and TF32."""
 SECONDS_PER_RECORDED_LAYER = 0.0002
 """About what a layer takes of a recorded step of few tokens, by a prototype of such steps on an
 H200: no run of this project has measured it. A speed that is measured takes its place."""
@@ -19,13 +19,13 @@ INSTALL = "pip install 'peftlab[gpu]'"
 
 
 class Accelerator(Device):
-    """A device of which nothing is known but that PyTorch computes on it.
+    """A device about which nothing is known except that PyTorch computes on it.
 
-    Its memory is told by that of the process.
+    Its memory is taken to be that of the process.
     """
 
     seconds_per_layer: float = 0.005
-    """The time of starting a layer's kernels on a card (benchmarks/gpu.py, section steps)."""
+    """The time to launch a layer's kernels on a GPU (benchmarks/gpu.py, section steps)."""
     peak_size: ClassVar[int] = 4096
 
     @cached_property
@@ -40,30 +40,30 @@ class Accelerator(Device):
         torch.accelerator.synchronize(self.torch)
 
     def reset_peak_memory(self) -> bool:
-        """Set the process's mark back."""
+        """Reset the peak of the process's resident memory."""
         return reset_resident_peak()
 
     def peak_memory_bytes(self) -> int | None:
-        """Return the highest resident memory of the process."""
+        """Return the peak resident memory of the process."""
         return resident_peak_bytes()
 
 
 class Cuda(Accelerator):
-    """An NVIDIA card. Its energy is that of the whole board, by the package nvidia-ml-py."""
+    """An NVIDIA GPU. Its energy is that of the whole board, read by the package nvidia-ml-py."""
 
     holds_4bit: ClassVar[bool] = True
     peak_size: ClassVar[int] = 8192
 
     @cached_property
     def model_name(self) -> str:
-        """The card's name."""
+        """The name of the GPU."""
         import torch
 
         return torch.cuda.get_device_name(self.torch)
 
     @cached_property
     def why_not_bf16(self) -> str | None:
-        """None from Ampere on."""
+        """The reason why it cannot multiply bfloat16; None from Ampere on."""
         import torch
 
         if torch.cuda.get_device_capability(self.torch) >= FIRST_OF_AMPERE:
@@ -88,7 +88,7 @@ class Cuda(Accelerator):
 
     @property
     def why_not_tf32(self) -> str | None:
-        """None from Ampere on."""
+        """The reason why it cannot compute in TF32; None from Ampere on."""
         return self.why_not_bf16
 
     def make_ready(self) -> None:
@@ -102,7 +102,7 @@ class Cuda(Accelerator):
         choice = backends.chosen()
         if choice == backends.UNTRIED and not backends.HAS_TRITON:
             raise UserError(
-                "Triton is not installed, whose kernels are asked for",
+                "kernels of Triton are asked for, but it is not installed",
                 where=f"{CHOICE}={choice}",
                 allowed=f"{INSTALL}, or without it PyTorch's own kernels",
             )
@@ -149,33 +149,33 @@ class Cuda(Accelerator):
         return cast(AbstractContextManager[None], torch.cuda.device(self.torch))
 
     def synchronize(self) -> None:
-        """Wait for the card."""
+        """Wait for the GPU."""
         import torch
 
         torch.cuda.synchronize(self.torch)
 
     def reset_peak_memory(self) -> bool:
-        """Have PyTorch's allocator forget its peak."""
+        """Reset the peak of PyTorch's allocator."""
         import torch
 
         torch.cuda.reset_peak_memory_stats(self.torch)
         return True
 
     def peak_memory_bytes(self) -> int | None:
-        """Return the most that was allocated at a time."""
+        """Return the peak of the memory that PyTorch has allocated."""
         import torch
 
         return int(torch.cuda.max_memory_allocated(self.torch))
 
     def energy_counters(self) -> list[EnergyCounter]:
-        """Return the board's counter since its driver was loaded."""
+        """Return the counter of the board, which counts from when its driver was loaded."""
         try:
             import pynvml
         except ImportError:
             return []
         import torch
 
-        # By its UUID: the numbers that torch gives cards are not those of the driver.
+        # The UUID is used because torch and the driver number the GPUs differently.
         uuid = torch.cuda.get_device_properties(self.torch).uuid
 
         def count() -> int:
@@ -194,7 +194,7 @@ def computes(name: str) -> bool:
     import torch
 
     try:
-        torch.zeros(1, device=name).item()  # of "meta" there is no value to be had
+        torch.zeros(1, device=name).item()  # a tensor on "meta" has no value to read
     except (RuntimeError, AssertionError, TypeError):
         return False
     return True

@@ -37,7 +37,8 @@ from peftlab.models.fused.jit import kernel_folder
 PROCESS = "peftlab.models.cuda.agreement_process"
 NAMES = (
     "Attention", "JoinedLinear", "MaskedAttention", "DropoutAddNorm", "LookUp", "Dropout", "Gelu",
-    "TakeRows", ADAMW, GRAPH,
+    "TakeRows", "SharedAttention", "SharedLinear", "SharedNorm", "SharedLookUp", "SharedDropout",
+    "SharedGelu", "SharedTakeRows", ADAMW, GRAPH,
 )  # fmt: skip
 """The names of what is compared, that which takes longest to compile first."""
 WORDS = "compiling the kernels for this card and comparing them with plain PyTorch, once"

@@ -9,7 +9,8 @@ Legend: T tokens, D columns, F columns of the inner layer, V rows of a table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from peftlab.models.fused.linear import Adapter, Joined, JoinedLinear, LinearSet
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings
 from peftlab.models.fused.operation import PlainOperation
 from peftlab.models.fused.rows import Rows, TakeRows
+from peftlab.models.fused.shared import Several, SharedOperation
 from peftlab.models.masked_attention import MaskedAttention, MaskedAttentionSettings
 
 KEY = 2**63 + 12345
@@ -231,6 +233,51 @@ _CASES: dict[type[PlainOperation], Callable[[_Drawer], Iterator[Case]]] = {
 }
 
 
+def _several(operation: type[SharedOperation], draw: _Drawer) -> Iterator[Case]:
+    """Yield what the operation of one model is compared on, for two models with other numbers."""
+    for first in _CASES[operation.one](draw):
+        second = _other(first)
+        sizes = tuple(map(len, first.inputs))
+        yield Case(
+            operation=operation,
+            settings=Several(settings=(first.settings, second.settings), sizes=(sizes, sizes)),
+            inputs=tuple(map(torch.cat, zip(first.inputs, second.inputs, strict=True))),
+            parameters=tuple(p for p in (*first.parameters, *second.parameters) if p.requires_grad),
+        )
+
+
+def _other(first: Case) -> Case:
+    """Return the case for a second model: with inputs, parameters and keys of its own.
+
+    Weights and tables that several models have in common are frozen, and stay the same.
+    """
+    inputs = tuple(x.flip(0) for x in first.inputs)
+    settings: Any = first.settings
+    if isinstance(settings, LinearSettings):
+        for weight in settings.joined.weights:
+            weight.requires_grad_(False)
+        joined = deepcopy(settings.joined)
+        for layer, own in zip(settings.joined.layers, joined.layers, strict=True):
+            own.weight = layer.weight
+        dropouts = tuple((key + 1, probability) for key, probability in settings.dropouts)
+        settings = replace(settings, joined=joined, dropouts=dropouts)
+        return replace(first, settings=settings, inputs=inputs, parameters=joined.parameters)
+    if isinstance(settings, NormSettings):
+        norm = deepcopy(settings.norm)
+        settings = replace(settings, norm=norm, key=settings.key + 1)
+        parameters = (norm.weight, norm.bias)
+        return replace(first, settings=settings, inputs=inputs, parameters=parameters)
+    if isinstance(settings, AttentionSettings | DropoutSettings):
+        settings = replace(settings, key=settings.key + 1)
+    elif isinstance(settings, tuple):
+        for table in settings:
+            table.weight.requires_grad_(False)
+    return replace(first, settings=settings, inputs=inputs)
+
+
 def cases_of(operation: type[PlainOperation], sizes: Sizes, device: torch.device) -> Iterator[Case]:
     """Yield what an operation is compared on. KeyError for one that nothing is known of."""
-    return _CASES[operation](_Drawer(sizes, device))
+    drawer = _Drawer(sizes, device)
+    if issubclass(operation, SharedOperation):
+        return _several(operation, drawer)
+    return _CASES[operation](drawer)

@@ -17,6 +17,8 @@ from peftlab.models.fused.attention import Attention
 from peftlab.models.fused.backends import ADAMW, GRAPH, TRITON
 from peftlab.models.fused.linear import JoinedLinear
 from peftlab.models.fused.operation import Kernels, Node, PlainOperation
+from peftlab.models.fused.shared import SharedAttention
+from peftlab.models.fused.shared_linear import SharedLinear
 from peftlab.models.fused.tape import Tape
 from peftlab.models.masked_attention import MaskedAttention
 from peftlab.models.precision import multiplying
@@ -24,7 +26,13 @@ from peftlab.models.precision import multiplying
 TOLERANCES: Mapping[Precision, float] = {"fp32": 2e-5, "tf32": 5e-3, "bf16": 2e-2}
 """The greatest difference of two tensors that counts as agreement, relative to the plain twin's
 norm. Rounded operands alone make up to a fifth of it."""
-WITH_PRODUCTS: tuple[type[PlainOperation], ...] = (Attention, JoinedLinear, MaskedAttention)
+WITH_PRODUCTS: tuple[type[PlainOperation], ...] = (
+    Attention,
+    JoinedLinear,
+    MaskedAttention,
+    SharedAttention,
+    SharedLinear,
+)
 """The operations that TF32 changes: those that multiply matrices."""
 
 Check = Callable[[], str | None]
@@ -92,7 +100,7 @@ def by_kernels(case: Case, kernels: type[Kernels], dtype: torch.dtype) -> list[T
     tape = Tape(backend=replace(TRITON, kernels_of=lambda operation: kernels))
     inputs = [Node(x.to(dtype), is_needed=True, add=TRITON.add) for x in case.inputs]
     output = tape.run(case.operation, case.settings, *inputs)
-    gradients = tape.backward(output, _gradient_of(output.tensor))
+    gradients = tape.backward(output, _gradient_of(output.tensor)) if output.is_needed else {}
     found = [output.tensor, *(node.gradient for node in inputs)]
     found += [gradients.get(parameter) for parameter in case.parameters]
     return [torch.zeros(0) if tensor is None else tensor for tensor in found]
@@ -103,10 +111,9 @@ def _by_plain_twin(case: Case, dtype: torch.dtype) -> list[Tensor]:
     inputs = [x.to(dtype).float().requires_grad_() for x in case.inputs]
     output = case.operation.plain(case.settings, *inputs)
     gradient = _gradient_of(output.to(dtype)).float()
-    return [
-        output.detach(),
-        *torch.autograd.grad(output, [*inputs, *case.parameters], gradient),
-    ]
+    sources = [*inputs, *case.parameters]
+    found = torch.autograd.grad(output, sources, gradient) if sources else ()
+    return [output.detach(), *found]
 
 
 def _gradient_of(output: Tensor) -> Tensor:

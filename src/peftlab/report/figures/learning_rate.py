@@ -1,4 +1,4 @@
-"""Scores of arms that differ by the learning rate alone, against it: a panel a task."""
+"""Scores against the learning rate, of arms that differ in nothing else: one panel per task."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ def groups_by_learning_rate(
 
 
 def learning_rate_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Return rows of task, group, arm, its learning rate on the task, and the score with its
-    interval."""
+    """Return rows of task, group, arm, learning rate, and the score with its interval."""
     rows = []
     for task in view.tasks:
         for name, group in groups_by_learning_rate(view, arms, task).items():
@@ -60,7 +59,7 @@ def learning_rate_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, A
 def draw_learning_rate(
     rows: Sequence[dict[str, Any]], *, name: str, scored: str = "on dev"
 ) -> Figure:
-    """Return a line a group, through the arms in the order of their learning rates."""
+    """Return the figure, one line per group through its arms in the order of learning rates."""
     import altair as alt
 
     from peftlab.report.figures.style import colours, finish, panel_width, panels, shapes

@@ -1,4 +1,4 @@
-"""The kinds of cost that arms are weighed by: where each is in a trial's costs, how it is shown."""
+"""The kinds of cost by which arms are compared, and how each is read and shown."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from peftlab.study.parts import CostName
 from peftlab.tasks.spec import Task
 
 COST_LEVEL = 0.01
-"""The probability that one of two arms of equal cost is called dearer."""
+"""The probability of calling one of two arms of equal cost more expensive."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """`of` reads it from a trial's costs, in `unit`, None where it was not measured.
+    """A kind of cost. `of` reads it from a trial's costs, in `unit`; None if it was not measured.
 
-    `note` is a sentence on what is counted.
+    `note` is a sentence about what is counted.
     """
 
     title: str
@@ -82,7 +82,7 @@ COSTS: dict[CostName, Cost] = {
 
 
 def folds_cost_note(view: StudyView) -> str:
-    """Return a sentence on what costs refer to if the study has folds; "" without folds."""
+    """Return a sentence on the trainings to which costs refer with folds; "" without folds."""
     folds = view.spec.folds
     if folds is None:
         return ""
@@ -94,7 +94,7 @@ def folds_cost_note(view: StudyView) -> str:
 
 
 def mean_cost(view: StudyView, arm: Arm, task: Task, name: CostName) -> float | None:
-    """Return the mean cost of the arm's done trials on the task; None if none has it."""
+    """Return the mean cost of the arm's done trials on the task; None if it is unknown for all."""
     measured = [record.costs for record in view.done(arm, task) if record.costs is not None]
     found = [COSTS[name].of(costs) for costs in measured]
     values = [value for value in found if value is not None]
@@ -102,18 +102,18 @@ def mean_cost(view: StudyView, arm: Arm, task: Task, name: CostName) -> float | 
 
 
 def total_cost(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> float | None:
-    """Return the sum over the tasks of the arm's mean costs; None if one is unknown."""
+    """Return the sum of the arm's mean costs over the tasks; None if any of them is unknown."""
     found = [mean_cost(view, arm, task, name) for task in tasks]
     known = [value for value in found if value is not None]
     return sum(known) if len(known) == len(found) else None
 
 
 def is_dearer(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], name: CostName) -> bool:
-    """Return whether the arm is shown to cost more than the other one, over the tasks together.
+    """Return whether the arm is shown to cost more than the other, over the tasks together.
 
-    Runs of the same arm cost other amounts each time. By Welch's t test of the runs at COST_LEVEL,
-    one-sided; costs that are the same in every run of each arm differ where they differ at all.
-    A cost that is not known for one of them on a task shows nothing.
+    The cost varies between runs of the same arm, so it is compared by a one-sided Welch's t test of
+    the runs at COST_LEVEL; if every run of each arm costs the same, any difference counts. Nothing
+    is shown if the cost of either arm is unknown on a task.
     """
     sides = _runs(view, arm, tasks, name), _runs(view, other, tasks, name)
     if not all(own for side in sides for own in side):
@@ -122,7 +122,7 @@ def is_dearer(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], name
 
 
 def _runs(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> list[list[float]]:
-    """Return the cost of each run, task by task; what was not measured is left out."""
+    """Return the cost of each run, task by task; costs that were not measured are left out."""
     costs = [[record.costs for record in view.done(arm, task) if record.costs] for task in tasks]
     found = [[COSTS[name].of(one) for one in own] for own in costs]
     return [[value for value in own if value is not None] for own in found]

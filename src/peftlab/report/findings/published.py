@@ -24,7 +24,7 @@ class PublishedScore:
 class PublishedResult:
     """A row of a published table: a method on a checkpoint, its scores by task.
 
-    `key` is short for the source. `selection` says which run and epoch were reported.
+    `key` is a short name of the source. `selection` says which run and epoch were reported.
     """
 
     key: str
@@ -37,7 +37,7 @@ class PublishedResult:
 
     @property
     def label(self) -> str:
-        """The method with its source and, in short, by which rule it was selected.
+        """The method with its source and, in short, the rule of selection.
 
         >>> published_scores()[0].label
         'full (UniPELT, best on dev)'
@@ -46,7 +46,7 @@ class PublishedResult:
 
     @property
     def rule(self) -> str:
-        """What must stand beside its scores."""
+        """The rule and the source that must be shown beside its scores."""
         return f"{self.checkpoint}, {self.split}, {self.selection}; {self.source}"
 
 

@@ -1,4 +1,4 @@
-"""A study in the form that its report reads: arms, tasks, and the records of each pair."""
+"""A study in the form that its report reads: arms, tasks, and their records."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ from peftlab.tasks.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class StudyView:
-    """The spec, its arms in order, and all records with those of each (arm, task).
+    """The spec, its arms in order, and all records, also by (arm, task).
 
-    `looks` are those at its trials so far, in this workspace or by this user. `looks_remembered` is
-    False where the workspace may not be written, so that it will not know of the next one.
+    `looks` are the looks at its trials so far, in this workspace or by this user.
+    `looks_remembered` is False if the workspace cannot be written, so that it will not know of the
+    next look.
     """
 
     spec: StudySpec
@@ -50,7 +51,7 @@ class StudyView:
     looks_remembered: bool = True
 
     def choose(self, names: Sequence[str] | None) -> tuple[Arm, ...]:
-        """Return the arms of those names that this run of the study has; all for None."""
+        """Return the arms with these names that are in this run of the study; all arms for None."""
         if names is None:
             return self.arms
         wanted = {arm.name for arm in self.arms}
@@ -69,39 +70,39 @@ class StudyView:
         return tuple(record for record in self.of(arm, task) if record.status == "done")
 
     def runs(self, arm: Arm, task: Task) -> tuple[Run, ...]:
-        """Return the runs of an arm on a task: a seed each, of one trial or one for each fold."""
+        """Return the runs of an arm on a task: one per seed, of one trial or one trial per fold."""
         return runs_of(self.of(arm, task))
 
     def has_run(self, arm: Arm, task: Task) -> bool:
-        """Return whether a run of the arm on the task is done, with all of its folds."""
+        """Return whether any run of the arm on the task is done, with all of its folds."""
         return any(run.is_done for run in self.runs(arm, task))
 
     def label(self, arm: Arm) -> str:
-        """Return the arm's name beside its scores, with a mark where they need the `note`."""
+        """Return the arm's name for tables, with a mark if its scores need the `note`."""
         return marked(arm.name, self._of_all_tasks(arm))
 
     def note(self, arms: Sequence[Arm]) -> str:
-        """Return the meaning of the marks at these arms; "" if there are none."""
+        """Return the meaning of the marks of these arms; "" if there are none."""
         return mark_note(record for arm in arms for record in self._of_all_tasks(arm))
 
     def outcomes(self, arm: Arm, task: Task, metric: str | None = None) -> Outcomes | None:
-        """Return the predictions of the done runs, for a metric (the main one); read only once.
+        """Return the predictions of the done runs for a metric, by default the main; cached.
 
-        None where none is done, or the predictions of one are gone.
+        It is None if no run is done, or if any run's predictions are gone.
         """
         return self.statistics.outcomes(arm.name, task, metric)
 
     def num_failed(self, arm: Arm, task: Task) -> int:
-        """Return how many runs of an arm on a task failed."""
+        """Return the number of failed runs of an arm on a task."""
         return sum(run.is_failed for run in self.runs(arm, task))
 
     def summary(
         self, arm: Arm, task: Task, metric: str | None = None, *, best: bool = False
     ) -> Summary | None:
-        """Return a metric (the main one) of the done trials, summed up; None where there is none.
+        """Return the done trials' summary of a metric, by default the main; None if none is done.
 
-        Of the epoch that is reported (`rule`); or with `best` of that which is best on dev, where
-        the interval is of the seeds alone, as it is where predictions are gone.
+        It is that of the reported epoch (`rule`) or, with `best`, of the best epoch on dev. In the
+        latter case, and if predictions are gone, the interval covers only the noise of seeds.
         """
         name = metric or task.main_metric
         if best:
@@ -111,15 +112,15 @@ class StudyView:
         return self.statistics.summary(arm.name, task, name)
 
     def mean_score(self, arm: Arm, tasks: Sequence[Task]) -> MeanScore | None:
-        """Return the mean of the arm's main scores on the tasks; None if one is not done."""
+        """Return the mean of the arm's main scores on the tasks; None if any is missing."""
         return self.statistics.mean_score(arm.name, tasks)
 
     def learned(self, arm: Arm, task: Task) -> Learned | None:
-        """Return whether the arm has learned the task (stats/learned.py); None if none is done."""
+        """Return whether the arm has learned the task (stats/learned.py); None if not done."""
         return self.statistics.learned(arm.name, task)
 
     def collapse(self, arm: Arm, task: Task) -> Collapse | None:
-        """Return what collapsed of the arm's runs on the task (stats/collapse.py), or None."""
+        """Return the collapse of the arm's runs on the task (stats/collapse.py), or None."""
         return self.statistics.collapse(arm.name, task)
 
     def comparison(self, left: Arm, right: Arm, task: Task) -> Comparison | None:
@@ -133,7 +134,7 @@ class StudyView:
 
     @cached_property
     def placed(self) -> tuple[PlacedTrial, ...]:
-        """The study's trials as looks know them."""
+        """The study's trials in the form that looks store."""
         arms: dict[int, list[str]] = {}
         for (arm, _), records in self.by_place.items():
             for record in records:
@@ -142,27 +143,27 @@ class StudyView:
 
     @cached_property
     def places(self) -> DeclaredPlaces:
-        """What the study declares, by arm and task."""
+        """The declarations of the study, by arm and task."""
         return places_of(self.placed)
 
     @property
     def metric_sources(self) -> tuple[tuple[str, str], ...]:
-        """Each metric that is a person's own, with the SHA-256 of its source."""
+        """The user's own metrics, each with the SHA-256 of its source."""
         return (*dict.fromkeys(one for task in self.tasks for one in task.metric_sources),)
 
     @cached_property
     def look(self) -> Look:
-        """The look at the study in its present state, dated at the first access."""
+        """The look at the study in its current state, dated at the first access."""
         return look_at(self.spec, self.placed, now())
 
     @property
     def rule(self) -> str:
-        """The rule in words by which the evaluation is chosen whose scores are reported."""
+        """The words for the rule that chooses the evaluation whose scores are reported."""
         return rules_in_words(record.trial for record in self.records)
 
     @property
     def scored_words(self) -> str:
-        """The rows on which scores are measured, as the end of a title."""
+        """The words for the rows on which scores are measured, as the end of a title."""
         folds = self.spec.folds
         return "on dev" if folds is None else f"by {folds_words(folds)}"
 
@@ -175,7 +176,7 @@ class StudyView:
         return [record for task in self.tasks for record in self.of(arm, task)]
 
     def missing(self, arms: Sequence[Arm]) -> list[str]:
-        """Return what is not measured of these arms, one line for each trial."""
+        """Return one line for each trial of these arms that is not measured."""
         lines = []
         for task in self.tasks:
             for arm in arms:
@@ -221,7 +222,7 @@ def leading(view: StudyView, names: Sequence[str] | None, most: int) -> Shown:
 
 
 def make_view(workspace: Workspace, study: str) -> StudyView:
-    """Return the view of a study in a workspace; UserError where it has not been run there."""
+    """Return the view of a study in a workspace; raise UserError if it has not been run there."""
     spec = stored_spec(workspace, study)
     every = every_arm(spec, resolve=False)
     check_arm_names(spec, every)
@@ -257,5 +258,5 @@ def _check_scores(record: TrialRecord, where: str) -> None:
 
 
 def _place(arm: Arm, names: Sequence[str]) -> int:
-    """Return where the arm's name, or the name before its sweep, stands among the names."""
+    """Return the position of the arm's name, or of its sweep's name, among the names."""
     return list(names).index(arm.name if arm.name in names else arm.base)

@@ -10,14 +10,17 @@ import re
 from peftlab.data.sheet_cells import inert
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 
+# The first characters of a text that a spreadsheet takes for a formula (OWASP, "CSV injection").
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?")
 
 
 def csv_text(table: Table) -> str:
-    """Return the table with a line a row, UTF-8; what is not known is empty.
+    """Return the table as CSV text with one line per row; unknown values are empty.
 
-    The interval of a number and its mark have columns of their own. A column's unit stands after
-    its name, in brackets. A text that a spreadsheet would run gets an apostrophe in front.
+    The interval of a number and its mark have columns of their own. A column's unit follows its
+    name, in brackets. A text that a spreadsheet would take for a formula gets an apostrophe in
+    front.
     """
     columns = range(len(table.columns))
     with_mark = {
@@ -70,7 +73,7 @@ def _shown(cell: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Return the number with 10 digits at most; "" for none."""
+    """Return the number with at most 10 digits; "" for None."""
     if value is None or not math.isfinite(value):
         return ""
     return str(value) if isinstance(value, int) else f"{value:.10g}"

@@ -1,8 +1,10 @@
-"""The advice in words, and as tables of what each arm scores and costs beside the best one."""
+"""The advice in words, and as tables of each arm's score and cost beside those of the best."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import numpy as np
 
 from peftlab.core.scores import score_words
 from peftlab.report.findings.advice import Advice, Candidate, advise, within_words
@@ -30,7 +32,7 @@ UNITS = {COSTS[name].title: COSTS[name].unit for name in WEIGHED}
 
 
 def advices_of(view: StudyView, options: parts.AdvicePart) -> list[Advice]:
-    """Return the advice over all tasks, and that on each of them where there are several."""
+    """Return the advice over all tasks, and the advice on each task if there are several."""
     by_task = advices_by_task(view, options)
     return by_task if len(by_task) == 1 else [_advise(view, view.tasks, options), *by_task]
 
@@ -111,7 +113,7 @@ def _are_identical(view: StudyView, one: str, other: str, tasks: Sequence[Task])
 
 
 def _only_words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
-    """Return that no arm beside the chosen one will do."""
+    """Return the sentence that no arm other than the chosen one will do."""
     chosen = advice.chosen
     assert chosen is not None
     left = [one for one in advice.candidates if not one.unlearned and not one.num_failed]
@@ -125,7 +127,7 @@ def _only_words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> s
 
 
 def _score_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
-    """Return what the chosen arm scores, and how far that is from the reference."""
+    """Return the sentence on the chosen arm's score, and its distance from the reference."""
     means = " in the mean over the tasks" if len(advice.tasks) > 1 else ""
     score, candidate = _score(view, chosen, advice.tasks), advice.of(chosen)
     scored = f"It scores {score}{means}"
@@ -140,7 +142,7 @@ def _score_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str
 
 
 def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
-    """Return the arm's main score, the mean over the tasks, with its interval."""
+    """Return the arm's main score, as the mean over the tasks, with its interval."""
     found = view.mean_score(arm, tasks)
     if found is None:
         return NOTHING
@@ -152,7 +154,7 @@ def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
 
 
 def _reservations(view: StudyView, advice: Advice, stands: Standing) -> list[str]:
-    """Return sentences on what makes the advice interim, or exploratory."""
+    """Return sentences on why the advice is interim or exploratory."""
     is_compared = advice.reference is not None and advice.candidates
     return [
         *stands.reasons,
@@ -168,7 +170,7 @@ def _standing_of(view: StudyView, advice: Advice, options: parts.AdvicePart) -> 
 
 
 def _passed_by(advice: Advice) -> str:
-    """Return that the arm which the study measures by could not be; "" where it could."""
+    """Return the sentence that the study's own reference cannot be used; "" if it can."""
     if advice.passed_by is None or advice.reference is None:
         return ""
     return (
@@ -178,7 +180,7 @@ def _passed_by(advice: Advice) -> str:
 
 
 def _why_it(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
-    """Return why the chosen arm is taken of those that can be used."""
+    """Return the words for why the chosen arm is preferred among the usable ones."""
     chosen, cost = advice.chosen, COSTS[options.cost].title
     assert chosen is not None
     others = [arm for arm in advice.near if arm.name != chosen.name]
@@ -192,7 +194,7 @@ def _why_it(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
 
 
 def _better_words(advice: Advice) -> str:
-    """Return what to know of the best arm, where it is shown to be better than the reference."""
+    """Return a sentence on the best arm if it is shown to be better than the reference."""
     better = [
         one
         for one in advice.candidates
@@ -208,7 +210,7 @@ def _better_words(advice: Advice) -> str:
 
 
 def _cost_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
-    """Return what the chosen arm takes beside the reference."""
+    """Return the sentence on the chosen arm's costs beside those of the reference."""
     phrases = {"time": "to train", "memory": "of memory", "disk": "on disk"}
     told = []
     for name in WEIGHED:
@@ -222,7 +224,7 @@ def _cost_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
 
 
 def _amount(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> float | None:
-    """Return a cost over the tasks: the sum, or for memory, which is free again, the mean."""
+    """Return a cost over the tasks: their sum, or the mean for memory, which becomes free again."""
     total = total_cost(view, arm, tasks, name)
     return total if total is None or name != "memory" else total / len(tasks)
 
@@ -339,5 +341,16 @@ def _beside(view: StudyView, tasks: Sequence[Task], arm: Arm, base: Arm, name: C
     own, other = (_amount(view, one, tasks, name) for one in (arm, base))
     if own is None:
         return NOTHING
-    share = f" ({own / other:.2g}x)" if other and arm.name != base.name else ""
+    share = f" ({_times(own / other)})" if other and arm.name != base.name else ""
     return Cell(f"{COSTS[name].show(own)}{share}", value=own)
+
+
+def _times(ratio: float) -> str:
+    """Return a ratio in two digits.
+
+    >>> _times(0.314), _times(8.76), _times(99.7), _times(27_345.0), _times(0.0000366)
+    ('0.31x', '8.8x', '100x', '27,000x', '0.000037x')
+    """
+    short = float(f"{ratio:.2g}")
+    shown = f"{short:,.0f}" if short >= 10 else np.format_float_positional(short, trim="-")
+    return f"{shown}x"

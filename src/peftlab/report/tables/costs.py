@@ -1,4 +1,4 @@
-"""The table of what the arms cost on each task."""
+"""The table of the arms' costs on each task."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from peftlab.study.parts import CostName
 
 
 def costs_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
-    """Return a table with a row for each arm and task, means over seeds; None for no costs.
+    """Return a table of mean costs over seeds, a row for each arm and task; None without costs.
 
-    Costs that no trial has measured have no column.
+    Costs that were measured in no trial have no column.
     """
     places = [(arm, task) for task in view.tasks for arm in arms]
     found = {name: [mean_cost(view, arm, task, name) for arm, task in places] for name in COSTS}

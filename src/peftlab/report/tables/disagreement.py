@@ -1,4 +1,4 @@
-"""The very sentences on which arms disagree, with the probability that each gives to the label."""
+"""The examples on which arms disagree, with the probability that each gives to the label."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
 
 LONGEST = 400
-"""Characters of a text that are shown."""
+"""The number of characters of a text that are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Disagreement:
-    """An example: each arm's probability of its label, mean over seeds, and who is wrong."""
+    """An example, with each arm's mean probability of its label over seeds, and the wrong arms."""
 
     row_id: int
     label: int
@@ -34,7 +34,7 @@ class Disagreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Disagreements:
-    """A task's disagreements, the greatest difference of probabilities first, and its examples."""
+    """A task's disagreements, with the largest difference of probabilities first."""
 
     arms: tuple[str, ...]
     num_examples: int
@@ -51,9 +51,9 @@ class _MeanAnswers:
 
 
 def disagreements(view: StudyView, arms: Sequence[Arm], task: Task) -> Disagreements | None:
-    """Return the examples that some arms get right and others wrong; None for fewer than two arms.
+    """Return the examples that some arms get right and others wrong; None for less than two arms.
 
-    An arm answers by the mean of its seeds' probabilities. Arms without predictions, or of other
+    An arm answers by the mean of its seeds' probabilities. Arms without predictions, or with other
     rows than the first arm's, are left out.
     """
     answers: dict[str, _MeanAnswers] = {}
@@ -92,7 +92,7 @@ def disagreements(view: StudyView, arms: Sequence[Arm], task: Task) -> Disagreem
 
 
 def disagreement_table(view: StudyView, arms: Sequence[Arm], task: Task, most: int) -> Table | None:
-    """Return a table of the first disagreements with their texts; None where there are none."""
+    """Return a table of the first disagreements with their texts; None if there are none."""
     found = disagreements(view, arms, task)
     if found is None or not found.examples:
         return None
@@ -153,7 +153,7 @@ def _are_alike(first: _MeanAnswers, second: _MeanAnswers) -> bool:
 def _texts(
     view: StudyView, arms: Sequence[Arm], task: Task, shown: Sequence[Disagreement]
 ) -> dict[int, tuple[str, ...]]:
-    """Return the texts of these examples by row; UserError where they are gone or are others."""
+    """Return the texts of these examples by row; raise UserError if they are gone or changed."""
     trial = next(record.trial for arm in arms for record in view.done(arm, task))
     split = "dev" if trial.fold is None else "train"
     source, named = open_ref(trial.data), task_of(trial)

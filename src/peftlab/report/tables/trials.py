@@ -1,4 +1,4 @@
-"""The table of all trials with what each of them cost."""
+"""The table of all trials with their costs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NUMBERS = frozenset({"seed", FOLD, "examples/s", "tokens/s", EPOCHS, *UNITS})
 def trials_table(view: StudyView) -> Table:
     """Return a table with a row for each trial, in the order of the plan.
 
-    Energy has a column if one trial has it, and epochs if one may have stopped early.
+    Energy has a column if any trial has it, and epochs if any trial may have stopped early.
     """
     columns, rows = [*COLUMNS], [_row(view, record) for record in view.records]
     if view.spec.folds is not None:

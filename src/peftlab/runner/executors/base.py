@@ -1,4 +1,4 @@
-"""What an executor is: it runs jobs somewhere and tells the study's process how they go."""
+"""The interface of an executor: it runs jobs somewhere and reports to the study's process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from peftlab.engine.job import Job
 
 @dataclass(frozen=True, kw_only=True)
 class JobSource:
-    """Where an executor gets its jobs from.
+    """The source of an executor's jobs.
 
     `next_job` gives the job to run next; None while there is none until another one ends, or no
     more at all. At most `most` jobs run at a time, on `device`. `known` are all jobs in their
@@ -66,7 +66,7 @@ NUMBERS: Mapping[str, tuple[type | tuple[type, ...], float, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorOptions:
-    """What a user says of how trials are to be run; an executor takes what concerns it.
+    """The user's options for running trials; an executor takes those that concern it.
 
     `workers`, and `threads` of each trial on a CPU, are the executor's choice where they are None.
     `gpus` is what a trial takes on a cluster; several share one where it is below 1. A trial that

@@ -59,7 +59,7 @@ class PoolExecutor:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerLayout:
-    """How many workers there are, and how many threads each has on a CPU."""
+    """The number of workers, and the number of CPU threads of each."""
 
     workers: int
     threads: int | None

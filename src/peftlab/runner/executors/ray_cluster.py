@@ -131,7 +131,7 @@ class _Task:
     """The seconds of silence after which its process was ended."""
     is_started: bool = False
     """Whether its trials were told to have started."""
-    lost: str = "its task ended without a word of it"
+    lost: str = "its task ended without reporting it"
     """The reason why trials are open of which the task will tell nothing more."""
     states: dict[str, str] = field(default_factory=dict)
     """The state that was last handed on of each trial."""

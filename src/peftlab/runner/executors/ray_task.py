@@ -1,4 +1,4 @@
-"""What runs on the nodes of a Ray cluster: a job as a task, and small services beside it."""
+"""The code that runs on the nodes of a Ray cluster: a job as a task, and small services."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ from peftlab.engine.events import Failed, Listener, Remarked
 from peftlab.engine.job import Job
 
 POLL_SECONDS = 0.2
-"""How long an executor waits for what its processes tell before it looks around."""
+"""The seconds that an executor waits for messages before it checks on its processes."""
 SECONDS_TO_STOP = 120.0
-"""How long a process that is asked to stop may take to save its trial."""
+"""The seconds that a process may take to save its trial when it is asked to stop."""
 SECONDS_TO_START = 1800.0
-"""How long a process may at least take to import what it needs, on a machine that is busy."""
+"""The least seconds allowed for a process to import what it needs, on a busy machine."""
 MOST_KILLS = 3
 """A trial whose process is killed from outside so often has failed."""
 
@@ -41,7 +41,7 @@ def no_progress(seconds: float) -> str:
 
 @dataclass
 class Retries:
-    """How often the process of each trial was killed so far."""
+    """The number of times that the process of each trial was killed so far."""
 
     kills: Counter[str] = field(default_factory=Counter)
 
