@@ -115,6 +115,30 @@ def test_a_dry_run_plans_every_trial_and_trains_none(
     assert "16 distinct trials, 0 done" in table
 
 
+def test_a_dry_run_shows_groups_and_that_their_time_is_unknown(
+    peftlab: Peftlab, study_file: Path, tmp_path: Path
+) -> None:
+    arguments = (
+        "run",
+        study_file,
+        "--workspace",
+        tmp_path / "new",
+        "--dry-run",
+        "--set",
+        "group=3",
+    )
+    answer = peftlab(*arguments, "--json")
+    groups = {(one["method"], one["group"], one["together"]) for one in answer.json["trials"]}
+    assert {("full", None, 1), ("lora", 1, 3)} <= groups
+    num_grouped = sum(one["group"] == 1 for one in answer.json["trials"])
+    shown = peftlab(*arguments).out
+    assert "one after another; what groups save is unknown\n" in shown
+    words = f"group 1: {num_grouped} trials, of which up to 3 train in one step\n"
+    assert shown.endswith(words)
+    off = peftlab(*arguments[:-1], "group=off").out
+    assert "group" not in off
+
+
 def test_a_dry_run_says_what_is_done_already(
     peftlab: Peftlab, study_file: Path, finished_workspace: Path
 ) -> None:

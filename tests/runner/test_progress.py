@@ -197,3 +197,31 @@ def test_a_terminal_shows_study_trial_epoch_and_time_left(
         screen = shown()
         assert "bitfit on demo-paraphrase" in screen
         assert "full on" not in screen, "an ended trial leaves the screen"
+
+
+def test_members_of_a_group_that_wait_take_no_time_and_those_that_train_share_it(
+    plan: Plan, watch: Watch
+) -> None:
+    def act(display: ProgressDisplay, trials: list[Trial]) -> None:
+        for trial in trials:
+            Telling(display).started(trial)
+        watch.seconds += 100.0
+        for trial in trials[:2]:
+            Telling(display).began(trial, 4, 2)
+        watch.seconds += 20.0
+        for trial, step in zip(trials, (4, 2), strict=False):
+            Telling(display).stepped(trial, step, 0.5)
+        (study,) = [task for task in display.bars.tasks if task.id == display.study_bar]
+        # 10 and 15 of their 25 s are done in 20 s each; 75 are left, and two train at a time.
+        assert study.fields["note"] == "2 at once, 1 min 0 s left"
+        Telling(display).finished(trials[0])
+        Telling(display).began(trials[2], 4, 2)
+        watch.seconds += 20.0
+        Telling(display).finished(trials[2])
+
+    assert lines_of(plan, act)[0].startswith(
+        "[1/3] full on demo-paraphrase, seed 1: done in 20 s, "
+    )
+    assert lines_of(plan, act)[1].startswith(
+        "[2/3] lora on demo-paraphrase, seed 1: done in 20 s, "
+    )

@@ -194,7 +194,8 @@ class Study:
                     options=_in(opened, given, options),
                     device=name_of_jobs(executor, here, device),
                     retry_failed=retry_failed,
-                    seconds={one.trial.id: one.seconds or 0.0 for one in plan.open_trials},
+                    seconds={one.trial.id: one.expected_seconds or 0.0 for one in plan.open_trials},
+                    groups=plan.groups,
                 )
 
     def tune(
@@ -274,6 +275,7 @@ class Study:
                     attempted=display.attempted,
                     executor=EXECUTORS.get(executor).load()(_in(opened, given, options)),
                     device=name_of_jobs(executor, here, device),
+                    here=here,
                 )
         return searches
 

@@ -53,4 +53,8 @@ class Job(Frozen):
         chosen = tuple(trial for trial in self.trials if trial.id in trial_ids)
         if not chosen:
             raise ValueError("a job has at least one trial")
-        return self.with_settings(trials=chosen)
+        return self.with_settings(
+            trials=chosen,
+            folders={trial.id: self.folders[trial.id] for trial in chosen},
+            together=min(self.together, len(chosen)),
+        )

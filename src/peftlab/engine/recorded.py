@@ -245,15 +245,23 @@ class RecordedSteps:
         play = self._capture(program.prepare, program.collect)
         copy_to(static.row, self.row(static.layout, part, share=1.0))
         play()
-        other = replace(
+        other = self.reversed(part)
+        copy_to(static.row, self.row(static.layout, other, step=1, share=1.0))
+        play()
+        self.require_gradients(other, step=1)
+
+    def reversed(self, part: Part) -> Part:
+        """Return the micro-batch with its rows in reverse, at another place in its step."""
+        return replace(
             part,
             tokens=gather(self._data, part.rows[::-1]),
             rows=part.rows[::-1],
             first_example=part.first_example + 1,
         )
-        copy_to(static.row, self.row(static.layout, other, step=1, share=1.0))
-        play()
-        if not self._relative_difference(self._called(other, step=1)) < self._tolerance:
+
+    def require_gradients(self, part: Part, *, step: int) -> None:
+        """Raise NotRecordableError unless the optimizer has collected those of a micro-batch."""
+        if not self._relative_difference(self._called(part, step=step)) < self._tolerance:
             raise NotRecordableError("a captured step gives other gradients")
 
     @property
@@ -349,6 +357,10 @@ class StepProgram:
     def collect(self) -> None:
         """Have the optimizer collect the batch's gradients, and do nothing else."""
         gradients, _ = self._gradients()
+        self.keep(gradients)
+
+    def keep(self, gradients: Sequence[Tensor | None]) -> None:
+        """Have the optimizer collect these gradients."""
         self._steps.optimizer.collect(gradients)
 
     def _gradients(self) -> tuple[Sequence[Tensor | None], Tensor]:

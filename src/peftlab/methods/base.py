@@ -63,6 +63,14 @@ class Method(ABC):
         example."""
         return 0
 
+    def shares_base(self, config: Mapping[str, JsonValue]) -> bool:
+        """Return whether every matrix of the checkpoint stays as it is under these settings.
+
+        Trials that train vectors of the checkpoint, adapters and the head alone can be multiplied
+        with its matrices in one step (engine/grouping.py).
+        """
+        return False
+
     @abstractmethod
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int

@@ -61,6 +61,10 @@ class BottleneckMethod(SchemaMethod):
         self.wraps_norm = wraps_norm
         self.schema = schema
 
+    def shares_base(self, config: Mapping[str, JsonValue]) -> bool:
+        """Return True: beside adapters and head only norms may train."""
+        return True
+
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
     ) -> nn.Module:

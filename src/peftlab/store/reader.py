@@ -238,7 +238,8 @@ class WorkspaceReader:
             "json_extract(costs, '$.device_name') AS device_name, "
             "json_extract(costs, '$.threads') AS threads, "
             "json_extract(costs, '$.train_tokens_per_second') AS tokens_per_second, "
-            "json_extract(costs, '$.eval_tokens_per_second') AS eval_tokens_per_second "
+            "json_extract(costs, '$.eval_tokens_per_second') AS eval_tokens_per_second, "
+            "coalesce(json_extract(costs, '$.together'), 1) AS together "
             "FROM trials WHERE status = 'done' ORDER BY ended_at DESC LIMIT ?",
             most,
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -127,6 +128,23 @@ class FixedSeeds(Frozen):
     dropout: Integer | None = None
 
 
+def _group(given: object) -> object:
+    """Return auto, off or a number of trials; raise ValueError for any other value.
+
+    >>> _group(False), _group(16)  # which is how YAML reads "off"
+    ('off', 16)
+    """
+    if given is False:
+        return "off"
+    is_number = isinstance(given, int) and not isinstance(given, bool) and given > 0
+    if not is_number and given not in ("auto", "off"):
+        raise ValueError("must be auto, off, or the number of trials in a step")
+    return given
+
+
+Group = Annotated[Literal["auto", "off"] | int, BeforeValidator(_group)]
+
+
 def _kind_of_data(data: Any) -> str:
     return "files" if isinstance(data, Mapping) else "place"
 
@@ -157,6 +175,8 @@ class StudySpec(Frozen):
     the names of the labels; an arm may say otherwise for itself.
     With `folds` each part of train is scored by a trial of its own, and dev is not used.
     `track` names the trackers, accelerate's, that follow the trials; it is no part of a trial.
+    Neither is `group`, the most trials that train in one step: `auto` leaves it to the planner, and
+    with `off` each trial trains alone.
     """
 
     model_config = ConfigDict(
@@ -179,6 +199,7 @@ class StudySpec(Frozen):
     folds: Annotated[Integer, Field(ge=2)] | None = None
     head: Head = "fresh"
     checkpoint_every: CheckpointEvery = EVERY_EPOCH
+    group: Group = "auto"
     track: tuple[str, ...] = ()
     tune: TuneSpec | None = None
     training: dict[str, JsonValue] = Field(default_factory=dict)

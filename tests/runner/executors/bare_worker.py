@@ -1,7 +1,8 @@
 """A worker that loads and trains nothing: it starts at once and sends a real worker's messages.
 
 It serves the tests of how the pool treats its processes, which are real and really die. A trial
-takes a hundred steps, one every hundredth of a second.
+takes a hundred steps, one every hundredth of a second. The trials of a job go side by side, and
+each takes twenty steps less than the one before.
 """
 
 from __future__ import annotations
@@ -24,12 +25,16 @@ def main() -> None:
     time.sleep(float(os.environ.get(IMPORTS, "0")))
     tell(event="ready")
     for line in sys.stdin:
-        (trial,) = json.loads(line)["job"]["folders"]
-        tell(event="began", trial_id=trial, total_steps=STEPS, steps_per_epoch=STEPS)
+        folders = json.loads(line)["job"]["folders"]
+        left = {trial: STEPS - 20 * place for place, trial in enumerate(folders)}
+        for trial, steps in left.items():
+            tell(event="began", trial_id=trial, total_steps=steps, steps_per_epoch=steps)
         for step in range(1, STEPS + 1):
             time.sleep(0.01)
-            tell(event="stepped", trial_id=trial, step=step, loss=0.5)
-        tell(**json.loads(os.environ[OUTCOME]) | {"trial_id": trial})
+            for trial in [trial for trial, steps in left.items() if steps >= step]:
+                tell(event="stepped", trial_id=trial, step=step, loss=0.5)
+                if step == left[trial]:
+                    tell(**json.loads(os.environ[OUTCOME]) | {"trial_id": trial})
         tell(event="done")
 
 

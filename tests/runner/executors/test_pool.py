@@ -15,6 +15,7 @@ import pytest
 
 from peftlab.core.trial import Trial
 from peftlab.engine.events import Event, Finished
+from peftlab.engine.job import Job
 from peftlab.runner import worker_process
 from peftlab.runner.cost import end_of
 from peftlab.runner.executors import pool
@@ -74,12 +75,14 @@ def bare_workers(monkeypatch: pytest.MonkeyPatch, workers: list[WorkerProcess]) 
     return workers
 
 
-def strike(workers: list[WorkerProcess], number: int, *, method: str, times: int = 1) -> Any:
-    """The function that makes a worker get a signal when a trial has taken a step."""
+def strike(
+    workers: list[WorkerProcess], number: int, *, method: str, times: int = 1, at: int = 1
+) -> Any:
+    """The function that makes a worker get a signal when a trial has taken `at` steps."""
     left = [times]
 
-    def act(event: str, trial: Trial, _: int) -> None:
-        if event == "stepped" and trial.method == method and left[0]:
+    def act(event: str, trial: Trial, step: int) -> None:
+        if event == "stepped" and trial.method == method and step >= at and left[0]:
             left[0] -= 1
             os.kill(workers[-1].pid, number)
 
@@ -140,6 +143,35 @@ def test_a_trial_whose_worker_is_killed_goes_on_in_another(
     for name in files:
         first, second = (tmp_path / way / study.trials[0].id / name for way in ("whole", "killed"))
         assert first.read_bytes() == second.read_bytes()
+
+
+def test_of_a_group_whose_worker_is_killed_only_those_that_had_not_ended_go_on(
+    tmp_path: Path,
+    tiny_study: MakeStudy,
+    make_listener: Any,
+    jobs_of: Any,
+    bare_workers: list[WorkerProcess],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[tuple[list[str], int]] = []
+    run = WorkerProcess.run
+
+    def noting(self: WorkerProcess, job: Job) -> None:
+        given.append(([trial.method for trial in job.trials], job.together))
+        run(self, job)
+
+    monkeypatch.setattr(WorkerProcess, "run", noting)
+    jobs = jobs_of(tiny_study(arms=ARMS | {"lora": {"method": "lora"}}), tmp_path)
+    group = jobs[0].with_settings(
+        trials=tuple(job.trials[0] for job in jobs),
+        folders={key: folder for job in jobs for key, folder in job.folders.items()},
+        together=3,
+    )
+    listener = make_listener(on_event=strike(bare_workers, signal.SIGKILL, method="bitfit", at=70))
+    executor(tmp_path).run(queued([group], "cpu"), listener)
+    assert given == [(["bitfit", "head", "lora"], 3), (["bitfit", "head"], 2)]
+    ends = [method for event, method, _ in listener.events if event == "finished"]
+    assert ends == ["lora", "head", "bitfit"]
 
 
 def test_a_trial_whose_worker_is_killed_again_and_again_has_failed(

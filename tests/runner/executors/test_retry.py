@@ -56,6 +56,13 @@ def test_for_want_of_memory_a_job_is_divided_and_then_its_batches_are(job: Job) 
     assert [event.event for event in told] == ["failed"]
 
 
+def test_for_want_of_memory_half_as_many_of_a_group_train_in_one_step(job: Job) -> None:
+    retries, ids = Retries(), [trial.id for trial in job.trials]
+    (smaller,) = retries.after(job.with_settings(together=5), ids, MEMORY, lambda event: None)
+    assert (smaller.trials, smaller.together) == (job.trials, 1), "three were left, and did not fit"
+    assert after(retries, smaller, 3, MEMORY)[0] == [[0], [1, 2]]
+
+
 def test_of_a_job_that_crashes_each_trial_is_tried_alone_and_then_fails(job: Job) -> None:
     retries = Retries()
     assert after(retries, job, 3, CRASHED)[0] == [[0], [1], [2]]

@@ -56,6 +56,9 @@ class Device(ABC):
     """The least time of a layer in a step, however few the tokens: its kernels must be launched."""
     peak_size: ClassVar[int] = 1024
     """The number of rows and columns of the matrices with which its peak is measured."""
+    tokens_to_fill: int = 0
+    """The tokens of a step with which it is busy, so that more trials in it would save no more
+    time; 0 where several trials in a step are not known to pay."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -79,6 +82,11 @@ class Device(ABC):
         import torch
 
         return torch.device(self.name)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory that it has of its own; None for one that has none, or does not tell."""
+        return None
 
     @property
     def why_not_bf16(self) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from peftlab.report.findings.advice import Advice
-from peftlab.report.findings.costs import COSTS, total_cost
+from peftlab.report.findings.costs import COSTS, cost_words, total_cost
 from peftlab.report.findings.learning import has_learned
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
@@ -34,7 +34,7 @@ def advice_data(view: StudyView, advice: Advice, against: CostName) -> list[dict
             {
                 "arm": view.label(arm),
                 "cost": cost,
-                "shown": COSTS[against].show(cost),
+                "shown": cost_words(view, arm, advice.tasks, against, cost),
                 "score": score.mean,
                 "low": score.low,
                 "high": score.high,

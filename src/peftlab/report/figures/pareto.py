@@ -8,7 +8,7 @@ from typing import Any
 from peftlab.core.scores import greater_is_better
 from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.beaten import beaten_by
-from peftlab.report.findings.costs import COSTS, mean_cost
+from peftlab.report.findings.costs import COSTS, cost_words, mean_cost
 from peftlab.report.findings.marks import MARKS
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
@@ -38,7 +38,7 @@ def pareto_data(
                     "panel": panel_title(task),
                     "arm": view.label(arm),
                     "cost": cost,
-                    "shown": COSTS[against].show(cost),
+                    "shown": cost_words(view, arm, [task], against, cost),
                     "score": summary.mean,
                     "low": summary.low,
                     "high": summary.high,

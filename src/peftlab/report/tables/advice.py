@@ -9,7 +9,14 @@ import numpy as np
 from peftlab.core.scores import score_words
 from peftlab.report.findings.advice import Advice, Candidate, advise, within_words
 from peftlab.report.findings.better_words import better_note, highest
-from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
+from peftlab.report.findings.costs import (
+    COSTS,
+    cost_words,
+    group_note,
+    is_dearer,
+    is_in_group,
+    total_cost,
+)
 from peftlab.report.findings.evidence import IDENTICAL, listed, points_words, signed
 from peftlab.report.findings.look_words import NOT_REMEMBERED
 from peftlab.report.findings.looks import UNSEEN, Standing, advice_standing
@@ -217,7 +224,10 @@ def _cost_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
         own, other = (_amount(view, arm, advice.tasks, name) for arm in (chosen, base))
         if own is None or other is None:
             continue
-        shown, instead = COSTS[name].show(own), COSTS[name].show(other)
+        shown, instead = (
+            cost_words(view, arm, advice.tasks, name, cost)
+            for arm, cost in ((chosen, own), (base, other))
+        )
         beside = f" instead of {instead}" if instead != shown else f", as {base.name} does"
         told.append(f"{shown} {phrases[name]}{beside}")
     return f"It takes {listed(told)}." if told else ""
@@ -290,6 +300,7 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
         if len(advice.tasks) > 1
         else " Costs have"
     )
+    grouped = group_note(view.records)
     return Table(
         title=f"All arms, {over}",
         columns=["arm", "score", less, within, *titles],
@@ -301,7 +312,8 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
         f"{within_words(options.margin, base if advice.is_named else None)}, with "
         f"{1 - LEVEL:.0%} confidence for all arms together; the interval of a difference is "
         f"for its arm alone.{sums} in brackets how many times that of {base.name}."
-        + better_note(advice.tasks),
+        + better_note(advice.tasks)
+        + (f" {grouped}" if grouped else ""),
     )
 
 
@@ -341,8 +353,9 @@ def _beside(view: StudyView, tasks: Sequence[Task], arm: Arm, base: Arm, name: C
     own, other = (_amount(view, one, tasks, name) for one in (arm, base))
     if own is None:
         return NOTHING
-    share = f" ({_times(own / other)})" if other and arm.name != base.name else ""
-    return Cell(f"{COSTS[name].show(own)}{share}", value=own)
+    is_known = not any(is_in_group(view, one, tasks, name) for one in (arm, base))
+    share = f" ({_times(own / other)})" if other and is_known and arm.name != base.name else ""
+    return Cell(f"{cost_words(view, arm, tasks, name, own)}{share}", value=own)
 
 
 def _times(ratio: float) -> str:

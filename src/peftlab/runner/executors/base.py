@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +27,12 @@ class JobSource:
     most: int
     known: Sequence[Job] = ()
 
+    def spread(self, places: int) -> JobSource:
+        """Return the source with groups divided, so that each of so many places has its share."""
+        if not self.known:
+            return self
+        return queued([*_spread(self.known, places)], self.device)
+
     def longest_first(self) -> JobSource:
         """Return the source that gives the longest of the known jobs first."""
         if not self.known:
@@ -35,11 +41,36 @@ class JobSource:
 
 
 def queued(jobs: Sequence[Job], device: str) -> JobSource:
-    """Return the source of jobs that are known beforehand."""
+    """Return the source of jobs that are known beforehand.
+
+    The trials of a group may come to run in as many places.
+    """
     waiting = iter(jobs)
+    most = sum(len(job.trials) if job.together > 1 else 1 for job in jobs)
     return JobSource(
-        next_job=lambda: next(waiting, None), device=device, most=len(jobs), known=tuple(jobs)
+        next_job=lambda: next(waiting, None), device=device, most=most, known=tuple(jobs)
     )
+
+
+def _spread(jobs: Sequence[Job], places: int) -> Iterator[Job]:
+    """Yield the jobs, each group in as many parts as its share of the work has places.
+
+    Neighbours stay together, so that parts have about the same tasks and arms.
+    """
+    is_timed = all(job.seconds for job in jobs)
+    sizes = [job.seconds if is_timed else float(len(job.trials)) for job in jobs]
+    for job, size in zip(jobs, sizes, strict=True):
+        parts = round(places * size / sum(sizes)) if job.together > 1 else 1
+        yield from _divided(job, max(1, min(parts, len(job.trials))))
+
+
+def _divided(job: Job, parts: int) -> Iterator[Job]:
+    """Yield the job in parts of about as many trials, as it is where there is one part."""
+    trials, num_trials = job.trials, len(job.trials)
+    for part in range(parts):
+        own = trials[part * num_trials // parts : (part + 1) * num_trials // parts]
+        seconds = job.seconds * len(own) / num_trials
+        yield job.of_trials({trial.id for trial in own}).with_settings(seconds=seconds)
 
 
 class Executor(Protocol):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import selectors
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
@@ -44,12 +43,12 @@ class PoolExecutor:
         """
         if not source.most:
             return
-        source = source.longest_first()
         is_long = sum(job.seconds for job in source.known) >= WORTH_MEASURING
         layout = _given(self._options, source.device, source.most, is_long=is_long)
         pool = _Pool(self._options, tell)
         try:
-            pool.run(source, layout or _fastest(pool, source.known))
+            layout = layout or _fastest(pool, source)
+            pool.run(source.spread(layout.workers).longest_first(), layout)
         except BaseException:
             pool.stop()
             raise
@@ -88,24 +87,30 @@ def _given(
     return WorkerLayout(workers=workers, threads=threads or max(1, cores // workers))
 
 
-def _fastest(pool: _Pool, jobs: Sequence[Job]) -> WorkerLayout:
+def _fastest(pool: _Pool, source: JobSource) -> WorkerLayout:
     """Return the layout in which the study ends first.
 
-    It is told from how fast the longest trial trains in each number of workers at once.
+    It is told from how fast the first trial of the longest job trains in each number of workers at
+    once.
     """
     cores = os.cpu_count() or 1
-    most = min(cores, len(jobs))
+    most = min(cores, source.most)
+    longest = source.longest_first().known[0]
     counts = [count for count in range(1, most + 1) if cores % count == 0]
     counts = [count for count in counts if count & (count - 1) == 0 or count == most]
     pool.resize(counts[-1])
     # The first time everything is read and compiled.
-    pool.measure(counts[-1], jobs[0].with_settings(threads=1), 0.0)
+    pool.measure(counts[-1], longest.with_settings(threads=1), 0.0)
     rates = {}
     for count in counts:
-        job = jobs[0].with_settings(threads=cores // count)
+        job = longest.with_settings(threads=cores // count)
         rates[count] = pool.measure(count, job, MEASURED_SECONDS)
-    seconds = [job.seconds for job in jobs]
-    best = min(counts, key=lambda count: end_of(seconds, count) * count / max(rates[count], 1e-9))
+
+    def end(count: int) -> float:
+        jobs = source.spread(count).longest_first().known
+        return end_of([job.seconds for job in jobs], count) * count / max(rates[count], 1e-9)
+
+    best = min(counts, key=end)
     return WorkerLayout(workers=best, threads=cores // best)
 
 

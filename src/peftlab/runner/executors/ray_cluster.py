@@ -69,7 +69,7 @@ class RayExecutor:
             exchange.check_nodes(ray)
         cluster = _Cluster(ray, self._options, tell, exchange)
         try:
-            cluster.run(source.longest_first())
+            cluster.run(source)
         except BaseException:
             cluster.stop()
             raise
@@ -155,6 +155,7 @@ class _Cluster:
 
     def run(self, source: JobSource) -> None:
         """Run all jobs; raises what ends the study."""
+        source = source.spread(self._num_places(source.device)).longest_first()
         most = self._most_submitted(source)
         while self._submit_next(source, most) or self._tasks:
             stop_if_requested()
@@ -181,7 +182,11 @@ class _Cluster:
         """
         if source.known:
             return MOST_SUBMITTED
-        resource, amount = self._wanted(source.device, self._options.threads or 1)
+        return self._num_places(source.device)
+
+    def _num_places(self, device: str) -> int:
+        """Return how many jobs on that device can run at a time, at least 1."""
+        resource, amount = self._wanted(device, self._options.threads or 1)
         return max(1, int(self._resources.get(resource, 0) / amount))
 
     def _wanted(self, device: str, threads: int) -> tuple[str, float]:
@@ -211,8 +216,8 @@ class _Cluster:
 
     def _submit(self, job: Job) -> _Task:
         resource, amount = self._wanted(job.device, job.threads or 1)
-        num_places = self._resources.get(resource, 0) / amount
-        job = job.with_settings(told_every=max(job.told_every, num_places / STEPS_A_SECOND))
+        num_trials = job.together * self._resources.get(resource, 0) / amount
+        job = job.with_settings(told_every=max(job.told_every, num_trials / STEPS_A_SECOND))
         told = job if self._exchange is None else self._exchange.job_for_node(job)
         run = self._run.options(**{f"num_{resource.lower()}s": amount})
         reference = run.remote(to_line(told), self._options.artifacts)
