@@ -41,6 +41,7 @@ from peftlab.models.fused.static_batch import (
     StaticBatch,
     filled_up,
 )
+from peftlab.models.fused.together import SHARED
 from peftlab.models.fused_model import FusedModel
 
 NUM_LOSSES = 1024
@@ -67,7 +68,8 @@ def recorded_steps(
     backend = backend_of(*model.module.parameters())
     if backend is None or backend.capture is None or not isinstance(model, PackedModel):
         return None, ""
-    lacking = sorted(backend.lacking())
+    of_groups = {operation.__name__ for operation in SHARED.values()}
+    lacking = sorted(backend.lacking().keys() - of_groups)
     if lacking:
         return None, f"steps not recorded: kernels of {', '.join(lacking)} are not used here"
     why_not = _why_not_recorded(model, method, optimizer, data)
