@@ -179,6 +179,7 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
         )
         return
     has_folds = any(trial.trial.fold for trial in plan.trials)
+    has_sizes = any(trial.trial.train_size for trial in plan.trials)
     rows = [
         (
             trial.trial.id,
@@ -186,6 +187,7 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
             trial.trial.task,
             str(trial.trial.seed),
             *([str(trial.trial.fold or "")] if has_folds else []),
+            *([f"{trial.num_train_examples:,}"] if has_sizes else []),
             trial.status,
             f"{trial.parameters.trainable:,}",
             f"{trial.steps:,}",
@@ -196,8 +198,9 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
         for trial in plan.trials
     ]
     columns = (
-        "trial", "arm", "task", "#seed", *(["#fold"] if has_folds else []), "status",
-        "#trainable", "#steps", "#tokens", "#padding", "#time",
+        "trial", "arm", "task", "#seed", *(["#fold"] if has_folds else []),
+        *(["#rows"] if has_sizes else []), "status", "#trainable", "#steps", "#tokens",
+        "#padding", "#time",
     )  # fmt: skip
     printing.print_table(columns, rows, title=f"study {plan.study}")
     statuses = [trial.status for trial in plan.trials]

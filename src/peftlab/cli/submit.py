@@ -49,6 +49,7 @@ def command(
     rows. Tasks that were not run are named; the server wants all of them.
     """
     from peftlab.store.workspace import Workspace
+    from peftlab.study.train_sizes import largest_sizes
 
     name = options.study_name(study)
     with Workspace.open(workspace, create=False) as opened:
@@ -56,7 +57,12 @@ def command(
     arms = {one for record in found for one in record.arms.get(name, ())}
     if arm not in arms:
         raise UnknownNameError("arm", arm, arms, where=f"{name}: --arm")
-    own = [record for record in found if arm in record.arms[name]]
+    largest = largest_sizes((one.trial.task, one.trial.train_size) for one in found)
+    own = [
+        record
+        for record in found
+        if arm in record.arms[name] and record.trial.train_size == largest[record.trial.task]
+    ]
     if any(record.trial.fold is not None for record in own):
         raise UserError(
             f"the trials of '{name}' are folds, each trained on a part of train",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     ConfigDict,
@@ -33,6 +33,8 @@ from peftlab.tasks.registry import trained_task
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 SeedList = Annotated[tuple[Annotated[Integer, Field(ge=0)], ...], Field(min_length=1)]
+ALL: Final = "all"
+TrainSize = Count | Literal["all"]
 TRAINING_NAMES = tuple(TrainingSettings.model_fields)
 LEAST_SEEDS = 3
 """The fewest runs of each arm with which a claim gets a verdict."""
@@ -143,7 +145,7 @@ def _tasks_may_be_left_out(schema: dict[str, Any]) -> None:
 
 
 class StudySpec(Frozen):
-    """A study: every combination of its arms, tasks, seeds and folds is a trial.
+    """A study: every combination of its arms, tasks, seeds, folds and train_sizes is a trial.
 
     `data` is the name of a place, or a mapping from task to a person's own files; the tasks are
     then those, where `tasks` does not say which.
@@ -156,6 +158,7 @@ class StudySpec(Frozen):
     The classifier's `head` is drawn anew, or with `keep` the checkpoint's own, its rows matched by
     the names of the labels; an arm may say otherwise for itself.
     With `folds` each part of train is scored by a trial of its own, and dev is not used.
+    With `train_sizes` there are trials on so many rows of train each, or on `all`.
     `track` names the trackers, accelerate's, that follow the trials; it is no part of a trial.
     """
 
@@ -177,6 +180,7 @@ class StudySpec(Frozen):
     cache_frozen: YesNo = False
     selection: Selection | None = None
     folds: Annotated[Integer, Field(ge=2)] | None = None
+    train_sizes: Annotated[tuple[TrainSize, ...], Field(min_length=1)] | None = None
     head: Head = "fresh"
     checkpoint_every: CheckpointEvery = EVERY_EPOCH
     track: tuple[str, ...] = ()
@@ -205,10 +209,21 @@ class StudySpec(Frozen):
     def _labels(cls, training: Any) -> Any:
         return _labels_as_texts(training)
 
-    @field_validator("tasks", "seeds", "track")
+    @field_validator("tasks", "seeds", "track", "train_sizes")
     @classmethod
-    def _all_different(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        return _different(values)
+    def _all_different(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        return None if values is None else _different(values)
+
+    @field_validator("train_sizes", mode="before")
+    @classmethod
+    def _sizes(cls, sizes: Any) -> Any:
+        if isinstance(sizes, list | tuple):
+            for size in sizes:
+                if size != ALL and (isinstance(size, bool) or not isinstance(size, int)):
+                    raise ValueError(f"{size!r} is neither a number of rows nor all")
+                if size != ALL and size < 1:
+                    raise ValueError(f"{size} rows are too few to train on")
+        return sizes
 
     @field_validator("report", mode="before")
     @classmethod

@@ -1,4 +1,5 @@
-"""A study's trials: every combination of arms, tasks, seeds and folds, each distinct one once."""
+"""A study's trials: each combination of arms, tasks, seeds, folds and sizes, each distinct one
+once."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ class Expanded:
     `arms_of` says under which arms each trial id stands. `num_examples` are a task's rows to train
     on and in dev, after max_train_samples, max_eval_samples and what is held out, or by their
     published number where the data could not be read: `unread` then says why, by task, and the
-    trials' ids are provisional. `rows` are those of the tasks that could be read.
+    trials' ids are provisional. With train_sizes these are the rows of the largest; `num_trained`
+    has those of each, the smallest first, by task and size (None: all rows). `rows` are those of
+    the tasks that could be read.
     """
 
     spec: StudySpec
@@ -40,13 +43,19 @@ class Expanded:
     trials: tuple[Trial, ...]
     arms_of: Mapping[str, tuple[str, ...]]
     num_examples: Mapping[str, tuple[int, int]]
+    num_trained: Mapping[str, Mapping[int | None, int]]
     unread: Mapping[str, str] = field(default_factory=dict)
     rows: Mapping[str, TaskRows] = field(default_factory=dict)
+
+    def num_examples_of(self, trial: Trial) -> tuple[int, int]:
+        """Return the rows that a trial trains on and those of its dev."""
+        return self.num_trained[trial.task][trial.train_size], self.num_examples[trial.task][1]
 
 
 @search_put_off()
 def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
-    """Return the study's arms and trials: for each seed (an arm's first, ...), fold and task, all.
+    """Return the study's arms and trials: for each seed (an arm's first, ...), fold, task and
+    train_size, all.
 
     Raises UserError for an unknown task, method, setting or arm, for a max_length beyond the
     checkpoint's positions, for a head to keep that is not for a task's labels, for a tracker that
@@ -91,9 +100,11 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
                 definition=rows[task].definition,
                 head=arm.head,
                 fold=folds[0],
+                train_size=size,
             ),
         )
-        for task, arm in itertools.product(spec.tasks, arms)
+        for task in spec.tasks
+        for size, arm in itertools.product(rows[task].num_trained, arms)
     ]
     seeds_of = {
         (seed, fold): _seeds(spec, seed, fold)
@@ -117,6 +128,7 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
         trials=tuple(trials.values()),
         arms_of=arms_of,
         num_examples={task: (row.num_train, row.num_dev) for task, row in rows.items()},
+        num_trained={task: row.num_trained for task, row in rows.items()},
         unread={task: row.unread for task, row in rows.items() if row.unread},
         rows={task: row.seen for task, row in rows.items() if row.seen is not None},
     )

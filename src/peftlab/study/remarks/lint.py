@@ -19,6 +19,7 @@ from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remark
 from peftlab.study.remarks.finding import Finding
 from peftlab.study.remarks.label_hints import label_hints
 from peftlab.study.remarks.row_remarks import row_remarks
+from peftlab.study.remarks.size_remarks import size_remarks
 from peftlab.study.remarks.training_remarks import odd_settings, without_effect
 from peftlab.study.remarks.warmups import long_warmups
 from peftlab.study.spec import LEAST_SEEDS
@@ -43,6 +44,7 @@ def lint(expanded: Expanded) -> list[Finding]:
     """Return all remarks on a study, the gravest first."""
     findings = [
         *row_remarks(expanded),
+        *size_remarks(expanded),
         *_learning_rates(expanded),
         *_random_heads(expanded),
         *_checkpoint(expanded),
@@ -154,9 +156,10 @@ def _why_not(model: str, method: str, config: str) -> str:
 
 def _warmups(expanded: Expanded) -> Iterator[Finding]:
     return long_warmups(
-        (task, arm.name, training, expanded.num_examples[task][0])
+        (task, arm.name, training, num_trained)
         for arm in expanded.arms
         for task, training in arm.training.items()
+        for num_trained in expanded.num_trained[task].values()
     )
 
 
