@@ -213,6 +213,11 @@ def _facts(view: StudyView) -> dict[str, str]:
             facts[name] = "; ".join(f"{task}: {own}" for task, own in words.items())
     if spec.max_train_samples is not None:
         facts["training rows"] = limit_words(spec.max_train_samples, spec, " of each task")
+    if spec.train_sizes is not None:
+        sizes = ", ".join(
+            size if isinstance(size, str) else f"{size:,}" for size in spec.train_sizes
+        )
+        facts["train_sizes"] = f"{sizes}; whatever names none is of the largest"
     if spec.max_eval_samples is not None:
         facts["dev rows"] = limit_words(spec.max_eval_samples, spec, " of each task")
     for name, source in view.metric_sources:
