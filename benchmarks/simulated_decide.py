@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python -m benchmarks.simulated_decide --studies 200
 
 A study has claims on pairs of arms, five seeds each, and adds a seed to the pairs of the claims
-that are not decided, up to 20. The kinds of noise are those of simulated_families. Three rules decide,
-each with Holm's correction over the claims:
+that are not decided, up to 20. The kinds of noise are those of simulated_families. Three rules
+decide, each with Holm's correction over the claims:
 
 - `mixture`: the test for any number of looks, which is the one that the reports use;
 - `constant`: the test for one look, at each look at the same level, found by simulation of normal

@@ -145,7 +145,8 @@ def declared_advice(options: AdvicePart, places: DeclaredPlaces) -> DeclaredAdvi
 def advice_options(spec: StudySpec) -> tuple[AdvicePart, ...]:
     """Return the options by which the study's page gives advice: its own, or the usual ones."""
     named = tuple(part.options for part in spec.report if isinstance(part.options, AdvicePart))
-    return named or (AdvicePart(),)
+    margin = spec.decide.margin if spec.decide is not None else None
+    return named or (AdvicePart() if margin is None else AdvicePart(margin=margin),)
 
 
 def tasks_of_claim(spec: StudySpec, claim: Claim) -> tuple[str, ...]:

@@ -25,8 +25,9 @@ from peftlab.core.selection import Selection, folds_words
 from peftlab.core.training import EVERY_EPOCH, CheckpointEvery, TrainingSettings
 from peftlab.core.validation import Count, Frozen, Integer, YesNo, complaint_of, dotted
 from peftlab.engine.registry import ENGINES
+from peftlab.study.decide_spec import DecideSpec
 from peftlab.study.own_data import OwnData
-from peftlab.study.parts import PARTS
+from peftlab.study.parts import PARTS, AdvicePart
 from peftlab.study.tune_spec import Budget, TuneSpec
 from peftlab.tasks.registry import trained_task
 
@@ -160,6 +161,7 @@ class StudySpec(Frozen):
     With `folds` each part of train is scored by a trial of its own, and dev is not used.
     With `train_sizes` there are trials on so many rows of train each, or on `all`.
     `track` names the trackers, accelerate's, that follow the trials; it is no part of a trial.
+    `decide` is the rule by which seeds are added until claims and advice are decided.
     """
 
     model_config = ConfigDict(
@@ -185,6 +187,7 @@ class StudySpec(Frozen):
     checkpoint_every: CheckpointEvery = EVERY_EPOCH
     track: tuple[str, ...] = ()
     tune: TuneSpec | None = None
+    decide: DecideSpec | None = None
     training: dict[str, JsonValue] = Field(default_factory=dict)
     arms: Annotated[dict[Name, ArmSpec], Field(min_length=1)]
     only_arms: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
@@ -246,6 +249,18 @@ class StudySpec(Frozen):
                 raise ValueError(
                     f"folds, and dev: {own.dev:g} of '{name}': with folds every row of train is "
                     "scored, so that none is cut off for dev; leave one of the two out"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_one_margin(self) -> StudySpec:
+        wanted = self.decide.margin if self.decide is not None else None
+        for part in self.report:
+            own = part.options.margin if isinstance(part.options, AdvicePart) else wanted
+            if wanted is not None and own != wanted:
+                raise ValueError(
+                    f"decide.margin is {wanted:g}, and that of the report's part advice {own:g}: "
+                    "they are one"
                 )
         return self
 
@@ -374,6 +389,7 @@ def _owner(model: type[Frozen], path: list[str | int]) -> type[Frozen]:
         "claims": Claim,
         "fixed_seeds": FixedSeeds,
         "selection": Selection,
+        "decide": DecideSpec,
         "tune": Budget if path[1:2] == ["budget"] and len(path) > 2 else TuneSpec,
         "arms": ArmSpec,
     }

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from peftlab.core.process import search_put_off
 from peftlab.core.progress import stage
@@ -22,6 +23,7 @@ from peftlab.study.checks import (
     check_max_length,
     require_trackers,
 )
+from peftlab.study.further_seeds import Further, further_seeds
 from peftlab.study.spec import StudySpec
 from peftlab.study.task_rows import TaskRows, read_rows
 
@@ -53,14 +55,17 @@ class Expanded:
 
 
 @search_put_off()
-def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
+def expand(
+    spec: StudySpec, *, data_needed: bool = True, further: Further = MappingProxyType({})
+) -> Expanded:
     """Return the study's arms and trials: for each seed (an arm's first, ...), fold, task and
     train_size, all.
 
     Raises UserError for an unknown task, method, setting or arm, for a max_length beyond the
     checkpoint's positions, for a head to keep that is not for a task's labels, for a tracker that
     is not here, and for data that cannot be read or are not here; with `data_needed` False the last
-    is noted in `unread` instead.
+    is noted in `unread` instead. The `further` seeds (further_seeds.py) come last, of trials of the
+    largest train_size.
     """
     where = spec.name
     every = every_arm(spec)
@@ -106,10 +111,10 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
         for task in spec.tasks
         for size, arm in itertools.product(rows[task].num_trained, arms)
     ]
+    added = further_seeds(spec, max(further.values(), default=0))
     seeds_of = {
         (seed, fold): _seeds(spec, seed, fold)
-        for arm in arms
-        for seed in arm.seeds
+        for seed in {*added, *(seed for arm in arms for seed in arm.seeds)}
         for fold in folds
     }
     num_trials = len(folds) * sum(len(arm.seeds) for arm, _ in of_first)
@@ -122,6 +127,14 @@ def expand(spec: StudySpec, *, data_needed: bool = True) -> Expanded:
                     trials.setdefault(trial.id, trial)
                     arms_of[trial.id] = (*arms_of.get(trial.id, ()), arm.name)
                     making.advance()
+        for (number, seed), fold in itertools.product(enumerate(added), folds):
+            for arm, of_first_run in of_first:
+                task = of_first_run.task
+                is_largest = of_first_run.train_size == [*rows[task].num_trained][-1]
+                if is_largest and number < further.get((arm.name, task), 0):
+                    trial = of_first_run.with_run(seed, seeds_of[seed, fold], fold)
+                    trials.setdefault(trial.id, trial)
+                    arms_of[trial.id] = (*arms_of.get(trial.id, ()), arm.name)
     return Expanded(
         spec=spec,
         arms=arms,
