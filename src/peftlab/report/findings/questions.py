@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
@@ -26,7 +26,13 @@ from peftlab.report.findings.verdicts import TOO_FEW, UNLEARNED, Verdict, left_o
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.compare import Difference
 from peftlab.stats.noise import LEVEL
-from peftlab.stats.power import MOST_SEEDS, FurtherSeeds, do_examples_forbid, further_seeds
+from peftlab.stats.power import (
+    MOST_SEEDS,
+    FurtherSeeds,
+    Hopeless,
+    do_examples_forbid,
+    further_seeds,
+)
 from peftlab.study.arms import Arm, every_arm, select_arms
 from peftlab.study.decide_spec import DecideSpec
 from peftlab.study.declarations import advice_options
@@ -137,23 +143,31 @@ def seconds_of_round(view: StudyView, wanted: Mapping[Place, int]) -> float:
     return sum(seconds_of_seed(view, place) or 0.0 for place in grown)
 
 
-def needs(view: StudyView, question: Question) -> tuple[int, float] | None:
-    """Return how many further seeds would probably decide an open question, and their seconds.
+@dataclass(frozen=True, kw_only=True)
+class Needed:
+    """How many further seeds would probably decide an open question, and the seconds they take."""
 
-    None where more than MOST_SEEDS would, where it is not known, or where it is not open.
+    num_seeds: int
+    seconds: float
+
+
+def needed(view: StudyView, question: Question) -> Needed | Hopeless | None:
+    """Return what would probably decide an open question if today's estimate is true.
+
+    None where it is not open, or where its arms cannot be compared.
     """
     found = question.found
     if question.state != "open" or found is None:
         return None
-    num = least_seeds(found) - found.num_seeds
+    num = max(least_seeds(found) - found.num_seeds, 1)
     if found.num_seeds > 1 and found.noise.seeds:
         generator = np.random.default_rng(derived_seed(0, "questions", question.name))
         more = further_seeds(found, question.margin, LEVEL, generator)
         if not isinstance(more, FurtherSeeds):
-            return None
+            return more
         num = max(num, more.num)
-    num = max(num, 1)
-    return num, num * sum(seconds_of_seed(view, place) or 0.0 for place in question.places)
+    seconds = num * sum(seconds_of_seed(view, place) or 0.0 for place in question.places)
+    return Needed(num_seeds=num, seconds=seconds)
 
 
 def _of_claim(view: StudyView, claim: Claim, verdict: Verdict, margin: float) -> Question:
@@ -207,15 +221,7 @@ def _weighed(
 
 
 def _closed(question: Question, why: str, *, state: State = "closed") -> Question:
-    return Question(
-        name=question.name,
-        state=state,
-        why=why,
-        pair=question.pair,
-        tasks=question.tasks,
-        found=question.found,
-        margin=question.margin,
-    )
+    return replace(question, state=state, why=why, places=())
 
 
 def _examples_words(found: Difference, margin: float) -> str:
@@ -314,12 +320,14 @@ def _is_shown(
 
 
 def _closest(view: StudyView, advice: Advice, rivals: Sequence[str]) -> tuple[str, str] | None:
-    """Return the pair on which the choice hangs: the best mean, and the rival nearest to it."""
+    """Return the pair on which the choice hangs: the best mean, and the rival nearest to it.
+
+    Where no rival is left it is the arm that was nearest.
+    """
     reference = advice.reference
     assert reference is not None
-    known = [
-        one for one in advice.candidates if one.arm.name in rivals and one.difference is not None
-    ]
+    comparable = [one for one in advice.candidates if one.difference is not None]
+    known = [one for one in comparable if one.arm.name in rivals] or comparable
     if not known:
         return None
     nearest = max(known, key=lambda one: one.difference.estimate if one.difference else 0.0)
@@ -348,18 +356,23 @@ def _forbidding(view: StudyView, arms: Sequence[Arm], margin: float) -> Differen
 
 def open_words(view: StudyView, asked: Sequence[Question]) -> list[str]:
     """Return a sentence on each question that is open, with what it would probably take."""
-    sentences = []
-    for question in asked:
-        if question.state != "open":
-            continue
-        more = needs(view, question)
-        arms = listed([*dict.fromkeys(arm for arm, _ in question.places)])
-        cost = f"it would probably take more than {MOST_SEEDS} seeds"
-        if more is not None:
-            num, seconds = more
-            cost = (
-                f"{counted(num, 'further seed')} of {arms} would probably decide it, "
-                f"in about {duration(seconds)}"
-            )
-        sentences.append(f"{question.name}: open ({question.why}); {cost}.")
-    return sentences
+    return [
+        f"{question.name}: open ({question.why}); {_needed_words(view, question)}."
+        for question in asked
+        if question.state == "open"
+    ]
+
+
+def _needed_words(view: StudyView, question: Question) -> str:
+    more = needed(view, question)
+    if more == "examples":
+        return "if the estimate is true, these examples are too few for any number of seeds"
+    if more == "too many":
+        return f"if the estimate is true, it would take more than {MOST_SEEDS} seeds"
+    if more is None:
+        return "what it would take is not known"
+    arms = listed([*dict.fromkeys(arm for arm, _ in question.places)])
+    return (
+        f"{counted(more.num_seeds, 'further seed')} of {arms} would probably decide it, in about "
+        f"{duration(more.seconds)}"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from peftlab.core.words import counted, duration
 from peftlab.report.findings.evidence import listed, points_words
-from peftlab.report.findings.questions import Question, needs, open_words
+from peftlab.report.findings.questions import Needed, Question, needed, open_words
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
 from peftlab.study.declarations import advice_options
@@ -41,8 +41,8 @@ def rule_words(view: StudyView) -> str:
 def _table(view: StudyView, asked: Sequence[Question]) -> Table:
     rows: list[list[str]] = []
     for one in asked:
-        more = needs(view, one)
-        found = one.found
+        more, found = needed(view, one), one.found
+        known = more if isinstance(more, Needed) else None
         rows.append(
             [
                 one.name,
@@ -50,8 +50,8 @@ def _table(view: StudyView, asked: Sequence[Question]) -> Table:
                 one.why,
                 NOTHING if one.pair is None else listed(one.pair),
                 NOTHING if found is None else Cell(str(found.num_seeds), value=found.num_seeds),
-                NOTHING if more is None else Cell(str(more[0]), value=more[0]),
-                NOTHING if more is None else Cell(duration(more[1]), value=more[1]),
+                NOTHING if known is None else Cell(str(known.num_seeds), value=known.num_seeds),
+                NOTHING if known is None else Cell(duration(known.seconds), value=known.seconds),
             ]
         )
     return Table(
