@@ -93,3 +93,13 @@ def test_rules_that_cannot_be_are_refused_in_one_line(
     refused = peftlab("run", path, "--workspace", tmp_path / "ws", "--dry-run")
     assert refused.status == 2
     assert words in refused.err
+
+
+def test_lint_says_where_the_rule_stops_before_it_can_decide(
+    peftlab: Peftlab, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    said = peftlab("lint", written(tmp_path, tiny_checkpoint), "--json").json
+    (found,) = [one for one in said if one["rule"] == "few-seeds"]
+    assert "with 4 seeds nothing can be decided" in found["message"]
+    enough = written(tmp_path, tiny_checkpoint, decide={"max_seeds": 8})
+    assert not [one for one in peftlab("lint", enough, "--json").json if one["rule"] == "few-seeds"]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from peftlab.api.study import Study
 from peftlab.api.until_decided import Round, carry_out_until_decided
+from peftlab.core.durations import seconds_of
 from peftlab.core.errors import UserError
 from peftlab.core.files import DEFAULT_WORKSPACE, whole_file
 from peftlab.core.inputs import Missing
@@ -41,6 +42,11 @@ MOST_SETTINGS = 6
 """The most learning rates that are tried for each method."""
 WRITTEN = "# Written by peftlab choose, which may write it again.\n"
 MARGIN, MAX_SEEDS = 1.0, 20
+
+CHOICE_OPTIONS = (
+    "study", "workspace", "dev", "text", "label", "model", "margin", "options", "missing",
+)  # fmt: skip
+"""The options of `Choice`, the others being those of a run."""
 
 Say = Callable[[str], None]
 
@@ -92,6 +98,26 @@ class Budget:
             return None
         left = (1 - RESERVE_SHARE) * self.seconds - self.num_settings * of_seed
         return max(min(int(left / max(of_seed, 0.001)), MAX_SEEDS), 0)
+
+
+def choose(
+    data: Path | str, *, budget: float | str, progress: bool = True, **options: Any
+) -> Chosen:
+    """Return which of six methods to use for the rows of a file, as far as the budget can tell.
+
+    `budget` is in seconds of the clock, or a text such as "30 minutes". The options are those of
+    `Choice`, and those of `Study.run`: executor, device, workers, threads. Called again with the
+    same data it goes on from what is trained.
+    """
+    from rich.console import Console
+
+    try:
+        seconds = seconds_of(budget) if isinstance(budget, str) else float(budget)
+    except ValueError as error:
+        raise UserError(str(error), where="budget") from error
+    own = {name: options.pop(name) for name in CHOICE_OPTIONS if name in options}
+    choice = Choice(Path(data), budget=seconds, **own)
+    return choice.carry_out(console=Console(stderr=True, quiet=not progress), **options)
 
 
 class Choice:
@@ -172,7 +198,7 @@ class Choice:
                     raise
                 forget_request()
                 say("the budget is out")
-        return self.finish(clock.spent)
+        return self.finish(clock.spent, say)
 
     def answer(self) -> Answer | None:
         """Return what can be said by now; None where nothing of the study is stored.
@@ -190,8 +216,11 @@ class Choice:
                 found = answer_of_search(opened, searched)
             return found
 
-    def finish(self, seconds: float) -> Chosen:
-        """Write the report, and the model of the arm to use; return what came of `seconds`."""
+    def finish(self, seconds: float, say: Say = lambda words: None) -> Chosen:
+        """Write the report, and the model of the arm to use; return what came of `seconds`.
+
+        `say` is told why a model cannot be written.
+        """
         from peftlab.outputs.export import export
         from peftlab.report.current import current_report
 
@@ -214,9 +243,13 @@ class Choice:
                 num_trials = sum(record.status == "done" for record in records)
             if found.trial is not None:
                 model = self.workspace / "models" / f"{self.spec.name}-{found.arm}-{found.trial}"
-                if not model.exists():
-                    model.parent.mkdir(parents=True, exist_ok=True)
-                    export(opened.trial(found.trial), model)
+                try:
+                    if not model.exists():
+                        model.parent.mkdir(parents=True, exist_ok=True)
+                        export(opened.trial(found.trial), model)
+                except UserError as error:  # the answer is worth more than its model
+                    model = None
+                    say(f"no model is written: {error}")
         return Chosen(
             study=self.path,
             answer=found,

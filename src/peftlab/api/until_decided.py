@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from peftlab.report.findings.asking import questions
 from peftlab.report.findings.questions import (
     Place,
     Question,
     further_seconds,
     next_round,
-    questions,
     seconds_of_round,
 )
 from peftlab.report.findings.verdicts import verdicts

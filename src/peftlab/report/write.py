@@ -12,8 +12,8 @@ from peftlab.core.progress import Tell, say_nothing
 from peftlab.core.words import counted
 from peftlab.report.default_page import page_parts
 from peftlab.report.figures.trajectory import draw_trajectory, trajectory_data
+from peftlab.report.findings.asking import questions
 from peftlab.report.findings.combine import LabelledView, combine
-from peftlab.report.findings.questions import questions
 from peftlab.report.findings.results import results_of
 from peftlab.report.findings.runs import folds_note
 from peftlab.report.findings.stored_results import RESULTS, results_file

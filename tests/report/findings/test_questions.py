@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from peftlab.report.findings.asking import questions
 from peftlab.report.findings.questions import (
     Needed,
     Question,
@@ -16,7 +17,6 @@ from peftlab.report.findings.questions import (
     needed,
     next_round,
     open_words,
-    questions,
     seconds_of_round,
 )
 from peftlab.report.findings.trajectory import trajectory

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from peftlab.core.scores import score_words, sign_of
 from peftlab.core.words import counted, data_size, duration
 from peftlab.report.findings.advice import Advice, advise, within_words
+from peftlab.report.findings.asking import questions
 from peftlab.report.findings.better_words import highest
 from peftlab.report.findings.costs import mean_cost
-from peftlab.report.findings.questions import WHAT_TO_USE, open_words, questions
+from peftlab.report.findings.questions import WHAT_TO_USE, open_words
 from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import StudyView, make_view
 from peftlab.stats.noise import LEVEL

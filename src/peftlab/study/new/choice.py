@@ -16,8 +16,8 @@ METHODS: Mapping[str, tuple[str, float]] = MappingProxyType(
     {
         "probe": ("method: head, cache_frozen: true", 1e-2),
         "bitfit": ("method: bitfit", 1e-3),
+        "ia3": ("method: ia3", 1e-2),
         "lora": ("method: lora, r: 8, lora_alpha: 16, lora_dropout: 0.0", 1e-3),
-        "adapter": ("method: pfeiffer", 1e-3),
         "top-layers": ("method: top-layers, num_layers: 2", 1e-4),
         "full": ("method: full", 2e-5),
     }
