@@ -8,12 +8,14 @@ decide, each with Holm's correction over the claims:
 
 - `mixture`: the test for any number of looks, which is the one that the reports use;
 - `constant`: the test for one look, at each look at the same level, found by simulation of normal
-  scores so that looks at 5 to 20 seeds err in 5% together (about .009);
+  scores so that looks at 5 to 20 seeds err in 5% together;
 - `O'Brien-Fleming`: the test for one look, at levels that begin small and rise with the seeds.
 
 It prints in how many of 100 studies any claim was wrong at any look though all arms are equal; and
 for one claim whose arms differ by 2, 1 and 0.5 spreads of a pair of runs the seeds after which half
-are decided, how many are by 20 seeds, and the mean number of seeds spent.
+are decided, how many are by 20 seeds, and the mean number of seeds spent. With `--normal 20000` it
+prints the latter for one claim on normal scores without the noise of examples, equal arms (0
+spreads) among them, for which the share that is decided is the error.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from peftlab.core.identity import derived_seed
 from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
+from peftlab.stats.tails import always_valid_tail
 
 FIRST, MOST = 5, 20
 LOOKS = range(FIRST, MOST + 1)
@@ -40,23 +43,29 @@ NUM_WALKS = 200_000
 
 @lru_cache(maxsize=1)
 def walks() -> np.ndarray:
-    """Return normal scores [W, looks] of means over growing numbers of seeds."""
-    steps = np.random.default_rng(0).normal(size=(NUM_WALKS, MOST))
-    return (np.cumsum(steps, axis=1) / np.sqrt(np.arange(1, MOST + 1)))[:, FIRST - 1 :]
+    """Return p values [W, looks] of Student's test for growing numbers of normal scores."""
+    scores_WS = np.random.default_rng(0).normal(size=(NUM_WALKS, MOST))
+    return np.stack([student_p(scores_WS[:, :num]) for num in LOOKS], axis=1)
+
+
+def student_p(scores_MS: np.ndarray) -> np.ndarray:
+    """Return the two-sided p values [M] of Student's test that the mean of S scores is 0."""
+    num = scores_MS.shape[1]
+    errors_M = scores_MS.std(axis=1, ddof=1) / np.sqrt(num)
+    return np.asarray(2 * stats.t.sf(np.abs(scores_MS.mean(axis=1)) / errors_M, num - 1))
 
 
 @lru_cache(maxsize=64)
 def constant_level(level: float) -> float:
     """Return the level of each look at which all looks together err as often as that."""
-    largest = np.abs(walks()).max(axis=1)
-    return float(2 * stats.norm.sf(np.quantile(largest, 1 - level)))
+    return float(np.quantile(walks().min(axis=1), level))
 
 
 @lru_cache(maxsize=64)
 def rising_levels(level: float) -> tuple[float, ...]:
     """Return the levels of O'Brien and Fleming's rule: bounds fall with the root of the seeds."""
-    scale = np.sqrt(np.arange(FIRST, MOST + 1) / MOST)
-    largest = (np.abs(walks()) * scale).max(axis=1)
+    scale = np.sqrt(np.array(LOOKS) / MOST)
+    largest = (stats.norm.isf(walks() / 2) * scale).max(axis=1)
     return tuple(2 * stats.norm.sf(np.quantile(largest, 1 - level) / scale))
 
 
@@ -119,8 +128,12 @@ def main() -> None:
     """Print a line for each kind of noise and number of claims."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=200)
+    parser.add_argument("--normal", type=int, default=0, help="only so many normal studies")
     parser.add_argument("--kind", choices=list(KINDS), action="append", help="only these")
     given = parser.parse_args()
+    if given.normal:
+        _print_normal(given.normal)
+        return
     print("| noise | claims |", " | ".join(f"{name}: wrong" for name in RULES), "|", flush=True)
     for kind in given.kind or KINDS:
         for num_claims in NUM_CLAIMS:
@@ -140,6 +153,35 @@ def main() -> None:
                 spent = np.mean([one.spent for one in found])
                 print(f"| {kind} | {size:g} | {name} | {half} | {share:.1f} | {spent:.1f} |",
                       flush=True)  # fmt: skip
+
+
+def normal_studies(size: float, num_studies: int) -> dict[str, np.ndarray]:
+    """Return the seeds at which each rule decides a claim on normal scores; MOST + 1 for never.
+
+    The examples add no noise, and the arms differ by `size` spreads of a pair of runs.
+    """
+    generator = np.random.default_rng(derived_seed(0, "normal", f"{size:g}"))
+    scores_MS = generator.normal(size, 1.0, (num_studies, MOST))
+    level, levels = constant_level(LEVEL), rising_levels(LEVEL)
+    at = {name: np.full(num_studies, MOST + 1) for name in RULES}
+    for place, num in reversed([*enumerate(LOOKS)]):
+        means_M = np.abs(scores_MS[:, :num].mean(axis=1))
+        of_seeds_M = scores_MS[:, :num].var(axis=1, ddof=1) / num
+        fixed_M = student_p(scores_MS[:, :num])
+        mixture_M = 2 * always_valid_tail(means_M, 0.0, 2, of_seeds_M, float(num), num - 1)
+        at["mixture"][mixture_M <= LEVEL] = num
+        at["constant"][fixed_M <= level] = num
+        at["O'Brien-Fleming"][fixed_M <= levels[place]] = num
+    return at
+
+
+def _print_normal(num_studies: int) -> None:
+    print(f"| {num_studies} studies, spreads | rule | half by | decided by 20 | seeds |")
+    for size in (0.0, *SIZES[::-1]):
+        for name, at in normal_studies(size, num_studies).items():
+            half = f"{np.median(at):.0f}" if np.median(at) <= MOST else f"> {MOST}"
+            share, spent = 100 * np.mean(at <= MOST), np.minimum(at, MOST).mean()
+            print(f"| {size:g} | {name} | {half} | {share:.1f} | {spent:.1f} |", flush=True)
 
 
 def _studies(family: Family, num_studies: int) -> dict[str, list[Outcome]]:
