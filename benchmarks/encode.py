@@ -1,9 +1,9 @@
-"""What encoding a split takes: read, digested, encoded, and found in the cache again.
+"""The time to encode a split: to read, digest and encode it, and to find it in the cache again.
 
-    python benchmarks/encode.py --data path/to/glue
+    python -m benchmarks.encode --data path/to/glue
 
-Each time is that of the fastest of so many rounds, beside it the processor's time in that round,
-of all threads. `transformers' call` is the plain twin of the encoding: the same rows, the same ids.
+Each time is that of the fastest of several rounds, with the processor time of all threads in that
+round. `transformers' call` is the plain twin of the encoding: the same rows, the same ids.
 """
 
 from __future__ import annotations

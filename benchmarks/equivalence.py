@@ -1,6 +1,6 @@
-"""Are the scores of the engine `packed` those of transformers.Trainer? Several seeds, MiniLM.
+"""A check that the engine `packed` and transformers.Trainer give equal scores, on MiniLM.
 
-    python benchmarks/equivalence.py --data path/to/glue --output equivalence --task cola
+    python -m benchmarks.equivalence --data path/to/glue --output equivalence --task cola
 
 The same trials run with both engines (same examples in the same order, other dropout masks); a
 workspace in the output folder keeps them, so it can be stopped and run again. It prints the mean
@@ -44,7 +44,7 @@ LEVEL, POWER = 0.05, 0.8
 
 
 def main() -> None:
-    """Run what is missing of both studies, then print a line."""
+    """Run the missing trials of both studies, then print a line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="a GLUE folder")
     parser.add_argument("--output", type=Path, required=True)
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def compared(first: Sequence[float], second: Sequence[float]) -> str:
-    """Both means, the difference with its interval, the test and what it could find; in points."""
+    """Return both means, the difference and interval, the test and its sensitivity, in points."""
     differences = np.asarray(first) - np.asarray(second)
     size, mean = len(differences), float(np.mean(differences))
     error = float(np.std(differences, ddof=1)) / math.sqrt(size)
@@ -94,7 +94,7 @@ def compared(first: Sequence[float], second: Sequence[float]) -> str:
 
 
 def detectable(error: float, size: int) -> float:
-    """The true difference at which the paired t test has the power POWER."""
+    """Return the true difference at which the paired t test has the power POWER."""
     quantile = stats.t.ppf(1 - LEVEL / 2, size - 1)
 
     def excess(shift: float) -> float:

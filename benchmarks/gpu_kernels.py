@@ -1,21 +1,20 @@
-"""The Triton kernels compiled for cards that are not here: registers, spills and shared memory.
+"""The Triton kernels, compiled for GPUs that are not here: registers, spills and shared memory.
 
-    python benchmarks/gpu_kernels.py --output kernels.json
+    python -m benchmarks.gpu_kernels --output kernels.json
 
-A layer of bert-base with LoRA on query and value is run forward and backward on the processor, with
-every launch noted instead of made; what was launched is then compiled for each architecture, in
-float32 and in bfloat16, and the assembler is asked what it takes. Triton has to be installed; no
-GPU has to be there. `--longest` is the longest row, by which attention chooses its block.
+What is compared on a card (models/cuda/agreement_cases.py) is run on the processor at the widths of
+bert-base, with every launch noted instead of made; what was launched is then compiled for each
+architecture, in float32 and in bfloat16, and the assembler is asked what it takes. Triton has to
+be installed; no GPU has to be there. `--longest` is the longest row, by which attention chooses its
+block.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -23,40 +22,16 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
-os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # as models/cuda has it
-
 import triton
+from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+from peftlab.models.cuda.agreement_cases import BERT_BASE, cases_of
+from peftlab.models.cuda.comparison import by_kernels, steps_of_adamw
+from peftlab.models.cuda.operations import KERNELS
 
-from peftlab.models.cuda.adamw import FlatAdamW  # noqa: E402
-from peftlab.models.fused import backends  # noqa: E402
-from peftlab.models.fused.attention import (  # noqa: E402
-    Attention,
-    AttentionSettings,
-    Heads,
-    Spans,
-)
-from peftlab.models.fused.dropout import Dropout, DropoutSettings  # noqa: E402
-from peftlab.models.fused.embedding import LookUp, LookUpTable  # noqa: E402
-from peftlab.models.fused.gelu import Gelu, GeluSettings  # noqa: E402
-from peftlab.models.fused.linear import (  # noqa: E402
-    Adapter,
-    Joined,
-    JoinedLinear,
-    LinearSettings,
-)
-from peftlab.models.fused.norm import DropoutAddNorm, NormSettings  # noqa: E402
-from peftlab.models.fused.rows import Rows, TakeRows  # noqa: E402
-from peftlab.models.fused.tape import apply  # noqa: E402
-
-WIDTH, INNER, HEADS, RANK, PROBABILITY = 768, 3072, 12, 8, 0.1
 TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.int64: "i64"}
 OPTIONS = ("num_warps", "num_stages")
 USED = re.compile(r"REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)")
@@ -65,55 +40,13 @@ Launch = tuple[Any, dict[str, Any], dict[str, int]]
 """A kernel, its arguments by name, and the options of its launch."""
 
 
-def run_layer(dtype: torch.dtype, longest: int) -> None:
-    """Run what a layer launches, forward and backward, on rows of this type."""
-    torch.manual_seed(0)
-    length_B = torch.tensor([longest, 3])
-    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), length_B.cumsum(0)])
-    example_R = torch.arange(2).repeat_interleave(length_B)
-    rows = Rows(example_R=example_R, position_R=torch.arange(len(example_R)))
-
-    def given(width: int) -> Tensor:
-        return torch.zeros(len(example_R), width, dtype=dtype, requires_grad=True)
-
-    adapters = tuple(
-        Adapter(
-            index=index,
-            a=nn.Parameter(torch.zeros(RANK, WIDTH)),
-            b=nn.Parameter(torch.zeros(WIDTH, RANK)),
-            scaling=2.0,
-            dropout=nn.Dropout(PROBABILITY),
-            site=str(index),
-        )
-        for index in (0, 2)
-    )
-    joined = Joined(layers=tuple(nn.Linear(WIDTH, WIDTH) for _ in range(3)), adapters=adapters)
-    heads = Heads(count=HEADS, scale=(WIDTH // HEADS) ** -0.5)
-    spans = Spans(query_offsets=offsets, key_offsets=offsets)
-    table = LookUpTable(weight=nn.Parameter(torch.zeros(512, WIDTH)), ids_R=rows.position_R)
-    drawn = {"rows": rows, "key": 1, "probability": PROBABILITY}
-    for operation, settings, inputs in (
-        (LookUp, (table,), ()),
-        (Dropout, DropoutSettings(**drawn), (given(WIDTH),)),
-        (TakeRows, offsets[:-1], (given(WIDTH),)),
-        (JoinedLinear, LinearSettings.of(joined, rows, lambda site: 1), (given(WIDTH),)),
-        (
-            Attention,
-            AttentionSettings(heads=heads, spans=spans, key=1, probability=PROBABILITY),
-            (given(3 * WIDTH),),
-        ),
-        (
-            DropoutAddNorm,
-            NormSettings(norm=nn.LayerNorm(WIDTH), **drawn),
-            (given(WIDTH), given(WIDTH)),
-        ),
-        (Gelu, GeluSettings(has_backward=True), (given(INNER),)),
-    ):
-        apply(operation, settings, *inputs).sum().backward()
-    matrices = [matrix for adapter in adapters for matrix in (adapter.a, adapter.b)]
-    optimizer = FlatAdamW([{"params": matrices}], lr=1e-3, betas=(0.9, 0.999), eps=1e-8)
-    optimizer.max_norm = 1.0
-    optimizer.step()
+def run_cases(dtype: torch.dtype, longest: int) -> None:
+    """Run what is compared on a card, forward and backward, on rows of this type."""
+    sizes = replace(BERT_BASE, lengths=(longest, 3))
+    for operation, kernels in KERNELS.items():
+        for case in cases_of(operation, sizes, torch.device("cpu")):
+            by_kernels(case, kernels, dtype)
+    steps_of_adamw(torch.device("cpu"), is_ours=True)
 
 
 def launches_of(dtype: torch.dtype, longest: int) -> list[Launch]:
@@ -129,17 +62,15 @@ def launches_of(dtype: torch.dtype, longest: int) -> list[Launch]:
         found.setdefault(str(source_of((self, named, options)).hash()), (self, named, options))
 
     stays, JITFunction.run = JITFunction.run, note
-    taken = replace(backends.TRITON, takes=lambda tensor: True)
-    before, backends.BACKENDS = backends.BACKENDS, (taken,)
     try:
-        run_layer(dtype, longest)
+        run_cases(dtype, longest)
     finally:
-        JITFunction.run, backends.BACKENDS = stays, before
+        JITFunction.run = stays
     return [*found.values()]
 
 
 def source_of(launch: Launch) -> ASTSource:
-    """Return what Triton compiles for a launch: types, constants, and what 16 divides."""
+    """Return the source that Triton compiles for a launch: types, constants, multiples of 16."""
     function, named, _ = launch
     constants = {p.name: named[p.name] for p in function.params if p.is_constexpr}
     signature, divisible = {}, {}
@@ -158,7 +89,7 @@ def source_of(launch: Launch) -> ASTSource:
 
 
 def compiled(launch: Launch, capability: int) -> dict[str, Any]:
-    """Return what a kernel takes on cards of a capability, and how long the compiler took."""
+    """Return the resources of a kernel on GPUs of a capability, and the compiler's time."""
     began = perf_counter()
     target = GPUTarget("cuda", capability, 32)
     binary = triton.compile(source_of(launch), target=target, options=launch[2])
@@ -181,7 +112,7 @@ def compiled(launch: Launch, capability: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Compile every kernel for every architecture, and print what each takes."""
+    """Compile every kernel for every architecture, and print its resources."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--capability", type=int, nargs="+", default=[80, 90])
     parser.add_argument("--kernel", default="", help="only those with this in their name")

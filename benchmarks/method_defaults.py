@@ -1,11 +1,11 @@
-"""Every method of the registry at its defaults, each at three learning rates, on real data.
+"""The defaults of every method in the registry, at three learning rates each, on real data.
 
-    python benchmarks/method_defaults.py --data path/to/glue --workspace defaults
+    python -m benchmarks.method_defaults --data path/to/glue --workspace defaults
 
 It writes a study of one arm a method and rate and has `peftlab run` run it: first every method at
-the rate that is its default now, then at the lower and the higher one. Stopped and run again, it
-goes on. What each trial gave is appended to benchmarks/method_defaults.jsonl, and the table of
-docs/methods.md is printed from that file; with --table alone nothing is run.
+the rate that is its default now, then at the lower and the higher one. If it is stopped and run
+again, it continues. The result of each trial is appended to benchmarks/method_defaults.jsonl, and
+the table of docs/methods.md is printed from that file; with --table alone nothing is run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RESULTS = Path(__file__).with_suffix(".jsonl")
 
 
 def main() -> None:
-    """Run what is missing, keep what it gave, and print the table."""
+    """Run the missing trials, keep their results, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", help="a GLUE folder")
     parser.add_argument("--workspace", type=Path, default=Path("peftlab-defaults"))
@@ -52,14 +52,14 @@ def main() -> None:
 
 
 def rates_of(method: Method) -> tuple[float, float, float]:
-    """The default rate, on the grid, and its neighbours: (default, lower, higher)."""
+    """Return the default rate, on the grid, and its neighbours: (default, lower, higher)."""
     default = method.learning_rate or TrainingSettings().learning_rate
     nearest = min(range(1, len(RATES) - 1), key=lambda k: abs(RATES[k] / default - 1))
     return RATES[nearest], RATES[nearest - 1], RATES[nearest + 1]
 
 
 def study_of(given: argparse.Namespace) -> dict[str, Any]:
-    """The study, as its file has it."""
+    """Return the study in the form of its file."""
     return {
         "name": f"method-defaults-{given.task}",
         "description": "Every method at its defaults, at three learning rates.",
@@ -124,7 +124,7 @@ def _kept(trial: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: a method a line, in the registry's order, its best score in bold."""
+    """Return a Markdown table, one line per method in the registry's order, best scores in bold."""
     lines = [
         "| method | trainable | score at each learning rate | packed |",
         "| --- | ---: | --- | --- |",

@@ -1,9 +1,10 @@
-"""How often the interval of a mean holds the truth, by how the noise is made up.
+"""The coverage of the interval of a mean, by the composition of the noise.
 
     python -m benchmarks.noise_parts
 
 Estimates and their parts are drawn from the model of stats/noise.py itself, normal luck and the
-bootstrap of 400 examples without its own error, so that only what few seeds cannot know is left.
+bootstrap of 400 examples without its own error, so that the only uncertainty left is that of few
+seeds.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ PARTS = (
     (0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (0.0, 4.0, 1.0), (0.0, 1.0, 0.0),
     (1.0, 0.5, 1.0), (1.0, 3.0, 1.0), (1.0, 4.0, 0.1), (4.0, 1.0, 1.0),
 )  # fmt: skip
-"""V_E, V_S and V_SE."""
+"""The values of V_E, V_S and V_SE."""
 
 
 def main() -> None:
-    """Print a line a make-up."""
+    """Print a line for each composition."""
     print("| V_E | V_S | V_SE |", " | ".join(f"{number} seeds" for number in NUM_SEEDS), "|")
     for parts in PARTS:
         shares = [f"{100 * held(*parts, num_seeds):.1f}" for num_seeds in NUM_SEEDS]
@@ -30,7 +31,7 @@ def main() -> None:
 
 
 def held(examples: float, seeds: float, own: float, num_seeds: int) -> float:
-    """The share of intervals that hold the truth."""
+    """Return the share of intervals that hold the truth."""
     generator = np.random.default_rng(0)
     truth = np.sqrt(examples + (seeds + own) / num_seeds)
     found = 0

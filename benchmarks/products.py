@@ -1,8 +1,8 @@
-"""The products of an encoder layer: this package's kernel against torch.mm, in turn.
+"""The matrix products of an encoder layer: this package's kernel against torch.mm, in turn.
 
-    python benchmarks/products.py --rounds 9
+    python -m benchmarks.products --rounds 9
 
-Shapes are those of MiniLM and BERT-base at the tokens of a packed batch. Each call takes another
+Shapes are those of MiniLM and BERT-base for the tokens of a packed batch. Each call takes another
 layer's weights, as in training, and makes its output anew. Nothing else should run meanwhile.
 """
 

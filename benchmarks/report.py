@@ -1,8 +1,8 @@
-"""What the report of a study of very many trials takes: to make, to carry, and to open.
+"""The cost of the report of a study with very many trials: time to make, size, time to open.
 
-    python benchmarks/report.py --output report-benchmark --chromium /usr/bin/chromium
+    python -m benchmarks.report --output report-benchmark --chromium /usr/bin/chromium
 
-The trials are real but for their training: what an engine would tell is made up, and so are the
+The trials are real except for their training: the events of an engine are made up, and so are the
 predictions, on as many dev rows as the demo's tasks have. Opening is timed in Chromium without a
 window, from the call to the end of the page's loading, and to the first figure that is interactive.
 """
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def fill(folder: Path, num_trials: int) -> int:
-    """A workspace with the study, all of whose trials are done; how many they are."""
+    """Fill a workspace with the study, all of whose trials are done, and return their number."""
     file = folder / "study.yaml"
     file.write_text(STUDY.format(seeds=[*range(math.ceil(num_trials / TRIALS_A_SEED))]))
     expanded = expand(load_study(str(file)))
@@ -74,7 +74,7 @@ def fill(folder: Path, num_trials: int) -> int:
 
 
 def record(workspace: Workspace, trial: Trial, generator: np.random.Generator) -> None:
-    """Epochs, predictions and costs of a trial that learns a little."""
+    """Store the epochs, predictions and costs of a trial that learns a little."""
     task = TASKS.get(trial.task)
     labels = np.random.default_rng(0).integers(task.num_labels, size=NUM_ROWS)
     workspace.start(trial.id, provenance())
@@ -111,7 +111,7 @@ COSTS = Costs(
 
 
 def measured_report(runs: Path) -> Path:
-    """The page; prints what `peftlab report` took, in a process of its own."""
+    """Print the cost of `peftlab report` in a process of its own, and return the page."""
     import subprocess
     import sys
 
@@ -125,7 +125,7 @@ def measured_report(runs: Path) -> Path:
 
 
 def open_page(html: Path, chromium: Path) -> None:
-    """Print how long Chromium takes to open it; the best of three."""
+    """Print the time that Chromium takes to open the page, the best of three."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

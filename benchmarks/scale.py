@@ -1,9 +1,10 @@
-"""A study of very many trials that cost nothing: what planning, recording and reading them take.
+"""The cost of planning, recording and reading a study of very many trials that train nothing.
 
-    python benchmarks/scale.py --output scale
+    python -m benchmarks.scale --output scale
 
-Each line is a process of its own, start-up and imports included: its seconds and its peak memory.
-The trials are real but for their training: an executor tells at once what an engine would.
+Each line shows the seconds and the peak memory of a process of its own, including start-up and
+imports. The trials are real except for their training: an executor sends the events of an engine at
+once.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+from unittest import mock
 
 STUDY = """\
 name: scale
@@ -72,7 +74,7 @@ def main() -> None:
 
 
 def measured(name: str, command: Sequence[str]) -> None:
-    """Run Python with these arguments; print what it took."""
+    """Run Python with these arguments, and print its time and memory."""
     began = perf_counter()
     is_own = command[0] == __file__
     with Path(os.devnull).open("w") as nowhere:
@@ -89,7 +91,7 @@ def measured(name: str, command: Sequence[str]) -> None:
 
 
 def plan(study: Path, runs: Path) -> None:
-    """The plan of all trials."""
+    """Plan all trials."""
     from peftlab.runner.plan import make_plan
     from peftlab.store.workspace import Workspace
     from peftlab.study.load import load_study
@@ -105,18 +107,18 @@ def plan(study: Path, runs: Path) -> None:
 
 
 def record(study: Path, runs: Path, num_epochs: int) -> None:
-    """All trials through `execute` with an executor that trains nothing."""
+    """Run all trials through `execute` with an executor that trains nothing."""
     from peftlab.engine.events import Listener, Started
-    from peftlab.runner.executors.base import ExecutorOptions, Source
+    from peftlab.runner.executors.base import ExecutorOptions, JobSource
     from peftlab.runner.executors.registry import EXECUTORS, ExecutorEntry
 
     class Idle:
-        """Tells of every trial that it is done."""
+        """An executor that reports every trial as done."""
 
         def __init__(self, options: ExecutorOptions) -> None:
             self._options = options
 
-        def run(self, source: Source, tell: Listener) -> None:
+        def run(self, source: JobSource, tell: Listener) -> None:
             began = perf_counter()
             for job in source.known:
                 for trial in job.trials:
@@ -131,7 +133,7 @@ def record(study: Path, runs: Path, num_epochs: int) -> None:
 
 
 def ray(study: Path, runs: Path, num_epochs: int) -> None:
-    """All trials as tasks of a Ray cluster on this machine that tell the same and end."""
+    """Run all trials as tasks of a Ray cluster on this machine that report the same and end."""
     from peftlab.runner.executors import ray_cluster
 
     def idle(job: str, url: str | None) -> Iterator[str]:
@@ -144,15 +146,15 @@ def ray(study: Path, runs: Path, num_epochs: int) -> None:
                 yield to_line(event)
         yield to_line(Done())
 
-    ray_cluster.run_told = idle
     began = perf_counter()
-    num_trials = run(study, runs, "ray")
+    with mock.patch.object(ray_cluster, "run_told", idle):
+        num_trials = run(study, runs, "ray")
     rate = num_trials / (perf_counter() - began)
     print(f"by ray: {rate:,.0f} trials, {rate * (5 + num_epochs):,.0f} messages a second")
 
 
 def told(trial_id: str, num_epochs: int) -> Iterator[Any]:
-    """Yield what a worker tells of a trial, from its beginning to its end."""
+    """Yield the events of a worker about a trial, from its beginning to its end."""
     from peftlab.core.measurements import Costs, Evaluation, ParameterCount
     from peftlab.engine.events import Began, Evaluated, Finished
     from peftlab.tasks.registry import TASKS
@@ -182,7 +184,7 @@ def told(trial_id: str, num_epochs: int) -> Iterator[Any]:
 
 
 def run(study: Path, runs: Path, executor: str) -> int:
-    """Run the study; how many trials it has."""
+    """Run the study, and return its number of trials."""
     from peftlab.engine.events import ignore
     from peftlab.runner.execute import execute
     from peftlab.store.workspace import Workspace
@@ -196,7 +198,7 @@ def run(study: Path, runs: Path, executor: str) -> int:
 
 
 def frame(runs: Path) -> None:
-    """The results as a frame."""
+    """Read the results as a frame."""
     from peftlab import load_results
 
     rows = load_results(runs)

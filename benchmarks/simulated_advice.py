@@ -1,4 +1,4 @@
-"""Does "What to use" hold? Arms whose true scores and costs are known, many times over.
+"""A simulation of "What to use" in many studies whose arms have known true scores and costs.
 
     OMP_NUM_THREADS=1 python -m benchmarks.simulated_advice --studies 200 --processes 2
 
@@ -57,10 +57,10 @@ NONE, WILL_DO = -1, -2
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Arms by how many points they are below the best, their times, and their parameters.
+    """A case: each arm's points below the best arm, its time, and its parameters.
 
-    Of an arm's runs a share fails, and one collapses: it gives one answer to all examples. No
-    number stands for none of any arm.
+    Shares of an arm's runs may fail or collapse, which means that they give one answer to all
+    examples. An empty tuple means that no arm has such runs.
     """
 
     name: str
@@ -107,7 +107,7 @@ CASES = (
 
 @lru_cache
 def shift_for(setting: Setting, points: float) -> float:
-    """By how many probits an arm is worse that scores so many points less."""
+    """Return by how many probits an arm is worse if it scores this many points less."""
     best, low, high = true_score(setting, 0.0), 0.0, 3.0
     for _ in range(40):
         middle = (low + high) / 2
@@ -128,7 +128,7 @@ def true_means(case: Case, setting: Setting) -> list[float]:
 
 
 def chosen(case: Case, setting: Setting, generator: np.random.Generator) -> int:
-    """Return the place of the arm that is recommended in one study; NONE or WILL_DO for none."""
+    """Return the index of the arm that is recommended in one study; NONE or WILL_DO if none is."""
     shifts = [shift_for(setting, points) for points in case.below]
     drawn = draw_arms(setting, shifts, generator)
     with tempfile.TemporaryDirectory() as folder:
@@ -184,7 +184,8 @@ def _record(
     logits_NC = np.stack([1 - answers_N, answers_N], axis=1).astype(np.float32)
     predictions = Predictions(row_ids=np.arange(len(labels_N)), labels=labels_N, logits=logits_NC)
     write_predictions(own / PREDICTIONS_FILE, predictions)
-    untrained = score(TASK, np.stack([1 - labels_N, labels_N], axis=1)[::-1] * 1.0, labels_N)
+    certain_NC = np.stack([1 - labels_N, labels_N], axis=1).astype(np.float32)
+    untrained = score(TASK, certain_NC[::-1], labels_N)
     scores = score(TASK, logits_NC, labels_N)
     seconds = case.times[place] * (1 + TIME_NOISE * generator.normal())
     return TrialRecord(
@@ -233,13 +234,13 @@ def _costs(seconds: float, parameters: int) -> Costs:
 
 
 def simulate(case: Case, setting: Setting, seed: int, num_studies: int) -> list[int]:
-    """What is recommended in each of so many studies."""
+    """Return the recommendation in each of this number of studies."""
     generator = np.random.default_rng(seed)
     return [chosen(case, setting, generator) for _ in range(num_studies)]
 
 
 def main() -> None:
-    """Print a line a case and number of seeds."""
+    """Print a line for each case and number of seeds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=200)
     parser.add_argument("--processes", type=int, default=2)

@@ -1,4 +1,4 @@
-"""Do verdicts on many claims hold, at one look and at every look? Studies whose truth is known.
+"""A simulation of verdicts on many claims, at one look and at every look, with known truth.
 
     OMP_NUM_THREADS=1 python -m benchmarks.simulated_families --studies 1000 --processes 2
 
@@ -53,13 +53,13 @@ KINDS = {
 NUM_SEEDS, NUM_CLAIMS = (3, 5, 10), (1, 5, 20)
 FIRST_LOOK, MOST_SEEDS = 5, 20
 SIZES = (2.0, 1.0, 0.5)
-"""True differences, in spreads of a pair of runs."""
+"""The true differences, in spreads of a pair of runs."""
 AT_A_TIME = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """So many claims on pairs of arms that differ by `size` spreads of a pair of runs."""
+    """A family of claims on pairs of arms that differ by `size` spreads of a pair of runs."""
 
     setting: Setting
     num_claims: int
@@ -69,7 +69,7 @@ class Family:
 def differences(
     family: Family, generator: np.random.Generator, sizes: Sequence[int]
 ) -> list[dict[int, Difference]]:
-    """Each claim's difference with so many of its seeds, by their number."""
+    """Return each claim's difference, by the number of seeds that are used."""
     setting = family.setting
     shift = shift_of(setting, family.size) if family.size else 0.0
     shifts = [0.0, shift] * family.num_claims
@@ -94,13 +94,13 @@ def satterthwaite_p(found: Difference) -> float:
 
 
 def spread_of_pair(setting: Setting) -> float:
-    """The standard deviation of the difference between two runs of a seed, in points."""
+    """Return the standard deviation of the difference between two runs of a seed, in points."""
     found = _measured(setting, 0.0)
     return math.sqrt(sum(group.spread for group in found.noise.seeds))
 
 
 def shift_of(setting: Setting, size: float) -> float:
-    """By how many probits an arm is worse if that is `size` spreads of a pair, in points."""
+    """Return by how many probits an arm is worse if that is `size` spreads of a pair, in points."""
     key = (setting, size)
     if key not in _SHIFTS:
         wanted = size * spread_of_pair(setting)
@@ -118,14 +118,14 @@ _SHIFTS: dict[tuple[Setting, float], float] = {}
 
 
 def _measured(setting: Setting, shift: float) -> Difference:
-    """The difference of very many runs on very many examples."""
+    """Return the difference of very many runs on very many examples."""
     many = replace(setting, num_seeds=200, num_examples=setting.num_examples)
     generator = np.random.default_rng(7)
     return difference(*resample(draw_arms(many, [0.0, shift], generator), generator, num=20))
 
 
 def one_look(family: Family, seed: int, num_studies: int) -> list[tuple[float, ...]]:
-    """Return of each study and number of seeds the least p value of both tests, and one claim's."""
+    """Return, by study and number of seeds, the lowest p value of both tests, and one claim's."""
     generator = np.random.default_rng(seed)
     found = []
     for _ in range(num_studies):
@@ -140,7 +140,7 @@ def one_look(family: Family, seed: int, num_studies: int) -> list[tuple[float, .
 
 
 def every_look(family: Family, seed: int, num_studies: int) -> list[tuple[float, ...]]:
-    """Return of each study whether any claim is ever decided, and with how many seeds the first is.
+    """Return, by study, whether any claim is ever decided, and the number of seeds of the first.
 
     By the test for any number of looks; by that for one look; by that for one look at three seeds
     and then the other; interim, then by that for one look. Then whether it is ever equivalent.

@@ -1,4 +1,4 @@
-"""Do intervals and tests by k-fold cross-validation hold? Small models on rows of known truth.
+"""A simulation of intervals and tests by k-fold cross-validation, on rows of known truth.
 
     OMP_NUM_THREADS=1 python -m benchmarks.simulated_folds --studies 400
 
@@ -47,14 +47,15 @@ COLLAPSED = 0.1
 NUM_RESAMPLES = 500
 
 Model = Callable[[Floats, Values, Floats, np.random.Generator], Values]
-"""Answers to rows, after training on rows with these labels."""
+"""The type of a model: the answers to rows, after training on rows with these labels."""
 
 
 def centroid(train: Floats, labels: Values, rows: Floats, luck: np.random.Generator) -> Values:
     """Return the class whose mean is nearer."""
     means = [train[labels == label].mean(axis=0) for label in (0, 1)]
     away = [((rows - mean) ** 2).sum(axis=1) for mean in means]
-    return (away[1] < away[0]).astype(np.int64)
+    nearer: Values = (away[1] < away[0]).astype(np.int64)
+    return nearer
 
 
 def features(train: Floats, labels: Values, rows: Floats, luck: np.random.Generator) -> Values:
@@ -92,7 +93,7 @@ KINDS: dict[str, Model] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A kind of study: the model, and how many rows, folds and seeds it has."""
+    """A kind of study: its model, and its numbers of rows, folds and seeds."""
 
     kind: str
     num_rows: int
@@ -106,7 +107,7 @@ class Setting:
 
 
 def draw(setting: Setting, generator: np.random.Generator, signal: float) -> list[Outcomes]:
-    """Return what two arms say of the rows of one study; the second sees so strong a signal."""
+    """Return the answers of two arms to the rows of one study; `signal` is that of the second."""
     labels_N = generator.permutation(np.arange(setting.num_rows) % 2)
     examples = [
         Example(row_id=row, texts=(str(row),), label=int(label))
@@ -147,7 +148,7 @@ def draw(setting: Setting, generator: np.random.Generator, signal: float) -> lis
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a study says: the first arm's mean and interval, and the tests of the difference."""
+    """The findings of a study: the first arm's mean and interval, and tests of the difference."""
 
     mean: float
     low: float
@@ -160,7 +161,7 @@ class Found:
 
 
 def study(setting: Setting, generator: np.random.Generator, signal: float = SIGNAL) -> Found:
-    """Return what one study finds."""
+    """Return the findings of one study."""
     arms = draw(setting, generator, signal)
     drawn = resample(arms, generator, num=NUM_RESAMPLES)
     own = summarise(arms[0], resampled=drawn[0])

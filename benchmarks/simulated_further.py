@@ -1,4 +1,4 @@
-"""Is a comparison decided as often as is said of so many further seeds? Studies of known truth.
+"""A simulation of how often the stated number of further seeds decides a comparison.
 
     OMP_NUM_THREADS=1 python -m benchmarks.simulated_further --studies 200 --processes 2
 
@@ -29,20 +29,20 @@ from peftlab.stats.power import MOST_SEEDS, FurtherSeeds, Hopeless, further_seed
 KINDS_SHOWN = ("even", "seeds")
 NUM_SEEDS = (3, 5)
 SIZES = (0.0, 0.5, 1.0, 2.0, 4.0)
-"""True differences, in spreads of a pair of runs."""
+"""The true differences, in spreads of a pair of runs."""
 AT_A_TIME = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fate:
-    """What is said of an undecided study, and whether the seeds that were asked for decided it."""
+    """The statement on an undecided study, and whether the seeds that it asked for decided it."""
 
     said: FurtherSeeds | Hopeless
     is_decided: bool
 
 
 def simulate(family: Family, seed: int, num_studies: int) -> list[dict[int, Fate | None]]:
-    """Return of each study its fate by the number of its first seeds; None where these decide."""
+    """Return each study's fate, by the number of its first seeds; None if these decide."""
     generator = np.random.default_rng(seed)
     found = []
     for _ in range(num_studies):
@@ -62,7 +62,7 @@ def simulate(family: Family, seed: int, num_studies: int) -> list[dict[int, Fate
 
 
 def main() -> None:
-    """Print a line a kind of noise, number of seeds and true difference."""
+    """Print a line for each kind of noise, number of seeds and true difference."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=200)
     parser.add_argument("--processes", type=int, default=2)

@@ -1,4 +1,4 @@
-"""Is "learned" said of what learned, and "did not learn" of what did not? Many arms of known truth.
+"""A simulation of the states "learned" and "did not learn", for many arms of known truth.
 
     OMP_NUM_THREADS=1 python -m benchmarks.simulated_learning --studies 1000
     OMP_NUM_THREADS=1 python -m benchmarks.simulated_learning --metrics f1_macro f1_weighted
@@ -25,18 +25,18 @@ from peftlab.stats.constant import best_constant
 from peftlab.stats.learned import constants_of, judge
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import resample
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 
 NUM_EXAMPLES = 400
 DIFFICULTY, LUCK = 0.5, 0.05
 """Deviations of an example's difficulty and of a run's luck, in probits."""
 NUM_RESAMPLES = 1000
-STATES: tuple[State, ...] = ("learned", "did not learn", "cannot tell")
+STATES: tuple[LearningState, ...] = ("learned", "did not learn", "cannot tell")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """An arm that is `right` on so many of the examples of class 0 and of class 1."""
+    """A kind of arm, which is `right` on these shares of the examples of class 0 and of class 1."""
 
     name: str
     metric: str
@@ -89,7 +89,7 @@ def draw(kind: Kind, num_seeds: int, generator: np.random.Generator) -> Outcomes
     )
 
 
-def state_of(outcomes: Outcomes, generator: np.random.Generator) -> State:
+def state_of(outcomes: Outcomes, generator: np.random.Generator) -> LearningState:
     """Return the state that the arm's runs show."""
     constants = constants_of([outcomes])
     own, drawn = resample([outcomes, constants.outcomes], generator, num=NUM_RESAMPLES)

@@ -1,4 +1,4 @@
-"""Do the statistics keep what they promise? Studies whose truth is known, many times over.
+"""A simulation of whether the statistics keep their promises, in many studies of known truth.
 
     OMP_NUM_THREADS=1 python -m benchmarks.simulated_studies --studies 2000 --processes 2
 
@@ -35,13 +35,14 @@ from peftlab.stats.noise import LEVEL, noise_of
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, resample
 from peftlab.stats.summary import summarise
+from peftlab.tasks.problem import Floats
 
 METRICS = ("accuracy", "f1", "matthews_correlation")
 NUM_SEEDS = (2, 3, 5, 10)
 NUM_EQUAL = 5
-"""Arms that are equal; one more is worse."""
+"""The number of equal arms; one more arm is worse."""
 SHARE_OF_ONE, EASE = 0.65, (0.9, 1.5)
-"""Of the examples are of class 1; how easy those of class 0 and 1 are, in probits."""
+"""The share of examples of class 1, and how easy those of class 0 and 1 are, in probits."""
 DIFFICULTY, LUCK, WORSE = 1.0, 0.1, 0.2
 """Deviations of an example's difficulty and of a run's luck; by how much the last arm is worse."""
 AT_A_TIME = 50
@@ -51,7 +52,7 @@ NUM_RESAMPLES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is simulated; a share `collapsed` of the runs answers 1 to everything.
+    """A simulated setting; a share `collapsed` of the runs answers 1 to everything.
 
     `ease` is that of examples of class 0 and 1, `luck` the deviation of a run's luck, both in
     probits; its `tails` are normal, or those of Student's t with three degrees of freedom.
@@ -68,9 +69,10 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What one simulated study came to: whether intervals held the truth, and what was said.
+    """The outcome of one simulated study: whether intervals held the truth, and the verdicts.
 
-    `difference_held` is None where all runs of both arms said the same: the page has no interval.
+    `difference_held` is None if all runs of both arms gave the same answers: the page then has no
+    interval.
     """
 
     mean: float
@@ -92,11 +94,11 @@ CASES: dict[str, tuple[Setting, tuple[int, ...]]] = {
     "many examples": (Setting(metric="accuracy", num_examples=3000), NUM_SEEDS),
     "collapsed": (Setting(metric="matthews_correlation", collapsed=0.2), NUM_SEEDS),
 }
-"""What is simulated and with how many seeds. In `few errors` 99.4% of the answers are right."""
+"""The settings, with their numbers of seeds. In `few errors` 99.4% of the answers are right."""
 
 
 def simulate(setting: Setting, seed: int, num_studies: int) -> list[Outcome]:
-    """Return what so many studies came to, drawn from the seed."""
+    """Return the outcomes of this number of studies, drawn from the seed."""
     generator = np.random.default_rng(seed)
     right, worse = true_score(setting, 0.0), true_score(setting, WORSE)
     return [_study(setting, generator, right, right - worse) for _ in range(num_studies)]
@@ -110,7 +112,7 @@ def draw(setting: Setting, generator: np.random.Generator) -> list[Outcomes]:
 def draw_arms(
     setting: Setting, shifts: Sequence[float], generator: np.random.Generator
 ) -> list[Outcomes]:
-    """Return the outcomes of arms that are worse by so many probits, all with the same seeds."""
+    """Return the outcomes of arms that are worse by these probits, all with the same seeds."""
     num_seeds, num_examples = setting.num_seeds, setting.num_examples
     labels_N = (generator.random(num_examples) < SHARE_OF_ONE).astype(np.int64)
     ease_N = np.asarray(setting.ease)[labels_N] + DIFFICULTY * generator.normal(size=num_examples)
@@ -190,15 +192,16 @@ def _with_other_seeds(one: Resampled) -> Resampled:
     )
 
 
-def _naive(one: Resampled, generator: np.random.Generator) -> np.ndarray:
+def _naive(one: Resampled, generator: np.random.Generator) -> Floats:
     """Return means of resampled seeds under resampled examples."""
     num_seeds = len(one.seeds)
     chosen_RS = generator.integers(0, num_seeds, size=one.replicates_RS.shape)
-    return np.take_along_axis(one.replicates_RS, chosen_RS, axis=1).mean(axis=1)
+    means_R: Floats = np.take_along_axis(one.replicates_RS, chosen_RS, axis=1).mean(axis=1)
+    return means_R
 
 
 def seconds_of_resampling() -> float:
-    """Return how long 10,000 x 10,000 resamples of 5 seeds take for Matthews' correlation."""
+    """Return the seconds of 10,000 x 10,000 resamples of 5 seeds for Matthews' correlation."""
     generator = np.random.default_rng(0)
     setting = Setting(metric="matthews_correlation", num_seeds=5, num_examples=10_000)
     outcomes = draw(setting, generator)[0]
@@ -208,7 +211,7 @@ def seconds_of_resampling() -> float:
 
 
 def main() -> None:
-    """Print a line a setting."""
+    """Print a line for each setting."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--processes", type=int, default=2)
@@ -237,7 +240,7 @@ def main() -> None:
 
 
 def _shares(found: Sequence[Outcome]) -> list[str]:
-    """Return how often each is so, in percent, and how wide the interval of a mean is."""
+    """Return how often each holds, in percent, and the relative width of the interval of a mean."""
     every = [[getattr(outcome, name) for outcome in found] for name in HELD]
     shares = [100 * np.mean([value for value in values if value is not None]) for values in every]
     known = 2 * stats.norm.ppf(1 - LEVEL / 2) * np.std([outcome.mean for outcome in found], ddof=1)

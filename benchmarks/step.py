@@ -1,20 +1,21 @@
-"""Where the time of a training step of the engine `packed` goes, kernel by kernel, on MiniLM.
+"""The time of a training step of the engine `packed` on MiniLM, kernel by kernel.
 
-    python benchmarks/step.py --data path/to/glue --task sst2 --method lora
+    python -m benchmarks.step --data path/to/glue --task sst2 --method lora
 
-Each kernel of the recorded steps is called by itself and timed; what is left of a step is what
-happens around the encoder. Nothing else should run meanwhile.
+Each kernel of the recorded steps is called by itself and timed; the rest of a step is the work
+around the encoder. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+from unittest import mock
 
 from peftlab.core.training import TrainingSettings
 from peftlab.core.trial import Seeds, Trial
@@ -27,7 +28,7 @@ from peftlab.engine.prepare import prepare
 from peftlab.engine.steps import Steps
 from peftlab.methods.registry import METHODS
 from peftlab.models.fused import recording
-from peftlab.models.fused.launch import ENTRY_POINTS
+from peftlab.models.fused.launch import ENTRY_POINTS, work_off
 from peftlab.models.location import locate
 from peftlab.tasks.registry import TASKS
 
@@ -63,18 +64,17 @@ def main() -> None:
         prepared.module.train()
         with Steps.active(classifier, trial, prepared.data) as steps:
             seconds, whole = timed(steps, given.steps)
-    for name, spent in seconds.most_common():
+    for name, spent in sorted(seconds.items(), key=lambda kernel: kernel[1], reverse=True):
         print(f"{1e3 * spent / given.steps:7.2f} ms  {name}")
-    left = whole - seconds.total()
+    left = whole - sum(seconds.values())
     print(f"{1e3 * left / given.steps:7.2f} ms  around the encoder")
     print(f"{1e3 * whole / given.steps:7.2f} ms  a step")
 
 
-def timed(steps: Steps, count: int) -> tuple[Counter[str], float]:
-    """Return the seconds of each kernel in so many steps, and of all of them whole."""
+def timed(steps: Steps, count: int) -> tuple[dict[str, float], float]:
+    """Return the seconds of each kernel in `count` steps, and of the steps as a whole."""
     names = {entry_point.address: entry_point.name for entry_point in ENTRY_POINTS}
-    seconds: Counter[str] = Counter()
-    work_off = recording.work_off
+    seconds: defaultdict[str, float] = defaultdict(float)
 
     def one_by_one(rows: Any, number: int) -> None:
         for i in range(number):
@@ -82,16 +82,16 @@ def timed(steps: Steps, count: int) -> tuple[Counter[str], float]:
             work_off(rows[i : i + 1], 1)
             seconds[names[rows[i, 0]]] += perf_counter() - began
 
-    recording.work_off = one_by_one
     order = epoch_order(len(steps.data.train), seed=0, epoch=1)
     rows = batches(order, steps.trial.training.examples_per_step)
-    for batch in islice(rows, WARM_UP):
-        steps.take(batch)
-    seconds.clear()
-    began = perf_counter()
-    for batch in islice(rows, count):
-        steps.take(batch)
-    return seconds, perf_counter() - began
+    with mock.patch.object(recording, "work_off", one_by_one):
+        for batch in islice(rows, WARM_UP):
+            steps.take(batch)
+        seconds.clear()
+        began = perf_counter()
+        for batch in islice(rows, count):
+            steps.take(batch)
+        return seconds, perf_counter() - began
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The study glue-peft on MiniLM against a shell loop of one Trainer + peft process a trial.
+"""The study glue-peft on MiniLM against a shell loop with a Trainer + peft process per trial.
 
-    python benchmarks/study.py --data path/to/glue --output study
+    python -m benchmarks.study --data path/to/glue --output study
 
-Start-up, encoding, evaluation after each epoch and saving are inside what is timed, on both sides.
-The sides take turns, an arm at a time: `peftlab run` with this arm, then one process of
-benchmarks/trainer_trial.py for each of its trials. So both meet the machine in the same state, and
-this package starts once an arm instead of once a study. What is measured is kept in the output
-folder; stopped and run again, it goes on. Nothing else should run meanwhile.
+Start-up, encoding, evaluation after each epoch and saving are timed on both sides. The sides take
+turns, an arm at a time: `peftlab run` with this arm, then one process of
+benchmarks/trainer_trial.py for each of its trials. Both thus find the machine in the same state,
+and this package starts once per arm instead of once per study. The measurements are kept in the
+output folder; if it is stopped and run again, it continues. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ ARMS: dict[str, dict[str, Any]] = {
     "lora-r16": {"method": "lora", "r": 16},
     "lora-r32": {"method": "lora", "r": 32},
 }
-"""The study's arms, as the peer is told them; lora-10-epochs is lora-r8 here, with two epochs."""
+"""The study's arms as options of the peer; lora-10-epochs is lora-r8 here, with two epochs."""
 
 
 def main() -> None:
-    """Time what is missing, then print a line an arm and the ratio of all."""
+    """Time the missing arms, then print a line for each arm and the ratio over all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="a GLUE folder")
     parser.add_argument("--output", type=Path, required=True)
@@ -46,7 +46,8 @@ def main() -> None:
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     if not _checkpoint(given).is_dir():
-        load_model("minilm", num_labels=2, seed=0).base_model.save_pretrained(_checkpoint(given))
+        model: Any = load_model("minilm", num_labels=2, seed=0)
+        model.base_model.save_pretrained(_checkpoint(given))
         load_tokenizer("minilm").tokenizer.save_pretrained(_checkpoint(given))
     results = given.output / "seconds.jsonl"
     known = {}
@@ -67,7 +68,7 @@ def main() -> None:
 
 
 def _checkpoint(given: argparse.Namespace) -> Path:
-    """MiniLM as a folder that transformers loads, for the peer."""
+    """Return a folder with MiniLM that transformers loads, for the peer."""
     folder: Path = given.output / "minilm"
     return folder
 
@@ -94,7 +95,7 @@ def _peer(given: argparse.Namespace, arm: str, task: str) -> list[str]:
 
 
 def _timed(commands: list[list[str]]) -> float:
-    """The seconds that they take one after another."""
+    """Return the seconds that the commands take one after another."""
     began = perf_counter()
     for command in commands:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,10 +1,10 @@
-"""The project's own benchmark: peftlab bench over models, methods and tasks, a cell at a time.
+"""The project's benchmark: peftlab bench over models, methods and tasks, one cell at a time.
 
-    python benchmarks/table.py --data path/to/glue --output benchmarks/results.jsonl
+    python -m benchmarks.table --data path/to/glue --output benchmarks/results.jsonl
 
-A cell that the output file holds already is not run again, so it can be stopped at any time. At
-the end the table of docs/performance.md is printed from all cells. Nothing else should run on the
-machine meanwhile.
+A cell that is already in the output file is not run again, so the benchmark can be stopped at any
+time. At the end the table of docs/performance.md is printed from all cells. Nothing else should run
+on the machine meanwhile.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:
-    """The cells that a file of results holds, by name; the last one where a name is there twice."""
+    """Return the cells in a file of results, by name; the last one if a name is there twice."""
     if not path.is_file():
         return {}
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -67,7 +67,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def table(cells: dict[str, dict[str, Any]]) -> str:
-    """Markdown: ratios of training and evaluation, shares of the peak, memory, a row a cell."""
+    """Return a Markdown table, one row per cell: ratios of speed, shares of the peak, memory."""
     lines = [
         "| cell | against the Trainer | min, max | against length-grouped | evaluation "
         "| share of the peak, ours / Trainer | peak memory, ours / Trainer |",

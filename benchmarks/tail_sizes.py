@@ -28,24 +28,24 @@ NUM_NODES = 120
 MANY = 10**7
 
 Critical = Callable[[float, float, int, float], float]
-"""(level, s^2, S, V_SE) -> the least estimate that is significant."""
+"""The type of a test: from (level, s^2, S, V_SE) to the lowest significant estimate."""
 
 
 def satterthwaite(level: float, spread: float, num_seeds: int, own: float) -> float:
-    """The older test: Student's quantile with the degrees of freedom of the sum."""
+    """Return the bound of the older test: Student's quantile with degrees of freedom of the sum."""
     variance = 1 + max(spread, own) / num_seeds
     degrees = variance**2 / ((spread / num_seeds) ** 2 / (num_seeds - 1))
     return float(stats.t.isf(level / 2, degrees) * variance**0.5)
 
 
 def sum_of_squares(level: float, spread: float, num_seeds: int, own: float) -> float:
-    """Student's quantile for the seeds and the normal one for the examples, squared and added."""
+    """Return the bound from Student's quantile (seeds) and the normal one (examples), squared."""
     t, z = stats.t.isf(level / 2, num_seeds - 1), stats.norm.isf(level / 2)
     return float((max(t**2 * spread, z**2 * own) / num_seeds + z**2) ** 0.5)
 
 
 def generalized(level: float, spread: float, num_seeds: int, own: float) -> float:
-    """The test of peftlab."""
+    """Return the bound of peftlab's test."""
     groups = [(spread, own, num_seeds)]
     return float(
         brentq(lambda c: fixed_tail(c, 1.0, MANY, groups) - level / 2, 0.0, 1e6, xtol=1e-4)
@@ -55,7 +55,7 @@ def generalized(level: float, spread: float, num_seeds: int, own: float) -> floa
 def rejected(
     test: Critical, level: float, num_seeds: int, own: float, seeds: float, size: float = 0.0
 ) -> float:
-    """How often the test rejects if the true difference is so many spreads of a pair of runs."""
+    """Return how often the test rejects if the true difference is `size` spreads of a pair."""
     shares = np.concatenate([np.logspace(-8, -2, NUM_NODES), np.linspace(0.01, 1, NUM_NODES)[1:]])
     edges = np.concatenate([[0.0], shares])
     draws: Floats = stats.chi2.ppf((edges[1:] + edges[:-1]) / 2, num_seeds - 1)
@@ -69,7 +69,7 @@ def rejected(
 
 
 def largest_size(test: Critical, level: float, num_seeds: int) -> float:
-    """Over all mixtures of the parts."""
+    """Return the largest size of the test over all mixtures of the parts."""
     return max(rejected(test, level, num_seeds, own, own * k) for own in OWN for k in SEEDS)
 
 

@@ -1,6 +1,6 @@
-"""One trial as a person without this package runs it: transformers.Trainer + peft, one process.
+"""One trial as it is run without this package: transformers.Trainer + peft in one process.
 
-    python benchmarks/trainer_trial.py --data path/to/glue --task cola --method lora --model FOLDER
+    python -m benchmarks.trainer_trial --data path/to/glue --task cola --method lora --model FOLDER
 
 It reads the GLUE folder, tokenizes, trains, evaluates after each epoch and saves the model. The
 study against a loop over this is benchmarks/study.py. Nothing of peftlab is imported.
@@ -30,11 +30,11 @@ TASKS: dict[str, tuple[str, list[str], str, bool]] = {
     "cola": ("CoLA", ["3"], "1", False),
     "mrpc": ("MRPC", ["#1 String", "#2 String"], "Quality", True),
 }
-"""Folder, text columns, label column, and whether the first line names the columns."""
+"""The folder, text columns and label column of each task, and whether it has a header."""
 
 
 def rows_of(folder: Path, task: str, split: str) -> list[tuple[list[str], int]]:
-    """(texts, label) of each row."""
+    """Return (texts, label) for each row."""
     name, texts, label, has_header = TASKS[task]
     with (folder / name / f"{split}.tsv").open(encoding="utf-8-sig", newline="") as stream:
         lines = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)

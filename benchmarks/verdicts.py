@@ -1,6 +1,6 @@
-"""How long scores and verdicts of a large study take: 1,020 trials on 1,000 examples, 50 claims.
+"""The time of scores and verdicts in a large study: 1,020 trials, 1,000 examples, 50 claims.
 
-    OMP_NUM_THREADS=1 python benchmarks/verdicts.py
+    OMP_NUM_THREADS=1 python -m benchmarks.verdicts
 
 The trials' predictions lie in files, as after a run; all of them are read. The digest of the
 results is the same as long as no number changes.
@@ -49,7 +49,7 @@ COSTS = Costs(
 
 
 def main() -> None:
-    """Write the trials, then take the time."""
+    """Write the trials, then time the scores and verdicts."""
     spec = validate(
         {
             "name": "large",

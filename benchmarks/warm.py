@@ -1,9 +1,9 @@
-"""How long a trial takes to begin in a worker that has run one before.
+"""The time that a trial takes to begin in a worker that has already run one.
 
-    python benchmarks/warm.py --data path/to/glue
+    python -m benchmarks.warm --data path/to/glue
 
-From the moment at which the worker is told to that at which data and model are there and training
-can begin; and to the end of a trial of one step on 64 rows. Medians over several trials.
+It is measured from the request to the worker until data and model are loaded and training can
+begin, and until the end of a trial of one step on 64 rows. Medians over several trials.
 """
 
 from __future__ import annotations

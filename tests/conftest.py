@@ -1,4 +1,4 @@
-"""What several tests share: tiny models, real weights, real files where they are at hand."""
+"""The shared fixtures of tests: tiny models, real weights, and real files if they are there."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ GLUE = Path(__file__).resolve().parents[2] / "shared" / "glue"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have the longest files tested first."""
+    """Test the longest files first."""
     items.sort(key=lambda item: order.place(item.nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Have a process do a file, or all that uses the Ray cluster."""
+    """Give a process a whole file, or all tests that use the Ray cluster."""
     from xdist.scheduler import LoadFileScheduling
 
     if config.getvalue("dist") != "loadfile":
@@ -54,7 +54,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_work_twice() -> Iterator[None]:
-    """Have processes forked from one that has imported all, and each figure drawn once."""
+    """Fork processes from one that has imported everything, and draw each figure only once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("peftlab.runner.worker_process.subprocess", SUBPROCESS)
         patch.setattr("multiprocessing.util.spawnv_passfds", spawn)
@@ -64,13 +64,13 @@ def no_work_twice() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nothing_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine too, no stage lasts so long that it is shown."""
+    """Make no stage last long enough to be shown, even on a busy machine."""
     monkeypatch.setattr(bars, "AFTER_SECONDS", 3600.0)
 
 
 @pytest.fixture(autouse=True)
 def no_earlier_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What other tests have looked at is not known to this one."""
+    """Hide the looks of other tests from this one."""
     monkeypatch.setenv("XDG_STATE_HOME", f"{STATE.name}/{next(NUMBERS)}")
 
 
@@ -91,7 +91,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_tiny_checkpoint(folder: Path) -> None:
-    """What `tiny_checkpoint` holds."""
+    """Write the files of `tiny_checkpoint`."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
@@ -164,7 +164,7 @@ def study_file(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def finished_workspace(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace in which small-study is done: for reading; to change it, copy it first."""
+    """A workspace in which small-study is done, only for reading: copy it to change it."""
     from peftlab.cli.app import main
 
     folder = tmp_path_factory.mktemp("workspaces") / "finished"

@@ -1,4 +1,4 @@
-"""Figures that many tests have on their pages, each of them drawn once in a process."""
+"""A cache for figures that many tests have on their pages: each is drawn once in a process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_KEPT = 64
 
 
 def draw_once(specification: Mapping[str, Any], *, name: str) -> Drawing:
-    """Return what `draw` does, which depends on its arguments alone."""
+    """Return the result of `draw`, which depends only on its arguments."""
     return _drawn(json.dumps(specification), name)
 
 

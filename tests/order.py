@@ -1,4 +1,4 @@
-"""In which order the files of tests come, where several processes share them.
+"""The order of the files of tests if several processes share them.
 
 A process takes the next file when it is done with one, so the longest come first: one that came
 last would leave the others with nothing to do.
@@ -19,10 +19,10 @@ LONGEST = (
     "tests/runner",
     "tests/engine",
 )
-"""Files and folders, the longest first."""
+"""The files and folders that come first, the longest first."""
 CLUSTER = "Ray"
 USE_CLUSTER = ("tests/runner/executors/test_ray", "tests/runner/executors/test_registry.py")
-"""How the names of files begin that share a Ray cluster; each process would start one."""
+"""The beginning of the names of files that share a Ray cluster; each process would start one."""
 
 
 def place(node_id: str) -> int:

@@ -18,7 +18,7 @@ ATTRIBUTES = {
 
 
 def findings(tree: ast.AST) -> Iterator[str]:
-    """What of the forbidden stands in a module."""
+    """Return the forbidden names in a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (a.name for a in node.names if a.name.split(".")[0] in MODULES)

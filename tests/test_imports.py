@@ -1,4 +1,4 @@
-"""Modules import downward: no circle of imports, of those inside functions neither."""
+"""Modules import downward: there is no circle of imports, not even inside functions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def modules(root: Path) -> dict[str, Path]:
 
 
 def imports(path: Path, known: Mapping[str, Path], *, deep: bool) -> set[str]:
-    """Return the known modules that a file imports; if `deep`, inside functions as well."""
+    """Return the known modules that a file imports, with `deep` also inside functions."""
     found: set[str] = set()
     for node in _statements(ast.parse(path.read_text(encoding="utf-8")), deep=deep):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""A study of a trial or two on a tiny checkpoint, by which toys of a registry are run."""
+"""A study of one or two trials on a tiny checkpoint, with which toys of a registry are run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def toy_study(checkpoint: Path, **changes: Any) -> dict[str, Any]:
-    """Return the study as a file would have it, with these keys changed."""
+    """Return the study in the form of its file, with these keys changed."""
     given: dict[str, Any] = {
         "name": "toy",
         "model": str(checkpoint),

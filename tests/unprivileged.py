@@ -12,7 +12,7 @@ import pytest
 
 VERSION_3 = 0x20080522
 OVERRIDES = 0b110
-"""CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, by which root writes where nobody may."""
+"""The capabilities CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, by which root writes anywhere."""
 
 
 class _Header(ctypes.Structure):
@@ -29,7 +29,7 @@ class _Sets(ctypes.Structure):
 
 @contextmanager
 def nothing_written_below(folder: Path) -> Iterator[None]:
-    """Nothing below the folder may be written meanwhile, by root neither."""
+    """Let nothing below the folder be written within the block, not even by root."""
     modes = {path: path.stat().st_mode for path in (folder, *folder.rglob("*"))}
     for path, mode in modes.items():
         path.chmod(mode & 0o555)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         params,
     )
     from peftlab.api.study import Study
+    from peftlab.api.submission import submit
     from peftlab.api.trial import Trial, list_trials, predict, predict_file
     from peftlab.core.errors import UserError
     from peftlab.outputs.push import push
@@ -42,6 +43,7 @@ __all__ = [
     "predict",
     "predict_file",
     "push",
+    "submit",
 ]
 
 _HOMES = {
@@ -50,6 +52,7 @@ _HOMES = {
     "UserError": "peftlab.core.errors",
     "load_results": "peftlab.api.frame",
     "push": "peftlab.outputs.push",
+    "submit": "peftlab.api.submission",
     **dict.fromkeys(("Trial", "list_trials", "predict", "predict_file"), "peftlab.api.trial"),
 }
 

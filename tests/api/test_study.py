@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from peftlab import Study, Trial, UserError, list_trials, load_results, predict
-from peftlab.engine.predict import predict_rows
+from peftlab.engine.predict import Predictor
 
 STUDY = "small-study"
 
@@ -72,7 +72,7 @@ def test_a_trial_says_what_the_engine_says(finished_workspace: Path) -> None:
         assert [one.probabilities for one in found] == [
             one.probabilities for one in trial.predict(rows)
         ]
-        values = predict_rows(trial.record, rows).argmax(axis=1)
+        values = Predictor().logits(trial.record, rows).argmax(axis=1)
         assert [one.value for one in found] == values.tolist()
     by_id = predict(pairs[0].id[:8], rows, workspace=finished_workspace)
     assert len(by_id) == 1

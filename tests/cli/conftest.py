@@ -1,4 +1,4 @@
-"""The command line, called in this process, with all that it says."""
+"""The command line, called in this process, with all of its output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from peftlab.cli.app import main
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Exit status, stdout and stderr of one command."""
+    """The exit status, stdout and stderr of one command."""
 
     status: int
     out: str
@@ -24,7 +24,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The one JSON value that stdout is; fails where it holds anything else."""
+        """The one JSON value of stdout; it fails if stdout holds anything else."""
         return json.loads(self.out)
 
 
@@ -32,7 +32,7 @@ class Answer:
 def peftlab(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., Answer]:
-    """Run one command; its caches lie in the test's own folder."""
+    """Run one command, with its caches in the test's own folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def call(*arguments: object) -> Answer:

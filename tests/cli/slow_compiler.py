@@ -1,4 +1,4 @@
-"""A process that compiles nothing and never ends by itself, in the place of the real one."""
+"""A process that compiles nothing and never ends by itself, in place of the real compiler."""
 
 from __future__ import annotations
 

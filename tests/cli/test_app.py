@@ -166,7 +166,7 @@ MISTAKES = {
 def places(
     finished_workspace: Path, study_file: Path, tmp_path: Path
 ) -> Iterator[dict[str, object]]:
-    """What the braces in MISTAKES stand for; afterwards the workspace must be as it was."""
+    """Yield the values of the braces in MISTAKES; the workspace must be unchanged afterwards."""
     with Workspace.open(finished_workspace, create=False) as opened:
         records = opened.trials()
         trials = {record.trial.task: record.trial.id for record in records}

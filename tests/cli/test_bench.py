@@ -1,4 +1,4 @@
-"""What `bench` is asked for is checked before anything is loaded."""
+"""The options of `bench` are checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ def test_numbers_of_peers_are_a_list() -> None:
 @pytest.mark.parametrize("given", ["", "0", "2,x", "1.5", "-1"])
 def test_other_numbers_are_refused(given: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", f"--peers={given}"]) == 2
-    assert f"--peers: '{given}' is no list of numbers" in capsys.readouterr().err
+    assert f"--peers: '{given}' is not a list of numbers" in capsys.readouterr().err

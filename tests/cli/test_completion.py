@@ -26,7 +26,7 @@ Complete = Callable[[str], list[str]]
 def complete(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Complete:
-    """What bash offers behind a line; the last word is the one that is being written."""
+    """Return what bash offers to complete a line, whose last word is being typed."""
     monkeypatch.chdir(tmp_path)
 
     def ask(line: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What was found out of a person's own files is said as it is run, on its page and in its card."""
+"""Findings about a user's own files are told during the run, on the page and in the card."""
 
 from __future__ import annotations
 

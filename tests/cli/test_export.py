@@ -1,4 +1,4 @@
-"""`peftlab export` writes a folder, says what is in it, and refuses what makes no sense."""
+"""`peftlab export` writes a folder, says what is in it, and refuses meaningless options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Peftlab = Callable[..., Any]
 
 @pytest.fixture
 def trials(finished_workspace: Path) -> dict[str, str]:
-    """The id of a trial by its method."""
+    """Return the ids of trials by their method."""
     with Workspace.open(finished_workspace, create=False) as opened:
         return {record.trial.method: record.trial.id for record in opened.trials()}
 

@@ -26,7 +26,7 @@ os.environ["NUMBA_CACHE_DIR"] = {kernels!r}
 from peftlab.models.fused import compile
 compile.PROCESS = "tests.cli.slow_compiler"
 """
-"""What has kernels compiled into a folder of their own, by a process that never ends."""
+"""The code that has kernels compiled into a folder of their own by a process that never ends."""
 
 STARTED: list[subprocess.Popen[str]] = []
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 @pytest.fixture(autouse=True)
 def heard() -> Iterator[None]:
-    """SIGINT is heard, also where the tests run in a shell's background, which ignores it."""
+    """Handle SIGINT even if the tests run in the background of a shell, which ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -59,7 +59,7 @@ def start(*arguments: object, code: str = AS_IS) -> subprocess.Popen[str]:
 
 
 def stop(process: subprocess.Popen[str], number: int) -> list[str]:
-    """Send the signal as a terminal does (SIGINT) or as others do; what is said on stderr."""
+    """Send the signal, SIGINT as a terminal does, and return what is written to stderr."""
     if number == signal.SIGINT:
         os.killpg(process.pid, number)
     else:
@@ -78,7 +78,7 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) ->
 
 
 def children(pid: int) -> set[int]:
-    """The processes that this one has started and that live."""
+    """Return the living processes that this one has started."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

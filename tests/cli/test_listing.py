@@ -1,4 +1,4 @@
-"""`peftlab list` names all that there is, for people and as JSON with stable keys."""
+"""`peftlab list` names everything there is, for people and as JSON with stable keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`peftlab new` writes a study of a person's own file that lints and runs as it is."""
+"""`peftlab new` writes a study of a user's own file that lints and runs unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ THINGS = ("lamp", "chair", "kettle", "phone", "jacket", "book")
 
 @pytest.fixture
 def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with complaints.csv, three classes, which is where the person works."""
+    """The working folder, with complaints.csv of three classes."""
     labels = ["refund", "delivery", "refund", "praise"]
     with (tmp_path / "complaints.csv").open("w", newline="", encoding="utf-8-sig") as stream:
         writer = csv.writer(stream)
@@ -38,7 +38,7 @@ def test_a_study_of_a_private_file_is_written_linted_and_run(
 ) -> None:
     answer = peftlab("new", "mine.yaml", "--data", "complaints.csv", "--model", tiny_checkpoint)
     assert answer.status == 0, answer.err
-    assert "48 rows are few" in answer.out
+    assert "48 rows are few: scores on 10 of them are noisy" in answer.out
     guesses = {line.split()[0]: line for line in answer.out.splitlines() if line.strip()}
     assert "what they wrote" in guesses["text"]
     assert "fewest different values: 3" in guesses["label"]
@@ -173,7 +173,7 @@ def test_rows_of_dev_that_stand_in_train_are_told(peftlab: Peftlab, private: Pat
         answer = peftlab("new", "mine.yaml", *said, "--json")
         assert answer.status == 0, answer.err
         (hint,) = [one for one in answer.json["hints"] if "dev" in one and "stand" in one]
-        assert "dev is the file of train itself: 48 of 48 rows of dev stand in train" in hint
+        assert "dev is the file of train itself: 48 of 48 rows of dev are in train" in hint
 
 
 def test_a_row_without_a_label_names_the_option_that_drops_it(

@@ -86,7 +86,7 @@ def test_a_study_of_another_kind_is_run_reported_and_predicted_from(
     assert verdict["p_value"] is None
     page = Path(report.json["html"]).read_text(encoding="utf-8")
     assert f"Dev of own is {said}." in page
-    assert "confusion: these arms have nothing that it could show" in page
+    assert "confusion: there is nothing to show for these arms" in page
 
     rows = ("--file", tmp_path / f"own{ending}", "--output", tmp_path / "said.jsonl")
     predicted = peftlab("predict", answer.json[0]["id"], *rows, *place, "--device", "cpu")
@@ -108,7 +108,7 @@ def test_worker_processes_train_on_own_files_to_the_same_scores(
 
 
 def sorted_study(folder: Path, checkpoint: Path, **keys: Any) -> Path:
-    """A study of files whose rows are sorted by label, with limits; every text names its row."""
+    """Return a study of files with rows sorted by label, with limits; every text names its row."""
     for split in ("train", "dev"):
         lines = [f"{split} {n},{'ab'[n >= 40]}\n" for n in range(80)]
         (folder / f"{split}.csv").write_text("body,mood\n" + "".join(lines))

@@ -1,4 +1,4 @@
-"""One's own metric is run by a flag alone, and scores are never by another source than they say."""
+"""A user's own metric runs only with a flag, and scores name the source that gave them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fails(labels, predictions):
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """The folder that commands run in, with the metric's file; nothing of it is known later."""
+    """The folder in which commands run, with the metric's file, which is forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(TRUST_METRICS, "0")
     monkeypatch.setattr(sys, "path", [*sys.path])

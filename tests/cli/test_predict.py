@@ -1,4 +1,4 @@
-"""`peftlab predict` says of a row what the trial said of it, in every form of in and output."""
+"""`peftlab predict` gives a row the trial's own answer, in every format of input and output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands print: tables whole and as rich would draw them, and JSON alone."""
+"""Commands print whole tables as rich would draw them, or JSON alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = st.lists(st.sampled_from(["arm", "#rows", "#two\nlines", "中"]), min_si
 
 
 def drawn_by_rich(columns: list[str], rows: list[list[str]]) -> list[str]:
-    """Return the lines of the table as rich draws it, as wide as it must be."""
+    """Return the lines of the table as rich draws it, with as much width as it needs."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         is_number = column.startswith("#")

@@ -1,4 +1,4 @@
-"""A workspace that may not be written answers, and what would write there says so in one line."""
+"""A read-only workspace can be read, and commands that would write say so in one line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WRITING = {
 
 @pytest.fixture
 def words(workspace: Path, study_file: Path, tmp_path: Path) -> dict[str, object]:
-    """What stands for the braces."""
+    """Return the values of the braces."""
     with Workspace.open(workspace, create=False) as opened:
         trial = next(one for one in opened.trials() if one.trial.task == "demo-sentiment")
     out = tmp_path / "out"

@@ -1,4 +1,4 @@
-"""`peftlab report` says where the report lies and what it holds."""
+"""`peftlab report` says where the report is and what it holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import load_study
 from peftlab.study.stored_studies import store_study
@@ -42,7 +42,7 @@ def test_the_files_and_the_verdicts_are_given_as_json(peftlab: Peftlab, workspac
     assert [list(verdict)[:6] for verdict in answer.json["verdicts"]] == [keys, keys]
     assert answer.json["verdicts"][0]["claim"] == "LoRA beats full fine-tuning"
     assert len(answer.json["learned"]) == 4 * 2, "an arm on a task each"
-    assert {one["state"] for one in answer.json["learned"]} <= {*get_args(State)}
+    assert {one["state"] for one in answer.json["learned"]} <= {*get_args(LearningState)}
 
 
 def test_a_report_can_be_written_elsewhere(
@@ -61,7 +61,7 @@ def test_a_report_can_be_written_elsewhere(
 
 @pytest.fixture
 def two_studies(workspace: Path, study_file: Path, peftlab: Peftlab, tmp_path: Path) -> Path:
-    """A workspace with small-study, and other-study of one arm more, of which nothing is done."""
+    """A workspace with small-study, and with other-study, whose one arm more is not done."""
     text = study_file.read_text().replace("name: small-study", "name: other-study")
     text = text.replace("arms:\n", "arms:\n  head: {method: head}\n")
     path = tmp_path / "other-study.yaml"

@@ -1,4 +1,4 @@
-"""`peftlab run` trains what is open, keeps what is done, and ends with the status that fits."""
+"""`peftlab run` trains open trials, keeps done ones, and ends with the right exit status."""
 
 from __future__ import annotations
 
@@ -115,6 +115,30 @@ def test_a_dry_run_plans_every_trial_and_trains_none(
     assert "16 distinct trials, 0 done" in table
 
 
+def test_a_dry_run_shows_groups_and_that_their_time_is_unknown(
+    peftlab: Peftlab, study_file: Path, tmp_path: Path
+) -> None:
+    arguments = (
+        "run",
+        study_file,
+        "--workspace",
+        tmp_path / "new",
+        "--dry-run",
+        "--set",
+        "group=3",
+    )
+    answer = peftlab(*arguments, "--json")
+    groups = {(one["method"], one["group"], one["together"]) for one in answer.json["trials"]}
+    assert {("full", None, 1), ("lora", 1, 3)} <= groups
+    num_grouped = sum(one["group"] == 1 for one in answer.json["trials"])
+    shown = peftlab(*arguments).out
+    assert "one after another; what groups save is unknown\n" in shown
+    words = f"group 1: {num_grouped} trials, of which up to 3 train in one step\n"
+    assert shown.endswith(words)
+    off = peftlab(*arguments[:-1], "group=off").out
+    assert "group" not in off
+
+
 def test_a_dry_run_says_what_is_done_already(
     peftlab: Peftlab, study_file: Path, finished_workspace: Path
 ) -> None:
@@ -198,7 +222,9 @@ def test_when_to_save_is_said_in_words_that_are_known(
 ) -> None:
     answer = peftlab("run", study_file, "--set", f"checkpoint_every={words}", "--dry-run")
     assert answer.status == 2
-    assert "checkpoint_every: must be as in '200 steps', '1 epoch' or '60 seconds'" in answer.err
+    assert (
+        "checkpoint_every: must be of the form '200 steps', '1 epoch' or '60 seconds'" in answer.err
+    )
 
 
 @pytest.mark.parametrize("command", ["run", "lint"])

@@ -1,4 +1,4 @@
-"""`peftlab run` with all from the Hub: over HTTP, then offline, and what can fail."""
+"""`peftlab run` works with everything from the Hub, over HTTP and offline, and reports failures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL = ("--arms", "bitfit", "--tasks", "sst2", "--set", "training.num_train_epo
 
 @dataclass(frozen=True, kw_only=True)
 class Downloaded:
-    """A run that has ended: what the Hub was asked, its home, and what the run printed."""
+    """A run that has ended: the requests to the Hub, its cache folder, and its output."""
 
     home: Path
     workspace: Path
@@ -53,7 +53,7 @@ def filled(contents: dict[str, dict[str, bytes]]) -> HubServer:
 def downloaded(
     contents: dict[str, dict[str, bytes]], tmp_path_factory: pytest.TempPathFactory
 ) -> Downloaded:
-    """The whole study, by a process of its own that is told nothing but where the Hub is."""
+    """The whole study, run by a process of its own that knows only the address of the Hub."""
     folder = tmp_path_factory.mktemp("from-hub")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     with filled(contents).running() as hub:
@@ -78,7 +78,7 @@ def downloaded(
 def hub(
     contents: dict[str, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HubServer]:
-    """A Hub that has everything, and a cache that has nothing."""
+    """A Hub that has everything, with an empty cache."""
     monkeypatch.setattr("huggingface_hub.file_download.time", SimpleNamespace(sleep=lambda _: None))
     with filled(contents).running() as server:
         use_hub(monkeypatch, server.url, tmp_path)

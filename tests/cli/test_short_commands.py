@@ -1,4 +1,4 @@
-"""Short commands are read as typer reads them, and whatever is not plainly one is left to it."""
+"""Short commands are read as typer reads them, and anything unclear is left to typer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CALLS = {name: command.call.__name__ for name, command in short_commands.SHORT_C
 
 
 def read_by_typer(given: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
-    """Return the call that typer makes of the arguments, and what it gives it; None for none."""
+    """Return the function that typer calls for the arguments, with its arguments, or None."""
     made: list[tuple[str, dict[str, Any]]] = []
     with pytest.MonkeyPatch.context() as patch:
         for name in CALLS.values():

@@ -1,4 +1,4 @@
-"""Commands import no more than they need: what trains, what computes and what draws takes long."""
+"""Commands import only what they need: libraries for training and drawing load slowly."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from peftlab import submit as peftlab_submit
 from peftlab.cli.app import main
 from tests.glue.layouts import write_mnli, write_others
 
@@ -27,7 +28,7 @@ arms:
 
 @pytest.fixture(scope="module")
 def done(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace in which an arm is done on a regression, on mnli and on rte."""
+    """A workspace with an arm that is done on a regression, on mnli and on rte."""
     folder = tmp_path_factory.mktemp("submit")
     write_mnli(folder / "glue")
     write_others(folder / "glue")
@@ -41,7 +42,7 @@ def done(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def write_rows_that_differ(glue: Path) -> None:
-    """A second row, with another label or score, to each split that is trained on or scored."""
+    """Add a second row, with another label or score, to each split that is trained on or scored."""
     for file in ("STS-B/train", "STS-B/dev", "RTE/train", "RTE/dev", "MNLI/dev_matched",
                  "MNLI/dev_mismatched"):  # fmt: skip
         path = glue / f"{file}.tsv"
@@ -79,6 +80,9 @@ def test_the_zip_has_a_file_a_task_and_mnlis_trial_answers_three(
     again = peftlab(*line, "--output", tmp_path / "again.zip")
     assert again.status == 0
     assert (tmp_path / "again.zip").read_bytes() == target.read_bytes()
+    made = peftlab_submit("to-submit", "head", tmp_path / "a.zip", workspace=done, device="cpu")
+    assert (made.path, made.seed, dict(made.trials)) == (tmp_path / "a.zip", 7, trials)
+    assert made.path.read_bytes() == target.read_bytes()
 
 
 def test_trials_of_mnli_are_scored_on_the_mismatched_rows_too(done: Path, peftlab: Peftlab) -> None:

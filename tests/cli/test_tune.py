@@ -63,7 +63,7 @@ def test_it_is_killed_and_run_again_to_the_same_total_and_the_same_best(
 
 
 def _ended(folder: Path) -> dict[str, str]:
-    """When the trials were begun that have ended, by id."""
+    """Return the start times of the trials that have ended, by id."""
     if not (folder / DATABASE).is_file():
         return {}
     with closing(sqlite3.connect(folder / DATABASE)) as database:

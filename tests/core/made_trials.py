@@ -1,4 +1,4 @@
-"""Trials as tests need them."""
+"""Trials for tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from peftlab.core.trial import Seeds, Trial
 
 
 def trial(**given: Any) -> Trial:
-    """Return a trial of LoRA on SST-2, or what is given in its place."""
+    """Return a trial of LoRA on SST-2, with any field replaced."""
     values: dict[str, Any] = {
         "task": "sst2",
         "data": DataRef(source="hub", location="nyu-mll/glue", digest="d0"),

@@ -1,4 +1,4 @@
-"""What a parsed file holds is bounded, whatever its aliases make of it."""
+"""The content of a parsed file is bounded, whatever its aliases expand to."""
 
 from __future__ import annotations
 

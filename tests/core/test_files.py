@@ -1,4 +1,4 @@
-"""A file or folder is whole or the old one, whatever fails while it is written."""
+"""A file or folder is either whole or unchanged, whatever fails while it is written."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_what_a_killed_process_left_goes_with_the_next_write_and_what_is_being_w
 
 
 def make_old(folder: Path) -> None:
-    """As if what lies in the folder had lain there for a minute."""
+    """Make the content of the folder look a minute old."""
     then = time.time() - 60
     for path in folder.iterdir():
         os.utime(path, (then, then))

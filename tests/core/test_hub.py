@@ -20,7 +20,7 @@ PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"
 
 @pytest.fixture(autouse=True)
 def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As before the Hub's libraries are imported, nothing being set."""
+    """Restore the state before the Hub's libraries are imported, with no variables set."""
     for name in (OFFLINE, "HF_ENDPOINT", *PROXIES):
         monkeypatch.setenv(name, "")  # so that what the test sets is taken back
         monkeypatch.delenv(name)
@@ -29,14 +29,14 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port of this machine that takes connections as long as the test lasts."""
+    """A port of this machine that accepts connections during the test."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 @pytest.fixture
 def closed_port() -> int:
-    """A port of this machine at which nobody listens."""
+    """A port of this machine on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         free: int = server.getsockname()[1]
     return free

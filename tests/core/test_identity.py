@@ -16,7 +16,6 @@ from peftlab.core.identity import (
     content_id,
     derived_seed,
     file_sha256,
-    json_number,
 )
 
 JSON_VALUES = st.recursive(
@@ -111,11 +110,3 @@ def test_derived_seeds_fill_63_bits_and_no_more() -> None:
     assert all(0 <= seed < 1 << 63 for seed in seeds)
     assert max(seeds) >= 1 << 62
     assert {seed & 1 for seed in seeds} == {0, 1}
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(1.5, 1.5), (0.0, 0.0), (math.nan, None), (math.inf, None), (-math.inf, None)],
-)
-def test_a_number_that_json_lacks_becomes_null(value: float, expected: float | None) -> None:
-    assert json_number(value) == expected

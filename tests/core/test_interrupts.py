@@ -1,4 +1,4 @@
-"""The first signal asks, the second interrupts, and afterwards all is as before."""
+"""The first signal asks, the second interrupts, and afterwards everything is restored."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ time.sleep(120)
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process runs; one that nobody has waited for does not."""
+    """Return whether the process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -1,4 +1,4 @@
-"""The search for garbage is taken up again whatever happens; one OpenMP runtime serves all."""
+"""Garbage collection is resumed whatever happens; one OpenMP runtime serves all libraries."""
 
 from __future__ import annotations
 

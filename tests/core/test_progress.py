@@ -1,4 +1,4 @@
-"""Stages tell who watches of the context that they are in, and nobody where nobody does."""
+"""Stages are told to the watcher of their context, and to nobody if there is none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from peftlab.core.progress import Stage, stage, watched_by
 
 
 class Heard:
-    """What was told, in order."""
+    """The messages that were told, in order."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str, int, int | None, str]] = []

@@ -140,7 +140,7 @@ def test_any_text_is_a_value_or_one_line(text: str) -> None:
     [
         ("a: 9223372036854775808", "'9223372036854775808' is too large a number"),
         ("a: 0x" + "f" * 4000, "is too large a number"),
-        ("a: &x 1\nb: &x 2", "the same anchor stands twice"),
+        ("a: &x 1\nb: &x 2", "the same anchor appears twice"),
         ("a: !!timestamp x", "not valid YAML"),
         ("a: !!bool 3", "not valid YAML"),
         ("a: !!int ''", "not valid YAML"),
@@ -167,7 +167,7 @@ def test_aliases_that_expand_without_end_are_refused_at_once() -> None:
 
 
 def nine_levels(names: str) -> str:
-    """Merges of merges, ten each time: ten keys, or ten thousand million."""
+    """Return merges of merges, ten at each level: ten keys, or ten thousand million."""
     lines = ["a0: &a0 {" + ", ".join(f"k{n}: {n}" for n in range(10)) + "}"]
     for n in range(1, 10):
         lines.append(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]{names}}}")
@@ -201,7 +201,7 @@ WIDE = "b: &b {" + ", ".join(f"k{n}: 1" for n in range(3000)) + "}\n"
     [
         ("a: &a {<<: *a}", "here:1: not valid YAML: a mapping is merged into itself"),
         ("a: &a {<<: [{x: 1}, *a]}", "a mapping is merged into itself"),
-        ("a: {<<: 3}", "here:1: not valid YAML: what is merged is no mapping"),
+        ("a: {<<: 3}", "here:1: not valid YAML: the merged value is not a mapping"),
         ("a:\n b: &b {x: 1, x: 2}\nc: {<<: *b}", "here:2: not valid YAML: the key 'x' appears"),
         (
             WIDE + "c: [" + ", ".join(["{<<: *b}"] * 100) + "]",

@@ -1,4 +1,4 @@
-"""By a loss the epoch that scores least is the best one, by all other metrics the one with most."""
+"""The best epoch has the lowest score in a loss, and the highest in any other metric."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class One:
 
 
 def evaluations(*scores: float, metric: str = "accuracy") -> list[One]:
-    """The evaluations of these scores, the first of them before training."""
+    """Return evaluations with these scores, the first of them before training."""
     return [One({metric: score}) for score in scores]
 
 

@@ -252,7 +252,7 @@ def test_evaluations_are_at_the_ends_of_epochs_unless_steps_are_asked_for() -> N
 
 
 def test_what_has_no_effect_beside_another_setting_is_left_out() -> None:
-    """So that trainings that cannot differ are one trial."""
+    """Trainings that cannot differ are thus one trial."""
     assert TrainingSettings(eval_steps=50, early_stopping_threshold=1.0) == TrainingSettings()
     by_steps = TrainingSettings(eval_strategy="steps", eval_steps=50.0)
     assert by_steps.model_dump_json() == (

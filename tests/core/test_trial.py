@@ -1,4 +1,4 @@
-"""A trial's id is all that can matter; its cell is the same whatever its seeds."""
+"""A trial's id covers everything that can matter; its cell is the same whatever its seeds."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ OTHER_TRAINING: dict[str, Any] = {
     "early_stopping_threshold": 0.5,
 }
 BESIDE_ANOTHER = {"lr_scheduler_kwargs", "eval_steps", "early_stopping_threshold"}
-"""Training settings that have no effect alone."""
+"""The training settings that have no effect alone."""
 
 
 @pytest.mark.parametrize("wrong", [True, "3", 1.0])
@@ -128,7 +128,7 @@ def test_what_is_known_of_a_checkpoint_is_in_an_id_by_a_correction_alone(fact: s
 
 @pytest.mark.parametrize("field", [*TrainingSettings.model_fields])
 def test_a_training_setting_that_is_given_its_default_or_left_out_is_one_trial(field: str) -> None:
-    """So that a setting which comes later, at its default, changes no stored id."""
+    """A setting that is added later thus changes no stored id while it is at its default."""
     content = TRIAL.model_dump(mode="json")
     del content["training"][field]
     assert Trial.model_validate(content).id == TRIAL.id
@@ -144,9 +144,9 @@ def test_a_field_that_a_stored_trial_lacks_is_at_its_default(field: str) -> None
 
 
 def test_defaults_that_ids_leave_out_are_what_they_were() -> None:
-    """A new default would make new trials pass for stored ones: give it a rule of its own.
+    """A new default would make new trials pass for stored ones, so it needs a rule of its own.
 
-    A correction (core/corrections.py) that marks the trials which are at the new default does.
+    A correction (core/corrections.py) that marks the trials at the new default is such a rule.
     """
     training = {
         "num_train_epochs": 3, "max_steps": -1, "per_device_train_batch_size": 8,
@@ -197,7 +197,7 @@ def test_every_field_has_another_value_here() -> None:
 
 @pytest.mark.parametrize("field", OTHER_TRIAL)
 def test_every_field_of_a_trial_changes_its_id(field: str) -> None:
-    """But for the rules by which it is measured, where no correction affects it."""
+    """The exceptions are the measuring rules, if no correction affects the trial."""
     other = rebuilt(**{field: OTHER_TRIAL[field]}).id
     assert (other == TRIAL.id) == (field == "rules")
 
@@ -318,7 +318,7 @@ def test_the_rules_enter_a_cell_as_they_enter_the_id() -> None:
 
 
 def rebuilt(**changes: Any) -> Trial:
-    """TRIAL with changes; model_copy would carry a cached id along."""
+    """Return TRIAL with changes; model_copy would also copy a cached id."""
     fields = {name: getattr(TRIAL, name) for name in Trial.model_fields}
     return Trial(**(fields | changes))
 

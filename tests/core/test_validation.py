@@ -1,4 +1,4 @@
-"""What pydantic complains of is one line in the user's words."""
+"""The complaints of pydantic become one line in the user's words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Durations in words, on both sides of each border between units."""
+"""Durations are put into words, on both sides of each boundary between units."""
 
 from __future__ import annotations
 

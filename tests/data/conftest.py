@@ -1,4 +1,4 @@
-"""The same few rows, laid out as a GLUE folder and as the Hub's repository."""
+"""A few rows, laid out as a GLUE folder and as the Hub's repository."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROWS: Rows = {
 
 @pytest.fixture
 def rows() -> Rows:
-    """What the two folders below hold: task -> split -> (texts, label)."""
+    """The rows of the two folders below: task -> split -> (texts, label)."""
     return ROWS
 
 
@@ -55,7 +55,7 @@ def small_glue(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """ROWS in the layout of nyu-mll/glue on the Hub; what datasets caches stays in tmp_path."""
+    """ROWS in the layout of nyu-mll/glue on the Hub; the cache of datasets stays in tmp_path."""
     datasets = pytest.importorskip("datasets")
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets-cache")

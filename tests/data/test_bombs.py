@@ -1,4 +1,4 @@
-"""Files that have no end, or hold more than memory does, are refused in one line before that."""
+"""Files without end, or with more content than memory, are refused in one line in time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from peftlab.data.row_files import Row, read_rows
 from peftlab.data.text_lines import LONGEST_ROW
 
 SECONDS, KILOBYTES = 3, 1_000_000
-"""A bound of the processor's time that a busy machine keeps too, and one of memory."""
+"""Bounds on processor time, which even a busy machine keeps, and on memory."""
 
 
 def read(path: Path) -> list[Row]:
@@ -48,7 +48,7 @@ def peak() -> int:
 
 
 def repeated(value: str, num_rows: int) -> pa.Array:
-    """A text that stands once in the file, and in so many rows."""
+    """Return a file in which one text is stored once for many rows."""
     return pa.DictionaryArray.from_arrays(np.zeros(num_rows, np.int32), pa.array([value]))
 
 
@@ -178,7 +178,7 @@ LINES: dict[str, tuple[str, Callable[[], str], str]] = {
     ),
     "depth": (
         ".jsonl", lambda: '{"a": ' + "[" * 200_000,
-        ":1: lists or objects lie too deep in one another (allowed: fewer levels)",
+        ":1: lists or objects are nested too deeply (allowed: fewer levels)",
     ),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""An entry of a cache is there whole or not at all, whoever writes it and whatever happens."""
+"""A cache entry is either whole or absent, whoever writes it and whatever happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows become ragged token ids once; after that they are mapped from the cache."""
+"""Rows become ragged token ids once, and are then memory-mapped from the cache."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ARRAYS = (*encode_module.DTYPES, "labels")
 
 
 class WordLengths:
-    """A tokenizer whose ids are the lengths of the words; it counts how often it is asked."""
+    """A tokenizer whose ids are the lengths of the words, and which counts its calls."""
 
     def __init__(self, fingerprint: str = "lengths", *, has_types: bool = True) -> None:
         self.fingerprint = fingerprint

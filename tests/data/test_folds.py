@@ -1,4 +1,4 @@
-"""Folds share out the rows of each label evenly, keep equal texts together, and never change."""
+"""Folds divide the rows of each label evenly, keep equal texts together, and never change."""
 
 from __future__ import annotations
 

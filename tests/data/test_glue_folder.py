@@ -1,4 +1,4 @@
-"""A GLUE folder is read byte by byte as it is, and whatever is wrong is one line."""
+"""A GLUE folder is read exactly as it is, and any fault is reported in one line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(content: bytes, path: Path, file: TsvFile = SENTENCES) -> list[Example]
 
 
 def refusal(content: bytes, path: Path, file: TsvFile = SENTENCES) -> str:
-    """What the one line of the error says after the path."""
+    """Return the one line of the error after the path."""
     with pytest.raises(UserError) as caught:
         read(content, path, file)
     message = str(caught.value)

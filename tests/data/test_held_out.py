@@ -1,4 +1,4 @@
-"""Held-out rows: a share of every label, the same for every arm of a seed, none of them trained."""
+"""Held-out rows are a share of every label, the same for all arms of a seed, and not trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LABELS = np.array([0] * 60 + [1] * 30 + [2] * 10, dtype=np.int64)
 
 
 def encoded(labels: np.ndarray) -> Encoded:
-    """Rows of 1, 2, 3, 1, 2, 3 ... tokens, each of which holds its row's number."""
+    """Return rows of 1, 2, 3, 1, 2, 3 ... tokens, each of which is its row's number."""
     lengths = np.arange(len(labels)) % 3 + 1
     ids = np.repeat(np.arange(len(labels)), lengths).astype(np.int32)
     return Encoded(
@@ -27,7 +27,7 @@ def encoded(labels: np.ndarray) -> Encoded:
 
 
 def both_parts(data: Encoded, *, seed: int) -> list[Encoded]:
-    """The rows that are trained on, and a fifth that is held out."""
+    """Return the rows for training, and a fifth that is held out."""
     chosen = is_held_out(data.labels, Selection(fraction=0.2), seed=seed)
     return [take(data, np.flatnonzero(own)) for own in (~chosen, chosen)]
 

@@ -31,13 +31,13 @@ def train_file(folder: Path) -> Path:
 
 
 def without_features(folder: Path) -> None:
-    """The header keeps its configs and loses the features, as a hand-made repository may."""
+    """Remove the features from the header but keep its configs, as a hand-made repository may."""
     readme = folder / "README.md"
     readme.write_text(readme.read_text().partition("dataset_info:")[0] + "---\n")
 
 
 def of_train_alone(folder: Path, columns: dict[str, list[object]]) -> HubSource:
-    """A repository whose sst2 has the train split alone, with these columns, types by content."""
+    """Return a repository whose sst2 has only the train split, with these columns."""
     (folder / "README.md").write_text(
         "---\nconfigs:\n- config_name: sst2\n  data_files:\n"
         "  - split: train\n    path: sst2/train-*\n---\n"
@@ -173,7 +173,7 @@ def test_a_file_that_holds_a_header_alone_is_one_line(small_hub: Path) -> None:
 
 
 def named(folder: Path, first: str, second: str) -> HubSource:
-    """The repository, its classes 0 and 1 of sst2 called so."""
+    """Return the repository with these names for classes 0 and 1 of sst2."""
     readme = folder / "README.md"
     text = readme.read_text().replace("'0': negative", f"'0': {first}")
     readme.write_text(text.replace("'1': positive", f"'1': {second}"))

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.data.hub_files import Kind, fetch
+from peftlab.data.hub_files import RepositoryKind, fetch
 from tests.hub.client import use_hub
 from tests.hub.server import Fault, HubServer, Repository
 
@@ -40,11 +40,11 @@ def repository(
     use_hub(monkeypatch, hub.url, tmp_path)
 
 
-def ask(name: str = "someone/thing", kind: Kind = "model") -> Path:
+def ask(name: str = "someone/thing", kind: RepositoryKind = "model") -> Path:
     return fetch(name, WANTED, kind=kind, ignored=["*/*"])
 
 
-def refusal(name: str = "someone/thing", kind: Kind = "model") -> str:
+def refusal(name: str = "someone/thing", kind: RepositoryKind = "model") -> str:
     with pytest.raises(UserError) as caught:
         ask(name, kind)
     assert "\n" not in str(caught.value)
@@ -54,7 +54,7 @@ def refusal(name: str = "someone/thing", kind: Kind = "model") -> str:
 def again(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, offline: bool = False
 ) -> list[str]:
-    """As in a new process; what is asked from here on."""
+    """Reset the process's memory, and return the list of requests from then on."""
     use_hub(monkeypatch, hub.url, tmp_path, offline=offline)
     hub.asked.clear()
     return hub.asked
@@ -121,7 +121,7 @@ def test_what_is_cached_is_used_where_the_hub_has_a_fault(
     [
         ("401", "the Hub answers 401: there is none, or it is private and the token"),
         ("401 token", "the Hub answers 401: there is none, or it is private and the token"),
-        ("403", "the Hub answers 403: it may be read by those alone who asked for access"),
+        ("403", "the Hub answers 403: only those who asked for access may read it"),
         ("404", "the Hub answers 404: there is no such repository"),
         ("429", "the Hub answers 429: too many requests (allowed: to wait for 57 seconds"),
         ("503", "the Hub answers 503: it has a fault of its own (allowed: to try again later, or"),
@@ -129,7 +129,7 @@ def test_what_is_cached_is_used_where_the_hub_has_a_fault(
     ],
 )
 def test_a_refusal_is_one_line_that_says_what_to_do(
-    fault: Fault, words: str, kind: Kind, hub: HubServer, repository: Repository
+    fault: Fault, words: str, kind: RepositoryKind, hub: HubServer, repository: Repository
 ) -> None:
     hub.repositories[f"{kind}s/someone/thing"].fault = fault
     line = refusal(kind=kind)
@@ -138,7 +138,7 @@ def test_a_refusal_is_one_line_that_says_what_to_do(
 
 @pytest.mark.parametrize("kind", ["model", "dataset"])
 def test_a_file_with_a_wrong_checksum_is_named_and_does_not_stay(
-    kind: Kind, hub: HubServer, repository: Repository, tmp_path: Path
+    kind: RepositoryKind, hub: HubServer, repository: Repository, tmp_path: Path
 ) -> None:
     served = hub.repositories[f"{kind}s/someone/thing"]
     served.fault = "changed"

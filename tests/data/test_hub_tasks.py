@@ -1,4 +1,4 @@
-"""Tasks whose rows are otherwise laid out on the Hub: scores, joined columns, other splits."""
+"""Tasks with other layouts on the Hub are read: scores, joined columns, other splits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ datasets = pytest.importorskip("datasets")
 
 
 def write(folder: Path, config: str, **splits: dict[str, list[object]]) -> HubSource:
-    """A repository of one configuration, a Parquet file a split."""
+    """Write a repository of one configuration, with a Parquet file per split."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

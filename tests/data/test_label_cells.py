@@ -1,4 +1,4 @@
-"""What a cell of labels says: flags, numbers with either sign, no value."""
+"""A cell of labels is read: flags, numbers with either sign, no value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of dev that stand in train are counted, of pairs both texts, and texts of several labels."""
+"""Rows of dev in train are counted (for pairs by both texts), and texts with several labels."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ def test_many_rows_take_seconds_at_most() -> None:
 @pytest.mark.parametrize(
     ("leak", "words"),
     [
-        (Leak(num_rows=9), "no row of dev stands in train"),
-        (Leak(num_rows=9, exact=1, alike=1), "1 of 9 rows of dev stands in train (exactly)"),
+        (Leak(num_rows=9), "no row of dev is in train"),
+        (Leak(num_rows=9, exact=1, alike=1), "1 of 9 rows of dev is in train (exactly)"),
         (
             Leak(num_rows=2000, exact=0, alike=1200),
-            "1,200 of 2,000 rows of dev stand in train (after lower-casing and squeezing blanks)",
+            "1,200 of 2,000 rows of dev are in train (after lower-casing and squeezing blanks)",
         ),
         (
             Leak(num_rows=9, exact=9, alike=9, is_same_file=True),
-            "dev is the file of train itself: 9 of 9 rows of dev stand in train (exactly)",
+            "dev is the file of train itself: 9 of 9 rows of dev are in train (exactly)",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""A limit of own files draws rows of every label, once for all trials; of other data the first."""
+"""A limit draws rows of every label from own files; from other data it takes the first."""
 
 from __future__ import annotations
 

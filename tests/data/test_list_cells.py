@@ -1,4 +1,4 @@
-"""A list in a cell of text is read as what it is, however it is written; nothing of it is run."""
+"""A list in a cell of text is read however it is written, and none of it is run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows without a text or a label are an error, or left out where that is asked for, and counted."""
+"""Rows without a text or a label are an error or, if asked for, are left out and counted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write(path: Path, labels: list[Any], texts: list[Any] | None = None) -> Path
 
 
 def read(path: Path, missing: str = "drop", dev: Path | None = None, **asked: Any) -> list[Any]:
-    """The labels of train, by name where they have one, then how many rows were left out."""
+    """Return the labels of train, by name if they have one, then the number of rows left out."""
     files = OwnFiles.model_validate(
         {"train": str(path), "dev": str(dev or path), "text": ["t"], "label": ["y"]}
         | {"missing": missing}

@@ -1,4 +1,4 @@
-"""A person's own files: every row with its label, and one line for whatever is wrong in them."""
+"""A user's own files give every row with its label, and one line for any fault in them."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def definition_of(labels: tuple[str, ...]) -> TaskDefinition:
         ({"body": " \t", "mood": "sad"}, "t.jsonl:3: column 'body': no text (allowed: "),
         ({"body": None, "mood": "sad"}, "t.jsonl:3: column 'body': no text (allowed: "),
         ({"body": 5, "mood": "sad"}, "t.jsonl:3: column 'body': 5 is no text (allowed: "),
-        ({"body": "\ud800", "mood": "sad"}, "t.jsonl:3: half of a UTF-16 pair is no text"),
+        ({"body": "\ud800", "mood": "sad"}, "t.jsonl:3: half of a UTF-16 pair is not text"),
         ({"body": "x", "mood": ""}, "t.jsonl:3: column 'mood': no label (allowed: "),
         ({"body": "x", "mood": None}, "t.jsonl:3: column 'mood': no label (allowed: "),
         ({"body": "x", "mood": float("nan")}, "t.jsonl:3: column 'mood': no label (allowed: "),
@@ -308,6 +308,6 @@ def test_what_was_found_in_a_file_and_not_said_of_it_is_kept_beside_its_digest(
 
 
 def ref_of(files: OwnFiles) -> DataRef:
-    """The reference of a task of these files."""
+    """Return the reference of a task with these files."""
     source, task = opened(files)
     return source.ref(task)

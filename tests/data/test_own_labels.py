@@ -290,7 +290,7 @@ def test_so_are_those_of_lists_of_classes(feature: Any, tmp_path: Path) -> None:
 
 
 def test_a_flag_for_each_class_is_no_list_of_classes(tmp_path: Path) -> None:
-    """Read as numbers of classes, [0, 0, 1] would be the first and the second."""
+    """If it were read as class numbers, [0, 0, 1] would be the first and the second class."""
     feature = {"feature": {**CLASS, "names": ["joy", "fear", "anger"]}, "_type": "List"}
     with pytest.raises(UserError, match=r"t.parquet:2: column 'mood': the list \[0, 0, 1\] has a"):
         labels_in(class_file(tmp_path / "t.parquet", [[1, 0], [0, 0, 1]], feature))

@@ -1,4 +1,4 @@
-"""One conformance test over every kind of source, and how a source is named."""
+"""One conformance test covers every kind of source and its names."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from peftlab.tasks.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """One place that holds rows: how it is named, its tasks, and how one word there is changed.
+    """A place that holds rows: its name, its tasks, and a way to change one word in it.
 
-    `change` gives the name by which the changed place is opened.
+    `change` returns the name by which the changed place is opened.
     """
 
     data: str

@@ -1,4 +1,4 @@
-"""States of rows are computed once, kept by what they follow from, and read row by row."""
+"""States of rows are computed once, stored under a key of their inputs, and read row by row."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ POOLED = replace(TOKENS, depth=2, is_pooled=True)
 
 
 class Layers:
-    """Stands for a model: the state of a token is (id, row length); it counts its calls."""
+    """A stand-in for a model that counts its calls: the state of a token is (id, row length)."""
 
     def __init__(self, *, is_pooled: bool = False) -> None:
         self.is_pooled = is_pooled

@@ -1,4 +1,4 @@
-"""A text file is read in the encoding and with the separator that its bytes tell of, or refused."""
+"""A text file is read in the encoding and with the separator that its bytes show, or refused."""
 
 from __future__ import annotations
 

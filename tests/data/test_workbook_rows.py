@@ -1,4 +1,4 @@
-"""A sheet of a workbook is read as its CSV would be, and no workbook holds more than it may."""
+"""A sheet of a workbook is read as its CSV would be, and too large a workbook is refused."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_sheet_that_is_no_table_is_refused(
 
 
 def changed(path: Path, part: str, content: bytes) -> Path:
-    """The workbook with that content of one part."""
+    """Return the workbook with this content in one part."""
     target = path.with_name("changed.xlsx")
     with (
         zipfile.ZipFile(path) as old,

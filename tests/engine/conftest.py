@@ -1,4 +1,4 @@
-"""Trials on the tiny checkpoint and on MiniLM, and their data."""
+"""Trials on the tiny checkpoint and on MiniLM, with their data."""
 
 from __future__ import annotations
 
@@ -67,6 +67,6 @@ def make_trial(tiny_checkpoint: Path) -> MakeTrial:
 
 @pytest.fixture(scope="session")
 def data_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Trial], TrialData]:
-    """The encoded rows of a trial."""
+    """Return the encoded rows of a trial."""
     cache = tmp_path_factory.mktemp("cache")
     return lambda trial: load_data(trial, load_tokenizer(trial.model.name), cache)

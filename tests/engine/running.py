@@ -1,4 +1,4 @@
-"""A trial run as a job of its own."""
+"""The running of a trial as a job of its own."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.core.trial import Trial
-from peftlab.engine.events import Finished, Listener, ignore
+from peftlab.engine.events import Finished, Listener, Paused, ignore
 from peftlab.engine.job import Job
 from peftlab.engine.run import run_trial
 
 
 def run_alone(
     trial: Trial, folder: Path, *, cache: Path | None = None, tell: Listener = ignore, **keys: Any
-) -> Finished:
+) -> Finished | Paused:
     """Run the trial on the CPU, its artifacts in the folder; `keys` are the job's."""
     job = Job(
         trials=(trial,),

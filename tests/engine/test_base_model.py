@@ -1,4 +1,4 @@
-"""A trial's model is the same where it is trained, where it predicts and where it is exported."""
+"""A trial's model is the same when it is trained, when it predicts and when it is exported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from peftlab.core.trial import Trial
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.devices.processor import Processor
 from peftlab.engine.evaluate import predict_logits
-from peftlab.engine.predict import Predictor, predict_rows
+from peftlab.engine.predict import Predictor
 from peftlab.engine.prepare import prepare
 from peftlab.engine.registry import ENGINES
 from peftlab.outputs.export import export
@@ -54,7 +54,7 @@ def test_a_layer_of_the_head_that_is_not_saved_is_that_of_training_when_it_predi
     prepared = prepare(trial, cache=tmp_path / "cache", device=CPU)
     prepared.method.save(prepared.module.eval(), tmp_path / "model")
     record = TrialRecord(trial=trial, status="done", arms={}, folder=tmp_path)
-    found = predict_rows(record, [("the film was never dull",)], device="cpu")
+    found = Predictor(device="cpu").logits(record, [("the film was never dull",)])
     source = prepared.tokenizer([("the film was never dull",)], 40)
     ids = torch.tensor(source.ids)
     with torch.no_grad():
@@ -95,11 +95,11 @@ def test_a_moved_checkpoint_predicts_and_exports_from_its_new_place(
     prepared.method.save(prepared.module, tmp_path / "model")
     record = TrialRecord(trial=trial, status="done", arms={}, folder=tmp_path)
     rows = [("the film was never dull",)]
-    expected = predict_rows(record, rows, device="cpu")
+    expected = Predictor(device="cpu").logits(record, rows)
     gone = trial.model.model_copy(update={"name": "/was/here/once"})
     moved = replace(record, trial=trial.model_copy(update={"model": gone}))
     out = tmp_path / "out"
-    for use in (lambda: predict_rows(moved, rows, device="cpu"), lambda: export(moved, out)):
+    for use in (lambda: Predictor(device="cpu").logits(moved, rows), lambda: export(moved, out)):
         with pytest.raises(UserError, match="'/was/here/once' no longer exists"):
             use()
         assert not out.exists()

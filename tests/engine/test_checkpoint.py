@@ -1,4 +1,4 @@
-"""A checkpoint is whole or known as damaged, and a training that goes on from one ends as ever."""
+"""A checkpoint is whole or known to be damaged, and training resumed from one ends the same."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ EVERY_STEP = CheckpointEvery(number=1, unit="steps")
 
 
 class Killed(Exception):
-    """Stands for the end of the process."""
+    """A stand-in for the end of the process."""
 
 
 @dataclass
 class Listener:
-    """Keeps the evaluations, and ends the training behind a step or at the end of an epoch."""
+    """A listener that keeps evaluations, and ends training after a step or an epoch."""
 
     kill_at_step: int | None = None
     kill_at_epoch: int | None = None
@@ -58,7 +58,7 @@ def run(trial: Trial, folder: Path, listener: Listener, every: CheckpointEvery) 
 
 
 def results(folder: Path, listener: Listener) -> tuple[dict[str, bytes], list[Evaluation]]:
-    """Weights and predictions to the bit, and the history without its times."""
+    """Return the weights and predictions bit by bit, and the history without its times."""
     files = [*(folder / "model").iterdir(), folder / "predictions.parquet"]
     content = {file.name: file.read_bytes() for file in files}
     return content, [replace(record, seconds=0.0) for record in listener.evaluations]
@@ -123,7 +123,7 @@ def test_a_damaged_one_that_was_passed_over_is_told_of(
     listener = Listener()
     run(trial, tmp_path, listener, EVERY_STEP)
     assert listener.resumed_at == 2
-    expected = f"trial {trial.id}: the checkpoint {last.name} is damaged; it was passed over"
+    expected = f"trial {trial.id}: the checkpoint {last.name} is damaged; it was skipped"
     assert listener.remarks == [expected]
 
 
@@ -154,7 +154,7 @@ def test_when_one_is_due(
     tmp_path: Path, words: str, steps: list[int] | None, epochs: list[int] | None
 ) -> None:
     if steps is None:
-        with pytest.raises(ValueError, match="must be as in '200 steps'"):
+        with pytest.raises(ValueError, match="must be of the form '200 steps'"):
             CheckpointEvery.model_validate(words)
         return
     every = CheckpointEvery.model_validate(words)
@@ -239,7 +239,7 @@ def test_a_request_to_stop_saves_the_state(
 def test_a_stop_around_the_end_of_an_epoch_counts_nothing_twice(
     told: bool, make_trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before its record is made, or when it has just been told."""
+    """The stop comes before its record is made, or when it has just been told."""
     trial = make_trial(method="bitfit")
     seldom = CheckpointEvery.model_validate("9 epochs")
     whole = Listener()

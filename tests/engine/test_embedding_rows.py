@@ -47,7 +47,7 @@ def test_the_whole_table_ends_as_if_all_rows_had_been_trained(
 def test_token_types_that_are_words_train_the_rows_of_those_words(
     make_trial: Callable[..., Trial], data_of: Callable[[Trial], TrialData], tmp_path: Path
 ) -> None:
-    """GPT-2 with a tokenizer that gives types: type 1 is the vector of token 1."""
+    """In GPT-2, with a tokenizer that gives types, type 1 has the vector of token 1."""
     name = write_tiny_checkpoint(tmp_path / "gpt2", "gpt2")
     with_types(Path(name))
     tables = {}
@@ -69,7 +69,7 @@ def test_token_types_that_are_words_train_the_rows_of_those_words(
 
 
 def with_types(folder: Path) -> None:
-    """Have the folder's tokenizer give token types."""
+    """Make the folder's tokenizer give token types."""
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_text())
     config["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]

@@ -1,4 +1,4 @@
-"""Energy is read from the hardware's counters as they are, and is unknown wherever one is."""
+"""Energy is read from the hardware's counters, and is unknown if any of them is."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Powercap:
 
 @pytest.fixture
 def powercap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Powercap:
-    """A machine of one package, with the domains that a real one shows beside it."""
+    """A machine with one package, and with the other domains that a real machine shows."""
     made = Powercap(tmp_path / "powercap")
     made.add("intel-rapl:0", "package-0", 5_000_000)
     made.add("intel-rapl:0:0", "core", 1_000_000)
@@ -166,7 +166,7 @@ def test_what_was_used_before_a_break_is_added_or_makes_the_whole_unknown(
 
 
 class NVMLError(Exception):
-    """What the library raises."""
+    """The error that the library raises."""
 
 
 class Nvml:
@@ -229,7 +229,7 @@ def test_without_the_package_for_gpus_nothing_is_measured(
 
 
 class Ticking:
-    """Has the machine use a joule at every step; stops the trial at one of them."""
+    """A listener that makes the machine use a joule at every step, and stops the trial at one."""
 
     def __init__(self, powercap: Powercap, stop_at: int = 0) -> None:
         self.powercap, self.stop_at, self.count = powercap, stop_at, 5_000_000
@@ -245,7 +245,7 @@ class Ticking:
 
 @pytest.fixture
 def run(powercap: Powercap, make_trial: MakeTrial, tmp_path: Path) -> Callable[..., float | None]:
-    """A call that runs a trial of 5 steps on the pretended machine; the joules that it took."""
+    """The function that runs a trial of 5 steps on the fake machine and returns the joules used."""
 
     def run(*, engine: str = "packed", is_alone: bool = True, stop_at: int = 0) -> float | None:
         powercap.set("intel-rapl:0", 5_000_000)

@@ -1,4 +1,4 @@
-"""Evaluation: sorted by length for speed, and in the data's order again."""
+"""Evaluation is sorted by length for speed, and its result is in the data's order again."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_predictions_are_in_the_order_of_the_data(
 def test_where_padding_shows_a_row_is_predicted_without_any(
     model_type: str, changes: dict[str, Any]
 ) -> None:
-    """Or with what its own length asks for: Funnel cannot read rows of a few tokens."""
+    """The exception is padding that its own length requires: Funnel cannot read very short rows."""
     config = AutoConfig.for_model(model_type, **(CONFIGS[model_type] | changes))
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_config(config).eval()
@@ -116,7 +116,7 @@ def test_packed_batches_are_halved_where_memory_is_short(
     data_of: Callable[[Trial], TrialData],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On a card they begin with as many tokens as keep it at work, whatever its memory."""
+    """On a GPU they start with enough tokens to keep it busy, whatever its memory."""
     data = data_of(make_trial()).dev
     model = load_model(make_trial().model.name, num_labels=2, seed=0)
     classifier = build_classifier("packed", model, model, torch.device("cpu"))

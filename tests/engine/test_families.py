@@ -36,7 +36,7 @@ SHORT = {"max_length": 20, "rows": 12, "max_steps": 3, "per_device_train_batch_s
 
 @pytest.fixture(scope="session")
 def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """The folder of a family's tiny checkpoint."""
+    """Return the folder of a family's tiny checkpoint."""
     made: dict[str, str] = {}
 
     def checkpoint(name: str) -> str:
@@ -51,7 +51,7 @@ def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], s
 def test_a_family_trains_and_predicts_when_loaded_what_it_recorded(
     name: str, checkpoint_of: Callable[[str], str], make_trial: MakeTrial, tmp_path: Path
 ) -> None:
-    """To the same bits, by LoRA with the modules that it takes by default."""
+    """The bits are the same, with LoRA on its default modules."""
     trial = make_trial(
         model=checkpoint_of(name), method="lora", per_device_eval_batch_size=32, **SHORT
     )
@@ -78,7 +78,7 @@ def test_full_fine_tuning_takes_the_steps_of_its_padded_twin(
     make_trial: MakeTrial,
     data_of: Callable[[Trial], TrialData],
 ) -> None:
-    """The rows of the word embedding that are not in use included."""
+    """This includes the rows of the word embedding that are not in use."""
     logits, tables = {}, {}
     for engine in ("packed", "padded"):
         trial = make_trial(model=checkpoint_of(name), engine=engine, learning_rate=1e-3, **SHORT)
@@ -142,7 +142,7 @@ def test_token_types_that_the_model_does_not_know_are_left_out(
 def test_the_trainer_predicts_what_the_padded_engine_does(
     name: str, checkpoint_of: Callable[[str], str], make_trial: MakeTrial, tmp_path: Path
 ) -> None:
-    """Transformers pads by its own collator, and finds a decoder's last token by what pads."""
+    """Transformers pads by its own collator, and finds a decoder's last token by its padding."""
     found = {}
     for engine in ("trainer", "padded"):
         trial = make_trial(model=checkpoint_of(name), engine=engine, learning_rate=1e-3, **SHORT)

@@ -59,7 +59,7 @@ def never(*_: Any, **__: Any) -> None:
 
 
 def in_eval_mode_below(classifier: Classifier, depth: int) -> Classifier:
-    """The plain twin: the lowest blocks and the embeddings stay in eval mode whatever is asked."""
+    """Provide the plain twin: the lowest blocks and the embeddings always stay in eval mode."""
     base = classifier.model.base
     for module in (*embeddings_of(base), *layers_of(base)[:depth]):
         for child in module.modules():

@@ -1,4 +1,4 @@
-"""The loop: engines agree step by step, the same seed gives the same bits, records are whole."""
+"""Engines agree step by step, the same seed gives the same bits, and records are complete."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Listener:
 
 
 class Keeping(ReportedEvaluation):
-    """Keeps the predictions of every epoch, and no state."""
+    """A stand-in that keeps the predictions of every epoch, and no state."""
 
     def __init__(self, dev: Encoded) -> None:
         super().__init__(dev, keeps_state=False)
@@ -302,7 +302,7 @@ def test_a_run_of_full_fine_tuning_learns(make_trial: MakeTrial, data_of: DataOf
 
 
 def out_of_memory_above(limit: int) -> Callable[..., float]:
-    """The engine's backward pass on a machine that holds no more than so many examples at once."""
+    """Make the engine's backward pass run out of memory above this number of examples."""
     from peftlab.engine.steps import backward
 
     def limited(*given: Any, micro_batch: int, **keys: Any) -> float:

@@ -1,4 +1,4 @@
-"""An architecture that nobody here has heard of is one entry: everything follows from it."""
+"""A new architecture is one entry, from which everything else follows."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_unregistered_it_is_padded() -> None:
 def test_packed_it_gives_what_padded_it_does(
     toy: Family, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the same dropout."""
+    """The dropout is the same too."""
     monkeypatch.setitem(CONFIGS, "toy", {"pad_token_id": 1})
     base = tiny_model("toy", dropout=0.2).to(dtype).train()
     ids_T = torch.randint(3, 50, (37,), generator=torch.Generator().manual_seed(1))

@@ -120,7 +120,7 @@ def test_the_schedule_is_that_of_transformers(
 
 
 def test_settings_of_a_schedule_are_no_decoration() -> None:
-    """The control of the test above: without them the rates are others."""
+    """This is the control of the test above: without the settings the rates differ."""
     for kind, own in SCHEDULES_TRIED:
         optional = {
             name: value
@@ -182,7 +182,7 @@ def test_clipping_steps_as_torch_clips(max_norm: float) -> None:
 def test_an_optimizers_state_comes_back_as_it_was_kept(
     optim: str, make_trial: Callable[..., Trial], data_of: Callable[[Trial], TrialData]
 ) -> None:
-    """To the type of each value: Adafactor counts its steps in a plain number."""
+    """Even the types of values are restored: Adafactor counts its steps in a plain number."""
     trial = make_trial(method="full", rows=16, optim=optim, max_steps=2)
     found: list[dict[str, dict[str, Any]]] = []
     saved: Checkpoint | None = None

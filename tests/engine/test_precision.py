@@ -1,4 +1,4 @@
-"""`bf16` rounds the same operands in all engines; what a device does not have is refused."""
+"""`bf16` rounds the same operands in all engines; a precision that a device lacks is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.precision import precision_of
 from peftlab.engine.prepare import base_model, prepare
 from peftlab.models.checkpoints import load_model
-from peftlab.models.fused import backends
 from tests.engine.running import run_alone
 from tests.engine.test_loop import CPU, run, step_losses
 
@@ -33,8 +32,8 @@ DataOf = Callable[[Trial], TrialData]
 def test_engines_take_the_same_steps_in_bf16(
     method: str, make_trial: MakeTrial, data_of: DataOf
 ) -> None:
-    """Which are others than in float32, and not far from those. A fp32 trial after one in bf16
-    is as if that had not been, in the Trainer too."""
+    """They differ from those in float32, but not by much. A trial in fp32 after one in bf16 is not
+    affected by it, in the Trainer too."""
     losses = {}
     for engine in ("trainer", "packed", "padded"):
         for bf16 in (True, False):
@@ -80,7 +79,7 @@ def test_operands_alone_are_rounded_and_logits_are_float32(
 def test_a_trial_in_bf16_predicts_in_bf16_later_on(
     engine: str, make_trial: MakeTrial, tmp_path: Path
 ) -> None:
-    """Its predictions are those that were stored when it was evaluated."""
+    """Its predictions equal those stored when it was evaluated."""
     trial = make_trial(engine=engine, rows=16, max_steps=2, bf16=True)
     run_alone(trial, tmp_path / "trial")
     stored = read_predictions(tmp_path / "trial" / "predictions.parquet").logits
@@ -129,19 +128,3 @@ def test_precision_is_as_before_after_a_trial() -> None:
     with precision_of(TrainingSettings(), Processor("cpu")):
         assert torch.backends.fp32_precision == "ieee"
     assert torch.backends.fp32_precision == before
-
-
-@pytest.mark.parametrize("is_installed", [False, True])
-def test_kernels_that_are_asked_for_and_not_installed_are_said_to_be(
-    is_installed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backends, "HAS_TRITON", is_installed)
-    Cuda("cuda").make_ready()
-    monkeypatch.setenv("PEFTLAB_KERNELS", "triton")
-    if is_installed:
-        Cuda("cuda").make_ready()
-    else:
-        with pytest.raises(
-            UserError, match=r"Triton is not installed.*pip install 'peftlab\[gpu\]'"
-        ):
-            Cuda("cuda").make_ready()

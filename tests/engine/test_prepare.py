@@ -1,4 +1,4 @@
-"""A tokenizer is one that belongs to its model, and a device one that holds the weights."""
+"""A tokenizer must belong to its model, and a device must be able to hold the weights."""
 
 from __future__ import annotations
 

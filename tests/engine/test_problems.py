@@ -1,4 +1,4 @@
-"""Regression and several labels: the engines agree with each other and with transformers."""
+"""In regression and with several labels, the engines agree with one another and transformers."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ LABELS = replace(
 
 
 def scored(rows: Encoded) -> Encoded:
-    """The rows with their number of tokens, in tens, for labels."""
+    """Return the rows with their numbers of tokens, in tens, as labels."""
     return replace(rows, labels=rows.lengths / 10)
 
 
 def labelled(rows: Encoded) -> Encoded:
-    """The rows with three labels each, of which any may be there."""
+    """Return the rows with three labels each, any of which may apply."""
     facts = [rows.lengths < 9, rows.lengths % 2 == 0, rows.row_ids < 12]
     return replace(rows, labels=np.stack(facts, axis=1).astype(np.int64))
 

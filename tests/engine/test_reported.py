@@ -1,4 +1,4 @@
-"""With held-out rows a trial ends as it was when it was best there, by every engine and resumed."""
+"""With held-out rows a trial ends in its best state on them, in every engine and when resumed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from peftlab.data.predictions import Predictions, read_predictions
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import load_data
 from peftlab.engine.evaluate import predict_logits
-from peftlab.engine.events import Evaluated, Event, Finished, Resumed, Stepped
+from peftlab.engine.events import Evaluated, Event, Finished, Paused, Resumed, Stepped
 from peftlab.engine.registry import ENGINES
 from peftlab.engine.reported import ReportedEvaluation
 from peftlab.methods.registry import METHODS
@@ -36,7 +36,7 @@ SHAKY = {"num_train_epochs": 5, "learning_rate": 0.1, "warmup_steps": 0, "weight
 
 
 class History:
-    """Keeps the evaluations; does something at each step."""
+    """A listener that keeps the evaluations and does something at each step."""
 
     def __init__(self, do_at: Callable[[int], None] = lambda step: None) -> None:
         self.evaluations: list[Evaluation] = []
@@ -67,12 +67,12 @@ def run(
     *,
     stop_after: int | None = None,
     every: CheckpointEvery = EVERY_EPOCH,
-) -> Finished:
+) -> Finished | Paused:
     return run_alone(trial, folder, tell=history, checkpoint_every=every, stop_after=stop_after)
 
 
 def shaky(make_trial: MakeTrial, **keys: object) -> Trial:
-    """A trial that holds out half of its rows, on which it gets worse again before its end."""
+    """Return a trial that holds out half of its rows, and gets worse on them before its end."""
     return make_trial(**{"task": "demo-paraphrase", "rows": 48, **SHAKY, **keys}).model_copy(
         update={"selection": HALF}
     )
@@ -169,7 +169,7 @@ def test_a_checkpoint_that_lacks_the_best_epoch_is_not_gone_on_from(
     trial = shaky(make_trial, method="lora")
     with monkeypatch.context() as patch:
         patch.setattr("peftlab.engine.reported.ReportedEvaluation.state", lambda self: {})
-        assert run(trial, tmp_path / "a", History(), stop_after=4).is_paused
+        assert isinstance(run(trial, tmp_path / "a", History(), stop_after=4), Paused)
     history = History()
     run(trial, tmp_path / "a", history)
     assert history.steps[0] == 1
@@ -185,18 +185,18 @@ def test_a_trial_that_rests_now_and_then_ends_with_the_same_bits(
     for stop in (1, 1, 3):
         history = History()
         outcome = run(trial, tmp_path / "rests", history, stop_after=stop, every=never)
-        assert outcome.is_paused
+        assert isinstance(outcome, Paused)
         assert outcome.costs.artifact_bytes is None
         assert not (tmp_path / "rests" / "model").exists()
         seen.append((len(history.evaluations) - 1, len(history.steps)))
     assert seen == [(1, 3), (1, 0), (3, 6)]
-    assert not run(trial, tmp_path / "rests", History(), every=never).is_paused
+    assert isinstance(run(trial, tmp_path / "rests", History(), every=never), Finished)
     assert results(tmp_path / "rests") == results(tmp_path / "whole")
 
 
 def test_a_trial_is_not_paused_behind_its_last_epoch(make_trial: MakeTrial, tmp_path: Path) -> None:
     trial = make_trial(rows=16, num_train_epochs=2)
-    assert not run(trial, tmp_path / "a", History(), stop_after=2).is_paused
+    assert isinstance(run(trial, tmp_path / "a", History(), stop_after=2), Finished)
     assert (tmp_path / "a" / "model").is_dir()
 
 

@@ -1,4 +1,4 @@
-"""A trial from its description to its artifacts, by every engine, and what is read back."""
+"""A trial goes from its description to its artifacts in every engine, and is read back."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_every_engine_saves_a_model_that_predicts_what_it_recorded(
 def test_a_method_that_mixes_the_rows_of_a_batch_predicts_what_it_recorded(
     engine: str, make_trial: MakeTrial, tmp_path: Path
 ) -> None:
-    """Whichever rows come with them: Lily's routers average over a batch."""
+    """Other rows in the batch do not matter, although Lily's routers average over a batch."""
     from peftlab.data.demo.source import DemoSource
     from peftlab.engine.predict import Predictor
     from peftlab.store.records import TrialRecord
@@ -148,7 +148,7 @@ def test_a_trial_of_cached_layers_says_so_and_predicts_what_it_recorded(
     make_trial: MakeTrial, tmp_path: Path
 ) -> None:
     from peftlab.data.demo.source import DemoSource
-    from peftlab.engine.predict import predict_rows
+    from peftlab.engine.predict import Predictor
     from peftlab.store.records import TrialRecord
     from peftlab.tasks.registry import TASKS
 
@@ -162,7 +162,7 @@ def test_a_trial_of_cached_layers_says_so_and_predicts_what_it_recorded(
     recorded = read_predictions(tmp_path / "artifacts" / "predictions.parquet")
     record = TrialRecord(trial=trial, status="done", arms={}, folder=tmp_path / "artifacts")
     rows = [row.texts for row in DemoSource().examples(TASKS.get(trial.task), "dev")[:24]]
-    logits = predict_rows(record, rows, device="cpu")
+    logits = Predictor(device="cpu").logits(record, rows)
     np.testing.assert_allclose(logits, recorded.logits, rtol=1e-4, atol=1e-5)
 
 
@@ -217,7 +217,7 @@ def test_the_trainers_own_folder_is_where_a_killed_attempt_is_tidied_up(
 
 
 class Still:
-    """A toy of an engine: it evaluates, and trains nothing."""
+    """A toy engine, which evaluates but trains nothing."""
 
     def train(self, prepared: Prepared, run: TrialRun) -> Trained:
         classifier = build_classifier("padded", prepared.module, prepared.base, run.device.torch)

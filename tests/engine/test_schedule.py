@@ -1,4 +1,4 @@
-"""Evaluations fall where the schedule says, within an epoch too, and a trial goes on from there."""
+"""Evaluations follow the schedule, even within an epoch, and a trial can be resumed from them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from peftlab.core.selection import Selection, reported
 from peftlab.core.training import CheckpointEvery
 from peftlab.core.trial import Trial
 from peftlab.engine.checkpoint import Checkpoints
-from peftlab.engine.events import Evaluated, Event, Finished, Resumed, Stepped
+from peftlab.engine.events import Evaluated, Event, Finished, Paused, Resumed, Stepped
 from peftlab.engine.registry import ENGINES
-from peftlab.engine.schedule import Schedule, epoch_orders, rows_of_steps
+from peftlab.engine.schedule import EvaluationSchedule, epoch_orders, rows_of_steps
 from tests.engine.running import run_alone
 
 MakeTrial = Callable[..., Trial]
@@ -26,11 +26,11 @@ SELDOM = CheckpointEvery(number=99, unit="steps")
 
 
 class Killed(Exception):
-    """Stands for the end of the process."""
+    """A stand-in for the end of the process."""
 
 
 class History:
-    """Keeps the evaluations and the steps, and ends the training behind a step."""
+    """A listener that keeps the evaluations and the steps, and ends training after a step."""
 
     def __init__(self, *, kill_at: int | None = None) -> None:
         self.kill_at = kill_at
@@ -50,7 +50,9 @@ class History:
                 self.evaluations.append(evaluation)
 
 
-def every_three(cls: type[Schedule], trial: Trial, num_examples: int) -> Schedule:
+def every_three(
+    cls: type[EvaluationSchedule], trial: Trial, num_examples: int
+) -> EvaluationSchedule:
     return cls(every=3, total_steps=trial.training.total_steps(num_examples))
 
 
@@ -61,12 +63,12 @@ def run(
     *,
     every: CheckpointEvery = SELDOM,
     stop_after: int | None = None,
-) -> Finished:
+) -> Finished | Paused:
     return run_alone(trial, folder, tell=history, checkpoint_every=every, stop_after=stop_after)
 
 
 def results(folder: Path, history: History) -> tuple[dict[str, bytes], list[Evaluation]]:
-    """All that a trial leaves that does not depend on time."""
+    """Return everything that a trial leaves and that does not depend on time."""
     files = [*(folder / "model").iterdir(), folder / "predictions.parquet"]
     return {file.name: file.read_bytes() for file in files}, [
         replace(one, seconds=0.0) for one in history.evaluations
@@ -75,7 +77,7 @@ def results(folder: Path, history: History) -> tuple[dict[str, bytes], list[Eval
 
 @pytest.fixture
 def trial(make_trial: MakeTrial) -> Trial:
-    """10 steps, 5 an epoch, on half of the rows: the other half chooses what is reported."""
+    """Return a trial of 10 steps, 5 per epoch, on half of the rows; the others choose the epoch."""
     settings = {"learning_rate": 0.1, "warmup_steps": 0, "weight_decay": 0.1}
     made = make_trial(method="bitfit", task="demo-paraphrase", rows=80, **settings)
     return made.model_copy(update={"selection": Selection(fraction=0.5)})
@@ -87,7 +89,7 @@ def test_every_engine_evaluates_within_an_epoch_and_takes_the_same_steps(
 ) -> None:
     trial, usual, often = trial.model_copy(update={"engine": engine}), History(), History()
     as_ever = run(trial, tmp_path / "usual", usual)
-    monkeypatch.setattr(Schedule, "of", classmethod(every_three))
+    monkeypatch.setattr(EvaluationSchedule, "of", classmethod(every_three))
     outcome = run(trial, tmp_path / "often", often)
     assert [(one.step, one.epoch) for one in usual.evaluations] == [(0, 0.0), (5, 1.0), (10, 2.0)]
     assert [(one.step, one.epoch) for one in often.evaluations] == [
@@ -110,7 +112,7 @@ def test_every_engine_evaluates_within_an_epoch_and_takes_the_same_steps(
 def test_a_trial_killed_within_an_epoch_goes_on_to_the_same_bits(
     kills: tuple[int, ...], trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Schedule, "of", classmethod(every_three))
+    monkeypatch.setattr(EvaluationSchedule, "of", classmethod(every_three))
     whole = History()
     run(trial, tmp_path / "whole", whole)
     for step in kills:
@@ -128,15 +130,15 @@ def test_a_trial_killed_within_an_epoch_goes_on_to_the_same_bits(
 def test_it_rests_behind_the_first_evaluation_at_or_after_the_end_of_an_epoch(
     trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Schedule, "of", classmethod(every_three))
+    monkeypatch.setattr(EvaluationSchedule, "of", classmethod(every_three))
     whole = History()
     run(trial, tmp_path / "whole", whole)
     for _ in range(2):  # the second time it is where it is to rest already
         history = History()
-        assert run(trial, tmp_path / "rests", history, stop_after=1).is_paused
+        assert isinstance(run(trial, tmp_path / "rests", history, stop_after=1), Paused)
         assert history.evaluations[-1].step == 6
     last = History()
-    assert not run(trial, tmp_path / "rests", last).is_paused
+    assert isinstance(run(trial, tmp_path / "rests", last), Finished)
     assert last.resumed_at == 6
     assert results(tmp_path / "rests", last) == results(tmp_path / "whole", whole)
 
@@ -144,7 +146,7 @@ def test_it_rests_behind_the_first_evaluation_at_or_after_the_end_of_an_epoch(
 def test_the_state_is_saved_at_the_end_of_an_epoch_that_is_not_evaluated(
     trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Schedule, "of", classmethod(every_three))
+    monkeypatch.setattr(EvaluationSchedule, "of", classmethod(every_three))
     each = CheckpointEvery(number=1, unit="epochs")
     with pytest.raises(Killed):
         run(trial, tmp_path / "a", History(kill_at=6), every=each)
@@ -157,7 +159,7 @@ def test_the_state_is_saved_at_the_end_of_an_epoch_that_is_not_evaluated(
 def test_a_checkpoint_that_tells_its_evaluations_by_epochs_is_gone_on_from(
     trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As they were written before schema 6."""
+    """Such checkpoints were written before schema 6."""
     whole = History()
     run(trial, tmp_path / "whole", whole)
     with pytest.raises(Killed):

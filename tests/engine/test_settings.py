@@ -1,4 +1,4 @@
-"""Every training setting is honoured by all engines alike: they take the same steps by it."""
+"""Every training setting is honoured by all engines alike: they take the same steps with it."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "rmsprop": {"optim": "rmsprop", "learning_rate": 1e-4},
     "layers": {"layerwise_lr_decay": 0.5},
 }
-"""Settings by a name for them; none may leave the steps as they are without it."""
+"""Settings, each under a name; each of them must change the steps."""
 
 
 def imbalanced(data: TrialData) -> TrialData:
-    """Return the data with the label of every other row of class 0 turned over."""
+    """Return the data with the label of every other row of class 0 flipped."""
     labels = data.train.labels.copy()
     labels[np.flatnonzero(labels == 0)[::2]] = 1
     return replace(data, train=replace(data.train, labels=labels))
@@ -80,7 +80,7 @@ def test_without_dropout_all_engines_take_the_same_steps_by_every_setting(
 def test_a_step_has_the_sum_of_weighted_losses_over_the_number_of_examples(
     make_trial: MakeTrial, data_of: DataOf
 ) -> None:
-    """torch's own mean divides by the sum of the weights, which would be another loss."""
+    """The mean of torch divides by the sum of the weights, which would be another loss."""
     trial = make_trial(
         rows=16, per_device_train_batch_size=16, max_steps=1, class_weights={"negative": 3.0}
     )
@@ -135,7 +135,7 @@ def test_weights_of_a_label_that_there_is_not_are_refused_by_name(
 def test_recomputed_layers_give_the_same_bits(
     engine: str, method: str, model: str, make_trial: MakeTrial, data_of: DataOf
 ) -> None:
-    """So that no id depends on it; dropout is on."""
+    """No id thus depends on it; dropout is on."""
     more: dict[str, Any] = {"model": model} if model else {}
     if method == "lora":
         more["settings"] = {"r": 2, "lora_dropout": 0.1}

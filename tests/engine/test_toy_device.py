@@ -1,4 +1,4 @@
-"""A new device is one class and its entry: a study runs on it, and says what it measures."""
+"""A new device is one class and its entry: a study runs on it and reports its measurements."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.toy_study import toy_study
 
 
 class Abacus(Device):
-    """Counts on the processor under a name of its own; a look at its counter takes a joule."""
+    """A toy device that computes on the processor; reading its counter takes a joule."""
 
     share_of_peak: ClassVar[float] = 1.0
     made_ready: ClassVar[int] = 0
@@ -61,7 +61,7 @@ class Abacus(Device):
 
 @pytest.fixture(autouse=True)
 def abacus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The device's entry, which `auto` would take after the processor."""
+    """The device's entry, which `auto` would choose after the processor."""
     entry = DeviceEntry(
         pattern=r"abacus(:\d+)?",
         names=lambda: ["abacus"],
@@ -76,7 +76,7 @@ def abacus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def study(tiny_checkpoint: Path, tmp_path: Path) -> Callable[..., Study]:
-    """A study of one trial on the tiny checkpoint."""
+    """Return a study of one trial on the tiny checkpoint."""
 
     def make(**changes: Any) -> Study:
         given = toy_study(tiny_checkpoint, **changes)

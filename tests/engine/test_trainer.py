@@ -1,4 +1,4 @@
-"""The peer ends as the other engines do; what it has in common with them is in test_loop."""
+"""The engine `trainer` ends as the other engines do; shared tests are in test_loop."""
 
 from __future__ import annotations
 

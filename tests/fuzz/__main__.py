@@ -32,7 +32,7 @@ LAST = Path(tempfile.gettempdir(), f"peftlab-fuzz-{os.getpid()}.txt")
 
 
 def main() -> int:
-    """Try the inputs; 1 if one of them did what none may."""
+    """Try the inputs; return 1 if any of them did something forbidden."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--count", type=int, default=1000, help="inputs in all")
     parser.add_argument("--seed", type=int, default=0)
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def _limit_memory() -> None:
-    """An input that asks for too much is then told so, and the machine lives."""
+    """Limit memory, so that an input that asks for too much gets an error."""
     try:
         import resource
     except ImportError:  # Windows

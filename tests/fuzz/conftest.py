@@ -1,4 +1,4 @@
-"""One world for all tests of the fuzzer, the process's working folder being inside it."""
+"""One world for all tests of the fuzzer, which contains the process's working folder."""
 
 from __future__ import annotations
 

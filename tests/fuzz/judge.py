@@ -1,4 +1,4 @@
-"""What may come of an input: a result, or one clear line. Anything else is a fault."""
+"""The judgement of an input: it may give a result, or one clear line. Anything else is a fault."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECONDS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What became of one input. `fault` is "" for a result or a clear refusal in `line`."""
+    """The outcome of one input. `fault` is "" for a result or a clear refusal in `line`."""
 
     line: str = ""
     fault: str = ""
@@ -61,7 +61,7 @@ def judge(call: Callable[[], object], *, watched: Path, own: Path) -> Verdict:
 
 
 def command(arguments: Sequence[str]) -> str:
-    """What the command line says on stderr where it refuses; AssertionError for a bad manner."""
+    """Return the command's refusal on stderr; raise AssertionError if it is not in good form."""
     from peftlab.cli.app import main
 
     out = io.TextIOWrapper(io.BytesIO(), "utf-8")
@@ -91,7 +91,7 @@ def _fault_of_line(line: str) -> str:
 
 
 def _listing(watched: Path, own: Path) -> set[str]:
-    """Every file below the watched folder but those in `own` and the user's answers."""
+    """Return every file below the watched folder except those in `own` and the user's answers."""
     found = set()
     kept = {own, watched / "cache" / "peftlab" / "answers"}
     for folder, folders, files in os.walk(watched):

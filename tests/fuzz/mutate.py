@@ -1,4 +1,4 @@
-"""Edits of bytes and of lines that know nothing of what the bytes mean."""
+"""Edits of bytes and of lines, regardless of their meaning."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ INSERTS = (
 
 
 def mutate_bytes(data: bytes, rng: Random) -> bytes:
-    """The bytes after one to six edits, each at a random place."""
+    """Return the bytes after one to six edits, each at a random place."""
     for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
         data = rng.choice(BYTE_EDITS)(data, rng)
     return data
 
 
 def mutate_text(text: str, rng: Random) -> bytes:
-    """The text in UTF-8 after edits of its lines and of its bytes."""
+    """Return the text in UTF-8 after edits of its lines and of its bytes."""
     if rng.random() < 0.6:
         for _ in range(rng.choice((1, 1, 2, 4))):
             text = rng.choice(LINE_EDITS)(text.split("\n"), rng)
@@ -64,7 +64,7 @@ def _double(data: bytes, rng: Random) -> bytes:
 
 
 def _splice(data: bytes, rng: Random) -> bytes:
-    """A piece of it copied over another place."""
+    """Return the bytes with a piece copied over another place."""
     start, stop = _span(data, rng)
     place = rng.randrange(len(data) + 1)
     return data[:place] + data[start:stop] + data[place + stop - start :]
@@ -80,7 +80,7 @@ def _empty(data: bytes, rng: Random) -> bytes:
 
 
 def _span(data: bytes, rng: Random) -> tuple[int, int]:
-    """A piece, mostly a short one."""
+    """Return the bounds of a piece, mostly a short one."""
     start = rng.randrange(len(data) + 1)
     longest = rng.choice((4, 32, 512, len(data)))
     return start, min(len(data), start + rng.randrange(longest + 1))
@@ -115,7 +115,7 @@ def _indent_line(lines: list[str], rng: Random) -> str:
 
 
 def _edit_columns(lines: list[str], rng: Random) -> str:
-    """A field of a line lost, doubled, emptied or put in another place."""
+    """Return a line with a field lost, doubled, emptied or moved."""
     place = rng.randrange(len(lines))
     mark = "\t" if "\t" in lines[place] else " "
     fields = lines[place].split(mark)

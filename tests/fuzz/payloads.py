@@ -1,6 +1,6 @@
-"""Data that would run code, were it ever unpickled, imported or given to an unsafe YAML loader.
+"""Data that would run code if it were unpickled, imported or given to an unsafe YAML loader.
 
-The code makes a file, whose absence is then the proof.
+The code makes a file, whose absence is the proof that it was not run.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ class _Planted:
 
 
 def pickled(sentinel: Path) -> bytes:
-    """A pickle that makes the sentinel when it is loaded."""
+    """Return a pickle that makes the sentinel when it is loaded."""
     return pickle.dumps(_Planted(sentinel))
 
 
 def plant_pickles(folder: Path, sentinel: Path) -> None:
-    """Lay it under every name that some library would unpickle."""
+    """Write the pickle under every name that some library would unpickle."""
     for name in PICKLE_NAMES:
         (folder / name).write_bytes(pickled(sentinel))
 
 
 def plant_module(folder: Path, sentinel: Path) -> None:
-    """A Python module that makes the sentinel when it is imported, named by MODULE."""
+    """Write a Python module named MODULE that makes the sentinel when it is imported."""
     code = f"import pathlib\npathlib.Path({str(sentinel)!r}).touch()\n"
     (folder / f"{MODULE}.py").write_text(code)
 
 
 def yaml_specials(sentinel: Path) -> tuple[str, ...]:
-    """YAML in the place of a value: tags that would call Python, bombs, odd scalars."""
+    """Return YAML texts for a value: tags that would call Python, bombs, odd scalars."""
     laughs = ", ".join(
         [f"&a0 [{', '.join(['1'] * 10)}]"]
         + [f"&a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]

@@ -1,4 +1,4 @@
-"""Inputs made and judged, one after another."""
+"""The making and judging of inputs, one after another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fuzz.world import World
 
 @dataclass(frozen=True)
 class Input:
-    """An input's name: the same three give the same input."""
+    """The name of an input: the same three values give the same input."""
 
     seed: int
     kind: str
@@ -27,12 +27,12 @@ class Input:
 
     @property
     def rng(self) -> Random:
-        """What it is drawn from."""
+        """The generator from which it is drawn."""
         return Random(f"{self.seed} {self.kind} {self.index}")
 
 
 def shares(count: int, names: list[str]) -> Iterator[tuple[str, int]]:
-    """How many of `count` inputs are of each kind; at least one."""
+    """Return the number of inputs of each kind among `count`, at least one."""
     whole = sum(KINDS[name].share for name in names)
     for name in names:
         yield name, max(1, round(count * KINDS[name].share / whole))
@@ -41,7 +41,7 @@ def shares(count: int, names: list[str]) -> Iterator[tuple[str, int]]:
 def attempt(
     kind: Kind, given: Input, announce: Callable[[Input], None] = lambda given: None
 ) -> Verdict:
-    """Make the input, do with it what a person does, and judge what comes of it."""
+    """Make the input, use it, and judge the outcome."""
     world: World = kind.world
     folder = world.work / f"{given.kind}-{given.index}"
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The fuzzer sees what it is there to see, and its payloads would do harm if they were run."""
+"""The fuzzer detects every fault, and its payloads would do harm if they were run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def raise_(error: BaseException) -> Callable[[], object]:
 
 
 class Panic(BaseException):
-    """As Rust's libraries raise."""
+    """An error such as Rust's libraries raise."""
 
 
 @pytest.mark.parametrize(

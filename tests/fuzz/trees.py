@@ -1,4 +1,4 @@
-"""Edits of parsed values (of YAML, of JSON), and their YAML text with what YAML alone can say."""
+"""Edits of values parsed from YAML or JSON, and their YAML text with features of YAML alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 MARKER = "peftlab-escaped"
-"""A part of every name with which an input tries to get out of its place."""
+"""A part of every name with which an input tries to escape from its folder."""
 
 NAMES = (
     f"../../{MARKER}", f"../{MARKER}.yaml", f"..\\..\\{MARKER}", "..", ".", "/", "~", "~root",
@@ -29,7 +29,7 @@ NUMBERS = (
 
 
 def nasty(rng: Random) -> Any:
-    """A value that hardly fits where it is put."""
+    """Return a value that hardly fits anywhere."""
     match rng.randrange(9):
         case 0 | 1 | 2:
             return rng.choice(NAMES)
@@ -53,7 +53,7 @@ def _nested(depth: int, rng: Random) -> Any:
 
 
 def mutate_tree(value: Any, rng: Random) -> Any:
-    """A changed copy: values replaced, keys lost, doubled or renamed, parts moved."""
+    """Return a changed copy: values replaced, keys lost, doubled or renamed, parts moved."""
     changed = deepcopy(value)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         places = list(_places(changed))
@@ -84,7 +84,7 @@ def _edit(parent: Any, key: Any, places: list[tuple[Any, Any]], rng: Random) -> 
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every (container, key) in it."""
+    """Return every (container, key) in the value."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, inner in list(items):
         yield value, key
@@ -93,7 +93,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def json_bytes(value: Any) -> bytes:
-    """The value as JSON, with NaN and lone surrogates as Python writes them."""
+    """Return the value as JSON, with NaN and lone surrogates as Python writes them."""
     try:
         return json.dumps(value).encode()
     except (RecursionError, ValueError, TypeError):
@@ -101,7 +101,7 @@ def json_bytes(value: Any) -> bytes:
 
 
 def yaml_text(value: Any, rng: Random, specials: tuple[str, ...]) -> str:
-    """The value as YAML in flow style, now and then one of the specials in a value's place."""
+    """Return the value as YAML in flow style, sometimes with a special in place of a value."""
     chance = rng.choice((0, 0, 0.02, 0.2)) if specials else 0
 
     def write(value: Any) -> str:

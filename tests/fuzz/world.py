@@ -1,4 +1,4 @@
-"""The good input from which bad input is made, and the folder that is watched meanwhile."""
+"""The good input from which bad input is made, and the folder that is watched."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class World:
 
     @cached_property
     def work(self) -> Path:
-        """The folder that commands run in, with a module that nothing should ever import."""
+        """The folder in which commands run, with a module that must never be imported."""
         folder = self.root.joinpath(*"abcdefgh")
         folder.mkdir(parents=True, exist_ok=True)
         plant_module(folder, self.sentinel)
@@ -83,12 +83,12 @@ class World:
 
     @cached_property
     def study(self) -> dict[str, Any]:
-        """A study on it that has every key."""
+        """A study on the checkpoint that has every key."""
         return {**STUDY, "model": str(self.checkpoint)}
 
     @cached_property
     def study_file(self) -> Path:
-        """That study's file."""
+        """The file of the study."""
         from tests.fuzz.trees import json_bytes
 
         path = self.root / "fuzzed.yaml"
@@ -107,7 +107,7 @@ class World:
 
     @contextmanager
     def active(self) -> Iterator[World]:
-        """The working folder as the process's, from which Python imports as it does at a prompt."""
+        """Make `work` the process's folder, from which Python imports as it does at a prompt."""
         homes = {name: os.environ.get(name) for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME")}
         here = Path.cwd()
         os.environ["XDG_CACHE_HOME"] = str(self.root / "cache")

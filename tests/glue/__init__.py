@@ -1,1 +1,1 @@
-"""Little files of GLUE in the exact layout of the download script."""
+"""Small files of GLUE in the exact layout of the download script."""

@@ -1,4 +1,4 @@
-"""Writes the files of MNLI, and of STS-B, QQP, QNLI, RTE, WNLI and the diagnostic rows."""
+"""Small files of MNLI, STS-B, QQP, QNLI, RTE, WNLI and the diagnostic rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write(folder: Path, name: str, header: str, *rows: list[str]) -> None:
 
 
 def write_mnli(folder: Path) -> None:
-    """The five files of MNLI that are read, a row or two each; dev has five annotators' labels."""
+    """Write the five files of MNLI, with a row or two each; dev has five annotators' labels."""
     start = ["31193", "31193n", "government", *PARSES]
     write(
         folder, "MNLI/train.tsv", MNLI_TRAIN,
@@ -40,7 +40,7 @@ def write_mnli(folder: Path) -> None:
 
 
 def write_others(folder: Path) -> None:
-    """STS-B, QQP, QNLI, RTE, WNLI and the diagnostic rows."""
+    """Write the files of STS-B, QQP, QNLI, RTE, WNLI and the diagnostic rows."""
     start = ["main-captions", "MSRvid", "2012test", "0001", "none", "none", "A plane .", "A jet ."]
     for split in ("train", "dev"):
         write(folder, f"STS-B/{split}.tsv", STSB_HEADER, ["0", *start, "4.750"])

@@ -1,1 +1,1 @@
-"""A stand-in for the Hub on loopback, and what it serves."""
+"""A stand-in for the Hub on loopback, and its content."""

@@ -1,4 +1,4 @@
-"""Have this process ask a stand-in for the Hub, as HF_ENDPOINT and HF_HOME do for a new one."""
+"""The redirection of this process to a stand-in for the Hub, as by HF_ENDPOINT and HF_HOME."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from peftlab.data import hub, hub_files
 from peftlab.models.checkpoints import tokenizer_of
 
 CACHED = (hub_files._fetch, hub._columns, hub._digest, tokenizer_of)
-"""What is read once in a process."""
+"""The variables that are read once in a process."""
 
 
 def use_hub(
     monkeypatch: pytest.MonkeyPatch, url: str, home: Path, *, offline: bool = False
 ) -> None:
-    """Read from the Hub at that address, or offline from the cache in `home` alone."""
+    """Make the process read from the Hub at this address, or only from the cache in `home`."""
     monkeypatch.setattr(constants, "ENDPOINT", url)
     template = f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)

@@ -1,4 +1,4 @@
-"""What the stand-in serves: a tiny BERT, and rows of the demo's tasks in GLUE's layout."""
+"""The content of the stand-in: a tiny BERT, and rows of the demo's tasks in GLUE's layout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROWS_OF = ((SST2, SENTIMENT), (COLA, ACCEPTABILITY), (MRPC, PARAPHRASE))
 
 
 def tiny_bert(folder: Path) -> dict[str, bytes]:
-    """The files of a checkpoint, made in that folder; beside them what is not to be downloaded."""
+    """Return the files of a checkpoint made in the folder, and others not to be downloaded."""
     write_tiny_checkpoint(folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     return files | {
@@ -26,7 +26,7 @@ def tiny_bert(folder: Path) -> dict[str, bytes]:
 
 
 def glue(num_train: int, num_dev: int) -> dict[str, bytes]:
-    """README.md and Parquet files of three tasks, laid out like nyu-mll/glue."""
+    """Return README.md and Parquet files of three tasks, laid out like nyu-mll/glue."""
     numbers = {"train": num_train, "dev": num_dev}
     return repository(
         {

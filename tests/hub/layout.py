@@ -1,4 +1,4 @@
-"""Rows in the layout of nyu-mll/glue on the Hub: a card, and a Parquet file a split."""
+"""Rows in the layout of nyu-mll/glue on the Hub: a card, and a Parquet file per split."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FEATURES = """\
 
 
 def repository(rows: Mapping[Task, Splits]) -> dict[str, bytes]:
-    """The repository's files by path; a row without a label has -1, as the Hub has it."""
+    """Return the repository's files by path; a row without a label has -1, as on the Hub."""
     configs, infos = "configs:\n", "dataset_info:\n"
     files = {}
     for task, splits in rows.items():

@@ -1,4 +1,4 @@
-"""A stand-in for the Hub on loopback: what huggingface_hub asks of it, and faults on demand.
+"""A stand-in for the Hub on loopback that answers huggingface_hub, with faults on demand.
 
 Files that the Hub keeps in LFS are sent from another host (localhost for 127.0.0.1), as by its CDN.
 """
@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 LFS_SUFFIXES = (".safetensors", ".parquet")
 
 Fault = Literal["401", "401 token", "403", "404", "429", "503", "cut", "cut once", "changed"]
-"""What is wrong with a repository; `cut` ends a large file half way, `changed` alters a byte."""
+"""The faults of a repository: `cut` ends a large file half way, `changed` alters a byte, ..."""
 HEADERS: dict[str, dict[str, str]] = {
     "401": {"X-Error-Message": "Invalid username or password."},
     "401 token": {"X-Error-Message": "Invalid credentials in Authorization header"},
@@ -64,7 +64,7 @@ class File:
 
 @dataclass(kw_only=True)
 class Repository:
-    """A repository at its one commit; `token` is what must be shown to read it."""
+    """A repository at its only commit; `token` is needed to read it."""
 
     files: dict[str, File]
     fault: Fault | None = None
@@ -77,12 +77,12 @@ class Repository:
 
 @dataclass(kw_only=True)
 class HubServer:
-    """The repositories by `models/OWNER/NAME` or `datasets/OWNER/NAME`, and what was asked."""
+    """The repositories by `models/OWNER/NAME` or `datasets/OWNER/NAME`, and the requests."""
 
     repositories: dict[str, Repository] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     shown_to_cdn: list[str] = field(default_factory=list)
-    """Tokens that were sent to where they do not belong."""
+    """The tokens that were sent to a host to which they do not belong."""
     port: int = 0
 
     @property
@@ -96,7 +96,7 @@ class HubServer:
 
     @contextmanager
     def running(self) -> Iterator[HubServer]:
-        """Answering, until the block ends."""
+        """Answer requests until the block ends."""
         hub = self
 
         class Bound(_Handler):
@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_of: HubServer
 
     def log_message(self, *_: object) -> None:
-        """Nothing: a test asks what was asked."""
+        """Log nothing, since tests read the requests."""
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_file("/".join([kind, *rest[:2]]), rest[2:])
 
     def _refused(self, name: str) -> bool:
-        """Whether the repository is not to be had, which is then said."""
+        """Return whether the request is refused, after answering it if so."""
         repository = self.server_of.repositories.get(name)
         fault: str | None = "404" if repository is None else repository.fault
         if repository is not None and repository.token is not None:
@@ -167,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def _send_file(self, name: str, parts: list[str]) -> None:
-        """`resolve/REVISION/PATH`."""
+        """Answer `resolve/REVISION/PATH`."""
         if self._refused(name):
             return
         repository = self.server_of.repositories[name]
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(302, b"", {**headers, **linked, "Location": place})
 
     def _send_content(self, name: str, sha256: str) -> None:
-        """A large file from where the Hub keeps such, from any byte on."""
+        """Send a large file from the host of large files, from any byte on."""
         token = self.headers.get("Authorization")
         if token is not None:
             self.server_of.shown_to_cdn.append(token)

@@ -1,1 +1,1 @@
-"""Commands killed at every moment of what they do, and given again: `python -m tests.kills`."""
+"""Commands killed at every moment of their work and given again: `python -m tests.kills`."""

@@ -34,8 +34,8 @@ TITLES = f"{'stage':18} {'kills':>5} {'moments':>7}  {'whom':34} at the end"
 
 
 @dataclass
-class Tally:
-    """What came of the attempts of one stage."""
+class KillCounts:
+    """The outcomes of the attempts at one stage."""
 
     scene: str
     kills: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Tally:
     seconds: float = 0.0
 
     def add(self, verdict: Verdict) -> None:
-        """One attempt more."""
+        """Add one attempt."""
         self.seconds += verdict.seconds
         self.kills += verdict.kills
         self.num_faults += bool(verdict.faults)
@@ -58,7 +58,7 @@ class Tally:
 
 
 def main() -> int:
-    """Kill so often; 1 if something was not as it is without."""
+    """Kill the asked number of times; return 1 if anything differs from an undisturbed run."""
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
     parser.add_argument("--count", type=int, default=OF_ALL, help="kills in all")
     parser.add_argument("--seed", type=int, default=0)
@@ -85,9 +85,9 @@ def main() -> int:
     return 1 if num_faults else 0
 
 
-def _killed(given: argparse.Namespace, name: str, wanted: int, world: World) -> Tally:
-    """Attempts at a stage until so many kills have struck, or the one that is asked for."""
-    tally, index = Tally(name), given.at or 0
+def _killed(given: argparse.Namespace, name: str, wanted: int, world: World) -> KillCounts:
+    """Return the outcomes of attempts at a stage until enough kills have struck, or of one."""
+    tally, index = KillCounts(name), given.at or 0
     while len(tally.kills) < wanted:
         attempt = Attempt(given.seed, name, index)
         verdict = carry_out_attempt(attempt, world)

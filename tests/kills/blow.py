@@ -1,4 +1,4 @@
-"""When and whom a kill hits."""
+"""The moment and the target of a kill."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Victim = Literal["driver", "worker", "all"]
 
 @dataclass(frozen=True, kw_only=True)
 class Blow:
-    """One SIGKILL: at the `number`-th time of a moment, or after so many seconds.
+    """One SIGKILL: at the `number`-th time of a moment, or after a number of seconds.
 
-    A moment is named by what is about to happen there (moments.py). Of a pool the driver alone is
-    hit, one worker alone, or all of them at once.
+    A moment is named by what is about to happen (moments.py). In a pool the kill hits the driver
+    alone, one worker alone, or all of them at once.
     """
 
     victim: Victim
@@ -32,7 +32,7 @@ class Blow:
 
 
 def drawn(rng: Random, moments: dict[str, int], seconds: float, *, of_pool: bool) -> Blow:
-    """A blow at one of the moments, each as likely as another, or one in six times at any time.
+    """Return a blow at one of the moments, all equally likely, or one time in six at any time.
 
     `moments` says how often each comes in a run that nobody kills, `seconds` how long that takes.
     """
@@ -46,7 +46,7 @@ def drawn(rng: Random, moments: dict[str, int], seconds: float, *, of_pool: bool
 
 
 def kill(pids: Iterable[int]) -> None:
-    """Kill those that are still there."""
+    """Kill the processes that are still there."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

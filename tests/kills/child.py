@@ -22,14 +22,14 @@ from tests.kills.moments import Moments, Told
 
 LONGEST_SECONDS = 300.0
 SECONDS_TO_END = 10.0
-"""How long a worker may outlive a driver that was killed: none should be there much longer."""
+"""The seconds that a worker may outlive a killed driver."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How the command ended: its exit status, a signal being negative, and what it said.
+    """The end of a command: its exit status, negative for a signal, and its output.
 
-    `outlived` are workers that were still there long after their driver had been killed.
+    `outlived` is the number of workers that were still there long after the driver was killed.
     """
 
     status: int
@@ -51,7 +51,7 @@ def carry_out(
 ) -> Ended:
     """Give `peftlab` the arguments in the folder `root`, and kill it as the blow says.
 
-    Beside its folder for temporary files nothing else is written but below `traces`.
+    Apart from its folder for temporary files, it writes only below `traces`.
     """
     shutil.rmtree(traces, ignore_errors=True)
     for name in ("counts", "workers"):
@@ -75,7 +75,7 @@ def carry_out(
 
 
 def _be(arguments: Sequence[str], told: Told, *, of_pool: bool, draws: bool) -> NoReturn:
-    """The child: the command, to its end."""
+    """Run the command in the child, to its end."""
     status = 1
     try:
         os.setsid()
@@ -100,12 +100,12 @@ def _be(arguments: Sequence[str], told: Told, *, of_pool: bool, draws: bool) -> 
 
 
 def _empty_drawing(specification: Mapping[str, Any], *, name: str) -> Drawing:
-    """A figure that is made at once."""
+    """Return a figure that is made at once."""
     return Drawing(inline="<svg></svg>", files={"svg": name.encode()})
 
 
 def _wait(child: int, blow: Blow | None, traces: Path) -> int:
-    """Its wait status; where the blow falls at a time, that is when it is killed."""
+    """Return its wait status; kill it if the blow falls at a time."""
     deadline = time.monotonic() + LONGEST_SECONDS
     strike_at = time.monotonic() + blow.seconds if blow and not blow.moment else None
     while True:
@@ -123,7 +123,7 @@ def _wait(child: int, blow: Blow | None, traces: Path) -> int:
 
 
 def _strike(child: int, blow: Blow, workers: Sequence[int]) -> bool:
-    """Kill whom the blow says; False where there is no worker to be hit."""
+    """Kill the target of the blow; return False if there is no worker to hit."""
     if blow.victim == "worker":
         struck = workers[:1]
     else:
@@ -133,7 +133,7 @@ def _strike(child: int, blow: Blow, workers: Sequence[int]) -> bool:
 
 
 def _outlived(traces: Path) -> int:
-    """How many workers are there after a while, which are then ended."""
+    """Return the number of workers that are still there after a while, and end them."""
     deadline = time.monotonic() + SECONDS_TO_END
     while (left := alive(traces / "workers")) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -1,6 +1,6 @@
-"""A pool's workers, forked from their driver instead of started: to import all takes seconds.
+"""The workers of a pool, forked from their driver, since importing everything takes seconds.
 
-What such a worker does from then on is the product's own. That a new process ends with its driver
+From then on, such a worker runs the product's own code. That a new process ends with its driver
 also while it imports is for tests/core/test_parent.py and tests/runner/executors/test_pool.py.
 """
 
@@ -24,7 +24,7 @@ MOST_FILES = 1024
 
 
 def fork_workers(began: Callable[[], None], ended: Callable[[], None]) -> None:
-    """Have the workers of this process forked; the calls are made in each, first and last."""
+    """Make the workers of this process be forked, with these calls first and last in each."""
 
     def popen(_: Any, *, stderr: BinaryIO, **__: Any) -> Forked:
         return Forked(stderr, began, ended)
@@ -35,7 +35,7 @@ def fork_workers(began: Callable[[], None], ended: Callable[[], None]) -> None:
 
 
 class Forked:
-    """One worker, with as much of a `subprocess.Popen` as the pool asks for."""
+    """One worker, with as much of a `subprocess.Popen` as the pool uses."""
 
     def __init__(self, log: BinaryIO, began: Callable[[], None], ended: Callable[[], None]) -> None:
         driver = os.getpid()
@@ -56,16 +56,16 @@ class Forked:
         self.stdout = os.fdopen(our_input, "rb")
 
     def send_signal(self, number: int) -> None:
-        """Send it the signal, if it is there."""
+        """Send the worker the signal, if it is there."""
         if self._poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it at once."""
+        """End the worker at once."""
         self.send_signal(signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit status, once it has ended."""
+        """Return its exit status, once it has ended."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while (status := self._poll()) is None:
             if deadline is not None and time.monotonic() > deadline:
@@ -81,12 +81,12 @@ class Forked:
 
 
 def note_worker(folder: Path) -> None:
-    """Have this process among those that `alive` finds."""
+    """Add this process to those that `alive` finds."""
     (folder / str(os.getpid())).touch()
 
 
 def alive(folder: Path) -> list[int]:
-    """The workers that have been noted in the folder and have not ended."""
+    """Return the workers that are noted in the folder and have not ended."""
     found = []
     for file in folder.iterdir():
         try:
@@ -99,7 +99,7 @@ def alive(folder: Path) -> list[int]:
 
 
 def _work(driver: int, began: Callable[[], None], ended: Callable[[], None]) -> None:
-    """The process of a worker, as worker.py makes one."""
+    """Run the process of a worker, as worker.py does."""
     status = 1
     try:
         os.setsid()

@@ -1,8 +1,8 @@
-"""The moments of a process: each change of a file, each statement, each call of what matters.
+"""The moments of a process: each change of a file, SQL statement, and relevant call.
 
 They are named by what is about to happen ("os.rename in artifacts"), counted, and one of them may
-be the process's last. Nothing of this is known to the product: changes of files are heard of by an
-audit hook, statements by a trace of each connection, and calls are wrapped.
+be the process's last. The product knows nothing of this: changes of files are noticed by an audit
+hook, statements by a trace of each connection, and calls are wrapped.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ CHANGES = {
     "os.mkdir": (0, 2),
     "os.truncate": (0, None),
 }
-"""Events of Python's that change files: where the path stands, and the folder it is relative to."""
+"""The audit events that change files, with the positions of the path and of its base folder."""
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 STATEMENT = re.compile(
     r"\s*(BEGIN|COMMIT|ROLLBACK|CREATE|ALTER|DROP"
@@ -83,10 +83,10 @@ STATEMENT = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What a process is to know: where it works, its last moment, and where it leaves traces.
+    """The instructions for a process: its folder, its last moment, and its folder for traces.
 
-    Among the `traces`, the file `struck` is there once the blow has fallen, which falls once;
-    `counts` has a file of each process that has ended by itself, `workers` one of each worker.
+    In `traces`, the file `struck` exists once the blow has fallen, which happens once; `counts` has
+    a file for each process that ended by itself, and `workers` one for each worker.
     """
 
     root: Path
@@ -95,7 +95,7 @@ class Told:
 
 
 class Moments:
-    """Those of this process, from now on; `role` is "driver" or "worker" of a pool, or ""."""
+    """The moments of this process; `role` is the "driver" or a "worker" of a pool, or ""."""
 
     def __init__(self, told: Told, role: str) -> None:
         self._told, self._role = told, role
@@ -103,7 +103,7 @@ class Moments:
         self.counts: Counter[str] = Counter()
 
     def begin(self) -> None:
-        """Count them, and die at the one that is the last."""
+        """Count the moments, and die at the last one."""
         for call in CALLS:
             self._wrap(call)
         opened = io.open
@@ -128,7 +128,7 @@ class Moments:
         sys.addaudithook(self._audit)
 
     def begin_worker(self) -> None:
-        """This process has been forked from the driver, as a worker."""
+        """Begin again in a process that has been forked from the driver as a worker."""
         self._role = "worker"
         self.counts.clear()
         self._is_busy = True
@@ -136,7 +136,7 @@ class Moments:
         self._is_busy = False
 
     def leave_counts(self) -> None:
-        """Write down how often each came, and what the process has imported."""
+        """Write how often each moment came, and the modules that the process has imported."""
         self._is_busy = True
         found = {"counts": self.counts, "modules": [*sys.modules]}
         (self._told.traces / "counts" / f"{os.getpid()}.json").write_text(json.dumps(found))
@@ -185,7 +185,7 @@ class Moments:
             self._come(f"statement {found[1]}")
 
     def _place(self, path: Any, folder: int = -1) -> str:
-        """The folder at the root in which that lies; "" for what lies elsewhere."""
+        """Return the folder at the root that contains the path; "" for a path elsewhere."""
         if not isinstance(path, str | bytes | os.PathLike):
             return ""
         base = f"/proc/self/fd/{folder}" if isinstance(folder, int) and folder >= 0 else ""
@@ -202,7 +202,7 @@ class Moments:
         return within[0] if len(within) > 1 or "." not in within[0] else "the top"
 
     def _wrap(self, call: str) -> None:
-        """Tell before and after each call, in modules that have been imported."""
+        """Wrap a function in all imported modules, to be told before and after each call."""
         module, _, path = call.partition(":")
         owner: Any = sys.modules.get(module)
         if owner is None:

@@ -1,4 +1,4 @@
-"""All that a command leaves, by name, but for what depends on the time that it took."""
+"""Everything that a command leaves, by name, except what depends on time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMED = re.compile(
     r"reports/[^/]+/(report\.(html|md|json)|tables/table-(advice|trials|.*tuning).*"
     r"|figures/.*tuning.*)"
 )
-"""Parts of a report that show seconds."""
+"""The parts of a report that show seconds."""
 COSTS = (
     "parameters", "device", "path", "cached_layers", "artifact_bytes", "train_flops",
     "padding_avoided", "predictions_sha256", "model_sha256",
@@ -45,7 +45,7 @@ Readings = dict[str, Any]
 
 
 def read(root: Path, *, is_timed: bool) -> Readings:
-    """What lies below the folder; with `is_timed` without the parts of reports with seconds."""
+    """Return the content of the folder; with `is_timed` without parts of reports with seconds."""
     found: Readings = {}
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
@@ -66,7 +66,7 @@ def read(root: Path, *, is_timed: bool) -> Readings:
 
 
 def differences(readings: Readings, wanted: Readings) -> list[str]:
-    """In words, what is not as it was wanted."""
+    """Return the differences from the wanted readings, in words."""
     words = [f"left over: {name}" for name in sorted(readings.keys() - wanted.keys())]
     words += [f"missing: {name}" for name in sorted(wanted.keys() - readings.keys())]
     for name in sorted(readings.keys() & wanted.keys()):
@@ -99,7 +99,7 @@ def _costs(path: Path) -> list[Any]:
 
 
 def _content(path: Path) -> str:
-    """A digest of the file; of a PDF, whose fonts the library writes in any order, of its parts."""
+    """Return a digest of the file, or for a PDF, whose fonts come in any order, of its parts."""
     content = path.read_bytes()
     if path.suffix == ".pdf":
         content = b"".join(sorted(STREAMS.findall(content)))

@@ -1,4 +1,4 @@
-"""One attempt: a command killed once or more, given again until it is done, and looked over."""
+"""One attempt: a command is killed at least once, given again until done, and checked."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.kills.world import World
 
 MOST_KILLS = 3
 ANOTHER = 0.3
-"""How likely the command is killed again when it is given again."""
+"""The probability that the command is killed again when it is given again."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt's name: the same three give the same blows, but for those at a time."""
+    """The name of an attempt: the same three give the same blows, except those at a time."""
 
     seed: int
     scene: str
@@ -29,7 +29,7 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What came of it: the command, the kills that struck, and what is not as it should be."""
+    """The outcome of an attempt: the command, the kills that struck, and the faults."""
 
     command: str
     seconds: float
@@ -38,7 +38,7 @@ class Verdict:
 
 
 def carry_out_attempt(attempt: Attempt, world: World) -> Verdict:
-    """Kill, give the command again, and compare what is there at the end."""
+    """Kill the command, give it again, and compare the final content."""
     rng, began = Random(str(attempt)), perf_counter()
     scene = SCENES[attempt.scene]
     name = rng.choice(scene.commands)

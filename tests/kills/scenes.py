@@ -1,4 +1,4 @@
-"""What is killed: the commands, and the stages of them over which the kills are spread."""
+"""The commands that are killed, and the stages over which the kills are spread."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ EXPORT = ("export", "--workspace", "workspace", "--output", "exported", "--json"
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What is given to `peftlab`, in a new folder or in one that `after` has left.
+    """A command of `peftlab`, in a new folder or in the one that `after` has left.
 
-    `of_arm` names the arm whose trial is the command's argument. `is_like` is the command that
-    must leave the same. Without `draws` figures are empty, since they take seconds.
+    `of_arm` names the arm whose trial is the command's argument. `is_like` is the command that must
+    leave the same content. Without `draws`, figures are empty, since drawing them takes seconds.
     """
 
     arguments: tuple[str, ...]
@@ -99,9 +99,9 @@ COMMANDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One stage over one executor: the commands of which one is drawn, and its moments there.
+    """One stage with one executor: the commands of which one is drawn, and their moments.
 
-    `share` is how many of 200 kills are its own.
+    `share` is its number of kills among 200.
     """
 
     share: int
@@ -109,7 +109,7 @@ class Scene:
     moments: str
 
     def holds(self, moment: str) -> bool:
-        """Whether the moment, named with or without its role, is one of the stage's."""
+        """Return whether the moment, named with or without its role, belongs to the stage."""
         return re.match(rf"(\w+: )?({self.moments})", moment) is not None
 
 
@@ -143,7 +143,7 @@ SCENES = {
 
 
 def shares(count: int, names: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """How many of `count` kills are of each stage; at least one."""
+    """Return the number of kills of each stage among `count`, at least one."""
     whole = sum(SCENES[name].share for name in names)
     for name in names:
         yield name, max(1, round(count * SCENES[name].share / whole))

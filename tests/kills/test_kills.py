@@ -1,4 +1,4 @@
-"""A few kills of each kind, and what the rest of them stands on."""
+"""A few kills of each kind change nothing, and the means of killing work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each command leaves when nobody kills it, and the folders in which it is killed."""
+"""The result of each undisturbed command, and the folders in which commands are killed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.kills.readings import Readings, differences, read
 from tests.kills.scenes import COMMANDS, SEARCH, STUDY, Command
 
 SECONDS_BETWEEN = 5.0
-"""As much later than a kill the command seems to be given again, to what looks at files' ages."""
+"""The apparent seconds between a kill and the next command, for code that reads files' ages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unkilled:
-    """A command that nobody killed: its moments, how long it took, what it left and said."""
+    """An undisturbed command: its moments, its time, its results and its output."""
 
     moments: dict[str, int]
     seconds: float
@@ -36,9 +36,9 @@ class Unkilled:
 
 @dataclass
 class World:
-    """A folder with a checkpoint, studies, and what commands have left.
+    """A folder with a checkpoint, studies, and the results of commands.
 
-    Every command works in the same folder, one after another: paths stand in what it writes.
+    All commands work in the same folder, one after another, since their results contain paths.
     """
 
     folder: Path
@@ -51,11 +51,11 @@ class World:
 
     @property
     def root(self) -> Path:
-        """The folder in which commands are given."""
+        """The folder in which commands are run."""
         return self.folder / "work"
 
     def unkilled(self, name: str) -> Unkilled:
-        """What the command comes to when it is left alone; found out once."""
+        """Return the undisturbed result of the command, which is found only once."""
         if name not in self._unkilled:
             if COMMANDS[name].is_like:
                 self.unkilled(COMMANDS[name].is_like)
@@ -74,7 +74,7 @@ class World:
         return self._unkilled[name]
 
     def make_ready(self, name: str) -> None:
-        """The folder as it is before the command is given the first time."""
+        """Restore the folder to its state before the command is first given."""
         before = COMMANDS[name].after
         if before:
             self.unkilled(before)
@@ -88,7 +88,7 @@ class World:
             (self.root / file).write_text(content)
 
     def give(self, name: str, blow: Blow | None = None) -> Ended:
-        """Give the command as the folder is now; it may be killed."""
+        """Give the command in the folder as it is now; it may be killed."""
         command = COMMANDS[name]
         arguments = [*command.arguments]
         if command.of_arm:
@@ -107,7 +107,7 @@ class World:
         return ended
 
     def faults(self, name: str, ended: Ended) -> list[str]:
-        """What is not as it is when nobody kills the command, which has ended so at last."""
+        """Return the differences from the undisturbed result, after this end of the command."""
         command: Command = COMMANDS[name]
         wanted = self.unkilled(command.is_like or name)
         found = differences(read(self.root, is_timed=command.is_timed), wanted.readings)
@@ -124,7 +124,7 @@ class World:
             return next(str(trial) for trial, arms in rows if arm in json.loads(arms))
 
     def _moments(self) -> dict[str, int]:
-        """How often each moment came; of several workers the most."""
+        """Return how often each moment came, for several workers the maximum."""
         found: dict[str, int] = {}
         for file in (self.folder / "traces" / "counts").iterdir():
             left: dict[str, Any] = json.loads(file.read_text())
@@ -138,7 +138,7 @@ class World:
 
 
 def import_all() -> None:
-    """Import what the commands do, so that a forked process begins at once."""
+    """Import the modules of the commands, so that a forked process begins at once."""
     from peftlab.core.process import quiet_libraries
 
     quiet_libraries()

@@ -40,7 +40,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def tiny_model(model_type: str, *, seed: int = 0, **changes: Any) -> PreTrainedModel:
-    """Two layers, 16 wide, two classes; in eval mode."""
+    """Return a model of two layers, 16 wide, with two classes, in eval mode."""
     config = AutoConfig.for_model(model_type, **{**SIZES.get(model_type, NARROW), **changes})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

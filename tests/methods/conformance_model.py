@@ -67,8 +67,8 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def tiny_bert(seed: int = 0, model_type: str = "bert") -> PreTrainedModel:
-    """Two layers, 64 wide, no dropout, in eval mode; its weights are drawn wide enough for a
-    change in one of them to be seen in the logits."""
+    """Return a BERT of two layers, 64 wide, without dropout, in eval mode. Its weights are large
+    enough for a change in any of them to be seen in the logits."""
     return deepcopy(_drawn(seed, model_type))
 
 
@@ -94,13 +94,13 @@ def _drawn(seed: int, model_type: str) -> PreTrainedModel:
 
 
 def packed_ids() -> torch.Tensor:
-    """Token ids of three examples, one after another: int64 [T]."""
+    """Return the token ids of three examples, one after another: int64 [T]."""
     generator = torch.Generator().manual_seed(1)
     return torch.randint(3, VOCABULARY, (int(LENGTHS.sum()),), generator=generator)
 
 
 def rows(*, with_types: bool = False) -> Ragged:
-    """The examples as rows of a batch, all their token types 0 where they are to have any."""
+    """Return the examples as rows of a batch, with token types 0 if they are to have any."""
     ids = packed_ids().numpy().astype(np.int32)
     return Ragged(
         ids=ids, type_ids=ids.astype(np.uint8) * 0 if with_types else None, lengths=LENGTHS
@@ -108,7 +108,7 @@ def rows(*, with_types: bool = False) -> Ragged:
 
 
 def padded_batch() -> dict[str, torch.Tensor]:
-    """The same examples padded to the longest: int64 [B, L]."""
+    """Return the same examples, padded to the longest: int64 [B, L]."""
     rows = packed_ids().split(LENGTHS.tolist())
     ids = nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
     keep = torch.arange(ids.shape[1]) < torch.from_numpy(LENGTHS)[:, None]
@@ -117,13 +117,13 @@ def padded_batch() -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def logits(module: nn.Module) -> torch.Tensor:
-    """Those of the padded batch, in eval mode."""
+    """Return the logits of the padded batch, in eval mode."""
     found: torch.Tensor = module.eval()(**padded_batch()).logits
     return found
 
 
 def encoded() -> Encoded:
-    """The examples as rows of a data set."""
+    """Return the examples as rows of a data set."""
     offsets = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64)
     return Encoded(
         ids=packed_ids().numpy().astype(np.int32),
@@ -136,7 +136,7 @@ def encoded() -> Encoded:
 
 @torch.no_grad()
 def logits_row_by_row(module: nn.Module) -> torch.Tensor:
-    """Those of the examples, each given by itself: what any library makes of them."""
+    """Return the logits of the examples, each computed by itself."""
     module.eval()
     rows = packed_ids().split(LENGTHS.tolist())
     ones = [torch.ones_like(row) for row in rows]

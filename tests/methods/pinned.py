@@ -20,7 +20,7 @@ def current() -> dict[str, dict[str, JsonValue]]:
 
 
 def main() -> None:
-    """Add what is not pinned yet."""
+    """Add the defaults that are not pinned yet."""
     pinned = pinned_settings()
     lines = (
         f"{json.dumps(name)}: {json.dumps(settings | dict(pinned.get(name, {})), sort_keys=True)}"

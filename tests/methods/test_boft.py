@@ -1,4 +1,4 @@
-"""BOFT is computed in torch wherever it runs: its extension for cards is never built."""
+"""BOFT is computed in torch on any device: its extension for GPUs is never built."""
 
 from __future__ import annotations
 

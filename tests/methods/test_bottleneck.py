@@ -29,7 +29,7 @@ IDS = torch.tensor([[2, 5, 7, 9], [2, 8, 8, 3]])
 
 
 def adapted(model_type: str, method: str, **given: Any) -> PreTrainedModel:
-    """A tiny model with adapters that do something, half as wide as it."""
+    """Return a tiny model with non-trivial adapters, half as wide as the model."""
     chosen = METHODS.get(method)
     model = tiny_model(model_type)
     chosen.apply(model, chosen.resolve({"reduction_factor": 2, **given}), seed=1)
@@ -124,7 +124,7 @@ def of_adapter(model: PreTrainedModel, name: str, non_linearity: Any, x: Tensor)
 
 
 def test_houlsbys_stand_before_the_residual_sums() -> None:
-    """One layer of BERT's second half written out: feed-forward, adapter, sum, norm."""
+    """The second half of a layer of BERT is written out: feed-forward, adapter, sum, norm."""
     model: Any = adapted("bert", "houlsby")
     name = "bert.encoder.layer.0.output"
     output = model.get_submodule(name)

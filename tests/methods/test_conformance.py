@@ -1,10 +1,11 @@
-"""What every method of the registry says of itself is so, on a tiny random BERT."""
+"""Every method of the registry keeps its promises, on a tiny random BERT."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,10 +16,10 @@ from transformers import PreTrainedModel
 from peftlab.core.errors import UserError
 from peftlab.engine.classifier import build_classifier
 from peftlab.methods.base import Method
-from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import FROZEN_ORIGINAL, count_module
 from peftlab.methods.peft_method import expected_warnings
 from peftlab.methods.registry import METHODS
+from peftlab.models.head import head_parameter_names
 from peftlab.models.packing import packed_model
 from peftlab.models.padding import PaddedModel
 from tests.methods.conformance_model import (
@@ -37,7 +38,7 @@ CPU = torch.device("cpu")
 
 @dataclass
 class Trained:
-    """A method after three steps: nothing of it is to be changed."""
+    """A method after three steps, which must not be changed."""
 
     method: Method
     base: PreTrainedModel
@@ -141,7 +142,7 @@ def test_packed_equals_padded_or_the_method_says_why_it_is_not_packed(name: str)
 
 
 def logits_and_gradients(case: Trained, found: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Of the mean loss, by parameter; taken off the module again."""
+    """Return the logits, and the gradients of the mean loss by parameter, cleared afterwards."""
     cross_entropy(found, LABELS).backward()
     values = {"": found.detach()}
     for key, parameter in case.module.named_parameters():
@@ -168,7 +169,7 @@ def test_what_is_saved_gives_the_same_bits_in_our_loader_and_in_peft_s(
 
 
 def with_other_head() -> nn.Module:
-    """What is loaded must not lean on how the head was drawn."""
+    """Return the model with another head, on which a loaded method must not depend."""
     model = tiny_bert()
     with torch.no_grad():
         for key in head_parameter_names(model):
@@ -242,3 +243,47 @@ def test_a_folder_that_holds_nothing_is_refused_in_one_line(name: str, tmp_path:
     with pytest.raises(UserError) as caught:
         METHODS.get(name).load(tiny_bert(), tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_method_that_shares_the_base_leaves_every_matrix_of_it_as_it_is(name: str) -> None:
+    case = after_training(name)
+    if not case.method.shares_base(case.method.resolve({})):
+        return
+    after = tensors(case.module).values()
+    for key, value in tiny_bert().named_parameters():
+        if value.ndim > 1 and not is_head(key):
+            assert any(torch.equal(value, one) for one in after if one.shape == value.shape), key
+
+
+def test_the_base_is_shared_where_only_vectors_adapters_and_the_head_train() -> None:
+    sharing = {
+        name for name in NAMES if METHODS.get(name).shares_base(METHODS.get(name).settings())
+    }
+    assert sharing == {
+        "bitfit", "bitfit-frozen-head", "head", "houlsby", "ia3", "layernorm", "ln-tuning", "lora",
+        "pfeiffer", "rslora",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "shares"),
+    [
+        ("lora", {"r": 2, "lora_alpha": 3, "lora_dropout": 0.1, "use_rslora": True}, True),
+        ("lora", {"target_modules": ["query", "dense"], "top_layers": 1}, True),
+        ("lora", {"init_lora_weights": "gaussian"}, True),
+        ("lora", {"init_lora_weights": "pissa"}, False),
+        ("lora", {"use_dora": True}, False),
+        ("lora", {"modules_to_save": ["classifier", "pooler"]}, False),
+        ("lora", {"quantization": "4bit"}, False),
+        ("ia3", {"target_modules": ["key"], "feedforward_modules": []}, True),
+        ("ln-tuning", {"target_modules": ["query"]}, False),
+        ("bitfit", {"biases": "query-intermediate"}, True),
+        ("full", {"freeze_embeddings": True}, False),
+    ],
+)
+def test_a_setting_that_may_change_a_matrix_leaves_the_base_to_the_trial_alone(
+    name: str, given: dict[str, Any], shares: bool
+) -> None:
+    method = METHODS.get(name)
+    assert method.shares_base(method.resolve(given)) is shares

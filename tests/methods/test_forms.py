@@ -1,8 +1,8 @@
 """Every method on one model of each form of block: it trains, is saved, loads, merges, exports.
 
-What tests/methods/test_conformance.py holds on BERT in detail is held here on what other models
-have otherwise: heads of two layers, norms first, causal blocks without biases, transposed weights,
-one projection for queries, keys and values.
+The properties that tests/methods/test_conformance.py checks on BERT in detail are checked here on
+models that differ from it: heads of two layers, norms first, causal blocks without biases,
+transposed weights, one projection for queries, keys and values.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ from tests.methods.conformance_model import (
 
 CPU = torch.device("cpu")
 ROUNDING = 2e-5
-"""Of logits, relative to the largest: sums in another order, by rows, packed, padded or merged."""
+"""The tolerance of logits, relative to the largest, for sums in another order: by rows, packed,
+padded or merged."""
 
 OF_LINEAR_LAYERS_ONLY = frozenset(
     {"loha", "lokr", "oft", "boft", "hra", "psoft", "road", "c3a", "miss", "shira", "supertuning"}
     | {"beft", "delora", "glora", "lily", "peanut", "adamss"}
 )
-"""Methods that peft has for torch's linear layers and not for GPT-2's transposed ones."""
+"""The methods that peft has for torch's linear layers but not for GPT-2's transposed ones."""
 NO_BIAS_AND_NO_LAST_NORM = frozenset({"bitfit", "bitfit-frozen-head", "pfeiffer"})
 
 UNFIT: dict[str, frozenset[str]] = {
@@ -49,7 +50,7 @@ UNFIT: dict[str, frozenset[str]] = {
     "gpt2": OF_LINEAR_LAYERS_ONLY | {"olora", "pfeiffer"},
     "modernbert": NO_BIAS_AND_NO_LAST_NORM | {"ia3", "prefix", "cartridge"},
 }
-"""One model of each form but BERT's, and the methods that say that they do not fit it.
+"""One model of each form except BERT's, and the methods that say that they do not fit it.
 
 RoBERTa has BERT's blocks and a head of two layers; the others have their norms first: causal blocks
 without biases whose heads share keys, transposed weights, and one projection for the three.
@@ -61,7 +62,7 @@ CASES = [(form, name) for form in UNFIT for name in METHODS.names()]
 
 
 def trained(form: str, method: Method) -> tuple[PreTrainedModel, nn.Module]:
-    """A model of that form after two steps of the method."""
+    """Return a model of this form after two steps of the method."""
     base = tiny_bert(model_type=form)
     module = method.apply(base, method.resolve({}), seed=1).train()
     method.begin_training(module, 3)
@@ -76,7 +77,7 @@ def trained(form: str, method: Method) -> tuple[PreTrainedModel, nn.Module]:
 
 
 def predicted(engine: str, module: nn.Module, base: PreTrainedModel, method: Method) -> Tensor:
-    """What the engine says of all rows at once."""
+    """Return the engine's logits for all rows at once."""
     classifier = build_classifier(engine, module, base, CPU, method=method)
     with classifier.active():
         return torch.from_numpy(predict_logits(classifier, encoded(), batch_size=8))
@@ -85,7 +86,7 @@ def predicted(engine: str, module: nn.Module, base: PreTrainedModel, method: Met
 def predicted_one_by_one(
     engine: str, module: nn.Module, base: PreTrainedModel, method: Method
 ) -> Tensor:
-    """What the engine says of each row where it is the only one."""
+    """Return the engine's logits for each row by itself."""
     every = encoded()
     classifier = build_classifier(engine, module, base, CPU, method=method)
     found = []

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from peftlab.core.errors import UserError
-from peftlab.methods.head import head_parameter_names
 from peftlab.methods.lora import BASE_FILE
 from peftlab.methods.parameters import count_parameters, num_frozen_layers
 from peftlab.methods.registry import METHODS
+from peftlab.models.head import head_parameter_names
 from tests.methods.architectures import tiny_model
 
 IDS = torch.tensor([[2, 5, 7, 9], [2, 8, 8, 3]])
@@ -29,7 +29,7 @@ def logits(module: nn.Module) -> Tensor:
 
 
 def moved(model_type: str, **given: Any) -> nn.Module:
-    """A tiny model under LoRA, all that trains drawn anew."""
+    """Return a tiny model under LoRA, with all trained parameters drawn anew."""
     module = LORA.apply(tiny_model(model_type), LORA.resolve({"r": 2, **given}), seed=1)
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Parameter counts are exactly those that were published, in both ways of counting."""
+"""Parameter counts are exactly those published, in both ways of counting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An expression that never ends is refused in one line; those that people write are not."""
+"""An expression that never ends is refused in one line; usual expressions are not."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_what_people_write_is_left_to_peft(pattern: str) -> None:
 def test_what_is_no_expression_is_said_to_be_none(key: str, pattern: str) -> None:
     with pytest.raises(UserError) as caught:
         require_bounded({key: pattern, "init_text": "good (or bad"}, NAMES, where="arms.x")
-    assert str(caught.value).startswith(f"arms.x: {key}: {pattern!r} is no regular expression: ")
+    assert str(caught.value).startswith(f"arms.x: {key}: {pattern!r} is not a regular expression: ")
 
 
 def test_names_in_a_list_are_no_expressions() -> None:

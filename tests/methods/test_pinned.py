@@ -12,9 +12,9 @@ from tests.methods.pinned import current
 
 
 def test_every_setting_of_every_method_is_pinned() -> None:
-    """Else: python -m tests.methods.pinned.
+    """If one is missing, run python -m tests.methods.pinned.
 
-    A default that has changed is no fault: its trials have ids of their own.
+    A changed default is not a fault: its trials have ids of their own.
     """
     pinned = pinned_settings()
     assert {name: [*settings] for name, settings in current().items()} == {

@@ -1,4 +1,4 @@
-"""A base in 4 bits is made by bitsandbytes; where that cannot be, a line says so."""
+"""A base in 4 bits is made by bitsandbytes; if that is impossible, a line says so."""
 
 from __future__ import annotations
 

@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from peftlab.core.errors import UserError
-from peftlab.methods.head import head_module_names
 from peftlab.methods.peft_method import PeftMethod
 from peftlab.methods.peft_table import CANNOT_SERVE, methods_of
 from peftlab.methods.peft_types import peft_types
 from peftlab.methods.registry import METHODS
+from peftlab.models.head import head_module_names
 from tests.methods.architectures import tiny_model
 from tests.methods.conformance_model import tiny_bert
 

@@ -10,9 +10,9 @@ import pytest
 
 from peftlab.core.errors import UserError
 from peftlab.methods.changed_tensors import DESCRIPTION_FILE, TENSORS_FILE
-from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import count_parameters
 from peftlab.methods.registry import METHODS
+from peftlab.models.head import head_parameter_names
 from tests.methods.architectures import tiny_model
 
 BASE = "google-bert/bert-base-uncased"
@@ -43,7 +43,7 @@ def test_as_many_train_as_the_papers_and_arithmetic_say(
 
 
 def trained(model_type: str, method: str, given: dict[str, Any]) -> set[str]:
-    """The names of the base model's parameters that train."""
+    """Return the names of the base model's parameters that train."""
     model = tiny_model(model_type)
     chosen = METHODS.get(method)
     chosen.apply(model, chosen.resolve(given), seed=0)

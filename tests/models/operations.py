@@ -1,4 +1,4 @@
-"""What the tests of the kernels share, whichever back end they are for: inputs, and both ways."""
+"""The shared parts of the tests of kernels for any back end: inputs, and both computations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def with_gradients(compute: Callable[[], Tensor], inputs: list[Tensor]) -> list[Tensor]:
-    """The output and the gradients of a weighted sum of it."""
+    """Return the output and the gradients of a weighted sum of it."""
     out = compute()
     weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(9))
     return [out.detach(), *torch.autograd.grad((out * weights).sum(), inputs)]
@@ -40,7 +40,7 @@ def both_ways(
     inputs: list[Tensor],
     parameters: list[Tensor],
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Output and gradients by the kernels, and by the plain twin."""
+    """Return output and gradients by the kernels, and by the plain twin."""
     sources = [*inputs, *parameters]
     fast = with_gradients(lambda: apply(operation, settings, *inputs), sources)
     return fast, with_gradients(lambda: operation.plain(settings, *inputs), sources)
@@ -49,7 +49,7 @@ def both_ways(
 def attention_case(
     form: str, num_heads: int, width: int, lengths: tuple[int, ...], *, key: int, probability: float
 ) -> tuple[AttentionSettings, list[Tensor]]:
-    """Attention of rows of these lengths, from projections that lie joined, pooled or apart."""
+    """Return attention of rows of these lengths, from joined, pooled or separate projections."""
     total, size = sum(lengths), num_heads * width
     keys = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     queries = np.arange(len(lengths) + 1, dtype=np.int64) if form == "pooled" else keys

@@ -1,4 +1,4 @@
-"""Every family packs to the numbers that transformers gives, or is padded and says why."""
+"""Every family, when packed, gives the numbers of transformers, or is padded and says why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ LENGTHS = np.array([5, 11, 2, 11, 7, 1])
 PACKED = [family.model_type for family in FAMILIES if family.way is not Way.PADDED]
 DECODERS = [name for name in PACKED if FAMILIES.get(name).pooling is Pooling.LAST]
 DROPS_BY_TORCH = {"opt", "biogpt", "starcoder2"}
-"""Their forward calls torch's dropout as a function, which the counter cannot replace."""
+"""The families whose forward calls torch's dropout as a function, which the counter cannot
+replace."""
 
 
 def random_ids() -> Tensor:
@@ -35,7 +36,7 @@ def padded_inputs(ids_T: Tensor, *, in_front: bool) -> dict[str, Tensor]:
 
 
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> None:
-    """Relative to each tensor's largest entry."""
+    """Assert closeness relative to each tensor's largest entry."""
     assert found.keys() == expected.keys()
     largest = max(float(gradient.abs().max()) for gradient in expected.values())
     for name, gradient in expected.items():
@@ -74,7 +75,7 @@ def test_padded_logits_are_those_of_the_stock_model(name: str) -> None:
 @pytest.mark.parametrize("method", ["full", "lora"])
 @pytest.mark.parametrize("name", [*PACKED, *VARIANTS])
 def test_packed_logits_and_gradients_equal_padded_ones(name: str, method: str) -> None:
-    """In double precision, but for what a model itself computes in single."""
+    """They are computed in double precision, except what a model itself computes in single."""
     base = tiny_model(name).double()
     module = with_method(base, method).double()
     ids_T = random_ids()
@@ -119,7 +120,7 @@ def test_with_dropout_packed_and_padded_drop_the_same(name: str) -> None:
     "name", [name for name in PACKED if FAMILIES.get(name).pooling == "last token"]
 )
 def test_what_stands_for_padding_changes_no_number_of_a_decoder(name: str) -> None:
-    """Not even if it is what a row ends with, where transformers would read a token before."""
+    """This holds even if a row ends with it, where transformers would read an earlier token."""
     model = tiny_model(name)
     model.config.pad_token_id = None
     ids_T = random_ids()

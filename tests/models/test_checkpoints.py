@@ -152,7 +152,7 @@ class OwnModel(BertForSequenceClassification):
 
 @pytest.fixture
 def folder_with_code(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    """A checkpoint of a BERT by another name, which takes code of its own that leaves a trace."""
+    """A checkpoint of a BERT under another name, which needs its own code that leaves a trace."""
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
     config = json.loads((folder / "config.json").read_text())
     names = {"AutoConfig": "OwnConfig", "AutoModelForSequenceClassification": "OwnModel"}
@@ -170,7 +170,7 @@ def test_code_beside_a_checkpoint_is_refused_and_nobody_is_asked(
         with pytest.raises(UserError) as caught:
             load(str(folder_with_code))
         assert str(caught.value) == (
-            f"the checkpoint '{folder_with_code}' needs code that lies beside it, which is not run "
+            f"the checkpoint '{folder_with_code}' needs code that comes with it, which is not run "
             "(try: peftlab --trust-remote-code COMMAND, if you trust its authors with all that "
             "you can do yourself)"
         )

@@ -1,4 +1,4 @@
-"""Operations are counted as the matrix products of a plain model have them."""
+"""Operations are counted as those of the matrix products of a plain model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHAPE = EncoderShape(num_layers=3, width=8, inner_width=32)
 
 
 def test_one_layer_by_hand() -> None:
-    """One example of 2 tokens, width 1, inner width 1: every product counted on paper."""
+    """One example has 2 tokens, width 1 and inner width 1: every product is counted on paper."""
     shape = EncoderShape(num_layers=1, width=1, inner_width=1)
     # keys and values 2 x 2 x 2, query 2, scores and context 2 x 2 x 2, output 2, up 2, down 2
     forward = 8 + 2 + 8 + 2 + 2 + 2
@@ -28,7 +28,7 @@ def test_one_layer_by_hand() -> None:
 
 
 def test_forward_and_backward_agree_with_torch_on_all_layers_but_the_last() -> None:
-    """torch's own counter on a model of n + 1 layers less that on one of n."""
+    """The reference is torch's own counter on a model of n + 1 layers minus that on n layers."""
 
     def counted(num_layers: int) -> float:
         config = AutoConfig.for_model(
@@ -71,7 +71,7 @@ def test_weights_train_where_more_than_half_of_the_parameters_are_the_backbones(
 
 
 def test_below_the_lowest_layer_that_trains_there_is_no_backward_pass() -> None:
-    """Frozen layers cost their forward pass; all of them frozen, only that is left."""
+    """Frozen layers cost their forward pass; if all are frozen, only that is left."""
 
     def counted(shape: EncoderShape, num_frozen: int) -> float:
         return step_flops(

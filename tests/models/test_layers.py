@@ -45,7 +45,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 
 
 def tiny_model(model_type: str, **changes: Any) -> PreTrainedModel:
-    """On the device "meta": names and shapes alone."""
+    """Return a model on the device "meta", with names and shapes alone."""
     sizes = {**ARCHITECTURES.get(model_type, {}), **changes}
     with torch.device("meta"):
         model: PreTrainedModel = AutoModelForSequenceClassification.from_config(

@@ -15,7 +15,7 @@ from peftlab.models.location import find_checkpoint, locate, located
 
 @pytest.fixture
 def moved(tiny_checkpoint: Path, tmp_path: Path) -> tuple[ModelRef, Path]:
-    """A checkpoint as a trial knew it, and the folder to which its folder was moved."""
+    """Return a checkpoint as a trial knew it, and the folder to which it was moved."""
     before = Path(shutil.copytree(tiny_checkpoint, tmp_path / "before"))
     known = locate(str(before))
     after = tmp_path / "archive" / "bert"
@@ -56,7 +56,7 @@ def test_another_one_at_its_name_is_not_taken_for_it(tiny_checkpoint: Path, tmp_
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 1e-6}))
     located.cache_clear()
-    with pytest.raises(UserError, match="is another one now: its files have changed"):
+    with pytest.raises(UserError, match="is now another one: its files have changed"):
         find_checkpoint(known)
     with pytest.raises(UserError, match=r"is in none of the folders searched \(1\): none has its"):
         find_checkpoint(known, [str(folder)])

@@ -54,7 +54,7 @@ ARCHITECTURES = {
 
 FUSED = [family.model_type for family in FAMILIES if family.way is Way.FUSED]
 WAYS = [(name, True) for name in FUSED] + [(name, False) for name in ARCHITECTURES]
-"""Every architecture with its stock blocks, and with fused ones where it has them."""
+"""Every architecture with its stock blocks, and with fused blocks if it has them."""
 
 
 def tiny_model(model_type: str, *, dropout: float = 0.0) -> PreTrainedModel:
@@ -93,7 +93,7 @@ def random_ids(total: int) -> Tensor:
 def test_packed_logits_and_gradients_equal_padded_ones(
     model_type: str, method: str, is_fused: bool
 ) -> None:
-    """In double precision, where the plain twins of the kernels compute."""
+    """They are computed in double precision, by the plain twins of the kernels."""
     base = tiny_model(model_type).double()
     module = with_method(base, method).double()
     ids_T = random_ids(int(LENGTHS.sum()))
@@ -136,7 +136,7 @@ def test_with_dropout_packed_and_padded_drop_the_same(
     dtype: torch.dtype,
     tolerance: float,
 ) -> None:
-    """In double precision by the plain twins, in single precision by the kernels."""
+    """The plain twins compute in double precision, the kernels in single."""
     base = tiny_model(model_type, dropout=0.2).to(dtype)
     module = with_method(base, method, **given).to(dtype).train()
     ids_T = random_ids(int(LENGTHS.sum()))

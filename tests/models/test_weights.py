@@ -1,4 +1,4 @@
-"""Checkpoints with a head, without a layer, in parts: what is loaded, and what is refused."""
+"""Checkpoints with a head, without a layer or in parts are loaded, or refused in one line."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ Tensors = dict[str, torch.Tensor]
 
 @pytest.fixture(scope="module", params=FAMILIES.names())
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple:
-    """The family's name, a folder with a pretrained model, and one with it as a classifier of
-    three labels whose head has learnt something."""
+    """A family's name, a folder with its pretrained model, and one with a trained head on top."""
     root = tmp_path_factory.mktemp(request.param)
     return request.param, *write_pair(root, request.param)
 

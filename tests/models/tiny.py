@@ -32,7 +32,7 @@ from peftlab.models.head import head_parameter_names, output_parameter_names
 
 NAMES = ["entailment", "neutral", "contradiction"]
 PRETRAINED = {"modernbert": {"head.dense.weight", "head.norm.weight"}}
-"""Of a head: what comes from pretraining, like BERT's pooler."""
+"""The parts of a head that come from pretraining, like BERT's pooler."""
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz.,!?'-"
 VOCABULARY = [*SPECIAL, *LETTERS, "the", "was", "not", "never", "used"]
@@ -128,11 +128,11 @@ VARIANTS = {
     "opt, LayerNorm behind": ("opt", {"do_layer_norm_before": False}),
     "bert, relu": ("bert", {"hidden_act": "relu"}),
 }
-"""Settings of a family that change what is computed: name -> (the family, what is set)."""
+"""Variants of a family with other computations: name -> (the family, its settings)."""
 
 
 def tiny_config(name: str, *, dropout: float = 0.0, num_labels: int = 3) -> PreTrainedConfig:
-    """The config of a family or variant, every dropout probability set to `dropout`."""
+    """Return the config of a family or variant, with every dropout probability `dropout`."""
     model_type, changes = VARIANTS.get(name, (name, {}))
     given = CONFIGS[model_type] | changes
     config = AutoConfig.for_model(
@@ -146,9 +146,9 @@ def tiny_config(name: str, *, dropout: float = 0.0, num_labels: int = 3) -> PreT
 
 
 def tiny_model(name: str, *, dropout: float = 0.0) -> PreTrainedModel:
-    """A classifier of three classes in eval mode, its weights wide.
+    """Return a classifier of three classes in eval mode, with large weights.
 
-    So wide that a wrong mask shows: at initial ones it hardly moves the loss.
+    They are so large that a wrong mask shows: with initial weights it hardly changes the loss.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -161,9 +161,9 @@ def tiny_model(name: str, *, dropout: float = 0.0) -> PreTrainedModel:
 
 
 def write_tiny_checkpoint(folder: Path, name: str) -> str:
-    """A folder with a pretrained model, without a head, and its tokenizer; its path.
+    """Write a folder with a pretrained model without a head and its tokenizer; return its path.
 
-    Encoders' texts begin with <s> and end with </s>; decoders' have no special tokens, and none
+    Texts of encoders begin with <s> and end with </s>; decoders have no special tokens, not even
     for padding.
     """
     config = tiny_config(name)
@@ -196,7 +196,7 @@ def write_tiny_checkpoint(folder: Path, name: str) -> str:
 
 
 def write_pair(root: Path, family: str, names: Sequence[str] = NAMES) -> tuple[Path, Path]:
-    """Folders with a pretrained model, and with it as a classifier whose head has learnt."""
+    """Write folders with a pretrained model, and with it as a classifier with a trained head."""
     with without_load_report():
         write_tiny_checkpoint(root / "pretrained", family)
         shutil.copytree(root / "pretrained", root / "classifier")
@@ -228,7 +228,7 @@ def rewrite(folder: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor
 def ragged(
     ids_T: Tensor, lengths: npt.NDArray[np.int64], type_ids_T: Tensor | None = None
 ) -> Ragged:
-    """Rows of these lengths, one after another."""
+    """Return rows of these lengths, one after another."""
     return Ragged(
         ids=ids_T.numpy().astype(np.int32),
         type_ids=None if type_ids_T is None else type_ids_T.numpy().astype(np.uint8),
@@ -244,7 +244,7 @@ def gradients(module: nn.Module, logits_BC: Tensor) -> dict[str, Tensor]:
 
 
 def with_method(base: PreTrainedModel, method: str, **given: Any) -> nn.Module:
-    """The method on the model, LoRA's B drawn at random, so that A has a gradient."""
+    """Return the model under the method, with LoRA's B drawn at random so that A has a gradient."""
     chosen = METHODS.get(method)
     module = chosen.apply(base, chosen.resolve(given), seed=3)
     with torch.no_grad():

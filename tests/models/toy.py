@@ -1,4 +1,4 @@
-"""A small architecture that is not in transformers, and what is to be known of it."""
+"""A small architecture that is not in transformers, and the facts about it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ToyConfig(PreTrainedConfig):
 
 
 class ToyEmbeddings(nn.Module):
-    """With a place for no token types, and positions that are always given."""
+    """Embeddings without token types, with positions that are always given."""
 
     def __init__(self, config: ToyConfig) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class ToyEmbeddings(nn.Module):
 
 
 class ToyMixer(nn.Module):
-    """Attention, its projections called as in no other family."""
+    """Attention, with names of projections as in no other family."""
 
     is_causal = False
 

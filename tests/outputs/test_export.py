@@ -1,4 +1,4 @@
-"""An exported folder gives, by peft or transformers alone, what its trial gives."""
+"""An exported folder gives the results of its trial, by peft or transformers alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from peftlab.core.files import ASIDE
 from peftlab.core.inputs import DataRef, ModelRef, TaskDefinition
 from peftlab.core.trial import Trial
 from peftlab.data.demo.source import DemoSource
-from peftlab.engine.predict import predict_rows
+from peftlab.engine.predict import Predictor
 from peftlab.methods.peft_method import PeftMethod
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
@@ -78,7 +78,7 @@ def test_the_folder_alone_gives_the_predictions_of_the_trial(
                       return_tensors="pt")  # fmt: skip
     with torch.no_grad():
         logits = model(**batch).logits.numpy()
-    np.testing.assert_allclose(logits, predict_rows(record, rows), atol=2e-6)
+    np.testing.assert_allclose(logits, Predictor().logits(record, rows), atol=2e-6)
     assert np.ptp(logits, axis=0).min() > 1e-3
     if kind == "transformers":
         assert model.config.id2label == {0: "not_equivalent", 1: "equivalent"}
@@ -95,7 +95,7 @@ def test_the_code_of_the_card_runs_as_it_stands(finished_workspace: Path, tmp_pa
         names = run_code_of_card(tmp_path / arm)
         texts = tuple(f"your {text}" for text in TASKS.get(task).texts)
         np.testing.assert_allclose(
-            names["logits"].detach().numpy(), predict_rows(record, [texts]), atol=2e-6
+            names["logits"].detach().numpy(), Predictor().logits(record, [texts]), atol=2e-6
         )
 
 
@@ -118,7 +118,7 @@ def test_tasks_of_every_kind_are_exported_with_their_labels(
     record = made_record(find(finished_workspace, "full"), method, problem_type, labels, tmp_path)
     export(record, tmp_path / "out")
     names = run_code_of_card(tmp_path / "out")
-    expected = predict_rows(record, [("your review",)])
+    expected = Predictor().logits(record, [("your review",)])
     assert expected.shape == (1, len(labels) or 1)
     np.testing.assert_allclose(names["logits"].detach().numpy(), expected, atol=2e-6)
     config = names["model"].config
@@ -132,7 +132,7 @@ def test_tasks_of_every_kind_are_exported_with_their_labels(
 def made_record(
     like: TrialRecord, method: str, problem_type: Any, labels: tuple[str, ...], folder: Path
 ) -> TrialRecord:
-    """A trial of a task of one's own with a model that was drawn, not trained."""
+    """Return a trial of a user's own task with a model that was drawn, not trained."""
     definition = TaskDefinition(
         problem_type=problem_type, labels=labels, metrics=("accuracy",), texts=("review",)
     )
@@ -150,7 +150,7 @@ def made_record(
 
 
 def run_code_of_card(folder: Path) -> dict[str, Any]:
-    """What the names are once the card's code has run on the folder."""
+    """Return the variables after the card's code has run on the folder."""
     code = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
     names: dict[str, Any] = {}
     exec(code.replace("path/to/this/folder", str(folder)), names)
@@ -287,7 +287,7 @@ def test_what_a_killed_export_left_beside_the_output_goes_with_the_next(
 
 def test_a_merged_model_with_other_logits_is_not_exported() -> None:
     class Forgetful(PeftMethod):
-        """LoRA of which merging leaves the adapter out."""
+        """A LoRA whose merging leaves the adapter out."""
 
         def merged(self, module: Any) -> Any:
             return module.unload()

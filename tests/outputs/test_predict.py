@@ -13,10 +13,10 @@ import pytest
 from peftlab.core.errors import UserError
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.predictions import read_predictions
-from peftlab.engine.predict import predict_rows
+from peftlab.engine.predict import Predictor
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.outputs.export import export
-from peftlab.outputs.predict import predict_texts, predictions_of
+from peftlab.outputs.predict import predict_texts, predictions_from
 from peftlab.store.records import MODEL_FOLDER, TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.tasks.registry import TASKS
@@ -48,7 +48,7 @@ def test_the_logits_of_dev_rows_are_those_that_were_stored(
     record = find(finished_workspace, arm, task)
     assert record.predictions_path is not None
     stored = read_predictions(record.predictions_path).logits
-    np.testing.assert_allclose(predict_rows(record, dev_rows(task)), stored, atol=1e-5)
+    np.testing.assert_allclose(Predictor().logits(record, dev_rows(task)), stored, atol=1e-5)
     assert np.ptp(stored, axis=0).min() > 1e-2, "rows too alike to tell them apart"
 
 
@@ -59,8 +59,8 @@ def test_packed_predictions_equal_padded_ones(
     record = find(finished_workspace, arm, task)
     padded = replace(record, trial=record.trial.model_copy(update={"engine": "padded"}))
     rows = dev_rows(task)
-    packed_logits = predict_rows(record, rows)
-    padded_logits = predict_rows(padded, rows)
+    packed_logits = Predictor().logits(record, rows)
+    padded_logits = Predictor().logits(padded, rows)
     assert record.trial.engine == "packed"
     np.testing.assert_allclose(packed_logits, padded_logits, atol=1e-5)
 
@@ -68,10 +68,10 @@ def test_packed_predictions_equal_padded_ones(
 def test_a_row_is_judged_alike_whatever_stands_beside_it(finished_workspace: Path) -> None:
     record = find(finished_workspace, "lora-r2", "demo-paraphrase")
     rows = dev_rows("demo-paraphrase", 6)
-    together = predict_rows(record, rows)
-    alone = np.concatenate([predict_rows(record, [row], batch_size=1) for row in rows])
+    together = Predictor().logits(record, rows)
+    alone = np.concatenate([Predictor(batch_size=1).logits(record, [row]) for row in rows])
     np.testing.assert_allclose(together, alone, atol=1e-5)
-    turned = predict_rows(record, rows[::-1], batch_size=2)[::-1]
+    turned = Predictor(batch_size=2).logits(record, rows[::-1])[::-1]
     np.testing.assert_allclose(together, turned, atol=1e-5)
 
 
@@ -85,13 +85,13 @@ def test_the_trained_tensors_are_used_and_not_the_checkpoint_alone(
         [text for (text,) in rows], padding=True, return_tensors="pt"
     )
     untrained = model(**batch).logits.detach().numpy()
-    assert np.abs(predict_rows(record, rows) - untrained).max() > 1e-2
+    assert np.abs(Predictor().logits(record, rows) - untrained).max() > 1e-2
 
 
 def test_labels_and_probabilities_follow_from_the_logits(finished_workspace: Path) -> None:
     record = find(finished_workspace, "bitfit", "demo-paraphrase")
     rows = dev_rows("demo-paraphrase", 8)
-    logits = predict_rows(record, rows).astype(np.float64)
+    logits = Predictor().logits(record, rows).astype(np.float64)
     for row, found in zip(logits, predict_texts(record, rows), strict=True):
         by_hand = np.exp(row) / np.exp(row).sum()
         assert list(found.probabilities) == ["not_equivalent", "equivalent"]
@@ -109,14 +109,14 @@ def test_a_regression_gives_its_score_and_several_labels_are_judged_apart() -> N
     several = replace(
         TASKS.get("demo-sentiment"), problem_type="multi_label_classification", labels=("x", "y")
     )
-    first, second = predictions_of(several, logits)
+    first, second = predictions_from(several, logits)
     assert (first.value, first.labels, first.label) == ((1, 0), ("x",), "x")
     assert (second.value, second.labels, second.label) == ((0, 0), (), "")
     assert first.probabilities == pytest.approx(
         {"x": 1 / (1 + np.exp(-2)), "y": 1 / (1 + np.exp(1))}
     )
     scored = replace(several, problem_type="regression", labels=())
-    (found,) = predictions_of(scored, logits[:1, :1])
+    (found,) = predictions_from(scored, logits[:1, :1])
     assert (found.value, found.labels, dict(found.probabilities)) == (2.0, (), {})
 
 
@@ -161,7 +161,7 @@ def test_a_model_of_damaged_numbers_gives_no_prediction(
         predict_texts(replace(record, folder=tmp_path), [("a",)])
     assert record.costs is not None
     older = replace(record, folder=tmp_path, costs=replace(record.costs, model_sha256=None))
-    with pytest.raises(UserError, match="the trained model gives no finite numbers"):
+    with pytest.raises(UserError, match="the trained model gives numbers that are not finite"):
         predict_texts(older, [("a",)])
     del tensors["classifier.bias"]
     save_file(tensors, model / "changed.safetensors")

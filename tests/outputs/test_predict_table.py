@@ -1,4 +1,4 @@
-"""Many trials on one base say of every row what each says alone."""
+"""Many trials on one base give every row the answers that each gives alone."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from peftlab.api.trial import predict_file
 from peftlab.core.errors import UserError
 from peftlab.data.demo.source import DemoSource
 from peftlab.data.row_files import Row, read_rows
-from peftlab.engine.predict import Predictor, predict_rows
-from peftlab.outputs.predict_table import Question, answers, as_row, question_of, write_answers
+from peftlab.engine.predict import Predictor
+from peftlab.outputs.predict_table import (
+    Question,
+    answers_by_part,
+    as_row,
+    question_of,
+    write_answers,
+)
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.tasks.registry import TASKS
@@ -37,7 +43,7 @@ def test_trials_of_one_checkpoint_share_memory_and_say_what_they_say_alone(
         for record in records:
             rows = dev_rows(record.trial.task)
             together = predictor.logits(record, rows)
-            assert np.array_equal(together, predict_rows(record, rows)), record.trial.id
+            assert np.array_equal(together, Predictor().logits(record, rows)), record.trial.id
     own = {record.trial.id: predictor._loaded[record.trial.id] for record in records}
     addresses = {
         trial_id: {name: parameter.data_ptr() for name, parameter in loaded.base.named_parameters()}
@@ -74,14 +80,14 @@ def test_rows_of_mixed_trials_have_their_own_adapter_and_head(finished_workspace
     question = Question(trials={r.trial.id: r for r in records}, trial_column="by")
     found = [
         answer
-        for part in answers(question, [rows[:30], rows[30:]], predictor=Predictor())
+        for part in answers_by_part(question, [rows[:30], rows[30:]], predictor=Predictor())
         for answer in part
     ]
     assert [answer.row["n"] for answer in found] == list(range(48))
     for answer in found:
         record = answer.record
         assert record.trial.id == answer.row["by"]
-        (alone,) = predict_rows(record, [answer.texts])
+        (alone,) = Predictor().logits(record, [answer.texts])
         probabilities = np.exp(alone) / np.exp(alone).sum()
         np.testing.assert_allclose(
             list(answer.prediction.probabilities.values()), probabilities, atol=1e-6
@@ -123,7 +129,7 @@ def test_labels_that_a_trial_does_not_have_are_left_empty(finished_workspace: Pa
         {"trial": records[0].trial.id, "sentence": "a"},
         {"trial": records[1].trial.id, "sentence1": "a", "sentence2": "b"},
     ]
-    (part,) = answers(question, [rows], predictor=Predictor())
+    (part,) = answers_by_part(question, [rows], predictor=Predictor())
     first, second = (as_row(answer, question) for answer in part)
     assert list(question.added)[2:] == [
         "p(negative)", "p(positive)", "p(not_equivalent)", "p(equivalent)",

@@ -1,4 +1,4 @@
-"""A folder is pushed as huggingface_hub asks a Hub for it, to the point of the request."""
+"""A folder is pushed by the requests of huggingface_hub."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ except UserError as error:
 
 
 class Hub(BaseHTTPRequestHandler):
-    """As much of the Hub as a push asks for; notes what it is asked."""
+    """As much of the Hub as a push needs, which notes its requests."""
 
     asked: list[tuple[str, str, str | None, bytes]]
     refuses: bool
@@ -73,12 +73,12 @@ class Hub(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def hub() -> Iterator[tuple[type[Hub], str]]:
-    """The Hub's class, for what it is asked, and its address."""
+    """The Hub's class, which has the requests, and its address."""
 
     class Own(Hub):
         asked: list[tuple[str, str, str | None, bytes]] = []  # noqa: RUF012
@@ -94,7 +94,7 @@ def hub() -> Iterator[tuple[type[Hub], str]]:
 
 
 def pushed(folder: Path, endpoint: str, home: Path, how: str = "private", **more: str) -> Any:
-    """What a process says that pushes the folder to that Hub."""
+    """Return the output of a process that pushes the folder to this Hub."""
     environment = {
         **os.environ, "HF_ENDPOINT": endpoint, "HF_TOKEN": TOKEN, "HF_HOME": str(home),
         "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "127.0.0.1", **more,

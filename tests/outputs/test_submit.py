@@ -1,4 +1,4 @@
-"""The files of a submission hold what GLUE's server takes, to the letter."""
+"""The files of a submission have exactly the form that GLUE's server takes."""
 
 from __future__ import annotations
 

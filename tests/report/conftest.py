@@ -1,4 +1,4 @@
-"""Views of a study whose records are written by hand, and a half-done copy of a real one."""
+"""Views of a study with hand-made records, and a half-done copy of a real study."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ SPEC = {
 
 @pytest.fixture
 def hand_made() -> Callable[..., StudyView]:
-    """Build a view from (arm, task) -> a trial a seed, each given by its epochs.
+    """Build a view from (arm, task) -> one trial per seed, each given by its epochs.
 
-    A trial with no epochs is pending, the others are done; `changes` go into the study.
+    A trial without epochs is pending, the others are done; `changes` go into the study.
     """
 
     def build(
@@ -128,7 +128,7 @@ def predicted(hand_made: Callable[..., StudyView], tmp_path: Path) -> Callable[.
 
 
 def _predicted(record: TrialRecord, seed: int, is_right: Any, folder: Path) -> TrialRecord:
-    """The record under that seed, with predictions that are right where `is_right` says so."""
+    """Return the record with this seed, whose predictions are right where `is_right` is true."""
     trial = record.trial.with_run(seed, Seeds.of(seed))
     if is_right is None:
         return replace(record, trial=trial, status="failed", evaluations=())
@@ -148,7 +148,7 @@ def _predicted(record: TrialRecord, seed: int, is_right: Any, folder: Path) -> T
 
 @pytest.fixture
 def with_cached_layers() -> Callable[[StudyView, str], StudyView]:
-    """The view with the records of one arm as if their lowest layer had run in eval mode."""
+    """Return the view with one arm's records as if their lowest layer had run in eval mode."""
     costs = Costs(
         parameters=ParameterCount(
             trainable=1, total=2, total_peft_counting=2, backbone=0, adapter=1, head=0
@@ -179,7 +179,7 @@ def with_cached_layers() -> Callable[[StudyView, str], StudyView]:
 
 @pytest.fixture
 def half_done(finished_workspace: Path, tmp_path: Path) -> Path:
-    """A copy in which lora-r2 on demo-sentiment has failed with seed 1 and waits with seed 2."""
+    """A copy in which lora-r2 on demo-sentiment failed with seed 1 and is pending with seed 2."""
     folder = Path(shutil.copytree(finished_workspace, tmp_path / "half-done"))
     with Workspace.open(folder) as opened:
         first, second = (
@@ -203,14 +203,14 @@ ARGUMENTS = (
 
 @dataclass(kw_only=True)
 class Opened:
-    """A page that is open, with all that the browser has said of it and asked for."""
+    """An open page, with all messages and requests of the browser."""
 
     page: Any
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
     def draw_all(self) -> None:
-        """Come near every figure, until each is an interactive one."""
+        """Scroll to every figure, until each is interactive."""
         charts = self.page.locator(".chart")
         for number in range(charts.count()):
             charts.nth(number).scroll_into_view_if_needed()
@@ -219,7 +219,7 @@ class Opened:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, without a window."""
+    """Chromium without a window."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not CHROMIUM.is_file():
         pytest.skip("there is no Chromium on this machine")
@@ -231,7 +231,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def opened_page(browser: Any) -> Iterator[Callable[..., Opened]]:
-    """Open a file in a window of its own, with no network: its options are Playwright's."""
+    """The function that opens a file offline, in a window with Playwright's options."""
     contexts = []
 
     def open_page(path: Path, **options: Any) -> Opened:

@@ -1,4 +1,4 @@
-"""A study whose trials were never run: records and files of predictions, as good as one says."""
+"""A study whose trials were never run, with records and predictions of a given quality."""
 
 from __future__ import annotations
 
@@ -44,10 +44,11 @@ def made_up(
     report: Sequence[Any] = (),
     spread: float = 0.01,
 ) -> StudyView:
-    """The view of trials that are right on these shares of the examples, by the arm's name.
+    """Return a view of trials that are right on these shares of the examples, by arm.
 
-    The hard examples are the same for all, as they are in truth; each seed has a little luck of
-    its own. `seconds` are an arm's costs of training (10), and of everything else in proportion.
+    The hard examples are the same for all arms, as in reality; each seed has a little luck of its
+    own. `seconds` are an arm's training times (10 by default), and its other costs are in
+    proportion.
     """
     spec = validate(
         {
@@ -175,6 +176,6 @@ def costs(seconds: float) -> Costs:
 
 
 def with_places(view: StudyView, by_place: dict[Any, tuple[TrialRecord, ...]]) -> StudyView:
-    """The view with these records."""
+    """Return the view with these records."""
     every = tuple(record for records in by_place.values() for record in records)
     return replace(view, records=every, by_place=by_place)

@@ -1,4 +1,4 @@
-"""A study that names no report parts has a page of those that fit it."""
+"""A study that names no report parts has a page with the parts that fit it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.report.default_page import page_parts
-from peftlab.report.findings.leading import leading
+from peftlab.report.findings.view import leading
 from peftlab.report.pages.blocks import Figure, Heading, Missing
 from peftlab.report.write import make_page
 from tests.report.made_up import made_up
@@ -58,7 +58,7 @@ def test_a_part_that_has_nothing_to_show_says_so_where_it_was_asked_for(tmp_path
         if isinstance(block, Missing)
         for line in block.lines
     ]
-    assert lines == ["pareto: these arms have nothing that it could show"]
+    assert lines == ["pareto: there is nothing to show for these arms"]
 
 
 def test_a_figure_with_room_for_few_shows_the_best_and_says_so(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A task whose main metric is a loss: the arm that scores less is the better one, everywhere."""
+"""If a task's main metric is a loss, the arm that scores less is the better one everywhere."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from peftlab.report.figures.pareto import draw_pareto, pareto_data
 from peftlab.report.figures.scores import scores_data
 from peftlab.report.figures.significance import significance_data
 from peftlab.report.findings.advice import advise
-from peftlab.report.findings.leading import leading
 from peftlab.report.findings.verdicts import verdicts
-from peftlab.report.findings.view import StudyView
+from peftlab.report.findings.view import StudyView, leading
 from peftlab.report.pages.files import write_files
 from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.tables.scores import best_arm
@@ -35,7 +34,7 @@ ARMS = {"full": {"method": "full"}, "lora": {"method": "lora"}, "bitfit": {"meth
 
 @pytest.fixture
 def view(tmp_path: Path) -> Iterator[StudyView]:
-    """A study by the Brier score: two arms alike, and one with a greater loss."""
+    """A study by the Brier score, with two equal arms and one with a higher loss."""
     own = replace(TASKS.get(TASK), metrics=("brier", "log_loss", "accuracy"))
     right = {"full": 0.95, "lora": 0.95, "bitfit": 0.75}
     claims = [
@@ -111,7 +110,7 @@ def test_the_page_says_what_is_better_and_in_which_unit(view: StudyView, tmp_pat
 
 
 def test_every_metric_has_the_direction_that_its_name_says() -> None:
-    """Perfect answers of some certainty must score better than wrong ones."""
+    """Right answers must score better than wrong ones."""
     generator = np.random.default_rng(2)
     for name in METRICS.names():
         metric = METRICS.get(name)

@@ -1,4 +1,4 @@
-"""One conformance test over every kind of report part: what it makes of any state of a study."""
+"""One conformance test covers every kind of report part, for any state of a study."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _in_state(state: str, folder: Path) -> StudyView:
 
 
 def _nastily_named(view: StudyView) -> StudyView:
-    """The view with names and labels that are HTML, as a user's own task may have them."""
+    """Return the view with names and labels that are HTML, as a user's own task may have."""
     tasks = {
         task.name: replace(task, name=f"{NASTY} {task.name}", labels=(NASTY, f"'\"&{NASTY}"))
         for task in view.tasks

@@ -30,7 +30,7 @@ ARMS = {"full": {"method": "full"}, "lora": {"method": "lora"}, "bitfit": {"meth
 
 
 def nearness(logits_NC: Logits, labels_N: Values) -> float:
-    """Return 1 less the mean squared error of the probabilities of the labels (Brier 1950)."""
+    """Return 1 minus the mean squared error of the probabilities of the labels (Brier 1950)."""
     errors_NC = probabilities(logits_NC, "single_label_classification")
     errors_NC[np.arange(len(labels_N)), labels_N] -= 1
     return 1 - float((errors_NC**2).mean())
@@ -58,7 +58,7 @@ def toy() -> Iterator[None]:
 
 @pytest.fixture
 def view(toy: None, tmp_path: Path) -> StudyView:
-    """A study that the toy decides: two arms alike, one far below them."""
+    """A study that the toy decides: two equal arms, and one far below them."""
     made = made_up(
         tmp_path / "runs", {"full": 0.9, "lora": 0.9, "bitfit": 0.3}, arms=ARMS, tasks=[TASK]
     )

@@ -1,4 +1,4 @@
-"""A report is made of measured trials only, holds all it needs, and says what is missing."""
+"""A report is made from measured trials only, is self-contained, and says what is missing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from peftlab.report.kept import kept_report
 from peftlab.report.pages.blocks import Figure, Heading, Missing, Table
 from peftlab.report.pages.manifest import PageFiles
 from peftlab.report.pages.page import Page
-from peftlab.report.pages.table_parts import head_lines, parts_of
+from peftlab.report.pages.table_parts import head_lines, split_table
 from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.write import make_page, write_comparison, write_report
 from peftlab.store.records import TrialRecord
@@ -46,7 +46,7 @@ FETCHING |= {"background", "ping", "manifest", "cite"}
 
 
 class Reader(HTMLParser):
-    """A document's tags, its tables as cells, its inline styles and JSON scripts."""
+    """A reader of a document's tags, tables as cells, inline styles and JSON scripts."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -111,7 +111,7 @@ def page_of(opened: Workspace) -> Page:
 
 
 def data_of(specification: Any) -> list[dict[str, Any]]:
-    """All rows of data in a specification, wherever they stand in it."""
+    """Return all rows of data in a specification, wherever they are."""
     if isinstance(specification, list):
         return [row for part in specification for row in data_of(part)]
     if not isinstance(specification, dict):
@@ -208,7 +208,7 @@ def test_html_and_markdown_hold_the_tables_of_the_page(
         page = page_of(opened)
     blocks = [block.shown for block in page.blocks if isinstance(block, Table)]
     assert len(blocks) > 5
-    parts = [part for block in blocks for part in parts_of(block)]
+    parts = [part for block in blocks for part in split_table(block)]
     shown = [
         [row for row in table if len(row) == len(table[-1])]  # not that of the groups
         for table in Reader(report.html.read_text()).tables
@@ -439,7 +439,7 @@ NAME = "small-study"
 
 @pytest.fixture
 def own(finished_workspace: Path, tmp_path: Path) -> Path:
-    """A workspace with its page in the usual place, to be changed."""
+    """A workspace with its page in the usual place, which may be changed."""
     return Path(shutil.copytree(finished_workspace, tmp_path / "own"))
 
 
@@ -458,7 +458,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
 
 @contextmanager
 def no_file_above(num_bytes: int) -> Iterator[None]:
-    """Files cannot grow beyond that size meanwhile, as on a disk that is full."""
+    """Let no file grow beyond this size within the block, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
     try:

@@ -1,4 +1,4 @@
-"""What the tests of the runner share: tiny studies, a fake engine, a listener, an S3 server."""
+"""The shared fixtures of the runner's tests: tiny studies, a fake engine, a listener, S3."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from peftlab.engine.events import (
     Failed,
     Finished,
     Interrupted,
+    Paused,
     Remarked,
     Resumed,
     Started,
     Stepped,
+    WithCosts,
 )
 from peftlab.engine.job import Job
 from peftlab.study.spec import validate
@@ -32,7 +34,7 @@ from peftlab.study.trials import Expanded, expand
 
 @pytest.fixture
 def tiny_study(tiny_checkpoint: Path) -> Callable[..., Expanded]:
-    """A call that gives a study of one task and one seed on the tiny model, any key replaced."""
+    """The function that returns a study of one task and seed on the tiny model."""
 
     def make(**keys: Any) -> Expanded:
         study = {
@@ -57,7 +59,7 @@ def tiny_study(tiny_checkpoint: Path) -> Callable[..., Expanded]:
 
 @dataclass
 class Listener:
-    """Notes what it is told as (event, method, number), and raises where it is asked to."""
+    """A listener that notes events as (event, method, number), and raises if it is asked to."""
 
     events: list[tuple[str, str, int]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -88,7 +90,7 @@ class Listener:
 
 
 class Telling:
-    """Tells a listener of trials, by the name of what happens."""
+    """A sender of events about trials, by the name of the event."""
 
     def __init__(self, listener: Callable[[Event], None]) -> None:
         self._tell = listener
@@ -113,6 +115,10 @@ class Telling:
     def finished(self, trial: Trial, **changes: Any) -> None:
         self._tell(OUTCOME.model_copy(update={"trial_id": trial.id, **changes}))
 
+    def paused(self, trial: Trial, **changes: Any) -> None:
+        fields = {name: getattr(OUTCOME, name) for name in WithCosts.model_fields}
+        self._tell(Paused(**{**fields, "trial_id": trial.id, **changes}))
+
     def failed(self, trial: Trial, error: str) -> None:
         self._tell(Failed(trial_id=trial.id, error=error))
 
@@ -122,7 +128,7 @@ class Telling:
 
 @pytest.fixture
 def make_listener() -> type[Listener]:
-    """The listener's class."""
+    """The class of the listener."""
     return Listener
 
 
@@ -148,7 +154,7 @@ OUTCOME = Finished(
 
 @dataclass
 class FakeEngine:
-    """Stands for run_trial: one step, epochs 0 and 1; a method may be made to fail."""
+    """A stand-in for run_trial: one step, epochs 0 and 1; a method may be made to fail."""
 
     failures: dict[str, BaseException] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
@@ -176,15 +182,27 @@ class FakeEngine:
 
 @pytest.fixture
 def fake_engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    """The engine that only pretends, in the place of the real one under the inline executor."""
+    """The fake engine, in place of the real one under the inline executor."""
     engine = FakeEngine()
+
+    class FakeGroup:
+        """A group whose trials are run one after another by the engine that pretends."""
+
+        def __init__(self, job: Job, tell: Any, *, on_saved: Any, on_end: Any) -> None:
+            self.job, self.tell, self.on_saved, self.on_end = job, tell, on_saved, on_end
+
+        def run(self) -> None:
+            for trial in self.job.trials:
+                self.on_end(engine(trial, self.job, self.tell, self.on_saved))
+
     monkeypatch.setattr("peftlab.engine.run.run_trial", engine)
+    monkeypatch.setattr("peftlab.engine.run.Group", FakeGroup)
     return engine
 
 
 @pytest.fixture(scope="session")
 def s3_port() -> Iterator[int]:
-    """A port of this machine, to which all that speaks S3 is directed, also from new processes."""
+    """A port of this machine, to which all use of S3 is directed, even in new processes."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -198,7 +216,7 @@ def s3_port() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def s3_server(s3_port: int) -> Iterator[Any]:
-    """An S3 server on that port, which keeps what it is given in memory."""
+    """An S3 server on that port, which keeps its objects in memory."""
     pytest.importorskip("s3fs", reason="the package s3fs is not installed")
     pytest.importorskip("moto", reason="the package moto is not installed")
     from moto.server import ThreadedMotoServer

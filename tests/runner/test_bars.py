@@ -1,4 +1,4 @@
-"""A stage that lasts is shown by a bar, or by a line where there is no terminal."""
+"""A stage that lasts is shown by a bar, or by a line without a terminal."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from threading import Event
 from rich.console import Console
 
 from peftlab.core.progress import stage, watched_by
-from peftlab.runner.bars import StageBars, make_bars
+from peftlab.runner.bars import StageBars, TrialBars, make_bars
 
 LONG = 60.0
-"""Seconds that no test takes."""
+"""A number of seconds that no test takes."""
 
 
 class Screen(io.StringIO):
-    """What is written to it is there to see, and can be waited for."""
+    """A screen whose content can be read and waited for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,3 +89,26 @@ def test_where_bars_are_shown_already_a_stage_is_one_of_them() -> None:
         assert shared.tasks == []
         assert shared.live.is_started
     assert "encoding" in screen.getvalue()
+
+
+def test_as_many_trials_have_bars_as_there_is_room_for_and_those_that_train_first() -> None:
+    shared = make_bars(console(Screen(), terminal=True))
+    bars = TrialBars(shared, most=2)
+
+    def shown() -> list[tuple[str, float | None, float]]:
+        return [(task.description, task.total, task.completed) for task in shared.tasks]
+
+    for name in ("a", "b", "c", "d"):
+        bars.start(name, f"trial {name}")
+    assert shown() == [("trial a", None, 0), ("trial b", None, 0)]
+    bars.update("c", total=4, completed=1)
+    bars.update("d", total=4, completed=0)
+    assert shown() == [("trial c", 4, 1), ("trial d", 4, 0)]
+    bars.update("a", total=4, completed=0)
+    bars.update("a", completed=3)
+    assert {name for name, _, _ in shown()} == {"trial a", "trial c"}, "that were given away first"
+    bars.remove("c")
+    assert shown() == [("trial a", 4, 3), ("trial d", 4, 0)]
+    bars.remove("a")
+    bars.remove("a")
+    assert [name for name, _, _ in shown()] == ["trial d", "trial b"]

@@ -17,11 +17,11 @@ from tests.core.made_trials import trial
 
 PEAK = 1e9
 FASTER: dict[Precision, float] = {"fp32": 1, "tf32": 8, "bf16": 16}
-"""How much faster than float32 the products of each precision are."""
+"""The speed of products in each precision, relative to float32."""
 
 
 class Toy(Device):
-    """A processor or card of which everything is known."""
+    """A device of which everything is known."""
 
     share_of_peak: ClassVar[float] = 0.25
 
@@ -61,7 +61,7 @@ WORK = Work(
     evaluations=3,
     padding=0.5,
 )
-"""Twice 60 tokens in 4 steps, and three times 10."""
+"""The speeds: twice 60 tokens in 4 steps, and three times 10."""
 
 
 def speed(rate: float, evaluation: float | None = None, **changes: Any) -> Speed:
@@ -130,7 +130,7 @@ def test_a_speed_of_another_processor_is_left_out_and_that_is_said() -> None:
 
 
 def test_the_nearest_speeds_count_alone() -> None:
-    """Those of this processor before unnamed ones, those with as many threads before others."""
+    """This processor's speeds come before unnamed ones, and equal threads before others."""
     named, fewer = speed(8.0), speed(6.0, threads=1)
     unnamed, both = speed(4.0, device_name=None), speed(2.0, device_name=None, threads=1)
     every = [both, unnamed, fewer, named]

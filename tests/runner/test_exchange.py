@@ -1,4 +1,4 @@
-"""A place by URL is tried before anything trains; what is wrong with it is said in one line."""
+"""A place by URL is tried before anything trains; any fault is reported in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder by URL is had whole or as it was before, whatever has become of what was sent."""
+"""A folder by URL is read whole or in its previous state, whatever happened to the last upload."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECOND = {
 
 @pytest.fixture(params=["file", "s3"])
 def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> MakePlace:
-    """A call that gives one and the same place as another machine sees it."""
+    """The function that returns the same place as another machine sees it."""
     url = f"file://{tmp_path}/far" if request.param == "file" else request.getfixturevalue("s3_url")
     return lambda: Exchange(url).folder("trial")
 
@@ -44,13 +44,13 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def stored(place: ExchangedFolder) -> list[str]:
-    """Paths of all that is there, below the place's root."""
+    """Return the paths of everything below the place's root."""
     place.files.invalidate_cache()
     return sorted(path.removeprefix(f"{place.root}/") for path in place.files.find(place.root))
 
 
 def objects(place: ExchangedFolder, data: bytes) -> list[str]:
-    """Paths of the objects with that content."""
+    """Return the paths of the objects with this content."""
     found = place.files.find(f"{place.root}/objects")
     return [path for path in found if place.files.cat_file(path) == data]
 
@@ -147,7 +147,7 @@ def test_names_that_lead_out_of_the_folder_are_damage(
     folder = write(tmp_path / "here", {"sound": b"x"})
     digest = place._entries(folder)[0].digest
     for name in ("../out", "/out", "a/../../out", "..\\out"):
-        entry = exchanged_folder.Entry(name=name, digest=digest)
+        entry = exchanged_folder.ExchangedFile(name=name, digest=digest)
         with monkeypatch.context() as patch:
             patch.setattr(ExchangedFolder, "_entries", lambda self, folder, e=entry: (e,))
             patch.setattr(ExchangedFolder, "_send", lambda self, file, digest: None)
@@ -168,7 +168,7 @@ def test_a_folder_is_offered_where_it_has_come_further(
 
 
 class Faulty:
-    """A file system of which so many calls that write fail, then no more."""
+    """A file system on which a number of writing calls fail, and then no more."""
 
     def __init__(self, files: Any, faults: int) -> None:
         self.files, self.left = files, faults

@@ -1,4 +1,4 @@
-"""A study's open trials are run once, and nothing that was measured is ever lost."""
+"""A study's open trials are run once, and no measurement is ever lost."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def test_the_stored_study_is_the_study(workspace: Workspace, tiny_study: MakeStu
 
 
 def numbers(record: TrialRecord) -> list[Any]:
-    """All that a trial measured but for the seconds that it took."""
+    """Return everything that a trial measured except its seconds."""
     return [
         (
             epoch.epoch,

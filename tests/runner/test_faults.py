@@ -1,4 +1,4 @@
-"""Where nothing can be written a study ends with a clear word, and later goes on from there."""
+"""If nothing can be written, a study ends with a clear message and can be continued later."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MakeStudy = Callable[..., Expanded]
 
 
 class Faults:
-    """From its nth call on, a function fails; as often as it has been called before is counted."""
+    """A function that fails from its nth call on, and counts its calls."""
 
     def __init__(self, function: Callable[..., Any], error: Exception) -> None:
         self.function, self.error = function, error
@@ -44,7 +44,7 @@ def run(study: Expanded, folder: Path, make_listener: Any) -> None:
 
 
 def stored(folder: Path) -> list[Any]:
-    """What is stored of every trial, but for what depends on time; nothing half is there."""
+    """Return what is stored of every trial, except what depends on time; nothing is incomplete."""
     found = []
     with Workspace.open(folder) as workspace:
         for record in workspace.trials():
@@ -84,7 +84,7 @@ def test_a_fault_of_the_disk_ends_the_study_and_costs_nothing(
 
 
 class FaultyConnection:
-    """A database connection whose every nth statement that writes fails."""
+    """A database connection whose every nth writing statement fails."""
 
     def __init__(self, connection: sqlite3.Connection, words: str, nth: int) -> None:
         self._connection, self._words, self._left = connection, words, nth
@@ -121,7 +121,7 @@ def test_a_fault_of_the_database_ends_the_study_and_costs_nothing(
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """The database held by another program that is writing."""
+    """Lock the database as another program that writes would."""
     other = sqlite3.connect(folder / DATABASE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:

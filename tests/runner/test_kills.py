@@ -1,6 +1,6 @@
 """Studies killed at random moments end with the bits of one that was never killed.
 
-Kills at chosen moments, of every command, are those of tests/kills.
+Kills of every command at chosen moments are in tests/kills.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ print(killed)
 
 
 def results(folder: Path) -> dict[str, object]:
-    """Of each trial the weights, the predictions and the history, all but what depends on time."""
+    """Return each trial's weights, predictions and history, except what depends on time."""
     found: dict[str, object] = {}
     with Workspace.open(folder, create=False) as workspace:
         for record in workspace.trials():
@@ -109,7 +109,7 @@ def results(folder: Path) -> dict[str, object]:
 
 
 def run(study: Expanded, folder: Path, executor: str, kills: int, longest: float) -> int:
-    """The study killed so often, then run to its end; how often a kill came before the end."""
+    """Kill the study this often, then run it to its end; return how many kills came before it."""
     spec = study.spec.model_dump(mode="json")
     told = json.dumps([spec, str(folder), executor, kills, longest])
     done = process.run("-c", KILLER, told)
@@ -119,7 +119,7 @@ def run(study: Expanded, folder: Path, executor: str, kills: int, longest: float
 
 @pytest.fixture(scope="module")
 def study(tiny_checkpoint: Path) -> Expanded:
-    """A dozen trials."""
+    """A study of a dozen trials."""
     found = expand(validate({**STUDY, "model": str(tiny_checkpoint)}, where="killed.yaml"))
     assert len(found.trials) == 12
     return found
@@ -127,7 +127,7 @@ def study(tiny_checkpoint: Path) -> Expanded:
 
 @pytest.fixture(scope="module")
 def unkilled(study: Expanded, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """What they come to when nobody kills them."""
+    """The results of the trials when nobody kills them."""
     folder = tmp_path_factory.mktemp("unkilled")
     run(study, folder, "inline", 0, 0.0)
     return results(folder)

@@ -1,4 +1,4 @@
-"""What goes to a worker and back as JSON is what it was."""
+"""Messages to a worker and back as JSON arrive unchanged."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from peftlab.engine.events import (
     Failed,
     Finished,
     Interrupted,
+    Paused,
     Remarked,
     Resumed,
     Started,
@@ -32,13 +33,13 @@ from peftlab.runner.messages import (
     Busy,
     Done,
     Lost,
-    Measured,
     MeasureRate,
     Placed,
-    Published,
+    RateMeasured,
     Ready,
     Refused,
     RunJob,
+    StatePublished,
     pass_on,
     to_line,
     told_seldom,
@@ -93,12 +94,12 @@ def test_every_message_comes_back_to_the_bit(tiny_study: MakeStudy, fake_engine:
         fake_engine.outcome,
         Failed(trial_id="a", error="two\nlines"),
         Interrupted(trial_id="a"),
-        Remarked(text="a word"),
+        Remarked(trial_id="a", text="a word"),
         Ready(),
         Busy(),
         Placed(node="n", pid=1),
-        Published(trial_id="a", state="s"),
-        Measured(rate=1 / 3),
+        StatePublished(trial_id="a", state="s"),
+        RateMeasured(rate=1 / 3),
         Refused(what="w", where="x", allowed="y"),
         Lost(what="w", where="x"),
         Done(),
@@ -160,6 +161,8 @@ def test_steps_of_each_trial_are_told_seldom_and_all_else_at_once(
     assert [type(message) for message in (told[0], told[-1])] == [Began, Resumed]
 
 
-def test_a_finished_trial_can_rest(fake_engine: Any) -> None:
-    resting = Finished.model_validate(fake_engine.outcome.model_dump() | {"is_paused": True})
-    assert MESSAGES.validate_json(to_line(resting)).is_paused  # type: ignore[union-attr]
+def test_a_trial_that_rests_is_not_one_that_is_done(fake_engine: Any) -> None:
+    outcome = fake_engine.outcome.model_dump(exclude={"event"})
+    resting, done = Paused.model_validate(outcome), Finished.model_validate(outcome)
+    assert MESSAGES.validate_json(to_line(resting)) == resting
+    assert MESSAGES.validate_json(to_line(resting)) != done

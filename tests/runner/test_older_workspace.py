@@ -1,4 +1,4 @@
-"""A workspace that peftlab 0.1.0 wrote is gone on with: nothing is trained again that need not be.
+"""A workspace that peftlab 0.1.0 wrote can be continued: nothing is trained again without need.
 
 older_workspace.sql is its database after `peftlab run` of the three studies below.
 """
@@ -53,7 +53,7 @@ def plan_of(study: dict[str, Any], workspace: Workspace) -> Plan:
 
 
 def own(workspace: Workspace, **changes: Any) -> dict[str, Any]:
-    """The study of a file of one's own that is sorted by its labels."""
+    """The study of a user's own file that is sorted by its labels."""
     files = {"train": str(workspace.path / "t.csv"), "dev": 0.25, "text": "text", "label": "label"}
     return {
         "name": "own", "model": "minilm", "data": {"films": files}, "seeds": [1],
@@ -63,7 +63,7 @@ def own(workspace: Workspace, **changes: Any) -> dict[str, Any]:
 
 
 def test_what_was_right_is_done(older: Workspace) -> None:
-    """Also with settings that have no effect set otherwise, or left out."""
+    """This also holds if settings without effect are changed or left out."""
     other = {**MIXED, "max_eval_samples": None, "training": SHORT}
     for study in (MIXED, other):
         plan = plan_of(study, older)

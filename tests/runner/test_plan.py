@@ -1,4 +1,4 @@
-"""The plan of a study counts what its training will see, exactly, before anything is trained."""
+"""The plan of a study counts exactly, before any training, what its training will see."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from peftlab.core.errors import UserError
 from peftlab.core.trial import Trial
 from peftlab.data.batches import epoch_order
 from peftlab.data.source import open_ref
+from peftlab.engine.devices.processor import Processor
 from peftlab.methods.parameters import count_parameters
 from peftlab.runner.cost import CostModel, Estimate, Work
 from peftlab.runner.plan import MAY_STOP_EARLY, NOT_HERE, Plan, make_plan
@@ -33,7 +34,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 def token_counts(trial: Trial, split: str, limit: int | None) -> list[int]:
-    """Tokens of each row: the tokenizer called on one row after another."""
+    """Return each row's number of tokens, by calling the tokenizer on one row at a time."""
     tokenizer = AutoTokenizer.from_pretrained(trial.model.name)
     rows = open_ref(trial.data).examples(TASKS.get(trial.task), split)[:limit]
     return [
@@ -256,3 +257,19 @@ def test_times_on_a_device_that_only_nodes_have_are_unknown(
     assert NOT_HERE in plan.remarks
     assert plan.open_seconds is None
     assert NOT_HERE not in make_plan(tiny_study(), workspace).remarks
+
+
+@pytest.mark.parametrize("rounds", [False, True])
+@pytest.mark.parametrize("is_faster", [False, True])
+def test_bf16_is_suggested_where_it_is_faster_and_nobody_has_asked_for_it(
+    rounds: bool,
+    is_faster: bool,
+    workspace: Workspace,
+    tiny_study: MakeStudy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Processor, "is_faster_in_bf16", is_faster)
+    given = {"max_steps": 2, "bf16": True} if rounds else {"max_steps": 2}
+    plan = make_plan(tiny_study(training=given), workspace, device="cpu")
+    said = [remark for remark in plan.remarks if remark.startswith("training: {bf16: true} takes")]
+    assert bool(said) == (is_faster and not rounds)

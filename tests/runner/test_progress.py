@@ -1,4 +1,4 @@
-"""A person sees study, trial, epoch and time left on a terminal, and a line a trial elsewhere."""
+"""A terminal shows study, trial, epoch and time left; elsewhere there is a line per trial."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Watch:
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
-    """The time that the display reads."""
+    """The clock that the display reads."""
     stopped = Watch()
     monkeypatch.setattr(progress, "perf_counter", stopped)
     return stopped
@@ -61,7 +61,7 @@ def epoch(number: int) -> Evaluation:
 
 
 def lines_of(plan: Plan, act: Callable[[ProgressDisplay, list[Trial]], None]) -> list[str]:
-    """What the display writes where there is no terminal."""
+    """Return the lines that the display writes without a terminal."""
     written = StringIO()
     console = Console(file=written, force_terminal=False, width=80)
     with ProgressDisplay(plan, console) as display:
@@ -167,7 +167,7 @@ def test_a_terminal_shows_study_trial_epoch_and_time_left(
     trial = plan.trials[0].trial
 
     def shown() -> str:
-        """What is on the screen after one more refresh, colours taken away."""
+        """Return the content of the screen after one more refresh, without colours."""
         written.seek(0)
         written.truncate()
         display.bars.refresh()
@@ -197,3 +197,31 @@ def test_a_terminal_shows_study_trial_epoch_and_time_left(
         screen = shown()
         assert "bitfit on demo-paraphrase" in screen
         assert "full on" not in screen, "an ended trial leaves the screen"
+
+
+def test_members_of_a_group_that_wait_take_no_time_and_those_that_train_share_it(
+    plan: Plan, watch: Watch
+) -> None:
+    def act(display: ProgressDisplay, trials: list[Trial]) -> None:
+        for trial in trials:
+            Telling(display).started(trial)
+        watch.seconds += 100.0
+        for trial in trials[:2]:
+            Telling(display).began(trial, 4, 2)
+        watch.seconds += 20.0
+        for trial, step in zip(trials, (4, 2), strict=False):
+            Telling(display).stepped(trial, step, 0.5)
+        (study,) = [task for task in display.bars.tasks if task.id == display.study_bar]
+        # 10 and 15 of their 25 s are done in 20 s each; 75 are left, and two train at a time.
+        assert study.fields["note"] == "2 at once, 1 min 0 s left"
+        Telling(display).finished(trials[0])
+        Telling(display).began(trials[2], 4, 2)
+        watch.seconds += 20.0
+        Telling(display).finished(trials[2])
+
+    assert lines_of(plan, act)[0].startswith(
+        "[1/3] full on demo-paraphrase, seed 1: done in 20 s, "
+    )
+    assert lines_of(plan, act)[1].startswith(
+        "[2/3] lora on demo-paraphrase, seed 1: done in 20 s, "
+    )

@@ -1,4 +1,4 @@
-"""What trackers hold of a trial is what the store holds, read back with the trackers' own tools."""
+"""Trackers have the same content as the store, read back with the trackers' own tools."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from peftlab.runner.execute import execute
 from peftlab.runner.executors.base import ExecutorOptions
 from peftlab.runner.mlflow_run import STORE
 from peftlab.runner.track import FOLDER, MOST_FAILURES, rows_of, run_name, values_of_costs
-from peftlab.runner.tracker_run import Card, Row
+from peftlab.runner.tracker_run import Card, StepValues
 from peftlab.runner.trackers import AccelerateRun
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
@@ -38,7 +38,7 @@ pytest.importorskip("mlflow", reason="the extra track is not installed")
 
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's database with nothing in it: to make one takes longer than most tests here."""
+    """An empty database of MLflow: making one takes longer than most tests here."""
     from mlflow import MlflowClient
 
     file = tmp_path_factory.mktemp("mlflow") / STORE
@@ -66,7 +66,7 @@ def workspace(new_workspace: Workspace, empty_store: Path) -> Workspace:
 
 
 def curves_of(record: TrialRecord) -> Curves:
-    """What a tracker should hold: each value of the stored epochs by its step, in order."""
+    """Return what a tracker should have: each value of the stored epochs by its step, in order."""
     found: Curves = {}
     step = 0
     for epoch in record.evaluations:
@@ -91,7 +91,7 @@ def curves_of(record: TrialRecord) -> Curves:
 
 
 def in_single(curves: Curves) -> Curves:
-    """The curves in TensorBoard's precision."""
+    """Return the curves in TensorBoard's precision."""
     return {
         name: [(step, float(np.float32(value))) for step, value in points]
         for name, points in curves.items()
@@ -99,7 +99,7 @@ def in_single(curves: Curves) -> Curves:
 
 
 def tensorboard_curves(workspace: Workspace, record: TrialRecord) -> Curves:
-    """What TensorBoard reads from the run's folder, and from no other."""
+    """Return the curves that TensorBoard reads from the run's folder, and from no other."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     folder = workspace.path / FOLDER / "tensorboard" / "tiny" / name_of(record)
@@ -112,7 +112,7 @@ def tensorboard_curves(workspace: Workspace, record: TrialRecord) -> Curves:
 
 
 def mlflow_runs(workspace: Workspace) -> dict[str, Any]:
-    """The runs of MLflow's store that are not deleted, by name."""
+    """Return the runs of MLflow's store that are not deleted, by name."""
     client = mlflow_client(workspace)
     experiment = client.get_experiment_by_name("tiny")
     runs = [*client.search_runs([experiment.experiment_id])]
@@ -278,7 +278,7 @@ def test_without_trackers_nothing_of_them_is_imported_or_written(
 
 
 class OneRun:
-    """A tracker as accelerate's are, of a library with one active run, as W&B's is."""
+    """A tracker in accelerate's form, for a library with one active run, such as W&B."""
 
     name = "one-run"
     requires_logging_directory = False
@@ -315,7 +315,7 @@ class OneRun:
 
 @pytest.fixture
 def one_run(monkeypatch: pytest.MonkeyPatch) -> type[OneRun]:
-    """The tracker, known to accelerate as one that somebody has registered."""
+    """The tracker, registered with accelerate."""
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
     monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, "one-run", OneRun)
@@ -351,11 +351,11 @@ def test_several_trials_at_once_do_not_mix_in_a_tracker_of_one_run(
         Telling(listener).finished(trial, costs=fake_engine.outcome.costs)
     assert [run.config["trial"] for run in one_run.ended] == [second.id, first.id]
     assert [run.project for run in one_run.ended] == ["tiny", "tiny"]
-    costs = Row(step=4, values=values_of_costs(fake_engine.outcome.costs))
+    costs = StepValues(step=4, values=values_of_costs(fake_engine.outcome.costs))
     rows = [*rows_of(epochs[0], after=0), *rows_of(epochs[1], after=0)]
     rows += [*rows_of(epochs[2], after=2), costs]
     for run in one_run.ended:
-        assert [Row(step=step, values=values) for step, values in run.rows] == rows
+        assert [StepValues(step=step, values=values) for step, values in run.rows] == rows
         assert not run.main_process_only
     said = capsys.readouterr()
     assert (said.out, "start" in said.err) == ("", True), "the standard output is for results"
@@ -420,10 +420,10 @@ def epoch(number: int, step: int, *losses: float) -> Evaluation:
 
 def test_an_epochs_values_are_those_of_its_last_step() -> None:
     values = {"eval_loss": 0.25, "seconds": 1.5, "eval_f1": 50.0}
-    assert rows_of(epoch(0, 0), after=0) == [Row(step=0, values={**values, "epoch": 0.0})]
+    assert rows_of(epoch(0, 0), after=0) == [StepValues(step=0, values={**values, "epoch": 0.0})]
     assert rows_of(epoch(2, 4), after=2) == [
-        Row(step=3, values={"step_loss": 0.75}),
-        Row(step=4, values={**values, "epoch": 2.0, "train_loss": 0.5, "step_loss": 0.25}),
+        StepValues(step=3, values={"step_loss": 0.75}),
+        StepValues(step=4, values={**values, "epoch": 2.0, "train_loss": 0.5, "step_loss": 0.25}),
     ]
 
 

@@ -1,4 +1,4 @@
-"""A search is fair, gives up what is behind, and goes on where it was stopped."""
+"""A search is fair, stops settings that fall behind, and continues where it was stopped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from peftlab.core.measurements import Evaluation
 from peftlab.core.trial import Trial
 from peftlab.engine.job import Job
 from peftlab.runner import sampler
-from peftlab.runner.executors.base import Executor, ExecutorOptions, Source
+from peftlab.runner.executors.base import Executor, ExecutorOptions, JobSource
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.pool import PoolExecutor
 from peftlab.runner.sampler import FILE
@@ -22,7 +22,7 @@ from peftlab.runner.tune import tune
 from peftlab.store.workspace import Workspace
 from peftlab.study.spec import validate
 from peftlab.study.tune_spec import TuneSpec
-from peftlab.study.tuning.attempts import Attempt, attempts
+from peftlab.study.tuning.attempts import SearchAttempt, attempts
 from peftlab.study.tuning.search import Searches, expand_searches
 
 from .conftest import OUTCOME, Listener, Telling
@@ -32,14 +32,14 @@ Score = Callable[[Trial, int], float]
 
 
 def by_rate(trial: Trial, epoch: int) -> float:
-    """Better with each epoch and each seed, and best at the highest rate."""
+    """Return a score that grows with epoch and seed, and is best at the highest rate."""
     return min(90.0, 1000 * trial.training.learning_rate) + epoch + trial.seed / 10
 
 
 class FakeExecutor:
-    """Trains nothing: a trial scores what it is said to, an epoch takes a second.
+    """An executor that trains nothing: a trial has a given score, and an epoch takes a second.
 
-    `checkpoints` say to which epoch a trial has come, `trained` which (trial, epoch) were trained.
+    `checkpoints` has the last epoch of each trial, and `trained` each (trial, epoch) trained.
     """
 
     def __init__(
@@ -53,16 +53,22 @@ class FakeExecutor:
         self.checkpoints = {} if checkpoints is None else checkpoints
         self.trained: list[tuple[str, int]] = []
 
-    def run(self, source: Source, tell: Any) -> None:
+    def run(self, source: JobSource, tell: Any) -> None:
         assert not source.known
         telling = Telling(tell)
         while (job := source.next_job()) is not None:
-            (trial,) = job.trials
-            telling.started(trial)
+            for trial in job.trials:
+                telling.started(trial)
             if len(self.jobs) == self.stop_at:
-                telling.interrupted(trial)
+                for trial in job.trials:
+                    telling.interrupted(trial)
                 raise KeyboardInterrupt
             self.jobs.append(job)
+            self.train(job, telling)
+
+    def train(self, job: Job, telling: Telling) -> None:
+        """Tell of the trials of a job, one after another."""
+        for trial in job.trials:
             begun = self.checkpoints.get(trial.id, 0)
             last = max(begun, job.stop_after or trial.training.num_train_epochs)
             self.trained += [(trial.id, epoch) for epoch in range(begun + 1, last + 1)]
@@ -73,8 +79,8 @@ class FakeExecutor:
                 telling.failed(trial, "diverged")
                 continue
             costs = replace(OUTCOME.costs, train_seconds=0.75 * last, eval_seconds=0.25 * last)
-            is_paused = job.stop_after is not None
-            telling.finished(trial, costs=costs, is_paused=is_paused)
+            end = telling.finished if job.stop_after is None else telling.paused
+            end(trial, costs=costs)
 
     def _record(self, trial: Trial, epoch: int) -> Evaluation:
         scores = {"f1": self.score(trial, epoch), "accuracy": 50.0}
@@ -90,9 +96,27 @@ class FakeExecutor:
         )
 
 
+class Backwards(FakeExecutor):
+    """Takes as many jobs as there are, and ends the last of them first."""
+
+    def run(self, source: JobSource, tell: Any) -> None:
+        telling = Telling(tell)
+        while True:
+            taken: list[Job] = []
+            while (job := source.next_job()) is not None:
+                for trial in job.trials:
+                    telling.started(trial)
+                taken.append(job)
+            if not taken:
+                return
+            self.jobs += taken
+            for job in reversed(taken):
+                self.train(job.with_settings(trials=job.trials[::-1]), telling)
+
+
 @pytest.fixture
 def searches(tiny_checkpoint: Path) -> Callable[..., Searches]:
-    """A call that gives the searches of two arms on one task, any key of `tune` replaced."""
+    """The function that returns the searches of two arms on one task, keys of `tune` replaced."""
 
     def make(keys: dict[str, Any] | None = None, **of_tune: Any) -> Searches:
         study = {
@@ -115,9 +139,9 @@ def searches(tiny_checkpoint: Path) -> Callable[..., Searches]:
 
 def search(
     searches: Searches, folder: Path, executor: Executor | None = None
-) -> tuple[Attempt, ...]:
-    """What the searches have come to, once they were carried out."""
-    told: list[Attempt] = []
+) -> tuple[SearchAttempt, ...]:
+    """Run the searches, and return their results."""
+    told: list[SearchAttempt] = []
     with Workspace.open(folder) as workspace:
         tune(
             searches,
@@ -134,12 +158,12 @@ def search(
         return attempts
 
 
-def found(searches: Searches, folder: Path) -> tuple[Attempt, ...]:
+def found(searches: Searches, folder: Path) -> tuple[SearchAttempt, ...]:
     with Workspace.open(folder) as workspace:
         return attempts(searches.spec, workspace.trials(searches.spec.name))
 
 
-def of_arm(tried: tuple[Attempt, ...], arm: str) -> list[Attempt]:
+def of_arm(tried: tuple[SearchAttempt, ...], arm: str) -> list[SearchAttempt]:
     return [one for one in tried if one.arm == arm]
 
 
@@ -227,16 +251,16 @@ def test_a_search_ends_when_its_seconds_are_spent(
         assert [one.seconds for one in of_arm(tried, arm)] == [8.0, 16.0, 24.0]
 
 
-@pytest.mark.parametrize("stop_at", [1, 5, 11])
+@pytest.mark.parametrize(("stop_at", "batch"), [(1, 1), (5, 1), (11, 1), (5, 3), (15, 3)])
 def test_stopped_and_run_again_it_makes_the_same_settings_and_trains_no_trial_twice(
-    stop_at: int, searches: Callable[..., Searches], tmp_path: Path
+    stop_at: int, batch: int, searches: Callable[..., Searches], tmp_path: Path
 ) -> None:
-    whole = search(searches(), tmp_path / "whole")
+    whole = search(searches(batch=batch), tmp_path / "whole")
     first = FakeExecutor(stop_at=stop_at)
     second = FakeExecutor(checkpoints=first.checkpoints)
     with pytest.raises(KeyboardInterrupt):
-        search(searches(), tmp_path / "stopped", first)
-    assert search(searches(), tmp_path / "stopped", second) == whole
+        search(searches(batch=batch), tmp_path / "stopped", first)
+    assert search(searches(batch=batch), tmp_path / "stopped", second) == whole
     trained = [*first.trained, *second.trained]
     assert len(set(trained)) == len(trained)
 
@@ -261,7 +285,7 @@ def test_killed_between_two_draws_it_draws_the_same_when_run_again(
     assert search(searches(space=space), tmp_path / "killed", second) == whole
 
 
-@pytest.mark.parametrize("pruning", ["halving", "hyperband"])
+@pytest.mark.parametrize(("pruning", "batch"), [("halving", 1), ("hyperband", 1), ("hyperband", 4)])
 @pytest.mark.parametrize(
     ("owner", "name"), [(Workspace, "prune"), (sampler.Sampler, "end")], ids=["prune", "end"]
 )
@@ -269,11 +293,12 @@ def test_killed_as_a_setting_is_given_up_it_gives_it_up_when_run_again(
     owner: type,
     name: str,
     pruning: str,
+    batch: int,
     searches: Callable[..., Searches],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    of_tune = {"pruning": pruning, "budget": {"trials": 8}}
+    of_tune = {"pruning": pruning, "budget": {"trials": 8}, "batch": batch}
     whole = search(searches(**of_tune), tmp_path / "whole")
     assert any(one.status == "pruned" for one in whole)
     checkpoints: dict[str, int] = {}
@@ -312,6 +337,63 @@ def test_a_lost_file_of_suggestions_costs_no_training(
     executor = FakeExecutor()
     assert search(searches(), tmp_path, executor) == before
     assert executor.jobs == []
+
+
+def rates(tried: tuple[SearchAttempt, ...], arm: str) -> list[Any]:
+    return [one.setting["learning_rate"] for one in of_arm(tried, arm)]
+
+
+def test_the_settings_of_a_batch_are_asked_for_before_any_of_them_is_told(
+    searches: Callable[..., Searches], tmp_path: Path
+) -> None:
+    def falling(trial: Trial, epoch: int) -> float:
+        return 95.0 - by_rate(trial, epoch)
+
+    keys = {"pruning": "none", "budget": {"trials": 12}, "batch": 6}
+    rising = rates(search(searches(**keys), tmp_path / "rising"), "full")
+    other = rates(search(searches(**keys), tmp_path / "other", FakeExecutor(falling)), "full")
+    assert len({*rising}) == 12
+    assert rising[:6] == other[:6]
+    assert {*rising[6:12]} != {*other[6:12]}, "the next batch follows from what was scored"
+
+
+@pytest.mark.parametrize("pruning", ["halving", "hyperband"])
+def test_what_is_tried_does_not_depend_on_which_trial_ends_first(
+    pruning: str, searches: Callable[..., Searches], tmp_path: Path
+) -> None:
+    keys = {"pruning": pruning, "budget": {"trials": 9}, "batch": 4}
+    one = search(searches(**keys), tmp_path / "one")
+    assert {"done", "pruned"} == {attempt.status for attempt in one}
+    assert search(searches(**keys), tmp_path / "other", Backwards()) == one
+
+
+@pytest.mark.parametrize("executor", [FakeExecutor, Backwards])
+def test_a_batch_is_trained_in_groups_and_gives_what_it_gives_without(
+    executor: type[FakeExecutor], searches: Callable[..., Searches], tmp_path: Path
+) -> None:
+    arms = {"lora": {"method": "lora"}, "bitfit": {"method": "bitfit"}, "full": {"method": "full"}}
+    keys = {"budget": {"trials": 4}, "batch": 2, "pruning": "halving"}
+    alone = search(searches({"arms": arms}, **keys), tmp_path / "alone")
+    grouping = executor()
+    shared = searches({"arms": arms, "group": 6}, **keys)
+    assert search(shared, tmp_path / "grouped", grouping) == alone
+    sizes = {(len(job.trials), job.together) for job in grouping.jobs}
+    assert max(sizes) == (6, 6)
+    for job in grouping.jobs:
+        assert job.together == len(job.trials)
+        methods = {trial.method for trial in job.trials}
+        assert methods <= {"lora", "bitfit"} or len(job.trials) == 1
+    first = next(job for job in grouping.jobs if len(job.trials) == 6)
+    assert {trial.method for trial in first.trials} == {"lora", "bitfit"}
+
+
+def test_another_size_of_batches_is_another_search(
+    searches: Callable[..., Searches], tmp_path: Path
+) -> None:
+    search(searches(budget={"trials": 2}), tmp_path)
+    executor = FakeExecutor()
+    both = search(searches(budget={"trials": 2}, batch=2), tmp_path, executor)
+    assert len(both) == 4
 
 
 def test_where_the_trials_are_gone_the_search_begins_anew(
@@ -408,7 +490,7 @@ def test_real_trainings_are_searched_by_every_executor(
 def test_a_setting_that_stops_early_competes_at_later_rungs_with_what_it_has(
     searches: Callable[..., Searches], tmp_path: Path
 ) -> None:
-    """At a rate of 0 nothing gets better: such a training ends behind its second epoch."""
+    """At a rate of 0 nothing improves: such a training ends after its second epoch."""
     training = {"num_train_epochs": 4, "learning_rate": 0.0, "early_stopping_patience": 1}
     keys = {"training": training, "arms": {"bitfit": {"method": "bitfit"}}}
     space = {"learning_rate": [0.0, 1e-9, 3e-2]}

@@ -1,4 +1,4 @@
-"""Outcomes whose truth is known."""
+"""Outcomes with a known truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An arm is near the best one if it is near every other one, whichever is the best."""
+"""An arm is near the best if it is near every other arm, whichever is the best."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_one_of_the_hypotheses_is_false_so_that_the_first_step_counts_one_less()
 
 
 def test_of_two_arms_each_is_tested_as_if_alone() -> None:
-    """One of them is the best: only the other one can be called near it in error."""
+    """One of them is the best, so only the other can be called near it in error."""
     p_values = np.array([[1.0, 0.04], [0.9, 1.0]])
     assert near_best_p(p_values) == pytest.approx([0.04, 0.9])
 
@@ -39,7 +39,7 @@ def test_a_single_arm_is_the_best_one_and_none_is_none() -> None:
 def test_an_arm_that_is_as_far_below_the_best_as_the_margin_is_rarely_called_near(
     gaps: tuple[float, ...],
 ) -> None:
-    """One best arm, three below it by those gaps; means with an error of 0.2, a margin of 1."""
+    """There are three arms below the best by these gaps, with an error of 0.2 and a margin of 1."""
     num_studies, error, margin = 1500, 0.2, 1.0
     truth = np.array([0.0, *(-gap for gap in gaps)])
     generator = np.random.default_rng(4)

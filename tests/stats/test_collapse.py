@@ -1,4 +1,4 @@
-"""Of runs of two kinds the collapsed ones are counted and the others summed up."""
+"""Collapsed runs are counted, and the others are summarised."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LABELS = np.arange(NUM) % 2
 
 
 def runs(shares: list[float]) -> Outcomes:
-    """Runs that are right on about these shares of the examples; 0 is one answer to all."""
+    """Return runs that are right on about these shares of the examples; 0 is one answer to all."""
     draws = np.random.default_rng(1).random((len(shares), NUM))
     rows = np.where(draws < np.array(shares)[:, None], LABELS, 1 - LABELS)
     rows[np.array(shares) == 0] = 1

@@ -146,7 +146,7 @@ def test_superiority_counts_pairs_of_runs() -> None:
 
 
 def outcomes_of(right_SN: np.ndarray, metric: str = "accuracy") -> Outcomes:
-    """Runs that are right where that says so; every second label is 1."""
+    """Return runs that are right where `right` is true; every second label is 1."""
     right_SN = np.atleast_2d(right_SN)
     labels_N = np.arange(right_SN.shape[1]) % 2
     return Outcomes(
@@ -158,7 +158,7 @@ def outcomes_of(right_SN: np.ndarray, metric: str = "accuracy") -> Outcomes:
 
 
 def against(num_left: int, num_right: int, num: int = 100, num_seeds: int = 1) -> Comparison:
-    """The left alone is right on so many of the examples, then the right on so many others."""
+    """Return two arms, each of which alone is right on a number of examples."""
     place_N = np.arange(num)
     left_N = (place_N < num_left) | (place_N >= num_left + num_right)
     right_N = place_N >= num_left
@@ -203,7 +203,7 @@ def test_so_are_more_of_them_on_both_sides(num_left: int, num_right: int) -> Non
 def test_the_same_answers_are_within_a_margin_if_more_would_have_been_seen(
     num: int, margin: float
 ) -> None:
-    """The rule of three: of examples of which 5% differ, 59 are all alike in 5% of cases."""
+    """By the rule of three, if 5% of examples differ, 59 examples are all alike in 5% of cases."""
     one = outcomes_of(np.arange(num) % 5 != 0)
     found = compare(one, one)
     assert found.equivalence_p(margin) == pytest.approx((1 - margin / 100) ** num)
@@ -218,7 +218,7 @@ def test_by_other_metrics_the_same_answers_show_nothing() -> None:
 
 
 def over_tasks(*tasks: tuple[np.ndarray, np.ndarray]) -> Difference:
-    """The mean over tasks of the difference of two arms that are right where it is said."""
+    """Return the mean over tasks of the difference between two arms with these right answers."""
     drawn = [
         resample([outcomes_of(left), outcomes_of(right)], np.random.default_rng(number))
         for number, (left, right) in enumerate(tasks)
@@ -230,7 +230,7 @@ def over_tasks(*tasks: tuple[np.ndarray, np.ndarray]) -> Difference:
 
 
 def test_in_a_mean_over_tasks_the_smallest_may_hold_all_that_was_missed() -> None:
-    """A mean of 5 points may be 10 of the 20 examples of one task, whatever the other has."""
+    """A mean of 5 points may come from one task's 20 examples, whatever the other task has."""
     small, large = np.ones(20, dtype=bool), np.ones(1000, dtype=bool)
     found = over_tasks((small, small), (large, large))
     assert found.noise.num_examples == 1020

@@ -1,4 +1,4 @@
-"""The best constant answer is the best of all that there are, by every metric."""
+"""The best constant answer is the best of all constant answers, by every metric."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OF_LOGITS = ("roc_auc", "average_precision", "log_loss", "brier", "calibration_e
 
 
 def best_of_all(metric: str, labels: np.ndarray, answers: np.ndarray) -> float:
-    """The best score of any of the answers, by scikit-learn."""
+    """Return the best score of any of the answers, by scikit-learn."""
     every = for_all(answers, len(labels))
     return max(reference(metric, labels, one) for one in every)
 

@@ -1,4 +1,4 @@
-"""Holm's adjusted p values."""
+"""Adjusted p values are Holm's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By folds a score varies as Nadeau and Bengio say, and never by less than by its examples."""
+"""With folds a score varies as Nadeau and Bengio say, and at least as its examples make it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOLDS = FoldedExamples(fold_N=FOLD_N, test_share=0.25)
 
 
 def outcomes(rights: list[list[float]], *, seed: int = 0, first: int = 0) -> Outcomes:
-    """Runs that are right on such a share of each fold, a list a seed."""
+    """Return runs that are right on these shares of each fold, a list per seed."""
     draw = np.random.default_rng(seed)
     labels_N = np.arange(NUM_ROWS) // NUM_FOLDS % 2
     is_right_SN = np.array([draw.random(NUM_ROWS) < np.array(run)[FOLD_N - 1] for run in rights])
@@ -38,7 +38,7 @@ def between(left: Outcomes, right: Outcomes) -> Difference:
 
 
 def test_folds_that_differ_give_the_corrected_t_test() -> None:
-    """Nadeau and Bengio 2003: t = mean / sqrt((1 / K + n_test / n_train) s^2), K - 1 degrees."""
+    """By Nadeau and Bengio 2003, t = mean / sqrt((1 / K + n_test / n_train) s^2), K - 1 degrees."""
     left, right = outcomes([[0.95, 0.9, 0.8, 0.7, 0.95]]), outcomes([[0.7, 0.8, 0.4, 0.68, 0.5]])
     found = between(left, right)
     scores_K = [

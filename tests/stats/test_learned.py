@@ -1,4 +1,4 @@
-"""An arm has learned, has not, or it cannot be told: by what its runs show and no more."""
+"""An arm has learned, has not learned, or it cannot be told, by the evidence of its runs alone."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ NUM = 400
 
 
 def labels_of(share: float = 0.5, num: int = NUM) -> np.ndarray:
-    """A share of ones, in the order of a shuffled deck."""
+    """Return a share of ones, in shuffled order."""
     labels = (np.arange(num) < share * num).astype(np.int64)
     return np.asarray(np.random.default_rng(0).permutation(labels))
 
 
 def right(labels: np.ndarray, share: float, num_seeds: int = 5, chance: int = 1) -> np.ndarray:
-    """Runs that are right on about that share of the examples."""
+    """Return runs that are right on about this share of the examples."""
     is_right = np.random.default_rng(chance).random((num_seeds, len(labels))) < share
     return np.where(is_right, labels, 1 - labels)
 
@@ -73,7 +73,7 @@ def test_by_f1_a_run_that_finds_less_than_all_positives_did_not_learn() -> None:
 
 
 def test_runs_that_almost_always_give_one_answer_did_not_learn_though_another_is_better() -> None:
-    """Against the best constant answer alone their noise is that of all examples."""
+    """Compared only with the best constant answer, their noise is that of all examples."""
     labels = labels_of(0.49)
     rows = np.ones((4, NUM), dtype=int)
     rows[0, np.flatnonzero(labels == 1)[0]] = 0
@@ -93,7 +93,7 @@ def test_coin_flips_cannot_be_told_from_learning_and_are_never_called_that() -> 
 
 
 def permuted_score(metric: str, labels: np.ndarray, row: np.ndarray, num: int = 4000) -> float:
-    """The mean score of a run over random permutations of its predictions."""
+    """Return the mean score of a run over random permutations of its predictions."""
     generator = np.random.default_rng(3)
     rows = np.stack([row[generator.permutation(len(row))] for _ in range(num)])
     return float(METRICS.get(metric).scores(labels, rows).mean())

@@ -93,7 +93,7 @@ def test_the_smaller_group_says_how_well_the_spread_is_known() -> None:
 
 
 def test_examples_that_tell_two_arms_apart_count_two_more_in_tests_and_not_in_the_error() -> None:
-    """One point each of 100 examples: 2 points squared."""
+    """Each of 100 examples counts one point: 2 points squared."""
     replicates = np.random.default_rng(0).normal(80, 2, (500, 1))
     plain = noise_of(made([80.0], replicates))
     grown = noise_of(made([80.0], replicates), grain=NUM_ADDED * 1.0)

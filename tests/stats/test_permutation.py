@@ -1,4 +1,4 @@
-"""What is exchanged gives the p values that enumeration gives."""
+"""Exchanged predictions give the p values of full enumeration."""
 
 from __future__ import annotations
 

@@ -32,9 +32,9 @@ def further(one: Difference, level: float = 0.05, margin: float | None = None) -
 
 
 def share_decided(one: Difference, extra: int, margin: float | None = None) -> float:
-    """How often today's runs, whose mean and spread are the difference's, and new ones decide.
+    """Return how often today's runs, with this mean and spread, decide together with new ones.
 
-    By the test that a reader who looked would get, which sees another spread each time.
+    The test is the one for a reader who has looked, and sees another spread each time.
     """
     generator = np.random.default_rng(1)
     (group,) = one.noise.seeds
@@ -106,7 +106,7 @@ def test_a_difference_beyond_the_margin_is_decided_as_one_that_is_so_much_smalle
 
 
 def test_it_is_never_less_than_a_test_that_was_looked_at_needs() -> None:
-    """Five pairs of runs at 5%, however clear the difference; at 1% six, and at 0.1% eight."""
+    """However clear the difference, it needs five pairs at 5%, six at 1% and eight at 0.1%."""
     clear = found(50.0, examples=0.0, seeds=1.0)
     assert [further(clear, level) for level in (0.05, 0.01, 0.001)] == [2, 3, 5]
 

@@ -1,4 +1,4 @@
-"""Resamples of patterns are the bootstrap of the examples, shared by all that is compared."""
+"""Resamples of patterns are the bootstrap of the examples, shared by all compared arms."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Over simulated studies whose truth is known the statistics keep what they promise.
+"""Over simulated studies with a known truth, the statistics keep their promises.
 
-Bounds are four binomial deviations around what is promised; where small samples forbid 95% (see
+Bounds are four binomial deviations around the promised rate; if small samples forbid 95% (see
 docs/statistics.md), intervals may hold the truth more often.
 """
 

@@ -103,7 +103,7 @@ def summary_of(is_right_SN: np.ndarray, metric: str = "accuracy") -> Summary:
 
 @pytest.mark.parametrize("num_right", [0, 3, 50, 97, 100])
 def test_the_interval_of_one_run_is_wilsons(num_right: int) -> None:
-    """With Student's quantile of 99 degrees, 1.984, in the place of 1.96."""
+    """Student's quantile with 99 degrees, 1.984, replaces 1.96."""
     found = summary_of(np.arange(100)[None] < num_right)
     wilson = stats.binomtest(num_right, 100).proportion_ci(method="wilson")
     assert (found.low, found.high) == pytest.approx((100 * wilson.low, 100 * wilson.high), abs=0.3)
@@ -128,6 +128,17 @@ def test_all_of_100_right_may_be_less_of_others_and_so_with_seeds_that_agree(
 def test_by_other_metrics_all_right_has_no_interval() -> None:
     found = summary_of(np.ones((3, 100), dtype=bool), "f1")
     assert (found.low, found.high, found.has_interval) == (100, 100, False)
+
+
+def test_a_precision_of_two_answers_that_are_right_is_not_known_exactly() -> None:
+    labels_N = np.arange(40) % 2
+    answers_N = np.zeros(40, dtype=np.int64)
+    answers_N[[1, 3]] = 1
+    found = summarise(
+        Outcomes(metric="precision", labels_N=labels_N, predictions_SN=answers_N[None], seeds=(1,))
+    )
+    assert found.mean == found.high == 100
+    assert found.low < 70
 
 
 @pytest.mark.parametrize("num_right", [1, 25, 50, 99])
@@ -156,7 +167,7 @@ def test_few_seeds_that_differ_widen_what_many_examples_would_say() -> None:
 
 
 def outcomes_of(wrong: Sequence[Sequence[int]], num_examples: int = 100) -> Outcomes:
-    """Runs of which each gets these examples wrong."""
+    """Return runs each of which gets these examples wrong."""
     labels_N = np.arange(num_examples) % 2
     predictions_SN = np.tile(labels_N, (len(wrong), 1))
     for seed, places in enumerate(wrong):

@@ -1,4 +1,4 @@
-"""Tails are those of textbook tests where there is one, and err no more often than they say."""
+"""Tails are those of textbook tests if there are any, and err no more often than they say."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from peftlab.stats.tails import (
 
 Groups = Sequence[tuple[float, float, int]]
 MANY = 10**7
-"""Examples of which there are so many that their part is normal."""
+"""A number of examples so large that their part of the noise is normal."""
 
 
 @pytest.mark.parametrize("num_seeds", [2, 3, 5, 10, 40])
@@ -53,7 +53,7 @@ def test_with_many_seeds_it_is_normal_with_the_variance_of_both() -> None:
 
 @pytest.mark.parametrize("sizes", [(3, 3), (3, 10), (6, 4)])
 def test_two_groups_are_behrens_and_fishers(sizes: tuple[int, int]) -> None:
-    """The difference of two independent t variables, each in its own standard error."""
+    """They test the difference of two independent t variables, each in its standard error."""
     spreads = (1.0, 4.0)
     scales = [math.sqrt(own / size) for own, size in zip(spreads, sizes, strict=True)]
     first, second = (stats.t(size - 1) for size in sizes)
@@ -68,7 +68,7 @@ def test_two_groups_are_behrens_and_fishers(sizes: tuple[int, int]) -> None:
 
 
 def test_it_is_the_mean_over_what_the_spread_says_of_the_true_one() -> None:
-    """Against plain draws, with every part of the noise there is."""
+    """It is compared with plain draws, with every part of the noise."""
     groups = [(1.0, 1.5, 3), (4.0, 0.5, 6)]
     generator = np.random.default_rng(0)
     variance = np.full(200_000, 0.8)
@@ -82,7 +82,7 @@ def test_it_is_the_mean_over_what_the_spread_says_of_the_true_one() -> None:
 
 
 def test_three_seeds_that_agree_by_chance_are_no_proof() -> None:
-    """Standard errors of 0.03 (seeds) and 0.05 (examples), 1.5 points apart: not 4 in a million."""
+    """The standard errors are 0.03 (seeds) and 0.05 (examples), and the arms 1.5 points apart."""
     group = SeedNoise(spread=3 * 0.03**2, num_seeds=3)
     found = Difference(
         estimate=1.5,
@@ -97,9 +97,9 @@ def test_three_seeds_that_agree_by_chance_are_no_proof() -> None:
 
 
 def size(level: float, examples: float, own: float, num_seeds: int) -> float:
-    """How often a true difference of 0 is called above 0 at a level, of runs that spread by 1.
+    """Return how often a true difference of 0 is called above 0 at a level, if runs spread by 1.
 
-    Integrated over s^2, to which the estimate has nothing to do.
+    It is integrated over s^2, of which the estimate is independent.
     """
     nodes, weights = np.polynomial.legendre.leggauss(48)
     shares = (nodes + 1) / 2
@@ -162,7 +162,7 @@ def test_each_estimate_has_its_own_tail_and_beyond_the_bound_it_is_one() -> None
 def ever_decided(
     examples: float, own: float, num_studies: int, looks: Sequence[int], level: float = 0.05
 ) -> float:
-    """The share of studies without a difference that are decided in a look at so many seeds."""
+    """Return the share of studies without a difference that any look at these seeds decides."""
     generator = np.random.default_rng(3)
     runs = generator.normal(0, 1, (num_studies, max(looks)))
     shared = generator.normal(0, math.sqrt(examples), num_studies)

@@ -1,4 +1,4 @@
-"""The trials, evaluations and costs that the tests of the store share: nobody had to train them."""
+"""The shared trials, evaluations and costs of the store's tests, made without training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 @pytest.fixture
 def make_trial() -> Callable[..., Trial]:
-    """A call that gives a trial, any of its fields replaced."""
+    """The function that returns a trial, with any fields replaced."""
 
     def make(**fields: Any) -> Trial:
         seed = fields.get("seed", 1)
@@ -45,7 +45,7 @@ def make_trial() -> Callable[..., Trial]:
 
 @pytest.fixture
 def make_evaluation() -> Callable[..., Evaluation]:
-    """A call that gives the evaluation at the end of an epoch, any of its fields replaced."""
+    """The function that returns the evaluation at the end of an epoch, with any fields replaced."""
 
     def make(epoch: int, **fields: Any) -> Evaluation:
         values = {

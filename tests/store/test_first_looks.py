@@ -16,7 +16,7 @@ from peftlab.study.stored_studies import stored_spec
 
 @pytest.fixture
 def older(finished_workspace: Path, tmp_path: Path) -> Path:
-    """A copy of small-study as schema 4 had it, with a study that has no results yet."""
+    """A copy of small-study in schema 4, with a study that has no results yet."""
     folder = Path(shutil.copytree(finished_workspace, tmp_path / "older"))
     with sqlite3.connect(folder / DATABASE) as database:
         for table in ("shown", "declarations"):
@@ -44,7 +44,7 @@ def older(finished_workspace: Path, tmp_path: Path) -> Path:
 
 
 def test_it_is_the_look_that_a_report_would_have_left(older: Path) -> None:
-    """With the claims by sweeps and tasks as today's code reads them from the spec."""
+    """It has the claims by sweeps and tasks as today's code reads them from the spec."""
     with Workspace.open(older, create=False) as workspace:
         records = workspace.trials("small-study")
         (found,) = workspace.looks([record.trial.id for record in records])

@@ -1,4 +1,4 @@
-"""All results come as one pandas frame, a row a trial, a column a number."""
+"""All results come as one pandas frame, with a row per trial and a column per number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's ledger is shared by processes, and where it cannot be used nothing else suffers."""
+"""The user's ledger is shared by processes, and if it cannot be used nothing else suffers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A second run of a workspace is told who holds it; a run that has died holds nothing."""
+"""A second run in a workspace is told who holds it; a run that has died holds nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ with held(Path(sys.argv[1]), study="first-study"):
 
 
 def holder(workspace: Path) -> subprocess.Popen[str]:
-    """Another process that holds the workspace until its input ends."""
+    """Start another process that holds the workspace until its input ends."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(workspace)],
         stdin=subprocess.PIPE,

@@ -35,7 +35,7 @@ def look(
     study: str = "study",
     claims: Iterable[DeclaredClaim] = (CLAIM,),
 ) -> Look:
-    """Trials by cell, and the days on which they were shown; a trial's last letter is its seed."""
+    """Return a look at trials by cell and day; a trial's last letter is its seed."""
     return Look(
         study=study,
         places=tuple(

@@ -1,7 +1,7 @@
-"""A workspace that an earlier version wrote, one of each schema, is read and written by this one.
+"""A workspace of each earlier schema is read and written by this version.
 
-The files in schemas/ are databases as the code of their version wrote them, as SQL; a new version
-of the schema brings another.
+The files in schemas/ are databases as their version's code wrote them, in SQL; each new version of
+the schema adds another.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def test_an_epoch_that_was_cut_short_becomes_the_fraction_that_it_was(
     epochs: list[float],
     tmp_path: Path,
 ) -> None:
-    """Steps of 8 rows, as max_steps ended them before schema 6."""
+    """The steps have 8 rows, and max_steps ended them, before schema 6."""
     connection = sqlite3.connect(tmp_path / DATABASE)
     connection.executescript((SCHEMAS / f"{version}.sql").read_text(encoding="utf-8"))
     connection.execute("DELETE FROM epochs")

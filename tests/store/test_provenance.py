@@ -1,4 +1,4 @@
-"""A result's provenance says with what it was made, and admits what it cannot know."""
+"""A result's provenance says how it was made, and admits what it cannot know."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from peftlab.store.provenance import PACKAGES
 
 @pytest.fixture
 def provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The call, in an empty folder below no repository, its memory empty before and after."""
+    """The function, in an empty folder outside any repository, with its cache emptied."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):

@@ -1,4 +1,4 @@
-"""A workspace that may not be written is read, whatever state it was left in."""
+"""A workspace that cannot be written is read, whatever state it was left in."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_workspace_that_was_closed_is_read(tmp_path: Path, make_trial: MakeTri
 
 
 def test_what_was_written_ahead_is_read_too(tmp_path: Path, make_trial: MakeTrial) -> None:
-    """As a run that was killed leaves it, or one that goes on while a snapshot is made."""
+    """A killed run leaves it in this state, as does a run that goes on during a snapshot."""
     folder = tmp_path / "snapshot"
     with Workspace.open(tmp_path / "w") as opened:
         trial = fill(opened, make_trial)

@@ -1,4 +1,4 @@
-"""A trial's record tells its last scores and its best ones apart, and its JSON keeps its keys."""
+"""A trial's record distinguishes its last and its best scores, and its JSON keeps its keys."""
 
 from __future__ import annotations
 

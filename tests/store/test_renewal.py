@@ -1,4 +1,4 @@
-"""A workspace of before schema 4: its trials are found by the ids of today and of then."""
+"""In a workspace from before schema 4, trials are found by their present and former ids."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ OWN = DataRef(
 
 @pytest.fixture
 def older(tmp_path: Path) -> Callable[..., Path]:
-    """older(id=(trial, status, number of training rows), ...): a workspace of schema 3.
+    """The function older(id=(trial, status, training rows), ...) for a workspace of schema 3.
 
-    The study `s` holds all of them, each under an arm with its id's name.
+    The study `s` holds all of them, each under an arm named by its id.
     """
 
     def make(**trials: tuple[Trial, str, int | None]) -> Path:
@@ -67,7 +67,7 @@ def older(tmp_path: Path) -> Callable[..., Path]:
 
 
 def whose(workspace: Workspace, trial: Trial) -> str:
-    """Which older trial the artifacts of this one are from."""
+    """Return the older trial from which the artifacts of this trial come."""
     return (workspace.artifacts(trial.id) / "model" / "whose").read_text()
 
 
@@ -89,7 +89,7 @@ def test_a_trial_is_found_by_both_ids_with_all_it_has(
 def test_trials_that_differed_by_what_has_no_effect_are_one(
     older: Callable[..., Path], make_trial: MakeTrial
 ) -> None:
-    """The one that has come furthest is kept, under the arms of both."""
+    """The trial that has come furthest is kept, under the arms of both."""
     twin = make_trial(training=TrainingSettings(learning_rate=5e-4, per_device_eval_batch_size=64))
     uncut = make_trial(max_train_samples=1000)
     folder = older(
@@ -133,7 +133,7 @@ def test_what_an_older_version_got_wrong_is_no_result_of_today_and_says_so(
 
 
 def folder_names(folder: Path) -> list[str]:
-    """The trials' ids of then, in the order of the study."""
+    """Return the trials' former ids, in the order of the study."""
     database = sqlite3.connect(folder / DATABASE)
     rows = database.execute("SELECT arms FROM placements ORDER BY position").fetchall()
     database.close()

@@ -1,4 +1,4 @@
-"""A damaged database is said to be one in a line that names the file, whatever is wrong in it."""
+"""A damaged database is reported in one line that names the file, whatever the damage."""
 
 from __future__ import annotations
 

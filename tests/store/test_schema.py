@@ -1,4 +1,4 @@
-"""A database is brought to the version that this code knows, whole or not at all."""
+"""A database is migrated to the version of this code, completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study measures lies in one real file and survives whatever ends the process."""
+"""The results of a study are in one real file and survive any end of the process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plan(workspace: Workspace, *trials: Trial, study: str = "s", arm: str = "lor
 
 
 def process(code: str, *arguments: str) -> subprocess.Popen[str]:
-    """Another Python process that writes into a workspace; it is talked to by its pipes."""
+    """Start another Python process that writes into a workspace, and is controlled by pipes."""
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Studies as tests need them."""
+"""Studies for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arms of a study: sweeps spread out, settings resolved, names chosen."""
+"""The arms of a study are made: sweeps are expanded, settings resolved, names chosen."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def test_a_checkpoint_whose_config_cannot_be_had_is_not_checked() -> None:
 
 @pytest.fixture
 def only_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """accelerate on a machine on which no other tracker's package is installed."""
+    """Make accelerate find no tracker's package but TensorBoard's."""
     from accelerate import tracking
     from accelerate.utils import LoggerType
 

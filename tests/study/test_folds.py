@@ -1,4 +1,4 @@
-"""A study with folds trains each arm and seed on each of them, and needs no dev."""
+"""A study with folds trains each arm and seed on each fold, and needs no dev."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NUM_ROWS = 31
 
 @pytest.fixture
 def own(tmp_path: Path, tiny_checkpoint: Path) -> Any:
-    """A call that gives a study of a file of 31 rows in three folds, any key replaced."""
+    """The function that returns a study of a file of 31 rows in three folds, with keys replaced."""
     path = tmp_path / "train.csv"
     path.write_text("text,label\n" + "".join(f"row {n},{'ab'[n % 2]}\n" for n in range(NUM_ROWS)))
 
@@ -39,7 +39,7 @@ def own(tmp_path: Path, tiny_checkpoint: Path) -> Any:
 
 
 def rows_of(expanded: Expanded, checkpoint: Path, cache: Path) -> dict[tuple[Any, ...], Any]:
-    """The rows of each trial, by method, seed and number of the fold."""
+    """Return the rows of each trial, by method, seed and number of the fold."""
     tokenizer = load_tokenizer(str(checkpoint))
     return {
         (trial.method, trial.seed, trial.fold and trial.fold.number): load_data(

@@ -1,4 +1,4 @@
-"""Studies are found by name or file, and the command line changes what it says and no more."""
+"""Studies are found by name or file, and the command line changes only what it names."""
 
 from __future__ import annotations
 

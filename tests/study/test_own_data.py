@@ -1,4 +1,4 @@
-"""A study on a person's own files: its tasks, its trials, and one line for what is wrong."""
+"""A study on a user's own files has its tasks, its trials, and one line for any fault."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_a_wrong_key_of_the_mapping_is_named(
         ("[maybe, off]", ("maybe", "off"), "the label off of train.csv:3 as false: write it in"),
         ("[1:30, x]", ("1:30", "x"), "the label 1:30 of train.csv:2 as 90: write it in quotes"),
         ("[on, yes]", ("on", "yes"), "a label appears twice: YAML reads yes and on as true"),
-        ("[x, null]", ("x", "null"), "label 2 is 'None' to YAML, which is no word"),
+        ("[x, null]", ("x", "null"), "label 2 is 'None' to YAML, which is not a word"),
         ("[2001-01-01, x]", ("2001-01-01", "x"), "label 1 is '2001-01-01' to YAML, which is no"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What docs/report.md says of the report's parts is what a study file may hold."""
+"""The description of the report's parts in docs/report.md agrees with what a study may have."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def test_a_row_says_what_the_part_says_of_itself_and_names_its_options(name: str
 
 
 def row(part: type[Frozen]) -> str:
-    """The cells after the name: what the part says of itself, and its options."""
+    """Return the cells after the name: the part's description and its options."""
     words = " ".join((part.__doc__ or "").split())
     return f"{words} | {', '.join(option(name, one) for name, one in part.model_fields.items())}"
 
 
 def option(name: str, field: FieldInfo) -> str:
-    """Its name, its default where it has one that says something, its values where they are few."""
+    """Return its name, its default if that is informative, and its values if they are few."""
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     shown = f"{name}: {json.dumps(default)}" if default not in (None, "", {}) else name
     values = [str(value) for value in get_args(field.annotation) if isinstance(value, str)]

@@ -1,4 +1,4 @@
-"""Whoever shows scores of several arms leaves a look, wherever that can be stored."""
+"""Showing the scores of several arms leaves a look, wherever that can be stored."""
 
 from __future__ import annotations
 

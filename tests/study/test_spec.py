@@ -1,4 +1,4 @@
-"""A study file is checked key by key, and whatever is wrong with it is one clear line."""
+"""A study file is checked key by key, and any fault is reported in one clear line."""
 
 from __future__ import annotations
 
@@ -278,3 +278,19 @@ def test_every_key_of_a_study_is_frozen() -> None:
     for name in StudySpec.model_fields:
         with pytest.raises(ValueError, match="frozen"):
             setattr(spec, name, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("auto", "auto"), ("off", "off"), (False, "off"), (16, 16), (1, 1)]
+)
+def test_the_group_is_auto_off_or_a_number(given: Any, kept: Any) -> None:
+    assert validate(changed(group=given), where="s.yaml").group == kept
+    assert validate(SOUND, where="s.yaml").group == "auto"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"), [(True, "True"), (0, "0"), ("on", "'on'"), (2.5, "2.5")]
+)
+def test_another_group_is_refused(given: Any, shown: str) -> None:
+    words = f"must be auto, off, or the number of trials in a step (it is {shown})"
+    assert complaint(changed(group=given)) == f"s.yaml: group: {words}"

@@ -1,4 +1,4 @@
-"""A file of predictions is believed where it is the trial's own."""
+"""A file of predictions is trusted if it is the trial's own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def records(finished_workspace: Path, tmp_path: Path) -> list[TrialRecord]:
 
 
 def older(record: TrialRecord) -> TrialRecord:
-    """The record as a version stored it that did not know SHA-256s."""
+    """Return the record as it was stored by a version without SHA-256s."""
     assert record.costs is not None
     return replace(record, costs=replace(record.costs, predictions_sha256=None))
 

@@ -1,4 +1,4 @@
-"""That a run has nothing to do is told from what is stored, and only where it is so."""
+"""Stored results tell that a run has nothing to do, and only if that is true."""
 
 from __future__ import annotations
 

@@ -293,8 +293,8 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
         ),
         (
             {"training": {"eval_strategy": False}},
-            "s: training.eval_strategy: a trial is always evaluated: leave it out for the end of "
-            "each epoch (it is False)",
+            "s: training.eval_strategy: a trial is always evaluated: leave it out to evaluate at "
+            "the end of each epoch (it is False)",
         ),
         (
             {"training": {"optim": "adam"}},
@@ -358,7 +358,7 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
         ),
         (
             {"training": {"max_steps": 0}},
-            "s: training.max_steps: must be at least 1, or -1 for what the epochs make (it is 0)",
+            "s: training.max_steps: must be at least 1, or -1 to follow from the epochs (it is 0)",
         ),
         (
             {"training": {"num_train_epochs": True}},

@@ -1,4 +1,4 @@
-"""Class weights are those that are given, or where balanced those of scikit-learn."""
+"""Class weights are the given ones or, if balanced, those of scikit-learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GLUE's table says what the benchmark's paper and its files say."""
+"""GLUE's table agrees with the benchmark's paper and files."""
 
 from __future__ import annotations
 

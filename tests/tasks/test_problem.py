@@ -1,4 +1,4 @@
-"""Each kind of problem is told from its labels, and answers in their form."""
+"""Each kind of problem is recognised from its labels, and gives answers in their form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One conformance test over every task: it can be scored, named and found."""
+"""One conformance test covers every task: it can be scored, named and found."""
 
 from __future__ import annotations
 

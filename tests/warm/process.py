@@ -1,7 +1,7 @@
 """A `subprocess.Popen`, and a `spawn` for multiprocessing, whose processes the server forks.
 
-A new process takes some eight seconds of a processor to import torch, transformers and peft. That
-a real one does what it should while it imports is for the tests that start one.
+A new process takes some eight seconds of a processor to import torch, transformers and peft. The
+behaviour of a real process during its imports is left to the tests that start one.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ READ_WHILE_IMPORTING = (
     "GOMP_", "HF_", "NUMBA_", "OMP_", "PEFTLAB_KERNELS", "PYTHON", "TOKENIZERS_",
     "TRANSFORMERS_", "WANDB_",
 )  # fmt: skip
-"""How the names of variables begin that libraries read once, when they are imported."""
+"""The prefixes of environment variables that libraries read once, when they are imported."""
 READ_LATER = ("PYTHONBREAKPOINT",)
-"""Variables with such names that are not read then. Ray sets this one where a cluster is used."""
+"""The variables with such prefixes that are not read then. Ray sets this one with a cluster."""
 SET_BY_IMPORTS = {SPIN_COUNT: str(SPIN_ROUNDS), "TRANSFORMERS_VERBOSITY": "error"}
-"""What the product gives these variables, where they are not set, before it imports the rest."""
+"""The values that the product gives to unset variables before it imports the rest."""
 AT_FIRST = dict(os.environ)
-"""The environment of the server: as it is before a test changes it."""
+"""The environment of the server, as it is before a test changes it."""
 EXECUTE = inspect.signature(subprocess.Popen._execute_child)
 REALLY_SPAWN = util.spawnv_passfds
 
 
 class WarmPopen(subprocess.Popen[Any]):
-    """A process of this Python that has imported everything, or a real one where it has to be."""
+    """A process of this Python that has imported everything, or a real process if necessary."""
 
     def _execute_child(self, *given: Any) -> None:
         told = SimpleNamespace(**EXECUTE.bind(self, *given).arguments)
@@ -87,7 +87,7 @@ def _forked(
     folder: str,
     is_new_session: bool = False,
 ) -> int:
-    """Have the server fork the program; return its id. Descriptors are by their numbers there."""
+    """Make the server fork the program, and return its id; descriptors go by their number there."""
     request = Request(
         program=program,
         folder=folder,
@@ -106,7 +106,7 @@ def _forked(
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Have this Python run the arguments in the project's folder, warnings ignored, to the end."""
+    """Run this Python with the arguments in the project's folder, ignoring warnings, to its end."""
     command = [sys.executable, "-W", "ignore", *arguments]
     kept = subprocess.PIPE
     with WarmPopen(command, cwd=ROOT, stdout=kept, stderr=kept, text=True) as process:
@@ -146,7 +146,7 @@ def server() -> str:
 
 @contextmanager
 def adopting() -> Iterator[None]:
-    """Within, an orphan among this process's descendants becomes its child."""
+    """Make orphans among this process's descendants its children within the block."""
     prctl = ctypes.CDLL(None).prctl
     assert prctl(PR_SET_CHILD_SUBREAPER, 1) == 0
     try:
@@ -156,7 +156,7 @@ def adopting() -> Iterator[None]:
 
 
 def _can_fork(environment: Mapping[str, str]) -> bool:
-    """Return whether what the server has imported is what a process in the environment would."""
+    """Return whether a process in the environment would import the same as the server."""
     return sys.platform == "linux" and _imports_by(environment) == _imports_by(AT_FIRST)
 
 

@@ -1,9 +1,9 @@
 """The program that a node of Ray starts in place of `setup_worker.py`: it stands for a warm worker.
 
 The worker is forked by the server of warm processes; the two end together. This program imports
-nothing but Python's own modules, since it is started for every worker: Ray's own would import Ray,
-and be followed by another that does so again. Workers have what the server has imported, which
-Ray is no part of, in the environment that Ray gives them.
+only Python's own modules, since it is started for every worker: Ray's own program would import Ray,
+and start another that does so again. Workers have what the server has imported, which Ray is no
+part of, in the environment that Ray gives them.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import sys
 
 PR_SET_NAME = 15
 SOCKET = "PEFTLAB_TESTS_WARM_SOCKET"
-"""This environment variable is the path of the server's socket."""
+"""The environment variable with the path of the server's socket."""
 OF_SETUP = ("--serialized-runtime-env-context", "--language")
-"""The options that Ray gives its own program, before the worker's file and what it is given."""
+"""The options that Ray gives its own program, before the worker's file and its arguments."""
 
 
 def request(arguments: list[str]) -> str:
-    """Return what the server is asked for, as JSON (request.py)."""
+    """Return the request to the server, as JSON (request.py)."""
     file, *rest = [word for word in arguments if not word.startswith(OF_SETUP)]
     return json.dumps(
         {
@@ -36,9 +36,9 @@ def request(arguments: list[str]) -> str:
 
 
 def main() -> int:
-    """Have the worker forked and wait for its end; return its exit status.
+    """Have the worker forked, wait for its end, and return its exit status.
 
-    Meanwhile the name of this process is the worker's id.
+    The name of this process is meanwhile the worker's id.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(os.environ[SOCKET])

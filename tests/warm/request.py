@@ -1,4 +1,4 @@
-"""What a process is that the server of warm processes is asked for."""
+"""The request for a process to the server of warm processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ QUIET = ("-W", "ignore")
 
 
 class Program(BaseModel):
-    """What Python runs: the module of `-m`, the code of `-c` or a file, and its arguments."""
+    """The program for Python: the module of `-m`, the code of `-c` or a file, and arguments."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,11 +24,11 @@ class Program(BaseModel):
 
 
 class Request(BaseModel):
-    """A process as its parent wants it; its open files travel beside the request.
+    """The process that its parent wants; its open files are sent with the request.
 
-    The new process becomes a child of `parent`, which has to adopt orphans at the moment. Where
-    that is none, because whoever asks is no ancestor of the server, it lives as long as the
-    connection at most, by which its exit status is told at its end.
+    The new process becomes a child of `parent`, which has to adopt orphans at that moment. If there
+    is no parent, since the asking process is not an ancestor of the server, the process lives at
+    most as long as the connection, by which its exit status is sent at its end.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,14 +38,14 @@ class Request(BaseModel):
     environment: dict[str, str]
     parent: int | None
     descriptors: tuple[int, ...] = (0, 1, 2)
-    """The numbers that the files have there which travel beside the request."""
+    """The numbers in the new process of the files that are sent with the request."""
     is_new_session: bool = False
     blocked_signals: tuple[int, ...] = ()
     ignores_interrupts: bool = False
 
 
 def program_of(command: Sequence[str]) -> Program | None:
-    """Return what the command has this Python run; None where a real process has to do it.
+    """Return the program that this Python runs for the command; None if it needs a real process.
 
     >>> program_of([sys.executable, "-W", "ignore", "-m", "this", "1"]).arguments
     ('1',)

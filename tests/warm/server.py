@@ -1,8 +1,8 @@
 """The process from which others are forked: `python -m tests.warm.server SOCKET PARENT`.
 
-It imports what they need and computes nothing, so that it has one thread only: neither OpenMP's
+It imports what they need and computes nothing, so that it has only one thread: neither OpenMP's
 threads nor a lock that another thread holds would survive a fork. Every connection is one process.
-What a forked process is, in its environment, folder, files and signals, is told by the request.
+The request defines the environment, folder, files and signals of the forked process.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ IF_INSTALLED = ("optuna", "s3fs")
 LONGEST_REQUEST = 1 << 20
 MOST_FILES = 32
 ABOVE_ALL = 500
-"""A number above those of all open files."""
+"""A number above the numbers of all open files."""
 READY = b"ready\n"
 MAY_FORK = "jemalloc_bg_thd"
-"""The thread by which pyarrow's allocator gives memory back; it takes care of forks itself."""
+"""The thread with which pyarrow's allocator returns memory; it handles forks itself."""
 
 
 def main(path: str, parent: int) -> None:
@@ -80,7 +80,7 @@ def main(path: str, parent: int) -> None:
 
 
 def import_all() -> None:
-    """Import what forked processes would, except for the module that each of them is."""
+    """Import what forked processes would, except the module that each of them runs."""
     quiet_libraries()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -92,7 +92,7 @@ def import_all() -> None:
 
 
 def _fork(connection: socket.socket) -> NoReturn:
-    """Fork the process that is asked for, and end, so that the one who asked adopts it."""
+    """Fork the requested process, and end, so that the process that asked adopts it."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     told, files, _, _ = socket.recv_fds(connection, LONGEST_REQUEST, MOST_FILES)
     request = Request.model_validate_json(told)
@@ -109,7 +109,7 @@ def _fork(connection: socket.socket) -> NoReturn:
 
 
 def _tend(child: int, connection: socket.socket) -> None:
-    """Tell the child's exit status by the connection; kill it where that is closed before."""
+    """Send the child's exit status by the connection; kill the child if that is closed before."""
     watched = os.pidfd_open(child)
     if watched not in select.select([watched, connection], [], [])[0]:
         os.kill(child, signal.SIGKILL)
@@ -119,7 +119,7 @@ def _tend(child: int, connection: socket.socket) -> None:
 
 
 def _be(request: Request, parent: int, files: list[int], connection: socket.socket) -> NoReturn:
-    """Be the process, to its end."""
+    """Run the process to its end."""
     status = 1
     try:
         while os.getppid() != parent:
@@ -147,7 +147,7 @@ def _be(request: Request, parent: int, files: list[int], connection: socket.sock
 
 
 def _become(request: Request, files: list[int]) -> None:
-    """Give this process all that a new one would have of its parent."""
+    """Give this process everything that a new one would inherit from its parent."""
     if request.is_new_session:
         os.setsid()
     aside = [fcntl.fcntl(file, fcntl.F_DUPFD, ABOVE_ALL) for file in files]

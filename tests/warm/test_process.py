@@ -1,4 +1,4 @@
-"""A warm process is what a real one would be, but for the time that it takes to import."""
+"""A warm process is like a real one, except for the time that it takes to import."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ sys.exit(3)
 
 
 def says(popen: type[subprocess.Popen[Any]], folder: Path, **changes: str) -> dict[str, Any]:
-    """What such a process says of itself, and how it ended."""
+    """Return what such a process reports about itself, and how it ended."""
     process = popen(
         [sys.executable, "-W", "ignore", "-c", SAYS, "one", "two"],
         env={**AT_FIRST, "TOLD": "so", **changes},

@@ -21,7 +21,7 @@ from peftlab.api.until_decided import Round, carry_out_until_decided
 from peftlab.core.durations import seconds_of
 from peftlab.core.errors import UserError
 from peftlab.core.files import DEFAULT_WORKSPACE, whole_file
-from peftlab.core.inputs import Missing
+from peftlab.core.inputs import MissingPolicy
 from peftlab.core.interrupts import forget_request, request_stop
 from peftlab.core.words import counted, duration
 from peftlab.data.read_options import AS_FOUND, ReadOptions
@@ -136,7 +136,7 @@ class Choice:
         model: str | None = None,
         margin: float = MARGIN,
         options: ReadOptions = AS_FOUND,
-        missing: Missing = "error",
+        missing: MissingPolicy = "error",
     ) -> None:
         """Draft the study; raise UserError where the data cannot be read or a file is in the way.
 

@@ -62,12 +62,12 @@ def params(
     """
     quiet_libraries()
     from peftlab.core.hub import go_offline_if_unreachable
-    from peftlab.methods.counts import counted
+    from peftlab.methods.counts import parameter_counts_given
     from peftlab.models.builtin import BUILTIN
 
     if model not in BUILTIN:
         go_offline_if_unreachable()
-    return counted(model, method, settings or {}, num_labels=num_labels)
+    return parameter_counts_given(model, method, settings or {}, num_labels=num_labels)
 
 
 def bench(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from peftlab.study.further_seeds import Further
     from peftlab.study.remarks.finding import Finding
     from peftlab.study.trials import Expanded
-    from peftlab.study.tuning.attempts import Attempt
+    from peftlab.study.tuning.attempts import SearchAttempt
     from peftlab.study.tuning.search import Searches
 
 
@@ -184,10 +184,10 @@ class Study:
                 said += [
                     f"error: {one.where}: {one.message}" for one in errors_before_run(expanded)
                 ]
-                for text in said:
-                    console.print(text, markup=False, highlight=False, soft_wrap=True)
+                _print(console, said)
                 if plan.open_trials:
-                    make_ready(self.spec.model, device=here, executor=executor)
+                    found = make_ready(self.spec.model, device=here, executor=executor)
+                    _print(console, [f"remark: {one}" for one in found if one not in plan.remarks])
             announce(plan, len(expanded.trials))
             with ProgressDisplay(plan, console) as display:
                 execute(
@@ -198,7 +198,8 @@ class Study:
                     options=_in(opened, given, options),
                     device=name_of_jobs(executor, here, device),
                     retry_failed=retry_failed,
-                    seconds={one.trial.id: one.seconds or 0.0 for one in plan.open_trials},
+                    seconds={one.trial.id: one.expected_seconds or 0.0 for one in plan.open_trials},
+                    groups=plan.groups,
                 )
 
     def run_until_decided(
@@ -237,7 +238,7 @@ class Study:
         device: str = "auto",
         progress: bool = True,
         **options: Any,
-    ) -> list[Attempt]:
+    ) -> list[SearchAttempt]:
         """Search the best setting of every arm on every task, with the same budget for each.
 
         The budget is `trials` settings or so many `seconds`, else the study's own. What is found
@@ -293,7 +294,8 @@ class Study:
             searches = expand_searches(self.spec, wanted_tune(self.spec, trials, seconds, seeds))
         with Workspace.open(self.workspace) as opened:
             with watched_by(StageBars(lambda: console)):
-                make_ready(self.spec.model, device=here, executor=executor)
+                found = make_ready(self.spec.model, device=here, executor=executor)
+                _print(console, [f"remark: {one}" for one in found])
             announce(searches)
             with TuneDisplay(searches, console) as display:
                 tune(
@@ -303,6 +305,7 @@ class Study:
                     attempted=display.attempted,
                     executor=EXECUTORS.get(executor).load()(_in(opened, given, options)),
                     device=name_of_jobs(executor, here, device),
+                    here=here,
                 )
         return searches
 
@@ -421,6 +424,12 @@ def _overrides(
         data=None if data is None else str(data),
         **rest,
     )
+
+
+def _print(console: Console, lines: Sequence[str]) -> None:
+    """Print lines as they are, each on one line of its own however long it is."""
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _console(shown: bool) -> Console:

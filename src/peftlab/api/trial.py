@@ -163,7 +163,7 @@ class Trial:
 
     @cached_property
     def _predictor(self) -> Predictor:
-        return _new_predictor("auto")
+        return new_predictor("auto")
 
 
 def predict(
@@ -182,7 +182,7 @@ def predict(
     found = [
         one if isinstance(one, Trial) else Trial.find(one, workspace=workspace) for one in named
     ]
-    predictor, rows = _new_predictor(device), _rows(texts)
+    predictor, rows = new_predictor(device), _rows(texts)
     from peftlab.outputs.predict import predict_texts
 
     return [predict_texts(trial.record, rows, predictor=predictor) for trial in found]
@@ -208,13 +208,13 @@ def predict_file(
     `sheet` do not say it. The columns are described in outputs/predict_table. UserError for
     whatever does not fit, and no target then.
     """
-    from peftlab.data.read_options import ReadOptions, checked, require_effect
+    from peftlab.data.read_options import ReadOptions, checked_options, require_effect
     from peftlab.data.row_files import read_rows
 
-    options = checked(ReadOptions(sep=sep, encoding=encoding, sheet=sheet))
+    options = checked_options(ReadOptions(sep=sep, encoding=encoding, sheet=sheet))
     require_effect(options, Path(source))
     source = Path(source)
-    predictor = _new_predictor(device)
+    predictor = new_predictor(device)
     from peftlab.outputs.predict_table import question_of, text_names, write_answers
 
     with Workspace.open(Path(workspace), create=False) as opened:
@@ -242,16 +242,19 @@ def list_trials(workspace: Path | str = DEFAULT_WORKSPACE, study: str | None = N
     return [Trial(record) for record in records]
 
 
-def _rows(texts: Texts) -> list[tuple[str, ...]]:
-    if isinstance(texts, str):
-        raise UserError("texts are a list, of a text or a pair of texts a row", where="texts")
-    return [(row,) if isinstance(row, str) else tuple(row) for row in texts]
-
-
-def _new_predictor(device: str) -> Predictor:
+def new_predictor(device: str, places: Sequence[str] = ()) -> Predictor:
+    """Return a predictor on the device; checkpoints are looked for in the `places` first."""
     quiet_libraries()
     from peftlab.engine.predict import Predictor
 
-    predictor = Predictor(device=device)
+    predictor = Predictor(device=device, places=places)
     predictor.device.make_ready()
     return predictor
+
+
+def _rows(texts: Texts) -> list[tuple[str, ...]]:
+    if isinstance(texts, str):
+        raise UserError(
+            "texts must be a list with a text, or a pair of texts, for each row", where="texts"
+        )
+    return [(row,) if isinstance(row, str) else tuple(row) for row in texts]

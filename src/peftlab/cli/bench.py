@@ -94,7 +94,7 @@ def counts(given: str) -> list[int]:
     counts = [part.strip() for part in given.split(",")]
     if not all(count.isdecimal() and int(count) > 0 for count in counts):
         raise UserError(
-            f"'{given}' is no list of numbers", where="--peers", allowed="numbers such as 1,8"
+            f"'{given}' is not a list of numbers", where="--peers", allowed="numbers such as 1,8"
         )
     return [int(count) for count in counts]
 

@@ -74,13 +74,13 @@ def _trust_metrics(context: typer.Context, wanted: bool) -> None:
 @app.callback()
 def _options(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
     trust: bool = typer.Option(
         False,
         "--trust-remote-code",
         callback=_trust,
-        help="Run Python code that lies beside a checkpoint: it can do all that you can.",
+        help="Run Python code that comes with a checkpoint: it can do all that you can.",
     ),
     trust_metrics: bool = typer.Option(
         False,

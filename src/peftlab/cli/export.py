@@ -26,7 +26,7 @@ def command(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="DIR", help="A folder that is new or empty."),
+        typer.Option("--output", metavar="DIR", help="A new or empty folder."),
     ] = None,
     merge: Annotated[
         bool, typer.Option("--merge", help="Fold an adapter into its base: a whole model.")

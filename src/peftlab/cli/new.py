@@ -12,7 +12,7 @@ from peftlab.cli import options, printing
 from peftlab.core.errors import UserError
 
 if TYPE_CHECKING:
-    from peftlab.core.inputs import Missing
+    from peftlab.core.inputs import MissingPolicy
 
 NAME = "new"
 EXAMPLE = "Example: peftlab new my-study.yaml --data train.csv"
@@ -42,7 +42,7 @@ def command(
     missing: Annotated[
         str, typer.Option(help="Rows without a text or a label: error, or drop them.")
     ] = "error",
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: options.Json = False,
 ) -> int:
     """Inspect your own data file, and write a study that is ready to run.
@@ -94,7 +94,7 @@ def command(
     return 0
 
 
-def missing_of(word: str) -> Missing:
+def missing_of(word: str) -> MissingPolicy:
     """Return the option's word for rows with an empty cell; raise UserError for another one."""
     if word == "drop":
         return "drop"

@@ -170,9 +170,9 @@ def reading(
     path: Path | None, sep: str | None, encoding: str | None, sheet: str | None
 ) -> ReadOptions:
     """Return the options for reading a table; raise UserError if one is wrong or does not apply."""
-    from peftlab.data.read_options import ReadOptions, checked, require_effect
+    from peftlab.data.read_options import ReadOptions, checked_options, require_effect
 
-    found = checked(ReadOptions(sep=sep, encoding=encoding, sheet=sheet))
+    found = checked_options(ReadOptions(sep=sep, encoding=encoding, sheet=sheet))
     if path is not None:
         require_effect(found, path)
     elif found.given:

@@ -96,7 +96,7 @@ def command(
     from peftlab.data.encodings import WESTERN
     from peftlab.data.read_options import guessed_example
     from peftlab.engine.predict import Predictor
-    from peftlab.outputs.predict_table import answers, text_names, write_answers
+    from peftlab.outputs.predict_table import answers_by_part, text_names, write_answers
 
     predictor = Predictor(device=device, places=model or ())
     predictor.device.make_ready()
@@ -106,7 +106,7 @@ def command(
     if example is not None:
         printing.remark(f"remark: {file}: not UTF-8; read as {WESTERN} it gives '{example}'")
     if as_json and output is None:
-        found = answers(question, parts, predictor=predictor, where=where)
+        found = answers_by_part(question, parts, predictor=predictor, where=where)
         printing.print_json([_object(answer, question) for part in found for answer in part])
         return 0
     num_rows = 0

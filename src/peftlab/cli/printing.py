@@ -1,4 +1,4 @@
-"""How commands print: one JSON value, tables, and remarks on stderr."""
+"""The output of commands: one JSON value, tables, and remarks on stderr."""
 
 from __future__ import annotations
 

@@ -254,6 +254,7 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
         return
     has_folds = any(trial.trial.fold for trial in plan.trials)
     has_sizes = any(trial.trial.train_size for trial in plan.trials)
+    has_groups = bool(plan.groups)
     rows = [
         (
             trial.trial.id,
@@ -267,14 +268,15 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
             f"{trial.steps:,}",
             "?" if trial.tokens is None else f"{trial.tokens:,}",
             "?" if trial.padding is None else f"{trial.padding:.0%}",
-            "?" if trial.seconds is None else duration(trial.seconds),
+            *([str(trial.group or "")] if has_groups else []),
+            "?" if trial.expected_seconds is None else duration(trial.expected_seconds),
         )
         for trial in plan.trials
     ]
     columns = (
         "trial", "arm", "task", "#seed", *(["#fold"] if has_folds else []),
         *(["#rows"] if has_sizes else []), "status", "#trainable", "#steps", "#tokens",
-        "#padding", "#time",
+        "#padding", *(["#group"] if has_groups else []), "#time",
     )  # fmt: skip
     printing.print_table(columns, rows, title=f"study {plan.study}")
     statuses = [trial.status for trial in plan.trials]
@@ -284,10 +286,20 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
         f"{len(plan.open_trials)} to run; "
         f"time for them: {_time_words(plan)}"
     )
+    for number, group in enumerate(plan.groups, 1):
+        trials = counted(len(group.trials), "trial")
+        print(f"group {number}: {trials}, of which up to {group.together} train in one step")
 
 
 def _time_words(plan: Plan) -> str:
     """Return the time that the open trials will take, in words."""
     if plan.open_seconds is None:
         return "unknown"
-    return f"{'at most ' if plan.may_stop_early else ''}about {duration(plan.open_seconds)}"
+    words = f"{'at most ' if plan.may_stop_early else ''}about {duration(plan.open_seconds)}"
+    if not plan.groups:
+        return words
+    saved = plan.saved_seconds
+    if saved is None:
+        return f"{words} one after another; what groups save is unknown"
+    than = "less" if saved >= 0 else "more"
+    return f"{words}, which is {duration(abs(saved))} {than} than without groups"

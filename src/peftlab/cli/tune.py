@@ -14,7 +14,7 @@ from peftlab.core.words import counted, duration
 
 if TYPE_CHECKING:
     from peftlab.store.workspace import Workspace
-    from peftlab.study.tuning.attempts import Attempt
+    from peftlab.study.tuning.attempts import SearchAttempt
     from peftlab.study.tuning.search import Searches
 
 NAME = "tune"
@@ -142,7 +142,7 @@ def _show(searches: Searches, workspace: Workspace, *, as_json: bool) -> int:
 
 
 def _json(
-    searches: Searches, by_search: dict[tuple[str, str], list[Attempt]], report: str
+    searches: Searches, by_search: dict[tuple[str, str], list[SearchAttempt]], report: str
 ) -> dict[str, object]:
     from peftlab.core.trial import rules_in_words
 
@@ -163,7 +163,7 @@ def _json(
     }
 
 
-def _print(study: str, by_search: dict[tuple[str, str], list[Attempt]]) -> None:
+def _print(study: str, by_search: dict[tuple[str, str], list[SearchAttempt]]) -> None:
     from peftlab.study.tuning.attempts import setting_words
 
     rows = []

@@ -23,7 +23,7 @@ RULES = 2
 """The version of the rules by which this version of peftlab measures."""
 
 
-class Measured(Protocol):
+class MeasuredTrial(Protocol):
     """The part of a trial that corrections look at."""
 
     method: str
@@ -48,25 +48,25 @@ class Correction:
 
     name: str
     rules: int
-    mark: Callable[[Measured], JsonValue]
+    mark: Callable[[MeasuredTrial], JsonValue]
     what: str
 
 
-def _accumulates_in_trainer(trial: Measured) -> JsonValue:
+def _accumulates_in_trainer(trial: MeasuredTrial) -> JsonValue:
     is_affected = trial.engine == "trainer" and trial.training.gradient_accumulation_steps > 1
     return True if is_affected else None
 
 
-def _draws_rows(trial: Measured) -> JsonValue:
+def _draws_rows(trial: MeasuredTrial) -> JsonValue:
     files, is_cut = trial.data.files, trial.max_train_samples or trial.max_eval_samples
     return None if files is None or not is_cut else files.split_seed
 
 
-def _leaves_head_out(trial: Measured) -> JsonValue:
+def _leaves_head_out(trial: MeasuredTrial) -> JsonValue:
     return True if trial.model.has_head and trial.head == "fresh" else None
 
 
-def _mixes_rows(trial: Measured) -> JsonValue:
+def _mixes_rows(trial: MeasuredTrial) -> JsonValue:
     mixes = trial.method == "lily" or trial.method not in pinned_settings()
     return True if mixes or trial.model.shows_padding else None
 
@@ -102,7 +102,7 @@ CORRECTIONS = (
 )
 
 
-def marks(trial: Measured) -> dict[str, JsonValue]:
+def marks(trial: MeasuredTrial) -> dict[str, JsonValue]:
     """Return what the corrections that a trial was measured with add to its id, by name."""
     found = {
         correction.name: correction.mark(trial)
@@ -112,7 +112,7 @@ def marks(trial: Measured) -> dict[str, JsonValue]:
     return {name: mark for name, mark in found.items() if mark is not None}
 
 
-def missing(trial: Measured) -> list[Correction]:
+def missing(trial: MeasuredTrial) -> list[Correction]:
     """Return the corrections that affect the trial and that it was measured without."""
     return [
         correction

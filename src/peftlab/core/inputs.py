@@ -1,4 +1,4 @@
-"""What goes into a trial: the rows of a task, what the task is, and a checkpoint."""
+"""The inputs of a trial: the rows of a task, the task's description, and a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from peftlab.core.words import counted
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 """The kinds of labelled text problem, under transformers' own names."""
-Missing = Literal["error", "drop"]
-"""What happens to a row without a text or a label: an error, or it is left out of train and dev."""
+MissingPolicy = Literal["error", "drop"]
+"""The treatment of a row without a text or a label: an error, or its removal from train and dev."""
 Head = Literal["fresh", "keep"]
 """The origin of the classifier's head: drawn at random, or the checkpoint's own."""
 
@@ -53,7 +53,7 @@ class OwnFiles(Frozen):
     sep: str | None = None
     encoding: str | None = None
     sheet: str | None = None
-    missing: Missing = "error"
+    missing: MissingPolicy = "error"
 
     @property
     def split_words(self) -> str:

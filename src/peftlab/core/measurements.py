@@ -91,6 +91,8 @@ class Costs:
     (core/files.py), by which they are known again; trials of older versions have neither.
     `device_name` is what the maker calls the processor or card, empty where it is not known;
     `eval_tokens_per_second` counts all evaluations, None in trials of older versions.
+    `together` is the most trials that ever trained in one step with it: with more than 1, its
+    seconds, energy and memory are its share of the group's, by its tokens.
     """
 
     parameters: ParameterCount
@@ -114,6 +116,7 @@ class Costs:
     model_sha256: str | None = None
     device_name: str = ""
     eval_tokens_per_second: float | None = None
+    together: int = 1
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Costs:

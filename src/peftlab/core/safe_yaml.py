@@ -76,7 +76,7 @@ class _Loader(yaml.SafeLoader):
         sources: list[yaml.MappingNode] = []
         for source in value.value[::-1] if isinstance(value, yaml.SequenceNode) else [value]:
             if not isinstance(source, yaml.MappingNode):
-                raise _refusal("what is merged is no mapping", source)
+                raise _refusal("the merged value is not a mapping", source)
             self.flatten_mapping(source)
             sources.append(source)
         return sources
@@ -155,7 +155,7 @@ def parse_yaml(text: str, *, where: str, times: int = 1) -> Any:
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         if problem == "second occurrence":
-            problem = "the same anchor stands twice"
+            problem = "the same anchor appears twice"
         raise UserError(f"not valid YAML: {problem}", where=f"{where}{line}") from error
     except (RecursionError, ValueError, TypeError, LookupError, AttributeError) as error:
         # PyYAML on a text that its own tag does not fit, as in `!!bool 3`.

@@ -1,4 +1,4 @@
-"""What a metric's name says of its scores: which of two is the better one, and their unit.
+"""The facts in a metric's name about its scores: which of two is better, and their unit.
 
 The name stands beside every stored score, so that records can be read and shown without the metrics
 themselves.

@@ -37,7 +37,7 @@ class Scored(Protocol):
         """The scores on held-out rows, the main one first; none where there are no such rows."""
 
 
-Candidate = TypeVar("Candidate", bound=Scored)
+AnyScored = TypeVar("AnyScored", bound=Scored)
 
 
 def rule(selection: Selection | None, training: TrainingSettings | None = None) -> str:
@@ -71,7 +71,7 @@ def main_score(scores: Mapping[str, float]) -> float:
     return next(iter(scores.values()))
 
 
-def reported(evaluations: Sequence[Candidate]) -> Candidate | None:
+def reported(evaluations: Sequence[AnyScored]) -> AnyScored | None:
     """Return the evaluation whose scores are reported; None if there is none yet.
 
     The first of them is that of the state before training. With held-out rows it is the one after

@@ -1,4 +1,4 @@
-"""How a trial is trained: its hyperparameters, and how often its state is saved."""
+"""The training of a trial: its hyperparameters, and how often its state is saved."""
 
 from __future__ import annotations
 
@@ -184,14 +184,16 @@ class TrainingSettings(Frozen):
     @classmethod
     def _is_sometimes(cls, strategy: object) -> object:
         if strategy is False or strategy == "no":  # which YAML reads as false
-            raise ValueError("a trial is always evaluated: leave it out for the end of each epoch")
+            raise ValueError(
+                "a trial is always evaluated: leave it out to evaluate at the end of each epoch"
+            )
         return strategy
 
     @field_validator("max_steps")
     @classmethod
     def _are_steps_or_none(cls, steps: int) -> int:
         if steps < 1 and steps != -1:
-            raise ValueError("must be at least 1, or -1 for what the epochs make")
+            raise ValueError("must be at least 1, or -1 to follow from the epochs")
         return steps
 
     @field_validator("lr_scheduler_kwargs")
@@ -304,7 +306,7 @@ class CheckpointEvery(Frozen):
             return given
         found = re.fullmatch(r"\s*(\d+)\s*(step|epoch|second)s?\s*", given)
         if found is None or int(found[1]) == 0:
-            raise ValueError("must be as in '200 steps', '1 epoch' or '60 seconds'")
+            raise ValueError("must be of the form '200 steps', '1 epoch' or '60 seconds'")
         return {"number": int(found[1]), "unit": f"{found[2]}s"}
 
     @model_serializer

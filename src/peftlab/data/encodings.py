@@ -43,7 +43,7 @@ _UPPER, _LOWER = "À-ÖØ-ÞŠŒŽŸ", "ß-öø-ÿšœž"
 _LETTERS = f"A-Za-z{_UPPER}{_LOWER}"
 _SIGNS = "‚„†‡ˆ‰‹˜›¡¢£¤¥¦§¨©¬¯±²³´¶¸¹¼½¾¿×÷€ƒµ"
 _BEYOND = "\\x80-\\U0010ffff"
-IMPLAUSIBLE = re.compile(
+IMPLAUSIBLE = (
     f"[{_LETTERS}][{_SIGNS}][{_LETTERS}]"  # a sign within a word: Polish, DOS
     f"|[{_UPPER}{_LOWER}][{_SIGNS}]"  # as UTF-8 looks
     f"|[a-z{_LOWER}][{_UPPER}]|[{_LETTERS}][‚„]"  # a capital within a word: Macintosh, DOS
@@ -51,7 +51,9 @@ IMPLAUSIBLE = re.compile(
     f"|(?=([{_BEYOND}]))(?!\\2{{4}})[{_BEYOND}]{{4}}"  # East Asia
     "|¤|[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f]"
 )
-WORD = re.compile(f"[{_LETTERS}]*[{_UPPER}{_LOWER}][{_LETTERS}]*")
+WORD = f"[{_LETTERS}]*[{_UPPER}{_LOWER}][{_LETTERS}]*"
+"""Patterns as text: most commands need neither, and to compile both takes longer than to import all
+else here."""
 ONE_BYTE = re.compile(r"cp125\d|cp(?:437|85\d|86\d)|iso8859-\d+|mac-\w+|koi8-\w")
 
 
@@ -111,10 +113,10 @@ def _western_words(path: Path, stamp: tuple[int, int]) -> Western:
     try:
         for text in _texts(path, WESTERN):
             text = rest + text
-            if wrong := IMPLAUSIBLE.search(text):
+            if wrong := re.search(IMPLAUSIBLE, text):
                 place = wrong.start()
                 return Western(is_plausible=False, example=text[max(0, place - 10) : place + 10])
-            if not example and (word := WORD.search(text)):
+            if not example and (word := re.search(WORD, text)):
                 example = word[0][:40]
             rest = text[-8:]
     except UnicodeDecodeError:

@@ -16,7 +16,7 @@ from peftlab.core.errors import AbsentError, UserError, first_line
 from peftlab.core.identity import file_sha256
 from peftlab.core.progress import Stage, stage
 
-Kind = Literal["model", "dataset"]
+RepositoryKind = Literal["model", "dataset"]
 
 MOST_TRIES = 3
 """The attempts at a request that the Hub answers with 429 or a server error, 1 and 2 s apart."""
@@ -38,7 +38,7 @@ def fetch(
     repository: str,
     patterns: Sequence[str],
     *,
-    kind: Kind = "model",
+    kind: RepositoryKind = "model",
     revision: str | None = None,
     ignored: Sequence[str] = (),
 ) -> Path:
@@ -55,7 +55,7 @@ def fetch(
 def _fetch(
     repository: str,
     patterns: tuple[str, ...],
-    kind: Kind,
+    kind: RepositoryKind,
     revision: str | None,
     ignored: tuple[str, ...],
 ) -> Path:
@@ -87,7 +87,7 @@ def _fetch(
 def _cached(
     repository: str,
     patterns: tuple[str, ...],
-    kind: Kind,
+    kind: RepositoryKind,
     revision: str | None,
     ignored: tuple[str, ...],
     *,
@@ -111,7 +111,7 @@ def _cached(
 def _download(
     repository: str,
     patterns: tuple[str, ...],
-    kind: Kind,
+    kind: RepositoryKind,
     revision: str | None,
     ignored: tuple[str, ...],
     *,
@@ -212,7 +212,7 @@ def _is_final(error: Exception) -> bool:
     return isinstance(error, ValueError) or getattr(response, "status_code", 0) in {401, 403, 404}
 
 
-def _refusal(repository: str, kind: Kind, error: Exception) -> AbsentError:
+def _refusal(repository: str, kind: RepositoryKind, error: Exception) -> AbsentError:
     """Return the user's error for a refusal by the Hub, or by the network."""
     cause: BaseException = error
     while getattr(cause, "response", None) is None and cause.__cause__ is not None:
@@ -226,7 +226,7 @@ def _refusal(repository: str, kind: Kind, error: Exception) -> AbsentError:
         what = f"{place}: there is none, or it is private and the token, if any, is not accepted"
         allowed = "another name, or a token that may read it in HF_TOKEN (or `hf auth login`)"
     elif status == 403:
-        what = f"{place}: it may be read by those alone who asked for access"
+        what = f"{place}: only those who asked for access may read it"
         allowed = f"access, asked for at {_endpoint()}/{repository}, and a token in HF_TOKEN"
     elif status == 404:
         what = f"{place}: there is no such repository, revision or file"
@@ -252,7 +252,7 @@ def _endpoint() -> str:
     return str(constants.ENDPOINT)
 
 
-def _storage(repository: str, kind: Kind) -> Path:
+def _storage(repository: str, kind: RepositoryKind) -> Path:
     """Return the repository's folder in the cache."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name

@@ -15,9 +15,6 @@ from peftlab.core.errors import UserError, first_line
 from peftlab.data.encodings import not_text, opened_text
 from peftlab.data.text_lines import LONGEST_ROW, MOST_COLUMNS, Lines
 
-Row = dict[str, Any]
-Numbered = tuple[int, Row]
-
 NO_TEXT = re.compile("[\\ud800-\\udfff]")
 LONG_ROW, MOST_VALUES = 1 << 20, 1 << 18
 """The characters of a row beyond which its values are counted, and the most values."""
@@ -30,7 +27,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 _BRACKET = re.compile(STRING.pattern + r"|[][{}]", re.DOTALL)
 
 
-def rows_of_lines(lines: Lines, path: Path) -> Iterator[Numbered]:
+def rows_of_lines(lines: Lines, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the object on each line that is not empty, with the line's number."""
     for line in lines:
         number, lines.length = lines.number, 0
@@ -38,7 +35,7 @@ def rows_of_lines(lines: Lines, path: Path) -> Iterator[Numbered]:
             yield number, _row(line, f"{path}:{number}", A_LINE)
 
 
-def rows_of_array(path: Path, encoding: str) -> Iterator[Numbered]:
+def rows_of_array(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the objects of the file's array, each with the line on which it begins.
 
     Where the whole array is one line, each has its own number instead, from 1.
@@ -65,7 +62,7 @@ def rows_of_array(path: Path, encoding: str) -> Iterator[Numbered]:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Element:
     """The beginning and the end of an array's element, and the end of the one before it."""
 
     after: int
@@ -73,7 +70,7 @@ class _Part:
     end: int
 
 
-def _parts(text: str, path: Path) -> Iterator[_Part]:
+def _parts(text: str, path: Path) -> Iterator[_Element]:
     """Yield the places of the elements; raise UserError if it is not an array of objects."""
     place = _after_blanks(text, 0)
     if text[place : place + 1] == "{":
@@ -90,7 +87,7 @@ def _parts(text: str, path: Path) -> Iterator[_Part]:
         if text[place : place + 1] != "{":
             raise _at(text, place, row, path, "not a JSON object")
         end = _end_of_object(text, place, row, path)
-        yield _Part(after, place, end)
+        yield _Element(after, place, end)
         after = end
         place = _after_blanks(text, end)
         if text[place : place + 1] == "]":
@@ -135,7 +132,7 @@ def _at(text: str, place: int, row: int, path: Path, what: str) -> UserError:
     return UserError(what, where=f"{path}:{number}", allowed=AN_ARRAY)
 
 
-def _row(text: str, where: str, allowed: str) -> Row:
+def _row(text: str, where: str, allowed: str) -> dict[str, Any]:
     """Return the object that the text holds; raise UserError if it is none, or too large."""
     if len(text) > LONG_ROW:
         num_values = (text.count('"') - text.count('\\"')) // 4  # of keys and texts alone
@@ -154,7 +151,7 @@ def _row(text: str, where: str, allowed: str) -> Row:
     except (ValueError, RecursionError) as error:
         raise _no_json(error, where, allowed) from error
     if "\\ud" in text.lower() and NO_TEXT.search(json_text(row)):
-        raise UserError("half of a UTF-16 pair is no text", where=where)
+        raise UserError("half of a UTF-16 pair is not text", where=where)
     if not isinstance(row, dict):
         raise UserError("not a JSON object", where=where, allowed=allowed)
     if len(row) > MOST_COLUMNS:
@@ -175,7 +172,7 @@ def _no_json(error: Exception, where: str, allowed: str) -> UserError:
     """Return the error for a text that json cannot read, in our words for its limits."""
     what = f"not JSON: {first_line(error)}"
     if isinstance(error, RecursionError):
-        what, allowed = "lists or objects lie too deep in one another", "fewer levels"
+        what, allowed = "lists or objects are nested too deeply", "fewer levels"
     elif not isinstance(error, json.JSONDecodeError):  # of int() alone
         what = "the row has a whole number without end"
         allowed = f"at most {sys.get_int_max_str_digits():,} digits"
@@ -186,7 +183,7 @@ class _KeyTwice(ValueError):
     """The error for an object that is JSON but gives one key two values."""
 
 
-def _object(pairs: list[tuple[str, Any]]) -> Row:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the object; raise _KeyTwice for a key that appears twice, since one would be lost."""
     row = dict(pairs)
     if len(row) < len(pairs):

@@ -1,4 +1,4 @@
-"""Rows of dev that are in train too: a score on them says what was learned by heart."""
+"""Rows of dev that are in train too: a score on them shows what was memorised."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from peftlab.core.inputs import Example
 from peftlab.core.words import counted
 
-Texts = tuple[str, ...]
+RowTexts = tuple[str, ...]
 LEAK = "leak"
 """The key of a trial's provenance for the leak that was found when it was trained."""
 
@@ -44,17 +44,17 @@ class Leak:
         """Return the finding in one sentence.
 
         >>> Leak(num_rows=20, exact=3, alike=5).words()
-        '5 of 20 rows of dev stand in train (3 exactly, 2 more after lower-casing and squeezing \
+        '5 of 20 rows of dev are in train (3 exactly, 2 more after lower-casing and squeezing \
 blanks)'
         """
         same = f"{split} is the file of train itself" if self.is_same_file else ""
         if not self.alike:
-            return same or f"no row of {split} stands in train"
+            return same or f"no row of {split} is in train"
         more = self.alike - self.exact
         how = "exactly" if not more else "after lower-casing and squeezing blanks"
         if more and self.exact:
             how = f"{self.exact:,} exactly, {more:,} more {how}"
-        stand = "stands" if self.alike == 1 else "stand"
+        stand = "is" if self.alike == 1 else "are"
         found = (
             f"{self.alike:,} of {counted(self.num_rows, 'row')} of {split} {stand} in train ({how})"
         )
@@ -103,8 +103,8 @@ def find_leak(
 
 def num_contradictory(train: Sequence[Example]) -> tuple[int, tuple[int, int] | None]:
     """Return how many texts have more than one label, and the first two places."""
-    first: dict[Texts, int] = {}
-    contradictory: set[Texts] = set()
+    first: dict[RowTexts, int] = {}
+    contradictory: set[RowTexts] = set()
     example: tuple[int, int] | None = None
     for place, row in enumerate(train):
         texts = as_read(row.texts)
@@ -115,7 +115,7 @@ def num_contradictory(train: Sequence[Example]) -> tuple[int, tuple[int, int] | 
     return len(contradictory), example
 
 
-def as_read(texts: Texts) -> Texts:
+def as_read(texts: RowTexts) -> RowTexts:
     """Return texts as a reader would compare them: without capitals, and with every run of blanks
     as one.
 

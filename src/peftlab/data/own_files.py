@@ -21,8 +21,7 @@ from peftlab.data.encode import labels_of
 from peftlab.data.file_bytes import content_sha256, format_of, require_file, stamp_of
 from peftlab.data.held_out import is_held_out
 from peftlab.data.label_cells import MissingCellError, is_absent, is_nothing
-from peftlab.data.missing import lacks_label
-from peftlab.data.own_labels import LabelReader, Notation, notation_of
+from peftlab.data.own_labels import LabelReader, Notation, lacks_label, notation_of
 from peftlab.data.read_options import ReadOptions, found_out, read_options, unusual
 from peftlab.data.row_files import read_numbered, require_columns
 from peftlab.data.workbook_rows import DateText

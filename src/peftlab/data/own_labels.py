@@ -15,8 +15,10 @@ from peftlab.data.label_cells import (
     MissingCellError,
     flag_of,
     has_decimal_comma,
+    is_absent,
     is_infinite,
     is_missing,
+    is_nothing,
     number_of,
     word_of,
 )
@@ -119,7 +121,7 @@ class LabelReader:
         columns, first = self._files.label, f"{where}: column '{self._files.label[0]}'"
         kind = self._notation
         if kind.problem_type == "regression":
-            return score_of(cells[0], first, has_decimal_commas=kind.has_decimal_commas)
+            return score_label(cells[0], first, has_decimal_commas=kind.has_decimal_commas)
         if kind.problem_type == "single_label_classification":
             return self._place(class_of(cells[0], first), first)
         if len(columns) > 1:
@@ -208,7 +210,7 @@ def words_of(cell: Any, files: OwnFiles, notation: Notation, where: str) -> tupl
     return tuple(class_of(item, where) for item in items)
 
 
-def score_of(cell: Any, where: str, *, has_decimal_commas: bool = False) -> float:
+def score_label(cell: Any, where: str, *, has_decimal_commas: bool = False) -> float:
     """Return the score; raise UserError if it is not a finite number."""
     number = number_of(cell, has_decimal_commas=has_decimal_commas)
     if number is None:
@@ -219,6 +221,26 @@ def score_of(cell: Any, where: str, *, has_decimal_commas: bool = False) -> floa
             )
         raise UserError(f"{repr(cell)[:40]} is no score", where=where, allowed=allowed)
     return number
+
+
+def lacks_label(cells: Sequence[Any], notation: Notation, labels: Sequence[str]) -> bool:
+    """Return whether there is no label in a row's cells.
+
+    Words such as nan and N/A are none where scores are wanted, or where the labels are known and
+    they are not among them. An empty text that could hold several labels says that none holds.
+    """
+    if len(cells) > 1 or notation.num_flags:
+        return any(map(is_absent, cells))
+    (cell,) = cells
+    match notation.problem_type:
+        case "regression":
+            return is_missing(cell)
+        case "multi_label_classification":
+            return is_nothing(cell)
+        case _:
+            return is_absent(cell) or (
+                is_missing(cell) and bool(labels) and word_of(cell) not in labels
+            )
 
 
 def _flags(items: Sequence[Any], notation: Notation, where: str) -> tuple[int, ...]:

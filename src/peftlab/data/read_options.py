@@ -1,4 +1,4 @@
-"""How a table file is to be read: what a person says of it, or what was found in its bytes."""
+"""The options for reading a table file: given by the user, or found in its bytes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def check_sep(sep: str) -> str:
     ';'
     """
     if len(sep) != 1 or sep in NO_SEPARATORS:
-        raise ValueError(f"{sep[:20]!r} is no separator: it is one character, as ';' or '\\t'")
+        raise ValueError(
+            f"{sep[:20]!r} is not a separator, which is one character such as ';' or '\\t'"
+        )
     return sep
 
 
@@ -66,11 +68,11 @@ def check_encoding(encoding: str) -> str:
         found = None
     is_text = found is not None and found._is_text_encoding  # as open() itself asks
     if found is None or not is_text or found.name in NO_CHARSETS or "escape" in found.name:
-        raise ValueError(f"{encoding[:40]!r} is no encoding, as utf-8, utf-16 or cp1252 are")
+        raise ValueError(f"{encoding[:40]!r} is not an encoding such as utf-8, utf-16 or cp1252")
     return UTF8 if found.name == "utf-8-sig" else found.name
 
 
-def checked(options: ReadOptions) -> ReadOptions:
+def checked_options(options: ReadOptions) -> ReadOptions:
     """Return the options of a command, checked; raise UserError for an invalid value."""
     try:
         return ReadOptions(

@@ -1,7 +1,8 @@
 """Cells of CSV and TSV that a spreadsheet reads as text and never runs as a formula.
 
 A text that begins as a formula does gets an apostrophe in front; numbers and all other texts are
-written as they are. See https://owasp.org/www-community/attacks/CSV_Injection.
+written as they are. See https://owasp.org/www-community/attacks/CSV_Injection. The report's page
+copies tables by the same rule (report/pages/templates/page.js).
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What trains one trial, measures it, and reads a trained one back."""
+"""The training of one trial, its measurements, and the loading of a trained one."""

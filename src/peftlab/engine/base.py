@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from peftlab.core.trial import Trial
+from peftlab.engine.clock import Clock
 from peftlab.engine.devices.base import Device
-from peftlab.engine.energy import EnergyMeter
+from peftlab.engine.energy import Energy
 from peftlab.engine.events import Listener
 from peftlab.engine.frozen import CachedLayers
 from peftlab.engine.job import Job
@@ -20,9 +21,9 @@ from peftlab.engine.reported import ReportedEvaluation
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRun:
-    """A trial of a job on its way: where it runs, where its files go, and who is told.
+    """The context in which a trial is trained: its job, its device and its listener.
 
-    `on_saved` is to be called whenever a checkpoint has been written.
+    The engine calls `on_saved` whenever it has written a checkpoint.
     """
 
     trial: Trial
@@ -30,7 +31,8 @@ class TrialRun:
     device: Device
     tell: Listener
     best: ReportedEvaluation
-    energy: EnergyMeter
+    energy: Energy
+    clock: Clock = field(default_factory=Clock)
     on_saved: Callable[[], None] = lambda: None
 
     @property
@@ -41,10 +43,10 @@ class TrialRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """The facts of a training once it has ended or rests.
+    """The facts about a training that has ended or paused.
 
     `path` says how batches were computed, `pads` whether their padding was computed too, and
-    `cached` which layers ran once for all epochs.
+    `cached` which frozen layers ran only once for all epochs.
     """
 
     tally: Tally
@@ -54,12 +56,12 @@ class Trained:
 
 
 class Engine(Protocol):
-    """A way of training. All engines take the same steps on the same rows; a new one joins in
-    engine/registry.py."""
+    """A way of training. All engines take the same steps on the same rows; a new engine is
+    registered in engine/registry.py."""
 
     def train(self, prepared: Prepared, run: TrialRun) -> Trained:
-        """Train the prepared module in place, telling what happens.
+        """Train the prepared module in place and send an event for everything that happens.
 
-        The time within `run.energy` is what the energy is measured of. Raises TrialError for a
-        training that diverges, KeyboardInterrupt if the process is asked to stop.
+        The energy is measured over the time spent within `run.energy`. Raises TrialError if the
+        training diverges, and KeyboardInterrupt if the process is asked to stop.
         """

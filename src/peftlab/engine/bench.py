@@ -1,12 +1,13 @@
 """One side of a benchmark: the same training by this engine or by transformers.Trainer.
 
-Each side lives in a process of its own, so that neither profits from how the other has set up
-the process, and does what it is asked over a pipe: train on these rows, evaluate, report memory.
+Each side lives in a process of its own, so that neither profits from how the other has set up the
+process. It answers requests that arrive over a pipe: train on these rows, evaluate, report memory.
 """
 
 from __future__ import annotations
 
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -51,8 +52,8 @@ from peftlab.models.location import locate
 from peftlab.tasks.registry import trained_task
 
 SideName = Literal["packed", "padded", "trainer", "trainer-grouped", "trainer-fp32", "trainer-bf16"]
-"""The engine, or how its peer is set up: as it is by default, with batches of similar lengths, or
-in a precision whatever the setup says."""
+"""The name of an engine, or of a variant of transformers.Trainer: with its defaults, with batches
+of similar lengths, or with a precision that overrides the setup's."""
 PRECISIONS: dict[SideName, dict[str, bool]] = {
     "trainer-fp32": {"bf16": False, "tf32": False},
     "trainer-bf16": {"bf16": True, "tf32": False},
@@ -62,7 +63,7 @@ PROFILED_STEPS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """The training that both sides do alike. With `random_weights` only the model's shape is."""
+    """The training that both sides do. With `random_weights` only the shape of `model` is used."""
 
     model: str
     tokenizer: str
@@ -87,8 +88,9 @@ class TrainTime:
 
 @dataclass(frozen=True, kw_only=True)
 class Launches:
-    """What a step asks of a card, by torch's profiler: the kernels and copies that it runs, the
-    calls that start kernels or a graph of them, those that wait for it, and how long it works."""
+    """The work of a training step on a GPU, by torch's profiler: the kernels and copies that it
+    runs, the calls that launch kernels or graphs, the calls that wait for the GPU, and its busy
+    time."""
 
     kernels: float
     starts: float
@@ -117,13 +119,15 @@ def serve(connection: Connection, side: SideName, setup: Setup, threads: int) ->
 
 
 def side_of(side: SideName, setup: Setup) -> EngineSide | TrainerSide:
-    """Return the side of that name, its model and data loaded."""
+    """Return the side of that name with its model and data loaded."""
     if side in ("packed", "padded"):
         return EngineSide(setup, engine=side)
     return TrainerSide(setup, side)
 
 
-class _Side:
+class _Side(ABC):
+    """A model with its data, and one way to train it."""
+
     def __init__(self, setup: Setup, **precision: bool) -> None:
         self.device = resolve(setup.device)
         self._opened = ExitStack()
@@ -152,15 +156,15 @@ class _Side:
         self.module.train()
 
     def close(self) -> None:
-        """Put back what the side has changed in its process."""
+        """Undo the changes that the side has made to its process."""
         self._opened.close()
 
+    @abstractmethod
     def train(self, rows: Indices) -> TrainTime:
-        """Train on the rows."""
-        raise NotImplementedError
+        """Train on the rows; return the time that it took."""
 
     def num_examples(self) -> int:
-        """Return how many rows there are to train on."""
+        """Return the number of training rows."""
         return len(self.data.train)
 
     def padding_share(self) -> float:
@@ -171,15 +175,15 @@ class _Side:
         return 1 - int(lengths.sum()) / padded_tokens(lengths, order, size)
 
     def peak_memory_bytes(self) -> int:
-        """Return the highest memory so far, the device's own where it has its own."""
+        """Return the peak memory so far, of the device if it has memory of its own."""
         return self.device.peak_memory_bytes() or 0
 
     def peak_flops_per_second(self) -> float:
-        """Return the best that a square matrix product of the side's precision reaches now."""
+        """Return the best rate that a square matrix product reaches now in the side's precision."""
         return self.device.peak_flops_per_second(0.3, self.trial.training.precision)
 
     def launches(self, rows: Indices) -> Launches | None:
-        """Return what a step asks of the card; None where the device is none."""
+        """Return the work of a training step on the GPU; None if the device is not a GPU."""
         if self.device.kind != "cuda":
             return None
         from torch.profiler import ProfilerActivity, profile
@@ -210,7 +214,7 @@ class _Side:
 
 
 class EngineSide(_Side):
-    """One of our engines: the steps that `train` takes, batches made and gathered on the way."""
+    """One of our engines: it takes the steps of training and gathers batches on the way."""
 
     def __init__(self, setup: Setup, *, engine: str = "packed") -> None:
         keep_freed_memory()
@@ -228,7 +232,7 @@ class EngineSide(_Side):
         )
 
     def path(self) -> str:
-        """Return how the batches are computed, and the steps."""
+        """Return the words for how batches and steps are computed."""
         return ", ".join(filter(None, (self.classifier.path, self.steps.words)))
 
     def train(self, rows: Indices) -> TrainTime:
@@ -247,9 +251,9 @@ class EngineSide(_Side):
             return perf_counter() - began
 
     def split(self, rows: Indices) -> dict[str, float]:
-        """Return the seconds of a step's parts: gather (of forward), forward, backward, optimizer.
+        """Return the seconds of each part: gather (also in forward), forward, backward, optimizer.
 
-        The steps are those of training; only gathering a batch is done once more, to be timed.
+        The steps are those of training; each batch is gathered once more only to be timed.
         """
         clock, gathering = PartsClock(self.device), 0.0
         self.steps.mark = clock
@@ -280,12 +284,12 @@ class TrainerSide(_Side):
         self._folder = tempfile.TemporaryDirectory()
 
     def path(self) -> str:
-        """Return how the batches are computed."""
+        """Return the words for how batches are computed."""
         precision = self.trial.training.precision
         return f"transformers.Trainer, batches {self.sampling.replace('_', ' ')}, {precision}"
 
     def train(self, rows: Indices) -> TrainTime:
-        """Train on the rows in an order that the Trainer draws; its set-up is not counted."""
+        """Train on the rows in an order drawn by the Trainer; its set-up is not timed."""
         clock = _Clock()
         trainer = self._trainer(EncodedDataset(self.data.train, rows))
         trainer.add_callback(clock)

@@ -1,12 +1,13 @@
 """The state of a trial in the middle of its training, on disk.
 
 A checkpoint is one safetensors file, named by its step and by the digest of its content, so that a
-damaged one is known as such. The last two are kept: where the last cannot be read, training goes on
-from the one before it.
+damaged one is recognised. The last two are kept: if the last cannot be read, training resumes from
+the one before it.
 
-The beginning of a tensor's name says whose it is: `parameter.NAME` is a trained parameter and
-`exp_avg.NAME`, and its like, the optimizer's state of it; `method.NAME` is kept by the method;
-`best.logits` and `best.parameter.NAME` belong to the evaluation that is reported so far.
+The prefix of a tensor's name says what it belongs to: `parameter.NAME` is a trained parameter,
+`exp_avg.NAME` and the like are the optimizer's state for it, `method.NAME` is the method's own
+state, and `best.logits` and `best.parameter.NAME` belong to the evaluation that would be reported
+so far.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ OF_PARAMETER, OF_METHOD, OF_BEST = "parameter.", "method.", "best."
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The tensors of a state by name, and all else that belongs to it as JSON values."""
+    """The state of a trial: its tensors by name, and everything else as JSON values."""
 
     step: int
     tensors: Mapping[str, Tensor]
@@ -43,7 +44,7 @@ class Checkpoint:
 
 @dataclass(kw_only=True)
 class Checkpoints:
-    """The checkpoints of one trial, in a folder of its own, and when the next one is due."""
+    """The checkpoints of one trial, in a folder of its own, and when the next is due."""
 
     folder: Path
     every: CheckpointEvery
@@ -62,7 +63,7 @@ class Checkpoints:
         return self.every.unit == "steps" and step % self.every.number == 0
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write the checkpoint, then remove all but the last ones."""
+        """Write the checkpoint, then remove all but the last two."""
         from safetensors.torch import save
 
         tensors = {
@@ -89,18 +90,18 @@ class Checkpoints:
         return None
 
     def _files(self) -> list[Path]:
-        """Return the files, the newest first."""
+        """Return the files of checkpoints, newest first."""
         found = [file for file in self.folder.glob("step-*") if NAME.fullmatch(file.name)]
         return sorted(found, key=lambda file: file.name, reverse=True)
 
 
 def put_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors with the prefix before their names."""
+    """Return the tensors with the prefix added to their names."""
     return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
 
 
 def found_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors that have the prefix before their names, without it."""
+    """Return the tensors whose names have the prefix, under their names without it."""
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()
@@ -109,12 +110,12 @@ def found_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def without_those_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors that do not have the prefix before their names."""
+    """Return the tensors whose names do not have the prefix."""
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)}
 
 
 def _read(file: Path) -> Checkpoint | None:
-    """Return the checkpoint in that file; None if it is not what was written there."""
+    """Return the checkpoint in that file; None if its content is not what was written there."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -134,7 +135,7 @@ def _read(file: Path) -> Checkpoint | None:
 
 
 def _metadata(content: bytes) -> dict[str, str]:
-    """Return what a safetensors file holds beside its tensors: in its header, behind 8 bytes."""
+    """Return the metadata of a safetensors file, from the header that follows its first 8 bytes."""
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     metadata: dict[str, str] = header["__metadata__"]

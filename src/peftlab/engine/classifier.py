@@ -1,4 +1,4 @@
-"""Logits of chosen rows: the packed way and its plain, padded twin."""
+"""The logits of chosen rows, computed packed or by the plain, padded twin."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from peftlab.models.recompute import WORDS
 
 
 class Together(StrEnum):
-    """The rule for which rows share a batch in evaluation: those that do not change each other's
-    logits."""
+    """The rows that may share a batch in evaluation without changing each other's logits."""
 
     ANY = "any rows"
     ONE_LENGTH = "rows of one length"
@@ -54,18 +53,17 @@ class Classifier:
         """Whether token types are looked up in the word embedding, as GPT-2 does."""
 
     def active(self) -> AbstractContextManager[Any]:
-        """Prepare the model around all calls of `logits`: what the way of computing needs switched
-        on."""
+        """Return the context for all calls of `logits`, with the model set up for batches."""
         return self.model.active()
 
     def logits(
         self, data: Encoded, rows: Indices, *, step: int = 0, first_example: int = 0
     ) -> Tensor:
-        """Logits float32 [B, C] of those rows, in their order, with gradients if enabled.
+        """Return the logits float32 [B, C] of the rows in order, with gradients if enabled.
 
         In training, dropout masks are those of `step`; `first_example` is the number of the first
-        row within the step's batch, where that is computed in parts. Of rows that come with the
-        states of the lowest layers, fused blocks compute the layers above alone.
+        row within the step's batch if that is computed in parts. If the rows come with the states
+        of the lowest layers, fused blocks compute only the layers above these.
         """
         with self.model.rounding():
             if isinstance(data, EncodedWithStates) and isinstance(self.model, FusedModel):
@@ -92,10 +90,11 @@ def build_classifier(
     recomputes: bool = False,
     bf16: bool = False,
 ) -> Classifier:
-    """Return the classifier for `packed` or `padded`; a model that cannot pack is padded.
+    """Return the classifier for `packed` or `padded`.
 
-    So is one whose `method` cannot. The classifier's `path` says why. One that `recomputes` keeps
-    less of its layers for the backward pass; with `bf16` operands of products are rounded.
+    A model that cannot be packed, itself or under its `method`, is padded, and the classifier's
+    `path` says why. With `recomputes`, fewer activations are kept for the backward pass; with
+    `bf16`, the operands of matrix products are rounded.
     """
     why_padded = None
     if engine == "packed":

@@ -1,4 +1,4 @@
-"""A trial's data: its rows read, cut to size, encoded by its checkpoint's tokenizer, split."""
+"""A trial's data: its rows are read, limited, encoded by its checkpoint's tokenizer, and split."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from peftlab.tasks.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class TrialData:
-    """The task with its encoded rows: those to train on, dev, and those of train held out.
+    """The task with its encoded rows: for training, for evaluation (dev), and held out from train.
 
-    With folds `dev` is the part of train that the trial is scored on. `further` are the dev rows of
-    the tasks that its trials are evaluated on too, by their names.
+    With folds, `dev` is the part of train that the trial is scored on. `further` holds the dev rows
+    of the other tasks on which the trial is evaluated, by their names.
     """
 
     task: Task
@@ -35,17 +35,17 @@ class TrialData:
 
     @property
     def every(self) -> list[Encoded]:
-        """Return all of its rows."""
+        """Return all splits of the data."""
         own = [rows for rows in (self.train, self.dev, self.held_out) if rows is not None]
         return [*own, *self.further.values()]
 
 
 def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
-    """Return the trial's rows, from the encoded cache where they have been encoded before.
+    """Return the trial's rows, from the cache if they have been encoded before.
 
-    `max_train_samples` and `max_eval_samples` keep so many rows (data/limited.py says which); of
-    the former the trial may hold some out or be scored on some (data/train_parts.py).
-    Raises UserError where the data are gone or are not those that the trial was planned with.
+    `max_train_samples` and `max_eval_samples` limit the rows (data/limited.py says which are kept);
+    the trial may hold out some of the training rows, or be scored on some (data/train_parts.py).
+    Raises UserError if the data are gone or have changed since the trial was planned.
     """
     task = task_of(trial)
     source = open_ref(trial.data)
@@ -75,7 +75,7 @@ def load_data(trial: Trial, tokenizer: Tokenizer, cache: Path) -> TrialData:
 
 
 def parts_of(trial: Trial, source: DataSource, train: Encoded, cache: Path) -> TrainParts:
-    """Return the parts of train, which is encoded, as the trial uses them."""
+    """Return the parts into which the trial divides its encoded training rows."""
     folds = None
     if trial.fold is not None:
         task, limit = task_of(trial), trial.max_train_samples
@@ -99,7 +99,7 @@ def encode_split(
     max_length: int,
     cache: Path,
 ) -> Encoded:
-    """Return the rows of a split that are within the limit (None: all), encoded."""
+    """Return the encoded rows of a split within the limit (None: all)."""
     key = f"{_digest(source, task, split)}:{task.name}:{split}:{limit_key(source, limit)}"
     return encode_cached(
         lambda: limited(source, task, split, limit),
@@ -111,7 +111,7 @@ def encode_split(
 
 
 def _digest(source: DataSource, task: Task, split: str) -> str:
-    """Return a digest of what the split's rows follow from; a source's own leaves out test."""
+    """Return a digest that identifies the split's rows; the digest of a source leaves out test."""
     if split in {"train", "dev"} and task.answered_by is None:
         return source.ref(task).digest
     rows = [[example.texts, example.label] for example in source.examples(task, split)]

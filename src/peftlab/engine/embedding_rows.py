@@ -1,11 +1,11 @@
-"""Training the rows of the word embedding that the task uses, and only those; exact.
+"""The exact training of only those rows of the word embedding that the task uses.
 
-A row whose token occurs in no training text never gets a gradient, so Adam's averages for it stay
-0 and the only thing that a step does to it is weight decay: it is multiplied by 1 - rate * decay.
-SGD does the same to it; other optimizers train the whole table (optimizer.ROW_BY_ROW).
-The rows in use are trained as a small table of their own; the others get the product of these
-factors when the whole table is needed. For full fine-tuning that spares the optimizer about half
-of all parameters of a small model.
+A row whose token occurs in no training text never gets a gradient, so Adam's averages for it stay 0
+and weight decay alone changes it: each step multiplies it by 1 - rate * decay. SGD does the same to
+it; with other optimizers the whole table is trained (optimizer.ROW_BY_ROW). The rows in use are
+trained as a small table of their own; the others are multiplied by the product of these factors
+when the whole table is needed. In full fine-tuning this spares the optimizer about half of all
+parameters of a small model.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from torch.nn.functional import embedding
 from peftlab.data.encode import Encoded
 
 NOWHERE = -1
-"""The place of a row that is not in use: to look it up is an error, never another row."""
+"""The index given to a row that is not in use: looking it up is an error, never another row."""
 
 
 class EmbeddingRows:
-    """The rows of `table` that `ids` name, trained in its place while `compact` is active."""
+    """The rows of `table` at `ids`, which are trained in place of the table within `compact`."""
 
     def __init__(self, table: nn.Embedding, ids: Tensor) -> None:
         self.table = table
@@ -40,12 +40,12 @@ class EmbeddingRows:
             self._padding = int(self._place[table.padding_idx])
         self.rows = nn.Parameter(self.whole.detach()[self._used].clone())
         self.factor = 1.0
-        """What weight decay has made of each of the other rows, as a factor."""
+        """The factor by which weight decay has multiplied each of the other rows."""
         self._unused_before: Tensor | None = None
 
     @contextmanager
     def compact(self) -> Iterator[None]:
-        """Let the rows stand for the table: its `weight` is theirs, its forward looks them up."""
+        """Replace the table by the rows: they are its `weight`, and its forward looks them up."""
         self._swap_in()
         try:
             yield
@@ -54,7 +54,7 @@ class EmbeddingRows:
 
     @contextmanager
     def complete(self) -> Iterator[None]:
-        """Within `compact`: the whole table, as trained so far, stands in its place again."""
+        """Restore the whole table, as trained so far, for a while within `compact`."""
         self._swap_out()
         try:
             yield
@@ -62,7 +62,7 @@ class EmbeddingRows:
             self._swap_in()
 
     def decayed(self, rate: float, weight_decay: float) -> None:
-        """Note that a step of this learning rate was taken; `weight_decay` is that of the table."""
+        """Note that a step with this learning rate and the table's `weight_decay` was taken."""
         self.factor *= 1 - rate * weight_decay
 
     def _swap_in(self) -> None:
@@ -73,7 +73,7 @@ class EmbeddingRows:
         with torch.no_grad():
             self.whole[self._used] = self.rows.detach()
             if self.factor != 1:
-                # From the rows as they were at first, so that it does not matter how often.
+                # Computed from the initial rows, so that it may be done any number of times.
                 if self._unused_before is None:
                     self._unused_before = self.whole.detach()[self._unused]
                 self.whole[self._unused] = self._unused_before * self.factor
@@ -87,10 +87,10 @@ class EmbeddingRows:
 def rows_in_use(
     table: nn.Module, data: Encoded, *, types_as_words: bool = False
 ) -> EmbeddingRows | None:
-    """Return the rows of a word embedding that `data` uses; None where there is nothing to gain.
+    """Return the rows of a word embedding that `data` uses; None if there is nothing to gain.
 
-    That is where the table is frozen, is not a plain one, or nearly all of it is in use. With
-    `types_as_words` token types are looked up in it too, as GPT-2 does.
+    There is nothing to gain if the table is frozen, is not a plain one, or is used nearly whole.
+    With `types_as_words`, token types are looked up in it too, as GPT-2 does.
     """
     if type(table) is not nn.Embedding or not table.weight.requires_grad:
         return None

@@ -1,22 +1,39 @@
-"""Energy of a stretch of work, from the counters that the hardware keeps; never an estimate."""
+"""The energy of a stretch of work, from the hardware's own counters; never an estimate."""
 
 from __future__ import annotations
 
 from threading import Event, Lock, Thread
+from typing import Protocol
 
+from peftlab.engine.clock import Clock
 from peftlab.engine.devices.base import Device, EnergyCounter
 
 SECONDS_BETWEEN_LOOKS = 30.0
-"""A package's counter begins anew after a few hundred kilojoules: some ten minutes at full load."""
+"""The time between two readings; a package's counter wraps around after a few hundred kilojoules,
+which is some ten minutes at full load."""
+
+
+class Energy(Protocol):
+    """The joules that a trial used while this was open; None where they cannot be known."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def go_on_from(self, joules: float | None) -> None:
+        """Count what was used before as well; what is not known of then stays unknown."""
+
+    def read(self) -> float | None:
+        """Return the joules so far; those of the whole stretch once it is over."""
 
 
 class EnergyMeter:
-    """The joules that a device used while this was open; None where they cannot be known.
+    """The energy in joules that a device used within the block; None if it cannot be known.
 
-    The device says what its counters include (engine/devices). They count whatever runs beside,
-    so nothing is measured unless the caller says that no other trial does (`is_alone`); that no
-    other program does is for the user to see to. A counter that is missing or may not be read
-    makes the whole unknown.
+    The device defines what its counters include (engine/devices). They also count everything else
+    that runs on it, so nothing is measured unless the caller says that no other trial runs
+    meanwhile (`is_alone`); the user must see to it that no other program does. If a counter is
+    missing or may not be read, the total is unknown.
     """
 
     def __init__(self, device: Device, *, is_alone: bool) -> None:
@@ -44,7 +61,7 @@ class EnergyMeter:
         self._is_closed.set()
 
     def go_on_from(self, joules: float | None) -> None:
-        """Count what was used before as well; what is not known of then stays unknown."""
+        """Add the joules that were used before; if they are unknown (None), the total is too."""
         with self._lock:
             if joules is None or self._joules is None:
                 self._joules = None
@@ -52,7 +69,7 @@ class EnergyMeter:
                 self._joules += joules
 
     def read(self) -> float | None:
-        """Return the joules so far; those of the whole stretch once it is over."""
+        """Return the joules so far; after the block, those of the whole block."""
         with self._lock:
             if self._joules is not None and not self._is_closed.is_set():
                 try:
@@ -62,6 +79,79 @@ class EnergyMeter:
             return self._joules
 
     def _watch(self) -> None:
-        """Look often enough that no counter begins anew twice between two looks."""
+        """Read the counters often enough that none wraps around twice between two readings."""
         while not self._is_closed.wait(SECONDS_BETWEEN_LOOKS):
             self.read()
+
+
+class EnergyShares:
+    """The joules of one meter, shared out among trials by the seconds that they were charged."""
+
+    def __init__(self, meter: EnergyMeter) -> None:
+        self._meter = meter
+        self._shared_out = meter.read()
+        self._shares: list[EnergyShare] = []
+
+    def of(self, clock: Clock) -> EnergyShare:
+        """Return the share of a trial with this clock."""
+        return EnergyShare(self, clock)
+
+    def open(self, share: EnergyShare) -> None:
+        """Have the share take part from now on."""
+        self.settle()
+        self._shares.append(share)
+
+    def close(self, share: EnergyShare) -> None:
+        """Have the share take part no longer."""
+        self.settle()
+        self._shares.remove(share)
+
+    def settle(self) -> None:
+        """Share out what was used since the last time."""
+        joules = self._meter.read()
+        used = None if joules is None or self._shared_out is None else joules - self._shared_out
+        self._shared_out = joules
+        seconds = [share.charge() for share in self._shares]
+        total = sum(seconds)
+        for share, part in zip(self._shares, seconds, strict=True):
+            share.add(None if used is None else used * part / max(total, 1e-9))
+
+
+class EnergyShare:
+    """A trial's part of the joules that trials used together."""
+
+    def __init__(self, shares: EnergyShares, clock: Clock) -> None:
+        self._shares, self._clock = shares, clock
+        self._charged_until = clock.now()
+        self._joules: float | None = 0.0
+        self._is_open = False
+
+    def __enter__(self) -> EnergyShare:
+        self._charged_until = self._clock.now()
+        self._shares.open(self)
+        self._is_open = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._shares.close(self)
+        self._is_open = False
+
+    def charge(self) -> float:
+        """Return the seconds that the trial was charged since the last call."""
+        now = self._clock.now()
+        seconds, self._charged_until = now - self._charged_until, now
+        return seconds
+
+    def add(self, joules: float | None) -> None:
+        """Add to what the trial used; None if that is not known."""
+        self._joules = None if joules is None or self._joules is None else self._joules + joules
+
+    def go_on_from(self, joules: float | None) -> None:
+        """Count what was used before as well; what is not known of then stays unknown."""
+        self.add(joules)
+
+    def read(self) -> float | None:
+        """Return the joules so far; those of the whole stretch once it is over."""
+        if self._is_open:
+            self._shares.settle()
+        return self._joules

@@ -18,20 +18,20 @@ from peftlab.engine.loss import summed_loss
 from peftlab.engine.memory import is_out_of_memory
 
 TOKENS_ON_PROCESSOR, TOKENS_ON_CARD = 1024, 100_000
-"""The tokens of a packed batch in evaluation: on a processor enough for fast matrix products, few
-enough for the caches; on a card as many as keep all of it at work."""
+"""The number of tokens in a packed batch for evaluation: on a processor, enough for fast matrix
+products but few enough for its caches; on a GPU, enough to keep all of it busy."""
 
 
 def predict_logits(
     classifier: Classifier, data: Encoded, *, batch_size: int
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Return logits float32 [N, C] in the data's order, computed in eval mode, longest rows first.
+    """Return the logits float32 [N, C] in the data's order, computed in eval mode.
 
-    Padded batches have up to `batch_size` rows, packed ones as many as a number of tokens holds,
-    which is halved where memory is short. Which rows meet in a batch changes the result by rounding
-    only: where a row would see its neighbours or the padding, those are kept apart
-    (Classifier.together). Logits stay on the device until all are there. Raises KeyboardInterrupt
-    if the process is asked to stop.
+    The longest rows come first. Padded batches have up to `batch_size` rows, packed ones up to a
+    number of tokens, which is halved while memory is short. The choice of rows that share a batch
+    changes the result by rounding only: rows that would see their neighbours or their padding are
+    kept apart (Classifier.together). Logits stay on the device until all are computed. Raises
+    KeyboardInterrupt if the process is asked to stop.
     """
     was_training = classifier.module.training
     classifier.module.eval()
@@ -74,12 +74,12 @@ def _batches(
 
 
 def predict_split(classifier: Classifier, data: Encoded, *, batch_size: int) -> Predictions:
-    """Return the predictions on a labelled split, rows in its order."""
+    """Return the predictions on a labelled split, in the order of its rows."""
     logits = predict_logits(classifier, data, batch_size=batch_size)
     return Predictions(row_ids=data.row_ids, labels=data.labels, logits=logits)
 
 
 def mean_loss(predictions: Predictions) -> float:
-    """Return the mean over all examples of the loss of the problem's kind, in double precision."""
+    """Return the mean loss over all examples, for the problem's kind, in double precision."""
     logits = torch.from_numpy(predictions.logits).double()
     return float(summed_loss(logits, predictions.labels)) / len(predictions.labels)

@@ -66,17 +66,24 @@ class Evaluated(OfTrial):
     evaluation: Evaluation
 
 
-class Finished(OfTrial):
-    """The trial is done and its artifacts are in their folder.
+class WithCosts(OfTrial):
+    """The base of events that say what the trial has cost so far, and with how many rows."""
 
-    Or, with `is_paused`, it rests after an evaluation, from where it can go on.
-    """
-
-    event: Literal["finished"] = "finished"
     costs: Costs
     num_train_examples: int
     num_eval_examples: int
-    is_paused: bool = False
+
+
+class Finished(WithCosts):
+    """The trial is done and its artifacts are in their folder."""
+
+    event: Literal["finished"] = "finished"
+
+
+class Paused(WithCosts):
+    """The trial rests after an evaluation, from where it can go on; it has no artifacts yet."""
+
+    event: Literal["paused"] = "paused"
 
 
 class Failed(OfTrial):
@@ -93,16 +100,17 @@ class Interrupted(OfTrial):
 
 
 class Remarked(Frozen):
-    """A remark for the user on how trials are run."""
+    """A remark for the user on how a trial is run; or how trials are, without the id of one."""
 
     event: Literal["remarked"] = "remarked"
+    trial_id: str | None = None
     text: str
 
 
-End = Finished | Failed | Interrupted
-"""The ends of a trial; each trial that has started gets exactly one."""
+End = Finished | Paused | Failed | Interrupted
+"""The ends of a run of a trial; each trial that has started gets exactly one."""
 Event = Annotated[
-    Started | Began | Resumed | Stepped | Evaluated | Finished | Failed | Interrupted | Remarked,
+    Started | Began | Resumed | Stepped | Evaluated | End | Remarked,
     Field(discriminator="event"),
 ]
 Listener = Callable[[Event], None]

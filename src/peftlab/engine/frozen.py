@@ -1,8 +1,8 @@
-"""The outputs of the layers below all that trains, computed once and shared by trials.
+"""The outputs of the frozen layers below everything trained, computed once and shared by trials.
 
-It is another mathematics than usual: those layers run in eval mode, without the dropout that they
-have in training, so that what they make of an example is the same in every epoch. What is above
-them trains as always, with the same dropout masks.
+The result differs from that of usual training: these layers run in eval mode, without the dropout
+that they have in training, so that their output for an example is the same in every epoch. The
+layers above them train as always, with the same dropout masks.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from peftlab.models.fused_model import FusedModel
 
 @dataclass(frozen=True, kw_only=True)
 class CachedLayers:
-    """A trial's data with the states to begin from, and what its costs say of that.
+    """A trial's data with the states of the cached layers, and the words about them for its costs.
 
-    Where nothing can be cached `num_layers` is 0, the data are as they were and `words` say why.
+    If nothing can be cached, `num_layers` is 0, the data are unchanged and `words` says why.
     """
 
     data: TrialData
@@ -38,9 +38,10 @@ class CachedLayers:
 def cache_frozen_layers(
     classifier: Classifier, trial: Trial, data: TrialData, cache: Path
 ) -> CachedLayers:
-    """Return the data with the outputs of the classifier's frozen lower layers, each split.
+    """Return the data with the outputs of the classifier's frozen lower layers for each split.
 
-    From `cache` where another trial on the same checkpoint, rows and depth has left them.
+    They are read from `cache` if another trial with the same checkpoint, rows and depth has left
+    them there.
     """
     model = classifier.model
     if not isinstance(model, FusedModel):
@@ -83,7 +84,7 @@ def cache_frozen_layers(
 
 
 def _computed(model: FusedModel) -> str:
-    """Return the words for the way of computing."""
+    """Return the words for how the model computes."""
     with model.rounding():
         words = f"{model.device.type}, {kernels_in_words(*model.base.parameters())}"
     return f"{words}, bf16" if model.bf16 else words

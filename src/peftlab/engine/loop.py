@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from time import perf_counter
 from typing import Any
@@ -20,13 +21,14 @@ from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints
 from peftlab.engine.classifier import Classifier
+from peftlab.engine.clock import Clock
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.devices.base import own_generators
-from peftlab.engine.energy import EnergyMeter
+from peftlab.engine.energy import Energy
 from peftlab.engine.evaluate import mean_loss, predict_split
 from peftlab.engine.events import Began, Evaluated, Listener, Remarked, Resumed, Stepped, ignore
 from peftlab.engine.reported import ReportedEvaluation, without_best
-from peftlab.engine.schedule import Schedule, epoch_orders, rows_of_steps
+from peftlab.engine.schedule import EvaluationSchedule, epoch_orders, rows_of_steps
 from peftlab.engine.steps import Steps, require_finite
 from peftlab.tasks.metrics.registry import score
 
@@ -78,9 +80,38 @@ def train(
     best: ReportedEvaluation | None = None,
     stop_after: int | None = None,
     micro_batch: int | None = None,
-    energy: EnergyMeter | None = None,
+    energy: Energy | None = None,
 ) -> Tally:
-    """Train the classifier's module in place; return what was measured on the way.
+    """Train the classifier's module in place, as `training` says; return what was measured."""
+    with training(
+        classifier,
+        trial,
+        data,
+        tell,
+        checkpoints,
+        best=best,
+        stop_after=stop_after,
+        micro_batch=micro_batch,
+        energy=energy,
+    ) as opened:
+        return opened.run()
+
+
+@contextmanager
+def training(
+    classifier: Classifier,
+    trial: Trial,
+    data: TrialData,
+    tell: Listener = ignore,
+    checkpoints: Checkpoints | None = None,
+    *,
+    best: ReportedEvaluation | None = None,
+    stop_after: int | None = None,
+    micro_batch: int | None = None,
+    energy: Energy | None = None,
+    clock: Clock | None = None,
+) -> Iterator[Training]:
+    """Have everything in place within to train the classifier's module.
 
     `best` is offered each evaluation; what it has kept in the end is what the module ends with. The
     training rests, its state saved, after the first evaluation at or after the end of the epoch
@@ -101,10 +132,10 @@ def train(
         torch.random.fork_rng(devices=own_generators(device)),
         Steps.active(classifier, trial, data, micro_batch=micro_batch) as steps,
     ):
-        return _Training(steps, tell, checkpoints, best, stop_after, energy).run()
+        yield Training(steps, tell, checkpoints, best, stop_after, energy, clock or Clock())
 
 
-class _Training:
+class Training:
     """A trial's training: steps, evaluations when they are due, the state saved now and then."""
 
     def __init__(
@@ -114,22 +145,30 @@ class _Training:
         checkpoints: Checkpoints | None,
         best: ReportedEvaluation | None,
         stop_after: int | None,
-        energy: EnergyMeter | None,
+        energy: Energy | None,
+        clock: Clock,
     ) -> None:
         self.steps, self.trial, self.data = steps, steps.trial, steps.data
         self.module = steps.classifier.module
         self.tell, self.checkpoints, self.energy = tell, checkpoints, energy
         self.best, self.stop_after = best, stop_after
-        self.schedule = Schedule.of(self.trial, len(self.data.train))
+        self.schedule = EvaluationSchedule.of(self.trial, len(self.data.train))
         self.steps_per_epoch = self.trial.training.steps_per_epoch(len(self.data.train))
         self.tally = Tally()
         self.losses: list[float] = []
         """The losses of the steps since the last evaluation."""
         self.predict = predictor(steps.classifier, self.trial)
-        self._made_at = self._began_at = perf_counter()
+        self._now = clock.now
+        self._made_at = self._began_at = self._now()
 
     def run(self) -> Tally:
-        """Train to the end, or to where the training is to rest."""
+        """Train to the end, or to where the training is to rest; return what was measured."""
+        for rows in self.course():
+            self.steps.take(rows)
+        return self.tally
+
+    def course(self) -> Iterator[Indices]:
+        """Go through the training; give the rows of each step, for the caller to take it."""
         steps, trial, num_examples = self.steps, self.trial, len(self.data.train)
         self.tell(
             Began(trial_id=trial.id, total_steps=steps.total, steps_per_epoch=self.steps_per_epoch)
@@ -138,7 +177,7 @@ class _Training:
         rows = rows_of_steps(trial, num_examples, steps.total, taken=steps.taken)
         while not self._is_over():
             if not self._awaits_evaluation():
-                self._train(rows)
+                yield from self._train(rows)
             self._evaluate()
             if 0 < steps.taken < steps.total:
                 self._save_if_due(is_evaluated=True)
@@ -150,7 +189,6 @@ class _Training:
         if steps.micro_batch < trial.training.per_device_train_batch_size:
             words.append(f"{steps.micro_batch} examples at once for want of memory")
         self.tally.words = ", ".join(filter(None, words))
-        return self.tally
 
     def _is_over(self) -> bool:
         """Return whether the last step is evaluated, or the training stops early or is to rest."""
@@ -175,12 +213,12 @@ class _Training:
         evaluations = self.tally.evaluations
         return bool(evaluations) and evaluations[-1].step == self.steps.taken
 
-    def _train(self, rows: Iterator[Indices]) -> None:
-        """Take the steps until the next evaluation is due."""
+    def _train(self, rows: Iterator[Indices]) -> Iterator[Indices]:
+        """Have the steps taken until the next evaluation is due."""
         self.module.train()
-        self._began_at = perf_counter()
+        self._began_at = self._now()
         while not self._awaits_evaluation():
-            self.steps.take(next(rows))
+            yield next(rows)
             self._read_losses(waits=False)
             self._save_if_due()
         self._read_losses()
@@ -208,13 +246,13 @@ class _Training:
             self.tell(Evaluated(trial_id=self.trial.id, evaluation=self.tally.evaluations[-1]))
         except KeyboardInterrupt:
             if self.steps.taken > 0:
-                self._save()
+                self.save()
             raise
         self.losses = []
 
     def _stop_clock(self) -> None:
         """Add the time of training since the clock was started, and start it again."""
-        now = perf_counter()
+        now = self._now()
         self.tally.train_seconds += now - self._began_at
         self._began_at = now
 
@@ -235,11 +273,12 @@ class _Training:
             if not is_evaluated:
                 self._read_losses()  # the clock stops when the device has done with the steps
                 self._stop_clock()
-            self._save()
-            self._began_at = perf_counter()
+            self.save()
+            self._began_at = self._now()
         stop_if_requested()
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Save the state as it is now, between two steps."""
         if self.checkpoints is not None:
             progress = self._progress()
             tensors = self.steps.state() | ({} if self.best is None else self.best.state())
@@ -249,7 +288,7 @@ class _Training:
 
     def _progress(self) -> dict[str, Any]:
         tally = self.tally
-        earlier_seconds = tally.earlier_seconds + perf_counter() - self._made_at
+        earlier_seconds = tally.earlier_seconds + self._now() - self._made_at
         return {
             "tally": {**asdict(tally), "earlier_seconds": earlier_seconds},
             "losses": [] if self._is_evaluated() else self.losses,
@@ -265,8 +304,8 @@ class _Training:
             return
         found = self.checkpoints.newest()
         for name in self.checkpoints.damaged:
-            text = f"trial {self.trial.id}: the checkpoint {name} is damaged; it was passed over"
-            self.tell(Remarked(text=text))
+            text = f"trial {self.trial.id}: the checkpoint {name} is damaged; it was skipped"
+            self.tell(Remarked(trial_id=self.trial.id, text=text))
         if found is None:
             return
         try:

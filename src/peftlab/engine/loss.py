@@ -1,4 +1,4 @@
-"""The loss of each kind of problem, as transformers has it (`problem_type` of its configs)."""
+"""The loss for each kind of problem, as transformers defines it (`problem_type` in its configs)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from peftlab.tasks.class_weights import check_label_smoothing, weights_of_classe
 from peftlab.tasks.problem import Values, problem_type_of
 
 SummedLoss = Callable[[Tensor, Values | Tensor], Tensor]
-"""summed_loss(logits [B, C], labels) -> the sum over the examples of each one's loss."""
+"""The type of summed_loss(logits [B, C], labels), the sum of the losses of all examples."""
 
 
 def as_wanted(labels: Values) -> npt.NDArray[np.int64] | npt.NDArray[np.float64]:
-    """Return labels as a loss wants them: classes int64 [B], or floats [B] or [B, C]."""
+    """Return the labels as the loss takes them: classes as int64 [B], or floats [B] or [B, C]."""
     if problem_type_of(labels) == "single_label_classification":
         return labels.astype(np.int64)
     return labels.astype(np.float64)
@@ -34,11 +34,11 @@ def summed_loss(
     weights_C: Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Return the sum over the examples of each one's loss: logits [B, C] and their labels.
+    """Return the sum of the losses of all examples, from logits [B, C] and their labels.
 
-    It is cross-entropy for classes, where they may have weights and labels may be smoothed; the
-    squared error for scores; for several labels the mean of their binary cross-entropies. Labels
-    may lie on the device already, as `as_wanted` has them.
+    The loss is cross-entropy for classes, with optional class weights and label smoothing; the
+    squared error for scores; and the mean of the binary cross-entropies for several labels. Labels
+    may already be on the device, in the form of `as_wanted`.
     """
     if not isinstance(labels, Tensor):
         labels = torch.from_numpy(as_wanted(labels)).to(logits.device)
@@ -53,10 +53,10 @@ def summed_loss(
 
 
 def training_loss(settings: TrainingSettings, data: TrialData, device: torch.device) -> SummedLoss:
-    """Return the loss that is trained on: with the settings' weights of classes, labels smoothed.
+    """Return the training loss, with the settings' class weights and label smoothing.
 
-    It is the plain one, by which all are evaluated, where neither is asked for. Raises UserError
-    where the task has no classes, or none of a label's name.
+    Without either, it is the plain loss, which is also used in evaluation. Raises UserError if the
+    task has no classes, or if the weights name a class that it does not have.
     """
     weights = weights_of_classes(settings.class_weights, data.task, data.train.labels)
     check_label_smoothing(settings.label_smoothing_factor, data.task)

@@ -1,4 +1,4 @@
-"""Memory of a stretch of work: its peak, and freed blocks kept for the next step."""
+"""The memory of a stretch of work: its peak, and freed blocks kept for the next step."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MOST_BYTES = 2**30
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep the blocks that a step frees for the next one; no effect elsewhere.
+    """Make glibc keep the blocks that a step frees for the next step; do nothing without glibc.
 
-    By default each large tensor is mapped anew and unmapped when it goes, and the first touch of
-    its pages costs more than the arithmetic on it.
+    By default each large tensor is mapped when it is made and unmapped when it is freed, and
+    touching its pages for the first time costs more than the arithmetic on it.
     """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
@@ -29,17 +29,17 @@ def keep_freed_memory() -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory was asked for that is not there, on any device."""
+    """Return whether an error means that memory has run out, on any device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 class PeakMemory:
-    """The highest memory in use on a device since this was made; None where it does not tell.
+    """The peak memory in use on a device since this object was made; None if it is not known.
 
-    The device's mark is set back at the start, so that a trial is not charged for what an earlier
-    one in the same process used.
+    The device's peak is reset at the start, so that the memory of an earlier trial in the same
+    process is not counted.
     """
 
     def __init__(self, device: Device) -> None:
@@ -47,5 +47,5 @@ class PeakMemory:
         self._is_known = device.reset_peak_memory()
 
     def read(self) -> int | None:
-        """Return the bytes."""
+        """Return the peak in bytes."""
         return self._device.peak_memory_bytes() if self._is_known else None

@@ -16,18 +16,19 @@ from peftlab.models.fused.backends import backend_of
 from peftlab.models.layers import layers_below_top
 
 SHARE = "share"
-"""The key of an optimizer's group for its share of the learning rate."""
+"""The key under which a parameter group keeps its share of the learning rate."""
 ROW_BY_ROW = ("adamw_torch_fused", "sgd")
-"""The optimizers that do nothing but weight decay to a row of a table that gets no gradient."""
+"""The optimizers that only apply weight decay to a row of a table that gets no gradient."""
 
-# The names that transformers.Trainer keeps from weight decay, beside every nn.LayerNorm.
+# The names that transformers.Trainer excludes from weight decay, besides every nn.LayerNorm.
 NOT_DECAYED = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")
 
 
 def decayed_names(module: nn.Module) -> set[str]:
-    """Return the names of what weight decay applies to: no bias, no normalisation layer.
+    """Return the names of the parameters with weight decay: no bias, no normalisation layer.
 
-    The rule of transformers.Trainer.get_decay_parameter_names; a test holds the two equal.
+    This is the rule of transformers.Trainer.get_decay_parameter_names; a test checks that the two
+    agree.
     """
     names: set[str] = set()
     for path, child in module.named_modules():
@@ -43,13 +44,14 @@ def decayed_names(module: nn.Module) -> set[str]:
 def build_optimizer(
     module: nn.Module, settings: TrainingSettings, base: PreTrainedModel | None = None
 ) -> torch.optim.Optimizer:
-    """Return the optimizer of the settings over the trainable parameters, made as the Trainer does.
+    """Return the optimizer of the trainable parameters, set up as transformers.Trainer does.
 
-    Parameters of one weight decay and one share of the learning rate are a group; its share is
-    kept in it. `base` is the transformers model under the method, whose layers are asked for where
-    their rates differ.
+    Parameters with the same weight decay and the same share of the learning rate form a group,
+    which stores that share. `base` is the transformers model under the method; its layers are
+    needed only if their rates differ.
 
-    Raises ValueError if nothing is trainable, and TrialError where `base` has no layers in order.
+    Raises ValueError if nothing is trainable, and TrialError if the layers of `base` have no order
+    but their rates are to differ.
     """
     decayed, levels = decayed_names(module), _levels(settings, base)
     groups: dict[tuple[bool, int], list[nn.Parameter]] = {}
@@ -57,7 +59,7 @@ def build_optimizer(
         if parameter.requires_grad:
             key = (name in decayed, levels.get(id(parameter), 0))
             groups.setdefault(key, []).append(parameter)
-    # Of one level those with weight decay come first.
+    # Within a level, the group with weight decay comes first.
     ordered = sorted(groups.items(), key=lambda item: (item[0][1], not item[0][0]))
     return _new_optimizer(
         [
@@ -74,7 +76,7 @@ def build_optimizer(
 
 
 def _levels(settings: TrainingSettings, base: PreTrainedModel | None) -> dict[int, int]:
-    """Return how many layers each parameter is below the last, where that changes its rate."""
+    """Return how many layers each parameter is below the last; {} if all rates are equal."""
     if settings.layerwise_lr_decay == 1 or base is None:
         return {}
     try:
@@ -89,9 +91,9 @@ def _new_optimizer(
 ) -> torch.optim.Optimizer:
     """Return an optimizer of these groups.
 
-    AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) is that of the kernels that compute the
-    parameters, where they have one, else torch's fused one; Adafactor is that of transformers
-    (Shazeer and Stern 2018, arXiv 1804.04235) with the learning rate as it is given.
+    AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) comes from the back end of the parameters
+    if it has one, else it is torch's fused AdamW; Adafactor (Shazeer and Stern 2018, arXiv
+    1804.04235) is that of transformers, with the given learning rate unscaled.
     """
     rate = settings.learning_rate
     match settings.optim:
@@ -118,7 +120,8 @@ def _new_optimizer(
 
 
 def _own_adamw(parameters: Sequence[nn.Parameter]) -> Callable[..., torch.optim.Optimizer] | None:
-    """Return the AdamW of the back end that computes these, if it has one that takes them."""
+    """Return the AdamW of the back end that computes these parameters; None if it has none for
+    them."""
     backend = backend_of(*parameters) if parameters else None
     if backend is None or any(parameter.dtype != torch.float32 for parameter in parameters):
         return None
@@ -128,11 +131,11 @@ def _own_adamw(parameters: Sequence[nn.Parameter]) -> Callable[..., torch.optim.
 def put_state(
     optimizer: torch.optim.Optimizer, parameter: nn.Parameter, key: str, value: Tensor
 ) -> None:
-    """Give a value of a parameter's state, as it was saved, back to the optimizer.
+    """Restore a saved value of a parameter's state in the optimizer.
 
-    It goes to the place of the value that is there. Of an optimizer that makes its state in its
-    first step none is: it is kept as that would keep it, a whole number as a plain one, for
-    Adafactor counts its steps so, the others in a tensor of floats.
+    A tensor that is already there is overwritten in place. If the optimizer creates its state only
+    in its first step, the value is stored as that step would store it: an integer scalar as a plain
+    int (Adafactor's count of steps), anything else as a tensor.
     """
     state = optimizer.state[parameter]
     if key in state and isinstance(state[key], Tensor):
@@ -145,11 +148,11 @@ def put_state(
 def clip_gradients(
     optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], max_norm: float
 ) -> None:
-    """Have the next step scale all gradients so that their norm is at most `max_norm`.
+    """Make the next step scale all gradients so that their total norm is at most `max_norm`.
 
-    It does what torch.nn.utils.clip_grad_norm_ does, whose pass over all gradients is left to a
-    fused optimizer: that divides by its `grad_scale` as it reads them. One that has a `max_norm`
-    clips by itself. 0 clips nothing.
+    The result is that of torch.nn.utils.clip_grad_norm_, but a fused optimizer scales the gradients
+    itself, as it reads them, by dividing by its `grad_scale`, which saves a pass over them. An
+    optimizer with a `max_norm` clips by itself. A `max_norm` of 0 clips nothing.
     """
     if hasattr(optimizer, "max_norm"):
         optimizer.max_norm = max_norm
@@ -169,7 +172,7 @@ def clip_gradients(
 
 
 def learning_rates(settings: TrainingSettings, *, total_steps: int) -> Callable[[int], float]:
-    """Return the learning rate as a function of the optimizer step (0-based) and nothing else."""
+    """Return the learning rate as a function of the optimizer step (0-based) alone."""
     rate, schedule = settings.learning_rate, settings.schedule
     warmup = settings.num_warmup_steps(total_steps)
     return lambda step: (

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 from peftlab.engine.base import Trained, TrialRun
 from peftlab.engine.checkpoint import Checkpoints
-from peftlab.engine.classifier import build_classifier
-from peftlab.engine.frozen import cache_frozen_layers
-from peftlab.engine.loop import train
+from peftlab.engine.classifier import Classifier, build_classifier
+from peftlab.engine.frozen import CachedLayers, cache_frozen_layers
+from peftlab.engine.loop import Training, training
 from peftlab.engine.memory import keep_freed_memory
 from peftlab.engine.prepare import Prepared
 from peftlab.store.records import CHECKPOINTS_FOLDER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A training that is ready to go, and what it trains."""
+
+    training: Training
+    classifier: Classifier
+    cached: CachedLayers | None
+
+    def trained(self) -> Trained:
+        """Return the facts of the training so far."""
+        tally, cached = self.training.tally, self.cached
+        words = (self.classifier.path, "" if cached is None else cached.words, tally.words)
+        return Trained(
+            tally=tally,
+            path=", ".join(filter(None, words)),
+            pads=not self.classifier.packs,
+            cached=cached,
+        )
 
 
 class OwnEngine:
@@ -22,6 +45,13 @@ class OwnEngine:
 
     def train(self, prepared: Prepared, run: TrialRun) -> Trained:
         """Train the module in place, from the newest checkpoint if there is one."""
+        with self.opened(prepared, run) as opened:
+            opened.training.run()
+        return opened.trained()
+
+    @contextmanager
+    def opened(self, prepared: Prepared, run: TrialRun) -> Iterator[Opened]:
+        """Have everything in place within to train the module."""
         keep_freed_memory()
         trial, data = run.trial, prepared.data
         classifier = build_classifier(
@@ -42,8 +72,9 @@ class OwnEngine:
             every=run.job.checkpoint_every,
             on_saved=run.on_saved,
         )
-        with run.energy:
-            tally = train(
+        with (
+            run.energy,
+            training(
                 classifier,
                 trial,
                 data if cached is None else cached.data,
@@ -53,11 +84,7 @@ class OwnEngine:
                 stop_after=run.job.stop_after,
                 micro_batch=run.job.micro_batch,
                 energy=run.energy,
-            )
-        words = (classifier.path, "" if cached is None else cached.words, tally.words)
-        return Trained(
-            tally=tally,
-            path=", ".join(filter(None, words)),
-            pads=not classifier.packs,
-            cached=cached,
-        )
+                clock=run.clock,
+            ) as opened,
+        ):
+            yield Opened(training=opened, classifier=classifier, cached=cached)

@@ -1,4 +1,4 @@
-"""How exactly a device multiplies matrices of float32: as long as a trial runs, as it asks for."""
+"""The precision in which a device multiplies float32 matrices while a trial runs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from contextlib import contextmanager
 
 from peftlab.core.errors import UserError
 from peftlab.core.training import TrainingSettings
-from peftlab.engine.devices.base import Device, multiplying
+from peftlab.engine.devices.base import Device
+from peftlab.models.precision import multiplying
 
 
 @contextmanager
 def precision_of(training: TrainingSettings, device: Device) -> Iterator[None]:
-    """Have matrices of float32 multiplied within as the settings say, and as before afterwards.
+    """Multiply float32 matrices within the block in the precision of the settings.
 
-    Raises UserError where the device has no matrix units for a precision that is asked for: a trial
-    that ran in another one would have numbers of another kind under its id.
+    The device is the current one of its kind within.
+
+    Raises UserError if the device has no matrix units for that precision: a trial that ran in
+    another one would store different numbers under its id.
     """
     for name, is_asked, why_not in (
         ("bf16", training.bf16, device.why_not_bf16),
@@ -27,5 +30,5 @@ def precision_of(training: TrainingSettings, device: Device) -> Iterator[None]:
                 where="--device",
                 allowed=f"an NVIDIA card of capability 8.0 or more, or {name}: false",
             )
-    with multiplying("tf32" if training.tf32 else "fp32"):
+    with device.current(), multiplying("tf32" if training.tf32 else "fp32"):
         yield

@@ -1,4 +1,4 @@
-"""Logits of trained trials for rows that they have not seen."""
+"""The logits that trained trials give to new rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -21,16 +20,17 @@ from peftlab.engine.prepare import base_model, check_ids, placed, with_checkpoin
 from peftlab.engine.registry import ENGINES
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_tokenizer
+from peftlab.models.shared_weights import SharedWeights
 from peftlab.store.records import TrialRecord
+from peftlab.tasks.problem import Logits
 from peftlab.tasks.registry import task_of
 
-Logits = np.ndarray[tuple[int, int], np.dtype[np.float32]]
-Rows = Sequence[tuple[str, ...]]
+TextRows = Sequence[tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Loaded:
-    """A trial in memory; `shared` are its parameters whose numbers another trial has too."""
+    """A trial in memory; `shared` are its parameters whose memory other trials may share."""
 
     base: PreTrainedModel
     classifier: Classifier
@@ -38,13 +38,14 @@ class _Loaded:
 
 
 class Predictor:
-    """Trained trials in memory, each loaded once; what they have in common is there once.
+    """Trained trials in memory, each loaded once; equal parameters are kept in memory only once.
 
     A trial is loaded as if it were alone, so that it has its own adapter and its own head. Then
-    every parameter that equals, bit for bit, that of the same name in a trial loaded before it
-    uses that one's memory: trials of one checkpoint take its size and what each of them trained.
+    every parameter that is bitwise equal to the one of the same name in a trial loaded before
+    shares its memory: trials of one checkpoint take the memory of the checkpoint once, and that of
+    what each has trained.
 
-    Checkpoints are looked for in the `places` first (models/location).
+    Checkpoints are first looked for in the `places` (models/location.py).
     """
 
     def __init__(
@@ -55,15 +56,15 @@ class Predictor:
         self._found: dict[str, TrialRecord] = {}
         self._batch_size = batch_size
         self._loaded: dict[str, _Loaded] = {}
-        self._tensors: dict[tuple[str, str], list[Tensor]] = {}
-        self._rows: Rows = ()
+        self._weights = SharedWeights()
+        self._rows: TextRows = ()
         self._encoded: dict[tuple[str, int], Encoded] = {}
 
-    def logits(self, record: TrialRecord, rows: Rows) -> Logits:
+    def logits(self, record: TrialRecord, rows: TextRows) -> Logits:
         """Return the logits, float32 [N, C], of rows of as many texts as the trial's task has.
 
-        Raises UserError where the trial has no saved model or its checkpoint is gone, a row has the
-        wrong number of texts, or the model gives what is no number.
+        Raises UserError if the trial has no saved model, its checkpoint is gone, a row has the
+        wrong number of texts for its task, or a logit is not finite.
         """
         _check(record, rows)
         if record.trial.id not in self._found:
@@ -72,13 +73,14 @@ class Predictor:
         found = self._loaded.get(record.trial.id) or self._load(record)
         data = self._encode(record, rows)
         check_ids(data, found.base, where=record.trial.model.name)
-        with found.classifier.active():
+        with self.device.current(), found.classifier.active():
             logits = predict_logits(found.classifier, data, batch_size=self._batch_size)
-        for parameter, tensor in found.shared:  # packing has given some of them memory of their own
+        for parameter, tensor in found.shared:  # packing has moved some to memory of their own
             parameter.data = tensor
         if not np.isfinite(logits).all():
             raise UserError(
-                "the trained model gives no finite numbers: its tensors are damaged, or diverged",
+                "the trained model gives numbers that are not finite: its tensors are damaged, "
+                "or it diverged",
                 where=str(record.model_path),
             )
         return logits
@@ -91,17 +93,10 @@ class Predictor:
         method = METHODS.get(trial.method)
         module = placed(method.load(base, record.model_path), base, self.device)
         record.require_own_model()  # once it is known to be whole
-        shared = []
-        for name, parameter in own.items():
-            if type(parameter) is not nn.Parameter:  # quantised: more than its numbers belong to it
-                continue
-            known = self._tensors.setdefault((trial.model.name, name), [])
-            equal = next((one for one in known if torch.equal(one, parameter.detach())), None)
-            if equal is None:
-                equal = parameter.detach()
-                known.append(equal)
-            parameter.data = equal
-            shared.append((parameter, equal))
+        # Of a quantised parameter more than its numbers belongs to it.
+        own = {name: one for name, one in own.items() if type(one) is nn.Parameter}
+        tensors = self._weights.share(((trial.model.name, name), one) for name, one in own.items())
+        shared = [*zip(own.values(), tensors, strict=True)]
         kind = ENGINES.get(trial.engine).classifier
         classifier = build_classifier(
             kind,
@@ -114,7 +109,7 @@ class Predictor:
         self._loaded[trial.id] = _Loaded(base=base, classifier=classifier, shared=shared)
         return self._loaded[trial.id]
 
-    def _encode(self, record: TrialRecord, rows: Rows) -> Encoded:
+    def _encode(self, record: TrialRecord, rows: TextRows) -> Encoded:
         """Return the rows' tokens; those of the last call are kept for the other trials."""
         if rows is not self._rows:
             self._rows, self._encoded = rows, {}
@@ -125,14 +120,7 @@ class Predictor:
         return self._encoded[key]
 
 
-def predict_rows(
-    record: TrialRecord, rows: Rows, *, batch_size: int = 32, device: str = "auto"
-) -> Logits:
-    """Return the logits, float32 [N, C], of one trial; UserError as Predictor.logits raises it."""
-    return Predictor(device=device, batch_size=batch_size).logits(record, rows)
-
-
-def _check(record: TrialRecord, rows: Rows) -> None:
+def _check(record: TrialRecord, rows: TextRows) -> None:
     task = task_of(record.trial)
     if record.model_path is None:
         raise UserError(f"the trial {record.trial.id} has no saved model: it is {record.status}")

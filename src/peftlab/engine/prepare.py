@@ -17,12 +17,12 @@ from peftlab.data.encode import Encoded
 from peftlab.engine.dataset import TrialData, load_data
 from peftlab.engine.devices.base import Device
 from peftlab.methods.base import Method
-from peftlab.methods.head import head_parameter_names
 from peftlab.methods.parameters import count_module
 from peftlab.methods.quantize import is_quantized
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.models.families import family_of, takes_token_types
+from peftlab.models.head import head_parameter_names
 from peftlab.models.location import find_checkpoint
 from peftlab.models.tokenizer import HubTokenizer
 from peftlab.store.records import TrialRecord
@@ -31,7 +31,7 @@ from peftlab.tasks.registry import task_of
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """The parts of a trial; `module` is `base` with the method on it, on its device."""
+    """The parts of a trial; `module` is `base` under the method, on its device."""
 
     tokenizer: HubTokenizer
     data: TrialData
@@ -42,10 +42,10 @@ class Prepared:
 
 
 def prepare(trial: Trial, *, cache: Path, device: Device) -> Prepared:
-    """Return the trial's parts, read and built.
+    """Return the trial's parts, with its data read and its model built.
 
-    Raises UserError for data or checkpoints that are not there, and where the device cannot hold
-    the weights.
+    Raises UserError if the data or the checkpoint are missing, or the device cannot hold the
+    weights.
     """
     tokenizer = load_tokenizer(trial.model.name)
     data = load_data(trial, tokenizer, cache)
@@ -68,8 +68,9 @@ def prepare(trial: Trial, *, cache: Path, device: Device) -> Prepared:
 def base_model(trial: Trial) -> PreTrainedModel:
     """Return the trial's checkpoint with the head that the trial begins with.
 
-    It is drawn by the trial's own seed, for what a method saves need not be the whole head.
-    Raises UserError where the checkpoint cannot be loaded, or has no head that could be kept.
+    A fresh head is drawn from the trial's own seed, since a method need not save the whole head.
+    Raises UserError if the checkpoint cannot be loaded, or if its head is to be kept and it has
+    none.
     """
     task = task_of(trial)
     return load_model(
@@ -81,9 +82,9 @@ def base_model(trial: Trial) -> PreTrainedModel:
 
 
 def with_checkpoint(record: TrialRecord, places: Sequence[str] = ()) -> TrialRecord:
-    """Return the record with its checkpoint under the name of where it lies now (models/location).
+    """Return the record with its checkpoint's present location as its name (models/location.py).
 
-    Raises UserError where it is not to be found.
+    Raises UserError if the checkpoint cannot be found.
     """
     found = find_checkpoint(record.trial.model, places)
     if found.name == record.trial.model.name:
@@ -94,9 +95,9 @@ def with_checkpoint(record: TrialRecord, places: Sequence[str] = ()) -> TrialRec
 def with_method(
     base: PreTrainedModel, trial: Trial, *, seed: int, device: Device
 ) -> tuple[nn.Module, ParameterCount]:
-    """Return the model with the trial's method on it, on the device, and its parameters counted.
+    """Return the model under the trial's method, on the device, and the count of its parameters.
 
-    Raises UserError where the device cannot hold the weights.
+    Raises UserError if the device cannot hold the weights.
     """
     own = frozenset(name for name, _ in base.named_parameters())
     head = frozenset(head_parameter_names(base))
@@ -106,7 +107,7 @@ def with_method(
 
 
 def placed(module: nn.Module, base: PreTrainedModel, device: Device) -> nn.Module:
-    """Return the module on the device; UserError where that cannot hold the weights of its base."""
+    """Return the module on the device; raise UserError if that cannot hold its weights."""
     if is_quantized(base) and not device.holds_4bit:
         raise UserError(
             f"quantization = 4bit needs an NVIDIA card, and this is to run on '{device.name}'",
@@ -117,7 +118,7 @@ def placed(module: nn.Module, base: PreTrainedModel, device: Device) -> nn.Modul
 
 
 def check_ids(data: Encoded, base: PreTrainedModel, *, where: str) -> None:
-    """Raise UserError where the tokenizer gives ids or types that the model has no embedding of."""
+    """Raise UserError if the tokenizer gives ids or types for which the model has no embedding."""
     num_tokens = next(base.get_input_embeddings().parameters()).shape[0]
     type_ids = data.type_ids if takes_token_types(base) else None
     num_types = getattr(base.config, "type_vocab_size", None)

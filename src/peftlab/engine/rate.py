@@ -1,4 +1,4 @@
-"""How fast steps are taken here: the examples a second of a trial, and the parts of a step."""
+"""The speed of training on this machine: examples per second, and the parts of a step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WARM_UP_STEPS = 2
 
 
 class RateMeter:
-    """A trial made ready to train, whose training goes nowhere."""
+    """A trial that is trained only to measure its speed; its result is discarded."""
 
     def __init__(self, trial: Trial, *, cache: Path, device: str) -> None:
         keep_freed_memory()
@@ -41,7 +41,7 @@ class RateMeter:
         prepared.module.train()
 
     def measure(self, seconds: float) -> float:
-        """Return the examples a second, over about so many seconds after a few steps of warm-up."""
+        """Return the examples per second, measured for `seconds` after a few warm-up steps."""
         with Steps.active(self._classifier, self._trial, self._data) as steps:
             for _ in range(WARM_UP_STEPS):
                 steps.take(next(self._rows))
@@ -56,7 +56,7 @@ class RateMeter:
 
 
 class PartsClock:
-    """The seconds of the parts of steps, told by the mark at the end of each (Steps.mark)."""
+    """A clock for the parts of steps, to be called at the end of each (as Steps.mark)."""
 
     def __init__(self, device: Device) -> None:
         self.seconds = dict.fromkeys(PARTS, 0.0)
@@ -69,7 +69,7 @@ class PartsClock:
         self._since = perf_counter()
 
     def __call__(self, part: str) -> None:
-        """Note that a part of the step has ended, once the device has done with it."""
+        """Note that a part of the step has ended, after the device has finished it."""
         self._device.synchronize()
         now = perf_counter()
         self.seconds[part] += now - self._since

@@ -4,28 +4,36 @@ A program is a step's forward and backward pass, clipping and the optimizer, for
 layout (models/fused/static_batch.py). What differs from step to step is in the row that is copied
 to the device before it is played; nothing waits for the device but whoever reads losses. A step of
 several micro-batches plays one program for each, of which the last one takes the step.
+
+A number of the host that has entered a program stays what it was when the program was recorded, and
+a module that is called as it is may well have one. So before the first step a program's gradients
+are compared with those of the model as it is called otherwise, for a batch that differs in all that
+a row holds. Steps that do not stand this, wait for the device or cannot be captured are not played.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from peftlab.core.errors import first_line
 from peftlab.core.progress import stage
 from peftlab.data.batches import Indices, Ragged, batches, gather
 from peftlab.data.encode import Encoded
 from peftlab.data.states import EncodedWithStates
 from peftlab.engine.loss import SummedLoss, as_wanted
+from peftlab.engine.memory import is_out_of_memory
 from peftlab.methods.base import Method
 from peftlab.models.batched import BatchedModel, PackedModel
 from peftlab.models.dropout import Use
-from peftlab.models.fused.backends import Capture, Program, backend_of
+from peftlab.models.fused.backends import Capture, NotRecordableError, Program, backend_of
+from peftlab.models.fused.operation import Program as Operations
 from peftlab.models.fused.static_batch import (
     BatchLayout,
     Numbers,
@@ -38,6 +46,9 @@ from peftlab.models.fused_model import FusedModel
 NUM_LOSSES = 1024
 """The losses of so many steps are kept on the device, until they are read."""
 SECONDS_BETWEEN_READINGS = 0.3
+LARGEST, LARGEST_ROUNDED = 1e-3, 5e-2
+"""How far the gradients of a program may be from the model's, of their norm; the second where
+operands are rounded, to bf16 or TF32. What stays as it was moves them by a tenth and more."""
 COMPILING = "compiling the kernels of a step for this card"
 """The message while the first program is made; kernels that were compiled before are found."""
 
@@ -56,10 +67,12 @@ def recorded_steps(
     backend = backend_of(*model.module.parameters())
     if backend is None or backend.capture is None or not isinstance(model, PackedModel):
         return None, ""
+    lacking = sorted(backend.lacking())
+    if lacking:
+        return None, f"steps not recorded: kernels of {', '.join(lacking)} are not used here"
     why_not = _why_not_recorded(model, method, optimizer, data)
     if why_not is not None:
         return None, f"steps not recorded: {why_not}"
-    assert isinstance(model, FusedModel)
     steps = RecordedSteps(model, optimizer, data, summed_loss, backend.capture)
     return steps, "recorded steps"
 
@@ -67,8 +80,6 @@ def recorded_steps(
 def _why_not_recorded(
     model: PackedModel, method: Method, optimizer: torch.optim.Optimizer, data: Encoded
 ) -> str | None:
-    if not isinstance(model, FusedModel) or not model.encoder.is_recorded:
-        return "modules are called as they are"
     if not hasattr(optimizer, "collect"):
         return "the optimizer is torch's"
     if type(method).penalty is not Method.penalty:
@@ -81,7 +92,7 @@ def _why_not_recorded(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Part:
+class Part:
     """A micro-batch of a step: its tokens, its rows' numbers, its place, and which program it is
     for: one of so many tokens and examples, the first of a step or a later one, the last or not."""
 
@@ -107,7 +118,7 @@ class RecordedSteps:
 
     def __init__(
         self,
-        model: FusedModel,
+        model: PackedModel,
         optimizer: Any,
         data: Encoded,
         summed_loss: SummedLoss,
@@ -128,23 +139,30 @@ class RecordedSteps:
         self._num_unread = 0
         self._next_slot = 0
         self._read_at = monotonic()
+        self._is_compared = False
+        """Whether programs are known to read all that differs between steps from the row."""
 
     def take(self, rows: Indices, *, step: int, micro_batch: int) -> None:
         """Take the step of that number on these rows, so many examples at once.
 
-        Raises torch.OutOfMemoryError, with nothing changed, where memory is short.
+        Raises torch.OutOfMemoryError where memory is short, and NotRecordableError where such steps
+        cannot be recorded, with nothing changed.
         """
-        parts = self._parts(rows, micro_batch)
+        parts = self.parts(rows, micro_batch)
         for part in parts:
             self._require(part)
         numbers = self.optimizer.advance()
         for part in parts:
             recorded = self._recorded[part.program]
-            row = self._row(
+            row = self.row(
                 recorded.static.layout, part, step=step, share=1 / len(rows), numbers=numbers
             )
-            self._copy(row, recorded.static)
+            copy_to(recorded.static.row, row)
             recorded.play()
+        self.count()
+
+    def count(self) -> None:
+        """Count a step that programs have taken."""
         self._next_slot = (self._next_slot + 1) % NUM_LOSSES
         self._num_unread = min(self._num_unread + 1, NUM_LOSSES)
 
@@ -165,13 +183,14 @@ class RecordedSteps:
         """Let go of the programs and their memory."""
         self._recorded.clear()
 
-    def _parts(self, rows: Indices, micro_batch: int) -> list[_Part]:
+    def parts(self, rows: Indices, micro_batch: int) -> list[Part]:
+        """Return the micro-batches of a step on these rows, with so many examples each."""
         found, last = [], (len(rows) - 1) // micro_batch
         for index, micro in enumerate(batches(rows, micro_batch)):
             tokens = gather(self._data, micro)
             num_tokens = filled_up(int(tokens.lengths.sum()))
             found.append(
-                _Part(
+                Part(
                     tokens=tokens,
                     rows=micro,
                     first_example=index * micro_batch,
@@ -180,14 +199,34 @@ class RecordedSteps:
             )
         return found
 
-    def _require(self, part: _Part) -> None:
+    def _require(self, part: Part) -> None:
         """Have the program of a micro-batch."""
         if part.program in self._recorded:
             return
+        with nullcontext() if self._recorded else stage(COMPILING):
+            try:
+                self._recorded[part.program] = self._record(part)
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
+                raise NotRecordableError(first_line(error)) from error
+
+    def _record(self, part: Part) -> _Recorded:
+        layout = self.layout_of(part)
+        static = StaticBatch(layout, self.device)
+        copy_to(static.row, self.row(layout, part))  # a batch as they come, to prepare with
+        program = StepProgram(self, static, part)
+        if not self._is_compared:
+            self._compare(part, program, static)
+            self._is_compared = True
+        return _Recorded(static=static, play=self._capture(program.prepare, program.run))
+
+    def layout_of(self, part: Part) -> BatchLayout:
+        """Return the layout of batches for the program of a micro-batch."""
         if not self.uses:
             self.uses = self.model.uses_of_dropout(part.tokens)
-        num_tokens, num_examples, is_first, is_last = part.program
-        layout = BatchLayout(
+        num_tokens, num_examples, _, _ = part.program
+        return BatchLayout(
             num_tokens=num_tokens,
             num_examples=num_examples,
             longest=self._longest,
@@ -195,22 +234,71 @@ class RecordedSteps:
             num_keys=len(self.uses),
             num_numbers=self.optimizer.num_numbers,
         )
-        static = StaticBatch(layout, self.device)
-        self._copy(self._row(layout, part), static)  # a batch as they come, to prepare with
-        program = _StepProgram(self, static, is_first=is_first, is_last=is_last)
-        with nullcontext() if self._recorded else stage(COMPILING):
-            play = self._capture(program.prepare, program.run)
-        self._recorded[part.program] = _Recorded(static=static, play=play)
 
-    def _row(
+    def _compare(self, part: Part, program: StepProgram, static: StaticBatch) -> None:
+        """Raise NotRecordableError unless a captured program computes what the model does.
+
+        It is captured for a batch, and played for that with its rows in reverse in a later step.
+        """
+        play = self._capture(program.prepare, program.collect)
+        copy_to(static.row, self.row(static.layout, part, share=1.0))
+        play()
+        other = self.reversed(part)
+        copy_to(static.row, self.row(static.layout, other, step=1, share=1.0))
+        play()
+        self.require_gradients(other, step=1)
+
+    def reversed(self, part: Part) -> Part:
+        """Return the micro-batch with its rows in reverse, at another place in its step."""
+        return replace(
+            part,
+            tokens=gather(self._data, part.rows[::-1]),
+            rows=part.rows[::-1],
+            first_example=part.first_example + 1,
+        )
+
+    def require_gradients(self, part: Part, *, step: int) -> None:
+        """Raise NotRecordableError unless the optimizer has collected those of a micro-batch."""
+        if not self._relative_difference(self._called(part, step=step)) < self._tolerance:
+            raise NotRecordableError("a captured step gives other gradients")
+
+    @property
+    def _tolerance(self) -> float:
+        is_rounded = self.model.bf16 or torch.backends.cuda.matmul.fp32_precision == "tf32"
+        return LARGEST_ROUNDED if is_rounded else LARGEST
+
+    def _called(self, part: Part, *, step: int) -> Sequence[Tensor | None]:
+        """Return the gradients of a micro-batch by the model as it is called."""
+        with self.model.rounding():
+            logits_BC = self.model(part.tokens, step=step, first_example=part.first_example)
+        loss = self.summed_loss(logits_BC.float(), self.wanted[part.rows])
+        found: Sequence[Tensor | None] = torch.autograd.grad(
+            loss, self.optimizer.parameters, allow_unused=True
+        )
+        return found
+
+    def _relative_difference(self, expected: Sequence[Tensor | None]) -> float:
+        """Return how far the collected gradients are from these, of their norm; all side by side.
+
+        It is infinite where other parameters have a gradient.
+        """
+        if [gradient is not None for gradient in expected] != self.optimizer.is_active_P.tolist():
+            return float("inf")
+        pairs = zip(self.optimizer.gradients, expected, strict=True)
+        found = [(x.detach(), y.float()) for x, y in pairs if y is not None]
+        apart = torch.stack([(x - y).norm() for x, y in found]).norm()
+        return float(apart / torch.stack([y.norm() for _, y in found]).norm().clamp(min=1e-12))
+
+    def row(
         self,
         layout: BatchLayout,
-        part: _Part,
+        part: Part,
         *,
         step: int = 0,
         share: float = 0.0,
         numbers: Numbers | None = None,
     ) -> Row:
+        """Return the row of a micro-batch; the numbers are those of the optimizer."""
         return layout.row(
             part.tokens,
             self.wanted[part.rows],
@@ -221,34 +309,40 @@ class RecordedSteps:
             numbers=numbers,
         )
 
-    def _copy(self, row: Row, static: StaticBatch) -> None:
-        """Have the row copied behind all that was asked of the device before."""
-        given = torch.from_numpy(row)
-        if self.device.type == "cuda":  # from pinned memory, else the processor would wait
-            given = given.pin_memory()
-        static.row.copy_(given, non_blocking=True)
+
+def copy_to(place: Tensor, row: Row) -> None:
+    """Have a row copied to the device behind all that was asked of that before."""
+    given = torch.from_numpy(row)
+    if place.device.type == "cuda":  # from pinned memory, else the processor would wait
+        given = given.pin_memory()
+    place.copy_(given, non_blocking=True)
 
 
-class _StepProgram:
+class StepProgram:
     """A micro-batch of a step as the device computes it, which reads the static batch alone."""
 
-    def __init__(
-        self, steps: RecordedSteps, static: StaticBatch, *, is_first: bool, is_last: bool
-    ) -> None:
+    def __init__(self, steps: RecordedSteps, static: StaticBatch, part: Part) -> None:
         self._steps, self._static = steps, static
-        self._is_first, self._is_last = is_first, is_last
+        *_, self._is_first, self._is_last = part.program
         self._keys = {use: static.key(index) for index, use in enumerate(steps.uses)}
 
     def prepare(self) -> None:
         """Run whatever has to be compiled; no number changes."""
         gradients, _ = self._gradients()
+        self.prepare_for(gradients)
+
+    def prepare_for(self, gradients: Sequence[Tensor | None]) -> None:
+        """Have the optimizer ready for such gradients; no number changes."""
         self._steps.optimizer.expect(gradients)
         self._steps.optimizer.prepare()
 
     def run(self) -> None:
         """Add the batch's gradients and loss to those of the step; behind the last one take it."""
+        self.take(*self._gradients())
+
+    def take(self, gradients: Sequence[Tensor | None], loss: Tensor) -> None:
+        """Add these to those of the step; behind its last batch take it."""
         steps, static = self._steps, self._static
-        gradients, loss = self._gradients()
         steps.optimizer.collect(gradients, adds=not self._is_first)
         if self._is_first:
             steps.loss.copy_(loss)
@@ -258,13 +352,34 @@ class _StepProgram:
             steps.optimizer.update(static.numbers)
             steps.losses.index_copy_(0, static.slot, steps.loss[None])
 
+    def collect(self) -> None:
+        """Have the optimizer collect the batch's gradients, and do nothing else."""
+        gradients, _ = self._gradients()
+        self.keep(gradients)
+
+    def keep(self, gradients: Sequence[Tensor | None]) -> None:
+        """Have the optimizer collect these gradients."""
+        self._steps.optimizer.collect(gradients)
+
     def _gradients(self) -> tuple[Sequence[Tensor | None], Tensor]:
         """Return the gradients of all parameters, and the batch's part of the step's loss."""
-        steps, static = self._steps, self._static
+        steps = self._steps
         with steps.model.rounding():
-            logits_BC = steps.model.of_static(static, self._keys.__getitem__).float()
-        are_classes = steps.wanted.dtype.kind == "i"
-        wanted = static.labels(steps.wanted.shape[1:], are_classes=are_classes)
-        loss = steps.summed_loss(logits_BC, wanted) * static.share.to(logits_BC.dtype)
+            logits_BC = steps.model.of_static(self._static, self._keys.__getitem__)
+        loss = self.loss_of(logits_BC)
         gradients = torch.autograd.grad(loss, steps.optimizer.parameters, allow_unused=True)
         return gradients, loss.detach()
+
+    def logits(self) -> Operations[Tensor]:
+        """Compute the logits of the batch, for whoever carries out the operations."""
+        model = self._steps.model
+        assert isinstance(model, FusedModel)
+        return model.program_of_static(self._static, self._keys.__getitem__)
+
+    def loss_of(self, logits_BC: Tensor) -> Tensor:
+        """Return the batch's part of the step's loss."""
+        steps, static = self._steps, self._static
+        logits_BC = logits_BC.float()
+        are_classes = steps.wanted.dtype.kind == "i"
+        wanted = static.labels(steps.wanted.shape[1:], are_classes=are_classes)
+        return steps.summed_loss(logits_BC, wanted) * static.share.to(logits_BC.dtype)

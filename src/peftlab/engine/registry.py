@@ -1,4 +1,4 @@
-"""Every engine by its name; none of them is imported before it is loaded."""
+"""The registry of engines, each of which is imported only when it is loaded."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ if TYPE_CHECKING:
 class EngineEntry:
     """The facts about an engine that are needed before it is loaded.
 
-    `classifier` is the kind of batches (engine/classifier.py) by which logits are computed as it
-    would compute them; `caches_frozen` says whether it can begin from the kept
-    outputs of frozen layers, and `rests` whether it can pause on its way and go on from there.
+    `classifier` is the kind of batches (engine/classifier.py) with which logits are computed as the
+    engine would compute them; `caches_frozen` says whether it can start from the cached outputs of
+    frozen layers, `groups` whether it can train several trials in one step, and `rests` whether it
+    can pause a training and resume it.
     """
 
     words: str
     load: Callable[[], Engine]
     classifier: Literal["packed", "padded"] = "padded"
     caches_frozen: bool = False
+    groups: bool = False
     rests: bool = True
 
     @property
     def pads(self) -> bool:
-        """Whether padding is computed, as far as that is known before a model is seen."""
+        """Whether padding is computed, as far as that is known before the model is."""
         return self.classifier == "padded"
 
 
@@ -59,6 +61,7 @@ ENGINES.add(
         load=_packed,
         classifier="packed",
         caches_frozen=True,
+        groups=True,
     ),
 )
 ENGINES.add(

@@ -1,4 +1,4 @@
-"""The evaluation that a trial is reported by: its predictions, and what was trained by then."""
+"""The evaluation by which a trial is reported: its predictions, and the tensors trained by then."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ OF_BEST_PARAMETER = f"{OF_BEST}{OF_PARAMETER}"
 
 
 class ReportedEvaluation:
-    """Keeps what belongs to the evaluation that the trial would be reported by if it ended now.
+    """The evaluation by which the trial would be reported if it ended now, and what belongs to it.
 
     Its predictions on dev go to `file`. With `keeps_state`, for a trial with held-out rows, a copy
-    of the trained tensors is kept too, which takes their memory once more, and as much of each
+    of the trained tensors is kept too, which costs their size once more in memory and in each
     checkpoint.
     """
 
@@ -49,9 +49,9 @@ class ReportedEvaluation:
         *,
         embedding_factor: float = 1.0,
     ) -> None:
-        """Keep the last of the evaluations, that of the module as it is, if it is to be reported.
+        """Keep the last evaluation, made of the module as it is now, if it would be reported.
 
-        Raises StorageError where the predictions cannot be written.
+        Raises StorageError if the predictions cannot be written.
         """
         last = evaluations[-1]
         if reported(evaluations) is not last:
@@ -64,10 +64,10 @@ class ReportedEvaluation:
             self.embedding_factor = embedding_factor
 
     def put_back(self, put: Callable[..., None]) -> None:
-        """Call `put` with the tensors of the state that was kept, if one was, to end with it.
+        """Call `put` with the tensors of the kept state, if any, so that training ends with it.
 
-        Its predictions are written again: the file may be that of an attempt elsewhere, whose last
-        evaluations were lost.
+        Its predictions are written again, since the file may come from an attempt elsewhere whose
+        last evaluations were lost.
         """
         if self.predictions is not None:
             put(self.tensors, embedding_factor=self.embedding_factor)
@@ -75,20 +75,20 @@ class ReportedEvaluation:
                 write_predictions(self._file, self.predictions)
 
     def state(self) -> dict[str, Tensor]:
-        """Return what a checkpoint holds of it as tensors; none before there was one to keep."""
+        """Return the tensors for a checkpoint; none before an evaluation was kept."""
         if self.predictions is None:
             return {}
         parameters = put_under(OF_BEST_PARAMETER, self.tensors)
         return {LOGITS: torch.from_numpy(self.predictions.logits), **parameters}
 
     def progress(self) -> dict[str, Any] | None:
-        """Return what a checkpoint holds of it as JSON values; None where it keeps no state."""
+        """Return the JSON values for a checkpoint; None if no state is kept."""
         if not self._keeps_state:
             return None
         return {"step": self.step, "embedding_factor": self.embedding_factor}
 
     def restore(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any] | None) -> None:
-        """Go on with what `state` and `progress` gave; KeyError for what they did not give."""
+        """Restore what `state` and `progress` returned; raise KeyError if any of it is missing."""
         if not self._keeps_state:
             return
         if progress is None:

@@ -1,4 +1,4 @@
-"""The rows that each step of a training sees, and the steps after which it is evaluated."""
+"""The rows of each training step, and the steps after which the model is evaluated."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from peftlab.data.batches import Indices, batches, epoch_order
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class EvaluationSchedule:
     """Evaluations before the first step, after every so many steps, and after the last one.
 
-    >>> [step for step in range(8) if Schedule(every=3, total_steps=7).is_due(step)]
+    >>> [step for step in range(8) if EvaluationSchedule(every=3, total_steps=7).is_due(step)]
     [0, 3, 6, 7]
     """
 
@@ -22,7 +22,7 @@ class Schedule:
     total_steps: int
 
     @classmethod
-    def of(cls, trial: Trial, num_examples: int) -> Schedule:
+    def of(cls, trial: Trial, num_examples: int) -> EvaluationSchedule:
         """Return the trial's own: an evaluation at the end of each epoch, or by `eval_steps`."""
         training = trial.training
         return cls(
@@ -32,9 +32,9 @@ class Schedule:
 
     @property
     def num_evaluations(self) -> int:
-        """Return how many evaluations there are if the training does not stop early.
+        """Return the number of evaluations if training does not stop early.
 
-        >>> Schedule(every=3, total_steps=7).num_evaluations
+        >>> EvaluationSchedule(every=3, total_steps=7).num_evaluations
         4
         """
         return 1 + -(-self.total_steps // self.every)
@@ -45,9 +45,9 @@ class Schedule:
 
 
 def epoch_orders(trial: Trial, num_examples: int, num_steps: int) -> Iterator[tuple[int, Indices]]:
-    """Yield each epoch, from 1, and its examples in the order of training, for so many steps.
+    """Yield each epoch, from 1, and its examples in the order of training, for `num_steps` steps.
 
-    The last epoch is cut short where the steps end within it.
+    The last epoch is cut short if the steps end within it.
     """
     steps_per_epoch = trial.training.steps_per_epoch(num_examples)
     for epoch in range(1, -(-num_steps // steps_per_epoch) + 1):
@@ -59,7 +59,7 @@ def epoch_orders(trial: Trial, num_examples: int, num_steps: int) -> Iterator[tu
 def rows_of_steps(
     trial: Trial, num_examples: int, num_steps: int, *, taken: int = 0
 ) -> Iterator[Indices]:
-    """Yield the rows of each of so many steps in turn, without those that are taken already."""
+    """Yield the rows of each of `num_steps` steps in turn, without the steps already taken."""
     size = trial.training.examples_per_step
     orders = epoch_orders(trial, num_examples, num_steps)
     return islice((rows for _, order in orders for rows in batches(order, size)), taken, None)

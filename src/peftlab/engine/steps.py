@@ -38,6 +38,7 @@ from peftlab.engine.optimizer import (
 )
 from peftlab.engine.recorded import RecordedSteps, recorded_steps
 from peftlab.methods.registry import METHODS
+from peftlab.models.fused.backends import NotRecordableError
 
 R = TypeVar("R")
 Mark = Callable[[str], None]
@@ -120,14 +121,34 @@ class Steps:
     def take(self, rows: Indices) -> None:
         """Take a step on these rows."""
         set_learning_rate(self.optimizer, self._rate_of(self.taken))
-        if self._recorded is not None and self.mark is unmarked:
-            self._play(self._recorded, rows)
-        else:
-            self._compute(rows)
-        if self.embedding is not None:
-            group = self._embedding_group
-            self.embedding.decayed(group["lr"], group["weight_decay"])
-        self.taken += 1
+        if self._recorded is None or self.mark is not unmarked or not self._is_played(rows):
+            self._seed_generators(derived_seed(self.trial.seeds.dropout, self.taken))
+            self._update(self._backward(rows, self.taken))
+        self._count()
+
+    def take_with(self, loss: float) -> None:
+        """Take a step whose gradients have been added elsewhere, of a batch with this mean loss.
+
+        Raises TrialError if the loss is not finite.
+        """
+        require_finite("training", loss)
+        set_learning_rate(self.optimizer, self._rate_of(self.taken))
+        self._update(loss)
+        self._count()
+
+    @property
+    def recorded(self) -> RecordedSteps | None:
+        """Its steps as programs, if they are recorded."""
+        return self._recorded if self.mark is unmarked else None
+
+    def begin(self) -> None:
+        """Prepare for a step that a program of several trials takes."""
+        set_learning_rate(self.optimizer, self._rate_of(self.taken))
+        clip_gradients(self.optimizer, self.parameters, self.trial.training.max_grad_norm)
+
+    def count(self) -> None:
+        """Count the step that such a program has taken."""
+        self._count()
 
     def read_losses(self, *, waits: bool = True) -> list[tuple[int, float]]:
         """Return the steps taken since the last reading: their numbers, from 1, and mean losses.
@@ -143,8 +164,21 @@ class Steps:
         self._told += len(losses)
         return [*enumerate(losses, start=self._told - len(losses) + 1)]
 
+    def _is_played(self, rows: Indices) -> bool:
+        """Take a step by the program of such batches, of fewer examples where memory is short.
+
+        Where it turns out that they cannot be recorded, nothing is done, now or in later steps.
+        """
+        assert self._recorded is not None
+        try:
+            self._play(self._recorded, rows)
+        except NotRecordableError as error:
+            self._unread += self._recorded.read_losses(waits=True)
+            self._recorded, self.words = None, f"steps not recorded: {error}"
+        return self._recorded is not None
+
     def _play(self, recorded: RecordedSteps, rows: Indices) -> None:
-        """Take a step by the program of such batches, of fewer examples where memory is short."""
+        """Take a step by programs. Raises NotRecordableError with nothing changed."""
         clip_gradients(self.optimizer, self.parameters, self.trial.training.max_grad_norm)
 
         def take() -> None:
@@ -152,16 +186,21 @@ class Steps:
 
         self._within_memory(take, recorded.forget)
 
-    def _compute(self, rows: Indices) -> None:
-        """Take a step, each of its operations started by itself."""
-        step, settings = self.taken, self.trial.training
-        self._seed_generators(derived_seed(self.trial.seeds.dropout, step))
-        self._unread.append(self._backward(rows, step) + self._penalty())
-        clip_gradients(self.optimizer, self.parameters, settings.max_grad_norm)
+    def _update(self, loss: float) -> None:
+        """Change what is trained by its gradients; the loss is that of the batch."""
+        self._unread.append(loss + self._penalty())
+        clip_gradients(self.optimizer, self.parameters, self.trial.training.max_grad_norm)
         self.optimizer.step()
-        self.method.after_step(self.classifier.module, step + 1)
+        self.method.after_step(self.classifier.module, self.taken + 1)
         self.optimizer.zero_grad(set_to_none=True)
         self.mark("optimizer")
+
+    def _count(self) -> None:
+        """Count the step that has been taken."""
+        if self.embedding is not None:
+            group = self._embedding_group
+            self.embedding.decayed(group["lr"], group["weight_decay"])
+        self.taken += 1
 
     def _backward(self, rows: Indices, step: int) -> float:
         """Add the gradients; return the loss."""

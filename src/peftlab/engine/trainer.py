@@ -1,4 +1,4 @@
-"""The peer: transformers.Trainer on the same trial, giving the same record.
+"""The engine for comparison: transformers.Trainer on the same trial, with the same record.
 
 The Trainer keeps its own loop, collator, optimizer, schedule and evaluation. Three things are ours:
 it is given the trial's order of examples, so that the engines see the same batches; a step's loss
@@ -47,7 +47,7 @@ from peftlab.engine.loop import Tally, record_evaluation
 from peftlab.engine.optimizer import build_optimizer
 from peftlab.engine.prepare import Prepared
 from peftlab.engine.reported import ReportedEvaluation
-from peftlab.engine.schedule import Schedule, epoch_orders
+from peftlab.engine.schedule import EvaluationSchedule, epoch_orders
 from peftlab.engine.steps import put_trained, require_finite
 from peftlab.methods.registry import METHODS
 from peftlab.models.families import fewest_tokens
@@ -55,12 +55,12 @@ from peftlab.models.tokenizer import HubTokenizer
 from peftlab.tasks.class_weights import check_label_smoothing, weights_of_classes
 
 RENAMED = {"gradient_checkpointing": "activation_checkpointing"}
-"""Settings that newer versions of transformers know by another name."""
+"""The settings that newer versions of transformers know by another name."""
 
 
 class TrainerEngine:
-    """Trains with transformers.Trainer, which has no checkpoints here: what it has trained is lost
-    where the process is asked to stop, and it does not rest before its end."""
+    """An engine that trains with transformers.Trainer. It writes no checkpoints: its training is
+    lost if the process is asked to stop, and it cannot be paused."""
 
     def train(self, prepared: Prepared, run: TrialRun) -> Trained:
         """Train the module in place."""
@@ -91,15 +91,14 @@ def train_with_trainer(
     together: Together = Together.ANY,
     spare: Path | None = None,
 ) -> Tally:
-    """Train the module in place with transformers.Trainer; return what was measured on the way.
+    """Train the module in place with transformers.Trainer; return the measurements.
 
-    `best` is offered each evaluation; what it has kept in the end is what the module ends with.
-    Where not any rows may share a batch in evaluation (`together`), each is alone in one. The
-    Trainer's own files, if it writes any, lie in the folder `spare` as what is half written
-    (core/files.py), or else in the system's.
+    `best` is offered each evaluation, and the module ends with the state that `best` has kept. If
+    `together` restricts which rows may share a batch in evaluation, each row is evaluated alone.
+    Files that the Trainer may write go to a temporary folder in `spare`, or in the system's own.
 
     Raises TrialError if a loss is not finite, and KeyboardInterrupt if the process is asked to
-    stop: what the Trainer has trained is then lost.
+    stop; the training is then lost.
     """
     num_examples, training = len(data.train), trial.training
     total_steps = training.total_steps(num_examples)
@@ -124,7 +123,7 @@ def train_with_trainer(
         trainer.orders = dict(epoch_orders(trial, num_examples, total_steps))
         trainer.num_examples_of_epoch = num_examples
         trainer.step_losses = []
-        trainer.remove_callback(PrinterCallback)  # which prints a dictionary where tqdm is off
+        trainer.remove_callback(PrinterCallback)  # it prints a dictionary if tqdm is off
         trainer.add_callback(_Recorder(trainer, module, trial, data, tally, tell, best))
         torch.manual_seed(derived_seed(trial.seeds.dropout, 0))
         METHODS.get(trial.method).begin_training(module, total_steps)
@@ -136,7 +135,7 @@ def train_with_trainer(
 
 
 class EncodedDataset(Dataset[dict[str, Any]]):
-    """Encoded rows (all, or the chosen ones) as the features that a data collator takes."""
+    """Encoded rows, all or the chosen ones, in the form that a data collator takes."""
 
     def __init__(self, data: Encoded, rows: Indices | None = None) -> None:
         self.data = data
@@ -158,7 +157,7 @@ class EncodedDataset(Dataset[dict[str, Any]]):
 
 
 def _label(value: Any) -> int | float | list[float]:
-    """Return a label as transformers' models take it: floats where there are several labels."""
+    """Return a label in the form that transformers' models take: floats for several labels."""
     if isinstance(value, np.ndarray):
         return [float(each) for each in value]
     return float(value) if isinstance(value, np.floating) else int(value)
@@ -166,7 +165,7 @@ def _label(value: Any) -> int | float | list[float]:
 
 @dataclass
 class _Collator(DataCollatorWithPadding):
-    """Rows padded to the longest, or to as many tokens as the model takes at least."""
+    """A collator that pads rows to the longest, or to the fewest tokens that the model takes."""
 
     fewest_tokens: int = 1
 
@@ -179,7 +178,7 @@ class _Collator(DataCollatorWithPadding):
 
 
 class _OrderSampler(Sampler[int]):
-    """Yields the trial's own order, one epoch each time that it is iterated."""
+    """A sampler that yields the trial's own order, one epoch each time it is iterated."""
 
     def __init__(self, orders: dict[int, Any], num_examples: int) -> None:
         self.orders = orders
@@ -191,17 +190,17 @@ class _OrderSampler(Sampler[int]):
         return iter(self.orders[self.epoch].tolist())
 
     def __len__(self) -> int:
-        """Return the examples of a whole epoch: of them the Trainer takes a fraction itself."""
+        """Return the examples of a whole epoch; the Trainer takes a fraction of them by itself."""
         return self.num_examples
 
 
 class _OrderedTrainer(Trainer):
     """A Trainer that takes the examples in the trial's order and keeps each step's loss.
 
-    Left to itself it adds up the mean losses of a step's micro-batches where the model's `forward`
-    takes any keyword: it leaves the division to the model, and models that classify sequences do
-    not divide. Elsewhere it takes the mean of those means, which weighs the examples of a shorter
-    micro-batch more. Here each micro-batch counts by its share of the step's examples.
+    By default, if the model's `forward` takes any keyword, the Trainer adds up the mean losses of a
+    step's micro-batches: it leaves the division to the model, and sequence classifiers do not
+    divide. Otherwise it takes the mean of those means, which gives the examples of a shorter
+    micro-batch more weight. Here each micro-batch counts by its share of the step's examples.
     """
 
     orders: dict[int, Any]
@@ -236,13 +235,13 @@ class _OrderedTrainer(Trainer):
         return loss
 
     def keep_step(self) -> float:
-        """Keep the loss of the step that was taken: the mean over its examples."""
+        """Keep and return the loss of the step that was taken: the mean over its examples."""
         self.step_losses.append(self._loss_of_step)
         return self._loss_of_step
 
 
 class _Recorder(TrainerCallback):
-    """Tells what happens; evaluates with Trainer.predict whenever it is due."""
+    """A callback that sends the events and evaluates with Trainer.predict whenever that is due."""
 
     def __init__(
         self,
@@ -256,7 +255,7 @@ class _Recorder(TrainerCallback):
     ) -> None:
         self.trainer, self.module, self.trial, self.data = trainer, module, trial, data
         self.tally, self.tell, self.best = tally, tell, best
-        self.schedule = Schedule.of(trial, len(data.train))
+        self.schedule = EvaluationSchedule.of(trial, len(data.train))
         self.began = 0.0
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
@@ -309,9 +308,9 @@ class _Recorder(TrainerCallback):
 def _weighted_loss(
     trial: Trial, data: TrialData, module: nn.Module
 ) -> Callable[..., torch.Tensor] | None:
-    """Return the mean over a batch of the loss with class weights; None where there are none.
+    """Return the function for the mean loss of a batch with class weights; None without weights.
 
-    Smoothing labels alone is left to the Trainer.
+    Label smoothing without class weights is left to the Trainer.
     """
     check_label_smoothing(trial.training.label_smoothing_factor, data.task)
     weights = weights_of_classes(trial.training.class_weights, data.task, data.train.labels)
@@ -332,7 +331,7 @@ def _weighted_loss(
 
 
 def _own_optimizer(trial: Trial, module: nn.Module) -> torch.optim.Optimizer | None:
-    """Return the optimizer where layers have rates of their own; None leaves it to the Trainer."""
+    """Return the optimizer if layers have rates of their own; None leaves it to the Trainer."""
     if trial.training.layerwise_lr_decay == 1:
         return None
     base: Any = getattr(module, "get_base_model", lambda: module)()
@@ -340,9 +339,9 @@ def _own_optimizer(trial: Trial, module: nn.Module) -> torch.optim.Optimizer | N
 
 
 def named_settings(training: TrainingSettings) -> dict[str, Any]:
-    """Return the settings that transformers.TrainingArguments has, by its names.
+    """Return the settings that are fields of transformers.TrainingArguments, by their names there.
 
-    When to evaluate is not among them: the engines do that by a schedule of their own.
+    The evaluation strategy is not among them: the engines evaluate by a schedule of their own.
     """
     settings = training.model_dump(exclude={*OWN_NAMES, *OF_EVALUATION, *RENAMED})
     for ours, theirs in RENAMED.items():
@@ -353,7 +352,7 @@ def named_settings(training: TrainingSettings) -> dict[str, Any]:
 
 
 def _arguments(trial: Trial, device: Device, folder: str, together: Together) -> TrainingArguments:
-    """Return the trial's settings under their own names; nothing is saved, logged or reported."""
+    """Return TrainingArguments with the trial's settings; nothing is saved, logged or reported."""
     settings = named_settings(trial.training)
     if together is not Together.ANY:
         settings["per_device_eval_batch_size"] = 1

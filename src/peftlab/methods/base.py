@@ -1,4 +1,4 @@
-"""What a method is: its settings, how it is put on a model, how the result is saved and loaded."""
+"""The interface of a method: its settings, its use on a model, and saving and loading."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ class Method(ABC):
     """The condition on a model for a method that can merge, in a few words; None if there is
     none."""
     why_not_packed: str | None = None
-    """None if packed batches give what padded ones do, else the reason in a few words."""
+    """The reason, in a few words, why it cannot run packed batches; None if it can."""
     why_row_by_row: str | None = None
-    """None if a row's logits do not depend on the rows that share its batch, else the reason in a
-    few words. Such a method is evaluated and predicts one row at a time; it trains in batches."""
+    """The reason, in a few words, why a row's logits depend on the rows that share its batch; None
+    if they do not. Such a method is evaluated and predicts one row at a time; it trains in
+    batches."""
 
     @abstractmethod
     def settings(self) -> dict[str, JsonValue]:
@@ -61,6 +62,14 @@ class Method(ABC):
         """Return the number of positions that the method takes before the tokens of each
         example."""
         return 0
+
+    def shares_base(self, config: Mapping[str, JsonValue]) -> bool:
+        """Return whether every matrix of the checkpoint stays as it is under these settings.
+
+        Trials that train vectors of the checkpoint, adapters and the head alone can be multiplied
+        with its matrices in one step (engine/grouping.py).
+        """
+        return False
 
     @abstractmethod
     def apply(

@@ -10,8 +10,8 @@ from pydantic import Field, JsonValue
 
 from peftlab.core.validation import Count, Frozen, YesNo
 from peftlab.methods.changed_tensors import load_changed, read_description, save_changed
-from peftlab.methods.head import head_parameter_names
 from peftlab.methods.settings import SchemaMethod
+from peftlab.models.head import head_parameter_names
 from peftlab.models.layers import norm_parameter_names
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ class BottleneckMethod(SchemaMethod):
         self.learning_rate = RATE
         self.wraps_norm = wraps_norm
         self.schema = schema
+
+    def shares_base(self, config: Mapping[str, JsonValue]) -> bool:
+        """Return True: beside adapters and head only norms may train."""
+        return True
 
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 
 from peftlab.core.errors import UserError, first_line
-from peftlab.methods.head import head_parameter_names
+from peftlab.models.head import head_parameter_names
 
 if TYPE_CHECKING:
     from torch import nn

@@ -16,7 +16,7 @@ from peftlab.methods.registry import METHODS
 from peftlab.models.facts import config_key
 
 
-def counted(
+def parameter_counts_given(
     model: str, method: str, given: Mapping[str, JsonValue], *, num_labels: int
 ) -> ParameterCount:
     """Return the counts of a method with the given settings on a checkpoint.
@@ -24,10 +24,10 @@ def counted(
     Raises UserError for an unknown method, setting or checkpoint.
     """
     config = METHODS.get(method, where="--method").resolve(given, where=f"method {method}")
-    return count(model, method, config, num_labels=num_labels)
+    return parameter_counts(model, method, config, num_labels=num_labels)
 
 
-def count(
+def parameter_counts(
     model: str, method: str, config: Mapping[str, JsonValue], *, num_labels: int
 ) -> ParameterCount:
     """Return the counts of a method with all of its settings on a checkpoint.

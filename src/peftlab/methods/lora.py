@@ -32,6 +32,8 @@ class BaseSettings(Frozen):
 
 
 OWN = BaseSettings.model_fields.keys()
+KEEPING_WEIGHTS: tuple[JsonValue, ...] = (True, False, "gaussian")
+"""First values of the low-rank matrices that take nothing out of the checkpoint's weights."""
 
 
 class Lora(PeftMethod):
@@ -50,6 +52,11 @@ class Lora(PeftMethod):
         if own["top_layers"] is not None and config["layers_to_transform"] is not None:
             raise UserError("top_layers and layers_to_transform are both set", where=where)
         return config
+
+    def shares_base(self, config: Mapping[str, JsonValue]) -> bool:
+        """Return whether no setting changes a matrix, the choice of first values among them."""
+        chosen = config.get("init_lora_weights", True)
+        return chosen in KEEPING_WEIGHTS and super().shares_base(config)
 
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int

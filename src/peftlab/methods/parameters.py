@@ -12,9 +12,9 @@ from pydantic import JsonValue
 from peftlab.core.errors import UserError
 from peftlab.core.measurements import ParameterCount
 from peftlab.methods.fit import require_fit
-from peftlab.methods.head import head_parameter_names
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import build_on_meta
+from peftlab.models.head import head_parameter_names
 from peftlab.models.layers import layers_below_top
 
 if TYPE_CHECKING:

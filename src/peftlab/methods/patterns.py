@@ -67,14 +67,14 @@ def require_bounded(
 
 
 def _require_expressions(settings: Mapping[str, object], *, where: str) -> None:
-    """Raise UserError if a text in the place of a list of modules is no regular expression."""
+    """Raise UserError if a text in place of a list of modules is not a regular expression."""
     for key in MODULES:
         text = settings.get(key)
         try:
             re.compile(text if isinstance(text, str) else "")
         except (re.error, RecursionError, OverflowError) as error:
             raise UserError(
-                f"{key}: {text!r} is no regular expression: {error}",
+                f"{key}: {text!r} is not a regular expression: {error}",
                 where=where,
                 allowed="one that Python's re reads, or a list of names",
             ) from error

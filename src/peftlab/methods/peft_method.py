@@ -18,7 +18,6 @@ from peftlab.core.identity import pinned_settings
 from peftlab.core.remembered import remembered
 from peftlab.core.validation import complaint_of
 from peftlab.methods.base import Method
-from peftlab.methods.head import head_module_names
 from peftlab.methods.patterns import require_bounded
 from peftlab.methods.peft_settings import (
     NOT_SETTINGS,
@@ -30,6 +29,7 @@ from peftlab.methods.peft_settings import (
     type_name,
 )
 from peftlab.models.families import family_of
+from peftlab.models.head import head_module_names
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,8 +63,10 @@ class PeftMethod(Method):
     A field that seeds a generator of the method's own is null by default: it then follows from
     the trial's seed.
 
-    `defaults` stand in place of peft's; `hidden` are fields that are not offered. A method of which
-    nothing is known here (`unlisted`) claims nothing, and runs padded.
+    `defaults` stand in place of peft's; `hidden` are fields that are not offered. The checkpoint's
+    matrices stay as they are where all settings but those in `shares_base_with` are at their
+    defaults; whatever they are, the matrices may change where it is None. A method of which nothing
+    is known here (`unlisted`) claims nothing, and runs padded.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class PeftMethod(Method):
         merges_if: str | None = None,
         why_not_packed: str | None = None,
         why_row_by_row: str | None = None,
+        shares_base_with: Iterable[str] | None = None,
     ) -> None:
         self.name = name
         self.peft_type = peft_type
@@ -97,6 +100,7 @@ class PeftMethod(Method):
         self.merges_if = merges_if
         self.why_not_packed = why_not_packed
         self.why_row_by_row = why_row_by_row
+        self.shares_base_with = None if shares_base_with is None else frozenset(shares_base_with)
 
     @classmethod
     def unlisted(cls, peft_type: str) -> PeftMethod:
@@ -196,6 +200,15 @@ class PeftMethod(Method):
             for key, value in settings.items()
             if key in pinned or value != known[key]
         }
+
+    def shares_base(self, config: Mapping[str, JsonValue]) -> bool:
+        """Return whether all settings that could change a matrix are at their defaults."""
+        if self.shares_base_with is None:
+            return False
+        defaults = self.settings()
+        return all(
+            key in self.shares_base_with or value == defaults[key] for key, value in config.items()
+        )
 
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int

@@ -10,11 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from peftlab.methods.adalora import AdaLora
-from peftlab.methods.layer_norm import LayerNormTuning
 from peftlab.methods.lora import Lora
 from peftlab.methods.peft_method import PeftMethod
+from peftlab.methods.peft_variants import LayerNormTuning, TrainableTokens
 from peftlab.methods.prompts import PromptMethod
-from peftlab.methods.trainable_tokens import TrainableTokens
+
+OF_LOW_RANK = (
+    "r", "lora_alpha", "lora_dropout", "use_rslora", "init_lora_weights", "target_modules",
+    "exclude_modules", "layers_to_transform", "layers_pattern", "rank_pattern", "alpha_pattern",
+    "top_layers",
+)  # fmt: skip
+"""The settings of LoRA that leave the checkpoint's matrices alone (first values: Lora.shares_base).
+"""
 
 LORA = Lora(
     "lora",
@@ -22,6 +29,7 @@ LORA = Lora(
     "LoRA: low-rank updates of chosen linear layers",
     "Hu et al. 2022, arXiv 2106.09685",
     learning_rate=1e-3,
+    shares_base_with=OF_LOW_RANK,
 )
 LORA_VARIANTS = (
     Lora(
@@ -31,6 +39,7 @@ LORA_VARIANTS = (
         "Kalajdzievski 2023, arXiv 2312.03732",
         learning_rate=1e-3,
         defaults={"use_rslora": True},
+        shares_base_with=OF_LOW_RANK,
     ),
     Lora(
         "dora",
@@ -74,6 +83,12 @@ ADAPTERS = (
         "Liu et al. 2022, arXiv 2205.05638",
         learning_rate=1e-2,
         draws=False,
+        shares_base_with=(
+            "target_modules",
+            "exclude_modules",
+            "feedforward_modules",
+            "init_ia3_weights",
+        ),
     ),
     PeftMethod(
         "vera",
@@ -236,6 +251,7 @@ ADAPTERS = (
         "Zhao et al. 2023, arXiv 2312.11420",
         learning_rate=1e-3,
         draws=False,
+        shares_base_with=(),  # modules that a user names may be matrices
     ),
     TrainableTokens(
         "trainable-tokens",

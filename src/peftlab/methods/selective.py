@@ -11,9 +11,9 @@ from pydantic import Field, JsonValue
 from peftlab.core.errors import UserError
 from peftlab.core.validation import Count, Frozen, YesNo
 from peftlab.methods.changed_tensors import load_changed, read_description, save_changed
-from peftlab.methods.head import head_parameter_names
 from peftlab.methods.settings import NoSettings, SchemaMethod
 from peftlab.models.families import family_of
+from peftlab.models.head import head_parameter_names
 from peftlab.models.layers import (
     embedding_parameter_names,
     norm_parameter_names,
@@ -48,6 +48,7 @@ class SelectiveMethod(SchemaMethod):
         schema: type[Frozen] = NoSettings,
         learning_rate: float | None = None,
         trains_head: bool = True,
+        trains_matrices: bool = True,
     ) -> None:
         self.name = name
         self.title = title
@@ -56,6 +57,11 @@ class SelectiveMethod(SchemaMethod):
         self.schema = schema
         self.learning_rate = learning_rate
         self.trains_head = trains_head  # type: ignore[misc]
+        self.trains_matrices = trains_matrices
+
+    def shares_base(self, config: Mapping[str, JsonValue]) -> bool:
+        """Return whether no matrix of the checkpoint is among the parameters that train."""
+        return not self.trains_matrices
 
     def apply(
         self, model: PreTrainedModel, config: Mapping[str, JsonValue], *, seed: int
@@ -172,6 +178,7 @@ BITFIT = SelectiveMethod(
     "Ben Zaken et al. 2022, arXiv 2106.10199",
     learning_rate=1e-3,
     chooses=_choose_biases,
+    trains_matrices=False,
     schema=BitFitSettings,
 )
 BITFIT_FROZEN_HEAD = SelectiveMethod(
@@ -180,6 +187,7 @@ BITFIT_FROZEN_HEAD = SelectiveMethod(
     "Ben Zaken et al. 2022, arXiv 2106.10199, but with the head's weights frozen",
     learning_rate=1e-3,
     chooses=_choose_all_biases,
+    trains_matrices=False,
     trains_head=False,
 )
 LAYERNORM = SelectiveMethod(
@@ -188,6 +196,7 @@ LAYERNORM = SelectiveMethod(
     "Qi et al. 2022, arXiv 2211.08682",
     learning_rate=1e-3,
     chooses=_choose_norms,
+    trains_matrices=False,
 )
 TOP_LAYERS = SelectiveMethod(
     "top-layers",
@@ -203,5 +212,6 @@ HEAD = SelectiveMethod(
     "Alain and Bengio 2017, arXiv 1610.01644",
     learning_rate=1e-2,
     chooses=_choose_head,
+    trains_matrices=False,
 )
 SELECTIVE = (FULL, BITFIT, BITFIT_FROZEN_HEAD, LAYERNORM, TOP_LAYERS, HEAD)

@@ -1,6 +1,6 @@
-"""Checkpoints, packing of stock transformers models, and what they are made of."""
+"""Checkpoints, the packing of stock transformers models, and the parts of models."""
 
 from peftlab.core.process import share_openmp
 
-# Has an effect only before torch is imported, which the modules of this floor do.
+# This has an effect only before torch is imported, which the modules of this package do.
 share_openmp()

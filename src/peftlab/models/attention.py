@@ -1,7 +1,7 @@
-"""Attention of stock models in plain torch: padded, or packed and padded for the attention alone.
+"""The attention of stock models in plain torch: padded, or packed and padded for attention only.
 
-Transformers calls an attention function with the projections and with what it must know of the
-layer; dropout of the probabilities is drawn by the counter (dropout.py).
+Transformers calls an attention function with the projections and the settings of the layer; the
+dropout of the probabilities is drawn by the counter-based generator (dropout.py).
 
 Legend: B examples, T tokens of all of them, L tokens of the longest, H heads of the queries, G of
 the keys (fewer where several queries' heads share one), d width of a head.
@@ -22,10 +22,10 @@ from peftlab.models.fused.generator import HEAD_STRIDE, keep_RC
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionScores:
-    """The form of a layer's attention: the factor of query-key products, and which keys are seen.
+    """The form of a layer's attention: the factor of query-key products and the keys seen.
 
-    With `is_causal` none that come later. With a `window` only those less than so many places
-    away. With a `softcap` a score x becomes softcap * tanh(x / softcap) (Gemma 2).
+    With `is_causal`, a query sees no later keys. With a `window`, it sees only keys less than that
+    many places away. With a `softcap`, a score x becomes softcap * tanh(x / softcap) (Gemma 2).
     """
 
     scale: float
@@ -37,9 +37,10 @@ class AttentionScores:
     def of(
         cls, module: nn.Module, width: int, scaling: float | None, options: Any
     ) -> AttentionScores:
-        """Return the form that transformers gives a layer, as its own attention functions read it.
+        """Return the form of a layer's attention as transformers' own attention functions read it.
 
-        Raises NotImplementedError for what is not known here: the scores would be others.
+        Raises NotImplementedError for an option that is not implemented, since the scores would be
+        wrong.
         """
         for name in ("position_bias", "s_aux"):
             if options.get(name) is not None:
@@ -53,16 +54,15 @@ class AttentionScores:
         )
 
     def is_plain(self, longest: int) -> bool:
-        """Return whether each query of this many tokens sees every key, and scores are products."""
+        """Return whether every query sees every key in a row this long, with plain scores."""
         return not self.is_causal and self.softcap is None and not self.is_cut(longest)
 
     def is_cut(self, longest: int) -> bool:
-        """Return whether the window is shorter than the row."""
+        """Return whether the window is shorter than a row of this length."""
         return self.window is not None and self.window < longest
 
     def seen_LL(self, longest: int, device: torch.device) -> Tensor | None:
-        """Return the keys that each query sees, by place alone; None: by causality, or all of
-        them."""
+        """Return which keys each query sees, bool; None if no window restricts them."""
         if not self.is_cut(longest):
             return None
         assert self.window is not None
@@ -79,7 +79,7 @@ class Padding:
     num_examples: int
     longest: int
     place_T: Tensor
-    """int64 [T] on the device of the batch."""
+    """The place of each token, int64 [T], on the device of the batch."""
 
     @classmethod
     def of(cls, offsets: Tensor, device: torch.device) -> Padding:
@@ -114,7 +114,7 @@ class Padding:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """Dropout of the probabilities: key of the generator, first example's number in the step."""
+    """The dropout of the probabilities; `first_example` is its number within the step."""
 
     key: int
     probability: float
@@ -131,9 +131,9 @@ def attend(
 ) -> Tensor:
     """Return the context of each query, [B, H, L, d].
 
-    `seen` (bool, broadcast to [B, H, L, L]) says which keys a query sees; without it, all, or
-    those up to its own place where the attention is causal. A query that sees no key gets
-    something finite.
+    `seen` (bool, broadcast to [B, H, L, L]) says which keys a query sees; without it, a query sees
+    all keys, or those up to its own place if the attention is causal. A query that sees no key gets
+    a finite result.
     """
     length = query_BHLd.shape[2]
     is_causal = scores.is_causal and seen is None and length > 1
@@ -166,7 +166,7 @@ def attend(
 def _kept(like_BHQL: Tensor, drawn: Drawn) -> Tensor:
     """Return 1 / (1 - probability) where an attention probability is kept, else 0; [B, H, Q, L].
 
-    Where keys stand in front of the queries' own tokens (a prefix), they come first.
+    If there are keys in front of the queries' own tokens (a prefix), they come first.
     """
     num_examples, num_heads, num_queries, num_keys = like_BHQL.shape
     device = like_BHQL.device

@@ -1,4 +1,4 @@
-"""The common part of all ways of computing logits, and that of the packed ones.
+"""The base of all classifiers that compute logits by the batch, and the base of the packed ones.
 
 Legend: B examples, T tokens of all of them, C classes.
 """
@@ -16,21 +16,22 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from peftlab.data.batches import Ragged
-from peftlab.models.dropout import CounterDropout
+from peftlab.models.dropout import CounterDropout, Use
 from peftlab.models.families import family_of, takes_token_types
 from peftlab.models.fused.backends import kernels_in_words
 from peftlab.models.fused.batch import Lengths, PackedBatch
 from peftlab.models.fused.jit import share_threads
+from peftlab.models.fused.static_batch import StaticBatch
 from peftlab.models.recompute import layers_recomputed
 
 CPU = torch.device("cpu")
 
 
 class BatchedModel(ABC):
-    """A classifier, with any method on it, that gives the logits of a batch's rows.
+    """A classifier, under any method, that computes the logits of a batch's rows.
 
     `base` is the transformers model under the method. Use `active` around the calls: outside of it
-    the model is the stock one again. Dropout is drawn by a counter (dropout.py).
+    the model is the stock model again. Dropout is drawn by a counter (dropout.py).
     """
 
     packs: ClassVar[bool]
@@ -62,15 +63,15 @@ class BatchedModel(ABC):
 
     @abstractmethod
     def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
-        """Return the logits [B, C] of the rows, with gradients where they are enabled.
+        """Return the logits [B, C] of the rows, with gradients if they are enabled.
 
         In training, dropout masks are those of `step`; `first_example` is the number of the first
-        row within the step's batch, where that is computed in parts.
+        row within the step's batch if that is computed in parts.
         """
 
     @contextmanager
     def active(self) -> Iterator[Self]:
-        """Switch the model to batches of its kind, and back at the end."""
+        """Switch the model to batches of its kind within the block."""
         share_threads()
         with ExitStack() as stack:
             stack.enter_context(self.dropout.installed())
@@ -80,10 +81,10 @@ class BatchedModel(ABC):
             yield self
 
     def rounding(self) -> AbstractContextManager[Any]:
-        """Around the computing of logits: have operands rounded as they are to be, by autocast.
+        """Return the autocast context for computing logits, which rounds operands if `bf16` is set.
 
-        What else torch rounds there are the results of products; norms, softmax and losses are
-        computed in float32. Logits come in float32 or rounded.
+        Within it torch also rounds the results of matrix products; norms, softmax and losses are
+        computed in float32. The logits are float32 or bfloat16.
         """
         if not self.bf16:
             return nullcontext()
@@ -91,10 +92,10 @@ class BatchedModel(ABC):
 
     @abstractmethod
     def _switch(self, stack: ExitStack) -> None:
-        """Switch the model, and push the calls that undo it onto the stack."""
+        """Switch the model, and push the calls that undo the switch onto the stack."""
 
     def _recompute(self, stack: ExitStack) -> None:
-        """Have layers computed again; what is to be undone is left on the stack."""
+        """Recompute layers in the backward pass until the stack is closed."""
         stack.enter_context(layers_recomputed(self.base, self.dropout))
 
     def _use_attention(self, name: str, stack: ExitStack) -> None:
@@ -109,25 +110,24 @@ class BatchedModel(ABC):
 
 
 class LastTokens:
-    """The logits of each example's last token, of a head that is called with all tokens.
+    """The logits of each example's last token, taken from a head that is called with all tokens.
 
-    The logits that a stock decoder gives are of one token of each row, which it finds by what
-    stands for padding.
+    A stock decoder returns the logits of one token in each row, which it finds by the padding
+    token.
     """
 
     def __init__(self, head: nn.Module, choose: Callable[[Tensor], Tensor]) -> None:
-        """Take a function `choose` from the logits of all tokens to those of the last ones, [B,
-        C]."""
+        """Set `choose`, a function from the logits of all tokens to those of the last, [B, C]."""
         self._head = head
         self._choose = choose
         self._found_BC: Tensor | None = None
 
     def hook(self, stack: ExitStack) -> None:
-        """Note the logits whenever the head is called."""
+        """Note the head's logits whenever it is called, until the stack is closed."""
         stack.callback(self._head.register_forward_hook(self._note).remove)
 
     def take(self) -> Tensor:
-        """Return the logits that the head has just computed."""
+        """Return the logits from the last call of the head."""
         assert self._found_BC is not None, "the head was called"
         found_BC, self._found_BC = self._found_BC, None
         return found_BC
@@ -140,7 +140,7 @@ class PackedModel(BatchedModel):
     """A classifier whose examples lie one after another in a row of T tokens, without padding.
 
     Positions restart at each example, attention stays within it, and the classifier sees each
-    example's first token only (of decoders the last one, of some encoders the mean).
+    example's first token only (in decoders its last token, in some encoders the mean of all).
     """
 
     packs = True
@@ -166,9 +166,38 @@ class PackedModel(BatchedModel):
 
     @property
     def batch(self) -> PackedBatch:
-        """The present batch."""
+        """The current batch."""
         assert self._batch is not None, "a packed model is called with a batch first"
         return self._batch
+
+    def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
+        """Return the logits [B, C] of the rows."""
+        type_ids_T = self._types(rows)
+        self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
+        return self._logits(self._integers(rows.ids), type_ids_T)
+
+    def of_static(self, static: StaticBatch, key_of: Callable[[Use], int]) -> Tensor:
+        """Return the logits [B, C] of the batch that its row holds.
+
+        Nothing else that differs between steps is read but parameters.
+        """
+        return self._logits(static.ids_T, self._begin_static(static, key_of))
+
+    def _begin_static(self, static: StaticBatch, key_of: Callable[[Use], int]) -> Tensor | None:
+        """Prepare for the batch that a row holds; return its token types if the model has any."""
+        self._batch = static.batch
+        self.dropout.begin_given(key_of, static.batch.rows)
+        return static.type_T if self._takes_types else None
+
+    def uses_of_dropout(self, rows: Ragged) -> list[Use]:
+        """Return the uses of dropout in a training step, in their order: that of every step."""
+        with torch.no_grad(), self.dropout.noting() as uses:
+            self(rows)
+        return uses
+
+    @abstractmethod
+    def _logits(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Tensor:
+        """Return the logits [B, C] of the present batch."""
 
     def _begin(
         self,
@@ -191,7 +220,7 @@ class PackedModel(BatchedModel):
         return self._integers(rows.type_ids)
 
     def _inputs(self, ids_T: Tensor, type_ids_T: Tensor | None) -> dict[str, Tensor]:
-        """Return the arguments of transformers' modules."""
+        """Return the keyword arguments for transformers' modules."""
         position_T = self.batch.token_rows.position_R + self._first_position
         inputs = {"input_ids": ids_T[None], "position_ids": position_T[None]}
         if type_ids_T is not None:

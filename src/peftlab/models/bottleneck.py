@@ -1,7 +1,7 @@
 """Bottleneck adapters as modules, and the places in a layer where they stand.
 
-Both begin as the identity, exactly: the projection back up is zero, so that the first step trains
-it alone.
+Both kinds start as the exact identity: the up projection is zero, so that the first step trains
+only it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from peftlab.models.families import family_of
 from peftlab.models.family import LayerNames
 
 DOWN_STD = 0.01
-"""Standard deviation of the first weights of the projection down, which are cut off at two of them
-(Houlsby et al. 2019, section 3.6, draw both projections so)."""
+"""The standard deviation of the initial weights of the down projection, truncated at two standard
+deviations (Houlsby et al. 2019, section 3.6, draw both projections this way)."""
 
 
 class Bottleneck(nn.Module):
-    """up(non_linearity(down(x))): what an adapter adds. [..., D] to [..., D]."""
+    """The term up(non_linearity(down(x))) that an adapter adds, from [..., D] to [..., D]."""
 
     def __init__(self, width: int, size: int, non_linearity: str, like: Tensor) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Bottleneck(nn.Module):
         self.up = skip_init(nn.Linear, size, width, **place)
 
     def draw(self, generator: torch.Generator) -> None:
-        """Draw the first weights; do nothing on the device "meta"."""
+        """Draw the initial weights; do nothing on the device "meta"."""
         with torch.no_grad():
             if not self.down.weight.is_meta:
                 drawn = torch.empty(self.down.weight.shape)
@@ -44,13 +44,13 @@ class Bottleneck(nn.Module):
                 zero.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the adapter's addition to x."""
+        """Return the term that the adapter adds."""
         update: Tensor = self.up(self.non_linearity(self.down(x)))
         return update
 
 
 class AdaptedOutput(nn.Module):
-    """A sublayer's last projection, y, with an adapter behind it: y + bottleneck(y)."""
+    """A sublayer's last projection, y, followed by an adapter: y + bottleneck(y)."""
 
     def __init__(self, base_layer: nn.Module, adapter: Bottleneck) -> None:
         super().__init__()
@@ -58,14 +58,14 @@ class AdaptedOutput(nn.Module):
         self.adapter = adapter
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the projection, adapted."""
+        """Return the adapted projection."""
         y: Tensor = self.base_layer(x)
         adapted: Tensor = y + self.adapter(y)
         return adapted
 
 
 class AdaptedNorm(nn.Module):
-    """The norm behind a residual sum s, with an adapter between: norm(s + bottleneck(norm(s)))."""
+    """The norm after a residual sum s, with an adapter before it: norm(s + bottleneck(norm(s)))."""
 
     def __init__(self, base_layer: nn.Module, adapter: Bottleneck) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class AdaptedNorm(nn.Module):
         self.adapter = adapter
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the sum, adapted and normalised."""
+        """Return the adapted and normalised sum."""
         before: Tensor = self.base_layer(x)
         after: Tensor = self.base_layer(x + self.adapter(before))
         return after
@@ -82,7 +82,7 @@ class AdaptedNorm(nn.Module):
 def projection_names(model: PreTrainedModel) -> list[str]:
     """Return the last projections of all sublayers, in the model's order.
 
-    Raises UserError where they are not known.
+    Raises UserError if they are not known.
     """
     names, layers = _layers(model)
     if not names.attention_output:
@@ -91,8 +91,7 @@ def projection_names(model: PreTrainedModel) -> list[str]:
 
 
 def last_norm_names(model: PreTrainedModel) -> list[str]:
-    """Return the norm at the end of every layer, behind the last sum; UserError where there is
-    none."""
+    """Return the name of the last norm of each layer; raise UserError if there is none."""
     names, layers = _layers(model)
     modules = dict(model.named_modules())
     norms = [f"{layer}.{names.last_norm}" for layer in layers]
@@ -104,7 +103,7 @@ def last_norm_names(model: PreTrainedModel) -> list[str]:
 
 
 def _layers(model: PreTrainedModel) -> tuple[LayerNames, list[str]]:
-    """Return the first known names that the model's modules have, and those modules."""
+    """Return the first known names that occur in the model, and the layers that have them."""
     modules = [name for name, _ in model.named_modules()]
     known = set(modules)
     for names in family_of(model.config.model_type).layers:

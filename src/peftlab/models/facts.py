@@ -1,6 +1,6 @@
-"""Facts from a checkpoint's config and files, without transformers if they are known already.
+"""The facts in a checkpoint's config, without importing transformers if they are already known.
 
-The values are those of `checkpoints.load_config`, remembered under the content of the config.
+The values are those of `checkpoints.load_config`, stored under a key from the config's content.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def config_facts(name: str) -> SimpleNamespace:
-    """Return the values of the checkpoint's config as attributes, under all of their names.
+    """Return the values of the checkpoint's config as attributes, under all their names.
 
-    Raises UserError where the name leads to no config, as `load_config` does.
+    Raises UserError if no config is found under the name, as `load_config` does.
     """
     key = config_key(name)
     values = _values(name) if key is None else remembered("configs", key, lambda: _values(name))
@@ -33,10 +33,11 @@ def config_facts(name: str) -> SimpleNamespace:
 
 
 def config_key(name: str) -> object | None:
-    """Return what identifies the content of a checkpoint's config, as a JSON value.
+    """Return a JSON value that identifies the content of a checkpoint's config.
 
-    None where code that lies beside a checkpoint may have a part in it, and for a folder without a
-    config. Of a Hub id the config is then in the cache. Raises UserError where there is none.
+    It is None for a folder without a config, and if code that comes with a checkpoint may change
+    the config. The config of a Hub id is fetched into the cache. Raises UserError if there is no
+    config.
     """
     if name in BUILTIN:
         return builtin_config(name)
@@ -44,7 +45,7 @@ def config_key(name: str) -> object | None:
         return None
     folder = folder_at(name)
     if folder is None:
-        locate(name)  # refuses what is no name of a checkpoint
+        locate(name)  # it refuses names that no checkpoint can have
         folder = folder_of(name, weights=False)
     path = folder / "config.json"
     return file_sha256(path) if path.is_file() else None
@@ -61,7 +62,7 @@ def _values(name: str) -> dict[str, Any]:
 
 
 def _other_names(config: PretrainedConfig) -> set[str]:
-    """Return the names of a config's values under which they are not written to its file."""
+    """Return the names of a config's values that are not written to its file."""
     kind = type(config)
     computed = {name for name in dir(kind) if isinstance(getattr(kind, name), property)}
     return {*config.attribute_map, *computed}

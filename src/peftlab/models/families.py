@@ -1,8 +1,8 @@
 """All known facts about architectures, by transformers' names for them; without torch.
 
-A new architecture is a `Family` added to FAMILIES, here or in a file of its own. Every one here is
-held by tests/models/test_architectures.py. A checkpoint of another one trains too if transformers
-has a sequence classifier for it, padded and untested.
+A new architecture is a `Family` added to FAMILIES, here or in a file of its own. Each of them is
+checked by tests/models/test_architectures.py. A checkpoint of any other architecture trains too if
+transformers has a sequence classifier for it, but padded and untested.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ LAYERS: tuple[LayerNames, ...] = (
     BERT_LAYER, MPNET, DISTILBERT, ALBERT, FUNNEL, XLNET, MODERNBERT, GPT2, OPT, LLAMA, PHI, PHI3,
     GLM4, STARCODER2, GPT_NEOX, DEBERTA, DEBERTA_V2,
 )  # fmt: skip
-"""The names that parts of a layer may have in an unknown architecture, in this order."""
+"""The names to try for the parts of a layer in an unknown architecture, in this order."""
 
 OUT_PROJ = ("classifier.out_proj",)
-"""The output where RoBERTa's two-layer head is used."""
+"""The output layer of RoBERTa's two-layer head."""
 OTHER_OUTPUTS = ("classification_head.out_proj", "sequence_summary.summary")
-"""The outputs that an unknown architecture may have."""
+"""The names that an output layer may have in an unknown architecture."""
 
 QUERY_VALUE = ("query", "value")
 Q_V_PROJ = ("q_proj", "v_proj")
@@ -111,7 +111,7 @@ def pooled_head(model: Any, x_BD: Any) -> Any:
 
 
 def head_of_tokens(model: Any, x_BD: Any) -> Any:
-    """Return the logits of RoBERTa's head, which takes the first token itself."""
+    """Return the logits of RoBERTa's head, which selects the first token itself."""
     return model.classifier(x_BD[:, None])
 
 
@@ -186,7 +186,7 @@ ENCODERS = (
         layers=(MODERNBERT,),
         encoder="",
         pooling=Pooling.AS_CONFIGURED,
-        # Its dense layer is that of its masked language model.
+        # Its dense layer comes from its masked language model.
         pretrained_before_output=("head",),
         target_modules=("Wqkv",),
     ),
@@ -270,7 +270,7 @@ PADDED = (
         pooling=Pooling.LAST,
         outputs=("logits_proj",),
         pads_in_front=True,
-        # Its projections are no modules: the feed-forward part.
+        # Its attention projections are not modules, so the feed-forward part is adapted.
         target_modules=("layer_1", "layer_2"),
     ),
     Family(
@@ -281,14 +281,14 @@ PADDED = (
         has_own_attention=True,
         outputs=("classifier.linear_out",),
         shows_padding=True,
-        # Each of its blocks halves what is there.
+        # Each of its blocks halves the row.
         shortest_row=lambda config: int(2 ** len(config.block_sizes)),
         target_modules=("q_head", "v_head"),
     ),
 )
 
 FAMILIES = Registry[Family]("architecture")
-"""Every architecture that is tested."""
+"""All architectures that are tested."""
 for _family in (*ENCODERS, *DECODERS, *PADDED):
     FAMILIES.add(_family.model_type, _family)
 
@@ -299,13 +299,14 @@ UNTESTED: dict[str, dict[str, Any]] = {
     },
     **{name: {"positions_after_padding": True} for name in ("ibert", "lilt", "longformer", "xmod")},
 }
-"""Facts of architectures that are not tested, by their names."""
+"""Facts about architectures that are not tested, by name."""
 
 
 def family_of(model_type: str) -> Family:
-    """Return the facts about an architecture; of an untested one the worst is assumed.
+    """Return the facts about an architecture, or the worst case for an untested one.
 
-    Such a one is padded, its padding may show, its attention is its own.
+    In the worst case batches are padded, padding may change logits, and the attention cannot be
+    replaced.
 
     >>> family_of("mobilebert").shows_padding, family_of("bert").shows_padding
     (True, False)
@@ -341,14 +342,14 @@ def why_padded(family: Family) -> str | None:
 
 
 def fewest_tokens(config: Any) -> int:
-    """Return how many tokens a row is padded to at least."""
+    """Return the fewest tokens to which a row is padded."""
     return family_of(config.model_type).shortest_row(config)
 
 
 def takes_token_types(model: Any) -> bool:
     """Return whether a transformers model has embeddings for token types (segments).
 
-    Some tokenizers give types to models that know none, as DeBERTa's does.
+    Some tokenizers, such as DeBERTa's, return types even for models without such embeddings.
     """
     return (
         "token_type_ids" in signature(model.forward).parameters

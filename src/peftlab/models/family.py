@@ -1,4 +1,4 @@
-"""The record of an architecture: how it is computed, and what its modules are called.
+"""The record of an architecture: how it is computed, and the names of its modules.
 
 A `Family` is a row of the table in families.py. Nothing here imports torch.
 """
@@ -30,11 +30,11 @@ class Pooling(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerNames:
-    """The names of modules within a layer; empty if it has no such module."""
+    """The names of modules within a layer; a name is empty if the layer has no such module."""
 
     query: str = ""
     query_bias: str = ""
-    """The parameter that is the query's bias, where it is not the bias of a module."""
+    """The parameter that is the query's bias, if that is not the bias of a module."""
     attention_output: str = ""
     """The last projection of the attention."""
     up: str = ""
@@ -42,16 +42,16 @@ class LayerNames:
     down: str
     """The last layer of the feed-forward part."""
     last_norm: str = ""
-    """The norm that follows the sum behind the feed-forward part."""
+    """The norm that follows the residual sum after the feed-forward part."""
 
     @property
     def query_bias_ending(self) -> str:
-        """The ending of the names of query biases; empty if queries have no projection."""
+        """The ending of the names of query biases; empty if there is no query projection."""
         return self.query_bias or (self.query and f"{self.query.rpartition('.')[2]}.bias")
 
     @property
     def up_bias_ending(self) -> str:
-        """The ending of the names of the biases of the feed-forward part's first layer."""
+        """The ending of the names of the biases in the feed-forward part's first layer."""
         return self.up and f"{self.up}.bias"
 
 
@@ -64,18 +64,18 @@ class BlockNames(LayerNames):
     attention: str
     """The module that calls the attention function."""
     num_heads: str
-    """An attribute of the layer, as `head_width` and `activation` are."""
+    """An attribute of the layer, like `head_width` and `activation`."""
     head_width: str
     attention_dropout: str
     output_dropout: str = ""
-    """The dropout behind the attention's last projection; empty if there is none."""
+    """The dropout after the attention's last projection; empty if there is none."""
     attention_norm: str
     activation: str
     down_dropout: str
 
 
 Head = Callable[[Any, Any], Any]
-"""head(model, states of the pooled tokens [B, D]) -> logits [B, C]."""
+"""The type of head(model, states of the pooled tokens [B, D]), which returns logits [B, C]."""
 
 
 def one_token(config: Any) -> int:
@@ -85,9 +85,10 @@ def one_token(config: Any) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """An architecture by transformers' name for it.
+    """An architecture, under transformers' name for it.
 
-    With a `head` its blocks are fused, and `layers` are the BlockNames of one kind of layer.
+    If `head` is given, its blocks are fused, and `layers` holds the BlockNames of its one kind of
+    layer.
     """
 
     model_type: str
@@ -98,43 +99,42 @@ class Family:
 
     # The layers.
     layers: tuple[LayerNames, ...] = ()
-    """The names that a layer's modules may have; the first that the model has are meant."""
+    """The names that a layer's modules may have; the first that occur in the model are used."""
     encoder: str = "encoder"
-    """The module of the base model that runs the layers; empty where that is the base itself."""
+    """The module of the base model that runs the layers; empty if it is the base model itself."""
     layer_list: str = "layer"
-    """The encoder's list of layers, where they are fused."""
+    """The encoder's list of layers, if they are fused."""
     embeddings: tuple[str, ...] = ("embeddings",)
-    """The modules of the base model before fused layers; those that a model lacks are left out."""
+    """The modules of the base model before fused layers; any that a model lacks are skipped."""
     position_norms: tuple[str, ...] = ()
-    """Norms of the base model outside of its layers, of positions that all of them read."""
+    """Norms outside the base model's layers, of position embeddings that all layers read."""
     has_own_attention: bool = False
     """Whether its attention function cannot be replaced by ours."""
     target_modules: tuple[str, ...] = ()
-    """Where peft's methods go by default; only for an architecture that peft's LoRA knows nothing
-    of. As for BERT, the query and value projections."""
+    """The default target modules of peft's methods, for architectures that peft's LoRA does not
+    know: as for BERT, the query and value projections."""
 
     # The head.
     pooling: Pooling = Pooling.FIRST
     head: Head | None = None
-    """The function that calls a classifier's own modules behind fused layers."""
+    """The function that calls a classifier's own modules after fused layers."""
     outputs: tuple[str, ...] = ("classifier",)
-    """The module of its classifier that gives the logits: no pretraining leaves such a one. Several
-    where it is not known which."""
+    """The module of its classifier that gives the logits, which no pretrained model has; several
+    names if it is not known which applies."""
     pretrained_before_output: tuple[str, ...] = ()
     """Modules of a classifier's head that come from pretraining, as BERT's pooler does."""
 
     # The rows.
     positions_after_padding: bool = False
-    """Whether positions are numbered from pad_token_id + 1 on, as fairseq did."""
+    """Whether positions are numbered from pad_token_id + 1, as in fairseq."""
     types_as_words: bool = False
-    """Whether token types are looked up in the table of the words: type 1 is the vector of token
-    1."""
+    """Whether token types are looked up in the word embedding: type 1 has the vector of token 1."""
     pads_in_front: bool = False
-    """Whether the classifier reads the last place of the row, whatever stands there."""
+    """Whether the classifier reads the last place of the row, even if that is padding."""
     shows_padding: bool = False
-    """Whether a row's logits may change with the padding behind it."""
+    """Whether a row's logits may depend on the padding after it."""
     shortest_row: Callable[[Any], int] = one_token
-    """shortest_row(config): how many tokens a row is padded to at least."""
+    """The function from a config to the fewest tokens to which a row is padded."""
 
     @property
     def way(self) -> Way:
@@ -144,7 +144,7 @@ class Family:
         return Way.STOCK if self.head is None else Way.FUSED
 
     def summary(self) -> dict[str, str]:
-        """Return the object of `peftlab list architectures --json`."""
+        """Return the object for this architecture in `peftlab list architectures --json`."""
         return {
             "model_type": self.model_type,
             "title": self.title,
@@ -156,21 +156,21 @@ class Family:
 
     @property
     def block(self) -> BlockNames:
-        """The names of a fused block."""
+        """The names of the modules in a fused block."""
         (names,) = self.layers
         assert isinstance(names, BlockNames), f"{self.model_type} has no fused blocks"
         return names
 
     def pooling_by(self, config: Any) -> Pooling:
-        """Return the pooling of the classifiers of that transformers config."""
+        """Return the pooling of classifiers with this transformers config."""
         if self.pooling is not Pooling.AS_CONFIGURED:
             return self.pooling
         return Pooling.MEAN if config.classifier_pooling == "mean" else Pooling.FIRST
 
     def first_position(self, config: Any) -> int:
-        """Return the number of an example's first position."""
+        """Return the position number of an example's first token."""
         return int(config.pad_token_id) + 1 if self.positions_after_padding else 0
 
     def holds_head(self, names: Container[str]) -> bool:
-        """Return whether the output of a sequence classifier is among tensors of these names."""
+        """Return whether a sequence classifier's output layer is among tensors of these names."""
         return any(f"{output}.weight" in names for output in self.outputs)

@@ -1,4 +1,4 @@
-"""The floating-point operations that a training step of an encoder needs at least."""
+"""The fewest floating-point operations that a training step of an encoder needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderShape:
-    """The sizes of an encoder: layers, width, width of the feed-forward part."""
+    """The sizes of an encoder: its layers, its width, and the width of its feed-forward part."""
 
     num_layers: int
     width: int
@@ -30,7 +30,7 @@ class EncoderShape:
 
 @dataclass(frozen=True, kw_only=True)
 class Operations:
-    """The operations of a training and its evaluations: an encoder, and what of it is trained."""
+    """The operations of training and evaluation, from an encoder's sizes and trained parts."""
 
     shape: EncoderShape
     trains_weights: bool
@@ -39,10 +39,9 @@ class Operations:
 
     @classmethod
     def of_config(cls, config: Any, parameters: ParameterCount) -> Operations:
-        """Return the operations that are known without a model: that it trains all of its weights,
-        or few.
+        """Return the operations as estimated from the config alone, without building the model.
 
-        The embeddings are taken to train with the weights, and no layer to be without training.
+        They assume that the embeddings train if the weights do, and that no layer is frozen.
         """
         trains_weights = _trains_weights(parameters)
         return cls(
@@ -53,8 +52,7 @@ class Operations:
 
     @classmethod
     def of_model(cls, base: PreTrainedModel, parameters: ParameterCount) -> Operations | None:
-        """Return the operations of a model under a method; None if its layers cannot be told
-        apart."""
+        """Return the operations of a model under a method; None if its layers are not known."""
         from peftlab.models.fused.blocks import embeddings_of, has_blocks, num_frozen_blocks
 
         if not has_blocks(base):
@@ -105,18 +103,18 @@ def step_flops(
 ) -> float:
     """Return the operations of one step on examples of these lengths.
 
-    Counted are matrix products of real tokens only. The last layer needs keys and values of every
-    token and all else at one token an example. The backward pass goes down to the projections of
-    the lowest layer that is not among the frozen ones, and through them only if what lies below is
-    trained; gradients of weights are counted if the weights train (those of biases and of low-rank
-    adapters are small and left out). Dropout, normalisation, activations, the head and the
+    Only matrix products of real tokens are counted. The last layer needs keys and values of every
+    token, and everything else at one token per example. The backward pass goes down to the
+    projections of the lowest layer that is not frozen, and through them only if the embeddings
+    below are trained; gradients of weights are counted if the weights train (those of biases and of
+    low-rank adapters are small and left out). Dropout, normalisation, activations, the head and the
     optimizer are not counted. The result is a sum over examples: the steps of an epoch together
     have the operations of one step on all its examples.
     """
     width, inner = shape.width, shape.inner_width
     tokens, examples = float(sum(lengths)), float(len(lengths))
     projections = 2 * tokens * 3 * width * width
-    rest = 2 * width * width + 4 * width * inner  # of one token, after the projections
+    rest = 2 * width * width + 4 * width * inner  # for one token, after the projections
     pairs = 4 * width * float(sum(length * length for length in lengths))
     layer = projections + tokens * rest + pairs
     last = 4 * tokens * width * width + examples * (2 * width * width + rest) + 4 * width * tokens

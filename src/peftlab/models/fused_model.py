@@ -1,6 +1,6 @@
 """Packed batches on fused blocks: a model's modules called one by one, in our order.
 
-The order is written in fused/blocks.py; the modules of the head are called behind the blocks.
+The order is defined in fused/blocks.py; the modules of the head are called after the blocks.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from peftlab.models.fused.blocks import blocks_of, embeddings_of, layers_of
 from peftlab.models.fused.embedding import embedding_of
 from peftlab.models.fused.encoder import Encoder
 from peftlab.models.fused.linear import share_storage
+from peftlab.models.fused.operation import Program
 from peftlab.models.fused.static_batch import StaticBatch
 from peftlab.models.recompute import recomputed
 
 
 class FusedModel(PackedModel):
-    """A packed classifier of a family that has fused blocks. They can be run in part."""
+    """A packed classifier of a family that has fused blocks. Its blocks can be run in part."""
 
     blocks = Way.FUSED
 
@@ -43,7 +44,7 @@ class FusedModel(PackedModel):
         super().__init__(module, base, device=device, dropout_seed=dropout_seed)
         site_of = self.dropout.site_of
         embeddings, embedding = embeddings_of(base), None
-        if len(embeddings) == 1:  # else something stands between it and the blocks
+        if len(embeddings) == 1:  # else other modules come between it and the blocks
             embedding = embedding_of(embeddings[0], self._first_position, site_of)
         self.encoder = Encoder(blocks_of(base, site_of), embedding)
 
@@ -53,30 +54,30 @@ class FusedModel(PackedModel):
         aside = "" if self.encoder.is_recorded else ", some modules called as they are"
         return super().path + aside
 
-    def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
-        """Return the logits [B, C] of the rows."""
+    def program(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Program[Tensor]:
+        """Compute the logits [B, C] of the rows, for whoever carries out the operations."""
         type_ids_T = self._types(rows)
         self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
-        return self._logits(self._integers(rows.ids), type_ids_T)
+        return (yield from self._program(self._integers(rows.ids), type_ids_T))
 
-    def of_static(self, static: StaticBatch, key_of: Callable[[Use], int]) -> Tensor:
-        """Logits [B, C] of the batch that its row holds; nothing else is read but parameters."""
-        self._batch = static.batch
-        self.dropout.begin_given(key_of, static.batch.rows)
-        return self._logits(static.ids_T, static.type_T if self._takes_types else None)
+    def program_of_static(
+        self, static: StaticBatch, key_of: Callable[[Use], int]
+    ) -> Program[Tensor]:
+        """Compute what `of_static` returns, for whoever carries out the operations."""
+        type_ids_T = self._begin_static(static, key_of)
+        return (yield from self._program(static.ids_T, type_ids_T))
 
-    def uses_of_dropout(self, rows: Ragged) -> list[Use]:
-        """Return the uses of dropout in a training step, in their order: that of every step."""
-        with torch.no_grad(), self.dropout.noting() as uses:
-            self(rows)
-        return uses
+    def _program(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Program[Tensor]:
+        x_TD = self._embedded(ids_T, type_ids_T)
+        x_BD = yield from self.encoder.program(x_TD, self.batch, self.dropout.key)
+        return self._head(x_BD)
 
     def states(self, rows: Ragged, *, depth: int) -> Tensor:
         """Return the output of the first `depth` blocks for the rows, in eval mode, without
         gradients.
 
-        [T, D], a row a token; where these are all blocks [B, D], a row an example: that of its
-        pooled token, which is all that the classifier reads.
+        The output is [T, D], one row per token; after all blocks it is [B, D], one row per example:
+        that of its pooled token, which is all that the classifier reads.
         """
         type_ids_T = self._types(rows)
         self._begin(rows.lengths, type_ids_T)
@@ -97,10 +98,10 @@ class FusedModel(PackedModel):
         step: int = 0,
         first_example: int = 0,
     ) -> Tensor:
-        """Return the logits [B, C] from what `states` with the same depth returned for the
-        examples.
+        """Return the logits [B, C] from the examples' output of `states` with the same depth.
 
-        The embeddings and the first `depth` blocks are passed by; dropout in the others is as ever.
+        The embeddings and the first `depth` blocks are skipped; dropout in the other blocks is as
+        usual.
         """
         self._begin(lengths_B, None, step=step, first_example=first_example)
         return self._head(self._encoded(states_RD, first=depth))
@@ -114,7 +115,7 @@ class FusedModel(PackedModel):
         return self._head(self._encoded(self._embedded(ids_T, type_ids_T)))
 
     def _embedded(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Tensor:
-        """Return the encoder's input, [T, D]: of the words alone where it adds the rest."""
+        """Return the encoder's input [T, D]: word embeddings only if the encoder adds the rest."""
         first, *others = embeddings_of(self.base)
         x_TD: Tensor
         if self.encoder.embedding is not None:
@@ -139,7 +140,7 @@ class FusedModel(PackedModel):
         return x_RD
 
     def _recompute(self, stack: ExitStack) -> None:
-        """Switch nothing: the blocks are run here."""
+        """Switch nothing, since the blocks are run by this class."""
 
     def _head(self, x_BD: Tensor) -> Tensor:
         """Return the logits [B, C] of the pooled tokens."""

@@ -1,4 +1,4 @@
-"""The parameters of a sequence classifier that are its head: those that a pretrained one lacks."""
+"""The parameters of a sequence classifier's head, which a pretrained model lacks."""
 
 from __future__ import annotations
 
@@ -21,16 +21,22 @@ def head_parameter_names(model: PreTrainedModel) -> list[str]:
     return [name for name, _ in model.named_parameters() if not name.startswith(prefix)]
 
 
-def fresh_parameter_names(model: PreTrainedModel) -> list[str]:
-    """Return the names of head parameters that each trial draws, whatever head a checkpoint has.
+def head_module_names(model: PreTrainedModel) -> list[str]:
+    """Return the head's top-level modules in order, such as ["pre_classifier", "classifier"]."""
+    return list(dict.fromkeys(name.split(".")[0] for name in head_parameter_names(model)))
 
-    All, but for layers that come from pretraining (ModernBERT's dense one before the classifier).
+
+def fresh_parameter_names(model: PreTrainedModel) -> list[str]:
+    """Return the names of the head parameters that each trial draws for itself.
+
+    These are all but layers that come from pretraining (ModernBERT's dense layer before the
+    classifier).
     """
     kept = family_of(model.config.model_type).pretrained_before_output
     return [name for name in head_parameter_names(model) if name.split(".")[0] not in kept]
 
 
 def output_parameter_names(model: PreTrainedModel) -> list[str]:
-    """Return the names of the parameters of the last layer, which have a row for each label."""
+    """Return the names of the parameters of the output layer, which has one row for each label."""
     outputs = family_of(model.config.model_type).outputs
     return [name for name in head_parameter_names(model) if name.rpartition(".")[0] in outputs]

@@ -1,4 +1,4 @@
-"""The tensors in a checkpoint's files, from their headers alone; without torch."""
+"""The tensors in a checkpoint's files, read from their headers alone, without torch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from peftlab.core.errors import UserError, first_line
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 LARGEST_HEADER = 100_000_000
-"""The bytes that the safetensors library accepts of a header."""
+"""The largest header that the safetensors library accepts, in bytes."""
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """Return the files from which transformers reads a model's weights: one, or those of an index.
+    """Return the files from which transformers reads weights: one file, or those of an index.
 
-    Raises UserError for an index that is not one, and where there is neither.
+    Raises UserError if the index is malformed, or if there is neither a file nor an index.
     """
     if (folder / WHOLE).is_file():
         return (folder / WHOLE,)
@@ -38,8 +38,8 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 def headers_digest(folder: Path) -> str:
     """Return a digest of everything in a checkpoint's files except the numbers in its tensors.
 
-    These are its config, the index of its weights and the headers of all of its safetensors files;
-    of code that lies beside it the digest knows nothing.
+    It covers the config, the index of the weights and the headers of all safetensors files, but not
+    any code that comes with the checkpoint.
     """
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
@@ -57,7 +57,7 @@ def headers_digest(folder: Path) -> str:
 def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all tensors of the checkpoint, by their names in its files.
 
-    Raises UserError where its files cannot be read.
+    Raises UserError if its files cannot be read.
     """
     from safetensors import SafetensorError, safe_open
 

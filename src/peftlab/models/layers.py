@@ -1,4 +1,4 @@
-"""The parts of a model that methods name, found by its structure: layers, norms, embeddings."""
+"""The parts of a model that methods refer to, found by its structure: layers, norms, embeddings."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 def layer_names(model: PreTrainedModel) -> list[str]:
     """Return the names of the base model's layers, lowest first: bert.encoder.layer.0 and so on.
 
-    They are the entries of the list of modules that is as long as the config has layers. Raises
-    UserError where there is no such list, as in ALBERT, which passes through one layer many times.
+    They are the entries of the module list that has as many entries as the config has layers.
+    Raises UserError if there is no such list, as in ALBERT, which passes through one layer many
+    times.
     """
     from torch import nn
 
@@ -37,7 +38,7 @@ def layer_names(model: PreTrainedModel) -> list[str]:
 
 
 def norm_parameter_names(model: PreTrainedModel) -> set[str]:
-    """Return the parameters of all normalisation layers: modules whose class is called a norm."""
+    """Return the parameters of all normalisation layers: modules of a class named norm."""
     return {
         f"{path}.{name}"
         for path, module in model.named_modules()
@@ -47,8 +48,7 @@ def norm_parameter_names(model: PreTrainedModel) -> set[str]:
 
 
 def embedding_parameter_names(model: PreTrainedModel) -> set[str]:
-    """Return the names of the parameters that turn ids into vectors: embedding tables, and all in a
-    module called so.
+    """Return the names of the parameters that embed: tables, and modules named after embedding.
 
     BERT: word, position and type embeddings, and the norm behind them. GPT-2: wte and wpe.
     """
@@ -69,9 +69,9 @@ def embedding_parameter_names(model: PreTrainedModel) -> set[str]:
 
 
 def top_parameter_names(model: PreTrainedModel, num_layers: int) -> set[str]:
-    """Return the uppermost layers of the base model and the modules above them: last norm, pooler.
+    """Return the parameters of the uppermost layers and of the modules above: last norm, pooler.
 
-    Raises UserError where the model has fewer layers, or none that are found.
+    Raises UserError if the model has fewer layers, or if its layers are not found.
     """
     layers = layer_names(model)
     if not 1 <= num_layers <= len(layers):
@@ -99,9 +99,9 @@ def top_parameter_names(model: PreTrainedModel, num_layers: int) -> set[str]:
 def layers_below_top(model: PreTrainedModel) -> dict[str, int]:
     """Return how many layers each parameter is below the last layer.
 
-    It is 0 in the last layer and for all that is above it, such as a pooler and the head; what is
-    below the first layer, such as the embeddings, is as many layers below as there are. What a
-    method has put into a layer belongs to that layer. Raises UserError as layer_names does.
+    It is 0 in the last layer and for everything above it, such as a pooler and the head. For
+    everything below the first layer, such as the embeddings, it is the number of layers. Parameters
+    that a method has put into a layer belong to that layer. Raises UserError as layer_names does.
     """
     layers = layer_names(model)
     of_layers = {f"{layer}.": len(layers) - 1 - index for index, layer in enumerate(layers)}

@@ -1,6 +1,6 @@
-"""The place of a checkpoint, and its identity wherever it has been moved.
+"""The location of a checkpoint, and its identity wherever it is moved.
 
-Neither torch nor transformers is needed.
+The module needs neither torch nor transformers.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ OPTION = (
 
 
 def locate(name: str, *, where: str = "") -> ModelRef:
-    """Return the checkpoint of that name and its fingerprint; needs neither torch nor a network.
+    """Return the checkpoint of that name with its fingerprint, without torch or a network.
 
-    A local folder's fingerprint covers its config, tokenizer and safetensors files; the
-    embedded model's is the checksum of its weights; a Hub id stands for itself. Whether it has a
-    head is told from the tensors' names, of a Hub id from the classes in its config once the cache
-    has that: the answer is the same before and after the weights are there. So is whether it shows
-    padding, from the architecture in its config.
-    Raises UserError for a folder without a checkpoint and for a name that cannot be a Hub id.
+    A local folder's fingerprint covers its config, tokenizer and safetensors files; the embedded
+    model's is the checksum of its weights; a Hub id stands for itself. Whether it has a head is
+    read from the names of its tensors, or, for a Hub id, from the classes in its config once that
+    is cached, so that fetching the weights does not change the answer. Whether it shows padding is
+    read from the architecture in its config. Raises UserError for a folder without a checkpoint and
+    for a name that cannot be a Hub id.
     """
     found = located(name, where)
     if found.fingerprint.startswith("hub:") and name not in BUILTIN:
@@ -53,7 +53,7 @@ def locate(name: str, *, where: str = "") -> ModelRef:
 
 @lru_cache
 def located(name: str, where: str) -> ModelRef:
-    """Return what `locate` returns, without the facts from a Hub id's config.
+    """Return the same as `locate`, but without the facts from a Hub id's config.
 
     A folder is read once in a process.
     """
@@ -73,10 +73,9 @@ def located(name: str, where: str) -> ModelRef:
 
 
 def source_of(name: str) -> str:
-    """Return the source that transformers loads for that name: a Hub id, or a folder of this
-    machine.
+    """Return the source that transformers loads for that name: a Hub id, or a local folder.
 
-    UserError for a name that is neither, as that of a folder that is gone.
+    Raises UserError for a name that is neither, such as that of a folder that is gone.
     """
     if name != MINILM:
         folder = folder_at(name)
@@ -98,8 +97,8 @@ def find_checkpoint(model: ModelRef, places: Sequence[str] = ()) -> ModelRef:
     """Return the same checkpoint under the name of the folder where it is now.
 
     The `places`, and the folders directly in them, are searched by fingerprint before its own name
-    is tried. One on the Hub is where it was. Raises UserError where it is in none of them, and
-    where another one is at its name by now.
+    is tried. A checkpoint of the Hub is returned as it is. Raises UserError if it is in none of
+    them, and if there is now another checkpoint under its name.
     """
     if model.fingerprint.startswith("hub:"):
         if places:
@@ -125,7 +124,7 @@ def find_checkpoint(model: ModelRef, places: Sequence[str] = ()) -> ModelRef:
             where=f"--model {', '.join(places)}",
             allowed="the folder with the same config, tokenizer and weights, or the one it is in",
         )
-    what = "no longer exists" if found is None else "is another one now: its files have changed"
+    what = "no longer exists" if found is None else "is now another one: its files have changed"
     raise UserError(f"the checkpoint '{model.name}' {what}", remedy=OPTION)
 
 
@@ -193,4 +192,4 @@ def _fingerprint(name: str) -> str | None:
         found = locate(name).fingerprint
     except (UserError, OSError):
         return None
-    return None if found.startswith("hub:") else found  # a folder's name that is gone could be one
+    return None if found.startswith("hub:") else found  # a missing folder's name may be one

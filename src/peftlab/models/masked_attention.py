@@ -1,5 +1,5 @@
-"""Attention of stock modules within each example of a packed batch: causal, with a window, with
-heads of keys that several heads of queries share. It has no kernels for the processor.
+"""The attention of stock modules within each example of a packed batch: causal, with a window, or
+with heads of keys that several heads of queries share. It has no kernels for the processor.
 
 Legend: T tokens, H heads of the queries, G of the keys, d width of a head, L tokens of the longest
 example.
@@ -26,7 +26,7 @@ class MaskedAttentionSettings:
 
 
 class MaskedAttention(PlainOperation):
-    """The context [T, H * d], of inputs q [T, H * d], k and v [T, G * d]."""
+    """The context [T, H * d] for the inputs q [T, H * d], and k and v [T, G * d]."""
 
     @staticmethod
     def parameters(settings: MaskedAttentionSettings) -> tuple[nn.Parameter, ...]:
@@ -35,7 +35,7 @@ class MaskedAttention(PlainOperation):
 
     @staticmethod
     def plain(settings: MaskedAttentionSettings, *inputs: Tensor) -> Tensor:
-        """Return the context by torch, all examples at once, each padded to the longest."""
+        """Return the context by torch, for all examples at once, padded to the longest."""
         attention, spans = settings.attention, settings.attention.spans
         padding = spans.key_padding(inputs[0].device)
         drawn = None
@@ -56,7 +56,8 @@ class MaskedAttention(PlainOperation):
 
 
 def _seen(scores: AttentionScores, padding: Padding) -> Tensor | None:
-    """Return the keys of the padded batch that each query sees; causal ones never see padding."""
+    """Return which keys each query sees, bool; None if causality alone decides. Causal queries
+    never see padding."""
     seen_LL = scores.seen_LL(padding.longest, padding.place_T.device)
     is_real_B11L = None if scores.is_causal else padding.is_real_B11L
     if seen_LL is None or is_real_B11L is None:

@@ -1,4 +1,4 @@
-"""A checkpoint's own head: whether it has one, and which of its rows is for which label."""
+"""A checkpoint's own head: whether it has one, and which row belongs to which label."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PLACEHOLDER = re.compile(r"LABEL_\d+")
-"""The name that transformers gives a label without one."""
+"""The pattern of the names that transformers gives to labels without a name."""
 
 FRESH = "head: fresh"
 
 
 def model_type_in(config: Path) -> str:
-    """Return the architecture in a config.json; "" if it cannot be read."""
+    """Return the architecture named in a config.json; "" if it cannot be read."""
     try:
         return str(_json_of(config).get("model_type", ""))
     except UserError:
@@ -32,14 +32,14 @@ def model_type_in(config: Path) -> str:
 
 
 def hub_model_type(name: str) -> str:
-    """Return the architecture of a Hub id whose config is in the cache; "" if it is not."""
+    """Return the architecture of a Hub id from its cached config; "" if that is not cached."""
     path = cached_file(name, "config.json")
     return model_type_in(path) if path else ""
 
 
 def has_head(folder: Path) -> bool:
     """Return whether the folder's weights have a classifier's head; False if they cannot be read,
-    of which the loading of the model will tell."""
+    which loading the model will report."""
     try:
         model_type = _json_of(folder / "config.json").get("model_type", "")
         return family_of(str(model_type)).holds_head(tensor_shapes(folder))
@@ -48,7 +48,7 @@ def has_head(folder: Path) -> bool:
 
 
 def had_head(name: str) -> bool:
-    """Return whether the config of a Hub id, in the cache, is that of a classifier."""
+    """Return whether the cached config of a Hub id is that of a sequence classifier."""
     path = cached_file(name, "config.json")
     classes = _json_of(path).get("architectures") if path else None
     return isinstance(classes, list) and any(str(one).endswith("Classification") for one in classes)
@@ -57,10 +57,10 @@ def had_head(name: str) -> bool:
 def rows_by_name(
     own: Sequence[str], wanted: Sequence[str], *, name: str, where: str = "", task: str = ""
 ) -> list[int]:
-    """Return the head's row for each label wanted; names match in any case.
+    """Return the head's row for each wanted label; names match regardless of case.
 
-    `own` are the names of the checkpoint's labels in the order of its rows; without labels wanted,
-    as for a regression, it must have one row. Raises UserError where they are not the same labels.
+    `own` holds the names of the checkpoint's labels in the order of its rows. If no labels are
+    wanted, as for a regression, the head must have one row. Raises UserError if the labels differ.
 
     >>> rows_by_name(["POSITIVE", "negative"], ["negative", "positive"], name="it")
     [1, 0]
@@ -79,7 +79,7 @@ def rows_by_name(
     lists = f"it has {', '.join(own)}; {the_task} has {', '.join(wanted)}"
     if own and all(PLACEHOLDER.fullmatch(label) for label in own):
         raise UserError(
-            f"{head} does not name its labels, so that nothing says which is which: {lists}",
+            f"{head} does not name its labels, so which is which is unknown: {lists}",
             where=where,
             allowed=f"names as id2label in its config.json, or {FRESH}",
         )
@@ -100,7 +100,7 @@ def require_head(has_head: bool, *, name: str, where: str) -> None:
 
 
 def reorder(model: PreTrainedModel, names: Sequence[str], rows: Sequence[int]) -> None:
-    """Put the rows of the parameters of these names into that order."""
+    """Put the rows of the parameters with these names into that order."""
     import torch
 
     with torch.no_grad():
@@ -114,7 +114,7 @@ def _plain(label: str) -> str:
 
 
 def _json_of(path: Path) -> dict[str, Any]:
-    """Return the object in a file; an empty one if there is none."""
+    """Return the JSON object in a file; an empty one if there is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

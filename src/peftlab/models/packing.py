@@ -1,5 +1,4 @@
-"""The models that take packed batches, and the way to compute them: on fused blocks, or on stock
-ones."""
+"""The choice of the classifier for packed batches: on fused blocks, or on stock blocks."""
 
 from __future__ import annotations
 
@@ -45,10 +44,10 @@ def packed_model(
     dropout_seed: int = 0,
     fused: bool = True,
 ) -> PackedModel:
-    """Return the classifier for packed batches, on fused blocks where its family has them.
+    """Return the classifier for packed batches, on fused blocks if its family has them.
 
-    With `fused` False the stock blocks are used also there, as their plain twin. Raises ValueError
-    where the model cannot be packed.
+    With `fused` False the stock blocks are used even then, as the plain twin of the fused blocks.
+    Raises ValueError if the model cannot be packed.
     """
     reason = why_not_packed(base)
     if reason is not None:

@@ -1,8 +1,8 @@
-"""Padded batches on the stock model: what packed ones are held against.
+"""Padded batches on the stock model, against which packed batches are tested.
 
-Everything is the model's own but for dropout, which the counter-based generator draws
-(dropout.py), so that a packed and a padded batch drop the same elements. For dropout of attention
-probabilities that takes an attention function of our own, in plain torch.
+Everything is the model's own except dropout, which the counter-based generator draws (dropout.py),
+so that a packed and a padded batch drop the same elements. Dropout of attention probabilities
+therefore needs an attention function of our own, in plain torch.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class PaddedModel(BatchedModel):
     """A classifier that takes rows padded to the longest of the batch, as DataCollatorWithPadding
     pads them.
 
-    Models that have an attention of their own keep it, and torch's generator in it, as do those
-    that are not known (families.py). Where a head `score` reads all tokens, the logits are those of
-    each row's last real token, whatever stands for padding.
+    Models whose attention cannot be replaced keep it, with torch's generator in it, as do unknown
+    models (families.py). If a head `score` reads all tokens, the logits are those of each row's
+    last real token, whatever the padding token is.
     """
 
     packs = False
@@ -103,7 +103,7 @@ class PaddedModel(BatchedModel):
         return inputs
 
     def _of_last(self, logits_BLC: Tensor) -> Tensor:
-        """Return the logits of each row's last real token; virtual ones may stand in front."""
+        """Return the logits of each row's last real token; virtual tokens may precede the row."""
         num_examples, length, _ = logits_BLC.shape
         last_B = self._lengths_B - 1 + (length - self._longest)
         return logits_BLC[torch.arange(num_examples, device=last_B.device), last_B]
@@ -121,10 +121,10 @@ def padded_attention(
     padded_model: PaddedModel,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Return torch's attention, written out if probabilities are dropped; [B, L, H, d].
+    """Return the attention [B, L, H, d] by torch's function, or step by step with dropout.
 
-    Causality and windows are in the mask, or there is none where every query may see all keys
-    that its place allows.
+    Causality and windows are in the mask; there is no mask if every query sees all keys that its
+    position allows.
     """
     scores = AttentionScores.of(module, query_BHLd.shape[-1], scaling, options)
     drawn = None

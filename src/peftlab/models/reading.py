@@ -1,4 +1,4 @@
-"""A checkpoint as transformers reads it, from a folder or the Hub's cache; errors are one line."""
+"""The reading of checkpoints by transformers, from a folder or the Hub's cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from peftlab.core.files import folder_at
 from peftlab.core.process import trusts_remote_code
 from peftlab.data.hub_files import fetch
 
-# The files that are downloaded of a checkpoint on the Hub: weights are safetensors or nothing.
+# The files of a checkpoint that are downloaded from the Hub; weights only as safetensors.
 CONFIG_FILES = (
     "config.json",
     "*token*.json",
@@ -25,17 +25,17 @@ CODE_FILES = ("*.py",)
 WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 
 CONVERT = (
-    "where you trust the file, transformers converts it: "
+    "if you trust the file, transformers converts it: "
     "AutoModel.from_pretrained(IT).save_pretrained(FOLDER), its AutoTokenizer likewise"
 )
 
 
 def read(load: Any, source: str, **options: Any) -> Any:
-    """Return the result of `load`, a from_pretrained of transformers, for the source.
+    """Return the result of `load`, a from_pretrained method of transformers, for the source.
 
-    Every way in which it can fail is one line. Of a Hub id the config and the tokenizer are in the
-    cache before. Code that lies beside a checkpoint is not run unless it is trusted, and nobody is
-    asked.
+    Every failure becomes a UserError of one line. The config and the tokenizer of a Hub id are
+    fetched into the cache first. Code that comes with a checkpoint is run only if the user trusts
+    it, and nobody is prompted.
     """
     folder_of(source, weights=False)
     with refusing(source):
@@ -45,9 +45,9 @@ def read(load: Any, source: str, **options: Any) -> Any:
 
 
 def folder_of(source: str, *, weights: bool) -> Path:
-    """Return the folder of the source: itself, or the one in the Hub's cache, which may be fetched.
+    """Return the folder of the source: itself, or that of the Hub's cache, fetched if necessary.
 
-    UserError where the Hub has it not, or has no weights of it as safetensors.
+    Raises UserError if the Hub does not have it, or has no weights of it as safetensors.
     """
     folder = folder_at(source)
     if folder is not None:
@@ -65,7 +65,7 @@ def folder_of(source: str, *, weights: bool) -> Path:
 
 
 def cached_file(source: str, name: str) -> Path | None:
-    """Return a file of a Hub id if it is in the Hub's cache, without a request."""
+    """Return a file of a Hub id from the Hub's cache, without a request; None if not there."""
     from huggingface_hub import constants, try_to_load_from_cache
 
     found = try_to_load_from_cache(source, name, cache_dir=constants.HF_HUB_CACHE)
@@ -74,7 +74,7 @@ def cached_file(source: str, name: str) -> Path | None:
 
 @contextmanager
 def refusing(name: str) -> Iterator[None]:
-    """Turn any error that a library raises for a broken checkpoint into one line."""
+    """Turn any error that a library raises for a broken checkpoint into a UserError of one line."""
     try:
         yield
     except UserError:
@@ -83,7 +83,7 @@ def refusing(name: str) -> Iterator[None]:
         text = str(error).strip()
         if "trust_remote_code" in text:
             raise UserError(
-                f"the checkpoint '{name}' needs code that lies beside it, which is not run",
+                f"the checkpoint '{name}' needs code that comes with it, which is not run",
                 remedy="peftlab --trust-remote-code COMMAND, if you trust its authors with all "
                 "that you can do yourself",
             ) from error

@@ -1,7 +1,7 @@
-"""Layers computed again in the backward pass, so that their inner activations are not kept.
+"""The recomputation of layers in the backward pass, so that their activations are not kept.
 
-The dropout masks are drawn by a counter (dropout.py), and what draws from torch's generator is
-given its state again: the second time gives the bits of the first. Time buys memory; no number
+The dropout masks are drawn by a counter (dropout.py), and the state of torch's generator is
+restored, so that recomputation gives the same bits. It saves memory at the cost of time; no number
 changes.
 """
 
@@ -25,9 +25,9 @@ WORDS = "layers recomputed"
 
 @contextmanager
 def layers_recomputed(base: PreTrainedModel, dropout: CounterDropout) -> Iterator[None]:
-    """Make the model's own layers compute their insides again in the backward pass.
+    """Make the model's own layers recompute their activations in the backward pass.
 
-    Raises UserError where the model has no layers in order.
+    Raises UserError if the model has no ordered list of layers.
     """
     layers = [base.get_submodule(name) for name in layer_names(base)]
     for layer in layers:
@@ -57,10 +57,10 @@ def recomputed(
     dropout: CounterDropout,
     read: Iterable[nn.Parameter],
 ) -> Tensor:
-    """Return run(x), which reads these parameters and nothing else that wants a gradient.
+    """Return run(x), where `run` reads these parameters and nothing else that needs a gradient.
 
-    It is run again when its gradient is asked for. Unlike the layers above it may be made of
-    operations that keep their results where autograd does not see them.
+    It is run again when its gradient is computed. Unlike in `layers_recomputed`, it may consist of
+    operations that keep their results outside of autograd.
     """
     trains = any(parameter.requires_grad for parameter in read)
     if not torch.is_grad_enabled() or not (trains or x.requires_grad):

@@ -1,7 +1,8 @@
 """Packed batches on the stock model, as transformers runs it.
 
-It is called with an attention function that is registered with transformers under ATTENTION, and a
-hook that gathers the first tokens behind the encoder, or of decoders the last ones behind the head.
+The model uses an attention function that is registered with transformers under ATTENTION, and a
+hook that gathers each example's first token after the encoder, or in decoders its last token after
+the head.
 
 Legend: B examples, T tokens of all of them, L tokens of the longest, H heads of the queries, G of
 the keys, d width of a head, D width.
@@ -17,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
-from peftlab.data.batches import Ragged
 from peftlab.models.attention import AttentionScores
 from peftlab.models.batched import CPU, LastTokens, PackedModel
 from peftlab.models.family import Pooling, Way
@@ -49,11 +49,9 @@ class StockModel(PackedModel):
             score = cast(Any, base).score
             self._last = LastTokens(score, lambda logits_1TC: logits_1TC[0, self.batch.last_B])
 
-    def __call__(self, rows: Ragged, *, step: int = 0, first_example: int = 0) -> Tensor:
-        """Return the logits [B, C] of the rows, by the model's own forward."""
-        type_ids_T = self._types(rows)
-        self._begin(rows.lengths, type_ids_T, step=step, first_example=first_example)
-        inputs = self._inputs(self._integers(rows.ids), type_ids_T)
+    def _logits(self, ids_T: Tensor, type_ids_T: Tensor | None) -> Tensor:
+        """Return the logits [B, C] of the present batch, by the model's own forward."""
+        inputs = self._inputs(ids_T, type_ids_T)
         if self._last is not None:
             self.module(**inputs, packed_model=self, use_cache=False)
             return self._last.take()
@@ -74,14 +72,13 @@ class StockModel(PackedModel):
         return output
 
     def _pooled(self, hidden_1TD: Tensor) -> Tensor:
-        """[B, 1, D]: to the classifier, examples of one token each."""
+        """Return the pooled states [B, 1, D]: for the classifier, examples of one token each."""
         batch = self.batch
         if self.pooling is Pooling.FIRST:
             return hidden_1TD[0, batch.pooled_B][:, None]
-        example_T = batch.token_rows.example_R - batch.first_example
-        sum_BD = hidden_1TD.new_zeros(batch.num_examples, hidden_1TD.shape[2])
-        sum_BD = sum_BD.index_add(0, example_T, hidden_1TD[0])
         length_B = batch.last_B - batch.pooled_B + 1
+        # index_add would add on a card in an order that differs each time.
+        sum_BD = torch.segment_reduce(hidden_1TD[0], "sum", lengths=length_B, unsafe=True)
         return (sum_BD / length_B[:, None])[:, None]
 
 
@@ -97,11 +94,11 @@ def packed_attention(
     packed_model: StockModel,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Return attention within each example; [1, T, H, d] as transformers' functions return it.
+    """Return the attention within each example, [1, T, H, d], as transformers' functions do.
 
-    `attention_mask` is not used: transformers makes none for a name that has no mask function.
-    What no kernel here knows is computed padded, by torch: on a processor causality, windows and
-    shared keys, anywhere a cap of the scores and values of another width.
+    `attention_mask` is not used: transformers makes none for a name without a mask function. Forms
+    of attention without a kernel are computed by torch, padded: on a processor causality, windows
+    and shared keys; on any device a cap on the scores and values of another width.
     """
     num_heads, width = query_1HTd.shape[1], query_1HTd.shape[3]
     source = packed_model.dropout
@@ -116,8 +113,7 @@ def packed_attention(
     tokens = tuple(
         x_1HTd[0].transpose(0, 1).flatten(1) for x_1HTd in (query_1HTd, key_1GTd, value_1GTd)
     )
-    longest = spans.key_padding(query_1HTd.device).longest
-    if scores.is_plain(longest) and query_1HTd.shape == key_1GTd.shape == value_1GTd.shape:
+    if scores.is_plain(spans.longest) and query_1HTd.shape == key_1GTd.shape == value_1GTd.shape:
         context_TD = apply(Attention, settings, *tokens)
     else:
         masked = MaskedAttentionSettings(

@@ -1,4 +1,4 @@
-"""A transformers tokenizer with the interface that data/encode.py expects."""
+"""A transformers tokenizer behind the interface that data/encode.py expects."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PARALLEL = "TOKENIZERS_PARALLELISM"
 
 
 class HubTokenizer:
-    """A function from rows of texts to lists of ids; `fingerprint` is its checkpoint's.
+    """A function from rows of texts to lists of ids, with the fingerprint of its checkpoint.
 
-    It is read when it is first asked for more than that.
+    The tokenizer is read when anything but the fingerprint is first needed.
     """
 
     def __init__(self, read: Callable[[], Any], fingerprint: str) -> None:
@@ -28,31 +28,31 @@ class HubTokenizer:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer of transformers. Raises UserError where it cannot be read."""
+        """The tokenizer of transformers. Raises UserError if it cannot be read."""
         return self._read()
 
     @property
     def pad_id(self) -> int:
-        """The id that stands for padding."""
+        """The id of the padding token."""
         return int(self.tokenizer.pad_token_id)
 
     def __call__(self, rows: Sequence[tuple[str, ...]], max_length: int) -> TokenLists:
-        """Return token ids with the model's special tokens, each row cut to `max_length` tokens.
+        """Return token ids with special tokens, each row truncated to `max_length` tokens.
 
-        A pair that is too long loses tokens from its longer text first, as run_glue.py does. Where
-        a model has no special tokens, as GPT-2, its texts follow each other with nothing between,
-        and a row without any text is one token for padding. Raises UserError where a text has
-        something for which the tokenizer has no token, not even one for the unknown.
+        A pair that is too long loses tokens from its longer text first, as in run_glue.py. If a
+        model has no special tokens, as in GPT-2, the texts of a row follow each other directly, and
+        a row without any text is one padding token. Raises UserError if a text has something for
+        which the tokenizer has no token, not even an unknown token.
         """
         tokenize = self._fast if self.tokenizer.is_fast else self.plainly
         try:
             lists = tokenize(rows, max_length)
-        except Exception as error:  # the tokenizers library raises nothing more particular
+        except Exception as error:  # the tokenizers library raises nothing more specific
             cause = first_line(error)
             raise UserError(
                 f"the tokenizer cannot encode a text: {cause}",
                 where=str(self.tokenizer.name_or_path),
-                allowed="a tokenizer that is whole: with a token for what it does not know",
+                allowed="a complete tokenizer, with a token for unknown text",
             ) from error
         if all(lists.ids):
             return lists
@@ -75,7 +75,7 @@ class HubTokenizer:
         )
 
     def plainly(self, rows: Sequence[tuple[str, ...]], max_length: int) -> TokenLists:
-        """Return the same by transformers' own call, in twice the time."""
+        """Return the same lists by transformers' own call, which takes twice the time."""
         columns = [list(column) for column in zip(*rows, strict=True)]
         encoding = self.tokenizer(
             *columns,
@@ -88,16 +88,16 @@ class HubTokenizer:
 
 
 def require_words(tokenizer: Any, *, name: str) -> None:
-    """Raise UserError if the tokenizer is an empty shell, or its special tokens are words.
+    """Raise UserError if the tokenizer has no words, or a special token has a word's id.
 
-    Where a checkpoint has no files of one, transformers makes one of the special tokens alone.
+    If a checkpoint has no tokenizer files, transformers makes a tokenizer of special tokens only.
     """
     allowed = "the tokenizer with which the checkpoint was trained, in its folder"
     vocabulary = tokenizer.get_vocab()
     if vocabulary.keys() <= {*tokenizer.all_special_tokens}:
         raise UserError(
             f"the tokenizer of '{name}' has no words, only "
-            f"{counted(len(vocabulary), 'special token')}: its files are not there, or not whole",
+            f"{counted(len(vocabulary), 'special token')}: its files are missing or incomplete",
             allowed=allowed,
         )
     special = {vocabulary[one]: one for one in tokenizer.all_special_tokens if one in vocabulary}
@@ -112,9 +112,9 @@ def require_words(tokenizer: Any, *, name: str) -> None:
 
 @contextmanager
 def _on_all_cores() -> Iterator[None]:
-    """Let the tokenizers library use its threads, as many as OMP_NUM_THREADS says or all cores.
+    """Let the tokenizers library use threads within the block: OMP_NUM_THREADS, or all cores.
 
-    Only inside: a process that is forked later is then not told to take care.
+    They are enabled only there, so that the library does not warn in a process forked later.
     """
     os.environ.setdefault("RAYON_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "0"))
     before = os.environ.get(PARALLEL)

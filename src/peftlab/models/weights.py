@@ -1,4 +1,4 @@
-"""A classifier from a checkpoint's weights: whole but for its head, which is fresh or is kept."""
+"""The loading of a classifier from a checkpoint's weights, with a fresh head or its own."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 MOST_NAMED = 3
-"""The most tensors that a message names."""
+"""The largest number of tensors that a message names."""
 
 Read = Callable[..., Any]
-"""A from_pretrained with the checkpoint given; it takes the options that are left."""
+"""A from_pretrained method for a given checkpoint, which takes the remaining options."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+class PretrainedWeights:
     """The place of a checkpoint's weights and the model to make of them.
 
-    `config` is its own with the labels of the classifier wanted, `empty` that classifier on the
-    meta device. With `keeps_head` its head is loaded as well.
+    `config` is the checkpoint's own with the labels of the wanted classifier, and `empty` returns
+    that classifier on the meta device. With `keeps_head` the checkpoint's head is loaded as well.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Checkpoint:
     keeps_head: bool
 
 
-def load_weights(checkpoint: Checkpoint, read: Read) -> PreTrainedModel:
+def load_weights(checkpoint: PretrainedWeights, read: Read) -> PreTrainedModel:
     """Return the classifier; what the checkpoint lacks is drawn from torch's global generator.
 
-    That is the head, also where the checkpoint has one: what is drawn is the same as for one that
-    has none. `read` is the way without a head to leave out. Raises UserError where the checkpoint
-    lacks other tensors, or has them in another size.
+    The head is drawn even if the checkpoint has one, unless that is kept, so that the drawn values
+    do not depend on it. `read` loads the weights if no head must be left out. Raises UserError if
+    the checkpoint lacks other tensors, or has them in another size.
     """
     import torch
 
@@ -74,15 +74,15 @@ def load_weights(checkpoint: Checkpoint, read: Read) -> PreTrainedModel:
     return model  # type: ignore[no-any-return]
 
 
-def remarks_on(checkpoint: Checkpoint) -> list[str]:
+def remarks_on(checkpoint: PretrainedWeights) -> list[str]:
     """Return remarks on oddities in the weights that are no errors, from their headers alone.
 
-    transformers loads tensors without numbers for that. Raises UserError as load_weights does.
+    To find them, transformers loads tensors without data. Raises UserError as load_weights does.
     """
     import torch
 
     if getattr(checkpoint.config, "quantization_config", None) is not None:
-        return []  # what is stored is then not what the model has
+        return []  # the stored tensors then differ from the model's
     empty = checkpoint.empty()
     shapes = tensor_shapes(checkpoint.folder)
     has_head = family_of(checkpoint.config.model_type).holds_head(shapes)
@@ -102,7 +102,7 @@ def remarks_on(checkpoint: Checkpoint) -> list[str]:
             ignore_mismatched_sizes=True,
             device_map={"": "meta"},
         )
-    except Exception:  # code beside a checkpoint may want numbers: its loading will tell
+    except Exception:  # a checkpoint's own code may need data; loading it will report faults
         return []
     require_whole(checkpoint, model, info)
     remarks = []
@@ -121,7 +121,9 @@ def remarks_on(checkpoint: Checkpoint) -> list[str]:
     return remarks
 
 
-def require_whole(checkpoint: Checkpoint, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+def require_whole(
+    checkpoint: PretrainedWeights, model: PreTrainedModel, info: Mapping[str, Any]
+) -> None:
     """Raise UserError if transformers' loading info names weights that the checkpoint lacks."""
     head = frozenset() if checkpoint.keeps_head else frozenset(head_parameter_names(model))
     missing = sorted(
@@ -131,7 +133,7 @@ def require_whole(checkpoint: Checkpoint, model: PreTrainedModel, info: Mapping[
         raise UserError(
             f"the checkpoint '{checkpoint.name}' lacks {len(missing)} of the tensors of its model: "
             f"{_some(missing)}",
-            allowed="a whole checkpoint, whose config.json belongs to its weights",
+            allowed="a complete checkpoint, whose config.json belongs to its weights",
         )
     others = sorted(info["mismatched_keys"])
     if others:
@@ -141,13 +143,12 @@ def require_whole(checkpoint: Checkpoint, model: PreTrainedModel, info: Mapping[
         raise UserError(
             f"the checkpoint '{checkpoint.name}' has {counted(len(others), 'tensor')} of another "
             f"size than its model: {_some(sizes)}",
-            allowed="a whole checkpoint, whose config.json belongs to its weights",
+            allowed="a complete checkpoint, whose config.json belongs to its weights",
         )
 
 
 def _dropped(empty: PreTrainedModel, shapes: Mapping[str, Any]) -> set[str]:
-    """Return the names in the checkpoint's files of its head's tensors, with what is stored of them
-    where they are quantised."""
+    """Return the names of the head's tensors in the files, including parts of quantised ones."""
     fresh = fresh_parameter_names(empty)
     return {
         name for name in shapes if any(name == own or name.startswith(f"{own}.") for own in fresh)
@@ -161,12 +162,12 @@ def _opened(file: Path) -> Any:
 
 
 def _is_of_pooler(name: str, model: PreTrainedModel) -> bool:
-    """Return whether a tensor is of the base model's pooler; language models have none."""
+    """Return whether a tensor belongs to the base model's pooler; language models have none."""
     return name.startswith(f"{model.base_model_prefix}.pooler.")
 
 
 def _is_of_base(name: str, model: PreTrainedModel) -> bool:
-    """Return whether a tensor without a place is of the base model, not of pretraining's head."""
+    """Return whether an unused tensor belongs to the base model, not to a head of pretraining."""
     parts = name.split(".")
     if parts[0] == model.base_model_prefix:
         parts = parts[1:]
@@ -176,7 +177,7 @@ def _is_of_base(name: str, model: PreTrainedModel) -> bool:
 
 
 def _some(names: list[str]) -> str:
-    """Return the first names as a text.
+    """Return the first names as text.
 
     >>> _some(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'

@@ -1,1 +1,1 @@
-"""What comes out of a trained trial: predictions on new text."""
+"""The outputs of a trained trial: predictions on new text, exported and submitted files."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PretrainedConfig, PreTrainedModel
 
-Kind = Literal["peft", "transformers"]
+ExportKind = Literal["peft", "transformers"]
 
 PROBE_LENGTHS = (12, 9)
 """The lengths of the rows on which a merged model is compared with the trained one."""
@@ -49,7 +49,7 @@ class Export:
     """
 
     folder: Path
-    kind: Kind
+    kind: ExportKind
     base: str
     is_local: bool
     files: tuple[str, ...]
@@ -80,7 +80,7 @@ def export(
     trial = record.trial
     hub_id = trial.model.name if trial.model.fingerprint.startswith("hub:") else None
     known_as = base_model or hub_id
-    kind: Kind = "transformers"
+    kind: ExportKind = "transformers"
     base = ""
     if (model_path / ADAPTER_FILES[0]).is_file() and not merge:
         kind, base = "peft", known_as or source_of(trial.model.name)

@@ -234,7 +234,9 @@ def _settings(record: TrialRecord) -> Iterable[tuple[str, object]]:
             yield f"{trial.method}: {name}", value
     if record.costs is not None:
         yield "trained parameters", f"{record.costs.parameters.trainable:,}"
-        yield "seconds of training", round(record.costs.train_seconds, 1)
+        group = record.costs.together
+        share = f" (its share, in a group of up to {group} trials)" if group > 1 else ""
+        yield "seconds of training", f"{round(record.costs.train_seconds, 1)}{share}"
 
 
 def _provenance(record: TrialRecord) -> Iterable[tuple[str, object]]:

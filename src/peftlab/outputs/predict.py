@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from peftlab.engine.predict import Logits, Predictor
+from peftlab.engine.predict import Predictor
 from peftlab.store.records import TrialRecord
-from peftlab.tasks.problem import answers, probabilities
+from peftlab.tasks.problem import Logits, answers, probabilities
 from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
 
@@ -51,10 +51,10 @@ def predict_texts(
     if not rows:
         return []
     logits = (predictor or Predictor(device=device)).logits(record, rows)
-    return predictions_of(task_of(record.trial), logits)
+    return predictions_from(task_of(record.trial), logits)
 
 
-def predictions_of(task: Task, logits: Logits) -> list[Prediction]:
+def predictions_from(task: Task, logits: Logits) -> list[Prediction]:
     """Return the predictions that logits [N, C] give, in the task's words (tasks/problem.py)."""
     values = answers(logits, task.problem_type).tolist()
     if task.problem_type == "regression":

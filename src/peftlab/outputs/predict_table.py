@@ -90,7 +90,7 @@ class Question:
         return tuple(row[name] for name in names)
 
 
-def answers(
+def answers_by_part(
     question: Question,
     parts: Iterable[Sequence[Row]],
     *,
@@ -206,7 +206,7 @@ def write_answers(
     columns = _columns(first[0], question, where)
     num_rows = 0
     with _writer(target, columns, like) as write:
-        every = answers(question, chain([first], rest), predictor=predictor, where=where)
+        every = answers_by_part(question, chain([first], rest), predictor=predictor, where=where)
         for part in every:
             write([as_row(answer, question) for answer in part])
             num_rows += len({id(answer.row) for answer in part})

@@ -16,9 +16,9 @@ from peftlab.core.errors import UserError
 from peftlab.core.files import whole_file
 from peftlab.core.progress import stage
 from peftlab.data.source import open_ref
-from peftlab.engine.predict import Logits, Predictor
+from peftlab.engine.predict import Predictor
 from peftlab.store.records import TrialRecord
-from peftlab.tasks.problem import answers
+from peftlab.tasks.problem import Logits, answers
 from peftlab.tasks.registry import TASKS
 from peftlab.tasks.spec import Task
 

@@ -11,7 +11,7 @@ from peftlab.study.remembered_looks import remember_again
 
 
 def current_report(workspace: Workspace, study: str, tell: Tell = say_nothing) -> ReportFiles:
-    """Return the report in its usual place, which is written only if it is not up to date.
+    """Return the report in its usual place, after writing it if it is not up to date.
 
     Raises UserError as `write_report` does.
     """

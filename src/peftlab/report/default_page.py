@@ -1,8 +1,8 @@
-"""The parts of a page whose study names none: those that fit what it compares."""
+"""The default parts of a page, chosen by what the study compares."""
 
 from __future__ import annotations
 
-from peftlab.report.findings.learning_rates import groups_by_learning_rate
+from peftlab.report.figures.learning_rate import groups_by_learning_rate
 from peftlab.report.findings.view import StudyView
 from peftlab.study import parts
 from peftlab.study.spec import ReportPart
@@ -34,7 +34,7 @@ def _default_parts(view: StudyView) -> list[ReportPart]:
     found += [_section("How it learns"), _part("loss-curves")]
     if any(groups_by_learning_rate(view, view.arms, task) for task in view.tasks):
         found.append(_part("learning-rate"))
-    # Arms of several studies side by side are none of the spec's.
+    # The arms of several studies side by side are not those of the spec.
     swept = {
         (arm.base, key) for arm in view.arms for key in arm.swept if arm.base in view.spec.arms
     }
@@ -46,7 +46,7 @@ def _default_parts(view: StudyView) -> list[ReportPart]:
     if several_arms:
         found += [_section("Where the methods disagree"), _part("disagreement")]
     found += [_section("Settings"), _part("parameters")]
-    if not is_tuned:  # the settings of the study file are not those that were found
+    if not is_tuned:  # the study file does not have the settings that were found
         found += [_part("hyperparameters"), _part("method-config")]
     return found
 

@@ -1,4 +1,4 @@
-"""The report in its usual place: where it is, and whether it still shows what is stored."""
+"""The report in its usual place, and the check whether it still shows what is stored."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ CODE = {".py", ".j2", ".css", ".js", ".yaml"}
 
 @dataclass(frozen=True, kw_only=True)
 class ReportFiles:
-    """Where the report was written, and the scores and verdicts that it says.
+    """The files of a report, and the scores and verdicts that it shows.
 
-    `remark` is a line for the user where it could not be remembered that they were shown.
+    `remark` is a line for the user if it could not be stored that they were shown.
     """
 
     files: PageFiles
@@ -45,10 +45,10 @@ class ReportFiles:
 
 
 def kept_report(workspace: Workspace, study: str) -> Path | None:
-    """Return the page in its usual place, if it is whole and shows what is stored now.
+    """Return the page in its usual place if it is complete and up to date.
 
-    Raises UserError where the source of a metric is not the one that its scores are by, or may
-    not be run.
+    Raises UserError if the source of a metric is not the one that gave its scores, or may not be
+    run.
     """
     folder = usual_folder(workspace, study)
     kept = read_results(folder)
@@ -66,12 +66,12 @@ def kept_report(workspace: Workspace, study: str) -> Path | None:
 
 
 def usual_folder(workspace: Workspace, name: str) -> Path:
-    """Return the folder of the report of that name, if no other one is asked for."""
+    """Return the folder of the report with that name if no other folder is asked for."""
     return workspace.path / "reports" / name
 
 
 def made_of_now(*shown: str) -> str:
-    """Return a name for what a page shows: what is stored, earlier looks, and this code."""
+    """Return an identity of a page's content: the stored results, earlier looks, and this code."""
     return content_id([_code(), *shown], length=32)
 
 

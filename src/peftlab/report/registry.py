@@ -1,4 +1,4 @@
-"""The report's parts by their kind: what each makes of its options and the study."""
+"""The registry of the report's parts: each kind makes blocks from its options and the study."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from peftlab.report.figures.sweep import draw_sweep, sweep_data
 from peftlab.report.figures.train_sizes import draw_train_sizes, train_sizes_data
 from peftlab.report.figures.tuning import draw_tuning, tuning_data
 from peftlab.report.findings.better_words import of_losses
-from peftlab.report.findings.leading import leading
 from peftlab.report.findings.learning import losses_words, remarks
 from peftlab.report.findings.published import published_scores
 from peftlab.report.findings.train_sizes import views_by_size
-from peftlab.report.findings.view import StudyView
+from peftlab.report.findings.view import StudyView, leading
 from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Warnings
 from peftlab.report.tables.advice import advice_blocks, advices_by_task, advices_of
 from peftlab.report.tables.classes import classes_tables
@@ -42,7 +41,7 @@ from peftlab.study.declarations import advice_options
 Maker = Callable[[StudyView, Any, str], Sequence[Block]]
 MAKERS = Registry[Maker]("report part")
 MOST_CURVES, MOST_PAIRED, MOST_TESTED, MOST_MATRICES, MOST_ASKED = 8, 12, 4, 6, 6
-"""Arms that a part shows which has no room for more, where it names none."""
+"""The numbers of arms to show in parts that have no room for more, if the study names none."""
 
 
 def _advice(view: StudyView, options: parts.AdvicePart, name: str) -> Sequence[Block]:
@@ -68,7 +67,7 @@ def _scores(view: StudyView, options: parts.ScoresPart, name: str) -> Sequence[B
     rows = scores_data(view, arms)
     if not rows:
         return _missing(view, arms)
-    # A task of a person's own may be called as one that papers speak of.
+    # A user's own task may have the name of a task in papers.
     known = published_scores() if options.published and not view.spec.own_data else ()
     figure = draw_scores(
         rows,
@@ -126,7 +125,7 @@ def _significance(view: StudyView, options: parts.SignificancePart, name: str) -
         if rows
         else []
     )
-    # Every further test of two arms takes a tenth of a second for 34 seeds.
+    # Each further test of two arms takes a tenth of a second for 34 seeds.
     tested = leading(view, options.arms, MOST_TESTED)
     table = comparisons_table(view, tested.arms)
     named = [replace(table, title=f"{table.title}{tested.note}")] if table else []
@@ -157,7 +156,7 @@ def _pareto(view: StudyView, options: parts.ParetoPart, name: str) -> Sequence[B
 
 
 def _to_use(view: StudyView, options: parts.AdvicePart) -> dict[str, Arm]:
-    """Return the arm to use on each task where the advice names one."""
+    """Return the arm to use on each task for which the advice names one."""
     advices = advices_by_task(view, options) if len(view.arms) > 1 else []
     return {one.tasks[0].name: one.chosen for one in advices if one.chosen is not None}
 
@@ -240,7 +239,7 @@ def _titled(figure: Figure, note: str) -> Figure:
 
 
 def _names(view: StudyView) -> list[str]:
-    """Return all arms as figures name them: an arm has the same colour in each."""
+    """Return the names of all arms, so that an arm has the same colour in each figure."""
     return [view.label(arm) for arm in view.arms]
 
 

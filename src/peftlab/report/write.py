@@ -1,4 +1,4 @@
-"""The report of a study, or of several side by side: what it says, and where its files are."""
+"""The report of a study, or of several side by side: its content and its files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from peftlab.report.pages.page import Page
 from peftlab.report.registry import MAKERS
 from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.tables.deciding import deciding_blocks
-from peftlab.report.tables.settings import seeds_words
+from peftlab.report.tables.settings import seeds_in_short
 from peftlab.report.tables.sources import limit_words, sources_blocks
 from peftlab.report.tables.trials import trials_table
 from peftlab.store.looks import joined, looks_digest, now
@@ -43,13 +43,13 @@ ADVICE = "advice"
 def write_report(
     workspace: Workspace, study: str, output: Path | None = None, tell: Tell = say_nothing
 ) -> ReportFiles:
-    """Write the report of what is measured of a study.
+    """Write the report of a study's results so far.
 
-    Into `output`, or reports/<study> of the workspace; files of the same names are replaced.
-    Raises UserError where the study has not been run or the folder cannot be written.
+    It is written into `output`, or reports/<study> in the workspace; files of the same names are
+    replaced. Raises UserError if the study has not been run or the folder cannot be written.
     """
     tell("reading the results")
-    stored = workspace.results_digest(study)  # first: what comes meanwhile makes the page old
+    stored = workspace.results_digest(study)  # later results make the page old
     view = make_view(workspace, study)
     made_of = made_of_now(stored, looks_digest(view.looks, view.look.id))
     tell("testing the claims")
@@ -66,10 +66,10 @@ def write_report(
 def write_comparison(
     chosen: Sequence[tuple[Workspace, str]], output: Path | None = None, tell: Tell = say_nothing
 ) -> ReportFiles:
-    """Write one report of several studies: (workspace, study) of each.
+    """Write one report on several studies, each given as (workspace, study).
 
-    Into `output`, or reports/<their labels> of the first workspace. Raises UserError as
-    `write_report` does, and where they have no task in common.
+    It is written into `output`, or reports/<their labels> in the first workspace. Raises UserError
+    as `write_report` does, and if they have no task in common.
     """
     tell("reading the results")
     sources = [
@@ -103,13 +103,13 @@ def make_page(
 ) -> Page:
     """Return the report's content: `before`, the advice, the claims, the study's parts, all trials.
 
-    The advice stands elsewhere where the study names it as a part.
+    If the study names the advice as a part, it is placed there instead.
     """
     chosen = page_parts(view)
     blocks: list[Block] = [*before]
     for title, lines in (
         ("Measured by an older version", outdated_warnings(view)),
-        ("Rows of dev stand in train", leak_warnings(view)),
+        ("Rows of dev are in train", leak_warnings(view)),
         ("Settings that cannot work", settings_warnings(view)),
     ):
         if lines:
@@ -124,7 +124,7 @@ def make_page(
         stem = f"{number:02d}-{part.kind}"
         made = MAKERS.get(part.kind)(view, part.options, f"figure-{stem}")
         if not made and view.spec.report:
-            made = [Missing(lines=[f"{part.kind}: these arms have nothing that it could show"])]
+            made = [Missing(lines=[f"{part.kind}: there is nothing to show for these arms"])]
         blocks += _named(made, stem)
     blocks += [Heading(title="All trials"), trials_table(view)]
     if not view.spec.report:
@@ -160,7 +160,7 @@ def _write(
 
 
 def _labels(chosen: Sequence[tuple[Workspace, str]]) -> list[str]:
-    """Return a name for each: its study, or its workspace where they are of one study, or both."""
+    """Return a label for each: its study, its workspace if all are of one study, or both."""
     studies = [study for _, study in chosen]
     folders = [workspace.path.name for workspace, _ in chosen]
     for names in (studies, folders, [f"{a}/{b}" for a, b in zip(folders, studies, strict=True)]):
@@ -178,7 +178,7 @@ def _as_file_name(label: str) -> str:
 
 
 def _named(blocks: Sequence[Block], stem: str) -> list[Block]:
-    """Return the blocks, with names for the tables that have none."""
+    """Return the blocks, with names added to the tables that have none."""
     named: list[Block] = []
     for block in blocks:
         if isinstance(block, Table) and not block.name:
@@ -190,7 +190,7 @@ def _named(blocks: Sequence[Block], stem: str) -> list[Block]:
 
 
 def _without_empty_sections(blocks: Sequence[Block]) -> list[Block]:
-    """Return the blocks without headings under which there is nothing."""
+    """Return the blocks without headings that have nothing below them."""
     following = [*blocks[1:], Heading(title="")]
     return [
         block
@@ -207,7 +207,7 @@ def _facts(view: StudyView) -> dict[str, str]:
         "model": spec.model,
         "data": spec.data_words,
         "tasks": ", ".join(spec.tasks),
-        "seeds": seeds_words(spec.seeds),
+        "seeds": seeds_in_short(spec.seeds),
     }
     num_further = sum(is_further(spec, record.trial.seed) for record in view.records)
     if num_further:
@@ -217,7 +217,7 @@ def _facts(view: StudyView) -> dict[str, str]:
         facts["failed"] = f"{failed:,}"
     pruned = sum(record.status == "pruned" for record in view.records)
     if pruned:
-        facts["pruned"] = f"{pruned:,} given up by the search"
+        facts["pruned"] = f"{pruned:,} pruned by the search"
     if spec.split_words:
         facts["split"] = spec.split_words
     if spec.folds is not None:

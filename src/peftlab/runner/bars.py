@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import RLock, Timer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peftlab.core.progress import Stage
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 REFRESHES_PER_SECOND = 4
 AFTER_SECONDS = 2.0
 """The time after which a stage is shown; one that ends sooner is not."""
+
+MOST_TRIALS = 16
+"""The most trials that have bars at a time."""
 
 
 def make_bars(console: Console) -> Progress:
@@ -32,6 +35,51 @@ def make_bars(console: Console) -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+class TrialBars:
+    """A bar for each trial that runs, as far as there is room: those that train come first.
+
+    A trial that waits for its place in a group, or is loaded, has a bar without an end.
+    """
+
+    def __init__(self, bars: Progress, *, most: int = MOST_TRIALS) -> None:
+        self._bars, self._most = bars, most
+        self._trials: dict[str, dict[str, Any]] = {}
+        self._tasks: dict[str, TaskID] = {}
+
+    def start(self, trial_id: str, words: str) -> None:
+        """Note that a trial was given away to be run."""
+        self.remove(trial_id)
+        self._trials[trial_id] = {"description": words, "total": None, "completed": 0, "note": ""}
+        self._fit()
+
+    def update(self, trial_id: str, **changes: Any) -> None:
+        """Change what is shown of a trial: its `total` steps, those `completed`, the `note`."""
+        has_begun = self._has_begun(trial_id)
+        self._trials[trial_id].update(changes)
+        if self._has_begun(trial_id) != has_begun:
+            self._fit()
+        if trial_id in self._tasks:
+            self._bars.update(self._tasks[trial_id], **changes)
+
+    def remove(self, trial_id: str) -> None:
+        """Note that a trial runs no longer."""
+        if self._trials.pop(trial_id, None) is not None:
+            self._fit()
+
+    def _has_begun(self, trial_id: str) -> bool:
+        return self._trials[trial_id]["total"] is not None
+
+    def _fit(self) -> None:
+        """Show the bars that there is room for, and no others."""
+        in_order = sorted(self._trials, key=lambda one: not self._has_begun(one))
+        shown = in_order[: self._most]
+        for trial_id in [one for one in self._tasks if one not in shown]:
+            self._bars.remove_task(self._tasks.pop(trial_id))
+        for trial_id in shown:
+            if trial_id not in self._tasks:
+                self._tasks[trial_id] = self._bars.add_task(unit="steps", **self._trials[trial_id])
 
 
 class StageBars:

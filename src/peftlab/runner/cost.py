@@ -75,6 +75,7 @@ class CostModel:
     of the same kind and model. Those with as many threads count before others. A speed of which no
     version noted the device's model is taken to be this one's, if there is no other; one that is
     known to come from another model says nothing, and `remarks` tell that it was left out.
+    Speeds of trials that shared steps with others say nothing of a trial alone, nor the reverse.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class CostModel:
         self._device = device
         self._threads = threads or usual_threads()
         self._speeds: dict[tuple[object, ...], list[Speed]] = {}
+        self._in_groups: dict[tuple[object, ...], list[Speed]] = {}
         for speed in speeds:
             if speed.device.partition(":")[0] == device.kind:
                 kind = (
@@ -93,7 +95,8 @@ class CostModel:
                     speed.bf16,
                     speed.tf32,
                 )
-                self._speeds.setdefault(kind, []).append(speed)
+                known = self._speeds if speed.together == 1 else self._in_groups
+                known.setdefault(kind, []).append(speed)
         self._peaks: dict[Precision, float] = {}
         self._remarks: dict[str, None] = {}
 
@@ -103,16 +106,8 @@ class CostModel:
         return tuple(self._remarks)
 
     def estimate(self, trial: Trial, work: Work) -> Estimate:
-        """Return the seconds that a trial takes."""
-        kind = (
-            trial.model.fingerprint,
-            trial.method,
-            trial.engine,
-            trial.cache_frozen,
-            trial.training.bf16,
-            trial.training.tf32,
-        )
-        speeds = self._speeds.get(kind, [])
+        """Return the seconds that a trial takes alone."""
+        speeds = self._speeds.get(_kind(trial), [])
         train = self._median(speeds, lambda speed: speed.tokens_per_second)
         evaluation = self._median(speeds, lambda speed: speed.eval_tokens_per_second)
         if train is None:
@@ -124,6 +119,22 @@ class CostModel:
             eval_seconds=work.eval_tokens / (evaluation or EVAL_SPEEDUP * train),
             is_measured=True,
         )
+
+    def group_seconds(self, trial: Trial, work: Work, together: int) -> float | None:
+        """Return a trial's share of the time of a group of so many; None if none was measured.
+
+        Measured are groups of half as many to twice as many.
+        """
+        speeds = [
+            speed
+            for speed in self._in_groups.get(_kind(trial), [])
+            if together <= 2 * speed.together and speed.together <= 2 * together
+        ]
+        train = self._median(speeds, lambda speed: speed.tokens_per_second)
+        if train is None:
+            return None
+        evaluation = self._median(speeds, lambda speed: speed.eval_tokens_per_second)
+        return work.train_tokens / train + work.eval_tokens / (evaluation or EVAL_SPEEDUP * train)
 
     def _median(
         self, speeds: Sequence[Speed], rate_of: Callable[[Speed], float | None]
@@ -174,6 +185,18 @@ class CostModel:
                 peak *= self._threads / usual_threads()
             self._peaks[precision] = peak
         return self._peaks[precision]
+
+
+def _kind(trial: Trial) -> tuple[object, ...]:
+    """Return what trials have in common whose speeds are compared."""
+    return (
+        trial.model.fingerprint,
+        trial.method,
+        trial.engine,
+        trial.cache_frozen,
+        trial.training.bf16,
+        trial.training.tf32,
+    )
 
 
 class TimeLeft:

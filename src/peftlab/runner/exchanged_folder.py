@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ExchangedFile:
     """A file of the folder: its name from there, and the digest of its content."""
 
     name: str
@@ -45,11 +45,11 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class FolderState:
     """The content of the folder at one moment; no entries if the state's own file is damaged."""
 
     name: str
-    entries: tuple[Entry, ...] | None
+    entries: tuple[ExchangedFile, ...] | None
 
     @property
     def digests(self) -> set[str]:
@@ -81,7 +81,7 @@ class ExchangedFolder:
     files: Any
     root: str
     where: str
-    _known: list[State] | None = None
+    _known: list[FolderState] | None = None
     _whole: set[str] = field(default_factory=set)
     """The digests of the objects that this machine has written, or read and found intact."""
     _checkpoints: dict[str, str] = field(default_factory=dict)
@@ -101,14 +101,14 @@ class ExchangedFolder:
         last = NAME.fullmatch(states[-1].name) if states else None
         name = f"state-{int(last[1]) + 1 if last else 1:06}-{_digest(content)[:32]}.json"
         self._patiently(lambda: self.files.pipe_file(f"{self.root}/{name}", content))
-        states.append(State(name=name, entries=entries))
+        states.append(FolderState(name=name, entries=entries))
         for state in states[:-NUM_KEPT]:
             self._forget(state)
         return name
 
     def offer(self, folder: Path) -> None:
         """Publish the local folder if its training is further than the newest state's."""
-        here = State(name="", entries=self._entries(folder)).newest_checkpoint
+        here = FolderState(name="", entries=self._entries(folder)).newest_checkpoint
         if here > max((state.newest_checkpoint for state in self._states()), default=""):
             self.publish(folder)
 
@@ -134,7 +134,7 @@ class ExchangedFolder:
         self._found(lambda: self.files.rm(self.root, recursive=True))
         self._known, self._whole = [], set()
 
-    def _states(self) -> list[State]:
+    def _states(self) -> list[FolderState]:
         """Return the states that are there, the oldest first."""
         if self._known is None:
             found = self._found(self._list) or []
@@ -146,16 +146,16 @@ class ExchangedFolder:
         self.files.invalidate_cache()
         return list(self.files.ls(self.root, detail=False))
 
-    def _read(self, name: str) -> State:
+    def _read(self, name: str) -> FolderState:
         found = NAME.fullmatch(name)
         assert found is not None
         content = self._found(lambda: bytes(self.files.cat_file(f"{self.root}/{name}")))
         if content is None or _digest(content)[:32] != found[2]:
-            return State(name=name, entries=None)
-        entries = tuple(Entry(**values) for values in json.loads(content))
-        return State(name=name, entries=entries if all(map(_is_safe, entries)) else None)
+            return FolderState(name=name, entries=None)
+        entries = tuple(ExchangedFile(**values) for values in json.loads(content))
+        return FolderState(name=name, entries=entries if all(map(_is_safe, entries)) else None)
 
-    def _bring_all(self, state: State, folder: Path, *, with_checkpoints: bool) -> bool:
+    def _bring_all(self, state: FolderState, folder: Path, *, with_checkpoints: bool) -> bool:
         """Make the local folder the state's files and no others; False if one is damaged."""
         if state.entries is None:
             return False
@@ -179,7 +179,7 @@ class ExchangedFolder:
         self._patiently(lambda: self.files.put_file(str(file), self._object(digest)))
         self._whole.add(digest)
 
-    def _forget(self, state: State) -> None:
+    def _forget(self, state: FolderState) -> None:
         """Remove a state, and those of its objects that no other one has."""
         states = self._states()
         states.remove(state)
@@ -191,14 +191,14 @@ class ExchangedFolder:
     def _object(self, digest: str) -> str:
         return f"{self.root}/objects/{digest}"
 
-    def _entries(self, folder: Path) -> tuple[Entry, ...]:
+    def _entries(self, folder: Path) -> tuple[ExchangedFile, ...]:
         """Return the local folder's files, without what is just being written."""
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         named = {file.relative_to(folder).as_posix(): file for file in files}
         return tuple(self._entry(name, file) for name, file in named.items() if ASIDE not in name)
 
-    def _entry(self, name: str, file: Path) -> Entry:
-        entry = Entry(name=name, digest=self._checkpoints.get(name) or _file_digest(file))
+    def _entry(self, name: str, file: Path) -> ExchangedFile:
+        entry = ExchangedFile(name=name, digest=self._checkpoints.get(name) or _file_digest(file))
         if entry.is_checkpoint:
             self._checkpoints[name] = entry.digest
         return entry
@@ -231,7 +231,7 @@ class _DamagedError(Exception):
     """The error for an object that is not as it was written."""
 
 
-def _is_safe(entry: Entry) -> bool:
+def _is_safe(entry: ExchangedFile) -> bool:
     """Return whether the entry's file would lie within the folder, and its object with the
     others."""
     path = PurePosixPath(entry.name)

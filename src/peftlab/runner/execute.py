@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from peftlab.core.errors import UserError
@@ -13,8 +13,9 @@ from peftlab.engine.devices.registry import device_here, is_known, resolve
 from peftlab.engine.events import Listener, all_of
 from peftlab.engine.job import Job
 from peftlab.models.checkpoints import ensure_weights
-from peftlab.runner.executors.base import ExecutorOptions, listed
+from peftlab.runner.executors.base import ExecutorOptions, queued
 from peftlab.runner.executors.registry import EXECUTORS, names_with
+from peftlab.runner.groups import TrialGroup
 from peftlab.runner.record import Recorder
 from peftlab.runner.track import Tracking
 from peftlab.store.lock import held
@@ -43,15 +44,18 @@ def check_execution(executor: str, options: ExecutorOptions, device: str) -> Dev
     return resolve(device)
 
 
-def make_ready(model: str, *, device: Device | None, executor: str = "inline") -> None:
+def make_ready(model: str, *, device: Device | None, executor: str = "inline") -> list[str]:
     """Ensure that the model's weights are on this machine and the device is ready to compute.
 
-    Both are stages of the work. Raises UserError where the weights cannot be had.
+    Both are stages of the work. Returns what is then to be said of the device, a line each. Raises
+    UserError where the weights cannot be had.
     """
     if EXECUTORS.get(executor).computes_here:  # else nodes have caches of their own
         ensure_weights(model)
-    if device is not None:
-        device.make_ready()
+    if device is None:
+        return []
+    device.make_ready()
+    return device.remarks()
 
 
 def name_of_jobs(executor: str, here: Device | None, asked: str) -> str:
@@ -72,10 +76,12 @@ def execute(
     device: str = "auto",
     retry_failed: bool = False,
     seconds: Mapping[str, float] = MappingProxyType({}),
+    groups: Sequence[TrialGroup] = (),
 ) -> None:
     """Run the trials that are not done, on the device of that name where the executor runs jobs.
 
-    `seconds` are estimates by trial id. Failed trials are left alone unless `retry_failed`.
+    `seconds` are estimates by trial id. Failed trials are left alone unless `retry_failed`. Those
+    that are in none of the `groups` train alone.
 
     Raises UserError, StorageError and KeyboardInterrupt with everything that was measured stored;
     after Ctrl-C or SIGTERM the state of the training is too.
@@ -97,8 +103,8 @@ def execute(
         store_study(expanded, workspace)
         workspace.reset_running()
         workspace.remove_spent_checkpoints()
-        jobs = _jobs(expanded, workspace, device, retry_failed, seconds)
-        EXECUTORS.get(executor).load()(options).run(listed(jobs, device), all_of(*listeners))
+        jobs = _jobs(expanded, workspace, device, retry_failed, seconds, groups)
+        EXECUTORS.get(executor).load()(options).run(queued(jobs, device), all_of(*listeners))
 
 
 def _jobs(
@@ -107,18 +113,32 @@ def _jobs(
     device: str,
     retry_failed: bool,
     seconds: Mapping[str, float],
+    groups: Sequence[TrialGroup],
 ) -> list[Job]:
-    """Return a job for each open trial."""
+    """Return the jobs of the open trials: one for each group, and for each that is in none.
+
+    A group has the place of its first trial.
+    """
     statuses = workspace.statuses(trial.id for trial in expanded.trials)
-    return [
-        Job(
-            trials=(trial,),
-            folders={trial.id: workspace.artifacts(trial.id)},
-            cache=workspace.cache,
-            device=device,
-            checkpoint_every=expanded.spec.checkpoint_every,
-            seconds=seconds.get(trial.id, 0.0),
+    waiting = {
+        trial.id: trial for trial in expanded.trials if is_open(statuses[trial.id], retry_failed)
+    }
+    group_of = {trial.id: group for group in groups for trial in group.trials}
+    jobs = []
+    while waiting:
+        first = next(iter(waiting.values()))
+        group = group_of.get(first.id)
+        wanted = (first,) if group is None else group.trials
+        trials = tuple(trial for trial in wanted if waiting.pop(trial.id, None) is not None)
+        jobs.append(
+            Job(
+                trials=trials,
+                folders={trial.id: workspace.artifacts(trial.id) for trial in trials},
+                cache=workspace.cache,
+                device=device,
+                checkpoint_every=expanded.spec.checkpoint_every,
+                seconds=sum(seconds.get(trial.id, 0.0) for trial in trials),
+                together=1 if group is None else min(group.together, len(trials)),
+            )
         )
-        for trial in expanded.trials
-        if is_open(statuses[trial.id], retry_failed)
-    ]
+    return jobs

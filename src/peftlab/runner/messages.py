@@ -52,7 +52,7 @@ class Placed(Frozen):
     pid: int
 
 
-class Published(Frozen):
+class StatePublished(Frozen):
     """Reports that the state of a trial was passed on, under this name."""
 
     event: Literal["published"] = "published"
@@ -60,7 +60,7 @@ class Published(Frozen):
     state: str
 
 
-class Measured(Frozen):
+class RateMeasured(Frozen):
     """Reports the number of examples trained per second."""
 
     event: Literal["measured"] = "measured"
@@ -115,7 +115,7 @@ class Done(Frozen):
 Request = Annotated[RunJob | MeasureRate, Field(discriminator="do")]
 Message = Annotated[
     # What happens to trials, and what is said of the process and of its job.
-    Event | Ready | Busy | Placed | Published | Measured | Refused | Lost | Done,
+    Event | Ready | Busy | Placed | StatePublished | RateMeasured | Refused | Lost | Done,
     Field(discriminator="event"),
 ]  # fmt: skip
 REQUESTS: TypeAdapter[Request] = TypeAdapter(Request)
@@ -175,7 +175,7 @@ def pass_on(message: Message, tell: Listener) -> None:
             raise message.error
         case Lost():
             raise StorageError(message.what, where=message.where)
-        case Ready() | Busy() | Placed() | Published() | Measured() | Done():
+        case Ready() | Busy() | Placed() | StatePublished() | RateMeasured() | Done():
             pass
         case event:
             tell(event)

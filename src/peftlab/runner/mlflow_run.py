@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from time import time
 from typing import Any
 
-from peftlab.runner.tracker_run import Card, End, Row
+from peftlab.runner.tracker_run import Card, RunStatus, StepValues
 
 TRIAL_TAG = "peftlab.trial"
 STORE = "mlflow.sqlite"
@@ -61,7 +61,7 @@ class MLflowRun:
             return str(found.experiment_id)
         return str(self._client.create_experiment(name, artifact_location=artifacts))
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[StepValues]) -> None:
         from mlflow.entities import Metric
         from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 
@@ -72,7 +72,7 @@ class MLflowRun:
         for some in _cut(metrics, MAX_METRICS_PER_BATCH):
             self._client.log_batch(self._id, metrics=some)
 
-    def close(self, end: End) -> None:
+    def close(self, end: RunStatus) -> None:
         self._client.set_terminated(self._id, STATUS[end])
 
 

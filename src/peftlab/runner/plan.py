@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import JsonValue
 
 from peftlab.core.corrections import CORRECTIONS
@@ -18,20 +16,18 @@ from peftlab.core.measurements import ParameterCount
 from peftlab.core.process import search_put_off
 from peftlab.core.progress import stage
 from peftlab.core.trial import Trial
-from peftlab.data.batches import epoch_order, padded_tokens
-from peftlab.data.encode import Encoded, Tokenizer
-from peftlab.data.source import open_ref
-from peftlab.engine.dataset import encode_split, parts_of
 from peftlab.engine.devices.base import Device
 from peftlab.engine.devices.registry import AUTO, resolve
 from peftlab.engine.registry import ENGINES
-from peftlab.engine.schedule import Schedule
-from peftlab.methods.counts import count
+from peftlab.engine.schedule import EvaluationSchedule
+from peftlab.methods.counts import parameter_counts
 from peftlab.models.checkpoints import tokenizer_of
 from peftlab.models.facts import config_facts
 from peftlab.models.flops import Operations
 from peftlab.models.tokenizer import HubTokenizer
 from peftlab.runner.cost import CostModel, Work
+from peftlab.runner.groups import TrialGroup, groups_of, why_no_groups
+from peftlab.runner.row_lengths import RowLengths, row_lengths
 from peftlab.store.records import Status, is_open
 from peftlab.store.workspace import Workspace
 from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remarks
@@ -43,8 +39,10 @@ MAY_STOP_EARLY = (
     "with early_stopping_patience a trial may end before its last step: its steps, tokens and time "
     "are the most that it can take"
 )
-
-
+FASTER_IN_BF16 = (
+    "training: {{bf16: true}} takes less time on {}, and gives scores of its own: it is part of "
+    "what a trial is"
+)
 NOT_HERE = (
     "times are unknown: the device is not on this machine, and that of a node of the cluster has "
     "not been measured"
@@ -58,7 +56,10 @@ class TrialPlan:
     `tokens` are the real tokens of all training batches, `padding` the share that padding each
     batch to its longest example would add to them (of the padded total, in the first epoch of the
     study's first seed), None where the data or the tokenizer are not at hand. `seconds` estimates
-    training and evaluation together. With early stopping all of this is the most that it can be.
+    training and evaluation of the trial alone. With early stopping all of this is the most that it
+    can be. A trial that shares its steps is in a `group`, numbered from 1, and trains with up to
+    `together` at a time; `group_seconds` is its share of the group's time, None where no such group
+    was measured.
     """
 
     trial: Trial
@@ -72,6 +73,23 @@ class TrialPlan:
     tokens: int | None
     padding: float | None
     seconds: float | None
+    group: int | None = None
+    together: int = 1
+    group_seconds: float | None = None
+    work: Work | None = field(default=None, repr=False)
+    """The computing by which its time is estimated, None where the rows are not at hand."""
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """The estimate for the trial as it is run: its share of the group's time if that is known,
+        else its time alone."""
+        return self.seconds if self.group_seconds is None else self.group_seconds
+
+    @property
+    def tokens_per_batch(self) -> float | None:
+        """The tokens of its batches in the mean."""
+        batches = self.steps * self.trial.training.gradient_accumulation_steps
+        return None if self.tokens is None else self.tokens / batches
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the object of `run STUDY --dry-run --json`."""
@@ -96,7 +114,9 @@ class TrialPlan:
             "num_eval_examples": self.num_eval_examples,
             "tokens": self.tokens,
             "padding_avoided": 0.0 if ENGINES.get(self.trial.engine).pads else self.padding,
-            "estimated_seconds": self.seconds,
+            "estimated_seconds": self.expected_seconds,
+            "group": self.group,
+            "together": self.together,
             "fold": self.trial.fold.number if self.trial.fold else None,
             "folds": self.trial.fold.of if self.trial.fold else None,
             "train_size": self.trial.train_size,
@@ -113,6 +133,8 @@ class Plan:
     of_rows: tuple[str, ...] = ()
     """The ways in which rows were read, where they were found out, and the rows left out."""
     retry_failed: bool = False
+    groups: tuple[TrialGroup, ...] = ()
+    """The groups of open trials that share steps; the others train alone."""
 
     @property
     def open_trials(self) -> tuple[TrialPlan, ...]:
@@ -126,9 +148,16 @@ class Plan:
 
     @property
     def open_seconds(self) -> float | None:
-        """The estimate for the open trials; None if one of them has none."""
-        seconds = [plan.seconds for plan in self.open_trials]
-        return None if None in seconds else sum(second or 0.0 for second in seconds)
+        """The estimate for the open trials as they are run; None if one of them has none."""
+        return _sum(plan.expected_seconds for plan in self.open_trials)
+
+    @property
+    def saved_seconds(self) -> float | None:
+        """The time that groups save; None where none was measured on the device."""
+        of_groups = [plan for plan in self.open_trials if plan.group is not None]
+        alone = _sum(plan.seconds for plan in of_groups)
+        shared = _sum(plan.group_seconds for plan in of_groups)
+        return None if alone is None or shared is None else alone - shared
 
 
 @search_put_off()
@@ -170,10 +199,13 @@ def make_plan(
         remarks.append(str(error))
     if planned:
         remarks += [unused_head(expanded), *weights_remarks(expanded)]
+    found = resolve(device) if isinstance(device, str) else device
     costs = None
-    if device is not None:
-        found = resolve(device) if isinstance(device, str) else device
+    if found is not None:
         costs = CostModel(workspace.speeds(), found, threads=threads)
+        remarks += found.remarks() if planned else []
+        if found.is_faster_in_bf16 and not any(trial.training.bf16 for trial in planned):
+            remarks += [FASTER_IN_BF16.format(found.model_name)] if planned else []
     first: dict[tuple[str, int | None, tuple[str, ...]], TrialPlan] = {}
     plans = []
     with stage("planning", total=len(planned), unit="trials") as planning:
@@ -183,19 +215,31 @@ def make_plan(
             if place not in first:
                 lengths = None
                 if tokenizer is not None and trial.task not in expanded.unread:
-                    lengths = _lengths(trial, tokenizer, workspace)
+                    lengths = row_lengths(trial, tokenizer, workspace)
                 first[place] = _first_plan(
                     trial, arms, status, lengths, expanded.num_examples_of(trial), costs
                 )
             plans.append(replace(first[place], trial=trial, status=status))
             planning.advance()
+    of_open = {plan.trial.id: plan for plan in plans if is_open(plan.status, retry_failed)}
+    open_trials = [plan.trial for plan in of_open.values()]
+    groups = groups_of(
+        open_trials,
+        group=expanded.spec.group,
+        device=found,
+        tokens_of=lambda trial: of_open[trial.id].tokens_per_batch,
+    )
+    if expanded.spec.group not in ("auto", "off", 1) and len(open_trials) > 1 and not groups:
+        given = f"group: {expanded.spec.group}"
+        remarks.append(f"{given} has no effect here: {why_no_groups(open_trials)}")
     remarks += [NOT_HERE] if costs is None and planned else []
     remarks += [] if costs is None else costs.remarks
     if any(plan.trial.training.early_stopping_patience for plan in plans):
         remarks.append(MAY_STOP_EARLY)
     return Plan(
         study=expanded.spec.name,
-        trials=tuple(plans),
+        trials=tuple(_in_groups(plans, groups, costs)),
+        groups=groups,
         remarks=tuple(dict.fromkeys(remark for remark in remarks if remark)),
         of_rows=tuple(reading_words(expanded)) if planned else (),
         retry_failed=retry_failed,
@@ -230,7 +274,7 @@ def _first_plan(
     trial: Trial,
     arms: tuple[str, ...],
     status: Status,
-    lengths: _Lengths | None,
+    lengths: RowLengths | None,
     num_examples: tuple[int, int],
     costs: CostModel | None,
 ) -> TrialPlan:
@@ -252,7 +296,7 @@ def _first_plan(
             steps=steps,
             train_lengths=lengths.train,
             eval_lengths=lengths.evaluated,
-            evaluations=Schedule.of(trial, num_train).num_evaluations,
+            evaluations=EvaluationSchedule.of(trial, num_train).num_evaluations,
             padding=lengths.padding,
         )
     return TrialPlan(
@@ -267,47 +311,36 @@ def _first_plan(
         tokens=None if work is None else round(work.train_tokens),
         padding=None if work is None else work.padding,
         seconds=None if work is None or costs is None else costs.estimate(trial, work).seconds,
+        work=work,
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Lengths:
-    """The tokens of each row to train on and of each to evaluate, and the padding of batches."""
+def _in_groups(
+    plans: Sequence[TrialPlan], groups: Sequence[TrialGroup], costs: CostModel | None
+) -> Iterator[TrialPlan]:
+    """Yield the plans, those of a group's members with its number and its time if it is known."""
+    place_of = {
+        trial.id: (number, group.together)
+        for number, group in enumerate(groups, 1)
+        for trial in group.trials
+    }
+    for plan in plans:
+        if plan.trial.id not in place_of:
+            yield plan
+            continue
+        number, together = place_of[plan.trial.id]
+        seconds = None
+        if costs is not None and plan.work is not None:
+            seconds = costs.group_seconds(plan.trial, plan.work, together)
+        yield replace(plan, group=number, together=together, group_seconds=seconds)
 
-    train: npt.NDArray[np.int64]
-    evaluated: npt.NDArray[np.int64]
-    padding: float
 
-
-def _lengths(trial: Trial, tokenizer: Tokenizer, workspace: Workspace) -> _Lengths:
-    source, task = open_ref(trial.data), task_of(trial)
-
-    def split(name: str, limit: int | None) -> Encoded:
-        return encode_split(
-            source,
-            task,
-            name,
-            limit,
-            tokenizer,
-            max_length=trial.max_length,
-            cache=workspace.cache,
-        )
-
-    train = split("train", trial.max_train_samples)
-    parts = parts_of(trial, source, train, workspace.cache)
-    lengths = train.lengths[parts.trained]
-    evaluated = (
-        split("dev", trial.max_eval_samples).lengths
-        if parts.scored is None
-        else train.lengths[parts.scored]
-    )
-    if parts.held_out is not None:
-        evaluated = np.concatenate([evaluated, train.lengths[parts.held_out]])
-    order = epoch_order(len(lengths), seed=trial.seeds.order, epoch=1)
-    padded = padded_tokens(lengths, order, trial.training.per_device_train_batch_size)
-    return _Lengths(train=lengths, evaluated=evaluated, padding=1 - int(lengths.sum()) / padded)
+def _sum(seconds: Iterable[float | None]) -> float | None:
+    """Return the sum; None if one of them is unknown."""
+    known = [*seconds]
+    return None if None in known else sum(one or 0.0 for one in known)
 
 
 @lru_cache(maxsize=256)
 def _parameters(model: str, method: str, config: str, num_labels: int) -> ParameterCount:
-    return count(model, method, json.loads(config), num_labels=num_labels)
+    return parameter_counts(model, method, json.loads(config), num_labels=num_labels)

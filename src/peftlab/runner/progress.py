@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from rich.console import Console
-from rich.progress import TaskID
 
 from peftlab.core.errors import first_line
 from peftlab.core.progress import watched_by
@@ -18,29 +17,33 @@ from peftlab.engine.events import (
     Failed,
     Finished,
     Interrupted,
+    Paused,
     Remarked,
     Resumed,
     Started,
     Stepped,
 )
-from peftlab.runner.bars import StageBars, make_bars
+from peftlab.runner.bars import StageBars, TrialBars, make_bars
 from peftlab.runner.cost import TimeLeft
 from peftlab.runner.plan import Plan
 
 
 @dataclass
-class _Running:
-    """A trial that runs now."""
+class _RunningTrial:
+    """A trial that was given away to be run; it trains, or is evaluated, once it `has_begun`.
 
-    bar: TaskID
-    began_at: float
+    `since` is when that was, before it when it was given away.
+    """
+
+    since: float
+    has_begun: bool = False
     step: int = 0
     steps: int = 1
     steps_per_epoch: int = 1
 
     @property
     def share_and_seconds(self) -> tuple[float, float]:
-        return self.step / self.steps, perf_counter() - self.began_at
+        return self.step / self.steps, perf_counter() - self.since
 
     @property
     def epoch(self) -> str:
@@ -59,9 +62,10 @@ class ProgressDisplay:
         self.num_open = len(self.plans)
         self.num_ended = 0
         self.began_at = perf_counter()
-        self.running: dict[str, _Running] = {}
+        self.running: dict[str, _RunningTrial] = {}
         self._names: dict[str, str] = {}
         self.bars = make_bars(console)
+        self._trial_bars = TrialBars(self.bars)
         self._watching = watched_by(StageBars(lambda: console, bars=self.bars))
         self.study_bar = self.bars.add_task(
             f"study {plan.study}", total=self.num_open, unit="trials", note=""
@@ -82,24 +86,25 @@ class ProgressDisplay:
             case Started(trial=trial):
                 self._leave(trial.id)  # where it is tried again
                 self._names[trial.id] = self._name(trial)
-                bar = self.bars.add_task(self._names[trial.id], total=None, unit="steps", note="")
-                self.running[trial.id] = _Running(bar, perf_counter())
+                self._trial_bars.start(trial.id, self._names[trial.id])
+                self.running[trial.id] = _RunningTrial(perf_counter())
             case Began(trial_id=trial_id, total_steps=steps, steps_per_epoch=of_epoch):
                 running = self.running[trial_id]
                 running.steps, running.steps_per_epoch = steps, of_epoch
-                self.bars.update(running.bar, total=steps, completed=0, note=running.epoch)
+                running.since, running.has_begun = perf_counter(), True
+                self._trial_bars.update(trial_id, total=steps, completed=0, note=running.epoch)
             case Resumed(trial_id=trial_id, step=step):
                 running = self.running[trial_id]
                 running.step = step
                 note = f"resumed after step {step}"
-                self.bars.update(running.bar, completed=step, note=note)
+                self._trial_bars.update(trial_id, completed=step, note=note)
             case Stepped(trial_id=trial_id, step=step, loss=loss):
                 running = self.running[trial_id]
                 running.step = step
                 note = f"{running.epoch}, loss {loss:.3f}"
-                self.bars.update(running.bar, completed=step, note=note)
+                self._trial_bars.update(trial_id, completed=step, note=note)
                 self._show_whole()
-            case Finished(trial_id=trial_id):
+            case Finished(trial_id=trial_id) | Paused(trial_id=trial_id):
                 seconds = self._leave(trial_id)
                 self._ended(trial_id, seconds, f"done in {duration(seconds)}")
             case Failed(trial_id=trial_id, error=error):
@@ -120,18 +125,15 @@ class ProgressDisplay:
 
     def _leave(self, trial_id: str) -> float:
         """Note that the trial runs no longer; return how long it has run."""
+        self._trial_bars.remove(trial_id)
         running = self.running.pop(trial_id, None)
-        if running is None:
-            return 0.0
-        self.bars.remove_task(running.bar)
-        return perf_counter() - running.began_at
+        return 0.0 if running is None else perf_counter() - running.since
 
     def _show_whole(self) -> float | None:
         """Show the study's progress, in trials done and trials an hour; return the seconds left."""
-        left = self.clock.seconds(
-            {trial_id: running.share_and_seconds for trial_id, running in self.running.items()}
-        )
-        words = []
+        training = {key: running for key, running in self.running.items() if running.has_begun}
+        left = self.clock.seconds({key: one.share_and_seconds for key, one in training.items()})
+        words = [f"{len(training)} at once"] if len(training) > 1 else []
         seconds = perf_counter() - self.began_at
         if self.num_ended and seconds > 0:
             per_hour = 3600 * self.num_ended / seconds

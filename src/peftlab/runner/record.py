@@ -15,6 +15,7 @@ from peftlab.engine.events import (
     Failed,
     Finished,
     Interrupted,
+    Paused,
     Resumed,
     Started,
 )
@@ -45,8 +46,9 @@ class Recorder:
                     self.workspace.add_evaluation(trial_id, evaluation)
             case Evaluated(trial_id=trial_id, evaluation=evaluation):
                 self.workspace.add_evaluation(trial_id, evaluation)
-            case Finished():
-                store = self.workspace.pause if event.is_paused else self.workspace.finish
+            case Finished() | Paused():
+                is_done = isinstance(event, Finished)
+                store = self.workspace.finish if is_done else self.workspace.pause
                 store(
                     event.trial_id,
                     event.costs,

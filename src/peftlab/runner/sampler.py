@@ -85,14 +85,19 @@ def opened_storage(workspace: Path) -> Iterator[RDBStorage]:
 
 @dataclass(frozen=True, kw_only=True)
 class EndedSetting:
-    """A setting that was tried, and how it ended."""
+    """A setting that was tried, numbered from 0 within its search, and how it ended."""
 
+    number: int
     setting: Mapping[str, JsonValue]
     status: Ended
 
 
 class Sampler:
-    """Optuna's study of one search."""
+    """Optuna's study of one search, which asks for settings in batches of a fixed size.
+
+    Batch 0 has the settings 0 to `batch` - 1, and so on. No setting of a batch is told to optuna
+    before all of them are asked for.
+    """
 
     def __init__(
         self,
@@ -101,10 +106,12 @@ class Sampler:
         *,
         study: str,
         pruning: Pruning,
+        batch: int = 1,
     ) -> None:
         self._search, self._storage = search, storage
-        self._name = f"{study}/{search.arm.name}/{search.task}/{search.identity(pruning)}"
-        self._pruning = pruning
+        asked = [pruning] if batch == 1 else [pruning, batch]
+        self._name = f"{study}/{search.arm.name}/{search.task}/{search.identity(*asked)}"
+        self._pruning, self._batch = pruning, batch
         self._study = self._open()
         self._rungs = self._recalled_rungs()
 
@@ -112,7 +119,11 @@ class Sampler:
         """Return the settings that have ended, by number."""
         statuses = {state: status for status, state in ENDS.items()}
         return [
-            EndedSetting(setting=self._setting(trial.params), status=statuses[trial.state])
+            EndedSetting(
+                number=trial.number,
+                setting=self._setting(trial.params),
+                status=statuses[trial.state],
+            )
             for trial in self._study.get_trials(deepcopy=False, states=tuple(statuses))
         ]
 
@@ -122,28 +133,58 @@ class Sampler:
         self._study = self._open()
         self._rungs = self._recalled_rungs()
 
-    def next(self) -> Suggestion:
-        """Return the setting that was begun and has not ended; else a new one."""
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a setting that has not ended, of a batch that was begun."""
+        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+    def next_batch(self, most: int | None = None) -> list[Suggestion]:
+        """Return the settings of the next batch, by number.
+
+        If a batch was begun, those of it that have not ended. There are never more than `most`
+        settings in the search.
+        """
         trials = self._study.get_trials(deepcopy=False)
         begun = [one.number for one in trials if one.state == TrialState.RUNNING]
-        waiting = [one.number for one in trials if one.state == TrialState.WAITING]
-        number = min([*begun, *waiting], default=len(trials))
+        asked = sum(one.state != TrialState.WAITING for one in trials)
+        end = self._batch * (min([*begun, asked]) // self._batch + 1)
+        new = range(asked, end if most is None else min(end, most))
+        return [
+            *(self._suggestion(number, is_begun=True) for number in begun),
+            *(self._suggestion(number, is_begun=False) for number in new),
+        ]
+
+    def _suggestion(self, number: int, *, is_begun: bool) -> Suggestion:
+        """Return the setting of that number, which is the next one unless it was begun."""
         self._seed(number)
-        trial = optuna.Trial(self._study, self._trial_id(number)) if begun else self._study.ask()
+        trial = optuna.Trial(self._study, self._trial_id(number)) if is_begun else self._study.ask()
         for key, dimension in self._search.space.items():
             self._seed(number, key)
             _suggest(trial, key, dimension)
         return Suggestion(number=trial.number, setting=self._setting(trial.params), trial=trial)
 
-    def should_prune(self, suggestion: Suggestion, *, epoch: int, score: float) -> bool:
-        """Return whether the setting, with this score so far, is given up at this epoch.
+    def given_up(self, epoch: int, scores: Mapping[int, float]) -> set[int]:
+        """Return which settings of a batch, of these scores at this epoch, are given up there.
 
-        Asked once of each epoch; a process that comes after one that was killed is told the same.
+        Asked of all that have come to the epoch together, and once of each epoch; a process that
+        comes after one that was killed is told the same.
         """
-        trial = self._storage.get_trial(self._trial_id(suggestion.number))
-        if epoch not in trial.intermediate_values:
-            suggestion.trial.report(score, epoch)
-        return self._rungs.gives_up(suggestion.number, epoch=epoch, score=score)
+        trials = self._study.get_trials(deepcopy=False)
+        first = self._batch * (min(scores) // self._batch)
+        reached: dict[int, float] = {}
+        for trial in trials[first : first + self._batch]:
+            if epoch in trial.intermediate_values:  # also of one that was given up here before
+                reached[trial.number] = trial.intermediate_values[epoch]
+            elif trial.number in scores:
+                reached[trial.number] = scores[trial.number]
+                self._storage.set_trial_intermediate_value(
+                    self._trial_id(trial.number), epoch, scores[trial.number]
+                )
+        return {
+            number
+            for number, score in sorted(reached.items())
+            if self._rungs.gives_up(number, epoch=epoch, score=score) and number in scores
+        }
 
     def end(
         self,
@@ -170,12 +211,18 @@ class Sampler:
         return study
 
     def _recalled_rungs(self) -> Rungs:
-        """Return the rungs with the scores of the settings that have ended."""
+        """Return the rungs with the scores of the batches that have ended."""
         rungs = Rungs(self._name, _pruner(self._pruning, self._search.most_epochs))
-        for trial in self._study.get_trials(deepcopy=False):
-            if trial.state.is_finished():
-                for epoch, score in sorted(trial.intermediate_values.items()):
-                    rungs.gives_up(trial.number, epoch=epoch, score=score)
+        trials = self._study.get_trials(deepcopy=False)
+        begun = [trial.number for trial in trials if not trial.state.is_finished()]
+        end = self._batch * (min(begun, default=len(trials) + self._batch) // self._batch)
+        told = [
+            (trial.number // self._batch, epoch, trial.number, score)
+            for trial in trials[:end]
+            for epoch, score in trial.intermediate_values.items()
+        ]
+        for _, epoch, number, score in sorted(told):
+            rungs.gives_up(number, epoch=epoch, score=score)
         return rungs
 
     def _trial_id(self, number: int) -> int:
@@ -244,7 +291,7 @@ class Rungs:
     def gives_up(self, number: int, *, epoch: int, score: float) -> bool:
         """Return whether the setting of that number, with this score at that epoch, is given up.
 
-        This is asked once of each epoch, in the order of the numbers and of the epochs.
+        This is asked once of each epoch, in the order of the batches, the epochs and the numbers.
         """
         while len(self._trials) <= number:
             self._trials.append(self._study.ask())

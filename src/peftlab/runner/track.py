@@ -23,11 +23,12 @@ from peftlab.engine.events import (
     Finished,
     Interrupted,
     Listener,
+    Paused,
     Remarked,
     Resumed,
     Started,
 )
-from peftlab.runner.tracker_run import Card, End, Row, Run
+from peftlab.runner.tracker_run import Card, RunStatus, StepValues, TrackerRun
 from peftlab.runner.trackers import LIVE, open_run
 
 FOLDER = "tracking"
@@ -41,8 +42,8 @@ class _Tracked:
 
     tracker: str
     card: Card
-    run: Run | None = None
-    waiting: list[Row] = field(default_factory=list)
+    run: TrackerRun | None = None
+    waiting: list[StepValues] = field(default_factory=list)
 
     def write(self) -> None:
         """Write the waiting values."""
@@ -51,7 +52,7 @@ class _Tracked:
             self.run.write(self.waiting)
             self.waiting = []
 
-    def close(self, end: End) -> None:
+    def close(self, end: RunStatus) -> None:
         """Write the rest and close the run; a trial that goes on later is told whole then."""
         if end == "interrupted" and self.tracker not in LIVE:
             return
@@ -100,10 +101,10 @@ class Tracking:
                 self._add(trial_id, evaluations)
             case Evaluated(trial_id=trial_id, evaluation=evaluation):
                 self._add(trial_id, [evaluation])
-            case Finished(trial_id=trial_id, costs=costs):
+            case Finished(trial_id=trial_id, costs=costs) | Paused(trial_id=trial_id, costs=costs):
                 known = self._trials.get(trial_id)
                 if known is not None:
-                    row = Row(step=known.step, values=values_of_costs(costs))
+                    row = StepValues(step=known.step, values=values_of_costs(costs))
                     for tracked in known.runs:
                         tracked.waiting.append(row)
                 self._end(trial_id, "finished")
@@ -140,7 +141,7 @@ class Tracking:
             if tracked.tracker in LIVE:
                 self._try(trial_id, tracked, tracked.write)
 
-    def _end(self, trial_id: str, end: End) -> None:
+    def _end(self, trial_id: str, end: RunStatus) -> None:
         """Close the runs of the trial, which runs no longer."""
         known = self._trials.get(trial_id)
         for tracked in [] if known is None else [*known.runs]:
@@ -164,8 +165,9 @@ class Tracking:
             cause = first_line(error)
             self._display(
                 Remarked(
+                    trial_id=trial_id,
                     text=f"the tracker {tracked.tracker} failed, {whose} goes on without it: "
-                    f"{type(error).__name__}: {cause}"
+                    f"{type(error).__name__}: {cause}",
                 )
             )
             return False
@@ -185,7 +187,7 @@ def run_name(trial: Trial, arms: Sequence[str]) -> str:
     return f"{'+'.join(arms)[:100]}-{trial.task}-seed{trial.seed}{fold}{rows}-{trial.id[:6]}"
 
 
-def rows_of(evaluation: Evaluation, *, after: int) -> list[Row]:
+def rows_of(evaluation: Evaluation, *, after: int) -> list[StepValues]:
     """Return the losses since the last evaluation, by step, and at its step this one's values.
 
     `after` is the step of the evaluation before. Where there are several losses a step (the
@@ -203,14 +205,14 @@ def rows_of(evaluation: Evaluation, *, after: int) -> list[Row]:
     num_steps = max(1, evaluation.step - after)
     a_step = -(-len(losses) // num_steps) or 1
     rows = [
-        Row(
+        StepValues(
             step=after + 1 + start // a_step,
             values={"step_loss": float(np.mean(losses[start : start + a_step]))},
         )
         for start in range(0, len(losses), a_step)
     ]
     last = rows.pop().values if rows else {}
-    return [*rows, Row(step=evaluation.step, values={**last, **values})]
+    return [*rows, StepValues(step=evaluation.step, values={**last, **values})]
 
 
 def values_of_costs(costs: Costs) -> dict[str, float]:

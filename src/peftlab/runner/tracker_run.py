@@ -12,11 +12,11 @@ from pydantic import JsonValue
 from peftlab.core.identity import canonical_json
 from peftlab.core.trial import Trial
 
-End = Literal["finished", "failed", "interrupted"]
+RunStatus = Literal["finished", "failed", "interrupted"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class StepValues:
     """Values that belong to a step of the training."""
 
     step: int
@@ -38,13 +38,13 @@ class Card:
         return dict(_flat("", self.trial.model_dump(mode="json"))) | {"trial": self.trial.id}
 
 
-class Run(Protocol):
+class TrackerRun(Protocol):
     """An open run. Any exception of the tracker's passes through."""
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[StepValues]) -> None:
         """Add values, with steps that never fall."""
 
-    def close(self, end: End) -> None:
+    def close(self, end: RunStatus) -> None:
         """Close the run."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from peftlab.runner.tracker_run import Card, End, Row, Run
+from peftlab.runner.tracker_run import Card, RunStatus, StepValues, TrackerRun
 
 LIVE = frozenset({"tensorboard", "mlflow"})
 """The trackers whose runs can be open at the same time, and begun again.
@@ -20,7 +20,7 @@ is opened, written and closed when it has ended.
 """
 
 
-def open_run(tracker: str, card: Card) -> Run:
+def open_run(tracker: str, card: Card) -> TrackerRun:
     """Begin the trial's run, replacing what an earlier attempt has left in a live tracker."""
     if tracker == "mlflow":
         from peftlab.runner.mlflow_run import MLflowRun
@@ -49,11 +49,11 @@ class AccelerateRun:
         self._tracker.start()
         self._tracker.store_init_configuration(card.config)
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[StepValues]) -> None:
         for row in rows:
             self._tracker.log(dict(row.values), step=row.step)
 
-    def close(self, end: End) -> None:
+    def close(self, end: RunStatus) -> None:
         self._tracker.finish()
 
 

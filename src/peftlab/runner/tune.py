@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,17 +11,22 @@ from peftlab.core.interrupts import stopping_gently
 from peftlab.core.scores import main_merit
 from peftlab.core.selection import reported
 from peftlab.core.trial import Trial
+from peftlab.engine.devices.base import Device
 from peftlab.engine.events import Listener, all_of
+from peftlab.engine.grouping import shared_step
 from peftlab.engine.job import Job
 from peftlab.engine.registry import ENGINES
+from peftlab.models.checkpoints import tokenizer_of
 from peftlab.runner.execute import STOPPING
-from peftlab.runner.executors.base import Executor, Source
+from peftlab.runner.executors.base import Executor, JobSource
+from peftlab.runner.groups import may_group, most_together
 from peftlab.runner.record import Recorder
+from peftlab.runner.row_lengths import row_lengths
 from peftlab.runner.sampler import REDUCTION, Sampler, Suggestion, opened_storage
 from peftlab.store.lock import held
 from peftlab.store.records import Status, TrialRecord
 from peftlab.store.workspace import Workspace
-from peftlab.study.tuning.attempts import Attempt, Ended, attempts, numbered, spent_seconds
+from peftlab.study.tuning.attempts import Ended, SearchAttempt, attempts, numbered, spent_seconds
 from peftlab.study.tuning.search import Search, Searches
 
 LEFT: dict[Ended, set[Status]] = {
@@ -37,13 +42,15 @@ def tune(
     workspace: Workspace,
     *,
     display: Listener,
-    attempted: Callable[[Attempt], None],
+    attempted: Callable[[SearchAttempt], None],
     executor: Executor,
     device: str = "auto",
+    here: Device | None = None,
 ) -> None:
     """Search until every arm on every task has spent its budget, earlier spending included.
 
-    `attempted` is told of each setting that has ended.
+    `attempted` is told of each setting that has ended. `device` is the name that jobs carry, and
+    `here` is the device of that name if it is on this machine.
 
     Raises UserError, StorageError and KeyboardInterrupt with everything that was measured stored,
     from where the same call goes on.
@@ -57,14 +64,20 @@ def tune(
         workspace.reset_running()
         workspace.remove_spent_checkpoints()
         samplers = [
-            Sampler(search, storage, study=name, pruning=searches.tune.pruning)
+            Sampler(
+                search,
+                storage,
+                study=name,
+                pruning=searches.tune.pruning,
+                batch=searches.tune.batch,
+            )
             for search in searches.searches
         ]
-        feeder = _Feeder(searches, samplers, workspace, attempted, device)
-        source = Source(
+        feeder = _Feeder(searches, samplers, workspace, attempted, device, here)
+        source = JobSource(
             next_job=feeder.next_job,
             device=device,
-            most=sum(len(search.templates) for search in searches.searches),
+            most=searches.tune.batch * sum(len(one.templates) for one in searches.searches),
         )
         executor.run(source, all_of(Recorder(workspace, searches.expanded.rows), display))
 
@@ -81,13 +94,24 @@ class _Setting:
     rungs: list[int]
 
 
+@dataclass(frozen=True)
+class _Due:
+    """A trial that is to be trained until its end, or to rest where `stop_after` says."""
+
+    trial: Trial
+    stop_after: int | None
+
+
 @dataclass(kw_only=True)
-class _Running:
-    """A search, what it tries now, and the trials of all settings that it has begun, by number."""
+class _RunningSearch:
+    """A search, the settings that it tries now, and the trials of all settings that it has begun.
+
+    Those are by the settings' numbers.
+    """
 
     search: Search
     sampler: Sampler
-    setting: _Setting | None = None
+    settings: list[_Setting] = field(default_factory=list)
     begun: dict[int, tuple[Trial, ...]] = field(default_factory=dict)
     best: int | None = None
 
@@ -95,8 +119,10 @@ class _Running:
 class _Feeder:
     """A source of the jobs of all searches, first of the one with the fewest begun settings.
 
-    A search tries one setting at a time, whose seeds may be trained beside one another: what it
-    suggests does not depend on which of two settings happens to end first.
+    A search tries one batch of settings at a time, whose trials may be trained beside one another
+    or in one step, with those of other searches. It is decided on all settings of a batch at the
+    same epoch, in the order of their numbers: what a search suggests does not depend on which of
+    two trials happens to end first.
     """
 
     def __init__(
@@ -104,16 +130,19 @@ class _Feeder:
         searches: Searches,
         samplers: list[Sampler],
         workspace: Workspace,
-        attempted: Callable[[Attempt], None],
+        attempted: Callable[[SearchAttempt], None],
         device: str,
+        here: Device | None,
     ) -> None:
         self._spec, self._tune = searches.spec, searches.tune
+        self._here = here
         self._workspace, self._attempted, self._device = workspace, attempted, device
         self._prunes = searches.tune.pruning != "none" and ENGINES.get(searches.spec.engine).rests
         self._running = [
-            _Running(search=search, sampler=sampler)
+            _RunningSearch(search=search, sampler=sampler)
             for search, sampler in zip(searches.searches, samplers, strict=True)
         ]
+        self._tokens_per_row: dict[str, float] = {}
         for one in self._running:
             self._recall(one)
         self._place()
@@ -122,42 +151,85 @@ class _Feeder:
         self._place()
 
     def next_job(self) -> Job | None:
-        """Return the job of the next trial to be trained, or to be trained further."""
+        """Return the job of the next trials to be trained, or to be trained further.
+
+        Several trials are a job where they may share steps, and have as far to go.
+        """
+        ready: dict[str, _Due] = {}
+        may_share = may_group(self._spec.group, self._here)
         for one in sorted(self._running, key=lambda one: len(one.begun)):
-            job = self._next_of(one)
-            if job is not None:
-                return job
-        return None
+            for due in self._ready(one):
+                ready.setdefault(due.trial.id, due)
+            if ready and not may_share:
+                break
+        if not ready:
+            return None
+        first, *others = ready.values()
+        shared = shared_step(first.trial) if may_share else None
+        if shared is None:
+            return self._job([first], 1)
+        alike = [
+            due
+            for due in others
+            if due.stop_after == first.stop_after and shared_step(due.trial) == shared
+        ]
+        together = most_together(
+            [due.trial for due in (first, *alike)],
+            group=self._spec.group,
+            device=self._here,
+            tokens_of=self._tokens_per_batch,
+        )
+        return self._job([first, *alike][:together], together)
 
-    def _next_of(self, one: _Running) -> Job | None:
-        """Return a job of that search; None while it waits for another one, or if it is over."""
-        while one.setting is not None or not self._is_spent(one):
-            setting = one.setting or self._begin(one)
-            records = [self._workspace.trial(trial.id) for trial in setting.trials]
-            statuses = {record.status for record in records}
-            rung = setting.rungs[0]
-            if "failed" not in statuses:
-                for record in records:
-                    if record.status != "running" and not _has_reached(record, rung):
-                        return self._job(one, record.trial, rung)
-            if "running" in statuses:
-                return None
-            self._decide(one, setting, records)
-        return None
+    def _ready(self, one: _RunningSearch) -> list[_Due]:
+        """Return the trials of that search that are to be trained now.
 
-    def _job(self, one: _Running, trial: Trial, rung: int) -> Job:
+        There are none while it waits for others, or if it is over.
+        """
+        while one.settings or not self._is_spent(one):
+            settings = one.settings or self._begin(one)
+            rung = min(setting.rungs[0] for setting in settings)
+            records = {
+                setting.suggestion.number: [
+                    self._workspace.trial(trial.id) for trial in setting.trials
+                ]
+                for setting in settings
+                if setting.rungs[0] == rung
+            }
+            ready = [
+                _Due(record.trial, rung if rung < one.search.num_epochs(record.trial) else None)
+                for own in records.values()
+                if all(record.status != "failed" for record in own)
+                for record in own
+                if record.status != "running" and not _has_reached(record, rung)
+            ]
+            if ready or any(one.status == "running" for own in records.values() for one in own):
+                return ready
+            self._decide(one, rung, records)
+        return []
+
+    def _job(self, due: Sequence[_Due], together: int) -> Job:
+        trials = tuple(one.trial for one in due)
         return Job(
-            trials=(trial,),
-            folders={trial.id: self._workspace.artifacts(trial.id)},
+            trials=trials,
+            folders={trial.id: self._workspace.artifacts(trial.id) for trial in trials},
             cache=self._workspace.cache,
             device=self._device,
             checkpoint_every=self._spec.checkpoint_every,
-            stop_after=rung if rung < one.search.num_epochs(trial) else None,
+            stop_after=due[0].stop_after,
+            together=together,
         )
+
+    def _tokens_per_batch(self, trial: Trial) -> float:
+        """Return the tokens of the trial's batches in the mean."""
+        if trial.task not in self._tokens_per_row:
+            lengths = row_lengths(trial, tokenizer_of(trial.model.name), self._workspace).train
+            self._tokens_per_row[trial.task] = float(lengths.mean())
+        return self._tokens_per_row[trial.task] * trial.training.per_device_train_batch_size
 
     # One search
 
-    def _recall(self, one: _Running) -> None:
+    def _recall(self, one: _RunningSearch) -> None:
         """Recall the settings that have ended; begin anew if their trials are gone."""
         ended = one.sampler.ended()
         trials = [one.search.trials(found.setting) for found in ended]
@@ -166,50 +238,70 @@ class _Feeder:
             if not {statuses[trial.id] for trial in own} <= LEFT[found.status]:
                 one.sampler.forget()
                 return
-        one.begun = dict(enumerate(trials))
+        one.begun = {found.number: own for found, own in zip(ended, trials, strict=True)}
 
-    def _is_spent(self, one: _Running) -> bool:
+    def _is_spent(self, one: _RunningSearch) -> bool:
         budget = self._tune.budget
         if budget.trials is not None:
             return len(one.begun) >= budget.trials
         assert budget.seconds is not None
+        if one.sampler.has_begun:  # when there were seconds left
+            return False
         ids = {trial.id for trials in one.begun.values() for trial in trials}
         spent = sum(spent_seconds(self._workspace.trial(trial_id)) for trial_id in ids)
         return spent >= budget.seconds
 
-    def _begin(self, one: _Running) -> _Setting:
-        suggestion = one.sampler.next()
-        trials = one.search.trials(suggestion.setting)
-        last = one.search.num_epochs(trials[0])
-        pauses = _powers(REDUCTION, below=last) if self._prunes else []
-        one.begun[suggestion.number] = trials
-        one.setting = _Setting(suggestion=suggestion, trials=trials, rungs=[*pauses, last])
+    def _begin(self, one: _RunningSearch) -> list[_Setting]:
+        """Begin the next batch, or take up the one that was begun; return its settings."""
+        for suggestion in one.sampler.next_batch(self._tune.budget.trials):
+            trials = one.search.trials(suggestion.setting)
+            last = one.search.num_epochs(trials[0])
+            pauses = _powers(REDUCTION, below=last) if self._prunes else []
+            one.begun[suggestion.number] = trials
+            one.settings.append(
+                _Setting(suggestion=suggestion, trials=trials, rungs=[*pauses, last])
+            )
         self._place()
-        return one.setting
+        return one.settings
 
-    def _decide(self, one: _Running, setting: _Setting, records: list[TrialRecord]) -> None:
-        """End the setting or let it continue: its seeds have come to the rung, or one has
-        failed."""
-        rung, *further = setting.rungs
-        if any(record.status == "failed" for record in records):
-            self._end(one, setting, "failed")
-            return
-        score = float(np.mean([_score_until(record, rung) for record in records]))
-        if not further:
-            self._end(one, setting, "done", score)
-        elif one.sampler.should_prune(setting.suggestion, epoch=rung, score=score):
-            for record in records:
-                if record.status != "done":
-                    self._workspace.prune(record.trial.id)
-            self._end(one, setting, "pruned")
-        else:
-            setting.rungs = further
+    def _decide(
+        self, one: _RunningSearch, rung: int, records: Mapping[int, Sequence[TrialRecord]]
+    ) -> None:
+        """End settings or let them continue: their seeds have come to the rung, or one has failed.
+
+        The records of their trials are given by the numbers of the settings.
+        """
+        scores = {
+            number: float(np.mean([_score_until(record, rung) for record in own]))
+            for number, own in records.items()
+            if all(record.status != "failed" for record in own)
+        }
+        due = [setting for setting in one.settings if setting.suggestion.number in records]
+        going = {
+            setting.suggestion.number: scores[setting.suggestion.number]
+            for setting in due
+            if setting.suggestion.number in scores and len(setting.rungs) > 1
+        }
+        given_up = one.sampler.given_up(rung, going) if going else set()
+        for setting in due:
+            number = setting.suggestion.number
+            if number not in scores:
+                self._end(one, setting, "failed")
+            elif number in given_up:
+                for record in records[number]:
+                    if record.status != "done":
+                        self._workspace.prune(record.trial.id)
+                self._end(one, setting, "pruned")
+            elif number in going:
+                setting.rungs = setting.rungs[1:]
+            else:
+                self._end(one, setting, "done", scores[number])
 
     def _end(
-        self, one: _Running, setting: _Setting, status: Ended, score: float | None = None
+        self, one: _RunningSearch, setting: _Setting, status: Ended, score: float | None = None
     ) -> None:
         one.sampler.end(setting.suggestion, status, score)
-        one.setting = None
+        one.settings.remove(setting)
         for attempt in self._attempts(one):
             if attempt.is_best:
                 one.best = attempt.number
@@ -217,7 +309,7 @@ class _Feeder:
                 self._attempted(attempt)
         self._place()
 
-    def _attempts(self, one: _Running) -> tuple[Attempt, ...]:
+    def _attempts(self, one: _RunningSearch) -> tuple[SearchAttempt, ...]:
         """Return the results of the search's settings."""
         trials = {trial.id for trials in one.begun.values() for trial in trials}
         found = attempts(self._spec, [self._workspace.trial(trial) for trial in trials])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.progress import TaskID
 
 from peftlab.core.errors import first_line
 from peftlab.core.progress import watched_by
@@ -14,13 +13,14 @@ from peftlab.engine.events import (
     Failed,
     Finished,
     Interrupted,
+    Paused,
     Remarked,
     Resumed,
     Started,
     Stepped,
 )
-from peftlab.runner.bars import StageBars, make_bars
-from peftlab.study.tuning.attempts import Attempt, setting_words
+from peftlab.runner.bars import StageBars, TrialBars, make_bars
+from peftlab.study.tuning.attempts import SearchAttempt, setting_words
 from peftlab.study.tuning.search import Searches
 
 
@@ -38,7 +38,7 @@ class TuneDisplay:
             )
             for one in searches.searches
         }  # fmt: skip
-        self._running: dict[str, TaskID] = {}
+        self._trial_bars = TrialBars(self._bars)
         self._names: dict[str, str] = {}
 
     def __enter__(self) -> TuneDisplay:
@@ -50,7 +50,7 @@ class TuneDisplay:
         self._watching.__exit__(None, None, None)
         self._bars.stop()
 
-    def attempted(self, attempt: Attempt) -> None:
+    def attempted(self, attempt: SearchAttempt) -> None:
         """Show that a setting has ended."""
         best = "no setting is done yet"
         if attempt.best_held_out is not None:
@@ -71,33 +71,22 @@ class TuneDisplay:
         """Show the event; `attempted` shows how a setting ended."""
         match event:
             case Started(trial=trial):
-                self._leave(trial.id)
                 self._names[trial.id] = f"{trial.id} on {trial.task}, {trial.run_words}"
-                self._running[trial.id] = self._bars.add_task(
-                    f"  {trial.method} on {trial.task}, {trial.run_words}",
-                    total=None,
-                    unit="steps",
-                    note="",
-                )
+                words = f"  {trial.method} on {trial.task}, {trial.run_words}"
+                self._trial_bars.start(trial.id, words)
             case Began(trial_id=trial_id, total_steps=steps):
-                self._bars.update(self._running[trial_id], total=steps, completed=0)
+                self._trial_bars.update(trial_id, total=steps, completed=0)
             case Resumed(trial_id=trial_id, step=step):
-                self._bars.update(self._running[trial_id], completed=step)
+                self._trial_bars.update(trial_id, completed=step)
             case Stepped(trial_id=trial_id, step=step, loss=loss):
-                note = f"loss {loss:.3f}"
-                self._bars.update(self._running[trial_id], completed=step, note=note)
+                self._trial_bars.update(trial_id, completed=step, note=f"loss {loss:.3f}")
             case Failed(trial_id=trial_id, error=error):
-                self._leave(trial_id)
+                self._trial_bars.remove(trial_id)
                 self._say(f"{self._names[trial_id]}: {first_line(error)}")
-            case Finished(trial_id=trial_id) | Interrupted(trial_id=trial_id):
-                self._leave(trial_id)
+            case Finished() | Paused() | Interrupted():
+                self._trial_bars.remove(event.trial_id)
             case Remarked(text=text):
                 self._say(text)
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    def _leave(self, trial_id: str) -> None:
-        bar = self._running.pop(trial_id, None)
-        if bar is not None:
-            self._bars.remove_task(bar)

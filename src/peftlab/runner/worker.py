@@ -31,18 +31,19 @@ if __name__ == "__main__":
     OUTPUT = os.dup(1)
     os.dup2(2, 1)
 
+from peftlab.engine.attempt import describe  # noqa: E402
 from peftlab.engine.events import Remarked  # noqa: E402
 from peftlab.engine.rate import RateMeter  # noqa: E402
-from peftlab.engine.run import describe, run_job  # noqa: E402
+from peftlab.engine.run import run_job  # noqa: E402
 from peftlab.runner.executors.base import use_threads  # noqa: E402
 from peftlab.runner.messages import (  # noqa: E402
     REQUESTS,
     Done,
     Lost,
-    Measured,
     MeasureRate,
     Message,
     Pulse,
+    RateMeasured,
     Ready,
     Refused,
     Request,
@@ -97,7 +98,7 @@ class Worker:
         if isinstance(request, MeasureRate):
             if self._meter is None:
                 self._meter = RateMeter(job.trials[0], cache=job.cache, device=job.device)
-            self._tell(Measured(rate=self._meter.measure(request.seconds)))
+            self._tell(RateMeasured(rate=self._meter.measure(request.seconds)))
             return
         self._meter = None
         self._run(job, told_seldom(self._tell, every=job.told_every))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
-from peftlab.engine.events import Failed, Finished, Interrupted
+from peftlab.engine.events import Failed, Finished, Interrupted, Paused
 from peftlab.engine.job import Job
 from peftlab.runner.executors.retry import Death, no_progress, seconds_of_silence
 from peftlab.runner.messages import (
@@ -98,7 +98,7 @@ class WorkerProcess:
             match message:
                 case Ready():
                     self._is_ready = True
-                case Finished() | Failed() | Interrupted():
+                case Finished() | Paused() | Failed() | Interrupted():
                     self.open_trials.discard(message.trial_id)
                 case Done():
                     self.job = None

@@ -1,1 +1,1 @@
-"""What many trials say together."""
+"""The statistics of many trials together."""

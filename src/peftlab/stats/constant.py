@@ -24,7 +24,7 @@ LEAST_SHARE = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Constant:
+class ConstantPrediction:
     """One prediction for all examples, and its score in the unit of the metric.
 
     `answer` is a class, the flags [C] of several labels, or a number; or the logits [C].
@@ -34,7 +34,7 @@ class Constant:
     score: float
 
 
-def best_constant(metric: str, labels_N: Values, num_logits: int = 0) -> Constant:
+def best_constant(metric: str, labels_N: Values, num_logits: int = 0) -> ConstantPrediction:
     """Return the constant prediction with the best score on these labels, the first one if tied.
 
     It depends on the metric: of 30% positives the best one is "negative" by accuracy (70) and
@@ -50,7 +50,7 @@ def best_constant(metric: str, labels_N: Values, num_logits: int = 0) -> Constan
         answers = _logits(labels_N, answers, num_logits)
     scores_A = found.scores(labels_N, for_all(answers, len(labels_N)))
     place = int((sign_of(metric) * scores_A).argmax())
-    return Constant(answer=np.asarray(answers[place]), score=float(scores_A[place]))
+    return ConstantPrediction(answer=np.asarray(answers[place]), score=float(scores_A[place]))
 
 
 def for_all(answers_A: Predicted, num_examples: int) -> Predicted:

@@ -31,7 +31,7 @@ from peftlab.stats.constant import commonest, for_all, is_constant
 from peftlab.stats.noise import LEVEL, NO_NOISE
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.tasks.metrics.metric import Predicted
 from peftlab.tasks.metrics.registry import best_score
 from peftlab.tasks.problem import Values
@@ -55,7 +55,7 @@ class Learned:
     no score is then better than `constant`.
     """
 
-    state: State
+    state: LearningState
     constant: float | None = None
     chance: float | None = None
     gain: Difference | None = None
@@ -133,7 +133,7 @@ def judge(
     num_constant = sum(is_constant(run_N) for run_N in outcomes.predictions_SN)
     is_one_label = is_constant(outcomes.labels_N)
     is_near = min(gain.p_below(GAIN), over_own.p_below(GAIN)) <= LEVEL / 2
-    state: State = "cannot tell"
+    state: LearningState = "cannot tell"
     if not is_one_label and gain.p_above(0.0) <= LEVEL / 2:
         state = "learned"
     elif not is_one_label and (num_constant == len(rows) or not has_moved or is_near):

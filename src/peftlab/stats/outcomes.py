@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from peftlab.core.scores import sign_of
-from peftlab.stats.constant import Constant, best_constant
+from peftlab.stats.constant import ConstantPrediction, best_constant
 from peftlab.tasks.metrics.metric import Predicted
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Floats, Values
@@ -105,7 +105,7 @@ class Outcomes:
         ]
 
     @cached_property
-    def best_constant(self) -> Constant:
+    def best_constant(self) -> ConstantPrediction:
         """The prediction, one for all examples, that scores best by the metric."""
         return best_constant(self.metric, self.labels_N, self.predictions_SN.shape[-1])
 

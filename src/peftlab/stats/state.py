@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from typing import Literal
 
-State = Literal["learned", "did not learn", "cannot tell"]
+LearningState = Literal["learned", "did not learn", "cannot tell"]

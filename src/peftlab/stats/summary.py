@@ -150,19 +150,21 @@ def _interval(mean: float, metric: str, noise: Noise) -> tuple[float, float]:
     Wilson's (1927), with the noise of the seeds beside that of the examples: a true score is in it
     if the mean is no farther from it than the noise there would be at that score is likely to carry
     it. The examples' variance is proportional to u (1 - u), u being the place in the range from 0
-    to 1. Where all answers are right, or all wrong, it is that of a share of N examples. A metric
-    without a greatest value has the noise on both sides of the mean.
+    to 1. Where all answers are right, or all wrong, it is that of a share of N examples. Where a
+    mean that is no such share lies at an end of the range, as a precision of one answer, and where
+    the metric has no greatest value, the noise stands on both sides of the mean.
     """
     own_metric = METRICS.get(metric_of(metric))
     least, most = own_metric.lowest_score, own_metric.highest_score
-    if math.isinf(most):
-        return max(mean - noise.half_width, least), mean + noise.half_width
-    place = (mean - least) / (most - least)
-    if 0 < place < 1:
-        scale = noise.examples / (place * (1 - place))
+    is_at_end = mean in (least, most)
+    is_exact = own_metric.is_share and noise.num_examples > 0
+    if math.isinf(most) or (is_at_end and not is_exact):
+        return max(mean - noise.half_width, least), min(mean + noise.half_width, most)
+    if is_at_end:
+        scale = (most - least) ** 2 / noise.num_examples
     else:
-        is_exact = own_metric.is_share and noise.num_examples > 0
-        scale = (most - least) ** 2 / noise.num_examples if is_exact else 0.0
+        place = (mean - least) / (most - least)
+        scale = noise.examples / (place * (1 - place))
 
     def beyond(score: float) -> float:
         """Return a number above 0 if noise is unlikely to carry the mean this far from a true

@@ -35,7 +35,7 @@ from peftlab.store.rows import (
 )
 from peftlab.store.sql import query
 
-Row = TypeVar("Row", bound=BaseModel)
+StoredModel = TypeVar("StoredModel", bound=BaseModel)
 
 DATABASE, ARTIFACTS = "results.sqlite", "artifacts"
 # SQLite puts names of a damaged file into its message, which Python then cannot decode.
@@ -238,7 +238,8 @@ class WorkspaceReader:
             "json_extract(costs, '$.device_name') AS device_name, "
             "json_extract(costs, '$.threads') AS threads, "
             "json_extract(costs, '$.train_tokens_per_second') AS tokens_per_second, "
-            "json_extract(costs, '$.eval_tokens_per_second') AS eval_tokens_per_second "
+            "json_extract(costs, '$.eval_tokens_per_second') AS eval_tokens_per_second, "
+            "coalesce(json_extract(costs, '$.together'), 1) AS together "
             "FROM trials WHERE status = 'done' ORDER BY ended_at DESC LIMIT ?",
             most,
         )
@@ -271,7 +272,7 @@ class WorkspaceReader:
         except (*UNREADABLE, OverflowError) as error:
             raise damaged(str(error), self.where) from error
 
-    def _read(self, row: type[Row], sql: str, *values: object) -> list[Row]:
+    def _read(self, row: type[StoredModel], sql: str, *values: object) -> list[StoredModel]:
         """Return the rows, checked."""
         found = self._query(sql, *values)
         with refusing_damage(self.where):

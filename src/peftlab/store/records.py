@@ -113,7 +113,7 @@ class TrialRecord:
     def best_scores(self) -> dict[str, float]:
         """All scores of the evaluation (after step 0) whose main metric is the best.
 
-        Chosen on the very split that is reported, so it flatters: show it named as that.
+        It is chosen on the reported split itself, which flatters it: show it under that name.
         """
         return dict(best_of([one.scores for one in self.evaluations[1:]]))
 

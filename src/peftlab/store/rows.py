@@ -114,7 +114,8 @@ class Failure(StoredRow):
 class Speed(StoredRow):
     """The tokens a second of a trial's training and evaluation, and the device of both.
 
-    Older versions stored neither the device's own name nor the speed of evaluation.
+    Older versions stored neither the device's own name nor the speed of evaluation. Of a trial that
+    shared its steps with others, `together` at a time, they are those of the whole group.
     """
 
     model_fingerprint: str
@@ -128,6 +129,7 @@ class Speed(StoredRow):
     threads: int
     tokens_per_second: FiniteFloat
     eval_tokens_per_second: FiniteFloat | None
+    together: Annotated[int, Field(ge=1)] = 1
 
 
 class StoredScores(StoredRow):

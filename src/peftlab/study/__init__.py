@@ -1,4 +1,4 @@
-"""What is to be compared: the study file, the trials that follow from it, and its faults.
+"""The study of a comparison: the study file, the trials that follow from it, and its faults.
 
 `load` reads the file; its keys are in `spec`, `parts` (those of the report), `tune_spec` and
 `own_data`. It is expanded to `arms` and `trials`, by way of the rows of its tasks (`task_rows`)

@@ -14,7 +14,7 @@ from peftlab.models.families import family_of
 from peftlab.study.arms import Arm, select_arms
 from peftlab.study.parts import AdvicePart, ParametersPart, SweepPart
 from peftlab.study.spec import Claim, ReportPart, StudySpec
-from peftlab.study.task_rows import Rows
+from peftlab.study.task_rows import TrialRows
 from peftlab.tasks.class_weights import check_class_weights, check_label_smoothing
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.registry import TASKS, own_task
@@ -32,7 +32,7 @@ def check_arm_names(spec: StudySpec, arms: Sequence[Arm]) -> None:
         _check_part(part, arms, where=f"{spec.name}: report[{number}].{part.kind}")
 
 
-def check_heads(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows]) -> None:
+def check_heads(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, TrialRows]) -> None:
     """Raise UserError if an arm keeps a head that the checkpoint lacks, or one of other labels.
 
     Nothing is checked where its config cannot be read: a dry run goes on without the Hub.
@@ -51,7 +51,7 @@ def check_heads(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows]) 
             rows_of_head(spec.model, labels, where=where, task=task)
 
 
-def check_losses(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows]) -> None:
+def check_losses(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, TrialRows]) -> None:
     """Raise UserError if an arm weighs classes, or smooths labels, that a task does not have."""
     for arm in arms:
         own = {*spec.arms[arm.base].training, *arm.swept}
@@ -67,7 +67,7 @@ def check_losses(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows])
             )
 
 
-def check_claims(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, Rows]) -> None:
+def check_claims(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, TrialRows]) -> None:
     """Raise UserError if a claim is made twice, or no difference can exceed its margin.
 
     In a study that was stored they stay as they are: its page can be made. Claims are compared as
@@ -128,7 +128,7 @@ def check_evaluations(spec: StudySpec, arms: Sequence[Arm]) -> None:
                 )
 
 
-def _task_of(name: str, rows: Rows) -> Task:
+def _task_of(name: str, rows: TrialRows) -> Task:
     """Return the task of that name: of the rows' own definition, or a known one."""
     return TASKS.get(name) if rows.definition is None else own_task(name, rows.definition)
 

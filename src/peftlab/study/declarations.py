@@ -19,7 +19,7 @@ from peftlab.store.records import TrialRecord
 from peftlab.study.arms import every_arm, select_arms
 from peftlab.study.parts import AdvicePart
 from peftlab.study.spec import Claim, StudySpec
-from peftlab.study.train_sizes import largest_sizes, rank
+from peftlab.study.train_sizes import largest_sizes, order_of_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,4 +180,4 @@ def by_train_size(placed: Sequence[PlacedTrial]) -> list[list[PlacedTrial]]:
     for one in placed:
         is_largest = one.train_size == largest[one.task]
         found.setdefault(None if is_largest else one.train_size, []).append(one)
-    return [found[size] for size in sorted(found, key=rank, reverse=True)]
+    return [found[size] for size in sorted(found, key=order_of_size, reverse=True)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, WithJsonSchema, field_validator
 
 from peftlab.core.errors import UserError
-from peftlab.core.inputs import Missing, OwnFiles, ProblemType, TaskDefinition
+from peftlab.core.inputs import MissingPolicy, OwnFiles, ProblemType, TaskDefinition
 from peftlab.core.validation import Frozen, Integer
 from peftlab.data.label_cells import word_of
 from peftlab.data.read_options import check_encoding, check_sep
@@ -53,7 +53,7 @@ class OwnData(Frozen):
     sep: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     encoding: str | None = None
     sheet: str | None = None
-    missing: Missing = "error"
+    missing: MissingPolicy = "error"
     split_seed: Annotated[Integer, Field(ge=0)] = 42
 
     @field_validator("dev", mode="before")
@@ -100,7 +100,7 @@ class OwnData(Frozen):
         if len(words) > 1 and None in words:
             no_word = labels[words.index(None)]
             raise ValueError(
-                f"label {words.index(None) + 1} is {str(no_word)[:40]!r} to YAML, which is no "
+                f"label {words.index(None) + 1} is {str(no_word)[:40]!r} to YAML, which is not a "
                 "word: write it in quotes, as it is in the file"
             )
         if len(words) < 2 or None in words or "" in words:

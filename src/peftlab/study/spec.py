@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -130,6 +131,23 @@ class FixedSeeds(Frozen):
     dropout: Integer | None = None
 
 
+def _group(given: object) -> object:
+    """Return auto, off or a number of trials; raise ValueError for any other value.
+
+    >>> _group(False), _group(16)  # which is how YAML reads "off"
+    ('off', 16)
+    """
+    if given is False:
+        return "off"
+    is_number = isinstance(given, int) and not isinstance(given, bool) and given > 0
+    if not is_number and given not in ("auto", "off"):
+        raise ValueError("must be auto, off, or the number of trials in a step")
+    return given
+
+
+Group = Annotated[Literal["auto", "off"] | int, BeforeValidator(_group)]
+
+
 def _kind_of_data(data: Any) -> str:
     return "files" if isinstance(data, Mapping) else "place"
 
@@ -161,6 +179,8 @@ class StudySpec(Frozen):
     With `folds` each part of train is scored by a trial of its own, and dev is not used.
     With `train_sizes` there are trials on so many rows of train each, or on `all`.
     `track` names the trackers, accelerate's, that follow the trials; it is no part of a trial.
+    Neither is `group`, the most trials that train in one step: `auto` leaves it to the planner, and
+    with `off` each trial trains alone.
     `decide` is the rule by which seeds are added until claims and advice are decided.
     """
 
@@ -185,6 +205,7 @@ class StudySpec(Frozen):
     train_sizes: Annotated[tuple[TrainSize, ...], Field(min_length=1)] | None = None
     head: Head = "fresh"
     checkpoint_every: CheckpointEvery = EVERY_EPOCH
+    group: Group = "auto"
     track: tuple[str, ...] = ()
     tune: TuneSpec | None = None
     decide: DecideSpec | None = None

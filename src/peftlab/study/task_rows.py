@@ -47,7 +47,7 @@ class TaskRows:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class TrialRows:
     """A task's rows as a study's trials name them; `seen` has more if they could be read.
 
     `num_trained` are those that one trial trains on, with folds the first, by its train_size (None:
@@ -70,7 +70,7 @@ class Rows:
         return [*self.num_trained.values()][-1]
 
 
-def read_rows(spec: StudySpec, name: str, *, data_needed: bool) -> Rows:
+def read_trial_rows(spec: StudySpec, name: str, *, data_needed: bool) -> TrialRows:
     """Return the rows of one of the study's tasks, or only their published number if not here.
 
     Raises UserError where the task is no such task, where nothing would be held out or trained on,
@@ -99,7 +99,7 @@ def read_rows(spec: StudySpec, name: str, *, data_needed: bool) -> Rows:
         num_dev = round(num_train / spec.folds)
         num_train -= num_dev
     most_dev = max(one.num_dev for one in (task, *task.also_on))
-    return Rows(
+    return TrialRows(
         ref=DataRef(source="unread", location=spec.data, digest="unread"),
         num_trained=_num_trained(spec, name, num_train, least=num_train),
         num_dev=num_dev,
@@ -184,9 +184,9 @@ def cutting(limit: int | None, num_rows: int) -> int | None:
 
 def _as_seen(
     spec: StudySpec, name: str, seen: TaskRows, definition: TaskDefinition | None = None
-) -> Rows:
+) -> TrialRows:
     num_train = len(seen.train) - seen.num_in_fold
-    return Rows(
+    return TrialRows(
         ref=seen.ref,
         num_trained=_num_trained(spec, name, num_train, least=len(seen.train) - seen.most_in_fold),
         num_dev=seen.num_in_fold or len(seen.dev),

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 
-def rank(size: int | None) -> float:
+def order_of_size(size: int | None) -> float:
     """Return a number by which sizes are in order: all rows (None) are the most."""
     return math.inf if size is None else size
 
@@ -22,6 +22,6 @@ def largest_sizes(sizes: Iterable[tuple[str, int | None]]) -> Mapping[str, int |
     """
     found: dict[str, int | None] = {}
     for task, size in sizes:
-        if task not in found or rank(size) > rank(found[task]):
+        if task not in found or order_of_size(size) > order_of_size(found[task]):
             found[task] = size
     return found

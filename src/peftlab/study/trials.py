@@ -25,7 +25,7 @@ from peftlab.study.checks import (
 )
 from peftlab.study.further_seeds import Further, further_seeds
 from peftlab.study.spec import StudySpec
-from peftlab.study.task_rows import TaskRows, read_rows
+from peftlab.study.task_rows import TaskRows, read_trial_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def expand(
     virtual = max(METHODS.get(arm.method).num_virtual_tokens(arm.method_config) for arm in arms)
     check_max_length(spec.model, spec.max_length, virtual, where=f"{where}: max_length")
     model = locate(spec.model)  # the Hub's cache has its config by now, which tells of a head
-    rows = {task: read_rows(spec, task, data_needed=data_needed) for task in spec.tasks}
+    rows = {task: read_trial_rows(spec, task, data_needed=data_needed) for task in spec.tasks}
     check_heads(spec, arms, rows)
     check_losses(spec, arms, rows)
     check_claims(spec, every, rows)

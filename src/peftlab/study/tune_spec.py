@@ -27,13 +27,16 @@ class TuneSpec(Frozen):
 
     `space` maps settings to what is tried of them (study/tuning/space.py). Each setting is trained
     with each of the `seeds`, the study's where none are given. `pruning` says by which of optuna's
-    pruners settings are given up after 1, 3, 9 ... epochs.
+    pruners settings are given up after 1, 3, 9 ... epochs. A search asks for a `batch` of settings
+    at a time, chosen by what the batches before have scored: with 1 it learns the most from each,
+    with more of them more can train at once.
     """
 
     budget: Budget = Budget(trials=20)
     seeds: Annotated[tuple[Annotated[Integer, Field(ge=0)], ...], Field(min_length=1)] | None = None
     space: dict[str, JsonValue] = Field(default_factory=dict)
     pruning: Literal["hyperband", "halving", "none"] = "hyperband"
+    batch: Count = 1
 
     @field_validator("seeds")
     @classmethod

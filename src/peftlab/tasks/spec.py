@@ -1,4 +1,4 @@
-"""What a task is: its classes, its metrics, and where its rows are."""
+"""The description of a task: its classes, its metrics, and the place of its rows."""
 
 from __future__ import annotations
 

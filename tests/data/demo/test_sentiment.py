@@ -12,7 +12,7 @@ NEGATIONS = ("not", "nobody", "anything but")
 
 
 def slow_label(text: str, words: Lexicon) -> int:
-    """The label by reading: the clause of a concession is struck out, a negation turns round."""
+    """Return the label found by reading: concessions are struck out, negations reverse it."""
     for start, end in (("although ", ", "), ("the ", ", but in the end "), (", even if ", ".")):
         before, found, rest = text.partition(start)
         if found and end in rest and (start != "the " or not before):

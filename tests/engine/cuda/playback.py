@@ -71,7 +71,8 @@ class _Noting(TorchDispatchMode):
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        assert operation not in WAITS, f"{operation} waits for the device"
+        if operation in WAITS:
+            raise RuntimeError(f"{operation} waits for the device")
         kwargs = kwargs or {}
         found = operation(*args, **kwargs)
 

@@ -64,7 +64,7 @@ def test_what_is_known_of_a_name_without_looking() -> None:
 
 
 def test_the_processor_is_found_without_torch() -> None:
-    """Neither is torch imported nor CUDA asked."""
+    """Torch is not imported, and CUDA is not asked."""
     lines = (
         "import sys; from peftlab.engine.devices.registry import resolve",
         "assert resolve('cpu').model_name is not None and 'torch' not in sys.modules",

@@ -1,4 +1,4 @@
-"""The kinds of input, a module each."""
+"""The kinds of input, one module each."""
 
 from importlib import import_module
 from pkgutil import iter_modules

@@ -1,4 +1,4 @@
-"""What trials have saved: PEFT adapters and changed tensors, by which `predict` classifies."""
+"""The saved models of trials: PEFT adapters and changed tensors, with which `predict` works."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Adapters(Kind):
 
     @cached_property
     def records(self) -> list[TrialRecord]:
-        """A trial of each method."""
+        """Return a trial of each method."""
         with Workspace.open(self.world.workspace, create=False) as opened:
             found = {record.trial.method: record for record in opened.trials()}
         return list(found.values())

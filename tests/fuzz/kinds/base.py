@@ -1,4 +1,4 @@
-"""What a kind of input is: how one is made, and what a person does with it."""
+"""The interface of a kind of input: how one is made, and how it is used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fuzz.world import World
 class Kind(ABC):
     """One kind of input. It joins by a module in this folder that names its class KIND.
 
-    `share` says how many of a thousand inputs are of this kind.
+    `share` is the number of inputs of this kind in a thousand.
     """
 
     name: ClassVar[str]
@@ -25,4 +25,4 @@ class Kind(ABC):
 
     @abstractmethod
     def attempt(self, rng: Random, folder: Path) -> Callable[[], object]:
-        """Write one bad input into the empty folder; the call that takes it."""
+        """Write one bad input into the empty folder, and return the call that uses it."""

@@ -1,4 +1,4 @@
-"""Training checkpoints: a damaged one is passed over, the one before it is used."""
+"""Training checkpoints: a damaged one is skipped, and the one before it is used."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROGRESS = {"tally": {"epochs": [], "examples": 3}, "losses": [0.5, 0.25], "micr
 
 
 class TrainingCheckpoints(Kind):
-    """The newest of two files is damaged; at times its name is made to fit its content."""
+    """The newest of two files is damaged; sometimes its name is made to match its content."""
 
     name = "checkpoint"
     share = 60

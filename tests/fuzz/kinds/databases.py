@@ -54,14 +54,14 @@ STATEMENTS = (
 
 
 class Databases(Kind):
-    """The file's bytes are damaged, or a cell of it holds what it should not."""
+    """The file's bytes are damaged, or one of its cells has a wrong value."""
 
     name = "database"
     share = 30
 
     @cached_property
     def plain(self) -> bytes:
-        """The database in one file, small pages, no log beside it."""
+        """Return the database as one file with small pages and no log."""
         place = self.world.root / "plain.sqlite"
         shutil.copy(self.world.workspace / DATABASE, place)
         connection = sqlite3.connect(place, isolation_level=None)
@@ -129,7 +129,7 @@ def _edit_cell(connection: sqlite3.Connection, rng: Random) -> None:
 
 
 def _cell(old: Any, rng: Random) -> Any:
-    """Another value for a cell: JSON changed where it is JSON, else bytes, numbers, names."""
+    """Return another value for a cell: changed JSON if it is JSON, else bytes, numbers, names."""
     if isinstance(old, str) and old[:1] in "[{" and rng.random() < 0.75:
         return json_bytes(mutate_tree(json.loads(old), rng)).decode()
     if isinstance(old, bytes) and rng.random() < 0.7:
@@ -141,7 +141,7 @@ def _cell(old: Any, rng: Random) -> Any:
 
 
 def _a_study(database: Path, name: str) -> str:
-    """The name of the first study in it, where it can be read."""
+    """Return the name of its first study, if it can be read."""
     try:
         connection = sqlite3.connect(database)
         try:

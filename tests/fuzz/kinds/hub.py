@@ -55,7 +55,7 @@ class HubFolders(Kind):
 
     @cached_property
     def table(self) -> bytes:
-        """A Parquet file of three rows."""
+        """Return a Parquet file of three rows."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

@@ -36,7 +36,7 @@ CODE = {
 
 
 class ModelFolders(Kind):
-    """One of the files is damaged; beside them lie pickles and code that must not be touched."""
+    """One of the files is damaged; there are also pickles and code that must not be touched."""
 
     name = "model"
     share = 20
@@ -67,7 +67,7 @@ class ModelFolders(Kind):
 
 
 def use(name: str) -> None:
-    """What a plan, and then a trial, do with a checkpoint."""
+    """Use a checkpoint as a plan and then a trial do."""
     locate(name)
     check_max_length(name, 32, where="max_length")
     count_parameters(name, "full", {}, num_labels=2)

@@ -1,4 +1,4 @@
-"""A person's own files, and what a study says of them."""
+"""A user's own files, and their description in a study."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ OWN: dict[str, Any] = {
 
 
 class OwnFilesKind(Kind):
-    """The file is damaged, or what the study says of it is."""
+    """The file is damaged, or its description in the study is."""
 
     name = "own"
     share = 90
 
     @cached_property
     def parquet(self) -> bytes:
-        """The rows as Parquet."""
+        """Return the rows as Parquet."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -75,7 +75,7 @@ class OwnFilesKind(Kind):
 
     @cached_property
     def workbook(self) -> bytes:
-        """The rows as a workbook."""
+        """Return the rows as a workbook."""
         return workbook_bytes(ROWS)
 
     def attempt(self, rng: Random, folder: Path) -> Callable[[], object]:
@@ -108,7 +108,7 @@ class OwnFilesKind(Kind):
         )
 
     def _labels(self, rng: Random, folder: Path) -> Callable[[], object]:
-        """A column of labels written in one way, or in two, its names in quotes or not."""
+        """Return a column of labels written in one way, or in two, with or without quotes."""
         drawn = [rng.choice(LABELS) for _ in range(rng.choice((2, 3, 3, 4)))]
         every = rng.choice((drawn, drawn, LABELS))
         rows = [{"body": f"film {n}", "mood": rng.choice(every)} for n in range(24)]
@@ -126,7 +126,7 @@ class OwnFilesKind(Kind):
         return lambda: command(["new", str(folder / "s.yaml"), "--data", str(path)])
 
     def _study(self, rng: Random, folder: Path) -> Callable[[], object]:
-        """A study whose mapping is not what it was, on a file that is as it should be."""
+        """Return a study with a changed mapping, on an intact file."""
         (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
         own = mutate_tree({"moods": OWN}, rng) if rng.random() < 0.95 else {"moods": OWN}
         study = {
@@ -141,7 +141,7 @@ class OwnFilesKind(Kind):
 
 
 def _class_file(rows: list[dict[str, Any]], rng: Random) -> bytes:
-    """The rows as Parquet, their labels numbers of classes that the metadata name, more or less."""
+    """Return the rows as Parquet, with class numbers for which the metadata have names, or not."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -22,7 +22,7 @@ class StoredPredictions(Kind):
 
     @cached_property
     def content(self) -> bytes:
-        """A file of four rows."""
+        """Return a file of four rows."""
         path = self.world.root / "predictions.parquet"
         numbers = np.arange(4)
         logits = np.ones((4, 2), np.float32)

@@ -1,4 +1,4 @@
-"""Tables that are to be predicted: read, and written in every format."""
+"""Tables for prediction, which are read and written in every format."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RowFiles(Kind):
 
     @cached_property
     def contents(self) -> dict[str, bytes]:
-        """A good file of each format."""
+        """Return a good file of each format."""
         found = {".txt": b"a fine film\nso-so\n"}
         for ending in WRITABLE:
             path = self.world.root / f"rows{ending}"
@@ -74,7 +74,7 @@ class RowFiles(Kind):
 
 
 def workbook_bytes(rows: list[Row]) -> bytes:
-    """The rows as a workbook of one sheet."""
+    """Return the rows as a workbook of one sheet."""
     import openpyxl
 
     book = openpyxl.Workbook()
@@ -89,7 +89,7 @@ def workbook_bytes(rows: list[Row]) -> bytes:
 
 
 def _in_other_words(good: bytes, ending: str, rng: Random) -> bytes:
-    """The text in another encoding, and with another separator."""
+    """Return the text in another encoding, and with another separator."""
     text = good.decode()
     if ending == ".csv":
         sep = rng.choice((";", "\t", "|", ","))

@@ -1,4 +1,4 @@
-"""What the command line changes in a study: `--set KEY=VALUE` and its kin."""
+"""Changes to a study on the command line: `--set KEY=VALUE` and similar options."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from tests.fuzz.trees import NAMES, nasty, yaml_text
 
 KEYS = (
     "name", "model", "data", "tasks", "seeds", "fixed_seeds", "fixed_seeds.init", "engine",
-    "max_length", "max_train_samples", "cache_frozen", "checkpoint_every", "training",
-    "training.learning_rate", "training.learning_rate.demo-sentiment", "training.max_steps",
-    "training.lr_scheduler_type", "arms", "arms.full", "arms.full.method", "arms.lora.r",
+    "max_length", "max_train_samples", "cache_frozen", "checkpoint_every", "group",
+    "training", "training.learning_rate", "training.learning_rate.demo-sentiment",
+    "training.max_steps", "training.lr_scheduler_type", "arms", "arms.full", "arms.full.method",
+    "arms.lora.r",
     "arms.lora.sweep", "arms.lora.sweep.r", "arms.lora.target_modules", "arms.lora.bias",
     "arms.lora.init_lora_weights", "arms.lora.layers_pattern", "arms.lora.rank_pattern",
     "arms.lora.eva_config", "arms.lora.loftq_config", "arms.lora.layer_replication", "arms.new",
@@ -26,7 +27,7 @@ OPTIONS = ("--seeds", "--tasks", "--arms", "--engine", "--model", "--data", "--e
 
 
 class Settings(Kind):
-    """Keys and values that are none; the study itself is good."""
+    """Wrong keys and values are set in a good study."""
 
     name = "setting"
     share = 170

@@ -14,7 +14,7 @@ from tests.fuzz.trees import mutate_tree, yaml_text
 
 
 class Studies(Kind):
-    """The file is not the YAML that it was, or is YAML of another study."""
+    """The file is damaged YAML, or YAML of a changed study."""
 
     name = "study"
     share = 450

@@ -32,7 +32,7 @@ class Tables(Kind):
 
     @cached_property
     def tokenizer(self) -> HubTokenizer:
-        """Of the tiny checkpoint."""
+        """Return the tokenizer of the tiny checkpoint."""
         return load_tokenizer(str(self.world.checkpoint))
 
     def attempt(self, rng: Random, folder: Path) -> Callable[[], object]:

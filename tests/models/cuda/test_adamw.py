@@ -1,4 +1,4 @@
-"""AdamW by the Triton kernels takes the steps that torch's takes, clipping included."""
+"""AdamW by the Triton kernels takes the same steps as torch's, including clipping."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def groups_of(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
 
 
 def pair() -> tuple[Any, list[nn.Parameter], torch.optim.AdamW, list[nn.Parameter]]:
-    """The optimizer by kernels and torch's, with their parameters, which are equal."""
+    """Return the optimizer by kernels and torch's, with equal parameters."""
     from peftlab.models.cuda.adamw import FlatAdamW
 
     ours, theirs = made_parameters(), made_parameters()
@@ -37,7 +37,7 @@ def pair() -> tuple[Any, list[nn.Parameter], torch.optim.AdamW, list[nn.Paramete
 
 
 def set_gradients(step: int, *all_parameters: list[nn.Parameter]) -> None:
-    """Give gradients whose size is another one in each step; the third has none in step 2."""
+    """Set gradients of a different size in each step; the third parameter has none in step 2."""
     generator = torch.Generator().manual_seed(step)
     for index, parameters in enumerate(zip(*all_parameters, strict=True)):
         gradient = torch.randn(parameters[0].shape, generator=generator) * 10.0 ** (step - 2)
@@ -67,7 +67,7 @@ def test_steps_are_those_of_torch(max_norm: float) -> None:
 
 
 def test_only_what_exceeds_the_norm_is_clipped() -> None:
-    """Else the test above might compare two optimizers of which neither clips."""
+    """Otherwise the test above might compare two optimizers that do not clip."""
     moved = {}
     for max_norm in (0.0, 1e-3, 1e6):
         fast, ours, _, _ = pair()

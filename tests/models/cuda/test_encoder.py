@@ -1,4 +1,4 @@
-"""A whole tiny BERT goes through the Triton kernels, and gives what the plain twins give."""
+"""A whole tiny BERT gives the same results by the Triton kernels as by the plain twins."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TINY: dict[str, Any] = {
 
 
 def step(module: nn.Module, base: BertForSequenceClassification) -> tuple[str, Tensor, Any]:
-    """How a training step is computed, its logits, and the gradients of all that trains."""
+    """Return the path of a training step, its logits, and the gradients of trained parameters."""
     ids_T = torch.arange(2, 2 + int(LENGTHS.sum()))
     with packed_model(module, base, dropout_seed=3).active() as packed:
         logits_BC = packed(ragged(ids_T, LENGTHS), step=2)

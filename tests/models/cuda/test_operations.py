@@ -1,4 +1,4 @@
-"""Every Triton kernel gives what the operation's plain twin gives, forward and backward."""
+"""Every Triton kernel gives the results of its plain twin, forward and backward."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def assert_twins_agree(
     inputs: list[Tensor],
     parameters: list[Tensor],
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Output and gradients by the kernels, and by the plain twin; equal to rounding."""
+    """Assert that output and gradients by the kernels and by the plain twin agree to rounding."""
     fast, plain = both_ways(operation, settings, inputs, parameters)
     for left, right in zip(fast, plain, strict=True):
         assert left.shape == right.shape
@@ -44,7 +44,7 @@ def assert_twins_agree(
 
 
 def test_the_triton_kernels_are_what_runs() -> None:
-    """Else the tests of this file would compare the twins with themselves."""
+    """Otherwise the tests of this file would compare the twins with themselves."""
     x = random(3, 4)
     backend = backend_of(x)
     assert backend is not None
@@ -108,7 +108,7 @@ def test_look_up(width: int) -> None:
 def test_attention(
     form: str, num_heads: int, width: int, lengths: tuple[int, ...], probability: float
 ) -> None:
-    """Rows of up to 16 tokens are one block, longer ones go by blocks."""
+    """Rows of up to 16 tokens are one block, and longer rows are several."""
     settings, projections = attention_case(
         form, num_heads, width, lengths, key=LARGE_KEY, probability=probability
     )
@@ -132,7 +132,7 @@ def test_masked_attention(
     lengths: tuple[int, ...],
     probability: float,
 ) -> None:
-    """Two heads of queries; of long rows some blocks of keys are passed by."""
+    """There are two heads of queries; for long rows some blocks of keys are skipped."""
     num_tokens, width = sum(lengths), 6
     offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]))
     settings = MaskedAttentionSettings(
@@ -151,7 +151,7 @@ def test_masked_attention(
 
 
 def joined_layers(*, bias: bool = True, p: float = 0.2) -> Joined:
-    """Layers of three widths, the first and the last with adapters of other ranks."""
+    """Return layers of three widths, the first and the last with adapters of different ranks."""
     torch.manual_seed(0)
     layers = tuple(nn.Linear(20, size, bias=bias) for size in (12, 8, 150))
     adapters = tuple(

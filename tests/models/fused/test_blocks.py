@@ -1,4 +1,4 @@
-"""How many blocks are frozen is told from what trains in them, whatever put it there."""
+"""The number of frozen blocks follows from what trains in them, whatever put it there."""
 
 from __future__ import annotations
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from peftlab.core.progress import Stage, watched_by
+from peftlab.core.progress import watched_by
 from peftlab.models.fused import compile as compiling
 from peftlab.models.fused.launch import ENTRY_POINTS
+from tests.models.stages import Watcher
 
 
 def test_all_kernels_are_compiled() -> None:
@@ -20,18 +21,6 @@ def test_all_kernels_are_compiled() -> None:
     assert compiling._mark().exists()
     total = len(ENTRY_POINTS) + 1
     assert told == [(done, total) for done in range(total + 1)]
-
-
-class Watcher:
-    """Notes how far a stage is."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, int, int | None, str]] = []
-
-    def _note(self, stage: Stage) -> None:
-        self.seen.append((stage.words, stage.done, stage.total, stage.unit))
-
-    began = changed = ended = _note
 
 
 def test_nothing_is_compiled_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -49,10 +38,10 @@ def test_nothing_is_compiled_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         compiling._mark().touch()
         compiling.ensure_compiled()
     assert len(runs) == 1
-    assert [(done, total) for _, done, total, _ in watcher.seen] == [
+    assert [(one.done, one.total) for one in watcher.seen] == [
         (0, None), (0, 3), (1, 3), (3, 3), (3, 3),
     ]  # fmt: skip
-    assert {(words, unit) for words, _, _, unit in watcher.seen} == {(compiling.WORDS, "kernels")}
+    assert {(one.words, one.unit) for one in watcher.seen} == {(compiling.WORDS, "kernels")}
 
 
 def test_without_kernels_there_is_nothing_to_compile(

@@ -1,4 +1,4 @@
-"""The two generators agree to the bit, and their bits pass for random."""
+"""The two generators agree bitwise, and their bits pass tests of randomness."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def test_the_rate_of_dropped_elements_is_the_probability(probability: float) -> 
 
 
 def signs(key: int, *, rows: int = 512, channels: int = 384, shift: int = 0) -> torch.Tensor:
-    """+1 or -1 by the highest bit."""
+    """Return +1 or -1 by the highest bit."""
     row_R = torch.arange(rows)
     bits = channel_bits_RC(row_bits_R(key, row_R % 16, row_R // 16 + shift), torch.arange(channels))
     return torch.where(bits >= 2**31, 1.0, -1.0)
 
 
 def is_uncorrelated(left: torch.Tensor, right: torch.Tensor) -> bool:
-    """Whether the mean product is within what chance allows in one of 10,000 tests."""
+    """Return whether the mean product is within the bounds of chance in 9,999 of 10,000 tests."""
     z = float((left * right).mean()) * math.sqrt(left.numel())
     return abs(z) < float(norm.isf(5e-5))
 
@@ -125,7 +125,7 @@ def test_every_bit_is_as_often_set_as_not_and_independent_of_the_others() -> Non
 
 
 def test_a_hash_of_index_xor_seed_would_not_pass() -> None:
-    """The control: a weaker generator, in which seeds permute the indices, is noticed."""
+    """This is the control: a weaker generator, in which seeds permute the indices, is noticed."""
     index = torch.arange(512 * 384)
 
     def weak(seed: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Every kernel gives what its plain twin gives, forward and backward, for any size."""
+"""Every kernel gives the results of its plain twin, forward and backward, for any size."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def assert_same(fast: list[Tensor], plain: list[Tensor]) -> None:
 def assert_twins_agree(
     operation: type[Operation], settings: object, inputs: list[Tensor], parameters: list[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Output and gradients by the kernels, and by the plain twin; equal to rounding."""
+    """Assert that output and gradients by the kernels and by the plain twin agree to rounding."""
     fast, plain = both_ways(operation, settings, inputs, parameters)
     assert_same(fast, plain)
     return fast, plain
 
 
 def test_kernels_run_here() -> None:
-    """Else the tests of this file would compare the twins with themselves."""
+    """Otherwise the tests of this file would compare the twins with themselves."""
     assert jit.runs_kernels(torch.zeros(1))
     assert not jit.runs_kernels(torch.zeros(1, dtype=torch.float64))
 
@@ -59,7 +59,7 @@ def test_kernels_can_be_put_off_by_the_environment() -> None:
     code = "from peftlab.models.fused import jit; print(jit.ENABLED)"
     answer = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
-        env={**os.environ, jit.OFF: "off"},
+        env={**os.environ, jit.CHOICE: "off"},
         capture_output=True,
         text=True,
         check=True,

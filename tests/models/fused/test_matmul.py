@@ -1,4 +1,4 @@
-"""The kernel for matrix products gives what torch's give, for every shape and layout."""
+"""The kernel for matrix products gives torch's results, for every shape and layout."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHAPES = [
     (20, PAGE, 2 * WIDTH),  # rows that a cache would keep in the same few places
     (213, 48, 150),
 ]
-"""Rows, depth and columns."""
+"""The sizes: rows, depth and columns."""
 
 
 def random(*shape: int, seed: int) -> Tensor:
@@ -33,7 +33,7 @@ def random(*shape: int, seed: int) -> Tensor:
 
 
 def assert_is_product(found: Tensor, a: Tensor, b: Tensor, start: Tensor | None = None) -> None:
-    """To the rounding of a sum of as many terms."""
+    """Assert that it is the product, to the rounding of a sum of as many terms."""
     exact = a.double() @ b.double() + (0 if start is None else start.double())
     bound = 1e-6 * (a.abs().double() @ b.abs().double() + 1)
     assert bool(((found.double() - exact).abs() <= bound).all())

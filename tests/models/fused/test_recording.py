@@ -1,4 +1,4 @@
-"""A recording gives what its operations give one by one, for batches of any size."""
+"""A recording gives the results of its operations one by one, for batches of any size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GELU = GeluSettings(has_backward=True)
 
 
 class Sublayer:
-    """x to norm(x + linear(gelu(dropout(x)))), of which some rows are taken."""
+    """The program from x to norm(x + linear(gelu(dropout(x)))), of which some rows are taken."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -124,7 +124,7 @@ def test_recorded_or_not_operations_are_gone_back_over_once() -> None:
     sublayer, given = Sublayer(), batch(6, 2)
     for out in (Recorded(sublayer)(*given, 3).sum(), sublayer(apply, *given, 3).sum()):
         out.backward(retain_graph=True)
-        with pytest.raises(RuntimeError, match="once only"):
+        with pytest.raises(RuntimeError, match="only once"):
             out.backward()
 
 

@@ -58,7 +58,7 @@ def test_its_tokens_are_those_of_the_batch_and_the_rest_is_an_example_of_its_own
 
 
 def test_words_that_fill_up_are_of_the_batch() -> None:
-    """Where only the rows in use of a table are trained, others are not to be looked up."""
+    """If only the rows in use of a table are trained, other rows must not be looked up."""
     static = written(np.array([0, 1, 1]))
     assert set(static.ids_T.tolist()) <= {*range(5, 5 + TOTAL)}
 

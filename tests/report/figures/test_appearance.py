@@ -1,4 +1,4 @@
-"""Colours can be read on both papers and told apart by readers who lack a kind of cones."""
+"""Colours can be read on both backgrounds and told apart by readers with colour blindness."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ XYZ = np.array(
 
 
 def linear(colour: str) -> np.ndarray:
-    """The colour's parts as light."""
+    """Return the colour's linear components."""
     parts = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
     return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
 
 
 def contrast(one: str, other: str) -> float:
-    """WCAG's ratio of luminances."""
+    """Return WCAG's ratio of luminances."""
     light, dark = sorted((float(XYZ[1] @ linear(c)) for c in (one, other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
 def lab(light: np.ndarray) -> np.ndarray:
-    """CIELAB, in which distances are differences as people see them."""
+    """Return the colour in CIELAB, in which distances are perceived differences."""
     scaled = XYZ @ np.clip(light, 0, 1) / np.array([0.95047, 1.0, 1.08883])
     f = np.where(scaled > 0.008856, np.cbrt(scaled), 7.787 * scaled + 16 / 116)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])

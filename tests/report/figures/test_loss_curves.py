@@ -1,4 +1,4 @@
-"""Loss curves are the losses of the records, summed up over the seeds."""
+"""Loss curves summarise the losses of the records over the seeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SENTIMENT = "demo-sentiment"
 
 
 def values(specification: Any) -> list[dict[str, Any]]:
-    """The rows that a figure carries."""
+    """Return the rows of a figure's data."""
     rows: list[dict[str, Any]] = specification["data"]["values"]
     return rows
 

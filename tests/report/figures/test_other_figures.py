@@ -11,10 +11,9 @@ import pytest
 from peftlab.core.selection import Selection
 from peftlab.data.predictions import read_predictions
 from peftlab.report.figures.confusion import confusion_data
-from peftlab.report.figures.learning_rate import learning_rate_data
+from peftlab.report.figures.learning_rate import groups_by_learning_rate, learning_rate_data
 from peftlab.report.figures.seed_spread import draw_seed_spread, seed_spread_data
 from peftlab.report.figures.tuning import DEV, HELD_OUT, draw_tuning, tuning_data
-from peftlab.report.findings.learning_rates import groups_by_learning_rate
 from peftlab.report.findings.view import StudyView
 from peftlab.store.records import TrialRecord
 from tests.report.made_up import made_up
@@ -75,7 +74,7 @@ def test_a_confusion_matrix_counts_the_answers_of_all_seeds(tmp_path: Path) -> N
 
 
 def searched(view: StudyView) -> StudyView:
-    """The view as of a search that has tried three settings of bitfit on one task."""
+    """Return the view after a search that has tried three settings of bitfit on one task."""
 
     def tried(record: TrialRecord, number: int, held_out: float) -> TrialRecord:
         last = replace(record.evaluations[-1], held_out_scores={"accuracy": held_out})

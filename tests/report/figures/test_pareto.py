@@ -1,4 +1,4 @@
-"""The arm to use is framed, and what is shown to be beaten in score and cost is pale."""
+"""The arm to use is framed, and arms that are shown to be beaten in score and cost are pale."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def figures_of(view: StudyView, kind: str, **options: object) -> list[Figure]:
 
 
 def framed(figure: Figure) -> set[str]:
-    """The arms whose rows of the figure's data say that they are to be used."""
+    """Return the arms that the figure's data mark as the arms to use."""
     return {row["arm"] for row in figure.specification["data"]["values"] if row["use"]}
 
 
@@ -61,7 +61,7 @@ def test_an_arm_is_beaten_where_another_is_shown_to_score_more_and_costs_less(
 
 
 def test_arms_that_cannot_be_told_apart_beat_none(tmp_path: Path) -> None:
-    """A dearer one has a lower mean, but nothing shows that it is worse."""
+    """A more expensive arm has a lower mean, but is not shown to be worse."""
     right = {"full": 0.89, "lora-r2": 0.9, "lora-r16": 0.9, "bitfit": 0.9}
     view = made_up(tmp_path, right, seconds=SECONDS, tasks=["demo-sentiment"], spread=0.03)
     rows = pareto_data(view, view.arms, "time", {})
@@ -131,7 +131,7 @@ def test_nothing_is_framed_where_nothing_is_decided(tmp_path: Path) -> None:
 
 
 def test_the_mark_of_the_arm_to_use_lies_over_no_other_marker(tmp_path: Path) -> None:
-    """It is a frame around its own marker, and no text that could lie over one at any width."""
+    """It is a frame around the arm's own marker, not text that could cover another marker."""
     view = made_up(tmp_path, RIGHT, seconds=SECONDS, tasks=["demo-sentiment"])
     (found,) = advices_of(view, AdvicePart.model_validate(NEAR))
     figure = draw_advice(advice_data(view, found, "time"), against="time", name="x")
@@ -182,7 +182,7 @@ def test_an_arm_that_did_not_learn_is_cheap_and_pale(
 
 
 def with_costs(view: StudyView) -> StudyView:
-    """The view with a second of training for each trial of lora, more for the others."""
+    """Return the view with a second of training for each trial of lora, and more for the others."""
     by_place = {
         (arm, task): tuple(
             replace(record, costs=costs(9.0 if arm == "full" else 1.0)) for record in records

@@ -1,4 +1,4 @@
-"""A sweep's line goes through the scores at each value of what was swept."""
+"""The line of a sweep goes through the scores at each value of the swept setting."""
 
 from __future__ import annotations
 

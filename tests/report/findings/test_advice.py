@@ -80,7 +80,7 @@ def test_the_cheapest_arm_that_is_near_the_best_is_chosen(tmp_path: Path) -> Non
 
 
 def test_the_test_decides_and_not_the_mean(tmp_path: Path) -> None:
-    """Of two arms that learned one is the best, so that only the other one is tested."""
+    """One of two arms that learned is the best, so that only the other is tested."""
     view = view_of(tmp_path, seconds={**SECONDS, "full": 10.0})
     full = advice_of(view).candidates[0]
     assert full.arm.name == "full"
@@ -208,7 +208,7 @@ def test_four_points_are_not_given_away_for_a_tenth_of_the_cost(tmp_path: Path) 
 def with_costs(
     view: StudyView, seconds: Callable[[str, Trial], float], parameters: Mapping[str, int]
 ) -> StudyView:
-    """The view with these training times, by arm and trial, and trainable parameters."""
+    """Return the view with these training times, by arm and trial, and trainable parameters."""
 
     def changed(arm: str, record: TrialRecord) -> TrialRecord:
         costs = record.costs
@@ -257,7 +257,7 @@ def test_an_arm_that_is_shown_to_cost_more_is_not_used_though_it_is_smaller(
 
 @pytest.fixture
 def equal(tmp_path: Path) -> StudyView:
-    """Three arms that score the same, but for the luck of their seeds."""
+    """Return a view of three arms that score the same except for the luck of their seeds."""
     return view_of(tmp_path, {"full": 0.9, "lora": 0.9, "bitfit": 0.9})
 
 
@@ -299,7 +299,7 @@ HALF_FAILED = [("full", "demo-sentiment", seed) for seed in (1, 2, 3)]
 def test_full_fine_tuning_of_which_runs_failed_is_never_used(
     reference: str | None, tmp_path: Path
 ) -> None:
-    """It is the cheapest here and as good as the others, in the runs that are left."""
+    """It is the cheapest arm here, and as good as the others in its remaining runs."""
     seconds = {"full": 10.0, "lora": 40.0, "bitfit": 20.0}
     view = view_of(tmp_path, seconds=seconds, seeds=range(1, 7), failed=HALF_FAILED)
     assert chosen_of(view, reference=reference) == "lora"
@@ -422,7 +422,7 @@ def test_the_table_has_every_arm_beside_the_reference(tmp_path: Path) -> None:
 
 
 def constant(view: StudyView, names: Sequence[str], tasks: Sequence[str]) -> StudyView:
-    """The view with one answer for all examples from these arms on these tasks."""
+    """Return the view with one answer for all examples from these arms on these tasks."""
 
     def collapsed(record: TrialRecord) -> TrialRecord:
         path = record.predictions_path
@@ -442,7 +442,7 @@ def constant(view: StudyView, names: Sequence[str], tasks: Sequence[str]) -> Stu
 
 
 def rescored(record: TrialRecord) -> TrialRecord:
-    """The record with the scores of the predictions that lie in its folder now."""
+    """Return the record with the scores of the predictions that are in its folder now."""
     assert record.predictions_path is not None
     found = read_predictions(record.predictions_path)
     scores = score(TASKS.get(record.trial.task), found.logits, found.labels)
@@ -533,7 +533,7 @@ def test_the_same_answers_are_said_to_be_that_without_an_interval(tmp_path: Path
 
 
 def test_none_is_recommended_while_a_cheaper_arm_may_be_as_good(tmp_path: Path) -> None:
-    """Which of equal arms is shown to be near the best is chance, and would be the advice."""
+    """Otherwise chance would decide which of several equal arms is recommended."""
     view = view_of(tmp_path, seconds={**SECONDS, "full": 10.0})
     full = advice_of(view).candidates[0]
     assert full.difference is not None
@@ -612,7 +612,8 @@ def test_the_mean_over_tasks_has_the_noise_of_both(tmp_path: Path) -> None:
 def test_a_cheaper_arm_must_be_shown_to_be_worse_at_two_percent(
     right: float, p_value: float, chosen: str | None, tmp_path: Path
 ) -> None:
-    """At 5% equal arms get other advice in one of six repeats (benchmarks/simulated_advice.py)."""
+    """At 5%, equal arms get different advice in one of six repeats
+    (benchmarks/simulated_advice.py)."""
     view = view_of(
         tmp_path,
         {"full": 0.9, "bitfit": right},

@@ -1,4 +1,4 @@
-"""Several studies side by side: all arms, one name each, and no score beside one of other rows."""
+"""Studies are combined: each arm has one name, and scores on other rows are not compared."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SENTIMENT, PARAPHRASE = "demo-sentiment", "demo-paraphrase"
 
 @pytest.fixture
 def sources(hand_made: View) -> Callable[..., list[LabelledView]]:
-    """The studies a and b; b has the seeds 1 to 3 and scores more, and takes `changes`."""
+    """Return the studies a and b; b has the seeds 1 to 3, scores more, and takes `changes`."""
 
     def build(changes: dict[str, Any] | None = None) -> list[LabelledView]:
         first = hand_made({("full", SENTIMENT): [EPOCHS, []]}, {"name": "a"})

@@ -1,4 +1,4 @@
-"""What is said of arms that are not shown to have learned: the state, the evidence, the cause."""
+"""Remarks on arms that are not shown to have learned have the state, the evidence and the cause."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def good(num_seeds: int = 3, chance: int = 1) -> np.ndarray:
 
 
 def constant(num_seeds: int = 3) -> np.ndarray:
-    """Runs that answer 1 to everything."""
+    """Return runs that answer 1 to everything."""
     return np.stack([LABELS == 1] * num_seeds)
 
 
@@ -47,7 +47,7 @@ def view_of(
 
 
 def with_training(view: StudyView, **settings: Any) -> StudyView:
-    """The view with other training settings in every trial, of 6,400 training examples."""
+    """Return the view with other training settings in every trial, on 6,400 training examples."""
 
     def changed(record: TrialRecord) -> TrialRecord:
         training = record.trial.training.model_copy(update=settings)
@@ -59,7 +59,7 @@ def with_training(view: StudyView, **settings: Any) -> StudyView:
 
 
 def as_before(view: StudyView) -> StudyView:
-    """The view with the score and the loss of every trial as they were before the first step."""
+    """Return the view with every trial's score and loss as they were before the first step."""
 
     def unmoved(record: TrialRecord) -> TrialRecord:
         first: Evaluation = replace(record.evaluations[-1], epoch=0, step=0, train_loss=None)

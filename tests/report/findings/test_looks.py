@@ -1,4 +1,4 @@
-"""A claim's standing: seeds, arms, claims and margins that came after a look are known as that."""
+"""A claim's standing tells which seeds, arms, claims and margins came after a look."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def at(day: int) -> datetime:
 
 
 class Made:
-    """Views of one study in different states, and looks at them."""
+    """A maker of views of one study in different states, and of looks at them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.number = folder, 0
@@ -146,7 +146,7 @@ def test_seeds_dropped_after_a_look_make_the_test_sequential(made: Made) -> None
 
 
 def test_seeds_moved_to_another_arm_are_dropped(made: Made) -> None:
-    """Two arms that differ by their seeds alone share a cell, and are still told apart."""
+    """Two arms that differ only in their seeds share a cell, and are still told apart."""
     then = looked(made.view((1, 2, 3, 4, 5)), 1)
     view = made.view((1, 2, 3, 4, 5))
     records = view.by_place["lora", TASK]
@@ -235,7 +235,7 @@ def test_a_later_look_does_not_make_a_new_claim_an_old_one(made: Made) -> None:
 
 
 def test_a_task_that_is_left_out_after_a_look_makes_another_claim(made: Made) -> None:
-    """On that task alone the claim was tested before; as a whole it was not."""
+    """The claim was tested on that task alone before, but not as a whole."""
     tasks = (TASK, "demo-paraphrase")
     then = looked(made.view(tasks=tasks), 1)
     assert stand(made.view(tasks=tasks, looks=[then]), tasks=[TASK]) == NOTHING

@@ -1,4 +1,4 @@
-"""An arm is marked where its layers did run without dropout, not where that was only asked for."""
+"""An arm is marked if its layers did run without dropout, not if that was only asked for."""
 
 from __future__ import annotations
 

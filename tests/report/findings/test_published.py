@@ -1,4 +1,4 @@
-"""Published scores come with all that must be known of them."""
+"""Published scores come with everything that a reader must know about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores and verdicts in short come back from their file as they were."""
+"""Short scores and verdicts are read back from their file unchanged."""
 
 from __future__ import annotations
 

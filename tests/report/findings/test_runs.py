@@ -1,4 +1,4 @@
-"""A run of folds is its pooled predictions, and is no run while a fold is missing."""
+"""A run of folds has pooled predictions, and does not count while a fold is missing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ import pytest
 from peftlab.core.errors import UserError
 from peftlab.core.trial import Fold, Seeds
 from peftlab.data.predictions import Predictions, write_predictions
+from peftlab.report.findings.classes import class_scores, f1_summary
 from peftlab.report.findings.learning import losses_words
 from peftlab.report.findings.runs import folds_note, runs_of
 from peftlab.report.findings.verdicts import verdicts
 from peftlab.report.findings.view import StudyView
+from peftlab.report.tables.classes import classes_tables
 from peftlab.report.tables.disagreement import disagreements
 from peftlab.report.tables.trials import trials_table
+from peftlab.stats.outcomes import FoldedExamples, Outcomes
 from peftlab.store.records import PREDICTIONS_FILE, TrialRecord
 from peftlab.study.spec import validate
 from peftlab.tasks.metrics.registry import score
@@ -34,7 +37,7 @@ FOLD_N = np.random.default_rng(0).permutation(NUM_ROWS) % NUM_FOLDS + 1
 def folded(
     predicted: Callable[..., StudyView], tmp_path: Path
 ) -> Callable[[Mapping[str, Any]], StudyView]:
-    """A call that gives the view of arms that are right or not [S, N], each seed in four folds."""
+    """The function that returns a view of arms, right or not [S, N], in four folds per seed."""
 
     def build(rights: Mapping[str, Any]) -> StudyView:
         arms = {name: {"method": name} for name in rights}
@@ -85,7 +88,7 @@ def _with_places(view: StudyView, by_place: Mapping[Any, tuple[TrialRecord, ...]
 
 
 def pending(view: StudyView, arm: str, number: int, status: Any = "pending") -> StudyView:
-    """The view with one fold of the arm's first seed not done."""
+    """Return the view with one fold of the arm's first seed not done."""
     by_place = dict(view.by_place)
     records = list(by_place[arm, SENTIMENT])
     records[number - 1] = replace(records[number - 1], status=status)
@@ -109,6 +112,34 @@ def test_the_score_of_a_run_is_that_of_its_pooled_predictions(folded: Any) -> No
     assert (outcomes.predictions_SN[0] == outcomes.labels_N).tolist() == is_right.tolist()
     assert outcomes.folds.fold_N.tolist() == FOLD_N.tolist()
     assert outcomes.folds.test_share == pytest.approx(1 / 3)
+
+
+def test_the_f1_of_a_class_has_an_interval_with_the_noise_of_folds(folded: Any) -> None:
+    """Both arms are wrong as often, one of them in a single fold."""
+    is_even, is_uneven = np.ones(NUM_ROWS, bool), np.ones(NUM_ROWS, bool)
+    for fold in range(1, NUM_FOLDS + 1):
+        is_even[np.flatnonzero(fold == FOLD_N)[:8]] = False
+    is_uneven[np.flatnonzero(FOLD_N == 1)[:32]] = False
+    view = folded({"full": [is_even], "bitfit": [is_uneven]})
+    even, _, uneven, _ = sorted(
+        class_scores(view, view.arms, view.tasks[0], within=view.tasks[0].labels),
+        key=lambda one: (one.arm != "full", one.label),
+    )
+    assert even.f1 == pytest.approx(uneven.f1, abs=4)
+    assert uneven.high - uneven.low > 3 * (even.high - even.low)
+    (table,) = classes_tables(view, view.arms, view.tasks[0])
+    assert "F1 with its 95% interval, which holds the noise of folds." in table.note
+
+
+def test_a_class_that_a_fold_lacks_has_no_interval() -> None:
+    """Its F1 there is 0 by definition, which says nothing of the model."""
+    labels_N = np.array([0, 1, 0, 1, 0, 0, 0, 0])
+    folds = FoldedExamples(fold_N=np.repeat([1, 2], 4).astype(np.int16), test_share=1.0)
+    outcomes = Outcomes(
+        metric="f1_macro", labels_N=labels_N, predictions_SN=labels_N[None], seeds=(1,), folds=folds
+    )
+    assert f1_summary(outcomes, 1) is None
+    assert f1_summary(outcomes, 0) is not None
 
 
 def test_one_seed_in_folds_is_enough_for_a_verdict(folded: Any) -> None:

@@ -1,4 +1,4 @@
-"""The statistics are of the trials' own predictions, read once, and the same every time."""
+"""Statistics come from the trials' own predictions, read once, and are the same every time."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ SAME = {"say": "they are the same", "equivalent": ["full", "lora-r2"], "margin":
 
 
 def rows(share: float, *, num_seeds: int = 5, num: int = 600, chance: int = 0) -> np.ndarray:
-    """Right answers of seeds that differ a little, on examples of their own difficulty."""
+    """Return right answers of slightly different seeds, on examples of different difficulty."""
     hard = np.random.default_rng(99).random(num)
     flips = np.random.default_rng(chance).random((num_seeds, num)) < 0.04
     return (hard < share) ^ flips
@@ -101,7 +101,7 @@ def test_fewer_than_three_seeds_in_common_are_not_enough(predicted: Predicted) -
     assert two.low is not None
     (one,) = judge(predicted, rows(0.9)[:1], rows(0.5)[:1], seeds=[1])
     assert (one.verdict, one.further_seeds) == ("not enough runs", 2)
-    assert "other seeds are not in it" in one.evidence
+    assert "it does not cover other seeds" in one.evidence
 
 
 def test_a_failed_seed_of_either_arm_is_none_in_common(predicted: Predicted) -> None:
@@ -279,7 +279,7 @@ def test_the_name_of_a_sweep_stands_for_all_its_arms(predicted: Predicted) -> No
 
 
 def constant(num_seeds: int = 5, num: int = 600, answer: int = 1) -> np.ndarray:
-    """Runs that give one answer to everything; every second label is 1."""
+    """Return runs that give one answer to everything; every second label is 1."""
     return np.stack([np.arange(num) % 2 == answer] * num_seeds)
 
 
@@ -305,7 +305,7 @@ def test_a_claim_about_arms_that_did_not_learn_says_that(
 def test_it_says_that_too_where_one_constant_answer_scores_more_than_the_other(
     predicted: Predicted,
 ) -> None:
-    """Of 601 examples 301 have the label 0."""
+    """The label 0 is that of 301 of 601 examples."""
     zeros, ones = constant(num=601, answer=0), constant(num=601)
     (verdict,) = judge(predicted, zeros, ones)
     assert verdict.verdict == "the models did not learn"
@@ -342,7 +342,7 @@ def test_a_claim_on_arms_that_did_not_learn_takes_nothing_from_the_others(
 
 
 def test_a_task_that_no_arm_learned_is_left_out_of_the_mean(predicted: Predicted) -> None:
-    """With it a difference of 20 points would be one of 10."""
+    """With that task a difference of 20 points would be one of 10."""
     trials = {
         ("full", SENTIMENT): rows(0.9, chance=1),
         ("lora-r2", SENTIMENT): rows(0.7, chance=2),
@@ -360,7 +360,7 @@ def test_a_task_that_no_arm_learned_is_left_out_of_the_mean(predicted: Predicted
 
 
 def test_nothing_is_decided_where_no_arm_is_shown_to_have_learned(predicted: Predicted) -> None:
-    """Runs that are right on some more than half of few examples; the margin holds them all."""
+    """The runs are right on a little over half of few examples, and the margin covers them all."""
     few = rows(0.55, num=60, chance=1), rows(0.55, num=60, chance=1)
     few[1][0, 0] ^= True
     claim = {**SAME, "margin": 50}
@@ -389,13 +389,13 @@ def test_the_same_answers_throughout_have_neither_interval_nor_test_of_a_differe
 def test_the_same_answers_are_within_a_margin_if_the_examples_are_many(
     predicted: Predicted,
 ) -> None:
-    """A share of 3% that differs would be missed by 600 examples once in 86 million times."""
+    """If 3% of examples differed, 600 examples would miss that once in 86 million times."""
     full = rows(0.9, chance=1)
     (many,) = judge(predicted, full, full, [SAME])
     assert (many.verdict, many.low, many.high) == ("supported", None, None)
     assert many.p_value == pytest.approx(0.97**600)
     assert (
-        "(the same on every example, so that the test goes by their number alone; 5 seeds, "
+        "(the same on every example, so that the test uses only their number; 5 seeds, "
         "600 examples)"
     ) in (many.evidence)
     (few,) = judge(predicted, full[:, :60], full[:, :60], [SAME])
@@ -416,7 +416,7 @@ def test_the_same_answers_by_f1_are_within_no_margin(predicted: Predicted) -> No
 def test_right_throughout_against_wrong_throughout_is_as_sure_as_the_examples_are_many(
     predicted: Predicted,
 ) -> None:
-    """Of two examples that one arm has right, each may be so by chance."""
+    """An arm may be right on each of two examples by chance."""
     right = np.ones((5, 600), dtype=bool)
     (many,) = judge(predicted, right, ~right)
     assert (many.verdict, many.low, many.high) == ("supported", None, None)
@@ -430,9 +430,9 @@ def test_runs_that_failed_are_told_and_what_is_said_is_of_the_others(predicted: 
     (verdict,) = judge(predicted, full, lora)
     assert (verdict.verdict, verdict.num_seeds) == ("supported", 3)
     assert verdict.evidence.endswith(
-        " 2 of 5 runs of lora-r2 on demo-sentiment failed: all figures are of the others."
+        " 2 of 5 runs of lora-r2 on demo-sentiment failed: all numbers are for the others."
     )
-    assert verdict.by_task[0].evidence.endswith("all figures are of the others.")
+    assert verdict.by_task[0].evidence.endswith("all numbers are for the others.")
     assert "failed" not in judge(predicted, full, rows(0.7, chance=2))[0].evidence
 
 
@@ -458,7 +458,7 @@ NEW = replace(FIXED, is_exploratory=True, reasons=("Exploratory: it is new.",))
 
 @pytest.fixture
 def stand(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Say how claims stand to earlier looks, by their words; all others are read once."""
+    """Return the function that sets the standing of claims, by their words; others are FIXED."""
 
     def change(**by_claim: Standing) -> None:
         named = {name.replace("_", " "): one for name, one in by_claim.items()}
@@ -581,7 +581,7 @@ def test_claims_that_were_withdrawn_still_count(
 
 
 def test_looks_that_are_stored_make_seeds_that_were_added_another_test(tmp_path: Path) -> None:
-    """From the records and the looks to the verdict, with nothing put in between."""
+    """The test goes from the records and the looks to the verdict, without replacing anything."""
     arms = {"full": {"method": "full"}, "lora": {"method": "lora"}}
 
     def view(seeds: Sequence[int]) -> StudyView:

@@ -1,4 +1,4 @@
-"""A report warns of rows of dev in train, and of trials that an older version measured."""
+"""A report warns about rows of dev in train, and about trials measured by an older version."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.report.made_up import made_up
 SENTIMENT = "demo-sentiment"
 FOUND = Leak(num_rows=200, exact=3, alike=5)
 WORDS = (
-    f"{SENTIMENT}: 5 of 200 rows of dev stand in train (3 exactly, 2 more after lower-casing and "
+    f"{SENTIMENT}: 5 of 200 rows of dev are in train (3 exactly, 2 more after lower-casing and "
     "squeezing blanks)."
 )
 
@@ -44,10 +44,10 @@ def view_of(folder: Path, leak: Any, *, is_own: bool = True) -> StudyView:
 def test_what_was_found_stands_on_top_of_the_page_and_beside_the_scores(tmp_path: Path) -> None:
     view = view_of(tmp_path, FOUND.to_json())
     (warning,) = leak_warnings(view)
-    assert warning.startswith(f"{WORDS} Scores on such rows show what was learned by heart")
+    assert warning.startswith(f"{WORDS} Scores on such rows show what was memorised")
     assert WORDS in scores_table(view, view.arms).note
     page = make_page(view)
-    assert page.blocks[0] == Warnings(title="Rows of dev stand in train", lines=[warning])
+    assert page.blocks[0] == Warnings(title="Rows of dev are in train", lines=[warning])
     assert WORDS in render_markdown(replace(page, blocks=page.blocks[:1])).replace("\\", "")
     html = render_html(replace(page, blocks=page.blocks[:1]), {}, "")
     assert '<div class="warnings" role="note">' in html
@@ -65,7 +65,7 @@ def test_where_nothing_was_found_nothing_is_said(tmp_path: Path) -> None:
 def test_trials_of_which_nothing_is_stored_were_not_checked(stored: Any, tmp_path: Path) -> None:
     view = view_of(tmp_path, stored)
     assert leak_warnings(view) == []
-    assert leak_note(view) == f"{SENTIMENT}: not checked whether rows of dev stand in train."
+    assert leak_note(view) == f"{SENTIMENT}: not checked whether rows of dev are in train."
     assert leak_note(view_of(tmp_path / "demo", stored, is_own=False)) == ""
 
 
@@ -73,7 +73,7 @@ def test_a_few_rows_that_a_benchmark_shares_stand_beside_the_scores_alone(tmp_pa
     few = Leak(num_rows=200, exact=1, alike=1).to_json()
     view = view_of(tmp_path, few, is_own=False)
     assert leak_warnings(view) == []
-    assert leak_note(view) == f"{SENTIMENT}: 1 of 200 rows of dev stands in train (exactly)."
+    assert leak_note(view) == f"{SENTIMENT}: 1 of 200 rows of dev is in train (exactly)."
     assert leak_warnings(view_of(tmp_path / "many", FOUND.to_json(), is_own=False))
 
 

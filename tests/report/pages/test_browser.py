@@ -1,4 +1,4 @@
-"""A real browser, offline, draws every figure of the report and finds nothing to complain of."""
+"""A real browser, offline, draws every figure of the report without any complaint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Open = Callable[..., "Opened"]
 
 @pytest.fixture(scope="module")
 def desktop(opened_page: Open, report_page: Path) -> Opened:
-    """The report as a desktop shows it."""
+    """The report as shown on a desktop."""
     opened = opened_page(report_page)
     opened.draw_all()
     return opened

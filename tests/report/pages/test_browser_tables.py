@@ -1,4 +1,4 @@
-"""In a real browser tables sort by mouse and keyboard, are copied and filtered; data stay data."""
+"""Tables in a real browser are sorted by mouse and keyboard, copied and filtered, unharmed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,20 @@ import altair as alt
 import pytest
 
 from peftlab.core.progress import say_nothing
-from peftlab.report.pages.blocks import Cell, Claims, Figure, Heading, JudgedClaim, Missing, Table
+from peftlab.data.sheet_cells import inert
+from peftlab.report.pages.blocks import (
+    NOTHING,
+    Cell,
+    Claims,
+    Figure,
+    Heading,
+    JudgedClaim,
+    Missing,
+    Table,
+)
 from peftlab.report.pages.files import write_files
 from peftlab.report.pages.page import Page
+from tests.data.test_sheet_cells import KEPT, RUN
 
 if TYPE_CHECKING:
     from tests.report.conftest import Opened
@@ -174,7 +185,7 @@ def test_a_long_table_opens_and_is_filtered(tables: Opened) -> None:
 
 @pytest.fixture(scope="module")
 def nasty(opened_page: Open, tmp_path_factory: pytest.TempPathFactory) -> Opened:
-    """A page of which every text is a script."""
+    """A page on which every text is a script."""
     data = [{"arm": NASTY, "score": 1.0}]
     chart = (
         alt.Chart(alt.Data(values=data), title=NASTY)
@@ -228,9 +239,25 @@ def test_no_text_of_the_data_runs_wherever_it_is_shown(nasty: Opened) -> None:
     assert len(nasty.requests) == 1
 
 
+def test_texts_are_copied_by_the_rule_by_which_files_are_written(
+    opened_page: Open, tmp_path: Path
+) -> None:
+    every = (*RUN, *KEPT, '"=1+1"', '"-"')
+    texts = [text for text in every if text == text.strip() and text not in ("", NOTHING)]
+    assert {inert(text, quotes_are_text=True) == text for text in texts} == {True, False}
+    table = Table(name="table-01-x", title="Small", columns=["x"], rows=[[text] for text in texts])
+    page = Page(title="Cells", description="", facts={}, blocks=[table])
+    files = write_files(page, tmp_path, say_nothing, beside={}, made_of="")
+    opened = opened_page(files.html, permissions=["clipboard-read", "clipboard-write"])
+    opened.page.get_by_role("button", name="Copy: Small").click()
+    wait_for_status(opened, f"Copied {len(texts)} rows")
+    copied = opened.page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert copied[1:] == [inert(text, quotes_are_text=True) for text in texts]
+
+
 @pytest.fixture
 def asked() -> Iterator[tuple[str, list[str]]]:
-    """A server on this machine, and the paths that it is asked for."""
+    """A server on this machine, and the paths of its requests."""
     paths: list[str] = []
 
     class Answer(BaseHTTPRequestHandler):
@@ -265,7 +292,7 @@ def test_even_a_script_that_got_into_the_page_would_not_run_nor_reach_the_networ
 
 
 def try_to_escape(opened: Opened, address: str) -> list[str] | None:
-    """What the browser refused of an inline script, an image and a request; None if it ran them."""
+    """Return what the browser refused of an inline script, an image and a request, or None."""
     opened.page.evaluate(
         """(address) => {
             window.refused = [];

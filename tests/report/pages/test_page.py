@@ -41,7 +41,7 @@ NASTY = [
 
 
 class Reader(HTMLParser):
-    """The texts of a document, its tags, and the contents of its JSON scripts."""
+    """A reader of a document's texts, tags, and JSON scripts."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -136,7 +136,7 @@ def test_markdown_shows_a_text_as_it_is_wherever_it_stands(text: str) -> None:
 
 
 def _words(children: list) -> str:
-    """What a reader sees of a line."""
+    """Return the visible text of a line."""
     return "".join(
         _words(child.children or []) if child.type == "image" else child.content
         for child in children

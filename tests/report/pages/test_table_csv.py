@@ -1,4 +1,4 @@
-"""A table's CSV holds the numbers, not their texts, and nothing that a spreadsheet would run."""
+"""The CSV of a table has numbers, not their texts, and nothing that a spreadsheet would run."""
 
 from __future__ import annotations
 

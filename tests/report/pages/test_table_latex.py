@@ -1,4 +1,4 @@
-"""A table's LaTeX says what the table says, whatever signs its texts have."""
+"""The LaTeX of a table has the table's content, whatever characters its texts have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table is no wider than the page, and columns that say nothing are not shown."""
+"""A table is no wider than the page, and empty columns are not shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from peftlab.report.pages.blocks import Cell, Table
 from peftlab.report.pages.page import Page, render_html, render_markdown
 from peftlab.report.pages.table_csv import csv_text
 from peftlab.report.pages.table_latex import latex_text
-from peftlab.report.pages.table_parts import is_wide, parts_of
+from peftlab.report.pages.table_parts import is_wide, split_table
 
 METRICS = (
     "accuracy", "balanced accuracy", "precision macro", "recall macro", "f1 macro", "f1 weighted",
@@ -32,12 +32,12 @@ def of_metrics(names: tuple[str, ...], tasks: tuple[str, ...] = ("t",)) -> Table
 
 def test_ten_metrics_fit_the_page_as_they_are() -> None:
     table = of_metrics(METRICS[:10])
-    assert parts_of(table) == [table]
+    assert split_table(table) == [table]
 
 
 def test_columns_for_which_there_is_no_room_stand_below_task_by_task() -> None:
     table = of_metrics(METRICS[:6], ("first", "second", "third"))
-    parts = parts_of(table)
+    parts = split_table(table)
     assert [part.columns for part in parts] == [
         ["arm", *(f"{task} {name}" for name in METRICS[:6])]
         for task in ("first", "second", "third")
@@ -49,17 +49,17 @@ def test_columns_for_which_there_is_no_room_stand_below_task_by_task() -> None:
 @given(st.integers(1, 12), st.integers(1, 4))
 def test_every_column_is_in_one_part(num_metrics: int, num_tasks: int) -> None:
     table = of_metrics(METRICS[:num_metrics], tuple(f"task-{n}" for n in range(num_tasks)))
-    parts = parts_of(table)
+    parts = split_table(table)
     assert [name for part in parts for name in part.columns[1:]] == [*table.columns[1:]]
     assert all(part.columns[0] == "arm" for part in parts)
-    assert all(parts_of(part) == [part] for part in parts), "each has room"
+    assert all(split_table(part) == [part] for part in parts), "each has room"
 
 
 def test_a_table_in_parts_is_one_file_and_one_in_markdown() -> None:
     table = of_metrics(METRICS, ("first", "second"))
     page = Page(title="t", description="", facts={}, blocks=[table])
     html = render_html(page, {}, "")
-    assert html.count("<table") == len(parts_of(table)) > 1
+    assert html.count("<table") == len(split_table(table)) > 1
     assert html.count("<caption>") == 1
     assert html.count("table-x.csv") == 1
     (head,) = (line for line in render_markdown(page).splitlines() if line.startswith("| arm"))

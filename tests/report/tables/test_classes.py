@@ -1,4 +1,4 @@
-"""The scores of each class are those of scikit-learn, and of many classes the worst come first."""
+"""The scores of each class agree with scikit-learn, and the worst of many classes come first."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TASK = "demo-sentiment"
 
 @contextmanager
 def with_many_classes(view: StudyView, num_classes: int) -> Iterator[StudyView]:
-    """Give the task many classes, the same examples, and logits that are right two times of three.
+    """Give the task many classes, with logits that are right two times in three.
 
     Class 3 is never answered.
     """

@@ -1,4 +1,4 @@
-"""Claims and pairs of arms have a table of what every test says, and nothing where one cannot."""
+"""Claims and pairs of arms have a table of all tests, with empty cells for impossible ones."""
 
 from __future__ import annotations
 

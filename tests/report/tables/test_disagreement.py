@@ -1,4 +1,4 @@
-"""The sentences on which arms disagree are those of the data, with every arm's probability."""
+"""The examples on which arms disagree are those of the data, with every arm's probability."""
 
 from __future__ import annotations
 

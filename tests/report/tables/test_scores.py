@@ -1,4 +1,4 @@
-"""Tables of scores say how each was measured, and what the runs of an arm came to."""
+"""Tables of scores say how each score was measured, and describe the runs of an arm."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def bold(view: StudyView) -> list[str]:
 
 
 def answers(share: float, num_seeds: int, arm: str) -> list[np.ndarray]:
-    """About that share of 300 examples right, others in each seed and arm."""
+    """Return answers with about this share of 300 examples right, different by seed and arm."""
     generators = (np.random.default_rng([seed, *arm.encode()]) for seed in range(num_seeds))
     return [generator.random(300) < share for generator in generators]
 
@@ -206,7 +206,7 @@ SENTIMENT = "demo-sentiment"
 
 
 def right(number: int) -> np.ndarray:
-    """Of 20 examples, every second of which has the label 1."""
+    """Return right answers on 20 examples, of which every second has the label 1."""
     return np.arange(20) < number
 
 

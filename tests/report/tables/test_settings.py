@@ -1,4 +1,4 @@
-"""The tables of settings hold what was trained with, and what differs by task for each task."""
+"""The tables of settings have the settings used in training, by task if they differ."""
 
 from __future__ import annotations
 

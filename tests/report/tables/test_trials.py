@@ -1,4 +1,4 @@
-"""The table of all trials has a row for each, with the record's own figures."""
+"""The table of all trials has a row for each, with the numbers of its record."""
 
 from __future__ import annotations
 

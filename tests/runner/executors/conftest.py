@@ -1,4 +1,4 @@
-"""What the tests of executors share: the jobs of a study, and a small Ray cluster."""
+"""The shared fixtures of the executors' tests: the jobs of a study, and a small Ray cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.warm.process import server
 def ray_cluster(s3_port: int) -> Iterator[Any]:
     """A Ray cluster of this process: a head that runs nothing, and two nodes of one CPU each.
 
-    Its processes look for S3 at the tests' server. Its workers are warm (tests/warm), but for Ray.
+    Its processes use the tests' S3 server. Its workers are warm (tests/warm), except for Ray.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray = pytest.importorskip("ray", reason="the package ray is not installed")
@@ -53,7 +53,7 @@ def ray_cluster(s3_port: int) -> Iterator[Any]:
 
 
 def task_processes() -> list[int]:
-    """Ids of the processes that run a trial for a Ray cluster of this process now."""
+    """Return the ids of the processes that now run a trial for a Ray cluster of this process."""
     import psutil
 
     found = []
@@ -66,12 +66,12 @@ def task_processes() -> list[int]:
 
 @pytest.fixture
 def trial_processes() -> Any:
-    """task_processes."""
+    """The function task_processes."""
     return task_processes
 
 
 def make_jobs(expanded: Expanded, folder: Path, **keys: Any) -> list[Job]:
-    """The jobs of the study's trials, each with its artifacts in a folder of its own."""
+    """Return the jobs of the study's trials, each with its artifacts in a folder of its own."""
     return [
         Job(
             trials=(trial,),
@@ -87,5 +87,5 @@ def make_jobs(expanded: Expanded, folder: Path, **keys: Any) -> list[Job]:
 
 @pytest.fixture
 def jobs_of() -> Any:
-    """make_jobs."""
+    """The function make_jobs."""
     return make_jobs

@@ -1,4 +1,4 @@
-"""Energy is measured where a trial has the machine to itself, which the executor knows."""
+"""Energy is measured if a trial has the machine to itself, which the executor knows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from peftlab.core.trial import Trial
 from peftlab.engine.events import Failed
 from peftlab.engine.job import Job
 from peftlab.runner.executors import inline, pool
-from peftlab.runner.executors.base import ExecutorOptions, listed
+from peftlab.runner.executors.base import ExecutorOptions, queued
 from peftlab.study.trials import Expanded
 
 
@@ -34,7 +34,7 @@ def test_inline_each_trial_is_alone(
     monkeypatch.setattr("peftlab.engine.run.run_trial", note)
     jobs = jobs_of(tiny_study(), tmp_path)
     assert not any(job.is_alone for job in jobs)
-    inline.InlineExecutor(ExecutorOptions()).run(listed(jobs, "cpu"), make_listener())
+    inline.InlineExecutor(ExecutorOptions()).run(queued(jobs, "cpu"), make_listener())
     assert seen == [True] * 3
 
 
@@ -50,7 +50,7 @@ def test_in_a_pool_a_trial_is_alone_where_there_is_one_worker(
     seen: list[bool] = []
 
     class Worker:
-        """Stands for a worker's process: notes its jobs, each of which fails at once."""
+        """A stand-in for a worker's process that notes its jobs, each of which fails at once."""
 
         job: Job | None = None
         has_ended = False
@@ -81,5 +81,5 @@ def test_in_a_pool_a_trial_is_alone_where_there_is_one_worker(
 
     monkeypatch.setattr(pool, "WorkerProcess", Worker)
     options = ExecutorOptions(workers=workers, threads=1, logs=tmp_path)
-    pool.PoolExecutor(options).run(listed(jobs_of(tiny_study(), tmp_path), "cpu"), make_listener())
+    pool.PoolExecutor(options).run(queued(jobs_of(tiny_study(), tmp_path), "cpu"), make_listener())
     assert seen == [workers == 1] * 3

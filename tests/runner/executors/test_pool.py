@@ -1,4 +1,4 @@
-"""A worker's death is one trial's: what it died of is stored, and the others go on."""
+"""A worker's death affects one trial: its cause is stored, and the others go on."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ import pytest
 
 from peftlab.core.trial import Trial
 from peftlab.engine.events import Event, Finished
+from peftlab.engine.job import Job
 from peftlab.runner import worker_process
 from peftlab.runner.cost import end_of
 from peftlab.runner.executors import pool
-from peftlab.runner.executors.base import ExecutorOptions, listed
+from peftlab.runner.executors.base import ExecutorOptions, queued
 from peftlab.runner.executors.inline import InlineExecutor
-from peftlab.runner.executors.pool import Layout, PoolExecutor
+from peftlab.runner.executors.pool import PoolExecutor, WorkerLayout
 from peftlab.runner.executors.retry import MOST_KILLS
 from peftlab.runner.worker_process import WorkerProcess
 from peftlab.study.trials import Expanded
@@ -54,7 +55,7 @@ def executor(folder: Path, *, workers: int = 1, stall_seconds: float = 600.0) ->
 
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> list[WorkerProcess]:
-    """Every worker that is started."""
+    """All workers that are started."""
     started: list[WorkerProcess] = []
 
     class Noted(WorkerProcess):
@@ -68,18 +69,20 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[WorkerProcess]:
 
 @pytest.fixture
 def bare_workers(monkeypatch: pytest.MonkeyPatch, workers: list[WorkerProcess]) -> Any:
-    """Every worker that is started, each a process of bare_worker.py."""
+    """All workers that are started, each a process of bare_worker.py."""
     monkeypatch.setattr(worker_process, "WORKER", bare_worker.__name__)
     monkeypatch.setenv(bare_worker.OUTCOME, OUTCOME.model_dump_json())
     return workers
 
 
-def strike(workers: list[WorkerProcess], number: int, *, method: str, times: int = 1) -> Any:
-    """What sends a signal to the worker when it tells that a trial has taken a step."""
+def strike(
+    workers: list[WorkerProcess], number: int, *, method: str, times: int = 1, at: int = 1
+) -> Any:
+    """The function that makes a worker get a signal when a trial has taken `at` steps."""
     left = [times]
 
-    def act(event: str, trial: Trial, _: int) -> None:
-        if event == "stepped" and trial.method == method and left[0]:
+    def act(event: str, trial: Trial, step: int) -> None:
+        if event == "stepped" and trial.method == method and step >= at and left[0]:
             left[0] -= 1
             os.kill(workers[-1].pid, number)
 
@@ -92,7 +95,7 @@ def test_what_libraries_print_while_they_are_imported_is_not_taken_for_a_message
     monkeypatch.setenv("WANDB_MODE", "offline")
     listener = make_listener()
     study = tiny_study(arms={"head": ARMS["head"]}, engine="trainer")
-    executor(tmp_path).run(listed(jobs_of(study, tmp_path), "cpu"), listener)
+    executor(tmp_path).run(queued(jobs_of(study, tmp_path), "cpu"), listener)
     assert listener.events[-1] == ("finished", "head", 0)
     assert "WANDB offline mode" in (tmp_path / "logs" / "worker-0.log").read_text()
 
@@ -111,7 +114,7 @@ def test_a_crash_is_the_failure_of_one_trial(
     bare_workers: list[WorkerProcess],
 ) -> None:
     listener = make_listener(on_event=strike(bare_workers, number, method="bitfit"))
-    executor(tmp_path).run(listed(jobs_of(tiny_study(arms=ARMS), tmp_path), "cpu"), listener)
+    executor(tmp_path).run(queued(jobs_of(tiny_study(arms=ARMS), tmp_path), "cpu"), listener)
     ends = [(event, method) for event, method, _ in listener.events if event in ENDS]
     assert sorted(ends) == [("failed", "bitfit"), ("finished", "head")]
     assert words in listener.errors[0]
@@ -128,10 +131,10 @@ def test_a_trial_whose_worker_is_killed_goes_on_in_another(
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
     whole = make_listener()
     options = ExecutorOptions(threads=1, logs=tmp_path / "logs")
-    InlineExecutor(options).run(listed(jobs_of(study, tmp_path / "whole"), "cpu"), whole)
+    InlineExecutor(options).run(queued(jobs_of(study, tmp_path / "whole"), "cpu"), whole)
 
     listener = make_listener(on_event=strike(workers, signal.SIGKILL, method="bitfit"))
-    executor(tmp_path).run(listed(jobs_of(study, tmp_path / "killed"), "cpu"), listener)
+    executor(tmp_path).run(queued(jobs_of(study, tmp_path / "killed"), "cpu"), listener)
     events = [event for event, _, _ in listener.events]
     assert events.count("started") == 2
     assert events[-1] == "finished"
@@ -140,6 +143,35 @@ def test_a_trial_whose_worker_is_killed_goes_on_in_another(
     for name in files:
         first, second = (tmp_path / way / study.trials[0].id / name for way in ("whole", "killed"))
         assert first.read_bytes() == second.read_bytes()
+
+
+def test_of_a_group_whose_worker_is_killed_only_those_that_had_not_ended_go_on(
+    tmp_path: Path,
+    tiny_study: MakeStudy,
+    make_listener: Any,
+    jobs_of: Any,
+    bare_workers: list[WorkerProcess],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[tuple[list[str], int]] = []
+    run = WorkerProcess.run
+
+    def noting(self: WorkerProcess, job: Job) -> None:
+        given.append(([trial.method for trial in job.trials], job.together))
+        run(self, job)
+
+    monkeypatch.setattr(WorkerProcess, "run", noting)
+    jobs = jobs_of(tiny_study(arms=ARMS | {"lora": {"method": "lora"}}), tmp_path)
+    group = jobs[0].with_settings(
+        trials=tuple(job.trials[0] for job in jobs),
+        folders={key: folder for job in jobs for key, folder in job.folders.items()},
+        together=3,
+    )
+    listener = make_listener(on_event=strike(bare_workers, signal.SIGKILL, method="bitfit", at=70))
+    executor(tmp_path).run(queued([group], "cpu"), listener)
+    assert given == [(["bitfit", "head", "lora"], 3), (["bitfit", "head"], 2)]
+    ends = [method for event, method, _ in listener.events if event == "finished"]
+    assert ends == ["lora", "head", "bitfit"]
 
 
 def test_a_trial_whose_worker_is_killed_again_and_again_has_failed(
@@ -152,7 +184,7 @@ def test_a_trial_whose_worker_is_killed_again_and_again_has_failed(
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
     strikes = strike(bare_workers, signal.SIGKILL, method="bitfit", times=9)
     listener = make_listener(on_event=strikes)
-    executor(tmp_path).run(listed(jobs_of(study, tmp_path), "cpu"), listener)
+    executor(tmp_path).run(queued(jobs_of(study, tmp_path), "cpu"), listener)
     assert len(bare_workers) == MOST_KILLS
     assert "ended by SIGKILL" in listener.errors[0]
 
@@ -184,7 +216,7 @@ def test_a_worker_killed_for_want_of_memory_is_followed_by_smaller_batches(
         listener(event)
 
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
-    executor(tmp_path).run(listed(jobs_of(study, tmp_path), "cpu"), tell)
+    executor(tmp_path).run(queued(jobs_of(study, tmp_path), "cpu"), tell)
     assert "out of memory" in listener.remarks[-1]
     assert outcomes[0].costs.path.endswith("4 examples at once for want of memory")
 
@@ -198,7 +230,7 @@ def test_a_trial_that_tells_nothing_any_more_is_ended(
 ) -> None:
     listener = make_listener(on_event=strike(bare_workers, signal.SIGSTOP, method="bitfit"))
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
-    executor(tmp_path, stall_seconds=2.0).run(listed(jobs_of(study, tmp_path), "cpu"), listener)
+    executor(tmp_path, stall_seconds=2.0).run(queued(jobs_of(study, tmp_path), "cpu"), listener)
     assert listener.errors[0].startswith("no progress for ")
 
 
@@ -213,7 +245,7 @@ def test_the_seconds_in_which_a_worker_imports_are_none_in_which_a_trial_tells_n
     monkeypatch.setenv(bare_worker.IMPORTS, "4")
     listener = make_listener()
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}})
-    executor(tmp_path, stall_seconds=2.0).run(listed(jobs_of(study, tmp_path), "cpu"), listener)
+    executor(tmp_path, stall_seconds=2.0).run(queued(jobs_of(study, tmp_path), "cpu"), listener)
     assert listener.errors == []
     assert listener.events[-1] == ("finished", "bitfit", 0)
 
@@ -264,7 +296,7 @@ def test_a_request_to_stop_saves_what_every_worker_has(
     listener = make_listener(on_event=act)
     jobs = jobs_of(study, tmp_path)
     with stopping_gently(), pytest.raises(KeyboardInterrupt):
-        executor(tmp_path, workers=2).run(listed(jobs, "cpu"), listener)
+        executor(tmp_path, workers=2).run(queued(jobs, "cpu"), listener)
     ends = [(event, method) for event, method, _ in listener.events if event in ENDS]
     assert sorted(ends) == [("interrupted", "bitfit"), ("interrupted", "head")]
     for job in jobs:
@@ -277,7 +309,7 @@ def test_the_longest_trial_goes_first(
     jobs = jobs_of(tiny_study(arms=ARMS), tmp_path)
     jobs = [job.with_settings(seconds=float(place)) for place, job in enumerate(jobs)]
     listener = make_listener()
-    executor(tmp_path).run(listed(jobs, "cpu"), listener)
+    executor(tmp_path).run(queued(jobs, "cpu"), listener)
     started = [method for event, method, _ in listener.events if event == "started"]
     assert started == ["head", "bitfit"]
 
@@ -293,15 +325,15 @@ def test_where_it_is_worth_it_the_layout_is_measured_and_said(
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     listener = make_listener()
     jobs = jobs_of(tiny_study(arms=ARMS), tmp_path, seconds=100.0)
-    PoolExecutor(ExecutorOptions(logs=tmp_path / "logs")).run(listed(jobs, "cpu"), listener)
+    PoolExecutor(ExecutorOptions(logs=tmp_path / "logs")).run(queued(jobs, "cpu"), listener)
     assert listener.remarks in (["1 worker, 2 threads each"], ["2 workers, 1 thread each"])
     assert [event for event, _, _ in listener.events].count("finished") == 2
 
 
 def test_a_layout_in_words() -> None:
-    assert str(Layout(workers=1, threads=4)) == "1 worker, 4 threads each"
-    assert str(Layout(workers=3, threads=1)) == "3 workers, 1 thread each"
-    assert str(Layout(workers=2, threads=None)) == "2 workers"
+    assert str(WorkerLayout(workers=1, threads=4)) == "1 worker, 4 threads each"
+    assert str(WorkerLayout(workers=3, threads=1)) == "3 workers, 1 thread each"
+    assert str(WorkerLayout(workers=2, threads=None)) == "2 workers"
 
 
 def test_workers_that_would_wait_for_one_long_trial_are_not_worth_it() -> None:

@@ -18,7 +18,7 @@ from peftlab.core.trial import Trial
 from peftlab.runner.execute import execute
 from peftlab.runner.executors import ray_cluster as module
 from peftlab.runner.executors import retry
-from peftlab.runner.executors.base import ExecutorOptions, listed
+from peftlab.runner.executors.base import ExecutorOptions, queued
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.ray_cluster import RayExecutor
 from peftlab.store.workspace import Workspace
@@ -34,7 +34,7 @@ ARMS = {
 
 
 def bits(folder: Path, expanded: Expanded) -> dict[str, bytes]:
-    """The weights and predictions of every trial."""
+    """Return the weights and predictions of every trial."""
     return {
         str(file.relative_to(folder)): file.read_bytes()
         for trial in expanded.trials
@@ -54,7 +54,7 @@ def test_a_node_that_dies_changes_nothing(
         arms=ARMS, training={"num_train_epochs": 30}, checkpoint_every="5 steps", seeds=[1, 2]
     )
     InlineExecutor(options(tmp_path)).run(
-        listed(jobs_of(study, tmp_path / "inline"), "cpu"), make_listener()
+        queued(jobs_of(study, tmp_path / "inline"), "cpu"), make_listener()
     )
 
     victim = ray_cluster.add_node(num_cpus=1)
@@ -65,7 +65,7 @@ def test_a_node_that_dies_changes_nothing(
             ray_cluster.remove_node(left.pop(), allow_graceful=False)
 
     listener = make_listener(on_event=kill)
-    RayExecutor(options(tmp_path)).run(listed(jobs_of(study, tmp_path / "ray"), "cpu"), listener)
+    RayExecutor(options(tmp_path)).run(queued(jobs_of(study, tmp_path / "ray"), "cpu"), listener)
     finished = [event for event, _, _ in listener.events if event == "finished"]
     assert len(finished) == 6
     assert not listener.errors
@@ -74,7 +74,7 @@ def test_a_node_that_dies_changes_nothing(
 
 
 def stored(study: Expanded, folder: Path, listener: Any, executor: str) -> list[Any]:
-    """All that is stored of a study once it has been run, but for what depends on time."""
+    """Return everything that is stored of a study after its run, except what depends on time."""
     with Workspace.open(folder) as workspace:
         options = ExecutorOptions(threads=1, logs=folder / "logs")
         execute(
@@ -101,7 +101,7 @@ def test_processes_killed_at_random_moments_change_nothing(
     trial_processes: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The moments are drawn from what the trials tell, so none comes after the end."""
+    """The moments are drawn from the events of the trials, so none comes after the end."""
     monkeypatch.setattr(retry, "MOST_KILLS", 99)
     study = tiny_study(
         arms=ARMS, training={"num_train_epochs": 20}, checkpoint_every="3 steps", seeds=[1, 2]
@@ -147,8 +147,8 @@ def test_a_process_that_crashes_is_the_failure_of_one_trial(
             os.kill(pid, signal.SIGSEGV)
 
     listener = make_listener(on_event=crash)
-    RayExecutor(options(tmp_path)).run(listed([first], "cpu"), listener)
-    RayExecutor(options(tmp_path)).run(listed([second], "cpu"), listener)
+    RayExecutor(options(tmp_path)).run(queued([first], "cpu"), listener)
+    RayExecutor(options(tmp_path)).run(queued([second], "cpu"), listener)
     ends = [event for event, _, _ in listener.events if event in ENDS]
     assert ends == ["failed", "finished"]
     assert "WorkerCrashedError" in listener.errors[0]
@@ -163,7 +163,7 @@ def test_a_trial_that_tells_nothing_any_more_is_ended(
     trial_processes: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is stopped as a whole, so that it would not answer to Ray either."""
+    """The whole process is stopped, so that it would not answer to Ray either."""
     clock = module.monotonic
     hung = []
 
@@ -175,7 +175,7 @@ def test_a_trial_that_tells_nothing_any_more_is_ended(
 
     listener = make_listener(on_event=hang)
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training={"num_train_epochs": 400})
-    RayExecutor(options(tmp_path)).run(listed(jobs_of(study, tmp_path), "cpu"), listener)
+    RayExecutor(options(tmp_path)).run(queued(jobs_of(study, tmp_path), "cpu"), listener)
     assert listener.errors[0].startswith("no progress for 20")
     assert listener.events[-1][0] == "failed"
     assert not set(hung) & set(trial_processes())
@@ -197,7 +197,7 @@ def test_a_request_to_stop_is_passed_on(
     listener = make_listener(on_event=act)
     (job,) = jobs_of(study, tmp_path)
     with stopping_gently(), pytest.raises(KeyboardInterrupt):
-        RayExecutor(options(tmp_path)).run(listed([job], "cpu"), listener)
+        RayExecutor(options(tmp_path)).run(queued([job], "cpu"), listener)
     assert [event for event, _, _ in listener.events if event in ENDS] == ["interrupted"]
 
 
@@ -213,4 +213,4 @@ def test_a_cluster_that_is_not_there_is_the_users_mistake(
     nowhere = replace(options(tmp_path), address="127.0.0.1:1")
     jobs = jobs_of(tiny_study(arms={"bitfit": {"method": "bitfit"}}), tmp_path)
     with pytest.raises(UserError, match="no Ray cluster there"):
-        RayExecutor(nowhere).run(listed(jobs, "cpu"), make_listener())
+        RayExecutor(nowhere).run(queued(jobs, "cpu"), make_listener())

@@ -20,7 +20,7 @@ from peftlab.engine.job import Job
 from peftlab.runner.exchange import Exchange
 from peftlab.runner.exchanged_folder import ExchangedFolder
 from peftlab.runner.executors import ray_task
-from peftlab.runner.executors.base import ExecutorOptions, listed
+from peftlab.runner.executors.base import ExecutorOptions, queued
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.ray_cluster import RayExecutor
 from peftlab.study.trials import Expanded
@@ -33,15 +33,15 @@ ENDS = ("finished", "failed", "interrupted")
 
 def run_ray(jobs: list[Job], url: str, folder: Path, listener: Any) -> None:
     options = ExecutorOptions(threads=1, logs=folder, artifacts=url)
-    RayExecutor(options).run(listed(jobs, "cpu"), listener)
+    RayExecutor(options).run(queued(jobs, "cpu"), listener)
 
 
 def run_inline(jobs: list[Job], folder: Path, listener: Any) -> None:
-    InlineExecutor(ExecutorOptions(threads=1, logs=folder)).run(listed(jobs, "cpu"), listener)
+    InlineExecutor(ExecutorOptions(threads=1, logs=folder)).run(queued(jobs, "cpu"), listener)
 
 
 def bits(jobs: list[Job]) -> dict[str, bytes]:
-    """The weights and predictions of every trial."""
+    """Return the weights and predictions of every trial."""
     return {
         f"{job.trials[0].id}/{file.relative_to(job.folder(job.trials[0]))}": file.read_bytes()
         for job in jobs
@@ -51,19 +51,19 @@ def bits(jobs: list[Job]) -> dict[str, bytes]:
 
 
 def scratch_folders(url: str) -> list[Path]:
-    """Those of all nodes, which the tests have on one machine."""
+    """Return the scratch folders of all nodes, which the tests have on one machine."""
     return [*Path(tempfile.gettempdir()).glob(f"{ray_task._scratch_prefix(url)}*")]
 
 
 def stored(url: str) -> list[str]:
-    """Paths of all that is at the URL."""
+    """Return the paths of everything at the URL."""
     files, root = fsspec.url_to_fs(url)
     files.invalidate_cache()
     return list(files.find(root))
 
 
 def kill_node(cluster: Any, node: Any) -> None:
-    """End all processes of the node, those also that Ray would leave to find out for themselves."""
+    """End all processes of the node, including those that Ray would leave to end by themselves."""
     import psutil
 
     (raylet,) = node.all_processes["raylet"]
@@ -78,7 +78,7 @@ def kill_node(cluster: Any, node: Any) -> None:
 
 
 def damage(url: str, trial: Trial, suffix: str) -> None:
-    """Change an object of the trial's newest state, of a file of which the name ends so."""
+    """Change an object of the trial's newest state, of a file whose name has this ending."""
     folder = Exchange(url).folder(trial.id)
     entries = folder._states()[-1].entries or ()
     last = max((one for one in entries if one.name.endswith(suffix)), key=lambda one: one.name)
@@ -94,7 +94,7 @@ def test_a_node_that_dies_is_followed_by_one_that_goes_on_from_the_url(
     ray_cluster: Any,
     s3_url: str,
 ) -> None:
-    """The node's own folder is lost with it, and no other machine has ever had the trial's."""
+    """The node's own folder is lost, and no other machine has ever had the trial's folder."""
     study = tiny_study(arms=ARMS, training=LONG, checkpoint_every="5 steps")
     here = jobs_of(study, tmp_path / "inline")
     run_inline(here, tmp_path, make_listener())
@@ -132,7 +132,7 @@ def test_damage_at_the_url_is_noticed_and_what_was_before_is_used(
     ray_cluster: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """First a checkpoint is damaged, then what the trial has left at its end."""
+    """First a checkpoint is damaged, then the final files of the trial."""
     study = tiny_study(
         arms={"bitfit": {"method": "bitfit"}},
         training={"num_train_epochs": 100},

@@ -1,4 +1,4 @@
-"""One conformance test over every executor: what it runs, what it tells, how it ends."""
+"""One conformance test covers every executor: its trials, its events and its end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from peftlab.engine.events import Listener, Started
 from peftlab.engine.job import Job
 from peftlab.engine.run import run_job
 from peftlab.runner import execute as execution
-from peftlab.runner.executors.base import ExecutorOptions, Source, listed
+from peftlab.runner.executors.base import ExecutorOptions, JobSource, queued
 from peftlab.runner.executors.registry import EXECUTORS, ExecutorEntry
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
 from peftlab.study.trials import Expanded
@@ -37,7 +37,7 @@ ARMS = {
 
 @pytest.fixture(params=EXECUTORS.names())
 def name(request: pytest.FixtureRequest) -> str:
-    """An executor; for Ray there is a cluster."""
+    """The name of an executor; for Ray there is a cluster."""
     if request.param == "ray":
         request.getfixturevalue("ray_cluster")
     name: str = request.param
@@ -49,7 +49,7 @@ def options(folder: Path) -> ExecutorOptions:
 
 
 def of(method: str, events: list[tuple[str, str, int]]) -> list[tuple[str, int]]:
-    """The events of one trial without its steps, of which not every one need be told."""
+    """Return the events of one trial without its steps, not all of which need be told."""
     return [(event, n) for event, told, n in events if told == method and event != "stepped"]
 
 
@@ -66,7 +66,7 @@ def test_an_executor_runs_all_jobs_and_tells_of_each_in_order(
             assert (tmp_path / trial.id / PREDICTIONS_FILE).is_file()
 
     listener = make_listener(on_event=look)
-    EXECUTORS.get(name).load()(options(tmp_path)).run(listed(jobs, "cpu"), listener)
+    EXECUTORS.get(name).load()(options(tmp_path)).run(queued(jobs, "cpu"), listener)
     whole = [("started", 0), ("began", 6), *(("evaluated", n) for n in (0, 1, 2))]
     for method in ("bitfit", "head"):
         assert of(method, listener.events) == [*whole, ("finished", 0)]
@@ -82,7 +82,7 @@ def test_an_executor_gives_the_numbers_of_the_inline_one(
     files = []
     for executor in ("inline", name):
         (job,) = jobs_of(tiny_study(arms={"lora": {"method": "lora"}}), tmp_path / f"{len(files)}")
-        EXECUTORS.get(executor).load()(options(tmp_path)).run(listed([job], "cpu"), make_listener())
+        EXECUTORS.get(executor).load()(options(tmp_path)).run(queued([job], "cpu"), make_listener())
         files.append((job.folder(job.trials[0]) / PREDICTIONS_FILE).read_bytes())
     assert files[0] == files[1]
 
@@ -97,7 +97,7 @@ def test_an_executor_passes_an_interrupt_on(
     listener = make_listener(on_event=interrupt)
     with pytest.raises(KeyboardInterrupt):
         EXECUTORS.get(name).load()(options(tmp_path)).run(
-            listed(jobs_of(tiny_study(arms=ARMS), tmp_path), "cpu"), listener
+            queued(jobs_of(tiny_study(arms=ARMS), tmp_path), "cpu"), listener
         )
     began = {method for event, method, _ in listener.events if event == "started"}
     ended = {method for event, method, _ in listener.events if event == "interrupted"}
@@ -116,7 +116,7 @@ def test_an_executor_ends_at_a_users_mistake(
     )
     listener = make_listener()
     with pytest.raises(UserError, match="have changed since the trial"):
-        EXECUTORS.get(name).load()(options(tmp_path)).run(listed([wrong], "cpu"), listener)
+        EXECUTORS.get(name).load()(options(tmp_path)).run(queued([wrong], "cpu"), listener)
     assert of("bitfit", listener.events) == [("started", 0), ("interrupted", 0)]
 
 
@@ -129,7 +129,7 @@ def test_a_job_of_several_trials_tells_how_each_of_them_ends(
         folders={key: folder for job in jobs for key, folder in job.folders.items()},
     )
     listener = make_listener()
-    EXECUTORS.get(name).load()(options(tmp_path)).run(listed([together], "cpu"), listener)
+    EXECUTORS.get(name).load()(options(tmp_path)).run(queued([together], "cpu"), listener)
     whole = [("started", 0), ("began", 6), *(("evaluated", n) for n in (0, 1, 2))]
     for method in ("bitfit", "head"):
         assert of(method, listener.events) == [*whole, ("finished", 0)]
@@ -156,7 +156,7 @@ def test_an_executor_asks_for_jobs_that_follow_from_how_others_went(
         return waiting.pop()
 
     EXECUTORS.get(name).load()(options(tmp_path)).run(
-        Source(next_job=next_job, device="cpu", most=2), listener
+        JobSource(next_job=next_job, device="cpu", most=2), listener
     )
     assert given == 2
     ends = [event for event in listener.events if event[0] in ("started", "finished")]
@@ -169,14 +169,14 @@ def test_an_executor_asks_for_jobs_that_follow_from_how_others_went(
 
 
 class Backwards:
-    """A toy of an executor: it runs the jobs that are known in the opposite order."""
+    """A toy executor, which runs the known jobs in reverse order."""
 
     ran: ClassVar[list[str]] = []
 
     def __init__(self, options: ExecutorOptions) -> None:
         self.options = options
 
-    def run(self, source: Source, tell: Listener) -> None:
+    def run(self, source: JobSource, tell: Listener) -> None:
         for job in source.known[::-1]:
             for trial in job.trials:
                 tell(Started(trial=trial))
@@ -186,7 +186,7 @@ class Backwards:
 
 @pytest.fixture
 def backwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ExecutorOptions]]:
-    """The toy as an executor of other machines that heeds --artifacts; what it was made with."""
+    """The options of the toy as an executor on other machines that takes --artifacts."""
     made: list[ExecutorOptions] = []
     monkeypatch.setattr(Backwards, "ran", [])
 
@@ -206,7 +206,7 @@ def backwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ExecutorOptions]
 
 @pytest.fixture
 def study_file(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    """A study of two trials, as a file."""
+    """The file of a study of two trials."""
     arms = {name: ARMS[name] for name in ("calm", "head")}
     study = toy_study(tiny_checkpoint, arms=arms)
     path = tmp_path / "toy.yaml"
@@ -220,7 +220,7 @@ def test_a_new_executor_is_one_class_and_its_entry(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A study runs by it, from Python and by the command."""
+    """A study runs with it, from Python and by the command."""
     monkeypatch.setattr(execution, "ensure_weights", lambda model: pytest.fail("of this machine"))
     study = Study.load(study_file, workspace=tmp_path / "python")
     ended = study.run(executor="backwards", artifacts="memory://here", workers=3, progress=False)
@@ -267,7 +267,7 @@ def test_an_executor_without_jobs_does_nothing(
     name: str, tmp_path: Path, make_listener: Any
 ) -> None:
     listener = make_listener()
-    EXECUTORS.get(name).load()(options(tmp_path)).run(listed([], "cpu"), listener)
+    EXECUTORS.get(name).load()(options(tmp_path)).run(queued([], "cpu"), listener)
     assert listener.events == []
 
 

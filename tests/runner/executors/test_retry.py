@@ -1,4 +1,4 @@
-"""What is run again of a job whose process died, and what has failed."""
+"""Trials of a job whose process died are run again, or have failed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def job(tiny_study: Callable[..., Expanded], tmp_path: Path) -> Job:
 
 
 def after(retries: Retries, job: Job, opened: int, death: Death) -> tuple[list[list[int]], Any]:
-    """Return which trials are run again in which jobs, by their places, and what was told."""
+    """Return the trials that are run again, by job, and the events."""
     places = {trial.id: place for place, trial in enumerate(job.trials)}
     told: list[Any] = []
     ids = [trial.id for trial in job.trials[-opened:]]
@@ -54,6 +54,13 @@ def test_for_want_of_memory_a_job_is_divided_and_then_its_batches_are(job: Job) 
     told: list[Any] = []
     assert retries.after(one, [job.trials[0].id], MEMORY, told.append) == []
     assert [event.event for event in told] == ["failed"]
+
+
+def test_for_want_of_memory_half_as_many_of_a_group_train_in_one_step(job: Job) -> None:
+    retries, ids = Retries(), [trial.id for trial in job.trials]
+    (smaller,) = retries.after(job.with_settings(together=5), ids, MEMORY, lambda event: None)
+    assert (smaller.trials, smaller.together) == (job.trials, 1), "three were left, and did not fit"
+    assert after(retries, smaller, 3, MEMORY)[0] == [[0], [1, 2]]
 
 
 def test_of_a_job_that_crashes_each_trial_is_tried_alone_and_then_fails(job: Job) -> None:

@@ -1,4 +1,4 @@
-"""The study that is written for a file reads back as what was found, whatever its labels are."""
+"""The study written for a file reads back as what was found, whatever its labels are."""
 
 from __future__ import annotations
 
@@ -298,3 +298,41 @@ def test_other_columns_that_could_be_the_label_are_named(tmp_path: Path) -> None
     (label,) = [guess for guess in made.guesses if guess.key == "label"]
     assert label.value == "source"
     assert label.why == "has the fewest different values: 2; or --label verdict (3)"
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "folds", "epochs", "steps"),
+    [
+        (100, None, 20, 120),
+        (200, None, 20, 240),
+        (1000, None, 9, 513),
+        (1000, 5, 10, 500),
+        (3000, None, 3, None),
+    ],
+)
+def test_few_rows_are_trained_on_for_more_epochs_and_the_study_says_why(
+    num_rows: int, folds: int | None, epochs: int, steps: int | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("text,label\n" + "".join(f"film {n},{'ab'[n % 2]}\n" for n in range(num_rows)))
+    made = draft(tmp_path / "s.yaml", path, model="minilm", folds=folds)
+    spec = parse_yaml(made.text, where="s.yaml")
+    assert spec["training"]["num_train_epochs"] == epochs
+    said = [line for line in made.text.splitlines() if "num_train_epochs" in line]
+    if steps is None:
+        assert said == ["  num_train_epochs: 3"]
+    else:
+        num_trained = num_rows - num_rows // (folds or 10)
+        assert steps == epochs * -(-num_trained // spec["training"]["per_device_train_batch_size"])
+        assert f"# {steps} steps: 3 epochs of few rows" in said[0]
+
+
+def test_of_few_rows_new_says_what_makes_scores_less_noisy(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", ["a", "b"])
+    assert drafted(path).hints[0] == (
+        "30 rows are few: scores on 6 of them are noisy; with --folds 5 all are scored"
+    )
+    with_folds = draft(tmp_path / "s.yaml", path, model="minilm", folds=5).hints
+    assert with_folds[0] == (
+        "30 rows are few: scores are noisy, and the intervals of the report will say so"
+    )

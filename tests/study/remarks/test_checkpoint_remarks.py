@@ -1,4 +1,4 @@
-"""Of a checkpoint with a head, or without a layer, a study says so before anything is trained."""
+"""A study remarks on a checkpoint with a head, or without a layer, before anything is trained."""
 
 from __future__ import annotations
 

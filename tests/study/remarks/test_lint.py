@@ -1,4 +1,4 @@
-"""The lint says of a study what an expert would, and nothing of a sound one."""
+"""The lint makes an expert's remarks on a study, and none on a sound one."""
 
 from __future__ import annotations
 

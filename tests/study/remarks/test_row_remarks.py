@@ -1,4 +1,4 @@
-"""Labels that a split lacks and rows that dev shares with train are told before anything runs."""
+"""Labels missing from a split and rows shared by dev and train are reported before any run."""
 
 from __future__ import annotations
 
@@ -194,8 +194,8 @@ def test_dev_that_is_the_file_of_train_is_told(
     assert told(expanded) == [
         (
             "warning", "dev-in-train", "data: mood",
-            "dev is the file of train itself: 30 of 30 rows of dev stand in train (exactly); "
-            "scores on such rows show what was learned by heart",
+            "dev is the file of train itself: 30 of 30 rows of dev are in train (exactly); "
+            "scores on such rows show what was memorised",
         )
     ]  # fmt: skip
 
@@ -210,15 +210,15 @@ def test_rows_of_dev_and_of_test_in_train_and_contradictions_are_counted(
     assert [(rule, message) for _, rule, _, message in found] == [
         (
             "dev-in-train",
-            "2 of 32 rows of dev stand in train (1 exactly, 1 more after lower-casing and "
-            "squeezing blanks); scores on such rows show what was learned by heart",
+            "2 of 32 rows of dev are in train (1 exactly, 1 more after lower-casing and "
+            "squeezing blanks); scores on such rows show what was memorised",
         ),
         (
             "contradictory-labels",
             "1 text of train has different labels in different rows, as rows 1 and 31: no method "
             "can get both right",
         ),
-        ("test-in-train", "1 of 4 rows of test stands in train (exactly)"),
+        ("test-in-train", "1 of 4 rows of test is in train (exactly)"),
     ]
 
 
@@ -241,7 +241,7 @@ def test_a_draft_is_looked_at_as_it_will_be_read(tmp_path: Path) -> None:
         "data: {mood: {train: train.csv, dev: train.csv, text: text, label: label}}\n"
     )
     (found,) = remarks_on_draft(text, tmp_path / "x.yaml").others
-    assert found.startswith("mood: dev is the file of train itself: 30 of 30 rows of dev stand in")
+    assert found.startswith("mood: dev is the file of train itself: 30 of 30 rows of dev are in ")
 
 
 def test_a_remark_is_one_line(tmp_path: Path, tiny_checkpoint: Path) -> None:

@@ -1,4 +1,4 @@
-"""What lint says of training settings that change nothing, or that cannot be honoured."""
+"""Lint remarks on training settings that change nothing, or that cannot be honoured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HELD_OUT = {"selection": {"split": "train", "fraction": 0.1}}
 
 
 def of_training(**settings: Any) -> list[Finding]:
-    """The findings on early stopping, evaluations and layers alone."""
+    """Return only the findings on early stopping, evaluations and layers."""
     found = findings(training={**SOUND["training"], **settings}, **HELD_OUT)
     return [one for one in found if one.rule in ("no-effect", "layers")]
 

@@ -1,4 +1,4 @@
-"""What is searched: the defaults of every method, and what a study file may say instead."""
+"""The space of a search is every method's default, or what a study file says instead."""
 
 from __future__ import annotations
 

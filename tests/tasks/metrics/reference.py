@@ -77,7 +77,7 @@ def _brier(labels: Arrays, logits: Arrays) -> float:
 
 
 def _calibration_error(labels: Arrays, logits: Arrays) -> float:
-    """Go from bin to bin, as Guo et al. 2017 write it down; scikit-learn has no such function."""
+    """Return the calibration error bin by bin, as in Guo et al. 2017; scikit-learn has none."""
     shares = _shares(logits, labels)
     confidence, right = shares.max(axis=1), shares.argmax(axis=1) == labels
     total = 0.0
@@ -106,7 +106,7 @@ def _indicators(labels: Arrays, num_classes: int) -> Arrays:
 def _where_both_vary(
     measure: Callable[[Arrays, Arrays], float],
 ) -> Callable[[Arrays, Arrays], float]:
-    """Correlate the two sides; by our convention it is 0 where one of them is constant."""
+    """Return the correlation of the two sides; by convention it is 0 if either is constant."""
     return lambda labels, predicted: (
         0.0 if np.ptp(labels) == 0 or np.ptp(predicted) == 0 else measure(labels, predicted)
     )

@@ -1,4 +1,4 @@
-"""Every metric is that of scikit-learn or scipy, of the examples as often as they weigh."""
+"""Every metric agrees with scikit-learn or scipy, with examples repeated by their weights."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def metric_of(case: str) -> str:
 
 
 def sides(metric: str, num_examples: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and three seeds' predictions; for a correlation, scores with ties.
+    """Return labels and the predictions of three seeds; for a correlation, scores with ties.
 
-    Logits are of few values, so that probabilities are tied.
+    Logits have few distinct values, so that probabilities are tied.
     """
     generator = np.random.default_rng(3)
     if metric_of(metric) in OF_LOGITS:
@@ -69,7 +69,7 @@ def draw_weights(num_examples: int, chance: int, num: int = 20) -> np.ndarray:
 def assert_repeats(
     metric: str, weights: np.ndarray, labels: np.ndarray, predictions: np.ndarray
 ) -> None:
-    """Each row of weights must score what the reference says of the examples, repeated so often."""
+    """Assert that each row of weights scores as the reference on examples repeated so often."""
     found = METRICS.get(metric).weighted_scores(weights.astype(float), labels, predictions)
     assert found.shape == (len(weights), len(predictions))
     for row, counts in zip(found, weights, strict=True):

@@ -1,1 +1,1 @@
-"""What computes: the processor, a card, or whatever else joins in devices/registry.py."""
+"""The devices that compute: the processor, GPUs, and any other kind in devices/registry.py."""

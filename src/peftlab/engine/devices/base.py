@@ -1,11 +1,10 @@
-"""The interface of a device: its name, what it measures of itself, and how work is laid out on
-it."""
+"""The interface of a device: its name, its own measurements, and how work is laid out on it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class EnergyCounter:
-    """A count of energy; OSError or ValueError where it cannot be read.
+    """A counter of energy; reading it raises OSError or ValueError if that fails.
 
-    `range` is where it begins anew, 0 for one that never does.
+    `range` is the value at which it wraps around, 0 if it never does.
     """
 
     count: Callable[[], int]
@@ -30,7 +29,7 @@ class EnergyCounter:
     last: int = 0
 
     def advance(self) -> float:
-        """Return the joules since the last time."""
+        """Return the joules since the last call."""
         now = self.count()
         moved, self.last = now - self.last, now
         if moved < 0 and not self.range:
@@ -39,22 +38,27 @@ class EnergyCounter:
 
 
 class Device(ABC):
-    """A device that is here, under the name by which it was asked for.
+    """A device of this machine, under the name by which it was asked for.
 
-    A subclass says how its kind differs from others; no other module asks which kind it has
-    before it. Which kernels compute on it is decided where they are (models/fused/backends.py).
+    A subclass defines how its kind differs from the others; no other module asks for the kind of a
+    device. The kernels that compute on it are chosen in models/fused/backends.py.
     """
 
     shares_cores: ClassVar[bool] = False
-    """Whether several workers at a time divide its cores among them, each with its threads."""
+    """Whether concurrent workers divide its cores among them, each with threads of its own."""
     holds_4bit: ClassVar[bool] = False
-    """Whether weights in 4 bits (methods/quantize.py) are computed with on it."""
+    """Whether it can compute with 4-bit weights (methods/quantize.py)."""
     share_of_peak: ClassVar[float] = 0.5
-    """The part of its peak in matrix products that a training reaches, for a first estimate."""
-    seconds_per_layer: ClassVar[float] = 0.0
-    """The time that a layer takes of a step however few its tokens are: kernels are started."""
+    """The share of its peak in matrix products that training is first estimated to reach."""
+    is_faster_in_bf16: bool = False
+    """Whether training with `bf16: true` takes less time on it."""
+    seconds_per_layer: float = 0.0
+    """The least time of a layer in a step, however few the tokens: its kernels must be launched."""
     peak_size: ClassVar[int] = 1024
-    """The rows and columns of the matrices by which its peak is measured."""
+    """The number of rows and columns of the matrices with which its peak is measured."""
+    tokens_to_fill: int = 0
+    """The tokens of a step with which it is busy, so that more trials in it would save no more
+    time; 0 where several trials in a step are not known to pay."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -70,55 +74,70 @@ class Device(ABC):
     @cached_property
     @abstractmethod
     def model_name(self) -> str:
-        """The name that its maker gave the processor or card; empty where it is not told."""
+        """The maker's name of the processor or GPU; empty if it is not known."""
 
     @cached_property
     def torch(self) -> torch.device:
-        """The device as PyTorch has it."""
+        """The device as a PyTorch object."""
         import torch
 
         return torch.device(self.name)
 
     @property
+    def memory_bytes(self) -> int | None:
+        """The memory that it has of its own; None for one that has none, or does not tell."""
+        return None
+
+    @property
     def why_not_bf16(self) -> str | None:
-        """None if it computes matrix products of bfloat16, else the reason in a few words."""
+        """The reason, in a few words, why it cannot multiply in bfloat16; None if it can."""
         return None
 
     @property
     def why_not_tf32(self) -> str | None:
-        """None if it has matrix units for TF32, else the reason in a few words."""
+        """The reason, in a few words, why it cannot compute in TF32; None if it can."""
         return "TF32 is a format of NVIDIA's cards"
 
     def make_ready(self) -> None:
-        """Do what is needed once on a machine before anything is computed."""
+        """Do the work that is needed once on a machine before anything is computed."""
         return None
 
+    def remarks(self) -> list[str]:
+        """Return what a user should know of how it computes here, a line each."""
+        return []
+
+    def current(self) -> AbstractContextManager[None]:
+        """Have it be the one, of several of its kind, that is meant where none is named."""
+        return nullcontext()
+
     def synchronize(self) -> None:
-        """Wait until all that was asked of the device is done."""
+        """Wait until the device has done all its work."""
         return None
 
     def reset_peak_memory(self) -> bool:
-        """Forget the peak of memory so far; return whether that can be done."""
+        """Reset the peak of memory; return whether that can be done."""
         return False
 
     @abstractmethod
     def peak_memory_bytes(self) -> int | None:
-        """Return the highest memory of this process, since the last reset where there was one."""
+        """Return the peak memory of this process since the last reset, if there was one."""
 
     def energy_counters(self) -> list[EnergyCounter]:
-        """Return the counters of its energy, none where it has none that may be read.
+        """Return its energy counters; an empty list if it has none that may be read.
 
-        Raises OSError or ValueError for one that is there and cannot be read.
+        Raises OSError or ValueError if a counter is there but cannot be read.
         """
         return []
 
     def trainer_arguments(self) -> dict[str, Any]:
-        """Return what TrainingArguments are told so that transformers.Trainer computes on it."""
+        """Return the TrainingArguments that make transformers.Trainer compute on this device."""
         return {}
 
     def peak_flops_per_second(self, seconds: float = 0.1, precision: Precision = "fp32") -> float:
-        """Return the best that a square matrix product of that precision reaches, measured now."""
+        """Return the best rate of a square matrix product in that precision, measured now."""
         import torch
+
+        from peftlab.models.precision import multiplying
 
         size = self.peak_size
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
@@ -135,24 +154,10 @@ class Device(ABC):
         return 2 * size**3 / best
 
     def estimated_peak_flops_per_second(self, precision: Precision = "fp32") -> float:
-        """Return about the same, for an estimate, where that can be had without PyTorch."""
+        """Return an estimate of the same rate, found without PyTorch if possible."""
         return self.peak_flops_per_second(precision=precision)
 
 
-@contextmanager
-def multiplying(precision: Precision) -> Iterator[None]:
-    """Have matrices of float32 multiplied exactly within, or in TF32 if that is the precision."""
-    import torch
-
-    backends: Any = torch.backends  # the types of which do not tell of the setting
-    before = backends.fp32_precision
-    backends.fp32_precision = "tf32" if precision == "tf32" else "ieee"
-    try:
-        yield
-    finally:
-        backends.fp32_precision = before
-
-
 def own_generators(device: torch.device) -> list[torch.device]:
-    """Return the device if PyTorch keeps a generator for it beside the processor's, else none."""
+    """Return the device if PyTorch keeps a random generator for it, else nothing."""
     return [] if device.type == "cpu" else [device]

@@ -1,4 +1,4 @@
-"""The processor: its memory by the kernel's account, its energy by the counters of RAPL."""
+"""The processor: its memory as Linux reports it, its energy by the RAPL counters."""
 
 from __future__ import annotations
 
@@ -21,42 +21,47 @@ from peftlab.store.provenance import processor_name
 CLEAR_REFS = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
 POWERCAP = Path("/sys/class/powercap")
-"""Where Linux shows the counters of the processor (RAPL: Intel's, and AMD's since Zen)."""
+"""The folder of the processor's energy counters on Linux (RAPL: Intel, and AMD since Zen)."""
 
 
 class Processor(Device):
-    """The machine's processor. Its energy is that of its packages, without memory and fans."""
+    """The machine's processor. Its energy is that of its packages, excluding memory and fans."""
 
     shares_cores: ClassVar[bool] = True
 
     @cached_property
     def model_name(self) -> str:
-        """The name that the processor tells."""
+        """The name that the processor reports."""
         return processor_name() or ""
 
     def make_ready(self) -> None:
-        """Compile the kernels, a stage of the work, unless that was done before."""
+        """Compile the kernels, a stage of the work, unless that was done before.
+
+        Raises UserError where kernels are asked for that there are not.
+        """
+        from peftlab.models.fused.backends import chosen
         from peftlab.models.fused.compile import ensure_compiled
 
+        chosen()
         ensure_compiled()
 
     def reset_peak_memory(self) -> bool:
-        """Have Linux forget its high-water mark of the process's resident memory."""
+        """Reset the peak that Linux keeps of the process's resident memory."""
         return reset_resident_peak()
 
     def peak_memory_bytes(self) -> int | None:
-        """Return the highest resident memory of the process."""
+        """Return the peak resident memory of the process."""
         return resident_peak_bytes()
 
     def energy_counters(self) -> list[EnergyCounter]:
-        """Return the counters of the packages (Linux may show them to root only)."""
+        """Return the counters of the packages, which Linux may show to root only."""
         counters = [_package(folder) for folder in sorted(POWERCAP.glob("intel-rapl:*"))]
         return [counter for counter in counters if counter is not None]
 
     def estimated_peak_flops_per_second(self, precision: Precision = "fp32") -> float:
-        """Return the best that NumPy's matrix product reaches in a tenth of a second.
+        """Return the best rate that NumPy's matrix product reaches within a tenth of a second.
 
-        NumPy has no bfloat16, of which the plain twins' products are asked of PyTorch.
+        NumPy has no bfloat16, so PyTorch is asked for the rate in that precision.
         """
         if precision == "bf16":
             return self.peak_flops_per_second(precision=precision)
@@ -69,19 +74,19 @@ class Processor(Device):
         return 2 * 512 * 1024 * 1024 / best
 
     def trainer_arguments(self) -> dict[str, Any]:
-        """Keep the Trainer from a card that it would find."""
+        """Return the arguments that keep the Trainer from using a GPU."""
         return {"use_cpu": True, "dataloader_pin_memory": False}
 
 
 def reset_resident_peak() -> bool:
-    """Set the mark of the highest resident memory back; return whether the system can do that.
+    """Reset the peak of resident memory; return whether the system can do that.
 
-    What is left of earlier work goes back first, so that nothing is charged for it.
+    Freed memory of earlier work is first given back to the system, so that it is not counted.
     """
     try:
         _set_libraries_aside()
         gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)  # which is glibc's
+        ctypes.CDLL(None).malloc_trim(0)  # a function of glibc
         CLEAR_REFS.write_text("5")
     except (OSError, AttributeError):
         return False
@@ -89,7 +94,7 @@ def reset_resident_peak() -> bool:
 
 
 def resident_peak_bytes() -> int | None:
-    """Return the highest resident memory of the process, since the mark was set back if it was."""
+    """Return the peak resident memory of the process since the last reset, if there was one."""
     try:
         found = re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text())
     except OSError:
@@ -100,16 +105,17 @@ def resident_peak_bytes() -> int | None:
 
 @cache
 def _set_libraries_aside() -> None:
-    """Keep the objects of the imported libraries, some hundred thousand, out of collections.
+    """Exclude the objects of the imported libraries from garbage collection.
 
-    It is done once in a process: without it each collection would walk all of them.
+    This is done once in a process: otherwise each collection would visit all of them, which are
+    several hundred thousand.
     """
     gc.collect()
     gc.freeze()
 
 
 def _package(folder: Path) -> EnergyCounter | None:
-    """Return the counter of a package; None for a part of one, and for the whole machine."""
+    """Return the counter of a package; None if the folder is not that of a package."""
     if not (folder / "name").read_text().startswith("package"):
         return None
     return EnergyCounter(

@@ -1,4 +1,4 @@
-"""Every kind of device by its name; what a name that a user gives stands for here.
+"""The registry of devices, which finds the device that a user's name stands for on this machine.
 
 Nothing here imports PyTorch before a device other than the processor is asked for.
 """
@@ -23,11 +23,11 @@ AUTO = "auto"
 class DeviceEntry:
     """The facts about a kind of device that are needed before one is opened.
 
-    `pattern` matches its names, `names` lists those that are here, `has` tells whether one of a
-    matching name is, `open` makes the device of a name that is here, and `needs` says what a
-    machine must have for one.
-    `auto` takes the kind of the least `order` of which there is one, and none whose order is None.
-    `is_everywhere` says that no machine is without it, `resource` what Ray counts it as.
+    `pattern` matches the names of the kind. `names` lists the devices of this machine, `has` tells
+    whether a device of a matching name is among them, and `open` returns it; `needs` says what a
+    machine must have for one. `auto` chooses the available kind with the lowest `order`, never a
+    kind whose order is None. `is_everywhere` says that every machine has such a device, and
+    `resource` is the Ray resource that it counts as.
     """
 
     pattern: str
@@ -41,9 +41,9 @@ class DeviceEntry:
 
 
 def resolve(name: str) -> Device:
-    """Return the device of that name; "auto" is the one that is preferred of those here.
+    """Return the device of that name; "auto" is the preferred device of this machine.
 
-    Raises UserError where there is none of that name here.
+    Raises UserError if this machine has no device of that name.
     """
     found = device_here(name)
     if found is None:
@@ -52,7 +52,7 @@ def resolve(name: str) -> Device:
 
 
 def device_here(name: str) -> Device | None:
-    """Return the device of that name, or the preferred one for "auto"; None if it is not here."""
+    """Return the device of that name ("auto": the preferred one); None if it is not here."""
     if name == AUTO:
         return next(_preferred())
     entry = _entry(name) if isinstance(name, str) else None
@@ -65,13 +65,13 @@ def is_known(name: str) -> bool:
 
 
 def is_everywhere(name: str) -> bool:
-    """Return whether every machine has a device of that name, so that none need be looked for."""
+    """Return whether every machine has a device of that name, so that nothing need be checked."""
     entry = _entry(name)
     return name == AUTO or (entry is not None and entry.is_everywhere)
 
 
 def resource_of(name: str) -> Literal["CPU", "GPU"] | None:
-    """Return what Ray counts a device of that name as; None where each node is to choose."""
+    """Return the Ray resource of a device of that name; None if each node chooses its own."""
     if name == AUTO:
         return None
     entry = _entry(name)
@@ -79,7 +79,7 @@ def resource_of(name: str) -> Literal["CPU", "GPU"] | None:
 
 
 def _preferred() -> Iterator[Device]:
-    """Yield the first device of each kind that is here, the kinds in the order of `auto`."""
+    """Yield the first device of each available kind, in the order in which `auto` prefers them."""
     ordered = [entry for entry in DEVICES if entry.order is not None]
     for entry in sorted(ordered, key=lambda entry: entry.order or 0):
         yield from map(entry.open, entry.names()[:1])
@@ -90,7 +90,7 @@ def _entry(name: str) -> DeviceEntry | None:
 
 
 def _allowed() -> str:
-    """Return the names of the devices that are here, and what the others would need."""
+    """Return the names of the devices of this machine, and the needs of the kinds that it lacks."""
     names, missing = [AUTO], []
     for entry in DEVICES:
         found = entry.names()

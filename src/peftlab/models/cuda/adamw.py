@@ -137,7 +137,8 @@ class FlatAdamW(torch.optim.Optimizer):
         size = self.num_blocks * BLOCK
         self._gradient_F, self._first_F, self._second_F = torch.zeros(3, size, device=device)
         starts = [BLOCK * start for start in np.cumsum([0, *blocks[:-1]]).tolist()]
-        self._gradients = self._views(self._gradient_F, starts)
+        self.gradients = self._views(self._gradient_F, starts)
+        """The gradients that were collected, in the order of the parameters."""
         self._steps_P = torch.zeros(len(self.parameters))
         for index, (parameter, first, second) in enumerate(
             zip(
@@ -183,7 +184,7 @@ class FlatAdamW(torch.optim.Optimizer):
     @torch.no_grad()
     def collect(self, gradients: Sequence[Tensor | None], *, adds: bool = False) -> None:
         """Take these gradients of the parameters, in their order, or add them to those taken."""
-        pairs = zip(self._gradients, gradients, strict=True)
+        pairs = zip(self.gradients, gradients, strict=True)
         found = [(place, gradient) for place, gradient in pairs if gradient is not None]
         take = torch._foreach_add_ if adds else torch._foreach_copy_
         take([place for place, _ in found], [gradient for _, gradient in found])

@@ -36,7 +36,7 @@ def block_of(longest: int, dtype: torch.dtype) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Launch:
+class Launch:
     """What the forward pass was launched with, and the backward pass will be."""
 
     tensors: tuple[Tensor, ...]
@@ -45,7 +45,7 @@ class _Launch:
     num_examples: int
 
 
-def _attend(
+def attend(
     settings: AttentionSettings,
     q_QD: Tensor,
     k_TE: Tensor,
@@ -53,17 +53,20 @@ def _attend(
     *,
     is_causal: bool = False,
     window: int | None = None,
-) -> tuple[Tensor, _Launch]:
+    key_M: Tensor | None = None,
+    model_B: Tensor | None = None,
+) -> tuple[Tensor, Launch]:
     """Return the context. It is kept, with the logarithm of each row's sum.
 
-    Where k and v are narrower than q, several heads of q share one of theirs.
+    Where k and v are narrower than q, several heads of q share one of theirs. Examples may be of
+    several models, which `model_B` says, each with a key of its own.
     """
     heads, lying = settings.heads, settings.spans.on(q_QD.device)
     num_queries, size = q_QD.shape
     width = size // heads.count
     out_QD = torch.empty(num_queries, size, dtype=q_QD.dtype, device=q_QD.device)
     log_sum_QH = torch.empty(num_queries, heads.count, device=q_QD.device)
-    launch = _Launch(
+    launch = Launch(
         tensors=(
             q_QD,
             k_TE,
@@ -73,7 +76,8 @@ def _attend(
             lying.query_offsets,
             lying.key_offsets,
             lying.example_B,
-            keys_on(q_QD.device, settings.key),
+            keys_on(q_QD.device, settings.key) if key_M is None else key_M,
+            lying.example_B if model_B is None else model_B,
         ),
         rows=(q_QD.stride(0), k_TE.stride(0), v_TE.stride(0)),
         constants={
@@ -87,6 +91,7 @@ def _attend(
             "WINDOW": window or 0,
             "THRESHOLD": dropped_below(settings.probability),
             "SCALE": 1 / (1 - settings.probability),
+            "SEVERAL": model_B is not None,
             "PRECISION": precision_of(q_QD.dtype),
             "num_warps": NUM_WARPS,
         },
@@ -97,8 +102,8 @@ def _attend(
     return out_QD, launch
 
 
-def _differentiate(
-    launch: _Launch, gradient: Tensor, dq_QD: Tensor, dk_TE: Tensor, dv_TE: Tensor
+def differentiate(
+    launch: Launch, gradient: Tensor, dq_QD: Tensor, dk_TE: Tensor, dv_TE: Tensor
 ) -> None:
     """Fill the gradients of queries, keys and values."""
     grid = (launch.num_examples, launch.constants["HEADS"] // launch.constants["SHARED"])
@@ -113,7 +118,7 @@ class AttentionKernels:
     @staticmethod
     def forward(settings: AttentionSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
         """Return the context."""
-        return _attend(settings, *split_projections(inputs, width_of(inputs)))
+        return attend(settings, *split_projections(inputs, width_of(inputs)))
 
     @staticmethod
     def backward(
@@ -125,7 +130,7 @@ class AttentionKernels:
     ) -> None:
         """Add the gradients of queries, keys and values."""
         found = [torch.empty_like(node.tensor) for node in inputs]
-        _differentiate(kept, gradient, *split_projections(found, gradient.shape[1]))
+        differentiate(kept, gradient, *split_projections(found, gradient.shape[1]))
         for node, gradient_of_node in zip(inputs, found, strict=True):
             node.add(gradient_of_node)
 
@@ -137,9 +142,7 @@ class MaskedAttentionKernels:
     def forward(settings: MaskedAttentionSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
         """Return the context."""
         scores = settings.scores
-        return _attend(
-            settings.attention, *inputs, is_causal=scores.is_causal, window=scores.window
-        )
+        return attend(settings.attention, *inputs, is_causal=scores.is_causal, window=scores.window)
 
     @staticmethod
     def backward(
@@ -151,6 +154,6 @@ class MaskedAttentionKernels:
     ) -> None:
         """Add the gradients of queries, keys and values."""
         found = [torch.empty_like(node.tensor) for node in inputs]
-        _differentiate(kept, gradient, *found)
+        differentiate(kept, gradient, *found)
         for node, gradient_of_node in zip(inputs, found, strict=True):
             node.add(gradient_of_node)

@@ -78,6 +78,7 @@ def forward_kernel(
     key_offsets: Pointer,
     examples: Pointer,
     key: Pointer,
+    models: Pointer,
     q_row: int,
     k_row: int,
     v_row: int,
@@ -91,13 +92,17 @@ def forward_kernel(
     WINDOW: tl.constexpr,
     THRESHOLD: tl.constexpr,
     SCALE: tl.constexpr,
+    SEVERAL: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
     """Fill the context [Q, HEADS * WIDTH], and log2 of each row's sum of exponentials [Q, HEADS].
 
-    SHARED heads of the queries read one head of keys and values. COLUMNS is WIDTH rounded up.
+    SHARED heads of the queries read one head of keys and values. COLUMNS is WIDTH rounded up. With
+    SEVERAL models, `models` says whose each example is, and `key` has a key for each model.
     """
     b, h = tl.program_id(0), tl.program_id(1)
+    if SEVERAL:
+        key += tl.load(models + b)
     first_query, first_token = tl.load(query_offsets + b), tl.load(key_offsets + b)
     queries = (tl.load(query_offsets + b + 1) - first_query).to(tl.int32)
     keys = (tl.load(key_offsets + b + 1) - first_token).to(tl.int32)
@@ -197,6 +202,7 @@ def backward_kernel(
     key_offsets: Pointer,
     examples: Pointer,
     key: Pointer,
+    models: Pointer,
     q_row: int,
     k_row: int,
     v_row: int,
@@ -214,10 +220,13 @@ def backward_kernel(
     WINDOW: tl.constexpr,
     THRESHOLD: tl.constexpr,
     SCALE: tl.constexpr,
+    SEVERAL: tl.constexpr,
     PRECISION: tl.constexpr,
 ) -> None:
     """Fill the gradients of queries, keys and values, in rows as far apart as theirs."""
     b, g = tl.program_id(0), tl.program_id(1)
+    if SEVERAL:
+        key += tl.load(models + b)
     first_query, first_token = tl.load(query_offsets + b), tl.load(key_offsets + b)
     queries = (tl.load(query_offsets + b + 1) - first_query).to(tl.int32)
     keys = (tl.load(key_offsets + b + 1) - first_token).to(tl.int32)

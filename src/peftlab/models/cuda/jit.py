@@ -13,14 +13,16 @@ from typing import Any, TypeAlias
 
 import torch
 
+from peftlab.models.fused.generator import KeyOnDevice, signed, threshold_of
+from peftlab.models.fused.jit import kernel_folder
+from peftlab.models.fused.linear import stacked
+
 # Triton 3.9 warns that its default will change, and with it the last bits of what kernels give.
 os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
+os.environ.setdefault("TRITON_CACHE_DIR", str(kernel_folder() / "triton"))
 
 import triton
 import triton.language as tl
-
-from peftlab.models.fused.generator import KeyOnDevice, signed, threshold_of
-from peftlab.models.fused.linear import stacked
 
 # Triton reads annotations too, and accepts no names in them but its own.
 Pointer: TypeAlias = tl.tensor

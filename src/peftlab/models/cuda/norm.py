@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from peftlab.models.cuda.jit import (
 )
 from peftlab.models.fused.norm import NormSettings
 from peftlab.models.fused.operation import Gradients, Node
+from peftlab.models.fused.rows import Rows
 
 ROWS, COLUMNS = 32, 64
 """The block that a program of the weights' gradients sums at a time."""
@@ -36,14 +38,26 @@ def forward_kernel(
     examples: Pointer,
     positions: Pointer,
     key: Pointer,
+    models: Pointer,
+    places: Pointer,
     EPSILON: tl.constexpr,
     WIDTH: tl.constexpr,
     BLOCK: tl.constexpr,
     THRESHOLD: tl.constexpr,
     SCALE: tl.constexpr,
+    SEVERAL: tl.constexpr,
 ) -> None:
-    """Fill y, the normalised rows and 1 / standard deviation; threshold 0 drops nothing."""
+    """Fill y, the normalised rows and 1 / standard deviation; threshold 0 drops nothing.
+
+    With SEVERAL models, `models` says whose each row is, `key` has a key for each model, and
+    `places` says where each one's weight and bias are, counted from `weight` and `bias`.
+    """
     r, c = tl.program_id(0).to(tl.int64), tl.arange(0, BLOCK)
+    if SEVERAL:
+        model = tl.load(models + r)
+        key += model
+        weight += tl.load(places + 2 * model)
+        bias += tl.load(places + 2 * model + 1)
     is_real = c < WIDTH
     z = tl.load(x + r * WIDTH + c, mask=is_real, other=0.0).to(tl.float32)
     if THRESHOLD > 0:
@@ -71,13 +85,20 @@ def backward_kernel(
     examples: Pointer,
     positions: Pointer,
     key: Pointer,
+    models: Pointer,
+    places: Pointer,
     WIDTH: tl.constexpr,
     BLOCK: tl.constexpr,
     THRESHOLD: tl.constexpr,
     SCALE: tl.constexpr,
+    SEVERAL: tl.constexpr,
 ) -> None:
     """Fill the gradients of the residual and of x."""
     r, c = tl.program_id(0).to(tl.int64), tl.arange(0, BLOCK)
+    if SEVERAL:
+        model = tl.load(models + r)
+        key += model
+        weight += tl.load(places + 2 * model)
     is_real = c < WIDTH
     n = tl.load(normal + r * WIDTH + c, mask=is_real, other=0.0).to(tl.float32)
     g = tl.load(dy + r * WIDTH + c, mask=is_real, other=0.0).to(tl.float32)
@@ -97,24 +118,133 @@ def weights_kernel(
     normal: Pointer,
     dweight: Pointer,
     dbias: Pointer,
+    bounds: Pointer,
     num_rows: int,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
+    SEVERAL: tl.constexpr,
 ) -> None:
-    """Fill the gradients of weight and bias: a program sums COLUMNS of them over all rows."""
+    """Fill the gradients of weight and bias: a program sums COLUMNS of them over all rows.
+
+    With SEVERAL models, it does so over the rows of one: `bounds` says where each one's begin.
+    """
     c = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    begin, end = 0, num_rows
+    if SEVERAL:
+        model = tl.program_id(1)
+        begin, end = tl.load(bounds + model).to(tl.int32), tl.load(bounds + model + 1).to(tl.int32)
+        dweight += model * WIDTH
+        dbias += model * WIDTH
     of_weight = tl.zeros([COLUMNS], tl.float32)
     of_bias = tl.zeros([COLUMNS], tl.float32)
-    for first in range(0, num_rows, ROWS):
+    for first in range(begin, end, ROWS):
         r = first + tl.arange(0, ROWS)
         at = r.to(tl.int64)[:, None] * WIDTH + c[None, :]
-        is_real = (r < num_rows)[:, None] & (c < WIDTH)[None, :]
+        is_real = (r < end)[:, None] & (c < WIDTH)[None, :]
         g = tl.load(dy + at, mask=is_real, other=0.0).to(tl.float32)
         of_weight += tl.sum(g * tl.load(normal + at, mask=is_real, other=0.0).to(tl.float32), 0)
         of_bias += tl.sum(g, 0)
     tl.store(dweight + c, of_weight, mask=c < WIDTH)
     tl.store(dbias + c, of_bias, mask=c < WIDTH)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm:
+    """A LayerNorm behind dropout as the kernels take it.
+
+    Of several models `weight` and `bias` are the first one's, and `places_M2` says where each
+    one's are, in elements from there; `model_R` says whose each row is, and `key` has a key for
+    each model.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    epsilon: float
+    rows: Rows
+    key: Tensor
+    probability: float
+    model_R: Tensor | None = None
+    places_M2: Tensor | None = None
+
+    @property
+    def _where(self) -> tuple[Tensor, ...]:
+        """Whose and which the rows are, by which masks are drawn and parameters found."""
+        rows = self.rows
+        several = (rows.example_R, rows.example_R)
+        if self.model_R is not None and self.places_M2 is not None:
+            several = (self.model_R, self.places_M2)
+        return (rows.example_R, rows.position_R, self.key, *several)
+
+    def _constants(self, width: int) -> dict[str, Any]:
+        return {
+            "WIDTH": width,
+            "BLOCK": ceil_power_of_2(width),
+            "THRESHOLD": dropped_below(self.probability),
+            "SCALE": 1 / (1 - self.probability),
+            "SEVERAL": self.model_R is not None,
+            "num_warps": num_warps(width),
+        }
+
+    def forward(self, x_RD: Tensor, residual_RD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return y, the normalised rows, and 1 / standard deviation."""
+        num_rows, width = x_RD.shape
+        y_RD, normal_RD = torch.empty_like(x_RD), torch.empty_like(x_RD)
+        inverse_R = torch.empty(num_rows, dtype=torch.float32, device=x_RD.device)
+        forward_kernel[(num_rows,)](
+            x_RD,
+            residual_RD,
+            self.weight,
+            self.bias,
+            y_RD,
+            normal_RD,
+            inverse_R,
+            *self._where,
+            EPSILON=self.epsilon,
+            **self._constants(width),
+        )
+        return y_RD, normal_RD, inverse_R
+
+    def backward(
+        self, dy_RD: Tensor, normal_RD: Tensor, inverse_R: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the gradients of x and of the residual."""
+        num_rows, width = dy_RD.shape
+        dx_RD, dresidual_RD = torch.empty_like(dy_RD), torch.empty_like(dy_RD)
+        backward_kernel[(num_rows,)](
+            dy_RD,
+            normal_RD,
+            inverse_R,
+            self.weight,
+            dresidual_RD,
+            dx_RD,
+            *self._where,
+            **self._constants(width),
+        )
+        return dx_RD, dresidual_RD
+
+
+def weight_gradients(
+    dy_RD: Tensor, normal_RD: Tensor, like: Tensor, bounds: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of weight and bias, [D]; [M, D] of models whose rows have `bounds`."""
+    num_rows, width = dy_RD.shape
+    shape = (width,) if bounds is None else (len(bounds) - 1, width)
+    dweight, dbias = like.new_empty(shape), like.new_empty(shape)
+    grid = (-(-width // COLUMNS), 1 if bounds is None else shape[0])
+    weights_kernel[grid](
+        dy_RD,
+        normal_RD,
+        dweight,
+        dbias,
+        dweight if bounds is None else bounds,
+        num_rows,
+        WIDTH=width,
+        ROWS=ROWS,
+        COLUMNS=COLUMNS,
+        SEVERAL=bounds is not None,
+    )
+    return dweight, dbias
 
 
 class NormKernels:
@@ -123,30 +253,16 @@ class NormKernels:
     @staticmethod
     def forward(settings: NormSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
         """Return y. Normalised rows, 1 / standard deviation and the dropout's key are kept."""
-        x_RD, residual_RD = inputs
-        norm, rows, probability = settings.norm, settings.rows, settings.probability
-        (num_rows, width), key = x_RD.shape, keys_on(x_RD.device, settings.key)
-        y_RD, normal_RD = torch.empty_like(x_RD), torch.empty_like(x_RD)
-        inverse_R = torch.empty(num_rows, dtype=torch.float32, device=x_RD.device)
-        forward_kernel[(num_rows,)](
-            x_RD,
-            residual_RD,
-            norm.weight,
-            norm.bias,
-            y_RD,
-            normal_RD,
-            inverse_R,
-            rows.example_R,
-            rows.position_R,
-            key,
-            EPSILON=norm.eps,
-            WIDTH=width,
-            BLOCK=ceil_power_of_2(width),
-            THRESHOLD=dropped_below(probability),
-            SCALE=1 / (1 - probability),
-            num_warps=num_warps(width),
+        norm = Norm(
+            weight=settings.norm.weight,
+            bias=settings.norm.bias,
+            epsilon=settings.norm.eps,
+            rows=settings.rows,
+            key=keys_on(inputs[0].device, settings.key),
+            probability=settings.probability,
         )
-        return y_RD, (normal_RD, inverse_R, key)
+        y_RD, normal_RD, inverse_R = norm.forward(*inputs)
+        return y_RD, (norm, normal_RD, inverse_R)
 
     @staticmethod
     def backward(
@@ -158,34 +274,14 @@ class NormKernels:
     ) -> None:
         """Add the gradients of both inputs, and of weight and bias."""
         x, residual = inputs
-        norm, rows, probability = settings.norm, settings.rows, settings.probability
-        normal_RD, inverse_R, key = kept
-        num_rows, width = gradient.shape
+        norm, normal_RD, inverse_R = kept
+        weight, bias = settings.norm.weight, settings.norm.bias
         if x.is_needed or residual.is_needed:
-            dx_RD, dresidual_RD = torch.empty_like(gradient), torch.empty_like(gradient)
-            backward_kernel[(num_rows,)](
-                gradient,
-                normal_RD,
-                inverse_R,
-                norm.weight,
-                dresidual_RD,
-                dx_RD,
-                rows.example_R,
-                rows.position_R,
-                key,
-                WIDTH=width,
-                BLOCK=ceil_power_of_2(width),
-                THRESHOLD=dropped_below(probability),
-                SCALE=1 / (1 - probability),
-                num_warps=num_warps(width),
-            )
+            dx_RD, dresidual_RD = norm.backward(gradient, normal_RD, inverse_R)
             x.add(dx_RD)
             residual.add(dresidual_RD)
-        if norm.weight.requires_grad or norm.bias.requires_grad:
-            dweight_D, dbias_D = torch.empty_like(norm.weight), torch.empty_like(norm.bias)
-            weights_kernel[(-(-width // COLUMNS),)](
-                gradient, normal_RD, dweight_D, dbias_D, num_rows, width, ROWS, COLUMNS
-            )
-            for parameter, found_D in ((norm.weight, dweight_D), (norm.bias, dbias_D)):
+        if weight.requires_grad or bias.requires_grad:
+            found = weight_gradients(gradient, normal_RD, like=weight.detach())
+            for parameter, found_D in zip((weight, bias), found, strict=True):
                 if parameter.requires_grad:
                     gradients[parameter] = found_D

@@ -9,6 +9,15 @@ from peftlab.models.cuda.gelu import GeluKernels
 from peftlab.models.cuda.linear import JoinedLinearKernels
 from peftlab.models.cuda.norm import NormKernels
 from peftlab.models.cuda.rows import TakeRowsKernels
+from peftlab.models.cuda.shared import (
+    SharedAttentionKernels,
+    SharedDropoutKernels,
+    SharedGeluKernels,
+    SharedLinearKernels,
+    SharedLookUpKernels,
+    SharedNormKernels,
+    SharedTakeRowsKernels,
+)
 from peftlab.models.fused.attention import Attention
 from peftlab.models.fused.dropout import Dropout
 from peftlab.models.fused.embedding import LookUp
@@ -17,6 +26,15 @@ from peftlab.models.fused.linear import JoinedLinear
 from peftlab.models.fused.norm import DropoutAddNorm
 from peftlab.models.fused.operation import Kernels, PlainOperation
 from peftlab.models.fused.rows import TakeRows
+from peftlab.models.fused.shared import (
+    SharedAttention,
+    SharedDropout,
+    SharedGelu,
+    SharedLookUp,
+    SharedNorm,
+    SharedTakeRows,
+)
+from peftlab.models.fused.shared_linear import SharedLinear
 from peftlab.models.masked_attention import MaskedAttention
 
 KERNELS: dict[type[PlainOperation], type[Kernels]] = {
@@ -28,4 +46,11 @@ KERNELS: dict[type[PlainOperation], type[Kernels]] = {
     LookUp: LookUpKernels,
     MaskedAttention: MaskedAttentionKernels,
     TakeRows: TakeRowsKernels,
+    SharedAttention: SharedAttentionKernels,
+    SharedDropout: SharedDropoutKernels,
+    SharedGelu: SharedGeluKernels,
+    SharedLinear: SharedLinearKernels,
+    SharedLookUp: SharedLookUpKernels,
+    SharedNorm: SharedNormKernels,
+    SharedTakeRows: SharedTakeRowsKernels,
 }

@@ -1,1 +1,1 @@
-"""The inner loops of an encoder: each a compiled kernel for the CPU beside its plain torch twin."""
+"""The operations of an encoder, each as a compiled kernel for the CPU and a plain torch twin."""

@@ -1,8 +1,8 @@
 """Attention within each example of a packed batch, forward and backward, without a mask.
 
 Queries, keys and values are columns of row-major arrays of T tokens; head h of an example reads
-columns h * d to (h + 1) * d of its own rows. Queries may be fewer than keys: the last layer asks at
-each example's first token only.
+columns h * d to (h + 1) * d of its own rows. There may be fewer queries than keys: the last layer
+has queries only at each example's first token.
 
 Legend: T tokens, Q queries, H heads, d width of a head, D = H * d.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from peftlab.models.attention import AttentionScores, Drawn, Padding, attend
 from peftlab.models.fused import attention_kernels as kernels
+from peftlab.models.fused.backends import NotRecordableError
 from peftlab.models.fused.generator import signed, threshold_of
 from peftlab.models.fused.launch import launch
 from peftlab.models.fused.operation import Gradients, Node, Operation
@@ -25,7 +27,7 @@ from peftlab.models.fused.operation import Gradients, Node, Operation
 
 @dataclass(frozen=True, kw_only=True)
 class Heads:
-    """How many heads, and what a query-key product is multiplied with."""
+    """The number of heads, and the factor of a query-key product."""
 
     count: int
     scale: float
@@ -33,9 +35,9 @@ class Heads:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceSpans:
-    """Where the examples lie, for kernels of a device; int64 there, as `Spans` has them.
+    """The spans of the examples for kernels of a device: int64 on the device, as in `Spans`.
 
-    `example_B` are the examples' numbers in the step; no example has more keys than `longest`.
+    `example_B` holds the examples' numbers in the step; no example has more keys than `longest`.
     """
 
     query_offsets: Tensor
@@ -46,8 +48,9 @@ class DeviceSpans:
 
 @dataclass(frozen=True, kw_only=True)
 class Spans:
-    """Where the examples lie: example b has keys key_offsets[b] to key_offsets[b + 1], its queries
-    likewise. int64 [B + 1] on the CPU. `first_example` is the first one's number in the step."""
+    """The spans of the examples: example b has the keys key_offsets[b] to key_offsets[b + 1], and
+    likewise queries; int64 [B + 1] on the CPU. `first_example` is the number of the first example
+    in the step."""
 
     query_offsets: Tensor
     key_offsets: Tensor
@@ -59,7 +62,7 @@ class Spans:
     def on_device(
         cls, *, query_offsets: Tensor, key_offsets: Tensor, example_B: Tensor, longest: int
     ) -> Spans:
-        """Return spans that lie on a device already, for kernels of that device alone."""
+        """Return spans that are already on a device, only for kernels of that device."""
         spans = cls(query_offsets=query_offsets, key_offsets=key_offsets)
         spans._on[key_offsets.device] = DeviceSpans(
             query_offsets=query_offsets,
@@ -70,11 +73,11 @@ class Spans:
         return spans
 
     def on(self, device: torch.device) -> DeviceSpans:
-        """Return where the examples lie, on a device; copied once for all layers."""
+        """Return the spans on a device, copied once for all layers."""
         found = self._on.get(device)
         if found is None:
             num_examples = len(self.key_offsets) - 1
-            # Rows of an even size begin at multiples of 16 bytes: kernels are compiled for that.
+            # Rows of an even size begin at multiples of 16 bytes, for which kernels are compiled.
             rows = torch.zeros(3, num_examples + 2 - num_examples % 2, dtype=torch.int64)
             rows[0, : num_examples + 1] = self.query_offsets
             rows[1, : num_examples + 1] = self.key_offsets
@@ -85,19 +88,32 @@ class Spans:
                 query_offsets=rows[0],
                 key_offsets=rows[1],
                 example_B=rows[2, :num_examples],
-                longest=int(self.key_offsets.diff().max()),
+                longest=self.longest,
             )
         return found
 
+    @cached_property
+    def longest(self) -> int:
+        """How many keys the longest example has, or at most has where that is all that is known."""
+        for lying in self._on.values():
+            return lying.longest
+        return int(self.key_offsets.diff().max())
+
+    def known_on(self, device: torch.device) -> DeviceSpans | None:
+        """Return where the examples lie on a device; None unless they lie there already."""
+        return self._on.get(device)
+
     def query_padding(self, device: torch.device) -> Padding:
-        """Return where the queries lie in a padded batch; found once for all layers."""
+        """Return the places of the queries in a padded batch, found once for all layers."""
         return self._padding(self.query_offsets, device)
 
     def key_padding(self, device: torch.device) -> Padding:
-        """Return where the keys lie in a padded batch; found once for all layers."""
+        """Return the places of the keys in a padded batch, found once for all layers."""
         return self._padding(self.key_offsets, device)
 
     def _padding(self, offsets: Tensor, device: torch.device) -> Padding:
+        if any(lying.key_offsets is self.key_offsets for lying in self._on.values()):
+            raise NotRecordableError("attention is computed padded")
         found = self._paddings.get((id(offsets), device))
         if found is None:
             found = self._paddings[id(offsets), device] = Padding.of(offsets, device)
@@ -106,7 +122,7 @@ class Spans:
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionSettings:
-    """Heads, where the examples lie, and the key and probability of the dropout of attention."""
+    """The heads, the spans of the examples, and the key and probability of attention dropout."""
 
     heads: Heads
     spans: Spans
@@ -127,7 +143,7 @@ class Attention(Operation):
 
     @staticmethod
     def forward(settings: AttentionSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
-        """The context is kept, and the logarithm of each row's sum of exponentials."""
+        """Return the context, kept with the logarithm of each row's sum of exponentials."""
         size = width_of(inputs)
         query, key, value = split_projections(inputs, size)
         heads, spans = settings.heads, settings.spans
@@ -168,7 +184,7 @@ class Attention(Operation):
         inputs: tuple[Node, ...],
         gradients: Gradients,
     ) -> None:
-        """Gradients of queries, keys and values."""
+        """Add the gradients of queries, keys and values."""
         forward: kernels.Forward = kept
         found = [torch.empty_like(node.tensor) for node in inputs]
         dq, dk, dv = split_projections(found, gradient.shape[1])
@@ -179,7 +195,7 @@ class Attention(Operation):
 
     @staticmethod
     def plain(settings: AttentionSettings, *inputs: Tensor) -> Tensor:
-        """Return the attention by torch, all examples at once, each padded to the longest."""
+        """Return the context by torch, for all examples at once, padded to the longest."""
         num_heads, spans = settings.heads.count, settings.spans
         q, k, v = (
             x.unflatten(1, (num_heads, -1)) for x in split_projections(inputs, width_of(inputs))
@@ -202,12 +218,12 @@ class Attention(Operation):
 
 
 def width_of(projections: Sequence[Tensor]) -> int:
-    """Return D, the columns of all queries."""
+    """Return D, the number of columns of the queries."""
     return projections[-1].shape[1] // (4 - len(projections))
 
 
 def split_projections(projections: Sequence[Tensor], width: int) -> list[Tensor]:
-    """Return queries, keys and values, each [., D]; views."""
+    """Return queries, keys and values, each a view [., D]."""
     parts = [part for joined in projections for part in joined.split(width, dim=1)]
     assert len(parts) == 3
     return parts

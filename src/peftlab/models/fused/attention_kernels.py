@@ -38,9 +38,9 @@ def _soften(
     keep_scale: np.float32,
     log_sum_Q: Floats,
 ) -> None:
-    """Scores to dropped probabilities, in place, and the logarithm of each row's sum.
+    """Turn scores into dropped probabilities, in place, and fill the logarithm of each row's sum.
 
-    From `length` to `padded` a row is computed too, in whole vectors, and means nothing.
+    The columns from `length` to `padded` are computed too, in whole vectors, but are meaningless.
     """
     for i in range(len(s_QL)):
         highest = s_QL[i, 0] * scale
@@ -79,8 +79,8 @@ def _differentiate(
     log_sum_Q: Floats,
     inner_Q: Floats,
 ) -> None:
-    """From scores and gradients of the dropped probabilities: those probabilities, in s, and the
-    gradients of the unscaled scores, in g."""
+    """Turn the scores in s into dropped probabilities, and the gradients of these in g into the
+    gradients of the unscaled scores."""
     for i in range(len(s_QL)):
         log_sum, inner = log_sum_Q[i], inner_Q[i]
         bits = row_bits(key, example, i)
@@ -96,7 +96,7 @@ def _differentiate(
 
 @part
 def _inner_products(x_QD: Floats, y_QD: Floats, width: int, out_Q: Floats) -> None:
-    """out = the inner product of each row of x and y, over the first `width` columns."""
+    """Fill out with the inner products of the rows of x and y over the first `width` columns."""
     for i in range(len(out_Q)):
         total = ZERO
         for c in range(width):
@@ -106,10 +106,10 @@ def _inner_products(x_QD: Floats, y_QD: Floats, width: int, out_Q: Floats) -> No
 
 @inline
 def _shares(heads: int, threads: int) -> tuple[int, int]:
-    """Into how many groups the heads are cut, and into how many shares the work of each.
+    """Return the number of groups of heads, and the number of shares in each group's work.
 
-    A thread has some heads of all examples and takes an example after another, so that its rows
-    stay in the caches and no thread has all the long ones.
+    A thread computes some heads of all examples, one example after another, so that its rows stay
+    in the caches and no thread gets all the long examples.
     """
     groups = min(heads, threads)
     return groups, (threads + groups - 1) // groups
@@ -139,7 +139,7 @@ def forward_kernel(
 ) -> None:
     """Fill the context of each query and the logarithm of its row's sum of exponentials.
 
-    Matrices of tokens are given by address and distance of rows.
+    Matrices of tokens are given by their address and the distance between rows.
     """
     num_examples = len(key_offsets) - 1
     longest, most = np.max(np.diff(key_offsets)), np.max(np.diff(query_offsets))
@@ -210,7 +210,7 @@ def backward_kernel(
     dv: int,
     threads: int,
 ) -> None:
-    """Fill the gradients of queries, keys and values, in rows as far apart as theirs."""
+    """Fill the gradients of queries, keys and values, whose rows are as far apart as theirs."""
     num_examples = len(key_offsets) - 1
     longest, most = np.max(np.diff(key_offsets)), np.max(np.diff(query_offsets))
     groups, shares = _shares(heads, threads)
@@ -241,7 +241,7 @@ def backward_kernel(
                 dout + out_at, out_row, 1, v + v_at, v_row, True, grads, spaced, True, rows,
                 length, width, scratch,
             )  # fmt: skip
-            # sum over j of p[j] * dp[j], which is the same with and without dropout
+            # the sum over j of p[j] * dp[j], which is the same with and without dropout
             _inner_products(
                 matrix(dout + out_at, rows, out_row),
                 matrix(out + out_at, rows, out_row),
@@ -277,7 +277,7 @@ def backward_kernel(
 
 
 class Forward(NamedTuple):
-    """What the forward pass is called with; rows of queries, keys and values are strided."""
+    """The arguments of the forward pass; rows of queries, keys and values are strided."""
 
     q: Tensor
     k: Tensor
@@ -302,7 +302,7 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    """What the backward pass is called with."""
+    """The arguments of the backward pass."""
 
     q: Tensor
     k: Tensor
@@ -332,7 +332,7 @@ class Backward(NamedTuple):
 
 @EntryPoint
 def forward(n: Forward) -> None:
-    """Attention's context."""
+    """Compute the context of each query."""
     forward_kernel(
         n.q, n.q_row, n.k, n.k_row, n.v, n.v_row,
         integers(n.query_offsets, n.examples + 1), integers(n.key_offsets, n.examples + 1),

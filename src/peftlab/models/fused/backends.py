@@ -7,7 +7,7 @@ more entry of `BACKENDS`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -17,6 +17,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from peftlab.core.errors import UserError
 from peftlab.models.fused import jit
 from peftlab.models.fused.operation import Kernels, PlainOperation
 from peftlab.models.fused.sums import add_to
@@ -24,11 +25,20 @@ from peftlab.models.fused.sums import add_to
 HAS_TRITON: bool = find_spec("triton") is not None
 TRITON_KERNELS = "peftlab.models.cuda.operations"
 TRITON_ADAMW, TRITON_GRAPH = "peftlab.models.cuda.adamw", "peftlab.models.cuda.graph"
+TRITON_AGREEMENT = "peftlab.models.cuda.agreement"
 """The modules for a GPU by their names: they import the operations, and Triton."""
-ASKED_FOR = "triton"
-"""The value of PEFTLAB_KERNELS that asks for the Triton kernels: no card has run them yet."""
+UNTRIED = "triton"
+"""The value of PEFTLAB_KERNELS with which Triton's kernels compute whether they agree with their
+plain twins on the card or not."""
+CHOICES = ("", "off", "numba", UNTRIED)
 OLDEST_CAPABILITY = (8, 0)
 """The first GPUs whose matrix units take bfloat16."""
+ADAMW, GRAPH = "AdamW", "graph"
+"""The names of what a back end has beside operations, for what it lacks."""
+
+
+class NotRecordableError(RuntimeError):
+    """A program that cannot be captured, for a reason in a few words."""
 
 
 Program = Callable[[], None]
@@ -46,7 +56,8 @@ class Backend:
     `takes` says whether they can compute one tensor, whatever its shape; `kernels_of` is None for
     an operation that has none; `add` adds the second tensor to the first. With `records`, programs
     are recorded and played (recording.py). `adamw` is the class of its own AdamW, None where
-    torch's serves; `capture` of its device makes what can be played again of a program.
+    torch's serves; `capture` of its device makes what can be played again of a program. `lacking`
+    says by name which of all that is not used here, and why.
     """
 
     words: str
@@ -56,22 +67,56 @@ class Backend:
     records: bool
     adamw: Callable[[], type[torch.optim.Optimizer] | None] = lambda: None
     capture: Capture | None = None
+    lacking: Callable[[], Mapping[str, str]] = dict
 
 
-def is_triton_asked_for() -> bool:
-    """Return whether the environment asks for the Triton kernels."""
-    return os.environ.get(jit.OFF) == ASKED_FOR
+def chosen() -> str:
+    """Return which kernels the environment asks for; empty for what is best.
+
+    Raises UserError for a choice that there is not.
+    """
+    found = os.environ.get(jit.CHOICE, "")
+    if found not in CHOICES:
+        raise UserError(
+            f"there are no kernels '{found}'",
+            where=jit.CHOICE,
+            allowed="off, numba or triton; not set, the fastest that are right here",
+        )
+    return found
+
+
+def why_no_triton(device: torch.device) -> str | None:
+    """Return None if the Triton kernels may compute on a card, else the reason in a few words."""
+    if chosen() in ("off", "numba"):
+        return f"{jit.CHOICE}={chosen()}"
+    if not HAS_TRITON:
+        return "Triton is not installed"
+    if _capability(device) < OLDEST_CAPABILITY:
+        return "the card is older than Ampere"
+    return None
 
 
 def triton_takes(tensor: Tensor) -> bool:
-    """Return whether the Triton kernels are asked for, and can compute a tensor on a card."""
+    """Return whether the Triton kernels can compute a tensor on a card.
+
+    Where some of them agree with their plain twins, those twins stand in for the others; where none
+    does, they compute nothing.
+    """
     return (
-        HAS_TRITON
-        and is_triton_asked_for()
-        and tensor.is_cuda
+        tensor.is_cuda
         and tensor.dtype in (torch.float32, torch.bfloat16)
-        and _capability(tensor.device) >= OLDEST_CAPABILITY
+        and _triton_computes(tensor.device, chosen())
     )
+
+
+@cache
+def _triton_computes(device: torch.device, choice: str) -> bool:
+    """Return whether any of its operations may be used; found out once, for this is asked often."""
+    if why_no_triton(device) is not None:
+        return False
+    lacking = _triton_lacking()
+    operations = import_module(TRITON_KERNELS).KERNELS if lacking else ()
+    return not lacking or any(operation.__name__ not in lacking for operation in operations)
 
 
 @cache
@@ -84,11 +129,23 @@ def _numba_kernels_of(operation: type[PlainOperation]) -> type[Kernels] | None:
 
 
 def _triton_kernels_of(operation: type[PlainOperation]) -> type[Kernels] | None:
+    if operation.__name__ in _triton_lacking():
+        return None
     found: type[Kernels] | None = import_module(TRITON_KERNELS).KERNELS.get(operation)
     return found
 
 
-def _triton_adamw() -> type[torch.optim.Optimizer]:
+def _triton_lacking() -> Mapping[str, str]:
+    """Return what does not agree with its plain twin on the current card; see cuda/agreement.py."""
+    if chosen() == UNTRIED:
+        return {}
+    found: Mapping[str, str] = import_module(TRITON_AGREEMENT).lacking()
+    return found
+
+
+def _triton_adamw() -> type[torch.optim.Optimizer] | None:
+    if ADAMW in _triton_lacking():
+        return None
     found: type[torch.optim.Optimizer] = import_module(TRITON_ADAMW).FlatAdamW
     return found
 
@@ -117,6 +174,7 @@ TRITON = Backend(
     records=False,
     adamw=_triton_adamw,
     capture=_triton_capture,
+    lacking=_triton_lacking,
 )
 BACKENDS: tuple[Backend, ...] = (NUMBA, TRITON)
 
@@ -130,6 +188,13 @@ def backend_of(*tensors: Tensor) -> Backend | None:
 
 
 def kernels_in_words(*tensors: Tensor) -> str:
-    """Return which kernels compute these tensors: "compiled kernels", or "plain kernels"."""
+    """Return which kernels compute these tensors: "compiled kernels", or "plain kernels".
+
+    Of a card it is said why they are plain, and which of them are.
+    """
     backend = backend_of(*tensors)
-    return f"{'plain' if backend is None else backend.words} kernels"
+    if backend is None:
+        why_not = why_no_triton(tensors[0].device) if tensors and tensors[0].is_cuda else None
+        return "plain kernels" if why_not is None else f"plain kernels ({why_not})"
+    lacking = ", ".join(sorted(backend.lacking()))
+    return f"{backend.words} kernels{f' (plain: {lacking})' if lacking else ''}"

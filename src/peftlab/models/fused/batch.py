@@ -1,9 +1,8 @@
-"""Where the rows of a packed batch come from: computed once a batch and read by every layer."""
+"""The origin of the rows of a packed batch, computed once per batch and read by every layer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +18,9 @@ Lengths = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class PackedBatch:
-    """Examples and positions of the rows, their token types, and which tokens are pooled; int64.
+    """The examples, positions and token types of the rows, and the pooled tokens; int64.
 
-    Pooled are the first tokens of the examples.
+    The pooled tokens are the first tokens of the examples.
     """
 
     token_rows: Rows
@@ -42,8 +41,8 @@ class PackedBatch:
     ) -> PackedBatch:
         """Return the batch of examples of these lengths, each at least 1.
 
-        Token types are 0 if they are not given. `first_example` is the number of the first one
-        within its step, which is more than 0 where a step's batch is computed in parts.
+        Token types are 0 if they are not given. `first_example` is the number of the first example
+        within its step, which is more than 0 if a step's batch is computed in parts.
         """
         num_examples = len(lengths_B)
         offsets = np.zeros(num_examples + 1, dtype=np.int64)
@@ -79,7 +78,7 @@ class PackedBatch:
 
     @classmethod
     def given(cls, given: Given) -> PackedBatch:
-        """Return whatever batch a recording is played for."""
+        """Return the placeholder for the batch with which a recording is played."""
 
         def integers(size: int) -> Tensor:
             return given.tensor(size, dtype=torch.int64)
@@ -117,15 +116,16 @@ class PackedBatch:
 
     @property
     def num_examples(self) -> int:
-        """How many examples the batch has."""
+        """The number of examples in the batch."""
         return self.pooled_B.shape[0]
 
     @property
     def rows(self) -> dict[int, Rows]:
-        """The batch's rows by their number: of the pooled tokens, and of all."""
+        """The rows of the pooled tokens and the rows of all tokens, each by their number."""
         return {len(self.pooled_rows): self.pooled_rows, len(self.token_rows): self.token_rows}
 
-    @cached_property
+    @property
     def last_B(self) -> Tensor:
-        """The place of each example's last token."""
-        return self.token_spans.key_offsets[1:].to(self.pooled_B.device) - 1
+        """The place of each example's last token, found anew: a program may be playing it."""
+        ends_B = self.token_spans.key_offsets[1 : self.num_examples + 1]
+        return ends_B.to(self.pooled_B.device) - 1

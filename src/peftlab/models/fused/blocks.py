@@ -1,8 +1,8 @@
 """Encoder blocks with LayerNorm after each residual sum, run on a packed batch.
 
-Transformers' modules stay as they are and keep their weights; only the order in which a block
-calls them is written here, so that the kernels can stand between them. A projection that peft
-wraps in something other than plain LoRA is called as it is.
+Transformers' modules stay as they are and keep their weights; only the order in which a block calls
+them is defined here, so that kernels can run between them. A projection that peft wraps in
+something other than plain LoRA is called as it is.
 """
 
 from __future__ import annotations
@@ -20,37 +20,47 @@ from transformers import PreTrainedModel
 
 from peftlab.models.families import family_of
 from peftlab.models.family import BlockNames
+from peftlab.models.fused.around import Around, around_layers
 from peftlab.models.fused.attention import Attention, AttentionSettings, Heads, Spans
 from peftlab.models.fused.dropout import active_probability
 from peftlab.models.fused.gelu import Gelu, GeluSettings, is_exact_gelu
 from peftlab.models.fused.linear import Joined, JoinedLinear, Keys, LinearSettings, SiteOf, join
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings, is_plain_norm
-from peftlab.models.fused.operation import Run
+from peftlab.models.fused.operation import Call, Program
 from peftlab.models.fused.rows import Rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Projection:
-    """Modules that read the same rows, and how to compute them as one where that is possible."""
+    """Modules that read the same rows, and how to compute them as one where that is possible.
+
+    `around` is what stands around the layers that are computed as one, if anything does.
+    """
 
     modules: tuple[nn.Module, ...]
     joined: Joined | None
+    around: Around | None
 
     @classmethod
     def of(cls, *modules: nn.Module, site_of: SiteOf) -> Projection:
-        """Return the projection by these modules."""
-        return cls(modules=modules, joined=join(modules, site_of))
+        """Return the projection of these modules."""
+        around = around_layers(modules)
+        layers = modules if around is None else around.layers
+        return cls(modules=modules, joined=join(layers, site_of), around=around)
 
-    def __call__(self, run: Run, x_RD: Any, rows: Rows, keys: Keys) -> tuple[Any, ...]:
-        """Return one value with all outputs side by side, or one of each module."""
-        if self.joined is not None:
-            return (run(JoinedLinear, LinearSettings.of(self.joined, rows, keys), x_RD),)
-        return tuple(module(x_RD) for module in self.modules)
+    def program(self, x_RD: Any, rows: Rows, keys: Keys) -> Program[tuple[Any, ...]]:
+        """Compute one value with all outputs side by side, or one of each module."""
+        if self.joined is None:
+            return tuple(module(x_RD) for module in self.modules)
+        if self.around is not None:
+            x_RD = self.around.before(x_RD)
+        y_RW = yield Call(JoinedLinear, LinearSettings.of(self.joined, rows, keys), (x_RD,))
+        return (y_RW if self.around is None else self.around.after(y_RW),)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Residual:
-    """What follows a sublayer: norm(residual + dropout(x)), with no dropout in some models."""
+    """The end of a sublayer: norm(residual + dropout(x)), without dropout in some models."""
 
     dropout: nn.Dropout | None
     norm: nn.Module
@@ -61,8 +71,8 @@ class Residual:
         """Whether the kernels can compute it."""
         return is_plain_norm(self.norm)
 
-    def __call__(self, run: Run, x_RD: Any, residual_RD: Any, rows: Rows, keys: Keys) -> Any:
-        """Return the sum, normalised."""
+    def program(self, x_RD: Any, residual_RD: Any, rows: Rows, keys: Keys) -> Program[Any]:
+        """Compute the sum, normalised."""
         if self.is_plain:
             probability = active_probability(self.dropout)
             settings = NormSettings(
@@ -71,14 +81,14 @@ class Residual:
                 key=keys(self.site) if probability > 0 else 0,
                 probability=probability,
             )
-            return run(DropoutAddNorm, settings, x_RD, residual_RD)
+            return (yield Call(DropoutAddNorm, settings, (x_RD, residual_RD)))
         x_RD = x_RD if self.dropout is None else self.dropout(x_RD)
         return self.norm(residual_RD + x_RD)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One encoder block by its parts."""
+    """One encoder block, given by its parts."""
 
     query_key_value: Projection
     query: Projection
@@ -101,7 +111,7 @@ class Block:
 
     @property
     def probabilities(self) -> list[float]:
-        """How likely each of its dropouts drops an element now."""
+        """The current probability of each dropout in the block."""
         projections = (self.query_key_value, self.attention_output, self.up, self.down)
         residuals = (self.attention_residual, self.output_residual)
         return [
@@ -117,10 +127,10 @@ class Block:
 
     @cached_property
     def parameters(self) -> tuple[nn.Parameter, ...] | None:
-        """All that its operations read; None if a module of it has to be called as it is."""
+        """The parameters that its operations read; None if a module has to be called as it is."""
         found: list[nn.Parameter] = []
         for projection in (self.query_key_value, self.attention_output, self.up, self.down):
-            if projection.joined is None:
+            if projection.joined is None or projection.around is not None:
                 return None
             found += projection.joined.parameters
         for residual in (self.attention_residual, self.output_residual):
@@ -131,15 +141,14 @@ class Block:
 
 
 def finish_block(
-    run: Run,
     block: Block,
     projections: tuple[Any, ...],
     x_RD: Any,
     rows: Rows,
     spans: Spans,
     keys: Keys,
-) -> Any:
-    """Return all of a block after its projections."""
+) -> Program[Any]:
+    """Compute all of a block after its projections."""
     probability = active_probability(block.attention_dropout)
     settings = AttentionSettings(
         heads=block.heads,
@@ -147,20 +156,21 @@ def finish_block(
         key=keys(block.attention_site) if probability > 0 else 0,
         probability=probability,
     )
-    context_RD = run(Attention, settings, *projections)
-    (attended_RD,) = block.attention_output(run, context_RD, rows, keys)
-    x_RD = block.attention_residual(run, attended_RD, x_RD, rows, keys)
-    (inner_RF,) = block.up(run, x_RD, rows, keys)
+    context_RD = yield Call(Attention, settings, projections)
+    (attended_RD,) = yield from block.attention_output.program(context_RD, rows, keys)
+    x_RD = yield from block.attention_residual.program(attended_RD, x_RD, rows, keys)
+    (inner_RF,) = yield from block.up.program(x_RD, rows, keys)
     if is_exact_gelu(block.activation):
-        inner_RF = run(Gelu, GeluSettings(has_backward=torch.is_grad_enabled()), inner_RF)
+        gelu = GeluSettings(has_backward=torch.is_grad_enabled())
+        inner_RF = yield Call(Gelu, gelu, (inner_RF,))
     else:
         inner_RF = block.activation(inner_RF)
-    (output_RD,) = block.down(run, inner_RF, rows, keys)
-    return block.output_residual(run, output_RD, x_RD, rows, keys)
+    (output_RD,) = yield from block.down.program(inner_RF, rows, keys)
+    return (yield from block.output_residual.program(output_RD, x_RD, rows, keys))
 
 
 def has_blocks(base: PreTrainedModel) -> bool:
-    """Return whether the model's blocks are run here."""
+    """Return whether the model has fused blocks."""
     return family_of(base.config.model_type).head is not None
 
 
@@ -171,7 +181,7 @@ def blocks_of(base: PreTrainedModel, site_of: SiteOf) -> list[Block]:
 
 
 def encoder_of(base: PreTrainedModel) -> nn.Module:
-    """Return the module that runs the layers, the base model itself where they lie in that."""
+    """Return the module that runs the layers, which may be the base model itself."""
     return base.base_model.get_submodule(family_of(base.config.model_type).encoder)
 
 
@@ -181,16 +191,15 @@ def layers_of(base: PreTrainedModel) -> list[nn.Module]:
 
 
 def embeddings_of(base: PreTrainedModel) -> list[nn.Module]:
-    """Return the modules that make the first block's input, in order; ELECTRA's widen it in a
-    second."""
+    """Return the modules that compute the first block's input, in order; ELECTRA has two."""
     names = family_of(base.config.model_type).embeddings
     return [getattr(base.base_model, name) for name in names if hasattr(base.base_model, name)]
 
 
 def num_frozen_blocks(base: PreTrainedModel) -> int:
-    """Return how many leading blocks are the checkpoint's own: no parameter trains there or below.
+    """Return the number of frozen blocks at the bottom: no parameter trains in or below them.
 
-    A block that peft has put something into is not counted even where nothing in it trains.
+    A block that peft has changed is not counted, even if nothing in it trains.
     """
     if not all(_is_frozen(module) for module in embeddings_of(base)):
         return 0

@@ -1,8 +1,8 @@
-"""All kernels compiled ahead: once on a machine, in a process of their own.
+"""The compilation of all kernels ahead of use, once on a machine, in a process of its own.
 
-numba keeps what it has compiled on disk. Without this the first trial would wait for it, and its
-peak memory would be the compiler's. The process (compile_process.py) ends with the one that waits
-for it; the next one goes on where it was.
+numba caches compiled code on disk. Otherwise the first trial would wait for the compiler, and its
+peak memory would be the compiler's. The process (compile_process.py) ends with the process that
+waits for it; the next continues where it stopped.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from peftlab.core.progress import stage
-from peftlab.models.fused import blocks  # noqa: F401  brings all operations, and so all entry points
-from peftlab.models.fused.jit import ENABLED
+from peftlab.models.fused import blocks  # noqa: F401  imports all entry points
+from peftlab.models.fused.jit import ENABLED, kernel_folder
 from peftlab.models.fused.launch import ENTRY_POINTS, compile_loop
 
 PROCESS = "peftlab.models.fused.compile_process"
@@ -27,7 +27,7 @@ WORDS = "compiling the kernels for this processor, once"
 def ensure_compiled() -> None:
     """Compile all kernels if this has not been done on this machine, as a stage of the work.
 
-    Where that fails nothing is lost: a kernel is compiled when it is first called.
+    If that fails nothing is lost: a kernel is compiled when it is first called.
     """
     if not ENABLED or _mark().exists():
         return
@@ -39,9 +39,9 @@ def ensure_compiled() -> None:
 
 
 def compile_all(told: Callable[[int, int], None] = lambda done, total: None) -> None:
-    """Compile all kernels in this process, or find them compiled.
+    """Compile all kernels in this process, unless they are compiled already.
 
-    `told` is how many of how many are done, again whenever one more is.
+    `told` is called with the number of compiled kernels and their total, at first and after each.
     """
     total = len(ENTRY_POINTS) + 1
     told(0, total)
@@ -54,9 +54,9 @@ def compile_all(told: Callable[[int, int], None] = lambda done, total: None) -> 
 
 
 def _told() -> Iterator[str]:
-    """Yield what the process says that compiles; it is ended with whoever listens.
+    """Yield the lines of the compiling process, which is ended when the reader stops.
 
-    It has a session of its own: Ctrl-C reaches this process alone.
+    It has a session of its own, so that Ctrl-C reaches only this process.
     """
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", PROCESS, str(os.getpid())],
@@ -75,7 +75,7 @@ def _told() -> Iterator[str]:
 
 
 def _mark() -> Path:
-    """Return a file that is there if kernels of these sources are compiled for this processor."""
+    """Return the file that exists if kernels of these sources are compiled for this processor."""
     from llvmlite import binding
     from numba import config
 
@@ -88,4 +88,4 @@ def _mark() -> Path:
         *(f"{source}:{source.stat().st_mtime_ns}" for source in sources),
     ]
     digest = hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
-    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"all-compiled-{digest}"
+    return kernel_folder() / f"all-compiled-{digest}"

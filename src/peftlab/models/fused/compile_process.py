@@ -1,6 +1,6 @@
 """The process that compiles all kernels: `python -m` this module, with the id of its parent.
 
-It says on its standard output how many of how many are done, a line each time.
+It writes a line to its standard output for each kernel: the number done, and their total.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from peftlab.core.parent import end_with_parent
 
 
 def main(parent: int) -> None:
-    """Compile what is not compiled yet."""
+    """Compile all kernels that are not compiled yet."""
     end_with_parent(parent)
-    from peftlab.models.fused.compile import compile_all  # which takes seconds
+    from peftlab.models.fused.compile import compile_all  # this takes seconds
 
     compile_all(lambda done, total: print(f"{done} of {total}", flush=True))
 

@@ -1,4 +1,4 @@
-"""Dropout of rows, forward and backward the same: kept elements are scaled, others are 0."""
+"""The dropout of rows, the same forward and backward: kept elements are scaled, others are 0."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def dropout_kernel(
     scale: np.float32,
     out_RC: Floats,
 ) -> None:
-    """out = x where kept, scaled; 0 elsewhere. `out` may be `x`."""
+    """Set out = scale * x for kept elements, and 0 for others. `out` may be `x`."""
     num_rows, num_channels = x_RC.shape
     for r in prange(num_rows):
         bits = row_bits(key, example_R[r], position_R[r])
@@ -58,7 +58,7 @@ def add_dropped_kernel(
     scale: np.float32,
     out_RC: Floats,
 ) -> None:
-    """out += x where kept, scaled."""
+    """Compute out += scale * x for kept elements."""
     num_rows, num_channels = x_RC.shape
     for r in prange(num_rows):
         bits = row_bits(key, example_R[r], position_R[r])
@@ -107,19 +107,19 @@ def _dropped_addition(n: _Dropped) -> None:
 
 
 def active_probability(module: nn.Module | None) -> float:
-    """Return how likely a dropout module drops an element now: 0 in eval mode and for any other."""
+    """Return a dropout module's current probability: 0 in eval mode and for other modules."""
     return module.p if isinstance(module, nn.Dropout) and module.training else 0.0
 
 
 def dropped(x_RC: Tensor, rows: Rows, key: int, probability: float) -> Tensor:
-    """`x` after dropout, by the kernel; not differentiated."""
+    """Return x after dropout, by the kernel; not differentiated."""
     out_RC = torch.empty_like(x_RC)
     launch(_dropout, _fields(x_RC, rows, key, probability, out_RC))
     return out_RC
 
 
 def add_dropped(x_RC: Tensor, rows: Rows, key: int, probability: float, out_RC: Tensor) -> None:
-    """Add `x` after dropout to `out`, by the kernel; not differentiated."""
+    """Add x after dropout to out, by the kernel; not differentiated."""
     launch(_dropped_addition, _fields(x_RC, rows, key, probability, out_RC))
 
 
@@ -138,7 +138,7 @@ def _fields(x_RC: Tensor, rows: Rows, key: int, probability: float, out_RC: Tens
 
 
 def plain_dropout(x_RC: Tensor, rows: Rows, key: int, probability: float) -> Tensor:
-    """`x` [R, C] after dropout by torch, differentiable."""
+    """Return x [R, C] after dropout, by torch; differentiable."""
     channel_C = torch.arange(x_RC.shape[1], device=x_RC.device)
     keep = keep_RC(key, rows.example_R, rows.position_R, channel_C, probability)
     return x_RC * (keep.to(x_RC.dtype) / (1 - probability))
@@ -146,7 +146,7 @@ def plain_dropout(x_RC: Tensor, rows: Rows, key: int, probability: float) -> Ten
 
 @dataclass(frozen=True, kw_only=True)
 class DropoutSettings:
-    """Where the rows come from, the key of the site, and how likely an element is dropped."""
+    """The origin of the rows, the key of the site, and the dropout probability."""
 
     rows: Rows
     key: int
@@ -154,7 +154,7 @@ class DropoutSettings:
 
 
 class Dropout(Operation):
-    """x [R, C] after dropout."""
+    """The operation that returns x [R, C] after dropout."""
 
     @staticmethod
     def parameters(settings: DropoutSettings) -> tuple[nn.Parameter, ...]:
@@ -163,7 +163,7 @@ class Dropout(Operation):
 
     @staticmethod
     def forward(settings: DropoutSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
-        """Nothing is kept: the backward pass draws the same mask."""
+        """Return x after dropout; nothing is kept, as the backward pass draws the same mask."""
         return dropped(inputs[0], settings.rows, settings.key, settings.probability), None
 
     @staticmethod
@@ -179,5 +179,5 @@ class Dropout(Operation):
 
     @staticmethod
     def plain(settings: DropoutSettings, *inputs: Tensor) -> Tensor:
-        """torch's product with the mask."""
+        """Return the product with the mask, by torch."""
         return plain_dropout(inputs[0], settings.rows, settings.key, settings.probability)

@@ -1,5 +1,6 @@
-"""From the words' vectors to the first block's input: those of positions and token types are added,
-the sum is normalised and dropped out. The words themselves are looked up by their own module."""
+"""The rest of an encoder's embedding: the vectors of positions and token types are added to those
+of the words, and the sum is normalised and dropped out. The words themselves are looked up by their
+own module."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from peftlab.models.fused.launch import EntryPoint, Floats, Integers, integers, 
 from peftlab.models.fused.linear import Keys, SiteOf, is_hooked
 from peftlab.models.fused.math32 import ZERO
 from peftlab.models.fused.norm import DropoutAddNorm, NormSettings, is_plain_norm
-from peftlab.models.fused.operation import Gradients, Node, Operation, Run
+from peftlab.models.fused.operation import Call, Gradients, Node, Operation, Program
 from peftlab.models.fused.rows import Rows
 from peftlab.models.fused.sums import STRIPE
 
@@ -25,7 +26,7 @@ from peftlab.models.fused.sums import STRIPE
 def look_up_kernel(
     table_VD: Floats, ids_R: Integers, first: int, adds: bool, out_RD: Floats
 ) -> None:
-    """out = the rows of the table at ids + first; or out += them."""
+    """Set out to the rows of the table at ids + first, or add these rows to it."""
     for r in prange(len(ids_R)):
         if adds:
             out_RD[r] += table_VD[ids_R[r] + first]
@@ -35,7 +36,7 @@ def look_up_kernel(
 
 @kernel
 def scatter_kernel(x_RD: Floats, ids_R: Integers, first: int, out_VD: Floats) -> None:
-    """out[v] = the sum of the rows of x whose id + first is v."""
+    """Set out[v] to the sum of the rows of x whose id + first is v."""
     num_rows, width = x_RD.shape
     for stripe in prange((width + STRIPE - 1) // STRIPE):
         start, end = stripe * STRIPE, min(width, (stripe + 1) * STRIPE)
@@ -80,7 +81,7 @@ def _scatter(n: _Scattered) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class LookUpTable:
-    """A table [V, D] in which row r is looked up at ids[r] + first; ids int64 [R]."""
+    """A table [V, D] in which row r is looked up at ids[r] + first, with ids int64 [R]."""
 
     weight: Tensor
     ids_R: Tensor
@@ -88,7 +89,7 @@ class LookUpTable:
 
 
 class LookUp(Operation):
-    """The sum of what is looked up in some tables, [R, D]; without inputs."""
+    """The operation, without inputs, that returns the sum of rows looked up in tables, [R, D]."""
 
     @staticmethod
     def parameters(settings: tuple[LookUpTable, ...]) -> tuple[nn.Parameter, ...]:
@@ -97,7 +98,7 @@ class LookUp(Operation):
 
     @staticmethod
     def forward(settings: tuple[LookUpTable, ...], *inputs: Tensor) -> tuple[Tensor, Any]:
-        """Nothing is kept."""
+        """Return the sum; nothing is kept."""
         num_rows, width = settings[0].ids_R.shape[0], settings[0].weight.shape[1]
         out_RD = settings[0].ids_R.new_empty(num_rows, width, dtype=torch.float32)
         for number, table in enumerate(settings):
@@ -144,7 +145,7 @@ class LookUp(Operation):
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """What a model adds to the words' vectors: norm(words + positions + types), dropped out.
+    """The embedding after the words are looked up: norm(words + positions + types), dropped out.
 
     The first token of an example has the position `first_position`.
     """
@@ -156,8 +157,8 @@ class Embedding:
     dropout: nn.Dropout
     site: str
 
-    def __call__(self, run: Run, words_RD: Any, rows: Rows, type_R: Tensor, keys: Keys) -> Any:
-        """Return the first block's input."""
+    def program(self, words_RD: Any, rows: Rows, type_R: Tensor, keys: Keys) -> Program[Any]:
+        """Compute the first block's input."""
         tables = [
             LookUpTable(
                 weight=self.positions.weight, ids_R=rows.position_R, first=self.first_position
@@ -165,29 +166,30 @@ class Embedding:
         ]
         if self.types is not None:
             tables.append(LookUpTable(weight=self.types.weight, ids_R=type_R))
-        added_RD = run(LookUp, tuple(tables))
+        added_RD = yield Call(LookUp, tuple(tables), ())
         settings = NormSettings(norm=self.norm, rows=rows, key=0, probability=0.0)
-        x_RD = run(DropoutAddNorm, settings, added_RD, words_RD)
+        x_RD = yield Call(DropoutAddNorm, settings, (added_RD, words_RD))
         if self.probability == 0:
             return x_RD
         key = keys(self.site)
-        return run(Dropout, DropoutSettings(rows=rows, key=key, probability=self.probability), x_RD)
+        dropout = DropoutSettings(rows=rows, key=key, probability=self.probability)
+        return (yield Call(Dropout, dropout, (x_RD,)))
 
     @property
     def probability(self) -> float:
-        """How likely an element is dropped now."""
+        """The current dropout probability."""
         return active_probability(self.dropout)
 
     @cached_property
     def parameters(self) -> tuple[nn.Parameter, ...]:
-        """All that its operations read."""
+        """The parameters that its operations read."""
         tables = [self.positions] if self.types is None else [self.positions, self.types]
         weights = [cast(nn.Parameter, table.weight) for table in tables]
         return (*weights, self.norm.weight, self.norm.bias)
 
 
 def embedding_of(module: nn.Module, first_position: int, site_of: SiteOf) -> Embedding | None:
-    """Return what transformers' module of embeddings adds, or None for one of another kind."""
+    """Return the embedding of a transformers module, or None for a module of another kind."""
     inner: Any = module
     positions = getattr(inner, "position_embeddings", None)
     types = getattr(inner, "token_type_embeddings", None)

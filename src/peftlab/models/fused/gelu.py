@@ -1,7 +1,7 @@
 """GELU (Hendrycks and Gimpel 2016, arXiv 1606.08415), exact to single precision.
 
-x * Phi(x), where Phi is the normal distribution. One exponential an element gives both Phi, by
-formula 7.1.26 of Abramowitz and Stegun (error below 1.5e-7), and its derivative.
+gelu(x) = x * Phi(x), where Phi is the normal distribution. One exponential per element gives both
+Phi, by formula 7.1.26 of Abramowitz and Stegun (error below 1.5e-7), and its derivative.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ INVERSE_SQRT_TAU = f32(0.3989422804014327)
 
 @inline
 def _normal(x: np.float32, e: np.float32) -> np.float32:
-    """Phi(x), given e = exp(-x * x / 2)."""
+    """Return Phi(x), given e = exp(-x * x / 2)."""
     t = ONE / (ONE + f32(0.3275911) * abs(x) * SQRT_HALF)
     p = f32(1.061405429)
     p = p * t + f32(-1.453152027)
@@ -64,7 +64,7 @@ def _multiply_row(slope_F: Floats, dy_F: Floats) -> None:
 
 @kernel
 def forward_kernel(x_RF: Floats, out_RF: Floats, has_slope: bool, slope_RF: Floats) -> None:
-    """out = gelu(x); slope = gelu'(x) if that is wanted."""
+    """Set out = gelu(x), and slope = gelu'(x) if that is wanted."""
     for r in prange(len(x_RF)):
         if has_slope:
             _row_with_slope(x_RF[r], out_RF[r], slope_RF[r])
@@ -74,7 +74,7 @@ def forward_kernel(x_RF: Floats, out_RF: Floats, has_slope: bool, slope_RF: Floa
 
 @kernel
 def backward_kernel(dy_RF: Floats, slope_RF: Floats) -> None:
-    """slope *= dy: the gradient of x."""
+    """Compute slope *= dy, which is the gradient of x."""
     for r in prange(len(dy_RF)):
         _multiply_row(slope_RF[r], dy_RF[r])
 
@@ -114,7 +114,7 @@ class GeluSettings:
 
 
 class Gelu(Operation):
-    """gelu(x) [R, F]."""
+    """The operation that returns gelu(x), [R, F]."""
 
     @staticmethod
     def parameters(settings: GeluSettings) -> tuple[nn.Parameter, ...]:
@@ -123,7 +123,7 @@ class Gelu(Operation):
 
     @staticmethod
     def forward(settings: GeluSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
-        """The slope is kept, since it costs little while the exponential is at hand."""
+        """Return gelu(x); its slope is kept, which costs little beside the exponential."""
         (x_RF,) = inputs
         out_RF = torch.empty_like(x_RF)
         slope_RF = torch.empty_like(x_RF) if settings.has_backward else x_RF
@@ -145,10 +145,10 @@ class Gelu(Operation):
 
     @staticmethod
     def plain(settings: GeluSettings, *inputs: Tensor) -> Tensor:
-        """torch's."""
+        """Return gelu(x) by torch."""
         return plain_gelu(inputs[0])
 
 
 def is_exact_gelu(activation: Any) -> bool:
-    """Return whether an activation of transformers is the GELU computed here."""
+    """Return whether an activation of transformers is the GELU of this module."""
     return type(activation) is GELUActivation and activation.act is plain_gelu

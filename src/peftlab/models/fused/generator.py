@@ -1,18 +1,17 @@
-"""Random bits that are a function of where they are used: a counter-based generator, twice.
+"""Random bits as a function of their place of use: a counter-based generator, in two versions.
 
-Whether an element is dropped depends on the key of its site (a hash of seed, step and the
-dropout module's name), on the example in the batch, the position in the example and the channel,
-and on nothing else. No mask is stored and no state is carried; packed and padded batches draw the
-same masks.
+Whether an element is dropped depends only on the key of its site (a hash of seed, step and the
+dropout module's name), the example in the batch, the position in the example and the channel. No
+mask is stored and no state is carried; packed and padded batches draw the same masks.
 
-A row (example, position) gets 64 bits from the key by two rounds of SplitMix64's finalizer
-(Steele et al. 2014, OOPSLA). A channel of the row gets 32 bits by a Weyl sequence that starts at
-half of them, hashed by two multiply-xorshift rounds with the other half mixed in between; the
-constants of these rounds are those of C. Wellons' lowbias32. Without that second half, two rows
-would now and then be shifted copies of each other.
+A row (example, position) gets 64 bits from the key by two rounds of SplitMix64's finalizer (Steele
+et al. 2014, OOPSLA). A channel of the row gets 32 bits by a Weyl sequence that starts at half of
+them, hashed by two multiply-xorshift rounds with the other half mixed in between; the constants of
+these rounds are those of C. Wellons' lowbias32. Without that second half, two rows would
+occasionally be shifted copies of each other.
 
-The first part is compiled by numba and works on numpy's fixed-width integers; the second is its
-plain torch twin in int64, which wraps around as uint64 does. Tests hold them equal to the bit.
+The first version is compiled by numba and works on numpy's fixed-width integers; the second is its
+plain torch twin in int64, which wraps around as uint64 does. Tests check that they agree bitwise.
 """
 
 from __future__ import annotations
@@ -30,35 +29,35 @@ GOLDEN_32, MIX_32_A, MIX_32_B = 0x9E3779B9, 0x7FEB352D, 0x846CA68B
 LOW_32 = 0xFFFFFFFF
 
 HEAD_STRIDE = 1 << 16
-"""The channel of an attention probability: its head times this, plus the key's position."""
+"""The stride of heads: an attention probability's channel is head * stride + key's position."""
 
 _GOLDEN_64, _MIX_64_A, _MIX_64_B = u64(GOLDEN_64), u64(MIX_64_A), u64(MIX_64_B)
 _GOLDEN_32, _MIX_32_A, _MIX_32_B = u32(GOLDEN_32), u32(MIX_32_A), u32(MIX_32_B)
 
 
 class KeyOnDevice(int):
-    """A key that kernels of a device read at its place there, int64 [1].
+    """A key that kernels of a device read from an int64 [1] in its memory.
 
-    As a number it says nothing: it stands where a key does, in settings of operations.
+    Its value as a number is meaningless: it takes the place of a key in the settings of operations.
     """
 
     place: Tensor
 
     def __new__(cls, place: Tensor) -> KeyOnDevice:
-        """Return the key at this place."""
+        """Return the key in this memory."""
         key = super().__new__(cls, 0)
         key.place = place
         return key
 
 
 def threshold_of(probability: float) -> int:
-    """An element is dropped where its 32 bits are below this."""
+    """Return the threshold below which an element's 32 bits drop it."""
     return min(round(probability * 2**32), LOW_32)
 
 
 @inline
 def mix_64(z: np.uint64) -> np.uint64:
-    """SplitMix64's finalizer."""
+    """Return SplitMix64's finalizer of z."""
     z = (z ^ (z >> u64(30))) * _MIX_64_A
     z = (z ^ (z >> u64(27))) * _MIX_64_B
     return z ^ (z >> u64(31))
@@ -72,7 +71,7 @@ def row_bits(key: np.uint64, example: int, position: int) -> np.uint64:
 
 @inline
 def channel_bits(low: np.uint32, high: np.uint32, channel: np.uint32) -> np.uint32:
-    """Return the 32 bits of a channel of the row whose bits are `high` and `low`."""
+    """Return the 32 bits of a channel in the row whose bits are `high` and `low`."""
     x = u32(low + u32(channel * _GOLDEN_32))
     x = u32(x ^ (x >> u32(16)))
     x = u32(x * _MIX_32_A)
@@ -107,7 +106,7 @@ def _mix_64(z: Tensor) -> Tensor:
 
 
 def _shifted(z: Tensor, bits: int) -> Tensor:
-    """Return a logical shift to the right of what int64 holds."""
+    """Return the bits of an int64 shifted logically to the right."""
     return (z >> bits) & ((1 << (64 - bits)) - 1)
 
 
@@ -119,6 +118,6 @@ def signed(value: int) -> int:
 def keep_RC(
     key: int, example_R: Tensor, position_R: Tensor, channel_C: Tensor, probability: float
 ) -> Tensor:
-    """Return which elements are kept, bool [R, C]: the plain twin of what the kernels draw."""
+    """Return which elements are kept, bool [R, C]: the plain twin of the kernels' draws."""
     bits_RC = channel_bits_RC(row_bits_R(key, example_R, position_R), channel_C.to(torch.int64))
     return bits_RC >= threshold_of(probability)

@@ -1,4 +1,4 @@
-"""How kernels are compiled: by numba where it is installed, on as many threads as torch uses.
+"""The compilation of kernels: by numba if it is installed, for as many threads as torch uses.
 
 Kernels take C-contiguous float32 arrays. Floating-point sums may be reassociated, so that they
 vectorise; NaN and infinities behave as usual.
@@ -18,12 +18,13 @@ from torch import Tensor
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-OFF = "PEFTLAB_KERNELS"
-"""Set to "off", this environment variable leaves all work to the plain torch twins."""
+CHOICE = "PEFTLAB_KERNELS"
+"""The environment variable that says which kernels may compute: "off" leaves all work to the plain
+torch twins, "numba" to the processor's kernels where they apply; backends.py says what else."""
 
 
 def _cache_folder() -> str:
-    """Return a folder for compiled kernels that can be written to."""
+    """Return a writable folder for compiled kernels."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     folder = base / "peftlab" / "kernels"
     try:
@@ -37,18 +38,24 @@ def _cache_folder() -> str:
 os.environ.setdefault("NUMBA_CACHE_DIR", _cache_folder())
 try:
     import numba
-except ImportError:  # a platform for which numba has no wheel: the twins do all the work
+except ImportError:  # numba has no wheel for this platform: the twins do all the work
     numba = None
 else:
-    # The OpenMP layer shares its threads with torch (core/process.py). The one that numba falls
-    # back on where there is no OpenMP is slower, and aborts when two threads enter.
+    # The OpenMP layer shares its threads with torch (core/process.py). The layer that numba falls
+    # back on without OpenMP is slower, and aborts when two threads enter it.
     with suppress(ImportError):
         import numba.np.ufunc.omppool
 
         numba.config.THREADING_LAYER = "omp"
 
+
+def kernel_folder() -> Path:
+    """Return the folder in which compiled kernels are kept."""
+    return Path(os.environ["NUMBA_CACHE_DIR"])
+
+
 HAS_NUMBA: bool = numba is not None
-ENABLED: bool = HAS_NUMBA and os.environ.get(OFF) != "off"
+ENABLED: bool = HAS_NUMBA and os.environ.get(CHOICE) != "off"
 prange = numba.prange if HAS_NUMBA else range
 _OPTIONS: dict[str, Any] = {
     "fastmath": {"reassoc", "nsz", "contract", "arcp"},
@@ -58,7 +65,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def kernel(function: Callable[..., None]) -> Callable[..., None]:
-    """Return the function compiled when first called, its `prange` loops spread over threads."""
+    """Return the function, compiled at its first call, with `prange` loops spread over threads."""
     if not HAS_NUMBA:
         return function
     compiled: Callable[..., None] = numba.njit(parallel=True, nogil=True, cache=True, **_OPTIONS)(
@@ -68,7 +75,7 @@ def kernel(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def serial(function: Callable[..., None]) -> Callable[..., None]:
-    """Return the function compiled when first called, on one thread."""
+    """Return the function, compiled at its first call, for one thread."""
     if not HAS_NUMBA:
         return function
     compiled: Callable[..., None] = numba.njit(nogil=True, cache=True, **_OPTIONS)(function)
@@ -76,7 +83,7 @@ def serial(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def inline(function: Function) -> Function:
-    """Return a function that is compiled into the kernels that call it."""
+    """Return the function, to be compiled into the kernels that call it."""
     if not HAS_NUMBA:
         return function
     compiled: Function = numba.njit(inline="always", **_OPTIONS)(function)
@@ -84,7 +91,7 @@ def inline(function: Function) -> Function:
 
 
 def routine(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a compiled function of numbers for kernels to call, compiled once for all of them."""
+    """Return the function of numbers, compiled once for all kernels that call it."""
     if not HAS_NUMBA:
         return function
     compiled: Callable[..., None] = numba.njit(**_OPTIONS)(function)
@@ -92,10 +99,10 @@ def routine(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def part(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile a function for kernels to call; its arrays do not overlap, so it vectorises well.
+    """Return the function for kernels to call, compiled as if its arrays never overlap.
 
-    Without that promise every loop first compares all addresses, which for the short loops over
-    one sentence takes longer than the loop: small matrix products ran at a fifth of the speed.
+    Without that promise every loop first compares all addresses, which takes longer than a short
+    loop over one sentence: small matrix products ran at a fifth of the speed.
     """
     if not HAS_NUMBA:
         return function
@@ -104,9 +111,10 @@ def part(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _no_overlap() -> dict[str, Any]:
-    """Return the option that promises it; {} for a numba that no longer has the flag behind it.
+    """Return the option that promises it; {} for a version of numba without the flag.
 
-    numba has the flag ("noalias", LLVM's attribute of that name) but gives njit no name for it.
+    numba has the flag ("noalias", for LLVM's attribute of that name), but njit has no option for
+    it.
     """
     try:
         from numba.core.compiler import Flags
@@ -125,9 +133,9 @@ _NO_OVERLAP = _no_overlap() if HAS_NUMBA else {}
 
 
 def runs_kernels(*tensors: Tensor) -> bool:
-    """Return whether kernels can compute these: float32 on the CPU, numba there, not put off.
+    """Return whether kernels can compute these: float32 on the CPU, with numba, not turned off.
 
-    Where operands of products are to be rounded, which torch's autocast says, they cannot.
+    They cannot if operands of products are to be rounded, which means within torch's autocast.
     """
     if not ENABLED or torch.is_autocast_enabled("cpu"):
         return False

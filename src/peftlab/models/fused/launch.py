@@ -1,12 +1,12 @@
-"""Kernels called at once, or noted down to be called later, one after another without Python.
+"""The launch of kernels: they are called at once, or noted to be called later without Python.
 
 Between two kernels the interpreter's own code and data have left the caches, and each call is much
-slower than calls in a row are. So a recording (recording.py) has the kernels of a whole program
-noted, and works off the notes by one compiled loop.
+slower than calls in a row are. A recording (recording.py) therefore notes the kernels of a whole
+program, and calls them from one compiled loop.
 
-What a kernel is called with is declared once, as a NamedTuple: its tensors first, then numbers.
-The caller fills it, and the kernel's entry point reads the same fields from a row of memory, 8
-bytes each, where a tensor is its address:
+The arguments of a kernel are declared once, as a NamedTuple: tensors first, then numbers. The
+caller fills it, and the kernel's entry point reads the same fields from a row of memory, 8 bytes
+each, in which a tensor is its address:
 
     class Scaled(NamedTuple):
         x: Tensor
@@ -37,13 +37,13 @@ from torch import Tensor
 from peftlab.models.fused.jit import HAS_NUMBA, inline, serial
 
 SLOTS = 32
-"""Places of a row: one for the entry point's address, the others for fields."""
+"""The number of places in a row: one for the entry point's address, the others for fields."""
 SLOT_BYTES = 8
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Address = int | Tensor
-"""Where something lies, as compiled code has it; of a field that is a tensor, the tensor's."""
+"""An address, as compiled code has it; for a field that is a tensor, the tensor's address."""
 Fields = TypeVar("Fields", bound=tuple[Any, ...])
 
 float_pointer: Callable[[Address], Any]
@@ -76,7 +76,7 @@ if HAS_NUMBA:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def call_entry_point(typing_context: Any, address: Any, fields: Any) -> Any:
-        """Call the entry point there with the fields in this array."""
+        """Call the entry point at the address with the fields in this array."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64).as_pointer()])
@@ -89,21 +89,21 @@ if HAS_NUMBA:
 
 @inline
 def matrix(address: Address, rows: int, columns: int) -> Floats:
-    """Return the float32 array [rows, columns] there."""
+    """Return the float32 array [rows, columns] at the address."""
     found: Floats = numba.carray(float_pointer(address), (rows, columns))
     return found
 
 
 @inline
 def vector(address: Address, size: int) -> Floats:
-    """Return the float32 array [size] there."""
+    """Return the float32 array [size] at the address."""
     found: Floats = numba.carray(float_pointer(address), (size,))
     return found
 
 
 @inline
 def integers(address: Address, size: int) -> Integers:
-    """Return the int64 array [size] there."""
+    """Return the int64 array [size] at the address."""
     found: Integers = numba.carray(int_pointer(address), (size,))
     return found
 
@@ -116,11 +116,11 @@ def work_off(rows: Any, count: int) -> None:
 
 
 ENTRY_POINTS: list[EntryPoint[Any]] = []
-"""All there are, in the modules that are imported."""
+"""All entry points of the modules that are imported."""
 
 
 def compile_loop() -> None:
-    """Have the loop over the notes compiled."""
+    """Compile the loop over the notes."""
     work_off(_present.row, 0)
 
 
@@ -146,14 +146,13 @@ class EntryPoint(Generic[Fields]):
 
     @property
     def name(self) -> str:
-        """The module and the function, as "norm.forward"."""
+        """The names of module and function, such as "norm.forward"."""
         module = self._function.__module__.rpartition(".")[2]
         return f"{module}.{self._function.__name__.strip('_')}"
 
     @cached_property
     def address(self) -> int:
-        """Where the compiled function is; it is compiled, or read from numba's cache, when first
-        used."""
+        """The address of the function, compiled or read from numba's cache at first use."""
         fields = [
             (name, {"type": types.float64 if kind is float else types.int64, "offset": offset})
             for offset, (name, kind) in zip(
@@ -168,7 +167,7 @@ class EntryPoint(Generic[Fields]):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A kernel that is to be called, and with what."""
+    """A kernel to be called, and its arguments."""
 
     entry_point: EntryPoint[Any]
     fields: tuple[Any, ...]
@@ -180,7 +179,7 @@ class Note:
 
 
 class _Present(threading.local):
-    """The notes that are being taken, if any; and the row of a call that is made at once."""
+    """The notes being taken, if any, and the row for calls made at once."""
 
     def __init__(self) -> None:
         self.notes: list[Note] | None = None
@@ -192,7 +191,7 @@ _present = _Present()
 
 
 def launch(entry_point: EntryPoint[Fields], fields: Fields) -> None:
-    """Have a kernel called with these fields: now, or noted for later."""
+    """Call a kernel with these fields now, or note the call for later."""
     present = _present
     if present.notes is not None:
         present.notes.append(Note(entry_point, fields))
@@ -205,7 +204,7 @@ def launch(entry_point: EntryPoint[Fields], fields: Fields) -> None:
 
 @contextmanager
 def noting() -> Iterator[list[Note]]:
-    """Kernels launched within are not called but noted in the list."""
+    """Note kernels that are launched within the block in the list, instead of calling them."""
     before, _present.notes = _present.notes, []
     try:
         yield _present.notes

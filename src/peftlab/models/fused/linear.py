@@ -1,9 +1,9 @@
 """Linear layers that share their input, as one matrix product, with LoRA on any of them.
 
-A query, key and value projection reads the same rows. Their weights lie side by side in one
-block (`share_storage`), so that the forward pass and each half of the backward pass take one
-product instead of three. peft's LoRA layers are computed here from their own A and B; whatever
-else peft wraps a linear layer in is called as it is.
+A query, key and value projection reads the same rows. Their weights lie side by side in one block
+(`share_storage`), so that the forward pass and each half of the backward pass take one product
+instead of three. peft's LoRA layers are computed here from their own A and B; any other module in
+which peft wraps a linear layer is called as it is.
 """
 
 from __future__ import annotations
@@ -46,30 +46,30 @@ class Adapter:
 
     @property
     def probability(self) -> float:
-        """How likely an element of x is dropped now."""
+        """The current dropout probability."""
         return active_probability(self.dropout)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Joined:
-    """Linear layers of equal input that can be computed as one, and the adapters on them."""
+    """Linear layers with the same input that can be computed as one, and the adapters on them."""
 
     layers: tuple[nn.Linear, ...]
     adapters: tuple[Adapter, ...]
 
     @cached_property
     def columns(self) -> tuple[slice, ...]:
-        """Where each layer's outputs stand among all."""
+        """The columns of each layer's outputs among all outputs."""
         ends = np.cumsum([layer.out_features for layer in self.layers]).tolist()
         return tuple(slice(start, end) for start, end in zip([0, *ends], ends, strict=False))
 
     @property
     def trains_weights(self) -> bool:
-        """Whether a weight of a layer is trained, for which x must be kept."""
+        """Whether the weight of any layer is trained, in which case x must be kept."""
         return any(weight.requires_grad for weight in self.weights)
 
     def branches(self, dropouts: Sequence[tuple[int, float]]) -> list[Branch]:
-        """Return the adapters by what they read; `dropouts` are (key, probability) of each."""
+        """Return the adapters by the input that they share; `dropouts` are (key, probability)."""
         if not any(probability > 0 for _, probability in dropouts):
             return [self._undropped] if self.adapters else []
         return [
@@ -88,19 +88,19 @@ class Joined:
 
     @cached_property
     def biases(self) -> tuple[nn.Parameter, ...]:
-        """The layers' biases; () where they have none."""
+        """The layers' biases; () if they have none."""
         return tuple(layer.bias for layer in self.layers if layer.bias is not None)
 
     @cached_property
     def parameters(self) -> tuple[nn.Parameter, ...]:
-        """All of them, the adapters' last."""
+        """All parameters, those of the adapters last."""
         matrices = [matrix for adapter in self.adapters for matrix in (adapter.a, adapter.b)]
         return (*self.weights, *self.biases, *matrices)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Branch:
-    """Adapters that read the same dropped x: their A's are one product; `ranks` its columns."""
+    """Adapters that read the same dropped x, each with its columns in the product of their A's."""
 
     key: int
     probability: float
@@ -108,14 +108,14 @@ class Branch:
 
     @cached_property
     def downs(self) -> tuple[nn.Parameter, ...]:
-        """Their A's."""
+        """The matrices A of the adapters."""
         return tuple(adapter.a for adapter, _ in self.adapters)
 
 
 Keys = Callable[[str], int]
-"""The generator's key of a dropout site in the present step."""
+"""The function from a dropout site to the generator's key in the current step."""
 SiteOf = Callable[[nn.Module], str]
-"""The site of a dropout module."""
+"""The function from a dropout module to its site."""
 
 
 def _branch(adapters: Sequence[Adapter], key: int, probability: float) -> Branch:
@@ -127,7 +127,7 @@ def _branch(adapters: Sequence[Adapter], key: int, probability: float) -> Branch
 
 
 def join(modules: Sequence[nn.Module], site_of: SiteOf) -> Joined | None:
-    """Return the modules as one; None where one is neither nn.Linear nor peft's plain LoRA."""
+    """Return the modules as one; None if any is neither nn.Linear nor peft's plain LoRA."""
     layers: list[nn.Linear] = []
     adapters: list[Adapter] = []
     for index, module in enumerate(modules):
@@ -157,7 +157,7 @@ def join(modules: Sequence[nn.Module], site_of: SiteOf) -> Joined | None:
 
 
 def _plain_lora(module: nn.Module) -> tuple[nn.Linear, str] | None:
-    """Return the base layer and the name of the one active adapter, where nothing else is on it."""
+    """Return the base layer and the name of its one active adapter; None if there is more."""
     from peft.tuners.lora.layer import Linear
 
     if type(module) is not Linear or type(module.base_layer) is not nn.Linear:
@@ -174,15 +174,15 @@ def _plain_lora(module: nn.Module) -> tuple[nn.Linear, str] | None:
 
 
 def is_hooked(module: nn.Module) -> bool:
-    """Return whether something wants to be called when the module is."""
+    """Return whether the module has forward hooks."""
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 @contextmanager
 def share_storage(groups: Sequence[Joined]) -> Iterator[None]:
-    """Put weights, biases and adapters' A of each group side by side, and apart again after.
+    """Put weights, biases and adapters' A of each group side by side in memory within the block.
 
-    The parameters stay the objects that they are; only where their numbers lie changes.
+    The parameters remain the same objects; only the location of their numbers changes.
     """
     for group in groups:
         for parameters in _stacks(group):
@@ -205,7 +205,7 @@ def _stacks(group: Joined) -> list[tuple[nn.Parameter, ...]]:
 
 
 def stacked(parameters: Sequence[Tensor]) -> Tensor:
-    """Return the parameters as one tensor: without a copy where they lie side by side."""
+    """Return the parameters as one tensor, without a copy if they lie side by side."""
     first = parameters[0].detach()
     if len(parameters) == 1:
         return first
@@ -224,7 +224,7 @@ def stacked(parameters: Sequence[Tensor]) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class LinearSettings:
-    """The layers, where the rows of x come from, and each adapter's dropout (key, probability)."""
+    """The layers, the origin of the rows of x, and each adapter's dropout (key, probability)."""
 
     joined: Joined
     rows: Rows
@@ -232,7 +232,7 @@ class LinearSettings:
 
     @classmethod
     def of(cls, joined: Joined, rows: Rows, keys: Keys) -> LinearSettings:
-        """Return the settings with the dropout masks of the present step."""
+        """Return the settings with the dropout masks of the current step."""
         dropouts = tuple(
             (keys(adapter.site) if adapter.probability > 0 else 0, adapter.probability)
             for adapter in joined.adapters
@@ -241,31 +241,21 @@ class LinearSettings:
 
 
 class JoinedLinear(Operation):
-    """x [R, D] to the outputs [R, sum of widths] of all layers, side by side."""
+    """The operation from x [R, D] to the outputs [R, sum of widths] of all layers, side by side."""
 
     @staticmethod
     def parameters(settings: LinearSettings) -> tuple[nn.Parameter, ...]:
-        """Weights, biases, and A and B of each adapter."""
+        """Return the weights, the biases, and A and B of each adapter."""
         return settings.joined.parameters
 
     @staticmethod
     def forward(settings: LinearSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
-        """The products; x is kept where weights are trained, and what adapters read."""
+        """Return the products; x is kept if weights are trained, and so are adapters' inputs."""
         (x_RD,) = inputs
         joined = settings.joined
         bias_W = stacked(joined.biases) if joined.biases else None
         y_RW = linear(x_RD, stacked(joined.weights), bias_W)
-        kept = []
-        for branch in joined.branches(settings.dropouts):
-            x = x_RD
-            if branch.probability > 0:
-                x = dropped(x_RD, settings.rows, branch.key, branch.probability)
-            low_Rr = linear(x, stacked(branch.downs))
-            for adapter, ranks in branch.adapters:
-                y_RO = y_RW[:, joined.columns[adapter.index]]
-                b = adapter.b.detach()
-                add_matmul(y_RO, low_Rr[:, ranks], b.T, scale=adapter.scaling)
-            kept.append((branch, x, low_Rr))
+        kept = add_adapters(settings, x_RD, y_RW)
         return y_RW, (x_RD if joined.trains_weights else None, kept)
 
     @staticmethod
@@ -276,50 +266,81 @@ class JoinedLinear(Operation):
         inputs: tuple[Node, ...],
         gradients: Gradients,
     ) -> None:
-        """Gradients of x and of all parameters that are trained."""
+        """Add the gradients of x and of all parameters that are trained."""
         joined, (x,), dy_RW = settings.joined, inputs, gradient
         x_RD, kept_of_branches = kept
         if x.is_needed:
-            _add_product(x, dy_RW, stacked(joined.weights))
+            add_product(x, dy_RW, stacked(joined.weights))
         add_parts(gradients, joined.weights, joined.columns, lambda: matmul(dy_RW.T, x_RD))
         add_parts(gradients, joined.biases, joined.columns, lambda: column_sums(dy_RW))
-        for branch, x_dropped, low_Rr in kept_of_branches:
-            dlow_Rr = torch.empty_like(low_Rr)
-            for adapter, ranks in branch.adapters:
-                dy_RO, b = dy_RW[:, joined.columns[adapter.index]], adapter.b
-                scale, dlow = adapter.scaling, dlow_Rr[:, ranks]
-                matmul(dy_RO, b.detach(), scale=scale, out_RN=dlow)
-                if b.requires_grad:
-                    gradients[b] = matmul(dy_RO.T, low_Rr[:, ranks], scale=scale)
-            ranges = [ranks for _, ranks in branch.adapters]
-            downs, down_rD = branch.downs, stacked(branch.downs)
-            add_parts(gradients, downs, ranges, partial(matmul, dlow_Rr.T, x_dropped))
-            if not x.is_needed:
-                continue
-            if branch.probability > 0:
-                assert x.gradient is not None
-                dx_RD = matmul(dlow_Rr, down_rD)
-                add_dropped(dx_RD, settings.rows, branch.key, branch.probability, x.gradient)
-            else:
-                _add_product(x, dlow_Rr, down_rD)
+        dx_RD = x.gradient if x.is_needed else None
+        differentiate_adapters(settings, kept_of_branches, dy_RW, dx_RD, gradients)
 
     @staticmethod
     def plain(settings: LinearSettings, *inputs: Tensor) -> Tensor:
-        """torch's products, one of each layer."""
+        """Return the products by torch, one for each layer."""
         (x_RD,) = inputs
         outputs = [layer(x_RD) for layer in settings.joined.layers]
-        for adapter, (key, probability) in zip(
-            settings.joined.adapters, settings.dropouts, strict=True
-        ):
-            x = x_RD
-            if probability > 0:
-                x = plain_dropout(x_RD, settings.rows, key, probability)
-            update = x @ adapter.a.T @ adapter.b.T * adapter.scaling
-            outputs[adapter.index] = outputs[adapter.index] + update
+        for index, update_RO in plain_updates(settings, x_RD):
+            outputs[index] = outputs[index] + update_RO
         return torch.cat(outputs, dim=1)
 
 
-def _add_product(node: Node, a_RK: Tensor, b_KN: Tensor) -> None:
+def plain_updates(settings: LinearSettings, x_RD: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Give what each adapter adds to the outputs of a layer, and the number of that layer."""
+    adapters = settings.joined.adapters
+    for adapter, (key, probability) in zip(adapters, settings.dropouts, strict=True):
+        x = x_RD
+        if probability > 0:
+            x = plain_dropout(x_RD, settings.rows, key, probability)
+        yield adapter.index, x @ adapter.a.T @ adapter.b.T * adapter.scaling
+
+
+def add_adapters(settings: LinearSettings, x_RD: Tensor, y_RW: Tensor) -> Any:
+    """Add what the adapters give to y; return what their gradients need."""
+    kept = []
+    for branch in settings.joined.branches(settings.dropouts):
+        x = x_RD
+        if branch.probability > 0:
+            x = dropped(x_RD, settings.rows, branch.key, branch.probability)
+        low_Rr = linear(x, stacked(branch.downs))
+        for adapter, ranks in branch.adapters:
+            y_RO = y_RW[:, settings.joined.columns[adapter.index]]
+            b = adapter.b.detach()
+            add_matmul(y_RO, low_Rr[:, ranks], b.T, scale=adapter.scaling)
+        kept.append((branch, x, low_Rr))
+    return kept
+
+
+def differentiate_adapters(
+    settings: LinearSettings,
+    kept: Any,
+    dy_RW: Tensor,
+    dx_RD: Tensor | None,
+    gradients: Gradients,
+) -> None:
+    """Set the gradients of the adapters, and add to that of x if it is given."""
+    for branch, x_dropped, low_Rr in kept:
+        dlow_Rr = torch.empty_like(low_Rr)
+        for adapter, ranks in branch.adapters:
+            dy_RO, b = dy_RW[:, settings.joined.columns[adapter.index]], adapter.b
+            scale, dlow = adapter.scaling, dlow_Rr[:, ranks]
+            matmul(dy_RO, b.detach(), scale=scale, out_RN=dlow)
+            if b.requires_grad:
+                gradients[b] = matmul(dy_RO.T, low_Rr[:, ranks], scale=scale)
+        ranges = [ranks for _, ranks in branch.adapters]
+        downs, down_rD = branch.downs, stacked(branch.downs)
+        add_parts(gradients, downs, ranges, partial(matmul, dlow_Rr.T, x_dropped))
+        if dx_RD is None:
+            continue
+        if branch.probability > 0:
+            dx = matmul(dlow_Rr, down_rD)
+            add_dropped(dx, settings.rows, branch.key, branch.probability, dx_RD)
+        else:
+            add_matmul(dx_RD, dlow_Rr, down_rD)
+
+
+def add_product(node: Node, a_RK: Tensor, b_KN: Tensor) -> None:
     """Add a @ b to the node's gradient."""
     if node.gradient is None:
         node.gradient = matmul(a_RK, b_KN)
@@ -333,7 +354,7 @@ def add_parts(
     ranges: Sequence[slice],
     compute: Callable[[], Tensor],
 ) -> None:
-    """Add the gradient of all layers cut into each layer's, computed only if one is trained."""
+    """Split the gradient of all layers among them, computed only if any of them is trained."""
     if not any(parameter.requires_grad for parameter in parameters):
         return
     whole = compute()

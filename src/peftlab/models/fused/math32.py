@@ -1,4 +1,4 @@
-"""Elementary functions that vectorise, in single precision, for the kernels."""
+"""Elementary functions for the kernels that vectorise, in single precision."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ if HAS_NUMBA:
 
 @inline
 def exponential(x: np.float32) -> np.float32:
-    """e**x for x up to 88, to 2 units in the last place; below -87 it stays at e**-87.
+    """Return e**x for x up to 88, to 2 units in the last place; below -87 it stays at e**-87.
 
-    x = n ln 2 + r, e**r by a polynomial of degree 7, 2**n by its exponent bits. Constants from
-    Moshier's Cephes library (expf). numba's own exp is called an element at a time.
+    With x = n ln 2 + r, e**r is a polynomial of degree 7 and 2**n is set by its exponent bits. The
+    constants are from Moshier's Cephes library (expf). numba's own exp is called for one element at
+    a time.
     """
     x = max(x, f32(-87.0))
     n = f32(math.floor(x * f32(1.4426950408889634) + f32(0.5)))

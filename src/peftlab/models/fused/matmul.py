@@ -1,10 +1,11 @@
-"""Matrix products of layers, by a kernel; nothing here is differentiated.
+"""The matrix products of layers, by a kernel; nothing here is differentiated.
 
 A thread takes WIDTH columns of the output at a time: it copies that part of the right factor into
 a panel that stays in its cache, and multiplies all rows of the left factor with it, a tile of
 registers at a time (tiles.py). Nothing of the weights is kept between calls.
 
-Legend: R rows, K depth, N columns. In the kernels a matrix is an address and a distance of rows.
+Legend: R rows, K depth, N columns. In the kernels a matrix is an address and a distance between
+rows.
 """
 
 from __future__ import annotations
@@ -33,26 +34,26 @@ from peftlab.models.fused.tiles import (
 
 f32 = np.float32
 DEPTH = 512
-"""Rows of a panel: with WIDTH columns it takes up to 64 KiB."""
+"""The number of rows in a panel: with WIDTH columns it takes up to 64 KiB."""
 SIZE = 4
-"""Bytes of an element."""
+"""The bytes of an element."""
 LINE = 16
-"""Elements of a cache line."""
+"""The number of elements in a cache line."""
 SCRATCH = (DEPTH + HEIGHT + 1) * WIDTH
-"""Elements that multiply_panel needs for a panel, a tile and a row."""
+"""The number of elements that multiply_panel needs for a panel, a tile and a row."""
 PAGE = 1024
-"""Elements of 4 KiB: rows a multiple of it apart fall into the same few places of a cache."""
+"""The number of elements in 4 KiB: rows a multiple of it apart share a few places of a cache."""
 
 
 @inline
 def aligned(address: int) -> int:
-    """Return the first beginning of a cache line from there on."""
+    """Return the start of the first cache line at or after the address."""
     return (address + SIZE * LINE - 1) // (SIZE * LINE) * (SIZE * LINE)
 
 
 @inline
 def _pack_rows(panel: int, b: int, b_row: int, columns: int, depth: int) -> None:
-    """panel[k, j] = b[j, k]; beyond `columns` it may be anything."""
+    """Set panel[k, j] = b[j, k]; values beyond `columns` are undefined."""
     whole_depth = depth // LANES * LANES
     for j in range(0, columns, LANES):
         for k in range(0, whole_depth, LANES):
@@ -70,7 +71,7 @@ def _pack_rows(panel: int, b: int, b_row: int, columns: int, depth: int) -> None
 
 @inline
 def _pack_columns(panel: int, b: int, b_row: int, columns: int, depth: int) -> None:
-    """panel[k, j] = b[k, j]; beyond `columns` it may be anything."""
+    """Set panel[k, j] = b[k, j]; values beyond `columns` are undefined."""
     for k in range(depth):
         if columns == WIDTH:
             copy_row(b + SIZE * k * b_row, panel + SIZE * k * WIDTH)
@@ -106,10 +107,10 @@ def multiply_panel(
     ahead: int,
     scratch: int,
 ) -> None:
-    """Up to WIDTH columns of a product, as matmul_kernel says.
+    """Compute up to WIDTH columns of a product, as defined for matmul_kernel.
 
-    If `has_room`, WIDTH columns of `out` may be written, and read of `start`. `ahead` is where the
-    columns lie that are wanted after these, 0 if unknown; `scratch` has SCRATCH elements.
+    If `has_room`, WIDTH columns of `out` may be written, and as many of `start` read. `ahead` is
+    the address of the columns that are needed next, 0 if unknown; `scratch` has SCRATCH elements.
     """
     panel, edge = scratch, scratch + SIZE * DEPTH * WIDTH
     if start == 0:
@@ -133,7 +134,7 @@ def multiply_panel(
         for tile in range(num_tiles):
             i, end = rows * tile // num_tiles, rows * (tile + 1) // num_tiles
             if following != 0 and not b_transposed:
-                # Lines of a column are far apart: no processor fetches them ahead by itself.
+                # The lines of a column are far apart: no processor prefetches them by itself.
                 for k in range(k_length * tile // num_tiles, k_length * (tile + 1) // num_tiles):
                     for line in range(0, WIDTH, LINE):
                         prefetch(following + SIZE * (k * b_row + line))
@@ -182,10 +183,11 @@ def matmul_kernel(
     threads: int,
     scale: np.float32,
 ) -> None:
-    """out[i, j] = start[i, j] + scale * sum over k of a[i, k] * b[k, j], or b[j, k] if transposed.
+    """Set out[i, j] = start[i, j] + scale * sum over k of a[i, k] * b[k, j].
 
-    Element a[i, k] is `a_row` * i + `a_step` * k behind `a`. `start_row` 0 takes one row for all,
-    `start` 0 starts from zeros and `start` may be `out`. All sizes are at least 1.
+    If `b_transposed`, b[j, k] takes the place of b[k, j]. Element a[i, k] is at `a_row` * i +
+    `a_step` * k after `a`. A `start_row` of 0 takes one row for all, a `start` of 0 starts from
+    zeros, and `start` may be `out`. All sizes are at least 1.
     """
     num_panels = (columns + WIDTH - 1) // WIDTH
     num_chunks = max(1, min((rows + HEIGHT - 1) // HEIGHT, 2 * threads // num_panels))
@@ -242,7 +244,7 @@ def multiply(
     depth: int,
     scratch: int,
 ) -> None:
-    """out = a @ b on one thread, for kernels that compute small products; as matmul_kernel.
+    """Set out = a @ b on one thread, as matmul_kernel does, for kernels with small products.
 
     If `has_room`, columns of `out` up to the next multiple of WIDTH may be written too.
     """
@@ -298,7 +300,7 @@ def _matmul(n: _Product) -> None:
 
 
 def linear(x_RK: Tensor, weight_NK: Tensor, bias_N: Tensor | None = None) -> Tensor:
-    """x @ weight.T + bias, [R, N]."""
+    """Return x @ weight.T + bias, [R, N]."""
     out_RN = x_RK.new_empty(x_RK.shape[0], weight_NK.shape[0])
     _run(x_RK, weight_NK.T, bias_N, 0, out_RN, 1.0)
     return out_RN
@@ -307,7 +309,7 @@ def linear(x_RK: Tensor, weight_NK: Tensor, bias_N: Tensor | None = None) -> Ten
 def matmul(
     a_RK: Tensor, b_KN: Tensor, *, scale: float = 1.0, out_RN: Tensor | None = None
 ) -> Tensor:
-    """scale * a @ b, [R, N]; written to `out` if that is given."""
+    """Return scale * a @ b, [R, N], written to `out` if that is given."""
     if out_RN is None:
         out_RN = a_RK.new_empty(a_RK.shape[0], b_KN.shape[1])
     _run(a_RK, b_KN, None, 0, out_RN, scale)
@@ -315,7 +317,7 @@ def matmul(
 
 
 def add_matmul(out_RN: Tensor, a_RK: Tensor, b_KN: Tensor, *, scale: float = 1.0) -> None:
-    """out += scale * a @ b."""
+    """Compute out += scale * a @ b."""
     _run(a_RK, b_KN, out_RN, out_RN.stride(0), out_RN, scale)
 
 

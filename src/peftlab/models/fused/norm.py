@@ -1,7 +1,7 @@
-"""LayerNorm of a residual sum, the added part dropped out: one pass over the rows.
+"""The LayerNorm of a residual sum whose added part is dropped out, in one pass over the rows.
 
-y = LayerNorm(residual + dropout(x)). Kept for the backward pass are the normalised rows and
-1 / standard deviation of each, as Ba et al. 2016 (arXiv 1607.06450) derive it.
+y = LayerNorm(residual + dropout(x)). The normalised rows and 1 / standard deviation of each are
+kept for the backward pass, as derived by Ba et al. 2016 (arXiv 1607.06450).
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def is_plain_norm(module: nn.Module) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class NormSettings:
-    """The LayerNorm, where the rows come from, and the dropout's key and probability."""
+    """The LayerNorm, the origin of the rows, and the dropout's key and probability."""
 
     norm: nn.LayerNorm
     rows: Rows
@@ -217,16 +217,16 @@ class NormSettings:
 
 
 class DropoutAddNorm(Operation):
-    """norm(residual + dropout(x)), inputs x and residual [R, D]; probability 0 drops nothing."""
+    """The operation norm(residual + dropout(x)) on inputs [R, D]; probability 0 drops nothing."""
 
     @staticmethod
     def parameters(settings: NormSettings) -> tuple[nn.Parameter, ...]:
-        """Weight and bias of the norm."""
+        """Return the weight and the bias of the norm."""
         return (settings.norm.weight, settings.norm.bias)
 
     @staticmethod
     def forward(settings: NormSettings, *inputs: Tensor) -> tuple[Tensor, Any]:
-        """Normalised rows and 1 / standard deviation are kept."""
+        """Return the norm; normalised rows and 1 / standard deviation are kept."""
         x_RD, residual_RD = inputs
         norm, rows, probability = settings.norm, settings.rows, settings.probability
         y_RD, normal_RD = torch.empty_like(x_RD), torch.empty_like(x_RD)
@@ -259,7 +259,7 @@ class DropoutAddNorm(Operation):
         inputs: tuple[Node, ...],
         gradients: Gradients,
     ) -> None:
-        """Gradients of both inputs, and of weight and bias."""
+        """Add the gradients of both inputs, and of weight and bias."""
         x, residual = inputs
         weight, bias = settings.norm.weight, settings.norm.bias
         normal_RD, inverse_R = kept
@@ -291,7 +291,7 @@ class DropoutAddNorm(Operation):
 
     @staticmethod
     def plain(settings: NormSettings, *inputs: Tensor) -> Tensor:
-        """torch's LayerNorm of the sum."""
+        """Return the LayerNorm of the sum, by torch."""
         x_RD, residual_RD = inputs
         if settings.probability > 0:
             x_RD = plain_dropout(x_RD, settings.rows, settings.key, settings.probability)

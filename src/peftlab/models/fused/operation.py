@@ -1,22 +1,22 @@
-"""What an operation is: something to compute, the kernels that bring its own backward pass, and
-the plain twin."""
+"""The interface of an operation: its kernels, forward and backward, and its plain twin."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
 
 from peftlab.models.fused.sums import add_to
 
 Gradients = dict[nn.Parameter, Tensor]
+R = TypeVar("R")
 
 
 class Node:
-    """A value: its tensor, whether its gradient is wanted, and that so far.
+    """A value: its tensor, whether its gradient is needed, and the gradient so far.
 
-    `add` adds the second tensor to the first; it is the addition of the back end that computes.
+    `add` is the back end's function that adds its second tensor to the first.
     """
 
     __slots__ = ("_add", "gradient", "is_needed", "tensor")
@@ -38,24 +38,24 @@ class Node:
 
 
 class Kernels(Protocol):
-    """How a back end computes an operation. `settings` is whatever it needs beside its inputs."""
+    """A back end's kernels for an operation. `settings` is all that it needs besides its inputs."""
 
     @staticmethod
     def forward(settings: Any, *inputs: Tensor) -> tuple[Tensor, Any]:
-        """Return the output, and what the backward pass wants kept."""
+        """Return the output, and the values to keep for the backward pass."""
 
     @staticmethod
     def backward(
         settings: Any, kept: Any, gradient: Tensor, inputs: tuple[Node, ...], gradients: Gradients
     ) -> None:
-        """Add to the gradients of the inputs and of those parameters that are there to be trained.
+        """Add to the gradients of the inputs and of the trained parameters.
 
-        `gradient`, of the output, is not changed. What was kept may be: this runs once.
+        The output's `gradient` is not changed. The kept values may be, as this runs only once.
         """
 
 
 class PlainOperation(Protocol):
-    """What can be computed by torch, and by the kernels of those back ends that have some."""
+    """An operation that torch can compute, as can any back end that has kernels for it."""
 
     @staticmethod
     def parameters(settings: Any) -> tuple[nn.Parameter, ...]:
@@ -67,8 +67,32 @@ class PlainOperation(Protocol):
 
 
 class Operation(PlainOperation, Kernels, Protocol):
-    """An operation that brings the processor's kernels itself."""
+    """An operation that defines the processor's kernels itself."""
 
 
+class Call(NamedTuple):
+    """An operation that a program asks for, with its settings and inputs."""
+
+    operation: type[Any]
+    settings: Any
+    inputs: tuple[Any, ...]
+
+
+Program = Generator[Call, Any, R]
+"""A computation that yields each operation it needs, is sent the output, and returns its result.
+
+So whoever carries it out decides how: by a tape, by autograd, or several programs at once.
+"""
 Run = Callable[..., Any]
-"""run(operation, settings, *inputs): how a program has its operations carried out."""
+"""run(operation, settings, *inputs) computes an operation."""
+
+
+def carry_out(program: Program[R], run: Run) -> R:
+    """Return the program's result, each operation computed by `run`."""
+    try:
+        call = next(program)
+        while True:
+            call = program.send(run(call.operation, call.settings, *call.inputs))
+    except StopIteration as end:
+        result: R = end.value
+        return result

@@ -1,13 +1,13 @@
 """A program of operations recorded once, then played for batches of any size.
 
 While it is recorded, tensors have shapes but no memory (torch's device "meta"), and the kernels
-that the operations launch are noted instead of called. What a note holds is then known as a
-function of what a batch brings: how many tokens and examples it has, where the tensors lie that
-are given anew each time, and some numbers. Playing it takes one evaluation of all these functions
-at once and one compiled loop over the kernels; Python is not asked in between.
+that the operations launch are noted instead of called. The fields of a note are then known as
+functions of what changes with a batch: its numbers of tokens and examples, the addresses of the
+tensors that are given anew each time, and some numbers. Playing the recording takes one evaluation
+of all these functions at once and one compiled loop over the kernels, without Python in between.
 
-Results that only kernels of the program read lie in one block of memory, where a place is taken
-again once the last kernel that reads it has run.
+Results that only kernels of the program read lie in one block of memory, in which a place is reused
+once the last kernel that reads it has run.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ from peftlab.models.fused.tape import Tape
 
 CONSTANT_BITS, TOKEN_BITS = 27, 17
 TOKENS, EXAMPLES = 1 << CONSTANT_BITS, 1 << (CONSTANT_BITS + TOKEN_BITS)
-"""A batch's sizes while a program is recorded. How often each is in a sum of products of them with
-constants can be told again, as the digits of a number can."""
+"""A batch's sizes while a program is recorded. They are powers of two so large that the
+coefficients in c + t * TOKENS + e * EXAMPLES can be read off like the digits of a number."""
 
 Program = Callable[..., Any]
-"""program(run, *inputs) -> output, calling nothing but `run`."""
+"""The type of program(run, *inputs), which returns the output and calls nothing but `run`."""
 Digits = tuple[int, int, int]
-"""(c, t, e), for c + t * tokens + e * examples."""
+"""The coefficients (c, t, e) of c + t * tokens + e * examples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How many tokens and examples a batch has."""
+    """The numbers of tokens and examples in a batch."""
 
     tokens: int
     examples: int
 
 
 class Number(int):
-    """The index of a number that is given anew at each playing; it stands for that number."""
+    """The index of a number that is given anew at each playing, in the place of that number."""
 
 
 @dataclass
 class Given:
-    """The tensors and numbers that are given anew at each playing, in the order of the asking."""
+    """The tensors and numbers that are given anew at each playing, in the order of these calls."""
 
     tensors: list[Tensor] = field(default_factory=list)
     num_numbers: int = 0
 
     def tensor(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Return one more tensor, its shape made of constants, TOKENS and EXAMPLES."""
+        """Return one more tensor, with a shape of constants, TOKENS and EXAMPLES."""
         self.tensors.append(torch.empty(shape, dtype=dtype, device="meta"))
         return self.tensors[-1]
 
@@ -70,7 +70,7 @@ class Given:
 
 
 class Recording:
-    """The kernels of a program, and of its backward pass if any gradient is wanted.
+    """The kernels of a program, and of its backward pass if any gradient is needed.
 
     Each field of a note is c + t * tokens + e * examples + a base. The bases are, in this order:
     0, the addresses of the given tensors, the given numbers, and the addresses of results.
@@ -82,7 +82,7 @@ class Recording:
         """Record program(run, input).
 
         `input` is the first of the given tensors; others may be among the settings of operations.
-        Gradients are wanted of `input`, if it says so, and of `trained`.
+        Gradients are computed for `input`, if it needs one, and for `trained`.
         """
         tape = Tape(records=input.is_needed or len(trained) > 0)
         with noting() as forward:
@@ -118,9 +118,9 @@ class Recording:
         ]
 
     def reads_only(self, parameters: Sequence[nn.Parameter]) -> bool:
-        """Return whether it reads these alone beside what is given: it can be played again then.
+        """Return whether it reads only these parameters besides what is given, and may be kept.
 
-        Otherwise it reads something that was computed from them when it was recorded.
+        Otherwise it reads a tensor that was computed from them when it was recorded.
         """
         storages = {_storage(parameter) for parameter in parameters}
         return all(_storage(tensor) in storages for tensor in self._constants)
@@ -128,7 +128,7 @@ class Recording:
     def run_forward(
         self, tensors: Sequence[Tensor], numbers: Sequence[int], sizes: Sizes
     ) -> tuple[Tensor, Running]:
-        """Return the output, and what the backward pass needs."""
+        """Return the output, and the state that the backward pass needs."""
         bases = np.zeros(self._between.end, dtype=np.int64)
         bases[1 : 1 + len(tensors)] = [tensor.data_ptr() for tensor in tensors]
         bases[self._first_number : self._output.first] = numbers
@@ -138,7 +138,7 @@ class Recording:
         return output, Running(self, sizes, bases, (tensors, between, output.detach()))
 
     def run_backward(self, running: Running, gradient: Tensor) -> list[Tensor | None]:
-        """Return the gradients of the input and of each trained parameter, where there are any."""
+        """Return the gradients of the input and of each trained parameter, None if missing."""
         sizes, bases = running.sizes, running.bases
         bases[self._first_number - 1] = gradient.data_ptr()
         memory = self._gradients.allocate(sizes, bases)
@@ -151,7 +151,7 @@ class Recording:
 
 @dataclass(slots=True)
 class Running:
-    """A recording between its forward pass and its backward pass; `memory` is what they share."""
+    """A recording between its forward and its backward pass; `memory` is what they share."""
 
     recording: Recording
     sizes: Sizes
@@ -167,9 +167,9 @@ def play(
     sizes: Sizes,
     trained: Sequence[nn.Parameter],
 ) -> Tensor:
-    """Return the output: one function, to autograd, of the input and of what is trained.
+    """Return the output, which autograd sees as one function of the input and `trained`.
 
-    `others` are the given tensors after the input. Raises RuntimeError where it is differentiated
+    `others` are the given tensors after the input. Raises RuntimeError if it is differentiated
     twice.
     """
     input = input.contiguous()
@@ -197,20 +197,20 @@ class _Played(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         running, ctx.running = ctx.running, None
         if running is None:
-            raise RuntimeError("the operations of a recording can be differentiated once only")
+            raise RuntimeError("the operations of a recording can be differentiated only once")
         found = running.recording.run_backward(running, grads[0].contiguous())
         return (None, None, None, None, *found)
 
 
 class _Numbers:
-    """Whole numbers that depend on a batch's sizes."""
+    """Integers that depend on a batch's sizes."""
 
     def __init__(self, digits: npt.ArrayLike) -> None:
-        """`digits` is an array [..., 3] of (c, t, e)."""
+        """Take the coefficients (c, t, e) of the integers [...], an array [..., 3]."""
         self._parts = np.moveaxis(np.array(digits, dtype=np.int64), -1, 0).copy()
 
     def of(self, sizes: Sizes) -> Integers:
-        """Return their values [...]."""
+        """Return the integers [...] for a batch of these sizes."""
         constants, per_token, per_example = self._parts
         values: Integers = per_token * sizes.tokens
         values += constants
@@ -219,7 +219,7 @@ class _Numbers:
 
 
 class _Block:
-    """Results that are allocated together. Each has a base, the first one `first`."""
+    """Results that are allocated together. Each has a base; that of the first result is `first`."""
 
     def __init__(self, first: int) -> None:
         self.first = first
@@ -227,11 +227,11 @@ class _Block:
 
     @property
     def end(self) -> int:
-        """The first base behind them."""
+        """The first base after these results."""
         return self.first + len(self._digits)
 
     def add(self, tensor: Tensor) -> int:
-        """Return the base of one more result, as large as what the tensor is a part of."""
+        """Return the base of one more result, as large as the storage of the tensor."""
         self._digits.append(_elements(tensor))
         return self.end - 1
 
@@ -240,7 +240,7 @@ class _Block:
         return _Numbers(np.reshape(self._digits, (-1, 3)))
 
     def allocate(self, sizes: Sizes, bases: Integers) -> Tensor:
-        """Memory for all of them; their addresses are written to `bases`."""
+        """Return memory for all results; their addresses are written to `bases`."""
         lengths = (self._lengths.of(sizes) + (LINE - 1)) // LINE * LINE
         starts = np.cumsum(lengths) - lengths
         memory = torch.empty(int(lengths.sum()))
@@ -249,7 +249,7 @@ class _Block:
 
 
 class _View:
-    """How a tensor lies in the memory of its block: only its first size may depend on a batch."""
+    """A tensor in the memory of its block; only its first size may depend on the batch."""
 
     def __init__(self, tensor: Tensor, bases: dict[int, int]) -> None:
         self._base = bases[_storage(tensor)]
@@ -258,7 +258,7 @@ class _View:
         assert max(self._offset, *self._stride, *self._rest) < TOKENS
 
     def within(self, memory: Tensor, sizes: Sizes, bases: Integers) -> Tensor:
-        """Return the tensor."""
+        """Return the tensor in this memory."""
         start = (int(bases[self._base]) - memory.data_ptr()) // SIZE
         constant, per_token, per_example = self._length
         length = constant + per_token * sizes.tokens + per_example * sizes.examples
@@ -266,7 +266,7 @@ class _View:
 
 
 class _Rows:
-    """The rows of notes: each of their fields as (c, t, e) and a base; a float as its bits."""
+    """The rows of notes: each field as (c, t, e) and a base, with a float as its bits."""
 
     def __init__(self, notes: Sequence[Note], bases: dict[int, int], first_number: int) -> None:
         digits = np.zeros((len(notes), SLOTS, 3), dtype=np.int64)
@@ -297,7 +297,7 @@ class _Rows:
 
 
 def _lay_out(notes: Sequence[Note], bases: dict[int, int], block: _Block) -> None:
-    """Give each storage that has no base one of the block's, which it may take over from others."""
+    """Give each storage without a base a base of the block, which later storages may reuse."""
     last_use = {_storage(t): i for i, note in enumerate(notes) for t in note.tensors if t.is_meta}
     free: dict[Digits, list[int]] = {}
     for i, note in enumerate(notes):
@@ -312,12 +312,12 @@ def _lay_out(notes: Sequence[Note], bases: dict[int, int], block: _Block) -> Non
 
 
 def _storage(tensor: Tensor) -> int:
-    """Return which storage the tensor is a part of, while that is alive."""
+    """Return the id of the tensor's storage, valid while that is alive."""
     return int(tensor.untyped_storage()._cdata)
 
 
 def _elements(tensor: Tensor) -> Digits:
-    """Return how large that storage is."""
+    """Return the size of the tensor's storage, in elements."""
     num_bytes = int(tensor.untyped_storage().nbytes())
     return _digits(num_bytes // tensor.element_size())
 

@@ -1,4 +1,4 @@
-"""Rows of a batch: which example and position they are, and taking some of them."""
+"""The rows of a batch: their examples and positions, and the selection of some of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from peftlab.models.fused.operation import Gradients, Node, Operation
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """R rows; int64 [R] each. `example_R` counts within the whole batch of a step."""
+    """Examples and positions of R rows, int64 [R]; `example_R` counts within a step's batch."""
 
     example_R: Tensor
     position_R: Tensor
@@ -27,14 +27,14 @@ class Rows:
 
 @kernel
 def take_kernel(x_TD: Floats, places_B: Integers, out_BD: Floats) -> None:
-    """out = the rows of x at these places."""
+    """Set out to the rows of x at these places."""
     for b in prange(len(places_B)):
         out_BD[b] = x_TD[places_B[b]]
 
 
 @kernel
 def add_kernel(x_BD: Floats, places_B: Integers, is_first: bool, out_TD: Floats) -> None:
-    """Add x to the rows of out at these places, each at most once; if `is_first`, out was 0."""
+    """Add x to the rows of out at these places, each at most once; if `is_first`, out is 0."""
     if is_first:
         for t in prange(len(out_TD)):
             out_TD[t] = ZERO
@@ -74,7 +74,7 @@ def _add(n: _Added) -> None:
 
 
 class TakeRows(Operation):
-    """The rows of x [T, D] at some places, each at most once: int64 [B]."""
+    """The operation that selects the rows of x [T, D] at places int64 [B], each at most once."""
 
     @staticmethod
     def parameters(settings: Tensor) -> tuple[nn.Parameter, ...]:
@@ -83,7 +83,7 @@ class TakeRows(Operation):
 
     @staticmethod
     def forward(settings: Tensor, *inputs: Tensor) -> tuple[Tensor, Any]:
-        """Return a copy of them."""
+        """Return a copy of the rows."""
         (x_TD,) = inputs
         out_BD = x_TD.new_empty(settings.shape[0], x_TD.shape[1])
         launch(_take, _Taken(x_TD, settings, out_BD, x_TD.shape[0], *out_BD.shape))
@@ -97,7 +97,7 @@ class TakeRows(Operation):
         inputs: tuple[Node, ...],
         gradients: Gradients,
     ) -> None:
-        """Added to the rows that were taken."""
+        """Add the gradient to the rows that were taken."""
         (x,) = inputs
         is_first = x.gradient is None
         if x.gradient is None:

@@ -133,11 +133,18 @@ class BatchLayout:
 
 
 class StaticBatch:
-    """The batch of a layout on a device: tensors that are parts of one row, int64 [size]."""
+    """The batch of a layout on a device: tensors that are parts of one row, int64 [size].
 
-    def __init__(self, layout: BatchLayout, device: torch.device) -> None:
+    The row may be given, as a part of one with the rows of several batches.
+    """
+
+    def __init__(
+        self, layout: BatchLayout, device: torch.device, row: Tensor | None = None
+    ) -> None:
         self.layout = layout
-        self.row = torch.zeros(layout.size, dtype=torch.int64, device=device)
+        if row is None:
+            row = torch.zeros(layout.size, dtype=torch.int64, device=device)
+        self.row = row
         parts = {name: self.row[part] for name, part in layout.parts.items()}
         self.ids_T, self.type_T = parts["ids"], parts["types"]
         self.slot = parts["slot"]

@@ -1,5 +1,4 @@
-"""Sums over the rows of a batch, which are the gradients of biases and of a norm's weights; and of
-two matrices."""
+"""Sums over the rows of a batch, as for gradients of biases and norms, and of two matrices."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from peftlab.models.fused.jit import kernel, part, prange
 from peftlab.models.fused.launch import EntryPoint, Floats, launch, matrix, vector
 
 STRIPE = 64
-"""Columns that a thread sums at a time."""
+"""The number of columns that a thread sums at a time."""
 
 
 @part
@@ -29,7 +28,7 @@ def _add_products(out_S: Floats, x_S: Floats, y_S: Floats) -> None:
 
 @kernel
 def sums_kernel(x_RC: Floats, y_RC: Floats, is_product: bool, out_C: Floats) -> None:
-    """out = sum over the rows of x, or of x * y."""
+    """Set out to the sum over the rows of x, or of x * y."""
     num_rows, width = x_RC.shape
     for stripe in prange((width + STRIPE - 1) // STRIPE):
         first, end = stripe * STRIPE, min(width, (stripe + 1) * STRIPE)
@@ -44,7 +43,7 @@ def sums_kernel(x_RC: Floats, y_RC: Floats, is_product: bool, out_C: Floats) -> 
 
 @kernel
 def add_kernel(x_RC: Floats, out_RC: Floats) -> None:
-    """out += x."""
+    """Compute out += x."""
     for r in prange(len(x_RC)):
         _add(out_RC[r], x_RC[r])
 
@@ -86,5 +85,5 @@ def column_sums(x_RC: Tensor, y_RC: Tensor | None = None) -> Tensor:
 
 
 def add_to(out_RC: Tensor, x_RC: Tensor) -> None:
-    """out += x, both contiguous; not differentiated."""
+    """Compute out += x, both contiguous; not differentiated."""
     launch(_addition, _Added(x_RC, out_RC, *x_RC.shape))

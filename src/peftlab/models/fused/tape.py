@@ -1,9 +1,9 @@
-"""Operations that bring their own backward pass, and a tape that runs many as one.
+"""Operations with a backward pass of their own, and a tape that runs many of them as one.
 
-A function of Python takes autograd as long to call, forward and backward, as some of the kernels
-here run. A tape notes the operations as they run and goes back over them itself, so that autograd
-sees the whole as one function (recording.py). Where a module that only autograd can differentiate
-stands between them, each operation is a function of its own (`apply`).
+To autograd, calling a Python function forward and backward takes as long as running some of the
+kernels. A tape notes the operations as they run and differentiates them itself, so that autograd
+sees the whole as one function (recording.py). If a module that only autograd can differentiate
+stands between them, each operation is a separate function (`apply`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.autograd import Function
 
 from peftlab.models.fused.backends import NUMBA, Backend, backend_of
-from peftlab.models.fused.operation import Gradients, Kernels, Node, Operation, PlainOperation
+from peftlab.models.fused.operation import Gradients, Kernels, Node, PlainOperation
 
 
 class Tape:
-    """Operations in the order in which they ran, by the kernels of one back end.
+    """The operations run by the kernels of one back end, in order.
 
-    With `records` False they only run.
+    With `records` False they are only run, not noted.
     """
 
     def __init__(self, *, records: bool = True, backend: Backend = NUMBA) -> None:
@@ -29,8 +29,8 @@ class Tape:
         self._backend = backend
         self._steps: list[tuple[type[Kernels], Any, Any, tuple[Node, ...], Node]] = []
 
-    def run(self, operation: type[Operation], settings: Any, *inputs: Node) -> Node:
-        """Return the operation's output; noted if a gradient will have to go through it."""
+    def run(self, operation: type[PlainOperation], settings: Any, *inputs: Node) -> Node:
+        """Run the operation and return its output; note it if it needs a gradient."""
         kernels = self._backend.kernels_of(operation)
         assert kernels is not None, "the back end has kernels of all operations on a tape"
         output, kept = kernels.forward(settings, *[node.tensor for node in inputs])
@@ -44,12 +44,12 @@ class Tape:
         return node
 
     def backward(self, output: Node, gradient: Tensor) -> Gradients:
-        """Return the gradients of all parameters; those of the inputs are left in their nodes.
+        """Return the gradients of all parameters; the gradients of inputs are left in their nodes.
 
-        Once only: what was kept is given up on the way. Raises RuntimeError the second time.
+        Kept values are freed on the way, so a second call raises RuntimeError.
         """
         if not self._records:
-            raise RuntimeError("the operations on a tape can be differentiated once only")
+            raise RuntimeError("the operations on a tape can be differentiated only once")
         self._records = False
         gradients: Gradients = {}
         output.gradient = gradient
@@ -62,18 +62,20 @@ class Tape:
 
 
 def apply(operation: type[PlainOperation], settings: Any, *inputs: Tensor) -> Tensor:
-    """Compute one operation under autograd: by kernels where they can run, else its plain twin."""
+    """Compute one operation under autograd, by kernels if they can run, else by its plain twin."""
     parameters = operation.parameters(settings)
     backend = backend_of(*inputs, *parameters)
     kernels = None if backend is None else backend.kernels_of(operation)
     if backend is None or kernels is None:
-        return operation.plain(settings, *inputs)
+        output = operation.plain(settings, *inputs)
+        # Kernels before and behind a plain twin agree on a type; what it rounds is up to autocast.
+        return output if backend is None or not inputs else output.to(inputs[0].dtype)
     inputs = tuple(x.contiguous() for x in inputs)
     if not torch.is_grad_enabled():
         return kernels.forward(settings, *[x.detach() for x in inputs])[0]
     trained = [parameter for parameter in parameters if parameter.requires_grad]
-    output: Tensor = _Applied.apply(kernels, backend.add, settings, trained, *inputs, *trained)  # type: ignore[no-untyped-call]
-    return output
+    found: Tensor = _Applied.apply(kernels, backend.add, settings, trained, *inputs, *trained)  # type: ignore[no-untyped-call]
+    return found
 
 
 class _Applied(Function):
@@ -91,7 +93,7 @@ class _Applied(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         if ctx.step is None:
-            raise RuntimeError("an operation can be differentiated once only")
+            raise RuntimeError("an operation can be differentiated only once")
         kernels, settings, kept, inputs, trained = ctx.step
         ctx.step = None
         gradients: Gradients = {}

@@ -1,12 +1,12 @@
 """The inner loops of a matrix product, written in LLVM's terms for the vectors of this processor.
 
 A tile of the output, HEIGHT rows by WIDTH columns, is held in vector registers while it sums over
-the depth; as many of them as a processor has decide its size (Goto and van de Geijn 2008, Anatomy
-of high-performance matrix multiplication). numba's own loops do not keep a tile in registers.
+the depth; its size follows from how many a processor has (Goto and van de Geijn 2008, Anatomy of
+high-performance matrix multiplication). numba's own loops do not keep a tile in registers.
 
-Matrices are given by their address, which a kernel is called with much faster than with an array,
-and steps between elements are counted in elements of float32. Nothing is checked. Without numba
-nothing here can be called, and matmul.py does not.
+Matrices are given by their address, since passing an array to a kernel is much slower, and steps
+are counted in elements of float32. Nothing is checked. Without numba nothing here can be called,
+and matmul.py does not do so.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 from peftlab.models.fused.jit import HAS_NUMBA
 
 ROWS_OF_REGISTERS = {16: 14, 8: 6, 4: 8}
-"""Tile rows for vectors of so many lanes: two vectors a row, and some left for the factors."""
+"""A tile's rows by the lanes of a vector: two vectors per row, some left for the factors."""
 
 
 def _lanes() -> int:
-    """Return how many float32 a vector register of the processor that numba compiles for holds."""
+    """Return the number of float32 in a vector register, for the processor that numba targets."""
     from llvmlite import binding
     from numba import config
 
@@ -81,7 +81,7 @@ if HAS_NUMBA:
         return ir.Constant(ir.VectorType(INT, LANES), lanes)
 
     def _spread(builder: Any, scalar: Any) -> Any:
-        """Return a vector with the scalar in all lanes."""
+        """Return a vector that has the scalar in all lanes."""
         nothing = ir.Constant(VECTOR, ir.Undefined)
         first = builder.insert_element(nothing, scalar, ir.Constant(INT, 0))
         return builder.shuffle_vector(first, nothing, _lanes_constant([0] * LANES))
@@ -100,7 +100,7 @@ if HAS_NUMBA:
         out_row: Any,
         depth: Any,
     ) -> None:
-        """Generate the loop for a tile of so many rows and vectors; the builder stays behind it."""
+        """Generate the loop for a tile of these rows and vectors; the builder is left after it."""
         rows, vectors = range(num_rows), range(num_vectors)
         a_rows = [_at(builder, a, builder.mul(a_row, _number(i))) for i in rows]
         starts = []
@@ -137,8 +137,8 @@ if HAS_NUMBA:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def address_of(typing_context: Any, x: Any) -> Any:
-        """The address of an array's first element; the array must be used again after the last
-        use of the address, or it may be gone by then."""
+        """Return the address of an array's first element. The array must be used again after the
+        last use of the address, or it may have been freed."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             array = context.make_array(signature.args[0])(context, builder, value=arguments[0])
@@ -148,7 +148,7 @@ if HAS_NUMBA:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def read(typing_context: Any, address: Any) -> Any:
-        """Return the element there."""
+        """Return the element at the address."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.load(_pointer(builder, arguments[0]))
@@ -157,7 +157,7 @@ if HAS_NUMBA:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def write(typing_context: Any, address: Any, value: Any) -> Any:
-        """Put an element there."""
+        """Write an element at the address."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             builder.store(arguments[1], _pointer(builder, arguments[0]))
@@ -180,11 +180,11 @@ if HAS_NUMBA:
         out_row: Any,
         depth: Any,
     ) -> Any:
-        """out[i, j] = start[i, j] + sum over k of a[i, k] * panel[k, j].
+        """Set out[i, j] = start[i, j] + sum over k of a[i, k] * panel[k, j].
 
-        Element a[i, k] is `a_row` * i + `a_step` * k behind `a`, `panel` is [depth, WIDTH],
-        `start_row` 0 takes the same row each time. 1 to HEIGHT rows, 1 to VECTORS times LANES
-        columns, depth at least 1.
+        Element a[i, k] is at `a_row` * i + `a_step` * k after `a`, `panel` is [depth, WIDTH], and a
+        `start_row` of 0 takes the same row each time. There are 1 to HEIGHT rows and 1 to VECTORS
+        times LANES columns, and the depth is at least 1.
         """
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -211,9 +211,9 @@ if HAS_NUMBA:
     def transpose_square(
         typing_context: Any, x: Any, x_row: Any, last: Any, out: Any, out_row: Any
     ) -> Any:
-        """out[j, i] = x[i, j] for LANES rows and columns: a butterfly of two-vector shuffles.
+        """Set out[j, i] = x[i, j] for LANES rows and columns: a butterfly of two-vector shuffles.
 
-        The rows of x after the `last` are taken to be like that one.
+        The rows of x after the `last` are treated as copies of it.
         """
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -242,7 +242,7 @@ if HAS_NUMBA:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def copy_row(typing_context: Any, x: Any, out: Any) -> Any:
-        """WIDTH elements of x to out."""
+        """Copy WIDTH elements of x to out."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             x, out = (_pointer(builder, address) for address in arguments)
@@ -255,7 +255,7 @@ if HAS_NUMBA:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def prefetch(typing_context: Any, address: Any) -> Any:
-        """Ask for the cache line there; no harm where the address is nobody's."""
+        """Prefetch the cache line at the address; an invalid address does no harm."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             pointer = _pointer(builder, arguments[0])

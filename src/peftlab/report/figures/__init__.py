@@ -1,1 +1,1 @@
-"""The figures, a file each: first plain data, then the drawing."""
+"""The figures, one file each: first plain data, then the drawing."""

@@ -1,4 +1,4 @@
-"""The advice as a figure: what each arm scores against what it costs, over the tasks together."""
+"""The advice as a figure: the score of each arm against its cost, over all tasks together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from peftlab.report.findings.advice import Advice
-from peftlab.report.findings.costs import COSTS, total_cost
+from peftlab.report.findings.costs import COSTS, cost_words, total_cost
 from peftlab.report.findings.learning import has_learned
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
@@ -19,7 +19,7 @@ LEARNED, NOT_LEARNED = "learned", "not shown to have learned"
 def advice_data(view: StudyView, advice: Advice, against: CostName) -> list[dict[str, Any]]:
     """Return rows of arm, cost and score: sums of costs and means of scores over the tasks.
 
-    `use` says that the arm is the one to use. Arms whose cost is not known are left out.
+    `use` marks the arm to use. Arms whose cost is unknown are left out.
     """
     compared = [one.arm for one in advice.candidates]
     compared += [] if advice.reference is None else [advice.reference]
@@ -34,7 +34,7 @@ def advice_data(view: StudyView, advice: Advice, against: CostName) -> list[dict
             {
                 "arm": view.label(arm),
                 "cost": cost,
-                "shown": COSTS[against].show(cost),
+                "shown": cost_words(view, arm, advice.tasks, against, cost),
                 "score": score.mean,
                 "low": score.low,
                 "high": score.high,
@@ -55,8 +55,8 @@ def draw_advice(
 ) -> Figure:
     """Draw a point with its interval for each arm, and frame the one to use.
 
-    Arms that are not shown to have learned are pale. `every` names all arms of the study, for
-    their colours; `scored` says what scores are of.
+    Arms that are not shown to have learned are pale. `every` names all arms of the study, for their
+    colours; `scored` names the rows that are scored.
     """
     import altair as alt
 

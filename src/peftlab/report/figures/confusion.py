@@ -1,4 +1,4 @@
-"""The counts of each label answered by each other one: a matrix for each arm and task."""
+"""The confusion matrices: the count of each answer for each label, by arm and task."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from peftlab.study.arms import Arm
 
 CELL, COLUMNS = 58, 6
 MOST_LABELS = 12
-"""The most labels of a matrix with numbers in its cells."""
+"""The largest number of labels for which a matrix has numbers in its cells."""
 
 
 def confusion_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Return rows of task, arm, label, answer, their count over seeds, and its share of the
-    label's.
+    """Return rows of task, arm, label, answer, count over seeds, and share of the label's count.
 
-    Of tasks with classes; an arm whose predictions are gone has none.
+    Only tasks with classes have rows, and only arms whose predictions are there.
     """
     rows = []
     for task in view.tasks:
         for arm in arms:
             if task.problem_type != "single_label_classification":
                 continue
-            outcomes = view.outcomes(arm, task, "accuracy")  # of the answers, not the logits
+            outcomes = view.outcomes(arm, task, "accuracy")  # a metric of answers, not of logits
             if outcomes is None:
                 continue
             size = task.num_labels
@@ -51,7 +50,7 @@ def confusion_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]
 
 
 def draw_confusion(rows: Sequence[dict[str, Any]], *, name: str, scored: str = "on dev") -> Figure:
-    """Return the matrices, a line a task: right answers in one colour, wrong ones in another."""
+    """Return the matrices, one line per task, with right and wrong answers in two colours."""
     import altair as alt
 
     from peftlab.report.figures.appearance import BETTER, WORSE
@@ -106,7 +105,7 @@ def draw_confusion(rows: Sequence[dict[str, Any]], *, name: str, scored: str = "
     )
     return Figure(
         name=name,
-        title="What is taken for what: the share of each label's examples, over all seeds",
+        title="The answers to each label: their share of the label's examples, over all seeds",
         description=f"Wrong answers {scored}: {words or 'none'}",
         specification=finish(chart),
     )

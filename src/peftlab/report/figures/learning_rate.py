@@ -1,20 +1,40 @@
-"""Scores of arms that differ by the learning rate alone, against it: a panel a task."""
+"""Scores against the learning rate, of arms that differ in nothing else: one panel per task."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from peftlab.core.identity import content_id
+from peftlab.core.trial import Trial
 from peftlab.report.figures.appearance import panel_title
-from peftlab.report.findings.learning_rates import groups_by_learning_rate
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.study.arms import Arm
+from peftlab.tasks.spec import Task
+
+
+def groups_by_learning_rate(
+    view: StudyView, arms: Sequence[Arm], task: Task
+) -> dict[str, dict[float, Arm]]:
+    """Return the groups with two learning rates or more, by name: arm by learning rate.
+
+    Nothing else in their trials on the task differs. The name is what its arms have in common.
+    """
+    groups: dict[str, dict[float, Arm]] = {}
+    for arm in arms:
+        for record in view.of(arm, task)[:1]:
+            group = groups.setdefault(_all_else(record.trial), {})
+            group.setdefault(record.trial.training.learning_rate, arm)
+    return {
+        _name([*group.values()]): dict(sorted(group.items()))
+        for group in groups.values()
+        if len(group) > 1
+    }
 
 
 def learning_rate_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Return rows of task, group, arm, its learning rate on the task, and the score with its
-    interval."""
+    """Return rows of task, group, arm, learning rate, and the score with its interval."""
     rows = []
     for task in view.tasks:
         for name, group in groups_by_learning_rate(view, arms, task).items():
@@ -39,7 +59,7 @@ def learning_rate_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, A
 def draw_learning_rate(
     rows: Sequence[dict[str, Any]], *, name: str, scored: str = "on dev"
 ) -> Figure:
-    """Return a line a group, through the arms in the order of their learning rates."""
+    """Return the figure, one line per group through its arms in the order of learning rates."""
     import altair as alt
 
     from peftlab.report.figures.style import colours, finish, panel_width, panels, shapes
@@ -84,3 +104,17 @@ def draw_learning_rate(
         description=f"Main score {scored}, mean over seeds with its 95% interval: {words}",
         specification=finish(panels(chart, "panel", titles, y="independent")),
     )
+
+
+def _all_else(trial: Trial) -> str:
+    values = trial.model_dump(mode="json", exclude={"seed", "seeds"})
+    del values["training"]["learning_rate"]
+    return content_id(values)
+
+
+def _name(group: Sequence[Arm]) -> str:
+    first = min(group, key=lambda arm: len(arm.name))
+    if len({arm.base for arm in group}) > 1:
+        return first.name
+    others = [f"{key} {value}" for key, value in first.swept.items() if key != "learning_rate"]
+    return ", ".join([first.base, *others])

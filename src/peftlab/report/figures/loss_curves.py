@@ -1,4 +1,4 @@
-"""Training and validation loss against epochs, a panel a task."""
+"""Training and validation loss against epochs, one panel per task."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ LOSSES: Mapping[ProblemType, str] = {
 
 
 def loss_curves_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Return rows of task, arm, split, epoch and the loss: mean, least and greatest over the seeds.
+    """Return rows of task, arm, split, epoch and the loss: mean, lowest and highest over seeds.
 
-    Trials that are not done have rows too: their evaluations so far. A training loss is the mean
-    over the steps since the evaluation before, while it learns; a validation loss is that of an
-    evaluation. A loss that is not finite cannot be drawn and is left out.
+    Trials that are not done have rows too, for their evaluations so far. A training loss is the
+    mean over the steps since the previous evaluation, measured during training; a validation loss
+    is that of an evaluation. A loss that is not finite cannot be drawn and is left out.
     """
     rows = []
     for task in view.tasks:
@@ -56,10 +56,10 @@ def draw_loss_curves(
     every: Sequence[str] = (),
     problem_types: Iterable[ProblemType] = ("single_label_classification",),
 ) -> Figure:
-    """Return the curves; with several seeds a band from the least to the greatest.
+    """Return the curves, with a band from the lowest to the highest loss of several seeds.
 
-    `every` names all arms of the study, for their colours; the axis says the loss of the kinds of
-    problem.
+    `every` names all arms of the study, for their colours; `problem_types` give the axis the names
+    of the losses.
     """
     import altair as alt
 
@@ -79,7 +79,8 @@ def draw_loss_curves(
         "split:N",
         scale=alt.Scale(domain=[TRAINING, VALIDATION], range=[[5, 4], [1, 0]]),
         title=None,
-        # Without a fill of their own the legend's dashes are drawn as filled, borderless points.
+        # Without a fill of their own, the legend's dashes are drawn as filled points without
+        # borders.
         legend=alt.Legend(
             symbolType="stroke", symbolSize=400, symbolStrokeColor=INK, symbolFillColor=INK
         ),
@@ -126,7 +127,7 @@ def _losses(records: Sequence[TrialRecord]) -> dict[tuple[str, float], list[floa
 
 
 def _ends_differ(rows: Sequence[dict[str, Any]]) -> bool:
-    """Return whether a curve has fewer seeds at some epoch than at another."""
+    """Return whether any curve has fewer seeds at one epoch than at another."""
     numbers: dict[tuple[str, str, str], set[int]] = {}
     for row in rows:
         numbers.setdefault((row["task"], row["arm"], row["split"]), set()).add(row["seeds"])
@@ -134,13 +135,13 @@ def _ends_differ(rows: Sequence[dict[str, Any]]) -> bool:
 
 
 def _ticks(rows: Sequence[dict[str, Any]]) -> list[int]:
-    """Return whole epochs, at most eleven. (Vega's own would be halves where there are few.)"""
+    """Return whole epochs, at most eleven. (Vega would choose halves if there are few epochs.)"""
     last = math.ceil(max(row["epoch"] for row in rows))
     return list(range(0, last + 1, 1 + max(last - 1, 0) // 10))
 
 
 def _words(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the last validation loss of each curve in words."""
+    """Return the last validation loss of each curve as a sentence."""
     last = {(row["task"], row["arm"]): row["loss"] for row in rows if row["split"] == VALIDATION}
     return "Last validation losses: " + "; ".join(
         f"{arm} on {task} {loss:.3f}" for (task, arm), loss in last.items()

@@ -1,4 +1,4 @@
-"""Scores against what they cost: the arm to use, and the arms that another one beats in both."""
+"""Scores against cost: the arm to use, and the arms that another arm beats in both."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from peftlab.core.scores import greater_is_better
 from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.beaten import beaten_by
-from peftlab.report.findings.costs import COSTS, mean_cost
+from peftlab.report.findings.costs import COSTS, cost_words, mean_cost
 from peftlab.report.findings.marks import MARKS
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
@@ -19,10 +19,10 @@ from peftlab.study.parts import CostName
 def pareto_data(
     view: StudyView, arms: Sequence[Arm], against: CostName, to_use: Mapping[str, Arm]
 ) -> list[dict[str, Any]]:
-    """Return rows of task, arm, its cost, and its mean score with its interval.
+    """Return rows of task, arm, cost, and the mean score with its interval.
 
-    `use` says that the arm is the one to use on the task, which `to_use` has by the task's name.
-    `beaten_by` names the arms that are shown to score more there and to cost less.
+    `use` marks the arm to use on the task, which `to_use` gives by the task's name. `beaten_by`
+    names the arms that are shown to score more on the task and to cost less.
     """
     rows = []
     for task in view.tasks:
@@ -38,7 +38,7 @@ def pareto_data(
                     "panel": panel_title(task),
                     "arm": view.label(arm),
                     "cost": cost,
-                    "shown": COSTS[against].show(cost),
+                    "shown": cost_words(view, arm, [task], against, cost),
                     "score": summary.mean,
                     "low": summary.low,
                     "high": summary.high,
@@ -60,11 +60,11 @@ def draw_pareto(
     every: Sequence[str] = (),
     scored: str = "on dev",
 ) -> Figure:
-    """Draw a point with its interval for each arm in a panel a task, and frame the one to use.
+    """Draw a point with its interval for each arm, one panel per task, and frame the arm to use.
 
     Arms that are not shown to have learned, or are shown to be beaten, are pale. `every` names all
-    arms of the study, for their colours; `scored` says what scores are of, and `chosen_by` the cost
-    by which the arm to use was chosen (that of the figure for None).
+    arms of the study, for their colours; `scored` names the rows that are scored, and `chosen_by`
+    the cost by which the arm to use was chosen (None for the figure's own).
     """
     import altair as alt
 
@@ -127,7 +127,7 @@ def draw_pareto(
 
 
 def _title(rows: Sequence[dict[str, Any]], cost: str, chosen_by: str) -> str:
-    """Return the title: what the figure shows, and what its symbols mean."""
+    """Return the title, with the meaning of the figure's symbols."""
     parts = [f"Score against {cost}, with 95% intervals"]
     if any(row["use"] for row in rows):
         used = [row["arm"] for row in rows if row["use"]]
@@ -143,7 +143,7 @@ def _title(rows: Sequence[dict[str, Any]], cost: str, chosen_by: str) -> str:
 
 
 def _findings(rows: Sequence[dict[str, Any]]) -> str:
-    """Return sentences on the arms to use, and on those that are beaten."""
+    """Return sentences on the arms to use, and on the arms that are beaten."""
     use = [f"{row['arm']} on {row['task']}" for row in rows if row["use"]]
     beaten = [
         f"{row['arm']} on {row['task']} by {row['beaten_by']}" for row in rows if row["beaten_by"]

@@ -1,4 +1,4 @@
-"""Scores with their intervals: a panel a task, a row an arm."""
+"""Scores with their intervals: one panel per task, one row per arm."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.marks import MARKS
-from peftlab.report.findings.published import Published
+from peftlab.report.findings.published import PublishedResult
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.study.arms import Arm
 
 ROW = 22
@@ -18,8 +18,8 @@ ROW = 22
 CROSS = "M-1,-1L1,1M-1,1L1,-1"
 """The shape of a point as an SVG path; it has no area."""
 KEYS = ("score", "low", "high")
-SIGNS: dict[State, str] = {"did not learn": CROSS, "cannot tell": "circle"}
-LEGENDS: dict[State, str] = {
+SIGNS: dict[LearningState, str] = {"did not learn": CROSS, "cannot tell": "circle"}
+LEGENDS: dict[LearningState, str] = {
     "did not learn": "a cross did not learn",
     "cannot tell": "a ring is not shown to have learned",
 }
@@ -28,9 +28,9 @@ LEGENDS: dict[State, str] = {
 def scores_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """Return rows of task, arm and the main score: its mean over the seeds with its interval.
 
-    `state` says whether the arm learned the task, and `bar` is the score that it is judged by: that
-    of the best constant answer, or, where `is_chance`, of its own answers in random order. It is
-    None where no predictions are at hand.
+    `state` says whether the arm learned the task, and `bar` is the score by which that is judged:
+    the score of the best constant answer or, if `is_chance`, of the arm's own answers in random
+    order. It is None if there are no predictions.
     """
     rows = []
     for task in view.tasks:
@@ -56,7 +56,7 @@ def scores_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
     return rows
 
 
-def published_data(view: StudyView, published: Sequence[Published]) -> list[dict[str, Any]]:
+def published_data(view: StudyView, published: Sequence[PublishedResult]) -> list[dict[str, Any]]:
     """Return rows of task, arm, score and its rule, of scores by a task's main metric."""
     return [
         {
@@ -73,7 +73,7 @@ def published_data(view: StudyView, published: Sequence[Published]) -> list[dict
 
 
 def in_words(row: Mapping[str, Any]) -> str:
-    """Return a row's score in words, with its interval and the mark of its state where it has them.
+    """Return a row's score in words, with its interval and the mark of its state, if any.
 
     >>> in_words({"arm": "full", "task": "sst2", "score": 91.26, "low": 90.0, "high": 92.5})
     'full on sst2 91.3 [90.0, 92.5]'
@@ -84,7 +84,7 @@ def in_words(row: Mapping[str, Any]) -> str:
 
 
 def bar_words(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return what a score must exceed in these rows for its arm to have learned; "" if unknown."""
+    """Return the words for the score that an arm must exceed to have learned; "" if unknown."""
     kinds = {row["is_chance"] for row in rows if row["bar"] is not None}
     constant, chance = "the best constant answer", "the arm's own answers in random order"
     if kinds == {True, False}:
@@ -100,11 +100,11 @@ def draw_scores(
     published: Sequence[dict[str, Any]] = (),
     scored: str = "on dev",
 ) -> Figure:
-    """Draw points with a line over the interval, and open diamonds for what papers report.
+    """Draw points with a line over the interval, and open diamonds for scores from papers.
 
-    A cross is an arm that did not learn, a ring one of which that cannot be told, and a dashed
-    line stands at the bar of each arm. `every` names all arms of the study, for their colours;
-    `scored` says what scores are of.
+    A cross stands for an arm that did not learn, a ring for an arm that may not have learned, and a
+    dashed line for the bar of each arm. `every` names all arms of the study, for their colours;
+    `scored` names the rows that are scored.
     """
     import altair as alt
 
@@ -136,7 +136,7 @@ def draw_scores(
     ]
 
     def seen(where: str, opacity: float = 1) -> Any:
-        # Hidden, not left out: a layer without a row in some panel has no extent there.
+        # Hidden, not left out, since a layer without a row in some panel has no extent there.
         return alt.condition(where, alt.value(opacity), alt.value(0))
 
     if any(row["state"] == "learned" for row in rows):

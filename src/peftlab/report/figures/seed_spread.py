@@ -1,4 +1,4 @@
-"""The score of every seed: a panel a task, a row an arm."""
+"""The score of every seed: one panel per task, one row per arm."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from peftlab.study.arms import Arm
 
 
 def seed_spread_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Return rows of task, arm, seed, the main score, and the `bar` that the arm is judged by.
+    """Return rows of task, arm, seed, main score, and the `bar` by which the arm is judged.
 
-    The bar is as `scores_data` has it.
+    The bar is that of `scores_data`.
     """
     rows = []
     for task in view.tasks:
@@ -46,9 +46,9 @@ def draw_seed_spread(
     every: Sequence[str] = (),
     scored: str = "on dev",
 ) -> Figure:
-    """Draw a point a seed, a tick at the median, and a dashed line at the bar of each arm.
+    """Draw a point for each seed, a tick at the median, and a dashed line at the bar of each arm.
 
-    `every` names all arms of the study, for their colours; `scored` says what scores are of.
+    `every` names all arms of the study, for their colours; `scored` names the rows that are scored.
     """
     import altair as alt
 
@@ -91,7 +91,7 @@ def draw_seed_spread(
 
 
 def _words(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the lowest, the median and the highest score of each row."""
+    """Return the words for the lowest, the median and the highest score of each row."""
     scores: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         scores.setdefault((row["task"], row["arm"]), []).append(row["score"])

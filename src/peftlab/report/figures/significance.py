@@ -1,4 +1,4 @@
-"""The arms that beat each other: a matrix a task, the row's arm against the column's."""
+"""The arms that beat each other: one matrix per task, the row's arm against the column's."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ SIGNS = {BEATS: " ▲", LOSES: " ▼", OPEN: "", IDENTICAL: " =", UNLEARNED: " �
 def significance_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """Return rows of task, two arms, their difference in points with its interval, and its verdict.
 
-    `p_holm` is adjusted (Holm 1979) for all pairs on all tasks that have the seeds for a test and
-    something to be tested: noise, and an arm that may have learned; None for the others.
+    `p_holm` is adjusted (Holm 1979) for all tested pairs on all tasks. It is None for a pair that
+    is not tested, since it has too few seeds, shows no noise, or neither arm learned.
     """
     found = [
         (task, arm, other, difference)
@@ -63,9 +63,9 @@ def significance_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, An
 def draw_significance(
     rows: Sequence[dict[str, Any]], *, name: str, of_losses: bool = False
 ) -> Figure:
-    """Draw matrices, coloured and marked where the row's arm beats the column's, or is beaten.
+    """Draw matrices, whose colours and marks show whether the row's arm beats the column's.
 
-    `of_losses` says that by some task's metric lower is better.
+    `of_losses` says that lower is better in the main metric of some task.
     """
     import altair as alt
 
@@ -91,7 +91,7 @@ def draw_significance(
     faint = dict.fromkeys(SIGNS, "#0000") | {
         BEATS: f"{BETTER}80", LOSES: f"{WORSE}80", OPEN: f"{NEUTRAL}28", IDENTICAL: f"{NEUTRAL}28",
     }  # fmt: skip
-    size = max(52 * len(arms), 160)  # the legend stands below, and is no wider
+    size = max(52 * len(arms), 160)  # the legend below the matrix is no wider
     cells = base.mark_rect(stroke=INK, strokeOpacity=0.15).encode(
         color=alt.Color(
             "outcome:N",
@@ -121,7 +121,7 @@ def draw_significance(
 
 
 def _untested(view: StudyView, task: Task, arm: Arm, other: Arm, difference: Difference) -> str:
-    """Return why the two are not tested; "" if they are."""
+    """Return the reason why the two arms are not tested; "" if they are."""
     if did_not_learn(view, arm, task) and did_not_learn(view, other, task):
         return UNLEARNED
     if difference.says_nothing:

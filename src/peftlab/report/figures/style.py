@@ -1,4 +1,4 @@
-"""The style of all figures: on light and dark paper, in print, side by side."""
+"""The style of all figures: on light and dark backgrounds, in print, and side by side."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import altair as alt
 
 from peftlab.report.figures.appearance import BREAK, appearances
 
-# The colour of the text around the figure, black where nothing says otherwise.
+# The colour of the text around the figure, black unless the page sets another.
 INK = "currentColor"
 FONT = "system-ui, sans-serif"
 COLUMNS = 3
 """The number of panels in a line."""
 WIDTH = 1060
-"""The width of a figure in pixels: those of the page, without the frame."""
+"""The width of a figure in pixels, which is that of the page without its frame."""
 SPACING = 20
 """The space between panels in pixels."""
 AXIS = 64
@@ -24,15 +24,15 @@ AXIS = 64
 LETTER, SYMBOL = 7, 36
 """The approximate width of a letter, and of a legend's symbol with its margins, in pixels."""
 FAR = 4
-"""The ratio of the largest to the smallest value from which an axis is logarithmic."""
+"""The ratio of the largest to the smallest value at which an axis becomes logarithmic."""
 PALE = 0.35
-"""The opacity of arms that are out of the running."""
+"""The opacity of arms that cannot be used."""
 FRAME = 400
 """The area of a frame around a marker, in square pixels."""
 
 
 def finish(chart: Any) -> dict[str, Any]:
-    """Return the chart's Vega-Lite specification in the house's look, on no paper of its own."""
+    """Return the chart's Vega-Lite specification in the common style, without a background."""
     styled = (
         chart.configure(font=FONT, background="transparent")
         .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", grid=True,
@@ -47,25 +47,25 @@ def finish(chart: Any) -> dict[str, Any]:
         .configure_view(stroke=None)
     )  # fmt: skip
     specification: dict[str, Any] = styled.to_dict()
-    # One legend below the other: side by side their rows do not stand on one line.
+    # Legends stand one below the other: side by side their rows would not align.
     specification["config"]["legend"]["layout"] = {"bottom": {"direction": "vertical"}}
     return specification
 
 
 def colours(field: str, shown: Sequence[str], every: Sequence[str] = ()) -> alt.Color:
-    """Return a colour for each name shown, by its place among `every` name (appearance.py)."""
+    """Return a colour for each name shown, by its position in `every` (appearance.py)."""
     return alt.Color(
         f"{field}:N",
         sort=list(shown),
         scale=_scale(shown, [one.colour for one in appearances(shown, every)]),
         title=None,
-        # Opaque also where the first layer is a pale band.
+        # Opaque even if the first layer is a pale band.
         legend=alt.Legend(symbolOpacity=1, columns=legend_columns(shown, WIDTH)),
     )
 
 
 def legend_columns(names: Sequence[str], width: int) -> int:
-    """Return how many names fit beside one another into this many pixels, at most six.
+    """Return the number of names that fit side by side into this many pixels, at most six.
 
     >>> legend_columns(["full", "lora"], 320), legend_columns(["full", "lora-10-epochs"] * 4, 320)
     (2, 2)
@@ -75,7 +75,7 @@ def legend_columns(names: Sequence[str], width: int) -> int:
 
 
 def shapes(field: str, shown: Sequence[str], every: Sequence[str] = ()) -> alt.Shape:
-    """Return a shape for each of the names shown; their legend is that of `colours`."""
+    """Return a shape for each name shown; the legend is shared with `colours`."""
     return alt.Shape(
         f"{field}:N",
         sort=list(shown),
@@ -87,7 +87,8 @@ def shapes(field: str, shown: Sequence[str], every: Sequence[str] = ()) -> alt.S
 def frame(base: Any, score: alt.Y) -> Any:
     """Return a layer with a frame around the points whose `use` is true.
 
-    The others are hidden, not left out: a layer without a row in some panel has no extent there.
+    The other points are hidden, not left out, since a layer without a row in some panel has no
+    extent there.
     """
     return base.mark_point(shape="square", size=FRAME, strokeWidth=2, stroke=INK).encode(
         y=score, opacity=alt.condition("datum.use", alt.value(1), alt.value(0))
@@ -95,9 +96,9 @@ def frame(base: Any, score: alt.Y) -> Any:
 
 
 def panels(chart: Any, field: str, shown: Sequence[str], **resolve: str) -> Any:
-    """Return a panel of the chart for each value of the field, in order, a few in a line.
+    """Return a panel of the chart for each value of the field, in order, a few per line.
 
-    `resolve` names what has a scale of its own in each panel: y="independent".
+    `resolve` names the channels with a scale of their own in each panel, as in y="independent".
     """
     faceted = chart.facet(
         facet=alt.Facet(
@@ -114,8 +115,8 @@ def panels(chart: Any, field: str, shown: Sequence[str], **resolve: str) -> Any:
 def panel_width(num_panels: int, *, beside: int = AXIS, own_axes: bool = False) -> int:
     """Return the width of each of this many panels so that the figure fills the page's width.
 
-    `beside` are the pixels that an axis takes: of each panel if they have their `own_axes`, else of
-    the first one alone.
+    `beside` is the number of pixels that an axis takes: in each panel if they have their
+    `own_axes`, else only in the first.
 
     >>> panel_width(1), panel_width(3), panel_width(3, own_axes=True)
     (996, 318, 276)
@@ -126,7 +127,7 @@ def panel_width(num_panels: int, *, beside: int = AXIS, own_axes: bool = False) 
 
 
 def beside_names(names: Sequence[str]) -> int:
-    """Return the pixels that an axis of these names takes.
+    """Return the number of pixels that an axis with these names takes.
 
     >>> beside_names(["full", "lora"])
     36
@@ -134,22 +135,26 @@ def beside_names(names: Sequence[str]) -> int:
     return LETTER * max(map(len, names), default=0) + 8
 
 
+AMOUNT = "format(datum.value, datum.value < 1 ? '~g' : '~s')"
+"""The label of an amount: 0.5, 20, 3k. (With ~s alone half a second would be 500m.)"""
+
+
 def amount_axis(
     panels_of_values: Sequence[Sequence[float]], title: str, *, field: str = "cost"
 ) -> alt.X:
-    """Return an axis of positive amounts, logarithmic if they are far apart in some panel."""
+    """Return an axis of positive amounts, logarithmic if they are far apart in any panel."""
     values = [value for panel in panels_of_values for value in panel]
     if min(values) > 0 and any(max(panel) >= FAR * min(panel) for panel in panels_of_values):
         scale = alt.Scale(type="log", nice=False, padding=18)
-        axis = alt.Axis(values=log_ticks(min(values), max(values)), format="~s")
+        axis = alt.Axis(values=log_ticks(min(values), max(values)), labelExpr=AMOUNT)
     else:
         scale = alt.Scale(zero=False, nice=False, padding=18)
-        axis = alt.Axis(tickCount=4, format="~s", labelOverlap="greedy")
+        axis = alt.Axis(tickCount=4, labelExpr=AMOUNT, labelOverlap="greedy")
     return alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return powers of ten around the range, and for a short one their halves and fifths too.
+    """Return the powers of ten around the range, with their halves and fifths if it is short.
 
     >>> log_ticks(3e4, 2e7), log_ticks(20, 150)
     ([10000.0, 100000.0, 1000000.0, 10000000.0, 100000000.0], [20.0, 50.0, 100.0, 200.0])
@@ -170,7 +175,7 @@ def names_axis(names: Sequence[str], *, field: str = "arm") -> alt.Y:
 
 
 def bars(base: Any, names: Sequence[str], *, field: str = "arm") -> Any:
-    """Return a layer with a dashed line across each row at its `bar`; equal ones make one line."""
+    """Return a layer with a dashed line across each row at its `bar`; equal bars form one line."""
     axis = names_axis(names, field=field)
     return (
         base.transform_filter("isValid(datum.bar)")

@@ -1,4 +1,4 @@
-"""Scores, and the numbers of parameters behind them, against a swept setting."""
+"""Scores, and numbers of trainable parameters, against a swept setting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from peftlab.study.arms import Arm
 def sweep_data(view: StudyView, arms: Sequence[Arm], key: str) -> list[dict[str, Any]]:
     """Return rows of task, line, the setting's value, the score with its interval, and parameters.
 
-    A line joins the arms that differ in this setting alone; its name is what else is swept.
+    A line joins the arms that differ only in this setting; the other swept settings name it.
     """
     rows = []
     for task in view.tasks:
@@ -47,7 +47,7 @@ def sweep_data(view: StudyView, arms: Sequence[Arm], key: str) -> list[dict[str,
 def draw_sweep(
     rows: Sequence[dict[str, Any]], *, key: str, name: str, scored: str = "on dev"
 ) -> Figure:
-    """Draw a panel a task, and one of the trainable parameters where known and different."""
+    """Draw one panel per task, and one for trainable parameters if they are known and differ."""
     import altair as alt
 
     from peftlab.report.figures.appearance import PALETTE

@@ -1,4 +1,4 @@
-"""The results of a search against its spent budget: a panel a task, a line an arm."""
+"""The results of a search against the budget spent: one panel per task, one line per arm."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ HELD_OUT, DEV = "held-out rows of train", "dev"
 
 
 def tuning_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """Return rows of task, arm, split and the main score there of the best setting so far.
+    """Return rows of task, arm, split and the main score on it of the best setting so far.
 
-    A row for each setting that has ended, in the order in which they were tried, with the number
-    of settings and the seconds that the search of its arm on its task had spent by then; `own` is
-    what the setting itself has scored. The best one is chosen by the held-out rows, its score on
-    dev is only looked at.
+    There is a row for each setting that has ended, in the order in which they were tried, with the
+    number of settings and the seconds that the search of its arm on its task had spent by then;
+    `own` is the score of the setting itself. The best setting is chosen by held-out rows; its score
+    on dev is only reported.
     """
     titles = {task.name: panel_title(task) for task in view.tasks}
     labels = {arm.name: view.label(arm) for arm in arms}
@@ -51,7 +51,7 @@ def tuning_data(view: StudyView, arms: Sequence[Arm]) -> list[dict[str, Any]]:
 
 
 def draw_tuning(rows: Sequence[dict[str, Any]], *, name: str, every: Sequence[str] = ()) -> Figure:
-    """Return the best so far as stepped lines, against settings tried and below against seconds.
+    """Return the best score so far in steps, against settings tried and, below, against seconds.
 
     `every` names all arms of the study, for their colours.
     """

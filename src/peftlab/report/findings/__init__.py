@@ -1,1 +1,1 @@
-"""The findings of a study's trials: scores, verdicts, advice; nothing of how it is shown."""
+"""The findings from a study's trials, without their presentation: scores, verdicts, advice."""

@@ -1,15 +1,14 @@
-"""The advice on what to use, as far as the trials allow: on each task, and on all of them together.
+"""The advice on which arm to use, as far as the trials allow: on each task, and on all together.
 
-An arm can be used if it is shown to be no more than the margin below the best one, whichever that
-is: for all arms together with 95% (stats/best.py). Of those the one that costs the least is chosen;
-of arms whose costs are not shown to differ the one with the fewest trainable parameters is taken.
-It is recommended unless an arm that would be taken before it may be as good, being neither shown to
-be so near the best nor to be worse than the chosen one: else which of equal arms is recommended
-would be chance.
-Only an arm that is shown to have learned each of the tasks (learning.py), and of which no run
-failed, can be used. The best one is sought among more: among all that learned, whatever failed, and
-those that may have learned and have a higher mean than each arm that can be used. A study may name
-the arm to measure by in place of the best one.
+An arm can be used if it is shown to be no more than the margin below the best arm, whichever that
+is, with 95% confidence for all arms together (stats/best.py). The cheapest of these arms is chosen;
+among arms whose costs are not shown to differ, it is the arm with the fewest trainable parameters.
+The chosen arm is recommended unless an arm that would be preferred to it may be as good, since it
+is shown neither to be so near the best nor to be worse than the chosen arm. Otherwise chance would
+decide which of several equal arms is recommended. Only an arm that is shown to have learned each of
+the tasks (learning.py), and has no failed run, can be used. The best arm may be any that learned,
+even with failed runs, and any that may have learned and has a higher mean than every usable arm. A
+study may name the arm to measure by instead of the best.
 """
 
 from __future__ import annotations
@@ -33,28 +32,27 @@ from peftlab.stats.best import near_best_p
 from peftlab.stats.compare import Difference
 from peftlab.stats.families import holm
 from peftlab.stats.noise import LEVEL
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.spec import Task
 
 WORSE_LEVEL = 0.02
-"""The level of the test that an arm preferred to the chosen one is worse. At 5%
-two studies of ten seeds recommend the same one of three equal arms in 83 to 85 of 100 cases."""
+"""The level of the test that an arm preferred to the chosen arm is worse. At 5%, two studies of ten
+seeds recommend the same of three equal arms in 83 to 85 of 100 cases."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An arm compared with the reference: arm less reference in points, None where it cannot be
-    compared.
+    """An arm compared with the reference.
 
-    `cost` is in the unit of the cost that decides, None where it is not known. `is_near` says that
-    the arm is shown to be no more than the margin below the best arm, or below the one that the
-    study measures by. An arm of which `num_failed` trials failed never is: what is left of it
-    flatters. Neither is one that is not shown to have learned each of the tasks; `unlearned` is its
-    state on the first of those. `is_identical` says that it gives the same answers as the reference
-    throughout.
+    `difference` is arm minus reference in points, None if they cannot be compared. `cost` is in the
+    unit of the deciding cost, None if it is not known. `is_near` says that the arm is shown to be
+    no more than the margin below the best arm, or below the arm that the study measures by. It is
+    False for an arm with `num_failed` trials, since its other trials flatter it, and for an arm
+    that is not shown to have learned each task; `unlearned` is its state on the first such task.
+    `is_identical` says that the arm gives the same answers as the reference throughout.
     """
 
     arm: Arm
@@ -62,22 +60,21 @@ class Candidate:
     cost: float | None
     num_failed: int
     is_near: bool
-    unlearned: State | None = None
+    unlearned: LearningState | None = None
     is_identical: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """The advice for these tasks: `chosen`, or none because of what `lacking` says.
+    """The advice for these tasks: the `chosen` arm, or the reason why there is none in `lacking`.
 
-    `reference` is the arm with the best mean, or the one that the study measures by, which
-    `is_named` says. `missing` are arms of which no run is done on some task. `near` are the arms
-    that can be used, the reference among them if it can; `candidates` are all arms but the
-    reference, those that can be used and the cheap ones first. `num_failed` are the trials of the
-    reference that failed, which then cannot be used either, and `unlearned` is its state on the
-    first task that it is not shown to have learned. `safe` is an arm that can be used, where none
-    is recommended since a cheaper one may be as good. `passed_by` names the arm that the study
-    measures by where another took its place.
+    `reference` is the arm with the best mean or, if `is_named`, the arm that the study measures by.
+    `missing` holds the arms without a finished run on some task. `near` holds the arms that can be
+    used, which may include the reference; `candidates` are all arms but the reference, with usable
+    and cheap ones first. `num_failed` is the number of failed trials of the reference, which cannot
+    be used if there are any, and `unlearned` is its state on the first task that it is not shown to
+    have learned. `safe` is a usable arm if none is recommended because a cheaper one may be as
+    good. `passed_by` names the arm that the study measures by if another took its place.
     """
 
     tasks: tuple[Task, ...]
@@ -86,7 +83,7 @@ class Advice:
     lacking: str = ""
     is_named: bool = False
     num_failed: int = 0
-    unlearned: State | None = None
+    unlearned: LearningState | None = None
     safe: Arm | None = None
     passed_by: str | None = None
     near: tuple[Arm, ...] = ()
@@ -101,10 +98,10 @@ class Advice:
 def advise(
     view: StudyView, tasks: Sequence[Task], *, margin: float, reference: str | None, cost: CostName
 ) -> Advice:
-    """Return the advice for the tasks together; differences are means over them, costs sums.
+    """Return the advice for the tasks together, by mean differences and summed costs.
 
-    `reference` names the arm to measure by; the best one if None, or where the named one is not
-    shown to have learned the tasks though another is.
+    `reference` names the arm to measure by. The best arm is used if it is None, or if the named arm
+    is not shown to have learned the tasks and another is.
     """
     compared = [arm for arm in view.arms if all(view.has_run(arm, task) for task in tasks)]
     missing = tuple(arm for arm in view.arms if arm not in compared)
@@ -171,10 +168,11 @@ def _rivals(
     taking_part: Sequence[Arm],
     tasks: Sequence[Task],
 ) -> list[Arm]:
-    """Return the arms of which one is the best.
+    """Return the arms that may be the best.
 
-    What is left of an arm whose runs failed flatters it, and one that is not shown to have learned
-    may have runs that collapsed: neither can be used, but either can be better than what can.
+    The remaining runs of an arm flatter it if others failed, and an arm that is not shown to have
+    learned may have collapsed runs: neither can be used, but either may be better than the usable
+    arms.
     """
     best = max((_mean_merit(view, arm, tasks) for arm in taking_part), default=None)
     return [
@@ -209,11 +207,10 @@ def _near(
 def _p_below(
     view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], margin: float
 ) -> tuple[float, float]:
-    """Return the p values of the arm being more than the margin below the other, and of the
-    reverse.
+    """Return the p values of the arm being more than the margin below the other, and vice versa.
 
-    Those that give the same answers are one arm in all that was seen: neither keeps the other from
-    being used, though so few examples may not show how near they are.
+    Arms that give the same answers count as one arm: neither keeps the other from being used, even
+    if the examples are too few to show how near they are.
     """
     found = _testable(view, arm, other, tasks)
     if found is None:
@@ -224,9 +221,9 @@ def _p_below(
 
 
 def _cheapest(view: StudyView, near: Sequence[Arm], tasks: Sequence[Task], cost: CostName) -> Arm:
-    """Return the arm with the fewest parameters of those that cost the least.
+    """Return the cheapest arm, and among equally cheap arms the one with the fewest parameters.
 
-    The first in the study of equal ones. An arm whose cost is not known counts as the dearest.
+    Ties go to the first arm in the study. An arm of unknown cost counts as the most expensive.
     """
     costs = {arm.name: total_cost(view, arm, tasks, cost) for arm in near}
     known = [arm for arm in near if costs[arm.name] is not None]
@@ -245,9 +242,9 @@ def _may_come_before(
     tasks: Sequence[Task],
     cost: CostName,
 ) -> list[Arm]:
-    """Return the arms that may be usable and would then be taken before the chosen one.
+    """Return the arms that may be usable and would then be preferred to the chosen arm.
 
-    They are not shown to be near the best, nor to be worse than the chosen one.
+    They are shown neither to be near the best nor to be worse than the chosen arm.
     """
     return [
         arm
@@ -281,7 +278,7 @@ def _open_words(safe: Arm, before: Sequence[Arm], within: str) -> str:
 
 
 def _mean_merit(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> float:
-    """Return the mean over the tasks of the scores with the sign that makes more better."""
+    """Return the mean score over the tasks, with signs such that higher is better."""
     summaries = [view.summary(arm, task) for task in tasks]
     return fmean(
         sign_of(task.main_metric) * one.mean
@@ -313,14 +310,14 @@ def _candidate(
     )
 
 
-def _unlearned(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> State | None:
+def _unlearned(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> LearningState | None:
     """Return the arm's state on the first task that it is not shown to have learned, if any."""
     found = [view.learned(arm, task) for task in tasks]
     return next((one.state for one in found if one and one.state != "learned"), None)
 
 
 def _lacking(view: StudyView, base: Arm, others: Sequence[Arm], tasks: Sequence[Task]) -> str:
-    """Return why nothing can be compared; "" if something can."""
+    """Return the reason why nothing can be compared; "" if something can."""
     if not others:
         return f"there is no other arm to compare {base.name} with"
     if all(view.statistics.difference(arm.name, base.name, tasks) is None for arm in others):
@@ -359,7 +356,7 @@ def _too_few_seeds(
     """Return the sentence that the seeds are too few for so many tests; "" if there are enough."""
     every = [difference_shown(view, arm.name, base.name, tasks) for arm in others]
     known = [one for one in every if one is not None]
-    if num_tests == 0:  # one arm alone learned, and is compared with none
+    if num_tests == 0:  # only one arm learned, and is compared with none
         known = [replace(one, is_always_valid=False) for one in known]
     if any(one.num_seeds >= least_seeds(one, num_tests) for one in known):
         return ""
@@ -388,7 +385,7 @@ def _undecided(base: Arm, margin: float, tasks: Sequence[Task], *, is_named: boo
 
 
 def within_words(margin: float, named: Arm | None) -> str:
-    """Return the bound that a usable arm keeps: near the named arm, else near the best one."""
+    """Return the words for the bound of a usable arm: near the named arm, or near the best."""
     return f"within {points_words(margin)} of {'the best arm' if named is None else named.name}"
 
 

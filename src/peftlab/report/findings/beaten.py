@@ -1,8 +1,8 @@
-"""The arms that are shown to be beaten: another one scores more on the task, and costs less.
+"""The arms that are shown to be beaten: another arm scores more on the task and costs less.
 
-Both must be shown, the score by the test that looks leave the two arms, adjusted for the number of
-such tests on the task (Holm), and the cost beyond its noise. What cannot be told apart beats
-nothing and is not beaten.
+Both must be shown: the score by the test that is valid after the looks at the two arms, adjusted
+for the number of such tests on the task (Holm), and the cost beyond its noise. Arms that cannot be
+told apart do not beat each other.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from peftlab.tasks.spec import Task
 def beaten_by(
     view: StudyView, arms: Sequence[Arm], task: Task, cost: CostName
 ) -> dict[str, list[Arm]]:
-    """Return the arms by which each one, by its name, is shown to be beaten in score and cost.
+    """Return, by the name of each arm, the arms that are shown to beat it in score and cost.
 
     An arm that cannot be used, since runs of it failed or it is not shown to have learned the task,
-    beats none; one whose cost is not known neither beats nor is beaten.
+    beats none; an arm of unknown cost neither beats any nor is beaten.
     """
     known = [arm for arm in arms if mean_cost(view, arm, task, cost) is not None]
     usable = [
@@ -48,7 +48,7 @@ def beaten_by(
 
 
 def _p_value(view: StudyView, arm: Arm, other: Arm, task: Task) -> float:
-    """Return the p value of the arm scoring no more than the other one; 1 without evidence."""
+    """Return the p value of the arm scoring no more than the other; 1 without evidence."""
     found = difference_shown(view, arm.name, other.name, [task])
     if found is None or found.estimate <= 0 or found.num_seeds < least_seeds(found):
         return 1.0

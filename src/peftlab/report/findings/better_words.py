@@ -1,7 +1,7 @@
-"""Words for which of two scores is the better one, by the main metrics of the tasks.
+"""The words for the better of two scores, by the main metrics of the tasks.
 
-Differences are above 0 where the first arm is the better one. By a loss it is the one that scores
-less, and over tasks of both kinds there is no word for it but "better".
+Differences are above 0 if the first arm is better. In a loss, the better arm scores less, and over
+tasks of both kinds the only word for it is "better".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from peftlab.tasks.spec import Task
 
 
 def of_losses(tasks: Iterable[Task]) -> bool:
-    """Return whether lower is better by the main metric of one of the tasks."""
+    """Return whether lower is better in the main metric of any of the tasks."""
     return any(not greater_is_better(task.main_metric) for task in tasks)
 
 
@@ -23,17 +23,16 @@ def highest(tasks: Iterable[Task]) -> str:
 
 
 def points_more(tasks: Iterable[Task], *, is_better: bool) -> str:
-    """Return the direction of a difference in words: "points more than", as its sign and the
-    metrics have it."""
+    """Return the words for the direction of a difference, such as "points more"."""
     more, fewer = ("more", "fewer") if is_better else ("fewer", "more")
     better = "better" if is_better else "worse"
     return f"points {_word(tasks, more, fewer, better)}"
 
 
 def better_note(tasks: Iterable[Task]) -> str:
-    """Return a sentence on the metrics of which lower is better; "" where there are none.
+    """Return a sentence on the metrics in which lower is better; "" if there are none.
 
-    A difference by these is above 0 where the first arm scores less.
+    A difference in these is above 0 if the first arm scores less.
     """
     losses = dict.fromkeys(
         task.main_metric for task in tasks if not greater_is_better(task.main_metric)

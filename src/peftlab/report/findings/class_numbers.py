@@ -10,14 +10,14 @@ from peftlab.stats.outcomes import Outcomes
 from peftlab.tasks.metrics.registry import METRICS
 
 ANSWERS = "f1_macro"
-"""The metric by which predictions are read as answers, for either kind of classes."""
+"""The metric for which predictions are read as answers, for one label or several."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassNumbers:
-    """What an arm scores by one class, in points, as the mean over its seeds.
+    """The scores of an arm on one class, in points, as means over its seeds.
 
-    `support` is how many scored examples have the class.
+    `support` is the number of scored examples of the class.
     """
 
     precision: float
@@ -27,19 +27,23 @@ class ClassNumbers:
 
 
 def class_numbers(outcomes: Outcomes, num_classes: int) -> tuple[ClassNumbers, ...]:
-    """Return the numbers of each class, in the order of the logits."""
+    """Return the numbers for each class, in the order of the logits."""
     return tuple(_numbers(as_question(outcomes, place)) for place in range(num_classes))
 
 
 def as_question(outcomes: Outcomes, place: int) -> Outcomes:
-    """Return the outcomes as answers to whether an example has the class at that place."""
+    """Return the outcomes as answers to whether an example has the class at `place`."""
     is_own = [
         values[..., place] == 1 if outcomes.labels_N.ndim == 2 else values == place
         for values in (outcomes.labels_N, outcomes.predictions_SN)
     ]
     labels_N, predictions_SN = (one.astype(np.int64) for one in is_own)
     return Outcomes(
-        metric="f1", labels_N=labels_N, predictions_SN=predictions_SN, seeds=outcomes.seeds
+        metric="f1",
+        labels_N=labels_N,
+        predictions_SN=predictions_SN,
+        seeds=outcomes.seeds,
+        folds=outcomes.folds,
     )
 
 

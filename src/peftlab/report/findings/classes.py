@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of each class, or of each label where an example may have several."""
+"""Precision, recall and F1 of each class, or of each label if an example may have several."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from pydantic import JsonValue
 
 from peftlab.report.findings.class_numbers import ANSWERS, ClassNumbers, as_question
 from peftlab.report.findings.view import StudyView
-from peftlab.stats.summary import summarise
+from peftlab.stats.outcomes import Outcomes
+from peftlab.stats.summary import Summary, summarise
 from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScore:
-    """What an arm scores by one class of a task, in points, as the mean over its seeds.
+    """The scores of an arm on one class of a task, in points, as means over its seeds.
 
-    `support` is how many scored examples have the class. `low` and `high` hold the F1 with 95%;
-    both are None where no interval was asked for, or no noise is seen.
+    `support` is the number of scored examples of the class. `low` and `high` are the 95% interval
+    of F1, None if no interval was asked for or no noise is seen.
     """
 
     arm: str
@@ -44,8 +45,8 @@ def class_scores(
 ) -> list[ClassScore]:
     """Return a score for each class, in the order of the logits, and arm.
 
-    `within` names classes: these alone are returned, with an interval for each. A regression has
-    none, and neither has an arm whose predictions are gone.
+    `within` names the only classes to return, with an interval for each. A regression has no
+    scores, nor has an arm whose predictions are gone.
     """
     if task.problem_type == "regression":
         return []
@@ -59,10 +60,24 @@ def class_scores(
     ]
 
 
-def worst_classes(scores: Sequence[ClassScore], most: int) -> list[str]:
-    """Return the classes with the lowest F1 in the mean over the arms, the lowest first.
+def f1_summary(outcomes: Outcomes, place: int) -> Summary | None:
+    """Return the summary of the F1 of the class at that place.
 
-    Classes that no scored example has are left out.
+    None where a fold has no example of the class: the F1 there is 0 whatever the model has learned,
+    so the spread over the folds would not be that of models.
+    """
+    own = as_question(outcomes, place)
+    if own.folds is not None:
+        fold_N = own.folds.fold_N
+        if set(fold_N[own.labels_N == 1].tolist()) != set(fold_N.tolist()):
+            return None
+    return summarise(own)
+
+
+def worst_classes(scores: Sequence[ClassScore], most: int) -> list[str]:
+    """Return the classes with the lowest mean F1 over the arms, lowest first.
+
+    Classes without scored examples are left out.
     """
     by_label: dict[str, list[float]] = {}
     for one in scores:
@@ -87,7 +102,7 @@ def _score(
     with_interval: bool,
 ) -> ClassScore:
     outcomes = view.outcomes(arm, task, ANSWERS) if with_interval else None
-    summary = None if outcomes is None else summarise(as_question(outcomes, place))
+    summary = None if outcomes is None else f1_summary(outcomes, place)
     has_interval = summary is not None and summary.has_interval
     return ClassScore(
         arm=view.label(arm),

@@ -1,4 +1,4 @@
-"""Several studies, or one study of several workspaces, as one: the arms of all side by side."""
+"""Several studies, or one study from several workspaces, combined into one view of all arms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from peftlab.tasks.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledView:
-    """A study of a workspace, under the label that tells it from the others."""
+    """A study of a workspace, under the label that distinguishes it from the others."""
 
     label: str
     view: StudyView
@@ -25,7 +25,7 @@ class LabelledView:
 
 @dataclass(frozen=True, kw_only=True)
 class DevRows:
-    """The dev rows that scores were made on: those of two trials are the same where this is."""
+    """The identity of the dev rows that are scored: equal for trials with the same rows."""
 
     task: str
     digest: str
@@ -35,10 +35,10 @@ class DevRows:
 def combine(name: str, sources: Sequence[LabelledView]) -> StudyView:
     """Return one view of all the arms, on all the tasks.
 
-    An arm whose name more than one source has is named label/arm, unless its trials are the very
-    same ones. A task whose dev rows differ between sources is shown once for each kind of rows, as
-    `task (labels)`: scores on different rows cannot be compared. Claims stay with their studies.
-    Raises UserError where no two sources have a task in common.
+    An arm whose name occurs in several sources is named label/arm, unless its trials are the same
+    in all of them. A task whose dev rows differ between sources is shown once for each set of rows,
+    as `task (labels)`, since scores on different rows cannot be compared. Claims stay with their
+    studies. Raises UserError if a source has no task in common with the others.
     """
     _require_common_tasks(sources)
     tasks = _tasks(sources)
@@ -104,7 +104,7 @@ def _require_common_tasks(sources: Sequence[LabelledView]) -> None:
 
 
 def _tasks(sources: Sequence[LabelledView]) -> dict[DevRows, Task]:
-    """Return the tasks by the rows that they are scored on."""
+    """Return the tasks by the rows on which they are scored."""
     found: dict[DevRows, Task] = {}
     labels: dict[DevRows, list[str]] = {}
     for source in sources:
@@ -135,9 +135,9 @@ def dev_rows(view: StudyView, task: Task) -> DevRows:
 
 
 def _digest(trial: Trial) -> str:
-    """Return a digest of the rows that are scored: with folds those of train, else those of dev.
+    """Return a digest of the rows that are scored: those of train with folds, else those of dev.
 
-    Where rows of dev are drawn, the seed of the draw is part of it.
+    If rows of dev are drawn, the seed of the draw is part of it.
     """
     if trial.fold is not None:
         return content_id([trial.data.digest, trial.fold.of, trial.max_train_samples], length=64)
@@ -148,7 +148,7 @@ def _digest(trial: Trial) -> str:
 
 
 def _arm_names(sources: Sequence[LabelledView]) -> list[dict[str, str]]:
-    """Return for each source the names of its arms in the whole."""
+    """Return, for each source, the names of its arms in the combined view."""
     trials: dict[str, set[frozenset[tuple[str, str]]]] = {}
     for source in sources:
         for arm in source.view.arms:
@@ -163,7 +163,7 @@ def _arm_names(sources: Sequence[LabelledView]) -> list[dict[str, str]]:
 
 
 def _trials(view: StudyView, arm: Arm) -> frozenset[tuple[str, str]]:
-    """Return the arm's trials by id and by the place where their results lie."""
+    """Return the arm's trials by their id and the folder of their results."""
     return frozenset(
         (record.trial.id, str(record.folder))
         for task in view.tasks

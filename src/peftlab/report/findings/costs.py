@@ -1,4 +1,4 @@
-"""The kinds of cost that arms are weighed by: where each is in a trial's costs, how it is shown."""
+"""The kinds of cost by which arms are compared, and how each is read and shown."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from peftlab.core.measurements import Costs
-from peftlab.core.words import data_size, duration
+from peftlab.core.words import counted, data_size, duration
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.best import sum_is_larger
+from peftlab.store.records import TrialRecord
 from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 from peftlab.tasks.spec import Task
 
 COST_LEVEL = 0.01
-"""The probability that one of two arms of equal cost is called dearer."""
+"""The probability of calling one of two arms of equal cost more expensive."""
+IN_GROUP = "(in a group)"
+"""The mark of a cost that is known only as a share of a group's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """`of` reads it from a trial's costs, in `unit`, None where it was not measured.
+    """A kind of cost. `of` reads it from a trial's costs, in `unit`; None if it was not measured.
 
-    `note` is a sentence on what is counted.
+    `note` is a sentence about what is counted. If `is_shared`, a trial that shared its steps with
+    others has a share of the group's cost, by its tokens, which says little about the arm.
     """
 
     title: str
@@ -30,6 +34,7 @@ class Cost:
     of: Callable[[Costs], float | None]
     show: Callable[[float], str]
     note: str = ""
+    is_shared: bool = False
 
     @property
     def axis(self) -> str:
@@ -50,12 +55,14 @@ COSTS: dict[CostName, Cost] = {
         of=lambda costs: costs.train_seconds,
         show=lambda value: duration(value) if value >= 10 else f"{value:.2g} s",
         note="Training time does not include evaluation.",
+        is_shared=True,
     ),
     "memory": Cost(
         title="peak memory",
         unit="MB",
         of=lambda costs: _in(1e6, costs.peak_memory_bytes),
         show=lambda value: data_size(1e6 * value),
+        is_shared=True,
     ),
     "disk": Cost(
         title="size on disk",
@@ -82,7 +89,7 @@ COSTS: dict[CostName, Cost] = {
 
 
 def folds_cost_note(view: StudyView) -> str:
-    """Return a sentence on what costs refer to if the study has folds; "" without folds."""
+    """Return a sentence on the trainings to which costs refer with folds; "" without folds."""
     folds = view.spec.folds
     if folds is None:
         return ""
@@ -94,38 +101,74 @@ def folds_cost_note(view: StudyView) -> str:
 
 
 def mean_cost(view: StudyView, arm: Arm, task: Task, name: CostName) -> float | None:
-    """Return the mean cost of the arm's done trials on the task; None if none has it."""
-    measured = [record.costs for record in view.done(arm, task) if record.costs is not None]
-    found = [COSTS[name].of(costs) for costs in measured]
-    values = [value for value in found if value is not None]
+    """Return the mean cost of the arm's done trials on the task; None if it is unknown for all.
+
+    Where a cost may be a share of a group's, it is that of the trials that trained alone, if any
+    did.
+    """
+    _, values = _measured(view, arm, task, name)
     return fmean(values) if values else None
 
 
+def is_in_group(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> bool:
+    """Return whether the arm's cost is known only as shares of groups on one of the tasks."""
+    return any(_measured(view, arm, task, name)[0] for task in tasks)
+
+
+def cost_words(
+    view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName, cost: float
+) -> str:
+    """Return the arm's cost as it is shown, marked where it is a share of a group's."""
+    shown = COSTS[name].show(cost)
+    return f"{shown} {IN_GROUP}" if is_in_group(view, arm, tasks, name) else shown
+
+
+def group_note(records: Sequence[TrialRecord]) -> str:
+    """Return a sentence on the trials that shared steps with others; "" if none did."""
+    grouped = [record.costs.together for record in records if record.costs is not None]
+    grouped = [together for together in grouped if together > 1]
+    if not grouped:
+        return ""
+    return (
+        f"{counted(len(grouped), 'trial')} trained in groups of up to {max(grouped)} in one step: "
+        "their seconds, memory and energy are shares of the group's, by their tokens, and say "
+        "little of an arm alone."
+    )
+
+
+def _measured(view: StudyView, arm: Arm, task: Task, name: CostName) -> tuple[bool, list[float]]:
+    """Return whether the costs of the arm's runs are shares of groups, and what they are.
+
+    They are those of the trials that trained alone, if there are such.
+    """
+    cost = COSTS[name]
+    every = [record.costs for record in view.done(arm, task) if record.costs is not None]
+    every = [costs for costs in every if cost.of(costs) is not None]
+    alone = [costs for costs in every if costs.together == 1] if cost.is_shared else every
+    values = [cost.of(costs) for costs in alone or every]
+    return bool(every) and not alone, [value for value in values if value is not None]
+
+
 def total_cost(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> float | None:
-    """Return the sum over the tasks of the arm's mean costs; None if one is unknown."""
+    """Return the sum of the arm's mean costs over the tasks; None if any of them is unknown."""
     found = [mean_cost(view, arm, task, name) for task in tasks]
     known = [value for value in found if value is not None]
     return sum(known) if len(known) == len(found) else None
 
 
 def is_dearer(view: StudyView, arm: Arm, other: Arm, tasks: Sequence[Task], name: CostName) -> bool:
-    """Return whether the arm is shown to cost more than the other one, over the tasks together.
+    """Return whether the arm is shown to cost more than the other, over the tasks together.
 
-    Runs of the same arm cost other amounts each time. By Welch's t test of the runs at COST_LEVEL,
-    one-sided; costs that are the same in every run of each arm differ where they differ at all.
-    A cost that is not known for one of them on a task shows nothing.
+    The cost varies between runs of the same arm, so it is compared by a one-sided Welch's t test of
+    the runs at COST_LEVEL; if every run of each arm costs the same, any difference counts. Nothing
+    is shown if the cost of either arm is unknown on a task, or known only as a share of a group's.
     """
-    sides = _runs(view, arm, tasks, name), _runs(view, other, tasks, name)
-    if not all(own for side in sides for own in side):
+    if any(is_in_group(view, one, tasks, name) for one in (arm, other)):
         return False
-    return sum_is_larger(*sides, COST_LEVEL)
-
-
-def _runs(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> list[list[float]]:
-    """Return the cost of each run, task by task; what was not measured is left out."""
-    costs = [[record.costs for record in view.done(arm, task) if record.costs] for task in tasks]
-    found = [[COSTS[name].of(one) for one in own] for own in costs]
-    return [[value for value in own if value is not None] for own in found]
+    runs, others = ([_measured(view, one, task, name)[1] for task in tasks] for one in (arm, other))
+    if not all([*runs, *others]):
+        return False
+    return sum_is_larger(runs, others, COST_LEVEL)
 
 
 def _in(unit: float, value: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""The evidence for a verdict in words that a reader understands."""
+"""The evidence for a verdict, in words for a reader."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from peftlab.study.spec import LEAST_SEEDS
 from peftlab.tasks.spec import Task
 
 LEAST_SHOWN = 0.01
-"""Points: what is below is shown as up to it."""
+"""The smallest difference that is shown, in points; smaller ones are shown as "up to" it."""
 IDENTICAL = "same answers"
-"""The words in place of an interval if two arms give the same answers throughout."""
+"""The words that replace an interval if two arms give the same answers throughout."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TestNumbers:
-    """A test's own p value, Holm's in its family, how many tests that has, and its level.
+    """A test's p value, alone and adjusted by Holm, the size of its family, and its level.
 
-    `num_withdrawn` of the tests are claims that the study no longer has. The level is what Holm's
-    method leaves the test beside those that are not decided either.
+    `num_withdrawn` of the tests are claims that the study no longer has. The level is the one that
+    Holm's method gives the test together with all other undecided tests.
     """
 
     p_value: float
@@ -44,13 +44,14 @@ def evidence_words(
     further: FurtherSeeds | Hopeless | None,
     num_pairs: int = 1,
 ) -> str:
-    """Return the difference, its interval and its test; `further` says what would decide it.
+    """Return the sentences on a difference, its interval and its test.
 
-    `num_pairs` are those that the claim compares, of which this is one.
+    `further` is the number of further seeds that would decide it; `num_pairs` is the number of
+    pairs that the claim compares.
     """
     where = f"on {tasks[0].name}" if len(tasks) == 1 else f"in the mean over {len(tasks)} tasks"
     more = points_more(tasks, is_better=found.estimate >= 0)
-    interval = "the same on every example, so that the test goes by their number alone"
+    interval = "the same on every example, so that the test uses only their number"
     if found.noise.is_known:
         looks = " for any number of looks" if found.is_always_valid else ""
         interval = f"95% interval{looks} {signed(found.low)} to {signed(found.high)}"
@@ -66,7 +67,7 @@ def evidence_words(
 
 
 def no_noise_words(pair: tuple[str, str], found: Difference, *, is_identical: bool) -> str:
-    """Return the sentence that two arms do not differ in anything that a test could weigh."""
+    """Return the sentence that two arms show no difference that a test could use."""
     same = (
         "give the same answer to every example with every seed"
         if is_identical
@@ -79,7 +80,7 @@ def no_noise_words(pair: tuple[str, str], found: Difference, *, is_identical: bo
 
 
 def runs_words(found: Difference) -> str:
-    """Return how many runs and examples a difference rests on."""
+    """Return the words for the numbers of runs and examples behind a difference."""
     seeds = counted(found.num_seeds, "seed")
     each = "" if found.is_paired else " each"
     folds = f", {found.num_folds} folds" if found.num_folds else ""
@@ -87,10 +88,10 @@ def runs_words(found: Difference) -> str:
 
 
 def least_seeds(found: Difference, num_tests: int = 1) -> int:
-    """Return how many runs of each arm a verdict on the difference takes, as one of several tests.
+    """Return the fewest runs of each arm for a verdict on the difference, as one of several tests.
 
-    A test for any number of looks cannot reach the level of Holm's first step with fewer. Folds
-    are runs of other rows: of enough of them one seed will do.
+    A test for any number of looks cannot reach the level of Holm's first step with fewer. Folds are
+    runs on other rows, so with enough folds one seed is sufficient.
     """
     if not found.is_always_valid:
         return 1 if found.num_folds >= LEAST_SEEDS else LEAST_SEEDS
@@ -104,7 +105,7 @@ def too_few_words(found: Difference, least: int, num_tests: int = 1) -> str:
     after = " that holds for any number of looks" if found.is_always_valid else ""
     words = f"{own} of each arm, where {which}{after} takes at least {least}"
     if found.num_seeds == 1 and found.noise.is_known and not found.num_folds:
-        words += "; the interval is that of these trained models, other seeds are not in it"
+        words += "; the interval is that of these trained models, it does not cover other seeds"
     return words
 
 
@@ -118,7 +119,7 @@ def p_words(p_value: float) -> str:
 
 
 def tenths(points: float) -> str:
-    """Return points to a tenth, or to a hundredth where a tenth would show nothing.
+    """Return points to a tenth, or to a hundredth if a tenth would show nothing.
 
     >>> tenths(83.42), tenths(0.31), tenths(0.04), tenths(0.001)
     ('83.4', '0.3', '0.04', '0.0')
@@ -128,7 +129,7 @@ def tenths(points: float) -> str:
 
 
 def signed(difference: float) -> str:
-    """Return a difference in points with its sign; one that is rounded to zero has none.
+    """Return a difference in points with its sign, or without a sign if it is rounded to zero.
 
     >>> signed(0.31), signed(-1.2), signed(-0.04), signed(-0.001)
     ('+0.3', '-1.2', '-0.04', '0.0')
@@ -138,7 +139,7 @@ def signed(difference: float) -> str:
 
 
 def points_words(points: float) -> str:
-    """Return points in the words of a sentence.
+    """Return an amount of points in words.
 
     >>> points_words(1.0), points_words(2.5)
     ('1 point', '2.5 points')

@@ -1,4 +1,4 @@
-"""Which arms have learned which tasks, and which runs failed or collapsed, in words."""
+"""Sentences on the tasks that arms have learned, and on runs that failed or collapsed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.stats.collapse import Collapse
 from peftlab.stats.constant import is_constant
 from peftlab.stats.learned import GAIN, Learned
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.store.records import TrialRecord
 from peftlab.study.arms import Arm
 from peftlab.study.remarks.lint import learning_rate_advice
@@ -44,14 +44,14 @@ CHANCE_NOTE = (
 
 
 FEW_STEPS = 100
-"""The steps below which an encoder may learn nothing."""
+"""The number of steps below which an encoder may learn nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remark:
-    """Arms that are not shown to have learned a task, and why that is said of all of them."""
+    """A remark on arms that are not shown to have learned a task, for the same reason."""
 
-    state: State
+    state: LearningState
     arms: tuple[str, ...]
     task: str
     reason: str
@@ -64,7 +64,7 @@ class Remark:
 
     @property
     def words(self) -> str:
-        """The remark as a line, with the mark that stands beside the scores."""
+        """The remark as a line, with the mark that is shown beside the scores."""
         return f"{MARKS[self.state]}: {listed(self.arms)} on {self.task}: {self.reason}"
 
 
@@ -75,7 +75,7 @@ def mark(view: StudyView, arm: Arm, task: Task) -> str:
 
 
 def has_learned(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> bool:
-    """Return whether the arm is shown to have learned every one of the tasks."""
+    """Return whether the arm is shown to have learned each of the tasks."""
     found = [view.learned(arm, task) for task in tasks]
     return all(one is not None and one.state == "learned" for one in found)
 
@@ -87,17 +87,17 @@ def did_not_learn(view: StudyView, arm: Arm, task: Task) -> bool:
 
 
 def chance_note(view: StudyView, arms: Sequence[Arm]) -> str:
-    """Return a note on the bar if it is not the best constant answer, else ""."""
+    """Return a note on the bar if it is not that of the best constant answer, else ""."""
     every = [view.learned(arm, task) for task in view.tasks for arm in arms]
     return CHANCE_NOTE if any(one is not None and one.chance is not None for one in every) else ""
 
 
 def remarks(view: StudyView, arms: Sequence[Arm]) -> list[Remark]:
-    """Return the remarks on the arms that are not shown to have learned, task by task.
+    """Return remarks, task by task, on the arms that are not shown to have learned.
 
-    Arms of which the same is to be said share a remark.
+    Arms with the same remark share it.
     """
-    grouped: dict[tuple[str, State, str], list[str]] = {}
+    grouped: dict[tuple[str, LearningState, str], list[str]] = {}
     for task in view.tasks:
         for arm in arms:
             found = view.learned(arm, task)
@@ -111,14 +111,14 @@ def remarks(view: StudyView, arms: Sequence[Arm]) -> list[Remark]:
 
 
 def reason(view: StudyView, arm: Arm, task: Task, found: Learned) -> str:
-    """Return the evidence that an arm did not learn, or why that is unknown, and the cause."""
+    """Return the evidence that an arm did not learn, or why it is unknown, and its causes."""
     records = [] if found.gain is None else view.done(arm, task)
     causes = dict.fromkeys(cause for record in records for cause in _causes(record))
     return ". ".join((_shown_words(found, task), *causes)) + "."
 
 
 def learned_json(view: StudyView) -> list[dict[str, JsonValue]]:
-    """Return an object an arm and task: its state, what it is measured by, and the reason."""
+    """Return an object per arm and task: its state, the scores behind that, and the reason."""
     rows: list[dict[str, JsonValue]] = []
     for task in view.tasks:
         for arm in view.arms:
@@ -143,7 +143,7 @@ def learned_json(view: StudyView) -> list[dict[str, JsonValue]]:
 
 
 def _shown_words(found: Learned, task: Task) -> str:
-    """Return the findings on the runs as a clause."""
+    """Return the findings about the runs as a clause."""
     gain, num_runs, num_constant = found.gain, found.num_runs, found.num_constant
     if gain is None:
         return "predictions are gone"
@@ -173,8 +173,7 @@ def _shown_words(found: Learned, task: Task) -> str:
 
 
 def _causes(record: TrialRecord) -> list[str]:
-    """Return the known causes that keep such a trial from learning, as sentences without full
-    stop."""
+    """Return known reasons why such a trial does not learn, as sentences without a full stop."""
     training, found = record.trial.training, []
     if not METHODS.get(record.trial.method).trains_head:
         found.append(f"{record.trial.method} never trains the classifier's weights")
@@ -213,7 +212,7 @@ def losses_words(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) ->
                 runs = "the only run" if num_runs == 1 else f"{num_failed} of {num_runs} runs"
                 sentences.append(
                     f"{runs[0].upper()}{runs[1:]} of {arm.name} on {task.name} failed"
-                    + (": all figures are of the others." if num_failed < num_runs else ".")
+                    + (": all numbers are for the others." if num_failed < num_runs else ".")
                 )
             found = view.collapse(arm, task)
             if found is not None:
@@ -223,9 +222,9 @@ def losses_words(view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task]) ->
 
 
 def _constant_folds(view: StudyView, arm: Arm, task: Task) -> list[str]:
-    """Return a sentence on the folds whose models gave one answer, in runs of which others did not.
+    """Return sentences on folds whose models gave one constant answer while others did not.
 
-    Pooled with the answers of the other folds they only lower the score of their run.
+    Pooled with the answers of the other folds, theirs only lower the score of the run.
     """
     outcomes = None if task.problem_type == "regression" else view.outcomes(arm, task, ANSWERS)
     if outcomes is None or outcomes.folds is None:
@@ -246,7 +245,7 @@ def _constant_folds(view: StudyView, arm: Arm, task: Task) -> list[str]:
 
 
 def collapse_words(arm: Arm, task: Task, found: Collapse) -> str:
-    """Return how many runs collapsed and what the others score, as a sentence without full stop."""
+    """Return a sentence, without a full stop, on collapsed runs and the scores of the others."""
     others = found.others
     num = others.num_values
     own = "the other one scores" if num == 1 else f"the other {num} score"

@@ -1,4 +1,4 @@
-"""Sentences on earlier looks, for a reader."""
+"""Sentences for a reader about earlier looks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def date_words(at: datetime) -> str:
 
 
 def seeds_words(seeds: Sequence[int]) -> str:
-    """Return seeds in the words of a sentence.
+    """Return seeds in words.
 
     >>> seeds_words([4]), seeds_words([4, 5]), seeds_words([1, 2, 3]), seeds_words([1, 3, 9])
     ('seed 4', 'seeds 4 and 5', 'seeds 1 to 3', 'seeds 1, 3 and 9')
@@ -52,7 +52,7 @@ def added_words(
     *,
     arms: Sequence[str] = (),
 ) -> list[str]:
-    """Return sentences on seeds added or dropped after a look, for these arms or (if none) all.
+    """Return sentences on seeds added or dropped after a look, for these arms or, if none, all.
 
     >>> added_words(datetime(2026, 11, 6, tzinfo=UTC), [4, 5], [], [1, 2, 3])
     ['Seeds 4 and 5 were added after a look on 6 November 2026 that showed seeds 1 to 3.']
@@ -86,7 +86,7 @@ def interim_words(num_done: int, num_declared: int, of_what: str = "the verdict"
 
 
 def claim_words(at: datetime, new: Sequence[str]) -> str:
-    """Return the words for arms or tasks (if none, the claim itself) that came after a look.
+    """Return the words for arms or tasks (if none, the claim itself) added after a look.
 
     >>> claim_words(datetime(2026, 11, 6, tzinfo=UTC), ["lora"])
     'Exploratory: lora was added after a look at the other results on 6 November 2026.'
@@ -99,7 +99,7 @@ def claim_words(at: datetime, new: Sequence[str]) -> str:
 
 
 def margin_words(at: datetime, then: float, now: float, *, of_what: str = "") -> str:
-    """Return the words for a margin that was different at a look.
+    """Return the words for a margin that was different at an earlier look.
 
     >>> margin_words(datetime(2026, 11, 6, tzinfo=UTC), 1.0, 2.5)
     'Exploratory: the margin is 2.5 points; at a look on 6 November 2026 it was 1.'
@@ -112,7 +112,7 @@ def margin_words(at: datetime, then: float, now: float, *, of_what: str = "") ->
 
 
 def cost_words(at: datetime, then: str, now: str) -> str:
-    """Return the words for a deciding cost of the advice that was different at a look.
+    """Return the words for a deciding cost of the advice that was different at an earlier look.
 
     >>> cost_words(datetime(2026, 11, 6, tzinfo=UTC), "time", "memory")
     'Exploratory: the advice goes by memory; at a look on 6 November 2026 it went by time.'
@@ -123,13 +123,13 @@ def cost_words(at: datetime, then: str, now: str) -> str:
 
 
 def reference_words(at: datetime, *, is_best: bool) -> str:
-    """Return the words for advice that measured by another arm at a look, or by the best one."""
+    """Return the words for advice that measured by another arm, or by the best, at a look."""
     arm = "the best arm" if is_best else "another arm"
     return f"Exploratory: at a look on {date_words(at)} the advice measured by {arm}."
 
 
 def dropped_words(at: datetime) -> str:
-    """Return the words for an arm or a task that the advice no longer takes into account."""
+    """Return the words for an arm or task that the advice no longer takes into account."""
     return (
         f"Exploratory: an arm or a task that was declared at a look on {date_words(at)} is no "
         "longer part of the study."

@@ -1,8 +1,9 @@
-"""The relation of a claim's test to earlier looks at its arms: too soon, added to, or new.
+"""The relation of a claim's test to earlier looks at its arms: interim, sequential, exploratory.
 
-A look says which trials were shown, and what was declared by then (store/looks.py). Seeds of an arm
-that were not declared when both arms of a pair had been shown were added with their scores in mind,
-or may have been; so may an arm, a claim or a margin that came after any look at one of the arms.
+A look records which trials were shown, and what was declared by then (store/looks.py). If seeds of
+an arm were declared only after both arms of a pair had been shown, they may have been added because
+of the scores. The same holds for an arm, a claim or a margin that was added after any look at one
+of the arms.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from peftlab.report.findings.look_words import (
     margin_words,
     reference_words,
 )
+from peftlab.report.findings.statistics import Place
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.compare import Difference
 from peftlab.store.looks import DeclaredAdvice, DeclaredClaim, DeclaredPlace, Look
@@ -37,19 +39,17 @@ from peftlab.study.parts import AdvicePart
 from peftlab.study.spec import Claim
 from peftlab.tasks.spec import Task
 
-Place = tuple[str, str]
-"""An arm and a task, by their names."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """The relation of a claim's test, or of the advice, to earlier looks.
 
-    `is_sequential`: seeds were added or dropped after a look, or the study adds them until it is
-    decided, so the test is the always-valid one whatever is done. `is_interim`: declared trials are
-    pending or running; failed ones are finished. `is_exploratory`: an arm, the claim or its margin
-    came after a look at one of its arms, or an option of the advice did. `reasons` are whole
-    sentences for a reader, with dates and seeds.
+    `is_sequential` says that seeds were added or dropped after a look, or that the study adds them
+    until it is decided, so that the test is the always-valid one even once all trials are done;
+    `is_interim`, that declared trials are pending or running (failed trials are finished);
+    `is_exploratory`, that an arm, the claim or its margin, or an option of the advice, was added or
+    changed after a look at one of the arms. `reasons` are whole sentences for a reader, with dates
+    and seeds.
     """
 
     is_sequential: bool
@@ -59,21 +59,21 @@ class Standing:
 
     @property
     def is_always_valid(self) -> bool:
-        """Whether the test must hold however often it is looked at."""
+        """Whether the test must be valid for any number of looks."""
         return self.is_sequential or self.is_interim
 
 
 UNSEEN = Standing(is_sequential=False, is_interim=False, is_exploratory=False, reasons=())
-"""The standing of what nobody has seen."""
+"""The standing of results that nobody has seen."""
 
 
 def standing(
     view: StudyView, claim: Claim, pairs: Sequence[tuple[str, str]], tasks: Sequence[Task]
 ) -> Standing:
-    """Return the claim's standing on these tasks: all that it speaks of, or one of them.
+    """Return the claim's standing on these tasks: on all of its tasks, or on one of them.
 
-    `pairs` are the arms that it compares. Trials of the study's arms that were never shown, such as
-    those of new seeds in place of others, have no look behind them.
+    `pairs` are the arms that it compares. There are no looks at trials that were never shown, such
+    as those of new seeds in place of others.
     """
     places = _places(view, pairs, tasks)
     sequential = _sequential(view, places, pairs)
@@ -92,7 +92,7 @@ def difference_shown(
 ) -> Difference | None:
     """Return left - right over the tasks, with the test that is valid after the looks at both.
 
-    None where they cannot be compared on all of the tasks.
+    It is None if they cannot be compared on all of the tasks.
     """
     found = view.statistics.difference(left, right, tasks)
     if found is None:
@@ -101,7 +101,7 @@ def difference_shown(
 
 
 def is_always_valid(view: StudyView, pair: tuple[str, str], tasks: Sequence[Task]) -> bool:
-    """Return whether a test of these arms must hold however often scores are looked at."""
+    """Return whether a test of these arms must be valid for any number of looks at scores."""
     places = _places(view, [pair], tasks)
     return bool(_interim(view, places) or _sequential(view, places, [pair]))
 
@@ -109,7 +109,7 @@ def is_always_valid(view: StudyView, pair: tuple[str, str], tasks: Sequence[Task
 def advice_standing(
     view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task], options: AdvicePart
 ) -> Standing:
-    """Return how a choice among the arms stands to what was seen of them before."""
+    """Return the standing of advice that chooses among the arms."""
     pairs = list(itertools.combinations((arm.name for arm in arms), 2))
     places = _places(view, pairs, tasks)
     sequential = _sequential(view, places, pairs)
@@ -135,12 +135,12 @@ def advice_standing(
 def _other_advice(
     at: datetime, wanted: DeclaredAdvice, first: Sequence[Look], study: str
 ) -> list[str]:
-    """Return sentences on how the advice differs from that at a look.
+    """Return sentences on the differences between the advice and that declared at a look.
 
-    What another study declared beyond these arms was never part of this one.
+    Declarations of another study beyond these arms were never part of this study.
 
-    Of several that were declared then, the nearest counts: that with the same arm to measure by,
-    cost and margin, in this order, and with the most of its cells kept.
+    If several were declared then, the nearest counts: the one with the same arm to measure by, the
+    same cost and the same margin, in this order, and with the most cells kept.
     """
     then, name = max(
         ((one, look.study) for look in first for one in look.advice),
@@ -164,16 +164,16 @@ def _other_advice(
 
 
 def _is_same_arm(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Return whether these are cells of one arm, maybe on other tasks, or neither has any."""
+    """Return whether both hold cells of one arm, maybe on other tasks, or both are empty."""
     return bool(one & other) or not (one or other)
 
 
 def withdrawn(view: StudyView) -> int:
-    """Return how many claims that were declared at the first look the study no longer has.
+    """Return the number of claims that were declared at the first look but no longer exist.
 
-    They still count in Holm's family. The first look is the one that first showed two of the
-    study's arms on one task; a claim whose margin is another now is both withdrawn and new. Claims
-    of another study, which has arms that this one has not, were never this one's.
+    They still count in Holm's family. The first look is the first to have shown two of the study's
+    arms on one task; a claim whose margin has changed is both withdrawn and new. Claims of another
+    study, with arms that this study does not have, never belonged to this study.
     """
     moments = {look.id: _shown_two_at(view, look) for look in view.looks}
     at = min((moment for moment in moments.values() if moment is not None), default=None)
@@ -192,7 +192,7 @@ def withdrawn(view: StudyView) -> int:
 
 
 def _shown_two_at(view: StudyView, look: Look) -> datetime | None:
-    """Return when the look had shown trials of two of the study's arms on one task."""
+    """Return the time at which the look had shown trials of two of the study's arms on one task."""
     moments = []
     for task in view.tasks:
         found = [view.places.get((arm.name, task.name), ()) for arm in view.arms]
@@ -208,7 +208,7 @@ def _shown_two_at(view: StudyView, look: Look) -> datetime | None:
 def _places(
     view: StudyView, pairs: Sequence[tuple[str, str]], tasks: Sequence[Task]
 ) -> dict[Place, Sequence[DeclaredPlace]]:
-    """Return what the study declares of these arms on these tasks."""
+    """Return the study's declarations for these arms on these tasks."""
     arms = dict.fromkeys(name for pair in pairs for name in pair)
     return {
         (arm, task.name): view.places.get((arm, task.name), ()) for arm in arms for task in tasks
@@ -223,7 +223,7 @@ def _sequential(
     places: Mapping[Place, Sequence[DeclaredPlace]],
     pairs: Sequence[tuple[str, str]],
 ) -> list[str]:
-    """Return sentences on seeds other than those declared when both arms were first shown.
+    """Return sentences on seeds that differ from those declared when both arms were first shown.
 
     A study that adds seeds until it is decided declares that they will be others at each look.
     """
@@ -257,9 +257,9 @@ def _first_relevant(
     places: Mapping[Place, Sequence[DeclaredPlace]],
     pairs: Sequence[tuple[str, str]],
 ) -> tuple[datetime | None, list[Look]]:
-    """Return when both arms of a pair were first shown on one task, and that moment's looks.
+    """Return the time at which both arms of a pair were first shown on one task, with its looks.
 
-    Where no single look had shown both by then, they are all looks at one of them so far.
+    If no single look had shown both by then, these are all looks so far at either arm.
     """
     together = {look.id: _shown_pair_at(look.shown, places, pairs) for look in looks}
     by_one = min((at for at in together.values() if at is not None), default=None)
@@ -275,7 +275,7 @@ def _first_relevant(
 
 
 def _first_shown(looks: Sequence[Look]) -> dict[str, datetime]:
-    """Return when each trial was first shown in any of the looks, by its id."""
+    """Return the time at which each trial was first shown in any of the looks, by its id."""
     found: dict[str, datetime] = {}
     for look in looks:
         for trial, at in look.shown.items():
@@ -288,7 +288,7 @@ def _shown_pair_at(
     places: Mapping[Place, Sequence[DeclaredPlace]],
     pairs: Iterable[tuple[str, str]],
 ) -> datetime | None:
-    """Return when trials of both arms of a pair were shown on one task; None if never."""
+    """Return the time from which both arms of a pair were shown on one task; None if never."""
     first = {
         place: min(
             (shown[trial] for one in found for trial in one.trials if trial in shown), default=None
@@ -308,7 +308,7 @@ def _shown_pair_at(
 def _changes(
     own: DeclaredPlace, then: Sequence[DeclaredPlace], shown: set[str]
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Return the seeds added to what was declared, those dropped, and those shown."""
+    """Return the seeds added to those declared, the seeds dropped, and the seeds shown."""
     alike = [place for place in then if place.cell == own.cell]
     nearest = max(alike, key=lambda place: (len(place.ids & own.ids), -len(place.ids)), default=own)
     added = [seed for trial, seed in own.trials.items() if trial not in nearest.trials]
@@ -337,7 +337,7 @@ def _exploratory(
     pairs: Sequence[tuple[str, str]],
     tasks: Sequence[Task],
 ) -> list[str]:
-    """Return a sentence on what is new since the first look at one of the arms."""
+    """Return a sentence on anything new since the first look at one of the arms."""
     own = {trial for found in places.values() for place in found for trial in place.trials}
     at = min((at for look in view.looks for key, at in look.shown.items() if key in own),
              default=None)  # fmt: skip
@@ -362,13 +362,13 @@ def _exploratory(
 def _new_places(
     first: Sequence[Look], places: Mapping[Place, Sequence[DeclaredPlace]]
 ) -> list[Place]:
-    """Return the places that were not declared at any of the looks."""
+    """Return the places that were declared at none of the looks."""
     cells = {place.cell for look in first for place in look.places}
     return [place for place, found in places.items() if any(one.cell not in cells for one in found)]
 
 
 def _new_names(new: Sequence[Place], num_arms: int) -> list[str]:
-    """Return the arms that are new, or the tasks that are new for all arms where no arm is else."""
+    """Return the arms that are new, or else the tasks that are new for all arms."""
     tasks = [
         task
         for task in dict.fromkeys(task for _, task in new)
@@ -383,7 +383,7 @@ def _newness(
     known: set[tuple[str, float | None]],
     new: Sequence[str],
 ) -> str:
-    """Return what is new: arms (or a task of all of them), the margin, or the claim itself."""
+    """Return the sentence on new arms (or tasks), on a new margin, or on the new claim itself."""
     if new:
         return claim_words(at, new)
     margins = [margin for subject, margin in known if subject == wanted.subject]
@@ -393,7 +393,7 @@ def _newness(
 
 
 def _sides(claim: Claim, pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """Return the arms on the two sides of the claim, or on its one."""
+    """Return the arms on each side of the claim, which has two sides or one."""
     if claim.equivalent is not None:
         return [[*dict.fromkeys(name for pair in pairs for name in pair)]]
     return [[*dict.fromkeys(pair[side] for pair in pairs)] for side in (0, 1)]

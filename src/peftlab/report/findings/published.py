@@ -21,10 +21,10 @@ class PublishedScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
+class PublishedResult:
     """A row of a published table: a method on a checkpoint, its scores by task.
 
-    `key` is short for the source. `selection` says which run and epoch were reported.
+    `key` is a short name of the source. `selection` says which run and epoch were reported.
     """
 
     key: str
@@ -37,7 +37,7 @@ class Published:
 
     @property
     def label(self) -> str:
-        """The method with its source and, in short, by which rule it was selected.
+        """The method with its source and, in short, the rule of selection.
 
         >>> published_scores()[0].label
         'full (UniPELT, best on dev)'
@@ -46,20 +46,20 @@ class Published:
 
     @property
     def rule(self) -> str:
-        """What must stand beside its scores."""
+        """The rule and the source that must be shown beside its scores."""
         return f"{self.checkpoint}, {self.split}, {self.selection}; {self.source}"
 
 
 @lru_cache
-def published_scores() -> tuple[Published, ...]:
+def published_scores() -> tuple[PublishedResult, ...]:
     """Return the scores of published.yaml, in its order."""
     text = resources.files(__package__).joinpath("published.yaml").read_text(encoding="utf-8")
     return tuple(_row(table, row) for table in yaml.safe_load(text) for row in table["rows"])
 
 
-def _row(table: dict[str, Any], row: dict[str, Any]) -> Published:
+def _row(table: dict[str, Any], row: dict[str, Any]) -> PublishedResult:
     metrics = {**table["metrics"], **row.get("metrics", {})}
-    return Published(
+    return PublishedResult(
         key=row.get("key", table["key"]),
         source=row.get("source", table["source"]),
         checkpoint=table["checkpoint"],

@@ -1,4 +1,4 @@
-"""The results of a study, made of its view and its verdicts."""
+"""The results of a study, from its view and its verdicts."""
 
 from __future__ import annotations
 

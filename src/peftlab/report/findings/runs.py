@@ -1,4 +1,4 @@
-"""The runs of an arm on a task: one of each seed, which is one trial, or one for each fold."""
+"""The runs of an arm on a task: one for each seed, of one trial or one trial per fold."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ class Run:
 
     @property
     def is_done(self) -> bool:
-        """Whether all of its trials are there and done."""
+        """Whether all of its trials exist and are done."""
         fold = self.records[0].trial.fold
         is_whole = fold is None or len(self.records) == fold.of
         return is_whole and all(record.status == "done" for record in self.records)
 
     @property
     def is_failed(self) -> bool:
-        """Whether one of its trials has failed."""
+        """Whether any of its trials has failed."""
         return any(record.status == "failed" for record in self.records)
 
     def score(self, metric: str, *, best: bool = False) -> float:
-        """Return the mean of its trials' reported scores, or best ones, by their scored rows."""
+        """Return the mean of its trials' reported or best scores, weighted by scored rows."""
         every = [record.best_scores if best else record.scores for record in self.records]
         weights = [record.num_eval_examples or 1 for record in self.records]
         return float(np.average([scores[metric] for scores in every], weights=weights))
@@ -47,7 +47,7 @@ class Run:
 class Pooled:
     """The predictions of a run on all examples, in the order of their rows.
 
-    `fold_N` is which fold each example is in, from 1; None without folds.
+    `fold_N` is the number of each example's fold, from 1; None without folds.
     """
 
     row_ids: Values
@@ -70,9 +70,9 @@ def runs_of(records: Sequence[TrialRecord]) -> tuple[Run, ...]:
 def outcomes_of(runs: Sequence[Run], metric: str) -> tuple[Pooled, Outcomes] | None:
     """Return the first run's rows and the answers of all runs for them, for a metric.
 
-    None where the predictions of one are gone, or there is no run. Raises UserError where they are
-    not on the same examples. Logits are read where the metric asks for them alone: it takes several
-    times as long.
+    It is None if any run's predictions are gone, or if there is no run. Raises UserError if the
+    runs are not on the same examples. Logits are read only if the metric needs them, since that
+    takes several times as long.
     """
     found = [pooled(run.records, of_logits=METRICS.get(metric).reads == "logits") for run in runs]
     known = [one for one in found if one is not None]
@@ -100,7 +100,7 @@ def outcomes_of(runs: Sequence[Run], metric: str) -> tuple[Pooled, Outcomes] | N
 
 
 def pooled(records: Sequence[TrialRecord], *, of_logits: bool) -> Pooled | None:
-    """Return the pooled predictions of a run's trials; None if those of one are missing."""
+    """Return the pooled predictions of a run's trials; None if any of them are missing."""
     read = [predictions_of(one) if of_logits else answers_of(one) for one in records]
     parts = [one for one in read if one is not None]
     if len(parts) < len(read):
@@ -125,7 +125,7 @@ def pooled(records: Sequence[TrialRecord], *, of_logits: bool) -> Pooled | None:
 
 
 def folds_note(by_place: Mapping[tuple[str, str], Sequence[TrialRecord]]) -> str:
-    """Return how many runs have all of their folds, in words; "" without folds."""
+    """Return the words for the number of runs with all of their folds; "" without folds."""
     runs = [run for records in by_place.values() for run in runs_of(records)]
     folds = {fold.of for run in runs if (fold := run.records[0].trial.fold) is not None}
     if not folds:
@@ -139,7 +139,7 @@ def _fold_number(record: TrialRecord) -> int:
 
 
 def _test_share(runs: Sequence[Run]) -> float:
-    """Return the rows that a trial is scored on, as a share of those that it trains on."""
+    """Return the ratio of the rows on which a trial is scored to those on which it trains."""
     records = [record for run in runs for record in run.records]
     num_scored = sum(record.num_eval_examples or 0 for record in records)
     num_trained = sum(record.num_train_examples or 0 for record in records)

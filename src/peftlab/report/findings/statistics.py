@@ -1,7 +1,7 @@
 """The statistics of a study's trials, from their predictions; each is computed only once.
 
-All arms of a task are resampled together, so that any two of them are paired by example. What is
-drawn follows from the ids of the trials: the same results give the same numbers.
+All arms of a task are resampled together, so that any two of them are paired by example. The draws
+are seeded by the ids of the trials: the same results give the same numbers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.spec import Task
 
 Place = tuple[str, str]
-"""(arm, task), by their names."""
+"""The names of an arm and a task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class _Read:
 class MeanScore:
     """An arm's main score in points, the mean over tasks, and its 95% interval.
 
-    `low` and `high` are the mean where no noise was seen.
+    `low` and `high` equal the mean if no noise was seen.
     """
 
     mean: float
@@ -58,7 +58,7 @@ class MeanScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Outcomes, summaries and comparisons of the arms that the records stand under."""
+    """The outcomes, summaries and comparisons of the arms of these records."""
 
     by_place: Mapping[Place, Sequence[TrialRecord]]
     _outcomes: dict[tuple[Place, Reads], _Read | None] = field(default_factory=dict, init=False)
@@ -76,10 +76,9 @@ class Statistics:
     _classes: dict[Place, tuple[ClassNumbers, ...]] = field(default_factory=dict, init=False)
 
     def outcomes(self, arm: str, task: Task, metric: str | None = None) -> Outcomes | None:
-        """Return the outcomes of the arm's runs on the task's examples, for a metric (the main
-        one).
+        """Return the outcomes of the arm's runs on the task for a metric, by default the main.
 
-        Of folds they are pooled. None where no run is done or the predictions of one are gone.
+        Folds are pooled. It is None if no run is done, or if any run's predictions are gone.
         """
         name = metric or task.main_metric
         found = self._read(arm, task, name)
@@ -88,17 +87,17 @@ class Statistics:
         return replace(found.outcomes, metric=name)
 
     def summary(self, arm: str, task: Task, metric: str) -> Summary | None:
-        """Return the metric's scores of the reported epochs; None if no trial is done."""
+        """Return the summary of the metric at the reported epochs; None if no trial is done."""
         key = ((arm, task.name), metric)
         if key not in self._summaries:
             self._summaries[key] = self._summarise(arm, task, metric)
         return self._summaries[key]
 
     def mean_score(self, arm: str, tasks: Sequence[Task]) -> MeanScore | None:
-        """Return the mean of the main scores on the tasks; None where the arm is not done on one.
+        """Return the mean of the main scores on the tasks; None if the arm lacks any of them.
 
-        The interval of several is that of the seeds that they have in common, and there is none
-        without such.
+        The interval over several tasks is that of the seeds that they have in common; without
+        common seeds there is none.
         """
         found = [self.summary(arm, task, task.main_metric) for task in tasks]
         known = [one for one in found if one is not None]
@@ -149,9 +148,9 @@ class Statistics:
         return self._classes[place]
 
     def are_identical(self, left: str, right: str, tasks: Sequence[Task]) -> bool:
-        """Return whether both arms gave the same answers, each run like its partner.
+        """Return whether both arms gave the same answers, each run the same as its partner.
 
-        Where one has other seeds than the other, every run of both must agree with every other one.
+        If the arms have different seeds, all runs of both must agree.
         """
         return all(self._are_identical(left, right, task) for task in tasks)
 
@@ -165,8 +164,8 @@ class Statistics:
     def difference(self, left: str, right: str, tasks: Sequence[Task]) -> Difference | None:
         """Return left - right as the mean over the tasks; None if they cannot be compared on all.
 
-        The seeds are those that all tasks have: a seed draws the same first weights on each, so
-        its luck is not taken for a new one there.
+        Only seeds that all tasks have are used: a seed draws the same initial weights on each, so
+        that its luck is not counted as independent.
         """
         key = (left, right, tuple(task.name for task in tasks))
         if key not in self._differences:
@@ -194,7 +193,7 @@ class Statistics:
         scores = [run.score(metric) for run in every if run.is_done]
         if not scores:
             return None
-        # Of other tasks' dev splits there are scores and no predictions.
+        # For the dev splits of other tasks there are scores but no predictions.
         is_own = metric in task.metrics
         outcomes = self.outcomes(arm, task, metric) if is_own else None
         if outcomes is None:
@@ -217,7 +216,7 @@ class Statistics:
     def _beside_constants(
         self, arm: str, task: Task
     ) -> tuple[Outcomes, Resampled, Constants, Resampled] | None:
-        """Return outcomes of the arm and of constant answers, both resampled; None for none."""
+        """Return outcomes of the arm and of constant answers, both resampled; None if unknown."""
         read, resampled = self._read(arm, task), self.resampled(arm, task)
         if read is None or resampled is None:
             return None
@@ -244,7 +243,7 @@ class Statistics:
         return compare(*outcomes, resampled=(drawn[0], drawn[1]), seed=self._seed(task, arms))
 
     def _resample(self, task: Task) -> None:
-        """Resample all arms of the task, those on the same examples together."""
+        """Resample all arms of the task, together if they are on the same examples."""
         groups: dict[str, list[str]] = {}
         for arm, name in self.by_place:
             found = self._read(arm, task) if name == task.name else None
@@ -265,7 +264,7 @@ class Statistics:
         return derived_seed(0, task.name, content_id(ids))
 
     def _read(self, arm: str, task: Task, metric: str | None = None) -> _Read | None:
-        """Return what a metric reads (the main one); of two that read the same it is read once."""
+        """Return the outcomes that a metric reads, by default the main one; cached."""
         wanted = (task.main_metric, metric or task.main_metric)
         reads = METRICS.get(wanted[1]).reads
         key = (arm, task.name), reads
@@ -275,12 +274,12 @@ class Statistics:
         return self._outcomes[key]
 
     def _runs(self, arm: str, task: Task) -> list[Run]:
-        """Return the arm's runs that are done, with all of their folds where they have such."""
+        """Return the arm's runs that are done, with all of their folds if they have any."""
         return [run for run in runs_of(self.by_place.get((arm, task.name), ())) if run.is_done]
 
 
 def _has_moved(records: Sequence[TrialRecord], task: Task) -> bool:
-    """Return whether training changed one of the runs; True where that was not measured."""
+    """Return whether training changed any of the runs; True if that was not measured."""
     pairs = [(record.evaluations[0], record.reported) for record in records if record.evaluations]
     known = [(first, last) for first, last in pairs if last is not None and first.step == 0]
     if len(known) < len(records) or any(first is last for first, last in known):
@@ -293,7 +292,7 @@ def _has_moved(records: Sequence[TrialRecord], task: Task) -> bool:
 
 
 def _read(runs: Sequence[Run], metric: str) -> _Read | None:
-    """Return the outcomes of an arm's runs that are done, which must be on the same examples."""
+    """Return the outcomes of an arm's done runs, which must be on the same examples."""
     found = outcomes_of(runs, metric)
     if found is None:
         return None

@@ -1,6 +1,6 @@
 """A study's scores and verdicts in short, for the terminal and as a file beside the page.
 
-The file spares `peftlab run` and `peftlab report` to compute them again where nothing has changed.
+The file saves `peftlab run` and `peftlab report` from computing them again if nothing has changed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pydantic import JsonValue, ValidationError
 
 from peftlab.core.validation import Frozen
 from peftlab.report.findings.marks import MARKS
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 
 RESULTS = "results.json"
 
@@ -19,8 +19,8 @@ RESULTS = "results.json"
 class ArmScore(Frozen):
     """The main metric of an arm on a task: the mean over its runs and the 95% interval, in points.
 
-    `arm` is its name as tables show it. `num_seeds` is how many runs there should be. `state` says
-    whether it learned the task; an interval of no width is none.
+    `arm` is its name as tables show it. `num_seeds` is the number of runs that there should be.
+    `state` says whether it learned the task; an interval without width means that there is none.
     """
 
     arm: str
@@ -32,7 +32,7 @@ class ArmScore(Frozen):
     low: float
     high: float
     covers: str
-    state: State
+    state: LearningState
 
     @property
     def words(self) -> str:
@@ -46,11 +46,11 @@ class ArmScore(Frozen):
 
 
 class StudyResults(Frozen):
-    """The results of a study. `rule` says of which epoch the scores are, `scored` of which rows.
+    """The results of a study. `rule` names the epoch of the scores, and `scored` their rows.
 
-    `verdicts`, `learned` and `classes` are objects as `report STUDY --json` has them.
-    `declaration` is the id of what the study declared then (store/looks.py). `metric_sources` has
-    the SHA-256 of the source of each metric that is a person's own.
+    `verdicts`, `learned` and `classes` are objects in the form of `report STUDY --json`.
+    `declaration` is the id of the study's declaration at that time (store/looks.py).
+    `metric_sources` has the SHA-256 of the source of each of the user's own metrics.
     """
 
     study: str

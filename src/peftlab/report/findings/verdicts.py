@@ -1,18 +1,18 @@
 """The verdict of a study's trials on each of its claims, with its evidence in words.
 
-A claim is tested on the mean over its tasks of the difference between two arms, and on each task
+A claim is tested on the difference between two arms, as the mean over its tasks, and on each task
 alone. The claims are one family, and their tests on single tasks another: in each, Holm's
-correction keeps the chance of any wrong verdict at 5%.
+correction keeps the probability of any wrong verdict at 5%.
 
-A claim whose seeds were all declared before anybody looked gets the test for one look, once all of
-them are finished; else the one that holds for any number of looks (looks.py, stats/tails.py). What
-was declared after a look is exploratory: it never makes the family of the other claims larger, and
-is itself one of all.
+A claim whose seeds were all declared before any look gets the test for one look, once all of them
+are finished; otherwise it gets the test that is valid for any number of looks (looks.py,
+stats/tails.py). A claim that was declared after a look is exploratory: it does not enlarge the
+family of the other claims, but its own family is all claims.
 
 Models that learned nothing (learning.py) are no evidence for a claim: tasks that none of its arms
-learned are left out of the mean, and where that leaves none the verdict says so. A claim is decided
+learned are left out of the mean, and if no task is left the verdict says so. A claim is decided
 only if one of its arms is shown to have learned. Arms that give the same answers throughout show no
-noise to test by.
+noise by which to test.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ NOT_SHOWN = "None of these arms is shown to have learned anything, so nothing is
 class Verdict:
     """The verdict on a claim, over its tasks or (`by_task`, then `task` names it) on one.
 
-    `estimate`, `low` and `high` are the difference in points between the two arms of `pair`,
-    first minus second, with its 95% interval: where a claim speaks of several pairs, the one that
-    decides. `p_value` is the test's own, `p_holm` the one that the verdict rests on. The numbers
-    are None where there are none, and those but the estimate where nothing varies, so that no noise
-    is seen; with one seed they hold for the trained models alone. `test` is "fixed", for one look
-    at seeds that were declared before, or "always-valid", for any number of looks; the verdict is
-    interim where seeds are still to come, and exploratory where what it says was declared after a
-    look. `is_remembered` is False where the workspace cannot store that the scores were shown.
+    `estimate`, `low` and `high` are the difference in points between the two arms of `pair`, first
+    minus second, with its 95% interval; if a claim compares several pairs, it is the deciding one.
+    `p_value` is the test's own, and `p_holm` the adjusted one on which the verdict rests. Missing
+    numbers are None; if nothing varies, so that no noise is seen, all but the estimate are. With
+    one seed they hold only for the trained models. `test` is "fixed", for one look at seeds that
+    were declared before, or "always-valid", for any number of looks; the verdict is interim if
+    seeds are still to come, and exploratory if it was declared after a look. `is_remembered` is
+    False if the workspace cannot store that the scores were shown.
     """
 
     claim: str
@@ -94,7 +94,7 @@ class Verdict:
 
     @property
     def kind(self) -> str:
-        """What sort of verdict it is, where that is not the usual one: interim, exploratory."""
+        """The kind of the verdict, such as interim or exploratory; "" for the usual kind."""
         return kind_of(is_interim=self.is_interim, is_exploratory=self.is_exploratory)
 
     def to_json(self) -> dict[str, JsonValue]:
@@ -111,13 +111,13 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class _Tested:
-    """A claim on some tasks: the pair that decides, and what its test says.
+    """A claim on some tasks: the pair that decides it, and the result of its test.
 
-    `over` are those of the tasks that some of its arms learned, or may have. `leans` is where the
-    smaller p value points: for the claim or against it. `untested` is the verdict where there is no
-    p value, for what `lacking` says; `least` is how many runs it would take, where there are too
-    few. `has_learned` is False where none of its arms is shown to have learned any of the tasks, so
-    that it cannot be decided. `remark` says which did not, and which runs failed or collapsed.
+    `over` holds the tasks that any of its arms learned or may have learned. `leans` is the verdict
+    to which the smaller p value points. `untested` is the verdict if there is no p value, for the
+    reason in `lacking`; `least` is the number of runs that it would take if there are too few.
+    `has_learned` is False if none of its arms is shown to have learned any of the tasks, so that it
+    cannot be decided. `remark` is about arms that did not learn, and runs that failed or collapsed.
     """
 
     claim: Claim
@@ -139,7 +139,7 @@ class _Tested:
 def verdicts(view: StudyView) -> tuple[Verdict, ...]:
     """Return the verdicts on the study's claims, in their order.
 
-    There is none on a claim of arms or tasks that were left out on purpose (`left_out`).
+    There is none on a claim about arms or tasks that this run leaves out (`left_out`).
     """
     every = every_arm(view.spec, resolve=False)
     out = left_out(view)
@@ -164,7 +164,7 @@ def verdicts(view: StudyView) -> tuple[Verdict, ...]:
 
 
 def left_out(view: StudyView) -> list[Claim]:
-    """Return the claims of an arm, or of tasks alone, that are not among those of the run."""
+    """Return the claims about an arm that the run does not have, or only about such tasks."""
     chosen = {arm.name for arm in view.arms}
     every = every_arm(view.spec, resolve=False)
     return [
@@ -182,7 +182,7 @@ def _tasks(view: StudyView, claim: Claim) -> tuple[Task, ...]:
 def _test(
     view: StudyView, every: tuple[Arm, ...], claim: Claim, tasks: tuple[Task, ...]
 ) -> _Tested:
-    """Return the claim's test on the mean over the tasks; `every` are all arms of the study."""
+    """Return the claim's test on the mean over the tasks; `every` holds all arms of the study."""
     pairs = _pairs(claim, every)
     untested = _Tested(
         claim=claim, tasks=tasks, pair=pairs[0] if len(pairs) == 1 else None, found=None
@@ -243,7 +243,7 @@ def _test(
 def _unlearned(
     view: StudyView, untested: _Tested, pairs: Sequence[tuple[str, str]], arms: Sequence[Arm]
 ) -> _Tested:
-    """Return the claim as one about arms that learned none of its tasks, with the widest pair."""
+    """Return the claim, none of whose tasks was learned by its arms, with the widest pair."""
     found = [(view.statistics.difference(*pair, untested.tasks), pair) for pair in pairs]
     known = [(one, pair) for one, pair in found if one is not None]
     widest = max(known, key=lambda one: abs(one[0].estimate), default=(None, untested.pair))
@@ -261,7 +261,7 @@ def _unlearned(
 def _remark(
     view: StudyView, arms: Sequence[Arm], tasks: Sequence[Task], over: Sequence[Task]
 ) -> str:
-    """Return sentences on runs that failed or collapsed, and on arms that did not learn."""
+    """Return sentences on runs that failed or collapsed and on arms that did not learn."""
     sentences = losses_words(view, arms, tasks)
     for task in tasks:
         names = [arm.name for arm in arms if did_not_learn(view, arm, task)]
@@ -272,7 +272,7 @@ def _remark(
 
 
 def _pairs(claim: Claim, arms: tuple[Arm, ...]) -> list[tuple[str, str]]:
-    """Return the arms that the claim compares; a name before a sweep stands for all of its arms."""
+    """Return the pairs of arms that the claim compares; a sweep's name stands for all its arms."""
     if claim.equivalent is not None:
         names = [arm.name for arm in select_arms(arms, claim.equivalent, where="claims")]
         return list(itertools.combinations(names, 2))
@@ -283,7 +283,7 @@ def _pairs(claim: Claim, arms: tuple[Arm, ...]) -> list[tuple[str, str]]:
 
 
 def _lacking(view: StudyView, claim: Claim, every: tuple[Arm, ...], tasks: Sequence[Task]) -> str:
-    """Return what is missing for a comparison of the arms; "" if nothing is."""
+    """Return the words for what is missing to compare the arms; "" if nothing is."""
     for arm in select_arms(every, claim.arms, where="claims"):
         for task in tasks:
             if not view.done(arm, task):
@@ -296,17 +296,17 @@ def _lacking(view: StudyView, claim: Claim, every: tuple[Arm, ...], tasks: Seque
 
 
 def _p_values(claim: Claim, found: Difference) -> tuple[float, float]:
-    """Return the p-values of the claim being wrong and of its opposite being wrong."""
+    """Return the p values of the test that supports the claim and of its opposite."""
     if claim.margin is not None:
         return found.equivalence_p(claim.margin), found.excess_p(claim.margin)
     return (found.p_value, 1.0) if found.estimate > 0 else (1.0, found.p_value)
 
 
 def _judge(tests: Sequence[_Tested], num_withdrawn: int) -> list[Verdict]:
-    """Return the verdict on each of the tests that are read together.
+    """Return the verdicts on tests that are judged together.
 
-    Those declared before any look are one family, with as many as were withdrawn since; one that is
-    exploratory is read as one of all.
+    The tests declared before any look are one family, which also counts the claims withdrawn since;
+    an exploratory test is judged as one of all tests.
     """
     tested = [one for one in tests if one.p_value is not None]
     declared = [one for one in tested if not one.standing.is_exploratory]
@@ -314,7 +314,7 @@ def _judge(tests: Sequence[_Tested], num_withdrawn: int) -> list[Verdict]:
     judged = []
     for one in tests:
         numbers = (in_declared if id(one) in in_declared else in_all).get(id(one))
-        # What has too few runs yet would be one test more.
+        # A claim that has too few runs so far would add one test.
         beside = tested if one.standing.is_exploratory else declared
         num_tests = numbers.num_tests if numbers else len(beside) + num_withdrawn + 1
         judged.append(_verdict(_enough(one, num_tests), numbers))
@@ -322,7 +322,7 @@ def _judge(tests: Sequence[_Tested], num_withdrawn: int) -> list[Verdict]:
 
 
 def _enough(tested: _Tested, num_tests: int) -> _Tested:
-    """Return the test, marked as one of too few runs if none of so many could be decided."""
+    """Return the test, marked as having too few runs if it could not be decided among so many."""
     found = tested.found
     if found is None or tested.untested != TOO_FEW or tested.lacking:
         return tested
@@ -335,7 +335,7 @@ def _enough(tested: _Tested, num_tests: int) -> _Tested:
 
 
 def _family(tested: Sequence[_Tested], num_withdrawn: int) -> dict[int, TestNumbers]:
-    """Return the numbers of each test of a family, by its id as an object."""
+    """Return the numbers for each test of a family, by the id of its object."""
     p_values = [one.p_value for one in tested if one.p_value is not None]
     num_tests = len(p_values) + num_withdrawn
     adjusted = holm(p_values, num_tests)
@@ -377,7 +377,7 @@ def _verdict(tested: _Tested, numbers: TestNumbers | None) -> Verdict:
     assert tested.pair is not None
     is_decided = numbers.p_holm <= LEVEL
     more = None
-    # What the seeds that are declared already will show is not known.
+    # The results of seeds that are already declared are not known yet.
     waits = stands.is_interim
     if not is_decided and not waits and tested.has_learned and found.noise.seeds:
         generator = np.random.default_rng(derived_seed(0, "power"))

@@ -1,11 +1,13 @@
-"""A study in the form that its report reads: arms, tasks, and the records of each pair."""
+"""A study in the form that its report reads: arms, tasks, and their records."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from statistics import fmean
 
+from peftlab.core.scores import sign_of
 from peftlab.core.selection import folds_words
 from peftlab.core.trial import rules_in_words
 from peftlab.report.findings.marks import mark_note, marked
@@ -33,7 +35,7 @@ from peftlab.study.declarations import (
 )
 from peftlab.study.spec import StudySpec
 from peftlab.study.stored_studies import stored_spec
-from peftlab.study.train_sizes import largest_sizes, rank
+from peftlab.study.train_sizes import largest_sizes, order_of_size
 from peftlab.tasks.metrics.own import require_sources
 from peftlab.tasks.registry import TASKS, task_of
 from peftlab.tasks.spec import Task
@@ -41,13 +43,14 @@ from peftlab.tasks.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class StudyView:
-    """The spec, its arms in order, and all records with those of each (arm, task).
+    """The spec, its arms in order, and all records, also by (arm, task).
 
     Of a study with train_sizes `by_place` has the records of the largest one, and `smaller` the
     views of the others, by their number of rows in ascending order.
 
-    `looks` are those at its trials so far, in this workspace or by this user. `looks_remembered` is
-    False where the workspace may not be written, so that it will not know of the next one.
+    `looks` are the looks at its trials so far, in this workspace or by this user.
+    `looks_remembered` is False if the workspace cannot be written, so that it will not know of the
+    next look.
     """
 
     spec: StudySpec
@@ -60,7 +63,7 @@ class StudyView:
     smaller: Mapping[int, StudyView] = field(default_factory=dict)
 
     def choose(self, names: Sequence[str] | None) -> tuple[Arm, ...]:
-        """Return the arms of those names that this run of the study has; all for None."""
+        """Return the arms with these names that are in this run of the study; all arms for None."""
         if names is None:
             return self.arms
         wanted = {arm.name for arm in self.arms}
@@ -79,39 +82,39 @@ class StudyView:
         return tuple(record for record in self.of(arm, task) if record.status == "done")
 
     def runs(self, arm: Arm, task: Task) -> tuple[Run, ...]:
-        """Return the runs of an arm on a task: a seed each, of one trial or one for each fold."""
+        """Return the runs of an arm on a task: one per seed, of one trial or one trial per fold."""
         return runs_of(self.of(arm, task))
 
     def has_run(self, arm: Arm, task: Task) -> bool:
-        """Return whether a run of the arm on the task is done, with all of its folds."""
+        """Return whether any run of the arm on the task is done, with all of its folds."""
         return any(run.is_done for run in self.runs(arm, task))
 
     def label(self, arm: Arm) -> str:
-        """Return the arm's name beside its scores, with a mark where they need the `note`."""
+        """Return the arm's name for tables, with a mark if its scores need the `note`."""
         return marked(arm.name, self._of_all_tasks(arm))
 
     def note(self, arms: Sequence[Arm]) -> str:
-        """Return the meaning of the marks at these arms; "" if there are none."""
+        """Return the meaning of the marks of these arms; "" if there are none."""
         return mark_note(record for arm in arms for record in self._of_all_tasks(arm))
 
     def outcomes(self, arm: Arm, task: Task, metric: str | None = None) -> Outcomes | None:
-        """Return the predictions of the done runs, for a metric (the main one); read only once.
+        """Return the predictions of the done runs for a metric, by default the main; cached.
 
-        None where none is done, or the predictions of one are gone.
+        It is None if no run is done, or if any run's predictions are gone.
         """
         return self.statistics.outcomes(arm.name, task, metric)
 
     def num_failed(self, arm: Arm, task: Task) -> int:
-        """Return how many runs of an arm on a task failed."""
+        """Return the number of failed runs of an arm on a task."""
         return sum(run.is_failed for run in self.runs(arm, task))
 
     def summary(
         self, arm: Arm, task: Task, metric: str | None = None, *, best: bool = False
     ) -> Summary | None:
-        """Return a metric (the main one) of the done trials, summed up; None where there is none.
+        """Return the done trials' summary of a metric, by default the main; None if none is done.
 
-        Of the epoch that is reported (`rule`); or with `best` of that which is best on dev, where
-        the interval is of the seeds alone, as it is where predictions are gone.
+        It is that of the reported epoch (`rule`) or, with `best`, of the best epoch on dev. In the
+        latter case, and if predictions are gone, the interval covers only the noise of seeds.
         """
         name = metric or task.main_metric
         if best:
@@ -121,15 +124,15 @@ class StudyView:
         return self.statistics.summary(arm.name, task, name)
 
     def mean_score(self, arm: Arm, tasks: Sequence[Task]) -> MeanScore | None:
-        """Return the mean of the arm's main scores on the tasks; None if one is not done."""
+        """Return the mean of the arm's main scores on the tasks; None if any is missing."""
         return self.statistics.mean_score(arm.name, tasks)
 
     def learned(self, arm: Arm, task: Task) -> Learned | None:
-        """Return whether the arm has learned the task (stats/learned.py); None if none is done."""
+        """Return whether the arm has learned the task (stats/learned.py); None if not done."""
         return self.statistics.learned(arm.name, task)
 
     def collapse(self, arm: Arm, task: Task) -> Collapse | None:
-        """Return what collapsed of the arm's runs on the task (stats/collapse.py), or None."""
+        """Return the collapse of the arm's runs on the task (stats/collapse.py), or None."""
         return self.statistics.collapse(arm.name, task)
 
     def comparison(self, left: Arm, right: Arm, task: Task) -> Comparison | None:
@@ -143,7 +146,7 @@ class StudyView:
 
     @cached_property
     def placed(self) -> tuple[PlacedTrial, ...]:
-        """The study's trials as looks know them."""
+        """The study's trials in the form that looks store."""
         arms: dict[int, list[str]] = {}
         for view in (self, *self.smaller.values()):
             for (arm, _), records in view.by_place.items():
@@ -153,28 +156,28 @@ class StudyView:
 
     @cached_property
     def places(self) -> DeclaredPlaces:
-        """What the study declares of the trials in `by_place`, by arm and task."""
+        """The declarations of the trials in `by_place`, by arm and task."""
         every = by_train_size(self.placed)
         return places_of(every[0]) if every else {}
 
     @property
     def metric_sources(self) -> tuple[tuple[str, str], ...]:
-        """Each metric that is a person's own, with the SHA-256 of its source."""
+        """The user's own metrics, each with the SHA-256 of its source."""
         return (*dict.fromkeys(one for task in self.tasks for one in task.metric_sources),)
 
     @cached_property
     def look(self) -> Look:
-        """The look at the study in its present state, dated at the first access."""
+        """The look at the study in its current state, dated at the first access."""
         return look_at(self.spec, self.placed, now())
 
     @property
     def rule(self) -> str:
-        """The rule in words by which the evaluation is chosen whose scores are reported."""
+        """The words for the rule that chooses the evaluation whose scores are reported."""
         return rules_in_words(record.trial for record in self.records)
 
     @property
     def scored_words(self) -> str:
-        """The rows on which scores are measured, as the end of a title."""
+        """The words for the rows on which scores are measured, as the end of a title."""
         folds = self.spec.folds
         return "on dev" if folds is None else f"by {folds_words(folds)}"
 
@@ -187,7 +190,7 @@ class StudyView:
         return [record for task in self.tasks for record in self.of(arm, task)]
 
     def missing(self, arms: Sequence[Arm]) -> list[str]:
-        """Return what is not measured of these arms, one line for each trial."""
+        """Return one line for each trial of these arms that is not measured."""
         lines = []
         for task in self.tasks:
             for arm in arms:
@@ -201,8 +204,39 @@ class StudyView:
         return lines
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """The arms shown, and a `note` for the title if there are more; "" if there are not."""
+
+    arms: tuple[Arm, ...]
+    note: str = ""
+
+
+def leading(view: StudyView, names: Sequence[str] | None, most: int) -> Shown:
+    """Return the arms of these names; for None all, or only the first ones if there are too many.
+
+    Those are the ones whose scores have the best ranks in the mean: ranks and not scores are
+    averaged, for an arm may not be measured on every task.
+    """
+    if names is not None or len(view.arms) <= most:
+        return Shown(arms=view.choose(names))
+    ranks: dict[str, list[float]] = {arm.name: [] for arm in view.arms}
+    for task in view.tasks:
+        scores = {arm.name: view.summary(arm, task) for arm in view.arms}
+        sign = sign_of(task.main_metric)
+        merits = {name: sign * one.mean for name, one in scores.items() if one is not None}
+        for rank, name in enumerate(sorted(merits, key=lambda name: -merits[name])):
+            ranks[name].append(rank / len(merits))
+    best = sorted(view.arms, key=lambda arm: fmean(ranks[arm.name] or [1.0]))[:most]
+    names = [arm.name for arm in best]
+    return Shown(
+        arms=tuple(arm for arm in view.arms if arm.name in names),
+        note=f" ({most} of {len(view.arms)} arms, those that score best)",
+    )
+
+
 def make_view(workspace: Workspace, study: str) -> StudyView:
-    """Return the view of a study in a workspace; UserError where it has not been run there."""
+    """Return the view of a study in a workspace; raise UserError if it has not been run there."""
     spec = stored_spec(workspace, study)
     every = every_arm(spec, resolve=False)
     check_arm_names(spec, every)
@@ -251,7 +285,7 @@ def view_of(
         for size, own in by_size.items()
     }
     whole = views.pop(None)
-    smaller = {size: views[size] for size in sorted(views, key=rank) if size is not None}
+    smaller = {size: views[size] for size in sorted(views, key=order_of_size) if size is not None}
     return replace(whole, records=tuple(records), smaller=smaller)
 
 
@@ -279,5 +313,5 @@ def _check_scores(record: TrialRecord, where: str) -> None:
 
 
 def _place(arm: Arm, names: Sequence[str]) -> int:
-    """Return where the arm's name, or the name before its sweep, stands among the names."""
+    """Return the position of the arm's name, or of its sweep's name, among the names."""
     return list(names).index(arm.name if arm.name in names else arm.base)

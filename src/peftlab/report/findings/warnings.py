@@ -8,14 +8,14 @@ from peftlab.core.corrections import missing
 from peftlab.data.leaks import LEAK, Leak
 from peftlab.report.findings.view import StudyView
 from peftlab.study.remarks.row_remarks import is_grave
-from peftlab.study.remarks.warmups import long_warmups
+from peftlab.study.remarks.training_remarks import long_warmups
 from peftlab.tasks.spec import Task
 
 
 def leak_warnings(view: StudyView) -> list[str]:
-    """Return a line for each task whose scores are not to be trusted as they are."""
+    """Return a line for each task with untrustworthy scores, as rows of dev are in train."""
     return [
-        f"{task.name}: {leak.words()}. Scores on such rows show what was learned by heart, not "
+        f"{task.name}: {leak.words()}. Scores on such rows show what was memorised, not "
         "what a model does with new texts."
         for task in view.tasks
         if (leak := _leak(view, task)) is not None
@@ -31,7 +31,7 @@ def leak_note(view: StudyView) -> str:
         if leak is not None and leak.is_any:
             sentences.append(f"{task.name}: {leak.words()}.")
         elif leak is None and _has_own_files(view, task):
-            sentences.append(f"{task.name}: not checked whether rows of dev stand in train.")
+            sentences.append(f"{task.name}: not checked whether rows of dev are in train.")
     return " ".join(sentences)
 
 
@@ -53,7 +53,7 @@ def _has_own_files(view: StudyView, task: Task) -> bool:
 
 
 def settings_warnings(view: StudyView) -> list[str]:
-    """Return what `peftlab lint` calls an error in the settings of trials that are done."""
+    """Return the errors that `peftlab lint` finds in the settings of trials that are done."""
     trained = (
         (task.name, arm.name, record.trial.training, record.num_train_examples)
         for task in view.tasks
@@ -69,10 +69,10 @@ def settings_warnings(view: StudyView) -> list[str]:
 
 
 def outdated_warnings(view: StudyView) -> list[str]:
-    """Return a sentence for each correction that finished trials of the view were measured without.
+    """Return a sentence for each correction that came after trials of the view were measured.
 
-    What a correction needs to know of a checkpoint and an older version did not store is not told
-    here; `peftlab run` finds it.
+    A correction that depends on facts about a checkpoint which an older version did not store is
+    not reported here; `peftlab run` finds it.
     """
     found = Counter(
         correction.what

@@ -1,1 +1,1 @@
-"""How blocks become files: the page, its tables and figures beside it."""
+"""The writing of blocks to files: the page, and its tables and figures beside it."""

@@ -1,4 +1,4 @@
-"""What a page is made of: headings, tables, figures and remarks, before they are drawn."""
+"""The blocks of a page before they are drawn: headings, tables, figures and remarks."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Heading:
-    """A section's title and the text below it."""
+    """The title of a section and the text below it."""
 
     title: str
     text: str = ""
 
 
 class Cell(str):
-    """A cell's text with the number behind it, in the column's unit, and that number's interval.
+    """The text of a cell with its number, in the column's unit, and that number's interval.
 
-    `best` is said of a score only where a test says so. `mark` is a word or three on what the
-    number is worth; it is the end of the text.
+    `best` marks a score that a test shows to be the best. `mark` says in a few words what the
+    number is worth; the text ends with it.
 
     >>> Cell("2 min 5 s", value=125).value, Cell("2 min 5 s", value=125) == "2 min 5 s"
     (125, True)
@@ -41,24 +41,24 @@ class Cell(str):
         best: bool = False,
         mark: str = "",
     ) -> Cell:
-        """The cell."""
+        """Return the cell."""
         cell = super().__new__(cls, f"{text} {mark}" if mark else text)
         cell.value, cell.low, cell.high, cell.best, cell.mark = value, low, high, best, mark
         return cell
 
 
 NOTHING = "-"
-"""What a cell says of which nothing is known."""
+"""The text of a cell about which nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Cells as text, or a `Cell` where there is a number to sort by and to hand on.
+    """A table of text, with a `Cell` for each number to sort by and to export.
 
-    A column whose name is in `numbers` is set to the right. `units` are those of columns whose
-    numbers need one. Columns whose names begin with one of the `groups` stand below that name on
-    the page. `name` is the stem of its files; the page gives one where there is none. `note` stands
-    below the table, and after it the `meanings` of columns.
+    A column whose name is in `numbers` is aligned right. `units` gives the units of columns that
+    need one. Columns whose names begin with one of the `groups` are shown below that name on the
+    page. `name` is the stem of its files; the page chooses one if it is empty. The `note` is shown
+    below the table, followed by the `meanings` of columns.
     """
 
     title: str
@@ -79,7 +79,7 @@ class Table:
 
     @property
     def shown(self) -> Table:
-        """The table without the columns that say nothing in any row, and without their meanings.
+        """The table without the columns that are empty in every row, and without their meanings.
 
         >>> table = Table(title="", columns=["arm", "sd"], rows=[["full", "-"]])
         >>> table.shown.columns, table.shown.rows
@@ -100,7 +100,7 @@ class Table:
 
     @property
     def grouped(self) -> list[tuple[str, str]]:
-        """The group of each column, "" for none, and what its name says beside that.
+        """The group of each column, "" for none, and the rest of its name.
 
         >>> Table(title="", columns=["arm", "sst2 accuracy"], rows=[], groups=["sst2"]).grouped
         [('', 'arm'), ('sst2', 'accuracy')]
@@ -114,7 +114,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A Vega-Lite specification with its data in it, and the same in words for who cannot see it.
+    """A Vega-Lite specification with its data, and a description for readers who cannot see it.
 
     `name` is the stem of its files.
     """
@@ -127,14 +127,14 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """What a part would show but is not measured yet, a line each."""
+    """The results that a part would show but that are not measured yet, one line each."""
 
     lines: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Warnings:
-    """What a reader must know of the scores, a line each."""
+    """Warnings about the scores for the reader, one line each."""
 
     title: str
     lines: Sequence[str]
@@ -142,9 +142,9 @@ class Warnings:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedClaim:
-    """What a study claims, the verdict on it in a word or three, and its evidence in lines.
+    """A claim of a study, the verdict on it in a few words, and the lines of its evidence.
 
-    `kind` says what sort of verdict it is, where that is not the usual one.
+    `kind` is the kind of the verdict, such as interim; "" for the usual kind.
     """
 
     say: str

@@ -1,4 +1,4 @@
-"""A figure drawn: as SVG for the page, and as the files beside it."""
+"""The drawing of a figure, as SVG for the page and as the files beside it."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 
 PNG_SCALE = 2.0
 TAG = re.compile(r"<[^<>]*>")
-# What stands before an id where it is given and where it is used.
+# The text before an id, where it is defined and where it is used.
 IDENTIFIER = re.compile(r"""\bid="|url\(#|href="#""")
 WHITE = '<rect width="100%" height="100%" fill="white"/>'
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """`inline` takes the page's own background; the files, by their suffix, have a white one."""
+    """A drawn figure: `inline` has the page's background; the `files`, by suffix, a white one."""
 
     inline: str
     files: Mapping[str, bytes]
 
 
 def draw(specification: Mapping[str, Any], *, name: str) -> Drawing:
-    """Return the figure of a Vega-Lite specification; its name tells its ids from other figures'.
+    """Return the drawing of a Vega-Lite specification; the name makes its ids unique on the page.
 
-    Vega runs once; PNG and PDF are made of its SVG, which takes a fraction of the time.
+    Vega runs once; PNG and PDF are made from its SVG, which takes a fraction of the time.
     """
     import vl_convert
 
@@ -46,7 +46,7 @@ def draw(specification: Mapping[str, Any], *, name: str) -> Drawing:
 def vega_script() -> str:
     """Return a script that defines vegaEmbed, with all of Vega in it.
 
-    Bundling takes over a second, so once a process.
+    Bundling takes over a second, so it is done once in a process.
     """
     import vl_convert
 

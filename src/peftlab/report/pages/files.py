@@ -1,4 +1,4 @@
-"""A page as files: HTML, Markdown, figures as SVG, PNG and PDF, tables as CSV and LaTeX."""
+"""The files of a page: HTML, Markdown, figures as SVG, PNG and PDF, tables as CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from peftlab.report.pages.table_latex import latex_text
 def write_files(
     page: Page, folder: Path, tell: Tell, *, beside: Mapping[str, bytes], made_of: str
 ) -> PageFiles:
-    """Write the page into the folder, with the files `beside` it; all of them or none.
+    """Write the page into the folder, with the files `beside` it: either all files or none.
 
-    `made_of` names what it shows, by which `is_whole_page` knows it again. Files of an earlier page
-    are replaced or removed, the HTML last of all. Raises UserError where the folder cannot be
-    written; what is there is then as it was.
+    `made_of` identifies its content, by which `is_whole_page` recognises it. Files of an earlier
+    page are replaced or removed, the HTML last. Raises UserError if the folder cannot be written;
+    its files are then left as they were.
     """
     try:
         folder = folder.expanduser().absolute()
@@ -51,7 +51,7 @@ def write_files(
             (folder / name).mkdir(exist_ok=True)
         for old in files_of_others(folder, files):
             old.unlink()
-    except (OSError, RuntimeError) as error:  # the latter for the home of an unknown user
+    except (OSError, RuntimeError) as error:  # RuntimeError for the home of an unknown user
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
             f"cannot write the report: {reason}", where=str(folder), remedy="--output DIR"
@@ -69,7 +69,7 @@ def _sha256(content: bytes) -> str:
 
 
 def _figures(page: Page, tell: Tell) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Return the drawings for the page, by the figures' names, and the files by theirs."""
+    """Return the drawings for the page by the figures' names, and the files by their names."""
     drawings: dict[str, str] = {}
     files: dict[str, bytes] = {}
     figures = [block for block in page.blocks if isinstance(block, Figure)]

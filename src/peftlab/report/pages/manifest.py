@@ -1,4 +1,4 @@
-"""The manifest of a page: what it was made of, and its files, by which a whole page is known."""
+"""The manifest of a page: the identity of its content, and its files, to recognise a whole page."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from peftlab.core.identity import file_sha256
 
 HTML, MARKDOWN = "report.html", "report.md"
 MANIFEST = "report.json"
-"""What the page was made of, and the SHA-256 of each of its files."""
+"""The file with the identity of the page's content, and the SHA-256 of each of its files."""
 
 FIGURE_FOLDER, TABLE_FOLDER = "figures", "tables"
 OF_PARTS = {FIGURE_FOLDER: "figure-*.*", TABLE_FOLDER: "table-*.*"}
-"""Folders of a page, and how the names in them begin that are the page's."""
+"""The folders of a page, and the pattern of the names of its files in them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageFiles:
-    """Where a page was written."""
+    """The paths of a written page."""
 
     html: Path
     markdown: Path
@@ -30,7 +30,7 @@ class PageFiles:
 
 
 def page_in(folder: Path) -> PageFiles:
-    """Return the files of the whole page that lies there, by its manifest."""
+    """Return the files of the whole page in the folder, by its manifest."""
     names = json.loads((folder / MANIFEST).read_bytes())["files"]
     kinds = {
         kind: tuple(folder / name for name in names if name.startswith(f"{kind}/"))
@@ -45,10 +45,10 @@ def page_in(folder: Path) -> PageFiles:
 
 
 def is_whole_page(folder: Path, *, made_of: str) -> bool:
-    """Return whether a page made of that lies there, and every file of it as it was written.
+    """Return whether a page with that content is in the folder, with every file as it was written.
 
-    Files of an earlier page must be gone, and what was written aside: a process may have been
-    killed before it had removed them.
+    Files of an earlier page, and temporary files, must be gone: a process may have been killed
+    before it removed them.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
@@ -68,7 +68,7 @@ def is_whole_page(folder: Path, *, made_of: str) -> bool:
 
 
 def files_of_others(folder: Path, files: Collection[str]) -> Iterator[Path]:
-    """Yield files of an earlier page: those that are named as a page's and are none of these."""
+    """Yield the files of an earlier page: those named like a page's that are not in `files`."""
     for name, own in OF_PARTS.items():
         for file in (folder / name).glob(own):
             if f"{name}/{file.name}" not in files:

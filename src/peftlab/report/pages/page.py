@@ -1,4 +1,4 @@
-"""The page as HTML and as Markdown, made of blocks."""
+"""The page as HTML and as Markdown, made from blocks."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from peftlab.core.words import escape_markdown
 from peftlab.report.pages.blocks import Block, Cell, Figure, Heading, Table
 from peftlab.report.pages.manifest import FIGURE_FOLDER, TABLE_FOLDER
 from peftlab.report.pages.printable import printable
-from peftlab.report.pages.table_parts import cell_parts, head_lines, is_wide, parts_of
+from peftlab.report.pages.table_parts import cell_parts, head_lines, is_wide, split_table
 
 FIGURE_FORMATS = ("svg", "png", "pdf")
 MOST_ROWS = 2000
-"""Rows of a table that the page shows; its CSV file has all."""
+"""The number of rows of a table that the page shows; its CSV file has all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What a report says: its title, facts on top (name -> value), and blocks.
+    """The content of a report: its title, the facts at its top (name -> value), and its blocks.
 
-    All text in it is made printable.
+    All of its text is made printable.
     """
 
     title: str
@@ -43,7 +43,7 @@ class Page:
 
     @property
     def shown(self) -> Page:
-        """The page with its tables as they are shown: without columns that say nothing."""
+        """The page with its tables as they are shown: without empty columns."""
         blocks = [block.shown if isinstance(block, Table) else block for block in self.blocks]
         return replace(self, blocks=blocks)
 
@@ -51,9 +51,9 @@ class Page:
 def render_html(page: Page, drawings: Mapping[str, str], vega: str) -> str:
     """Return one self-contained HTML document.
 
-    `drawings` are the figures' SVG texts by name; they are shown where scripts do not run, and
-    `vega`, the script that defines vegaEmbed, replaces them by the interactive figures. All text
-    is escaped, and the browser is told to run no script but the page's own.
+    `drawings` has the figures' SVG texts by name; they are shown if scripts do not run, and are
+    otherwise replaced by interactive figures, with `vega`, the script that defines vegaEmbed. All
+    text is escaped, and the browser is told to run no script but the page's own.
     """
     figures = [block for block in page.blocks if isinstance(block, Figure)]
     own = resources.files(__package__).joinpath("templates", "page.js").read_text("utf-8")
@@ -90,7 +90,7 @@ def _environment() -> Environment:
     environment.filters["rule"] = _rule
     environment.filters["cell_parts"] = cell_parts
     environment.filters["spans"] = _spans
-    environment.filters["table_parts"] = parts_of
+    environment.filters["table_parts"] = split_table
     environment.filters["head_lines"] = head_lines
     environment.tests["valued"] = _is_valued
     environment.tests["wide"] = is_wide
@@ -110,7 +110,7 @@ def _style() -> Markup:
 def _policy(scripts: Sequence[str]) -> str:
     """Return a Content-Security-Policy: nothing is fetched, and no script runs but these.
 
-    Vega compiles a figure's expressions, which takes 'unsafe-eval'.
+    Vega compiles a figure's expressions, which needs 'unsafe-eval'.
     """
     digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
     hashes = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
@@ -126,23 +126,23 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _inside_script(script: str) -> str:
-    """Return the script as it can stand inside its element, as the browser reads it."""
+    """Return the script in a form that can stand inside its element, as the browser reads it."""
     return script.replace("\r\n", "\n").replace("</script", "<\\/script")
 
 
 def _script_json(value: object) -> Markup:
-    """JSON that can stand inside a script element."""
+    """Return JSON that can stand inside a script element."""
     text = json.dumps(value, ensure_ascii=True)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
 def _rule(table: Table) -> str:
-    """Return the line below a Markdown table's head."""
+    """Return the line below the head of a Markdown table."""
     return "|".join(["", *("--:" if c in table.numbers else "---" for c in table.columns), ""])
 
 
 def _spans(grouped: Sequence[tuple[str, str]]) -> list[tuple[str, int]]:
-    """Return the groups in a row above the columns, and how many columns each spans.
+    """Return the row of groups above the columns, each with the number of columns that it spans.
 
     >>> _spans([("", "arm"), ("sst2", "accuracy"), ("sst2", "f1")])
     [('', 1), ('sst2', 2)]

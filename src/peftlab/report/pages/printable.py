@@ -1,8 +1,8 @@
-"""Text as a page, a drawing and a printer can take it: what cannot be seen is spelled out.
+"""Text in a form for pages, drawings and printers: invisible characters are spelled out.
 
-Labels, names and texts are a user's own, and may hold any character. XML knows no control
-characters, for one of which the converter of figures ends the whole process; the language of
-figures ends a line at U+2028; a character that turns the direction of writing turns what follows.
+Labels, names and texts come from users, and may hold any character. XML does not allow control
+characters, and the converter of figures ends the whole process at one; the language of figures ends
+a line at U+2028; a character that changes the direction of writing affects all that follows.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from peftlab.report.pages.blocks import Cell
 Value = TypeVar("Value")
 
 UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls but for tabs and ends of lines
-    "\u2028\u2029"  # separators of lines and paragraphs
-    "\u202a-\u202e\u2066-\u2069"  # directions of writing
-    "\ud800-\udfff\ufffe\uffff]"  # no characters at all
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # control characters except tabs and line ends
+    "\u2028\u2029"  # line and paragraph separators
+    "\u202a-\u202e\u2066-\u2069"  # changes of direction
+    "\ud800-\udfff\ufffe\uffff]"  # code points that are not characters
 )
 
 
 def printable_text(text: str) -> str:
-    r"""Return the text, each character that cannot be shown as its number; so two of them stay two.
+    r"""Return the text with each invisible character as its number, so that different ones differ.
 
     >>> printable_text("a\u2028b\x00"), printable_text("naïve 👩‍👧 نص")
     ('a⟨U+2028⟩b⟨U+0000⟩', 'naïve 👩‍👧 نص')
@@ -34,7 +34,7 @@ def printable_text(text: str) -> str:
 
 
 def printable(value: Value) -> Value:
-    """Return the value with every text in it printable: of lists, mappings, cells and blocks."""
+    """Return the value with all texts printable, within lists, mappings, cells and blocks."""
     shown: object = value
     if isinstance(value, Cell):
         if UNPRINTABLE.search(value):

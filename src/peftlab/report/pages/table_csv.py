@@ -7,19 +7,20 @@ import io
 import math
 import re
 
+from peftlab.data.sheet_cells import inert
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 
-# How a text begins that a spreadsheet takes for a formula (OWASP, "CSV injection").
+# The first characters of a text that a spreadsheet takes for a formula (OWASP, "CSV injection").
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?")
 
 
 def csv_text(table: Table) -> str:
-    """Return the table with a line a row, UTF-8; what is not known is empty.
+    """Return the table as CSV text with one line per row; unknown values are empty.
 
-    The interval of a number and its mark have columns of their own. A column's unit stands after
-    its name, in brackets. Where a text would be a formula to a spreadsheet, an apostrophe stands
-    before it.
+    The interval of a number and its mark have columns of their own. A column's unit follows its
+    name, in brackets. A text that a spreadsheet would take for a formula gets an apostrophe in
+    front.
     """
     columns = range(len(table.columns))
     with_mark = {
@@ -35,11 +36,11 @@ def csv_text(table: Table) -> str:
     for column in columns:
         name = table.columns[column]
         unit = f" ({table.units[name]})" if name in table.units else ""
-        head.append(_plain(f"{name}{unit}"))
+        head.append(inert(f"{name}{unit}"))
         if column in with_interval:
-            head += [_plain(f"{name} low{unit}"), _plain(f"{name} high{unit}")]
+            head += [inert(f"{name} low{unit}"), inert(f"{name} high{unit}")]
         if column in with_mark:
-            head.append(_plain(f"{name} mark"))
+            head.append(inert(f"{name} mark"))
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(head)
@@ -54,7 +55,7 @@ def csv_text(table: Table) -> str:
                     _number(getattr(cell, "high", None)),
                 ]
             if column in with_mark:
-                written.append(_plain(getattr(row[column], "mark", "")))
+                written.append(inert(getattr(row[column], "mark", "")))
         writer.writerow(written)
     return stream.getvalue()
 
@@ -68,20 +69,11 @@ def _shown(cell: str) -> str:
         return _number(cell.value)
     if cell == NOTHING:
         return ""
-    return cell.replace(",", "") if NUMBER.fullmatch(cell) else _plain(cell)
+    return cell.replace(",", "") if NUMBER.fullmatch(cell) else inert(cell)
 
 
 def _number(value: float | None) -> str:
-    """Return the number with 10 digits at most; "" for none."""
+    """Return the number with at most 10 digits; "" for None."""
     if value is None or not math.isfinite(value):
         return ""
     return str(value) if isinstance(value, int) else f"{value:.10g}"
-
-
-def _plain(text: str) -> str:
-    """Return a text that a spreadsheet shows and does not compute.
-
-    >>> _plain("=1+1"), _plain("lora-r8")
-    ("'=1+1", 'lora-r8')
-    """
-    return f"'{text}" if text.startswith(FORMULA) else text

@@ -16,16 +16,17 @@ SIGNS = {
 
 
 MOST_COLUMNS, MOST_ROWS = 6, 40
-"""Columns and rows that fit a page as they are."""
+"""The numbers of columns and rows that fit on a page without changes."""
 
 
 def latex_text(table: Table) -> str:
-    """Return a `table` environment with caption and label, or a `longtable` where it has many rows.
+    """Return a `table` environment with caption and label, or a `longtable` if it has many rows.
 
-    Columns that say nothing in any row are left out. It needs the package booktabs, and longtable
-    or graphicx (which shrinks a wide table to the line) where the first line says so. A cell that a
-    test calls the best is bold, and an interval is set small. The Styler of pandas takes 6 to 11
-    times as long, and neither shrinks a table nor escapes signs such as `<` and `†`.
+    Columns that are empty in every row are left out. The package booktabs is needed, and longtable
+    or graphicx (to shrink a wide table to the width of the line) if the first line says so. A cell
+    that a test shows to be the best is bold, and an interval is set small. The Styler of pandas
+    takes 6 to 11 times as long, and neither shrinks a table nor escapes characters such as `<` and
+    `†`.
     """
     table = table.shown
     sides = "".join("r" if column in table.numbers else "l" for column in table.columns)
@@ -64,14 +65,14 @@ def latex_text(table: Table) -> str:
 
 
 def latex(text: str) -> str:
-    r"""Return the text as LaTeX that shows it as it is, on one line.
+    r"""Return LaTeX that shows the text unchanged, on one line.
 
     >>> latex("R&D_{1}")
     'R\\&D\\_\\{1\\}'
     """
     shown = " ".join(text.split())
     written = "".join(SIGNS.get(sign, sign) for sign in shown if sign.isprintable())
-    return re.sub("-(?=-)", "-{}", written)  # two in a row would be one longer dash
+    return re.sub("-(?=-)", "-{}", written)  # two in a row would become one longer dash
 
 
 def _cell(cell: str) -> str:
@@ -88,7 +89,7 @@ def _cell(cell: str) -> str:
 
 
 def _row(cells: list[str]) -> str:
-    """Return a line of the table; `[` and `*` in front would belong to the line break before."""
+    """Return a line of the table; a first `[` or `*` would belong to the line break before it."""
     if cells[0].startswith(("[", "*")):
         cells = [f"{{{cells[0][0]}}}{cells[0][1:]}", *cells[1:]]
     return " & ".join(cells) + " \\\\"

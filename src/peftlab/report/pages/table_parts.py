@@ -1,4 +1,4 @@
-"""A table in parts that are as wide as the page at most: further columns stand below the first."""
+"""The division of a table into parts no wider than the page, shown one below the other."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from math import ceil
 from peftlab.report.pages.blocks import Cell, Table
 
 ROOM, SMALL_ROOM = 144, 160
-"""Letters that have room side by side on the page, and in the smaller type of a wide table."""
+"""The number of letters that fit on a line, in normal type and in that of a wide table."""
 BESIDE = 2
-"""Letters of the room between columns."""
+"""The room between columns, in letters."""
 SMALLER = 0.85
-"""The size of an interval or a mark, which stand below their number."""
+"""The relative size of an interval or a mark, which are shown below their number."""
 SHORT_HEAD, SHORT_CELL, NARROWEST_TEXT = 12, 20, 14
-"""Letters of a head that stand in one line, of a cell that does not break, and of one that does."""
+"""The number of letters up to which a head stays on one line and a cell is not broken, and the
+width at which a cell may break."""
 MOST_LOOKED_AT = 200
-"""Rows by which the width of a column is told."""
+"""The number of rows from which the width of a column is estimated."""
 
 
 def head_lines(words: str) -> list[str]:
-    """Return the words of a head in at most two lines, the longer as short as can be.
+    """Return the words of a head in at most two lines, the longer of which is as short as possible.
 
     >>> head_lines("all (each tensor once)"), head_lines("peak memory"), head_lines("arm")
     (['all (each', 'tensor once)'], ['peak memory'], ['arm'])
@@ -34,7 +35,7 @@ def head_lines(words: str) -> list[str]:
 
 
 def cell_parts(cell: str) -> tuple[str, str, str]:
-    """Return the cell's text, with its interval and its mark apart where it has them."""
+    """Return the cell's text, its interval and its mark, the latter two "" if it has none."""
     if not isinstance(cell, Cell):
         return cell, "", ""
     text = cell.removesuffix(cell.mark).rstrip()
@@ -45,14 +46,14 @@ def cell_parts(cell: str) -> tuple[str, str, str]:
 
 
 def is_wide(table: Table) -> bool:
-    """Return whether the table is wider than the page, so that it takes a smaller type."""
+    """Return whether the table is wider than the page, so that it needs a smaller type."""
     return sum(_widths(table)) > ROOM
 
 
-def parts_of(table: Table) -> list[Table]:
+def split_table(table: Table) -> list[Table]:
     """Return the table, or parts of its columns where not even small type has room for all.
 
-    Each part begins with the first column. The columns of a group stay together where they can.
+    Each part begins with the first column. The columns of a group stay together if they fit.
     """
     widths = _widths(table)
     if sum(widths) <= SMALL_ROOM:
@@ -85,11 +86,11 @@ def parts_of(table: Table) -> list[Table]:
 
 
 def _widths(table: Table) -> list[int]:
-    """Return about how many letters each column is wide."""
+    """Return the approximate width of each column in letters."""
     return [
         BESIDE
         + max(
-            max(map(len, head_lines(head)), default=0) + BESIDE,  # and the arrow of sorting
+            max(map(len, head_lines(head)), default=0) + BESIDE,  # including the arrow for sorting
             *(_width(row[place]) for row in table.rows[:MOST_LOOKED_AT]),
             0,
         )

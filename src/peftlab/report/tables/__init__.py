@@ -1,1 +1,1 @@
-"""The tables, a file each."""
+"""The tables, one file each."""

@@ -1,13 +1,22 @@
-"""The advice in words, and as tables of what each arm scores and costs beside the best one."""
+"""The advice in words, and as tables of each arm's score and cost beside those of the best."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from peftlab.core.scores import score_words
 from peftlab.report.findings.advice import Advice, Candidate, advise, within_words
 from peftlab.report.findings.better_words import better_note, highest
-from peftlab.report.findings.costs import COSTS, is_dearer, total_cost
+from peftlab.report.findings.costs import (
+    COSTS,
+    cost_words,
+    group_note,
+    is_dearer,
+    is_in_group,
+    total_cost,
+)
 from peftlab.report.findings.evidence import IDENTICAL, listed, points_words, signed
 from peftlab.report.findings.look_words import NOT_REMEMBERED
 from peftlab.report.findings.looks import UNSEEN, Standing, advice_standing
@@ -16,7 +25,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Block, Cell, Heading, Table
 from peftlab.report.tables.advice_remarks import kept_out, unseen_collapses, where_words
 from peftlab.stats.noise import LEVEL
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.study import parts
 from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
@@ -30,7 +39,7 @@ UNITS = {COSTS[name].title: COSTS[name].unit for name in WEIGHED}
 
 
 def advices_of(view: StudyView, options: parts.AdvicePart) -> list[Advice]:
-    """Return the advice over all tasks, and that on each of them where there are several."""
+    """Return the advice over all tasks, and the advice on each task if there are several."""
     by_task = advices_by_task(view, options)
     return by_task if len(by_task) == 1 else [_advise(view, view.tasks, options), *by_task]
 
@@ -111,7 +120,7 @@ def _are_identical(view: StudyView, one: str, other: str, tasks: Sequence[Task])
 
 
 def _only_words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
-    """Return that no arm beside the chosen one will do."""
+    """Return the sentence that no arm other than the chosen one will do."""
     chosen = advice.chosen
     assert chosen is not None
     left = [one for one in advice.candidates if not one.unlearned and not one.num_failed]
@@ -125,7 +134,7 @@ def _only_words(view: StudyView, advice: Advice, options: parts.AdvicePart) -> s
 
 
 def _score_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
-    """Return what the chosen arm scores, and how far that is from the reference."""
+    """Return the sentence on the chosen arm's score, and its distance from the reference."""
     means = " in the mean over the tasks" if len(advice.tasks) > 1 else ""
     score, candidate = _score(view, chosen, advice.tasks), advice.of(chosen)
     scored = f"It scores {score}{means}"
@@ -140,7 +149,7 @@ def _score_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str
 
 
 def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
-    """Return the arm's main score, the mean over the tasks, with its interval."""
+    """Return the arm's main score, as the mean over the tasks, with its interval."""
     found = view.mean_score(arm, tasks)
     if found is None:
         return NOTHING
@@ -152,7 +161,7 @@ def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
 
 
 def _reservations(view: StudyView, advice: Advice, stands: Standing) -> list[str]:
-    """Return sentences on what makes the advice interim, or exploratory."""
+    """Return sentences on why the advice is interim or exploratory."""
     is_compared = advice.reference is not None and advice.candidates
     return [
         *stands.reasons,
@@ -168,7 +177,7 @@ def _standing_of(view: StudyView, advice: Advice, options: parts.AdvicePart) -> 
 
 
 def _passed_by(advice: Advice) -> str:
-    """Return that the arm which the study measures by could not be; "" where it could."""
+    """Return the sentence that the study's own reference cannot be used; "" if it can."""
     if advice.passed_by is None or advice.reference is None:
         return ""
     return (
@@ -178,7 +187,7 @@ def _passed_by(advice: Advice) -> str:
 
 
 def _why_it(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
-    """Return why the chosen arm is taken of those that can be used."""
+    """Return the words for why the chosen arm is preferred among the usable ones."""
     chosen, cost = advice.chosen, COSTS[options.cost].title
     assert chosen is not None
     others = [arm for arm in advice.near if arm.name != chosen.name]
@@ -192,7 +201,7 @@ def _why_it(view: StudyView, advice: Advice, options: parts.AdvicePart) -> str:
 
 
 def _better_words(advice: Advice) -> str:
-    """Return what to know of the best arm, where it is shown to be better than the reference."""
+    """Return a sentence on the best arm if it is shown to be better than the reference."""
     better = [
         one
         for one in advice.candidates
@@ -208,21 +217,24 @@ def _better_words(advice: Advice) -> str:
 
 
 def _cost_words(view: StudyView, advice: Advice, chosen: Arm, base: Arm) -> str:
-    """Return what the chosen arm takes beside the reference."""
+    """Return the sentence on the chosen arm's costs beside those of the reference."""
     phrases = {"time": "to train", "memory": "of memory", "disk": "on disk"}
     told = []
     for name in WEIGHED:
         own, other = (_amount(view, arm, advice.tasks, name) for arm in (chosen, base))
         if own is None or other is None:
             continue
-        shown, instead = COSTS[name].show(own), COSTS[name].show(other)
+        shown, instead = (
+            cost_words(view, arm, advice.tasks, name, cost)
+            for arm, cost in ((chosen, own), (base, other))
+        )
         beside = f" instead of {instead}" if instead != shown else f", as {base.name} does"
         told.append(f"{shown} {phrases[name]}{beside}")
     return f"It takes {listed(told)}." if told else ""
 
 
 def _amount(view: StudyView, arm: Arm, tasks: Sequence[Task], name: CostName) -> float | None:
-    """Return a cost over the tasks: the sum, or for memory, which is free again, the mean."""
+    """Return a cost over the tasks: their sum, or the mean for memory, which becomes free again."""
     total = total_cost(view, arm, tasks, name)
     return total if total is None or name != "memory" else total / len(tasks)
 
@@ -288,6 +300,7 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
         if len(advice.tasks) > 1
         else " Costs have"
     )
+    grouped = group_note(view.records)
     return Table(
         title=f"All arms, {over}",
         columns=["arm", "score", less, within, *titles],
@@ -299,11 +312,12 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
         f"{within_words(options.margin, base if advice.is_named else None)}, with "
         f"{1 - LEVEL:.0%} confidence for all arms together; the interval of a difference is "
         f"for its arm alone.{sums} in brackets how many times that of {base.name}."
-        + better_note(advice.tasks),
+        + better_note(advice.tasks)
+        + (f" {grouped}" if grouped else ""),
     )
 
 
-def _standing(num_failed: int, unlearned: State | None, *, is_near: bool) -> str:
+def _standing(num_failed: int, unlearned: LearningState | None, *, is_near: bool) -> str:
     """Return what is known of an arm without its difference to another one; "" for nothing."""
     if num_failed:
         return f"{num_failed} failed"
@@ -339,5 +353,17 @@ def _beside(view: StudyView, tasks: Sequence[Task], arm: Arm, base: Arm, name: C
     own, other = (_amount(view, one, tasks, name) for one in (arm, base))
     if own is None:
         return NOTHING
-    share = f" ({own / other:.2g}x)" if other and arm.name != base.name else ""
-    return Cell(f"{COSTS[name].show(own)}{share}", value=own)
+    is_known = not any(is_in_group(view, one, tasks, name) for one in (arm, base))
+    share = f" ({_times(own / other)})" if other and is_known and arm.name != base.name else ""
+    return Cell(f"{cost_words(view, arm, tasks, name, own)}{share}", value=own)
+
+
+def _times(ratio: float) -> str:
+    """Return a ratio in two digits.
+
+    >>> _times(0.314), _times(8.76), _times(99.7), _times(27_345.0), _times(0.0000366)
+    ('0.31x', '8.8x', '100x', '27,000x', '0.000037x')
+    """
+    short = float(f"{ratio:.2g}")
+    shown = f"{short:,.0f}" if short >= 10 else np.format_float_positional(short, trim="-")
+    return f"{shown}x"

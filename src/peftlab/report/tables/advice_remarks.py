@@ -1,4 +1,4 @@
-"""Sentences of the advice on arms that cannot be used, and on runs that collapsed."""
+"""The advice's sentences on arms that cannot be used, and on runs that collapsed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def kept_out(view: StudyView, advice: Advice) -> list[str]:
 
 
 def _collapsed(view: StudyView, advice: Advice) -> list[str]:
-    """Return sentences on the collapsed runs of the arm to use, of the reference and better ones.
+    """Return sentences on the collapsed runs of the arm to use, the reference and better arms.
 
-    An arm is better if the rest of its runs scores more than the arm to use, or the reference.
+    An arm is better if its other runs score more than the arm to use, or the reference.
     """
     beside = advice.chosen or advice.reference
     if beside is None or advice.reference is None:
@@ -40,7 +40,7 @@ def _collapsed(view: StudyView, advice: Advice) -> list[str]:
 
 
 def unseen_collapses(view: StudyView, advice: Advice, chosen: Arm) -> str:
-    """Return what share of the arm's runs may collapse though none did; "" where one did."""
+    """Return the sentence on the share of runs that may collapse though none did; "" if any did."""
     if any(view.collapse(chosen, task) for task in advice.tasks):
         return ""
     runs = min(sum(run.is_done for run in view.runs(chosen, task)) for task in advice.tasks)
@@ -54,7 +54,7 @@ def unseen_collapses(view: StudyView, advice: Advice, chosen: Arm) -> str:
 
 
 def _missing(view: StudyView, advice: Advice) -> list[str]:
-    """Return sentences on the arms that are not compared since no run is done on some task."""
+    """Return sentences on arms that are not compared because no run is done on some task."""
     sentences = []
     for arm in advice.missing:
         task = next(task for task in advice.tasks if not view.has_run(arm, task))
@@ -67,10 +67,10 @@ def _missing(view: StudyView, advice: Advice) -> list[str]:
 
 
 def _left_out(advice: Advice) -> str:
-    """Return sentences on the arms that are not recommended, whatever they score."""
+    """Return sentences on arms that are not recommended, whatever they score."""
     sentences = []
     names = [one.arm.name for one in advice.candidates if one.unlearned]
-    if names and not advice.unlearned:  # else no arm is shown to have, which is said already
+    if names and not advice.unlearned:  # else no arm learned, as is already said
         verb, they = ("is", "it is") if len(names) == 1 else ("are", "they are")
         sentences.append(
             f"{listed(names)} {verb} not recommended: {they} not shown to have learned "
@@ -86,5 +86,5 @@ def _left_out(advice: Advice) -> str:
 
 
 def where_words(advice: Advice) -> str:
-    """Return the task of the advice, or that it is every one."""
+    """Return the words for the tasks of the advice: one task, or every task."""
     return advice.tasks[0].name if len(advice.tasks) == 1 else "every task"

@@ -1,4 +1,4 @@
-"""The tables of classes: what each arm scores by each of them."""
+"""The tables of classes: the scores of each arm on each class."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ NOTE = (
 def classes_tables(view: StudyView, arms: Sequence[Arm], task: Task) -> list[Table]:
     """Return a table with a row for each class and arm; none for a task without classes.
 
-    Where there are more than MOST_CLASSES, a table of those with the lowest F1 stands before it,
-    and has the intervals, which would take long for all of them.
+    If there are more than MOST_CLASSES, a table of those with the lowest F1 comes first, with the
+    intervals, which would take long for all classes.
     """
     if len(task.labels) <= MOST_CLASSES:
         every = class_scores(view, arms, task, within=task.labels)
-        note = f"{NOTE} F1 with its 95% interval."
+        note = f"{NOTE} {_interval_words(view)}"
         return [_table(f"The classes of {task.name}", every, note)] if every else []
     every = class_scores(view, arms, task)
     if not every:
@@ -36,8 +36,17 @@ def classes_tables(view: StudyView, arms: Sequence[Arm], task: Task) -> list[Tab
     of_worst = class_scores(view, arms, task, within=names)
     of_worst.sort(key=lambda one: names.index(one.label))
     worst = f"The {MOST_CLASSES} of {len(task.labels)} classes of {task.name} with the lowest F1"
-    note = f"By the mean over these arms. {NOTE} F1 with its 95% interval."
+    note = f"By the mean over these arms. {NOTE} {_interval_words(view)}"
     return [_table(worst, of_worst, note), _table(f"All classes of {task.name}", every, NOTE)]
+
+
+def _interval_words(view: StudyView) -> str:
+    if view.spec.folds is None:
+        return "F1 with its 95% interval."
+    return (
+        "F1 with its 95% interval, which holds the noise of folds. "
+        "A class that a fold lacks has no interval."
+    )
 
 
 def _table(title: str, scores: Sequence[ClassScore], note: str) -> Table:

@@ -1,4 +1,4 @@
-"""The tables of tests: of the claims, task by task, and of each two arms."""
+"""The tables of tests: of the claims, task by task, and of each pair of arms."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLAIM_COLUMNS = ("claim", "task", "difference", "seeds", "p", "p (Holm)", "verdi
 
 
 def comparisons_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
-    """Return a row for each task and pair of arms; None where no two can be compared."""
+    """Return a table with a row for each task and pair of arms; None if no pair can be compared."""
     rows = []
     any_looks = False
     for task in view.tasks:
@@ -64,7 +64,7 @@ def comparisons_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
 
 
 def _same(view: StudyView, arm: Arm, other: Arm, task: Task) -> str:
-    """Return what stands in the place of an interval where no noise is seen."""
+    """Return the words that replace an interval if no noise is seen."""
     return IDENTICAL if view.statistics.are_identical(arm.name, other.name, [task]) else "no noise"
 
 
@@ -105,10 +105,11 @@ def _number(value: float | None) -> str:
 
 
 def claims_blocks(found: Sequence[Verdict], num_left_out: int = 0) -> list[Block]:
-    """Return a heading, each claim with its verdict and evidence, and a table of them by task.
+    """Return a heading, each claim with its verdict and evidence, and a table of claims by task.
 
-    Nothing where there are no claims; no table where each was tested on one task alone.
-    `num_left_out` are claims of arms or tasks that the run leaves out, which have no verdict.
+    There are no blocks without claims, and no table if each claim was tested on only one task.
+    `num_left_out` is the number of claims about arms or tasks that the run leaves out, which have
+    no verdict.
     """
     if not found and not num_left_out:
         return []
@@ -162,7 +163,7 @@ def _difference(one: Verdict) -> str:
     if one.estimate is None:
         return NOTHING
     if one.low is None or one.high is None:
-        # For any number of looks few runs have noise, and an interval without ends.
+        # Few runs, tested for any number of looks, have noise but an infinite interval.
         told = "" if one.verdict == TOO_FEW else " (no noise)"
         return Cell(f"{signed(one.estimate)}{told}", value=one.estimate)
     text = f"{signed(one.estimate)} [{signed(one.low)}, {signed(one.high)}]"

@@ -1,4 +1,4 @@
-"""The very sentences on which arms disagree, with the probability that each gives to the label."""
+"""The examples on which arms disagree, with the probability that each gives to the label."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from peftlab.tasks.registry import task_of
 from peftlab.tasks.spec import Task
 
 LONGEST = 400
-"""Characters of a text that are shown."""
+"""The number of characters of a text that are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Disagreement:
-    """An example: each arm's probability of its label, mean over seeds, and who is wrong."""
+    """An example, with each arm's mean probability of its label over seeds, and the wrong arms."""
 
     row_id: int
     label: int
@@ -34,7 +34,7 @@ class Disagreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Disagreements:
-    """A task's disagreements, the greatest difference of probabilities first, and its examples."""
+    """A task's disagreements, with the largest difference of probabilities first."""
 
     arms: tuple[str, ...]
     num_examples: int
@@ -42,7 +42,7 @@ class Disagreements:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Answers:
+class _MeanAnswers:
     """row_ids and labels [N], and probabilities [N, C]: the mean over an arm's seeds."""
 
     row_ids_N: npt.NDArray[np.int64]
@@ -51,12 +51,12 @@ class _Answers:
 
 
 def disagreements(view: StudyView, arms: Sequence[Arm], task: Task) -> Disagreements | None:
-    """Return the examples that some arms get right and others wrong; None for fewer than two arms.
+    """Return the examples that some arms get right and others wrong; None for less than two arms.
 
-    An arm answers by the mean of its seeds' probabilities. Arms without predictions, or of other
+    An arm answers by the mean of its seeds' probabilities. Arms without predictions, or with other
     rows than the first arm's, are left out.
     """
-    answers: dict[str, _Answers] = {}
+    answers: dict[str, _MeanAnswers] = {}
     for arm in arms:
         own = _answers(view.runs(arm, task))
         first = next(iter(answers.values()), own)
@@ -92,7 +92,7 @@ def disagreements(view: StudyView, arms: Sequence[Arm], task: Task) -> Disagreem
 
 
 def disagreement_table(view: StudyView, arms: Sequence[Arm], task: Task, most: int) -> Table | None:
-    """Return a table of the first disagreements with their texts; None where there are none."""
+    """Return a table of the first disagreements with their texts; None if there are none."""
     found = disagreements(view, arms, task)
     if found is None or not found.examples:
         return None
@@ -125,7 +125,7 @@ def disagreement_table(view: StudyView, arms: Sequence[Arm], task: Task, most: i
     )
 
 
-def _answers(runs: Sequence[Run]) -> _Answers | None:
+def _answers(runs: Sequence[Run]) -> _MeanAnswers | None:
     """Return an arm's answers on a task; None where no file of its trials is there."""
     every = [pooled(run.records, of_logits=True) for run in runs if run.is_done]
     found = [one for one in every if one is not None]
@@ -137,14 +137,14 @@ def _answers(runs: Sequence[Run]) -> _Answers | None:
         for own in found
         if np.array_equal(own.row_ids, first.row_ids) and np.array_equal(own.labels, first.labels)
     ]
-    return _Answers(
+    return _MeanAnswers(
         row_ids_N=first.row_ids.astype(np.int64),
         labels_N=first.labels.astype(np.int64),
         probabilities_NC=np.mean(shares, axis=0),
     )
 
 
-def _are_alike(first: _Answers, second: _Answers) -> bool:
+def _are_alike(first: _MeanAnswers, second: _MeanAnswers) -> bool:
     return np.array_equal(first.row_ids_N, second.row_ids_N) and np.array_equal(
         first.labels_N, second.labels_N
     )
@@ -153,7 +153,7 @@ def _are_alike(first: _Answers, second: _Answers) -> bool:
 def _texts(
     view: StudyView, arms: Sequence[Arm], task: Task, shown: Sequence[Disagreement]
 ) -> dict[int, tuple[str, ...]]:
-    """Return the texts of these examples by row; UserError where they are gone or are others."""
+    """Return the texts of these examples by row; raise UserError if they are gone or changed."""
     trial = next(record.trial for arm in arms for record in view.done(arm, task))
     split = "dev" if trial.fold is None else "train"
     source, named = open_ref(trial.data), task_of(trial)

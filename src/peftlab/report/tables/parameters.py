@@ -1,4 +1,4 @@
-"""The table of parameter counts: peft's figure, and every tensor counted once."""
+"""The table of parameter counts: peft's count, and a count of each tensor once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPORTED = {
 def parameters_table(
     view: StudyView, arms: Sequence[Arm], reported: Mapping[str, Mapping[str, JsonValue]]
 ) -> Table:
-    """Return a table with a row for each arm, measured, and the reported figures beside it."""
+    """Return a table with the measured counts of each arm, and the reported figures beside them."""
     columns = [
         "arm", "trainable", "all (peft's counting)", "trainable %",
         "all (each tensor once)", "trainable % (once)", "backbone", "adapter", "head",

@@ -1,4 +1,4 @@
-"""The tables of scores: of every metric, of an arm's runs, and of what papers report."""
+"""The tables of scores: of every metric, of the runs of each arm, and from papers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from peftlab.report.findings.learning import (
     mark,
 )
 from peftlab.report.findings.looks import difference_shown
-from peftlab.report.findings.published import Published
+from peftlab.report.findings.published import PublishedResult
 from peftlab.report.findings.view import StudyView
 from peftlab.report.findings.warnings import leak_note
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
@@ -22,7 +22,7 @@ from peftlab.report.tables.sources import limit_words
 from peftlab.stats.families import holm
 from peftlab.stats.learned import Learned
 from peftlab.stats.noise import LEVEL
-from peftlab.stats.state import State
+from peftlab.stats.state import LearningState
 from peftlab.stats.summary import Summary
 from peftlab.study.arms import Arm
 from peftlab.tasks.spec import Task
@@ -33,13 +33,17 @@ RUN_COLUMNS = (
 )  # fmt: skip
 LEARNED = "learned"
 
-STATES: dict[State, str] = {"learned": "yes", "did not learn": "no", "cannot tell": "cannot tell"}
+STATES: dict[LearningState, str] = {
+    "learned": "yes",
+    "did not learn": "no",
+    "cannot tell": "cannot tell",
+}
 
 
 def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     """Return a table with a row for each arm: mean and 95% interval of every metric, in points.
 
-    A main score is marked as the best where a test says so (`best_arm`), and where the arm is not
+    A main score is marked if a test shows it to be the best (`best_arm`), and if the arm is not
     shown to have learned the task.
     """
     columns, best_word = ["arm"], _best_word(view, arms)
@@ -67,7 +71,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     if best_word:
         note += (
             f" '{best_word}' is the main metric at the {best_word.removeprefix('best ')} where it "
-            "was best on this same split: it flatters."
+            "was best on this same split, which flatters it."
         )
     note += f"{_on_metrics(view.tasks)}{_on_others(view)}"
     if any(best.values()):
@@ -101,7 +105,7 @@ def scores_table(view: StudyView, arms: Sequence[Arm]) -> Table:
 def _best_word(view: StudyView, arms: Sequence[Arm]) -> str:
     """Return the name of the column with the best score of a training; "" with folds.
 
-    The best epochs of a run's folds are different ones, so their mean is the score of none.
+    The best epochs of a run's folds differ, so their mean is not the score of any model.
     """
     if view.spec.folds is not None:
         return ""
@@ -111,20 +115,20 @@ def _best_word(view: StudyView, arms: Sequence[Arm]) -> str:
 
 
 def _head(task: Task, score: str) -> str:
-    """Return a column's head: the task, the metric, and its unit where that is not points."""
+    """Return a column's head: the task, the metric, and its unit if that is not points."""
     unit = unit_of(score)
     return f"{task.name} {score.replace('_', ' ')}{'' if unit == 'points' else f' ({unit})'}"
 
 
 def _on_metrics(tasks: Sequence[Task]) -> str:
-    """Return a sentence on the metrics of which lower is better; "" where there are none."""
+    """Return a sentence on the metrics in which lower is better; "" if there are none."""
     every = (metric for task in tasks for metric in task.metrics)
     losses = dict.fromkeys(name for name in every if not greater_is_better(name))
     return f" Lower is better: {', '.join(losses).replace('_', ' ')}." if losses else ""
 
 
 def _on_others(view: StudyView) -> str:
-    """Return a sentence on scores on the dev splits of other tasks; "" where there are none."""
+    """Return a sentence on scores on the dev splits of other tasks; "" if there are none."""
     names = [other.name for task in view.tasks for other in task.also_on]
     if not names:
         return ""
@@ -133,11 +137,11 @@ def _on_others(view: StudyView) -> str:
 
 
 def best_arm(view: StudyView, arms: Sequence[Arm], task: Task) -> Arm | None:
-    """Return the arm that beats every other one on the task, by tests adjusted for their number.
+    """Return the arm that beats every other on the task, by tests adjusted for their number.
 
-    None where there is no such arm, where it stands alone, has fewer seeds than a verdict takes, or
-    is not shown to have learned the task. The nearest rivals are tested first, and the first one
-    that is not beaten ends it.
+    It is None if there is no such arm, or if the arm is the only one, has fewer seeds than a
+    verdict needs, or is not shown to have learned the task. The nearest rivals are tested first,
+    and the first that is not beaten ends the search.
     """
     merits = {
         arm.name: sign_of(task.main_metric) * summary.mean
@@ -158,7 +162,7 @@ def best_arm(view: StudyView, arms: Sequence[Arm], task: Task) -> Arm | None:
 
 
 def _cut_words(view: StudyView) -> str:
-    """Return which rows of dev the scores are of, where the study cuts it; "" where it does not."""
+    """Return the sentence on the rows of dev that are scored if the study limits them, else ""."""
     limit = view.spec.max_eval_samples
     if limit is None:
         return ""
@@ -171,12 +175,12 @@ def _sentence(words: str) -> str:
 
 
 def _metrics(task: Task) -> tuple[str, ...]:
-    """Return its own metrics, then those on the dev splits of other tasks."""
+    """Return the task's own metrics, then those on the dev splits of other tasks."""
     return (*task.metrics, *task.further_metrics)
 
 
 def _covered(every: Sequence[Summary]) -> str:
-    """Return which noise the intervals hold, and where there are none, as the end of a sentence."""
+    """Return the end of a sentence on the noise that the intervals cover, if there are any."""
     kinds = sorted({summary.covers for summary in every if summary.has_interval})
     is_still = any(one.covers != "nothing" and not one.has_interval for one in every)
     without = (
@@ -216,12 +220,12 @@ def _flattered(summary: Summary | None, num_runs: int) -> str:
 
 
 def _part(summary: Summary, num_runs: int) -> str:
-    """Return how many runs the score is the mean of, where some are missing."""
+    """Return the words for the number of runs behind the score if some are missing."""
     return f" ({summary.num_values} of {num_runs})" if summary.num_values < num_runs else ""
 
 
 def runs_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
-    """Return a table with a row for each arm and task, of its main metric; None for no scores."""
+    """Return a table of the main metric, a row for each arm and task; None without scores."""
     rows = [
         [
             view.label(arm),
@@ -288,7 +292,7 @@ def _run_cells(summary: Summary, num_runs: int) -> list[str]:
     ]
 
 
-def published_table(tasks: Sequence[Task], published: Sequence[Published]) -> Table | None:
+def published_table(tasks: Sequence[Task], published: Sequence[PublishedResult]) -> Table | None:
     """Return a table of the published rows that have these tasks; None where there are none."""
     columns = {
         (task.name, metric): f"{task.name} {metric.replace('_', ' ')}"
@@ -322,7 +326,7 @@ def published_table(tasks: Sequence[Task], published: Sequence[Published]) -> Ta
     )
 
 
-def _published_cell(one: Published, task: str, metric: str) -> str:
+def _published_cell(one: PublishedResult, task: str, metric: str) -> str:
     score = one.scores.get(task)
     if score is None or score.metric != metric:
         return NOTHING

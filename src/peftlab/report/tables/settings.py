@@ -1,4 +1,4 @@
-"""The tables of settings: of training, of the methods, and the best that a search has found."""
+"""The tables of settings: of training, of the methods, and the best found by a search."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from peftlab.core.words import duration
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 from peftlab.study.arms import Arm
-from peftlab.study.tuning.attempts import Attempt, attempts, setting_words
+from peftlab.study.tuning.attempts import SearchAttempt, attempts, setting_words
 
 MOST_SEEDS = 10
-"""Seeds that are named one by one."""
+"""The largest number of seeds that are listed one by one."""
 
 
 def hyperparameters_table(view: StudyView, arms: Sequence[Arm]) -> Table:
-    """Return a table with a row for each setting, a column for each arm.
+    """Return a table with a row for each setting and a column for each arm.
 
     A value that differs by task is given for each. Settings that keep the default of
     transformers.TrainingArguments in all arms are left out.
@@ -29,7 +29,7 @@ def hyperparameters_table(view: StudyView, arms: Sequence[Arm]) -> Table:
         cells = [_by_task(arm, name) for arm in arms]
         if name == "num_train_epochs" or any(cell != _text(default) for cell in cells):
             rows.append([name, *cells])
-    rows.append(["seed", *(seeds_words(arm.seeds) for arm in arms)])
+    rows.append(["seed", *(seeds_in_short(arm.seeds) for arm in arms)])
     return Table(
         title="Hyperparameters",
         columns=["setting", *(arm.name for arm in arms)],
@@ -39,10 +39,10 @@ def hyperparameters_table(view: StudyView, arms: Sequence[Arm]) -> Table:
     )
 
 
-def seeds_words(seeds: Sequence[int]) -> str:
-    """Return all of them; of many, how many they are and the outermost.
+def seeds_in_short(seeds: Sequence[int]) -> str:
+    """Return all seeds; of many, their number and the outermost.
 
-    >>> seeds_words([1, 2]), seeds_words(range(50))
+    >>> seeds_in_short([1, 2]), seeds_in_short(range(50))
     ('1, 2', '50, from 0 to 49')
     """
     if len(seeds) <= MOST_SEEDS:
@@ -51,9 +51,9 @@ def seeds_words(seeds: Sequence[int]) -> str:
 
 
 def method_config_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
-    """Return a table with a row for each setting that an arm was given; None where there is none.
+    """Return a table with a row for each setting given to any arm; None if there are none.
 
-    Values are those that were trained with, also where a default filled them in.
+    The values are those used in training, including defaults that were filled in.
     """
     names = list(dict.fromkeys(key for arm in arms for key in arm.method_config))
     if not names:
@@ -92,7 +92,7 @@ def _by_task(arm: Arm, name: str) -> str:
 
 
 def _text(value: object) -> str:
-    """Return a setting for reading: short floats, null for None.
+    """Return a setting as readable text: floats are short, and None is null.
 
     >>> _text(5e-4), _text(0.01), _text(None), _text(["query", "value"])
     ('5e-4', '0.01', 'null', 'query, value')
@@ -114,7 +114,7 @@ def _text(value: object) -> str:
 
 
 def tuning_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
-    """Return a table with a row for each search; None where no setting was tried."""
+    """Return a table with a row for each search; None if no setting was tried."""
     found = attempts(view.spec, view.records)
     rows = []
     for task in view.tasks:
@@ -132,12 +132,12 @@ def tuning_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
         numbers=frozenset(numbers),
         note="Chosen by the main metric on rows held out of train, in points and as the mean over "
         "seeds; dev is what the chosen setting scores on dev, which the search did not look at. "
-        "Pruned settings were given up on the way and do not compete. time: training and "
+        "Pruned settings were stopped early and do not compete. time: training and "
         "evaluation of all settings tried.",
     )
 
 
-def _tried_cells(tried: Sequence[Attempt]) -> list[str]:
+def _tried_cells(tried: Sequence[SearchAttempt]) -> list[str]:
     best = next((one for one in tried if one.is_best), None)
     words = "no setting is done" if best is None else setting_words(best.setting)
     scores = [None, None] if best is None else [best.held_out, best.dev]

@@ -1,4 +1,4 @@
-"""The table of sources, where several studies, or workspaces, stand on one page."""
+"""The table of sources for a page about several studies or workspaces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from peftlab.study.spec import StudySpec
 
 
 def sources_blocks(sources: Sequence[LabelledView]) -> list[Block]:
-    """Return a text on what can be compared, and a table with a row for each source."""
+    """Return a heading with remarks on the comparison, and a table with a row for each source."""
     columns = ["source", "study", "trials done", "tasks", "seeds", "model", "data", "training rows"]
     rows = []
     for source in sources:
@@ -37,7 +37,7 @@ def sources_blocks(sources: Sequence[LabelledView]) -> list[Block]:
 
 
 def limit_words(limit: int, spec: StudySpec, of: str = "") -> str:
-    """Return which rows a study's limit leaves, `of` what; all where there are fewer."""
+    """Return the words for the rows that a study's limit leaves; all rows if there are fewer."""
     if not spec.own_data:
         return f"the first {limit:,}{of}"
     seeds = dict.fromkeys(str(own.split_seed) for own in spec.own_data.values())
@@ -45,7 +45,7 @@ def limit_words(limit: int, spec: StudySpec, of: str = "") -> str:
 
 
 def _remarks(sources: Sequence[LabelledView]) -> list[str]:
-    """Return what a reader must know before comparing."""
+    """Return the remarks that a reader needs before comparing."""
     remarks = ["The arms of all sources stand side by side; claims are tested in their own study."]
     by_task: dict[str, dict[DevRows, list[str]]] = {}
     for source in sources:

@@ -1,9 +1,10 @@
-"""The table of all trials with what each of them cost."""
+"""The table of all trials with their costs."""
 
 from __future__ import annotations
 
 from peftlab.core.measurements import plain_epoch
 from peftlab.core.words import counted, data_size, duration
+from peftlab.report.findings.costs import group_note
 from peftlab.report.findings.marks import mark_note, marked
 from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
@@ -14,7 +15,7 @@ COLUMNS = (
     "trial", "arm", "task", "seed", "status", "metric", "score", "training", "examples/s",
     "tokens/s", "padding avoided", "peak memory", "saved", "computed",
 )  # fmt: skip
-FOLD, ROWS, EPOCHS, ENERGY = "fold", "rows", "epochs", "energy"
+FOLD, ROWS, EPOCHS, ENERGY, TOGETHER = "fold", "rows", "epochs", "energy", "in a step"
 UNITS = {
     "score": "points",
     "training": "seconds",
@@ -23,13 +24,14 @@ UNITS = {
     "saved": "bytes",
     ENERGY: "joules",
 }
-NUMBERS = frozenset({"seed", FOLD, ROWS, "examples/s", "tokens/s", EPOCHS, *UNITS})
+NUMBERS = frozenset({"seed", FOLD, ROWS, "examples/s", "tokens/s", EPOCHS, TOGETHER, *UNITS})
 
 
 def trials_table(view: StudyView) -> Table:
     """Return a table with a row for each trial, in the order of the plan.
 
-    Energy has a column if one trial has it, and epochs if one may have stopped early.
+    Energy has a column if any trial has it, epochs if any trial may have stopped early, and the
+    number of trials in a step if any of them shared one.
     """
     columns, rows = [*COLUMNS], [_row(view, record) for record in view.records]
     if view.spec.folds is not None:
@@ -67,6 +69,12 @@ def trials_table(view: StudyView) -> Table:
             " energy: of the processor's packages or of the GPU, evaluation included, where no "
             "other trial ran beside it."
         )
+    if group_note(view.records):
+        columns.append(TOGETHER)
+        for row, record in zip(rows, view.records, strict=True):
+            together = record.costs.together if record.costs else None
+            row.append(NOTHING if together is None else Cell(str(together), value=together))
+        note += f" {group_note(view.records)} {TOGETHER}: how many trained in one step at the most."
     return Table(
         name="table-trials",
         title="What each trial scored and cost",

@@ -1,1 +1,1 @@
-"""Where trials run; a new executor joins in registry.py."""
+"""The executors, which run trials; a new executor is registered in registry.py."""

@@ -1,9 +1,9 @@
-"""What an executor is: it runs jobs somewhere and tells the study's process how they go."""
+"""The interface of an executor: it runs jobs somewhere and reports to the study's process."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,8 +14,8 @@ from peftlab.engine.job import Job
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """Where an executor gets its jobs from.
+class JobSource:
+    """The source of an executor's jobs.
 
     `next_job` gives the job to run next; None while there is none until another one ends, or no
     more at all. At most `most` jobs run at a time, on `device`. `known` are all jobs in their
@@ -27,25 +27,56 @@ class Source:
     most: int
     known: Sequence[Job] = ()
 
-    def longest_first(self) -> Source:
+    def spread(self, places: int) -> JobSource:
+        """Return the source with groups divided, so that each of so many places has its share."""
+        if not self.known:
+            return self
+        return queued([*_spread(self.known, places)], self.device)
+
+    def longest_first(self) -> JobSource:
         """Return the source that gives the longest of the known jobs first."""
         if not self.known:
             return self
-        return listed(sorted(self.known, key=lambda job: -job.seconds), self.device)
+        return queued(sorted(self.known, key=lambda job: -job.seconds), self.device)
 
 
-def listed(jobs: Sequence[Job], device: str) -> Source:
-    """Return the source of jobs that are known beforehand."""
+def queued(jobs: Sequence[Job], device: str) -> JobSource:
+    """Return the source of jobs that are known beforehand.
+
+    The trials of a group may come to run in as many places.
+    """
     waiting = iter(jobs)
-    return Source(
-        next_job=lambda: next(waiting, None), device=device, most=len(jobs), known=tuple(jobs)
+    most = sum(len(job.trials) if job.together > 1 else 1 for job in jobs)
+    return JobSource(
+        next_job=lambda: next(waiting, None), device=device, most=most, known=tuple(jobs)
     )
+
+
+def _spread(jobs: Sequence[Job], places: int) -> Iterator[Job]:
+    """Yield the jobs, each group in as many parts as its share of the work has places.
+
+    Neighbours stay together, so that parts have about the same tasks and arms.
+    """
+    is_timed = all(job.seconds for job in jobs)
+    sizes = [job.seconds if is_timed else float(len(job.trials)) for job in jobs]
+    for job, size in zip(jobs, sizes, strict=True):
+        parts = round(places * size / sum(sizes)) if job.together > 1 else 1
+        yield from _divided(job, max(1, min(parts, len(job.trials))))
+
+
+def _divided(job: Job, parts: int) -> Iterator[Job]:
+    """Yield the job in parts of about as many trials, as it is where there is one part."""
+    trials, num_trials = job.trials, len(job.trials)
+    for part in range(parts):
+        own = trials[part * num_trials // parts : (part + 1) * num_trials // parts]
+        seconds = job.seconds * len(own) / num_trials
+        yield job.of_trials({trial.id for trial in own}).with_settings(seconds=seconds)
 
 
 class Executor(Protocol):
     """Runs jobs to their ends. A new executor joins in registry.py."""
 
-    def run(self, source: Source, tell: Listener) -> None:
+    def run(self, source: JobSource, tell: Listener) -> None:
         """Run the jobs of the source until there are none.
 
         Every trial of a job is told as started when the job is given away, and once as ended. A
@@ -66,7 +97,7 @@ NUMBERS: Mapping[str, tuple[type | tuple[type, ...], float, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorOptions:
-    """What a user says of how trials are to be run; an executor takes what concerns it.
+    """The user's options for running trials; an executor takes those that concern it.
 
     `workers`, and `threads` of each trial on a CPU, are the executor's choice where they are None.
     `gpus` is what a trial takes on a cluster; several share one where it is below 1. A trial that

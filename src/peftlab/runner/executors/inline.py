@@ -6,7 +6,7 @@ from peftlab.core.errors import StorageError, UserError
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.engine.events import Interrupted, Listener, Started
 from peftlab.engine.run import run_job
-from peftlab.runner.executors.base import ExecutorOptions, Source, use_threads
+from peftlab.runner.executors.base import ExecutorOptions, JobSource, use_threads
 
 
 class InlineExecutor:
@@ -15,7 +15,7 @@ class InlineExecutor:
     def __init__(self, options: ExecutorOptions) -> None:
         self._threads = options.threads
 
-    def run(self, source: Source, tell: Listener) -> None:
+    def run(self, source: JobSource, tell: Listener) -> None:
         """Run the jobs in the source's order."""
         for job in iter(source.next_job, None):
             stop_if_requested()

@@ -10,19 +10,18 @@ from __future__ import annotations
 import os
 import selectors
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.core.words import counted
 from peftlab.engine.devices.registry import resolve
-from peftlab.engine.events import Failed, Finished, Interrupted, Listener, Remarked, Started
+from peftlab.engine.events import End, Interrupted, Listener, Remarked, Started
 from peftlab.engine.job import Job
 from peftlab.runner.cost import end_of
-from peftlab.runner.executors.base import ExecutorOptions, Source
+from peftlab.runner.executors.base import ExecutorOptions, JobSource
 from peftlab.runner.executors.retry import POLL_SECONDS, SECONDS_TO_STOP, Retries
-from peftlab.runner.messages import Measured, Message, pass_on
+from peftlab.runner.messages import Message, RateMeasured, pass_on
 from peftlab.runner.worker_process import WorkerProcess
 
 WORTH_MEASURING = 60.0
@@ -36,7 +35,7 @@ class PoolExecutor:
     def __init__(self, options: ExecutorOptions) -> None:
         self._options = options
 
-    def run(self, source: Source, tell: Listener) -> None:
+    def run(self, source: JobSource, tell: Listener) -> None:
         """Run the jobs, as many at a time as there are workers.
 
         Without options there is a worker a core, or what is measured to be fastest where the jobs
@@ -44,12 +43,12 @@ class PoolExecutor:
         """
         if not source.most:
             return
-        source = source.longest_first()
         is_long = sum(job.seconds for job in source.known) >= WORTH_MEASURING
         layout = _given(self._options, source.device, source.most, is_long=is_long)
         pool = _Pool(self._options, tell)
         try:
-            pool.run(source, layout or _fastest(pool, source.known))
+            layout = layout or _fastest(pool, source)
+            pool.run(source.spread(layout.workers).longest_first(), layout)
         except BaseException:
             pool.stop()
             raise
@@ -58,8 +57,8 @@ class PoolExecutor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """How many workers there are, and how many threads each has on a CPU."""
+class WorkerLayout:
+    """The number of workers, and the number of CPU threads of each."""
 
     workers: int
     threads: int | None
@@ -72,39 +71,47 @@ class Layout:
         return workers + threads
 
 
-def _given(options: ExecutorOptions, device: str, num_jobs: int, *, is_long: bool) -> Layout | None:
+def _given(
+    options: ExecutorOptions, device: str, num_jobs: int, *, is_long: bool
+) -> WorkerLayout | None:
     """Return the layout where user, device or study leave no choice; None where there is one."""
     cores = os.cpu_count() or 1
     workers, threads = options.workers, options.threads
     if not resolve(device).shares_cores:
-        return Layout(workers=workers or 1, threads=None)
+        return WorkerLayout(workers=workers or 1, threads=None)
     if workers is None and threads is None and cores > 1:
         if is_long:
             return None
         threads = 1
     workers = min(workers or max(1, cores // (threads or cores)), num_jobs)
-    return Layout(workers=workers, threads=threads or max(1, cores // workers))
+    return WorkerLayout(workers=workers, threads=threads or max(1, cores // workers))
 
 
-def _fastest(pool: _Pool, jobs: Sequence[Job]) -> Layout:
+def _fastest(pool: _Pool, source: JobSource) -> WorkerLayout:
     """Return the layout in which the study ends first.
 
-    It is told from how fast the longest trial trains in each number of workers at once.
+    It is told from how fast the first trial of the longest job trains in each number of workers at
+    once.
     """
     cores = os.cpu_count() or 1
-    most = min(cores, len(jobs))
+    most = min(cores, source.most)
+    longest = source.longest_first().known[0]
     counts = [count for count in range(1, most + 1) if cores % count == 0]
     counts = [count for count in counts if count & (count - 1) == 0 or count == most]
     pool.resize(counts[-1])
     # The first time everything is read and compiled.
-    pool.measure(counts[-1], jobs[0].with_settings(threads=1), 0.0)
+    pool.measure(counts[-1], longest.with_settings(threads=1), 0.0)
     rates = {}
     for count in counts:
-        job = jobs[0].with_settings(threads=cores // count)
+        job = longest.with_settings(threads=cores // count)
         rates[count] = pool.measure(count, job, MEASURED_SECONDS)
-    seconds = [job.seconds for job in jobs]
-    best = min(counts, key=lambda count: end_of(seconds, count) * count / max(rates[count], 1e-9))
-    return Layout(workers=best, threads=cores // best)
+
+    def end(count: int) -> float:
+        jobs = source.spread(count).longest_first().known
+        return end_of([job.seconds for job in jobs], count) * count / max(rates[count], 1e-9)
+
+    best = min(counts, key=end)
+    return WorkerLayout(workers=best, threads=cores // best)
 
 
 class _Pool:
@@ -138,7 +145,7 @@ class _Pool:
             self._listen()
         return sum(self._rates)
 
-    def run(self, source: Source, layout: Layout) -> None:
+    def run(self, source: JobSource, layout: WorkerLayout) -> None:
         """Run jobs until there are none; raises what ends the study."""
         self.resize(layout.workers)
         self._tell(Remarked(text=str(layout)))
@@ -149,7 +156,7 @@ class _Pool:
                 if worker.is_silent(self._options.stall_seconds):
                     worker.kill(because_it_stalled=True)
 
-    def _give(self, source: Source, layout: Layout) -> bool:
+    def _give(self, source: JobSource, layout: WorkerLayout) -> bool:
         """Give jobs to those that have none, and to new workers in the place of dead ones.
 
         Return whether there was one to give.
@@ -209,9 +216,9 @@ class _Pool:
                 self._ended(worker)
 
     def _heard(self, worker: WorkerProcess, message: Message) -> None:
-        if isinstance(message, Measured):
+        if isinstance(message, RateMeasured):
             self._rates.append(message.rate)
-        elif not self._is_stopping or isinstance(message, Finished | Failed | Interrupted):
+        elif not self._is_stopping or isinstance(message, End):
             pass_on(message, self._tell)
 
     def _ended(self, worker: WorkerProcess) -> None:

@@ -20,9 +20,9 @@ from typing import Any
 from peftlab.core.errors import PeftlabError, StorageError, UserError, first_line
 from peftlab.core.interrupts import stop_if_requested
 from peftlab.engine.devices.registry import resource_of
-from peftlab.engine.events import Failed, Finished, Interrupted, Listener, Started
+from peftlab.engine.events import End, Failed, Finished, Interrupted, Listener, Paused, Started
 from peftlab.engine.job import Job
-from peftlab.runner.executors.base import ExecutorOptions, Source
+from peftlab.runner.executors.base import ExecutorOptions, JobSource
 from peftlab.runner.executors.ray_exchange import RayExchange, call_on
 from peftlab.runner.executors.ray_task import kill, run_told
 from peftlab.runner.executors.retry import (
@@ -39,8 +39,8 @@ from peftlab.runner.messages import (
     Done,
     Message,
     Placed,
-    Published,
     Ready,
+    StatePublished,
     pass_on,
     to_line,
 )
@@ -58,7 +58,7 @@ class RayExecutor:
     def __init__(self, options: ExecutorOptions) -> None:
         self._options = options
 
-    def run(self, source: Source, tell: Listener) -> None:
+    def run(self, source: JobSource, tell: Listener) -> None:
         """Run the jobs, the longest first, wherever there is room."""
         if not source.most:
             return
@@ -69,7 +69,7 @@ class RayExecutor:
             exchange.check_nodes(ray)
         cluster = _Cluster(ray, self._options, tell, exchange)
         try:
-            cluster.run(source.longest_first())
+            cluster.run(source)
         except BaseException:
             cluster.stop()
             raise
@@ -131,7 +131,7 @@ class _Task:
     """The seconds of silence after which its process was ended."""
     is_started: bool = False
     """Whether its trials were told to have started."""
-    lost: str = "its task ended without a word of it"
+    lost: str = "its task ended without reporting it"
     """The reason why trials are open of which the task will tell nothing more."""
     states: dict[str, str] = field(default_factory=dict)
     """The state that was last handed on of each trial."""
@@ -153,8 +153,9 @@ class _Cluster:
         self._is_stopping = False
         self._retries = Retries()
 
-    def run(self, source: Source) -> None:
+    def run(self, source: JobSource) -> None:
         """Run all jobs; raises what ends the study."""
+        source = source.spread(self._num_places(source.device)).longest_first()
         most = self._most_submitted(source)
         while self._submit_next(source, most) or self._tasks:
             stop_if_requested()
@@ -174,14 +175,18 @@ class _Cluster:
             if task.is_started:
                 self._interrupted(task)
 
-    def _most_submitted(self, source: Source) -> int:
+    def _most_submitted(self, source: JobSource) -> int:
         """Return how many tasks may be with Ray at a time.
 
         Jobs that follow from how others went are asked for only when there is room for them.
         """
         if source.known:
             return MOST_SUBMITTED
-        resource, amount = self._wanted(source.device, self._options.threads or 1)
+        return self._num_places(source.device)
+
+    def _num_places(self, device: str) -> int:
+        """Return how many jobs on that device can run at a time, at least 1."""
+        resource, amount = self._wanted(device, self._options.threads or 1)
         return max(1, int(self._resources.get(resource, 0) / amount))
 
     def _wanted(self, device: str, threads: int) -> tuple[str, float]:
@@ -189,7 +194,7 @@ class _Cluster:
         resource = resource_of(device) or ("GPU" if self._has_gpus else "CPU")
         return resource, self._options.gpus if resource == "GPU" else threads
 
-    def _submit_next(self, source: Source, most: int) -> bool:
+    def _submit_next(self, source: JobSource, most: int) -> bool:
         """Submit what there is room for; return whether there was anything."""
         is_submitted = False
         while len(self._tasks) < most:
@@ -211,8 +216,8 @@ class _Cluster:
 
     def _submit(self, job: Job) -> _Task:
         resource, amount = self._wanted(job.device, job.threads or 1)
-        num_places = self._resources.get(resource, 0) / amount
-        job = job.with_settings(told_every=max(job.told_every, num_places / STEPS_A_SECOND))
+        num_trials = job.together * self._resources.get(resource, 0) / amount
+        job = job.with_settings(told_every=max(job.told_every, num_trials / STEPS_A_SECOND))
         told = job if self._exchange is None else self._exchange.job_for_node(job)
         run = self._run.options(**{f"num_{resource.lower()}s": amount})
         reference = run.remote(to_line(told), self._options.artifacts)
@@ -248,21 +253,21 @@ class _Cluster:
                 task.is_ready = True
             case Busy():
                 pass
-            case Published():
+            case StatePublished():
                 task.states[message.trial_id] = message.state
             case Done():
                 del self._tasks[reference]
                 if task.open_trials:
                     self._gone(task, Death(cause=task.lost, is_killed=True, is_memory=False))
-            case Finished() | Failed() | Interrupted():
+            case Finished() | Paused() | Failed() | Interrupted():
                 self._ended(task, message)
             case _ if not self._is_stopping:
                 pass_on(message, self._tell)
 
-    def _ended(self, task: _Task, message: Finished | Failed | Interrupted) -> None:
+    def _ended(self, task: _Task, message: End) -> None:
         """Note how one of a task's trials ended."""
         trial_id = message.trial_id
-        if self._exchange is not None and isinstance(message, Finished):
+        if self._exchange is not None and isinstance(message, Finished | Paused):
             if not self._bring_result(self._exchange, task, trial_id):
                 task.lost = f"what it left at {self._exchange.url} is damaged"
                 return  # it stays open, and is tried again when the task is done

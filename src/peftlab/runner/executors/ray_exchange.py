@@ -19,7 +19,7 @@ SECONDS_TO_CLEAR = 10.0
 
 
 class RayExchange:
-    """What the URL names, as the study's process uses it; UserError if it cannot be used."""
+    """The place at the URL as used by the study's process; UserError if it cannot be used."""
 
     def __init__(self, url: str) -> None:
         self.url = url

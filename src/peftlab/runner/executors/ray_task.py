@@ -1,4 +1,4 @@
-"""What runs on the nodes of a Ray cluster: a job as a task, and small services beside it."""
+"""The code that runs on the nodes of a Ray cluster: a job as a task, and small services."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from peftlab.engine.job import Job
     from peftlab.runner.messages import Message
 
-Tell = Callable[["Message"], None]
+SendMessage = Callable[["Message"], None]
 
 
 def run_told(told: str, url: str | None) -> Iterator[str]:
@@ -61,14 +61,14 @@ def run_told(told: str, url: str | None) -> Iterator[str]:
         thread.join()
 
 
-def handed_on(url: str, tell: Tell) -> Callable[[Job, Listener], None]:
+def handed_on(url: str, tell: SendMessage) -> Callable[[Job, Listener], None]:
     """Return a call that runs a job in folders of this node alone, which a URL hands on.
 
     The folders of the job are given from this node's own. What is published is told.
     """
     from peftlab.engine.events import Remarked
     from peftlab.engine.run import run_job
-    from peftlab.runner.messages import Published
+    from peftlab.runner.messages import StatePublished
 
     exchange = Exchange(url)
 
@@ -79,7 +79,7 @@ def handed_on(url: str, tell: Tell) -> Callable[[Job, Listener], None]:
 
         def publish(trial: Trial) -> None:
             state = exchange.folder(trial.id).publish(job.folder(trial))
-            tell(Published(trial_id=trial.id, state=state))
+            tell(StatePublished(trial_id=trial.id, state=state))
 
         try:
             for trial in job.trials:
@@ -89,7 +89,7 @@ def handed_on(url: str, tell: Tell) -> Callable[[Job, Listener], None]:
                 for state in fetched.damaged:
                     then = "an earlier one is used" if fetched.state else "it begins anew"
                     text = f"trial {trial.id}: {folder.where}/{state} is damaged; {then}"
-                    tell(Remarked(text=text))
+                    tell(Remarked(trial_id=trial.id, text=text))
             run_job(job, listener, on_saved=publish)
         finally:
             for trial in job.trials:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from peftlab.core.errors import first_line
+from peftlab.core.trial import Trial
 from peftlab.engine.events import Failed, Listener, Remarked
 from peftlab.engine.job import Job
 
 POLL_SECONDS = 0.2
-"""How long an executor waits for what its processes tell before it looks around."""
+"""The seconds that an executor waits for messages before it checks on its processes."""
 SECONDS_TO_STOP = 120.0
-"""How long a process that is asked to stop may take to save its trial."""
+"""The seconds that a process may take to save its trial when it is asked to stop."""
 SECONDS_TO_START = 1800.0
-"""How long a process may at least take to import what it needs, on a machine that is busy."""
+"""The least seconds allowed for a process to import what it needs, on a busy machine."""
 MOST_KILLS = 3
 """A trial whose process is killed from outside so often has failed."""
 
@@ -41,7 +42,7 @@ def no_progress(seconds: float) -> str:
 
 @dataclass
 class Retries:
-    """How often the process of each trial was killed so far."""
+    """The number of times that the process of each trial was killed so far."""
 
     kills: Counter[str] = field(default_factory=Counter)
 
@@ -50,9 +51,10 @@ class Retries:
     ) -> list[Job]:
         """Return what is to be run again of a job whose process died; the listener is told.
 
-        Only trials that had not ended are. For want of memory they are run in two jobs, and one
-        that was alone with half as many examples at once; after a crash of its own one that was
-        alone is not tried again, since it would crash again, and others are each tried alone.
+        Only trials that had not ended are. For want of memory half as many of a group train in one
+        step, other trials are run in two jobs, and one that was alone with half as many examples at
+        once; after a crash of its own one that was alone is not tried again, since it would crash
+        again, and others are each tried alone.
         """
         open_job = job.of_trials(open_trials)
         again = self._another(open_job, death)
@@ -60,22 +62,29 @@ class Retries:
         cause = first_line(death.cause)
         for trial in open_job.trials:
             if trial.id in kept:
-                tell(Remarked(text=f"trial {trial.id}: {cause}; it is tried again"))
+                text = f"trial {trial.id}: {cause}; it is tried again"
+                tell(Remarked(trial_id=trial.id, text=text))
             else:
                 tell(Failed(trial_id=trial.id, error=death.cause))
         return again
 
     def _another(self, job: Job, death: Death) -> list[Job]:
         trials = job.trials
+        if death.is_memory and len(trials) > 1 and job.together > 1:
+            return [job.with_settings(together=job.together // 2)]
         if death.is_memory and len(trials) > 1:
             middle = len(trials) // 2
-            return [job.with_settings(trials=part) for part in (trials[:middle], trials[middle:])]
+            return [_of(job, trials[:middle]), _of(job, trials[middle:])]
         if death.is_memory:
             size = job.micro_batch or trials[0].training.per_device_train_batch_size
             return [job.with_settings(micro_batch=(size + 1) // 2)] if size > 1 else []
         if not death.is_killed:
-            return [job.with_settings(trials=(one,)) for one in trials] if len(trials) > 1 else []
+            return [_of(job, (one,)) for one in trials] if len(trials) > 1 else []
         for trial in trials:
             self.kills[trial.id] += 1
         left = tuple(trial for trial in trials if self.kills[trial.id] < MOST_KILLS)
-        return [job.with_settings(trials=left)] if left else []
+        return [_of(job, left)] if left else []
+
+
+def _of(job: Job, trials: Sequence[Trial]) -> Job:
+    return job.of_trials({trial.id for trial in trials})

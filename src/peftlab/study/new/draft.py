@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from peftlab.core.errors import UserError, one_line
-from peftlab.core.inputs import Missing
+from peftlab.core.inputs import MissingPolicy
 from peftlab.core.selection import Selection
 from peftlab.core.words import counted
 from peftlab.data.encodings import WESTERN, western_words
@@ -19,13 +17,15 @@ from peftlab.data.file_bytes import format_of
 from peftlab.data.read_options import (
     AS_FOUND,
     ReadOptions,
-    checked,
+    checked_options,
     is_used,
     read_options,
     unusual,
 )
 from peftlab.models.builtin import MINILM, builtin_models
+from peftlab.study.new.epochs import BATCH_SIZE, epochs_for
 from peftlab.study.new.guess import SAID, Guess, Looked, look
+from peftlab.study.new.scalars import scalar
 from peftlab.study.new.separators import Separated
 from peftlab.study.remarks.label_hints import label_hints
 from peftlab.study.remarks.row_remarks import remarks_on_draft
@@ -38,9 +38,6 @@ OTHERWISE = "google-bert/bert-base-uncased"
 ENOUGH_ROWS, FEW_ROWS = 100, 500
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 """The shares of train that are tried for dev, smallest first."""
-PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_./-])?")
-NO_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
-"""The unquoted words that some YAML reader takes for something else."""
 MOST_SHOWN = 20
 """The most labels that are written into the study: they are found in train."""
 GUESSED = ("text", "label", "separator", "problem_type", "sep", "encoding", "sheet")
@@ -62,8 +59,8 @@ data:
 {runs}
 max_length: {max_length}                 # tokens; {lengths}
 training:                       # names and defaults of transformers.TrainingArguments
-  num_train_epochs: 3
-  per_device_train_batch_size: 16
+  num_train_epochs: {epochs}
+  per_device_train_batch_size: {batch_size}
   warmup_steps: 0.06            # a share of all steps
 {arms}
 """
@@ -118,7 +115,7 @@ def draft(
     model: str | None = None,
     folds: int | None = None,
     options: ReadOptions = AS_FOUND,
-    missing: Missing = "error",
+    missing: MissingPolicy = "error",
     comparison: Comparison | None = None,
 ) -> Draft:
     """Return the study that the file `study` is to hold, of the rows in `data`.
@@ -129,7 +126,7 @@ def draft(
     a text or a label. Raises UserError where the data cannot be read or have no column that could
     be the label or the text, and where no split of them has what a run needs.
     """
-    options = checked(options)
+    options = checked_options(options)
     if folds is not None and dev is not None:
         raise UserError(
             "with folds the rows of the data are scored, and not a dev split",
@@ -157,10 +154,15 @@ def draft(
         compared = comparison or Comparison(
             runs=SEEDS if folds is None else FOLDS.format(folds=folds), arms=ARMS
         )
-        written = _written(study, data, model, looked, words, guesses, compared)
+        written = _written(study, data, model, looked, words, guesses, folds, compared)
         remarks = remarks_on_draft(written, study)
         if not remarks.errors:
-            hints = [*_hints(looked, words), *_unused_dev(data, folds), *remarks.others]
+            hints = [
+                *_on_few_rows(len(looked.rows), guesses, folds),
+                *_hints(looked, words),
+                *_unused_dev(data, folds),
+                *remarks.others,
+            ]
             return Draft(text=written, guesses=guesses, hints=hints)
         errors += remarks.errors
     raise UserError(
@@ -185,20 +187,34 @@ def _written(
     looked: Looked,
     words: int,
     guesses: Sequence[Guess],
+    folds: int | None,
     compared: Comparison,
 ) -> str:
+    epochs = epochs_for(_num_trained(len(looked.rows), guesses, folds))
     return TEMPLATE.format(
         file=one_line(data.name, length=100),
         study=one_line(study.name, length=100),
-        name=_scalar(_name(study.stem, "my-study")),
-        model=_scalar(model or _model()),
-        task=_scalar(_task(data, looked)),
+        name=scalar(_name(study.stem, "my-study")),
+        model=scalar(model or _model()),
+        task=scalar(_task(data, looked)),
         data="\n".join(_line(guess) for guess in guesses),
+        epochs=f"{epochs.number:<12}# {epochs.why}" if epochs.why else epochs.number,
+        batch_size=BATCH_SIZE,
         runs=compared.runs,
         arms=compared.arms,
         max_length=_max_length(words),
         lengths=f"of 20 texts 19 have at most about {math.ceil(words * TOKENS_PER_WORD):,}",
     )
+
+
+def _num_trained(num_rows: int, guesses: Sequence[Guess], folds: int | None) -> int:
+    """Return how many of the rows a trial trains on."""
+    if folds is not None:
+        return num_rows - num_rows // folds
+    dev = next(one.value for one in guesses if one.key == "dev")
+    if isinstance(dev, float):
+        return num_rows - Selection(fraction=dev).num_held_out(num_rows)
+    return num_rows
 
 
 def _devs(study: Path, data: Path, dev: Path | None, num_rows: int) -> Iterator[Guess]:
@@ -282,6 +298,20 @@ def _metrics(looked: Looked) -> Guess:
     return Guess(key="metrics", value=names, why=why)
 
 
+def _on_few_rows(num_rows: int, guesses: Sequence[Guess], folds: int | None) -> list[str]:
+    """Return that few rows make scores noisy, and what makes them less so."""
+    if num_rows >= FEW_ROWS:
+        return []
+    few = f"{counted(num_rows, 'row')} are few: "
+    if folds is not None:
+        return [f"{few}scores are noisy, and the intervals of the report will say so"]
+    dev = next(one.value for one in guesses if one.key == "dev")
+    if not isinstance(dev, float):
+        return [f"{few}runs differ by luck, and the intervals of the report will say so"]
+    num_dev = Selection(fraction=dev).num_held_out(num_rows)
+    return [f"{few}scores on {num_dev:,} of them are noisy; with --folds 5 all are scored"]
+
+
 def _is_uneven(looked: Looked) -> bool:
     if looked.problem_type != "single_label_classification" or not looked.counts:
         return False
@@ -291,11 +321,6 @@ def _is_uneven(looked: Looked) -> bool:
 
 def _hints(looked: Looked, words: int) -> list[str]:
     hints = []
-    if len(looked.rows) < FEW_ROWS:
-        hints.append(
-            f"{counted(len(looked.rows), 'row')} are few: scores on a small dev are noisy, and the "
-            "intervals of the report will say so"
-        )
     if _is_uneven(looked):
         smallest, largest = _ends(looked)
         hints.append(
@@ -389,28 +414,6 @@ def _named(file: Path, study: Path) -> str:
 
 
 def _line(guess: Guess) -> str:
-    shown = f"    {guess.key}: {_scalar(guess.value)}"
+    shown = f"    {guess.key}: {scalar(guess.value)}"
     is_guess = guess.key in GUESSED and guess.why != SAID
     return f"{shown:<31} # {'guessed: ' if is_guess else ''}{guess.why}"
-
-
-def _scalar(value: Any) -> str:
-    """Return the value as YAML on one line, in quotes unless all readers take it for that text."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_scalar, value))}]"
-    if not isinstance(value, str):
-        return json.dumps(value)
-    is_plain = PLAIN.fullmatch(value) and value.casefold() not in NO_WORDS
-    return value if is_plain else _quoted(value)
-
-
-def _quoted(value: str) -> str:
-    r"""Return the text in YAML's double quotes, whatever it contains.
-
-    >>> print(_quoted('no "\u2028"'))
-    "no \"\U00002028\""
-    """
-    text = json.dumps(value, ensure_ascii=False)
-    return "".join(
-        sign if sign.isprintable() and sign != "\ufeff" else f"\\U{ord(sign):08x}" for sign in text
-    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.core.errors import UserError
-from peftlab.core.inputs import Missing, ProblemType
+from peftlab.core.inputs import MissingPolicy, ProblemType
 from peftlab.core.words import counted
 from peftlab.data.class_names import MEANING, NO_LABEL, class_names, named, names_of
 from peftlab.data.label_cells import flag_of, is_absent, is_missing, word_of
@@ -84,7 +84,7 @@ def look(
     text: Sequence[str] | None = None,
     label: Sequence[str] | None = None,
     options: ReadOptions = AS_FOUND,
-    missing: Missing = "error",
+    missing: MissingPolicy = "error",
 ) -> Looked:
     """Return what the file probably holds; given answers are taken as they are.
 

@@ -22,8 +22,7 @@ from peftlab.study.remarks.finding import Finding
 from peftlab.study.remarks.label_hints import label_hints
 from peftlab.study.remarks.row_remarks import row_remarks
 from peftlab.study.remarks.size_remarks import size_remarks
-from peftlab.study.remarks.training_remarks import odd_settings, without_effect
-from peftlab.study.remarks.warmups import long_warmups
+from peftlab.study.remarks.training_remarks import long_warmups, odd_settings, without_effect
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.study.trials import Expanded
 from peftlab.tasks.registry import TASKS
@@ -148,10 +147,10 @@ def _methods(expanded: Expanded) -> Iterator[Finding]:
 @lru_cache(maxsize=256)
 def _why_not(model: str, method: str, config: str) -> str:
     """Return why a method cannot work on a checkpoint; "" if it can."""
-    from peftlab.methods.counts import count
+    from peftlab.methods.counts import parameter_counts
 
     try:
-        count(model, method, json.loads(config), num_labels=2)
+        parameter_counts(model, method, json.loads(config), num_labels=2)
     except UserError as error:
         return str(error)
     return ""

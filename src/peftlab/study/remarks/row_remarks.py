@@ -142,7 +142,7 @@ def leak_remarks(rows: TaskRows) -> Iterator[Finding]:
             level="warning" if grave else "note",
             rule="dev-in-train",
             where=f"data: {rows.task.name}",
-            message=f"{leak.words()}; scores on such rows show what was learned by heart",
+            message=f"{leak.words()}; scores on such rows show what was memorised",
         )
 
 

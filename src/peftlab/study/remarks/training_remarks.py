@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from peftlab.core.errors import UserError
@@ -13,6 +13,9 @@ from peftlab.core.words import counted
 from peftlab.models.checkpoints import load_config
 from peftlab.study.remarks.finding import Finding, Level
 from peftlab.study.trials import Expanded
+
+LONG_WARMUP = 0.2
+"""The share of the training beyond which a warm-up is remarked on; papers use 0.06 to 0.1."""
 
 
 def is_too_patient(training: TrainingSettings, num_examples: int) -> bool:
@@ -120,6 +123,43 @@ def without_effect(expanded: Expanded) -> Iterator[Finding]:
     yield from _rates_by_layer(expanded)
 
 
+def long_warmups(
+    trained: Iterable[tuple[str, str, TrainingSettings, int]],
+) -> Iterator[Finding]:
+    """Yield a remark for each task and warm-up that covers too much of a training.
+
+    What is `trained`: the task, the arm, its settings and the number of training examples. A
+    warm-up that never ends is an error.
+    """
+    shares: dict[tuple[str, int, int], list[str]] = {}
+    for task, arm, training, num_examples in trained:
+        steps = training.total_steps(num_examples)
+        warmup = training.num_warmup_steps(steps)
+        if training.lr_scheduler_type != "constant" and warmup > LONG_WARMUP * steps:
+            arms = shares.setdefault((task, warmup, steps), [])
+            if arm not in arms:
+                arms.append(arm)
+    for (task, warmup, steps), arms in shares.items():
+        where = f"training.warmup_steps on {task} ({', '.join(arms)})"
+        if warmup >= steps:
+            yield Finding(
+                level="error",
+                rule="warm-up-too-long",
+                where=where,
+                message=f"the warm-up of {counted(warmup, 'step')} is not over when the "
+                f"training is ({counted(steps, 'step')}): the learning rate never reaches its "
+                "full value; give a share, such as warmup_steps: 0.06",
+            )
+        else:
+            yield Finding(
+                level="warning",
+                rule="long-warm-up",
+                where=where,
+                message=f"the warm-up covers {warmup / steps:.0%} of the training ({warmup:,} of "
+                f"{counted(steps, 'step')}); a share, such as warmup_steps: 0.06, fits any task",
+            )
+
+
 def _rates_by_layer(expanded: Expanded) -> Iterator[Finding]:
     """Yield a remark for each arm whose layers cannot have rates of their own."""
     for arm in expanded.arms:
@@ -149,12 +189,12 @@ def _depth(model: str, method: str, config: str) -> int | None:
 
     Raises UserError where the model has no layers in order.
     """
-    from peftlab.methods.counts import count
+    from peftlab.methods.counts import parameter_counts
     from peftlab.methods.parameters import trained_depth
 
     try:
         load_config(model)
-        count(model, method, json.loads(config), num_labels=2)
+        parameter_counts(model, method, json.loads(config), num_labels=2)
     except UserError:  # which is told of where the method is judged
         return None
     return trained_depth(model, method, json.loads(config))

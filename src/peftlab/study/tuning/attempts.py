@@ -24,7 +24,7 @@ Ended = Literal["done", "pruned", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attempt:
+class SearchAttempt:
     """One setting of a search, numbered from 0, and its result.
 
     `held_out` and `dev` are the main metric in points, the mean over seeds, both of the epochs
@@ -90,7 +90,7 @@ def spent_seconds(record: TrialRecord) -> float:
     return costs.train_seconds + costs.eval_seconds + costs.caching_seconds if costs else 0.0
 
 
-def attempts(spec: StudySpec, records: Iterable[TrialRecord]) -> tuple[Attempt, ...]:
+def attempts(spec: StudySpec, records: Iterable[TrialRecord]) -> tuple[SearchAttempt, ...]:
     """Return every setting that has ended, by task and arm in the study's order, then by number.
 
     `spec` and `records` are those of the study that `peftlab tune` leaves; of any other study there
@@ -126,11 +126,11 @@ def attempts(spec: StudySpec, records: Iterable[TrialRecord]) -> tuple[Attempt, 
 
 def _of_search(
     arm: str, task: str, keys: Sequence[str], records: Mapping[int, Sequence[TrialRecord]]
-) -> list[Attempt]:
+) -> list[SearchAttempt]:
     """Return the attempts of one search that have ended, their records given by number."""
-    ended: list[Attempt] = []
+    ended: list[SearchAttempt] = []
     spent: dict[str, float] = {}
-    best: Attempt | None = None
+    best: SearchAttempt | None = None
     for number in sorted(records):
         of_setting = sorted(records[number], key=lambda one: one.trial.seed)
         for record in of_setting:
@@ -138,7 +138,7 @@ def _of_search(
         status = _ended(of_setting)
         if status is None:
             continue
-        attempt = Attempt(
+        attempt = SearchAttempt(
             arm=arm,
             task=task,
             number=number,
@@ -157,7 +157,7 @@ def _of_search(
     return [replace(one, is_best=best is not None and one.number == best.number) for one in ended]
 
 
-def _is_better(attempt: Attempt, best: Attempt | None, record: TrialRecord) -> bool:
+def _is_better(attempt: SearchAttempt, best: SearchAttempt | None, record: TrialRecord) -> bool:
     """Return whether the attempt scores better than the best before; `record` is one of its own."""
     if attempt.held_out is None or best is None or best.held_out is None:
         return attempt.held_out is not None

@@ -93,7 +93,9 @@ def _imported(name: str, folder: str) -> OwnMetric:
         raise UserError(f"cannot import the metric '{name}': {_words(error)}") from error
     reads: Any = getattr(function, "reads", "answers")
     if not callable(function) or file is None or reads not in get_args(Reads):
-        raise UserError(f"'{name}' is no function in a file, or reads neither answers nor logits")
+        raise UserError(
+            f"'{name}' is not a function in a file, or reads neither answers nor logits"
+        )
     metric = Metric(kinds=KINDS, reads=reads, measure=_guarded(name, function))
     return OwnMetric(metric=metric, source=file_sha256(Path(file)))
 

@@ -1,6 +1,7 @@
 "use strict";
 (() => {
-  const FORMULA = /^[=+\-@＝＋－＠]/;
+  const BEGINNINGS = "=+-@\t\r\n＝＋－＠";
+  const SIGNED = /^[-+](?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?%?$/;
   const NUMBER = /^[-+]?\d[\d,]*(\.\d+)?/;
   const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
   const collator = new Intl.Collator("en", { numeric: true });
@@ -83,11 +84,19 @@
 
   // Copying
 
+  // As data/sheet_cells.py has it of files in which quotes are written as they are.
+
+  function inert(shown) {
+    const own = shown.replace(/^[ "]+/, "");
+    const runs = own.length > 1 && BEGINNINGS.includes(own[0]) && !SIGNED.test(own);
+    return runs ? `'${shown}` : shown;
+  }
+
   function plain(cell) {
     const shown = text(cell);
     if (shown === "-") return "";
     const whole = NUMBER.exec(shown);
-    return FORMULA.test(shown) && !(whole && whole[0] === shown) ? `'${shown}` : shown;
+    return whole && whole[0] === shown ? shown : inert(shown);
   }
 
   async function put(value) {

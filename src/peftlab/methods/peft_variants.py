@@ -1,4 +1,4 @@
-"""Trainable tokens: chosen rows of the word embedding, the rest of the model frozen."""
+"""Methods of peft that train parameters the model has: normalisation layers, rows of embeddings."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 
 from peftlab.methods.peft_method import PeftMethod
+from peftlab.models.layers import norm_parameter_names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 FIRST_TOKENS = 128
+
+
+class LayerNormTuning(PeftMethod):
+    """peft's LN tuning, on all normalisation layers if the settings name none.
+
+    peft knows their names for a few architectures only, and not for BERT.
+    """
+
+    def _target_modules(self, model: PreTrainedModel) -> JsonValue:
+        names = norm_parameter_names(model)
+        return [*sorted({name.rpartition(".")[0] for name in names})]
 
 
 class TrainableTokens(PeftMethod):

@@ -1,0 +1,20 @@
+"""The seconds that pass for one trial, also where it shares them with others."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+
+class Clock:
+    """A clock that others' seconds can be left out of."""
+
+    def __init__(self) -> None:
+        self._left_out = 0.0
+
+    def now(self) -> float:
+        """Return the seconds since some moment, without those that were left out."""
+        return perf_counter() - self._left_out
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count these seconds, which have just passed."""
+        self._left_out += seconds
