@@ -129,8 +129,8 @@ def command(
 def _print(chosen: Chosen) -> None:
     for sentence in chosen.answer.sentences:
         print(sentence)
-    spent = f"{duration(chosen.seconds)} and {counted(chosen.num_trials, 'training')}"
-    print(f"study: {chosen.study}, after {spent} and the search")
+    trainings = counted(chosen.num_trials, "training")
+    print(f"study: {chosen.study}; it took {duration(chosen.seconds)}: a search, then {trainings}")
     if chosen.model is not None:
         print(f"model: {chosen.model}")
     if chosen.report is not None:
