@@ -101,7 +101,8 @@ def _check_size(spec: StudySpec) -> None:
             allowed=f"at most {MOST_ARMS:,}",
         )  # fmt: skip
     most_seeds = max(len(arm.seeds or spec.seeds) for arm in spec.arms.values())
-    num_trials = num_arms * len(spec.tasks) * most_seeds
+    num_runs = (spec.folds or 1) * len(spec.train_sizes or "1") * most_seeds
+    num_trials = num_arms * len(spec.tasks) * num_runs
     if num_trials > MOST_TRIALS:
         raise UserError(
             f"arms, tasks and seeds make {num_trials:,} trials", where=spec.name,
