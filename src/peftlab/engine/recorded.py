@@ -95,8 +95,10 @@ def _why_not_recorded(
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A micro-batch of a step: its tokens, its rows' numbers, its place, and which program it is
-    for: one of so many tokens and examples, the first of a step or a later one, the last or not."""
+    """A micro-batch of a step: its tokens, the numbers of its rows and of its first example.
+
+    `program` identifies the program that computes it: its tokens, its examples, whether it is the
+    first of the step, and whether it is the last."""
 
     tokens: Ragged
     rows: Indices
@@ -145,7 +147,7 @@ class RecordedSteps:
         """Whether programs are known to read all that differs between steps from the row."""
 
     def take(self, rows: Indices, *, step: int, micro_batch: int) -> None:
-        """Take the step of that number on these rows, so many examples at once.
+        """Take step number `step` on these rows, `micro_batch` examples at a time.
 
         Raises torch.OutOfMemoryError where memory is short, and NotRecordableError where such steps
         cannot be recorded, with nothing changed.
