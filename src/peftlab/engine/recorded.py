@@ -41,6 +41,7 @@ from peftlab.models.fused.static_batch import (
     StaticBatch,
     filled_up,
 )
+from peftlab.models.fused.together import SHARED
 from peftlab.models.fused_model import FusedModel
 
 NUM_LOSSES = 1024
@@ -67,7 +68,8 @@ def recorded_steps(
     backend = backend_of(*model.module.parameters())
     if backend is None or backend.capture is None or not isinstance(model, PackedModel):
         return None, ""
-    lacking = sorted(backend.lacking())
+    of_groups = {operation.__name__ for operation in SHARED.values()}
+    lacking = sorted(backend.lacking().keys() - of_groups)
     if lacking:
         return None, f"steps not recorded: kernels of {', '.join(lacking)} are not used here"
     why_not = _why_not_recorded(model, method, optimizer, data)
@@ -93,8 +95,10 @@ def _why_not_recorded(
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A micro-batch of a step: its tokens, its rows' numbers, its place, and which program it is
-    for: one of so many tokens and examples, the first of a step or a later one, the last or not."""
+    """A micro-batch of a step: its tokens, the numbers of its rows and of its first example.
+
+    `program` identifies the program that computes it: its tokens, its examples, whether it is the
+    first of the step, and whether it is the last."""
 
     tokens: Ragged
     rows: Indices
@@ -143,7 +147,7 @@ class RecordedSteps:
         """Whether programs are known to read all that differs between steps from the row."""
 
     def take(self, rows: Indices, *, step: int, micro_batch: int) -> None:
-        """Take the step of that number on these rows, so many examples at once.
+        """Take step number `step` on these rows, `micro_batch` examples at a time.
 
         Raises torch.OutOfMemoryError where memory is short, and NotRecordableError where such steps
         cannot be recorded, with nothing changed.
@@ -243,15 +247,23 @@ class RecordedSteps:
         play = self._capture(program.prepare, program.collect)
         copy_to(static.row, self.row(static.layout, part, share=1.0))
         play()
-        other = replace(
+        other = self.reversed(part)
+        copy_to(static.row, self.row(static.layout, other, step=1, share=1.0))
+        play()
+        self.require_gradients(other, step=1)
+
+    def reversed(self, part: Part) -> Part:
+        """Return the micro-batch with its rows in reverse, at another place in its step."""
+        return replace(
             part,
             tokens=gather(self._data, part.rows[::-1]),
             rows=part.rows[::-1],
             first_example=part.first_example + 1,
         )
-        copy_to(static.row, self.row(static.layout, other, step=1, share=1.0))
-        play()
-        if not self._relative_difference(self._called(other, step=1)) < self._tolerance:
+
+    def require_gradients(self, part: Part, *, step: int) -> None:
+        """Raise NotRecordableError unless the optimizer has collected those of a micro-batch."""
+        if not self._relative_difference(self._called(part, step=step)) < self._tolerance:
             raise NotRecordableError("a captured step gives other gradients")
 
     @property
@@ -347,6 +359,10 @@ class StepProgram:
     def collect(self) -> None:
         """Have the optimizer collect the batch's gradients, and do nothing else."""
         gradients, _ = self._gradients()
+        self.keep(gradients)
+
+    def keep(self, gradients: Sequence[Tensor | None]) -> None:
+        """Have the optimizer collect these gradients."""
         self._steps.optimizer.collect(gradients)
 
     def _gradients(self) -> tuple[Sequence[Tensor | None], Tensor]:

@@ -43,9 +43,10 @@ class RecordedGroup:
         self._recorded: dict[Any, _Recorded] = {}
 
     def take(self, rows: Sequence[Indices], *, steps: Sequence[int], micro_batch: int) -> None:
-        """Take each member's step of that number on its rows, so many examples of each at once.
+        """Take each member's step on its rows, `micro_batch` examples of each at a time.
 
-        Raises torch.OutOfMemoryError, with nothing changed, if memory is short.
+        Raises torch.OutOfMemoryError if memory is short, and NotRecordableError if a captured step
+        is not the members' own, with nothing changed.
         """
         parts = [
             member.parts(own, micro_batch) for member, own in zip(self.members, rows, strict=True)
@@ -94,10 +95,31 @@ class RecordedGroup:
             for (member, part, layout), place in zip(own, places, strict=True)
         ]
         program = _GroupProgram(members, programs)
+        if not self._recorded:
+            self._compare(own, row, program)
         play = self._capture(program.prepare, program.run)
         self._recorded[self._key(micro)] = _Recorded(
             layouts=layouts, row=row, play=play, kept=program.kept
         )
+
+    def _compare(
+        self,
+        own: Sequence[tuple[RecordedSteps, Part, BatchLayout]],
+        row: Tensor,
+        program: _GroupProgram,
+    ) -> None:
+        """Raise NotRecordableError unless a captured program computes what each model does alone.
+
+        It is captured for these batches, and played for them with their rows in reverse.
+        """
+        play = self._capture(program.prepare, program.collect)
+        play()
+        others = [(member, member.reversed(part), layout) for member, part, layout in own]
+        given = [member.row(layout, part, step=1, share=1.0) for member, part, layout in others]
+        copy_to(row, np.concatenate(given))
+        play()
+        for member, part, _ in others:
+            member.require_gradients(part, step=1)
 
 
 class _GroupProgram:
@@ -117,6 +139,11 @@ class _GroupProgram:
         """Add gradients and losses to those of the steps; behind their last batches take them."""
         for program, (gradients, loss) in zip(self._programs, self._gradients(), strict=True):
             program.take(gradients, loss)
+
+    def collect(self) -> None:
+        """Have the optimizers collect the gradients, and do nothing else."""
+        for program, (gradients, _) in zip(self._programs, self._gradients(), strict=True):
+            program.keep(gradients)
 
     def _gradients(self) -> list[tuple[Sequence[Tensor | None], Tensor]]:
         """Return the gradients of each member's parameters, and its part of its loss."""

@@ -15,6 +15,10 @@ FIRST_OF_AMPERE = (8, 0)
 SECONDS_PER_RECORDED_LAYER = 0.0002
 """About what a layer takes of a recorded step of few tokens, by a prototype of such steps on an
 H200: no run of this project has measured it. A speed that is measured takes its place."""
+TOKENS_TO_FILL = 7_000
+"""Taken from a prototype of grouped steps on an H200, with bert-base: 32 trials with batches of 213
+tokens gained little from more, nor did 8 with 850. Not measured with these kernels, nor on smaller
+cards, which are full sooner."""
 INSTALL = "pip install 'peftlab[gpu]'"
 
 
@@ -53,10 +57,6 @@ class Cuda(Accelerator):
 
     holds_4bit: ClassVar[bool] = True
     peak_size: ClassVar[int] = 8192
-    tokens_to_fill: ClassVar[int] = 7_000
-    """Taken from a prototype of grouped steps on an H200, with bert-base: 32 trials with batches of
-    213 tokens gained little from more, nor did 8 with 850. Not measured with these kernels, nor on
-    smaller cards, which are full sooner."""
 
     @cached_property
     def model_name(self) -> str:
@@ -92,6 +92,11 @@ class Cuda(Accelerator):
         return SECONDS_PER_RECORDED_LAYER if self._has_kernels else super().seconds_per_layer
 
     @cached_property
+    def tokens_to_fill(self) -> int:  # type: ignore[override]
+        """The tokens that fill it; 0 without the kernels that take several trials at once."""
+        return TOKENS_TO_FILL if self._has_kernels else 0
+
+    @cached_property
     def _has_kernels(self) -> bool:
         from peftlab.models.fused import backends
 
@@ -120,6 +125,21 @@ class Cuda(Accelerator):
         if choice == "" and backends.why_no_triton(self.torch) is None:
             with self.current():
                 backends.TRITON.lacking()
+
+    def make_ready_for(self, model: str) -> None:
+        """Compile the kernels at the sizes of the model's layers, and compare them there."""
+        from peftlab.models.fused import backends
+
+        if backends.chosen() != "" or not self._has_kernels:
+            return
+        from peftlab.models.cuda.agreement import compare_at
+        from peftlab.models.cuda.agreement_cases import Sizes
+        from peftlab.models.facts import config_facts
+
+        every_size = Sizes.of(config_facts(model))
+        if every_size:
+            with self.current():
+                compare_at(every_size)
 
     def remarks(self) -> list[str]:
         """Return what is missing here for the kernels, or which of them are not used and why."""

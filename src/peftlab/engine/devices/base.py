@@ -56,7 +56,7 @@ class Device(ABC):
     """The least time of a layer in a step, however few the tokens: its kernels must be launched."""
     peak_size: ClassVar[int] = 1024
     """The number of rows and columns of the matrices with which its peak is measured."""
-    tokens_to_fill: ClassVar[int] = 0
+    tokens_to_fill: int = 0
     """The tokens of a step with which it is busy, so that more trials in it would save no more
     time; 0 where several trials in a step are not known to pay."""
 
@@ -100,6 +100,10 @@ class Device(ABC):
 
     def make_ready(self) -> None:
         """Do the work that is needed once on a machine before anything is computed."""
+        return None
+
+    def make_ready_for(self, model: str) -> None:
+        """Do what is needed once on a machine before a checkpoint of that name is trained."""
         return None
 
     def remarks(self) -> list[str]:
