@@ -237,6 +237,7 @@ class RecordedSteps:
             labels_per_example=self.wanted[0].size,
             num_keys=len(self.uses),
             num_numbers=self.optimizer.num_numbers,
+            has_types=self._data.type_ids is not None,
         )
 
     def _compare(self, part: Part, program: StepProgram, static: StaticBatch) -> None:
