@@ -43,7 +43,8 @@ class Question:
     """A claim, or what to use: its state, and in words why.
 
     `places` are the arms and tasks of which further seeds may decide it. `pair` is the comparison
-    on which it hangs, and `found` its difference over `tasks`.
+    on which it hangs, and `found` its difference over `tasks`; it is one of `num_tests` that are
+    read together.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Question:
     tasks: tuple[Task, ...] = ()
     found: Difference | None = None
     margin: float | None = None
+    num_tests: int = 1
 
 
 def next_round(view: StudyView, asked: Sequence[Question], rule: DecideSpec) -> dict[Place, int]:
@@ -134,10 +136,10 @@ def needed(view: StudyView, question: Question) -> Needed | Hopeless | None:
     found = question.found
     if question.state != "open" or found is None:
         return None
-    num = max(least_seeds(found) - found.num_seeds, 1)
+    num = max(least_seeds(found, question.num_tests) - found.num_seeds, 1)
     if found.num_seeds > 1 and found.noise.seeds:
         generator = np.random.default_rng(derived_seed(0, "questions", question.name))
-        more = further_seeds(found, question.margin, LEVEL, generator)
+        more = further_seeds(found, question.margin, LEVEL / question.num_tests, generator)
         if not isinstance(more, FurtherSeeds):
             return more
         num = max(num, more.num)
