@@ -199,7 +199,9 @@ def _holds(
         spec.require_task(name, where=where)
         if one is None and key not in OFF_BY_NULL:
             place = f"{where}.{name}" if is_mapping else where
-            raise UserError("null is no value", where=place, allowed="a value, or no such key")
+            raise UserError(
+                "null is not allowed here", where=place, allowed="a value, or no such key"
+            )
     if task not in by_task and not overridden:
         raise UserError(f"no value for the task '{task}'", where=where, allowed=", ".join(by_task))
     return task in by_task

@@ -339,7 +339,11 @@ def _part(part: Any, number: int) -> Any:
     if isinstance(part, str):
         part = {part: {}}
     if not isinstance(part, Mapping) or len(part) != 1:
-        raise UserError("a part is one key with its options", where=where, allowed=", ".join(PARTS))
+        raise UserError(
+            "each entry of `report` must have exactly one key, the part's name",
+            where=where,
+            allowed=", ".join(PARTS),
+        )
     ((kind, options),) = part.items()
     if kind not in PARTS:
         raise UnknownNameError("report part", str(kind), PARTS, where=where)
