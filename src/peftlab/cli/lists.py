@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from peftlab.cli.printing import print_json, print_table, remark
 from peftlab.core.process import quiet_libraries
-from peftlab.core.scores import scores_words
+from peftlab.tasks.scores import scores_words
 
 if TYPE_CHECKING:
     from peftlab.methods.base import Method
