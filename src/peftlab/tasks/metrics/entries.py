@@ -10,10 +10,10 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from peftlab.core.inputs import ProblemType
 from peftlab.tasks.metrics.metric import Metric
 
 if TYPE_CHECKING:
+    from peftlab.core.inputs import ProblemType
     from peftlab.tasks.problem import Floats
 
 

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from peftlab.core.inputs import ProblemType
-
 if TYPE_CHECKING:
+    from peftlab.core.inputs import ProblemType
     from peftlab.tasks.problem import Floats, Logits, Predicted, Values
 
 POINTS = "points"
