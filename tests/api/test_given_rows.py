@@ -97,12 +97,12 @@ def test_missing_values_are_missing(tmp_path: Path) -> None:
 
 
 BAD: list[tuple[Any, str]] = [
-    ([], "data.moods.train: no rows, but list"),
-    ({"body": ["a"]}, "data.moods.train: no rows, but dict .allowed: a file's name, a pandas"),
+    ([], "data.moods.train: expected rows, got list"),
+    ({"body": ["a"]}, "data.moods.train: expected rows, got dict .allowed: a file's name"),
     (frame(mood=[1, "a", *range(6)]), "data.moods.train: cannot write the column 'mood'"),
     (frame().rename(columns={"mood": "mod"}), "unknown column 'mood', did you mean 'mod'"),
     (pd.concat([frame(), frame()], axis=1), "the column 'body' appears twice"),
-    (frame().rename(columns={"mood": 3}).assign(mood="a"), "the column 3 has no text as its name"),
+    (frame().rename(columns={"mood": 3}).assign(mood="a"), "the name of column 3 is not a string"),
     (datasets.DatasetDict(), "this DatasetDict has no split 'train'"),
 ]
 
@@ -117,5 +117,5 @@ def test_what_is_no_rows_is_refused_in_one_line(rows: Any, words: str, tmp_path:
 def test_rows_are_no_place(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="data must be a string or a path"):
         Study.load("quickstart", data=frame())
-    with pytest.raises(UserError, match="no place and no tasks, but pandas"):
+    with pytest.raises(UserError, match="it is pandas"):
         Study.from_dict({"name": "s", "data": frame()}, workspace=tmp_path)

@@ -187,7 +187,7 @@ def test_a_study_runs_in_a_pool_of_workers(
     [
         ("pool", "s3://bucket/folder", "(try: --executor ray)"),
         ("ray", "s4://bucket/folder", "Protocol not known: s4"),
-        ("ray", "folder", "not a place that nodes could share"),
+        ("ray", "folder", "the nodes cannot share this location"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_one_line(

@@ -284,7 +284,7 @@ def test_a_date_of_a_workbook_is_neither_text_nor_label(tmp_path: Path) -> None:
     rows = [{"body": "a", "mood": date(2024, 2, 1)}, {"body": "b", "mood": "1-3"}]
     path = tmp_path / "t.xlsx"
     pd.DataFrame(rows).to_excel(path, index=False)
-    with pytest.raises(UserError, match=r"t.xlsx:2: column 'mood': the cell is a date, 2024-02-01"):
+    with pytest.raises(UserError, match=r"t.xlsx:2: column 'mood': .* as a date \(2024-02-01"):
         opened(files_of(path))
 
 

@@ -321,7 +321,7 @@ def test_where_memory_is_short_half_the_examples_are_computed_at_once(
     _, whole, expected = run(trial, data)
     monkeypatch.setattr("peftlab.engine.steps.backward", out_of_memory_above(3))
     tally, listener, trained = run(trial, data)
-    assert tally.words == "2 examples at once for want of memory"
+    assert tally.words == "reduced to 2 examples at a time because memory ran out"
     for name, tensor in expected.items():
         torch.testing.assert_close(trained[name], tensor, rtol=1e-4, atol=1e-5)
     losses = [loss for _, loss in whole.steps]

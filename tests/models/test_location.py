@@ -72,5 +72,5 @@ def test_a_place_that_is_no_folder_is_refused(moved: tuple[ModelRef, Path], tmp_
 def test_a_model_of_the_hub_is_not_looked_for_in_folders(tmp_path: Path) -> None:
     known = locate("nobody/model")
     assert find_checkpoint(known) is known
-    with pytest.raises(UserError, match="is the Hub's, which is not looked for in folders"):
+    with pytest.raises(UserError, match="was loaded from the Hub, so --model does not apply"):
         find_checkpoint(known, [str(tmp_path)])

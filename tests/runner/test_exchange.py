@@ -27,8 +27,8 @@ def test_a_note_is_read_by_another_who_has_the_url(tmp_path: Path, s3_url: str) 
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("runs/shared", "not a place that nodes could share"),
-        ("memory://runs", "not a place that nodes could share"),
+        ("runs/shared", "the nodes cannot share this location"),
+        ("memory://runs", "the nodes cannot share this location"),
         ("s4://bucket/runs", "Protocol not known: s4"),
         ("file:///proc/none/here", "cannot be used"),
         ("s3://", "cannot be used"),

@@ -85,7 +85,7 @@ def test_a_length_beyond_the_positions_is_one_line_that_says_what_is_allowed() -
     with pytest.raises(UserError) as caught:
         check_max_length("FacebookAI/roberta-base", 513, where="s: max_length")
     assert str(caught.value) == (
-        "s: max_length: 513 tokens are more than 'FacebookAI/roberta-base' has positions for "
+        "s: max_length: 513 tokens exceed the positions of 'FacebookAI/roberta-base' "
         "(allowed: 1 to 512)"
     )
 
@@ -107,8 +107,8 @@ def test_virtual_tokens_take_positions_too() -> None:
     with pytest.raises(UserError) as caught:
         expand(spec)
     assert str(caught.value) == (
-        "s: max_length: 500 tokens, behind 20 virtual ones, are more than 'minilm' has positions "
-        "for (allowed: 1 to 492)"
+        "s: max_length: 500 tokens and 20 virtual ones exceed the positions of 'minilm' "
+        "(allowed: 1 to 492)"
     )
 
 

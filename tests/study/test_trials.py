@@ -319,15 +319,15 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
         ),
         (
             {"training": {"learning_rate": None}},
-            "s: training.learning_rate: null is no value",
+            "s: training.learning_rate: null is not allowed here",
         ),
         (
             {"training": {"learning_rate": {"demo-sentiment": 1, "demo-paraphrase": None}}},
-            "s: training.learning_rate.demo-paraphrase: null is no value",
+            "s: training.learning_rate.demo-paraphrase: null is not allowed here",
         ),
         (
             {"arms": arm(training={"warmup_steps": None})},
-            "s: arms.a.training.warmup_steps: null is no value",
+            "s: arms.a.training.warmup_steps: null is not allowed here",
         ),
         (
             {"training": {"eval_strategy": "steps"}},
@@ -422,7 +422,7 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
         ),
         (
             {"max_length": 513},
-            "s: max_length: 513 tokens are more than 'minilm' has positions for (allowed: 1 to",
+            "s: max_length: 513 tokens exceed the positions of 'minilm' (allowed: 1 to",
         ),
         (
             {"engine": "padded", "cache_frozen": True},

@@ -31,15 +31,16 @@ ALLOWED = "a file's name, a pandas DataFrame, a datasets.Dataset, or a list of d
 def with_files(study: Mapping[str, Any], workspace: Path) -> dict[str, Any]:
     """Return the study with its rows replaced by files in the workspace.
 
-    A DatasetDict as `train` also gives dev and test, where the study does not say them. Raises
-    UserError for what is no rows, and where a column that is used cannot be written.
+    A DatasetDict as `train` also gives dev and test, unless the study names them. Raises UserError
+    if a value is not rows, or if a column that is used cannot be written.
     """
     data = study.get("data")
     if not isinstance(data, Mapping):
         if data is not None and not isinstance(data, str):
             raise UserError(
-                f"no place and no tasks, but {_kind(data)}", where="study: data",
-                allowed="a place's name, or {TASK: {train: ROWS, text: ..., label: ...}}",
+                f"data must name a source or map tasks to rows; it is {_kind(data)}",
+                where="study: data",
+                allowed="a source's name, or {TASK: {train: ROWS, text: ..., label: ...}}",
             )  # fmt: skip
         return dict(study)
     return {
@@ -104,7 +105,7 @@ def _table(rows: Any, needed: Sequence[str], where: str) -> pa.Table:
         names = dict.fromkeys(name for row in rows for name in row)
         columns = {name: [row.get(name) for row in rows] for name in names}
     else:
-        raise UserError(f"no rows, but {_kind(rows)}", where=where, allowed=ALLOWED)
+        raise UserError(f"expected rows, got {_kind(rows)}", where=where, allowed=ALLOWED)
     for name in needed:
         if name not in columns:
             raise UnknownNameError("column", name, map(str, columns), where=where)
@@ -112,8 +113,8 @@ def _table(rows: Any, needed: Sequence[str], where: str) -> pa.Table:
     for name, values in columns.items():
         if not isinstance(name, str):
             raise UserError(
-                f"the column {name!r} has no text as its name", where=where,
-                allowed="columns that are named by texts",
+                f"the name of column {name!r} is not a string", where=where,
+                allowed="columns whose names are strings",
             )  # fmt: skip
         try:
             array = values

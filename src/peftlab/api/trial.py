@@ -75,6 +75,11 @@ class Trial:
         return self.record.trial.fold.number if self.record.trial.fold else None
 
     @property
+    def train_size(self) -> int | None:
+        """The number of training rows that it is restricted to; None if it is to none."""
+        return self.record.trial.train_size
+
+    @property
     def arms(self) -> list[str]:
         """The names of the arms that hold the trial, sorted."""
         return names_of_arms(self.record.arms)
@@ -170,8 +175,8 @@ def predict(
 ) -> list[list[Prediction]]:
     """Return the predictions of each trial (an id, its first digits, or a Trial) for all rows.
 
-    One list a trial, in the order given, with an entry a row. Trials of one checkpoint share its
-    memory; each is predicted as it would be alone. UserError as Trial.predict raises it.
+    There is one list for each trial, in the order given, with one entry for each row. Trials of one
+    checkpoint share its memory; each predicts as it would alone. Raises UserError as Trial.predict.
     """
     named = [trials] if isinstance(trials, str | Trial) else trials
     found = [
@@ -196,12 +201,14 @@ def predict_file(
     workspace: Path | str = DEFAULT_WORKSPACE,
     device: str = "auto",
 ) -> int:
-    """As `peftlab predict --file`: a table answered by trials, written to another; its rows.
+    """Classify the rows of `source`, write them to `target`, and return how many there were.
 
-    Both are .csv, .tsv, .jsonl or .parquet, read and written a part at a time; the source may also
-    be an .xlsx, a .json, or packed as .gz. How it is read is found out where `sep`, `encoding` and
-    `sheet` do not say it. The columns are described in outputs/predict_table. UserError for
-    whatever does not fit, and no target then.
+    This is `peftlab predict --file`. Both files are .csv, .tsv, .jsonl or .parquet, read and
+    written a part at a time; the source may also be an .xlsx, a .json, or packed as .gz. Its
+    separator, encoding and sheet are detected unless `sep`, `encoding` and `sheet` name them. The
+    columns are described in outputs/predict_table.
+
+    Raises UserError, and leaves no target, if anything does not fit.
     """
     from peftlab.data.read_options import ReadOptions, checked_options, require_effect
     from peftlab.data.row_files import read_rows

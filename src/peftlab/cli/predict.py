@@ -78,10 +78,10 @@ def command(
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
 ) -> int:
-    """Classify text: one row by --text, or all rows of a file; under every TRIAL.
+    """Classify text: one row by --text, or all rows of a file, with every TRIAL.
 
-    Or each row under the trial that its column --trial-column names ("trial", where no TRIAL is
-    given). The columns of a table are kept; prediction, label and probabilities are added.
+    With --trial-column, each row is classified by the trial that the column names ('trial' if no
+    TRIAL is given). The columns of a table are kept; prediction, label and probabilities are added.
     """
     from peftlab.store.workspace import Workspace
 

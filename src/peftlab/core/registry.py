@@ -38,7 +38,7 @@ class Registry(Generic[Registered]):
 
     @contextmanager
     def temporarily(self, name: str, entry: Registered) -> Iterator[Registered]:
-        """Have `entry` under `name` within the context, in the place of one that is there.
+        """Register `entry` within the block, replacing any entry of that name.
 
         >>> metrics = Registry[int]("metric")
         >>> with metrics.temporarily("toy", 1):
@@ -55,13 +55,14 @@ class Registry(Generic[Registered]):
             self._entries = before
 
     def refuse(self, name: str, reason: str) -> None:
-        """Record why `name` is not there, for those who ask for it."""
+        """Record why there is no entry `name`; `get` raises that reason."""
         self._refused[name] = reason
 
     def get(self, name: str, *, where: str = "") -> Registered:
-        """Return the entry of that name; raise UnknownNameError with the nearest name for another.
+        """Return the entry of that name.
 
-        UserError with the reason for a name that is refused.
+        Raises UnknownNameError with the nearest name if there is none, and UserError with the
+        reason if the name is refused.
         """
         if name in self._refused:
             raise UserError(f"no {self.kind} '{name}': {self._refused[name]}", where=where)

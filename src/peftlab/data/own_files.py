@@ -214,10 +214,11 @@ def kept_rows(
 
 
 def _named(cell: Any, names: Sequence[str], files: OwnFiles, where: str) -> Any:
-    """Return the cell with names of classes; raise UserError if a list has a class twice.
+    """Return the cell with each class number replaced by the name in the file's metadata.
 
-    Such a list is 0 or 1 for each class, which the names in the file's metadata do not say. So is
-    a number that has no name, unless it says that there is no label and such rows are left out.
+    A number without a name is returned as it is, and -1 as None where rows without a label are
+    left out. Raises UserError if a list has a number twice: it is then not a list of classes but
+    a 0 or 1 for each class, to which the names do not apply.
     """
     if files.missing == "drop" and cell == -1:
         return None
@@ -355,7 +356,7 @@ def _text(value: Any, where: str) -> str:
 
 def _is_date(cell: DateText, where: str) -> UserError:
     return UserError(
-        f"the cell is a date, {cell[:40]}, and what was typed is not known",
+        f"the cell is stored as a date ({cell[:40]}), so its original text is lost",
         where=where,
         allowed="cells whose format is Text",
     )

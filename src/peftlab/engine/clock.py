@@ -6,15 +6,15 @@ from time import perf_counter
 
 
 class Clock:
-    """A clock that others' seconds can be left out of."""
+    """A clock from which seconds spent on other trials can be subtracted."""
 
     def __init__(self) -> None:
         self._left_out = 0.0
 
     def now(self) -> float:
-        """Return the seconds since some moment, without those that were left out."""
+        """Return the seconds since an arbitrary start, without those that were subtracted."""
         return perf_counter() - self._left_out
 
     def leave_out(self, seconds: float) -> None:
-        """Do not count these seconds, which have just passed."""
+        """Subtract these seconds, which have just passed."""
         self._left_out += seconds

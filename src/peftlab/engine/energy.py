@@ -14,17 +14,17 @@ which is some ten minutes at full load."""
 
 
 class Energy(Protocol):
-    """The joules that a trial used while this was open; None where they cannot be known."""
+    """The joules that a trial used within the block; None if they cannot be known."""
 
     def __enter__(self) -> object: ...
 
     def __exit__(self, *_: object) -> None: ...
 
     def go_on_from(self, joules: float | None) -> None:
-        """Count what was used before as well; what is not known of then stays unknown."""
+        """Add the joules used before the trial was resumed; if unknown, so is the total."""
 
     def read(self) -> float | None:
-        """Return the joules so far; those of the whole stretch once it is over."""
+        """Return the joules so far, or the total once the block has ended."""
 
 
 class EnergyMeter:
@@ -61,7 +61,7 @@ class EnergyMeter:
         self._is_closed.set()
 
     def go_on_from(self, joules: float | None) -> None:
-        """Add the joules that were used before; if they are unknown (None), the total is too."""
+        """Add the joules used before the trial was resumed; if unknown, so is the total."""
         with self._lock:
             if joules is None or self._joules is None:
                 self._joules = None
@@ -69,7 +69,7 @@ class EnergyMeter:
                 self._joules += joules
 
     def read(self) -> float | None:
-        """Return the joules so far; after the block, those of the whole block."""
+        """Return the joules so far, or the total once the block has ended."""
         with self._lock:
             if self._joules is not None and not self._is_closed.is_set():
                 try:
@@ -97,12 +97,12 @@ class EnergyShares:
         return EnergyShare(self, clock)
 
     def open(self, share: EnergyShare) -> None:
-        """Have the share take part from now on."""
+        """Count the share among those that are charged from now on."""
         self.settle()
         self._shares.append(share)
 
     def close(self, share: EnergyShare) -> None:
-        """Have the share take part no longer."""
+        """Charge the share no longer."""
         self.settle()
         self._shares.remove(share)
 
@@ -143,15 +143,15 @@ class EnergyShare:
         return seconds
 
     def add(self, joules: float | None) -> None:
-        """Add to what the trial used; None if that is not known."""
+        """Add joules to what the trial used; None means that they are unknown."""
         self._joules = None if joules is None or self._joules is None else self._joules + joules
 
     def go_on_from(self, joules: float | None) -> None:
-        """Count what was used before as well; what is not known of then stays unknown."""
+        """Add the joules used before the trial was resumed; if unknown, so is the total."""
         self.add(joules)
 
     def read(self) -> float | None:
-        """Return the joules so far; those of the whole stretch once it is over."""
+        """Return the joules so far, or the total once the block has ended."""
         if self._is_open:
             self._shares.settle()
         return self._joules

@@ -35,7 +35,7 @@ from peftlab.tasks.selection import has_stopped_early
 
 @dataclass(kw_only=True)
 class Tally:
-    """What has been measured while a trial trains."""
+    """The measurements of a trial's training so far."""
 
     earlier_seconds: float = 0.0
     """All time that was spent before the training was last resumed."""
@@ -48,12 +48,12 @@ class Tally:
     padded_tokens: int = 0
     evaluations: list[Evaluation] = field(default_factory=list)
     words: str = ""
-    """The words that say how steps were taken, and what was done otherwise than asked for."""
+    """How steps were taken and where that differs from what was asked for, in words."""
     is_paused: bool = False
     """Whether the training rests after an evaluation, as it was asked to."""
 
     def count_batches(self, trial: Trial, lengths: Indices, num_steps: int) -> None:
-        """Add the examples and tokens of the batches of so many steps from the first one."""
+        """Add the examples and tokens in the batches of the first `num_steps` steps."""
         size = trial.training.per_device_train_batch_size
         for _, order in epoch_orders(trial, len(lengths), num_steps):
             self.examples += len(order)
@@ -111,18 +111,18 @@ def training(
     energy: Energy | None = None,
     clock: Clock | None = None,
 ) -> Iterator[Training]:
-    """Have everything in place within to train the classifier's module.
+    """Yield the trial's training, ready to run; close what it opened when the block ends.
 
-    `best` is offered each evaluation; what it has kept in the end is what the module ends with. The
-    training rests, its state saved, after the first evaluation at or after the end of the epoch
-    `stop_after`, if that is not the last one. By the trial's own settings it may end before its
-    last step (tasks/selection.py).
+    Each evaluation is offered to `best`, and the module ends with the parameters that it has kept.
+    The training rests, its state saved, after the first evaluation at or after the end of the epoch
+    `stop_after`, if that is not the last one. Early stopping may end it before its last step
+    (tasks/selection.py).
 
-    Goes on from the newest of the checkpoints, to the same bits as without a break: the order of
-    the examples is a function of (order seed, epoch), the dropout masks of the place of what is
-    dropped (models/dropout.py), so no generator is carried along. torch's own generator, from
-    which a method may draw something else, is seeded anew each step and put back at the end.
-    An open meter of `energy` is told what was used before a break.
+    It goes on from the newest checkpoint, to the same bits as without a break: the order of the
+    examples depends on the order seed and the epoch alone, a dropout mask on the position of the
+    dropped value (models/dropout.py), so the state of no generator is saved. torch's own generator,
+    from which a method may draw something else, is seeded anew each step and put back at the end.
+    The joules used before a break are added to an open meter `energy`.
 
     Raises TrialError if a loss is not finite, and KeyboardInterrupt if the process is asked to
     stop, after the state was saved.
@@ -162,13 +162,13 @@ class Training:
         self._made_at = self._began_at = self._now()
 
     def run(self) -> Tally:
-        """Train to the end, or to where the training is to rest; return what was measured."""
+        """Train to the end, or until the training rests; return what was measured."""
         for rows in self.course():
             self.steps.take(rows)
         return self.tally
 
     def course(self) -> Iterator[Indices]:
-        """Go through the training; give the rows of each step, for the caller to take it."""
+        """Yield the rows of each step; the caller takes the step before it asks for the next."""
         steps, trial, num_examples = self.steps, self.trial, len(self.data.train)
         self.tell(
             Began(trial_id=trial.id, total_steps=steps.total, steps_per_epoch=self.steps_per_epoch)
@@ -187,7 +187,8 @@ class Training:
         self.tally.count_batches(trial, self.data.train.lengths, steps.taken)
         words = [steps.words]
         if steps.micro_batch < trial.training.per_device_train_batch_size:
-            words.append(f"{steps.micro_batch} examples at once for want of memory")
+            size = steps.micro_batch
+            words.append(f"reduced to {size} examples at a time because memory ran out")
         self.tally.words = ", ".join(filter(None, words))
 
     def _is_over(self) -> bool:
@@ -214,7 +215,7 @@ class Training:
         return bool(evaluations) and evaluations[-1].step == self.steps.taken
 
     def _train(self, rows: Iterator[Indices]) -> Iterator[Indices]:
-        """Have the steps taken until the next evaluation is due."""
+        """Yield the rows of each step until the next evaluation is due."""
         self.module.train()
         self._began_at = self._now()
         while not self._awaits_evaluation():
@@ -225,7 +226,7 @@ class Training:
         self._stop_clock()
 
     def _read_losses(self, *, waits: bool = True) -> None:
-        """Note and tell the losses of steps; without `waits` those that are known by now."""
+        """Keep and report the losses of steps; without `waits`, only those known by now."""
         for step, loss in self.steps.read_losses(waits=waits):
             self.losses.append(loss)
             self.tell(Stepped(trial_id=self.trial.id, step=step, loss=loss))
@@ -329,10 +330,10 @@ class Training:
 
 
 def by_step(progress: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the progress of a checkpoint with its evaluations told by their steps.
+    """Return the progress of a checkpoint with its evaluations identified by step.
 
-    Before schema 6 they were told by their epochs, at whose ends alone they were made. Raises
-    KeyError or TypeError for values that are none.
+    Before schema 6 they were made at the ends of epochs alone and identified by epoch. Raises
+    KeyError or TypeError if the values are not those of a checkpoint.
     """
     tally, best = dict(progress["tally"]), progress["best"]
     if "epochs" not in tally:
@@ -346,7 +347,7 @@ def by_step(progress: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def predictor(classifier: Classifier, trial: Trial) -> Callable[[Encoded], Predictions]:
-    """Return a call that predicts labelled rows."""
+    """Return a function that predicts labelled rows."""
     return lambda rows: predict_split(
         classifier, rows, batch_size=trial.training.per_device_eval_batch_size
     )

@@ -51,7 +51,7 @@ class OwnEngine:
 
     @contextmanager
     def opened(self, prepared: Prepared, run: TrialRun) -> Iterator[Opened]:
-        """Have everything in place within to train the module."""
+        """Yield the trial's training, ready to run; close what it opened when the block ends."""
         keep_freed_memory()
         trial, data = run.trial, prepared.data
         classifier = build_classifier(

@@ -118,7 +118,7 @@ def placed(module: nn.Module, base: PreTrainedModel, device: Device) -> nn.Modul
 
 
 def check_ids(data: Encoded, base: PreTrainedModel, *, where: str) -> None:
-    """Raise UserError if the tokenizer gives ids or types for which the model has no embedding."""
+    """Raise UserError if the model has no embedding for a token id or type of the tokenizer."""
     num_tokens = next(base.get_input_embeddings().parameters()).shape[0]
     type_ids = data.type_ids if takes_token_types(base) else None
     num_types = getattr(base.config, "type_vocab_size", None)
@@ -129,7 +129,7 @@ def check_ids(data: Encoded, base: PreTrainedModel, *, where: str) -> None:
         for name, table in base.named_parameters()
     ):
         raise UserError(
-            "the model looks every token's type up in a table that has no rows (type_vocab_size 0)",
+            "the model has an empty token-type table (type_vocab_size 0)",
             where=where,
             allowed="a checkpoint with at least one token type",
         )

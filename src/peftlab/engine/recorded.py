@@ -41,6 +41,7 @@ from peftlab.models.fused.static_batch import (
     StaticBatch,
     filled_up,
 )
+from peftlab.models.fused.together import SHARED
 from peftlab.models.fused_model import FusedModel
 
 NUM_LOSSES = 1024
@@ -67,7 +68,8 @@ def recorded_steps(
     backend = backend_of(*model.module.parameters())
     if backend is None or backend.capture is None or not isinstance(model, PackedModel):
         return None, ""
-    lacking = sorted(backend.lacking())
+    of_groups = {operation.__name__ for operation in SHARED.values()}
+    lacking = sorted(backend.lacking().keys() - of_groups)
     if lacking:
         return None, f"steps not recorded: kernels of {', '.join(lacking)} are not used here"
     why_not = _why_not_recorded(model, method, optimizer, data)
@@ -93,8 +95,10 @@ def _why_not_recorded(
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A micro-batch of a step: its tokens, its rows' numbers, its place, and which program it is
-    for: one of so many tokens and examples, the first of a step or a later one, the last or not."""
+    """A micro-batch of a step: its tokens, the numbers of its rows and of its first example.
+
+    `program` identifies the program that computes it: its tokens, its examples, whether it is the
+    first of the step, and whether it is the last."""
 
     tokens: Ragged
     rows: Indices
@@ -143,7 +147,7 @@ class RecordedSteps:
         """Whether programs are known to read all that differs between steps from the row."""
 
     def take(self, rows: Indices, *, step: int, micro_batch: int) -> None:
-        """Take the step of that number on these rows, so many examples at once.
+        """Take step number `step` on these rows, `micro_batch` examples at a time.
 
         Raises torch.OutOfMemoryError where memory is short, and NotRecordableError where such steps
         cannot be recorded, with nothing changed.
@@ -233,6 +237,7 @@ class RecordedSteps:
             labels_per_example=self.wanted[0].size,
             num_keys=len(self.uses),
             num_numbers=self.optimizer.num_numbers,
+            has_types=self._data.type_ids is not None,
         )
 
     def _compare(self, part: Part, program: StepProgram, static: StaticBatch) -> None:

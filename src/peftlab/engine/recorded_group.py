@@ -43,7 +43,7 @@ class RecordedGroup:
         self._recorded: dict[Any, _Recorded] = {}
 
     def take(self, rows: Sequence[Indices], *, steps: Sequence[int], micro_batch: int) -> None:
-        """Take each member's step of that number on its rows, so many examples of each at once.
+        """Take each member's step on its rows, `micro_batch` examples of each at a time.
 
         Raises torch.OutOfMemoryError if memory is short, and NotRecordableError if a captured step
         is not the members' own, with nothing changed.

@@ -103,7 +103,7 @@ def find_checkpoint(model: ModelRef, places: Sequence[str] = ()) -> ModelRef:
     if model.fingerprint.startswith("hub:"):
         if places:
             raise UserError(
-                f"the checkpoint '{model.name}' is the Hub's, which is not looked for in folders",
+                f"the checkpoint '{model.name}' was loaded from the Hub, so --model does not apply",
                 where=f"--model {places[0]}",
                 remedy="no --model for this trial",
             )

@@ -15,9 +15,9 @@ OF_ONE_PROCESS = {"memory"}
 
 
 class Exchange:
-    """The place that a URL names.
+    """The location that a URL names, through which nodes hand trials on.
 
-    Raises UserError, here and from its methods, where the URL names none that can be used.
+    Its methods raise UserError if it cannot be used.
     """
 
     def __init__(self, url: str) -> None:
@@ -25,7 +25,7 @@ class Exchange:
         self._where = f"--artifacts {url}"
         protocol, separator, _ = url.partition("://")
         if not separator or protocol in OF_ONE_PROCESS:
-            raise UserError("not a place that nodes could share", where=self._where, allowed=URLS)
+            raise UserError("the nodes cannot share this location", where=self._where, allowed=URLS)
         try:
             self._files, root = fsspec.url_to_fs(
                 self.url, **({"auto_mkdir": True} if protocol in LOCAL else {})

@@ -24,7 +24,7 @@ from peftlab.store.workspace import Workspace
 from peftlab.study.stored_studies import store_study
 from peftlab.study.trials import Expanded
 
-STOPPING = "stopping; what is trained so far is saved first (once more: at once)"
+STOPPING = "stopping after the state is saved; press Ctrl-C again to stop at once"
 
 
 def check_execution(executor: str, options: ExecutorOptions, device: str) -> Device | None:
@@ -54,6 +54,7 @@ def make_ready(model: str, *, device: Device | None, executor: str = "inline") -
         ensure_weights(model)
     if device is None:
         return []
+    device.make_ready_for(model)
     device.make_ready()
     return device.remarks()
 

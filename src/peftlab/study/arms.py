@@ -101,7 +101,8 @@ def _check_size(spec: StudySpec) -> None:
             allowed=f"at most {MOST_ARMS:,}",
         )  # fmt: skip
     most_seeds = max(len(arm.seeds or spec.seeds) for arm in spec.arms.values())
-    num_trials = num_arms * len(spec.tasks) * most_seeds
+    num_runs = (spec.folds or 1) * len(spec.train_sizes or "1") * most_seeds
+    num_trials = num_arms * len(spec.tasks) * num_runs
     if num_trials > MOST_TRIALS:
         raise UserError(
             f"arms, tasks and seeds make {num_trials:,} trials", where=spec.name,
@@ -198,7 +199,9 @@ def _holds(
         spec.require_task(name, where=where)
         if one is None and key not in OFF_BY_NULL:
             place = f"{where}.{name}" if is_mapping else where
-            raise UserError("null is no value", where=place, allowed="a value, or no such key")
+            raise UserError(
+                "null is not allowed here", where=place, allowed="a value, or no such key"
+            )
     if task not in by_task and not overridden:
         raise UserError(f"no value for the task '{task}'", where=where, allowed=", ".join(by_task))
     return task in by_task

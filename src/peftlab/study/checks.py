@@ -139,18 +139,18 @@ def _place(spec: StudySpec, arm: Arm, own: Collection[str], key: str) -> str:
 
 
 def check_max_length(model: str, max_length: int, virtual: int = 0, *, where: str) -> None:
-    """Raise UserError if the checkpoint has no positions for `max_length` tokens and virtual ones.
+    """Raise UserError if the checkpoint lacks positions for `max_length` and `virtual` tokens.
 
-    Nothing is checked where its config cannot be read: a dry run goes on without the Hub.
+    Nothing is checked if its config cannot be read: a dry run goes on without the Hub.
     """
     try:
         allowed = num_positions(model)
     except UserError:
         return
     if allowed is not None and max_length + virtual > allowed:
-        before = f", behind {virtual} virtual ones," if virtual else ""
+        further = f" and {virtual} virtual ones" if virtual else ""
         raise UserError(
-            f"{max_length} tokens{before} are more than '{model}' has positions for",
+            f"{max_length} tokens{further} exceed the positions of '{model}'",
             where=where,
             allowed=f"1 to {allowed - virtual}",
         )

@@ -27,9 +27,8 @@ class ArmsPart(Frozen):
 
 
 class AdvicePart(Frozen):
-    """What to use: of the arms that learned the tasks and are shown to be no more than `margin`
-    points below the best one, the one that costs the least; or below the arm that `reference`
-    names, if it learned."""
+    """The advice: the cheapest of the arms that learned the tasks and are shown to be at most
+    `margin` points below the best arm, or below the arm that `reference` names if that learned."""
 
     margin: Points = 1.0
     reference: str | None = None
@@ -37,20 +36,25 @@ class AdvicePart(Frozen):
 
 
 class LossCurvesPart(ArmsPart):
-    """Training and validation loss against epochs, a panel a task."""
+    """Training and validation loss against epochs, one panel for each task."""
 
 
 class ScoresPart(ArmsPart):
-    """Scores by task and arm with their intervals, as a figure and a table, and what is known of
-    arms that are not shown to have learned; with `published` those of papers beside them."""
+    """Scores by task and arm with their intervals, as a figure and a table, and the evidence on
+    arms that are not shown to have learned; with `published`, scores from papers beside them."""
 
     published: YesNo = False
 
 
 class ParetoPart(ArmsPart):
-    """Scores against a cost: the arm to use has a frame, arms that are beaten in both are pale."""
+    """Scores against a cost: the recommended arm is framed, arms beaten in both are pale."""
 
     against: CostName = "time"
+
+
+class TrainSizesPart(ArmsPart):
+    """Scores against the number of training rows, for a study with `train_sizes`: which arm is best
+    on how many, and what is expected of twice as many."""
 
 
 class CostsPart(ArmsPart):
@@ -58,11 +62,11 @@ class CostsPart(ArmsPart):
 
 
 class SeedSpreadPart(ArmsPart):
-    """The score of each seed, a row an arm, and the table of what the runs came to."""
+    """The score of each seed, one row for each arm, and the table of the runs' results."""
 
 
 class SignificancePart(ArmsPart):
-    """Which arm beats which: a matrix a task, and the table of what every test says."""
+    """The matrix of which arm beats which on each task, and the table of all tests."""
 
 
 class LearningRatePart(ArmsPart):
@@ -74,11 +78,12 @@ class TuningPart(ArmsPart):
 
 
 class ClassesPart(ArmsPart):
-    """Precision, recall and F1 of each class, a table a task; the worst ten first of many."""
+    """Precision, recall and F1 of each class, one table for each task; if there are more than ten
+    classes, the ten worst come first."""
 
 
 class ConfusionPart(ArmsPart):
-    """How often each label is taken for each other one, a matrix an arm and task."""
+    """The confusion matrix of each arm on each task."""
 
 
 class DisagreementPart(ArmsPart):
@@ -96,14 +101,14 @@ class MethodConfigPart(ArmsPart):
 
 
 class ParametersPart(ArmsPart):
-    """The table of parameter counts. `reported` are rows of a published table to stand beside:
-    arm -> {trainable, total_peft_counting, percent}."""
+    """The table of parameter counts. `reported` gives the rows of a published table that are shown
+    beside them: arm -> {trainable, total_peft_counting, percent}."""
 
     reported: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
 
 class SweepPart(Frozen):
-    """Score and parameters against a swept setting, a panel a task."""
+    """Score and parameters against a swept setting, one panel for each task."""
 
     of: str
     arms: str
@@ -113,6 +118,7 @@ PARTS: dict[str, type[Frozen]] = {
     "advice": AdvicePart,
     "section": SectionPart,
     "scores": ScoresPart,
+    "train-sizes": TrainSizesPart,
     "seed-spread": SeedSpreadPart,
     "significance": SignificancePart,
     "costs": CostsPart,

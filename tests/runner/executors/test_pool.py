@@ -218,7 +218,7 @@ def test_a_worker_killed_for_want_of_memory_is_followed_by_smaller_batches(
     study = tiny_study(arms={"bitfit": {"method": "bitfit"}}, training=LONG)
     executor(tmp_path).run(queued(jobs_of(study, tmp_path), "cpu"), tell)
     assert "out of memory" in listener.remarks[-1]
-    assert outcomes[0].costs.path.endswith("4 examples at once for want of memory")
+    assert outcomes[0].costs.path.endswith("reduced to 4 examples at a time because memory ran out")
 
 
 def test_a_trial_that_tells_nothing_any_more_is_ended(

@@ -35,9 +35,9 @@ class Processor(Device):
         return processor_name() or ""
 
     def make_ready(self) -> None:
-        """Compile the kernels, a stage of the work, unless that was done before.
+        """Compile the kernels, shown as a stage of the work, unless that was done before.
 
-        Raises UserError where kernels are asked for that there are not.
+        Raises UserError if PEFTLAB_KERNELS has an unknown value.
         """
         from peftlab.models.fused.backends import chosen
         from peftlab.models.fused.compile import ensure_compiled

@@ -71,9 +71,9 @@ class Backend:
 
 
 def chosen() -> str:
-    """Return which kernels the environment asks for; empty for what is best.
+    """Return the kernels that PEFTLAB_KERNELS asks for; empty for the fastest that are right.
 
-    Raises UserError for a choice that there is not.
+    Raises UserError if it has an unknown value.
     """
     found = os.environ.get(jit.CHOICE, "")
     if found not in CHOICES:

@@ -10,8 +10,6 @@ import re
 from peftlab.data.sheet_cells import inert
 from peftlab.report.pages.blocks import NOTHING, Cell, Table
 
-# The first characters of a text that a spreadsheet takes for a formula (OWASP, "CSV injection").
-FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?")
 
 

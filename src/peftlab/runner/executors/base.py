@@ -138,7 +138,7 @@ class ExecutorOptions:
 
 
 def use_threads(threads: int | None) -> None:
-    """Have what runs in this process use so many threads from now on; None changes nothing."""
+    """Compute with `threads` threads in this process from now on; None changes nothing."""
     if threads is None:
         return
     import torch

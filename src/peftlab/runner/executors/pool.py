@@ -128,7 +128,7 @@ class _Pool:
         self._is_stopping = False
 
     def resize(self, count: int) -> None:
-        """Have so many workers; those that are let go have nothing to do."""
+        """Start or let go workers until there are `count`; those let go have nothing to do."""
         self._size = count
         while len(self._workers) < count:
             self._add_worker()

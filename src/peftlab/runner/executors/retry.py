@@ -1,4 +1,4 @@
-"""Whether trials whose process died are tried again, and how."""
+"""The rules by which trials whose process died are tried again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_KILLS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Death:
-    """Why a process is gone: in words, whether it was killed, and that for want of memory."""
+    """The end of a process: its cause in words, whether it was killed, and if memory ran out."""
 
     cause: str
     is_killed: bool
@@ -31,12 +31,12 @@ class Death:
 
 
 def seconds_of_silence(stall_seconds: float, *, is_ready: bool) -> float:
-    """Return how long a process may say nothing, once it is ready and before that."""
+    """Return the seconds for which a process may say nothing; more until it is ready."""
     return stall_seconds if is_ready else max(stall_seconds, SECONDS_TO_START)
 
 
 def no_progress(seconds: float) -> str:
-    """Return the words for the end of a trial that told nothing for so long."""
+    """Return the cause of death, in words, of a process that said nothing for `seconds`."""
     return f"no progress for {seconds:.0f} s; its process was ended"
 
 
@@ -49,12 +49,12 @@ class Retries:
     def after(
         self, job: Job, open_trials: Collection[str], death: Death, tell: Listener
     ) -> list[Job]:
-        """Return what is to be run again of a job whose process died; the listener is told.
+        """Return the jobs that run again what a job whose process died had left; tell the listener.
 
-        Only trials that had not ended are. For want of memory half as many of a group train in one
-        step, other trials are run in two jobs, and one that was alone with half as many examples at
-        once; after a crash of its own one that was alone is not tried again, since it would crash
-        again, and others are each tried alone.
+        Trials that had ended are not run again. If memory ran out, half as many trials of a group
+        train in one step, other trials are split into two jobs, and a trial that was alone is run
+        with half as many examples at a time. After a crash of its own, a trial that was alone is
+        not tried again, since it would crash again; others are each tried alone.
         """
         open_job = job.of_trials(open_trials)
         again = self._another(open_job, death)
