@@ -106,10 +106,10 @@ def sides_on(device: Device, *, grouped: bool) -> list[SideName]:
 
     `grouped` adds batches of similar lengths where the peer has no variants in precision.
     """
-    variants = [TRAINER_IN[precision] for precision in device.trainer_precisions]
-    if variants:
-        return ["packed", *variants]
-    return ["packed", "trainer", *(["trainer-grouped"] if grouped else [])]
+    peers: list[SideName] = [TRAINER_IN[precision] for precision in device.trainer_precisions]
+    if not peers:
+        peers = ["trainer", "trainer-grouped"] if grouped else ["trainer"]
+    return ["packed", *peers]
 
 
 def serve(connection: Connection, side: SideName, setup: Setup, threads: int) -> None:
