@@ -14,7 +14,6 @@ import torch
 from peftlab.core.interrupts import stop_if_requested, stop_requested
 from peftlab.core.measurements import Evaluation
 from peftlab.core.scores import score_on
-from peftlab.core.selection import has_stopped_early
 from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices, padded_tokens
 from peftlab.data.encode import Encoded
@@ -31,6 +30,7 @@ from peftlab.engine.reported import ReportedEvaluation, without_best
 from peftlab.engine.schedule import EvaluationSchedule, epoch_orders, rows_of_steps
 from peftlab.engine.steps import Steps, require_finite
 from peftlab.tasks.metrics.registry import score
+from peftlab.tasks.selection import has_stopped_early
 
 
 @dataclass(kw_only=True)
@@ -116,7 +116,7 @@ def training(
     Each evaluation is offered to `best`, and the module ends with the parameters that it has kept.
     The training rests, its state saved, after the first evaluation at or after the end of the epoch
     `stop_after`, if that is not the last one. Early stopping may end it before its last step
-    (core/selection.py).
+    (tasks/selection.py).
 
     It goes on from the newest checkpoint, to the same bits as without a break: the order of the
     examples depends on the order seed and the epoch alone, a dropout mask on the position of the

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from peftlab.core.process import usual_threads
 from peftlab.core.training import Precision
 from peftlab.core.trial import Trial
-from peftlab.engine.devices.base import Device
+from peftlab.engine.devices.base import Device, kind_of
 from peftlab.engine.registry import ENGINES
 from peftlab.models.flops import Operations
 from peftlab.store.rows import Speed
@@ -86,7 +86,7 @@ class CostModel:
         self._speeds: dict[tuple[object, ...], list[Speed]] = {}
         self._in_groups: dict[tuple[object, ...], list[Speed]] = {}
         for speed in speeds:
-            if speed.device.partition(":")[0] == device.kind:
+            if kind_of(speed.device) == device.kind:
                 kind = (
                     speed.model_fingerprint,
                     speed.method,
