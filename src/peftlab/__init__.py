@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from peftlab.api.frame import load_results
     from peftlab.api.listing import (
         bench,
         list_methods,
         list_models,
         list_studies,
         list_tasks,
+        load_results,
         params,
     )
     from peftlab.api.study import Study
@@ -47,7 +47,6 @@ __all__ = [
 _HOMES = {
     "Study": "peftlab.api.study",
     "UserError": "peftlab.core.errors",
-    "load_results": "peftlab.api.frame",
     "push": "peftlab.outputs.push",
     "submit": "peftlab.api.submission",
     **dict.fromkeys(("Trial", "list_trials", "predict", "predict_file"), "peftlab.api.trial"),

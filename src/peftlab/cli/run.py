@@ -97,7 +97,7 @@ def command(
             stall_seconds=stall_seconds,
         )
         _print_plan(plan, as_json=as_json)
-        return 0
+        return printing.DONE
     needs_checks = executor != "inline" or artifacts or not is_everywhere(device)
     if not needs_checks and _is_settled(spec, workspace, retry_failed=retry_failed):
         from peftlab.store.lock import forget_dead_holder
@@ -150,7 +150,6 @@ def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:
 
 def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     """Print the study's results; return the exit status."""
-    from peftlab.cli.tables import print_results
     from peftlab.report.current import current_report
 
     failures = workspace.failures(study)
@@ -163,11 +162,11 @@ def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     if as_json:
         printing.print_json([record.to_json() for record in records])
     else:
-        print_results(report.results)
+        printing.print_results(report.results)
         print(f"report: {report.files.html}")
     if report.remark:
         printing.remark(report.remark)
-    return 1 if failures else 0
+    return printing.FAILED if failures else printing.DONE
 
 
 def _print_plan(plan: Plan, *, as_json: bool) -> None:

@@ -40,7 +40,7 @@ def greater_is_better(score: str) -> bool:
 
 
 def sign_of(score: str) -> int:
-    """Return the sign that makes the greater of two scores the better one: 1, or -1 of a loss.
+    """Return the factor by which the greater score is the better one: 1, or -1 for a loss.
 
     >>> sign_of("accuracy"), sign_of("log_loss")
     (1, -1)

@@ -128,7 +128,7 @@ class OwnSource:
 
 @dataclass(frozen=True, kw_only=True)
 class _Reading:
-    """Everything that the labels of the files' rows follow from."""
+    """The settings and findings by which the labels of the files' rows are read."""
 
     files: OwnFiles
     notation: Notation
@@ -203,7 +203,7 @@ def kept_rows(
     *,
     by_name: bool = False,
 ) -> tuple[OwnRow, ...]:
-    """Return the rows of train's or dev's file, without those that lack a label if asked."""
+    """Return the rows of train's or dev's file; with `missing: drop`, only those with a label."""
     rows = own_rows(path, files, by_name=by_name)
     if files.missing != "drop":
         return rows
@@ -245,8 +245,8 @@ def class_names_of(
 ) -> tuple[str, ...]:
     """Return the names that train's file has for the numbers in its column of labels.
 
-    There are none in a file without names, and where the labels are said and are not such names:
-    they are then the numbers themselves.
+    There are none if the file has no names, or if `labels` are given that are not such names: they
+    are then the numbers themselves.
     """
     if len(files.label) > 1 or problem_type == "regression":
         return ()

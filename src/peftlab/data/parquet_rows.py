@@ -69,7 +69,7 @@ class _Opened:
 
 
 def _opened(stream: BinaryIO, path: Path) -> _Opened:
-    """Open the file after a check of its footer; texts in lists are read as a dictionary."""
+    """Open the file once its footer is checked; texts in lists are read as a dictionary."""
     import pyarrow.parquet as pq
 
     size = path.stat().st_size

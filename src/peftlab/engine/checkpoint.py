@@ -29,6 +29,7 @@ from peftlab.core.training import CheckpointEvery
 
 NAME = re.compile(r"step-(\d{9})-([0-9a-f]{32})\.safetensors")
 NUM_KEPT = 2
+"""The number of newest checkpoints that are kept, here and where nodes exchange them."""
 OF_PARAMETER, OF_METHOD, OF_BEST = "parameter.", "method.", "best."
 """The prefixes of tensors' names; tensors without one are the optimizer's."""
 
@@ -112,6 +113,23 @@ def found_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 def without_those_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors whose names do not have the prefix."""
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)}
+
+
+def by_step(progress: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the progress of a checkpoint with its evaluations identified by step.
+
+    Before schema 6 they were made at the ends of epochs alone and identified by epoch. Raises
+    KeyError or TypeError if the values are not those of a checkpoint.
+    """
+    tally, best = dict(progress["tally"]), progress["best"]
+    if "epochs" not in tally:
+        return progress
+    epochs = tally.pop("epochs")
+    tally["evaluations"] = [{**one, "epoch": float(one["epoch"])} for one in epochs]
+    if best is not None:
+        steps = {one["epoch"]: one["step"] for one in epochs}
+        best = {"step": steps[best["epoch"]], "embedding_factor": best["embedding_factor"]}
+    return {**progress, "tally": tally, "best": best}
 
 
 def _read(file: Path) -> Checkpoint | None:

@@ -202,7 +202,7 @@ class RecordedSteps:
         return found
 
     def _require(self, part: Part) -> None:
-        """Have the program of a micro-batch."""
+        """Record the program of a micro-batch unless it is recorded already."""
         if part.program in self._recorded:
             return
         with nullcontext() if self._recorded else stage(COMPILING):
@@ -240,7 +240,7 @@ class RecordedSteps:
     def _compare(self, part: Part, program: StepProgram, static: StaticBatch) -> None:
         """Raise NotRecordableError unless a captured program computes what the model does.
 
-        It is captured for a batch, and played for that with its rows in reverse in a later step.
+        The program is captured for one batch, and played for a later step of its rows in reverse.
         """
         play = self._capture(program.prepare, program.collect)
         copy_to(static.row, self.row(static.layout, part, share=1.0))
@@ -313,7 +313,7 @@ class RecordedSteps:
 
 
 def copy_to(place: Tensor, row: Row) -> None:
-    """Have a row copied to the device behind all that was asked of that before."""
+    """Queue a copy of the row on the device, after all work that is queued there."""
     given = torch.from_numpy(row)
     if place.device.type == "cuda":  # from pinned memory, else the processor would wait
         given = given.pin_memory()
@@ -334,7 +334,7 @@ class StepProgram:
         self.prepare_for(gradients)
 
     def prepare_for(self, gradients: Sequence[Tensor | None]) -> None:
-        """Have the optimizer ready for such gradients; no number changes."""
+        """Prepare the optimizer for such gradients; no number changes."""
         self._steps.optimizer.expect(gradients)
         self._steps.optimizer.prepare()
 
@@ -355,12 +355,12 @@ class StepProgram:
             steps.losses.index_copy_(0, static.slot, steps.loss[None])
 
     def collect(self) -> None:
-        """Have the optimizer collect the batch's gradients, and do nothing else."""
+        """Let the optimizer collect the batch's gradients, without a step."""
         gradients, _ = self._gradients()
         self.keep(gradients)
 
     def keep(self, gradients: Sequence[Tensor | None]) -> None:
-        """Have the optimizer collect these gradients."""
+        """Let the optimizer collect these gradients."""
         self._steps.optimizer.collect(gradients)
 
     def _gradients(self) -> tuple[Sequence[Tensor | None], Tensor]:

@@ -78,7 +78,7 @@ class RecordedGroup:
         return tuple((k, part.program) for k, part in micro.items())
 
     def _require(self, micro: dict[int, Part]) -> None:
-        """Have the program of these micro-batches."""
+        """Record the program of these micro-batches unless it is recorded already."""
         if self._key(micro) in self._recorded:
             return
         members = [self.members[k] for k in micro]
@@ -141,7 +141,7 @@ class _GroupProgram:
             program.take(gradients, loss)
 
     def collect(self) -> None:
-        """Have the optimizers collect the gradients, and do nothing else."""
+        """Let the optimizers collect the gradients, without a step."""
         for program, (gradients, _) in zip(self._programs, self._gradients(), strict=True):
             program.keep(gradients)
 

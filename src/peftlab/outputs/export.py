@@ -138,7 +138,7 @@ def _write_model(record: TrialRecord, model_path: Path, folder: Path) -> Pretrai
 def merged_alike(method: Method, module: nn.Module) -> PreTrainedModel:
     """Return the model of the checkpoint's architecture; raise UserError if its logits differ.
 
-    Which settings peft can fold is for each of its methods to say; a few tokens say whether it did.
+    Each method of peft defines which settings it can fold; a few tokens test whether it did.
     """
     if not method.can_merge or is_quantized(module):
         return method.merged(module)  # which says why it is not

@@ -20,11 +20,11 @@ from typing import Any, TypeVar
 
 from peftlab.core.errors import StorageError, first_line
 from peftlab.core.files import ASIDE, whole_folder
+from peftlab.engine.checkpoint import NUM_KEPT
 from peftlab.store.records import CHECKPOINTS_FOLDER
 
 NAME = re.compile(r"state-(\d{6})-([0-9a-f]{32})\.json")
 DIGEST = re.compile(r"[0-9a-f]{64}")
-NUM_KEPT = 2
 PAUSES_SECONDS = (0.5, 1.0, 2.0)
 """The seconds to wait before each new attempt."""
 

@@ -335,7 +335,7 @@ def _in_groups(
 
 
 def _sum(seconds: Iterable[float | None]) -> float | None:
-    """Return the sum; None if one of them is unknown."""
+    """Return the sum of the values; None if one of them is unknown."""
     known = [*seconds]
     return None if None in known else sum(one or 0.0 for one in known)
 

@@ -1,4 +1,4 @@
-"""All results as one pandas frame, in one call."""
+"""The results of a workspace as one pandas frame."""
 
 from __future__ import annotations
 

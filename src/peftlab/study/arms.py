@@ -167,7 +167,7 @@ def _training(
 ) -> TrainingSettings:
     """Return the training settings of an arm on a task: its own over the study's.
 
-    Where neither has a learning rate, it is the method's own.
+    If neither has a learning rate, the method's own is used.
     """
     rate = method.learning_rate
     values: dict[str, Any] = {} if rate is None else {"learning_rate": rate}

@@ -191,7 +191,7 @@ class FlatAdamW(torch.optim.Optimizer):
 
     @property
     def num_numbers(self) -> int:
-        """How many numbers a step has."""
+        """The number of values that a step takes from the host."""
         return int(FIRST.value + NUMBERS.value * len(self.parameters))
 
     def advance(self) -> npt.NDArray[np.float32]:
@@ -210,7 +210,7 @@ class FlatAdamW(torch.optim.Optimizer):
         return numbers
 
     def prepare(self) -> None:
-        """Have the kernels compiled, by a step in which no parameter has a gradient."""
+        """Compile the kernels by a step in which no parameter has a gradient."""
         numbers = torch.ones(self.num_numbers, device=self._sums.device)
         numbers[FIRST.value + IS_ACTIVE.value :: NUMBERS.value] = 0
         self.update(numbers)

@@ -1,4 +1,4 @@
-"""Which kernels compute an operation: numba's on the processor, Triton's on a GPU, or none.
+"""The choice of kernels for an operation: numba's on the processor, Triton's on a GPU, or none.
 
 Where no back end takes the tensors, the operation's plain twin computes. One more back end is one
 more entry of `BACKENDS`.
@@ -32,7 +32,7 @@ UNTRIED = "triton"
 plain twins on the card or not."""
 CHOICES = ("", "off", "numba", UNTRIED)
 OLDEST_CAPABILITY = (8, 0)
-"""The first GPUs whose matrix units take bfloat16."""
+"""The compute capability of the first GPUs whose matrix units take bfloat16 and TF32: Ampere's."""
 ADAMW, GRAPH = "AdamW", "graph"
 """The names of what a back end has beside operations, for what it lacks."""
 

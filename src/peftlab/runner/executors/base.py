@@ -65,7 +65,7 @@ def _spread(jobs: Sequence[Job], places: int) -> Iterator[Job]:
 
 
 def _divided(job: Job, parts: int) -> Iterator[Job]:
-    """Yield the job in parts of about as many trials, as it is where there is one part."""
+    """Yield the job in parts of about equally many trials, or the job itself if there is one."""
     trials, num_trials = job.trials, len(job.trials)
     for part in range(parts):
         own = trials[part * num_trials // parts : (part + 1) * num_trials // parts]

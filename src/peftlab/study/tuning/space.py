@@ -71,7 +71,7 @@ class Choice(Frozen):
 
     @property
     def ends(self) -> tuple[JsonValue, ...]:
-        """All values, each of which must be valid."""
+        """The values whose validity must be checked: all of them."""
         return self.values
 
     def holds(self, value: JsonValue) -> bool:
