@@ -11,6 +11,7 @@ alone. The whole takes at most six minutes; what does not fit is cut off or left
 - machine: the card, the versions, and the peaks of its matrix products
 - agreement: each kernel, AdamW and a graph against plain PyTorch, as when a card is first used
 - steps: a training step of this engine and of transformers.Trainer, in float32, TF32 and bf16
+- groups: several trials in one step, trial-steps a second
 - recorded: steps played as graphs against the same steps one operation at a time, and the same bits
 - twins: a step of a small BERT by the Triton kernels against their plain twins, float32 and bf16
 - launches: kernels, copies and waits of a step, and how long the card is at work in it
@@ -36,13 +37,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from benchmarks import gpu_correct, gpu_speed
+from benchmarks import gpu_correct, gpu_groups, gpu_speed
 from benchmarks.gpu_setup import Told
 
 SECTIONS: dict[str, tuple[Callable[[argparse.Namespace], Told], float]] = {
     "machine": (gpu_speed.machine, 30),
     "agreement": (gpu_correct.agreement, 60),
     "steps": (gpu_speed.steps, 110),
+    "groups": (gpu_groups.groups, 60),
     "recorded": (gpu_correct.recorded, 45),
     "twins": (gpu_correct.twins, 30),
     "launches": (gpu_speed.launches, 30),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from peftlab.api.choose import choose
     from peftlab.api.listing import (
         bench,
         list_methods,
@@ -31,6 +32,7 @@ __all__ = [
     "Trial",
     "UserError",
     "bench",
+    "choose",
     "list_methods",
     "list_models",
     "list_studies",
@@ -46,6 +48,7 @@ __all__ = [
 
 _HOMES = {
     "Study": "peftlab.api.study",
+    "choose": "peftlab.api.choose",
     "UserError": "peftlab.core.errors",
     "push": "peftlab.outputs.push",
     "submit": "peftlab.api.submission",

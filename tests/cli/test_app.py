@@ -26,8 +26,8 @@ HEAVY = {"torch", "transformers", "peft", "pandas", "sklearn", "scipy", "pyarrow
 
 def test_every_command_of_the_design_that_is_built_is_there() -> None:
     assert [" ".join(command) for command in COMMANDS] == [
-        "run", "new", "report", "status", "tune", "lint", "params", "predict", "submit", "export",
-        "bench",
+        "run", "choose", "new", "report", "status", "tune", "lint", "params", "predict", "submit",
+        "export", "bench",
         "list tasks", "list methods", "list models", "list architectures",
         "list studies", "list trials",
     ]  # fmt: skip

@@ -24,7 +24,7 @@ TRIAL_KEYS = [
     "id", "study", "arm", "task", "model", "method", "seed", "status", "scores", "best_scores",
     "num_train_examples", "num_eval_examples", "epochs", "costs", "engine", "error", "artifacts",
     "rule", "reported_epoch", "held_out_scores", "dev",
-    "outdated", "fold", "folds",
+    "outdated", "fold", "folds", "train_size",
 ]  # fmt: skip
 
 

@@ -51,6 +51,7 @@ OTHER_TRIAL: dict[str, Any] = {
     ),
     "head": "keep",
     "fold": Fold(number=2, of=5),
+    "train_size": 100,
 }
 OTHER_TRAINING: dict[str, Any] = {
     "num_train_epochs": 4,
@@ -165,7 +166,7 @@ def test_defaults_that_ids_leave_out_are_what_they_were() -> None:
     assert defaults == {
         "max_train_samples": None, "max_eval_samples": None, "max_length": 128,
         "engine": "packed", "cache_frozen": False, "selection": None, "definition": None,
-        "head": "fresh", "fold": None, "rules": RULES,
+        "head": "fresh", "fold": None, "train_size": None, "rules": RULES,
     }  # fmt: skip
 
 

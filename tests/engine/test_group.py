@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from peftlab.core.errors import UserError
 from peftlab.core.interrupts import forget_request, request_stop, stopping_gently
 from peftlab.core.trial import Trial
 from peftlab.data.predictions import read_predictions
@@ -69,15 +70,17 @@ class Results:
     def run(
         self, trials: Sequence[Trial], *, together: int, tell: Listener | None = None
     ) -> Results:
-        job = Job(
+        run_job(self.job(trials, together=together), tell or self.events.append)
+        return self
+
+    def job(self, trials: Sequence[Trial], *, together: int) -> Job:
+        return Job(
             trials=tuple(trials),
             folders={trial.id: self.folder / trial.id for trial in trials},
             cache=self.folder / "cache",
             device="cpu",
             together=together,
         )
-        run_job(job, tell or self.events.append)
-        return self
 
     def of(self, trial: Trial, kind: Any) -> list[Any]:
         of_kind: list[Any] = [event for event in self.events if isinstance(event, kind)]
@@ -297,7 +300,9 @@ def test_a_member_whose_model_cannot_join_takes_its_steps_beside_the_others(
     trials: dict[str, Trial], alone: Results, make_trial: MakeTrial, tmp_path: Path
 ) -> None:
     apart = make_trial(method="prompt", settings={"num_virtual_tokens": 2}, rows=16)
-    results = Results(tmp_path).run([apart, trials["lora"], trials["ia3"]], together=3)
+    results, chosen = Results(tmp_path), [apart, trials["lora"], trials["ia3"]]
+    job = results.job(chosen, together=3)
+    group.train_group(chosen, job, results.events.append, lambda trial: None, lambda end: None)
     by_itself = Results(tmp_path / "alone").run([apart], together=1)
     assert results.losses(apart) == by_itself.losses(apart)
     np.testing.assert_allclose(
@@ -340,8 +345,8 @@ def test_the_test_of_equality_sees_faults(
     """A member with another's adapter or dropout, or with a thousandth of another's rows."""
     products = together.compute
 
-    def wrong(calls: Sequence[Call]) -> Sequence[Tensor]:
-        outputs = [*products(calls)]
+    def wrong(calls: Sequence[Call], found: dict[Any, Any]) -> Sequence[Tensor]:
+        outputs = [*products(calls, found)]
         if fault == "none" or len(calls) < 2 or not calls[0].settings.joined.adapters:
             return outputs
         if fault == "leak":
@@ -354,7 +359,7 @@ def test_the_test_of_equality_sees_faults(
             changed = replace(first, joined=second.joined)
         else:
             changed = replace(first, dropouts=second.dropouts)
-        return [*products([calls[0]._replace(settings=changed), *calls[1:]])]
+        return [*products([calls[0]._replace(settings=changed), *calls[1:]], {})]
 
     monkeypatch.setattr(together, "compute", wrong)
     trial = trials["lora"]
@@ -363,3 +368,32 @@ def test_the_test_of_equality_sees_faults(
     way = distance(alone.tensors(trial), first_tensors(trial, tmp_path))
     error = distance(results.tensors(trial), alone.tensors(trial)) / way
     assert error < 1e-4 if fault == "none" else error > 1e-3
+
+
+def test_a_job_keeps_apart_what_may_not_share_a_step(
+    trials: dict[str, Trial], alone: Results, make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    """Another engine, another precision, weights that train: each runs as it does alone."""
+    others = {
+        "trainer": make_trial(method="lora", engine="trainer", rows=16, num_train_epochs=1),
+        "bf16": make_trial(method="lora", bf16=True, rows=16, num_train_epochs=1),
+        "full": make_trial(method="full", rows=16, num_train_epochs=1),
+    }
+    chosen = [trials["lora"], *others.values(), trials["ia3"]]
+    results = Results(tmp_path).run(chosen, together=5)
+    by_themselves = Results(tmp_path / "alone").run([*others.values()], together=1)
+    for trial in others.values():
+        (end,), (expected,) = results.of(trial, Finished), by_themselves.of(trial, Finished)
+        assert (end.costs.together, end.costs.path) == (1, expected.costs.path)
+        assert results.losses(trial) == by_themselves.losses(trial)
+    for name in ("lora", "ia3"):
+        (end,) = results.of(trials[name], Finished)
+        assert end.costs.together == 2
+
+
+def test_a_precision_that_the_device_lacks_is_refused_in_a_group_too(
+    make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    chosen = [make_trial(method="lora", tf32=True, seed=seed) for seed in (1, 2)]
+    with pytest.raises(UserError, match="tf32"):
+        Results(tmp_path).run(chosen, together=2)

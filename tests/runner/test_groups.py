@@ -224,3 +224,21 @@ def test_of_a_group_that_was_stopped_only_the_trials_that_had_not_ended_are_run_
     execute(expanded, workspace, display=make_listener(), groups=again.groups)
     assert fake_engine.ran == ["lora", "bitfit", "lora", "full"]
     assert {record.status for record in workspace.trials("tiny")} == {"done"}
+
+
+# With the real engine
+
+
+def test_trials_of_a_group_are_done_and_known_by_their_number_in_a_step(
+    workspace: Workspace, tiny_study: MakeStudy, make_listener: Any
+) -> None:
+    expanded = tiny_study(arms=ARMS, group=2, training={"num_train_epochs": 1})
+    plan = make_plan(expanded, workspace, device="cpu")
+    execute(expanded, workspace, display=make_listener(), device="cpu", groups=plan.groups)
+    records = workspace.trials("tiny")
+    assert [record.status for record in records] == ["done"] * 3
+    assert [record.costs and record.costs.together for record in records] == [1, 2, 2]
+    assert [speed.together for speed in workspace.speeds()].count(2) == 2
+    again = make_plan(tiny_study(arms=ARMS, group=2, seeds=[2]), workspace, device="cpu")
+    assert again.saved_seconds is not None
+    assert [one.group_seconds is not None for one in again.trials] == [False, True, True]

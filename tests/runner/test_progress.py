@@ -225,3 +225,27 @@ def test_members_of_a_group_that_wait_take_no_time_and_those_that_train_share_it
     assert lines_of(plan, act)[1].startswith(
         "[2/3] lora on demo-paraphrase, seed 1: done in 20 s, "
     )
+
+
+def test_how_long_members_of_a_group_take_says_nothing_of_trials_that_train_alone(
+    plan: Plan, watch: Watch
+) -> None:
+    """Two members, of 30 and 60 s alone, take 45 s each: one trial of 10 s is still left."""
+    alone, *others = plan.trials
+    members = [TrialPlan(**{**vars(one), "group": 1, "together": 2}) for one in others]
+    mixed = Plan(study="tiny", trials=(alone, *members), remarks=())
+
+    def act(display: ProgressDisplay, trials: list[Trial]) -> None:
+        for trial in trials[1:]:
+            Telling(display).started(trial)
+            Telling(display).began(trial, 4, 2)
+        watch.seconds += 45.0
+        for trial in trials[1:]:
+            Telling(display).stepped(trial, 2, 0.5)
+        (study,) = [task for task in display.bars.tasks if task.id == display.study_bar]
+        # Half of the two, 45 s, took 45 s for each; so does the other half, and then the one alone.
+        assert study.fields["note"] == "2 at once, 55 s left"
+        for trial in trials[1:]:
+            Telling(display).finished(trial)
+
+    assert lines_of(mixed, act)[1].endswith(": done in 45 s, 10 s left")

@@ -37,6 +37,7 @@ KEYS = [
     "outdated",
     "fold",
     "folds",
+    "train_size",
 ]
 COSTS = {
     "train_seconds",

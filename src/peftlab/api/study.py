@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from peftlab.api.until_decided import Round
     from peftlab.report.kept import ReportFiles
     from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import Plan
+    from peftlab.study.further_seeds import Further
     from peftlab.study.remarks.finding import Finding
     from peftlab.study.trials import Expanded
     from peftlab.study.tuning.attempts import SearchAttempt
@@ -105,7 +107,7 @@ class Study:
 
         given = self._options(options)
         here = check_execution(executor, given, device)
-        expanded = self._expanded(data_needed=False)
+        expanded = self._expanded(data_needed=False, further=self._further())
         with Workspace.open(self.workspace) as opened:
             return make_plan(
                 expanded,
@@ -147,12 +149,14 @@ class Study:
         retry_failed: bool = False,
         console: Console,
         announce: Callable[[Plan, int], None] = lambda plan, num_trials: None,
+        further: Further | None = None,
         **options: Any,
     ) -> None:
         """Run the trials that are not done, as `run` does, without reading the results.
 
         `announce` is told the plan of what is open, and of how many trials the study has, before
-        anything is trained.
+        anything is trained. The `further` seeds of a study that adds them are, by default, those
+        that it has.
         """
         quiet_libraries()
         self._settle()
@@ -165,7 +169,7 @@ class Study:
         given = self._options(options)
         here = check_execution(executor, given, device)
         with watched_by(StageBars(lambda: console)):
-            expanded = expand(self.spec)
+            expanded = expand(self.spec, further=self._further() if further is None else further)
         with Workspace.open(self.workspace) as opened:
             with watched_by(StageBars(lambda: console)):
                 plan = make_plan(
@@ -197,6 +201,32 @@ class Study:
                     seconds={one.trial.id: one.expected_seconds or 0.0 for one in plan.open_trials},
                     groups=plan.groups,
                 )
+
+    def run_until_decided(
+        self,
+        *,
+        executor: str = "inline",
+        device: str = "auto",
+        retry_failed: bool = False,
+        progress: bool = True,
+        **options: Any,
+    ) -> Round:
+        """Run the study, and add seeds by its rule (`decide`) until it is decided; return the end.
+
+        A round adds a seed to the arms and tasks of claims that are not decided and of the choice
+        of what to use. Without a rule of its own the study gets the usual one. The arguments are
+        those of `run`; stopped at any moment, the same call goes on from there.
+        """
+        from peftlab.api.until_decided import carry_out_until_decided
+
+        return carry_out_until_decided(
+            self,
+            executor=executor,
+            device=device,
+            retry_failed=retry_failed,
+            console=_console(progress),
+            **options,
+        )
 
     def tune(
         self,
@@ -327,12 +357,21 @@ class Study:
         if needs_hub(self.spec):
             go_offline_if_unreachable()
 
-    def _expanded(self, *, data_needed: bool = True) -> Expanded:
+    def _further(self) -> Further:
+        """Return the further seeds that the study has in its workspace; none without a rule."""
+        from peftlab.study.further_seeds import stored_further
+
+        if self.spec.decide is None or not self.workspace.is_dir():
+            return {}
+        with Workspace.open(self.workspace) as opened:
+            return stored_further(self.spec, opened)
+
+    def _expanded(self, *, data_needed: bool = True, further: Further | None = None) -> Expanded:
         quiet_libraries()
         self._settle()
         from peftlab.study.trials import expand
 
-        return expand(self.spec, data_needed=data_needed)
+        return expand(self.spec, data_needed=data_needed, further=further or {})
 
     def _options(self, given: Mapping[str, Any]) -> ExecutorOptions:
         from peftlab.runner.executors.base import ExecutorOptions

@@ -10,6 +10,7 @@ from peftlab.api.trial import new_predictor
 from peftlab.core.errors import UnknownNameError, UserError
 from peftlab.core.files import DEFAULT_WORKSPACE
 from peftlab.store.workspace import Workspace
+from peftlab.study.train_sizes import largest_sizes
 
 if TYPE_CHECKING:
     from peftlab.outputs.submit import Submission
@@ -56,11 +57,16 @@ def submit(
 
 
 def _of_arm(found: Sequence[TrialRecord], study: str, arm: str) -> list[TrialRecord]:
-    """Return the trials of the arm, each of which has seen all of train."""
+    """Return the trials of the arm, which have seen all of train, or the most of its sizes."""
     arms = {one for record in found for one in record.arms.get(study, ())}
     if arm not in arms:
         raise UnknownNameError("arm", arm, arms, where=f"{study}: --arm")
-    chosen = [record for record in found if arm in record.arms[study]]
+    largest = largest_sizes((one.trial.task, one.trial.train_size) for one in found)
+    chosen = [
+        record
+        for record in found
+        if arm in record.arms[study] and record.trial.train_size == largest[record.trial.task]
+    ]
     if any(record.trial.fold is not None for record in chosen):
         raise UserError(
             f"the trials of '{study}' are folds, each trained on a part of train",

@@ -75,6 +75,11 @@ class Trial:
         return self.record.trial.fold.number if self.record.trial.fold else None
 
     @property
+    def train_size(self) -> int | None:
+        """The number of training rows that it is restricted to; None if it is to none."""
+        return self.record.trial.train_size
+
+    @property
     def arms(self) -> list[str]:
         """The names of the arms that hold the trial, sorted."""
         return names_of_arms(self.record.arms)

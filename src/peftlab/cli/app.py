@@ -14,7 +14,7 @@ from peftlab.runner.bars import StageBars
 
 STOPPED = "stopped"
 KEPT = f"{STOPPED}; what was measured is kept"
-MEASURING = ("run", "tune")
+MEASURING = ("run", "tune", "choose")
 """The commands that keep their measurements."""
 
 

@@ -12,6 +12,7 @@ import typer
 from peftlab import __version__
 from peftlab.cli import (
     bench,
+    choose,
     export,
     lint,
     listing,
@@ -36,7 +37,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _module in (run, new, report, status, tune, lint, params, predict, submit, export, bench):
+for _module in (
+    run,
+    choose,
+    new,
+    report,
+    status,
+    tune,
+    lint,
+    params,
+    predict,
+    submit,
+    export,
+    bench,
+):
     app.command(name=_module.NAME, epilog=_module.EXAMPLE)(_module.command)
 app.add_typer(listing.app, name=listing.NAME)
 

@@ -41,7 +41,8 @@ def trials(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
         context,
         "SELECT id, json_extract(trial, '$.method') || ' on ' || task || ', seed ' || "
         "json_extract(trial, '$.seed') || "
-        "coalesce(', fold ' || json_extract(trial, '$.fold.number'), '') "
+        "coalesce(', fold ' || json_extract(trial, '$.fold.number'), '') || "
+        "coalesce(', ' || json_extract(trial, '$.train_size') || ' rows', '') "
         "FROM trials WHERE status = 'done' "
         "AND substr(id, 1, ?) = ? ORDER BY ended_at DESC LIMIT ?",
         len(incomplete),

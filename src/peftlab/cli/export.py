@@ -13,6 +13,7 @@ from peftlab.cli import completion, options, printing
 from peftlab.core.errors import UserError
 from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
+from peftlab.core.words import counted
 
 NAME = "export"
 EXAMPLE = "Example: peftlab export 3f2a --output my-classifier --merge"
@@ -87,6 +88,11 @@ def command(
         printing.remark(
             f"remark: this is the model of fold {fold.number}, trained on {fold.of - 1} of "
             f"{fold.of} parts of train; for one of all rows, train its arm without folds"
+        )
+    if record.trial.train_size is not None:
+        printing.remark(
+            f"remark: this is the model of {counted(record.trial.train_size, 'training row')}; "
+            "for one of all rows take a trial of its arm without train_size"
         )
     if made.is_local:
         printing.remark(

@@ -203,7 +203,8 @@ def _print_trials(records: list[TrialRecord], *, as_json: bool) -> None:
         print_json([record.to_json() for record in records])
         return
     has_folds = any(record.trial.fold for record in records)
-    own = ("#fold",) if has_folds else ()
+    has_sizes = any(record.trial.train_size for record in records)
+    own = (*(("#fold",) if has_folds else ()), *(("#rows",) if has_sizes else ()))
     scores = "scores" if has_folds else "scores on dev"
     print_table(
         ("trial", "arm", "task", "#seed", *own, "status", scores, "of the"),
@@ -217,6 +218,7 @@ def _print_trials(records: list[TrialRecord], *, as_json: bool) -> None:
                 record.trial.task,
                 str(record.trial.seed),
                 *([str(record.trial.fold or "")] if has_folds else []),
+                *([record.trial.train_size_words] if has_sizes else []),
                 record.status,
                 scores_words(record.scores),
                 record.rule,

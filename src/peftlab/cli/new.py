@@ -73,7 +73,7 @@ def command(
             model=model,
             folds=folds,
             options=options.reading(data, sep, encoding, sheet),
-            missing=_missing(missing),
+            missing=missing_of(missing),
         )
     except MissingCellError as error:  # there is no study yet that could say it
         raise error.asked_by("--missing drop") from error
@@ -94,7 +94,8 @@ def command(
     return printing.DONE
 
 
-def _missing(word: str) -> MissingPolicy:
+def missing_of(word: str) -> MissingPolicy:
+    """Return the option's word for rows with an empty cell; raise UserError for another one."""
     if word == "drop":
         return "drop"
     if word != "error":

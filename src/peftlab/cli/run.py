@@ -15,6 +15,7 @@ from peftlab.core.progress import stage
 from peftlab.core.words import counted, duration
 
 if TYPE_CHECKING:
+    from peftlab.api.until_decided import Round
     from peftlab.runner.plan import Plan
     from peftlab.store.workspace import Workspace
     from peftlab.study.spec import StudySpec
@@ -52,6 +53,14 @@ def command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan and its cost; train nothing.")
     ] = False,
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided",
+            help="Add seeds until the claims and what to use are decided, or the study's budget "
+            "(decide) is out.",
+        ),
+    ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try failed trials again.")
     ] = False,
@@ -80,9 +89,13 @@ def command(
     quiet_libraries()
     options.settle_hub(spec, workspace)
     from peftlab.api.study import Study
+    from peftlab.api.until_decided import carry_out_until_decided
     from peftlab.engine.devices.registry import is_everywhere
     from peftlab.store.workspace import Workspace
+    from peftlab.study.decide_spec import DecideSpec
 
+    if until_decided and spec.decide is None:
+        spec = spec.model_copy(update={"decide": DecideSpec()})
     found = Study(spec, workspace=workspace)
     if dry_run:
         plan = found.plan(
@@ -97,7 +110,30 @@ def command(
             stall_seconds=stall_seconds,
         )
         _print_plan(plan, as_json=as_json)
+        if until_decided:
+            printing.remark(_rule_words(spec))
         return printing.DONE
+    if until_decided:
+        ended = carry_out_until_decided(
+            found,
+            executor=executor,
+            device=device,
+            retry_failed=retry_failed,
+            console=printing.stderr_console(),
+            announce=_announce,
+            announce_round=_announce_round,
+            workers=workers,
+            threads=threads,
+            gpus=gpus,
+            address=address,
+            artifacts=artifacts,
+            stall_seconds=stall_seconds,
+        )
+        with Workspace.open(workspace, create=False) as opened:
+            status = _show(spec.name, opened, as_json=as_json)
+            for line in ended_words(opened, spec.name, ended):
+                printing.remark(line)
+            return status
     needs_checks = executor != "inline" or artifacts or not is_everywhere(device)
     if not needs_checks and _is_settled(spec, workspace, retry_failed=retry_failed):
         from peftlab.store.lock import forget_dead_holder
@@ -134,6 +170,44 @@ def _announce(plan: Plan, num_trials: int) -> None:
         f"study {plan.study}: {counted(num_trials, 'trial')}, "
         f"{len(plan.open_trials)} to run{estimate}"
     )
+
+
+def _rule_words(spec: StudySpec) -> str:
+    """Return what is run after the study's own seeds, in words."""
+    rule = spec.decide
+    assert rule is not None
+    budget = "" if rule.budget is None else f", for at most {duration(rule.budget)}"
+    return (
+        "after these, one seed at a time of the arms and tasks of what is not decided, up to "
+        f"{rule.max_seeds} seeds of an arm{budget}"
+    )
+
+
+def _announce_round(state: Round) -> None:
+    """Say what is decided after a round, and what the next one is."""
+    names = counted(len(state.questions), "question")
+    said = f"round {state.number}: {state.num_open} of {names} open"
+    if state.cause is None:
+        said += f"; the next seed takes about {duration(state.seconds)}"
+    printing.remark(said)
+
+
+def ended_words(workspace: Workspace, study: str, ended: Round) -> list[str]:
+    """Return in lines why no further round was run, and what is decided and what open."""
+    from peftlab.report.findings.questions import open_words
+    from peftlab.report.findings.view import make_view
+
+    causes = {
+        "decided": "stopped: no further seed could decide anything",
+        "the most seeds": "stopped: the most seeds (decide.max_seeds) are reached",
+        "the budget": f"stopped: the next round (about {duration(ended.seconds)}) is more than is "
+        "left of the budget",
+    }
+    lines = [causes[ended.cause or "decided"]]
+    lines += [f"{one.name}: {one.why}" for one in ended.questions if one.state != "open"]
+    if ended.num_open:
+        lines += open_words(make_view(workspace, study), ended.questions)
+    return lines
 
 
 def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:
@@ -178,6 +252,7 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
         )
         return
     has_folds = any(trial.trial.fold for trial in plan.trials)
+    has_sizes = any(trial.trial.train_size for trial in plan.trials)
     has_groups = bool(plan.groups)
     rows = [
         (
@@ -186,6 +261,7 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
             trial.trial.task,
             str(trial.trial.seed),
             *([str(trial.trial.fold or "")] if has_folds else []),
+            *([f"{trial.num_train_examples:,}"] if has_sizes else []),
             trial.status,
             f"{trial.parameters.trainable:,}",
             f"{trial.steps:,}",
@@ -197,9 +273,9 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
         for trial in plan.trials
     ]
     columns = (
-        "trial", "arm", "task", "#seed", *(["#fold"] if has_folds else []), "status",
-        "#trainable", "#steps", "#tokens", "#padding", *(["#group"] if has_groups else []),
-        "#time",
+        "trial", "arm", "task", "#seed", *(["#fold"] if has_folds else []),
+        *(["#rows"] if has_sizes else []), "status", "#trainable", "#steps", "#tokens",
+        "#padding", *(["#group"] if has_groups else []), "#time",
     )  # fmt: skip
     printing.print_table(columns, rows, title=f"study {plan.study}")
     statuses = [trial.status for trial in plan.trials]

@@ -15,6 +15,7 @@ from peftlab.core.inputs import DataRef, Head, ModelRef, TaskDefinition
 from peftlab.core.selection import LAST_EPOCH, Selection, rule
 from peftlab.core.training import TrainingSettings
 from peftlab.core.validation import Count, Frozen, Integer, YesNo
+from peftlab.core.words import counted
 
 WITHOUT_EFFECT = ("per_device_eval_batch_size", "gradient_checkpointing")
 """Training settings that cannot change the numbers: no id depends on them."""
@@ -68,7 +69,8 @@ class Trial(Frozen):
     layers below the lowest trainable parameter run once, in eval mode, and their outputs are kept.
     Without a `selection` the last epoch is reported. `definition` says what the task is where it
     is a person's own. The classifier's `head` is drawn anew, or the checkpoint's own is kept.
-    With a `fold` the trial is scored on that part of train and trains on the others.
+    With a `fold` the trial is scored on that part of train and trains on the others. With a
+    `train_size` it sees so many of the rows that it would else train on, drawn by its seed.
     `rules` is the version of the rules by which the trial is measured
     (core/corrections.py); what is stored keeps the one by which it was.
     Two trials with the same `id` would give the same numbers on one machine, so the second is
@@ -92,6 +94,7 @@ class Trial(Frozen):
     definition: TaskDefinition | None = None
     head: Head = "fresh"
     fold: Fold | None = None
+    train_size: Count | None = None
     rules: Count = RULES
 
     @cached_property
@@ -126,10 +129,18 @@ class Trial(Frozen):
 
     @property
     def run_words(self) -> str:
-        """The seed, and the fold where there is one, in words."""
-        if self.fold is None:
-            return f"seed {self.seed}"
-        return f"seed {self.seed}, fold {self.fold.number} of {self.fold.of}"
+        """The seed in words, with the fold and the number of training rows where it has such."""
+        words = [f"seed {self.seed}"]
+        if self.fold is not None:
+            words.append(f"fold {self.fold.number} of {self.fold.of}")
+        if self.train_size is not None:
+            words.append(counted(self.train_size, "row"))
+        return ", ".join(words)
+
+    @property
+    def train_size_words(self) -> str:
+        """The number of rows that it is restricted to, in words; "all" where there is none."""
+        return "all" if self.train_size is None else f"{self.train_size:,}"
 
     def with_settings(
         self, training: TrainingSettings, method_config: dict[str, JsonValue]

@@ -142,16 +142,16 @@ def _items(inner: _Inner) -> list[Any] | None:
         except (ValueError, RecursionError):
             pass
     items: list[Any] = []
-    place, text = 0, inner.text
-    while place < len(text):
-        item = _ITEM.match(text, place)
+    position, text = 0, inner.text
+    while position < len(text):
+        item = _ITEM.match(text, position)
         if item is None:
             return None
         items.append(_value(item))
         between = _BETWEEN.match(text, item.end())
         if between is None:
             return items if item.end() == len(text) else None
-        place = between.end()
+        position = between.end()
     return items
 
 
@@ -164,15 +164,15 @@ def _words(text: str) -> list[str] | None:
 def _words_in_braces(text: str) -> list[str] | None:
     """Return the words of a list as Postgres writes it, which quotes only words that need it."""
     found: list[str] = []
-    place = 0
-    while place < len(text):
-        word = _IN_BRACES.match(text, place)
+    position = 0
+    while position < len(text):
+        word = _IN_BRACES.match(text, position)
         if word is None:
             return None
         if word[1] is None and not _is_word(word[2].strip()):
             return None
         found.append(word[2].strip() if word[1] is None else re.sub(r"\\(.)", r"\1", word[1]))
-        place = word.end()
+        position = word.end()
     return found
 
 

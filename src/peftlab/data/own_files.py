@@ -110,7 +110,7 @@ class OwnSource:
                     allowed="test: FILE in the study's data",
                 )  # fmt: skip
             rows = own_rows(files.test, files, has_labels=False)
-            return [_example(place, row.texts, None) for place, row in enumerate(rows)]
+            return [_example(row_id, row.texts, None) for row_id, row in enumerate(rows)]
         names = class_names_of(files, task.labels, task.problem_type)
         notation = notation_in(files, names, task.problem_type)
         read = _Reading(files=files, notation=notation, labels=task.labels, by_name=bool(names))
@@ -140,8 +140,8 @@ class _Reading:
 def _labelled(read: _Reading, path: str, stamp: tuple[int, int]) -> tuple[Example, ...]:
     labels = LabelReader(read.files, read.notation, read.labels)
     return tuple(
-        _example(place, row.texts, labels.read(row.cells, f"{path}:{row.number}"))
-        for place, row in enumerate(_kept(read, path, stamp))
+        _example(row_id, row.texts, labels.read(row.cells, f"{path}:{row.number}"))
+        for row_id, row in enumerate(_kept(read, path, stamp))
     )
 
 
@@ -159,8 +159,8 @@ def _parts(
     chosen = is_dev(every, read.files)
     train, dev = (
         tuple(
-            _example(place, every[row].texts, every[row].label)
-            for place, row in enumerate(np.flatnonzero(own).tolist())
+            _example(row_id, every[row].texts, every[row].label)
+            for row_id, row in enumerate(np.flatnonzero(own).tolist())
         )
         for own in (~chosen, chosen)
     )

@@ -77,7 +77,7 @@ def _opened(stream: BinaryIO, path: Path) -> _Opened:
     _require_bounded(footer, size, path)
     stream.seek(0)
     metadata = pq.read_metadata(stream)
-    leaves = [metadata.schema.column(place) for place in range(metadata.num_columns)]
+    leaves = [metadata.schema.column(index) for index in range(metadata.num_columns)]
     inner = [
         leaf.path for leaf in leaves
         if leaf.max_repetition_level and leaf.physical_type == "BYTE_ARRAY"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,7 +14,7 @@ from peftlab.core.files import folder_sha256, remove_leftovers, whole_folder
 from peftlab.core.identity import file_sha256
 from peftlab.core.measurements import Costs
 from peftlab.core.trial import Trial
-from peftlab.engine.base import Trained, TrialRun
+from peftlab.engine.base import OnSaved, Trained, TrialRun
 from peftlab.engine.clock import Clock
 from peftlab.engine.devices.base import Device
 from peftlab.engine.energy import Energy, EnergyMeter
@@ -27,8 +26,6 @@ from peftlab.engine.reported import ReportedEvaluation
 from peftlab.engine.tally import Tally
 from peftlab.models.flops import Operations
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
-
-OnSaved = Callable[[Trial], None]
 
 
 @dataclass(frozen=True, kw_only=True)

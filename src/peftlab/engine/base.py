@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,7 @@ from peftlab.core.trial import Trial
 from peftlab.engine.clock import Clock
 from peftlab.engine.devices.base import Device
 from peftlab.engine.energy import Energy
-from peftlab.engine.events import Listener
+from peftlab.engine.events import Failed, Finished, Listener, Paused
 from peftlab.engine.frozen import CachedLayers
 from peftlab.engine.job import Job
 from peftlab.engine.prepare import Prepared
@@ -53,6 +53,19 @@ class Trained:
     path: str
     pads: bool
     cached: CachedLayers | None = None
+
+
+OnSaved = Callable[[Trial], None]
+"""A function that is called when a checkpoint or the last artifact of a trial has been written."""
+OnEnd = Callable[[Finished | Paused | Failed], None]
+"""A function that is called when a trial has ended or pauses."""
+TrainGroup = Callable[[Sequence[Trial], Job, Listener, OnSaved, OnEnd], None]
+"""train_group(trials, job, tell, on_saved, on_end) runs trials of a job that may share steps
+(grouping.py), up to `job.together` of them at once.
+
+An error of a trial is the end of that trial alone. Raises UserError, StorageError and
+KeyboardInterrupt once the state of each trial in training is saved.
+"""
 
 
 class Engine(Protocol):

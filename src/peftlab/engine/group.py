@@ -12,7 +12,7 @@ Seconds of a step that is common are shared out by the tokens of each member; a 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -24,7 +24,8 @@ from torch import Tensor
 from peftlab.core.errors import StorageError, TrialError, UserError
 from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices, batches, gather
-from peftlab.engine.attempt import Attempt, OnSaved, describe
+from peftlab.engine.attempt import Attempt, describe
+from peftlab.engine.base import OnEnd, OnSaved
 from peftlab.engine.clock import Clock
 from peftlab.engine.devices.registry import resolve
 from peftlab.engine.energy import EnergyMeter, EnergyShares
@@ -39,8 +40,6 @@ from peftlab.models.fused.backends import backend_of
 from peftlab.models.fused.together import carry_out_together
 from peftlab.models.fused_model import FusedModel
 from peftlab.models.shared_weights import SharedWeights, frozen
-
-OnEnd = Callable[[Finished | Paused | Failed], None]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -79,20 +78,22 @@ class _Member:
         return sum(self.shares) / len(self.shares) if self.shares else 1.0
 
 
+def train_group(
+    trials: Sequence[Trial], job: Job, tell: Listener, on_saved: OnSaved, on_end: OnEnd
+) -> None:
+    """Run trials of a job that may share steps, as `TrainGroup` (engine/base.py) says."""
+    Group(trials, job, tell, on_saved, on_end).run()
+
+
 class Group:
     """Trains the trials of a job, as many of them at once as it has places."""
 
     def __init__(
-        self,
-        job: Job,
-        tell: Listener,
-        *,
-        on_saved: OnSaved,
-        on_end: OnEnd,
+        self, trials: Sequence[Trial], job: Job, tell: Listener, on_saved: OnSaved, on_end: OnEnd
     ) -> None:
         self._job, self._device, self._tell = job, resolve(job.device), tell
         self._on_saved, self._on_end = on_saved, on_end
-        self._waiting = deque(job.trials)
+        self._waiting = deque(trials)
         self._members: list[_Member] = []
         self._places = job.together
         self._weights = SharedWeights()

@@ -42,7 +42,7 @@ def shared_step(trial: Trial) -> SharedStep | None:
 def why_alone(trial: Trial) -> str | None:
     """Return None if other trials may share the steps of this one, else the reason in a few
     words."""
-    if not ENGINES.get(trial.engine).groups:
+    if ENGINES.get(trial.engine).load_group is None:
         return f"the engine {trial.engine} trains one trial at a time"
     if trial.cache_frozen:
         return "cache_frozen begins above the layers that would be shared"

@@ -32,8 +32,8 @@ from peftlab.engine.memory import is_out_of_memory
 from peftlab.methods.base import Method
 from peftlab.models.batched import BatchedModel, PackedModel
 from peftlab.models.dropout import Use
-from peftlab.models.fused.backends import Capture, NotRecordableError, Program, backend_of
-from peftlab.models.fused.operation import Program as Operations
+from peftlab.models.fused.backends import Capture, NotRecordableError, Procedure, backend_of
+from peftlab.models.fused.operation import Program
 from peftlab.models.fused.static_batch import (
     BatchLayout,
     Numbers,
@@ -41,6 +41,7 @@ from peftlab.models.fused.static_batch import (
     StaticBatch,
     filled_up,
 )
+from peftlab.models.fused.together import SHARED
 from peftlab.models.fused_model import FusedModel
 
 NUM_LOSSES = 1024
@@ -67,7 +68,8 @@ def recorded_steps(
     backend = backend_of(*model.module.parameters())
     if backend is None or backend.capture is None or not isinstance(model, PackedModel):
         return None, ""
-    lacking = sorted(backend.lacking())
+    of_groups = {operation.__name__ for operation in SHARED.values()}
+    lacking = sorted(backend.lacking().keys() - of_groups)
     if lacking:
         return None, f"steps not recorded: kernels of {', '.join(lacking)} are not used here"
     why_not = _why_not_recorded(model, method, optimizer, data)
@@ -109,7 +111,7 @@ class _Recorded:
     """A program, and the batch that it reads."""
 
     static: StaticBatch
-    play: Program
+    play: Procedure
 
 
 class RecordedSteps:
@@ -235,6 +237,7 @@ class RecordedSteps:
             labels_per_example=self.wanted[0].size,
             num_keys=len(self.uses),
             num_numbers=self.optimizer.num_numbers,
+            has_types=self._data.type_ids is not None,
         )
 
     def _compare(self, part: Part, program: StepProgram, static: StaticBatch) -> None:
@@ -312,12 +315,12 @@ class RecordedSteps:
         )
 
 
-def copy_to(place: Tensor, row: Row) -> None:
+def copy_to(target: Tensor, row: Row) -> None:
     """Queue a copy of the row on the device, after all work that is queued there."""
     given = torch.from_numpy(row)
-    if place.device.type == "cuda":  # from pinned memory, else the processor would wait
+    if target.device.type == "cuda":  # from pinned memory, else the processor would wait
         given = given.pin_memory()
-    place.copy_(given, non_blocking=True)
+    target.copy_(given, non_blocking=True)
 
 
 class StepProgram:
@@ -372,7 +375,7 @@ class StepProgram:
         gradients = torch.autograd.grad(loss, steps.optimizer.parameters, allow_unused=True)
         return gradients, loss.detach()
 
-    def logits(self) -> Operations[Tensor]:
+    def logits(self) -> Program[Tensor]:
         """Compute the logits of the batch, for whoever carries out the operations."""
         model = self._steps.model
         assert isinstance(model, FusedModel)

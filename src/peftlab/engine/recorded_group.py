@@ -18,7 +18,7 @@ from torch import Tensor
 
 from peftlab.data.batches import Indices
 from peftlab.engine.recorded import Part, RecordedSteps, StepProgram, copy_to
-from peftlab.models.fused.backends import Capture, Program
+from peftlab.models.fused.backends import Capture, Procedure
 from peftlab.models.fused.shared import slices
 from peftlab.models.fused.static_batch import BatchLayout, StaticBatch
 from peftlab.models.fused.together import carry_out_together
@@ -30,7 +30,7 @@ class _Recorded:
 
     layouts: Sequence[BatchLayout]
     row: Tensor
-    play: Program
+    play: Procedure
     kept: list[Any]
 
 
@@ -85,14 +85,14 @@ class RecordedGroup:
         layouts = [
             member.layout_of(part) for member, part in zip(members, micro.values(), strict=True)
         ]
-        places = slices([layout.size for layout in layouts])
-        row = torch.zeros(places[-1].stop, dtype=torch.int64, device=members[0].device)
+        ranges = slices([layout.size for layout in layouts])
+        row = torch.zeros(ranges[-1].stop, dtype=torch.int64, device=members[0].device)
         own = list(zip(members, micro.values(), layouts, strict=True))
         # Batches as they come, to prepare with.
         copy_to(row, np.concatenate([member.row(layout, part) for member, part, layout in own]))
         programs = [
-            StepProgram(member, StaticBatch(layout, member.device, row[place]), part)
-            for (member, part, layout), place in zip(own, places, strict=True)
+            StepProgram(member, StaticBatch(layout, member.device, row[part_range]), part)
+            for (member, part, layout), part_range in zip(own, ranges, strict=True)
         ]
         program = _GroupProgram(members, programs)
         if not self._recorded:
@@ -162,6 +162,8 @@ class _GroupProgram:
             allow_unused=True,
         )
         return [
-            (gradients[place], loss.detach())
-            for place, loss in zip(slices([len(own) for own in parameters]), losses, strict=True)
+            (gradients[part_range], loss.detach())
+            for part_range, loss in zip(
+                slices([len(own) for own in parameters]), losses, strict=True
+            )
         ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from peftlab.core.registry import Registry
 
 if TYPE_CHECKING:
-    from peftlab.engine.base import Engine
+    from peftlab.engine.base import Engine, TrainGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,15 +18,15 @@ class EngineEntry:
 
     `classifier` is the kind of batches (engine/classifier.py) with which logits are computed as the
     engine would compute them; `caches_frozen` says whether it can start from the cached outputs of
-    frozen layers, `groups` whether it can train several trials in one step, and `rests` whether it
-    can pause a training and resume it.
+    frozen layers, and `rests` whether it can pause a training and resume it. `load_group` loads the
+    function by which it trains several trials in one step, if it has one.
     """
 
     words: str
     load: Callable[[], Engine]
     classifier: Literal["packed", "padded"] = "padded"
     caches_frozen: bool = False
-    groups: bool = False
+    load_group: Callable[[], TrainGroup] | None = None
     rests: bool = True
 
     @property
@@ -39,6 +39,12 @@ def _packed() -> Engine:
     from peftlab.engine.own import OwnEngine
 
     return OwnEngine("packed")
+
+
+def _packed_group() -> TrainGroup:
+    from peftlab.engine.group import train_group
+
+    return train_group
 
 
 def _padded() -> Engine:
@@ -61,7 +67,7 @@ ENGINES.add(
         load=_packed,
         classifier="packed",
         caches_frozen=True,
-        groups=True,
+        load_group=_packed_group,
     ),
 )
 ENGINES.add(

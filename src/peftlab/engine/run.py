@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from peftlab.core.errors import StorageError, UserError
 from peftlab.core.trial import Trial
-from peftlab.engine.attempt import Attempt, OnSaved, describe
+from peftlab.engine.attempt import Attempt, describe
+from peftlab.engine.base import OnSaved
 from peftlab.engine.devices.registry import resolve
 from peftlab.engine.events import Failed, Finished, Interrupted, Listener, Paused
-from peftlab.engine.group import Group
+from peftlab.engine.grouping import shared_step
 from peftlab.engine.job import Job
 from peftlab.engine.precision import precision_of
 from peftlab.engine.registry import ENGINES
@@ -16,7 +19,8 @@ from peftlab.engine.registry import ENGINES
 def run_job(job: Job, tell: Listener, *, on_saved: OnSaved = lambda trial: None) -> None:
     """Run the trials of a job, telling how each of them goes and ends.
 
-    They run one after another, or as many at once as `job.together` (engine/group.py).
+    They run one after another; with `job.together` those that may share steps (grouping.py) run as
+    many at once as that, as far as their engine can.
 
     `on_saved` is called whenever a checkpoint of a trial has been written, and when all its
     artifacts are there, before it is told as finished. A failure of one trial leaves the others
@@ -30,16 +34,27 @@ def run_job(job: Job, tell: Listener, *, on_saved: OnSaved = lambda trial: None)
         tell(end)
 
     try:
-        if job.together > 1:
-            Group(job, tell, on_saved=on_saved, on_end=end_with).run()
-        else:
-            for trial in job.trials:
+        for trials in _sets(job):
+            train_group = ENGINES.get(trials[0].engine).load_group
+            if len(trials) > 1 and train_group is not None:
+                train_group()(trials, job, tell, on_saved, end_with)
+                continue
+            for trial in trials:
                 end_with(_end_of(trial, job, tell, on_saved))
     except (KeyboardInterrupt, UserError, StorageError):
         for trial in job.trials:
             if trial.id not in ended:
                 tell(Interrupted(trial_id=trial.id))
         raise
+
+
+def _sets(job: Job) -> list[list[Trial]]:
+    """Return the trials of a job: those that share steps side by side, the others by themselves."""
+    sets: dict[Hashable, list[Trial]] = {}
+    for trial in job.trials:
+        shared = shared_step(trial) if job.together > 1 else None
+        sets.setdefault(shared or trial.id, []).append(trial)
+    return [*sets.values()]
 
 
 def _end_of(

@@ -187,7 +187,7 @@ class PackedModel(BatchedModel):
         """Prepare for the batch that a row holds; return its token types if the model has any."""
         self._batch = static.batch
         self.dropout.begin_given(key_of, static.batch.rows)
-        return static.type_T if self._takes_types else None
+        return static.type_T if self._takes_types and static.layout.has_types else None
 
     def uses_of_dropout(self, rows: Ragged) -> list[Use]:
         """Return the uses of dropout in a training step, in their order: that of every step."""

@@ -217,6 +217,8 @@ def _settings(record: TrialRecord) -> Iterable[tuple[str, object]]:
     yield "seed", trial.seed
     if trial.fold is not None:
         yield "fold", f"{trial.fold.number} of {trial.fold.of}: the others were trained on"
+    if trial.train_size is not None:
+        yield "train_size", f"{trial.train_size} rows, drawn by the seed, of each label its share"
     yield "training examples", record.num_train_examples
     if trial.data.reading_words:
         yield "data read as", trial.data.reading_words

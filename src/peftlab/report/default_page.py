@@ -17,6 +17,8 @@ def page_parts(view: StudyView) -> tuple[ReportPart, ...]:
 def _default_parts(view: StudyView) -> list[ReportPart]:
     several_arms, several_seeds = len(view.arms) > 1, len(view.spec.seeds) > 1
     found = [_section("Scores"), _part("scores")]
+    if view.smaller:
+        found += [_section("How much data is enough"), _part("train-sizes")]
     is_tuned = bool(attempts(view.spec, view.records))
     if is_tuned:
         found.append(_part("tuning"))

@@ -16,10 +16,12 @@ from peftlab.report.figures.scores import draw_scores, published_data, scores_da
 from peftlab.report.figures.seed_spread import draw_seed_spread, seed_spread_data
 from peftlab.report.figures.significance import draw_significance, significance_data
 from peftlab.report.figures.sweep import draw_sweep, sweep_data
+from peftlab.report.figures.train_sizes import draw_train_sizes, train_sizes_data
 from peftlab.report.figures.tuning import draw_tuning, tuning_data
 from peftlab.report.findings.better_words import of_losses
 from peftlab.report.findings.learning import losses_words, remarks
 from peftlab.report.findings.published import published_scores
+from peftlab.report.findings.train_sizes import views_by_size
 from peftlab.report.findings.view import StudyView, leading
 from peftlab.report.pages.blocks import Block, Figure, Heading, Missing, Warnings
 from peftlab.report.tables.advice import advice_blocks, advices_by_task, advices_of
@@ -30,6 +32,7 @@ from peftlab.report.tables.disagreement import disagreement_table
 from peftlab.report.tables.parameters import parameters_table
 from peftlab.report.tables.scores import published_table, runs_table, scores_table
 from peftlab.report.tables.settings import hyperparameters_table, method_config_table, tuning_table
+from peftlab.report.tables.train_sizes import best_by_size_table, expected_table
 from peftlab.study import parts
 from peftlab.study.arms import Arm
 from peftlab.study.declarations import advice_options
@@ -85,6 +88,21 @@ def _scores(view: StudyView, options: parts.ScoresPart, name: str) -> Sequence[B
         *([table] if table else []),
         *_missing(view, arms),
     ]
+
+
+def _train_sizes(view: StudyView, options: parts.TrainSizesPart, name: str) -> Sequence[Block]:
+    if not view.smaller:
+        return []
+    arms = view.choose(options.arms)
+    rows = train_sizes_data(view, arms)
+    drawn = (
+        [draw_train_sizes(rows, name=name, every=_names(view), scored=view.scored_words)]
+        if rows
+        else []
+    )
+    best = [best_by_size_table(view, advice_options(view.spec)[0])] if len(view.arms) > 1 else []
+    lines = [line for own in views_by_size(view) for line in own.missing(arms)]
+    return [*drawn, *best, expected_table(view, arms), *([Missing(lines=lines)] if lines else [])]
 
 
 def _seed_spread(view: StudyView, options: parts.SeedSpreadPart, name: str) -> Sequence[Block]:
@@ -234,6 +252,7 @@ _BY_KIND: dict[str, Maker] = {
     "advice": _advice,
     "section": _section,
     "scores": _scores,
+    "train-sizes": _train_sizes,
     "seed-spread": _seed_spread,
     "significance": _significance,
     "costs": _costs,

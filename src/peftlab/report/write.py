@@ -9,7 +9,10 @@ from pathlib import Path
 
 from peftlab.core.errors import UserError
 from peftlab.core.progress import Tell, say_nothing
+from peftlab.core.words import counted
 from peftlab.report.default_page import page_parts
+from peftlab.report.figures.trajectory import draw_trajectory, trajectory_data
+from peftlab.report.findings.asking import questions
 from peftlab.report.findings.combine import LabelledView, combine
 from peftlab.report.findings.results import results_of
 from peftlab.report.findings.runs import folds_note
@@ -23,13 +26,14 @@ from peftlab.report.pages.files import write_files
 from peftlab.report.pages.page import Page
 from peftlab.report.registry import MAKERS
 from peftlab.report.tables.comparisons import claims_blocks
+from peftlab.report.tables.deciding import deciding_blocks
 from peftlab.report.tables.settings import seeds_in_short
 from peftlab.report.tables.sources import limit_words, sources_blocks
 from peftlab.report.tables.trials import trials_table
 from peftlab.store.looks import joined, looks_digest, now
 from peftlab.store.workspace import Workspace
-from peftlab.study.declarations import look_at
-from peftlab.study.parts import PARTS
+from peftlab.study.declarations import advice_options, look_at
+from peftlab.study.further_seeds import is_further
 from peftlab.study.remembered_looks import remember
 
 LONGEST_FOLDER = 120
@@ -51,6 +55,9 @@ def write_report(
     tell("testing the claims")
     found = verdicts(view)
     claims = claims_blocks(found, len(view.spec.claims) - len(found))
+    if view.spec.decide is not None:
+        tell("asking what is open")
+        claims = [*claims, *_deciding(view, found)]
     page = make_page(view, claims=claims, tell=tell)
     written = _write(view, page, found, output or usual_folder(workspace, study), tell, made_of)
     return replace(written, remark=remember([workspace], [view.look]))
@@ -109,7 +116,7 @@ def make_page(
             blocks.append(Warnings(title=title, lines=lines))
     if not any(part.kind == ADVICE for part in chosen):
         tell("weighing the arms")
-        advice = MAKERS.get(ADVICE)(view, PARTS[ADVICE](), f"figure-{ADVICE}")
+        advice = MAKERS.get(ADVICE)(view, advice_options(view.spec)[0], f"figure-{ADVICE}")
         blocks += _named(advice, ADVICE)
     blocks += claims
     for number, part in enumerate(chosen, start=1):
@@ -128,6 +135,14 @@ def make_page(
         facts=_facts(view),
         blocks=blocks,
     )
+
+
+def _deciding(view: StudyView, found: Sequence[Verdict]) -> list[Block]:
+    """Return the study's rule for further seeds, what it has decided, and how that went."""
+    asked = questions(view, found)
+    rows = trajectory_data(view, asked)
+    drawn = [draw_trajectory(rows, name="figure-trajectory")] if rows else []
+    return [*_named(deciding_blocks(view, asked), "deciding"), *drawn]
 
 
 def _write(
@@ -194,6 +209,9 @@ def _facts(view: StudyView) -> dict[str, str]:
         "tasks": ", ".join(spec.tasks),
         "seeds": seeds_in_short(spec.seeds),
     }
+    num_further = sum(is_further(spec, record.trial.seed) for record in view.records)
+    if num_further:
+        facts["further seeds"] = f"{counted(num_further, 'trial')} of seeds added until decided"
     failed = sum(record.status == "failed" for record in view.records)
     if failed:
         facts["failed"] = f"{failed:,}"
@@ -213,6 +231,11 @@ def _facts(view: StudyView) -> dict[str, str]:
             facts[name] = "; ".join(f"{task}: {own}" for task, own in words.items())
     if spec.max_train_samples is not None:
         facts["training rows"] = limit_words(spec.max_train_samples, spec, " of each task")
+    if spec.train_sizes is not None:
+        sizes = ", ".join(
+            size if isinstance(size, str) else f"{size:,}" for size in spec.train_sizes
+        )
+        facts["train_sizes"] = f"{sizes}; whatever names none is of the largest"
     if spec.max_eval_samples is not None:
         facts["dev rows"] = limit_words(spec.max_eval_samples, spec, " of each task")
     for name, source in view.metric_sources:

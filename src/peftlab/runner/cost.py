@@ -217,6 +217,7 @@ class TimeLeft:
         self._open_seconds = sum(self._open.values())
         self._spent_seconds = 0.0
         self._expected_seconds = 0.0
+        self._at_once = 1
 
     def ended(self, trial_id: str, seconds: float) -> None:
         """Note that a trial has ended after `seconds`."""
@@ -226,10 +227,11 @@ class TimeLeft:
         self._spent_seconds += seconds
 
     def seconds(self, running: Mapping[str, tuple[float, float]]) -> float | None:
-        """Return the seconds for all open trials, if as many run at a time as do now.
+        """Return the seconds for all open trials, if as many run at a time as do now, or did last.
 
         `running` maps each running trial to the share of it that is done and the seconds it took.
         """
+        self._at_once = len(running) or self._at_once
         expected, spent, done = self._expected_seconds, self._spent_seconds, 0.0
         for trial_id, (share, seconds) in running.items():
             done += share * self._open.get(trial_id, 0.0)
@@ -237,11 +239,7 @@ class TimeLeft:
         expected += done
         if not self._open_seconds:
             return None
-        return (
-            (self._open_seconds - done)
-            * (spent / expected if expected else 1.0)
-            / max(1, len(running))
-        )
+        return (self._open_seconds - done) * (spent / expected if expected else 1.0) / self._at_once
 
 
 def end_of(seconds: Sequence[float], workers: int) -> float:

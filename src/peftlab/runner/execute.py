@@ -54,6 +54,7 @@ def make_ready(model: str, *, device: Device | None, executor: str = "inline") -
         ensure_weights(model)
     if device is None:
         return []
+    device.make_ready_for(model)
     device.make_ready()
     return device.remarks()
 

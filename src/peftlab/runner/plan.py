@@ -119,6 +119,7 @@ class TrialPlan:
             "together": self.together,
             "fold": self.trial.fold.number if self.trial.fold else None,
             "folds": self.trial.fold.of if self.trial.fold else None,
+            "train_size": self.trial.train_size,
         }
 
 
@@ -205,20 +206,20 @@ def make_plan(
         remarks += found.remarks() if planned else []
         if found.is_faster_in_bf16 and not any(trial.training.bf16 for trial in planned):
             remarks += [FASTER_IN_BF16.format(found.model_name)] if planned else []
-    first: dict[tuple[str, tuple[str, ...]], TrialPlan] = {}
+    first: dict[tuple[str, int | None, tuple[str, ...]], TrialPlan] = {}
     plans = []
     with stage("planning", total=len(planned), unit="trials") as planning:
         for trial in planned:
             arms, status = expanded.arms_of[trial.id], statuses[trial.id]
-            place = trial.task, arms
-            if place not in first:
+            cell = trial.task, trial.train_size, arms
+            if cell not in first:
                 lengths = None
                 if tokenizer is not None and trial.task not in expanded.unread:
                     lengths = row_lengths(trial, tokenizer, workspace)
-                first[place] = _first_plan(
-                    trial, arms, status, lengths, expanded.num_examples[trial.task], costs
+                first[cell] = _first_plan(
+                    trial, arms, status, lengths, expanded.num_examples_of(trial), costs
                 )
-            plans.append(replace(first[place], trial=trial, status=status))
+            plans.append(replace(first[cell], trial=trial, status=status))
             planning.advance()
     of_open = {plan.trial.id: plan for plan in plans if is_open(plan.status, retry_failed)}
     open_trials = [plan.trial for plan in of_open.values()]
@@ -277,7 +278,7 @@ def _first_plan(
     num_examples: tuple[int, int],
     costs: CostModel | None,
 ) -> TrialPlan:
-    """Return the plan of an arm's first trial on a task."""
+    """Return the plan of an arm's first trial on a task with so many rows."""
     num_train, num_dev = num_examples
     parameters = _parameters(
         trial.model.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -58,7 +59,16 @@ class ProgressDisplay:
     def __init__(self, plan: Plan, console: Console) -> None:
         self.console = console
         self.plans = {trial.trial.id: trial for trial in plan.open_trials}
-        self.clock = TimeLeft({key: one.seconds or 0.0 for key, one in self.plans.items()})
+        self._clocks = {
+            in_group: TimeLeft(
+                {
+                    key: one.expected_seconds or 0.0
+                    for key, one in self.plans.items()
+                    if self._in_group(key) == in_group
+                }
+            )
+            for in_group in (False, True)
+        }
         self.num_open = len(self.plans)
         self.num_ended = 0
         self.began_at = perf_counter()
@@ -118,7 +128,7 @@ class ProgressDisplay:
 
     def _ended(self, trial_id: str, seconds: float, words: str) -> None:
         self.num_ended += 1
-        self.clock.ended(trial_id, seconds)
+        self._clocks[self._in_group(trial_id)].ended(trial_id, seconds)
         left = self._show_whole()
         rest = f", {duration(left)} left" if left else ""
         self._say(f"[{self.num_ended}/{self.num_open}] {self._names[trial_id]}: {words}{rest}")
@@ -132,7 +142,7 @@ class ProgressDisplay:
     def _show_whole(self) -> float | None:
         """Show the study's progress, in trials done and trials an hour; return the seconds left."""
         training = {key: running for key, running in self.running.items() if running.has_begun}
-        left = self.clock.seconds({key: one.share_and_seconds for key, one in training.items()})
+        left = self._seconds_left(training)
         words = [f"{len(training)} at once"] if len(training) > 1 else []
         seconds = perf_counter() - self.began_at
         if self.num_ended and seconds > 0:
@@ -142,6 +152,28 @@ class ProgressDisplay:
             words.append(f"{duration(left)} left")
         self.bars.update(self.study_bar, completed=self.num_ended, note=", ".join(words))
         return left
+
+    def _seconds_left(self, training: Mapping[str, _RunningTrial]) -> float | None:
+        """Return the seconds left; None if there is no estimate.
+
+        A member of a group takes longer than alone, so that its time says nothing of other trials.
+        """
+        found = [
+            clock.seconds(
+                {
+                    key: one.share_and_seconds
+                    for key, one in training.items()
+                    if self._in_group(key) == in_group
+                }
+            )
+            for in_group, clock in self._clocks.items()
+        ]
+        known = [seconds for seconds in found if seconds is not None]
+        return sum(known) if known else None
+
+    def _in_group(self, trial_id: str) -> bool:
+        plan = self.plans.get(trial_id)
+        return plan is not None and plan.group is not None
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)

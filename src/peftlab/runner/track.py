@@ -178,11 +178,13 @@ def run_name(trial: Trial, arms: Sequence[str]) -> str:
     """Return the name of a trial's run, which is also a folder's name.
 
     >>> from types import SimpleNamespace as Trial
-    >>> run_name(Trial(id="88c683afda1e", task="cola", seed=42, fold=None), ["lora-r8"])
-    'lora-r8-cola-seed42-88c683'
+    >>> trial = Trial(id="88c683afda1e", task="cola", seed=42, fold=None, train_size=100)
+    >>> run_name(trial, ["lora-r8"])
+    'lora-r8-cola-seed42-rows100-88c683'
     """
     fold = f"-fold{trial.fold.number}" if trial.fold else ""
-    return f"{'+'.join(arms)[:100]}-{trial.task}-seed{trial.seed}{fold}-{trial.id[:6]}"
+    rows = f"-rows{trial.train_size}" if trial.train_size else ""
+    return f"{'+'.join(arms)[:100]}-{trial.task}-seed{trial.seed}{fold}{rows}-{trial.id[:6]}"
 
 
 def rows_of(evaluation: Evaluation, *, after: int) -> list[StepValues]:

@@ -82,6 +82,27 @@ def further_seeds(
     )
 
 
+def do_examples_forbid(found: Difference, margin: float, *, is_equivalence: bool = False) -> bool:
+    """Return whether no number of seeds can decide a comparison, whatever they will show.
+
+    It is decided where a difference is shown, or one of less than the `margin`; of an equivalence
+    where the difference is shown to be less, or more, than the margin. What is asked of all true
+    differences that the seeds so far leave possible (by Student's interval: this plans, and decides
+    nothing) is whether the examples alone, at the level of a single test, are enough for one.
+    """
+    if not found.noise.seeds:
+        return False
+    bounds = _of_examples(found.noise)
+    of_seeds = replace(found.noise, examples=0.0, grain=0.0, folds=None)
+    doubt = of_seeds.half_width
+    estimates_M = np.linspace(found.estimate - doubt, found.estimate + doubt, 101)
+    none_M = np.zeros(len(estimates_M))
+    is_decided_M = _is_decided(estimates_M, bounds, none_M, margin, LEVEL)
+    if not is_equivalence:
+        is_decided_M |= _is_decided(estimates_M, bounds, none_M, None, LEVEL)
+    return not bool(is_decided_M.any())
+
+
 def reach_of_examples(noise: Noise, level: float) -> float:
     """Return the half width of the interval of 1 - `level` that no number of seeds can narrow."""
     return _of_examples(noise).always_valid_reach(level)

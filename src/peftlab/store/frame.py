@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FIRST = (
-    "id", "arm", "task", "model", "method", "seed", "fold", "engine", "status", "epochs", "error",
-    "rule",
+    "id", "arm", "task", "model", "method", "seed", "fold", "train_size", "engine", "status",
+    "epochs", "error", "rule",
 )  # fmt: skip
 
 NO_COSTS = ("parameters", "predictions_sha256", "model_sha256")
@@ -97,6 +97,8 @@ def _settings(text: str) -> dict[str, Any]:
     row = {name: trial[name] for name in ("task", "method", "engine")}
     row["model"] = trial["model"]["name"]
     row["rule"] = checked.rule
+    if checked.train_size is not None:
+        row["train_size"] = checked.train_size
     return row | _named("training", trial["training"]) | _named("method", trial["method_config"])
 
 

@@ -151,6 +151,7 @@ class TrialRecord:
             "outdated": [correction.what for correction in missing(self.trial)],
             "fold": self.trial.fold.number if self.trial.fold else None,
             "folds": self.trial.fold.of if self.trial.fold else None,
+            "train_size": self.trial.train_size,
         }
 
     @property

@@ -101,7 +101,8 @@ def _check_size(spec: StudySpec) -> None:
             allowed=f"at most {MOST_ARMS:,}",
         )  # fmt: skip
     most_seeds = max(len(arm.seeds or spec.seeds) for arm in spec.arms.values())
-    num_trials = num_arms * len(spec.tasks) * most_seeds
+    num_runs = (spec.folds or 1) * len(spec.train_sizes or "1") * most_seeds
+    num_trials = num_arms * len(spec.tasks) * num_runs
     if num_trials > MOST_TRIALS:
         raise UserError(
             f"arms, tasks and seeds make {num_trials:,} trials", where=spec.name,
@@ -171,12 +172,17 @@ def _training(
     """
     rate = method.learning_rate
     values: dict[str, Any] = {} if rate is None else {"learning_rate": rate}
-    for place, given in ((f"{spec.name}: training", spec.training), (where, own)):
+    for location, given in ((f"{spec.name}: training", spec.training), (where, own)):
         for key, value in given.items():
             if key not in TRAINING_NAMES:
-                raise unknown_setting(key, where=place)
+                raise unknown_setting(key, where=location)
             if _holds(
-                spec, key, value, task, f"{place}.{key}", overridden=place != where and key in own
+                spec,
+                key,
+                value,
+                task,
+                f"{location}.{key}",
+                overridden=location != where and key in own,
             ):
                 values[key] = cast(Any, value)[task] if is_by_task(key, value) else value
     try:
@@ -184,8 +190,8 @@ def _training(
     except ValidationError as error:
         complaint = complaint_of(error)
         key = str(complaint.path[0])
-        place = where if key in own else f"{spec.name}: training"
-        raise complaint.refusal(where=f"{place}.{key}", shown=complaint.literal) from error
+        location = where if key in own else f"{spec.name}: training"
+        raise complaint.refusal(where=f"{location}.{key}", shown=complaint.literal) from error
 
 
 def _holds(
@@ -197,9 +203,9 @@ def _holds(
     for name, one in by_task.items():
         spec.require_task(name, where=where)
         if one is None and key not in OFF_BY_NULL:
-            place = f"{where}.{name}" if is_mapping else where
+            location = f"{where}.{name}" if is_mapping else where
             raise UserError(
-                "null is not allowed here", where=place, allowed="a value, or no such key"
+                "null is not allowed here", where=location, allowed="a value, or no such key"
             )
     if task not in by_task and not overridden:
         raise UserError(f"no value for the task '{task}'", where=where, allowed=", ".join(by_task))

@@ -19,11 +19,15 @@ from peftlab.store.records import TrialRecord
 from peftlab.study.arms import every_arm, select_arms
 from peftlab.study.parts import AdvicePart
 from peftlab.study.spec import Claim, StudySpec
+from peftlab.study.train_sizes import largest_sizes, order_of_size
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlacedTrial:
-    """The part of a study's trial that a look needs; `arms` are those of the study that hold it."""
+    """The part of a study's trial that a look needs; `arms` are those of the study that hold it.
+
+    `train_size` is None for a trial on all rows.
+    """
 
     id: str
     cell: str
@@ -31,6 +35,7 @@ class PlacedTrial:
     task: str
     arms: tuple[str, ...]
     is_done: bool
+    train_size: int | None = None
 
 
 DeclaredPlaces = Mapping[tuple[str, str], Sequence[DeclaredPlace]]
@@ -47,19 +52,22 @@ def placed_trial(record: TrialRecord, arms: tuple[str, ...]) -> PlacedTrial:
         task=trial.task,
         arms=arms,
         is_done=record.status == "done",
+        train_size=trial.train_size,
     )
 
 
 def placed_result(result: Result, arms: tuple[str, ...]) -> PlacedTrial:
     """Return the trial of a result under these arms; a result is the part that a frame reads."""
     row = result.row
+    shared = unseeded_trial(row.settings)
     return PlacedTrial(
         id=row.id,
         cell=cell_of_settings(row.settings),
         seed=row.seed,
-        task=unseeded_trial(row.settings).task,
+        task=shared.task,
         arms=arms,
         is_done=row.status == "done",
+        train_size=shared.train_size,
     )
 
 
@@ -137,7 +145,8 @@ def declared_advice(options: AdvicePart, places: DeclaredPlaces) -> DeclaredAdvi
 def advice_options(spec: StudySpec) -> tuple[AdvicePart, ...]:
     """Return the options by which the study's page gives advice: its own, or the usual ones."""
     named = tuple(part.options for part in spec.report if isinstance(part.options, AdvicePart))
-    return named or (AdvicePart(),)
+    margin = spec.decide.margin if spec.decide is not None else None
+    return named or (AdvicePart() if margin is None else AdvicePart(margin=margin),)
 
 
 def tasks_of_claim(spec: StudySpec, claim: Claim) -> tuple[str, ...]:
@@ -146,14 +155,29 @@ def tasks_of_claim(spec: StudySpec, claim: Claim) -> tuple[str, ...]:
 
 
 def look_at(spec: StudySpec | None, placed: Sequence[PlacedTrial], at: datetime) -> Look:
-    """Return a look at these trials at that moment; without the study no claims and no advice."""
-    places = places_of(placed)
+    """Return a look at these trials at that moment; without the study no claims and no advice.
+
+    Claims are of the trials with the most training rows; the advice is given for each number.
+    """
+    by_size = [places_of(own) for own in by_train_size(placed)]
     return Look(
         study=spec.name if spec else "",
-        places=tuple(one for of_place in places.values() for one in of_place),
-        claims=declared_claims(spec, places) if spec else frozenset(),
+        places=tuple(one for of_place in places_of(placed).values() for one in of_place),
+        claims=declared_claims(spec, by_size[0]) if spec and by_size else frozenset(),
         shown={one.id: at for one in placed if one.is_done},
         advice=frozenset(
-            declared_advice(options, places) for options in (advice_options(spec) if spec else ())
+            declared_advice(options, places)
+            for options in (advice_options(spec) if spec else ())
+            for places in by_size
         ),
     )
+
+
+def by_train_size(placed: Sequence[PlacedTrial]) -> list[list[PlacedTrial]]:
+    """Return the trials apart: those of each task's largest size, then those of each other one."""
+    largest = largest_sizes((one.task, one.train_size) for one in placed)
+    found: dict[int | None, list[PlacedTrial]] = {}
+    for one in placed:
+        is_largest = one.train_size == largest[one.task]
+        found.setdefault(None if is_largest else one.train_size, []).append(one)
+    return [found[size] for size in sorted(found, key=order_of_size, reverse=True)]

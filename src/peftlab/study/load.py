@@ -180,12 +180,12 @@ def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str
 def _set(study: dict[str, Any], path: list[str], value: Any) -> None:
     """Put the value at the path, on copies of the mappings that lead there."""
     *parents, last = path
-    place = study
+    parent = study
     for key in parents:
-        inner = place.get(key)
-        place[key] = dict(inner) if isinstance(inner, Mapping) else {}
-        place = place[key]
-    place[last] = value
+        inner = parent.get(key)
+        parent[key] = dict(inner) if isinstance(inner, Mapping) else {}
+        parent = parent[key]
+    parent[last] = value
     if path[0] == "training" and len(path) > 1 and isinstance(study.get("arms"), Mapping):
         study["arms"] = {name: _without(arm, path[1]) for name, arm in study["arms"].items()}
 

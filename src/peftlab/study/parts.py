@@ -52,6 +52,11 @@ class ParetoPart(ArmsPart):
     against: CostName = "time"
 
 
+class TrainSizesPart(ArmsPart):
+    """Scores against the number of training rows, for a study with `train_sizes`: which arm is best
+    on how many, and what is expected of twice as many."""
+
+
 class CostsPart(ArmsPart):
     """The table of what the arms cost on each task."""
 
@@ -113,6 +118,7 @@ PARTS: dict[str, type[Frozen]] = {
     "advice": AdvicePart,
     "section": SectionPart,
     "scores": ScoresPart,
+    "train-sizes": TrainSizesPart,
     "seed-spread": SeedSpreadPart,
     "significance": SignificancePart,
     "costs": CostsPart,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -26,14 +26,17 @@ from peftlab.core.selection import Selection, folds_words
 from peftlab.core.training import EVERY_EPOCH, CheckpointEvery, TrainingSettings
 from peftlab.core.validation import Count, Frozen, Integer, YesNo, complaint_of, dotted
 from peftlab.engine.registry import ENGINES
+from peftlab.study.decide_spec import DecideSpec
 from peftlab.study.own_data import OwnData
-from peftlab.study.parts import PARTS
+from peftlab.study.parts import PARTS, AdvicePart
 from peftlab.study.tune_spec import Budget, TuneSpec
 from peftlab.tasks.registry import trained_task
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 SeedList = Annotated[tuple[Annotated[Integer, Field(ge=0)], ...], Field(min_length=1)]
+ALL: Final = "all"
+TrainSize = Count | Literal["all"]
 TRAINING_NAMES = tuple(TrainingSettings.model_fields)
 LEAST_SEEDS = 3
 """The fewest runs of each arm with which a claim gets a verdict."""
@@ -161,7 +164,7 @@ def _tasks_may_be_left_out(schema: dict[str, Any]) -> None:
 
 
 class StudySpec(Frozen):
-    """A study: every combination of its arms, tasks, seeds and folds is a trial.
+    """A study: every combination of its arms, tasks, seeds, folds and train_sizes is a trial.
 
     `data` is the name of a place, or a mapping from task to a person's own files; the tasks are
     then those, where `tasks` does not say which.
@@ -174,9 +177,11 @@ class StudySpec(Frozen):
     The classifier's `head` is drawn anew, or with `keep` the checkpoint's own, its rows matched by
     the names of the labels; an arm may say otherwise for itself.
     With `folds` each part of train is scored by a trial of its own, and dev is not used.
+    With `train_sizes` there are trials on so many rows of train each, or on `all`.
     `track` names the trackers, accelerate's, that follow the trials; it is no part of a trial.
     Neither is `group`, the most trials that train in one step: `auto` leaves it to the planner, and
     with `off` each trial trains alone.
+    `decide` is the rule by which seeds are added until claims and advice are decided.
     """
 
     model_config = ConfigDict(
@@ -197,11 +202,13 @@ class StudySpec(Frozen):
     cache_frozen: YesNo = False
     selection: Selection | None = None
     folds: Annotated[Integer, Field(ge=2)] | None = None
+    train_sizes: Annotated[tuple[TrainSize, ...], Field(min_length=1)] | None = None
     head: Head = "fresh"
     checkpoint_every: CheckpointEvery = EVERY_EPOCH
     group: Group = "auto"
     track: tuple[str, ...] = ()
     tune: TuneSpec | None = None
+    decide: DecideSpec | None = None
     training: dict[str, JsonValue] = Field(default_factory=dict)
     arms: Annotated[dict[Name, ArmSpec], Field(min_length=1)]
     only_arms: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
@@ -226,10 +233,21 @@ class StudySpec(Frozen):
     def _labels(cls, training: Any) -> Any:
         return _labels_as_texts(training)
 
-    @field_validator("tasks", "seeds", "track")
+    @field_validator("tasks", "seeds", "track", "train_sizes")
     @classmethod
-    def _all_different(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        return _different(values)
+    def _all_different(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        return None if values is None else _different(values)
+
+    @field_validator("train_sizes", mode="before")
+    @classmethod
+    def _sizes(cls, sizes: Any) -> Any:
+        if isinstance(sizes, list | tuple):
+            for size in sizes:
+                if size != ALL and (isinstance(size, bool) or not isinstance(size, int)):
+                    raise ValueError(f"{size!r} is neither a number of rows nor all")
+                if size != ALL and size < 1:
+                    raise ValueError(f"{size} rows are too few to train on")
+        return sizes
 
     @field_validator("report", mode="before")
     @classmethod
@@ -252,6 +270,18 @@ class StudySpec(Frozen):
                 raise ValueError(
                     f"folds, and dev: {own.dev:g} of '{name}': with folds every row of train is "
                     "scored, so that none is cut off for dev; leave one of the two out"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_one_margin(self) -> StudySpec:
+        wanted = self.decide.margin if self.decide is not None else None
+        for part in self.report:
+            own = part.options.margin if isinstance(part.options, AdvicePart) else wanted
+            if wanted is not None and own != wanted:
+                raise ValueError(
+                    f"decide.margin is {wanted:g}, and that of the report's part advice {own:g}: "
+                    "they are one"
                 )
         return self
 
@@ -331,7 +361,7 @@ def _as_user_error(
     path = [part for part in complaint.path if part != "[key]"]
     if path[:1] == ["data"]:
         del path[1:2]  # the name of the union's part
-    place = f"{where}: {dotted(path)}" if path else where
+    location = f"{where}: {dotted(path)}" if path else where
     if complaint.kind == "extra_forbidden":
         owner = _owner(model, path)
         parent = f"{where}: {dotted(path[:-1])}" if path[:-1] else where
@@ -343,14 +373,14 @@ def _as_user_error(
             str(path[-1]), [str(key) for key in given if key not in known], n=1
         )
         hint = f"; is '{near[0]}' a misspelling of it?" if near else ""
-        return UserError(f"this key is missing{hint}", where=place)
+        return UserError(f"this key is missing{hint}", where=location)
     if complaint.kind == "string_pattern_mismatch":
         return UserError(
             f"{str(complaint.given)[:40]!r} is not a name",
-            where=place,
+            where=location,
             allowed="letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
         )
-    return complaint.refusal(where=place)
+    return complaint.refusal(where=location)
 
 
 def _labels_as_texts(training: Any) -> Any:
@@ -384,6 +414,7 @@ def _owner(model: type[Frozen], path: list[str | int]) -> type[Frozen]:
         "claims": Claim,
         "fixed_seeds": FixedSeeds,
         "selection": Selection,
+        "decide": DecideSpec,
         "tune": Budget if path[1:2] == ["budget"] and len(path) > 2 else TuneSpec,
         "arms": ArmSpec,
     }
@@ -392,8 +423,8 @@ def _owner(model: type[Frozen], path: list[str | int]) -> type[Frozen]:
 
 def _moved(error: UserError, where: str) -> UserError:
     """Return the same error for a place in the file."""
-    place = f"{where}: {error.where}" if error.where else where
-    return UserError(error.what, where=place, allowed=error.allowed, remedy=error.remedy)
+    location = f"{where}: {error.where}" if error.where else where
+    return UserError(error.what, where=location, allowed=error.allowed, remedy=error.remedy)
 
 
 def _keys(model: type[Frozen]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from peftlab.core.errors import AbsentError, UserError
 from peftlab.core.inputs import DataRef, Example, TaskDefinition
@@ -16,7 +18,7 @@ from peftlab.data.limited import within
 from peftlab.data.own_files import OwnSource
 from peftlab.data.source import DataSource, open_source, require
 from peftlab.study.own_data import define_task
-from peftlab.study.spec import StudySpec
+from peftlab.study.spec import ALL, StudySpec
 from peftlab.tasks.problem import Values
 from peftlab.tasks.registry import TASKS
 from peftlab.tasks.spec import Task
@@ -29,7 +31,7 @@ class TaskRows:
     `max_train_samples` and `max_eval_samples` are None where they would cut nothing. What is held
     out is among the rows of train. `leak` is of those rows. With `folds` the rows of train are in
     so many parts, of which the first has `num_in_fold`; `dev` is then train itself, whose every row
-    is scored in its part.
+    is scored in its part, and `most_in_fold` are the rows of the largest part.
     """
 
     task: Task
@@ -41,24 +43,31 @@ class TaskRows:
     max_eval_samples: int | None = None
     folds: int | None = None
     num_in_fold: int = 0
+    most_in_fold: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRows:
     """A task's rows as a study's trials name them; `seen` has more if they could be read.
 
-    `num_train` and `num_dev` are those of one trial, with folds of the first: without what is held
-    out. `unread` says why they are not here.
+    `num_trained` are those that one trial trains on, with folds the first, by its train_size (None:
+    all), the smallest first: without what is held out. `num_dev` are those that it is scored on.
+    `unread` says why the rows are not here.
     """
 
     ref: DataRef
-    num_train: int
+    num_trained: Mapping[int | None, int]
     num_dev: int
     max_train_samples: int | None
     max_eval_samples: int | None
     seen: TaskRows | None = None
     unread: str = ""
     definition: TaskDefinition | None = None
+
+    @property
+    def num_train(self) -> int:
+        """The rows to train on of a trial of the largest size."""
+        return [*self.num_trained.values()][-1]
 
 
 def read_trial_rows(spec: StudySpec, name: str, *, data_needed: bool) -> TrialRows:
@@ -92,7 +101,7 @@ def read_trial_rows(spec: StudySpec, name: str, *, data_needed: bool) -> TrialRo
     most_dev = max(one.num_dev for one in (task, *task.also_on))
     return TrialRows(
         ref=DataRef(source="unread", location=spec.data, digest="unread"),
-        num_train=num_train - _num_held_out(spec, name, num_train),
+        num_trained=_num_trained(spec, name, num_train, least=num_train),
         num_dev=num_dev,
         max_train_samples=cutting(spec.max_train_samples, task.num_train),
         max_eval_samples=cutting(spec.max_eval_samples, most_dev),
@@ -150,6 +159,7 @@ def _in_folds(
     seen = within(source, train, "train", max_train_samples)
     require_folds(seen, folds, labels=task.labels, where=where)
     labels = labels_of(seen)
+    sizes = np.bincount(folds_of(seen, folds, digest=ref.digest))[1:]
     return TaskRows(
         task=task,
         ref=ref,
@@ -158,7 +168,8 @@ def _in_folds(
         leak=Leak(num_rows=len(seen)),
         max_train_samples=cutting(max_train_samples, len(train)),
         folds=folds,
-        num_in_fold=int((folds_of(seen, folds, digest=ref.digest) == 1).sum()),
+        num_in_fold=int(sizes[0]),
+        most_in_fold=int(sizes.max()),
     )
 
 
@@ -177,13 +188,37 @@ def _as_seen(
     num_train = len(seen.train) - seen.num_in_fold
     return TrialRows(
         ref=seen.ref,
-        num_train=num_train - _num_held_out(spec, name, num_train),
+        num_trained=_num_trained(spec, name, num_train, least=len(seen.train) - seen.most_in_fold),
         num_dev=seen.num_in_fold or len(seen.dev),
         max_train_samples=seen.max_train_samples,
         max_eval_samples=seen.max_eval_samples,
         seen=seen,
         definition=definition,
     )
+
+
+def _num_trained(
+    spec: StudySpec, name: str, num_train: int, *, least: int
+) -> dict[int | None, int]:
+    """Return the rows that a trial of each train_size trains on, without what is held out.
+
+    Without folds all of the rows are one size, whether the study says so by a number or by `all`.
+    Raises UserError for a size of which some trial has fewer rows: the `least` that one has.
+    """
+    wanted = spec.train_sizes or (ALL,)
+    for size in wanted:
+        if size != ALL and size > least:
+            raise UserError(
+                f"{size:,} training rows of '{name}'",
+                where=f"{spec.name}: train_sizes",
+                allowed=f"at most {least:,}, or all",
+            )
+    numbers = sorted({size for size in wanted if size != ALL and size < num_train})
+    sizes: list[int | None] = [*numbers]
+    if len(numbers) < len(wanted):
+        sizes.append(None)
+    rows = {size: num_train if size is None else size for size in sizes}
+    return {size: number - _num_held_out(spec, name, number) for size, number in rows.items()}
 
 
 def _num_held_out(spec: StudySpec, name: str, num_train: int) -> int:

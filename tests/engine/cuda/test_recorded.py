@@ -16,6 +16,8 @@ from transformers import (
     BertForSequenceClassification,
     Gemma2Config,
     Gemma2ForSequenceClassification,
+    GPT2Config,
+    GPT2ForSequenceClassification,
     MistralConfig,
     MistralForSequenceClassification,
     ModernBertConfig,
@@ -87,6 +89,16 @@ def causal(*, window: int | None = None, dropout: float = 0.2) -> PreTrainedMode
             num_key_value_heads=1, intermediate_size=12, max_position_embeddings=6,
             initializer_range=0.4, attention_dropout=dropout, sliding_window=window,
             pad_token_id=0,
+        )
+    )  # fmt: skip
+
+
+def types_as_words() -> PreTrainedModel:
+    """A tiny GPT-2, which looks token types up among the words where it is given any."""
+    return GPT2ForSequenceClassification(
+        GPT2Config(
+            vocab_size=12, n_embd=8, n_layer=1, n_head=2, n_inner=12, n_positions=6,
+            initializer_range=0.4, pad_token_id=0,
         )
     )  # fmt: skip
 
@@ -213,6 +225,19 @@ def test_steps_of_modules_that_are_called_as_they_are_are_recorded_too(
     words, *expected = trained(trial, data, batches, make)
     assert words == ""
     assert_equal_steps((found[0], found[1]), (expected[0], expected[1]))
+
+
+@pytest.mark.parametrize("has_types", [True, False])
+def test_rows_without_token_types_have_none_in_a_program(
+    has_types: bool, played: Playback, make_trial: MakeTrial, data_of: DataOf
+) -> None:
+    """Steps are recorded, so a program's gradients are those of the model as it is called."""
+    trial = make_trial(method="lora", settings={"r": 2}, rows=9, max_steps=1)
+    data = short_rows(data_of(trial))
+    if not has_types:
+        data = replace(data, train=replace(data.train, type_ids=None))
+    words, *_ = trained(trial, data, [[0, 2]], types_as_words)
+    assert words == "recorded steps"
 
 
 class Counting(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,6 +16,7 @@ from peftlab.engine.classifier import build_classifier
 from peftlab.engine.recorded import RecordedSteps
 from peftlab.engine.recorded_group import RecordedGroup
 from peftlab.engine.steps import Steps
+from peftlab.methods.registry import METHODS
 from peftlab.models.fused import backends
 from peftlab.models.shared_weights import SharedWeights, frozen
 from tests.engine.cuda.playback import Playback
@@ -24,10 +25,9 @@ from tests.engine.cuda.test_recorded import (
     DataOf,
     MakeTrial,
     assert_equal_steps,
-    built,
+    encoder,
     played,
     short_rows,
-    trained,
 )
 
 __all__ = ["played"]
@@ -47,23 +47,52 @@ ORDERS = [
 """The batches of each member: in a step they have other tokens, and other numbers of them."""
 
 
+def opened(stack: ExitStack, trial: Trial, data_of: DataOf) -> Steps:
+    """The steps of a trial; the weights that it does not train are the same for all trials."""
+    torch.manual_seed(0)
+    base = encoder()
+    moved(base.parameters())
+    method = METHODS.get(trial.method)
+    module = method.apply(base, trial.method_config, seed=1).train()
+    moved(parameter for parameter in module.parameters() if parameter.requires_grad)
+    classifier = build_classifier("packed", module, base, torch.device("cpu"), dropout_seed=3)
+    return stack.enter_context(Steps.active(classifier, trial, short_rows(data_of(trial))))
+
+
+@torch.no_grad()
+def moved(parameters: Iterable[Tensor]) -> None:
+    for parameter in parameters:
+        parameter.add_(torch.randn_like(parameter) * 0.2)
+
+
+def result(steps: Steps, num_steps: int) -> tuple[list[float], dict[str, Tensor]]:
+    """The losses, and the weights after the steps."""
+    told = steps.read_losses()
+    assert [step for step, _ in told] == [*range(1, num_steps + 1)]
+    named = steps.classifier.module.named_parameters()
+    return [loss for _, loss in told], {name: p.detach().clone() for name, p in named}
+
+
+def trained_alone(
+    trial: Trial, data_of: DataOf, order: list[list[int]]
+) -> tuple[list[float], dict[str, Tensor]]:
+    with ExitStack() as stack:
+        steps = opened(stack, trial, data_of)
+        assert steps.recorded is None
+        for rows in order:
+            steps.take(np.array(rows))
+        return result(steps, len(order))
+
+
 def trained_together(
     trials: list[Trial], data_of: DataOf, orders: list[list[list[int]]]
 ) -> list[tuple[list[float], dict[str, Tensor]]]:
     """The losses of each trial's steps, and the weights after them."""
-    weights, found = SharedWeights(), []
+    weights = SharedWeights()
     with ExitStack() as stack:
-        every: list[Steps] = []
-        modules = []
-        for trial in trials:
-            module, base = built(trial)
-            classifier = build_classifier(
-                "packed", module, base, torch.device("cpu"), dropout_seed=3
-            )
-            data = short_rows(data_of(trial))
-            every.append(stack.enter_context(Steps.active(classifier, trial, data)))
-            weights.share(frozen(module))
-            modules.append(module)
+        every = [opened(stack, trial, data_of) for trial in trials]
+        for steps in every:
+            weights.share(frozen(steps.classifier.module))
         recorded = [steps.recorded for steps in every]
         assert all(isinstance(one, RecordedSteps) for one in recorded)
         (backend,) = backends.BACKENDS
@@ -79,12 +108,7 @@ def trained_together(
             )
             for steps in every:
                 steps.count()
-        for steps, module in zip(every, modules, strict=True):
-            told = steps.read_losses()
-            assert [step for step, _ in told] == [*range(1, len(orders[0]) + 1)]
-            values = {name: p.detach().clone() for name, p in module.named_parameters()}
-            found.append(([loss for _, loss in told], values))
-    return found
+        return [result(steps, len(orders[0])) for steps in every]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +132,4 @@ def test_steps_of_several_trials_are_those_of_each_alone(
     assert played.num_played >= 3
     monkeypatch.setattr(backends, "BACKENDS", ())
     for trial, order, own in zip(trials, orders, found, strict=True):
-        words, losses, weights = trained(trial, short_rows(data_of(trial)), order)
-        assert words == ""
-        assert_equal_steps(own, (losses, weights))
+        assert_equal_steps(own, trained_alone(trial, data_of, order))

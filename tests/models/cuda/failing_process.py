@@ -19,4 +19,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[3:])
+    main(sys.argv[4:])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from transformers import BertConfig
 
 from peftlab.core.progress import watched_by
 from peftlab.models.fused import backends
@@ -101,6 +102,7 @@ def card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(agreement, "_HERE", {})
     agreement._lacking.cache_clear()
     yield tmp_path
     agreement._lacking.cache_clear()
@@ -123,10 +125,33 @@ def test_what_differs_is_found_once_and_kept_beside_the_kernels(
     assert watcher.seen[-1].done == len(agreement.NAMES)
     assert {one.words for one in watcher.seen} == {agreement.WORDS}
     agreement._lacking.cache_clear()
-    monkeypatch.setattr(agreement, "_compared", lambda device: pytest.fail("compared again"))
+    monkeypatch.setattr(agreement, "_HERE", {})
+    monkeypatch.setattr(agreement, "_compared", lambda *given: pytest.fail("compared again"))
     assert agreement.lacking() == agreement.known_lacking(device) == WRONG
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "another card")
     assert agreement.known_lacking(device) is None
+
+
+def test_kernels_are_compared_again_at_the_sizes_of_another_model(
+    card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what differs at the sizes of one is lacking for all."""
+    agreement.lacking()
+    compared: list[Any] = []
+
+    def found(device: torch.device, every_size: Any) -> agreement.Found:
+        compared.append(every_size)
+        return {name: "differs" if name == "TakeRows" else None for name in agreement.NAMES}
+
+    monkeypatch.setattr(agreement, "_compared", found)
+    config = BertConfig(hidden_size=1024, num_attention_heads=16, intermediate_size=4096)
+    sizes = Sizes.of(config)
+    assert {(one.width, one.head_width, one.inner) for one in sizes} == {(1024, 64, 4096)}
+    for _ in range(2):
+        agreement.compare_at(sizes)
+    assert compared == [sizes]
+    assert agreement.lacking() == {**WRONG, "TakeRows": "differs"}
+    assert Sizes.of(object()) == ()
 
 
 def test_where_nothing_can_be_tried_it_is_said_once_and_tried_again_the_next_time(

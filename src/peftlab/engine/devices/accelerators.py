@@ -127,6 +127,21 @@ class Cuda(Accelerator):
             with self.current():
                 backends.TRITON.lacking()
 
+    def make_ready_for(self, model: str) -> None:
+        """Compile the kernels at the sizes of the model's layers, and compare them there."""
+        from peftlab.models.fused import backends
+
+        if backends.chosen() != "" or not self._has_kernels:
+            return
+        from peftlab.models.cuda.agreement import compare_at
+        from peftlab.models.cuda.agreement_cases import Sizes
+        from peftlab.models.facts import config_facts
+
+        every_size = Sizes.of(config_facts(model))
+        if every_size:
+            with self.current():
+                compare_at(every_size)
+
     def remarks(self) -> list[str]:
         """Return what is missing here for the kernels, or which of them are not used and why."""
         from peftlab.models.fused import backends

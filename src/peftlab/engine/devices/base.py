@@ -102,6 +102,10 @@ class Device(ABC):
         """Do the work that is needed once on a machine before anything is computed."""
         return None
 
+    def make_ready_for(self, model: str) -> None:
+        """Do what is needed once on a machine before a checkpoint of that name is trained."""
+        return None
+
     def remarks(self) -> list[str]:
         """Return what a user should know of how it computes here, a line each."""
         return []

@@ -185,9 +185,9 @@ class FlatAdamW(torch.optim.Optimizer):
     def collect(self, gradients: Sequence[Tensor | None], *, adds: bool = False) -> None:
         """Take these gradients of the parameters, in their order, or add them to those taken."""
         pairs = zip(self.gradients, gradients, strict=True)
-        found = [(place, gradient) for place, gradient in pairs if gradient is not None]
+        found = [(target, gradient) for target, gradient in pairs if gradient is not None]
         take = torch._foreach_add_ if adds else torch._foreach_copy_
-        take([place for place, _ in found], [gradient for _, gradient in found])
+        take([target for target, _ in found], [gradient for _, gradient in found])
 
     @property
     def num_numbers(self) -> int:

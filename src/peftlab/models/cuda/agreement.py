@@ -1,9 +1,9 @@
 """Which parts of the Triton back end a card can be trusted with: those that agree with plain twins.
 
-Each is compared with its plain twin when a card is first used (comparison.py), in processes of
-their own, several at a time since most of it is compiling. What was found is kept beside the
-compiled kernels, until the card, a version or a source changes. Processes that need it at once
-while it is not there each find it out.
+Each is compared with its plain twin when a card is first used, and again at the sizes of another
+model (comparison.py), in processes of their own, several at a time since most of it is compiling.
+What was found is kept beside the compiled kernels, until the card, a version or a source changes.
+Processes that need it at once while it is not there each find it out.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import os
 import subprocess
 import sys
 import threading
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,6 +30,7 @@ from peftlab.core.errors import StorageError
 from peftlab.core.files import whole_file
 from peftlab.core.process import usual_threads
 from peftlab.core.progress import stage
+from peftlab.models.cuda.agreement_cases import USUAL, Sizes
 from peftlab.models.fused.backends import ADAMW, GRAPH
 from peftlab.models.fused.jit import kernel_folder
 
@@ -45,6 +48,8 @@ SECONDS = 300
 
 Found = dict[str, str | None]
 """By name None for agreement, else what is wrong in a few words."""
+_HERE: dict[Path, Found] = {}
+"""What this process has found itself, by the file in which it is kept if it can be."""
 
 
 def lacking() -> Mapping[str, str]:
@@ -53,9 +58,28 @@ def lacking() -> Mapping[str, str]:
 
 
 def known_lacking(device: torch.device) -> Mapping[str, str] | None:
-    """Return the same of a device if it is known already, without finding it out."""
-    found = _read(_file(device))
-    return None if found is None else _wrong(found)
+    """Return the same of a device if it is known already, without finding it out.
+
+    What differs at the sizes of one model is lacking for all.
+    """
+    prefix = _prefix(device)
+    stored = {file: _read(file) for file in sorted(kernel_folder().glob(f"{prefix}-*.json"))}
+    here = {file: one for file, one in _HERE.items() if file.name.startswith(prefix)}
+    found = [one for one in {**stored, **here}.values() if one is not None]
+    wrong = [{name: why for name, why in one.items() if why is not None} for one in found]
+    return dict(ChainMap(*wrong)) if found else None
+
+
+def compare_at(every_size: Sequence[Sizes]) -> None:
+    """Find out what does not agree on the current card at these sizes, unless it is known.
+
+    The kernels for them are then compiled.
+    """
+    device = torch.device("cuda", torch.cuda.current_device())
+    file = _file(device, every_size)
+    if file not in _HERE and _read(file) is None:
+        _compare(device, every_size)
+        _lacking.cache_clear()
 
 
 def in_words(wrong: Mapping[str, str], card: str) -> str:
@@ -77,18 +101,24 @@ def in_words(wrong: Mapping[str, str], card: str) -> str:
 @cache
 def _lacking(index: int) -> Mapping[str, str]:
     device = torch.device("cuda", index)
-    file = _file(device)
-    found = _read(file)
+    found = known_lacking(device)
     if found is None:
-        found = _compared(device)
-        if None in found.values():  # else nothing works here yet, for one because of no compiler
-            with suppress(StorageError), whole_file(file) as stored:
-                stored.write(json.dumps(found, indent=1).encode())
-    return _wrong(found)
+        _compare(device, USUAL)
+        found = known_lacking(device) or {}
+    return found
 
 
-def _wrong(found: Found) -> dict[str, str]:
-    return {name: words for name, words in found.items() if words is not None}
+def _compare(device: torch.device, every_size: Sequence[Sizes]) -> None:
+    """Compare everything at these sizes and keep what was found.
+
+    Where nothing works it is kept for this process alone: a compiler may be missing, which can be
+    mended.
+    """
+    file = _file(device, every_size)
+    found = _HERE[file] = _compared(device, every_size)
+    if None in found.values():
+        with suppress(StorageError), whole_file(file) as stored:
+            stored.write(json.dumps(found, indent=1).encode())
 
 
 def _read(file: Path) -> Found | None:
@@ -100,12 +130,12 @@ def _read(file: Path) -> Found | None:
     return found if found.keys() == set(NAMES) else None
 
 
-def _compared(device: torch.device) -> Found:
+def _compared(device: torch.device, every_size: Sequence[Sizes]) -> Found:
     """Return what the processes find, as a stage of the work."""
     count = max(1, min(MOST_PROCESSES, usual_threads()))
     shares = [NAMES[first::count] for first in range(count)]
     found: Found = {}
-    comparison = _Comparison(device)
+    comparison = _Comparison(device, every_size)
     with (
         stage(WORDS, total=len(NAMES), unit="kernels") as comparing,
         ThreadPoolExecutor(count) as threads,
@@ -127,8 +157,9 @@ def _compared(device: torch.device) -> Found:
 class _Comparison:
     """The processes that compare, all of which end with the block of `until_ended`."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, every_size: Sequence[Sizes]) -> None:
         self._device = device
+        self._sizes = json.dumps([asdict(sizes) for sizes in every_size])
         self._running: set[subprocess.Popen[str]] = set()
         self._is_over = False
 
@@ -165,7 +196,7 @@ class _Comparison:
         """Yield what a process says of these names; it is ended when it takes too long."""
         process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", PROCESS, str(os.getpid()),
-             str(self._device), *names],
+             str(self._device), self._sizes, *names],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             text=True, start_new_session=True,
         )  # fmt: skip
@@ -183,8 +214,14 @@ class _Comparison:
             process.stdout.close()
 
 
-def _file(device: torch.device) -> Path:
-    """Return where it is stored what these sources give on this card."""
+def _file(device: torch.device, every_size: Sequence[Sizes]) -> Path:
+    """Return where it is stored what these sources give on this card at these sizes."""
+    sizes = hashlib.sha256(repr(tuple(every_size)).encode()).hexdigest()[:8]
+    return kernel_folder() / f"{_prefix(device)}-{sizes}.json"
+
+
+def _prefix(device: torch.device) -> str:
+    """Return how the names of the files begin that these sources have of this card."""
     models = Path(__file__).parents[1]
     sources = [*models.glob("cuda/*.py"), *models.glob("fused/*.py"), *models.glob("*attention.py")]
     known = [
@@ -194,8 +231,7 @@ def _file(device: torch.device) -> Path:
         str(torch.cuda.get_device_capability(device)),
         *(hashlib.sha256(source.read_bytes()).hexdigest() for source in sorted(sources)),
     ]
-    digest = hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
-    return kernel_folder() / f"agreement-{digest}.json"
+    return f"agreement-{hashlib.sha256(chr(10).join(known).encode()).hexdigest()[:16]}"
 
 
 def _version(package: str) -> str:

@@ -30,6 +30,8 @@ from peftlab.models.masked_attention import MaskedAttention, MaskedAttentionSett
 
 KEY = 2**63 + 12345
 PROBABILITY = 0.1
+LONG, SHORT = (60, 1, 17), (12, 5, 9)
+"""Lengths of rows, of which attention takes several blocks or one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +46,32 @@ class Sizes:
 
     @property
     def width(self) -> int:
-        """The columns of all heads."""
+        """Return the columns of all heads."""
         return self.num_heads * self.head_width
 
+    @property
+    def num_key_heads(self) -> int:
+        """Return how many heads of keys there are where several of the queries' share one."""
+        return self.num_heads // 2 if self.num_heads % 2 == 0 else 1
 
-BERT_BASE = Sizes(num_heads=12, head_width=64, inner=3072, rank=8, lengths=(60, 1, 17))
-MINILM = Sizes(num_heads=12, head_width=32, inner=1536, rank=8, lengths=(12, 5, 9))
+    @classmethod
+    def of(cls, config: Any) -> tuple[Sizes, ...]:
+        """Return the sizes of a model's layers, for long rows and for short ones; () if unknown."""
+        try:
+            num_heads, width = int(config.num_attention_heads), int(config.hidden_size)
+            inner = int(getattr(config, "intermediate_size", None) or 4 * width)
+            head_width = int(getattr(config, "head_dim", None) or width // num_heads)
+        except (AttributeError, TypeError, ValueError):
+            return ()
+        return tuple(
+            cls(num_heads=num_heads, head_width=head_width, inner=inner, rank=8, lengths=lengths)
+            for lengths in (LONG, SHORT)
+        )
+
+
+BERT_BASE = Sizes(num_heads=12, head_width=64, inner=3072, rank=8, lengths=LONG)
+MINILM = Sizes(num_heads=12, head_width=32, inner=1536, rank=8, lengths=SHORT)
+USUAL = (BERT_BASE, MINILM)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +134,10 @@ def _attention(draw: _Drawer) -> Iterator[Case]:
 
 
 def _masked_attention(draw: _Drawer) -> Iterator[Case]:
-    """Yield one case: causal, with a window, each head of keys shared by two of queries."""
+    """Yield one case: causal, with a window, each head of keys shared by several of queries."""
     sizes = draw.sizes
     scores = AttentionScores(scale=sizes.head_width**-0.5, is_causal=True, window=9, softcap=None)
-    num_key_heads = sizes.num_heads // 2
+    num_key_heads = sizes.num_key_heads
     widths = (sizes.width, num_key_heads * sizes.head_width, num_key_heads * sizes.head_width)
     yield Case(
         operation=MaskedAttention,

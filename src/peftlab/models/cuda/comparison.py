@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from peftlab.core.training import Precision
 from peftlab.models.cuda.adamw import FlatAdamW
-from peftlab.models.cuda.agreement_cases import BERT_BASE, MINILM, Case, Sizes, cases_of
+from peftlab.models.cuda.agreement_cases import USUAL, Case, Sizes, cases_of
 from peftlab.models.cuda.operations import KERNELS
 from peftlab.models.fused.attention import Attention
 from peftlab.models.fused.backends import ADAMW, GRAPH, TRITON
@@ -42,7 +42,7 @@ Check = Callable[[], str | None]
 def checks(
     device: torch.device,
     *,
-    every_size: Sequence[Sizes] = (BERT_BASE, MINILM),
+    every_size: Sequence[Sizes] = USUAL,
     precisions: Sequence[Precision] = ("fp32", "tf32", "bf16"),
     kernels: Mapping[type[PlainOperation], type[Kernels]] = KERNELS,
 ) -> dict[str, Check]:

@@ -128,10 +128,10 @@ class Lora:
         longest: int | None = None,
     ) -> Lora:
         """Return what follows from x; the low rows are not computed yet."""
-        table, keys = _table_of(models), []
-        for settings in models:
-            own = [key for key, _ in settings.dropouts]
-            keys += own + [own[0] if own else 0] * (table.slots - len(own))
+        table = _table_of(models)
+        every = [[key for key, _ in settings.dropouts] for settings in models]
+        unused = next(own[0] for own in every if own)  # of the kind of all others
+        keys = [key for own in every for key in own + [unused] * (table.slots - len(own))]
         return cls(
             models=models,
             rows=rows,

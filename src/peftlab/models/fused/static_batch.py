@@ -55,6 +55,8 @@ class BatchLayout:
     labels_per_example: int
     num_keys: int
     num_numbers: int
+    has_types: bool = True
+    """Whether the rows come with token types, which some models look up as words."""
 
     @cached_property
     def parts(self) -> dict[str, slice]:

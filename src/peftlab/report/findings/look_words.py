@@ -11,6 +11,9 @@ NOT_REMEMBERED = (
     "This workspace cannot be written, so it does not remember this look, and neither will others "
     "who read it."
 )
+UNTIL_DECIDED = (
+    "The study adds seeds until it is decided, so that the test holds for any number of looks."
+)
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from peftlab.report.findings.look_words import (
+    UNTIL_DECIDED,
     added_words,
     claim_words,
     cost_words,
@@ -33,6 +34,7 @@ from peftlab.study.declarations import (
     declared_claims,
     tasks_of_claim,
 )
+from peftlab.study.further_seeds import is_further
 from peftlab.study.parts import AdvicePart
 from peftlab.study.spec import Claim
 from peftlab.tasks.spec import Task
@@ -42,11 +44,12 @@ from peftlab.tasks.spec import Task
 class Standing:
     """The relation of a claim's test, or of the advice, to earlier looks.
 
-    `is_sequential` says that seeds were added or dropped after a look, so that the test is the
-    always-valid one even once all trials are done; `is_interim`, that declared trials are pending
-    or running (failed trials are finished); `is_exploratory`, that an arm, the claim or its margin,
-    or an option of the advice, was added or changed after a look at one of the arms. `reasons` are
-    whole sentences for a reader, with dates and seeds.
+    `is_sequential` says that seeds were added or dropped after a look, or that the study adds them
+    until it is decided, so that the test is the always-valid one even once all trials are done;
+    `is_interim`, that declared trials are pending or running (failed trials are finished);
+    `is_exploratory`, that an arm, the claim or its margin, or an option of the advice, was added or
+    changed after a look at one of the arms. `reasons` are whole sentences for a reader, with dates
+    and seeds.
     """
 
     is_sequential: bool
@@ -220,10 +223,14 @@ def _sequential(
     places: Mapping[Place, Sequence[DeclaredPlace]],
     pairs: Sequence[tuple[str, str]],
 ) -> list[str]:
-    """Return sentences on seeds that differ from those declared when both arms were first shown."""
+    """Return sentences on seeds that differ from those declared when both arms were first shown.
+
+    A study that adds seeds until it is decided declares that they will be others at each look.
+    """
+    declared = [] if view.spec.decide is None else [UNTIL_DECIDED]
     at, relevant = _first_relevant(view.looks, places, pairs)
     if at is None:
-        return []
+        return declared
     then = [place for look in relevant for place in look.places]
     known = {place.ids for place in then}
     shown = {trial for look in relevant for trial, own in look.shown.items() if own <= at}
@@ -231,9 +238,12 @@ def _sequential(
     for (arm, _), own_places in places.items():
         for own in own_places:
             if own.ids not in known:
-                found.setdefault(_changes(own, then, shown), {})[arm] = None
+                added, dropped, seen = _changes(own, then, shown)
+                added = tuple(seed for seed in added if not is_further(view.spec, seed))
+                if added or dropped:
+                    found.setdefault((added, dropped, seen), {})[arm] = None
     every = {arm for arm, _ in places}
-    return [
+    return declared + [
         sentence
         for (added, dropped, seen), arms in found.items()
         for sentence in added_words(

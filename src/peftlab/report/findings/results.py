@@ -26,7 +26,7 @@ def results_of(view: StudyView, found: Sequence[Verdict]) -> StudyResults:
                         task=task.name,
                         metric=task.main_metric,
                         num_values=summary.num_values,
-                        num_seeds=len(arm.seeds),
+                        num_seeds=len(view.runs(arm, task)),
                         mean=summary.mean,
                         low=summary.low,
                         high=summary.high,

@@ -126,26 +126,26 @@ class Statistics:
 
     def learned(self, arm: str, task: Task) -> Learned | None:
         """Return whether the arm has learned the task; None if no trial is done."""
-        place = (arm, task.name)
-        if place not in self._learned:
-            self._learned[place] = self._judge(arm, task)
-        return self._learned[place]
+        cell = (arm, task.name)
+        if cell not in self._learned:
+            self._learned[cell] = self._judge(arm, task)
+        return self._learned[cell]
 
     def collapse(self, arm: str, task: Task) -> Collapse | None:
         """Return the collapse of the arm's runs; None if none collapsed, or it is unknown."""
-        place = (arm, task.name)
-        if place not in self._collapses:
+        cell = (arm, task.name)
+        if cell not in self._collapses:
             known = self._beside_constants(arm, task)
-            self._collapses[place] = collapse_of(*known) if known else None
-        return self._collapses[place]
+            self._collapses[cell] = collapse_of(*known) if known else None
+        return self._collapses[cell]
 
     def classes(self, arm: str, task: Task) -> tuple[ClassNumbers, ...]:
         """Return the arm's scores by class; none if predictions are missing."""
-        place = (arm, task.name)
-        if place not in self._classes:
+        cell = (arm, task.name)
+        if cell not in self._classes:
             found = self.outcomes(arm, task, ANSWERS)
-            self._classes[place] = class_numbers(found, len(task.labels)) if found else ()
-        return self._classes[place]
+            self._classes[cell] = class_numbers(found, len(task.labels)) if found else ()
+        return self._classes[cell]
 
     def are_identical(self, left: str, right: str, tasks: Sequence[Task]) -> bool:
         """Return whether both arms gave the same answers, each run the same as its partner.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
 
@@ -25,9 +25,17 @@ from peftlab.store.rows import damaged
 from peftlab.store.workspace import Workspace
 from peftlab.study.arms import Arm, chosen_arms, every_arm, select_arms
 from peftlab.study.checks import check_arm_names
-from peftlab.study.declarations import DeclaredPlaces, PlacedTrial, look_at, placed_trial, places_of
+from peftlab.study.declarations import (
+    DeclaredPlaces,
+    PlacedTrial,
+    by_train_size,
+    look_at,
+    placed_trial,
+    places_of,
+)
 from peftlab.study.spec import StudySpec
 from peftlab.study.stored_studies import stored_spec
+from peftlab.study.train_sizes import largest_sizes, order_of_size
 from peftlab.tasks.metrics.own import require_sources
 from peftlab.tasks.registry import TASKS, task_of
 from peftlab.tasks.spec import Task
@@ -36,6 +44,9 @@ from peftlab.tasks.spec import Task
 @dataclass(frozen=True, kw_only=True)
 class StudyView:
     """The spec, its arms in order, and all records, also by (arm, task).
+
+    Of a study with train_sizes `by_place` has the records of the largest one, and `smaller` the
+    views of the others, by their number of rows in ascending order.
 
     `looks` are the looks at its trials so far, in this workspace or by this user.
     `looks_remembered` is False if the workspace cannot be written, so that it will not know of the
@@ -49,6 +60,7 @@ class StudyView:
     by_place: Mapping[tuple[str, str], tuple[TrialRecord, ...]]
     looks: tuple[Look, ...] = ()
     looks_remembered: bool = True
+    smaller: Mapping[int, StudyView] = field(default_factory=dict)
 
     def choose(self, names: Sequence[str] | None) -> tuple[Arm, ...]:
         """Return the arms with these names that are in this run of the study; all arms for None."""
@@ -136,15 +148,17 @@ class StudyView:
     def placed(self) -> tuple[PlacedTrial, ...]:
         """The study's trials in the form that looks store."""
         arms: dict[int, list[str]] = {}
-        for (arm, _), records in self.by_place.items():
-            for record in records:
-                arms.setdefault(id(record), []).append(arm)
+        for view in (self, *self.smaller.values()):
+            for (arm, _), records in view.by_place.items():
+                for record in records:
+                    arms.setdefault(id(record), []).append(arm)
         return tuple(placed_trial(record, (*arms.get(id(record), ()),)) for record in self.records)
 
     @cached_property
     def places(self) -> DeclaredPlaces:
-        """The declarations of the study, by arm and task."""
-        return places_of(self.placed)
+        """The declarations of the trials in `by_place`, by arm and task."""
+        every = by_train_size(self.placed)
+        return places_of(every[0]) if every else {}
 
     @property
     def metric_sources(self) -> tuple[tuple[str, str], ...]:
@@ -229,23 +243,64 @@ def make_view(workspace: Workspace, study: str) -> StudyView:
     records = tuple(workspace.trials(study))
     for record in records:
         _check_scores(record, workspace.where)
-    by_place: dict[tuple[str, str], tuple[TrialRecord, ...]] = {}
-    for record in records:
-        for arm in record.arms[study]:
-            place = (arm, record.trial.task)
-            by_place[place] = (*by_place.get(place, ()), record)
     of_trials = {record.trial.task: task_of(record.trial) for record in records}
     for task in of_trials.values():
         require_sources(task.metric_sources, where=workspace.where)
-    return StudyView(
-        spec=spec,
-        arms=chosen_arms(spec, every),
-        tasks=tuple(of_trials.get(task) or TASKS.get(task) for task in spec.tasks),
-        records=records,
-        by_place=by_place,
+    return view_of(
+        spec,
+        chosen_arms(spec, every),
+        tuple(of_trials.get(task) or TASKS.get(task) for task in spec.tasks),
+        records,
         looks=known_looks(workspace, [record.trial.id for record in records]),
         looks_remembered=workspace.may_be_written,
     )
+
+
+def view_of(
+    spec: StudySpec,
+    arms: tuple[Arm, ...],
+    tasks: tuple[Task, ...],
+    records: Sequence[TrialRecord],
+    *,
+    looks: tuple[Look, ...] = (),
+    looks_remembered: bool = True,
+) -> StudyView:
+    """Return the view of these records of a study, whose arms they name."""
+    largest = largest_sizes((one.trial.task, one.trial.train_size) for one in records)
+    by_size: dict[int | None, list[TrialRecord]] = {None: []}
+    for record in records:
+        size = record.trial.train_size
+        is_largest = size == largest[record.trial.task]
+        by_size.setdefault(None if is_largest else size, []).append(record)
+    views = {
+        size: StudyView(
+            spec=spec,
+            arms=arms,
+            tasks=tuple(task for task in tasks if size is None or _has(own, task)),
+            records=tuple(own),
+            by_place=_by_place(own, spec.name),
+            looks=looks,
+            looks_remembered=looks_remembered,
+        )
+        for size, own in by_size.items()
+    }
+    whole = views.pop(None)
+    smaller = {size: views[size] for size in sorted(views, key=order_of_size) if size is not None}
+    return replace(whole, records=tuple(records), smaller=smaller)
+
+
+def _by_place(
+    records: Sequence[TrialRecord], study: str
+) -> dict[tuple[str, str], tuple[TrialRecord, ...]]:
+    by_place: dict[tuple[str, str], list[TrialRecord]] = {}
+    for record in records:
+        for arm in record.arms[study]:
+            by_place.setdefault((arm, record.trial.task), []).append(record)
+    return {place: tuple(own) for place, own in by_place.items()}
+
+
+def _has(records: Sequence[TrialRecord], task: Task) -> bool:
+    return any(record.trial.task == task.name for record in records)
 
 
 def _check_scores(record: TrialRecord, where: str) -> None:

@@ -15,7 +15,7 @@ COLUMNS = (
     "trial", "arm", "task", "seed", "status", "metric", "score", "training", "examples/s",
     "tokens/s", "padding avoided", "peak memory", "saved", "computed",
 )  # fmt: skip
-FOLD, EPOCHS, ENERGY, TOGETHER = "fold", "epochs", "energy", "in a step"
+FOLD, ROWS, EPOCHS, ENERGY, TOGETHER = "fold", "rows", "epochs", "energy", "in a step"
 UNITS = {
     "score": "points",
     "training": "seconds",
@@ -24,7 +24,7 @@ UNITS = {
     "saved": "bytes",
     ENERGY: "joules",
 }
-NUMBERS = frozenset({"seed", FOLD, "examples/s", "tokens/s", EPOCHS, TOGETHER, *UNITS})
+NUMBERS = frozenset({"seed", FOLD, ROWS, "examples/s", "tokens/s", EPOCHS, TOGETHER, *UNITS})
 
 
 def trials_table(view: StudyView) -> Table:
@@ -35,11 +35,17 @@ def trials_table(view: StudyView) -> Table:
     """
     columns, rows = [*COLUMNS], [_row(view, record) for record in view.records]
     if view.spec.folds is not None:
-        place = columns.index("seed") + 1
-        columns.insert(place, FOLD)
+        index = columns.index("seed") + 1
+        columns.insert(index, FOLD)
         for row, record in zip(rows, view.records, strict=True):
             fold = record.trial.fold
-            row.insert(place, NOTHING if fold is None else Cell(str(fold), value=fold.number))
+            row.insert(index, NOTHING if fold is None else Cell(str(fold), value=fold.number))
+    if view.spec.train_sizes is not None:
+        index = columns.index("status")
+        columns.insert(index, ROWS)
+        for row, record in zip(rows, view.records, strict=True):
+            size = record.trial.train_size
+            row.insert(index, "all" if size is None else Cell(f"{size:,}", value=size))
     note = (
         "training: wall time without evaluation. padding avoided: the share of padding in the "
         "batches that was not computed. saved: what the trained adapter or the changed tensors "

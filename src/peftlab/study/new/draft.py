@@ -62,20 +62,30 @@ training:                       # names and defaults of transformers.TrainingArg
   num_train_epochs: {epochs}
   per_device_train_batch_size: {batch_size}
   warmup_steps: 0.06            # a share of all steps
-# selection: {{split: train, fraction: 0.1}}   # pick the epoch on rows held out of train
-arms:                           # `peftlab list methods` shows what else there is
-  full: {{method: full, training: {{learning_rate: 2e-5}}}}
-  bitfit: {{method: bitfit, training: {{learning_rate: 5e-4}}}}
-  lora: {{method: lora, r: 8, lora_alpha: 16, training: {{learning_rate: 5e-4}}}}
-claims:
-  - {{say: LoRA is as good as full fine-tuning, equivalent: [lora, full], margin: 1.0}}
+{arms}
 """
 
+ARMS = """\
+# selection: {split: train, fraction: 0.1}   # pick the epoch on rows held out of train
+arms:                           # `peftlab list methods` shows what else there is
+  full: {method: full, training: {learning_rate: 2e-5}}
+  bitfit: {method: bitfit, training: {learning_rate: 5e-4}}
+  lora: {method: lora, r: 8, lora_alpha: 16, training: {learning_rate: 5e-4}}
+claims:
+  - {say: LoRA is as good as full fine-tuning, equivalent: [lora, full], margin: 1.0}"""
 
 SEEDS = "seeds: [42, 43, 44]             # a verdict takes three of each arm; five are better"
 FOLDS = """\
 folds: {folds:<25}# parts of train: each is scored by a model trained on the other folds
 seeds: [42]                     # each trains a model for every fold; more average out their luck"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What a study compares, as lines of its file: its runs, and its arms with what follows."""
+
+    runs: str
+    arms: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +116,11 @@ def draft(
     folds: int | None = None,
     options: ReadOptions = AS_FOUND,
     missing: MissingPolicy = "error",
+    comparison: Comparison | None = None,
 ) -> Draft:
     """Return the study that the file `study` is to hold, of the rows in `data`.
 
+    It compares three methods by three seeds or by folds, or is of another `comparison`.
     Dev is the file given, or one beside the data that is called so, or is cut off them; with
     `folds` there is none. `options` say how files are read, `missing` what becomes of rows without
     a text or a label. Raises UserError where the data cannot be read or have no column that could
@@ -139,7 +151,10 @@ def draft(
             *_labels(looked),
             _metrics(looked),
         ]
-        written = _written(study, data, model, looked, words, guesses, folds)
+        compared = comparison or Comparison(
+            runs=SEEDS if folds is None else FOLDS.format(folds=folds), arms=ARMS
+        )
+        written = _written(study, data, model, looked, words, guesses, folds, compared)
         remarks = remarks_on_draft(written, study)
         if not remarks.errors:
             hints = [
@@ -173,6 +188,7 @@ def _written(
     words: int,
     guesses: Sequence[Guess],
     folds: int | None,
+    compared: Comparison,
 ) -> str:
     epochs = epochs_for(_num_trained(len(looked.rows), guesses, folds))
     return TEMPLATE.format(
@@ -184,7 +200,8 @@ def _written(
         data="\n".join(_line(guess) for guess in guesses),
         epochs=f"{epochs.number:<12}# {epochs.why}" if epochs.why else epochs.number,
         batch_size=BATCH_SIZE,
-        runs=SEEDS if folds is None else FOLDS.format(folds=folds),
+        runs=compared.runs,
+        arms=compared.arms,
         max_length=_max_length(words),
         lengths=f"of 20 texts 19 have at most about {math.ceil(words * TOKENS_PER_WORD):,}",
     )

@@ -66,13 +66,13 @@ def _example(texts: Sequence[str], separator: str) -> str:
 
 def _have_company(rows: set[tuple[str, ...]]) -> bool:
     """Return whether some word appears with different others, and in no fixed order."""
-    company, places = defaultdict(set), defaultdict(set)
+    company, positions = defaultdict(set), defaultdict(set)
     for row in rows:
-        for place, word in enumerate(row):
+        for position, word in enumerate(row):
             company[word].add(frozenset(row))
-            places[word].add(place)
+            positions[word].add(position)
     is_shared = any(len(own) > 1 for own in company.values())
     has_order = len({len(row) for row in rows if row}) == 1 and (
-        all(len(own) == 1 for own in places.values())
+        all(len(own) == 1 for own in positions.values())
     )
     return is_shared and not has_order

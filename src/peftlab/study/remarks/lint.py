@@ -13,12 +13,15 @@ from peftlab.data.glue_folder import GlueFolder
 from peftlab.data.source import open_source
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_config
+from peftlab.stats.noise import LEVEL
 from peftlab.stats.power import POWER, detectable_spreads
+from peftlab.stats.tails import least_num_seeds
 from peftlab.study.arms import Arm
 from peftlab.study.remarks.checkpoint_remarks import unused_head, weights_remarks
 from peftlab.study.remarks.finding import Finding
 from peftlab.study.remarks.label_hints import label_hints
 from peftlab.study.remarks.row_remarks import row_remarks
+from peftlab.study.remarks.size_remarks import size_remarks
 from peftlab.study.remarks.training_remarks import long_warmups, odd_settings, without_effect
 from peftlab.study.spec import LEAST_SEEDS
 from peftlab.study.trials import Expanded
@@ -42,6 +45,7 @@ def lint(expanded: Expanded) -> list[Finding]:
     """Return all remarks on a study, the gravest first."""
     findings = [
         *row_remarks(expanded),
+        *size_remarks(expanded),
         *_learning_rates(expanded),
         *_random_heads(expanded),
         *_checkpoint(expanded),
@@ -52,6 +56,7 @@ def lint(expanded: Expanded) -> list[Finding]:
         *_nothing_cached(expanded),
         *_seeds(expanded),
         *_folds(expanded),
+        *_rule(expanded),
         *_selection(expanded),
         *_claims(expanded),
         *_left_out(expanded),
@@ -153,9 +158,10 @@ def _why_not(model: str, method: str, config: str) -> str:
 
 def _warmups(expanded: Expanded) -> Iterator[Finding]:
     return long_warmups(
-        (task, arm.name, training, expanded.num_examples[task][0])
+        (task, arm.name, training, num_trained)
         for arm in expanded.arms
         for task, training in arm.training.items()
+        for num_trained in expanded.num_trained[task].values()
     )
 
 
@@ -224,6 +230,23 @@ def _folds(expanded: Expanded) -> Iterator[Finding]:
             rule="few-folds",
             where="folds",
             message=f"{spec.folds} folds hardly show how models of an arm differ: take 5 or 10",
+        )
+
+
+def _rule(expanded: Expanded) -> Iterator[Finding]:
+    """Yield a finding where the rule for further seeds stops before any test can decide."""
+    spec = expanded.spec
+    if spec.decide is None:
+        return
+    num_tests = max(len(spec.claims), len(expanded.arms) - 1, 1)
+    least = least_num_seeds(LEVEL / num_tests)
+    if spec.decide.max_seeds < least:
+        yield Finding(
+            level="warning",
+            rule="few-seeds",
+            where="decide.max_seeds",
+            message=f"with {spec.decide.max_seeds} seeds nothing can be decided: a test that holds "
+            f"for any number of looks takes {least} of them, as one of {num_tests}",
         )
 
 

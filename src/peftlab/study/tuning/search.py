@@ -95,14 +95,20 @@ class Searches:
 def expand_searches(spec: StudySpec, tune: TuneSpec) -> Searches:
     """Return the searches of every arm on every task.
 
-    Raises UserError if the study has a fault, or folds: settings that were chosen on rows which the
-    folds score would flatter the scores.
+    Raises UserError if the study has a fault, or train_sizes, or folds: settings that were chosen
+    on rows which the folds score would flatter the scores.
     """
     if spec.folds is not None:
         raise UserError(
             "a search would choose settings on the rows that the folds score",
             where=f"{spec.name}: folds",
             remedy="a search without folds (--set folds=null), on rows held out of train",
+        )
+    if spec.train_sizes is not None:
+        raise UserError(
+            "a search is for one number of training rows",
+            where=f"{spec.name}: train_sizes",
+            remedy="a search on all rows (--set train_sizes=null)",
         )
     expanded = expand(_tuned(spec, tune))
     require_labels(expanded)
