@@ -129,7 +129,7 @@ def _found(inner: _Inner) -> _Found | None:
         return _Found(items, is_bare=False)
     if inner.opening == "(":  # words in parentheses are words
         return None
-    words = _words_in_braces(inner.text) if inner.opening == "{" else _words(inner.text)
+    words = _words_in_braces(inner.text) if inner.opening == "{" else _unquoted_words(inner.text)
     return None if words is None else _Found(words, is_bare=True)
 
 
@@ -155,7 +155,7 @@ def _items(inner: _Inner) -> list[Any] | None:
     return items
 
 
-def _words(text: str) -> list[str] | None:
+def _unquoted_words(text: str) -> list[str] | None:
     """Return words without quotes, with commas between them."""
     words = [word.strip() for word in text.removesuffix(",").split(",")]
     return words if all(map(_is_word, words)) else None

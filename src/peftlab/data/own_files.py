@@ -58,7 +58,7 @@ class OwnSource:
         files = self.files
         dev: list[Any] = [files.dev_fraction, files.split_seed]
         if files.dev is not None:
-            dev = _digest(files.dev, files)
+            dev = _options_and_digest(files.dev, files)
         reading: list[Any] = [
             files.text, files.label, files.separator, task.problem_type, task.labels,
         ]  # fmt: skip
@@ -71,7 +71,9 @@ class OwnSource:
         return DataRef(
             source="files",
             location=files.train,
-            digest=content_id(["files", _digest(files.train, files), dev, reading], length=64),
+            digest=content_id(
+                ["files", _options_and_digest(files.train, files), dev, reading], length=64
+            ),
             files=files,
             num_dropped=self._num_dropped(task, bool(names)),
             read_as=found_out({"train": files.train, "dev": files.dev}, options_of(files)),
@@ -185,7 +187,9 @@ def own_rows(
         replace(
             row,
             cells=tuple(
-                _named(cell, names[column], files, f"{path}:{row.number}: column '{column}'")
+                _with_class_names(
+                    cell, names[column], files, f"{path}:{row.number}: column '{column}'"
+                )
                 if names[column]
                 else cell
                 for cell, column in zip(row.cells, columns, strict=True)
@@ -213,7 +217,7 @@ def kept_rows(
     return kept
 
 
-def _named(cell: Any, names: Sequence[str], files: OwnFiles, where: str) -> Any:
+def _with_class_names(cell: Any, names: Sequence[str], files: OwnFiles, where: str) -> Any:
     """Return the cell with each class number replaced by the name in the file's metadata.
 
     A number without a name is returned as it is, and -1 as None where rows without a label are
@@ -366,7 +370,7 @@ def _example(row_id: int, texts: tuple[str, ...], label: Any) -> Example:
     return Example(row_id=row_id, texts=texts, label=label)
 
 
-def _digest(path: str, files: OwnFiles) -> list[Any]:
+def _options_and_digest(path: str, files: OwnFiles) -> list[Any]:
     """Return a digest of the options by which the file is read and of its unpacked bytes."""
     own: list[Any] = [format_of(path).ending, _content(path)]
     otherwise = unusual(read_options(Path(path), options_of(files)))

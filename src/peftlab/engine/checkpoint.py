@@ -71,7 +71,7 @@ class Checkpoints:
             name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()
         }
         content = save(tensors, metadata={"progress": json.dumps(dict(checkpoint.progress))})
-        name = f"step-{checkpoint.step:09}-{_digest(content)}.safetensors"
+        name = f"step-{checkpoint.step:09}-{_content_digest(content)}.safetensors"
         with whole_file(self.folder / name) as stream:
             stream.write(content)
         self._saved_at = monotonic()
@@ -84,7 +84,7 @@ class Checkpoints:
         """Return the last intact checkpoint; None if there is none."""
         remove_leftovers(self.folder)
         for file in self._files():
-            checkpoint = _read(file)
+            checkpoint = _checkpoint_in(file)
             if checkpoint is not None:
                 return checkpoint
             self.damaged.append(file.name)
@@ -132,7 +132,7 @@ def by_step(progress: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**progress, "tally": tally, "best": best}
 
 
-def _read(file: Path) -> Checkpoint | None:
+def _checkpoint_in(file: Path) -> Checkpoint | None:
     """Return the checkpoint in that file; None if its content is not what was written there."""
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -141,7 +141,7 @@ def _read(file: Path) -> Checkpoint | None:
     assert found is not None
     try:
         content = file.read_bytes()
-        if _digest(content) != found[2]:
+        if _content_digest(content) != found[2]:
             return None
         tensors = load(content)
         progress = json.loads(_metadata(content)["progress"])
@@ -160,5 +160,5 @@ def _metadata(content: bytes) -> dict[str, str]:
     return metadata
 
 
-def _digest(content: bytes) -> str:
+def _content_digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]

@@ -68,7 +68,7 @@ def load_study(name: str, overrides: Overrides = Overrides()) -> StudySpec:
 
     Raises UserError for whatever is wrong with either, UnknownNameError for an unknown name.
     """
-    raw, where = _read(name)
+    raw, where = _raw_study(name)
     changed = _apply(raw, overrides, where)
     return validate(anchored(changed, _folder(name)), where=where)
 
@@ -97,7 +97,7 @@ def _folder(name: str) -> Path:
     return Path(name).expanduser().absolute().parent
 
 
-def _read(name: str) -> tuple[dict[str, Any], str]:
+def _raw_study(name: str) -> tuple[dict[str, Any], str]:
     if name.endswith(STUDY_SUFFIXES):
         try:
             text = _text(Path(name).expanduser())

@@ -276,14 +276,14 @@ def _counts(
         counts.update({str(index): 0 for index in range(notation.num_flags)})
     for cell in columns[0]:
         if notation.problem_type == SEVERAL:
-            counts.update(_words(cell, notation, separator))
+            counts.update(_labels_in(cell, notation, separator))
         else:
             counts[word_of(cell) or ""] += 1
     del counts[""]  # which is no label, and is named with its line when the rows are read
     return counts
 
 
-def _words(cell: Any, notation: Notation, separator: str) -> set[str]:
+def _labels_in(cell: Any, notation: Notation, separator: str) -> set[str]:
     """Return the labels that hold in a cell, each once; none if reading would refuse the cell."""
     try:
         items = notation.items(cell, separator, "")

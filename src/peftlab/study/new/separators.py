@@ -43,7 +43,7 @@ def separated(cells: Sequence[Any]) -> Separated | None:
     are_numbers = all(map(looks_like_number, texts))
     for separator in SEPARATORS[:-1] if are_numbers else SEPARATORS:
         several = [cell for cell in texts if separator in cell.strip(separator)]
-        rows = {tuple(_words(cell, separator)) for cell in texts}
+        rows = {tuple(_parts_of(cell, separator)) for cell in texts}
         words = {word for row in rows for word in row}
         repeats = len(words) <= MOST_LABELS and len(words) <= len(texts) / 2
         is_word = all(len(word.split()) <= MOST_WORDS for word in words)
@@ -56,7 +56,7 @@ def separated(cells: Sequence[Any]) -> Separated | None:
     return None
 
 
-def _words(cell: str, separator: str) -> list[str]:
+def _parts_of(cell: str, separator: str) -> list[str]:
     return [word.strip() for word in cell.split(separator) if word.strip()]
 
 
