@@ -12,13 +12,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from peftlab.api.choose import choose
-    from peftlab.api.frame import load_results
     from peftlab.api.listing import (
         bench,
         list_methods,
         list_models,
         list_studies,
         list_tasks,
+        load_results,
         params,
     )
     from peftlab.api.study import Study
@@ -50,7 +50,6 @@ _HOMES = {
     "Study": "peftlab.api.study",
     "choose": "peftlab.api.choose",
     "UserError": "peftlab.core.errors",
-    "load_results": "peftlab.api.frame",
     "push": "peftlab.outputs.push",
     "submit": "peftlab.api.submission",
     **dict.fromkeys(("Trial", "list_trials", "predict", "predict_file"), "peftlab.api.trial"),

@@ -154,7 +154,7 @@ class Trial:
     ) -> Export:
         """Write the trial as a folder for peft, or with `merge` for transformers alone.
 
-        UserError where the folder is there and not empty, or the method cannot be merged.
+        Raises UserError if the folder is not empty, or if the method cannot be merged.
         """
         quiet_libraries()
         from peftlab.outputs.export import export

@@ -110,9 +110,9 @@ def command(
                 "url": url,
             }
         )
-        return 0
+        return printing.DONE
     if output is not None:
         print(f"{made.kind} folder: {output}")
     if url is not None:
         print(f"on the Hub: {url}")
-    return 0
+    return printing.DONE
