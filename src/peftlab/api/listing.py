@@ -129,15 +129,10 @@ def bench(
     many processes at once. UserError for what is wrong with the setup.
     """
     quiet_libraries()
-    from peftlab.engine.bench import Setup, SideName
+    from peftlab.engine.bench import Setup, sides_on
     from peftlab.engine.devices.registry import resolve
     from peftlab.runner.bench import run_bench
 
-    sides: list[SideName] = ["packed", "trainer"]
-    if resolve(device).kind == "cuda":
-        sides = ["packed", "trainer-bf16", "trainer-fp32"]
-    elif grouped:
-        sides.append("trainer-grouped")
     return run_bench(
         Setup(
             model=model,
@@ -159,7 +154,7 @@ def bench(
         ),
         rounds=rounds,
         steps=steps,
-        sides=sides,
+        sides=sides_on(resolve(device), grouped=grouped),
         peers=peers,
         threads=threads,
         say=say,

@@ -12,9 +12,9 @@ from peftlab.core.errors import UserError
 from peftlab.core.files import DEFAULT_WORKSPACE
 from peftlab.core.measurements import Costs, Evaluation
 from peftlab.core.process import quiet_libraries
-from peftlab.core.scores import scores_words
 from peftlab.store.records import Status, TrialRecord, names_of_arms
 from peftlab.store.workspace import Workspace
+from peftlab.tasks.scores import scores_words
 
 if TYPE_CHECKING:
     from peftlab.data.predictions import Predictions

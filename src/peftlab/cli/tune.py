@@ -43,7 +43,7 @@ def command(
     tasks: options.Tasks = None,
     arms: options.Arms = None,
     engine: options.Engine = None,
-    executor: options.Executor = "inline",
+    executor: options.Executor = options.DEFAULT_EXECUTOR,
     workers: options.Workers = None,
     threads: options.Threads = None,
     gpus: options.Gpus = 1.0,

@@ -11,7 +11,6 @@ import torch
 
 from peftlab.core.interrupts import stop_if_requested, stop_requested
 from peftlab.core.measurements import Evaluation
-from peftlab.core.selection import has_stopped_early
 from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices
 from peftlab.engine.checkpoint import Checkpoint, Checkpoints, by_step
@@ -26,6 +25,7 @@ from peftlab.engine.reported import ReportedEvaluation, without_best
 from peftlab.engine.schedule import EvaluationSchedule, rows_of_steps
 from peftlab.engine.steps import Steps
 from peftlab.engine.tally import Tally, record_evaluation
+from peftlab.tasks.selection import has_stopped_early
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def training(
     Each evaluation is offered to `best`, and the module ends with the parameters that it has kept.
     The training rests, its state saved, after the first evaluation at or after the end of the epoch
     `stop_after`, if that is not the last one. Early stopping may end it before its last step
-    (core/selection.py).
+    (tasks/selection.py).
 
     It goes on from the newest checkpoint, to the same bits as without a break: the order of the
     examples depends on the order seed and the epoch alone, a dropout mask on the position of the

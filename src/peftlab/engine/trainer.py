@@ -32,7 +32,6 @@ from transformers import (
 from peftlab.core.files import ASIDE
 from peftlab.core.identity import derived_seed
 from peftlab.core.interrupts import stop_if_requested
-from peftlab.core.selection import has_stopped_early
 from peftlab.core.training import OF_EVALUATION, OWN_NAMES, TrainingSettings
 from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices
@@ -53,6 +52,7 @@ from peftlab.methods.registry import METHODS
 from peftlab.models.families import fewest_tokens
 from peftlab.models.tokenizer import HubTokenizer
 from peftlab.tasks.class_weights import check_label_smoothing, weights_of_classes
+from peftlab.tasks.selection import has_stopped_early
 
 RENAMED = {"gradient_checkpointing": "activation_checkpointing"}
 """The settings that newer versions of transformers know by another name."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from peftlab.core.process import usual_threads
 from peftlab.core.training import Precision
 from peftlab.core.trial import Trial
-from peftlab.engine.devices.base import Device
+from peftlab.engine.devices.base import Device, kind_of
 from peftlab.engine.registry import ENGINES
 from peftlab.models.flops import Operations
 from peftlab.store.rows import Speed
@@ -116,7 +116,7 @@ class CostModel:
         self._speeds: dict[SpeedKey, list[Speed]] = {}
         self._in_groups: dict[SpeedKey, list[Speed]] = {}
         for speed in speeds:
-            if speed.device.partition(":")[0] == device.kind:
+            if kind_of(speed.device) == device.kind:
                 known = self._speeds if speed.together == 1 else self._in_groups
                 known.setdefault(SpeedKey.of_speed(speed), []).append(speed)
         self._peaks: dict[Precision, float] = {}

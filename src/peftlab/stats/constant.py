@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
-from peftlab.core.scores import sign_of
-from peftlab.tasks.metrics.metric import Predicted
 from peftlab.tasks.metrics.registry import METRICS
-from peftlab.tasks.problem import Floats, Logits, Values, problem_type_of
+from peftlab.tasks.problem import Floats, Logits, Predicted, Values, problem_type_of
+from peftlab.tasks.scores import sign_of
 
 MOST_ANSWERS = 16
 """The number of classes that are tried, the most frequent first. Of two classes both are; a metric

@@ -9,11 +9,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from peftlab.core.scores import sign_of
 from peftlab.stats.constant import ConstantPrediction, best_constant
-from peftlab.tasks.metrics.metric import Predicted
 from peftlab.tasks.metrics.registry import METRICS
-from peftlab.tasks.problem import Floats, Values
+from peftlab.tasks.problem import Floats, Predicted, Values
+from peftlab.tasks.scores import sign_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,13 @@ import numpy as np
 from scipy.optimize import brentq
 
 from peftlab.core.identity import derived_seed
-from peftlab.core.scores import metric_of, sign_of
+from peftlab.core.scores import metric_of
 from peftlab.stats.noise import LEVEL, Noise, noise_of, noise_of_seeds
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, resample
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Floats
+from peftlab.tasks.scores import sign_of
 
 NUM_SHARED = 2
 """The number of pseudo-examples at which all runs fail, beside the observed ones (_shrunk)."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from peftlab.core.measurements import plain_epoch
 from peftlab.core.process import search_put_off
-from peftlab.core.selection import reported
 from peftlab.core.trial import unseeded_trial
 from peftlab.store.reader import Result
 from peftlab.store.records import best_of, names_of_arms
 from peftlab.store.rows import refusing_damage
 from peftlab.store.workspace import Workspace
+from peftlab.tasks.selection import reported
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import ClassVar, cast
 
 from peftlab.core.errors import UserError
+from peftlab.core.training import Precision
 from peftlab.engine.devices.base import Device, EnergyCounter
 from peftlab.engine.devices.processor import reset_resident_peak, resident_peak_bytes
 
@@ -28,6 +29,8 @@ class Accelerator(Device):
 
     seconds_per_layer: float = 0.005
     """The time to launch a layer's kernels on a GPU (benchmarks/gpu.py, section steps)."""
+    eval_tokens_per_batch: ClassVar[int] = 100_000
+    """Enough to keep all of a GPU busy."""
     peak_size: ClassVar[int] = 4096
 
     @cached_property
@@ -54,6 +57,8 @@ class Cuda(Accelerator):
     """An NVIDIA GPU. Its energy is that of the whole board, read by the package nvidia-ml-py."""
 
     holds_4bit: ClassVar[bool] = True
+    trainer_precisions: ClassVar[tuple[Precision, ...]] = ("bf16", "fp32")
+    counts_launches: ClassVar[bool] = True
     peak_size: ClassVar[int] = 8192
 
     @cached_property

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from peftlab.core.scores import score_words
 from peftlab.report.findings.advice import Advice, Candidate, advise, within_words
 from peftlab.report.findings.better_words import better_note, highest
 from peftlab.report.findings.costs import (
@@ -29,6 +28,7 @@ from peftlab.stats.state import LearningState
 from peftlab.study import parts
 from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
+from peftlab.tasks.scores import score_words
 from peftlab.tasks.spec import Task
 
 TITLE = "What to use"

@@ -17,15 +17,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from peftlab.core.errors import UserError, one_line
 from peftlab.core.identity import file_sha256
 from peftlab.core.inputs import ProblemType
 from peftlab.core.process import TRUST_METRICS, trusts_own_metrics
 from peftlab.core.scores import ON
-from peftlab.tasks.metrics.metric import Metric, Predicted, Reads
-from peftlab.tasks.problem import Values
+from peftlab.tasks.metrics.metric import Metric, Reads
+
+if TYPE_CHECKING:
+    from peftlab.tasks.problem import Predicted, Values
 
 MARK = ":"
 KINDS: tuple[ProblemType, ...] = get_args(ProblemType)
