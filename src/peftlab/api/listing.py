@@ -1,4 +1,4 @@
-"""What there is, without a `Study`: the choices and their costs, and the results so far."""
+"""The calls that need no `Study`: the choices and their costs, and all results so far."""
 
 from __future__ import annotations
 
