@@ -90,8 +90,8 @@ def command(
 def _chosen(workspaces: list[Workspace], studies: list[str]) -> list[tuple[Workspace, str]]:
     """Return each study in each workspace that has it.
 
-    UserError for a study that is nowhere, for a workspace with none of them, and for one that is
-    named twice.
+    Raises UserError for a study that is nowhere, for a workspace with none of them, and for one
+    that is named twice.
     """
     for kind, names in (("study", studies), ("workspace", [str(w.path) for w in workspaces])):
         for name in names:
