@@ -1,7 +1,8 @@
 """The facts about scores by their names: which of two is better, and their unit.
 
 They are those of the metric's entry. A user's own metric is in points, more being better, which is
-known without running its code (metrics/own.py). UnknownNameError for a metric that does not exist.
+known without running its code (metrics/own.py). Raises UnknownNameError for a metric that does not
+exist.
 """
 
 from __future__ import annotations
