@@ -34,7 +34,6 @@ from scipy import stats
 from peftlab.api.study import Study
 from peftlab.core.identity import derived_seed
 from peftlab.core.safe_yaml import parse_yaml
-from peftlab.core.scores import sign_of
 from peftlab.core.trial import Seeds
 from peftlab.report.findings.advice import advise
 from peftlab.report.findings.asking import questions
@@ -47,6 +46,7 @@ from peftlab.study.declarations import advice_options
 from peftlab.study.new.choice import METHODS, SEED
 from peftlab.study.new.draft import draft
 from peftlab.study.tuning.attempts import spent_seconds
+from peftlab.tasks.scores import sign_of
 
 GLUE_TASKS = ("sst2", "cola", "mrpc")
 NUM_SEEDS, OF_ALL = 10, 5

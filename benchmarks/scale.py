@@ -186,14 +186,14 @@ def told(trial_id: str, num_epochs: int) -> Iterator[Any]:
 def run(study: Path, runs: Path, executor: str) -> int:
     """Run the study, and return its number of trials."""
     from peftlab.engine.events import ignore
-    from peftlab.runner.execute import execute
+    from peftlab.runner.execute import Execution, execute
     from peftlab.store.workspace import Workspace
     from peftlab.study.load import load_study
     from peftlab.study.trials import expand
 
     expanded = expand(load_study(str(study)))
     with Workspace.open(runs) as workspace:
-        execute(expanded, workspace, display=ignore, executor=executor)
+        execute(expanded, workspace, display=ignore, execution=Execution.of(executor))
     return len(expanded.trials)
 
 

@@ -12,15 +12,16 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from peftlab.api.choose import choose
-    from peftlab.api.frame import load_results
     from peftlab.api.listing import (
         bench,
         list_methods,
         list_models,
         list_studies,
         list_tasks,
+        load_results,
         params,
     )
+    from peftlab.api.reports import report_on
     from peftlab.api.study import Study
     from peftlab.api.submission import submit
     from peftlab.api.trial import Trial, list_trials, predict, predict_file
@@ -43,6 +44,7 @@ __all__ = [
     "predict",
     "predict_file",
     "push",
+    "report_on",
     "submit",
 ]
 
@@ -50,8 +52,8 @@ _HOMES = {
     "Study": "peftlab.api.study",
     "choose": "peftlab.api.choose",
     "UserError": "peftlab.core.errors",
-    "load_results": "peftlab.api.frame",
     "push": "peftlab.outputs.push",
+    "report_on": "peftlab.api.reports",
     "submit": "peftlab.api.submission",
     **dict.fromkeys(("Trial", "list_trials", "predict", "predict_file"), "peftlab.api.trial"),
 }

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from peftlab.core.inputs import ModelRef
-from peftlab.core.selection import Selection, has_stopped_early, reported
+from peftlab.core.selection import Selection
 from peftlab.core.training import CheckpointEvery
 from peftlab.core.trial import Fold, Seeds, Trial
 from peftlab.data.batches import padded_tokens
@@ -22,6 +22,7 @@ from peftlab.engine.registry import ENGINES
 from peftlab.engine.schedule import EvaluationSchedule, epoch_orders
 from peftlab.models.location import locate
 from peftlab.tasks.metrics.registry import score
+from peftlab.tasks.selection import has_stopped_early, reported
 from tests.engine.test_schedule import EVERY_TWO, History, Killed, results, run
 
 MakeTrial = Callable[..., Trial]

@@ -14,7 +14,7 @@ import torch
 
 from peftlab.core.interrupts import stopping_gently
 from peftlab.core.measurements import Evaluation
-from peftlab.core.selection import Selection, reported
+from peftlab.core.selection import Selection
 from peftlab.core.training import EVERY_EPOCH, CheckpointEvery
 from peftlab.core.trial import Trial
 from peftlab.data.predictions import Predictions, read_predictions
@@ -27,6 +27,7 @@ from peftlab.engine.reported import ReportedEvaluation
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.tasks.metrics.registry import score
+from peftlab.tasks.selection import reported
 from tests.engine.running import run_alone
 
 MakeTrial = Callable[..., Trial]

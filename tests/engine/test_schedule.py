@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from peftlab.core.measurements import Evaluation
-from peftlab.core.selection import Selection, reported
+from peftlab.core.selection import Selection
 from peftlab.core.training import CheckpointEvery
 from peftlab.core.trial import Trial
 from peftlab.engine.checkpoint import Checkpoints
 from peftlab.engine.events import Evaluated, Event, Finished, Paused, Resumed, Stepped
 from peftlab.engine.registry import ENGINES
 from peftlab.engine.schedule import EvaluationSchedule, epoch_orders, rows_of_steps
+from peftlab.tasks.selection import reported
 from tests.engine.running import run_alone
 
 MakeTrial = Callable[..., Trial]

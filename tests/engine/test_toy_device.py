@@ -12,11 +12,18 @@ import torch
 
 from peftlab.api.study import Study
 from peftlab.core.training import Precision
+from peftlab.core.trial import Trial
+from peftlab.data.batches import batches_of_tokens
+from peftlab.engine.bench import sides_on
+from peftlab.engine.devices.accelerators import Cuda
 from peftlab.engine.devices.base import Device, EnergyCounter
+from peftlab.engine.devices.processor import Processor
 from peftlab.engine.devices.registry import DEVICES, DeviceEntry, is_known, resolve, resource_of
 from peftlab.engine.energy import EnergyMeter
 from peftlab.engine.memory import PeakMemory
+from peftlab.engine.rate import RateMeter
 from peftlab.engine.registry import ENGINES
+from peftlab.engine.steps import Steps
 from peftlab.store.workspace import Workspace
 from tests.toy_study import toy_study
 
@@ -25,6 +32,7 @@ class Abacus(Device):
     """A toy device that computes on the processor; reading its counter takes a joule."""
 
     share_of_peak: ClassVar[float] = 1.0
+    eval_tokens_per_batch: ClassVar[int] = 48
     made_ready: ClassVar[int] = 0
     joules: ClassVar[int] = 0
 
@@ -116,6 +124,53 @@ def test_a_study_runs_on_it_by_every_engine(engine: str, study: Callable[..., St
     assert costs.energy_joules is not None
     assert costs.energy_joules >= 1.0
     assert Abacus.made_ready == 1
+
+
+def test_evaluations_are_in_batches_of_its_size(
+    study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = set()
+
+    def seen(order: Any, lengths: Any, most: int) -> Any:
+        sizes.add(most)
+        return batches_of_tokens(order, lengths, most)
+
+    monkeypatch.setattr("peftlab.engine.evaluate.batches_of_tokens", seen)
+    (trial,) = study().run(device="abacus", progress=False)
+    assert trial.status == "done"
+    assert sizes == {48}
+
+
+def test_a_benchmark_asks_it_for_what_is_compared() -> None:
+    cards = [Cuda("cuda:1"), Processor("cpu"), Abacus("abacus")]
+    assert [sides_on(one, grouped=True)[1:] for one in cards] == [
+        ["trainer-bf16", "trainer-fp32"], *[["trainer", "trainer-grouped"]] * 2
+    ]  # fmt: skip
+    assert sides_on(Abacus("abacus"), grouped=False) == ["packed", "trainer"]
+    assert [one.counts_launches for one in cards] == [True, False, False]
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_a_speed_is_measured_in_the_precision_of_the_settings(
+    tf32: bool,
+    make_trial: Callable[..., Trial],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = set()
+
+    def seen(self: Steps, *given: Any, **named: Any) -> Any:
+        found.add(torch.backends.fp32_precision)
+        return take(self, *given, **named)
+
+    take = Steps.take
+    monkeypatch.setattr(Steps, "take", seen)
+    monkeypatch.setattr(Abacus, "why_not_tf32", None)
+    before = torch.backends.fp32_precision
+    meter = RateMeter(make_trial(tf32=tf32), cache=tmp_path, device="abacus")
+    assert meter.measure(0.01) > 0
+    assert found == {"tf32" if tf32 else "ieee"}
+    assert torch.backends.fp32_precision == before
 
 
 def test_what_it_measured_is_for_its_own_plans_alone(study: Callable[..., Study]) -> None:

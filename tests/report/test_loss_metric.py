@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from peftlab.core.progress import say_nothing
-from peftlab.core.scores import greater_is_better, sign_of
 from peftlab.outputs.model_card import summaries
 from peftlab.report.figures.pareto import draw_pareto, pareto_data
 from peftlab.report.figures.scores import scores_data
@@ -26,6 +25,7 @@ from peftlab.report.write import make_page
 from peftlab.study.spec import validate
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.registry import TASKS
+from peftlab.tasks.scores import greater_is_better, sign_of
 from tests.report.made_up import made_up
 
 TASK = "demo-sentiment"

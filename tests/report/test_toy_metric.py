@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,20 +11,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from peftlab.api.study import Study
+from peftlab.core.errors import UnknownNameError
 from peftlab.core.progress import say_nothing
 from peftlab.outputs.model_card import summaries
 from peftlab.report.findings.results import results_of
 from peftlab.report.findings.verdicts import verdicts
-from peftlab.report.findings.view import StudyView
+from peftlab.report.findings.view import StudyView, leading, make_view
 from peftlab.report.pages.files import write_files
 from peftlab.report.tables.comparisons import claims_blocks
 from peftlab.report.write import make_page
+from peftlab.store.workspace import Workspace
 from peftlab.study.spec import validate
 from peftlab.tasks.metrics.metric import Metric
 from peftlab.tasks.metrics.registry import METRICS, require_metrics, score
 from peftlab.tasks.problem import Floats, Logits, Values, probabilities
 from peftlab.tasks.registry import TASKS
+from peftlab.tasks.scores import scores_words, sign_of
 from tests.report.made_up import made_up
+from tests.toy_study import toy_study
 
 TASK, NAME = "demo-sentiment", "nearness"
 ARMS = {"full": {"method": "full"}, "lora": {"method": "lora"}, "bitfit": {"method": "bitfit"}}
@@ -121,6 +127,41 @@ def test_a_model_card_has_its_interval(view: StudyView) -> None:
     assert list(found) == [NAME, "accuracy"]
     assert found[NAME].mean == pytest.approx(record.scores[NAME])
     assert found[NAME].has_interval
+
+
+def test_a_toy_loss_is_ranked_by_its_entry(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """A study is trained by it: the least loss is the best epoch, and the best arm."""
+    loss = Metric(
+        kinds=TOY.kinds,
+        measure=lambda *given: 8 * (1 - nearness(*given)),
+        highest=math.inf,
+        greater_is_better=False,
+        unit="stings",
+    )
+    own = replace(TASKS.get(TASK), metrics=("stings", "accuracy"))
+    far = {"method": "full", "training": {"learning_rate": 0.3}}
+    given = toy_study(
+        tiny_checkpoint,
+        arms={"near": {"method": "full"}, "far": far},
+        selection={"split": "train", "fraction": 0.5},
+        training={"num_train_epochs": 3, "learning_rate": 1e-3},
+    )
+    with METRICS.temporarily("stings", loss), TASKS.temporarily(TASK, own):
+        study = Study.from_dict(given, workspace=tmp_path / "runs")
+        trials = {trial.arms[0]: trial for trial in study.run(progress=False)}
+        for trial in trials.values():
+            held_out = [one.held_out_scores["stings"] for one in trial.evaluations[1:]]
+            (best,) = [one for one in trial.evaluations if one.scores == trial.scores][:1]
+            assert best.held_out_scores["stings"] == min(held_out) < max(held_out)
+        scores = {arm: trial.scores["stings"] for arm, trial in trials.items()}
+        assert scores["near"] < scores["far"]
+        with Workspace.open(study.workspace) as opened:
+            view = make_view(opened, study.name)
+        assert [arm.name for arm in leading(view, None, 1).arms] == ["near"]
+        assert "stings" in (study.report().markdown).read_text(encoding="utf-8")
+        assert scores_words({"stings": 0.12345}) == "stings 0.123"
+    with pytest.raises(UnknownNameError, match="unknown metric 'stings'"):
+        sign_of("stings")
 
 
 def test_it_is_offered_where_it_fits(toy: None) -> None:

@@ -11,12 +11,12 @@ import pytest
 from peftlab.core.errors import TrialError, UnknownNameError, UserError
 from peftlab.core.trial import Trial
 from peftlab.data.predictions import read_predictions
-from peftlab.runner.execute import execute
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.study.spec import validate
 from peftlab.study.stored_studies import store_study
 from peftlab.study.trials import Expanded
+from tests.executing import execute
 
 MakeStudy = Callable[..., Expanded]
 METHODS = ["full", "bitfit", "lora"]

@@ -13,9 +13,9 @@ import pytest
 
 from peftlab.core import files
 from peftlab.core.errors import StorageError
-from peftlab.runner.execute import execute
 from peftlab.store.workspace import DATABASE, Workspace
 from peftlab.study.trials import Expanded
+from tests.executing import execute
 
 MakeStudy = Callable[..., Expanded]
 

@@ -15,13 +15,13 @@ from peftlab.engine.devices.base import Device
 from peftlab.engine.devices.processor import Processor
 from peftlab.engine.events import Listener
 from peftlab.engine.job import Job
-from peftlab.runner.execute import execute
 from peftlab.runner.executors.base import JobSource
 from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.groups import BYTES_PER_TOKEN, groups_of
 from peftlab.runner.plan import make_plan
 from peftlab.store.workspace import Workspace
 from peftlab.study.trials import Expanded
+from tests.executing import execute
 
 MakeStudy = Callable[..., Expanded]
 ARMS = {

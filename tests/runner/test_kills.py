@@ -36,7 +36,7 @@ KILLER = """
 import json, os, random, signal, sys, time
 from pathlib import Path
 from peftlab.models.fused import jit
-from peftlab.runner.execute import execute
+from tests.executing import execute
 from peftlab.runner.executors.base import ExecutorOptions
 from peftlab.store.workspace import Workspace
 from peftlab.study.trials import expand

@@ -17,7 +17,6 @@ import pytest
 from peftlab.core.measurements import Evaluation
 from peftlab.core.trial import Trial
 from peftlab.runner import track, trackers
-from peftlab.runner.execute import execute
 from peftlab.runner.executors.base import ExecutorOptions
 from peftlab.runner.mlflow_run import STORE
 from peftlab.runner.track import FOLDER, MOST_FAILURES, rows_of, run_name, values_of_costs
@@ -26,6 +25,7 @@ from peftlab.runner.trackers import AccelerateRun
 from peftlab.store.records import TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.study.trials import Expanded
+from tests.executing import execute
 from tests.runner.conftest import Telling
 
 MakeStudy = Callable[..., Expanded]

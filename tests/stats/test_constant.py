@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peftlab.core.scores import sign_of
 from peftlab.stats.constant import best_constant, commonest, for_all, is_constant
 from peftlab.tasks.metrics.registry import METRICS
+from peftlab.tasks.scores import sign_of
 from tests.tasks.metrics.reference import reference
 
 CLASSES = (

@@ -268,14 +268,18 @@ class Choice:
 
     def _make_ready(self, console: Console, options: Mapping[str, Any]) -> None:
         """Fetch the checkpoint and make the device ready, as the first training would."""
-        from peftlab.runner.execute import check_execution, make_ready
+        from peftlab.runner.execute import Execution
         from peftlab.runner.executors.base import ExecutorOptions
+        from peftlab.runner.executors.registry import DEFAULT_EXECUTOR
 
-        executor, device = options.get("executor", "inline"), options.get("device", "auto")
         own = {name: options[name] for name in options if name not in OF_RUN}
-        here = check_execution(executor, ExecutorOptions.of(own), device)
+        execution = Execution.of(
+            options.get("executor", DEFAULT_EXECUTOR),
+            ExecutorOptions.of(own),
+            options.get("device", "auto"),
+        )
         with watched_by(StageBars(lambda: console)):
-            make_ready(self.spec.model, device=here, executor=executor)
+            execution.make_ready(self.spec.model)
 
     def _search(
         self,

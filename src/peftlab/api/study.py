@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from peftlab.core.files import DEFAULT_WORKSPACE
 from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import watched_by
 from peftlab.runner.bars import StageBars
+from peftlab.runner.executors.registry import DEFAULT_EXECUTOR, EXECUTORS, names_with
 from peftlab.store.workspace import Workspace
 from peftlab.study.load import Overrides, load_study, study_of
 from peftlab.study.spec import StudySpec
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from peftlab.api.until_decided import Round
     from peftlab.report.kept import ReportFiles
+    from peftlab.runner.execute import Execution
     from peftlab.runner.executors.base import ExecutorOptions
     from peftlab.runner.plan import Plan
     from peftlab.study.further_seeds import Further
@@ -93,7 +95,7 @@ class Study:
     def plan(
         self,
         *,
-        executor: str = "inline",
+        executor: str = DEFAULT_EXECUTOR,
         device: str = "auto",
         retry_failed: bool = False,
         **options: Any,
@@ -102,25 +104,23 @@ class Study:
 
         The executor, the device and `options` are as in `run`, and checked in the same way.
         """
-        from peftlab.runner.execute import check_execution
+        execution = self._execution(executor, device, options)
         from peftlab.runner.plan import make_plan
 
-        given = self._options(options)
-        here = check_execution(executor, given, device)
         expanded = self._expanded(data_needed=False, further=self._further())
         with Workspace.open(self.workspace) as opened:
             return make_plan(
                 expanded,
                 opened,
-                device=here,
-                threads=given.threads,
+                device=execution.here,
+                threads=execution.options.threads,
                 retry_failed=retry_failed,
             )
 
     def run(
         self,
         *,
-        executor: str = "inline",
+        executor: str = DEFAULT_EXECUTOR,
         device: str = "auto",
         retry_failed: bool = False,
         progress: bool = True,
@@ -144,30 +144,31 @@ class Study:
     def carry_out(
         self,
         *,
-        executor: str = "inline",
+        executor: str = DEFAULT_EXECUTOR,
         device: str = "auto",
         retry_failed: bool = False,
         console: Console,
-        announce: Callable[[Plan, int], None] = lambda plan, num_trials: None,
+        announce: Callable[[Plan | None, int], None] = lambda plan, num_trials: None,
         further: Further | None = None,
         **options: Any,
     ) -> None:
         """Run the trials that are not done, as `run` does, without reading the results.
 
-        `announce` is told the plan of what is open, and of how many trials the study has, before
-        anything is trained. The `further` seeds of a study that adds them are, by default, those
+        `announce` is told the plan of what is open, and how many trials the study has, before
+        anything is trained; where the workspace shows at once that all are done, there is no plan.
+        The `further` seeds of a study that adds them are, by default, those
         that it has.
         """
-        quiet_libraries()
-        self._settle()
-        from peftlab.runner.execute import check_execution, execute, make_ready, name_of_jobs
+        if further is None and self._is_settled(executor, device, retry_failed, options):
+            announce(None, self._tidied())
+            return
+        execution = self._execution(executor, device, options)
+        from peftlab.runner.execute import execute
         from peftlab.runner.plan import make_plan
         from peftlab.runner.progress import ProgressDisplay
         from peftlab.study.remarks.lint import errors_before_run
         from peftlab.study.trials import expand
 
-        given = self._options(options)
-        here = check_execution(executor, given, device)
         with watched_by(StageBars(lambda: console)):
             expanded = expand(self.spec, further=self._further() if further is None else further)
         with Workspace.open(self.workspace) as opened:
@@ -175,8 +176,8 @@ class Study:
                 plan = make_plan(
                     expanded,
                     opened,
-                    device=here,
-                    threads=given.threads,
+                    device=execution.here,
+                    threads=execution.options.threads,
                     retry_failed=retry_failed,
                     only_open=True,
                 )
@@ -186,7 +187,7 @@ class Study:
                 ]
                 _print(console, said)
                 if plan.open_trials:
-                    found = make_ready(self.spec.model, device=here, executor=executor)
+                    found = execution.make_ready(self.spec.model)
                     _print(console, [f"remark: {one}" for one in found if one not in plan.remarks])
             announce(plan, len(expanded.trials))
             with ProgressDisplay(plan, console) as display:
@@ -194,9 +195,7 @@ class Study:
                     expanded,
                     opened,
                     display=display,
-                    executor=executor,
-                    options=_in(opened, given, options),
-                    device=name_of_jobs(executor, here, device),
+                    execution=execution,
                     retry_failed=retry_failed,
                     seconds={one.trial.id: one.expected_seconds or 0.0 for one in plan.open_trials},
                     groups=plan.groups,
@@ -205,7 +204,7 @@ class Study:
     def run_until_decided(
         self,
         *,
-        executor: str = "inline",
+        executor: str = DEFAULT_EXECUTOR,
         device: str = "auto",
         retry_failed: bool = False,
         progress: bool = True,
@@ -269,7 +268,7 @@ class Study:
         trials: int | None = None,
         seconds: float | None = None,
         seeds: Sequence[int] | None = None,
-        executor: str = "inline",
+        executor: str = DEFAULT_EXECUTOR,
         device: str = "auto",
         console: Console,
         announce: Callable[[Searches], None] = lambda searches: None,
@@ -279,22 +278,17 @@ class Study:
 
         `announce` is told that before anything is trained.
         """
-        quiet_libraries()
-        self._settle()
         _require_optuna()
-        from peftlab.runner.execute import check_execution, make_ready, name_of_jobs
-        from peftlab.runner.executors.registry import EXECUTORS
+        execution = self._execution(executor, device, options)
         from peftlab.runner.tune import tune
         from peftlab.runner.tune_progress import TuneDisplay
         from peftlab.study.tuning.search import expand_searches, wanted_tune
 
-        given = self._options(options)
-        here = check_execution(executor, given, device)
         with watched_by(StageBars(lambda: console)):
             searches = expand_searches(self.spec, wanted_tune(self.spec, trials, seconds, seeds))
         with Workspace.open(self.workspace) as opened:
             with watched_by(StageBars(lambda: console)):
-                found = make_ready(self.spec.model, device=here, executor=executor)
+                found = execution.make_ready(self.spec.model)
                 _print(console, [f"remark: {one}" for one in found])
             announce(searches)
             with TuneDisplay(searches, console) as display:
@@ -303,9 +297,9 @@ class Study:
                     opened,
                     display=display,
                     attempted=display.attempted,
-                    executor=EXECUTORS.get(executor).load()(_in(opened, given, options)),
-                    device=name_of_jobs(executor, here, device),
-                    here=here,
+                    executor=execution.executor(),
+                    device=execution.device,
+                    here=execution.here,
                 )
         return searches
 
@@ -315,22 +309,16 @@ class Study:
         It is written into `output`, else into reports/NAME of the workspace unless what is there
         shows all that is measured. UserError where nothing has been run.
         """
-        quiet_libraries()
-        with Workspace.open(self.workspace, create=False) as opened:
-            if output is None:
-                from peftlab.report.current import current_report
+        from peftlab.api.reports import report_on
 
-                return current_report(opened, self.name)
-            from peftlab.report.write import write_report
-
-            return write_report(opened, self.name, Path(output))
+        return report_on([self.name], workspaces=[self.workspace], output=output)
 
     def results(self) -> pd.DataFrame:
         """Return one row a trial: scores in points, costs, settings (store.frame.load_results).
 
         It shows scores of all arms, so it counts as a look at them.
         """
-        from peftlab.api.frame import load_results
+        from peftlab.api.listing import load_results
 
         return load_results(self.workspace, self.name)
 
@@ -374,9 +362,48 @@ class Study:
         return expand(self.spec, data_needed=data_needed, further=further or {})
 
     def _options(self, given: Mapping[str, Any]) -> ExecutorOptions:
+        """Return the executor's options, with logs in the workspace unless they say otherwise."""
         from peftlab.runner.executors.base import ExecutorOptions
 
-        return ExecutorOptions.of(given)
+        logs = self.workspace.expanduser().absolute() / "logs"
+        return ExecutorOptions.of({"logs": logs, **given})
+
+    def _execution(self, executor: str, device: str, options: Mapping[str, Any]) -> Execution:
+        """Return where trials run; UserError if that cannot be."""
+        quiet_libraries()
+        self._settle()
+        from peftlab.runner.execute import Execution
+
+        return Execution.of(executor, self._options(options), device)
+
+    def _is_settled(
+        self, executor: str, device: str, retry_failed: bool, options: Mapping[str, Any]
+    ) -> bool:
+        """Return whether the workspace shows at once that a run has nothing to do or to refuse.
+
+        Raises UserError for an unknown executor or option.
+        """
+        from peftlab.engine.devices.registry import is_everywhere
+        from peftlab.study.stored_studies import is_settled
+
+        EXECUTORS.get(executor, where="--executor")
+        given = self._options(options)
+        if given.artifacts is not None or not is_everywhere(device):
+            return False
+        try:
+            with Workspace.open(self.workspace, create=False) as opened:
+                return is_settled(self.spec, opened, retry_failed=retry_failed)
+        except UserError:  # the run itself says what is wrong with the workspace
+            return False
+
+    def _tidied(self) -> int:
+        """Remove what earlier runs have left behind; return the number of the study's trials."""
+        from peftlab.store.lock import forget_dead_holder
+
+        with Workspace.open(self.workspace, create=False) as opened:
+            opened.remove_spent_checkpoints()
+            forget_dead_holder(opened.path)
+            return sum(one.count for one in opened.status_counts(self.name))
 
 
 def _require_optuna() -> None:
@@ -392,17 +419,8 @@ def _require_optuna() -> None:
 
 
 def _usual_executor(options: Mapping[str, Any]) -> str:
-    """Return the first executor, or the first that heeds `workers` where they are given."""
-    from peftlab.runner.executors.registry import EXECUTORS, names_with
-
-    return (names_with("workers") if options.get("workers") else EXECUTORS.names())[0]
-
-
-def _in(
-    workspace: Workspace, options: ExecutorOptions, given: Mapping[str, Any]
-) -> ExecutorOptions:
-    """Return the options with logs in the workspace unless another place is given."""
-    return options if "logs" in given else replace(options, logs=workspace.path / "logs")
+    """Return the default executor, or the first that heeds `workers` where they are given."""
+    return names_with("workers")[0] if options.get("workers") else DEFAULT_EXECUTOR
 
 
 def _overrides(

@@ -85,7 +85,7 @@ def carry_out_until_decided(
     *,
     console: Console,
     retry_failed: bool = False,
-    announce: Callable[[Plan, int], None] = lambda plan, num_trials: None,
+    announce: Callable[[Plan | None, int], None] = lambda plan, num_trials: None,
     announce_round: Callable[[Round], None] = lambda state: None,
     seconds_left: Callable[[], float | None] = lambda: None,
     **options: Any,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from peftlab.cli.printing import print_json, print_table, remark
 from peftlab.core.process import quiet_libraries
-from peftlab.core.scores import scores_words
 
 if TYPE_CHECKING:
     from peftlab.methods.base import Method
@@ -198,6 +197,7 @@ def print_trials(*, study: str | None, workspace: Path, as_json: bool) -> None:
 
 def _print_trials(records: list[TrialRecord], *, as_json: bool) -> None:
     from peftlab.report.findings.marks import mark_note, marked
+    from peftlab.tasks.scores import scores_words
 
     if as_json:
         print_json([record.to_json() for record in records])

@@ -14,6 +14,7 @@ from peftlab.core.files import STUDY_SUFFIXES
 from peftlab.core.hub import go_offline_if_unreachable
 from peftlab.core.words import any_of
 from peftlab.engine.registry import ENGINES
+from peftlab.runner.executors.registry import DEFAULT_EXECUTOR as DEFAULT_EXECUTOR
 from peftlab.runner.executors.registry import EXECUTORS, names_with
 
 if TYPE_CHECKING:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from peftlab.cli import completion, options, printing
 from peftlab.cli.options import WRITING
-from peftlab.core.errors import UserError, first_line
+from peftlab.core.errors import first_line
 from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
 from peftlab.core.words import counted, duration
@@ -41,7 +41,7 @@ def command(
     tasks: options.Tasks = None,
     arms: options.Arms = None,
     engine: options.Engine = None,
-    executor: options.Executor = "inline",
+    executor: options.Executor = options.DEFAULT_EXECUTOR,
     workers: options.Workers = None,
     threads: options.Threads = None,
     gpus: options.Gpus = 1.0,
@@ -90,7 +90,6 @@ def command(
     options.settle_hub(spec, workspace)
     from peftlab.api.study import Study
     from peftlab.api.until_decided import carry_out_until_decided
-    from peftlab.engine.devices.registry import is_everywhere
     from peftlab.store.workspace import Workspace
     from peftlab.study.decide_spec import DecideSpec
 
@@ -112,7 +111,7 @@ def command(
         _print_plan(plan, as_json=as_json)
         if until_decided:
             printing.remark(_rule_words(spec))
-        return 0
+        return printing.DONE
     if until_decided:
         ended = carry_out_until_decided(
             found,
@@ -120,7 +119,7 @@ def command(
             device=device,
             retry_failed=retry_failed,
             console=printing.stderr_console(),
-            announce=_announce,
+            announce=partial(_announce, spec.name),
             announce_round=_announce_round,
             workers=workers,
             threads=threads,
@@ -134,42 +133,30 @@ def command(
             for line in ended_words(opened, spec.name, ended):
                 printing.remark(line)
             return status
-    needs_checks = executor != "inline" or artifacts or not is_everywhere(device)
-    if not needs_checks and _is_settled(spec, workspace, retry_failed=retry_failed):
-        from peftlab.store.lock import forget_dead_holder
-
-        with Workspace.open(workspace, create=False) as opened:
-            opened.remove_spent_checkpoints()
-            forget_dead_holder(opened.path)
-            num_trials = sum(one.count for one in opened.status_counts(spec.name))
-            printing.remark(f"study {spec.name}: {counted(num_trials, 'trial')}, 0 to run")
-    else:
-        found.carry_out(
-            executor=executor,
-            device=device,
-            retry_failed=retry_failed,
-            console=printing.stderr_console(),
-            announce=_announce,
-            workers=workers,
-            threads=threads,
-            gpus=gpus,
-            address=address,
-            artifacts=artifacts,
-            stall_seconds=stall_seconds,
-        )
+    found.carry_out(
+        executor=executor,
+        device=device,
+        retry_failed=retry_failed,
+        console=printing.stderr_console(),
+        announce=partial(_announce, spec.name),
+        workers=workers,
+        threads=threads,
+        gpus=gpus,
+        address=address,
+        artifacts=artifacts,
+        stall_seconds=stall_seconds,
+    )
     with Workspace.open(workspace, create=False) as opened:
         return _show(spec.name, opened, as_json=as_json)
 
 
-def _announce(plan: Plan, num_trials: int) -> None:
-    """Say what is about to be run."""
-    for text in plan.of_rows:
+def _announce(study: str, plan: Plan | None, num_trials: int) -> None:
+    """Say what is about to be run; nothing is where there is no plan."""
+    for text in plan.of_rows if plan else ():
         printing.remark(f"remark: {text}")
-    estimate = f", {_time_words(plan)}" if plan.open_seconds else ""
-    printing.remark(
-        f"study {plan.study}: {counted(num_trials, 'trial')}, "
-        f"{len(plan.open_trials)} to run{estimate}"
-    )
+    estimate = f", {_time_words(plan)}" if plan and plan.open_seconds else ""
+    num_open = len(plan.open_trials) if plan else 0
+    printing.remark(f"study {study}: {counted(num_trials, 'trial')}, {num_open} to run{estimate}")
 
 
 def _rule_words(spec: StudySpec) -> str:
@@ -210,21 +197,8 @@ def ended_words(workspace: Workspace, study: str, ended: Round) -> list[str]:
     return lines
 
 
-def _is_settled(spec: StudySpec, path: Path, *, retry_failed: bool) -> bool:
-    """Return whether it is known at once that there is nothing to do in the workspace."""
-    from peftlab.store.workspace import Workspace
-    from peftlab.study.stored_studies import is_settled
-
-    try:
-        with Workspace.open(path, create=False) as opened:
-            return is_settled(spec, opened, retry_failed=retry_failed)
-    except UserError:  # of a workspace that is not there, or of one that the run will complain of
-        return False
-
-
 def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     """Print the study's results; return the exit status."""
-    from peftlab.cli.tables import print_results
     from peftlab.report.current import current_report
 
     failures = workspace.failures(study)
@@ -237,11 +211,11 @@ def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     if as_json:
         printing.print_json([record.to_json() for record in records])
     else:
-        print_results(report.results)
+        printing.print_results(report.results)
         print(f"report: {report.files.html}")
     if report.remark:
         printing.remark(report.remark)
-    return 1 if failures else 0
+    return printing.FAILED if failures else printing.DONE
 
 
 def _print_plan(plan: Plan, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import completion, options, progress_table
+from peftlab.cli.printing import DONE
 
 NAME = "status"
 EXAMPLE = "Example: peftlab status quickstart --watch"
@@ -23,7 +24,10 @@ def command(
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
 ) -> int:
-    """Show progress, failures and the time left of one study or of all."""
+    """Show progress, failures and the time left of one study or of all.
+
+    The time left is that of one trial at a time, each as long as the mean of its task.
+    """
     name = None if study is None else options.study_name(study)
     progress_table.print_status(study=name, watch=watch, workspace=workspace, as_json=as_json)
-    return 0
+    return DONE

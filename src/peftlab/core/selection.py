@@ -1,17 +1,12 @@
-"""Choose the evaluation whose scores a trial reports: the rule, in words too, and the choice.
-
-The same scores, those on held-out rows, say whether a training stops early.
-"""
+"""The rule by which a trial reports the scores of one of its evaluations, and the rule in words."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from peftlab.core.scores import main_merit
 from peftlab.core.training import TrainingSettings
 from peftlab.core.validation import Frozen
 
@@ -27,17 +22,6 @@ class Selection(Frozen):
     def num_held_out(self, num_rows: int) -> int:
         """Return how many of these rows are held out."""
         return round(self.fraction * num_rows)
-
-
-class Scored(Protocol):
-    """The part of an evaluation that the choice among several needs."""
-
-    @property
-    def held_out_scores(self) -> Mapping[str, float] | None:
-        """The scores on held-out rows, the main one first; none where there are no such rows."""
-
-
-AnyScored = TypeVar("AnyScored", bound=Scored)
 
 
 def rule(selection: Selection | None, training: TrainingSettings | None = None) -> str:
@@ -69,39 +53,3 @@ def folds_words(folds: int) -> str:
 def main_score(scores: Mapping[str, float]) -> float:
     """Return the score by the task's main metric, which is the first of them."""
     return next(iter(scores.values()))
-
-
-def reported(evaluations: Sequence[AnyScored]) -> AnyScored | None:
-    """Return the evaluation whose scores are reported; None if there is none yet.
-
-    The first of them is that of the state before training. With held-out rows it is the one after
-    it whose main metric is the best there, the earlier of equals; else the last.
-    """
-    if not evaluations:
-        return None
-    return max(
-        (one for one in evaluations[1:] if one.held_out_scores),
-        key=lambda one: main_merit(one.held_out_scores or {}),
-        default=evaluations[-1],
-    )
-
-
-def has_stopped_early(evaluations: Sequence[Scored], training: TrainingSettings) -> bool:
-    """Return whether a training ends after the last of these evaluations, by its own settings.
-
-    As with transformers.EarlyStoppingCallback an evaluation counts as better where its main metric
-    on held-out rows exceeds the best before it by more than `early_stopping_threshold`, which is in
-    the metric's own unit (points, of most); as many in a row as `early_stopping_patience` that are
-    not better end the training. The state before training is no evaluation of it. All follows from
-    the evaluations, so a training that goes on from a checkpoint ends where it would have ended.
-    """
-    if training.early_stopping_patience is None:
-        return False
-    best, num_waited = -math.inf, 0
-    for one in evaluations[1:]:
-        merit = main_merit(one.held_out_scores) if one.held_out_scores else -math.inf
-        is_better = merit - best > training.early_stopping_threshold
-        num_waited = 0 if is_better else num_waited + 1
-        if merit > best:
-            best = merit
-    return num_waited >= training.early_stopping_patience

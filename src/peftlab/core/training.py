@@ -116,7 +116,7 @@ class TrainingSettings(Frozen):
     A trial is evaluated at the end of each epoch, where transformers' own default is never; with
     `eval_strategy` steps after every `eval_steps` of them, or after that share of all steps.
     `early_stopping_patience` and `early_stopping_threshold` are those of
-    transformers.EarlyStoppingCallback (core/selection.py).
+    transformers.EarlyStoppingCallback (tasks/selection.py).
 
     `bf16` rounds the operands of matrix products to bfloat16; weights, the optimizer, norms,
     softmax and losses stay in float32. `tf32` lets an NVIDIA card round those operands to 19 bits.

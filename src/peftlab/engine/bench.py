@@ -31,12 +31,13 @@ from transformers import (
 from peftlab.core.errors import UserError
 from peftlab.core.inputs import ModelRef
 from peftlab.core.process import quiet_libraries
-from peftlab.core.training import TrainingSettings
+from peftlab.core.training import Precision, TrainingSettings
 from peftlab.core.trial import Seeds, Trial
 from peftlab.data.batches import Indices, batches, epoch_order, gather, padded_tokens
 from peftlab.data.source import open_source, require
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData, load_data
+from peftlab.engine.devices.base import Device
 from peftlab.engine.devices.registry import resolve
 from peftlab.engine.evaluate import predict_logits
 from peftlab.engine.memory import keep_freed_memory
@@ -54,6 +55,7 @@ from peftlab.tasks.registry import trained_task
 SideName = Literal["packed", "padded", "trainer", "trainer-grouped", "trainer-fp32", "trainer-bf16"]
 """The name of an engine, or of a variant of transformers.Trainer: with its defaults, with batches
 of similar lengths, or with a precision that overrides the setup's."""
+TRAINER_IN: dict[Precision, SideName] = {"fp32": "trainer-fp32", "bf16": "trainer-bf16"}
 PRECISIONS: dict[SideName, dict[str, bool]] = {
     "trainer-fp32": {"bf16": False, "tf32": False},
     "trainer-bf16": {"bf16": True, "tf32": False},
@@ -97,6 +99,17 @@ class Launches:
     copies: float
     waits: float
     busy_milliseconds: float
+
+
+def sides_on(device: Device, *, grouped: bool) -> list[SideName]:
+    """Return what a benchmark compares on a device: our engine, and the peer in its variants.
+
+    `grouped` adds batches of similar lengths where the peer has no variants in precision.
+    """
+    peers: list[SideName] = [TRAINER_IN[precision] for precision in device.trainer_precisions]
+    if not peers:
+        peers = ["trainer", "trainer-grouped"] if grouped else ["trainer"]
+    return ["packed", *peers]
 
 
 def serve(connection: Connection, side: SideName, setup: Setup, threads: int) -> None:
@@ -175,7 +188,7 @@ class _Side(ABC):
         return 1 - int(lengths.sum()) / padded_tokens(lengths, order, size)
 
     def peak_memory_bytes(self) -> int:
-        """Return the peak memory so far, of the device if it has memory of its own."""
+        """Return the peak memory so far: the device's, if it has memory of its own."""
         return self.device.peak_memory_bytes() or 0
 
     def peak_flops_per_second(self) -> float:
@@ -183,8 +196,8 @@ class _Side(ABC):
         return self.device.peak_flops_per_second(0.3, self.trial.training.precision)
 
     def launches(self, rows: Indices) -> Launches | None:
-        """Return the work of a training step on the GPU; None if the device is not a GPU."""
-        if self.device.kind != "cuda":
+        """Return the work of a training step on the device; None if that cannot be counted."""
+        if not self.device.counts_launches:
             return None
         from torch.profiler import ProfilerActivity, profile
 
@@ -226,6 +239,7 @@ class EngineSide(_Side):
             self.device.torch,
             method=self.method,
             bf16=self.trial.training.bf16,
+            eval_tokens=self.device.eval_tokens_per_batch,
         )
         self.steps = self._opened.enter_context(
             Steps.active(self.classifier, self.trial, self.data)

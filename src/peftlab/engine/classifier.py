@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from peftlab.data.batches import Indices, gather
 from peftlab.data.encode import Encoded
 from peftlab.data.states import EncodedWithStates, gather_states
+from peftlab.engine.devices.base import Device
 from peftlab.methods.base import Method
 from peftlab.models.batched import BatchedModel
 from peftlab.models.families import family_of
@@ -39,9 +40,11 @@ class Classifier:
         *,
         together: Together = Together.ANY,
         why_padded: str | None = None,
+        eval_tokens: int = Device.eval_tokens_per_batch,
     ) -> None:
         self.model = model
         self.together = together
+        self.eval_tokens = eval_tokens
         with model.rounding():
             path = model.path if why_padded is None else f"{model.path}: {why_padded}"
         words = (path, "bf16" if model.bf16 else "", WORDS if model.recomputes else "")
@@ -89,12 +92,14 @@ def build_classifier(
     method: Method | None = None,
     recomputes: bool = False,
     bf16: bool = False,
+    eval_tokens: int = Device.eval_tokens_per_batch,
 ) -> Classifier:
     """Return the classifier for `packed` or `padded`.
 
     A model that cannot be packed, itself or under its `method`, is padded, and the classifier's
     `path` says why. With `recomputes`, fewer activations are kept for the backward pass; with
-    `bf16`, the operands of matrix products are rounded.
+    `bf16`, the operands of matrix products are rounded. `eval_tokens` is the most in a packed
+    batch of evaluation.
     """
     why_padded = None
     if engine == "packed":
@@ -102,13 +107,14 @@ def build_classifier(
         if why_padded is None:
             packed = packed_model(module, base, device=device, dropout_seed=dropout_seed)
             packed.recomputes, packed.bf16 = recomputes, bf16
-            return Classifier(packed)
+            return Classifier(packed, eval_tokens=eval_tokens)
     padded = PaddedModel(module, base, device=device, dropout_seed=dropout_seed)
     padded.recomputes, padded.bf16 = recomputes, bf16
     return Classifier(
         padded,
         together=rows_together(base, method),
         why_padded=why_padded,
+        eval_tokens=eval_tokens,
     )
 
 

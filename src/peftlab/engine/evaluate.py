@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +10,13 @@ import torch
 from torch import Tensor
 
 from peftlab.core.interrupts import stop_if_requested
+from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices, batches, batches_of_tokens, by_length
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
 from peftlab.engine.classifier import Classifier, Together
 from peftlab.engine.loss import summed_loss
 from peftlab.engine.memory import is_out_of_memory
-
-TOKENS_ON_PROCESSOR, TOKENS_ON_CARD = 1024, 100_000
-"""The number of tokens in a packed batch for evaluation: on a processor, enough for fast matrix
-products but few enough for its caches; on a GPU, enough to keep all of it busy."""
 
 
 def predict_logits(
@@ -28,15 +25,15 @@ def predict_logits(
     """Return the logits float32 [N, C] in the data's order, computed in eval mode.
 
     The longest rows come first. Padded batches have up to `batch_size` rows, packed ones up to a
-    number of tokens, which is halved while memory is short. The choice of rows that share a batch
-    changes the result by rounding only: rows that would see their neighbours or their padding are
-    kept apart (Classifier.together). Logits stay on the device until all are computed. Raises
-    KeyboardInterrupt if the process is asked to stop.
+    number of tokens (Classifier.eval_tokens), which is halved while memory is short. The choice of
+    rows that share a batch changes the result by rounding only: rows that would see their
+    neighbours or their padding are kept apart (Classifier.together). Logits stay on the device
+    until all are computed. Raises KeyboardInterrupt if the process is asked to stop.
     """
     was_training = classifier.module.training
     classifier.module.eval()
     order = by_length(data.lengths)
-    most = TOKENS_ON_PROCESSOR if classifier.model.device.type == "cpu" else TOKENS_ON_CARD
+    most = classifier.eval_tokens
     parts: list[Tensor] = []
     done = 0
     with torch.inference_mode():
@@ -77,6 +74,13 @@ def predict_split(classifier: Classifier, data: Encoded, *, batch_size: int) -> 
     """Return the predictions on a labelled split, in the order of its rows."""
     logits = predict_logits(classifier, data, batch_size=batch_size)
     return Predictions(row_ids=data.row_ids, labels=data.labels, logits=logits)
+
+
+def predictor(classifier: Classifier, trial: Trial) -> Callable[[Encoded], Predictions]:
+    """Return a function that predicts labelled rows."""
+    return lambda rows: predict_split(
+        classifier, rows, batch_size=trial.training.per_device_eval_batch_size
+    )
 
 
 def mean_loss(predictions: Predictions) -> float:

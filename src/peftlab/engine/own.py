@@ -63,6 +63,7 @@ class OwnEngine:
             method=prepared.method,
             recomputes=trial.training.gradient_checkpointing,
             bf16=trial.training.bf16,
+            eval_tokens=run.device.eval_tokens_per_batch,
         )
         cached = None
         if trial.cache_frozen:

@@ -105,6 +105,7 @@ class Predictor:
             self.device.torch,
             method=method,
             bf16=trial.training.bf16,
+            eval_tokens=self.device.eval_tokens_per_batch,
         )
         self._loaded[trial.id] = _Loaded(base=base, classifier=classifier, shared=shared)
         return self._loaded[trial.id]

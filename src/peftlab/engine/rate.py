@@ -12,6 +12,7 @@ from peftlab.engine.classifier import build_classifier
 from peftlab.engine.devices.base import Device
 from peftlab.engine.devices.registry import resolve
 from peftlab.engine.memory import keep_freed_memory
+from peftlab.engine.precision import precision_of
 from peftlab.engine.prepare import prepare
 from peftlab.engine.registry import ENGINES
 from peftlab.engine.steps import PARTS, Steps
@@ -25,16 +26,17 @@ class RateMeter:
     def __init__(self, trial: Trial, *, cache: Path, device: str) -> None:
         keep_freed_memory()
         place = resolve(device)
-        prepared = prepare(trial, cache=cache, device=place)
-        self._classifier = build_classifier(
-            ENGINES.get(trial.engine).classifier,
-            prepared.module,
-            prepared.base,
-            place.torch,
-            method=prepared.method,
-            recomputes=trial.training.gradient_checkpointing,
-            bf16=trial.training.bf16,
-        )
+        with precision_of(trial.training, place):
+            prepared = prepare(trial, cache=cache, device=place)
+            self._classifier = build_classifier(
+                ENGINES.get(trial.engine).classifier,
+                prepared.module,
+                prepared.base,
+                place.torch,
+                method=prepared.method,
+                recomputes=trial.training.gradient_checkpointing,
+                bf16=trial.training.bf16,
+            )
         self._trial, self._data, self._device = trial, prepared.data, place
         order = epoch_order(len(prepared.data.train), seed=trial.seeds.order, epoch=1)
         self._rows = cycle(batches(order, trial.training.examples_per_step))
@@ -42,7 +44,10 @@ class RateMeter:
 
     def measure(self, seconds: float) -> float:
         """Return the examples per second, measured for `seconds` after a few warm-up steps."""
-        with Steps.active(self._classifier, self._trial, self._data) as steps:
+        with (
+            precision_of(self._trial.training, self._device),
+            Steps.active(self._classifier, self._trial, self._data) as steps,
+        ):
             for _ in range(WARM_UP_STEPS):
                 steps.take(next(self._rows))
             self._device.synchronize()

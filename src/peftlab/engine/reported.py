@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from peftlab.core.measurements import Evaluation
-from peftlab.core.selection import reported
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions, write_predictions
 from peftlab.engine.checkpoint import (
@@ -21,6 +20,7 @@ from peftlab.engine.checkpoint import (
     without_those_under,
 )
 from peftlab.engine.steps import trained
+from peftlab.tasks.selection import reported
 
 LOGITS = f"{OF_BEST}logits"
 OF_BEST_PARAMETER = f"{OF_BEST}{OF_PARAMETER}"

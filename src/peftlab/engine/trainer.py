@@ -32,7 +32,6 @@ from transformers import (
 from peftlab.core.files import ASIDE
 from peftlab.core.identity import derived_seed
 from peftlab.core.interrupts import stop_if_requested
-from peftlab.core.selection import has_stopped_early
 from peftlab.core.training import OF_EVALUATION, OWN_NAMES, TrainingSettings
 from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices
@@ -43,16 +42,17 @@ from peftlab.engine.classifier import Together, rows_together
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.devices.base import Device, own_generators
 from peftlab.engine.events import Began, Evaluated, Listener, Stepped, ignore
-from peftlab.engine.loop import Tally, record_evaluation
 from peftlab.engine.optimizer import build_optimizer
 from peftlab.engine.prepare import Prepared
 from peftlab.engine.reported import ReportedEvaluation
 from peftlab.engine.schedule import EvaluationSchedule, epoch_orders
 from peftlab.engine.steps import put_trained, require_finite
+from peftlab.engine.tally import Tally, record_evaluation
 from peftlab.methods.registry import METHODS
 from peftlab.models.families import fewest_tokens
 from peftlab.models.tokenizer import HubTokenizer
 from peftlab.tasks.class_weights import check_label_smoothing, weights_of_classes
+from peftlab.tasks.selection import has_stopped_early
 
 RENAMED = {"gradient_checkpointing": "activation_checkpointing"}
 """The settings that newer versions of transformers know by another name."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from peftlab.core.scores import score_words, unit_of
 from peftlab.core.words import counted, escape_markdown
 from peftlab.data.predictions import Answers
 from peftlab.methods.registry import METHODS
@@ -14,9 +13,11 @@ from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.summary import Summary, summarise, summarise_scores
 from peftlab.store.records import TrialRecord, names_of_arms
 from peftlab.study.stored_predictions import answers_of, predictions_of
-from peftlab.tasks.metrics.metric import Predicted
+from peftlab.tasks.metrics.metric import POINTS
 from peftlab.tasks.metrics.registry import METRICS
+from peftlab.tasks.problem import Predicted
 from peftlab.tasks.registry import task_of
+from peftlab.tasks.scores import score_words, unit_of
 from peftlab.tasks.spec import Task
 
 if TYPE_CHECKING:
@@ -173,8 +174,9 @@ def _note(record: TrialRecord, scores: Mapping[str, Summary]) -> str:
     fold = record.trial.fold
     split = "dev" if fold is None else f"fold {fold.number} of {fold.of} of train, not trained on"
     of = split if number is None else f"{counted(number, 'example')} of {split}"
-    nats = "".join(f" ({name} in nats)" for name in scores if unit_of(name) == "nats")
-    words = f"In points{nats}, on {of}; {record.rule}."
+    units = {name: unit_of(name) for name in scores}
+    others = "".join(f" ({name} in {unit})" for name, unit in units.items() if unit != POINTS)
+    words = f"In {POINTS}{others}, on {of}; {record.rule}."
     if any(summary.has_interval for summary in scores.values()):
         words += (
             " The interval holds what other examples would give; another seed would be another "

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from peftlab.core.errors import UserError
 from peftlab.core.interrupts import stopping_gently
 from peftlab.core.words import any_of
 from peftlab.engine.devices.base import Device
-from peftlab.engine.devices.registry import device_here, is_known, resolve
+from peftlab.engine.devices.registry import AUTO, device_here, is_known, resolve
 from peftlab.engine.events import Listener, all_of
 from peftlab.engine.job import Job
 from peftlab.models.checkpoints import ensure_weights
-from peftlab.runner.executors.base import ExecutorOptions, queued
-from peftlab.runner.executors.registry import EXECUTORS, names_with
+from peftlab.runner.executors.base import Executor, ExecutorOptions, queued
+from peftlab.runner.executors.registry import (
+    DEFAULT_EXECUTOR,
+    EXECUTORS,
+    ExecutorEntry,
+    names_with,
+)
 from peftlab.runner.groups import TrialGroup
 from peftlab.runner.record import Recorder
 from peftlab.runner.track import Tracking
@@ -27,44 +33,65 @@ from peftlab.study.trials import Expanded
 STOPPING = "stopping after the state is saved; press Ctrl-C again to stop at once"
 
 
-def check_execution(executor: str, options: ExecutorOptions, device: str) -> Device | None:
-    """Return the device of that name here; None for one that only a cluster's nodes have.
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Where trials run: an executor, its options, and the device, all of them checked.
 
-    Raises UserError unless there is such an executor, and such a device where it computes.
+    `here` is the device of this machine; None for one that only a cluster's nodes have.
     """
-    entry = EXECUTORS.get(executor, where="--executor")
-    if options.artifacts is not None and "artifacts" not in entry.options:
-        raise UserError(
-            f"the executor {executor} writes into the workspace itself",
-            where=f"--artifacts {options.artifacts}",
-            remedy=f"--executor {any_of(names_with('artifacts'))}",
-        )
-    if not entry.computes_here and is_known(device):  # each node looks for itself
-        return device_here(device)
-    return resolve(device)
 
+    entry: ExecutorEntry
+    options: ExecutorOptions
+    asked: str
+    here: Device | None
 
-def make_ready(model: str, *, device: Device | None, executor: str = "inline") -> list[str]:
-    """Ensure that the model's weights are on this machine and the device is ready to compute.
+    @classmethod
+    def of(
+        cls,
+        executor: str = DEFAULT_EXECUTOR,
+        options: ExecutorOptions | None = None,
+        device: str = AUTO,
+    ) -> Execution:
+        """Return the execution by an executor of that name on a device of that name.
 
-    Both are stages of the work. Returns what is then to be said of the device, a line each. Raises
-    UserError where the weights cannot be had.
-    """
-    if EXECUTORS.get(executor).computes_here:  # else nodes have caches of their own
-        ensure_weights(model)
-    if device is None:
-        return []
-    device.make_ready_for(model)
-    device.make_ready()
-    return device.remarks()
+        Raises UserError unless there is such an executor, and such a device where it computes.
+        """
+        entry, options = EXECUTORS.get(executor, where="--executor"), options or ExecutorOptions()
+        if options.artifacts is not None and "artifacts" not in entry.options:
+            raise UserError(
+                f"the executor {executor} writes into the workspace itself",
+                where=f"--artifacts {options.artifacts}",
+                remedy=f"--executor {any_of(names_with('artifacts'))}",
+            )
+        is_elsewhere = not entry.computes_here and is_known(device)  # each node looks for itself
+        here = device_here(device) if is_elsewhere else resolve(device)
+        return cls(entry=entry, options=options, asked=device, here=here)
 
+    @property
+    def device(self) -> str:
+        """The name of the device that jobs carry: the one that was found, here; else as asked.
 
-def name_of_jobs(executor: str, here: Device | None, asked: str) -> str:
-    """Return the name of the device that jobs carry: the one that was found, here; else as asked.
+        A node of a cluster looks for itself, so that "auto" may stand for a card on one of them.
+        """
+        return self.asked if self.here is None or not self.entry.computes_here else self.here.name
 
-    A node of a cluster looks for itself, so that "auto" may stand for a card on one of them.
-    """
-    return asked if here is None or not EXECUTORS.get(executor).computes_here else here.name
+    def make_ready(self, model: str) -> list[str]:
+        """Ensure that the model's weights are on this machine and the device is ready to compute.
+
+        Both are stages of the work. Returns remarks on the device, a line each. Raises UserError
+        where the weights cannot be had.
+        """
+        if self.entry.computes_here:  # else nodes have caches of their own
+            ensure_weights(model)
+        if self.here is None:
+            return []
+        self.here.make_ready_for(model)
+        self.here.make_ready()
+        return self.here.remarks()
+
+    def executor(self) -> Executor:
+        """Return the executor, which is imported now."""
+        return self.entry.load()(self.options)
 
 
 def execute(
@@ -72,14 +99,12 @@ def execute(
     workspace: Workspace,
     *,
     display: Listener,
-    executor: str = "inline",
-    options: ExecutorOptions | None = None,
-    device: str = "auto",
+    execution: Execution,
     retry_failed: bool = False,
     seconds: Mapping[str, float] = MappingProxyType({}),
     groups: Sequence[TrialGroup] = (),
 ) -> None:
-    """Run the trials that are not done, on the device of that name where the executor runs jobs.
+    """Run the trials that are not done, where the execution says.
 
     `seconds` are estimates by trial id. Failed trials are left alone unless `retry_failed`. Those
     that are in none of the `groups` train alone.
@@ -87,8 +112,6 @@ def execute(
     Raises UserError, StorageError and KeyboardInterrupt with everything that was measured stored;
     after Ctrl-C or SIGTERM the state of the training is too.
     """
-    options = options or ExecutorOptions()
-    check_execution(executor, options, device)
     listeners: list[Listener] = [Recorder(workspace, expanded.rows), display]
     if expanded.spec.track:
         listeners.append(
@@ -104,8 +127,8 @@ def execute(
         store_study(expanded, workspace)
         workspace.reset_running()
         workspace.remove_spent_checkpoints()
-        jobs = _jobs(expanded, workspace, device, retry_failed, seconds, groups)
-        EXECUTORS.get(executor).load()(options).run(queued(jobs, device), all_of(*listeners))
+        jobs = _jobs(expanded, workspace, execution.device, retry_failed, seconds, groups)
+        execution.executor().run(queued(jobs, execution.device), all_of(*listeners))
 
 
 def _jobs(

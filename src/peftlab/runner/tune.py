@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from peftlab.core.interrupts import stopping_gently
-from peftlab.core.scores import main_merit
-from peftlab.core.selection import reported
 from peftlab.core.trial import Trial
 from peftlab.engine.devices.base import Device
 from peftlab.engine.events import Listener, all_of
@@ -28,6 +26,8 @@ from peftlab.store.records import Status, TrialRecord
 from peftlab.store.workspace import Workspace
 from peftlab.study.tuning.attempts import Ended, SearchAttempt, attempts, numbered, spent_seconds
 from peftlab.study.tuning.search import Search, Searches
+from peftlab.tasks.scores import main_merit
+from peftlab.tasks.selection import reported
 
 LEFT: dict[Ended, set[Status]] = {
     "done": {"done"},
@@ -360,7 +360,7 @@ def _score_until(record: TrialRecord, epoch: int) -> float:
 
     Where none was made there, those until the next one count: after it the trial has rested.
     """
-    ends = [place for place, one in enumerate(record.evaluations, 1) if one.epoch >= epoch]
+    ends = [number for number, one in enumerate(record.evaluations, 1) if one.epoch >= epoch]
     best = reported(record.evaluations[: ends[0] if ends else None])
     assert best is not None
     return main_merit(best.held_out_scores)

@@ -1,4 +1,4 @@
-"""Whether an arm has learned a task: its score beside that of answers that know no example.
+"""The test of whether an arm has learned a task: its score against those of uninformed answers.
 
 A model that gives one answer to all examples has learned nothing, and neither has one whose score
 such an answer would reach, or its own answers in a random order. The bar of a run is the better of
@@ -25,16 +25,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from peftlab.core.scores import sign_of
 from peftlab.stats.compare import Difference, difference
 from peftlab.stats.constant import commonest, for_all, is_constant
 from peftlab.stats.noise import LEVEL, NO_NOISE
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled
 from peftlab.stats.state import LearningState
-from peftlab.tasks.metrics.metric import Predicted
-from peftlab.tasks.metrics.registry import best_score
-from peftlab.tasks.problem import Values
+from peftlab.tasks.metrics.registry import METRICS
+from peftlab.tasks.problem import Predicted, Values
+from peftlab.tasks.scores import sign_of
 
 GAIN = 1.0
 """Points: an arm that exceeds its bar by less has not learned."""
@@ -144,7 +143,7 @@ def judge(
         state=state,
         constant=float(constants.outcomes.scores_S[0]),
         chance=None if bar is best else level,
-        most=abs(best_score(outcomes.metric) - level),
+        most=abs(METRICS.get(outcomes.metric).best_score - level),
         gain=gain,
         num_runs=len(rows),
         num_constant=num_constant,

@@ -9,11 +9,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from peftlab.core.scores import sign_of
 from peftlab.stats.constant import ConstantPrediction, best_constant
-from peftlab.tasks.metrics.metric import Predicted
 from peftlab.tasks.metrics.registry import METRICS
-from peftlab.tasks.problem import Floats, Values
+from peftlab.tasks.problem import Floats, Predicted, Values
+from peftlab.tasks.scores import sign_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +110,7 @@ class Outcomes:
 
     @cached_property
     def num_telling(self) -> int:
-        """The number of examples that some run gets wrong, or that some run gets right: the fewer.
+        """The number of examples that some run gets wrong, or right: the smaller of the two.
 
         They tell whether runs fail at the same examples. In a regression, and by a metric of the
         logits, all of them do.

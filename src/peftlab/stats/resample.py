@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from peftlab.core.scores import sign_of
 from peftlab.stats.outcomes import Outcomes
-from peftlab.tasks.metrics.metric import BEST_SCORE, Predicted
+from peftlab.tasks.metrics.metric import BEST_SCORE
 from peftlab.tasks.metrics.registry import METRICS
-from peftlab.tasks.problem import Floats, Values
+from peftlab.tasks.problem import Floats, Predicted, Values
+from peftlab.tasks.scores import sign_of
 
 NUM_RESAMPLES = 2000
 """The number of resamples; a standard error is then off by 1.6%, one part in sqrt(2 x 2000)."""

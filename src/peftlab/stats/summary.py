@@ -11,12 +11,13 @@ import numpy as np
 from scipy.optimize import brentq
 
 from peftlab.core.identity import derived_seed
-from peftlab.core.scores import metric_of, sign_of
+from peftlab.core.scores import metric_of
 from peftlab.stats.noise import LEVEL, Noise, noise_of, noise_of_seeds
 from peftlab.stats.outcomes import Outcomes
 from peftlab.stats.resample import Resampled, resample
 from peftlab.tasks.metrics.registry import METRICS
 from peftlab.tasks.problem import Floats
+from peftlab.tasks.scores import sign_of
 
 NUM_SHARED = 2
 """The number of pseudo-examples at which all runs fail, beside the observed ones (_shrunk)."""
@@ -163,8 +164,8 @@ def _interval(mean: float, metric: str, noise: Noise) -> tuple[float, float]:
     if is_at_end:
         scale = (most - least) ** 2 / noise.num_examples
     else:
-        place = (mean - least) / (most - least)
-        scale = noise.examples / (place * (1 - place))
+        position = (mean - least) / (most - least)
+        scale = noise.examples / (position * (1 - position))
 
     def beyond(score: float) -> float:
         """Return a number above 0 if noise is unlikely to carry the mean this far from a true

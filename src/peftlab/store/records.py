@@ -13,9 +13,10 @@ from peftlab.core.corrections import missing
 from peftlab.core.errors import UserError
 from peftlab.core.files import folder_sha256
 from peftlab.core.measurements import Costs, Evaluation, plain_epoch
-from peftlab.core.scores import main_merit
-from peftlab.core.selection import folds_words, reported
+from peftlab.core.selection import folds_words
 from peftlab.core.trial import Trial
+from peftlab.tasks.scores import main_merit
+from peftlab.tasks.selection import reported
 
 Status = Literal["pending", "running", "done", "failed", "pruned"]
 """The status of a trial; it is pruned if a search for the best setting gave it up midway."""
@@ -111,7 +112,7 @@ class TrialRecord:
 
     @property
     def best_scores(self) -> dict[str, float]:
-        """All scores of the evaluation (after step 0) whose main metric is the best.
+        """The scores of the evaluation (after step 0) whose main metric is the best.
 
         It is chosen on the reported split itself, which flatters it: show it under that name.
         """

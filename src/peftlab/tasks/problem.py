@@ -6,6 +6,8 @@ labels whether the example has it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,7 +15,11 @@ from peftlab.core.inputs import ProblemType
 
 Values = npt.NDArray[np.int64 | np.float64]
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 Logits = npt.NDArray[np.float32]
+Predicted = npt.NDArray[Any]
+"""The part of a prediction that a metric reads: its answer in the form of the label, or its logits
+[C]."""
 
 
 def problem_type_of(labels: Values) -> ProblemType:

@@ -15,7 +15,6 @@ import pytest
 from peftlab.core.errors import UserError
 from peftlab.core.interrupts import stopping_gently
 from peftlab.core.trial import Trial
-from peftlab.runner.execute import execute
 from peftlab.runner.executors import ray_cluster as module
 from peftlab.runner.executors import retry
 from peftlab.runner.executors.base import ExecutorOptions, queued
@@ -23,6 +22,7 @@ from peftlab.runner.executors.inline import InlineExecutor
 from peftlab.runner.executors.ray_cluster import RayExecutor
 from peftlab.store.workspace import Workspace
 from peftlab.study.trials import Expanded
+from tests.executing import execute
 
 MakeStudy = Callable[..., Expanded]
 ENDS = ("finished", "failed", "interrupted")

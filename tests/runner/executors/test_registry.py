@@ -21,6 +21,7 @@ from peftlab.engine.events import Listener, Started
 from peftlab.engine.job import Job
 from peftlab.engine.run import run_job
 from peftlab.runner import execute as execution
+from peftlab.runner.execute import Execution
 from peftlab.runner.executors.base import ExecutorOptions, JobSource, queued
 from peftlab.runner.executors.registry import EXECUTORS, ExecutorEntry
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
@@ -239,12 +240,12 @@ def test_what_an_executor_heeds_and_where_it_computes_is_asked_of_its_entry(
     assert completion.executors("back") == ["backwards"]
     given = ExecutorOptions(artifacts="memory://here")
     with pytest.raises(UserError, match=r"pool writes into .*try: --executor ray or backwards"):
-        execution.check_execution("pool", given, "cpu")
+        Execution.of("pool", given, "cpu")
     with pytest.raises(UserError, match="no device 'cuda:99' here"):
-        execution.check_execution("pool", ExecutorOptions(), "cuda:99")
-    assert execution.check_execution("backwards", given, "cuda:99") is None
-    assert execution.name_of_jobs("backwards", resolve("cpu"), "auto") == "auto"
-    assert execution.name_of_jobs("pool", resolve("cpu"), "auto") == "cpu"
+        Execution.of("pool", device="cuda:99")
+    assert Execution.of("backwards", given, "cuda:99").here is None
+    assert Execution.of("backwards").device == "auto"
+    assert Execution.of("pool").device == resolve("auto").name
 
 
 def test_a_plan_makes_the_checks_of_a_run(

@@ -48,6 +48,14 @@ class Device(ABC):
     """Whether concurrent workers divide its cores among them, each with threads of its own."""
     holds_4bit: ClassVar[bool] = False
     """Whether it can compute with 4-bit weights (methods/quantize.py)."""
+    eval_tokens_per_batch: ClassVar[int] = 1024
+    """The tokens of a packed batch in evaluation: enough for fast matrix products, and few enough
+    for a processor's caches."""
+    trainer_precisions: ClassVar[tuple[Precision, ...]] = ()
+    """The precisions in which transformers.Trainer is measured beside an engine on it; where there
+    are none, in that of the settings."""
+    counts_launches: ClassVar[bool] = False
+    """Whether PyTorch's profiler counts the kernels that a step starts on it (engine/bench.py)."""
     share_of_peak: ClassVar[float] = 0.5
     """The share of its peak in matrix products that training is first estimated to reach."""
     is_faster_in_bf16: bool = False
@@ -69,7 +77,7 @@ class Device(ABC):
     @property
     def kind(self) -> str:
         """The name without the number: cpu, cuda, ..."""
-        return self.name.partition(":")[0]
+        return kind_of(self.name)
 
     @cached_property
     @abstractmethod
@@ -111,7 +119,7 @@ class Device(ABC):
         return []
 
     def current(self) -> AbstractContextManager[None]:
-        """Have it be the one, of several of its kind, that is meant where none is named."""
+        """Make it the default of the devices of its kind within the block."""
         return nullcontext()
 
     def synchronize(self) -> None:
@@ -160,6 +168,15 @@ class Device(ABC):
     def estimated_peak_flops_per_second(self, precision: Precision = "fp32") -> float:
         """Return an estimate of the same rate, found without PyTorch if possible."""
         return self.peak_flops_per_second(precision=precision)
+
+
+def kind_of(name: str) -> str:
+    """Return the name of a device without its number.
+
+    >>> kind_of("cuda:1"), kind_of("cpu")
+    ('cuda', 'cpu')
+    """
+    return name.partition(":")[0]
 
 
 def own_generators(device: torch.device) -> list[torch.device]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from peftlab.core.scores import greater_is_better
+from peftlab.tasks.scores import greater_is_better
 from peftlab.tasks.spec import Task
 
 # Each has a contrast of at least 3 to 1 on white and on the page's dark background, and no two look

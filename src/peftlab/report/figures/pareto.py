@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from peftlab.core.scores import greater_is_better
 from peftlab.report.figures.appearance import panel_title
 from peftlab.report.findings.beaten import beaten_by
 from peftlab.report.findings.costs import COSTS, cost_words, mean_cost
@@ -14,6 +13,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.report.pages.blocks import Figure
 from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
+from peftlab.tasks.scores import greater_is_better
 
 
 def pareto_data(

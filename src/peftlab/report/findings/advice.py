@@ -20,7 +20,6 @@ from statistics import fmean
 
 import numpy as np
 
-from peftlab.core.scores import sign_of
 from peftlab.core.words import counted
 from peftlab.report.findings.better_words import highest
 from peftlab.report.findings.costs import is_dearer, total_cost
@@ -36,6 +35,7 @@ from peftlab.stats.state import LearningState
 from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
 from peftlab.study.spec import LEAST_SEEDS
+from peftlab.tasks.scores import sign_of
 from peftlab.tasks.spec import Task
 
 WORSE_LEVEL = 0.02

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from peftlab.core.scores import greater_is_better
+from peftlab.tasks.scores import greater_is_better
 from peftlab.tasks.spec import Task
 
 

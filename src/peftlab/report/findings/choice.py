@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peftlab.core.scores import score_words, sign_of
 from peftlab.core.words import counted, data_size, duration
 from peftlab.report.findings.advice import Advice, advise, within_words
 from peftlab.report.findings.asking import questions
@@ -21,6 +20,7 @@ from peftlab.study.parts import AdvicePart
 from peftlab.study.stored_studies import stored_spec
 from peftlab.study.tuning.attempts import attempts
 from peftlab.tasks.registry import task_of
+from peftlab.tasks.scores import score_words, sign_of
 
 
 @dataclass(frozen=True, kw_only=True)

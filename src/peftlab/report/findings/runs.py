@@ -12,9 +12,8 @@ from peftlab.stats.outcomes import FoldedExamples, Outcomes
 from peftlab.store.records import TrialRecord
 from peftlab.store.rows import damaged
 from peftlab.study.stored_predictions import answers_of, predictions_of
-from peftlab.tasks.metrics.metric import Predicted
 from peftlab.tasks.metrics.registry import METRICS
-from peftlab.tasks.problem import Values
+from peftlab.tasks.problem import Predicted, Values
 
 
 @dataclass(frozen=True, kw_only=True)

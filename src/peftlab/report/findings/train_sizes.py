@@ -10,7 +10,6 @@ from statistics import fmean
 import numpy as np
 
 from peftlab.core.identity import derived_seed
-from peftlab.core.scores import sign_of
 from peftlab.core.words import counted
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.noise import Noise, noise_of
@@ -18,6 +17,7 @@ from peftlab.stats.power_law import MeanAtSize, NoPrediction, Prediction, predic
 from peftlab.stats.summary import Summary
 from peftlab.study.arms import Arm
 from peftlab.tasks.metrics.registry import METRICS
+from peftlab.tasks.scores import sign_of
 from peftlab.tasks.spec import Task
 
 

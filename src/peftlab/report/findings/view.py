@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
 
-from peftlab.core.scores import sign_of
 from peftlab.core.selection import folds_words
 from peftlab.core.trial import rules_in_words
 from peftlab.report.findings.marks import mark_note, marked
@@ -38,6 +37,7 @@ from peftlab.study.stored_studies import stored_spec
 from peftlab.study.train_sizes import largest_sizes, order_of_size
 from peftlab.tasks.metrics.own import require_sources
 from peftlab.tasks.registry import TASKS, task_of
+from peftlab.tasks.scores import sign_of
 from peftlab.tasks.spec import Task
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from peftlab.core.scores import sign_of
 from peftlab.core.words import counted
 from peftlab.report.findings.advice import Advice
 from peftlab.report.findings.evidence import listed
@@ -11,6 +10,7 @@ from peftlab.report.findings.view import StudyView
 from peftlab.stats.collapse import share_interval
 from peftlab.stats.noise import LEVEL
 from peftlab.study.arms import Arm
+from peftlab.tasks.scores import sign_of
 
 
 def kept_out(view: StudyView, advice: Advice) -> list[str]:

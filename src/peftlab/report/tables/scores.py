@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from peftlab.core.scores import greater_is_better, score_words, sign_of, unit_of
 from peftlab.report.findings.evidence import least_seeds, tenths
 from peftlab.report.findings.learning import (
     LEARNED_NOTE,
@@ -25,6 +24,8 @@ from peftlab.stats.noise import LEVEL
 from peftlab.stats.state import LearningState
 from peftlab.stats.summary import Summary
 from peftlab.study.arms import Arm
+from peftlab.tasks.metrics.metric import POINTS
+from peftlab.tasks.scores import greater_is_better, score_words, sign_of, unit_of
 from peftlab.tasks.spec import Task
 
 RUN_COLUMNS = (
@@ -117,7 +118,7 @@ def _best_word(view: StudyView, arms: Sequence[Arm]) -> str:
 def _head(task: Task, score: str) -> str:
     """Return a column's head: the task, the metric, and its unit if that is not points."""
     unit = unit_of(score)
-    return f"{task.name} {score.replace('_', ' ')}{'' if unit == 'points' else f' ({unit})'}"
+    return f"{task.name} {score.replace('_', ' ')}{'' if unit == POINTS else f' ({unit})'}"
 
 
 def _on_metrics(tasks: Sequence[Task]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from peftlab.core.scores import score_words
 from peftlab.report.findings.train_sizes import (
     curve,
     expected_on_twice,
@@ -19,6 +18,7 @@ from peftlab.stats.power_law import NoPrediction
 from peftlab.stats.summary import Summary
 from peftlab.study import parts
 from peftlab.study.arms import Arm
+from peftlab.tasks.scores import score_words
 from peftlab.tasks.spec import Task
 
 ROWS, SCORE, EXPECTED = "rows", "score", "expected on twice the rows"

@@ -50,9 +50,10 @@ def _ray() -> Callable[[ExecutorOptions], Executor]:
     return RayExecutor
 
 
+DEFAULT_EXECUTOR = "inline"
 EXECUTORS = Registry[ExecutorEntry]("executor")
 EXECUTORS.add(
-    "inline",
+    DEFAULT_EXECUTOR,
     ExecutorEntry(
         words="one after another in this process", load=_inline, options=frozenset({"threads"})
     ),

@@ -13,11 +13,11 @@ from typing import Literal
 import numpy as np
 from pydantic import JsonValue
 
-from peftlab.core.scores import sign_of
 from peftlab.core.selection import main_score
 from peftlab.store.records import TrialRecord
 from peftlab.study.arms import expand_arms
 from peftlab.study.spec import StudySpec
+from peftlab.tasks.scores import sign_of
 
 MARK = "#"
 Ended = Literal["done", "pruned", "failed"]

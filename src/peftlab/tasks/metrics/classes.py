@@ -7,16 +7,11 @@ come as labels [N, C] and predictions [S, N, C] of 0 and 1.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
-from peftlab.core.inputs import ProblemType
-from peftlab.tasks.metrics.metric import Metric, quotient
-from peftlab.tasks.problem import Floats, Values
-
-Flags = npt.NDArray[np.bool_]
+from peftlab.tasks.metrics.weights import count, quotient
+from peftlab.tasks.problem import Flags, Floats, Values
 
 
 def accuracy(weights_RN: Floats, labels_N: Values, predictions_SN: Values) -> Floats:
@@ -128,36 +123,3 @@ def sizes(
     else:
         right_RS = count(weights_RN, own_SN & own_N)
     return right_RS, predicted_RS, labelled_R1
-
-
-def count(weights_RN: Floats, holds_SN: Flags) -> Floats:
-    """Return the weight [R, S] of the examples for which something holds."""
-    counts: Floats = weights_RN @ holds_SN.T.astype(np.float64)
-    return counts
-
-
-_ONE: tuple[ProblemType, ...] = ("single_label_classification",)
-_SEVERAL: tuple[ProblemType, ...] = ("multi_label_classification",)
-CLASSES = {
-    "accuracy": Metric(kinds=_ONE, reads="answers", weighted=accuracy, is_share=True),
-    "f1": Metric(kinds=_ONE, reads="answers", weighted=f1, is_binary=True),
-    "f1_macro": Metric(
-        kinds=_ONE + _SEVERAL,
-        reads="answers",
-        weighted=f1_macro,
-        chance=partial(f1_macro, is_by_chance=True),
-    ),
-    "f1_weighted": Metric(
-        kinds=_ONE + _SEVERAL,
-        reads="answers",
-        weighted=f1_weighted,
-        chance=partial(f1_weighted, is_by_chance=True),
-    ),
-    "f1_micro": Metric(kinds=_SEVERAL, reads="answers", weighted=f1_micro),
-    "subset_accuracy": Metric(
-        kinds=_SEVERAL, reads="answers", weighted=subset_accuracy, is_share=True
-    ),
-    "matthews_correlation": Metric(
-        kinds=_ONE, reads="answers", weighted=matthews_correlation, lowest=-1.0
-    ),
-}

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from peftlab.core.inputs import ProblemType
-from peftlab.tasks.metrics.metric import Metric, quotient
+from peftlab.tasks.metrics.weights import quotient
 from peftlab.tasks.problem import Floats, Values
 
 NO_SPREAD = 1e-12
@@ -57,10 +56,3 @@ def _ranks(weights_RN: Floats, values_N: Values) -> Floats:
     counts_RD = np.add.reduceat(weights_RN[:, order_N], starts_D, axis=1)
     ranks_RD: Floats = counts_RD.cumsum(axis=1) - (counts_RD - 1) / 2
     return ranks_RD[:, place_N]
-
-
-_KINDS: tuple[ProblemType, ...] = ("regression",)
-CORRELATIONS = {
-    "pearson": Metric(kinds=_KINDS, reads="answers", weighted=pearson, lowest=-1.0),
-    "spearman": Metric(kinds=_KINDS, reads="answers", weighted=spearman, lowest=-1.0),
-}

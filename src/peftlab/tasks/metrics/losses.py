@@ -6,12 +6,9 @@ the mean over labels. Dimensions: R weightings, N examples, S seeds, C classes, 
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from peftlab.core.inputs import ProblemType
-from peftlab.tasks.metrics.metric import Metric
+from peftlab.tasks.metrics.weights import mean
 from peftlab.tasks.problem import Floats, Logits, Values, probabilities, problem_type_of
 
 NUM_BINS = 15
@@ -31,7 +28,7 @@ def log_loss(weights_RN: Floats, labels: Values, logits_SNC: Logits) -> Floats:
 
         own_SN = values_SNC[:, np.arange(len(labels)), labels.astype(np.int64)]
         losses_SN = np.asarray(logsumexp(values_SNC, axis=2)) - own_SN
-    return _mean(weights_RN, losses_SN)
+    return mean(weights_RN, losses_SN)
 
 
 def brier(weights_RN: Floats, labels: Values, logits_SNC: Logits) -> Floats:
@@ -43,9 +40,9 @@ def brier(weights_RN: Floats, labels: Values, logits_SNC: Logits) -> Floats:
     kind = problem_type_of(labels)
     wrong_SNC = np.stack([probabilities(own, kind) for own in logits_SNC])
     if labels.ndim == 2:
-        return _mean(weights_RN, ((wrong_SNC - labels) ** 2).mean(axis=2))
+        return mean(weights_RN, ((wrong_SNC - labels) ** 2).mean(axis=2))
     wrong_SNC[:, np.arange(len(labels)), labels.astype(np.int64)] -= 1
-    return _mean(weights_RN, (wrong_SNC**2).sum(axis=2) / 2)
+    return mean(weights_RN, (wrong_SNC**2).sum(axis=2) / 2)
 
 
 def calibration_error(weights_RN: Floats, labels_N: Values, logits_SNC: Logits) -> Floats:
@@ -64,28 +61,3 @@ def calibration_error(weights_RN: Floats, labels_N: Values, logits_SNC: Logits) 
         excess_NB[np.arange(len(labels_N)), place_N] = excess_N
         scores_RS[:, seed] = np.abs(weights_RN @ excess_NB).sum(axis=1) / weights_RN.sum(axis=1)
     return scores_RS
-
-
-def _mean(weights_RN: Floats, losses_SN: Floats) -> Floats:
-    """Return the weighted mean [R, S] of each seed's losses."""
-    means_RS: Floats = weights_RN @ losses_SN.T / weights_RN.sum(axis=1, keepdims=True)
-    return means_RS
-
-
-_ONE: tuple[ProblemType, ...] = ("single_label_classification",)
-_BOTH: tuple[ProblemType, ...] = (*_ONE, "multi_label_classification")
-LOSSES = {
-    "log_loss": Metric(
-        kinds=_BOTH,
-        weighted=log_loss,
-        highest=math.inf,
-        why_not_main="it is in nats, and margins and verdicts are in points; brier is a proper "
-        "loss in points",
-    ),
-    "brier": Metric(kinds=_BOTH, weighted=brier),
-    "calibration_error": Metric(
-        kinds=_ONE,
-        weighted=calibration_error,
-        why_not_main="a model that gives every row the shares of the labels has none",
-    ),
-}

@@ -6,13 +6,10 @@ of 0, one that no example has a recall of 0. Dimensions: R weightings, N example
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
-from peftlab.core.inputs import ProblemType
-from peftlab.tasks.metrics.classes import count, one_by_one, sizes
-from peftlab.tasks.metrics.metric import Metric, quotient
+from peftlab.tasks.metrics.classes import one_by_one, sizes
+from peftlab.tasks.metrics.weights import count, quotient
 from peftlab.tasks.problem import Floats, Values
 
 
@@ -69,25 +66,3 @@ def balanced_accuracy(weights_RN: Floats, labels_N: Values, predictions_SN: Valu
         total = total + quotient(right_RS, labelled_RS)
         number = number + (labelled_RS > 0)
     return quotient(total, number)
-
-
-_ONE: tuple[ProblemType, ...] = ("single_label_classification",)
-_BOTH: tuple[ProblemType, ...] = (*_ONE, "multi_label_classification")
-PRECISION = {
-    "precision": Metric(kinds=_ONE, reads="answers", weighted=precision, is_binary=True),
-    "recall": Metric(
-        kinds=_ONE,
-        reads="answers",
-        weighted=recall,
-        is_binary=True,
-        why_not_main="a model that answers class 1 throughout has a recall of 100",
-    ),
-    "precision_macro": Metric(
-        kinds=_BOTH,
-        reads="answers",
-        weighted=precision_macro,
-        chance=partial(precision_macro, is_by_chance=True),
-    ),
-    "recall_macro": Metric(kinds=_BOTH, reads="answers", weighted=recall_macro),
-    "balanced_accuracy": Metric(kinds=_ONE, reads="answers", weighted=balanced_accuracy),
-}

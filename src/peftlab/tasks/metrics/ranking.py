@@ -15,8 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from peftlab.core.inputs import ProblemType
-from peftlab.tasks.metrics.metric import Metric, quotient
+from peftlab.tasks.metrics.weights import quotient
 from peftlab.tasks.problem import Floats, Logits, Values, probabilities, problem_type_of
 
 CHANCE = 0.5
@@ -108,12 +107,3 @@ def _precision_by_chance(with_RG: Floats, rest_RG: Floats) -> tuple[Floats, Floa
     others_RG = (above_RG - 1) * (number_R[:, None] - 1) / np.maximum(num_R1 - 1, 1)
     value_R = (quotient(sizes_RG, above_RG) * (1 + others_RG) / num_R1).sum(axis=1)
     return value_R, number_R
-
-
-_KINDS: tuple[ProblemType, ...] = ("single_label_classification", "multi_label_classification")
-RANKING = {
-    "roc_auc": Metric(kinds=_KINDS, weighted=roc_auc),
-    "average_precision": Metric(
-        kinds=_KINDS, weighted=average_precision, chance=average_precision_by_chance
-    ),
-}

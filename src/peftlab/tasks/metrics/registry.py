@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from peftlab.core.errors import UserError
-from peftlab.core.inputs import ProblemType
 from peftlab.core.registry import Registry
-from peftlab.core.scores import greater_is_better
 from peftlab.core.words import counted
-from peftlab.tasks.metrics.classes import CLASSES
-from peftlab.tasks.metrics.correlations import CORRELATIONS
-from peftlab.tasks.metrics.losses import LOSSES
+from peftlab.tasks.metrics.entries import BUILT_IN
 from peftlab.tasks.metrics.metric import Metric
 from peftlab.tasks.metrics.own import is_own, own_metric, require_sources
-from peftlab.tasks.metrics.precision import PRECISION
-from peftlab.tasks.metrics.ranking import RANKING
-from peftlab.tasks.problem import Logits, Values
-from peftlab.tasks.spec import Task
+
+if TYPE_CHECKING:
+    from peftlab.core.inputs import ProblemType
+    from peftlab.tasks.problem import Logits, Values
+    from peftlab.tasks.spec import Task
 
 
 class Metrics(Registry[Metric]):
@@ -29,7 +28,7 @@ class Metrics(Registry[Metric]):
 
 
 METRICS = Metrics("metric")
-for _name, _metric in {**CLASSES, **PRECISION, **RANKING, **LOSSES, **CORRELATIONS}.items():
+for _name, _metric in BUILT_IN.items():
     METRICS.add(_name, _metric)
 
 DEFAULTS: dict[ProblemType, tuple[str, ...]] = {
@@ -51,12 +50,6 @@ def score_of(name: str, task: Task, logits_NC: Logits, labels_N: Values) -> floa
     metric = METRICS.get(name)
     predictions_1N = metric.read(logits_NC, task.problem_type)[None]
     return float(metric.scores(labels_N, predictions_1N)[0])
-
-
-def best_score(metric: str) -> float:
-    """Return the best possible score by a metric, in its unit."""
-    found = METRICS.get(metric)
-    return found.highest_score if greater_is_better(metric) else found.lowest_score
 
 
 def require_metrics(

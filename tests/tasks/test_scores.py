@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from peftlab.core.scores import main_merit, scores_words, unit_of
-from peftlab.core.selection import reported
+from peftlab.tasks.scores import main_merit, scores_words, unit_of
+from peftlab.tasks.selection import reported
 
 
 @dataclass(frozen=True)

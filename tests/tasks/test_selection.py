@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import EarlyStoppingCallback, TrainerControl, TrainerState
 
-from peftlab.core.selection import has_stopped_early, reported
 from peftlab.core.training import TrainingSettings
+from peftlab.tasks.selection import has_stopped_early, reported
 
 
 @dataclass(frozen=True)
