@@ -12,13 +12,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from peftlab.api.choose import choose
-    from peftlab.api.frame import load_results
     from peftlab.api.listing import (
         bench,
         list_methods,
         list_models,
         list_studies,
         list_tasks,
+        load_results,
         params,
     )
     from peftlab.api.reports import report_on
@@ -52,7 +52,6 @@ _HOMES = {
     "Study": "peftlab.api.study",
     "choose": "peftlab.api.choose",
     "UserError": "peftlab.core.errors",
-    "load_results": "peftlab.api.frame",
     "push": "peftlab.outputs.push",
     "report_on": "peftlab.api.reports",
     "submit": "peftlab.api.submission",

@@ -1,4 +1,4 @@
-"""The running of a trial as a job of its own."""
+"""The running of a trial as a job of its own, and of its training alone."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from peftlab.core.trial import Trial
+from peftlab.engine.classifier import Classifier
+from peftlab.engine.dataset import TrialData
 from peftlab.engine.events import Finished, Listener, Paused, ignore
 from peftlab.engine.job import Job
+from peftlab.engine.loop import training
 from peftlab.engine.run import run_trial
+from peftlab.engine.tally import Tally
 
 
 def run_alone(
@@ -23,3 +27,11 @@ def run_alone(
         **keys,
     )
     return run_trial(trial, job, tell, lambda trial: None)
+
+
+def train(
+    classifier: Classifier, trial: Trial, data: TrialData, tell: Listener = ignore, **keys: Any
+) -> Tally:
+    """Train the classifier's module by our own loop; `keys` are those of `training`."""
+    with training(classifier, trial, data, tell, **keys) as opened:
+        return opened.run()

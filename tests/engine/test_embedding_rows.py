@@ -14,9 +14,9 @@ from peftlab.core.trial import Trial
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.embedding_rows import EmbeddingRows, rows_in_use
-from peftlab.engine.loop import train
 from peftlab.engine.steps import Steps
 from peftlab.models.checkpoints import load_model
+from tests.engine.running import train
 from tests.models.tiny import write_tiny_checkpoint
 
 CPU = torch.device("cpu")

@@ -15,7 +15,6 @@ from peftlab.data.predictions import read_predictions
 from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.evaluate import predict_logits
-from peftlab.engine.loop import train
 from peftlab.engine.predict import Predictor
 from peftlab.engine.prepare import check_ids
 from peftlab.methods.parameters import count_parameters
@@ -25,7 +24,7 @@ from peftlab.models.family import Pooling, Way
 from peftlab.store.records import TrialRecord
 from peftlab.study.checks import num_positions
 from peftlab.tasks.registry import TASKS
-from tests.engine.running import run_alone
+from tests.engine.running import run_alone, train
 from tests.models.tiny import write_tiny_checkpoint
 
 MakeTrial = Callable[..., Trial]

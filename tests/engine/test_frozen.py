@@ -16,12 +16,13 @@ from peftlab.data.states import EncodedWithStates
 from peftlab.engine.classifier import Classifier, build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.frozen import cache_frozen_layers
-from peftlab.engine.loop import Tally, train
+from peftlab.engine.tally import Tally
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
 from peftlab.models.fused import jit
 from peftlab.models.fused.blocks import embeddings_of, layers_of
 from peftlab.models.fused_model import FusedModel
+from tests.engine.running import train
 
 CPU = torch.device("cpu")
 MakeTrial = Callable[..., Trial]

@@ -24,14 +24,15 @@ from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.devices.processor import Processor
 from peftlab.engine.events import Began, Evaluated, Event, Stepped
-from peftlab.engine.loop import Tally, train
 from peftlab.engine.registry import ENGINES
 from peftlab.engine.reported import ReportedEvaluation
 from peftlab.engine.schedule import epoch_orders
+from peftlab.engine.tally import Tally
 from peftlab.engine.trainer import train_with_trainer
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.tasks.registry import TASKS
+from tests.engine.running import train
 
 CPU = torch.device("cpu")
 MakeTrial = Callable[..., Trial]

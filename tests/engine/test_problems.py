@@ -16,12 +16,13 @@ from peftlab.engine.classifier import build_classifier
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.devices.processor import Processor
 from peftlab.engine.evaluate import mean_loss
-from peftlab.engine.loop import Tally, train
+from peftlab.engine.tally import Tally
 from peftlab.engine.trainer import train_with_trainer
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model, load_tokenizer
 from peftlab.tasks.demo import SENTIMENT
 from peftlab.tasks.spec import Task
+from tests.engine.running import train
 
 SCORES = replace(SENTIMENT, problem_type="regression", labels=(), metrics=("pearson", "spearman"))
 LABELS = replace(

@@ -19,10 +19,11 @@ from peftlab.data.predictions import read_predictions
 from peftlab.engine import trainer
 from peftlab.engine.base import Trained, TrialRun
 from peftlab.engine.classifier import build_classifier
+from peftlab.engine.evaluate import predictor
 from peftlab.engine.events import Began, Evaluated, Finished
-from peftlab.engine.loop import Tally, predictor, record_evaluation
 from peftlab.engine.prepare import Prepared
 from peftlab.engine.registry import ENGINES, EngineEntry
+from peftlab.engine.tally import Tally, record_evaluation
 from peftlab.methods.registry import METHODS
 from peftlab.models.checkpoints import load_model
 from peftlab.models.flops import EncoderShape, step_flops

@@ -37,8 +37,8 @@ CALLS = (
     "peftlab.engine.trainer:_OrderedTrainer.prediction_step",
     "peftlab.engine.trainer:_Recorder._predict",
     "peftlab.engine.loop:record_evaluation",
-    "peftlab.engine.loop:predict_split",
-    "peftlab.engine.loop:score",
+    "peftlab.engine.evaluate:predict_split",
+    "peftlab.engine.tally:score",
     "peftlab.engine.evaluate:stop_if_requested",  # once a batch
     "peftlab.engine.reported:ReportedEvaluation.offer",
     "peftlab.engine.checkpoint:Checkpoints.save",

@@ -43,6 +43,7 @@ def made_up(
     failed: Sequence[tuple[str, str, int]] = (),
     report: Sequence[Any] = (),
     spread: float = 0.01,
+    num_train: int | None = None,
 ) -> StudyView:
     """Return a view of trials that are right on these shares of the examples, by arm.
 
@@ -72,6 +73,7 @@ def made_up(
                 seed,
                 share=right[arm.name],
                 spread=spread,
+                num_train=num_train,
                 seconds=(seconds or {}).get(arm.name, 10.0),
                 status="pending"
                 if (arm.name, name, seed) in pending
@@ -103,6 +105,7 @@ def _record(
     spread: float,
     seconds: float,
     status: Any,
+    num_train: int | None = None,
 ) -> TrialRecord:
     examples = DemoSource().examples(task, "dev")[:NUM_ROWS]
     labels_N = np.array([example.label for example in examples], dtype=np.int64)
@@ -145,6 +148,7 @@ def _record(
         arms={"made-up": (arm.name,)},
         evaluations=evaluations if status == "done" else (),
         costs=costs(seconds) if status == "done" else None,
+        num_train_examples=num_train,
         num_eval_examples=NUM_ROWS,
         error="the loss is not finite" if status == "failed" else None,
         folder=own,

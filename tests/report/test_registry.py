@@ -33,12 +33,15 @@ ARMS = {
 }
 RIGHT = {"full": 0.9, "lora-r2": 0.88, "lora-r16": 0.9, "bitfit": 0.8, "bitfit-low": 0.6}
 SECONDS = {"full": 90, "lora-r2": 40, "lora-r16": 50, "bitfit": 30, "bitfit-low": 30}
+SIZES, LOST = (100, 300, 1000, 3000), (0.08, 0.05, 0.02)
+"""Numbers of training rows, and how much worse the arms are on all but the most."""
 NASTY = "<script>alert(1)</script>"
 # What each kind shows where all is measured.
 SHOWN = {
     "advice": [Heading, Figure, Table, Table],
     "section": [Heading],
     "scores": [Figure, Table, Warnings],  # by F1, one arm is not shown to have learned
+    "train-sizes": [Figure, Table, Table],
     "seed-spread": [Figure, Table],
     "significance": [Figure, Table],
     "costs": [Table],
@@ -94,9 +97,16 @@ def _in_state(state: str, folder: Path) -> StudyView:
         "one arm missing": {"pending": [place for place in every if place[0] == "lora-r16"]},
         "nothing": {"pending": every},
     }.get(state, {})
-    view = made_up(
-        folder, RIGHT, arms=ARMS, seconds=SECONDS, **{"tasks": tasks, "seeds": seeds, **changes}
-    )
+    given = {"tasks": tasks, "seeds": seeds, **changes}
+    view = made_up(folder, RIGHT, arms=ARMS, seconds=SECONDS, num_train=SIZES[-1], **given)
+    smaller = {
+        size: made_up(
+            folder / str(size), {arm: share - lost for arm, share in RIGHT.items()}, arms=ARMS,
+            seconds=SECONDS, num_train=size, **given,
+        )
+        for size, lost in zip(SIZES[:-1], LOST, strict=True)
+    }  # fmt: skip
+    view = replace(view, smaller=smaller)
     if state == "predictions gone":
         for path in folder.rglob("*.parquet"):
             path.unlink()
@@ -112,6 +122,7 @@ def _nastily_named(view: StudyView) -> StudyView:
     arms = tuple(replace(arm, name=f"{NASTY}/{arm.name}") for arm in view.arms)
     return replace(
         view,
+        smaller={size: _nastily_named(own) for size, own in view.smaller.items()},
         arms=arms,
         tasks=tuple(tasks.values()),
         by_place={

@@ -185,18 +185,15 @@ def fake_engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """The fake engine, in place of the real one under the inline executor."""
     engine = FakeEngine()
 
-    class FakeGroup:
-        """A group whose trials are run one after another by the engine that pretends."""
-
-        def __init__(self, job: Job, tell: Any, *, on_saved: Any, on_end: Any) -> None:
-            self.job, self.tell, self.on_saved, self.on_end = job, tell, on_saved, on_end
-
-        def run(self) -> None:
-            for trial in self.job.trials:
-                self.on_end(engine(trial, self.job, self.tell, self.on_saved))
+    def train_group(
+        trials: Sequence[Trial], job: Job, tell: Any, on_saved: Any, on_end: Any
+    ) -> None:
+        """Run the members one after another."""
+        for trial in trials:
+            on_end(engine(trial, job, tell, on_saved))
 
     monkeypatch.setattr("peftlab.engine.run.run_trial", engine)
-    monkeypatch.setattr("peftlab.engine.run.Group", FakeGroup)
+    monkeypatch.setattr("peftlab.engine.group.train_group", train_group)
     return engine
 
 

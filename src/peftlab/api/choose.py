@@ -23,9 +23,11 @@ from peftlab.core.errors import UserError
 from peftlab.core.files import DEFAULT_WORKSPACE, whole_file
 from peftlab.core.inputs import MissingPolicy
 from peftlab.core.interrupts import forget_request, request_stop
+from peftlab.core.progress import watched_by
 from peftlab.core.words import counted, duration
 from peftlab.data.read_options import AS_FOUND, ReadOptions
 from peftlab.report.findings.choice import Answer, answer_of, answer_of_search
+from peftlab.runner.bars import StageBars
 from peftlab.store.workspace import Workspace
 from peftlab.study.new.choice import comparison, spec_in, to_search
 from peftlab.study.new.draft import Draft, draft
@@ -47,6 +49,9 @@ CHOICE_OPTIONS = (
     "study", "workspace", "dev", "text", "label", "model", "margin", "options", "missing",
 )  # fmt: skip
 """The options of `Choice`, the others being those of a run."""
+
+OF_RUN = ("executor", "device", "retry_failed")
+"""The options of a run that are none of its executor."""
 
 Say = Callable[[str], None]
 
@@ -178,8 +183,10 @@ class Choice:
         """Spend the budget, or less where the choice is decided before; return what came of it.
 
         `say` is told of each step. The options are those of `Study.carry_out`. KeyboardInterrupt
-        leaves everything stored: `answer` then has what can be said so far.
+        leaves everything stored: `answer` then has what can be said so far. The time begins once
+        the checkpoint is here and the device is ready, which may take minutes the first time.
         """
+        self._make_ready(console, options)
         clock = _Clock(self.budget)
         with _stopped_at(clock.end_of(1 - RESERVE_SHARE)) as timer:
             try:
@@ -258,6 +265,21 @@ class Choice:
             seconds=seconds,
             num_trials=num_trials,
         )
+
+    def _make_ready(self, console: Console, options: Mapping[str, Any]) -> None:
+        """Fetch the checkpoint and make the device ready, as the first training would."""
+        from peftlab.runner.execute import Execution
+        from peftlab.runner.executors.base import ExecutorOptions
+        from peftlab.runner.executors.registry import DEFAULT_EXECUTOR
+
+        own = {name: options[name] for name in options if name not in OF_RUN}
+        execution = Execution.of(
+            options.get("executor", DEFAULT_EXECUTOR),
+            ExecutorOptions.of(own),
+            options.get("device", "auto"),
+        )
+        with watched_by(StageBars(lambda: console)):
+            execution.make_ready(self.spec.model)
 
     def _search(
         self,

@@ -149,14 +149,14 @@ def _stored(table: pa.Table, workspace: Path) -> Path:
     """Return the file that holds the table, which is written if it is missing."""
     import pyarrow.parquet as pq
 
-    path = workspace.absolute() / FOLDER / f"{_digest(table)}.parquet"
+    path = workspace.absolute() / FOLDER / f"{_table_digest(table)}.parquet"
     if not path.is_file():
         with whole_file(path) as stream:
             pq.write_table(table, stream)
     return path
 
 
-def _digest(table: pa.Table) -> str:
+def _table_digest(table: pa.Table) -> str:
     """Return a name for the rows that does not depend on how a library lays them out."""
     metadata = table.schema.metadata or {}
     digest = hashlib.sha256(metadata.get(CLASS_NAMES, b""))

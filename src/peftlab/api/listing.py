@@ -1,8 +1,9 @@
-"""The available choices and their costs, without a study."""
+"""What there is, without a `Study`: the choices and their costs, and the results so far."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,12 @@ from peftlab.core.measurements import ParameterCount
 from peftlab.core.process import quiet_libraries
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from peftlab.methods.base import Method
     from peftlab.models.builtin import BuiltinModel
     from peftlab.runner.bench import BenchResult
+    from peftlab.store.reader import Result
     from peftlab.study.load import BuiltinStudy
     from peftlab.tasks.spec import Task
 
@@ -47,6 +51,30 @@ def list_studies() -> dict[str, BuiltinStudy]:
     from peftlab.study.load import builtin_studies
 
     return builtin_studies()
+
+
+def load_results(workspace: Path | str, study: str | None = None) -> pd.DataFrame:
+    """Return all results as a frame: one row for each trial, in plan order, and one column for each
+    score and cost (store/frame.py). The look at the results is remembered.
+
+    Raises UserError if there is no such workspace or study.
+    """
+    from peftlab.store.frame import frame_of
+    from peftlab.store.workspace import Workspace
+    from peftlab.study.declarations import placed_result
+    from peftlab.study.remembered_looks import Seen
+
+    seen = Seen(study)
+
+    def noted(results: Iterable[Result]) -> Iterator[Result]:
+        for result in results:
+            yield result
+            seen.note(result.arms, partial(placed_result, result))
+
+    with Workspace.open(Path(workspace), create=False) as opened:
+        found = frame_of(noted(opened.results(study)), study, where=opened.where)
+        seen.remember(opened)
+    return found
 
 
 def params(

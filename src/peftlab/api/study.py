@@ -318,7 +318,7 @@ class Study:
 
         It shows scores of all arms, so it counts as a look at them.
         """
-        from peftlab.api.frame import load_results
+        from peftlab.api.listing import load_results
 
         return load_results(self.workspace, self.name)
 

@@ -170,7 +170,7 @@ class Trial:
         OWNER/NAME, `private` if it is created; it is then kept only if there is an `output`. `tell`
         is told that the upload begins.
 
-        UserError where the folder exists and is not empty, the method cannot be merged, neither
+        Raises UserError if the folder is not empty, the method cannot be merged, neither
         destination is given, or the Hub refuses.
         """
         if output is None and push is None:

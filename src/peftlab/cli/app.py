@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from peftlab.cli import exit_status, short_commands
-from peftlab.cli.printing import stderr_console
+from peftlab.cli import short_commands
+from peftlab.cli.printing import DONE, FAILED, INTERRUPTED, USER_ERROR, stderr_console
 from peftlab.core.errors import PeftlabError, UserError
 from peftlab.core.interrupts import interruptible, was_interrupted
 from peftlab.core.progress import watched_by
 from peftlab.runner.bars import StageBars
 
-INTERRUPTED = "stopped"
-KEPT = f"{INTERRUPTED}; what was measured is kept"
+STOPPED = "stopped"
+KEPT = f"{STOPPED}; what was measured is kept"
 MEASURING = ("run", "tune", "choose")
 """The commands that keep their measurements."""
 
@@ -29,26 +29,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with interruptible(), watched_by(StageBars(stderr_console)):
             result = _carried_out(given)
     except UserError as error:
-        return _say(str(error), exit_status.USER_ERROR)
+        return _say(str(error), USER_ERROR)
     except PeftlabError as error:
-        return _say(str(error), exit_status.FAILED)
+        return _say(str(error), FAILED)
     except KeyboardInterrupt:
-        return _say(_interrupted(given), exit_status.INTERRUPTED)
+        return _say(_interrupted(given), INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
-        return exit_status.FAILED
+        return FAILED
     except Exception as error:
         if was_interrupted(error):
-            return _say(_interrupted(given), exit_status.INTERRUPTED)
+            return _say(_interrupted(given), INTERRUPTED)
         raise
-    if result == exit_status.INTERRUPTED:  # what typer makes of Ctrl-C in a command
-        return _say(_interrupted(given), exit_status.INTERRUPTED)
-    return result if isinstance(result, int) else exit_status.DONE
+    if result == INTERRUPTED:  # what typer makes of Ctrl-C in a command
+        return _say(_interrupted(given), INTERRUPTED)
+    return result if isinstance(result, int) else DONE
 
 
 def _carried_out(given: Sequence[str]) -> object:
     if short_commands.carry_out(given):
-        return exit_status.DONE
+        return DONE
     from peftlab.cli import commands
 
     return commands.carry_out(given)
@@ -70,7 +70,7 @@ def _interrupted(arguments: Sequence[str]) -> str:
     ('stopped; what was measured is kept', 'stopped')
     """
     command = next((one for one in arguments if not one.startswith("-")), "")
-    return KEPT if command in MEASURING else INTERRUPTED
+    return KEPT if command in MEASURING else STOPPED
 
 
 def _say(message: str, status: int) -> int:

@@ -86,7 +86,7 @@ def command(
         printing.print_json(result.to_json())
     else:
         _print(result)
-    return 0
+    return printing.DONE
 
 
 def counts(given: str) -> list[int]:

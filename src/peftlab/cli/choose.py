@@ -50,7 +50,7 @@ def command(
     missing: Annotated[
         str, typer.Option(help="Rows without a text or a label: error, or drop them.")
     ] = "error",
-    executor: options.Executor = "inline",
+    executor: options.Executor = options.DEFAULT_EXECUTOR,
     workers: options.Workers = None,
     threads: options.Threads = None,
     device: options.Device = "auto",
@@ -100,7 +100,7 @@ def command(
             printing.print_json(_budget_json(planned))
         else:
             print("\n".join(budget_words(planned)))
-        return 0
+        return printing.DONE
     try:
         chosen = choice.carry_out(
             console=printing.stderr_console(),
@@ -123,7 +123,7 @@ def command(
         printing.print_json(_json(chosen))
     else:
         _print(chosen)
-    return 0
+    return printing.DONE
 
 
 def _print(chosen: Chosen) -> None:

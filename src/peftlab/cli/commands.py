@@ -13,7 +13,6 @@ from peftlab import __version__
 from peftlab.cli import (
     bench,
     choose,
-    exit_status,
     export,
     lint,
     listing,
@@ -26,6 +25,7 @@ from peftlab.cli import (
     submit,
     tune,
 )
+from peftlab.cli.printing import USER_ERROR
 from peftlab.core.errors import UserError
 from peftlab.core.process import trust_own_metrics, trust_remote_code
 
@@ -102,7 +102,7 @@ def carry_out(arguments: Sequence[str]) -> object:
     except typer.TyperException as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help itself
             print(error.format_message())
-            return exit_status.USER_ERROR
+            return USER_ERROR
         raise UserError(error.format_message()) from error
     except typer.Abort as error:
         raise KeyboardInterrupt from error

@@ -88,9 +88,9 @@ def command(
                 "url": made.url,
             }
         )
-        return 0
+        return printing.DONE
     if output is not None:
         print(f"{made.kind} folder: {output}")
     if made.url is not None:
         print(f"on the Hub: {made.url}")
-    return 0
+    return printing.DONE

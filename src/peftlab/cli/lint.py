@@ -38,7 +38,8 @@ def command(
     from peftlab.api.study import Study
 
     findings = Study(spec).lint()
-    status = 1 if any(finding.level == "error" for finding in findings) else 0
+    has_error = any(finding.level == "error" for finding in findings)
+    status = printing.FAILED if has_error else printing.DONE
     if as_json:
         printing.print_json([asdict(finding) for finding in findings])
         return status

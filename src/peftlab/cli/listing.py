@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import completion, lists, options
+from peftlab.cli.printing import DONE
 
 NAME = "list"
 app = typer.Typer(
@@ -21,7 +22,7 @@ app = typer.Typer(
 def tasks(as_json: options.Json = False) -> int:
     """List the tasks with their metrics and sizes."""
     lists.print_tasks(as_json=as_json)
-    return 0
+    return DONE
 
 
 @app.command(epilog="Example: peftlab list methods")
@@ -31,7 +32,7 @@ def methods(as_json: options.Json = False) -> int:
     With --json every setting of each, which takes the seconds in which peft is imported.
     """
     lists.print_methods(as_json=as_json)
-    return 0
+    return DONE
 
 
 @app.command(epilog="Example: peftlab list models")
@@ -41,7 +42,7 @@ def models(as_json: options.Json = False) -> int:
     'peftlab list architectures' says how they are computed.
     """
     lists.print_models(as_json=as_json)
-    return 0
+    return DONE
 
 
 @app.command(epilog="Example: peftlab list architectures")
@@ -51,7 +52,7 @@ def architectures(as_json: options.Json = False) -> int:
     Any other one of which transformers makes a sequence classifier is padded, and not tested.
     """
     lists.print_architectures(as_json=as_json)
-    return 0
+    return DONE
 
 
 @app.command(epilog="Example: peftlab list studies")
@@ -60,7 +61,7 @@ def studies(
 ) -> int:
     """List the built-in studies, and those that the workspace holds."""
     lists.print_studies(workspace=workspace, as_json=as_json)
-    return 0
+    return DONE
 
 
 @app.command(epilog="Example: peftlab list trials --study quickstart --json")
@@ -77,4 +78,4 @@ def trials(
     """List the trials of the workspace with their scores in points."""
     name = None if study is None else options.study_name(study)
     lists.print_trials(study=name, workspace=workspace, as_json=as_json)
-    return 0
+    return DONE

@@ -82,7 +82,7 @@ def command(
     if as_json:
         guesses = [asdict(guess) for guess in made.guesses]
         printing.print_json({"study": str(study), "guesses": guesses, "hints": made.hints})
-        return 0
+        return printing.DONE
     printing.print_table(
         ("key", "value", "why"),
         [(guess.key, _shown(guess.value), guess.why) for guess in made.guesses],
@@ -91,7 +91,7 @@ def command(
     for hint in made.hints:
         print(f"hint: {hint}")
     print(f"written: {study}; next: peftlab lint {study}, peftlab run {study}")
-    return 0
+    return printing.DONE
 
 
 def missing_of(word: str) -> MissingPolicy:

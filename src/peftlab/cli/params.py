@@ -42,7 +42,7 @@ def command(
                 "head": count.head,
             }
         )
-        return 0
+        return printing.DONE
     rows = [
         ("trainable", f"{count.trainable:,}"),
         ("  in the checkpoint's own tensors", f"{count.backbone:,}"),
@@ -54,4 +54,4 @@ def command(
         ("trainable %, as peft prints it", f"{count.percent}"),
     ]
     printing.print_table((f"{method} on {model}", "#parameters"), rows)
-    return 0
+    return printing.DONE

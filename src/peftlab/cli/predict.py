@@ -108,7 +108,7 @@ def command(
     if as_json and output is None:
         found = answers_by_part(question, parts, predictor=predictor, where=where)
         printing.print_json([_object(answer, question) for part in found for answer in part])
-        return 0
+        return printing.DONE
     num_rows = 0
     with stage("classifying", unit="rows") as classifying:
         for num_rows in write_answers(
@@ -119,7 +119,7 @@ def command(
     if as_json:
         ids = [record.trial.id for record in question.trials.values()]
         printing.print_json({"output": str(output), "rows": num_rows, "trials": ids})
-    return 0
+    return printing.DONE
 
 
 def _question(

@@ -1,4 +1,4 @@
-"""The output of commands: one JSON value, tables, and remarks on stderr."""
+"""What commands give back: an exit status, one JSON value, tables, and remarks on stderr."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ from peftlab.cli.text_table import text_table
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from peftlab.report.findings.stored_results import StudyResults
+
+DONE = 0
+FAILED = 1
+"""The exit status if a trial failed, or the command could not go on."""
+USER_ERROR = 2
+INTERRUPTED = 130
 
 _STDOUT: ContextVar[TextIO | None] = ContextVar("_STDOUT", default=None)
 """The stream for JSON, while everything else that is printed goes elsewhere."""
@@ -47,6 +55,28 @@ def print_table(columns: Iterable[str], rows: Iterable[Sequence[str]], *, title:
     has_styles = sys.platform != "win32" and os.environ.get("TERM") not in {"dumb", "unknown"}
     width = shutil.get_terminal_size().columns
     print(text_table(columns, rows, title=title, max_width=width, has_styles=has_styles))
+
+
+def print_results(results: StudyResults) -> None:
+    """Print the main score of each arm on each task with its interval, and each verdict."""
+    from peftlab.report.findings.marks import kind_of
+
+    tasks = {score.task: score.metric for score in results.scores}
+    arms = dict.fromkeys(score.arm for score in results.scores)
+    cells = {(score.arm, score.task): score.words for score in results.scores}
+    rows = [[arm, *(cells.get((arm, task), "-") for task in tasks)] for arm in arms]
+    columns = ["arm", *(f"#{task}\n{metric}" for task, metric in tasks.items())]
+    title = f"{results.study}: scores {results.scored}, {results.rule}"
+    print_table(columns, rows, title=title)
+    for note in results.notes:
+        print(note)
+    for verdict in results.verdicts:
+        kind = kind_of(
+            is_interim=verdict.get("is_interim") is True,
+            is_exploratory=verdict.get("is_exploratory") is True,
+        )
+        print(f"{verdict['verdict']}{f' ({kind})' if kind else ''}: {verdict['claim']}")
+        print(f"    {verdict['evidence']}")
 
 
 def remark(message: str) -> None:

@@ -59,10 +59,8 @@ def command(
     if as_json:
         printing.print_json(report.to_json())
     else:
-        from peftlab.cli.tables import print_results
-
-        print_results(report.results)
+        printing.print_results(report.results)
         print(f"report: {report.files.html}")
     if report.remark:
         printing.remark(report.remark)
-    return 0
+    return printing.DONE

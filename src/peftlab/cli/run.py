@@ -111,7 +111,7 @@ def command(
         _print_plan(plan, as_json=as_json)
         if until_decided:
             printing.remark(_rule_words(spec))
-        return 0
+        return printing.DONE
     if until_decided:
         ended = carry_out_until_decided(
             found,
@@ -199,7 +199,6 @@ def ended_words(workspace: Workspace, study: str, ended: Round) -> list[str]:
 
 def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     """Print the study's results; return the exit status."""
-    from peftlab.cli.tables import print_results
     from peftlab.report.current import current_report
 
     failures = workspace.failures(study)
@@ -212,11 +211,11 @@ def _show(study: str, workspace: Workspace, *, as_json: bool) -> int:
     if as_json:
         printing.print_json([record.to_json() for record in records])
     else:
-        print_results(report.results)
+        printing.print_results(report.results)
         print(f"report: {report.files.html}")
     if report.remark:
         printing.remark(report.remark)
-    return 1 if failures else 0
+    return printing.FAILED if failures else printing.DONE
 
 
 def _print_plan(plan: Plan, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from peftlab.cli import completion, options, progress_table
+from peftlab.cli.printing import DONE
 
 NAME = "status"
 EXAMPLE = "Example: peftlab status quickstart --watch"
@@ -29,4 +30,4 @@ def command(
     """
     name = None if study is None else options.study_name(study)
     progress_table.print_status(study=name, watch=watch, workspace=workspace, as_json=as_json)
-    return 0
+    return DONE

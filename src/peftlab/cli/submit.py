@@ -72,4 +72,4 @@ def command(
         )
     else:
         print(f"{made.path}: {counted(len(made.trials), 'file')}, of seed {made.seed}")
-    return 0
+    return printing.DONE

@@ -138,7 +138,8 @@ def _show(searches: Searches, workspace: Workspace, *, as_json: bool) -> int:
         print(f"report: {report.files.html}")
     if report.remark:
         printing.remark(report.remark)
-    return 0 if all(any(one.is_best for one in tried) for tried in by_search.values()) else 1
+    is_done = all(any(one.is_best for one in tried) for tried in by_search.values())
+    return printing.DONE if is_done else printing.FAILED
 
 
 def _json(

@@ -30,19 +30,21 @@ def check_values(value: Any, *, where: str) -> None:
     waiting: list[tuple[Any, int, str]] = [(value, 0, where)]
     count = 0
     while waiting:
-        part, depth, place = waiting.pop()
+        part, depth, location = waiting.pop()
         count += 1
         if isinstance(part, str):
-            check_text(part, where=place)
+            check_text(part, where=location)
         inner: list[tuple[Any, int, str]] = []
         if isinstance(part, dict):
             for key, item in part.items():
-                below = f"{where}: {key}" if depth == 0 else place
-                inner += [(key, depth + 1, place), (item, depth + 1, below)]
+                below = f"{where}: {key}" if depth == 0 else location
+                inner += [(key, depth + 1, location), (item, depth + 1, below)]
         elif isinstance(part, list | tuple | set):
-            inner = [(item, depth + 1, place) for item in part]
+            inner = [(item, depth + 1, location) for item in part]
         if inner and depth >= DEEPEST:
-            raise UserError(f"nested more than {DEEPEST} deep", where=place)
+            raise UserError(f"nested more than {DEEPEST} deep", where=location)
         waiting += inner
         if count + len(waiting) > MOST_VALUES:
-            raise UserError(f"more than {MOST_VALUES:,} values, aliases written out", where=place)
+            raise UserError(
+                f"more than {MOST_VALUES:,} values, aliases written out", where=location
+            )

@@ -14,7 +14,7 @@ POLL_SECONDS = 0.5
 
 
 def end_with_parent(parent: int) -> None:
-    """Have this process killed when the one with the id `parent`, which started it, ends.
+    """Arrange that this process is killed when its parent, whose id is `parent`, ends.
 
     To be called before anything is imported that takes its time: a parent that has ended by then
     is found out too. Elsewhere than on Linux it may take half a second.

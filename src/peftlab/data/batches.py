@@ -43,10 +43,10 @@ def batches_of_tokens(
     [[0], [1, 2], [3, 4]]
     """
     start, tokens = 0, 0
-    for place, row in enumerate(order):
-        if place > start and tokens + lengths[row] > most:
-            yield order[start:place]
-            start, tokens = place, 0
+    for position, row in enumerate(order):
+        if position > start and tokens + lengths[row] > most:
+            yield order[start:position]
+            start, tokens = position, 0
         tokens += lengths[row]
     if start < len(order):
         yield order[start:]

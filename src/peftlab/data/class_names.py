@@ -25,10 +25,10 @@ Names = Mapping[str, tuple[str, ...]]
 
 def class_names(path: str) -> Names:
     """Return the names of the classes by column; none if the file has none."""
-    place = Path(path)
-    if place.suffix.lower() != ".parquet":
+    file = Path(path)
+    if file.suffix.lower() != ".parquet":
         return {}
-    return _class_names(place, stamp_of(place))
+    return _class_names(file, stamp_of(file))
 
 
 def names_of(path: str, column: str) -> tuple[str, ...]:

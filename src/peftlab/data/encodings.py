@@ -114,8 +114,10 @@ def _western_words(path: Path, stamp: tuple[int, int]) -> Western:
         for text in _texts(path, WESTERN):
             text = rest + text
             if wrong := re.search(IMPLAUSIBLE, text):
-                place = wrong.start()
-                return Western(is_plausible=False, example=text[max(0, place - 10) : place + 10])
+                position = wrong.start()
+                return Western(
+                    is_plausible=False, example=text[max(0, position - 10) : position + 10]
+                )
             if not example and (word := re.search(WORD, text)):
                 example = word[0][:40]
             rest = text[-8:]

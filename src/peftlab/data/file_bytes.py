@@ -52,11 +52,11 @@ def format_of(path: Path | str) -> Format:
     >>> format_of("Reviews.CSV.gz"), format_of("a.parquet").is_text
     (Format(ending='.csv', is_gzip=True), False)
     """
-    place = Path(path)
-    ending = place.suffix.lower()
+    file = Path(path)
+    ending = file.suffix.lower()
     if ending != GZIP:
         return Format(ending=ending)
-    return Format(ending=Path(place.stem).suffix.lower(), is_gzip=True)
+    return Format(ending=Path(file.stem).suffix.lower(), is_gzip=True)
 
 
 def required_format(path: Path, known: Sequence[str] = READABLE) -> Format:

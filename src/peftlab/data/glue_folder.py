@@ -32,8 +32,8 @@ class GlueFolder:
 
     def ref(self, task: Task) -> DataRef:
         """Return the folder and the digest of the task's train and dev files."""
-        digests = [_digest(self._path(task, split)) for split in ("train", "dev")]
-        digests += [_digest(self._path(one, "dev")) for one in task.also_on]
+        digests = [_file_digest(self._path(task, split)) for split in ("train", "dev")]
+        digests += [_file_digest(self._path(one, "dev")) for one in task.also_on]
         return DataRef(
             source="folder",
             location=str(self.folder),
@@ -139,7 +139,7 @@ def _rows(task: Task) -> FolderRows:
     return task.folder
 
 
-def _digest(path: Path) -> str:
+def _file_digest(path: Path) -> str:
     with _reading(path):
         status = path.stat()
         return _digest_of(path, status.st_mtime_ns, status.st_size)

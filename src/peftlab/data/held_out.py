@@ -58,14 +58,14 @@ def take(data: Encoded, rows: Indices) -> Encoded:
 
 def _stratified(labels: npt.NDArray[np.int64], num_rows: int, *, seed: int) -> Indices:
     """Return `num_rows` places, a share of each stratum; the rest goes by largest remainder."""
-    kinds, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    kinds, kind_index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     shares = num_rows * counts / len(labels)
     wanted = np.floor(shares).astype(np.int64)
     by_remainder = np.argsort(wanted - shares, kind="stable")
     wanted[by_remainder[: num_rows - wanted.sum()]] += 1
     generator = np.random.Generator(np.random.Philox(key=seed))
     drawn = [
-        generator.permutation(np.flatnonzero(places == kind))[: wanted[kind]]
+        generator.permutation(np.flatnonzero(kind_index == kind))[: wanted[kind]]
         for kind in range(len(kinds))
     ]
     return np.concatenate(drawn).astype(np.int64)

@@ -72,63 +72,63 @@ class _Element:
 
 def _parts(text: str, path: Path) -> Iterator[_Element]:
     """Yield the places of the elements; raise UserError if it is not an array of objects."""
-    place = _after_blanks(text, 0)
-    if text[place : place + 1] == "{":
+    position = _after_blanks(text, 0)
+    if text[position : position + 1] == "{":
         raise UserError(
             "one object instead of an array of rows", where=f"{path}:1",
             allowed=f"{AN_ARRAY}; {A_LINE} of a .jsonl",
         )  # fmt: skip
-    if place == len(text):
+    if position == len(text):
         return
-    if text[place] != "[":
+    if text[position] != "[":
         raise UserError("not an array of JSON", where=f"{path}:1", allowed=AN_ARRAY)
-    after, row, place = 0, 1, _after_blanks(text, place + 1)
-    while text[place : place + 1] != "]" or after:
-        if text[place : place + 1] != "{":
-            raise _at(text, place, row, path, "not a JSON object")
-        end = _end_of_object(text, place, row, path)
-        yield _Element(after, place, end)
+    after, row, position = 0, 1, _after_blanks(text, position + 1)
+    while text[position : position + 1] != "]" or after:
+        if text[position : position + 1] != "{":
+            raise _at(text, position, row, path, "not a JSON object")
+        end = _end_of_object(text, position, row, path)
+        yield _Element(after, position, end)
         after = end
-        place = _after_blanks(text, end)
-        if text[place : place + 1] == "]":
+        position = _after_blanks(text, end)
+        if text[position : position + 1] == "]":
             break
-        if text[place : place + 1] != ",":
-            what = "the array does not end" if place == len(text) else "no comma between objects"
-            raise _at(text, place, row, path, what)
-        row, place = row + 1, _after_blanks(text, place + 1)
-    rest = _after_blanks(text, place + 1)
+        if text[position : position + 1] != ",":
+            what = "the array does not end" if position == len(text) else "no comma between objects"
+            raise _at(text, position, row, path, what)
+        row, position = row + 1, _after_blanks(text, position + 1)
+    rest = _after_blanks(text, position + 1)
     if rest < len(text):
         raise _at(text, rest, row, path, "there is more after the end of the array")
 
 
 def _end_of_object(text: str, start: int, row: int, path: Path) -> int:
     """Return the end of the object that begins there; raise UserError if it has no end."""
-    depth, place = 0, start
-    while sign := _BRACKET.search(text, place, start + LONGEST_ROW + 1):
-        place = sign.end()
+    depth, position = 0, start
+    while sign := _BRACKET.search(text, position, start + LONGEST_ROW + 1):
+        position = sign.end()
         if sign[0] in "{[":
             depth += 1
         elif sign[0] in "}]":
             depth -= 1
             if depth == 0:
-                return place
+                return position
     if len(text) - start > LONGEST_ROW:
         raise _at(text, start, row, path, f"a row of more than {LONGEST_ROW:,} characters")
     raise _at(text, start, row, path, "the object does not end")
 
 
-def _after_blanks(text: str, place: int) -> int:
-    found = _BLANK.match(text, place)
-    return place if found is None else found.end()
+def _after_blanks(text: str, position: int) -> int:
+    found = _BLANK.match(text, position)
+    return position if found is None else found.end()
 
 
 def _is_one_line(text: str) -> bool:
     return "\n" not in text.strip()
 
 
-def _at(text: str, place: int, row: int, path: Path, what: str) -> UserError:
+def _at(text: str, position: int, row: int, path: Path, what: str) -> UserError:
     """Return the error at that line, or at that row if the whole array is one line."""
-    number = row if _is_one_line(text) else text.count("\n", 0, place) + 1
+    number = row if _is_one_line(text) else text.count("\n", 0, position) + 1
     return UserError(what, where=f"{path}:{number}", allowed=AN_ARRAY)
 
 

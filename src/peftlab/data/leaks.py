@@ -106,12 +106,12 @@ def num_contradictory(train: Sequence[Example]) -> tuple[int, tuple[int, int] | 
     first: dict[RowTexts, int] = {}
     contradictory: set[RowTexts] = set()
     example: tuple[int, int] | None = None
-    for place, row in enumerate(train):
+    for index, row in enumerate(train):
         texts = as_read(row.texts)
-        before = first.setdefault(texts, place)
+        before = first.setdefault(texts, index)
         if train[before].label != row.label:
             contradictory.add(texts)
-            example = example or (before, place)
+            example = example or (before, index)
     return len(contradictory), example
 
 

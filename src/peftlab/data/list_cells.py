@@ -129,7 +129,7 @@ def _found(inner: _Inner) -> _Found | None:
         return _Found(items, is_bare=False)
     if inner.opening == "(":  # words in parentheses are words
         return None
-    words = _words_in_braces(inner.text) if inner.opening == "{" else _words(inner.text)
+    words = _words_in_braces(inner.text) if inner.opening == "{" else _unquoted_words(inner.text)
     return None if words is None else _Found(words, is_bare=True)
 
 
@@ -142,20 +142,20 @@ def _items(inner: _Inner) -> list[Any] | None:
         except (ValueError, RecursionError):
             pass
     items: list[Any] = []
-    place, text = 0, inner.text
-    while place < len(text):
-        item = _ITEM.match(text, place)
+    position, text = 0, inner.text
+    while position < len(text):
+        item = _ITEM.match(text, position)
         if item is None:
             return None
         items.append(_value(item))
         between = _BETWEEN.match(text, item.end())
         if between is None:
             return items if item.end() == len(text) else None
-        place = between.end()
+        position = between.end()
     return items
 
 
-def _words(text: str) -> list[str] | None:
+def _unquoted_words(text: str) -> list[str] | None:
     """Return words without quotes, with commas between them."""
     words = [word.strip() for word in text.removesuffix(",").split(",")]
     return words if all(map(_is_word, words)) else None
@@ -164,15 +164,15 @@ def _words(text: str) -> list[str] | None:
 def _words_in_braces(text: str) -> list[str] | None:
     """Return the words of a list as Postgres writes it, which quotes only words that need it."""
     found: list[str] = []
-    place = 0
-    while place < len(text):
-        word = _IN_BRACES.match(text, place)
+    position = 0
+    while position < len(text):
+        word = _IN_BRACES.match(text, position)
         if word is None:
             return None
         if word[1] is None and not _is_word(word[2].strip()):
             return None
         found.append(word[2].strip() if word[1] is None else re.sub(r"\\(.)", r"\1", word[1]))
-        place = word.end()
+        position = word.end()
     return found
 
 

@@ -58,7 +58,7 @@ class OwnSource:
         files = self.files
         dev: list[Any] = [files.dev_fraction, files.split_seed]
         if files.dev is not None:
-            dev = _digest(files.dev, files)
+            dev = _options_and_digest(files.dev, files)
         reading: list[Any] = [
             files.text, files.label, files.separator, task.problem_type, task.labels,
         ]  # fmt: skip
@@ -71,7 +71,9 @@ class OwnSource:
         return DataRef(
             source="files",
             location=files.train,
-            digest=content_id(["files", _digest(files.train, files), dev, reading], length=64),
+            digest=content_id(
+                ["files", _options_and_digest(files.train, files), dev, reading], length=64
+            ),
             files=files,
             num_dropped=self._num_dropped(task, bool(names)),
             read_as=found_out({"train": files.train, "dev": files.dev}, options_of(files)),
@@ -110,7 +112,7 @@ class OwnSource:
                     allowed="test: FILE in the study's data",
                 )  # fmt: skip
             rows = own_rows(files.test, files, has_labels=False)
-            return [_example(place, row.texts, None) for place, row in enumerate(rows)]
+            return [_example(row_id, row.texts, None) for row_id, row in enumerate(rows)]
         names = class_names_of(files, task.labels, task.problem_type)
         notation = notation_in(files, names, task.problem_type)
         read = _Reading(files=files, notation=notation, labels=task.labels, by_name=bool(names))
@@ -128,7 +130,7 @@ class OwnSource:
 
 @dataclass(frozen=True, kw_only=True)
 class _Reading:
-    """Everything that the labels of the files' rows follow from."""
+    """The settings and findings by which the labels of the files' rows are read."""
 
     files: OwnFiles
     notation: Notation
@@ -140,8 +142,8 @@ class _Reading:
 def _labelled(read: _Reading, path: str, stamp: tuple[int, int]) -> tuple[Example, ...]:
     labels = LabelReader(read.files, read.notation, read.labels)
     return tuple(
-        _example(place, row.texts, labels.read(row.cells, f"{path}:{row.number}"))
-        for place, row in enumerate(_kept(read, path, stamp))
+        _example(row_id, row.texts, labels.read(row.cells, f"{path}:{row.number}"))
+        for row_id, row in enumerate(_kept(read, path, stamp))
     )
 
 
@@ -159,8 +161,8 @@ def _parts(
     chosen = is_dev(every, read.files)
     train, dev = (
         tuple(
-            _example(place, every[row].texts, every[row].label)
-            for place, row in enumerate(np.flatnonzero(own).tolist())
+            _example(row_id, every[row].texts, every[row].label)
+            for row_id, row in enumerate(np.flatnonzero(own).tolist())
         )
         for own in (~chosen, chosen)
     )
@@ -185,7 +187,9 @@ def own_rows(
         replace(
             row,
             cells=tuple(
-                _named(cell, names[column], files, f"{path}:{row.number}: column '{column}'")
+                _with_class_names(
+                    cell, names[column], files, f"{path}:{row.number}: column '{column}'"
+                )
                 if names[column]
                 else cell
                 for cell, column in zip(row.cells, columns, strict=True)
@@ -203,7 +207,7 @@ def kept_rows(
     *,
     by_name: bool = False,
 ) -> tuple[OwnRow, ...]:
-    """Return the rows of train's or dev's file, without those that lack a label if asked."""
+    """Return the rows of train's or dev's file; with `missing: drop`, only those with a label."""
     rows = own_rows(path, files, by_name=by_name)
     if files.missing != "drop":
         return rows
@@ -213,7 +217,7 @@ def kept_rows(
     return kept
 
 
-def _named(cell: Any, names: Sequence[str], files: OwnFiles, where: str) -> Any:
+def _with_class_names(cell: Any, names: Sequence[str], files: OwnFiles, where: str) -> Any:
     """Return the cell with each class number replaced by the name in the file's metadata.
 
     A number without a name is returned as it is, and -1 as None where rows without a label are
@@ -245,8 +249,8 @@ def class_names_of(
 ) -> tuple[str, ...]:
     """Return the names that train's file has for the numbers in its column of labels.
 
-    There are none in a file without names, and where the labels are said and are not such names:
-    they are then the numbers themselves.
+    There are none if the file has no names, or if `labels` are given that are not such names: they
+    are then the numbers themselves.
     """
     if len(files.label) > 1 or problem_type == "regression":
         return ()
@@ -366,7 +370,7 @@ def _example(row_id: int, texts: tuple[str, ...], label: Any) -> Example:
     return Example(row_id=row_id, texts=texts, label=label)
 
 
-def _digest(path: str, files: OwnFiles) -> list[Any]:
+def _options_and_digest(path: str, files: OwnFiles) -> list[Any]:
     """Return a digest of the options by which the file is read and of its unpacked bytes."""
     own: list[Any] = [format_of(path).ending, _content(path)]
     otherwise = unusual(read_options(Path(path), options_of(files)))

@@ -113,7 +113,7 @@ class LabelReader:
         self._files = files
         self._notation = notation
         self._labels = labels
-        self._places = {label: place for place, label in enumerate(labels)}
+        self._indices = {label: index for index, label in enumerate(labels)}
 
     def read(self, cells: Cells, where: str) -> int | float | tuple[int, ...]:
         """Return the class, the score, or 0 and 1 for each label; raise UserError for anything
@@ -123,35 +123,35 @@ class LabelReader:
         if kind.problem_type == "regression":
             return score_label(cells[0], first, has_decimal_commas=kind.has_decimal_commas)
         if kind.problem_type == "single_label_classification":
-            return self._place(class_of(cells[0], first), first)
+            return self._index_of(class_of(cells[0], first), first)
         if len(columns) > 1:
             named = zip(cells, columns, strict=True)
             return tuple(_flag(cell, f"{where}: column '{name}'") for cell, name in named)
         if kind.num_flags:
             return _flags(kind.items(cells[0], self._files.separator, first), kind, first)
-        own = {self._place(word, first) for word in words_of(cells[0], self._files, kind, first)}
-        return tuple(int(place in own) for place in range(len(self._labels)))
+        own = {self._index_of(word, first) for word in words_of(cells[0], self._files, kind, first)}
+        return tuple(int(index in own) for index in range(len(self._labels)))
 
-    def _place(self, word: str, where: str) -> int:
-        place = self._places.get(word)
-        if place is None:
+    def _index_of(self, word: str, where: str) -> int:
+        index = self._indices.get(word)
+        if index is None:
             raise UserError(
                 f"unknown label {word[:40]!r}", where=where, allowed=", ".join(self._labels)
             )
-        return place
+        return index
 
 
 def found_labels(
     rows: Iterable[tuple[Cells, str]], files: OwnFiles, notation: Notation
 ) -> tuple[str, ...]:
-    """Return the labels in these rows, (cells, place) each: numbers by value, words by alphabet.
+    """Return the labels in these rows, (cells, location) each: numbers by value, words by alphabet.
 
-    Of lists of 0 and 1 they are the places in the list, from 0. Raises UserError for a row without
-    one and for more than MOST_LABELS.
+    For lists of 0 and 1 they are the indices in the list, from 0. Raises UserError for a row
+    without a label, and for more than MOST_LABELS.
     """
-    column, found = files.label[0], {str(place) for place in range(notation.num_flags)}
-    for cells, place in rows:
-        where = f"{place}: column '{column}'"
+    column, found = files.label[0], {str(index) for index in range(notation.num_flags)}
+    for cells, location in rows:
+        where = f"{location}: column '{column}'"
         if notation.num_flags:
             _flags(notation.items(cells[0], files.separator, where), notation, where)
         elif notation.problem_type == "single_label_classification":

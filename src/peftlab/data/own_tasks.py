@@ -57,8 +57,8 @@ def define(files: OwnFiles, asked: Asked, *, where: str) -> TaskDefinition:
         labels = names
     elif labels is None:
         rows = kept_rows(files.train, files, notation)
-        places = ((row.cells, f"{files.train}:{row.number}") for row in rows)
-        labels = found_labels(places, files, notation)
+        located = ((row.cells, f"{files.train}:{row.number}") for row in rows)
+        labels = found_labels(located, files, notation)
     elif notation.num_flags and len(labels) != notation.num_flags:
         raise UserError(
             f"{counted(len(labels), 'name')} for lists of {notation.num_flags} values, 0 or 1 for "

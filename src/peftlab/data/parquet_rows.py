@@ -69,7 +69,7 @@ class _Opened:
 
 
 def _opened(stream: BinaryIO, path: Path) -> _Opened:
-    """Open the file after a check of its footer; texts in lists are read as a dictionary."""
+    """Open the file once its footer is checked; texts in lists are read as a dictionary."""
     import pyarrow.parquet as pq
 
     size = path.stat().st_size
@@ -77,7 +77,7 @@ def _opened(stream: BinaryIO, path: Path) -> _Opened:
     _require_bounded(footer, size, path)
     stream.seek(0)
     metadata = pq.read_metadata(stream)
-    leaves = [metadata.schema.column(place) for place in range(metadata.num_columns)]
+    leaves = [metadata.schema.column(index) for index in range(metadata.num_columns)]
     inner = [
         leaf.path for leaf in leaves
         if leaf.max_repetition_level and leaf.physical_type == "BYTE_ARRAY"

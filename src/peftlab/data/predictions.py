@@ -63,7 +63,7 @@ def read_predictions(path: Path) -> Predictions:
     """Return what `write_predictions` wrote; raise UserError for any other file."""
     import pyarrow as pa
 
-    table = _read(path, ("row_id", "label", "logits"))
+    table = _columns_of(path, ("row_id", "label", "logits"))
     try:
         logits = np.array(table["logits"].to_pylist(), dtype=np.float32)
         found = Predictions(
@@ -84,7 +84,7 @@ def read_predictions(path: Path) -> Predictions:
 
 def read_answers(path: Path) -> Answers:
     """Return the same without the logits, in a fraction of the time, with the same UserError."""
-    table = _read(path, ("row_id", "label", "prediction"))
+    table = _columns_of(path, ("row_id", "label", "prediction"))
     try:
         labels, predicted = _values(table, "label"), _values(table, "prediction")
         if predicted.dtype.kind == "f" and not np.isfinite(predicted).all():
@@ -96,7 +96,7 @@ def read_answers(path: Path) -> Answers:
     return Answers(row_ids=_values(table, "row_id"), labels=labels, predicted=predicted)
 
 
-def _read(path: Path, names: Sequence[str]) -> Any:
+def _columns_of(path: Path, names: Sequence[str]) -> Any:
     """Return the columns of the file as an Arrow table."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -246,8 +246,8 @@ def _parquet_writer(
     schema = pa.schema([(name, types.get(kind, pa.string())) for name, kind in columns.items()])
     if like is not None and format_of(like).ending == ".parquet":
         for field in pq.read_schema(like):
-            place = schema.get_field_index(field.name)
-            schema = schema.set(place, field) if place >= 0 else schema
+            index = schema.get_field_index(field.name)
+            schema = schema.set(index, field) if index >= 0 else schema
     with pq.ParquetWriter(stream, schema) as writer:
 
         def write(rows: Sequence[Row]) -> None:

@@ -20,10 +20,10 @@ from peftlab.engine.devices.base import Device
 from peftlab.engine.energy import Energy, EnergyMeter
 from peftlab.engine.events import Finished, Listener, Paused
 from peftlab.engine.job import Job
-from peftlab.engine.loop import Tally
 from peftlab.engine.memory import PeakMemory
 from peftlab.engine.prepare import Prepared, prepare
 from peftlab.engine.reported import ReportedEvaluation
+from peftlab.engine.tally import Tally
 from peftlab.models.flops import Operations
 from peftlab.store.records import MODEL_FOLDER, PREDICTIONS_FILE
 

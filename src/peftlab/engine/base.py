@@ -14,9 +14,9 @@ from peftlab.engine.energy import Energy
 from peftlab.engine.events import Failed, Finished, Listener, Paused
 from peftlab.engine.frozen import CachedLayers
 from peftlab.engine.job import Job
-from peftlab.engine.loop import Tally
 from peftlab.engine.prepare import Prepared
 from peftlab.engine.reported import ReportedEvaluation
+from peftlab.engine.tally import Tally
 
 
 @dataclass(frozen=True, kw_only=True)

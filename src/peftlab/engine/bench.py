@@ -188,7 +188,7 @@ class _Side(ABC):
         return 1 - int(lengths.sum()) / padded_tokens(lengths, order, size)
 
     def peak_memory_bytes(self) -> int:
-        """Return the peak memory so far, of the device if it has memory of its own."""
+        """Return the peak memory so far: the device's, if it has memory of its own."""
         return self.device.peak_memory_bytes() or 0
 
     def peak_flops_per_second(self) -> float:

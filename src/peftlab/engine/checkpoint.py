@@ -29,6 +29,7 @@ from peftlab.core.training import CheckpointEvery
 
 NAME = re.compile(r"step-(\d{9})-([0-9a-f]{32})\.safetensors")
 NUM_KEPT = 2
+"""The number of newest checkpoints that are kept, here and where nodes exchange them."""
 OF_PARAMETER, OF_METHOD, OF_BEST = "parameter.", "method.", "best."
 """The prefixes of tensors' names; tensors without one are the optimizer's."""
 
@@ -70,7 +71,7 @@ class Checkpoints:
             name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()
         }
         content = save(tensors, metadata={"progress": json.dumps(dict(checkpoint.progress))})
-        name = f"step-{checkpoint.step:09}-{_digest(content)}.safetensors"
+        name = f"step-{checkpoint.step:09}-{_content_digest(content)}.safetensors"
         with whole_file(self.folder / name) as stream:
             stream.write(content)
         self._saved_at = monotonic()
@@ -83,7 +84,7 @@ class Checkpoints:
         """Return the last intact checkpoint; None if there is none."""
         remove_leftovers(self.folder)
         for file in self._files():
-            checkpoint = _read(file)
+            checkpoint = _checkpoint_in(file)
             if checkpoint is not None:
                 return checkpoint
             self.damaged.append(file.name)
@@ -114,7 +115,24 @@ def without_those_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str,
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)}
 
 
-def _read(file: Path) -> Checkpoint | None:
+def by_step(progress: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the progress of a checkpoint with its evaluations identified by step.
+
+    Before schema 6 they were made at the ends of epochs alone and identified by epoch. Raises
+    KeyError or TypeError if the values are not those of a checkpoint.
+    """
+    tally, best = dict(progress["tally"]), progress["best"]
+    if "epochs" not in tally:
+        return progress
+    epochs = tally.pop("epochs")
+    tally["evaluations"] = [{**one, "epoch": float(one["epoch"])} for one in epochs]
+    if best is not None:
+        steps = {one["epoch"]: one["step"] for one in epochs}
+        best = {"step": steps[best["epoch"]], "embedding_factor": best["embedding_factor"]}
+    return {**progress, "tally": tally, "best": best}
+
+
+def _checkpoint_in(file: Path) -> Checkpoint | None:
     """Return the checkpoint in that file; None if its content is not what was written there."""
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -123,7 +141,7 @@ def _read(file: Path) -> Checkpoint | None:
     assert found is not None
     try:
         content = file.read_bytes()
-        if _digest(content) != found[2]:
+        if _content_digest(content) != found[2]:
             return None
         tensors = load(content)
         progress = json.loads(_metadata(content)["progress"])
@@ -142,5 +160,5 @@ def _metadata(content: bytes) -> dict[str, str]:
     return metadata
 
 
-def _digest(content: bytes) -> str:
+def _content_digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]

@@ -100,7 +100,7 @@ def encode_split(
     cache: Path,
 ) -> Encoded:
     """Return the encoded rows of a split within the limit (None: all)."""
-    key = f"{_digest(source, task, split)}:{task.name}:{split}:{limit_key(source, limit)}"
+    key = f"{_split_digest(source, task, split)}:{task.name}:{split}:{limit_key(source, limit)}"
     return encode_cached(
         lambda: limited(source, task, split, limit),
         tokenizer,
@@ -110,7 +110,7 @@ def encode_split(
     )
 
 
-def _digest(source: DataSource, task: Task, split: str) -> str:
+def _split_digest(source: DataSource, task: Task, split: str) -> str:
     """Return a digest that identifies the split's rows; the digest of a source leaves out test."""
     if split in {"train", "dev"} and task.answered_by is None:
         return source.ref(task).digest

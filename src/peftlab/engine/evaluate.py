@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from peftlab.core.interrupts import stop_if_requested
+from peftlab.core.trial import Trial
 from peftlab.data.batches import Indices, batches, batches_of_tokens, by_length
 from peftlab.data.encode import Encoded
 from peftlab.data.predictions import Predictions
@@ -73,6 +74,13 @@ def predict_split(classifier: Classifier, data: Encoded, *, batch_size: int) -> 
     """Return the predictions on a labelled split, in the order of its rows."""
     logits = predict_logits(classifier, data, batch_size=batch_size)
     return Predictions(row_ids=data.row_ids, labels=data.labels, logits=logits)
+
+
+def predictor(classifier: Classifier, trial: Trial) -> Callable[[Encoded], Predictions]:
+    """Return a function that predicts labelled rows."""
+    return lambda rows: predict_split(
+        classifier, rows, batch_size=trial.training.per_device_eval_batch_size
+    )
 
 
 def mean_loss(predictions: Predictions) -> float:

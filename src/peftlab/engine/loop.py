@@ -2,99 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from time import perf_counter
+from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from peftlab.core.interrupts import stop_if_requested, stop_requested
 from peftlab.core.measurements import Evaluation
-from peftlab.core.scores import score_on
 from peftlab.core.trial import Trial
-from peftlab.data.batches import Indices, padded_tokens
-from peftlab.data.encode import Encoded
-from peftlab.data.predictions import Predictions
-from peftlab.engine.checkpoint import Checkpoint, Checkpoints
+from peftlab.data.batches import Indices
+from peftlab.engine.checkpoint import Checkpoint, Checkpoints, by_step
 from peftlab.engine.classifier import Classifier
 from peftlab.engine.clock import Clock
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.devices.base import own_generators
 from peftlab.engine.energy import Energy
-from peftlab.engine.evaluate import mean_loss, predict_split
+from peftlab.engine.evaluate import predictor
 from peftlab.engine.events import Began, Evaluated, Listener, Remarked, Resumed, Stepped, ignore
 from peftlab.engine.reported import ReportedEvaluation, without_best
-from peftlab.engine.schedule import EvaluationSchedule, epoch_orders, rows_of_steps
-from peftlab.engine.steps import Steps, require_finite
-from peftlab.tasks.metrics.registry import score
+from peftlab.engine.schedule import EvaluationSchedule, rows_of_steps
+from peftlab.engine.steps import Steps
+from peftlab.engine.tally import Tally, record_evaluation
 from peftlab.tasks.selection import has_stopped_early
-
-
-@dataclass(kw_only=True)
-class Tally:
-    """The measurements of a trial's training so far."""
-
-    earlier_seconds: float = 0.0
-    """All time that was spent before the training was last resumed."""
-    train_seconds: float = 0.0
-    eval_seconds: float = 0.0
-    dev_seconds: float | None = None
-    """The seconds of the fastest pass over the dev split, its predictions alone."""
-    examples: int = 0
-    tokens: int = 0
-    padded_tokens: int = 0
-    evaluations: list[Evaluation] = field(default_factory=list)
-    words: str = ""
-    """How steps were taken and where that differs from what was asked for, in words."""
-    is_paused: bool = False
-    """Whether the training rests after an evaluation, as it was asked to."""
-
-    def count_batches(self, trial: Trial, lengths: Indices, num_steps: int) -> None:
-        """Add the examples and tokens in the batches of the first `num_steps` steps."""
-        size = trial.training.per_device_train_batch_size
-        for _, order in epoch_orders(trial, len(lengths), num_steps):
-            self.examples += len(order)
-            self.tokens += int(lengths[order].sum())
-            self.padded_tokens += padded_tokens(lengths, order, size)
-
-    def time_dev(self, seconds: float) -> None:
-        """Keep how long a pass over the dev split took, if none was faster."""
-        self.dev_seconds = min(seconds, seconds if self.dev_seconds is None else self.dev_seconds)
-
-    @property
-    def padding_share(self) -> float:
-        """The share of padding in the batches, had each been padded to its longest example."""
-        return 1 - self.tokens / self.padded_tokens if self.padded_tokens else 0.0
-
-
-def train(
-    classifier: Classifier,
-    trial: Trial,
-    data: TrialData,
-    tell: Listener = ignore,
-    checkpoints: Checkpoints | None = None,
-    *,
-    best: ReportedEvaluation | None = None,
-    stop_after: int | None = None,
-    micro_batch: int | None = None,
-    energy: Energy | None = None,
-) -> Tally:
-    """Train the classifier's module in place, as `training` says; return what was measured."""
-    with training(
-        classifier,
-        trial,
-        data,
-        tell,
-        checkpoints,
-        best=best,
-        stop_after=stop_after,
-        micro_batch=micro_batch,
-        energy=energy,
-    ) as opened:
-        return opened.run()
 
 
 @contextmanager
@@ -327,74 +258,3 @@ class Training:
         self.tell(
             Resumed(trial_id=self.trial.id, step=self.steps.taken, evaluations=tuple(evaluations))
         )
-
-
-def by_step(progress: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the progress of a checkpoint with its evaluations identified by step.
-
-    Before schema 6 they were made at the ends of epochs alone and identified by epoch. Raises
-    KeyError or TypeError if the values are not those of a checkpoint.
-    """
-    tally, best = dict(progress["tally"]), progress["best"]
-    if "epochs" not in tally:
-        return progress
-    epochs = tally.pop("epochs")
-    tally["evaluations"] = [{**one, "epoch": float(one["epoch"])} for one in epochs]
-    if best is not None:
-        steps = {one["epoch"]: one["step"] for one in epochs}
-        best = {"step": steps[best["epoch"]], "embedding_factor": best["embedding_factor"]}
-    return {**progress, "tally": tally, "best": best}
-
-
-def predictor(classifier: Classifier, trial: Trial) -> Callable[[Encoded], Predictions]:
-    """Return a function that predicts labelled rows."""
-    return lambda rows: predict_split(
-        classifier, rows, batch_size=trial.training.per_device_eval_batch_size
-    )
-
-
-def record_evaluation(
-    tally: Tally,
-    trial: Trial,
-    data: TrialData,
-    predict: Callable[[Encoded], Predictions],
-    step: int = 0,
-    losses: Sequence[float] = (),
-) -> Predictions:
-    """Evaluate and add what is measured to the tally; return the predictions on dev.
-
-    `losses` are those of the steps since the evaluation before. Raises TrialError if a loss is not
-    finite.
-    """
-    began = perf_counter()
-    predictions = predict(data.dev)
-    tally.time_dev(perf_counter() - began)
-    eval_loss = mean_loss(predictions)
-    require_finite("validation", eval_loss)
-    held_out_loss, held_out_scores = None, {}
-    if data.held_out is not None:
-        held_out = predict(data.held_out)
-        held_out_loss = mean_loss(held_out)
-        require_finite("held-out", held_out_loss)
-        held_out_scores = score(data.task, held_out.logits, held_out.labels)
-    scores = score(data.task, predictions.logits, predictions.labels)
-    for task in data.task.also_on:
-        further = predict(data.further[task.name])
-        scores |= {
-            score_on(name, task.name): value
-            for name, value in score(task, further.logits, further.labels).items()
-        }
-    evaluation = Evaluation(
-        step=step,
-        epoch=step / trial.training.steps_per_epoch(len(data.train)),
-        train_loss=float(np.mean(losses)) if losses else None,
-        eval_loss=eval_loss,
-        scores=scores,
-        seconds=tally.train_seconds,
-        step_losses=tuple(losses),
-        held_out_loss=held_out_loss,
-        held_out_scores=held_out_scores,
-    )
-    tally.eval_seconds += perf_counter() - began
-    tally.evaluations.append(evaluation)
-    return predictions

@@ -181,6 +181,6 @@ def learning_rates(settings: TrainingSettings, *, total_steps: int) -> Callable[
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Give every group of the optimizer its share of this learning rate."""
+    """Set the learning rate of every parameter group to its share of this one."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate * group[SHARE]

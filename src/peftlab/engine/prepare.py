@@ -81,12 +81,12 @@ def base_model(trial: Trial) -> PreTrainedModel:
     )
 
 
-def with_checkpoint(record: TrialRecord, places: Sequence[str] = ()) -> TrialRecord:
+def with_checkpoint(record: TrialRecord, folders: Sequence[str] = ()) -> TrialRecord:
     """Return the record with its checkpoint's present location as its name (models/location.py).
 
     Raises UserError if the checkpoint cannot be found.
     """
-    found = find_checkpoint(record.trial.model, places)
+    found = find_checkpoint(record.trial.model, folders)
     if found.name == record.trial.model.name:
         return record
     return replace(record, trial=record.trial.model_copy(update={"model": found}))

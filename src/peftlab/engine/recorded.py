@@ -32,8 +32,8 @@ from peftlab.engine.memory import is_out_of_memory
 from peftlab.methods.base import Method
 from peftlab.models.batched import BatchedModel, PackedModel
 from peftlab.models.dropout import Use
-from peftlab.models.fused.backends import Capture, NotRecordableError, Program, backend_of
-from peftlab.models.fused.operation import Program as Operations
+from peftlab.models.fused.backends import Capture, NotRecordableError, Procedure, backend_of
+from peftlab.models.fused.operation import Program
 from peftlab.models.fused.static_batch import (
     BatchLayout,
     Numbers,
@@ -111,7 +111,7 @@ class _Recorded:
     """A program, and the batch that it reads."""
 
     static: StaticBatch
-    play: Program
+    play: Procedure
 
 
 class RecordedSteps:
@@ -204,7 +204,7 @@ class RecordedSteps:
         return found
 
     def _require(self, part: Part) -> None:
-        """Have the program of a micro-batch."""
+        """Record the program of a micro-batch unless it is recorded already."""
         if part.program in self._recorded:
             return
         with nullcontext() if self._recorded else stage(COMPILING):
@@ -243,7 +243,7 @@ class RecordedSteps:
     def _compare(self, part: Part, program: StepProgram, static: StaticBatch) -> None:
         """Raise NotRecordableError unless a captured program computes what the model does.
 
-        It is captured for a batch, and played for that with its rows in reverse in a later step.
+        The program is captured for one batch, and played for a later step of its rows in reverse.
         """
         play = self._capture(program.prepare, program.collect)
         copy_to(static.row, self.row(static.layout, part, share=1.0))
@@ -315,12 +315,12 @@ class RecordedSteps:
         )
 
 
-def copy_to(place: Tensor, row: Row) -> None:
-    """Have a row copied to the device behind all that was asked of that before."""
+def copy_to(target: Tensor, row: Row) -> None:
+    """Queue a copy of the row on the device, after all work that is queued there."""
     given = torch.from_numpy(row)
-    if place.device.type == "cuda":  # from pinned memory, else the processor would wait
+    if target.device.type == "cuda":  # from pinned memory, else the processor would wait
         given = given.pin_memory()
-    place.copy_(given, non_blocking=True)
+    target.copy_(given, non_blocking=True)
 
 
 class StepProgram:
@@ -337,7 +337,7 @@ class StepProgram:
         self.prepare_for(gradients)
 
     def prepare_for(self, gradients: Sequence[Tensor | None]) -> None:
-        """Have the optimizer ready for such gradients; no number changes."""
+        """Prepare the optimizer for such gradients; no number changes."""
         self._steps.optimizer.expect(gradients)
         self._steps.optimizer.prepare()
 
@@ -358,12 +358,12 @@ class StepProgram:
             steps.losses.index_copy_(0, static.slot, steps.loss[None])
 
     def collect(self) -> None:
-        """Have the optimizer collect the batch's gradients, and do nothing else."""
+        """Let the optimizer collect the batch's gradients, without a step."""
         gradients, _ = self._gradients()
         self.keep(gradients)
 
     def keep(self, gradients: Sequence[Tensor | None]) -> None:
-        """Have the optimizer collect these gradients."""
+        """Let the optimizer collect these gradients."""
         self._steps.optimizer.collect(gradients)
 
     def _gradients(self) -> tuple[Sequence[Tensor | None], Tensor]:
@@ -375,7 +375,7 @@ class StepProgram:
         gradients = torch.autograd.grad(loss, steps.optimizer.parameters, allow_unused=True)
         return gradients, loss.detach()
 
-    def logits(self) -> Operations[Tensor]:
+    def logits(self) -> Program[Tensor]:
         """Compute the logits of the batch, for whoever carries out the operations."""
         model = self._steps.model
         assert isinstance(model, FusedModel)

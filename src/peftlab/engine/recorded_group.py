@@ -18,7 +18,7 @@ from torch import Tensor
 
 from peftlab.data.batches import Indices
 from peftlab.engine.recorded import Part, RecordedSteps, StepProgram, copy_to
-from peftlab.models.fused.backends import Capture, Program
+from peftlab.models.fused.backends import Capture, Procedure
 from peftlab.models.fused.shared import slices
 from peftlab.models.fused.static_batch import BatchLayout, StaticBatch
 from peftlab.models.fused.together import carry_out_together
@@ -30,7 +30,7 @@ class _Recorded:
 
     layouts: Sequence[BatchLayout]
     row: Tensor
-    play: Program
+    play: Procedure
     kept: list[Any]
 
 
@@ -78,21 +78,21 @@ class RecordedGroup:
         return tuple((k, part.program) for k, part in micro.items())
 
     def _require(self, micro: dict[int, Part]) -> None:
-        """Have the program of these micro-batches."""
+        """Record the program of these micro-batches unless it is recorded already."""
         if self._key(micro) in self._recorded:
             return
         members = [self.members[k] for k in micro]
         layouts = [
             member.layout_of(part) for member, part in zip(members, micro.values(), strict=True)
         ]
-        places = slices([layout.size for layout in layouts])
-        row = torch.zeros(places[-1].stop, dtype=torch.int64, device=members[0].device)
+        ranges = slices([layout.size for layout in layouts])
+        row = torch.zeros(ranges[-1].stop, dtype=torch.int64, device=members[0].device)
         own = list(zip(members, micro.values(), layouts, strict=True))
         # Batches as they come, to prepare with.
         copy_to(row, np.concatenate([member.row(layout, part) for member, part, layout in own]))
         programs = [
-            StepProgram(member, StaticBatch(layout, member.device, row[place]), part)
-            for (member, part, layout), place in zip(own, places, strict=True)
+            StepProgram(member, StaticBatch(layout, member.device, row[part_range]), part)
+            for (member, part, layout), part_range in zip(own, ranges, strict=True)
         ]
         program = _GroupProgram(members, programs)
         if not self._recorded:
@@ -141,7 +141,7 @@ class _GroupProgram:
             program.take(gradients, loss)
 
     def collect(self) -> None:
-        """Have the optimizers collect the gradients, and do nothing else."""
+        """Let the optimizers collect the gradients, without a step."""
         for program, (gradients, _) in zip(self._programs, self._gradients(), strict=True):
             program.keep(gradients)
 
@@ -162,6 +162,8 @@ class _GroupProgram:
             allow_unused=True,
         )
         return [
-            (gradients[place], loss.detach())
-            for place, loss in zip(slices([len(own) for own in parameters]), losses, strict=True)
+            (gradients[part_range], loss.detach())
+            for part_range, loss in zip(
+                slices([len(own) for own in parameters]), losses, strict=True
+            )
         ]

@@ -47,7 +47,7 @@ PARTS = ("forward", "backward", "optimizer")
 
 
 def unmarked(part: str) -> None:
-    """Take no note of where a step is."""
+    """Do nothing at a mark within a step."""
 
 
 class Steps:
@@ -95,7 +95,7 @@ class Steps:
         *,
         micro_batch: int | None = None,
     ) -> Iterator[Steps]:
-        """Have the steps of a trial ready to be taken, and the classifier ready for use, within."""
+        """Yield the steps of a trial; they can be taken, and the classifier used, in the block."""
         with ExitStack() as stack:
             stack.enter_context(classifier.active())
             embedding = None

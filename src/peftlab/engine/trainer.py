@@ -42,12 +42,12 @@ from peftlab.engine.classifier import Together, rows_together
 from peftlab.engine.dataset import TrialData
 from peftlab.engine.devices.base import Device, own_generators
 from peftlab.engine.events import Began, Evaluated, Listener, Stepped, ignore
-from peftlab.engine.loop import Tally, record_evaluation
 from peftlab.engine.optimizer import build_optimizer
 from peftlab.engine.prepare import Prepared
 from peftlab.engine.reported import ReportedEvaluation
 from peftlab.engine.schedule import EvaluationSchedule, epoch_orders
 from peftlab.engine.steps import put_trained, require_finite
+from peftlab.engine.tally import Tally, record_evaluation
 from peftlab.methods.registry import METHODS
 from peftlab.models.families import fewest_tokens
 from peftlab.models.tokenizer import HubTokenizer

@@ -70,7 +70,7 @@ class BottleneckMethod(SchemaMethod):
     ) -> nn.Module:
         """Return the model itself with adapters in it, their projections down drawn from `seed`.
 
-        Raises UserError where the architecture has no place for them that is known.
+        Raises UserError if no location for them is known in the architecture.
         """
         import torch
 

@@ -22,7 +22,7 @@ PASS_KEYS = frozenset({"PREFIX_TUNING", "CARTRIDGE"})
 class PromptMethod(PeftMethod):
     """Virtual tokens, or their keys and values, before the tokens of each example.
 
-    There is nothing to merge them into, and a packed batch has no place for them.
+    There is nothing to merge them into, and a packed batch cannot hold them.
     """
 
     def __init__(self, *args: Any, **keywords: Any) -> None:

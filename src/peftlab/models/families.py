@@ -1,4 +1,4 @@
-"""All known facts about architectures, by transformers' names for them; without torch.
+"""The known facts about architectures, by transformers' names for them; without torch.
 
 A new architecture is a `Family` added to FAMILIES, here or in a file of its own. Each of them is
 checked by tests/models/test_architectures.py. A checkpoint of any other architecture trains too if

@@ -57,7 +57,7 @@ class LayerNames:
 
 @dataclass(frozen=True, kw_only=True)
 class BlockNames(LayerNames):
-    """All names that a fused block needs (fused/blocks.py): LayerNorm follows each residual sum."""
+    """The names of the modules that a fused block calls (fused/blocks.py)."""
 
     key: str
     value: str

@@ -93,35 +93,36 @@ def source_of(name: str) -> str:
     return str(folder)
 
 
-def find_checkpoint(model: ModelRef, places: Sequence[str] = ()) -> ModelRef:
+def find_checkpoint(model: ModelRef, searched_in: Sequence[str] = ()) -> ModelRef:
     """Return the same checkpoint under the name of the folder where it is now.
 
-    The `places`, and the folders directly in them, are searched by fingerprint before its own name
-    is tried. A checkpoint of the Hub is returned as it is. Raises UserError if it is in none of
-    them, and if there is now another checkpoint under its name.
+    The folders `searched_in`, and those directly in them, are searched by fingerprint before its
+    own name is tried. A checkpoint of the Hub is returned as it is.
+
+    Raises UserError if none of them holds it, or if another checkpoint now has its name.
     """
     if model.fingerprint.startswith("hub:"):
-        if places:
+        if searched_in:
             raise UserError(
                 f"the checkpoint '{model.name}' was loaded from the Hub, so --model does not apply",
-                where=f"--model {places[0]}",
+                where=f"--model {searched_in[0]}",
                 remedy="no --model for this trial",
             )
         return model
     searched = 0
-    for place in places:
-        for folder in _folders(place):
+    for given in searched_in:
+        for folder in _folders(given):
             searched += 1
             if _fingerprint(str(folder)) == model.fingerprint:
                 return model.model_copy(update={"name": str(folder)})
     found = _fingerprint(model.name)
     if found == model.fingerprint:
         return model
-    if places:
+    if searched_in:
         raise UserError(
             f"the checkpoint '{model.name}' is in none of the folders searched ({searched}): none "
             f"has its fingerprint, {model.fingerprint[:19]}...",
-            where=f"--model {', '.join(places)}",
+            where=f"--model {', '.join(searched_in)}",
             allowed="the folder with the same config, tokenizer and weights, or the one it is in",
         )
     what = "no longer exists" if found is None else "is now another one: its files have changed"
@@ -171,18 +172,18 @@ def _require_hub_id(name: str, where: str = "") -> None:
         )
 
 
-def _folders(place: str) -> Iterator[Path]:
-    """Yield a place itself and the folders in it; raise UserError if there is no such folder."""
-    folder = folder_at(place)
+def _folders(given: str) -> Iterator[Path]:
+    """Yield the given folder and the folders in it; raise UserError if there is no such folder."""
+    folder = folder_at(given)
     if folder is None:
-        raise UserError("there is no such folder", where=f"--model {place}", remedy=OPTION)
+        raise UserError("there is no such folder", where=f"--model {given}", remedy=OPTION)
     folder = folder.absolute()
     yield folder
     try:
         yield from sorted(path for path in folder.iterdir() if path.is_dir())
     except OSError as error:
         raise UserError(
-            f"cannot be read: {error.strerror or error}", where=f"--model {place}"
+            f"cannot be read: {error.strerror or error}", where=f"--model {given}"
         ) from error
 
 

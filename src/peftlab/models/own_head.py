@@ -100,7 +100,7 @@ def require_head(has_head: bool, *, name: str, where: str) -> None:
 
 
 def reorder(model: PreTrainedModel, names: Sequence[str], rows: Sequence[int]) -> None:
-    """Put the rows of the parameters with these names into that order."""
+    """Reorder the rows of the parameters with these names."""
     import torch
 
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""How exactly PyTorch multiplies matrices of float32."""
+"""The precision in which PyTorch multiplies matrices of float32."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from peftlab.core.training import Precision
 
 @contextmanager
 def multiplying(precision: Precision) -> Iterator[None]:
-    """Have matrices of float32 multiplied exactly within, or in TF32 if that is the precision."""
+    """Multiply float32 matrices within the block in full precision, or in TF32 if asked to."""
     backends: Any = torch.backends  # the types of which do not tell of the setting
     before = backends.fp32_precision
     backends.fp32_precision = "tf32" if precision == "tf32" else "ieee"

@@ -140,7 +140,7 @@ def _write_model(record: TrialRecord, model_path: Path, folder: Path) -> Pretrai
 def merged_alike(method: Method, module: nn.Module) -> PreTrainedModel:
     """Return the model of the checkpoint's architecture; raise UserError if its logits differ.
 
-    Which settings peft can fold is for each of its methods to say; a few tokens say whether it did.
+    Each method of peft defines which settings it can fold; a few tokens test whether it did.
     """
     if not method.can_merge or is_quantized(module):
         return method.merged(module)  # which says why it is not
@@ -179,11 +179,11 @@ def _new_folder(output: Path) -> Iterator[Path]:
     where = str(output)
     allowed = "a folder that is new or empty, by --output"
     try:
-        place = output.expanduser().absolute()
-        if place.exists() and not (place.is_dir() and not any(place.iterdir())):
-            what = "the folder is not empty" if place.is_dir() else "this is a file"
+        target = output.expanduser().absolute()
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            what = "the folder is not empty" if target.is_dir() else "this is a file"
             raise UserError(what, where=where, allowed=allowed)
-        with whole_folder(place) as folder:
+        with whole_folder(target) as folder:
             yield folder
     except (OSError, RuntimeError) as error:  # a name that is too long, an unknown user
         raise UserError(f"cannot write: {error}", where=where, allowed=allowed) from error

@@ -100,9 +100,12 @@ def _train_sizes(view: StudyView, options: parts.TrainSizesPart, name: str) -> S
         if rows
         else []
     )
-    best = [best_by_size_table(view, advice_options(view.spec)[0])] if len(view.arms) > 1 else []
+    tables = [expected_table(view, arms)]
+    if len(view.arms) > 1:
+        tables.insert(0, best_by_size_table(view, advice_options(view.spec)[0]))
     lines = [line for own in views_by_size(view) for line in own.missing(arms)]
-    return [*drawn, *best, expected_table(view, arms), *([Missing(lines=lines)] if lines else [])]
+    missing = [Missing(lines=lines)] if lines else []
+    return [*drawn, *(table for table in tables if table.rows), *missing]
 
 
 def _seed_spread(view: StudyView, options: parts.SeedSpreadPart, name: str) -> Sequence[Block]:

@@ -117,7 +117,7 @@ def make_page(
     if not any(part.kind == ADVICE for part in chosen):
         tell("weighing the arms")
         advice = MAKERS.get(ADVICE)(view, advice_options(view.spec)[0], f"figure-{ADVICE}")
-        blocks += _named(advice, ADVICE)
+        blocks += _with_table_names(advice, ADVICE)
     blocks += claims
     for number, part in enumerate(chosen, start=1):
         tell(f"part {number} of {len(chosen)}: {part.kind}")
@@ -125,7 +125,7 @@ def make_page(
         made = MAKERS.get(part.kind)(view, part.options, f"figure-{stem}")
         if not made and view.spec.report:
             made = [Missing(lines=[f"{part.kind}: there is nothing to show for these arms"])]
-        blocks += _named(made, stem)
+        blocks += _with_table_names(made, stem)
     blocks += [Heading(title="All trials"), trials_table(view)]
     if not view.spec.report:
         blocks = _without_empty_sections(blocks)
@@ -142,7 +142,7 @@ def _deciding(view: StudyView, found: Sequence[Verdict]) -> list[Block]:
     asked = questions(view, found)
     rows = trajectory_data(view, asked)
     drawn = [draw_trajectory(rows, name="figure-trajectory")] if rows else []
-    return [*_named(deciding_blocks(view, asked), "deciding"), *drawn]
+    return [*_with_table_names(deciding_blocks(view, asked), "deciding"), *drawn]
 
 
 def _write(
@@ -177,7 +177,7 @@ def _as_file_name(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip(".") or "_"
 
 
-def _named(blocks: Sequence[Block], stem: str) -> list[Block]:
+def _with_table_names(blocks: Sequence[Block], stem: str) -> list[Block]:
     """Return the blocks, with names added to the tables that have none."""
     named: list[Block] = []
     for block in blocks:

@@ -145,7 +145,7 @@ class _Together:
         return [process.answer() for process in self.processes]
 
     def train(self, rows: Any) -> TrainTime:
-        """Have each process train on the rows; return what they have done together."""
+        """Train on the rows in each process at once; return their joint time."""
         times: list[TrainTime] = self.ask_all("train", rows)
         return TrainTime(
             seconds=max(time.seconds for time in times),
@@ -254,7 +254,7 @@ def run_bench(
 def _started(
     sides: Sequence[SideName], setup: Setup, threads: int, peers: Sequence[int]
 ) -> Iterator[dict[str, _Together]]:
-    """Have every side in a process, and the last one also in several at once, by their names."""
+    """Yield each side's process by its name; the last side also gets several at once."""
     started: dict[str, _Together] = {}
     try:
         for side, count in [*((side, 1) for side in sides), *((sides[-1], n) for n in peers)]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapreplace
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +69,35 @@ class Estimate:
         return self.train_seconds + self.eval_seconds
 
 
+class SpeedKey(NamedTuple):
+    """The settings that trials must share for the speed of one to hold for another."""
+
+    model_fingerprint: str
+    method: str
+    engine: str
+    cache_frozen: bool
+    bf16: bool
+    tf32: bool
+
+    @classmethod
+    def of_speed(cls, speed: Speed) -> Self:
+        """Return the key of a stored speed."""
+        return cls(**{name: getattr(speed, name) for name in cls._fields})
+
+    @classmethod
+    def of_trial(cls, trial: Trial) -> Self:
+        """Return the key of a trial."""
+        training = trial.training
+        return cls(
+            model_fingerprint=trial.model.fingerprint,
+            method=trial.method,
+            engine=trial.engine,
+            cache_frozen=trial.cache_frozen,
+            bf16=training.bf16,
+            tf32=training.tf32,
+        )
+
+
 class CostModel:
     """The seconds that trials take on one device.
 
@@ -83,31 +113,23 @@ class CostModel:
     ) -> None:
         self._device = device
         self._threads = threads or usual_threads()
-        self._speeds: dict[tuple[object, ...], list[Speed]] = {}
-        self._in_groups: dict[tuple[object, ...], list[Speed]] = {}
+        self._speeds: dict[SpeedKey, list[Speed]] = {}
+        self._in_groups: dict[SpeedKey, list[Speed]] = {}
         for speed in speeds:
             if kind_of(speed.device) == device.kind:
-                kind = (
-                    speed.model_fingerprint,
-                    speed.method,
-                    speed.engine,
-                    speed.cache_frozen,
-                    speed.bf16,
-                    speed.tf32,
-                )
                 known = self._speeds if speed.together == 1 else self._in_groups
-                known.setdefault(kind, []).append(speed)
+                known.setdefault(SpeedKey.of_speed(speed), []).append(speed)
         self._peaks: dict[Precision, float] = {}
         self._remarks: dict[str, None] = {}
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """The sentences that the estimates made so far call for."""
+        """The remarks on the estimates made so far."""
         return tuple(self._remarks)
 
     def estimate(self, trial: Trial, work: Work) -> Estimate:
         """Return the seconds that a trial takes alone."""
-        speeds = self._speeds.get(_kind(trial), [])
+        speeds = self._speeds.get(SpeedKey.of_trial(trial), [])
         train = self._median(speeds, lambda speed: speed.tokens_per_second)
         evaluation = self._median(speeds, lambda speed: speed.eval_tokens_per_second)
         if train is None:
@@ -121,13 +143,13 @@ class CostModel:
         )
 
     def group_seconds(self, trial: Trial, work: Work, together: int) -> float | None:
-        """Return a trial's share of the time of a group of so many; None if none was measured.
+        """Return a trial's share of the seconds of a group of `together`; None if not measured.
 
-        Measured are groups of half as many to twice as many.
+        Speeds of groups of half to twice that size count.
         """
         speeds = [
             speed
-            for speed in self._in_groups.get(_kind(trial), [])
+            for speed in self._in_groups.get(SpeedKey.of_trial(trial), [])
             if together <= 2 * speed.together and speed.together <= 2 * together
         ]
         train = self._median(speeds, lambda speed: speed.tokens_per_second)
@@ -187,21 +209,8 @@ class CostModel:
         return self._peaks[precision]
 
 
-def _kind(trial: Trial) -> tuple[object, ...]:
-    """Return what trials have in common whose speeds are compared."""
-    return (
-        trial.model.fingerprint,
-        trial.method,
-        trial.engine,
-        trial.cache_frozen,
-        trial.training.bf16,
-        trial.training.tf32,
-    )
-
-
 class TimeLeft:
-    """The time that trials still take: their estimates, scaled by how true they have been so
-    far."""
+    """The time that trials still take: their estimates, scaled by the accuracy of those so far."""
 
     def __init__(self, seconds: Mapping[str, float]) -> None:
         self._open = dict(seconds)
@@ -211,16 +220,16 @@ class TimeLeft:
         self._at_once = 1
 
     def ended(self, trial_id: str, seconds: float) -> None:
-        """Note that a trial has ended after so many seconds."""
+        """Note that a trial has ended after `seconds`."""
         expected = self._open.pop(trial_id, 0.0)
         self._open_seconds = self._open_seconds - expected if self._open else 0.0
         self._expected_seconds += expected
         self._spent_seconds += seconds
 
     def seconds(self, running: Mapping[str, tuple[float, float]]) -> float | None:
-        """Return the seconds for all open trials, as many at a time as run now, or ran last.
+        """Return the seconds for all open trials, if as many run at a time as do now, or did last.
 
-        `running` has for each of those what share is done, and in what time.
+        `running` maps each running trial to the share of it that is done and the seconds it took.
         """
         self._at_once = len(running) or self._at_once
         expected, spent, done = self._expected_seconds, self._spent_seconds, 0.0

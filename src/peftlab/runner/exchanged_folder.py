@@ -20,11 +20,11 @@ from typing import Any, TypeVar
 
 from peftlab.core.errors import StorageError, first_line
 from peftlab.core.files import ASIDE, whole_folder
+from peftlab.engine.checkpoint import NUM_KEPT
 from peftlab.store.records import CHECKPOINTS_FOLDER
 
 NAME = re.compile(r"state-(\d{6})-([0-9a-f]{32})\.json")
 DIGEST = re.compile(r"[0-9a-f]{64}")
-NUM_KEPT = 2
 PAUSES_SECONDS = (0.5, 1.0, 2.0)
 """The seconds to wait before each new attempt."""
 
@@ -99,7 +99,7 @@ class ExchangedFolder:
                 self._send(folder / entry.name, entry.digest)
         content = json.dumps([asdict(entry) for entry in entries]).encode()
         last = NAME.fullmatch(states[-1].name) if states else None
-        name = f"state-{int(last[1]) + 1 if last else 1:06}-{_digest(content)[:32]}.json"
+        name = f"state-{int(last[1]) + 1 if last else 1:06}-{_content_digest(content)[:32]}.json"
         self._patiently(lambda: self.files.pipe_file(f"{self.root}/{name}", content))
         states.append(FolderState(name=name, entries=entries))
         for state in states[:-NUM_KEPT]:
@@ -139,18 +139,18 @@ class ExchangedFolder:
         if self._known is None:
             found = self._found(self._list) or []
             names = sorted(path.rpartition("/")[2] for path in found)
-            self._known = [self._read(name) for name in names if NAME.fullmatch(name)]
+            self._known = [self._state(name) for name in names if NAME.fullmatch(name)]
         return self._known
 
     def _list(self) -> list[str]:
         self.files.invalidate_cache()
         return list(self.files.ls(self.root, detail=False))
 
-    def _read(self, name: str) -> FolderState:
+    def _state(self, name: str) -> FolderState:
         found = NAME.fullmatch(name)
         assert found is not None
         content = self._found(lambda: bytes(self.files.cat_file(f"{self.root}/{name}")))
-        if content is None or _digest(content)[:32] != found[2]:
+        if content is None or _content_digest(content)[:32] != found[2]:
             return FolderState(name=name, entries=None)
         entries = tuple(ExchangedFile(**values) for values in json.loads(content))
         return FolderState(name=name, entries=entries if all(map(_is_safe, entries)) else None)
@@ -244,5 +244,5 @@ def _file_digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _digest(content: bytes) -> str:
+def _content_digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()

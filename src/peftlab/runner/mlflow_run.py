@@ -38,12 +38,12 @@ class MLflowRun:
         from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
 
         settings = MLflowTracker(experiment_name=card.study)
-        place = artifacts = None
+        uri = artifacts = None
         if not os.environ.get("MLFLOW_TRACKING_URI"):
             card.folder.mkdir(parents=True, exist_ok=True)
-            place = f"sqlite:///{card.folder / STORE}"
+            uri = f"sqlite:///{card.folder / STORE}"
             artifacts = (card.folder / "mlflow-artifacts").as_uri()
-        self._client = MlflowClient(tracking_uri=place)
+        self._client = MlflowClient(tracking_uri=uri)
         experiment = self._experiment(settings.experiment_name, artifacts)
         trial = card.trial.id
         for run in self._client.search_runs([experiment], f"tags.`{TRIAL_TAG}` = '{trial}'"):

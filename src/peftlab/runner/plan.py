@@ -211,15 +211,15 @@ def make_plan(
     with stage("planning", total=len(planned), unit="trials") as planning:
         for trial in planned:
             arms, status = expanded.arms_of[trial.id], statuses[trial.id]
-            place = trial.task, trial.train_size, arms
-            if place not in first:
+            cell = trial.task, trial.train_size, arms
+            if cell not in first:
                 lengths = None
                 if tokenizer is not None and trial.task not in expanded.unread:
                     lengths = row_lengths(trial, tokenizer, workspace)
-                first[place] = _first_plan(
+                first[cell] = _first_plan(
                     trial, arms, status, lengths, expanded.num_examples_of(trial), costs
                 )
-            plans.append(replace(first[place], trial=trial, status=status))
+            plans.append(replace(first[cell], trial=trial, status=status))
             planning.advance()
     of_open = {plan.trial.id: plan for plan in plans if is_open(plan.status, retry_failed)}
     open_trials = [plan.trial for plan in of_open.values()]
@@ -336,7 +336,7 @@ def _in_groups(
 
 
 def _sum(seconds: Iterable[float | None]) -> float | None:
-    """Return the sum; None if one of them is unknown."""
+    """Return the sum of the values; None if one of them is unknown."""
     known = [*seconds]
     return None if None in known else sum(one or 0.0 for one in known)
 

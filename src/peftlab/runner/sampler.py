@@ -135,7 +135,7 @@ class Sampler:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is a setting that has not ended, of a batch that was begun."""
+        """Whether a batch that was begun has a setting that has not ended."""
         return bool(self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
     def next_batch(self, most: int | None = None) -> list[Suggestion]:
@@ -226,12 +226,12 @@ class Sampler:
         return rungs
 
     def _trial_id(self, number: int) -> int:
-        """Return the number by which the storage knows a trial of the study."""
+        """Return the storage's id of the trial with that number in the study."""
         study_id = self._storage.get_study_id_from_name(self._name)
         return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
     def _setting(self, params: Mapping[str, Any]) -> dict[str, JsonValue]:
-        """Return the setting that optuna's parameters stand for."""
+        """Return the setting that optuna's parameters encode: a choice is stored as JSON."""
         space = self._search.space
         return {
             key: json.loads(value) if isinstance(space[key], Choice) else value
@@ -256,7 +256,7 @@ def _pruner(pruning: Pruning, most_epochs: int) -> BasePruner:
 
 
 def _suggest(trial: optuna.Trial, key: str, dimension: Dimension) -> None:
-    """Draw a value unless it has been drawn."""
+    """Let optuna draw the parameter `key` of the trial, unless it has drawn it before."""
     if isinstance(dimension, Choice):
         trial.suggest_categorical(key, [str(_told(dimension, one)) for one in dimension.values])
     elif dimension.is_whole:
@@ -266,7 +266,7 @@ def _suggest(trial: optuna.Trial, key: str, dimension: Dimension) -> None:
 
 
 def _told(dimension: Dimension, value: JsonValue) -> JsonValue:
-    """Return a value in the form for optuna: of a choice its JSON, since it takes no lists."""
+    """Return a value in the form that optuna stores: JSON for a choice, since it takes no lists."""
     return canonical_json(value) if isinstance(dimension, Choice) else value
 
 
@@ -289,9 +289,9 @@ class Rungs:
         self._trials: list[optuna.Trial] = []
 
     def gives_up(self, number: int, *, epoch: int, score: float) -> bool:
-        """Return whether the setting of that number, with this score at that epoch, is given up.
+        """Return whether the setting `number` is given up, given its score at that epoch.
 
-        This is asked once of each epoch, in the order of the batches, the epochs and the numbers.
+        It must be called once for each epoch, in the order of batches, epochs and numbers.
         """
         while len(self._trials) <= number:
             self._trials.append(self._study.ask())

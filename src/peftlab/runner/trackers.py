@@ -43,7 +43,7 @@ class AccelerateRun:
             shutil.rmtree(folder / card.name, ignore_errors=True)
             self._tracker = make(card.name, logging_dir=str(folder))
         else:
-            self._tracker = make(card.study, **_named(tracker, card, folder))
+            self._tracker = make(card.study, **_naming_arguments(tracker, card, folder))
         # One process writes: no need to ask a process group which of them is the main one.
         self._tracker.main_process_only = False
         self._tracker.start()
@@ -57,7 +57,7 @@ class AccelerateRun:
         self._tracker.finish()
 
 
-def _named(tracker: str, card: Card, folder: Path) -> dict[str, Any]:
+def _naming_arguments(tracker: str, card: Card, folder: Path) -> dict[str, Any]:
     """Return the arguments that name a run where the first argument is the project's."""
     names = {
         "wandb": {"name": card.name},

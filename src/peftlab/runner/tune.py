@@ -360,7 +360,7 @@ def _score_until(record: TrialRecord, epoch: int) -> float:
 
     Where none was made there, those until the next one count: after it the trial has rested.
     """
-    ends = [place for place, one in enumerate(record.evaluations, 1) if one.epoch >= epoch]
+    ends = [number for number, one in enumerate(record.evaluations, 1) if one.epoch >= epoch]
     best = reported(record.evaluations[: ends[0] if ends else None])
     assert best is not None
     return main_merit(best.held_out_scores)

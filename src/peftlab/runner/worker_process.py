@@ -74,7 +74,7 @@ class WorkerProcess:
         self._ask(RunJob(job=job))
 
     def measure(self, job: Job, seconds: float) -> None:
-        """Make the process measure how fast the job's trial trains."""
+        """Ask the process to measure the training speed of the job's trial."""
         self._ask(MeasureRate(job=job, seconds=seconds))
 
     def _ask(self, request: RunJob | MeasureRate) -> None:

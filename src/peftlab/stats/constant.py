@@ -48,8 +48,8 @@ def best_constant(metric: str, labels_N: Values, num_logits: int = 0) -> Constan
     if found.reads == "logits":
         answers = _logits(labels_N, answers, num_logits)
     scores_A = found.scores(labels_N, for_all(answers, len(labels_N)))
-    place = int((sign_of(metric) * scores_A).argmax())
-    return ConstantPrediction(answer=np.asarray(answers[place]), score=float(scores_A[place]))
+    index = int((sign_of(metric) * scores_A).argmax())
+    return ConstantPrediction(answer=np.asarray(answers[index]), score=float(scores_A[index]))
 
 
 def for_all(answers_A: Predicted, num_examples: int) -> Predicted:

@@ -1,4 +1,4 @@
-"""Whether an arm has learned a task: its score beside that of answers that know no example.
+"""The test of whether an arm has learned a task: its score against those of uninformed answers.
 
 A model that gives one answer to all examples has learned nothing, and neither has one whose score
 such an answer would reach, or its own answers in a random order. The bar of a run is the better of

@@ -143,7 +143,7 @@ class Noise:
         return fixed_tail(distance, examples, self.num_examples, groups)
 
     def always_valid_tail(self, distance: float) -> float:
-        """Return the same for any number of looks at growing numbers of seeds."""
+        """Return the tail probability that stays valid for any number of looks at more seeds."""
         of_seeds_1 = np.array([self.of_seeds])
         return float(always_valid_tail(np.array([distance]), *self._for_looks(of_seeds_1))[0])
 

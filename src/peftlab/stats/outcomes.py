@@ -110,7 +110,7 @@ class Outcomes:
 
     @cached_property
     def num_telling(self) -> int:
-        """The number of examples that some run gets wrong, or that some run gets right: the fewer.
+        """The number of examples that some run gets wrong, or right: the smaller of the two.
 
         They tell whether runs fail at the same examples. In a regression, and by a metric of the
         logits, all of them do.

@@ -1,7 +1,7 @@
 """The number of further seeds that would probably decide a comparison that is still open.
 
-Who reads that number has looked, so that the test with those seeds is the one that holds for any
-number of looks (tails.py).
+Reading that number is a look at the results, so that the test with those seeds must be the one that
+holds for any number of looks (tails.py).
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from peftlab.tasks.problem import Floats
 POWER = 0.8
 NUM_STUDIES = 2000
 MOST_SEEDS = 100
-"""The most seeds in all that are considered; nobody waits for more."""
+"""The largest total number of seeds that is considered; nobody waits for more."""
 
 Hopeless = Literal["examples", "too many"]
-"""Why no number of seeds is given: it would be too large, or none would do, since the noise of the
-examples alone is too large for a difference like the estimated one."""
+"""The reason why no number of seeds is given: more than MOST_SEEDS would be needed, or no number
+would be enough, since the noise of the examples alone is too large for the estimated difference."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FurtherSeeds:
-    """With `num` further seeds POWER of studies are decided, or more: `power` of them.
+    """The least number of further seeds with which at least POWER of studies are decided.
 
-    That holds if today's estimates are the truth. `chance` is the share of studies that so many
-    seeds decide over all true differences and spreads that the runs so far leave possible; where
-    these are few, it is well below.
+    `power` is the share of studies that `num` seeds decide if today's estimates are the truth, and
+    `chance` their share over all true differences and spreads that the runs so far leave possible.
+    With few runs the chance is well below the power.
     """
 
     num: int
@@ -49,10 +49,10 @@ def further_seeds(
 ) -> FurtherSeeds | Hopeless:
     """Return the least number of further seeds with which POWER of studies would be decided.
 
-    Studies are simulated that keep the seeds and the examples there are and add seeds to them,
-    whose scores spread around today's estimate as today's do. `level` is that of the test, which is
-    of a difference, or with a `margin` in points of it being within or beyond the margin.
-    ValueError for one seed, which does not tell how seeds differ.
+    The simulated studies keep the present seeds and examples and add seeds whose scores spread
+    around today's estimate as today's do. `level` is that of the test, which asks whether the
+    difference is zero, or with a `margin` in points whether it is within or beyond the margin.
+    Raises ValueError for one seed, which does not tell how seeds differ.
     """
     noise = found.noise
     if not noise.seeds:
@@ -191,10 +191,10 @@ def _is_decided(
 
 
 def detectable_spreads(num_seeds: int) -> float:
-    """Return the true difference that a paired t test over so many seeds finds in POWER of cases.
+    """Return the true difference that a paired t test over that many seeds finds in POWER of cases.
 
-    In standard deviations of the difference between two runs of one seed; the examples' noise,
-    which comes on top, is left out.
+    It is in standard deviations of the difference between two runs of one seed. The noise of the
+    examples, which adds to it, is left out.
     """
     degrees = num_seeds - 1
     least = special.stdtrit(degrees, 1 - LEVEL / 2)

@@ -1,4 +1,4 @@
-"""Whether an arm has learned a task, in a word (learned.py says how that is judged)."""
+"""The words for whether an arm has learned a task; learned.py, which decides, imports numpy."""
 
 from __future__ import annotations
 

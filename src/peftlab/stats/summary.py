@@ -164,8 +164,8 @@ def _interval(mean: float, metric: str, noise: Noise) -> tuple[float, float]:
     if is_at_end:
         scale = (most - least) ** 2 / noise.num_examples
     else:
-        place = (mean - least) / (most - least)
-        scale = noise.examples / (place * (1 - place))
+        position = (mean - least) / (most - least)
+        scale = noise.examples / (position * (1 - position))
 
     def beyond(score: float) -> float:
         """Return a number above 0 if noise is unlikely to carry the mean this far from a true

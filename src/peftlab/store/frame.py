@@ -1,4 +1,4 @@
-"""All results as one pandas frame, in one call."""
+"""The results of a workspace as one pandas frame."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ def _measured(result: Result, study: str | None) -> dict[str, Any]:
         "error": result.row.error,
     }
     if chosen is not None:
-        row |= _named("score", chosen.scores)
-        row |= _named("held_out", chosen.held_out_scores or {})
+        row |= _prefixed("score", chosen.scores)
+        row |= _prefixed("held_out", chosen.held_out_scores or {})
     if trained:
-        row |= _named("best", best_of([one.scores for one in trained]))
+        row |= _prefixed("best", best_of([one.scores for one in trained]))
     if result.row.costs is not None:
-        row |= _named("cost", result.row.costs | result.row.costs["parameters"])
+        row |= _prefixed("cost", result.row.costs | result.row.costs["parameters"])
         for name in NO_COSTS:
             row.pop(f"cost.{name}", None)
     return row
@@ -99,8 +99,10 @@ def _settings(text: str) -> dict[str, Any]:
     row["rule"] = checked.rule
     if checked.train_size is not None:
         row["train_size"] = checked.train_size
-    return row | _named("training", trial["training"]) | _named("method", trial["method_config"])
+    return (
+        row | _prefixed("training", trial["training"]) | _prefixed("method", trial["method_config"])
+    )
 
 
-def _named(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _prefixed(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{kind}.{name}": value for name, value in values.items()}

@@ -86,7 +86,7 @@ class WorkspaceReader:
     def _older_ids(self) -> dict[str, list[str]]:
         """The ids that trials had before schema 4, by those of today."""
         found: dict[str, list[str]] = {}
-        for row in self._read(StoredOlderId, "SELECT id, older_id FROM older_ids ORDER BY rowid"):
+        for row in self._rows(StoredOlderId, "SELECT id, older_id FROM older_ids ORDER BY rowid"):
             found.setdefault(row.id, []).append(row.older_id)
         return found
 
@@ -94,12 +94,12 @@ class WorkspaceReader:
 
     def studies(self) -> list[str]:
         """Return the names of the studies that have been run here."""
-        rows = self._read(StoredStudy, "SELECT name, '{}' AS spec FROM studies ORDER BY name")
+        rows = self._rows(StoredStudy, "SELECT name, '{}' AS spec FROM studies ORDER BY name")
         return [row.name for row in rows]
 
     def spec(self, study: str) -> dict[str, JsonValue]:
         """Return the spec of the study's last run, as JSON; raise UserError if it was never run."""
-        found = self._read(StoredStudy, "SELECT name, spec FROM studies WHERE name = ?", study)
+        found = self._rows(StoredStudy, "SELECT name, spec FROM studies WHERE name = ?", study)
         if not found:
             raise UserError(
                 f"the study '{study}' has not been run here",
@@ -121,7 +121,7 @@ class WorkspaceReader:
         Counted by the database, without reading the trials. UserError for an unknown study.
         """
         self.spec(study)
-        return self._read(
+        return self._rows(
             StatusCount,
             "SELECT task, status, count(*) AS count, total(total_seconds) AS seconds "
             "FROM placements JOIN trials INDEXED BY trials_counted ON trial_id = id "
@@ -131,7 +131,7 @@ class WorkspaceReader:
 
     def failures(self, study: str) -> list[Failure]:
         """Return the ids of the study's trials, in plan order."""
-        return self._read(
+        return self._rows(
             Failure,
             "SELECT id, task, error FROM placements JOIN trials ON trial_id = id "
             "WHERE study = ? AND status = 'failed' ORDER BY position",
@@ -178,7 +178,7 @@ class WorkspaceReader:
         """Yield the trials in the form of `Result`; raise UserError for an unknown study."""
         chosen, order, values = self._chosen(study)
         evaluations: defaultdict[str, list[StoredScores]] = defaultdict(list)
-        for one in self._read(
+        for one in self._rows(
             StoredScores,
             "SELECT trial_id, epoch, scores, held_out_scores FROM evaluations "
             f"WHERE trial_id IN (SELECT id {chosen}) ORDER BY trial_id, step",
@@ -186,7 +186,7 @@ class WorkspaceReader:
         ):
             evaluations[one.trial_id].append(one)
         arms = self._arms(chosen, values)
-        for row in self._read(
+        for row in self._rows(
             StoredResult,
             "SELECT id, json_remove(trial, '$.seed', '$.seeds', '$.fold.number') AS settings, "
             "json_extract(trial, '$.seed') AS seed, json_extract(trial, '$.fold.number') AS fold, "
@@ -220,13 +220,13 @@ class WorkspaceReader:
 
     def statuses(self, trial_ids: Iterable[str]) -> dict[str, Status]:
         """Return the status of each of these trials; a trial that is not stored yet is pending."""
-        rows = self._read(StoredStatus, "SELECT id, status FROM trials")
+        rows = self._rows(StoredStatus, "SELECT id, status FROM trials")
         known = {row.id: row.status for row in rows}
         return {trial_id: known.get(trial_id, "pending") for trial_id in trial_ids}
 
     def speeds(self, most: int = 1000) -> list[Speed]:
         """Return the speeds of the trials that were done last."""
-        return self._read(
+        return self._rows(
             Speed,
             "SELECT json_extract(trial, '$.model.fingerprint') AS model_fingerprint, "
             "json_extract(trial, '$.method') AS method, "
@@ -272,7 +272,7 @@ class WorkspaceReader:
         except (*UNREADABLE, OverflowError) as error:
             raise damaged(str(error), self.where) from error
 
-    def _read(self, row: type[StoredModel], sql: str, *values: object) -> list[StoredModel]:
+    def _rows(self, row: type[StoredModel], sql: str, *values: object) -> list[StoredModel]:
         """Return the rows, checked."""
         found = self._query(sql, *values)
         with refusing_damage(self.where):
@@ -288,7 +288,7 @@ class WorkspaceReader:
         return chosen, "ORDER BY position", (study,)
 
     def _records(self, chosen: str, order: str, values: Sequence[str]) -> list[TrialRecord]:
-        rows = self._read(StoredTrial, f"SELECT trials.* {chosen} {order}", *values)
+        rows = self._rows(StoredTrial, f"SELECT trials.* {chosen} {order}", *values)
         evaluations, arms = self._evaluations(chosen, values), self._arms(chosen, values)
         return [self._record(row, evaluations[row.id], arms[row.id]) for row in rows]
 
@@ -317,7 +317,7 @@ class WorkspaceReader:
         self, chosen: str, values: Sequence[str]
     ) -> defaultdict[str, list[Evaluation]]:
         """Return the evaluations of each trial, in the order of their steps."""
-        rows = self._read(
+        rows = self._rows(
             StoredEvaluation,
             f"SELECT * FROM evaluations WHERE trial_id IN (SELECT id {chosen}) "
             "ORDER BY trial_id, step",
@@ -334,7 +334,7 @@ class WorkspaceReader:
     ) -> defaultdict[str, dict[str, tuple[str, ...]]]:
         """Return the arms of each trial by study; a trial that no study holds has none."""
         found: defaultdict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
-        for row in self._read(
+        for row in self._rows(
             StoredPlacement,
             f"SELECT trial_id, study, arms FROM placements WHERE trial_id IN (SELECT id {chosen})",
             *values,

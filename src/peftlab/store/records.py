@@ -112,7 +112,7 @@ class TrialRecord:
 
     @property
     def best_scores(self) -> dict[str, float]:
-        """All scores of the evaluation (after step 0) whose main metric is the best.
+        """The scores of the evaluation (after step 0) whose main metric is the best.
 
         It is chosen on the reported split itself, which flatters it: show it under that name.
         """

@@ -168,16 +168,21 @@ def _training(
 ) -> TrainingSettings:
     """Return the training settings of an arm on a task: its own over the study's.
 
-    Where neither has a learning rate, it is the method's own.
+    If neither has a learning rate, the method's own is used.
     """
     rate = method.learning_rate
     values: dict[str, Any] = {} if rate is None else {"learning_rate": rate}
-    for place, given in ((f"{spec.name}: training", spec.training), (where, own)):
+    for location, given in ((f"{spec.name}: training", spec.training), (where, own)):
         for key, value in given.items():
             if key not in TRAINING_NAMES:
-                raise unknown_setting(key, where=place)
+                raise unknown_setting(key, where=location)
             if _holds(
-                spec, key, value, task, f"{place}.{key}", overridden=place != where and key in own
+                spec,
+                key,
+                value,
+                task,
+                f"{location}.{key}",
+                overridden=location != where and key in own,
             ):
                 values[key] = cast(Any, value)[task] if is_by_task(key, value) else value
     try:
@@ -185,8 +190,8 @@ def _training(
     except ValidationError as error:
         complaint = complaint_of(error)
         key = str(complaint.path[0])
-        place = where if key in own else f"{spec.name}: training"
-        raise complaint.refusal(where=f"{place}.{key}", shown=complaint.literal) from error
+        location = where if key in own else f"{spec.name}: training"
+        raise complaint.refusal(where=f"{location}.{key}", shown=complaint.literal) from error
 
 
 def _holds(
@@ -198,9 +203,9 @@ def _holds(
     for name, one in by_task.items():
         spec.require_task(name, where=where)
         if one is None and key not in OFF_BY_NULL:
-            place = f"{where}.{name}" if is_mapping else where
+            location = f"{where}.{name}" if is_mapping else where
             raise UserError(
-                "null is not allowed here", where=place, allowed="a value, or no such key"
+                "null is not allowed here", where=location, allowed="a value, or no such key"
             )
     if task not in by_task and not overridden:
         raise UserError(f"no value for the task '{task}'", where=where, allowed=", ".join(by_task))

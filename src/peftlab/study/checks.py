@@ -55,15 +55,15 @@ def check_losses(spec: StudySpec, arms: Sequence[Arm], rows: Mapping[str, TrialR
     """Raise UserError if an arm weighs classes, or smooths labels, that a task does not have."""
     for arm in arms:
         own = {*spec.arms[arm.base].training, *arm.swept}
-        places = {
+        locations = {
             key: _place(spec, arm, own, key) for key in ("class_weights", "label_smoothing_factor")
         }
         for name, row in rows.items():
             task = _task_of(name, row)
             training = arm.training[name]
-            check_class_weights(training.class_weights, task, where=places["class_weights"])
+            check_class_weights(training.class_weights, task, where=locations["class_weights"])
             check_label_smoothing(
-                training.label_smoothing_factor, task, where=places["label_smoothing_factor"]
+                training.label_smoothing_factor, task, where=locations["label_smoothing_factor"]
             )
 
 

@@ -68,7 +68,7 @@ def load_study(name: str, overrides: Overrides = Overrides()) -> StudySpec:
 
     Raises UserError for whatever is wrong with either, UnknownNameError for an unknown name.
     """
-    raw, where = _read(name)
+    raw, where = _raw_study(name)
     changed = _apply(raw, overrides, where)
     return validate(anchored(changed, _folder(name)), where=where)
 
@@ -97,7 +97,7 @@ def _folder(name: str) -> Path:
     return Path(name).expanduser().absolute().parent
 
 
-def _read(name: str) -> tuple[dict[str, Any], str]:
+def _raw_study(name: str) -> tuple[dict[str, Any], str]:
     if name.endswith(STUDY_SUFFIXES):
         try:
             text = _text(Path(name).expanduser())
@@ -180,12 +180,12 @@ def _apply(raw: Mapping[str, Any], overrides: Overrides, where: str) -> dict[str
 def _set(study: dict[str, Any], path: list[str], value: Any) -> None:
     """Put the value at the path, on copies of the mappings that lead there."""
     *parents, last = path
-    place = study
+    parent = study
     for key in parents:
-        inner = place.get(key)
-        place[key] = dict(inner) if isinstance(inner, Mapping) else {}
-        place = place[key]
-    place[last] = value
+        inner = parent.get(key)
+        parent[key] = dict(inner) if isinstance(inner, Mapping) else {}
+        parent = parent[key]
+    parent[last] = value
     if path[0] == "training" and len(path) > 1 and isinstance(study.get("arms"), Mapping):
         study["arms"] = {name: _without(arm, path[1]) for name, arm in study["arms"].items()}
 

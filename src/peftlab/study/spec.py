@@ -361,7 +361,7 @@ def _as_user_error(
     path = [part for part in complaint.path if part != "[key]"]
     if path[:1] == ["data"]:
         del path[1:2]  # the name of the union's part
-    place = f"{where}: {dotted(path)}" if path else where
+    location = f"{where}: {dotted(path)}" if path else where
     if complaint.kind == "extra_forbidden":
         owner = _owner(model, path)
         parent = f"{where}: {dotted(path[:-1])}" if path[:-1] else where
@@ -373,14 +373,14 @@ def _as_user_error(
             str(path[-1]), [str(key) for key in given if key not in known], n=1
         )
         hint = f"; is '{near[0]}' a misspelling of it?" if near else ""
-        return UserError(f"this key is missing{hint}", where=place)
+        return UserError(f"this key is missing{hint}", where=location)
     if complaint.kind == "string_pattern_mismatch":
         return UserError(
             f"{str(complaint.given)[:40]!r} is not a name",
-            where=place,
+            where=location,
             allowed="letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
         )
-    return complaint.refusal(where=place)
+    return complaint.refusal(where=location)
 
 
 def _labels_as_texts(training: Any) -> Any:
@@ -423,8 +423,8 @@ def _owner(model: type[Frozen], path: list[str | int]) -> type[Frozen]:
 
 def _moved(error: UserError, where: str) -> UserError:
     """Return the same error for a place in the file."""
-    place = f"{where}: {error.where}" if error.where else where
-    return UserError(error.what, where=place, allowed=error.allowed, remedy=error.remedy)
+    location = f"{where}: {error.where}" if error.where else where
+    return UserError(error.what, where=location, allowed=error.allowed, remedy=error.remedy)
 
 
 def _keys(model: type[Frozen]) -> str:

@@ -86,10 +86,10 @@ def basis(spec: StudySpec) -> str:
     Raises UserError where the data or the model cannot be found.
     """
     model = locate(spec.model, where=f"{spec.name}: model")
-    return _basis(spec, model.fingerprint, {name: _digest(spec, name) for name in spec.tasks})
+    return _basis(spec, model.fingerprint, {name: _task_digest(spec, name) for name in spec.tasks})
 
 
-def _digest(spec: StudySpec, name: str) -> str:
+def _task_digest(spec: StudySpec, name: str) -> str:
     """Return the digest of a task's data and of the user's own metrics."""
     if not isinstance(spec.data, str):
         own = define_task(name, spec.data[name], where=f"{spec.name}: data.{name}")

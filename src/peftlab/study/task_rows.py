@@ -81,12 +81,12 @@ def read_trial_rows(spec: StudySpec, name: str, *, data_needed: bool) -> TrialRo
         own = define_task(
             name, spec.data[name], where=f"{where}.{name}", folds=spec.folds is not None
         )
-        return _as_seen(spec, name, _read(own.source, own.task, spec), own.definition)
+        return _as_seen(spec, name, _task_rows(own.source, own.task, spec), own.definition)
     task = TASKS.get(name)
     try:
         source = open_source(spec.data, where=where)
         require(source, task, spec.data, where=where)
-        seen = _read(source, task, spec)
+        seen = _task_rows(source, task, spec)
     except AbsentError as error:
         if data_needed:
             raise
@@ -236,7 +236,7 @@ def _num_held_out(spec: StudySpec, name: str, num_train: int) -> int:
     return num_held_out
 
 
-def _read(source: DataSource, task: Task, spec: StudySpec) -> TaskRows:
+def _task_rows(source: DataSource, task: Task, spec: StudySpec) -> TaskRows:
     with stage(f"reading the rows of {task.name}"):
         return read_task_rows(
             source,

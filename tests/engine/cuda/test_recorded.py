@@ -35,8 +35,10 @@ from peftlab.engine.dataset import TrialData
 from peftlab.engine.recorded import RecordedSteps
 from peftlab.engine.steps import Steps
 from peftlab.methods.registry import METHODS
+from peftlab.models.batched import PackedModel
 from peftlab.models.dropout import CounterDropout
 from peftlab.models.fused import backends
+from peftlab.models.fused.static_batch import StaticBatch
 from peftlab.models.fused_model import FusedModel
 from tests.engine.cuda.playback import Playback
 
@@ -231,13 +233,22 @@ def test_steps_of_modules_that_are_called_as_they_are_are_recorded_too(
 def test_rows_without_token_types_have_none_in_a_program(
     has_types: bool, played: Playback, make_trial: MakeTrial, data_of: DataOf
 ) -> None:
-    """Steps are recorded, so a program's gradients are those of the model as it is called."""
     trial = make_trial(method="lora", settings={"r": 2}, rows=9, max_steps=1)
     data = short_rows(data_of(trial))
     if not has_types:
         data = replace(data, train=replace(data.train, type_ids=None))
-    words, *_ = trained(trial, data, [[0, 2]], types_as_words)
-    assert words == "recorded steps"
+    module, base = built(trial, types_as_words)
+    classifier = build_classifier("packed", module.eval(), base, torch.device("cpu"))
+    model = classifier.model
+    assert isinstance(model, PackedModel)
+    with Steps.active(classifier, trial, data) as steps, torch.no_grad():
+        assert steps.recorded is not None
+        (part,) = steps.recorded.parts(np.array([0, 2]), 8)
+        layout = steps.recorded.layout_of(part)
+        static = StaticBatch(layout, torch.device("cpu"))
+        recorded.copy_to(static.row, steps.recorded.row(layout, part))
+        found = model.of_static(static, lambda use: 0)
+        torch.testing.assert_close(found, model(part.tokens))
 
 
 class Counting(nn.Module):

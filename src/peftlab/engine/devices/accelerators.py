@@ -11,8 +11,6 @@ from peftlab.core.training import Precision
 from peftlab.engine.devices.base import Device, EnergyCounter
 from peftlab.engine.devices.processor import reset_resident_peak, resident_peak_bytes
 
-FIRST_OF_AMPERE = (8, 0)
-"""The compute capability of the first GPUs whose matrix units support bfloat16 and TF32."""
 SECONDS_PER_RECORDED_LAYER = 0.0002
 """About what a layer takes of a recorded step of few tokens, by a prototype of such steps on an
 H200: no run of this project has measured it. A speed that is measured takes its place."""
@@ -79,16 +77,19 @@ class Cuda(Accelerator):
 
     @cached_property
     def why_not_bf16(self) -> str | None:
-        """The reason why it cannot multiply bfloat16; None from Ampere on."""
+        """The reason why the card cannot multiply bfloat16; None from Ampere on."""
         import torch
 
-        if torch.cuda.get_device_capability(self.torch) >= FIRST_OF_AMPERE:
+        from peftlab.models.fused.backends import OLDEST_CAPABILITY
+
+        if torch.cuda.get_device_capability(self.torch) >= OLDEST_CAPABILITY:
             return None
         return "its matrix units are older than Ampere's"
 
     @cached_property
     def is_faster_in_bf16(self) -> bool:  # type: ignore[override]
-        """Whether Triton's kernels compute: PyTorch's own were slower in bf16 (decision 17)."""
+        """Whether bf16 is faster, which it is if Triton's kernels compute: PyTorch's own were
+        slower in bf16 (decision 17)."""
         return self._has_kernels
 
     @cached_property
@@ -162,7 +163,7 @@ class Cuda(Accelerator):
         return [line] if line else []
 
     def current(self) -> AbstractContextManager[None]:
-        """Have it be the card on which kernels are started that are given no device."""
+        """Make it the card on which kernels start that are given no device, within the block."""
         import torch
 
         if ":" not in self.name:  # the current one is what it stands for

@@ -119,7 +119,7 @@ class Device(ABC):
         return []
 
     def current(self) -> AbstractContextManager[None]:
-        """Have it be the one, of several of its kind, that is meant where none is named."""
+        """Make it the default of the devices of its kind within the block."""
         return nullcontext()
 
     def synchronize(self) -> None:

@@ -185,13 +185,13 @@ class FlatAdamW(torch.optim.Optimizer):
     def collect(self, gradients: Sequence[Tensor | None], *, adds: bool = False) -> None:
         """Take these gradients of the parameters, in their order, or add them to those taken."""
         pairs = zip(self.gradients, gradients, strict=True)
-        found = [(place, gradient) for place, gradient in pairs if gradient is not None]
+        found = [(target, gradient) for target, gradient in pairs if gradient is not None]
         take = torch._foreach_add_ if adds else torch._foreach_copy_
-        take([place for place, _ in found], [gradient for _, gradient in found])
+        take([target for target, _ in found], [gradient for _, gradient in found])
 
     @property
     def num_numbers(self) -> int:
-        """How many numbers a step has."""
+        """The number of values that a step takes from the host."""
         return int(FIRST.value + NUMBERS.value * len(self.parameters))
 
     def advance(self) -> npt.NDArray[np.float32]:
@@ -210,7 +210,7 @@ class FlatAdamW(torch.optim.Optimizer):
         return numbers
 
     def prepare(self) -> None:
-        """Have the kernels compiled, by a step in which no parameter has a gradient."""
+        """Compile the kernels by a step in which no parameter has a gradient."""
         numbers = torch.ones(self.num_numbers, device=self._sums.device)
         numbers[FIRST.value + IS_ACTIVE.value :: NUMBERS.value] = 0
         self.update(numbers)

@@ -63,7 +63,9 @@ def known_lacking(device: torch.device) -> Mapping[str, str] | None:
     What differs at the sizes of one model is lacking for all.
     """
     prefix = _prefix(device)
-    stored = {file: _read(file) for file in sorted(kernel_folder().glob(f"{prefix}-*.json"))}
+    stored = {
+        file: _stored_agreement(file) for file in sorted(kernel_folder().glob(f"{prefix}-*.json"))
+    }
     here = {file: one for file, one in _HERE.items() if file.name.startswith(prefix)}
     found = [one for one in {**stored, **here}.values() if one is not None]
     wrong = [{name: why for name, why in one.items() if why is not None} for one in found]
@@ -77,7 +79,7 @@ def compare_at(every_size: Sequence[Sizes]) -> None:
     """
     device = torch.device("cuda", torch.cuda.current_device())
     file = _file(device, every_size)
-    if file not in _HERE and _read(file) is None:
+    if file not in _HERE and _stored_agreement(file) is None:
         _compare(device, every_size)
         _lacking.cache_clear()
 
@@ -121,7 +123,7 @@ def _compare(device: torch.device, every_size: Sequence[Sizes]) -> None:
             stored.write(json.dumps(found, indent=1).encode())
 
 
-def _read(file: Path) -> Found | None:
+def _stored_agreement(file: Path) -> Found | None:
     """Return what is stored; None where that is nothing, or not all that is asked for now."""
     try:
         found: Found = json.loads(file.read_text())

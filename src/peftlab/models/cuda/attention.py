@@ -37,7 +37,7 @@ def block_of(longest: int, dtype: torch.dtype) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """What the forward pass was launched with, and the backward pass will be."""
+    """The launch parameters that the forward and the backward pass share."""
 
     tensors: tuple[Tensor, ...]
     rows: tuple[int, int, int]

@@ -1,4 +1,4 @@
-"""Whether what runs on a card gives there what its plain twin gives: each part compared alone."""
+"""The comparison of each part that runs on a card with its plain twin, one part at a time."""
 
 from __future__ import annotations
 

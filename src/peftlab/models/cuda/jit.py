@@ -1,4 +1,4 @@
-"""How Triton kernels are declared, and what their launches have in common.
+"""The declaration of Triton kernels, and the common parts of their launches.
 
 A kernel's parameters in capitals are constants that it is compiled for; a tensor is given to it as
 a pointer to its first element. With TRITON_INTERPRET=1 in the environment when this is imported,

@@ -29,7 +29,7 @@ COLUMNS, GRADIENT_COLUMNS = 128, 64
 
 @dataclass(frozen=True, kw_only=True)
 class _Table:
-    """Where the adapters of a group of layers lie, on their device, as lora_kernels.py reads it.
+    """The addresses of the adapters of a group of layers, on their device, for lora_kernels.py.
 
     Each of M models has `slots` of them, some of which may be empty.
     """
@@ -233,7 +233,7 @@ class Lora:
 
     @property
     def _num_rows(self) -> tuple[Tensor, int]:
-        """Where the rows of each model begin, and how many there are."""
+        """The first row of each model, on the device, and the number of all rows."""
         bounds = self.table.integers_SF if self.bounds is None else self.bounds
         return bounds, len(self.x_TD)
 

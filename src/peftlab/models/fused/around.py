@@ -1,4 +1,4 @@
-"""What some methods put around linear layers that stay as they are: (IA)3's scales, adapters.
+"""The modules that some methods put around unchanged linear layers: (IA)3's scales, adapters.
 
 The layers themselves can then be computed by the kernels, and for several models at once where
 they are frozen; what stands around them is computed by torch.

@@ -94,7 +94,7 @@ class Spans:
 
     @cached_property
     def longest(self) -> int:
-        """How many keys the longest example has, or at most has where that is all that is known."""
+        """The number of keys of the longest example, or an upper bound if it is not known."""
         for lying in self._on.values():
             return lying.longest
         return int(self.key_offsets.diff().max())

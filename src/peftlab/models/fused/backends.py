@@ -1,4 +1,4 @@
-"""Which kernels compute an operation: numba's on the processor, Triton's on a GPU, or none.
+"""The choice of kernels for an operation: numba's on the processor, Triton's on a GPU, or none.
 
 Where no back end takes the tensors, the operation's plain twin computes. One more back end is one
 more entry of `BACKENDS`.
@@ -32,21 +32,22 @@ UNTRIED = "triton"
 plain twins on the card or not."""
 CHOICES = ("", "off", "numba", UNTRIED)
 OLDEST_CAPABILITY = (8, 0)
-"""The first GPUs whose matrix units take bfloat16."""
+"""The compute capability of the first GPUs whose matrix units take bfloat16 and TF32: Ampere's."""
 ADAMW, GRAPH = "AdamW", "graph"
-"""The names of what a back end has beside operations, for what it lacks."""
+"""The names, in `lacking`, of the parts of a back end that are no operations."""
 
 
 class NotRecordableError(RuntimeError):
     """A program that cannot be captured, for a reason in a few words."""
 
 
-Program = Callable[[], None]
-Capture = Callable[[Program, Program], Program]
-"""capture(prepare, program) -> what plays the program again, as often as it is called.
+Procedure = Callable[[], None]
+"""A call without arguments and result: work on a device, or what plays it again."""
+Capture = Callable[[Procedure, Procedure], Procedure]
+"""capture(prepare, program) returns a procedure that plays the program each time it is called.
 
-The program is noted as it runs on the device, not run, with the addresses that it reads and writes.
-`prepare` is run before: it has everything compiled that the program calls, and leaves no trace."""
+The device's work is captured, not carried out, with the addresses that it reads and writes.
+`prepare` runs first: it compiles everything that the program calls, and leaves no trace."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +56,9 @@ class Backend:
 
     `takes` says whether they can compute one tensor, whatever its shape; `kernels_of` is None for
     an operation that has none; `add` adds the second tensor to the first. With `records`, programs
-    are recorded and played (recording.py). `adamw` is the class of its own AdamW, None where
-    torch's serves; `capture` of its device makes what can be played again of a program. `lacking`
-    says by name which of all that is not used here, and why.
+    are recorded and played (recording.py). `adamw` is the class of its own AdamW, None if torch's
+    is used; `capture` captures programs on its device. `lacking` maps the names of those parts that
+    are not used here to the reasons.
     """
 
     words: str
@@ -150,7 +151,7 @@ def _triton_adamw() -> type[torch.optim.Optimizer] | None:
     return found
 
 
-def _triton_capture(prepare: Program, program: Program) -> Program:
+def _triton_capture(prepare: Procedure, program: Procedure) -> Procedure:
     capture: Capture = import_module(TRITON_GRAPH).capture
     return capture(prepare, program)
 

@@ -97,7 +97,7 @@ class PackedBatch:
 
     @property
     def tensors(self) -> list[Tensor]:
-        """All tensors, in the order in which `given` asks for them."""
+        """The tensors of the batch, in the order in which `given` takes them."""
         return [
             self.token_rows.example_R,
             self.token_rows.position_R,

@@ -108,7 +108,7 @@ def _backward(n: _Backward) -> None:
 
 @dataclass(frozen=True)
 class GeluSettings:
-    """Whether there will be a backward pass."""
+    """The settings of GELU: whether a backward pass will follow."""
 
     has_backward: bool
 

@@ -93,7 +93,7 @@ class Joined:
 
     @cached_property
     def parameters(self) -> tuple[nn.Parameter, ...]:
-        """All parameters, those of the adapters last."""
+        """The parameters of the layers, followed by those of the adapters."""
         matrices = [matrix for adapter in self.adapters for matrix in (adapter.a, adapter.b)]
         return (*self.weights, *self.biases, *matrices)
 

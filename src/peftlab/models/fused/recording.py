@@ -33,7 +33,7 @@ TOKENS, EXAMPLES = 1 << CONSTANT_BITS, 1 << (CONSTANT_BITS + TOKEN_BITS)
 """A batch's sizes while a program is recorded. They are powers of two so large that the
 coefficients in c + t * TOKENS + e * EXAMPLES can be read off like the digits of a number."""
 
-Program = Callable[..., Any]
+Recordable = Callable[..., Any]
 """The type of program(run, *inputs), which returns the output and calls nothing but `run`."""
 Digits = tuple[int, int, int]
 """The coefficients (c, t, e) of c + t * tokens + e * examples."""
@@ -77,7 +77,7 @@ class Recording:
     """
 
     def __init__(
-        self, program: Program, given: Given, input: Node, trained: Sequence[nn.Parameter]
+        self, program: Recordable, given: Given, input: Node, trained: Sequence[nn.Parameter]
     ) -> None:
         """Record program(run, input).
 

@@ -27,7 +27,7 @@ from peftlab.models.fused.rows import TakeRows
 
 @dataclass(frozen=True, kw_only=True)
 class Several:
-    """The settings of each model, and how many rows each has in each input: sizes[model][input].
+    """The settings of each model, and its number of rows in each input: sizes[model][input].
 
     `found` is for kernels to keep what they find of how the rows lie: it lasts as long as the
     programs of the models that are carried out, and all their operations have the same one.
@@ -39,7 +39,7 @@ class Several:
 
     @cached_property
     def rows(self) -> list[list[slice]]:
-        """Where the rows of each model stand in each input: rows[input][model]."""
+        """The slice of each model's rows in each input: rows[input][model]."""
         return [slices(sizes) for sizes in zip(*self.sizes, strict=True)]
 
 
@@ -53,7 +53,7 @@ def slices(sizes: Sequence[int]) -> list[slice]:
 
 
 class SharedOperation(PlainOperation):
-    """What `one` computes, for several models; settings are `Several`."""
+    """The operation `one` for several models; its settings are `Several`."""
 
     one: ClassVar[type[PlainOperation]]
 

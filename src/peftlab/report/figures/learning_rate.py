@@ -66,7 +66,7 @@ def draw_learning_rate(
 
     groups = list(dict.fromkeys(row["group"] for row in rows))
     titles = list(dict.fromkeys(row["panel"] for row in rows))
-    place = alt.X(
+    x = alt.X(
         "learning_rate:Q",
         title="learning rate",
         scale=alt.Scale(type="log", nice=False, padding=18),
@@ -77,7 +77,7 @@ def draw_learning_rate(
             labelSeparation=8,
         ),
     )
-    base = alt.Chart(alt.Data(values=list(rows))).encode(x=place, color=colours("group", groups))
+    base = alt.Chart(alt.Data(values=list(rows))).encode(x=x, color=colours("group", groups))
     score = alt.Y("score:Q", title="score", scale=alt.Scale(zero=False))
     layers = [
         base.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q"), y2="high:Q"),

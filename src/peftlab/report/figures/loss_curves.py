@@ -111,7 +111,9 @@ def draw_loss_curves(
     return Figure(
         name=name,
         title=title,
-        description=f"Training and validation loss by epoch on {', '.join(tasks)}. {_words(rows)}",
+        description=(
+            f"Training and validation loss by epoch on {', '.join(tasks)}. {_last_losses(rows)}"
+        ),
         specification=finish(panels(chart, "task", tasks, y="independent")),
     )
 
@@ -140,7 +142,7 @@ def _ticks(rows: Sequence[dict[str, Any]]) -> list[int]:
     return list(range(0, last + 1, 1 + max(last - 1, 0) // 10))
 
 
-def _words(rows: Sequence[dict[str, Any]]) -> str:
+def _last_losses(rows: Sequence[dict[str, Any]]) -> str:
     """Return the last validation loss of each curve as a sentence."""
     last = {(row["task"], row["arm"]): row["loss"] for row in rows if row["split"] == VALIDATION}
     return "Last validation losses: " + "; ".join(

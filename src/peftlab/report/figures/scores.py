@@ -124,9 +124,9 @@ def draw_scores(
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     titles = list(dict.fromkeys(row["panel"] for row in rows))
     of_panels = [row for row in published if row["panel"] in titles]
-    places = [*arms, *dict.fromkeys(row["arm"] for row in of_panels)]
+    names = [*arms, *dict.fromkeys(row["arm"] for row in of_panels)]
     data = alt.Data(values=[*rows, *of_panels])
-    base = alt.Chart(data).encode(y=names_axis(places))
+    base = alt.Chart(data).encode(y=names_axis(names))
     own = base.transform_filter("isValid(datum.low)")
     colour = colours("arm", arms, every).legend(None)
     tooltip = ["panel:N", "arm:N", *(alt.Tooltip(f"{key}:Q", format=".1f") for key in KEYS)]
@@ -169,9 +169,9 @@ def draw_scores(
             )
     bar = bar_words(rows)
     if bar:
-        layers.append(bars(base, places))
+        layers.append(bars(base, names))
     chart = alt.layer(*layers).properties(
-        width=panel_width(len(titles), beside=beside_names(places)), height=ROW * len(places)
+        width=panel_width(len(titles), beside=beside_names(names)), height=ROW * len(names)
     )
     said = "; ".join(f"{row['arm']} on {row['task']} {row['score']:.1f}" for row in of_panels)
     return Figure(

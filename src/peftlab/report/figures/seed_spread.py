@@ -85,12 +85,12 @@ def draw_seed_spread(
         name=name,
         title="Score of every seed; the tick is their median"
         + (f", the dashed line is {bar}" if bar else ""),
-        description=f"Main score {scored} of each seed. {_words(rows)}",
+        description=f"Main score {scored} of each seed. {_spread_words(rows)}",
         specification=finish(panels(chart, "panel", titles, x="independent")),
     )
 
 
-def _words(rows: Sequence[dict[str, Any]]) -> str:
+def _spread_words(rows: Sequence[dict[str, Any]]) -> str:
     """Return the words for the lowest, the median and the highest score of each row."""
     scores: dict[tuple[str, str], list[float]] = {}
     for row in rows:

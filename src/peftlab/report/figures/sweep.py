@@ -62,10 +62,10 @@ def draw_sweep(
 
     lines = list(dict.fromkeys(row["line"] for row in rows))
     titles = list(dict.fromkeys(row["panel"] for row in rows))
-    place = setting_axis([row["value"] for row in rows], key)
+    x = setting_axis([row["value"] for row in rows], key)
     is_one = len(lines) == 1
     colour = alt.value(PALETTE[0]) if is_one else colours("line", lines)
-    base = alt.Chart(alt.Data(values=list(rows))).encode(x=place, color=colour)
+    base = alt.Chart(alt.Data(values=list(rows))).encode(x=x, color=colour)
     drawn = base.mark_line().encode(y=alt.Y("score:Q", title="score", scale=alt.Scale(zero=False)))
     points = base.mark_point(filled=True, size=55, opacity=1).encode(
         y="score:Q",
@@ -92,7 +92,7 @@ def draw_sweep(
             alt.Chart(alt.Data(values=of_first), title=alt.Title(COSTS["parameters"].title))
             .mark_line(point=True)
             .encode(
-                x=place,
+                x=x,
                 color=colour,
                 y=alt.Y("parameters:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
                 tooltip=["arm:N", alt.Tooltip("parameters:Q", format=",")],

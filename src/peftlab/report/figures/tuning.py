@@ -72,9 +72,9 @@ def draw_tuning(rows: Sequence[dict[str, Any]], *, name: str, every: Sequence[st
     base = alt.Chart(alt.Data(values=list(rows))).encode(color=colours("arm", arms, every))
 
     def against(budget: str, title: str) -> Any:
-        place = alt.X(f"{budget}:Q", title=title, scale=alt.Scale(nice=False, padding=8))
+        x = alt.X(f"{budget}:Q", title=title, scale=alt.Scale(nice=False, padding=8))
         lines = base.mark_line(interpolate="step-after").encode(
-            x=place,
+            x=x,
             y=alt.Y("score:Q", title="best so far", scale=alt.Scale(zero=False)),
             strokeDash=dashes,
             tooltip=["panel:N", "arm:N", "split:N", "settings:Q", "seconds:Q", "score:Q"],
@@ -83,7 +83,7 @@ def draw_tuning(rows: Sequence[dict[str, Any]], *, name: str, every: Sequence[st
             base.transform_filter(f"datum.split == '{HELD_OUT}' && isValid(datum.own)")
             .mark_point(size=24, opacity=0.55)
             .encode(
-                x=place,
+                x=x,
                 y="own:Q",
                 tooltip=["panel:N", "arm:N", "settings:Q", "status:N", "own:Q"],
             )

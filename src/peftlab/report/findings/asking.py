@@ -43,7 +43,7 @@ def questions(view: StudyView, found: Sequence[Verdict]) -> tuple[Question, ...]
     out = left_out(view)
     claims = [claim for claim in view.spec.claims if claim not in out]
     asked = [
-        _of_claim(view, claim, verdict, options.margin)
+        replace(_of_claim(view, claim, verdict, options.margin), num_tests=len(claims))
         for claim, verdict in zip(claims, found, strict=True)
     ]
     return tuple([_of_advice(view, options)] if len(view.arms) > 1 else []) + tuple(asked)
@@ -135,6 +135,7 @@ def _of_advice(view: StudyView, options: AdvicePart) -> Question:
         tasks=view.tasks,
         found=difference_shown(view, *pair, view.tasks) if pair else None,
         margin=options.margin,
+        num_tests=max(len(view.arms) - 1, 1),
     )
     if advice.chosen is not None:
         return _closed(question, f"use {advice.chosen.name}", state="decided")

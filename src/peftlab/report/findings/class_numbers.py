@@ -28,13 +28,13 @@ class ClassNumbers:
 
 def class_numbers(outcomes: Outcomes, num_classes: int) -> tuple[ClassNumbers, ...]:
     """Return the numbers for each class, in the order of the logits."""
-    return tuple(_numbers(as_question(outcomes, place)) for place in range(num_classes))
+    return tuple(_numbers(as_question(outcomes, label_index)) for label_index in range(num_classes))
 
 
-def as_question(outcomes: Outcomes, place: int) -> Outcomes:
-    """Return the outcomes as answers to whether an example has the class at `place`."""
+def as_question(outcomes: Outcomes, label_index: int) -> Outcomes:
+    """Return the outcomes as answers to whether an example has the class at `label_index`."""
     is_own = [
-        values[..., place] == 1 if outcomes.labels_N.ndim == 2 else values == place
+        values[..., label_index] == 1 if outcomes.labels_N.ndim == 2 else values == label_index
         for values in (outcomes.labels_N, outcomes.predictions_SN)
     ]
     labels_N, predictions_SN = (one.astype(np.int64) for one in is_own)

@@ -52,21 +52,21 @@ def class_scores(
         return []
     of_arms = [(arm, view.statistics.classes(arm.name, task)) for arm in arms]
     return [
-        _score(view, arm, task, place, numbers[place], with_interval=within is not None)
-        for place, label in enumerate(task.labels)
+        _score(view, arm, task, label_index, numbers[label_index], with_interval=within is not None)
+        for label_index, label in enumerate(task.labels)
         if within is None or label in within
         for arm, numbers in of_arms
         if numbers
     ]
 
 
-def f1_summary(outcomes: Outcomes, place: int) -> Summary | None:
+def f1_summary(outcomes: Outcomes, label_index: int) -> Summary | None:
     """Return the summary of the F1 of the class at that place.
 
     None where a fold has no example of the class: the F1 there is 0 whatever the model has learned,
     so the spread over the folds would not be that of models.
     """
-    own = as_question(outcomes, place)
+    own = as_question(outcomes, label_index)
     if own.folds is not None:
         fold_N = own.folds.fold_N
         if set(fold_N[own.labels_N == 1].tolist()) != set(fold_N.tolist()):
@@ -96,18 +96,18 @@ def _score(
     view: StudyView,
     arm: Arm,
     task: Task,
-    place: int,
+    label_index: int,
     numbers: ClassNumbers,
     *,
     with_interval: bool,
 ) -> ClassScore:
     outcomes = view.outcomes(arm, task, ANSWERS) if with_interval else None
-    summary = None if outcomes is None else f1_summary(outcomes, place)
+    summary = None if outcomes is None else f1_summary(outcomes, label_index)
     has_interval = summary is not None and summary.has_interval
     return ClassScore(
         arm=view.label(arm),
         task=task.name,
-        label=task.labels[place],
+        label=task.labels[label_index],
         **asdict(numbers),
         low=summary.low if summary is not None and has_interval else None,
         high=summary.high if summary is not None and has_interval else None,

@@ -126,7 +126,7 @@ def dev_rows(view: StudyView, task: Task) -> DevRows:
     records = [record for arm in view.arms for record in view.of(arm, task)]
     counted = [record.num_eval_examples for record in records if record.status == "done"]
     limits = [record.trial.max_eval_samples for record in records]
-    digests = [_digest(record.trial) for record in records]
+    digests = [_scored_digest(record.trial) for record in records]
     return DevRows(
         task=task.name,
         digest=next(iter(digests), ""),
@@ -134,7 +134,7 @@ def dev_rows(view: StudyView, task: Task) -> DevRows:
     )
 
 
-def _digest(trial: Trial) -> str:
+def _scored_digest(trial: Trial) -> str:
     """Return a digest of the rows that are scored: those of train with folds, else those of dev.
 
     If rows of dev are drawn, the seed of the draw is part of it.

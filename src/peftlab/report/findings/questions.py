@@ -17,6 +17,7 @@ import numpy as np
 
 from peftlab.core.identity import derived_seed
 from peftlab.core.words import counted, duration
+from peftlab.report.findings.advice import WORSE_LEVEL
 from peftlab.report.findings.evidence import least_seeds, listed
 from peftlab.report.findings.view import StudyView
 from peftlab.stats.compare import Difference
@@ -43,7 +44,8 @@ class Question:
     """A claim, or what to use: its state, and in words why.
 
     `places` are the arms and tasks of which further seeds may decide it. `pair` is the comparison
-    on which it hangs, and `found` its difference over `tasks`.
+    on which it hangs, and `found` its difference over `tasks`; it is one of `num_tests` that are
+    read together.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Question:
     tasks: tuple[Task, ...] = ()
     found: Difference | None = None
     margin: float | None = None
+    num_tests: int = 1
 
 
 def next_round(view: StudyView, asked: Sequence[Question], rule: DecideSpec) -> dict[Place, int]:
@@ -134,15 +137,29 @@ def needed(view: StudyView, question: Question) -> Needed | Hopeless | None:
     found = question.found
     if question.state != "open" or found is None:
         return None
-    num = max(least_seeds(found) - found.num_seeds, 1)
+    num = max(least_seeds(found, question.num_tests) - found.num_seeds, 1)
     if found.num_seeds > 1 and found.noise.seeds:
-        generator = np.random.default_rng(derived_seed(0, "questions", question.name))
-        more = further_seeds(found, question.margin, LEVEL, generator)
+        more = _further(question, found)
         if not isinstance(more, FurtherSeeds):
             return more
         num = max(num, more.num)
     seconds = num * sum(seconds_of_seed(view, place) or 0.0 for place in question.places)
     return Needed(num_seeds=num, seconds=seconds)
+
+
+def _further(question: Question, found: Difference) -> FurtherSeeds | Hopeless:
+    """Return the further seeds that would probably decide a comparison.
+
+    A choice is decided by an arm that is near enough as by one that is shown to be worse: the
+    easier of the two counts.
+    """
+    generator = np.random.default_rng(derived_seed(0, "questions", question.name))
+    more = further_seeds(found, question.margin, LEVEL / question.num_tests, generator)
+    if question.name != WHAT_TO_USE:
+        return more
+    shown = further_seeds(found, None, WORSE_LEVEL, generator)
+    known = [one for one in (more, shown) if isinstance(one, FurtherSeeds)]
+    return min(known, key=lambda one: one.num, default=more)
 
 
 def open_words(view: StudyView, asked: Sequence[Question]) -> list[str]:

@@ -81,7 +81,7 @@ class Statistics:
         Folds are pooled. It is None if no run is done, or if any run's predictions are gone.
         """
         name = metric or task.main_metric
-        found = self._read(arm, task, name)
+        found = self._outcomes_of(arm, task, name)
         if found is None or found.outcomes.metric == name:
             return found.outcomes if found else None
         return replace(found.outcomes, metric=name)
@@ -118,7 +118,7 @@ class Statistics:
 
     def resampled(self, arm: str, task: Task) -> Resampled | None:
         """Return the arm's main scores under the resamples that all arms of the task share."""
-        if self._read(arm, task) is None:
+        if self._outcomes_of(arm, task) is None:
             return None
         if (arm, task.name) not in self._resampled:
             self._resample(task)
@@ -126,26 +126,26 @@ class Statistics:
 
     def learned(self, arm: str, task: Task) -> Learned | None:
         """Return whether the arm has learned the task; None if no trial is done."""
-        place = (arm, task.name)
-        if place not in self._learned:
-            self._learned[place] = self._judge(arm, task)
-        return self._learned[place]
+        cell = (arm, task.name)
+        if cell not in self._learned:
+            self._learned[cell] = self._judge(arm, task)
+        return self._learned[cell]
 
     def collapse(self, arm: str, task: Task) -> Collapse | None:
         """Return the collapse of the arm's runs; None if none collapsed, or it is unknown."""
-        place = (arm, task.name)
-        if place not in self._collapses:
+        cell = (arm, task.name)
+        if cell not in self._collapses:
             known = self._beside_constants(arm, task)
-            self._collapses[place] = collapse_of(*known) if known else None
-        return self._collapses[place]
+            self._collapses[cell] = collapse_of(*known) if known else None
+        return self._collapses[cell]
 
     def classes(self, arm: str, task: Task) -> tuple[ClassNumbers, ...]:
         """Return the arm's scores by class; none if predictions are missing."""
-        place = (arm, task.name)
-        if place not in self._classes:
+        cell = (arm, task.name)
+        if cell not in self._classes:
             found = self.outcomes(arm, task, ANSWERS)
-            self._classes[place] = class_numbers(found, len(task.labels)) if found else ()
-        return self._classes[place]
+            self._classes[cell] = class_numbers(found, len(task.labels)) if found else ()
+        return self._classes[cell]
 
     def are_identical(self, left: str, right: str, tasks: Sequence[Task]) -> bool:
         """Return whether both arms gave the same answers, each run the same as its partner.
@@ -184,7 +184,7 @@ class Statistics:
         return difference(sides[0], sides[1])
 
     def _on_the_same_examples(self, left: str, right: str, task: Task) -> bool:
-        first, second = self._read(left, task), self._read(right, task)
+        first, second = self._outcomes_of(left, task), self._outcomes_of(right, task)
         return first is not None and second is not None and first.examples == second.examples
 
     def _summarise(self, arm: str, task: Task, metric: str) -> Summary | None:
@@ -217,7 +217,7 @@ class Statistics:
         self, arm: str, task: Task
     ) -> tuple[Outcomes, Resampled, Constants, Resampled] | None:
         """Return outcomes of the arm and of constant answers, both resampled; None if unknown."""
-        read, resampled = self._read(arm, task), self.resampled(arm, task)
+        read, resampled = self._outcomes_of(arm, task), self.resampled(arm, task)
         if read is None or resampled is None:
             return None
         return read.outcomes, resampled, *self._constants[task.name, read.examples]
@@ -246,7 +246,7 @@ class Statistics:
         """Resample all arms of the task, together if they are on the same examples."""
         groups: dict[str, list[str]] = {}
         for arm, name in self.by_place:
-            found = self._read(arm, task) if name == task.name else None
+            found = self._outcomes_of(arm, task) if name == task.name else None
             if found is not None:
                 groups.setdefault(found.examples, []).append(arm)
         for examples, arms in groups.items():
@@ -263,14 +263,14 @@ class Statistics:
         ids = [record.trial.id for arm in arms for record in self.by_place[arm, task.name]]
         return derived_seed(0, task.name, content_id(ids))
 
-    def _read(self, arm: str, task: Task, metric: str | None = None) -> _Read | None:
+    def _outcomes_of(self, arm: str, task: Task, metric: str | None = None) -> _Read | None:
         """Return the outcomes that a metric reads, by default the main one; cached."""
         wanted = (task.main_metric, metric or task.main_metric)
         reads = METRICS.get(wanted[1]).reads
         key = (arm, task.name), reads
         if key not in self._outcomes:
             name = next(name for name in wanted if METRICS.get(name).reads == reads)
-            self._outcomes[key] = _read(self._runs(arm, task), name)
+            self._outcomes[key] = _joint_outcomes(self._runs(arm, task), name)
         return self._outcomes[key]
 
     def _runs(self, arm: str, task: Task) -> list[Run]:
@@ -291,7 +291,7 @@ def _has_moved(records: Sequence[TrialRecord], task: Task) -> bool:
     )
 
 
-def _read(runs: Sequence[Run], metric: str) -> _Read | None:
+def _joint_outcomes(runs: Sequence[Run], metric: str) -> _Read | None:
     """Return the outcomes of an arm's done runs, which must be on the same examples."""
     found = outcomes_of(runs, metric)
     if found is None:

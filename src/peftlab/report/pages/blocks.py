@@ -86,15 +86,15 @@ class Table:
         (['arm'], [['full']])
         """
         said = [
-            place
-            for place in range(len(self.columns))
-            if not place or any(row[place] not in ("", NOTHING) for row in self.rows)
+            column
+            for column in range(len(self.columns))
+            if not column or any(row[column] not in ("", NOTHING) for row in self.rows)
         ]
-        columns = [self.columns[place] for place in said]
+        columns = [self.columns[column] for column in said]
         return replace(
             self,
             columns=columns,
-            rows=[[row[place] for place in said] for row in self.rows],
+            rows=[[row[column] for column in said] for row in self.rows],
             meanings={name: own for name, own in self.meanings.items() if name in columns},
         )
 

@@ -59,27 +59,27 @@ def split_table(table: Table) -> list[Table]:
     if sum(widths) <= SMALL_ROOM:
         return [table]
     groups = [
-        [place for place, _ in own]
+        [column for column, _ in own]
         for _, own in groupby(enumerate(table.grouped), key=lambda one: one[1][0])
     ]
     parts: list[list[int]] = [[]]
     taken = widths[0]
     for group in groups:
-        places = [place for place in group if place]
-        if parts[-1] and taken + sum(widths[place] for place in places) > SMALL_ROOM:
+        columns = [column for column in group if column]
+        if parts[-1] and taken + sum(widths[column] for column in columns) > SMALL_ROOM:
             parts.append([])
             taken = widths[0]
-        for place in places:
-            if parts[-1] and taken + widths[place] > SMALL_ROOM:
+        for column in columns:
+            if parts[-1] and taken + widths[column] > SMALL_ROOM:
                 parts.append([])
                 taken = widths[0]
-            parts[-1].append(place)
-            taken += widths[place]
+            parts[-1].append(column)
+            taken += widths[column]
     return [
         replace(
             table,
-            columns=[table.columns[place] for place in (0, *part)],
-            rows=[[row[place] for place in (0, *part)] for row in table.rows],
+            columns=[table.columns[column] for column in (0, *part)],
+            rows=[[row[column] for column in (0, *part)] for row in table.rows],
         )
         for part in parts
     ]
@@ -91,10 +91,10 @@ def _widths(table: Table) -> list[int]:
         BESIDE
         + max(
             max(map(len, head_lines(head)), default=0) + BESIDE,  # including the arrow for sorting
-            *(_width(row[place]) for row in table.rows[:MOST_LOOKED_AT]),
+            *(_width(row[column]) for row in table.rows[:MOST_LOOKED_AT]),
             0,
         )
-        for place, (_, head) in enumerate(table.grouped)
+        for column, (_, head) in enumerate(table.grouped)
     ]
 
 

@@ -64,7 +64,7 @@ def advice_blocks(
     kind = kind_of(is_interim=stands.is_interim, is_exploratory=stands.is_exploratory)
     answer = OPEN if whole.chosen is None else whole.chosen.name + f" ({kind})" * bool(kind)
     blocks: list[Block] = [
-        Heading(title=f"{TITLE}: {answer}", text=_words(view, whole, options, stands))
+        Heading(title=f"{TITLE}: {answer}", text=_advice_words(view, whole, options, stands))
     ]
     if whole.candidates:
         blocks.append(_arms_table(view, whole, options))
@@ -73,7 +73,9 @@ def advice_blocks(
     return blocks
 
 
-def _words(view: StudyView, advice: Advice, options: parts.AdvicePart, stands: Standing) -> str:
+def _advice_words(
+    view: StudyView, advice: Advice, options: parts.AdvicePart, stands: Standing
+) -> str:
     """Return the advice in a few sentences."""
     over = f"Over all {len(advice.tasks)} tasks" if len(advice.tasks) > 1 else "Here"
     base, chosen = advice.reference, advice.chosen

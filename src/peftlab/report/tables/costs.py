@@ -17,17 +17,17 @@ def costs_table(view: StudyView, arms: Sequence[Arm]) -> Table | None:
 
     Costs that were measured in no trial have no column.
     """
-    places = [(arm, task) for task in view.tasks for arm in arms]
-    found = {name: [mean_cost(view, arm, task, name) for arm, task in places] for name in COSTS}
+    cells = [(arm, task) for task in view.tasks for arm in arms]
+    found = {name: [mean_cost(view, arm, task, name) for arm, task in cells] for name in COSTS}
     names = [name for name, values in found.items() if any(v is not None for v in values)]
     rows = [
         [
             view.label(arm),
             task.name,
-            *(_cell(view, arm, task, name, found[name][place]) for name in names),
+            *(_cell(view, arm, task, name, found[name][index]) for name in names),
         ]
-        for place, (arm, task) in enumerate(places)
-        if any(found[name][place] is not None for name in names)
+        for index, (arm, task) in enumerate(cells)
+        if any(found[name][index] is not None for name in names)
     ]
     if not rows:
         return None

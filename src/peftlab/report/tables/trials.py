@@ -35,17 +35,17 @@ def trials_table(view: StudyView) -> Table:
     """
     columns, rows = [*COLUMNS], [_row(view, record) for record in view.records]
     if view.spec.folds is not None:
-        place = columns.index("seed") + 1
-        columns.insert(place, FOLD)
+        index = columns.index("seed") + 1
+        columns.insert(index, FOLD)
         for row, record in zip(rows, view.records, strict=True):
             fold = record.trial.fold
-            row.insert(place, NOTHING if fold is None else Cell(str(fold), value=fold.number))
+            row.insert(index, NOTHING if fold is None else Cell(str(fold), value=fold.number))
     if view.spec.train_sizes is not None:
-        place = columns.index("status")
-        columns.insert(place, ROWS)
+        index = columns.index("status")
+        columns.insert(index, ROWS)
         for row, record in zip(rows, view.records, strict=True):
             size = record.trial.train_size
-            row.insert(place, "all" if size is None else Cell(f"{size:,}", value=size))
+            row.insert(index, "all" if size is None else Cell(f"{size:,}", value=size))
     note = (
         "training: wall time without evaluation. padding avoided: the share of padding in the "
         "batches that was not computed. saved: what the trained adapter or the changed tensors "

@@ -27,11 +27,11 @@ class JobSource:
     most: int
     known: Sequence[Job] = ()
 
-    def spread(self, places: int) -> JobSource:
+    def spread(self, slots: int) -> JobSource:
         """Return the source with groups divided, so that each of so many places has its share."""
         if not self.known:
             return self
-        return queued([*_spread(self.known, places)], self.device)
+        return queued([*_spread(self.known, slots)], self.device)
 
     def longest_first(self) -> JobSource:
         """Return the source that gives the longest of the known jobs first."""
@@ -52,7 +52,7 @@ def queued(jobs: Sequence[Job], device: str) -> JobSource:
     )
 
 
-def _spread(jobs: Sequence[Job], places: int) -> Iterator[Job]:
+def _spread(jobs: Sequence[Job], slots: int) -> Iterator[Job]:
     """Yield the jobs, each group in as many parts as its share of the work has places.
 
     Neighbours stay together, so that parts have about the same tasks and arms.
@@ -60,12 +60,12 @@ def _spread(jobs: Sequence[Job], places: int) -> Iterator[Job]:
     is_timed = all(job.seconds for job in jobs)
     sizes = [job.seconds if is_timed else float(len(job.trials)) for job in jobs]
     for job, size in zip(jobs, sizes, strict=True):
-        parts = round(places * size / sum(sizes)) if job.together > 1 else 1
+        parts = round(slots * size / sum(sizes)) if job.together > 1 else 1
         yield from _divided(job, max(1, min(parts, len(job.trials))))
 
 
 def _divided(job: Job, parts: int) -> Iterator[Job]:
-    """Yield the job in parts of about as many trials, as it is where there is one part."""
+    """Yield the job in parts of about equally many trials, or the job itself if there is one."""
     trials, num_trials = job.trials, len(job.trials)
     for part in range(parts):
         own = trials[part * num_trials // parts : (part + 1) * num_trials // parts]

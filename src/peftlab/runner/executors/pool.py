@@ -88,10 +88,10 @@ def _given(
 
 
 def _fastest(pool: _Pool, source: JobSource) -> WorkerLayout:
-    """Return the layout in which the study ends first.
+    """Return the number of workers, and the threads of each, with which the study ends first.
 
-    It is told from how fast the first trial of the longest job trains in each number of workers at
-    once.
+    It follows from the speed at which the first trial of the longest job trains in each number of
+    workers at once.
     """
     cores = os.cpu_count() or 1
     most = min(cores, source.most)
@@ -176,7 +176,7 @@ class _Pool:
         return is_given
 
     def stop(self) -> None:
-        """Have every worker save its trials and end."""
+        """Ask every worker to save its trials and end."""
         self._is_stopping = True
         self._again.clear()
         for worker in self._workers:

@@ -163,7 +163,7 @@ class _Cluster:
             self._end_the_silent()
 
     def stop(self) -> None:
-        """Have every task save its trials and end."""
+        """Ask every task to save its trials and end."""
         self._is_stopping = True
         for reference in self._tasks:
             self._ray.cancel(reference)

@@ -66,7 +66,7 @@ class RayExchange:
         self._exchange.folder(trial_id).remove()
 
     def clear_nodes(self, ray: Any) -> None:
-        """Remove what is left on the nodes, of those that answer."""
+        """Remove the leftovers on those nodes that answer."""
         asked = [call_on(ray, node["NodeID"], clear_scratch, self.url) for node in _nodes(ray)]
         if asked:
             ray.wait(asked, num_returns=len(asked), timeout=SECONDS_TO_CLEAR)

@@ -62,9 +62,9 @@ def run_told(told: str, url: str | None) -> Iterator[str]:
 
 
 def handed_on(url: str, tell: SendMessage) -> Callable[[Job, Listener], None]:
-    """Return a call that runs a job in folders of this node alone, which a URL hands on.
+    """Return a function that runs a job in folders of this node, handed on through a URL.
 
-    The folders of the job are given from this node's own. What is published is told.
+    The job's folders are replaced by this node's own. What is published is reported.
     """
     from peftlab.engine.events import Remarked
     from peftlab.engine.run import run_job

@@ -25,9 +25,15 @@ from peftlab.data.read_options import (
 from peftlab.models.builtin import MINILM, builtin_models
 from peftlab.study.new.epochs import BATCH_SIZE, epochs_for
 from peftlab.study.new.guess import SAID, Guess, Looked, look
+from peftlab.study.new.hints import (
+    LONGEST,
+    TOKENS_PER_WORD,
+    few_rows_hints,
+    hints_on_rows,
+    is_uneven,
+    smallest_and_largest,
+)
 from peftlab.study.new.scalars import scalar
-from peftlab.study.new.separators import Separated
-from peftlab.study.remarks.label_hints import label_hints
 from peftlab.study.remarks.row_remarks import remarks_on_draft
 from peftlab.study.spec import NAME_PATTERN
 from peftlab.tasks.metrics.registry import DEFAULTS
@@ -35,17 +41,14 @@ from peftlab.tasks.metrics.registry import DEFAULTS
 DEV_NAMES, TEST_NAMES = ("dev", "validation", "valid", "val"), ("test",)
 GENERAL_NAMES = ("train", "data", "dataset", "all")
 OTHERWISE = "google-bert/bert-base-uncased"
-ENOUGH_ROWS, FEW_ROWS = 100, 500
+ENOUGH_ROWS = 100
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 """The shares of train that are tried for dev, smallest first."""
 MOST_SHOWN = 20
 """The most labels that are written into the study: they are found in train."""
 GUESSED = ("text", "label", "separator", "problem_type", "sep", "encoding", "sheet")
-RARE = 5
-UNEVEN = 5
-"""The ratio of the largest to the smallest class beyond which accuracy flatters."""
-TOKENS_PER_WORD, LONGEST, USUAL = 1.4, 512, 128
-"""WordPiece makes about so many tokens of an English word; the encoders have 512 positions."""
+USUAL = 128
+"""The maximal length of a row in tokens, unless rows are longer."""
 
 TEMPLATE = """\
 # A study of {file}, to start from. What stands with "guessed" was found by looking at the file.
@@ -97,14 +100,6 @@ class Draft:
     hints: Sequence[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Class:
-    """A class of the data and the number of its rows."""
-
-    name: str
-    count: int
-
-
 def draft(
     study: Path,
     data: Path,
@@ -135,14 +130,14 @@ def draft(
         )
     looked = look(data, text=text, label=label, options=options, missing=missing)
     dropping = [Guess(key="missing", value=missing, why=SAID)] if missing == "drop" else []
-    words = _words(looked)
+    words = _words_in_long_rows(looked)
     errors: list[str] = []
     devs = (
         [[]] if folds is not None else [[one] for one in _devs(study, data, dev, len(looked.rows))]
     )
     for dev_guess in devs:
         guesses = [
-            Guess(key="train", value=_named(data, study), why=counted(len(looked.rows), "row")),
+            Guess(key="train", value=_path_from(data, study), why=counted(len(looked.rows), "row")),
             *dev_guess,
             *_test(study, data),
             *_reading(data, dev, options),
@@ -158,8 +153,8 @@ def draft(
         remarks = remarks_on_draft(written, study)
         if not remarks.errors:
             hints = [
-                *_on_few_rows(len(looked.rows), guesses, folds),
-                *_hints(looked, words),
+                *few_rows_hints(len(looked.rows), guesses, folds),
+                *hints_on_rows(looked, words),
                 *_unused_dev(data, folds),
                 *remarks.others,
             ]
@@ -173,7 +168,7 @@ def draft(
 
 
 def _unused_dev(data: Path, folds: int | None) -> list[str]:
-    """Return that a file beside the data is not scored on, where it looks like one to score on."""
+    """Return the hint that a dev file beside the data is not used with folds; none without one."""
     beside = None if folds is None else _beside(data, DEV_NAMES)
     if beside is None:
         return []
@@ -221,9 +216,9 @@ def _devs(study: Path, data: Path, dev: Path | None, num_rows: int) -> Iterator[
     """Yield the candidates for dev: a file, or shares of train, the smallest first."""
     beside = _beside(data, DEV_NAMES) if dev is None else None
     if dev is not None:
-        yield Guess(key="dev", value=_named(dev, study), why=SAID)
+        yield Guess(key="dev", value=_path_from(dev, study), why=SAID)
     elif beside is not None:
-        yield Guess(key="dev", value=_named(beside, study), why="lies beside it")
+        yield Guess(key="dev", value=_path_from(beside, study), why="lies beside it")
     else:
         for share in SHARES[num_rows < ENOUGH_ROWS :]:
             if share == SHARES[-1] or Selection(fraction=share).num_held_out(num_rows):
@@ -235,7 +230,7 @@ def _test(study: Path, data: Path) -> list[Guess]:
     if beside is None:
         return []
     why = "lies beside it; for predictions alone"
-    return [Guess(key="test", value=_named(beside, study), why=why)]
+    return [Guess(key="test", value=_path_from(beside, study), why=why)]
 
 
 def _reading(data: Path, dev: Path | None, options: ReadOptions) -> Iterator[Guess]:
@@ -262,12 +257,12 @@ def _reading(data: Path, dev: Path | None, options: ReadOptions) -> Iterator[Gue
 
 
 def _beside(data: Path, names: Sequence[str]) -> Path | None:
-    """Return the file beside the data that is called by one of the names, where they are train."""
+    """Return the file beside the data that has one of the names; None if the data are not train."""
     if _stem(data).casefold() != "train":
         return None
     endings = data.name[len(_stem(data)) :]
-    places = (data.with_name(f"{name}{endings}") for name in names)
-    return next((place for place in places if place.is_file()), None)
+    files = (data.with_name(f"{name}{endings}") for name in names)
+    return next((file for file in files if file.is_file()), None)
 
 
 def _stem(data: Path) -> str:
@@ -291,89 +286,16 @@ def _labels(looked: Looked) -> list[Guess]:
 def _metrics(looked: Looked) -> Guess:
     """Return the metrics of the kind of problem, macro F1 first where accuracy would flatter."""
     names, why = [*DEFAULTS[looked.problem_type]], "the first one is the main one"
-    if _is_uneven(looked):
+    if is_uneven(looked):
         names.reverse()
-        smallest, largest = (f"{one.count:,} rows have '{one.name}'" for one in _ends(looked))
+        smallest, largest = (
+            f"{one.count:,} rows have '{one.name}'" for one in smallest_and_largest(looked)
+        )
         why = one_line(f"macro F1 first: {largest}, {smallest}", length=100)
     return Guess(key="metrics", value=names, why=why)
 
 
-def _on_few_rows(num_rows: int, guesses: Sequence[Guess], folds: int | None) -> list[str]:
-    """Return that few rows make scores noisy, and what makes them less so."""
-    if num_rows >= FEW_ROWS:
-        return []
-    few = f"{counted(num_rows, 'row')} are few: "
-    if folds is not None:
-        return [f"{few}scores are noisy, and the intervals of the report will say so"]
-    dev = next(one.value for one in guesses if one.key == "dev")
-    if not isinstance(dev, float):
-        return [f"{few}runs differ by luck, and the intervals of the report will say so"]
-    num_dev = Selection(fraction=dev).num_held_out(num_rows)
-    return [f"{few}scores on {num_dev:,} of them are noisy; with --folds 5 all are scored"]
-
-
-def _is_uneven(looked: Looked) -> bool:
-    if looked.problem_type != "single_label_classification" or not looked.counts:
-        return False
-    smallest, largest = _ends(looked)
-    return UNEVEN * smallest.count < largest.count
-
-
-def _hints(looked: Looked, words: int) -> list[str]:
-    hints = []
-    if _is_uneven(looked):
-        smallest, largest = _ends(looked)
-        hints.append(
-            f"'{largest.name}' has {largest.count:,} rows and '{smallest.name}' "
-            f"{smallest.count:,}: always answering '{largest.name}' scores an accuracy of "
-            f"{largest.count / len(looked.rows):.0%}, so f1_macro, in which each class counts "
-            "alike, stands first"
-        )
-    hints += label_hints(looked.counts)
-    if looked.notation.num_flags:
-        hints.append(
-            "the labels are called by their places in the lists, from 0: labels may name them"
-        )
-    if looked.separated is not None and not looked.notation.num_flags:
-        hints.append(_on_separator(looked.separated))
-    if looked.notation.has_decimal_commas:
-        hints.append(
-            "labels such as 1,5 are read as numbers: where they are several labels, write "
-            "problem_type: multi_label_classification"
-        )
-    rare = [name for name, count in looked.counts.items() if count < RARE]
-    if rare:
-        hints.append(f"fewer than {RARE} rows have the label {', '.join(sorted(rare)[:10])}")
-    tokens = math.ceil(words * TOKENS_PER_WORD)
-    if tokens > LONGEST:
-        hints.append(
-            f"one text in 20 has more than about {tokens:,} tokens: what is beyond {LONGEST} is "
-            "cut off"
-        )
-    return [one_line(hint) for hint in hints]
-
-
-def _on_separator(found: Separated) -> str:
-    example, several = repr(found.example[:40]), "problem_type: multi_label_classification"
-    if found.is_plain:
-        return (
-            f"labels such as {example} are read as several, with '{found.separator}' between "
-            "them: where each is one, write problem_type: single_label_classification, and leave "
-            "out separator and labels"
-        )
-    return (
-        f"labels such as {example} are read as one each: where they are several, write {several}, "
-        f"separator: '{found.separator}', and leave out labels and metrics"
-    )
-
-
-def _ends(looked: Looked) -> tuple[_Class, _Class]:
-    """Return the class with the fewest rows and the class with the most."""
-    every = [_Class(name=name, count=count) for name, count in looked.counts.items()]
-    return min(every, key=lambda one: one.count), max(every, key=lambda one: one.count)
-
-
-def _words(looked: Looked) -> int:
+def _words_in_long_rows(looked: Looked) -> int:
     """Return the 95th percentile of the words in a row, in both texts together."""
     lengths = sorted(
         sum(len(str(row.get(name, "")).split()) for name in looked.texts) for row in looked.rows
@@ -407,10 +329,10 @@ def _name(text: str, otherwise: str) -> str:
     return name if re.fullmatch(NAME_PATTERN, name) else otherwise
 
 
-def _named(file: Path, study: Path) -> str:
-    """Return the study's name for the file: from its own folder where it lies below that."""
-    place, folder = file.absolute(), study.absolute().parent
-    return str(place.relative_to(folder)) if place.is_relative_to(folder) else str(place)
+def _path_from(file: Path, study: Path) -> str:
+    """Return the file's path: relative to the study's folder if it lies in that, else absolute."""
+    path, folder = file.absolute(), study.absolute().parent
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
 def _line(guess: Guess) -> str:

@@ -114,11 +114,11 @@ def look(
     if missing == "drop":
         wanted = [*own, *_names(text_guess.value)]
         full = [
-            place for place in range(len(rows))
-            if not any(is_absent(columns[name][place]) for name in wanted)
+            index for index in range(len(rows))
+            if not any(is_absent(columns[name][index]) for name in wanted)
         ]  # fmt: skip
-        rows, numbered = [rows[place] for place in full], [numbered[place] for place in full]
-        columns = {name: [cells[place] for place in full] for name, cells in columns.items()}
+        rows, numbered = [rows[index] for index in full], [numbered[index] for index in full]
+        columns = {name: [cells[index] for index in full] for name, cells in columns.items()}
     cells = [columns[name] for name in own]
     of_file = names_of(str(path), own[0]) if len(own) == 1 else ()
     notation, separator, found = notation_of([*zip(*cells, strict=True)], ","), None, None
@@ -273,24 +273,24 @@ def _counts(
             counts[name] = sum(flag_of(cell) == 1 for cell in cells)
         return counts
     if notation.num_flags:
-        counts.update({str(place): 0 for place in range(notation.num_flags)})
+        counts.update({str(index): 0 for index in range(notation.num_flags)})
     for cell in columns[0]:
         if notation.problem_type == SEVERAL:
-            counts.update(_words(cell, notation, separator))
+            counts.update(_labels_in(cell, notation, separator))
         else:
             counts[word_of(cell) or ""] += 1
     del counts[""]  # which is no label, and is named with its line when the rows are read
     return counts
 
 
-def _words(cell: Any, notation: Notation, separator: str) -> set[str]:
+def _labels_in(cell: Any, notation: Notation, separator: str) -> set[str]:
     """Return the labels that hold in a cell, each once; none if reading would refuse the cell."""
     try:
         items = notation.items(cell, separator, "")
     except UserError:
         return set()
     if notation.num_flags:
-        return {str(place) for place, item in enumerate(items) if flag_of(item) == 1}
+        return {str(index) for index, item in enumerate(items) if flag_of(item) == 1}
     return {word_of(item) or "" for item in items}
 
 

@@ -43,7 +43,7 @@ def separated(cells: Sequence[Any]) -> Separated | None:
     are_numbers = all(map(looks_like_number, texts))
     for separator in SEPARATORS[:-1] if are_numbers else SEPARATORS:
         several = [cell for cell in texts if separator in cell.strip(separator)]
-        rows = {tuple(_words(cell, separator)) for cell in texts}
+        rows = {tuple(_parts_of(cell, separator)) for cell in texts}
         words = {word for row in rows for word in row}
         repeats = len(words) <= MOST_LABELS and len(words) <= len(texts) / 2
         is_word = all(len(word.split()) <= MOST_WORDS for word in words)
@@ -56,7 +56,7 @@ def separated(cells: Sequence[Any]) -> Separated | None:
     return None
 
 
-def _words(cell: str, separator: str) -> list[str]:
+def _parts_of(cell: str, separator: str) -> list[str]:
     return [word.strip() for word in cell.split(separator) if word.strip()]
 
 
@@ -66,13 +66,13 @@ def _example(texts: Sequence[str], separator: str) -> str:
 
 def _have_company(rows: set[tuple[str, ...]]) -> bool:
     """Return whether some word appears with different others, and in no fixed order."""
-    company, places = defaultdict(set), defaultdict(set)
+    company, positions = defaultdict(set), defaultdict(set)
     for row in rows:
-        for place, word in enumerate(row):
+        for position, word in enumerate(row):
             company[word].add(frozenset(row))
-            places[word].add(place)
+            positions[word].add(position)
     is_shared = any(len(own) > 1 for own in company.values())
     has_order = len({len(row) for row in rows if row}) == 1 and (
-        all(len(own) == 1 for own in places.values())
+        all(len(own) == 1 for own in positions.values())
     )
     return is_shared and not has_order

@@ -195,7 +195,8 @@ def _why_nothing_cached(model: str, arm: Arm) -> str:
 
 
 def _seeds(expanded: Expanded) -> Iterator[Finding]:
-    if len(expanded.spec.seeds) == 1 and not _has_enough_folds(expanded):
+    has_rule = expanded.spec.decide is not None  # which adds seeds
+    if len(expanded.spec.seeds) == 1 and not has_rule and not _has_enough_folds(expanded):
         yield Finding(
             level="warning",
             rule="single-seed",

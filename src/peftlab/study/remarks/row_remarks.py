@@ -296,8 +296,8 @@ def _label(task: Task, label: object) -> str:
     places = np.flatnonzero(label) if isinstance(label, np.ndarray) else [int(str(label))]
     names = [task.labels[place] for place in places]
     if task.problem_type == "multi_label_classification":
-        return f"the labels {_named(names)}" if names else "no label"
-    return f"the label {_named(names)}"
+        return f"the labels {_quoted_list(names)}" if names else "no label"
+    return f"the label {_quoted_list(names)}"
 
 
 def _lacking(rows: TaskRows, split: _Split, where: str) -> Iterator[Finding]:
@@ -308,7 +308,7 @@ def _lacking(rows: TaskRows, split: _Split, where: str) -> Iterator[Finding]:
         return
     num_rows = len(split.labels)
     none = "the only row lacks" if num_rows == 1 else f"none of the {num_rows:,} rows has"
-    names = _named([rows.task.labels[place] for place in lacking])
+    names = _quoted_list([rows.task.labels[place] for place in lacking])
     which = "the label" if len(lacking) == 1 else f"{len(lacking):,} labels"
     reason = f"{WITHOUT[split.name]} {'it' if len(lacking) == 1 else 'them'}"
     num_dev = int(of_dev[lacking].sum())
@@ -332,7 +332,7 @@ def _counts(labels: Values, task: Task) -> np.ndarray[tuple[int], np.dtype[np.in
     return np.bincount(labels.astype(np.int64), minlength=len(task.labels))
 
 
-def _named(names: Sequence[str]) -> str:
+def _quoted_list(names: Sequence[str]) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:MOST_NAMED])
     return f"{shown} and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else shown
 

@@ -41,7 +41,7 @@ class Search:
 
     @property
     def name(self) -> str:
-        """The arm and the task, for people."""
+        """The name of the arm and the task, for display."""
         return f"{self.arm.name} on {self.task}"
 
     @property
@@ -84,7 +84,7 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class Searches:
-    """All searches of a study; `spec` is that of the study to which they lead."""
+    """The searches of a study; `spec` is that of the study with the settings that they find."""
 
     spec: StudySpec
     tune: TuneSpec

@@ -71,7 +71,7 @@ class Choice(Frozen):
 
     @property
     def ends(self) -> tuple[JsonValue, ...]:
-        """All values, each of which must be valid."""
+        """The values whose validity must be checked: all of them."""
         return self.values
 
     def holds(self, value: JsonValue) -> bool:
@@ -104,15 +104,15 @@ def space_of(spec: StudySpec, arm: Arm, task: str) -> dict[str, Dimension]:
     for key, value in {**_defaults(spec, arm, task), **given, **own}.items():
         if key not in defaults:
             continue
-        place = f"{own_where if key in own else where}.{key}"
+        location = f"{own_where if key in own else where}.{key}"
         if key in arm.swept:
             if key in own or key in given:
-                raise UserError(f"'{key}' is both swept and searched", where=place)
+                raise UserError(f"'{key}' is both swept and searched", where=location)
             continue
-        dimension = _dimension(value, task, place)
+        dimension = _dimension(value, task, location)
         if isinstance(dimension, Range) and isinstance(defaults[key], float):
             dimension = dimension.of_floats()
-        _check(arm, task, key, dimension, place)
+        _check(arm, task, key, dimension, location)
         space[key] = dimension
     return space
 

@@ -92,7 +92,7 @@ def _imported(name: str, folder: str) -> OwnMetric:
         function = getattr(importlib.import_module(module_name), function_name)
         file = inspect.getsourcefile(inspect.unwrap(function))
     except Exception as error:  # whatever the module does as it is imported
-        raise UserError(f"cannot import the metric '{name}': {_words(error)}") from error
+        raise UserError(f"cannot import the metric '{name}': {_error_words(error)}") from error
     reads: Any = getattr(function, "reads", "answers")
     if not callable(function) or file is None or reads not in get_args(Reads):
         raise UserError(
@@ -110,7 +110,7 @@ def _guarded(name: str, function: Callable[..., Any]) -> Callable[[Predicted, Va
         try:
             value = float(function(labels.copy(), predictions.copy()))
         except Exception as error:  # whatever the function raises
-            raise UserError(f"the metric '{name}' failed: {_words(error)}") from error
+            raise UserError(f"the metric '{name}' failed: {_error_words(error)}") from error
         if not (math.isfinite(value) and 0 <= value <= 1):
             raise UserError(
                 f"the metric '{name}' returned {value:g}",
@@ -121,5 +121,5 @@ def _guarded(name: str, function: Callable[..., Any]) -> Callable[[Predicted, Va
     return measure
 
 
-def _words(error: Exception) -> str:
+def _error_words(error: Exception) -> str:
     return one_line(f"{type(error).__name__}: {error}", length=LONGEST)
