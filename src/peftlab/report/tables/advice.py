@@ -155,8 +155,11 @@ def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
     found = view.mean_score(arm, tasks)
     if found is None:
         return NOTHING
-    metric = tasks[0].main_metric if len(tasks) == 1 else ""
-    mean, low, high = (score_words(metric, one, 1) for one in (found.mean, found.low, found.high))
+    is_one = len(tasks) == 1  # a mean over tasks has no metric, and is in points
+    mean, low, high = (
+        score_words(tasks[0].main_metric, one, 1) if is_one else f"{one:.1f}"
+        for one in (found.mean, found.low, found.high)
+    )
     if not found.has_interval:
         return Cell(mean, value=found.mean)
     return Cell(f"{mean} [{low}, {high}]", value=found.mean, low=found.low, high=found.high)
