@@ -44,7 +44,7 @@ CALLS = (
     "peftlab.engine.checkpoint:Checkpoints.save",
     "peftlab.engine.checkpoint:Checkpoints.newest",
     "peftlab.engine.reported:write_predictions",
-    "peftlab.engine.run:_save",
+    "peftlab.engine.attempt:_save",
     "peftlab.core.files:sync",
     "peftlab.store.workspace:Workspace.start",
     "peftlab.store.workspace:Workspace.add_evaluation",

@@ -1,4 +1,4 @@
-"""Which method to use for the rows of a file, as far as a budget of time can tell.
+"""The choice of a method for the rows of a file, within a budget of time.
 
 A study of six methods is drafted as `peftlab new` drafts one. A part of the budget searches each
 one's learning rate, as many settings for each, by rows held out of train; the rest trains seeds
@@ -58,7 +58,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """What came of a budget: the answer, and where the study, its report and the model are.
+    """The result of a budget: the answer, and the paths of the study, its report and the model.
 
     `model` is None where no arm can be named yet, or the call was stopped before it was written.
     """
@@ -73,7 +73,7 @@ class Chosen:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How a budget would be spent, in seconds: the search, a seed of all methods, and the rest.
+    """The plan of a budget in seconds: for the search, for one seed of all methods, and the rest.
 
     `by_arm` are the seconds of one training, None where they are not known.
     """

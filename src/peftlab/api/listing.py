@@ -1,4 +1,4 @@
-"""What there is, without a `Study`: the choices and their costs, and the results so far."""
+"""The calls that need no `Study`: the choices and their costs, and all results so far."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def params(
 ) -> ParameterCount:
     """Return how many parameters the method trains on the model, from its config alone.
 
-    UserError for an unknown method, setting or checkpoint.
+    Raises UserError for an unknown method, setting or checkpoint.
     """
     quiet_libraries()
     from peftlab.core.hub import go_offline_if_unreachable
@@ -123,10 +123,10 @@ def bench(
     """Return a comparison of this engine and transformers.Trainer + peft on the same trial, in
     turn.
 
-    Takes `rounds` turns of `steps` optimizer steps a side, in processes of their own; `say` is told
+    Each side takes `rounds` turns of `steps` optimizer steps in a process of its own; `say` is told
     what is going on. `bf16` and `tf32` are those of the training settings, for both sides; on a
-    card the peer is measured in float32 and in bfloat16. With `peers` it is measured also in so
-    many processes at once. UserError for what is wrong with the setup.
+    card the peer is measured in float32 and in bfloat16. `peers` are numbers of processes in which
+    it is also measured at once. Raises UserError if the setup is wrong.
     """
     quiet_libraries()
     from peftlab.engine.bench import Setup, sides_on

@@ -55,7 +55,7 @@ class Study:
 
         `changes` are as the options of `peftlab run`: data, model, engine, seeds, tasks, arms, and
         `settings`, a mapping from dotted keys to values ({"training.num_train_epochs": 2}).
-        UserError for an unknown name, and for whatever is wrong in the file.
+        Raises UserError for an unknown name, and for whatever is wrong in the file.
         """
         return cls(load_study(str(name), _overrides(**changes)), workspace=workspace)
 
@@ -307,7 +307,7 @@ class Study:
         """Return the files of the report, and the scores and verdicts in it.
 
         It is written into `output`, else into reports/NAME of the workspace unless what is there
-        shows all that is measured. UserError where nothing has been run.
+        shows all that is measured. Raises UserError where nothing has been run.
         """
         from peftlab.api.reports import report_on
 

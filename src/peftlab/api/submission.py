@@ -31,8 +31,8 @@ def submit(
 
     All of them are by the trials of one arm of the study, which is given by its name, and of one
     seed: the first where none is given, never the best on dev. Checkpoints are looked for in the
-    `places` first. UserError for an unknown study, arm or seed, for folds, and where none of the
-    trials is of a task of GLUE.
+    `places` first. Raises UserError for an unknown study, arm or seed, for folds, and where none of
+    the trials is of a task of GLUE.
     """
     with Workspace.open(Path(workspace), create=False) as opened:
         found = opened.trials(study)

@@ -123,7 +123,7 @@ class Trial:
         """Return its predictions for dev or its fold: row_ids int64 [N], labels [N], logits
         float32 [N, C].
 
-        In the split's order, of the reported epoch. UserError where there are none.
+        In the split's order, of the reported epoch. Raises UserError where there are none.
         """
         from peftlab.study.stored_predictions import predictions_of
 
@@ -136,7 +136,7 @@ class Trial:
         """Return its predictions for new rows, in their order; the model stays in memory for later
         calls.
 
-        UserError where it has no saved model, or a row has the wrong number of texts.
+        Raises UserError where it has no saved model, or a row has the wrong number of texts.
         """
         from peftlab.outputs.predict import predict_texts
 
@@ -145,7 +145,7 @@ class Trial:
     def with_model(self, folder: Path | str) -> Trial:
         """Return the same trial with the present place of its checkpoint, if that was moved.
 
-        That is the folder, or one in it. UserError where it is neither, by its content.
+        That is the folder, or one in it. Raises UserError where it is neither, by its content.
         """
         quiet_libraries()
         from peftlab.engine.prepare import with_checkpoint
@@ -170,8 +170,8 @@ class Trial:
         OWNER/NAME, `private` if it is created; it is then kept only if there is an `output`. `tell`
         is told that the upload begins.
 
-        Raises UserError if the folder is not empty, the method cannot be merged, neither
-        destination is given, or the Hub refuses.
+        Raises UserError if the folder is not empty, the method cannot be merged, no destination is
+        given, or the Hub refuses.
         """
         if output is None and push is None:
             raise UserError(
@@ -278,7 +278,7 @@ def list_trials(workspace: Path | str = DEFAULT_WORKSPACE, study: str | None = N
     """Return the trials of a workspace, or of one of its studies in plan order: a look at their
     scores.
 
-    UserError where there is no such workspace or study.
+    Raises UserError where there is no such workspace or study.
     """
     from peftlab.study.remembered_looks import remember_records
 

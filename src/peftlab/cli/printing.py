@@ -1,4 +1,4 @@
-"""What commands give back: an exit status, one JSON value, tables, and remarks on stderr."""
+"""The output of commands: an exit status, one JSON value, tables, and remarks on stderr."""
 
 from __future__ import annotations
 

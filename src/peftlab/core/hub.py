@@ -37,9 +37,9 @@ def is_repository_id(name: str) -> bool:
 def go_offline_if_unreachable() -> bool:
     """Return whether the Hub's libraries are to work from their cache alone (HF_HUB_OFFLINE).
 
-    Where the Hub's host does not answer, the variable is set for this process: the libraries
-    would else try again for half a minute a file. It is read when they are imported, so this has
-    no effect after that. Behind a proxy nothing is asked. UserError for an HF_ENDPOINT that is
+    Where the Hub's host does not answer, the variable is set for this process: the libraries would
+    else try again for half a minute a file. It is read when they are imported, so this has no
+    effect after that. Behind a proxy nothing is asked. Raises UserError for an HF_ENDPOINT that is
     no URL.
     """
     if os.environ.get(OFFLINE, "").upper() in {"1", "ON", "YES", "TRUE"}:

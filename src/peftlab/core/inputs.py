@@ -112,11 +112,11 @@ class DataRef(Frozen):
 
 
 class TaskDefinition(Frozen):
-    """Describes a task of a person's own; those that come with the package are described there.
+    """The definition of a task of the user's own; the package defines its own tasks itself.
 
-    `labels` stand in the order of the logits, a regression has none; `metrics` are keys of
+    `labels` are in the order of the logits, a regression has none; `metrics` are keys of
     tasks.metrics.METRICS, the main one first; `texts` are the columns of the one or two texts.
-    `metric_sources` has the SHA-256 of the file of each metric that is a person's own.
+    `metric_sources` has the SHA-256 of the file of each of the user's own metrics.
     """
 
     problem_type: ProblemType

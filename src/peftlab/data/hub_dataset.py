@@ -96,7 +96,7 @@ def _paths(data_files: Any) -> list[str]:
 def _read_card(folder: Path, config: str) -> Any:
     """Return the header of the folder's README; None if there is none.
 
-    UserError for one that is no YAML, or expands to more than memory holds.
+    Raises UserError for one that is no YAML, or expands to more than memory holds.
     """
     card = folder / CARD
     if not card.is_file():

@@ -35,7 +35,7 @@ def limited(source: DataSource, task: Task, split: str, limit: int | None) -> Se
 def within(
     source: DataSource, examples: Sequence[Example], split: str, limit: int | None
 ) -> Sequence[Example]:
-    """Return the rows of the split that are within the limit."""
+    """Return the rows of the split that a limit keeps."""
     if limit is None or limit >= len(examples):
         return examples
     if not isinstance(source, OwnSource):

@@ -101,8 +101,8 @@ class OwnSource:
     def examples(self, task: Task, split: str) -> list[Example]:
         """Return the rows of a split in the file's order; a UserError names file, line and column.
 
-        Rows of dev that are cut off train stand in train's order in either part. Those of test
-        have no labels.
+        Rows of dev that are split off train keep train's order in both parts. Rows of test have no
+        labels.
         """
         files = self.files
         if split == "test":

@@ -26,10 +26,9 @@ from torch import Tensor
 
 from peftlab.core.files import remove_leftovers, whole_file
 from peftlab.core.training import CheckpointEvery
+from peftlab.store.records import NUM_CHECKPOINTS
 
 NAME = re.compile(r"step-(\d{9})-([0-9a-f]{32})\.safetensors")
-NUM_KEPT = 2
-"""The number of newest checkpoints that are kept, here and where nodes exchange them."""
 OF_PARAMETER, OF_METHOD, OF_BEST = "parameter.", "method.", "best."
 """The prefixes of tensors' names; tensors without one are the optimizer's."""
 
@@ -75,7 +74,7 @@ class Checkpoints:
         with whole_file(self.folder / name) as stream:
             stream.write(content)
         self._saved_at = monotonic()
-        for old in self._files()[NUM_KEPT:]:
+        for old in self._files()[NUM_CHECKPOINTS:]:
             with suppress(OSError):
                 old.unlink()
         self.on_saved()

@@ -70,7 +70,7 @@ class AdaLora(PeftMethod):
         return settings | left_open
 
     def begin_training(self, module: nn.Module, total_steps: int) -> None:
-        """Set the schedule of the pruning. UserError where it does not fit into the steps."""
+        """Set the schedule of the pruning; raise UserError if it does not fit into the steps."""
         config = _config_of(module)
         config.total_step = total_steps
         config.tinit = int(FIRST_SHARE * total_steps) if config.tinit == OPEN else config.tinit

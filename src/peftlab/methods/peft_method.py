@@ -347,7 +347,7 @@ class PeftMethod(Method):
     def _check_config(self, path: Path) -> dict[str, Any]:
         """Return the content of the config.
 
-        UserError where it is not one of this method, or has modules imported.
+        Raises UserError where it is not one of this method, or has modules imported.
         """
         where = str(path)
         try:

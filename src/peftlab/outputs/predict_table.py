@@ -99,8 +99,8 @@ def answers_by_part(
 ) -> Iterator[list[Answer]]:
     """Yield the answers to each part of the rows, by row and then by trial.
 
-    A trial gets its rows of a part together, and says of them what it says alone. UserError, with
-    the row's number, for one that cannot be read.
+    A trial classifies its rows of a part together, with the same answers as one at a time. Raises
+    UserError, with the row's number, for a row that cannot be read.
     """
     first = 1
     for rows in parts:

@@ -20,8 +20,7 @@ from typing import Any, TypeVar
 
 from peftlab.core.errors import StorageError, first_line
 from peftlab.core.files import ASIDE, whole_folder
-from peftlab.engine.checkpoint import NUM_KEPT
-from peftlab.store.records import CHECKPOINTS_FOLDER
+from peftlab.store.records import CHECKPOINTS_FOLDER, NUM_CHECKPOINTS
 
 NAME = re.compile(r"state-(\d{6})-([0-9a-f]{32})\.json")
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -102,7 +101,7 @@ class ExchangedFolder:
         name = f"state-{int(last[1]) + 1 if last else 1:06}-{_content_digest(content)[:32]}.json"
         self._patiently(lambda: self.files.pipe_file(f"{self.root}/{name}", content))
         states.append(FolderState(name=name, entries=entries))
-        for state in states[:-NUM_KEPT]:
+        for state in states[:-NUM_CHECKPOINTS]:
             self._forget(state)
         return name
 

@@ -33,7 +33,7 @@ from peftlab.runner.plan import Plan
 class _RunningTrial:
     """A trial that was given away to be run; it trains, or is evaluated, once it `has_begun`.
 
-    `since` is when that was, before it when it was given away.
+    `since` is the time of that, and until then the time at which it was given away.
     """
 
     since: float

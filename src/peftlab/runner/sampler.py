@@ -63,7 +63,7 @@ class Suggestion:
 def opened_storage(workspace: Path) -> Iterator[RDBStorage]:
     """Open the file of all searches in a workspace.
 
-    UserError for one that cannot be read, StorageError for one that no longer can.
+    Raises UserError for one that cannot be read, StorageError for one that no longer can.
     """
     path = workspace / FILE
     url = URL.create("sqlite", database=str(path))

@@ -118,7 +118,7 @@ class WorkspaceReader:
     def status_counts(self, study: str) -> list[StatusCount]:
         """Return the number of the study's trials of each task and status, and their seconds.
 
-        Counted by the database, without reading the trials. UserError for an unknown study.
+        Counted by the database, without reading the trials. Raises UserError for an unknown study.
         """
         self.spec(study)
         return self._rows(

@@ -25,6 +25,8 @@ MODEL_FOLDER = "model"
 PREDICTIONS_FILE = "predictions.parquet"
 CHECKPOINTS_FOLDER = "checkpoints"
 """The names of the files in a trial's folder."""
+NUM_CHECKPOINTS = 2
+"""The number of the newest checkpoints that are kept: the last may turn out to be damaged."""
 
 
 def is_open(status: Status, retry_failed: bool) -> bool:

@@ -207,7 +207,7 @@ class Workspace(WorkspaceReader):
     # Looks
 
     def add_looks(self, looks: Sequence[Look]) -> None:
-        """Store what is new in the looks; readers may do so too. StorageError if it cannot be."""
+        """Store what is new in the looks, as readers may too; raise StorageError if that fails."""
         new = news_of(looks, self.looks)
         if new:
             with self._transaction() as database:

@@ -1,4 +1,4 @@
-"""Which parts of the Triton back end a card can be trusted with: those that agree with plain twins.
+"""The parts of the Triton back end that a card can be trusted with: they agree with plain twins.
 
 Each is compared with its plain twin when a card is first used, and again at the sizes of another
 model (comparison.py), in processes of their own, several at a time since most of it is compiling.

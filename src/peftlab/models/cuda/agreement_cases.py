@@ -276,7 +276,7 @@ def _other(first: Case) -> Case:
 
 
 def cases_of(operation: type[PlainOperation], sizes: Sizes, device: torch.device) -> Iterator[Case]:
-    """Yield what an operation is compared on. KeyError for one that nothing is known of."""
+    """Yield what an operation is compared on. Raises KeyError for one that nothing is known of."""
     drawer = _Drawer(sizes, device)
     if issubclass(operation, SharedOperation):
         return _several(operation, drawer)

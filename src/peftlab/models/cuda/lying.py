@@ -1,4 +1,4 @@
-"""Where the rows of several models lie on a device, one model's behind the other's."""
+"""The bounds of the rows of several models on a device, one model's rows after the other's."""
 
 from __future__ import annotations
 

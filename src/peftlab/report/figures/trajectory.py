@@ -1,4 +1,4 @@
-"""How estimates and their intervals went as seeds were added: a panel a comparison."""
+"""The estimates and their intervals as seeds were added: one panel for each comparison."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def seconds_of_round(view: StudyView, wanted: Mapping[Place, int]) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Needed:
-    """How many further seeds would probably decide an open question, and the seconds they take."""
+    """The further seeds that would probably decide an open question, and the seconds they take."""
 
     num_seeds: int
     seconds: float

@@ -1,4 +1,4 @@
-"""Which arm is best on how many training rows, and what twice as many are expected to bring."""
+"""The best arm for each number of training rows, and the gain expected from twice as many."""
 
 from __future__ import annotations
 

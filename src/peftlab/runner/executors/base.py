@@ -80,9 +80,8 @@ class Executor(Protocol):
         """Run the jobs of the source until there are none.
 
         Every trial of a job is told as started when the job is given away, and once as ended. A
-        failure of one leaves the others alone. UserError, StorageError and KeyboardInterrupt end
-        everything: the trials that were running are told as interrupted, then the exception goes
-        on.
+        failure of one leaves the others alone. A UserError, StorageError or KeyboardInterrupt ends
+        everything: the trials that were running are told as interrupted, then it is raised.
         """
 
 

@@ -85,7 +85,7 @@ seeds: [42]                     # each trains a model for every fold; more avera
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What a study compares, as lines of its file: its runs, and its arms with what follows."""
+    """The lines of a study's file that define its comparison: its runs, and its arms to the end."""
 
     runs: str
     arms: str

@@ -139,7 +139,7 @@ def wanted_tune(
 ) -> TuneSpec:
     """Return the study's settings for its search, changed by those of the user.
 
-    UserError where both kinds of budget are given.
+    Raises UserError where both kinds of budget are given.
     """
     if trials is not None and seconds is not None:
         raise UserError(

@@ -89,7 +89,7 @@ def space_of(spec: StudySpec, arm: Arm, task: str) -> dict[str, Dimension]:
     The arm's own `tune` comes before the study's `tune.space`, and that before the defaults: the
     learning rate, the number of epochs up to that of the study file, and rank and dropout where
     the method has them and the arm does not set them. A setting of the study's space that the
-    arm's method lacks is not searched for it. UserError for what is wrong with any of it.
+    arm's method lacks is not searched for it. Raises UserError for what is wrong with any of it.
     """
     given = {} if spec.tune is None else spec.tune.space
     own = spec.arms[arm.base].tune
