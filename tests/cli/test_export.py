@@ -95,6 +95,6 @@ def test_with_a_folder_to_write_to_nothing_is_made_elsewhere(
     def refused(**_: object) -> None:
         raise AssertionError("which nobody would remove after a kill")
 
-    monkeypatch.setattr("peftlab.cli.export.TemporaryDirectory", refused)
+    monkeypatch.setattr("peftlab.api.trial.TemporaryDirectory", refused)
     place = ("--workspace", workspace, "--output", tmp_path / "out")
     assert peftlab("export", trials["lora"], *place).status == 0

@@ -158,7 +158,7 @@ def test_a_toy_loss_is_ranked_by_its_entry(tiny_checkpoint: Path, tmp_path: Path
         with Workspace.open(study.workspace) as opened:
             view = make_view(opened, study.name)
         assert [arm.name for arm in leading(view, None, 1).arms] == ["near"]
-        assert "stings" in (study.report().markdown).read_text(encoding="utf-8")
+        assert "stings" in study.report().files.markdown.read_text(encoding="utf-8")
         assert scores_words({"stings": 0.12345}) == "stings 0.123"
     with pytest.raises(UnknownNameError, match="unknown metric 'stings'"):
         sign_of("stings")

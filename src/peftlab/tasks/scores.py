@@ -55,8 +55,12 @@ def score_words(score: str, value: float, digits: int) -> str:
     >>> score_words("accuracy", 91.26, 1), score_words("log_loss", 0.26134, 1)
     ('91.3', '0.261')
     """
-    shown = digits if unit_of(score) == POINTS else digits + MORE_DIGITS
-    return f"{value:.{shown}f}"
+    return value_words(value, unit_of(score), digits)
+
+
+def value_words(value: float, unit: str, digits: int) -> str:
+    """Return a score in that unit with the precision that `digits` give to points."""
+    return f"{value:.{digits if unit == POINTS else digits + MORE_DIGITS}f}"
 
 
 def scores_words(scores: Mapping[str, float]) -> str:

@@ -28,7 +28,8 @@ from peftlab.stats.state import LearningState
 from peftlab.study import parts
 from peftlab.study.arms import Arm
 from peftlab.study.parts import CostName
-from peftlab.tasks.scores import score_words
+from peftlab.tasks.metrics.metric import POINTS
+from peftlab.tasks.scores import unit_of, value_words
 from peftlab.tasks.spec import Task
 
 TITLE = "What to use"
@@ -155,11 +156,8 @@ def _score(view: StudyView, arm: Arm, tasks: Sequence[Task]) -> str:
     found = view.mean_score(arm, tasks)
     if found is None:
         return NOTHING
-    is_one = len(tasks) == 1  # a mean over tasks has no metric, and is in points
-    mean, low, high = (
-        score_words(tasks[0].main_metric, one, 1) if is_one else f"{one:.1f}"
-        for one in (found.mean, found.low, found.high)
-    )
+    unit = unit_of(tasks[0].main_metric) if len(tasks) == 1 else POINTS
+    mean, low, high = (value_words(one, unit, 1) for one in (found.mean, found.low, found.high))
     if not found.has_interval:
         return Cell(mean, value=found.mean)
     return Cell(f"{mean} [{low}, {high}]", value=found.mean, low=found.low, high=found.high)
