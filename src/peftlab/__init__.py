@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         load_results,
         params,
     )
+    from peftlab.api.reports import report_on
     from peftlab.api.study import Study
     from peftlab.api.submission import submit
     from peftlab.api.trial import Trial, list_trials, predict, predict_file
@@ -43,6 +44,7 @@ __all__ = [
     "predict",
     "predict_file",
     "push",
+    "report_on",
     "submit",
 ]
 
@@ -51,6 +53,7 @@ _HOMES = {
     "choose": "peftlab.api.choose",
     "UserError": "peftlab.core.errors",
     "push": "peftlab.outputs.push",
+    "report_on": "peftlab.api.reports",
     "submit": "peftlab.api.submission",
     **dict.fromkeys(("Trial", "list_trials", "predict", "predict_file"), "peftlab.api.trial"),
 }

@@ -94,6 +94,21 @@ def test_a_budget_that_ends_in_the_middle_still_gives_an_answer(
     assert "the budget is out" in done.err
 
 
+def test_who_stops_it_is_told_what_is_best_so_far(
+    peftlab: Peftlab, rows: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*given: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "MOST_SETTINGS", 1)
+    monkeypatch.setattr(api, "carry_out_until_decided", stopped)
+    ended = peftlab(*arguments(rows, tiny_checkpoint, "1 hour"))
+    assert ended.status == 130
+    assert "stopped; what can be said so far:" in ended.err
+    assert "on rows held out of train" in ended.err
+    assert "peftlab export" in ended.err
+
+
 def test_a_file_of_somebody_else_is_left_alone(
     peftlab: Peftlab, rows: Path, tiny_checkpoint: Path
 ) -> None:

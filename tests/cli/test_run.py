@@ -38,6 +38,11 @@ def test_a_finished_study_is_not_run_again(
     assert answer.status == 0
     assert answer.json == before
     assert answer.err == "study small-study: 16 trials, 0 to run\n"
+    pooled = peftlab("run", study_file, "--workspace", workspace, "--executor", "pool")
+    assert pooled.err == answer.err
+    unknown = peftlab("run", study_file, "--workspace", workspace, "--executor", "pol")
+    assert (unknown.status, unknown.out) == (2, "")
+    assert "unknown executor 'pol', did you mean 'pool'?" in unknown.err
 
 
 def test_what_a_run_that_was_killed_at_its_very_end_has_left_goes_with_the_next(

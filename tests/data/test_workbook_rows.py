@@ -129,3 +129,33 @@ def test_damaged_parts_are_named_in_one_line(tmp_path: Path) -> None:
             said.append(str(error))
     assert said
     assert all(len(one.splitlines()) == 1 for one in said)
+
+
+@pytest.mark.parametrize("place", ["A1", "B1", "A3", "B3", "C3"])
+def test_a_formula_without_a_stored_result_is_named(place: str, tmp_path: Path) -> None:
+    rows = [["text", "label", "length"], ["x", "yes", 1], ["y", "no", 1]]
+    path = made(tmp_path / "t.xlsx", rows)
+    book = openpyxl.load_workbook(path)
+    book["Sheet1"][place] = '=CONCATENATE("a", "b")'
+    book.save(path)
+    assert refused(path) == (
+        f": Sheet1!{place} is a formula without a stored result "
+        "(try: open the file in a spreadsheet program and save it)"
+    )
+
+
+def test_an_array_formula_and_a_shared_one_are_formulas(tmp_path: Path) -> None:
+    path = made(tmp_path / "t.xlsx", [["a"], ["x"]])
+    for cell in (b'<f t="shared" si="0"/>', b'<f t="array" ref="A2">B1</f><v></v>'):
+        row = b'<row r="1"><c r="A1"><v>1</v></c></row><row r="2"><c r="A2">' + cell + b"</c></row>"
+        words = refused(changed(path, SHEET, HEAD + row + TAIL))
+        assert "Sheet1!A2 is a formula without a stored result" in words
+
+
+def test_a_formula_whose_stored_result_is_the_empty_text_is_an_empty_cell(tmp_path: Path) -> None:
+    rows = (
+        b'<row r="1"><c r="A1"><v>1</v></c><c r="B1"><v>2</v></c></row>'
+        b'<row r="2"><c r="A2" t="str"><f>""</f><v></v></c><c r="B2"><f>1+1</f><v>2</v></c></row>'
+    )
+    path = changed(made(tmp_path / "t.xlsx", [["a"], ["x"]]), SHEET, HEAD + rows + TAIL)
+    assert read(path) == [{"1": "", "2": "2"}]

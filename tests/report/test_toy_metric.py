@@ -131,8 +131,13 @@ def test_a_model_card_has_its_interval(view: StudyView) -> None:
 
 def test_a_toy_loss_is_ranked_by_its_entry(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """A study is trained by it: the least loss is the best epoch, and the best arm."""
-    loss = replace(TOY, measure=lambda *given: 8 * (1 - nearness(*given)), highest=math.inf)
-    loss = replace(loss, greater_is_better=False, unit="stings")
+    loss = Metric(
+        kinds=TOY.kinds,
+        measure=lambda *given: 8 * (1 - nearness(*given)),
+        highest=math.inf,
+        greater_is_better=False,
+        unit="stings",
+    )
     own = replace(TASKS.get(TASK), metrics=("stings", "accuracy"))
     far = {"method": "full", "training": {"learning_rate": 0.3}}
     given = toy_study(

@@ -309,15 +309,9 @@ class Study:
         It is written into `output`, else into reports/NAME of the workspace unless what is there
         shows all that is measured. Raises UserError where nothing has been run.
         """
-        quiet_libraries()
-        with Workspace.open(self.workspace, create=False) as opened:
-            if output is None:
-                from peftlab.report.current import current_report
+        from peftlab.api.reports import report_on
 
-                return current_report(opened, self.name)
-            from peftlab.report.write import write_report
-
-            return write_report(opened, self.name, Path(output))
+        return report_on([self.name], workspaces=[self.workspace], output=output)
 
     def results(self) -> pd.DataFrame:
         """Return one row a trial: scores in points, costs, settings (store.frame.load_results).
@@ -385,7 +379,7 @@ class Study:
     def _is_settled(
         self, executor: str, device: str, retry_failed: bool, options: Mapping[str, Any]
     ) -> bool:
-        """Return whether it is known at once that a run has nothing to do, and no error to tell.
+        """Return whether the workspace shows at once that a run has nothing to do or to refuse.
 
         Raises UserError for an unknown executor or option.
         """
@@ -399,12 +393,11 @@ class Study:
         try:
             with Workspace.open(self.workspace, create=False) as opened:
                 return is_settled(self.spec, opened, retry_failed=retry_failed)
-        except UserError:  # of a workspace that is not there, or that the run will complain of
+        except UserError:  # the run itself says what is wrong with the workspace
             return False
 
     def _tidied(self) -> int:
-        """Do what a run does to the workspace where nothing is open; return how many trials are
-        the study's."""
+        """Remove what earlier runs have left behind; return the number of the study's trials."""
         from peftlab.store.lock import forget_dead_holder
 
         with Workspace.open(self.workspace, create=False) as opened:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from peftlab.core.errors import UserError
 from peftlab.core.files import DEFAULT_WORKSPACE
 from peftlab.core.measurements import Costs, Evaluation
 from peftlab.core.process import quiet_libraries
+from peftlab.core.progress import Tell, say_nothing
 from peftlab.store.records import Status, TrialRecord, names_of_arms
 from peftlab.store.workspace import Workspace
 from peftlab.tasks.scores import scores_words
@@ -150,16 +153,57 @@ class Trial:
         return Trial(with_checkpoint(self.record, [str(folder)]))
 
     def export(
-        self, output: Path | str, *, merge: bool = False, base_model: str | None = None
+        self,
+        output: Path | str | None = None,
+        *,
+        merge: bool = False,
+        base_model: str | None = None,
+        places: Sequence[str] = (),
+        push: str | None = None,
+        private: bool = False,
+        tell: Tell = say_nothing,
     ) -> Export:
         """Write the trial as a folder for peft, or with `merge` for transformers alone.
 
-        Raises UserError if the folder is not empty, or if the method cannot be merged.
+        `base_model` names the checkpoint where others have it under another name, and `places` are
+        folders in which it may lie by now. With `push` the folder is uploaded to that repository,
+        OWNER/NAME, `private` if it is created; it is then kept only if there is an `output`. `tell`
+        is told that the upload begins.
+
+        Raises UserError if the folder is not empty, the method cannot be merged, no destination is
+        given, or the Hub refuses.
         """
+        if output is None and push is None:
+            raise UserError(
+                "no destination was given",
+                where="export",
+                remedy="--output DIR, or --push OWNER/NAME",
+            )
+        if private and push is None:
+            raise UserError(
+                "only --push creates a repository", where="--private", remedy="add --push"
+            )
         quiet_libraries()
+        from peftlab.outputs import push as hub
         from peftlab.outputs.export import export
 
-        return export(self.record, Path(output), merge=merge, base_model=base_model)
+        if push is not None:
+            hub.check_repository(push)
+        with ExitStack() as stack:
+            if output is None:
+                output = Path(stack.enter_context(TemporaryDirectory(prefix="peftlab-"))) / "model"
+            made = export(
+                self.record,
+                Path(output),
+                merge=merge,
+                base_model=base_model,
+                public=push is not None,
+                places=places,
+            )
+            if push is None:
+                return made
+            tell(f"sending it to {push}")
+            return replace(made, url=hub.push(made.folder, push, private=private))
 
     @cached_property
     def _predictor(self) -> Predictor:

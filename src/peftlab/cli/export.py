@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from peftlab.cli import completion, options, printing
-from peftlab.core.errors import UserError
 from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
 from peftlab.core.words import counted
@@ -50,48 +47,29 @@ def command(
     With its tokenizer and a model card: scores, intervals, settings, provenance. An adapter stays
     one without --merge; what other methods trained is a whole transformers model.
     """
-    from peftlab.store.workspace import Workspace
-
-    if output is None and push is None:
-        raise UserError(
-            "no destination was given",
-            where="export",
-            remedy="--output DIR, or --push OWNER/NAME",
-        )
-    if private and push is None:
-        raise UserError("only --push creates a repository", where="--private", remedy="add --push")
-    with Workspace.open(workspace, create=False) as opened:
-        record = opened.trial(trial)
     quiet_libraries()
-    from peftlab.outputs import push as hub
-    from peftlab.outputs.export import export
+    from peftlab.api.trial import Trial
 
-    if push is not None:
-        hub.check_repository(push)
-    url = None
-    with ExitStack() as stack, stage("exporting the trial") as exporting:
-        if output is None:
-            spare = stack.enter_context(TemporaryDirectory(prefix="peftlab-"))
-        made = export(
-            record,
-            output or Path(spare) / "model",
+    found = Trial.find(trial, workspace=workspace)
+    with stage("exporting the trial") as exporting:
+        made = found.export(
+            output,
             merge=merge,
             base_model=base_model,
-            public=push is not None,
             places=model or (),
+            push=push,
+            private=private,
+            tell=exporting.say,
         )
-        if push is not None:
-            exporting.say(f"sending it to {push}")
-            url = hub.push(made.folder, push, private=private)
-    if record.trial.fold is not None:
-        fold = record.trial.fold
+    fold = found.record.trial.fold
+    if fold is not None:
         printing.remark(
             f"remark: this is the model of fold {fold.number}, trained on {fold.of - 1} of "
             f"{fold.of} parts of train; for one of all rows, train its arm without folds"
         )
-    if record.trial.train_size is not None:
+    if found.train_size is not None:
         printing.remark(
-            f"remark: this is the model of {counted(record.trial.train_size, 'training row')}; "
+            f"remark: this is the model of {counted(found.train_size, 'training row')}; "
             "for one of all rows take a trial of its arm without train_size"
         )
     if made.is_local:
@@ -102,17 +80,17 @@ def command(
     if as_json:
         printing.print_json(
             {
-                "trial": record.trial.id,
+                "trial": found.id,
                 "kind": made.kind,
                 "output": None if output is None else str(output),
                 "base_model": made.base or None,
                 "files": list(made.files),
-                "url": url,
+                "url": made.url,
             }
         )
         return printing.DONE
     if output is not None:
         print(f"{made.kind} folder: {output}")
-    if url is not None:
-        print(f"on the Hub: {url}")
+    if made.url is not None:
+        print(f"on the Hub: {made.url}")
     return printing.DONE

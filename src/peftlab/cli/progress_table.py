@@ -34,7 +34,7 @@ def print_status(*, study: str | None, watch: bool, workspace: Path, as_json: bo
 
 
 def _status(study: str, workspace: Workspace) -> dict[str, Any]:
-    """Return a study's counts by status, its remaining time and its failures."""
+    """Return a study's counts by status, its failures, and the time left one trial at a time."""
     counted = workspace.status_counts(study)
     counts: Counter[str] = Counter()
     for one in counted:
@@ -52,6 +52,12 @@ def _status(study: str, workspace: Workspace) -> dict[str, Any]:
 
 
 def _seconds_left(counted: list[StatusCount]) -> float | None:
+    """Return the seconds that the open trials take one at a time; None before any is done.
+
+    Each is taken to need the mean of those of its task. How many run at once is not stored, and
+    trials of a killed run are still marked as running, so nothing is divided by their number. The
+    display of a run knows better (runner/cost.py).
+    """
     done = [one for one in counted if one.status == "done"]
     waiting = [one for one in counted if one.status in {"pending", "running"}]
     if not waiting:
@@ -72,7 +78,7 @@ def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:
         return
     names = ("trials", "done", "running", "pending", "failed", "pruned")
     print_table(
-        ["study", *(f"#{name}" for name in names), "#time left"],
+        ["study", *(f"#{name}" for name in names), "#time left, one at a time"],
         [
             [
                 row["study"],

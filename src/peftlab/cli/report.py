@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from peftlab.cli import completion, options, printing
 from peftlab.cli.options import WRITING
-from peftlab.core.errors import UserError
-from peftlab.core.process import quiet_libraries
 from peftlab.core.progress import stage
-
-if TYPE_CHECKING:
-    from peftlab.store.workspace import Workspace
 
 NAME = "report"
 EXAMPLE = (
@@ -56,27 +50,12 @@ def command(
     One HTML file, the same as Markdown, every figure as SVG, PNG and PDF, every table as CSV and
     LaTeX.
     """
-    from peftlab.store.workspace import Workspace
+    from peftlab.api.reports import report_on
 
-    with ExitStack() as stack:
-        opened = [
-            stack.enter_context(Workspace.open(path, create=False))
-            for path in workspaces or [options.DEFAULT_WORKSPACE]
-        ]
-        chosen = _chosen(opened, [options.study_name(study) for study in studies])
-        quiet_libraries()
-        tell = stack.enter_context(stage(WRITING)).say
-        if len(chosen) == 1 and output is None:
-            from peftlab.report.current import current_report
-
-            report = current_report(*chosen[0], tell)
-        else:
-            from peftlab.report.write import write_comparison, write_report
-
-            if len(chosen) == 1:
-                report = write_report(*chosen[0], output, tell)
-            else:
-                report = write_comparison(chosen, output, tell)
+    names = [options.study_name(study) for study in studies]
+    places = workspaces or [options.DEFAULT_WORKSPACE]
+    with stage(WRITING) as writing:
+        report = report_on(names, workspaces=places, output=output, tell=writing.say)
     if as_json:
         printing.print_json(report.to_json())
     else:
@@ -85,27 +64,3 @@ def command(
     if report.remark:
         printing.remark(report.remark)
     return printing.DONE
-
-
-def _chosen(workspaces: list[Workspace], studies: list[str]) -> list[tuple[Workspace, str]]:
-    """Return each study in each workspace that has it.
-
-    Raises UserError for a study that is nowhere, for a workspace with none of them, and for one
-    that is named twice.
-    """
-    for kind, names in (("study", studies), ("workspace", [str(w.path) for w in workspaces])):
-        for name in names:
-            if names.count(name) > 1:
-                raise UserError(f"the {kind} '{name}' is named twice", where="report")
-    pairs = [(workspace, study) for study in studies for workspace in workspaces]
-    if len(workspaces) > 1 and len(studies) > 1:
-        pairs = [pair for pair in pairs if pair[1] in pair[0].studies()]
-    for workspace, study in pairs:
-        workspace.spec(study)
-    for study in studies:
-        if study not in [name for _, name in pairs]:
-            raise UserError(f"the study '{study}' has not been run in any of the workspaces")
-    for workspace in workspaces:
-        if workspace not in [owner for owner, _ in pairs]:
-            raise UserError("none of the studies has been run here", where=str(workspace.path))
-    return pairs

@@ -24,7 +24,10 @@ def command(
     workspace: options.Workspace = options.DEFAULT_WORKSPACE,
     as_json: options.Json = False,
 ) -> int:
-    """Show progress, failures and the time left of one study or of all."""
+    """Show progress, failures and the time left of one study or of all.
+
+    The time left is that of one trial at a time, each as long as the mean of its task.
+    """
     name = None if study is None else options.study_name(study)
     progress_table.print_status(study=name, watch=watch, workspace=workspace, as_json=as_json)
     return DONE

@@ -1,8 +1,9 @@
 """Rows of a sheet of an .xlsx workbook, each cell as the text that the sheet's CSV would have.
 
 A whole number has no decimal point, another number the 15 digits that Excel keeps; yes and no are
-true and false; a formula is what it came to when the workbook was saved. A date is a text of its
-own kind: what a person typed, such as 1-2, is no longer known, so it is neither text nor label.
+true and false; a formula is what it came to when the workbook was saved, and an error if that is
+not stored. A date is a text of its own kind: what a person typed, such as 1-2, is no longer known,
+so it is neither text nor label.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from peftlab.data.unpacking import require_room, require_rows, require_values
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
-    from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
 ROWS_AT_ONCE = 64
 MOST_PARTS = 10_000
@@ -150,11 +150,11 @@ def _require_bounded(path: Path) -> None:
 
 
 def _cells(book: Workbook, sheet: str, path: Path) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Yield the cells of each row with its number; rows that the file leaves out have no cells."""
+    """Yield the cells of each row that the file holds, with its number."""
+    from peftlab.data.workbook_parser import NoResultError, sheet_rows
+
     try:
-        own: ReadOnlyWorksheet = book[sheet]
-        own.reset_dimensions()  # which are what another program wrote there
-        rows = enumerate(own.iter_rows(min_row=1, values_only=True), start=1)
+        rows = sheet_rows(book[sheet])
         while True:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -162,6 +162,12 @@ def _cells(book: Workbook, sheet: str, path: Path) -> Iterator[tuple[int, tuple[
             if not part:
                 return
             yield from part
+    except NoResultError as error:
+        raise UserError(
+            f"{sheet}!{error} is a formula without a stored result",
+            where=str(path),
+            remedy="open the file in a spreadsheet program and save it",
+        ) from error
     except NO_ZIP as error:
         raise _no_workbook(path, error) from error
 

@@ -45,7 +45,8 @@ class Export:
     """A folder that was written: an adapter for peft, or a whole model for transformers.
 
     `base` is what an adapter says that it must be put on, "" for a whole model; `is_local` says of
-    it that it is a folder of this machine, which nobody else has.
+    it that it is a folder of this machine, which nobody else has. `url` is that of the repository
+    to which it was uploaded.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Export:
     base: str
     is_local: bool
     files: tuple[str, ...]
+    url: str | None = None
 
 
 def export(

@@ -30,15 +30,7 @@ seeds: [{seed}]                     # the first; more are added by the rule
 decide: {{margin: {margin:g}, max_seeds: {max_seeds}}}   # until the choice is decided"""
 ARMS = """\
 arms:                           # {found}
-{arms}
-report:
-  - advice: {{margin: {margin:g}}}
-  - scores
-  - seed-spread
-  - costs
-  - pareto: {{against: time}}
-  - loss-curves
-  - hyperparameters"""
+{arms}"""
 
 
 def comparison(
@@ -58,7 +50,6 @@ def comparison(
         arms=ARMS.format(
             found=found,
             arms="\n".join(lines),
-            margin=margin,
         ),
     )
 
