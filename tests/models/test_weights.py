@@ -110,11 +110,7 @@ def test_the_head_of_a_regression_is_kept_as_it_is(tmp_path: Path) -> None:
     ("own", "wanted", "said"),
     [
         (NAMES, ("entailment", "not_entailment"), "it has entailment, neutral, contradiction; the"),
-        (
-            ["LABEL_0", "LABEL_1"],
-            ("no", "yes"),
-            "does not name its labels, so which is which is unknown",
-        ),
+        (["LABEL_0", "LABEL_1"], ("no", "yes"), "does not name its labels, so which is which"),
         (["yes", "YES"], ("yes", "no"), "is not for these labels: it has yes, YES; the task has"),
         (
             NAMES,

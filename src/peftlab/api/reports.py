@@ -28,8 +28,10 @@ def report_on(
 
     A study is compared with itself where several workspaces have it. The report is written into
     `output`, by default in the first workspace; one of a single study is kept there where it shows
-    all that is measured. `tell` is told what is going on. UserError for a study that is in none of
-    the workspaces, for a workspace with none of them, and for one that is named twice.
+    all that is measured. `tell` is told what is going on.
+
+    Raises UserError for a study that is in none of the workspaces, for a workspace with none of
+    them, and for one that is named twice.
     """
     with ExitStack() as stack:
         opened = [

@@ -50,7 +50,7 @@ def command(
     missing: Annotated[
         str, typer.Option(help="Rows without a text or a label: error, or drop them.")
     ] = "error",
-    executor: options.Executor = "inline",
+    executor: options.Executor = options.DEFAULT_EXECUTOR,
     workers: options.Workers = None,
     threads: options.Threads = None,
     device: options.Device = "auto",
