@@ -143,8 +143,8 @@ MISTAKES = {
     "columns of a text": (PREDICT + " --text a --columns b", "--text has no columns"),
     "file that is not there": (PREDICT + " --file {here}/none.csv", "cannot read the file"),
     "file that is a folder": (PREDICT + " --file {here}", "here: not a file but a folder"),
-    "file of an unknown format": (PREDICT + " --file {study}", "'.yaml' is no format"),
-    "output of an unknown format": (PREDICT + " --text a --output x.xls", "'.xls' is no format"),
+    "file of an unknown format": (PREDICT + " --file {study}", "'.yaml' is not a known format"),
+    "output of an unknown format": (PREDICT + " --text a --output x.xls", "'.xls' is not a known"),
     "no trial for a file": (
         "predict --file {latin} --workspace {w}", "a .txt has no column 'trial'",
     ),

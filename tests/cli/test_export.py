@@ -44,7 +44,7 @@ def test_a_folder_is_written_and_what_it_is_put_on_is_remarked(
     [
         ("{lora}", "no destination was given (try: --output DIR, or --push"),
         ("{lora} --output {here} --private", "--private: only --push creates a repository"),
-        ("{lora} --push a/b/c", "--push: 'a/b/c' is no repository"),
+        ("{lora} --push a/b/c", "--push: 'a/b/c' is not a repository name"),
         ("{lora} --push me/mine", "--push: the adapter's base is "),
         ("zz --output {here}", "no trial has an id that begins with 'zz'"),
     ],

@@ -146,7 +146,7 @@ def test_files_beside_train_are_found_and_what_is_said_is_taken(
         (("mine.txt", "--data", "complaints.csv"), "mine.txt: a study file has the ending .yaml"),
         (("no/mine.yaml", "--data", "complaints.csv"), "no such folder"),
         (("mine.yaml", "--data", "none.csv"), "none.csv: cannot read the file"),
-        (("mine.yaml", "--data", "mine.doc"), "mine.doc: the ending '.doc' is no format"),
+        (("mine.yaml", "--data", "mine.doc"), "mine.doc: the ending '.doc' is not a known format"),
         (
             ("mine.yaml", "--data", "complaints.csv", "--label", "kind"),
             "complaints.csv: unknown column 'kind'",

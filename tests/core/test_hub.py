@@ -112,7 +112,7 @@ def test_an_endpoint_that_is_no_url_is_one_line(
     with pytest.raises(UserError) as caught:
         go_offline_if_unreachable()
     assert str(caught.value) == (
-        f"HF_ENDPOINT: '{endpoint}' is no URL (allowed: https://HOST or http://HOST)"
+        f"HF_ENDPOINT: '{endpoint}' is not a URL (allowed: https://HOST or http://HOST)"
     )
     assert OFFLINE not in os.environ
 

@@ -59,7 +59,7 @@ def test_what_is_no_score_is_named_by_file_line_and_column(word: str, glue: Path
     with pytest.raises(UserError) as caught:
         GlueFolder(glue).examples(STSB, "dev")
     assert str(caught.value) == (
-        f"{glue}/STS-B/dev.tsv:3: column 'score': {word!r} is no score (allowed: a number)"
+        f"{glue}/STS-B/dev.tsv:3: column 'score': {word!r} is not a score (allowed: a number)"
     )
 
 

@@ -49,7 +49,7 @@ def test_scores_are_floats_and_minus_one_is_none(folder: Path) -> None:
 @pytest.mark.parametrize("label", ["high", float("nan")])
 def test_what_is_no_score_is_named_by_its_row(label: object, folder: Path) -> None:
     source = write(folder, "stsb", train={"sentence1": ["a"], "sentence2": ["b"], "label": [label]})
-    with pytest.raises(UserError, match=r"stsb train row 0: .* is no score .allowed: a number"):
+    with pytest.raises(UserError, match=r"stsb train row 0: .* is not a score .allowed: a number"):
         source.examples(STSB, "train")
 
 

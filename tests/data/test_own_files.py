@@ -211,7 +211,7 @@ def test_a_label_of_dev_that_train_lacks_is_named_with_its_line(csv: Path, tmp_p
 @pytest.mark.parametrize(
     ("asked", "changes", "line"),
     [
-        ({"problem_type": "regression"}, {}, "t.csv:2: column 'mood': 'sad' is no score"),
+        ({"problem_type": "regression"}, {}, "t.csv:2: column 'mood': 'sad' is not a score"),
         ({"labels": ("sad", "glad")}, {}, "t.csv:4: column 'mood': unknown label 'calm'"),
         ({"metrics": ("f1",)}, {}, "data.own.metrics: the metric 'f1' is not for"),
         (

@@ -149,7 +149,7 @@ def test_objects_alone_are_refused_with_their_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"t.csv:2: column 'mood': \"{'a': 1}\" is not a word"):
         labels_in(csv_of(tmp_path / "t.csv", ["{'a': 1}", "{'b': 1}"]))
     path = write(tmp_path / "t.jsonl", [{"body": "x", "mood": {"a": n}} for n in range(2)])
-    with pytest.raises(UserError, match=r"jsonl:1: column 'mood': {'a': 0} is no label"):
+    with pytest.raises(UserError, match=r"jsonl:1: column 'mood': {'a': 0} is not a label"):
         labels_in(path)
 
 
@@ -192,7 +192,7 @@ def test_numbers_with_decimal_commas_are_scores(
 def test_commas_that_may_stand_between_thousands_are_no_scores(tmp_path: Path) -> None:
     path = csv_of(tmp_path / "t.csv", ["1,234", "2,500"])
     assert labels_in(path)[0].problem_type == "single_label_classification"
-    with pytest.raises(UserError, match=r"t.csv:2: column 'mood': '1,234' is no score"):
+    with pytest.raises(UserError, match=r"t.csv:2: column 'mood': '1,234' is not a score"):
         labels_in(path, problem_type="regression")
 
 
@@ -204,7 +204,7 @@ def test_commas_that_may_stand_between_thousands_are_no_scores(tmp_path: Path) -
 def test_a_number_written_otherwise_and_a_missing_one_are_refused_with_their_line(
     cells: list[str], bad: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=rf"t.csv:3: column 'mood': {bad} is no score"):
+    with pytest.raises(UserError, match=rf"t.csv:3: column 'mood': {bad} is not a score"):
         labels_in(csv_of(tmp_path / "t.csv", cells))
 
 
@@ -214,7 +214,9 @@ def test_a_score_in_json_that_is_not_finite_is_refused_with_its_line(
 ) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text(f'{{"body": "a", "mood": 0.5}}\n{{"body": "b", "mood": {odd}}}\n')
-    with pytest.raises(UserError, match=r"t.jsonl:2: column 'mood': .* is no score .*a finite num"):
+    with pytest.raises(
+        UserError, match=r"t.jsonl:2: column 'mood': .* is not a score .*a finite num"
+    ):
         labels_in(path)
 
 
@@ -233,7 +235,9 @@ def test_a_slip_among_decimal_commas_is_refused_and_labels_of_several_digits_are
     tmp_path: Path,
 ) -> None:
     path = csv_of(tmp_path / "t.csv", ["0,5", "1,5", "2,5"] * 10 + ["0,5,1"])
-    with pytest.raises(UserError, match=r"t.csv:32: .* '0,5,1' is no score .*, with a decimal co"):
+    with pytest.raises(
+        UserError, match=r"t.csv:32: .* '0,5,1' is not a score .*, with a decimal co"
+    ):
         labels_in(path)
     path = csv_of(tmp_path / "t.csv", ["0,5", "0,5,1", "2"] * 10)
     assert labels_in(path)[0].problem_type == "single_label_classification"

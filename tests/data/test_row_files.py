@@ -154,8 +154,10 @@ BAD = {
         (b'"text"', ":1: not an array of JSON"),
     ],
     "rows.xlsx": [(b"PK", ": not an .xlsx workbook: "), (b"", ": not an .xlsx workbook: ")],
-    "rows.xls": [(b"", ": the ending '.xls' is no format (allowed: .csv, .tsv, .jsonl, .json, ")],
-    "rows.parquet.gz": [(b"", ": the ending '.parquet.gz' is no format (allowed: .csv, ")],
+    "rows.xls": [
+        (b"", ": the ending '.xls' is not a known format (allowed: .csv, .tsv, .jsonl, .json, ")
+    ],
+    "rows.parquet.gz": [(b"", ": the ending '.parquet.gz' is not a known format (allowed: .csv, ")],
     "rows.csv.gz": [
         (b"id,text\n", ": cannot read the file: not gzip: Not a gzipped file"),
         (gzip.compress(b"id,text\n1,a\n", mtime=0)[:-9], ": cannot read the file: not gzip: "),

@@ -157,5 +157,7 @@ def test_what_the_hub_refuses_is_said_in_one_line(
 
 @pytest.mark.parametrize("name", ["", "a/b/c", "../up", "me/<b>", "me/a b", "-me/x", "a" * 120])
 def test_what_can_be_no_repository_is_refused_before_anything_is_written(name: str) -> None:
-    with pytest.raises(UserError, match=r"--push: '.*' is no repository: .*\(allowed: OWNER/NAME"):
+    with pytest.raises(
+        UserError, match=r"--push: '.*' is not a repository name: .*\(allowed: OWNER/NAME"
+    ):
         check_repository(name)

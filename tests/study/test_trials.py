@@ -283,12 +283,14 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
         ),
         (
             {"training": {"load_best_model_at_end": True}},
-            "s: training: load_best_model_at_end is not taken (allowed: selection: {split: train, "
+            "s: training: load_best_model_at_end is not supported (allowed: selection: "
+            "{split: train, "
             "fraction: 0.1} beside training, which reports and keeps the best state)",
         ),
         (
             {"arms": arm(training={"fp16": True})},
-            "s: arms.a.training: fp16 is not taken (allowed: bf16: true, which needs no scale of "
+            "s: arms.a.training: fp16 is not supported (allowed: bf16: true, which needs no "
+            "scale of "
             "the loss; the default is float32)",
         ),
         (

@@ -64,7 +64,7 @@ def _address(endpoint: str) -> tuple[str, int]:
             raise ValueError("it names no host")
     except (ValueError, KeyError) as error:
         raise UserError(
-            f"'{endpoint}' is no URL", where="HF_ENDPOINT", allowed="https://HOST or http://HOST"
+            f"'{endpoint}' is not a URL", where="HF_ENDPOINT", allowed="https://HOST or http://HOST"
         ) from error
     return url.hostname, port
 

@@ -66,7 +66,7 @@ def required_format(path: Path, known: Sequence[str] = READABLE) -> Format:
     if found.ending not in known or (found.is_gzip and not (packed and found.is_text)):
         shown = path.suffix.lower() if not found.is_gzip else f"{found.ending}{GZIP}"
         raise UserError(
-            f"the ending '{shown}' is no format" if shown else "a file without an ending",
+            f"the ending '{shown}' is not a known format" if shown else "a file without an ending",
             where=str(path),
             allowed=", ".join(known) + packed,
         )

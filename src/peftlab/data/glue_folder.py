@@ -130,7 +130,7 @@ def _label(word: str, label_words: tuple[str, ...], where: str) -> int | float:
     except ValueError:
         score = math.nan
     if not math.isfinite(score):
-        raise UserError(f"{word[:40]!r} is no score", where=where, allowed="a number")
+        raise UserError(f"{word[:40]!r} is not a score", where=where, allowed="a number")
     return score
 
 

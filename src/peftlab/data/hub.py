@@ -157,7 +157,7 @@ def _label(label: Any, task: Task, where: str, row_id: int) -> int | float | Non
     if task.problem_type == "regression":
         if isinstance(label, bool | str) or not math.isfinite(label):
             raise UserError(
-                f"{label!r} is no score", where=f"{where} row {row_id}", allowed="a number"
+                f"{label!r} is not a score", where=f"{where} row {row_id}", allowed="a number"
             )
         return float(label)
     if not isinstance(label, int) or not 0 <= label < task.num_labels:

@@ -58,7 +58,7 @@ class OwnSource:
         files = self.files
         dev: list[Any] = [files.dev_fraction, files.split_seed]
         if files.dev is not None:
-            dev = _options_and_digest(files.dev, files)
+            dev = _identity(files.dev, files)
         reading: list[Any] = [
             files.text, files.label, files.separator, task.problem_type, task.labels,
         ]  # fmt: skip
@@ -71,9 +71,7 @@ class OwnSource:
         return DataRef(
             source="files",
             location=files.train,
-            digest=content_id(
-                ["files", _options_and_digest(files.train, files), dev, reading], length=64
-            ),
+            digest=content_id(["files", _identity(files.train, files), dev, reading], length=64),
             files=files,
             num_dropped=self._num_dropped(task, bool(names)),
             read_as=found_out({"train": files.train, "dev": files.dev}, options_of(files)),
@@ -174,9 +172,9 @@ def own_rows(
 ) -> tuple[OwnRow, ...]:
     """Return the rows of a file; raise UserError if a column is missing or a cell is no text.
 
-    With `by_name` the cells of labels hold the names that the file has for numbers of classes.
-    Rows that have none of what they must have are left out where `files` says so, if they may
-    have a label; which cells are a label that is missing, the notation says (`kept_rows`).
+    With `by_name` the cells of labels hold the names that the file has for the numbers of classes.
+    If `files` says so, rows without a text or a cell of a label are left out, unless they are those
+    of test. The notation decides which other cells are missing labels (`kept_rows`).
     """
     columns = files.label if has_labels else ()
     rows = _read_rows(path, files, columns).rows
@@ -187,9 +185,7 @@ def own_rows(
         replace(
             row,
             cells=tuple(
-                _with_class_names(
-                    cell, names[column], files, f"{path}:{row.number}: column '{column}'"
-                )
+                _as_names(cell, names[column], files, f"{path}:{row.number}: column '{column}'")
                 if names[column]
                 else cell
                 for cell, column in zip(row.cells, columns, strict=True)
@@ -217,7 +213,7 @@ def kept_rows(
     return kept
 
 
-def _with_class_names(cell: Any, names: Sequence[str], files: OwnFiles, where: str) -> Any:
+def _as_names(cell: Any, names: Sequence[str], files: OwnFiles, where: str) -> Any:
     """Return the cell with each class number replaced by the name in the file's metadata.
 
     A number without a name is returned as it is, and -1 as None where rows without a label are
@@ -370,8 +366,8 @@ def _example(row_id: int, texts: tuple[str, ...], label: Any) -> Example:
     return Example(row_id=row_id, texts=texts, label=label)
 
 
-def _options_and_digest(path: str, files: OwnFiles) -> list[Any]:
-    """Return a digest of the options by which the file is read and of its unpacked bytes."""
+def _identity(path: str, files: OwnFiles) -> list[Any]:
+    """Return the format of the file, the digest of its unpacked bytes, and its reading options."""
     own: list[Any] = [format_of(path).ending, _content(path)]
     otherwise = unusual(read_options(Path(path), options_of(files)))
     return [*own, otherwise] if otherwise else own

@@ -187,7 +187,7 @@ def class_of(cell: Any, where: str) -> str:
         wanted = "a word or a finite number"
         if is_missing(cell):
             raise MissingCellError("no label", where=where, wanted=wanted)
-        raise UserError(f"{repr(cell)[:40]} is no label", where=where, allowed=wanted)
+        raise UserError(f"{repr(cell)[:40]} is not a label", where=where, allowed=wanted)
     if len(word) > LONGEST_LABEL:
         raise UserError(
             f"the label has {len(word):,} characters, which is too long", where=where,
@@ -219,7 +219,7 @@ def score_label(cell: Any, where: str, *, has_decimal_commas: bool = False) -> f
             allowed = "a finite number, with a decimal comma, as others have; where they are " + (
                 "several labels, problem_type: multi_label_classification"
             )
-        raise UserError(f"{repr(cell)[:40]} is no score", where=where, allowed=allowed)
+        raise UserError(f"{repr(cell)[:40]} is not a score", where=where, allowed=allowed)
     return number
 
 

@@ -80,7 +80,7 @@ def row_writer(
     all.
 
     `columns` are the names and the types of what is written; columns of the Parquet file `like`
-    keep theirs in Parquet. Raises UserError for an ending that is no format, and for a place that
+    keep theirs in Parquet. Raises UserError for an unknown format, and for a place that
     is none.
     """
     kind = required_format(path, WRITABLE).ending

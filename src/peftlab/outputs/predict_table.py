@@ -177,7 +177,7 @@ def question_of(
             require_columns(row, [name], where=where)
             key = row[name]
             if not isinstance(key, str):
-                raise UserError(f"{key!r} is no trial's id", where=f"{where}: column '{name}'")
+                raise UserError(f"{key!r} is not a trial's id", where=f"{where}: column '{name}'")
             if key not in named:
                 named[key] = workspace.trial(key)
         first += len(rows)

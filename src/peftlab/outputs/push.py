@@ -19,7 +19,7 @@ def check_repository(repository: str) -> None:
         validate_repo_id(repository)
     except HFValidationError as error:
         raise UserError(
-            f"'{repository}' is no repository: {first_line(error)}",
+            f"'{repository}' is not a repository name: {first_line(error)}",
             where="--push",
             allowed="OWNER/NAME",
         ) from error

@@ -35,7 +35,7 @@ STOPPING = "stopping after the state is saved; press Ctrl-C again to stop at onc
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Where trials run: an executor, its options, and the device, all of them checked.
+    """The choice of where trials run: an executor, its options and the device, all checked.
 
     `here` is the device of this machine; None for one that only a cluster's nodes have.
     """

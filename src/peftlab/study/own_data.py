@@ -215,4 +215,4 @@ def _path(value: Any, key: Any, folder: Path) -> Any:
     try:
         return str(folder / Path(value).expanduser())
     except RuntimeError as error:  # an unknown user
-        raise UserError(f"no such place: {error}", where=value) from error
+        raise UserError(f"no such location: {error}", where=value) from error

@@ -27,9 +27,9 @@ def unknown_setting(name: str, *, where: str) -> UserError:
     """Return the error for an unknown training setting, with the alternative if there is one.
 
     >>> str(unknown_setting("save_steps", where="s: training"))
-    's: training: save_steps is not taken (allowed: checkpoint_every beside training, such as 200 \
-steps)'
+    's: training: save_steps is not supported (allowed: checkpoint_every beside training, such as \
+200 steps)'
     """
     if name in INSTEAD:
-        return UserError(f"{name} is not taken", where=where, allowed=INSTEAD[name])
+        return UserError(f"{name} is not supported", where=where, allowed=INSTEAD[name])
     return UnknownNameError("training setting", name, TRAINING_NAMES, where=where)

@@ -181,7 +181,7 @@ def test_labels_that_stand_in_different_company_are_several(
 def test_a_number_among_scores_that_is_not_finite_is_refused_with_its_line(
     odd: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=rf"t.csv:4: column 'label': '{odd}' is no score"):
+    with pytest.raises(UserError, match=rf"t.csv:4: column 'label': '{odd}' is not a score"):
         drafted(write(tmp_path / "t.csv", ["0.5", "1.5", odd]))
 
 
@@ -205,7 +205,7 @@ def test_lists_among_words_and_objects_are_refused_with_their_line(tmp_path: Pat
     path = tmp_path / "t.jsonl"
     rows = [{"text": f"x {n}", "label": {"a": n % 2}} for n in range(20)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(UserError, match=r"t.jsonl:1: column 'label': {'a': 0} is no label"):
+    with pytest.raises(UserError, match=r"t.jsonl:1: column 'label': {'a': 0} is not a label"):
         drafted(path)
 
 
@@ -259,7 +259,7 @@ def test_a_study_that_could_not_run_is_not_written(tmp_path: Path) -> None:
 
 
 def test_a_missing_score_is_named_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"t.csv:3: column 'label': 'nan' is no score"):
+    with pytest.raises(UserError, match=r"t.csv:3: column 'label': 'nan' is not a score"):
         drafted(write(tmp_path / "t.csv", ["0.5", "nan", "1.5", "2.5"]))
 
 
