@@ -302,6 +302,10 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
             "'adam')",
         ),
         (
+            {"arms": arm(class_weights="balanced")},
+            "s: arms.a: 'class_weights' is a training setting (try: arms.a.training.class_weights)",
+        ),
+        (
             {"training": {"learning_rate": "fast"}},
             "s: training.learning_rate: must be a number (it is 'fast')",
         ),

@@ -365,6 +365,8 @@ def _as_user_error(
     if complaint.kind == "extra_forbidden":
         owner = _owner(model, path)
         parent = f"{where}: {dotted(path[:-1])}" if path[:-1] else where
+        if model is StudySpec and len(path) == 1 and path[0] in TRAINING_NAMES:
+            return misplaced_setting(str(path[0]), where=where)
         return UnknownNameError("key", str(path[-1]), owner.model_fields, where=parent)
     if complaint.kind == "missing":
         known = _owner(model, path).model_fields
@@ -381,6 +383,13 @@ def _as_user_error(
             allowed="letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
         )
     return complaint.refusal(where=place)
+
+
+def misplaced_setting(name: str, *, where: str, remedy: str = "") -> UserError:
+    """Return the error for a training setting that stands beside `training`."""
+    return UserError(
+        f"'{name}' is a training setting", where=where, remedy=remedy or f"training.{name}"
+    )
 
 
 def _labels_as_texts(training: Any) -> Any:
