@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -20,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.core.errors import UnknownNameError, UserError, nearest
 from peftlab.core.inputs import Head
 from peftlab.core.selection import Selection, folds_words
 from peftlab.core.training import EVERY_EPOCH, CheckpointEvery, TrainingSettings
@@ -371,10 +370,8 @@ def _as_user_error(
     if complaint.kind == "missing":
         known = _owner(model, path).model_fields
         given = complaint.given if isinstance(complaint.given, Mapping) else {}
-        near = difflib.get_close_matches(
-            str(path[-1]), [str(key) for key in given if key not in known], n=1
-        )
-        hint = f"; is '{near[0]}' a misspelling of it?" if near else ""
+        near = nearest(str(path[-1]), [str(key) for key in given if key not in known])
+        hint = "" if near is None else f"; is '{near}' a misspelling of it?"
         return UserError(f"this key is missing{hint}", where=place)
     if complaint.kind == "string_pattern_mismatch":
         return UserError(
