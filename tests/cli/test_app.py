@@ -153,7 +153,7 @@ MISTAKES = {
         "--trial-column: both trials and a column that names",
     ),
     "file that is not text": (PREDICT + " --file {latin}", "not UTF-8 text"),
-    "file without rows": (PREDICT + " --file {blank}", "the file has no rows"),
+    "file without rows": (PREDICT + " --file {blank}", "the file is empty"),
     "output that cannot be written": (
         PREDICT + " --text a --output {here}/no/folder.tsv",
         "cannot write the file: No such file or directory",

@@ -32,6 +32,12 @@ def too_much(labels, predictions):
 
 def fails(labels, predictions):
     raise KeyError("no such class")
+
+def word(labels, predictions):
+    return "good"
+
+def nothing(labels, predictions):
+    return None
 """
 
 
@@ -141,8 +147,10 @@ def test_a_page_by_an_unchanged_source_is_not_made_again(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("quality:fails", "the metric 'quality:fails' failed: KeyError: 'no such class'"),
-        ("quality:too_much", "the metric 'quality:too_much' returned 2"),
+        ("quality:fails", "the metric 'quality:fails' failed: KeyError: 'no such class' (tried on"),
+        ("quality:too_much", "the metric 'quality:too_much' returned 2 (tried on 8 made-up rows)"),
+        ("quality:word", "the metric 'quality:word' returned 'good' (tried on"),
+        ("quality:nothing", "the metric 'quality:nothing' returned None (tried on"),
         ("quality:absent", "cannot import the metric 'quality:absent'"),
         ("nowhere:own", "cannot import the metric 'nowhere:own'"),
     ],
@@ -151,10 +159,13 @@ def test_what_is_wrong_with_it_is_one_line(
     name: str, words: str, peftlab: Peftlab, here: Path, tiny_checkpoint: Path
 ) -> None:
     path = study(here, tiny_checkpoint, [name])
-    place = ("--workspace", here / "ws", "--device", "cpu")
-    answer = peftlab("--trust-metrics", "run", path, *place)
-    assert answer.status == 2
-    assert sum(words in line for line in answer.err.splitlines()) == 1
+    for further in ((), ("--dry-run",)):
+        answer = peftlab("--trust-metrics", "run", path, "--workspace", here / "ws", *further)
+        assert answer.status == 2
+        assert words in answer.err
+        assert "data.own.metrics: " in answer.err
+        assert answer.err.count("\n") == 1
+    assert not (here / "ws").exists()
 
 
 def test_a_metric_by_which_no_task_can_be_compared_is_refused_as_the_main_one(

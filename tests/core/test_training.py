@@ -215,9 +215,13 @@ def test_settings_of_a_schedule_at_its_defaults_are_left_out() -> None:
 
 
 def test_what_is_wrong_with_the_settings_of_a_schedule_is_said_in_a_line() -> None:
-    with pytest.raises(ValidationError, match="polynomial has no setting 'end': it has lr_end, p"):
+    with pytest.raises(
+        ValidationError, match="'polynomial' has no setting 'end': it has lr_end, p"
+    ):
         TrainingSettings(lr_scheduler_type="polynomial", lr_scheduler_kwargs={"end": 1})
-    with pytest.raises(ValidationError, match="linear has no setting 'power': it has none"):
+    with pytest.raises(
+        ValidationError, match="the schedule 'linear' takes no settings, and 'power' "
+    ):
         TrainingSettings(lr_scheduler_kwargs={"power": 1})
     with pytest.raises(ValidationError, match="needs the setting 'num_decay_steps'"):
         TrainingSettings(lr_scheduler_type="warmup_stable_decay")

@@ -115,7 +115,7 @@ BAD = {
         (b'id,text\n1,"a"b\n', ":2: not a row of CSV: "),
         (b"id,id\n1,a\n", ":1: the column 'id' appears twice"),
         (b"id,text\n", ": the file has no rows"),
-        (b"", ": the file has no rows"),
+        (b"", ": the file is empty"),
         (b"id,text\r1,a\r", ":1: a row ends in \\r alone (allowed: rows that end in "),
         (b"id,text\n1,caf\x81\n", ": cannot read the file: not UTF-8 text"),
     ],
@@ -161,6 +161,8 @@ BAD = {
     "rows.csv.gz": [
         (b"id,text\n", ": cannot read the file: not gzip: Not a gzipped file"),
         (gzip.compress(b"id,text\n1,a\n", mtime=0)[:-9], ": cannot read the file: not gzip: "),
+        (gzip.compress(b"", mtime=0), ": the file is empty"),
+        (gzip.compress(b"id,text\n", mtime=0), ": the file has no rows"),
         (gzip.compress(b"id,text\n1\n", mtime=0), ":2: 1 field where there must be 2"),
     ],
     "rows": [(b"", ": a file without an ending (allowed: .csv, ")],

@@ -123,7 +123,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "gemma2": WINDOWED,
     "gemma3_text": WINDOWED,
 }
-VARIANTS = {
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "modernbert, mean": ("modernbert", {"classifier_pooling": "mean"}),
     "opt, LayerNorm behind": ("opt", {"do_layer_norm_before": False}),
     "bert, relu": ("bert", {"hidden_act": "relu"}),
@@ -134,7 +134,7 @@ VARIANTS = {
 def tiny_config(name: str, *, dropout: float = 0.0, num_labels: int = 3) -> PreTrainedConfig:
     """Return the config of a family or variant, with every dropout probability `dropout`."""
     model_type, changes = VARIANTS.get(name, (name, {}))
-    given = CONFIGS[model_type] | changes
+    given = {**CONFIGS[model_type], **changes}
     config = AutoConfig.for_model(
         model_type, **{key: value for key, value in given.items() if value is not None}
     )
@@ -157,7 +157,8 @@ def tiny_model(name: str, *, dropout: float = 0.0) -> PreTrainedModel:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.3)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def write_tiny_checkpoint(folder: Path, name: str) -> str:

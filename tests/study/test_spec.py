@@ -90,6 +90,13 @@ def test_a_misspelt_key_is_named_rather_than_the_one_that_it_leaves_missing(key:
     assert complaint(raw) == f"s.yaml: {key}: this key is missing"
 
 
+@pytest.mark.parametrize("key", ["class_weights", "learning_rate", "optim"])
+def test_a_training_setting_beside_training_is_told_its_place(key: str) -> None:
+    assert complaint(changed(**{key: "balanced"})) == (
+        f"s.yaml: '{key}' is a training setting (try: training.{key})"
+    )
+
+
 def test_a_misspelt_key_of_an_arm_is_named_though_it_could_be_a_setting() -> None:
     assert complaint(changed(arms={"a": {"methd": "full"}})) == (
         "s.yaml: arms.a.method: this key is missing; is 'methd' a misspelling of it?"

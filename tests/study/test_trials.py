@@ -300,8 +300,22 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
         ),
         (
             {"training": {"optim": "adam"}},
-            "s: training.optim: must be adamw_torch, sgd, adafactor, adagrad or rmsprop (it is "
-            "'adam')",
+            "s: training.optim: must be 'adamw', 'adamw_torch', 'adamw_torch_fused', 'sgd', "
+            "'adafactor', 'adagrad' or 'rmsprop' (it is 'adam'; did you mean 'adamw'?)",
+        ),
+        (
+            {"training": {"eval_strategy": "epochs"}},
+            "s: training.eval_strategy: must be 'epoch' or 'steps' (it is 'epochs'; did you mean "
+            "'epoch'?)",
+        ),
+        (
+            {"training": {"class_weights": "balance"}},
+            "s: training.class_weights: must be 'balanced', or a mapping from label to weight (it "
+            "is 'balance'; did you mean 'balanced'?)",
+        ),
+        (
+            {"arms": arm(class_weights="balanced")},
+            "s: arms.a: 'class_weights' is a training setting (try: arms.a.training.class_weights)",
         ),
         (
             {"training": {"learning_rate": "fast"}},

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from peftlab.core.inputs import ProblemType
-from peftlab.tasks.problem import answers, probabilities, problem_type_of
+from peftlab.tasks.problem import answers, made_up_rows, probabilities, problem_type_of
 
 LOGITS = np.array([[0.5, 0.5, -1.0], [-2.0, 3.0, 1e-30]], dtype=np.float32)
 
@@ -45,3 +47,22 @@ def test_probabilities_of_classes_sum_to_one_and_those_of_labels_stand_alone() -
     np.testing.assert_allclose(alone, [[0.5, 1, 0, 1 / (1 + np.exp(-1))]])
     with pytest.raises(ValueError, match="has no probabilities"):
         probabilities(LOGITS, "regression")
+
+
+@pytest.mark.parametrize("problem_type", get_args(ProblemType))
+@pytest.mark.parametrize("num_labels", [2, 3, 30])
+def test_made_up_rows_have_every_label_and_most_answers_right(
+    problem_type: ProblemType, num_labels: int
+) -> None:
+    logits, labels = made_up_rows(problem_type, num_labels)
+    assert problem_type_of(labels) == problem_type
+    given = answers(logits, problem_type)
+    assert given.dtype == labels.dtype
+    if problem_type == "regression":
+        assert len({*labels.tolist()}) == len(labels)
+        return
+    assert np.mean(given == labels) > 0.5
+    if problem_type == "multi_label_classification":
+        assert (labels.sum(axis=0) == len(labels) // 2).all()
+    else:
+        assert {*labels.tolist()} == {*range(num_labels)}

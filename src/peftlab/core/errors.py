@@ -52,8 +52,8 @@ class UnknownNameError(UserError):
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
         names = sorted(known)
         name = one_line(str(name), length=LONGEST_NAME)
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f", did you mean '{near[0]}'?" if near else ""
+        near = nearest(name, names)
+        hint = "" if near is None else f", did you mean '{near}'?"
         super().__init__(f"unknown {kind} '{name}'{hint}", where=where, allowed=", ".join(names))
 
 
@@ -77,6 +77,15 @@ class StorageError(PeftlabError):
     def __init__(self, what: str, *, where: str) -> None:
         self.what, self.where = what, where
         super().__init__(one_line(f"{where}: {what}; what was stored before is kept"))
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that looks most like this one; None if none looks like it.
+
+    >>> nearest("cosin", ["linear", "cosine"]), nearest("step", ["linear", "cosine"])
+    ('cosine', None)
+    """
+    return next(iter(difflib.get_close_matches(name, [*known], n=1)), None)
 
 
 def one_line(text: str, *, length: int = LONGEST_PART) -> str:

@@ -36,8 +36,10 @@ OF_EVALUATION = (
 )
 """The settings that say when a trial is evaluated, and what follows from its evaluations."""
 Precision = Literal["fp32", "tf32", "bf16"]
-OPTIMIZERS = ("adamw_torch", "sgd", "adafactor", "adagrad", "rmsprop")
-"""The names of `optim`; adamw and adamw_torch_fused are the same as adamw_torch."""
+ADAMW = ("adamw", "adamw_torch", "adamw_torch_fused")
+"""The names of `optim` that are the same one."""
+OPTIMIZERS = (*ADAMW, "sgd", "adafactor", "adagrad", "rmsprop")
+"""The names of `optim`."""
 MAPPINGS = ("class_weights", "lr_scheduler_kwargs")
 """The settings whose value may be a mapping."""
 
@@ -101,7 +103,7 @@ def _weights(given: object) -> object:
     for label, weight in given.items():
         is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if not is_number or not 0 <= weight < math.inf:
-            raise ValueError(f"the weight of '{label}' must be a number from 0 on, it is {weight}")
+            raise ValueError(f"the weight of '{label}' must be 0 or more, it is {weight}")
     return {str(label): float(weight) for label, weight in given.items()}
 
 
@@ -174,11 +176,10 @@ class TrainingSettings(Frozen):
     @classmethod
     def _has_one_name(cls, optim: object) -> object:
         """Return the stored name of a known optimizer; raise ValueError for any other value."""
-        if optim in ("adamw_torch_fused", "adamw"):
-            optim = "adamw_torch"
         if optim not in OPTIMIZERS:
-            raise ValueError(f"must be {', '.join(OPTIMIZERS[:-1])} or {OPTIMIZERS[-1]}")
-        return "adamw_torch_fused" if optim == "adamw_torch" else optim
+            *names, last = map(repr, OPTIMIZERS)
+            raise ValueError(f"must be {', '.join(names)} or {last}")
+        return "adamw_torch_fused" if optim in ADAMW else optim
 
     @field_validator("eval_strategy", mode="before")
     @classmethod
@@ -283,8 +284,9 @@ def _schedule(kind: str, settings: Mapping[str, JsonValue] | None) -> Schedule:
     name = ".".join(str(part) for part in complaint.path)
     known = ", ".join(schema.model_fields)
     if complaint.kind == "extra_forbidden":
-        its = f"it has {known}" if known else "it has none"
-        raise ValueError(f"the schedule {kind} has no setting '{name}': {its}")
+        if not known:
+            raise ValueError(f"the schedule '{kind}' takes no settings, and '{name}' is given")
+        raise ValueError(f"the schedule '{kind}' has no setting '{name}': it has {known}")
     if complaint.kind == "missing":
         raise ValueError(f"the schedule {kind} needs the setting '{name}'")
     raise ValueError(f"{name}: {complaint.words}" if name else complaint.words)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from peftlab.core.errors import UserError
+from peftlab.core.errors import UserError, nearest
 
 # Strict: true and "3" are integers to pydantic, and to nobody else.
 Integer = Annotated[int, Field(strict=True)]
@@ -63,7 +64,7 @@ class Complaint:
         return repr(self.given)[:LONGEST_SHOWN]
 
     def refusal(self, *, where: str, allowed: str = "", shown: str | None = None) -> UserError:
-        """Return the error that states the complaint in one line.
+        """Return the error that states the complaint in one line, with the nearest allowed name.
 
         `shown` is the wrong value as it stands there; by default a number as it is, and all else as
         a text in quotes. A whole object is not shown where the complaint is of a part that it
@@ -76,8 +77,16 @@ class Complaint:
         if value is None:
             given = str(self.given)[:LONGEST_SHOWN]
             value = given if isinstance(self.given, int | float) else repr(given)
-        words = self.words if is_of_whole else f"{self.words} (it is {value})"
+        words = self.words if is_of_whole else f"{self.words} (it is {value}{self._hint})"
         return UserError(words, where=where, allowed=allowed)
+
+    @property
+    def _hint(self) -> str:
+        """The question whether the nearest of the quoted alternatives was meant; "" without one."""
+        if not isinstance(self.given, str) or not self.words.startswith("must be "):
+            return ""
+        near = nearest(self.given, re.findall(r"'([^']+)'", self.words))
+        return "" if near is None else f"; did you mean '{near}'?"
 
 
 def complaint_of(error: ValidationError) -> Complaint:

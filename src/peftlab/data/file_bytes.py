@@ -96,6 +96,13 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             yield io.BufferedReader(_Bounded(unpacked, path), 1 << 17)
 
 
+def no_rows(path: Path) -> UserError:
+    """Return the error for a file without rows, which says whether it is empty altogether."""
+    with opened(path) as stream:
+        is_empty = not stream.read(1)
+    return UserError("the file is empty" if is_empty else "the file has no rows", where=str(path))
+
+
 def content_sha256(path: Path) -> str:
     """Return the SHA-256 of the bytes, unpacked, as 64 hexadecimal digits."""
     digest = hashlib.sha256()

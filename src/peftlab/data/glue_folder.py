@@ -12,6 +12,7 @@ from peftlab.core.errors import AbsentError, UserError
 from peftlab.core.identity import content_id, file_sha256
 from peftlab.core.inputs import DataRef, Example
 from peftlab.core.words import counted
+from peftlab.data.file_bytes import no_rows
 from peftlab.tasks.spec import FolderRows, Task, TsvFile
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -81,7 +82,7 @@ def read_tsv(path: Path, file: TsvFile, label_words: tuple[str, ...]) -> list[Ex
         lines.pop()
     first = 0 if file.columns else 1
     if len(lines) <= first:
-        raise UserError("the file has no rows", where=str(path))
+        raise no_rows(path)
     columns = file.columns or tuple(_decode(lines[0], path, 1).split("\t"))
     text_places = [_place(columns, name, path) for name in file.text_columns]
     label_place = None if file.label_column is None else _place(columns, file.label_column, path)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from peftlab.core.errors import UserError, first_line
 from peftlab.core.words import counted
+from peftlab.data.file_bytes import no_rows
 from peftlab.data.parquet_footer import Chunk, Footer, read_footer
 from peftlab.data.text_lines import LONGEST_ROW, MOST_COLUMNS, require_different
 from peftlab.data.unpacking import require_room, require_rows, require_values
@@ -37,7 +38,7 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             opened = _opened(stream, path)
             promised, number = opened.file.metadata.num_rows, 0
             if promised == 0:
-                raise UserError("the file has no rows", where=str(path))
+                raise no_rows(path)
             for batch in _batches(opened, path):
                 for row in batch.to_pylist():
                     number += 1

@@ -20,7 +20,7 @@ from peftlab.core.errors import UnknownNameError, UserError, first_line
 from peftlab.core.files import whole_file
 from peftlab.core.words import counted
 from peftlab.data.field_separators import said_by_excel
-from peftlab.data.file_bytes import WRITABLE, format_of, require_file, required_format
+from peftlab.data.file_bytes import WRITABLE, format_of, no_rows, require_file, required_format
 from peftlab.data.json_rows import json_text, rows_of_array, rows_of_lines
 from peftlab.data.parquet_rows import parquet_rows
 from peftlab.data.read_options import AS_FOUND, ReadOptions, read_options
@@ -179,7 +179,7 @@ def _parts(rows: Iterator[Numbered], path: Path, size: int) -> Iterator[list[Num
             yield part
             part = []
     if not has_any:
-        raise UserError("the file has no rows", where=str(path))
+        raise no_rows(path)
     if part:
         yield part
 

@@ -18,7 +18,7 @@ from peftlab.engine.registry import ENGINES
 from peftlab.methods.base import Method
 from peftlab.methods.registry import METHODS
 from peftlab.study.refused_arguments import unknown_setting
-from peftlab.study.spec import TRAINING_NAMES, ArmSpec, StudySpec
+from peftlab.study.spec import TRAINING_NAMES, ArmSpec, StudySpec, misplaced_setting
 
 OFF_BY_NULL = frozenset(
     name for name, field in TrainingSettings.model_fields.items() if field.default is None
@@ -119,6 +119,8 @@ def _spread(spec: StudySpec, name: str, arm: ArmSpec, *, resolve: bool) -> list[
     if resolve:
         known = [*ArmSpec.model_fields, *method.settings()]
         for key in arm.settings:
+            if key in TRAINING_NAMES and key not in known:
+                raise misplaced_setting(key, where=where, remedy=f"arms.{name}.training.{key}")
             if key not in known:
                 raise UnknownNameError(
                     f"setting of the method {arm.method}", key, known, where=where

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -20,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from peftlab.core.errors import UnknownNameError, UserError
+from peftlab.core.errors import UnknownNameError, UserError, nearest
 from peftlab.core.inputs import Head
 from peftlab.core.selection import Selection, folds_words
 from peftlab.core.training import EVERY_EPOCH, CheckpointEvery, TrainingSettings
@@ -365,14 +364,14 @@ def _as_user_error(
     if complaint.kind == "extra_forbidden":
         owner = _owner(model, path)
         parent = f"{where}: {dotted(path[:-1])}" if path[:-1] else where
+        if model is StudySpec and len(path) == 1 and path[0] in TRAINING_NAMES:
+            return misplaced_setting(str(path[0]), where=where)
         return UnknownNameError("key", str(path[-1]), owner.model_fields, where=parent)
     if complaint.kind == "missing":
         known = _owner(model, path).model_fields
         given = complaint.given if isinstance(complaint.given, Mapping) else {}
-        near = difflib.get_close_matches(
-            str(path[-1]), [str(key) for key in given if key not in known], n=1
-        )
-        hint = f"; is '{near[0]}' a misspelling of it?" if near else ""
+        near = nearest(str(path[-1]), [str(key) for key in given if key not in known])
+        hint = "" if near is None else f"; is '{near}' a misspelling of it?"
         return UserError(f"this key is missing{hint}", where=location)
     if complaint.kind == "string_pattern_mismatch":
         return UserError(
@@ -381,6 +380,13 @@ def _as_user_error(
             allowed="letters, digits, '.', '_' and '-', at most 64, the first a letter or digit",
         )
     return complaint.refusal(where=location)
+
+
+def misplaced_setting(name: str, *, where: str, remedy: str = "") -> UserError:
+    """Return the error for a training setting that stands beside `training`."""
+    return UserError(
+        f"'{name}' is a training setting", where=where, remedy=remedy or f"training.{name}"
+    )
 
 
 def _labels_as_texts(training: Any) -> Any:

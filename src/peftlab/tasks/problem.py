@@ -57,3 +57,23 @@ def probabilities(logits: Logits, problem_type: ProblemType) -> Floats:
     if problem_type == "multi_label_classification":
         return np.asarray(0.5 * (1 + np.tanh(values / 2)))
     raise ValueError("a regression has no probabilities")
+
+
+def made_up_rows(problem_type: ProblemType, num_labels: int) -> tuple[Logits, Values]:
+    """Return logits [N, C] and labels of a few rows, the same ones at every call.
+
+    Each class, or each label with and without, is there four times; most answers are right.
+    """
+    generator = np.random.default_rng(0)
+    if problem_type == "regression":
+        scores_N = np.linspace(0.0, 1.0, 8)
+        noise_N = generator.normal(scale=0.1, size=8)
+        return (scores_N + noise_N)[:, None].astype(np.float32), scores_N
+    if problem_type == "multi_label_classification":
+        half_NC = generator.integers(0, 2, size=(4, num_labels))
+        labels_NC = np.concatenate([half_NC, 1 - half_NC])
+        noise_NC = generator.normal(size=labels_NC.shape)
+        return (4.0 * labels_NC - 2.0 + noise_NC).astype(np.float32), labels_NC
+    classes_N = np.tile(np.arange(num_labels), 4)
+    noise_NC = generator.normal(size=(len(classes_N), num_labels))
+    return (2.0 * np.eye(num_labels)[classes_N] + noise_NC).astype(np.float32), classes_N

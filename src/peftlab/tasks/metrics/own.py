@@ -34,6 +34,7 @@ KINDS: tuple[ProblemType, ...] = get_args(ProblemType)
 LONGEST = 200
 """The most characters of a function's own error that are shown."""
 FORM = "module:function, in which the module is a file here or can be imported"
+VALUES = "a number from 0 to 1, more being better"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,8 @@ def own_metric(name: str, *, where: str = "") -> OwnMetric:
         raise UserError(
             f"the metric '{name}' is code, which a study alone may not run",
             where=where,
-            remedy=f"peftlab --trust-metrics, or {TRUST_METRICS}=1: it can do all that you can",
+            remedy=f"peftlab --trust-metrics, or {TRUST_METRICS}=1, if you trust the code: it runs "
+            "with all your rights",
         )
     try:
         return _imported(name, str(Path.cwd()))
@@ -108,14 +110,18 @@ def _guarded(name: str, function: Callable[..., Any]) -> Callable[[Predicted, Va
 
     def measure(predictions: Predicted, labels: Values) -> float:
         try:
-            value = float(function(labels.copy(), predictions.copy()))
+            given = function(labels.copy(), predictions.copy())
         except Exception as error:  # whatever the function raises
-            raise UserError(f"the metric '{name}' failed: {_error_words(error)}") from error
-        if not (math.isfinite(value) and 0 <= value <= 1):
             raise UserError(
-                f"the metric '{name}' returned {value:g}",
-                allowed="a number from 0 to 1, more being better",
-            )
+                f"the metric '{name}' failed: {_error_words(error)}", allowed=VALUES
+            ) from error
+        try:
+            value = float(given)
+        except Exception as error:  # whatever the value's own class raises
+            shown = one_line(repr(given), length=LONGEST)
+            raise UserError(f"the metric '{name}' returned {shown}", allowed=VALUES) from error
+        if not (math.isfinite(value) and 0 <= value <= 1):
+            raise UserError(f"the metric '{name}' returned {value:g}", allowed=VALUES)
         return value
 
     return measure

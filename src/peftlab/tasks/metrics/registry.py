@@ -57,7 +57,8 @@ def require_metrics(
 ) -> None:
     """Raise UserError if a metric does not exist, or is for another kind of problem.
 
-    The first one must be one that tasks can be compared by.
+    The first one must be one that tasks can be compared by. A user's own is called once on
+    made-up rows, so that what is wrong with it is known before anything is trained.
     """
     for name in names:
         if not METRICS.get(name, where=where).fits(problem_type, num_labels):
@@ -70,6 +71,8 @@ def require_metrics(
                     own for own, one in every.items() if one.fits(problem_type, num_labels)
                 ),
             )
+        if is_own(name):
+            _require_score(name, problem_type, num_labels, where=where)
     why_not = METRICS.get(names[0]).why_not_main
     if why_not:
         raise UserError(
@@ -77,3 +80,16 @@ def require_metrics(
             where=where,
             allowed="another metric first, this one after it",
         )
+
+
+def _require_score(name: str, problem_type: ProblemType, num_labels: int, *, where: str) -> None:
+    """Raise UserError if the metric has no valid score of made-up rows, each label among them."""
+    from peftlab.tasks.problem import made_up_rows
+
+    metric = METRICS.get(name, where=where)
+    logits_NC, labels_N = made_up_rows(problem_type, num_labels)
+    try:
+        metric.scores(labels_N, metric.read(logits_NC, problem_type)[None])
+    except UserError as error:
+        what = f"{error.what} (tried on {len(labels_N)} made-up rows)"
+        raise UserError(what, where=where, allowed=error.allowed) from error
