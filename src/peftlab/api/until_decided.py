@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from peftlab.report.findings.asking import questions
 from peftlab.report.findings.questions import (
@@ -24,8 +25,8 @@ from peftlab.study.remembered_looks import remember
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from peftlab.api.study import Study
     from peftlab.runner.plan import Plan
+    from peftlab.study.spec import StudySpec
 
 Cause = Literal["decided", "the most seeds", "the budget"]
 """Why no further round is run: nothing is open that seeds could decide, or one of the limits."""
@@ -80,8 +81,22 @@ def after_round(
     )
 
 
+class Runnable(Protocol):
+    """The part of a `Study` (api/study.py) that rounds need."""
+
+    spec: StudySpec
+    workspace: Path
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+
+    def carry_out(self, *, console: Console, **options: Any) -> None:
+        """Run the trials that are not done."""
+
+
 def carry_out_until_decided(
-    study: Study,
+    study: Runnable,
     *,
     console: Console,
     retry_failed: bool = False,
