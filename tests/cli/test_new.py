@@ -41,7 +41,7 @@ def test_a_study_of_a_private_file_is_written_linted_and_run(
     assert "48 rows are few: scores on 10 of them are noisy" in answer.out
     guesses = {line.split()[0]: line for line in answer.out.splitlines() if line.strip()}
     assert "what they wrote" in guesses["text"]
-    assert "fewest different values: 3" in guesses["label"]
+    assert "fewest distinct values (3)" in guesses["label"]
     assert "delivery, praise, refund" in guesses["labels"]
     written = (private / "mine.yaml").read_text()
     assert "  complaints:\n    train: complaints.csv" in written

@@ -356,9 +356,8 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
         ),
         (
             {"training": {"eval_strategy": "steps", "eval_steps": 50}},
-            "s: training.eval_steps: eval_steps needs held-out rows (dev is for the report "
-            "alone) (allowed: with "
-            "selection: {split: train, fraction: 0.1})",
+            "s: training.eval_steps: eval_steps needs held-out rows, since dev is for the "
+            "report alone (try: selection: {split: train, fraction: 0.1})",
         ),
         (
             {"arms": arm(training={"early_stopping_patience": 3})},

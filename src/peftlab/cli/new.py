@@ -86,7 +86,7 @@ def command(
     printing.print_table(
         ("key", "value", "why"),
         [(guess.key, _shown(guess.value), guess.why) for guess in made.guesses],
-        title=f"What {data.name} seems to be",
+        title=f"Guesses from {data.name}",
     )
     for hint in made.hints:
         print(f"hint: {hint}")

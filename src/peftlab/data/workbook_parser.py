@@ -21,7 +21,7 @@ class NoResultError(Exception):
     """A formula without a stored result; its text is the cell's place in the sheet."""
 
 
-class _ResultParser(WorkSheetParser):  # type: ignore[misc]
+class _ResultParser(WorkSheetParser):  # type: ignore[misc]  # openpyxl has no types
     def parse_cell(self, element: Any) -> dict[str, Any]:
         """Return the cell as openpyxl does; raise NoResultError if it is an uncomputed formula."""
         cell: dict[str, Any] = super().parse_cell(element)

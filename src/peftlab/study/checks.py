@@ -122,9 +122,9 @@ def check_evaluations(spec: StudySpec, arms: Sequence[Arm]) -> None:
             if spec.selection is None and getattr(training, key) is not None:
                 raise UserError(
                     f"{'eval_steps' if key == 'eval_steps' else 'early stopping'} needs held-out "
-                    "rows (dev is for the report alone)",
+                    "rows, since dev is for the report alone",
                     where=_place(spec, arm, own, key),
-                    allowed="with selection: {split: train, fraction: 0.1}",
+                    remedy="selection: {split: train, fraction: 0.1}",
                 )
 
 

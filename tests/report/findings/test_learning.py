@@ -131,7 +131,7 @@ def test_what_has_not_moved_since_before_its_first_step_did_not_learn(predicted:
     view = as_before(view_of(predicted, {"lora-r2": chance()}))
     (found,) = remarks(view, view.arms)
     assert found.state == "did not learn"
-    assert "score and loss are where they were before the first step" in found.reason
+    assert "score and loss have not changed since before the first step" in found.reason
     assert remarks(as_before(view_of(predicted, {"full": good()})), view.arms) == []
 
 

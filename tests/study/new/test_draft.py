@@ -212,7 +212,7 @@ def test_lists_among_words_and_objects_are_refused_with_their_line(tmp_path: Pat
 @pytest.mark.parametrize(
     ("label", "words"),
     [
-        ("pos", "has the label 'pos' in all rows, which shows no difference"),
+        ("pos", "leaves nothing to learn: every row has the label 'pos'"),
         ("", "has no label in any row"),
         ("-1", "has -1 in all rows, which is how datasets writes that there is no label"),
     ],
@@ -251,7 +251,7 @@ def test_a_study_that_could_not_run_is_not_written(tmp_path: Path) -> None:
         drafted(path)
     assert str(caught.value).startswith(
         f"{path}: no study of this file can run: t dev (t.csv): all 2 rows of dev have the "
-        "label 'a', which shows no difference"
+        "label 'a', so that nothing can be compared"
     )
     both = write(tmp_path / "u.csv", ["a", "b"])
     with pytest.raises(UserError, match=r"all 30 rows of dev have the label 'a'.*--dev FILE with"):
@@ -297,7 +297,7 @@ def test_other_columns_that_could_be_the_label_are_named(tmp_path: Path) -> None
     made = draft(tmp_path / "s.yaml", tmp_path / "t.csv")
     (label,) = [guess for guess in made.guesses if guess.key == "label"]
     assert label.value == "source"
-    assert label.why == "has the fewest different values: 2; or --label verdict (3)"
+    assert label.why == "fewest distinct values (2); or --label verdict (3)"
 
 
 @pytest.mark.parametrize(

@@ -54,13 +54,13 @@ def test_rows_with_which_all_is_well_earn_no_remark(tmp_path: Path, tiny_checkpo
     [
         (
             MIXED[::3], OTHERS, "data: mood train (train.csv)",
-            "all 10 rows of train have the label 'a', which shows no difference; rows with two "
-            "labels or more are needed",
+            "all 10 rows of train have the label 'a', so that there is nothing to learn; rows "
+            "with two labels or more are needed",
         ),
         (
             MIXED, OTHERS[:1], "data: mood dev (dev.csv)",
-            "the only row of dev has the label 'a', which shows no difference; rows with two "
-            "labels or more are needed",
+            "the only row of dev has the label 'a', so that nothing can be compared; "
+            "rows with two labels or more are needed",
         ),
     ],
 )  # fmt: skip
@@ -79,7 +79,7 @@ def test_one_single_score_is_an_error_too(tmp_path: Path, tiny_checkpoint: Path)
     rows = [(f"text {n}", n / 4) for n in range(8)]
     expanded = study(tmp_path, tiny_checkpoint, rows, [("a", 0.5), ("b", 0.5)])
     (error,) = [one for one in row_remarks(expanded) if one.level == "error"]
-    assert error.message.startswith("all 2 rows of dev have the score 0.5, which shows no")
+    assert error.message.startswith("all 2 rows of dev have the score 0.5, so that nothing")
     assert error.message.endswith("rows with scores that differ are needed")
 
 

@@ -163,7 +163,7 @@ def _shown_words(found: Learned, task: Task) -> str:
         low, high = found.interval
         words += f", 95% interval {signed(low)} to {signed(high)}"
     if found.state == "did not learn" and not found.has_moved:
-        words = f"score and loss are where they were before the first step; {words}"
+        words = f"score and loss have not changed since before the first step; {words}"
     elif found.state == "did not learn":
         words = f"not {GAIN:g} point better than {bar}: {words}"
     if num_constant:

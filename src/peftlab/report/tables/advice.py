@@ -299,9 +299,9 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
     rows.insert(0, [*scored(base), NOTHING, own or "not shown", *costs(base)])
     mean = ", the mean over the tasks" if len(advice.tasks) > 1 else ""
     sums = (
-        " Times and sizes are sums over the tasks, memory is their mean; they have"
+        " Times and sizes are sums over the tasks, memory is their mean."
         if len(advice.tasks) > 1
-        else " Costs have"
+        else ""
     )
     grouped = group_note(view.records)
     return Table(
@@ -314,7 +314,7 @@ def _arms_table(view: StudyView, advice: Advice, options: parts.AdvicePart) -> T
         f"arm could be shown to stay "
         f"{within_words(options.margin, base if advice.is_named else None)}, with "
         f"{1 - LEVEL:.0%} confidence for all arms together; the interval of a difference is "
-        f"for its arm alone.{sums} in brackets how many times that of {base.name}."
+        f"for its arm alone.{sums} In brackets beside a cost: its ratio to that of {base.name}."
         + better_note(advice.tasks)
         + (f" {grouped}" if grouped else ""),
     )

@@ -188,7 +188,7 @@ def _label(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: 
             allowed=f"--label with one of {', '.join(columns)}",
         )
     best, *others = sorted(repeated, key=lambda name: different[name])
-    why = f"has the fewest different values: {different[best]}"
+    why = f"fewest distinct values ({different[best]})"
     if others:
         shown = ", ".join(f"{name} ({different[name]})" for name in others[:MOST_OTHERS])
         why += f"; or --label {shown}"
@@ -199,7 +199,7 @@ def _require_labels(columns: Mapping[str, list[Any]], names: Sequence[str], wher
     """Raise UserError for the first of these columns, whose cells are all equal or empty."""
     for name in names:
         cell = columns[name][0]
-        what = f"has the label {str(cell)[:40]!r} in all rows, which shows no difference"
+        what = f"leaves nothing to learn: every row has the label {str(cell)[:40]!r}"
         if is_missing(cell):
             what = "has no label in any row"
         elif word_of(cell) == NO_LABEL:
@@ -247,7 +247,7 @@ def _text(columns: Mapping[str, list[Any]], said: Sequence[str] | None, where: s
 
 def _problem_type(columns: Sequence[list[Any]], notation: Notation, separator: str | None) -> Guess:
     kind = notation.problem_type
-    why = counted(_num_different(columns[0]), "different value")
+    why = counted(_num_different(columns[0]), "distinct value")
     if notation.num_flags:
         why = f"lists of {notation.num_flags} values, 0 or 1 for each label"
     elif separator is not None:

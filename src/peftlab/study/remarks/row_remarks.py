@@ -283,8 +283,9 @@ def _one_label(rows: TaskRows, split: _Split) -> str:
     more = "" if limit is None else f": raise {key}"
     if split.name == "held-out":
         more = ": raise selection.fraction"
+    so = "nothing can be compared" if split.name == "dev" else "there is nothing to learn"
     return (
-        f"{which} of {name} {has} {_label(task, labels[0])}{seed}, which shows no difference; "
+        f"{which} of {name} {has} {_label(task, labels[0])}{seed}, so that {so}; "
         f"rows with {wanted} are needed{more}"
     )
 
