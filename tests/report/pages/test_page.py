@@ -215,3 +215,16 @@ def test_many_missing_trials_are_folded() -> None:
 def test_javascript_cannot_close_its_own_element() -> None:
     html = render_html(page_with(), {}, 'const x = "</script><b>";')
     assert "b" not in [tag for tag, _ in Reader(html).tags]
+
+
+@pytest.mark.parametrize("num_sections", [0, 1, 2, 3])
+def test_the_answer_comes_before_the_facts(num_sections: int) -> None:
+    """The facts stand once, behind the first section, in Markdown as in HTML."""
+    headings = [Heading(title=f"section {k}", text="") for k in range(num_sections)]
+    page = Page(title="t", description="", facts={"seeds": "1, 2"}, blocks=headings)
+    for text in (render_markdown(page), render_html(page, {}, "")):
+        assert text.count("1, 2") == 1
+        at = text.index("1, 2")
+        assert [text.rindex(f"section {k}") < at for k in range(num_sections)] == [
+            k == 0 for k in range(num_sections)
+        ]
