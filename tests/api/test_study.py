@@ -79,7 +79,7 @@ def test_a_trial_says_what_the_engine_says(finished_workspace: Path) -> None:
     again = Trial.find(pairs[0].id, workspace=finished_workspace)
     assert np.array_equal(again.predictions().logits, pairs[0].predictions().logits)
     assert pairs[0].id in repr(again)
-    with pytest.raises(UserError, match="texts are a list"):
+    with pytest.raises(UserError, match="texts: must be a list"):
         again.predict("a text")
 
 

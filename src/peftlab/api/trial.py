@@ -301,6 +301,6 @@ def new_predictor(device: str, places: Sequence[str] = ()) -> Predictor:
 def _rows(texts: Texts) -> list[tuple[str, ...]]:
     if isinstance(texts, str):
         raise UserError(
-            "texts must be a list with a text, or a pair of texts, for each row", where="texts"
+            "must be a list with a text, or a pair of texts, for each row", where="texts"
         )
     return [(row,) if isinstance(row, str) else tuple(row) for row in texts]

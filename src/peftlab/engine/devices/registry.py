@@ -86,7 +86,9 @@ def _preferred() -> Iterator[Device]:
 
 
 def _entry(name: str) -> DeviceEntry | None:
-    return next((entry for entry in DEVICES if re.fullmatch(entry.pattern, name)), None)
+    """Return the entry of a device's name; None for any other value, whatever its type."""
+    text = name if isinstance(name, str) else ""
+    return next((entry for entry in DEVICES if re.fullmatch(entry.pattern, text)), None)
 
 
 def _allowed() -> str:
