@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import re
@@ -108,10 +109,17 @@ def _set_libraries_aside() -> None:
     """Exclude the objects of the imported libraries from garbage collection.
 
     This is done once in a process: otherwise each collection would visit all of them, which are
-    several hundred thousand.
+    several hundred thousand. At the end of the process they are collected again, if torch has
+    imported Triton: that reports whatever of it is left then.
     """
     gc.collect()
     gc.freeze()
+    atexit.register(_take_libraries_back)
+
+
+def _take_libraries_back() -> None:
+    if "triton" in sys.modules:
+        gc.unfreeze()
 
 
 def _package(folder: Path) -> EnergyCounter | None:
