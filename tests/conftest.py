@@ -11,6 +11,7 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["TRITON_INTERPRET"] = "1"  # before torch imports Triton
 # Tests have caches of their own, but not for compiled kernels: that would be minutes for each.
 os.environ.setdefault(
     "NUMBA_CACHE_DIR",

@@ -15,7 +15,15 @@ from tests.fuzz.trees import NAMES, NUMBERS
 from tests.fuzz.world import World
 
 COUNT = 300
-FEW = {"hub": 8, "rows": 60, "model": 12, "adapter": 12, "database": 20, "predictions": 25}
+FEW = {
+    "hub": 8,
+    "setting": 120,
+    "rows": 60,
+    "model": 12,
+    "adapter": 12,
+    "database": 20,
+    "predictions": 25,
+}
 COUNTS = dict(shares(COUNT, list(KINDS))) | FEW
 REGRESSIONS = (
     Input(3, "model", 143),  # ids beyond the vocabulary

@@ -60,8 +60,8 @@ CALLS = (
     "peftlab.outputs.export:merged_alike",
     "peftlab.outputs.export:save_tokenizer",
     "peftlab.outputs.export:model_card",
-    "peftlab.runner.sampler:Sampler.next",
-    "peftlab.runner.sampler:Sampler.should_prune",
+    "peftlab.runner.sampler:Sampler.next_batch",
+    "peftlab.runner.sampler:Sampler.given_up",
     "peftlab.runner.sampler:Sampler.end",
     "peftlab.runner.tune:_Feeder._place",
 )
