@@ -29,6 +29,7 @@ from typing import NoReturn
 
 from peftlab.core.parent import end_with_parent
 from peftlab.core.process import quiet_libraries
+from tests.warm.locks import renew_in_forks
 from tests.warm.request import Request
 
 FILTERS = [*warnings.filters]
@@ -59,6 +60,7 @@ MAY_FORK = "jemalloc_bg_thd"
 
 def main(path: str, parent: int) -> None:
     """Serve until the parent ends."""
+    renew_in_forks()
     end_with_parent(parent)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(path)
