@@ -22,34 +22,24 @@ EXAMPLE = 'Example: peftlab choose --data train.csv --budget "30 minutes"'
 
 
 def command(
-    data: Annotated[
-        Path, typer.Option(help="Rows to train on: .csv, .tsv, .xlsx, .jsonl, .json or .parquet.")
-    ],
+    data: options.RowsToTrainOn,
     budget: Annotated[
         str, typer.Option(help='How long it may take, as "30 minutes" or "2 h", by the clock.')
     ],
-    dev: Annotated[
-        Path | None, typer.Option(help="Rows to score on; by default a share of the data.")
-    ] = None,
+    dev: options.RowsToScoreOn = None,
     study: Annotated[
         Path | None, typer.Option(help="The study file to write, by default NAME-choice.yaml here.")
     ] = None,
-    text: Annotated[
-        str | None, typer.Option(help="The column of the text, or two of a pair: a,b.")
-    ] = None,
-    label: Annotated[
-        str | None, typer.Option(help="The column of the label, or several of 0 and 1: a,b.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")] = None,
+    text: options.TextColumns = None,
+    label: options.LabelColumns = None,
+    model: options.Checkpoint = None,
     margin: Annotated[
         float, typer.Option(min=0.01, max=100, help="Points that do not matter to you.")
     ] = 1.0,
     sep: options.Sep = None,
     encoding: options.Encoding = None,
     sheet: options.Sheet = None,
-    missing: Annotated[
-        str, typer.Option(help="Rows without a text or a label: error, or drop them.")
-    ] = "error",
+    missing: options.MissingCells = "error",
     executor: options.Executor = options.DEFAULT_EXECUTOR,
     workers: options.Workers = None,
     threads: options.Threads = None,

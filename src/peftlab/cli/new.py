@@ -20,28 +20,18 @@ EXAMPLE = "Example: peftlab new my-study.yaml --data train.csv"
 
 def command(
     study: Annotated[Path, typer.Argument(help="The file to write; its ending is .yaml.")],
-    data: Annotated[
-        Path, typer.Option(help="Rows to train on: .csv, .tsv, .xlsx, .jsonl, .json or .parquet.")
-    ],
-    dev: Annotated[
-        Path | None, typer.Option(help="Rows to score on; by default a share of the data.")
-    ] = None,
-    text: Annotated[
-        str | None, typer.Option(help="The column of the text, or two of a pair: a,b.")
-    ] = None,
-    label: Annotated[
-        str | None, typer.Option(help="The column of the label, or several of 0 and 1: a,b.")
-    ] = None,
+    data: options.RowsToTrainOn,
+    dev: options.RowsToScoreOn = None,
+    text: options.TextColumns = None,
+    label: options.LabelColumns = None,
     folds: Annotated[
         int | None, typer.Option(help="Score by cross-validation with so many folds, as 5.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")] = None,
+    model: options.Checkpoint = None,
     sep: options.Sep = None,
     encoding: options.Encoding = None,
     sheet: options.Sheet = None,
-    missing: Annotated[
-        str, typer.Option(help="Rows without a text or a label: error, or drop them.")
-    ] = "error",
+    missing: options.MissingCells = "error",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: options.Json = False,
 ) -> int:

@@ -54,6 +54,22 @@ Sheet = Annotated[
     str | None,
     typer.Option("--sheet", metavar="NAME", help="The sheet of an .xlsx; by default the first."),
 ]
+RowsToTrainOn = Annotated[
+    Path, typer.Option(help="Rows to train on: .csv, .tsv, .xlsx, .jsonl, .json or .parquet.")
+]
+RowsToScoreOn = Annotated[
+    Path | None, typer.Option(help="Rows to score on; by default a share of the data.")
+]
+TextColumns = Annotated[
+    str | None, typer.Option(help="The column of the text, or two of a pair: a,b.")
+]
+LabelColumns = Annotated[
+    str | None, typer.Option(help="The column of the label, or several of 0 and 1: a,b.")
+]
+Checkpoint = Annotated[str | None, typer.Option(help="A Hub id, a folder, or minilm.")]
+MissingCells = Annotated[
+    str, typer.Option(help="Rows without a text or a label: error, or drop them.")
+]
 Workspace = Annotated[
     Path, typer.Option("--workspace", metavar="DIR", help="The folder where results live.")
 ]

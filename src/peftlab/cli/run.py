@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -96,18 +96,19 @@ def command(
     if until_decided and spec.decide is None:
         spec = spec.model_copy(update={"decide": DecideSpec()})
     found = Study(spec, workspace=workspace)
+    how: dict[str, Any] = {
+        "executor": executor,
+        "device": device,
+        "retry_failed": retry_failed,
+        "workers": workers,
+        "threads": threads,
+        "gpus": gpus,
+        "address": address,
+        "artifacts": artifacts,
+        "stall_seconds": stall_seconds,
+    }
     if dry_run:
-        plan = found.plan(
-            executor=executor,
-            device=device,
-            retry_failed=retry_failed,
-            workers=workers,
-            threads=threads,
-            gpus=gpus,
-            address=address,
-            artifacts=artifacts,
-            stall_seconds=stall_seconds,
-        )
+        plan = found.plan(**how)
         _print_plan(plan, as_json=as_json)
         if until_decided:
             printing.remark(_rule_words(spec))
@@ -115,18 +116,10 @@ def command(
     if until_decided:
         ended = carry_out_until_decided(
             found,
-            executor=executor,
-            device=device,
-            retry_failed=retry_failed,
             console=printing.stderr_console(),
             announce=partial(_announce, spec.name),
             announce_round=_announce_round,
-            workers=workers,
-            threads=threads,
-            gpus=gpus,
-            address=address,
-            artifacts=artifacts,
-            stall_seconds=stall_seconds,
+            **how,
         )
         with Workspace.open(workspace, create=False) as opened:
             status = _show(spec.name, opened, as_json=as_json)
@@ -134,17 +127,7 @@ def command(
                 printing.remark(line)
             return status
     found.carry_out(
-        executor=executor,
-        device=device,
-        retry_failed=retry_failed,
-        console=printing.stderr_console(),
-        announce=partial(_announce, spec.name),
-        workers=workers,
-        threads=threads,
-        gpus=gpus,
-        address=address,
-        artifacts=artifacts,
-        stall_seconds=stall_seconds,
+        console=printing.stderr_console(), announce=partial(_announce, spec.name), **how
     )
     with Workspace.open(workspace, create=False) as opened:
         return _show(spec.name, opened, as_json=as_json)

@@ -124,7 +124,7 @@ class Steps:
         if self._recorded is None or self.mark is not unmarked or not self._is_played(rows):
             self._seed_generators(derived_seed(self.trial.seeds.dropout, self.taken))
             self._update(self._backward(rows, self.taken))
-        self._count()
+        self.count()
 
     def take_with(self, loss: float) -> None:
         """Take a step whose gradients have been added elsewhere, of a batch with this mean loss.
@@ -134,7 +134,7 @@ class Steps:
         require_finite("training", loss)
         set_learning_rate(self.optimizer, self._rate_of(self.taken))
         self._update(loss)
-        self._count()
+        self.count()
 
     @property
     def recorded(self) -> RecordedSteps | None:
@@ -145,10 +145,6 @@ class Steps:
         """Prepare for a step that a program of several trials takes."""
         set_learning_rate(self.optimizer, self._rate_of(self.taken))
         clip_gradients(self.optimizer, self.parameters, self.trial.training.max_grad_norm)
-
-    def count(self) -> None:
-        """Count the step that such a program has taken."""
-        self._count()
 
     def read_losses(self, *, waits: bool = True) -> list[tuple[int, float]]:
         """Return the steps taken since the last reading: their numbers, from 1, and mean losses.
@@ -195,8 +191,8 @@ class Steps:
         self.optimizer.zero_grad(set_to_none=True)
         self.mark("optimizer")
 
-    def _count(self) -> None:
-        """Count the step that has been taken."""
+    def count(self) -> None:
+        """Count the step that has been taken, here or by a program of several trials."""
         if self.embedding is not None:
             group = self._embedding_group
             self.embedding.decayed(group["lr"], group["weight_decay"])

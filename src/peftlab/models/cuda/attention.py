@@ -112,6 +112,14 @@ def differentiate(
     )
 
 
+def add_gradients(launch: Launch, gradient: Tensor, inputs: tuple[Node, ...]) -> None:
+    """Add the gradients of queries, keys and values, however they lie in the inputs."""
+    found = [torch.empty_like(node.tensor) for node in inputs]
+    differentiate(launch, gradient, *split_projections(found, gradient.shape[1]))
+    for node, gradient_of_node in zip(inputs, found, strict=True):
+        node.add(gradient_of_node)
+
+
 class AttentionKernels:
     """The kernels of `Attention`."""
 
@@ -129,10 +137,7 @@ class AttentionKernels:
         gradients: Gradients,
     ) -> None:
         """Add the gradients of queries, keys and values."""
-        found = [torch.empty_like(node.tensor) for node in inputs]
-        differentiate(kept, gradient, *split_projections(found, gradient.shape[1]))
-        for node, gradient_of_node in zip(inputs, found, strict=True):
-            node.add(gradient_of_node)
+        add_gradients(kept, gradient, inputs)
 
 
 class MaskedAttentionKernels:

@@ -206,9 +206,12 @@ class Norm:
         return y_RD, normal_RD, inverse_R
 
     def backward(
-        self, dy_RD: Tensor, normal_RD: Tensor, inverse_R: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the gradients of x and of the residual."""
+        self, dy_RD: Tensor, normal_RD: Tensor, inverse_R: Tensor, inputs: tuple[Node, ...]
+    ) -> None:
+        """Add the gradients of x and of the residual, if either is needed."""
+        x, residual = inputs
+        if not (x.is_needed or residual.is_needed):
+            return
         num_rows, width = dy_RD.shape
         dx_RD, dresidual_RD = torch.empty_like(dy_RD), torch.empty_like(dy_RD)
         backward_kernel[(num_rows,)](
@@ -221,7 +224,8 @@ class Norm:
             *self._where,
             **self._constants(width),
         )
-        return dx_RD, dresidual_RD
+        x.add(dx_RD)
+        residual.add(dresidual_RD)
 
 
 def weight_gradients(
@@ -273,13 +277,9 @@ class NormKernels:
         gradients: Gradients,
     ) -> None:
         """Add the gradients of both inputs, and of weight and bias."""
-        x, residual = inputs
         norm, normal_RD, inverse_R = kept
         weight, bias = settings.norm.weight, settings.norm.bias
-        if x.is_needed or residual.is_needed:
-            dx_RD, dresidual_RD = norm.backward(gradient, normal_RD, inverse_R)
-            x.add(dx_RD)
-            residual.add(dresidual_RD)
+        norm.backward(gradient, normal_RD, inverse_R, inputs)
         if weight.requires_grad or bias.requires_grad:
             found = weight_gradients(gradient, normal_RD, like=weight.detach())
             for parameter, found_D in zip((weight, bias), found, strict=True):

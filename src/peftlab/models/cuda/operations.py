@@ -12,7 +12,6 @@ from peftlab.models.cuda.rows import TakeRowsKernels
 from peftlab.models.cuda.shared import (
     SharedAttentionKernels,
     SharedDropoutKernels,
-    SharedGeluKernels,
     SharedLinearKernels,
     SharedLookUpKernels,
     SharedNormKernels,
@@ -48,7 +47,7 @@ KERNELS: dict[type[PlainOperation], type[Kernels]] = {
     TakeRows: TakeRowsKernels,
     SharedAttention: SharedAttentionKernels,
     SharedDropout: SharedDropoutKernels,
-    SharedGelu: SharedGeluKernels,
+    SharedGelu: GeluKernels,  # no number depends on a model
     SharedLinear: SharedLinearKernels,
     SharedLookUp: SharedLookUpKernels,
     SharedNorm: SharedNormKernels,

@@ -13,10 +13,9 @@ import torch
 import triton.language as tl
 from torch import Tensor, nn
 
-from peftlab.models.cuda.attention import attend, differentiate
+from peftlab.models.cuda.attention import add_gradients, attend
 from peftlab.models.cuda.dropout import dropout
 from peftlab.models.cuda.embedding import LookUpKernels
-from peftlab.models.cuda.gelu import GeluKernels
 from peftlab.models.cuda.jit import Pointer, ceil_power_of_2, kernel, keys_on
 from peftlab.models.cuda.linear import operand_of
 from peftlab.models.cuda.lora import Lora
@@ -122,12 +121,8 @@ class SharedNormKernels:
         gradients: Gradients,
     ) -> None:
         """Add the gradients of both inputs, and of weights and biases."""
-        x, residual = inputs
         norm, where, normal_RD, inverse_R = kept
-        if x.is_needed or residual.is_needed:
-            dx_RD, dresidual_RD = norm.backward(gradient, normal_RD, inverse_R)
-            x.add(dx_RD)
-            residual.add(dresidual_RD)
+        norm.backward(gradient, normal_RD, inverse_R, inputs)
         norms = [one.norm for one in settings.settings]
         if any(one.weight.requires_grad or one.bias.requires_grad for one in norms):
             like = norms[0].weight.detach()
@@ -190,30 +185,7 @@ class SharedAttentionKernels:
         gradients: Gradients,
     ) -> None:
         """Add the gradients of queries, keys and values."""
-        found = [torch.empty_like(node.tensor) for node in inputs]
-        differentiate(kept, gradient, *split_projections(found, gradient.shape[1]))
-        for node, gradient_of_node in zip(inputs, found, strict=True):
-            node.add(gradient_of_node)
-
-
-class SharedGeluKernels:
-    """The kernels of `SharedGelu`: no number depends on a model."""
-
-    @staticmethod
-    def forward(settings: Several, *inputs: Tensor) -> tuple[Tensor, Any]:
-        """Return gelu(x); x is kept."""
-        return GeluKernels.forward(settings.settings[0], *inputs)
-
-    @staticmethod
-    def backward(
-        settings: Several,
-        kept: Any,
-        gradient: Tensor,
-        inputs: tuple[Node, ...],
-        gradients: Gradients,
-    ) -> None:
-        """Add the gradient of x."""
-        GeluKernels.backward(settings.settings[0], kept, gradient, inputs, gradients)
+        add_gradients(kept, gradient, inputs)
 
 
 class SharedTakeRowsKernels:
@@ -222,7 +194,7 @@ class SharedTakeRowsKernels:
     @staticmethod
     def forward(settings: Several, *inputs: Tensor) -> tuple[Tensor, Any]:
         """Return a copy of the rows; their places among all are kept."""
-        ((ranges,),) = (settings.rows,)
+        (ranges,) = settings.rows
         places = [
             places_B + rows.start for places_B, rows in zip(settings.settings, ranges, strict=True)
         ]
