@@ -14,7 +14,7 @@ from peftlab.models.families import family_of
 
 @dataclass(frozen=True, kw_only=True)
 class SharedStep:
-    """What is the same for all trials that train in one step; all else is each trial's own.
+    """The values that all trials in one step have in common; all else is each trial's own.
 
     Tasks, methods, learning rates, schedules, numbers of epochs and seeds may differ.
     """

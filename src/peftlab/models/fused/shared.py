@@ -7,6 +7,7 @@ shared operation uses it; the product with frozen weights is shared by all (shar
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -58,12 +59,12 @@ class SharedOperation(PlainOperation):
     one: ClassVar[type[PlainOperation]]
 
     @staticmethod
+    @abstractmethod
     def alike(settings: Any) -> Hashable | None:
         """Return a value that settings have in common which can be computed at once.
 
         None for settings that cannot be shared.
         """
-        raise NotImplementedError
 
     @staticmethod
     def num_outputs(settings: Any, sizes: Sequence[int]) -> int:
