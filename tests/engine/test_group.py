@@ -123,6 +123,12 @@ def distance(some: dict[str, Tensor], others: dict[str, Tensor]) -> float:
     return float(torch.stack([(some[name] - others[name]).norm() for name in names]).norm())
 
 
+def assert_as_alone(results: Results, alone: Results, trials: Sequence[Trial]) -> None:
+    """The losses of each of the trials are those that it has alone."""
+    for trial in trials:
+        np.testing.assert_allclose(results.losses(trial), alone.losses(trial), atol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def alone(trials: dict[str, Trial], tmp_path_factory: pytest.TempPathFactory) -> Results:
     results = Results(tmp_path_factory.mktemp("alone"))
@@ -184,8 +190,7 @@ def test_a_member_that_diverges_or_cannot_be_loaded_leaves_the_others_alone(
     assert "diverged" in failed.error
     (failed,) = results.of(breaks, Failed)
     assert "a file in pieces" in failed.error
-    for trial in others:
-        np.testing.assert_allclose(results.losses(trial), alone.losses(trial), atol=1e-6)
+    assert_as_alone(results, alone, others)
 
 
 def test_a_member_whose_step_cannot_be_computed_leaves_the_others_alone(
@@ -208,8 +213,7 @@ def test_a_member_whose_step_cannot_be_computed_leaves_the_others_alone(
     results = Results(tmp_path).run([others[0], breaks, others[1]], together=3)
     (failed,) = results.of(breaks, Failed)
     assert "a label that is not there" in failed.error
-    for trial in others:
-        np.testing.assert_allclose(results.losses(trial), alone.losses(trial), atol=1e-6)
+    assert_as_alone(results, alone, others)
 
 
 def test_members_that_fail_while_evaluating_or_saving_leave_the_others_alone(
@@ -238,9 +242,8 @@ def test_members_that_fail_while_evaluating_or_saving_leave_the_others_alone(
     results = Results(tmp_path).run([evaluates, saves, *others], together=4)
     assert "no evaluation" in results.of(evaluates, Failed)[0].error
     assert "no saving" in results.of(saves, Failed)[0].error
-    for trial in others:
-        np.testing.assert_allclose(results.losses(trial), alone.losses(trial), atol=1e-6)
-        assert results.of(trial, Finished)
+    assert_as_alone(results, alone, others)
+    assert all(results.of(trial, Finished) for trial in others)
 
 
 @pytest.mark.parametrize("step", [1, 3, 7])
@@ -305,9 +308,7 @@ def test_a_member_whose_model_cannot_join_takes_its_steps_beside_the_others(
     group.train_group(chosen, job, results.events.append, lambda trial: None, lambda end: None)
     by_itself = Results(tmp_path / "alone").run([apart], together=1)
     assert results.losses(apart) == by_itself.losses(apart)
-    np.testing.assert_allclose(
-        results.losses(trials["lora"]), alone.losses(trials["lora"]), atol=1e-6
-    )
+    assert_as_alone(results, alone, [trials["lora"]])
 
 
 def test_members_keep_their_frozen_weights_once(

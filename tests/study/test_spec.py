@@ -132,7 +132,7 @@ def test_an_unknown_engine_names_the_nearest_known_one() -> None:
         ({"seeds": 42}, "seeds: must be a list"),
         ({"seeds": [-1]}, "seeds[0]: must be at least 0"),
         ({"seeds": [1.5]}, "seeds[0]: must be a whole number"),
-        ({"seeds": [1, True]}, "seeds[1]: must be a whole number (it is True)"),
+        ({"seeds": [1, True]}, "seeds[1]: must be a whole number (it is true)"),
         ({"seeds": ["3"]}, "seeds[0]: must be a whole number (it is '3')"),
         ({"fixed_seeds": {"init": "3"}}, "fixed_seeds.init: must be a whole number"),
         ({"cache_frozen": 1}, "cache_frozen: must be true or false (it is 1)"),
@@ -296,7 +296,7 @@ def test_the_group_is_auto_off_or_a_number(given: Any, kept: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"), [(True, "True"), (0, "0"), ("on", "'on'"), (2.5, "2.5")]
+    ("given", "shown"), [(True, "true"), (0, "0"), ("on", "'on'"), (2.5, "2.5")]
 )
 def test_another_group_is_refused(given: Any, shown: str) -> None:
     words = f"must be auto, off, or the number of trials in a step (it is {shown})"

@@ -296,7 +296,7 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
         (
             {"training": {"eval_strategy": False}},
             "s: training.eval_strategy: a trial is always evaluated: leave it out to evaluate at "
-            "the end of each epoch (it is False)",
+            "the end of each epoch (it is false)",
         ),
         (
             {"training": {"optim": "adam"}},
@@ -377,7 +377,7 @@ SAME = {"say": "x", "equivalent": ["full", "bitfit"], "margin": 1}
         ),
         (
             {"training": {"num_train_epochs": True}},
-            "s: training.num_train_epochs: must be a number (it is True)",
+            "s: training.num_train_epochs: must be a number (it is true)",
         ),
         ({"claims": [CLAIM]}, "s: claims[0]: unknown arm 'lora' (allowed: bitfit, full)"),
         (

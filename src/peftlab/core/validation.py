@@ -56,33 +56,31 @@ class Complaint:
     given: object
     words: str
 
-    @property
-    def literal(self) -> str:
-        """The wrong value as Python writes it, shortened if it is long."""
-        if isinstance(self.given, str):
-            return repr(self.given[:LONGEST_SHOWN])
-        return repr(self.given)[:LONGEST_SHOWN]
-
-    def refusal(self, *, where: str, allowed: str = "", shown: str | None = None) -> UserError:
+    def refusal(self, *, where: str, allowed: str = "") -> UserError:
         """Return the error that states the complaint in one line, with the nearest allowed name.
 
-        `shown` is the wrong value as it stands there; by default a number as it is, and all else as
-        a text in quotes. A whole object is not shown where the complaint is of a part that it
-        lacks, or of its sense.
+        A whole object is not shown where the complaint is of a part that it lacks, or of its sense.
         """
         is_of_whole = self.kind == "missing" or (
             self.kind == "value_error" and not isinstance(self.given, str | int | float)
         )
-        value = shown
-        if value is None:
-            given = str(self.given)[:LONGEST_SHOWN]
-            value = given if isinstance(self.given, int | float) else repr(given)
-        words = self.words if is_of_whole else f"{self.words} (it is {value}{self._hint})"
+        words = self.words if is_of_whole else f"{self.words} (it is {self._literal}{self._hint})"
         return UserError(words, where=where, allowed=allowed)
 
     @property
+    def _literal(self) -> str:
+        """The wrong value, shortened if it is long: truths and nothing as YAML writes them."""
+        if self.given is None or isinstance(self.given, bool):
+            return {None: "null", True: "true", False: "false"}[self.given]
+        if isinstance(self.given, str):
+            return repr(self.given[:LONGEST_SHOWN])
+        return repr(self.given)[:LONGEST_SHOWN]
+
+    @property
     def _hint(self) -> str:
-        """The question whether the nearest of the quoted alternatives was meant; "" without one."""
+        """A word on what was probably meant: quotes, or the nearest of the quoted alternatives."""
+        if isinstance(self.given, bool) and (self.kind == "string_type" or "'" in self.words):
+            return "; YAML reads yes and no as true and false, unless they are in quotes"
         if not isinstance(self.given, str) or not self.words.startswith("must be "):
             return ""
         near = nearest(self.given, re.findall(r"'([^']+)'", self.words))

@@ -52,8 +52,14 @@ def _advice(view: StudyView, options: parts.AdvicePart, name: str) -> Sequence[B
     rows = advice_data(view, advices[0], options.cost)
     if not rows:
         return [heading, *tables]
+    num_tasks = len(advices[0].tasks)
     figure = draw_advice(
-        rows, against=options.cost, name=name, every=_names(view), scored=view.scored_words
+        rows,
+        against=options.cost,
+        name=name,
+        axis=f"mean score over {num_tasks} tasks" if num_tasks > 1 else "score",
+        every=_names(view),
+        scored=view.scored_words,
     )
     return [heading, figure, *tables]
 

@@ -193,7 +193,7 @@ def _training(
         complaint = complaint_of(error)
         key = str(complaint.path[0])
         location = where if key in own else f"{spec.name}: training"
-        raise complaint.refusal(where=f"{location}.{key}", shown=complaint.literal) from error
+        raise complaint.refusal(where=f"{location}.{key}") from error
 
 
 def _holds(

@@ -268,7 +268,8 @@ class StudySpec(Frozen):
             if isinstance(own.dev, float):
                 raise ValueError(
                     f"folds, and dev: {own.dev:g} of '{name}': with folds every row of train is "
-                    "scored, so that none is cut off for dev; leave one of the two out"
+                    "scored, so that none is cut off for dev; leave one out, as --set "
+                    f"data.{name}.dev=null does"
                 )
         return self
 

@@ -50,13 +50,14 @@ def draw_advice(
     *,
     against: CostName,
     name: str,
+    axis: str = "score",
     every: Sequence[str] = (),
     scored: str = "on dev",
 ) -> Figure:
     """Draw a point with its interval for each arm, and frame the one to use.
 
-    Arms that are not shown to have learned are pale. `every` names all arms of the study, for their
-    colours; `scored` names the rows that are scored.
+    Arms that are not shown to have learned are pale. `axis` is the title of the scores' axis,
+    `every` names all arms of the study, for their colours, and `scored` the rows that are scored.
     """
     import altair as alt
 
@@ -76,7 +77,7 @@ def draw_advice(
         x=amount_axis([[row["cost"] for row in rows]], cost.axis),
         opacity=alt.condition(f"datum.state == '{LEARNED}'", alt.value(1), alt.value(PALE)),
     )
-    score = alt.Y("score:Q", title="score", scale=alt.Scale(zero=False, padding=16))
+    score = alt.Y("score:Q", title=axis, scale=alt.Scale(zero=False, padding=16))
     colour = colours("arm", arms, every)
     layers = [
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q", color=colour),
